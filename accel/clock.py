@@ -1,0 +1,92 @@
+"""The call clock: which call of the generation is the denoiser making now?
+
+A call is found by its place in the scheduler's timesteps, never by counting across generations, so
+an interrupted image cannot shift the next one. Pipelines iterate over `scheduler.timesteps`, and
+what they hand to the denoiser is a view of that tensor: its storage offset is the place, without
+any device synchronisation and also where a timestep occurs twice (PNDM, Heun). `set_timesteps`
+makes a new tensor, which is how a new generation is recognised.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from strategies import StrategyError
+
+
+class Clock:
+    """Where the current generation is.
+
+    Attributes:
+        call: index of the current call in the full schedule.
+        branch: how many denoiser passes this call has had before; 1 in the second pass of
+            pipelines that do guidance as two calls.
+        first: index of this generation's first call; above 0 for image-to-image.
+        generation: counts generations, so that a method can drop what it kept from an older one.
+    """
+
+    def __init__(self, calls: int) -> None:
+        self.calls = calls
+        self.call = -1
+        self.branch = 0
+        self.first = 0
+        self.generation = 0
+        self._timesteps: Tensor | None = None
+
+    def tick(self, timesteps: Tensor, timestep: Any) -> None:
+        """Note that the denoiser is about to run.
+
+        Args:
+            timesteps: the scheduler's, `[calls]`.
+            timestep: what the denoiser was given.
+
+        Raises:
+            StrategyError: the schedule has another number of calls, or the timestep is not on it.
+        """
+        place = position(timesteps, timestep)
+        if timesteps is not self._timesteps or place < self.call:
+            if len(timesteps) != self.calls:
+                raise StrategyError(
+                    f"this run makes {len(timesteps)} calls of the denoiser, but the strategy is "
+                    f"for {self.calls}; pass num_inference_steps=strategy.steps, or apply "
+                    f"strategy.resample(calls={len(timesteps)})"
+                )
+            self._timesteps = timesteps
+            self.generation += 1
+            self.first, self.call, self.branch = place, place, 0
+        elif place == self.call:
+            self.branch += 1
+        else:
+            self.call, self.branch = place, 0
+
+
+def position(timesteps: Tensor, timestep: Any) -> int:
+    """The index of `timestep` in `timesteps`.
+
+    Args:
+        timesteps: `[calls]`.
+        timestep: a view of one entry, as pipelines pass it, or an equal value.
+
+    Raises:
+        StrategyError: it is not there, or its value occurs more than once.
+    """
+    if isinstance(timestep, Tensor):
+        same = timestep.untyped_storage().data_ptr() == timesteps.untyped_storage().data_ptr()
+        if same and timestep.dtype == timesteps.dtype:
+            return timestep.storage_offset() - timesteps.storage_offset()
+        value = timestep.flatten()[0]
+    else:
+        value = torch.as_tensor(timestep)
+    places = (timesteps == value.to(timesteps.device)).nonzero().flatten().tolist()
+    if len(places) == 1:
+        return int(places[0])
+    reason = "is not on the schedule of the pipeline's scheduler"
+    if places:
+        reason = "occurs more than once in the schedule and was copied on its way to the denoiser"
+    raise StrategyError(
+        f"the denoiser was called at timestep {float(value)}, which {reason}; run it through the "
+        "pipeline that the strategy was applied to, or remove the strategy"
+    )

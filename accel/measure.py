@@ -1,0 +1,49 @@
+"""Time and work of each denoiser pass, measured only when asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from accel.records import CallRecord
+
+
+class Measure:
+    """Switches, and the GPU events whose times are read once the generation is over."""
+
+    def __init__(self) -> None:
+        self.time = False
+        self.macs = False
+        self._events: list[tuple[CallRecord, torch.cuda.Event, torch.cuda.Event]] = []
+
+    @contextmanager
+    def call(self, record: CallRecord) -> Iterator[None]:
+        """Measure one pass into its record."""
+        if self.macs:
+            with FlopCounterMode(display=False) as counter:
+                yield
+            record.macs = counter.get_total_flops() // 2
+        elif self.time and torch.cuda.is_available():
+            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            start.record()
+            yield
+            end.record()
+            self._events.append((record, start, end))
+        elif self.time:
+            began = time.perf_counter()
+            yield
+            record.seconds = time.perf_counter() - began
+        else:
+            yield
+
+    def finish(self) -> None:
+        """Read the GPU events; waits for the device."""
+        if self._events:
+            torch.cuda.synchronize()
+        for record, start, end in self._events:
+            record.seconds = start.elapsed_time(end) / 1000
+        self._events = []

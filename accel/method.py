@@ -1,0 +1,17 @@
+"""What an acceleration method is to the sampler: a function that attaches it and gives back undo.
+
+Methods are attached in the order of `METHODS` in `accel/methods/__init__.py`. All their state lives
+between `attach` and the undo it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from accel.clock import Clock
+from accel.patching import Undo
+from accel.records import Recorder
+from accel.sites import Sites
+
+Attach = Callable[[Sites, Clock, Any, Recorder], Undo]

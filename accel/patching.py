@@ -1,0 +1,51 @@
+"""Replacing a module's `forward` on one instance, and putting it back exactly."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+Forward = Callable[..., Any]
+Undo = Callable[[], None]
+
+
+def replace_forward(module: nn.Module, make: Callable[[Forward], Forward]) -> Undo:
+    """Put `make(original forward)` in the place of `module.forward`.
+
+    Args:
+        module: the one instance that changes; its class is left alone.
+        make: gets the forward that was in place, returns the one to use.
+
+    Returns:
+        A function that undoes it. Where something else (an offload hook, say) has wrapped the
+        module in the meantime, the replacement stays in that chain but only passes through.
+    """
+    had_own = "forward" in module.__dict__
+    original = module.forward
+    replacement = make(original)
+    active = True
+
+    @functools.wraps(original)
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return replacement(*args, **kwargs) if active else original(*args, **kwargs)
+
+    def undo() -> None:
+        nonlocal active
+        active = False
+        if module.__dict__.get("forward") is forward:
+            if had_own:
+                module.__dict__["forward"] = original
+            else:
+                del module.__dict__["forward"]
+
+    module.__dict__["forward"] = forward
+    return undo
+
+
+def undo_all(undos: list[Undo]) -> None:
+    """Run `undos` in reverse order and empty the list."""
+    while undos:
+        undos.pop()()

@@ -1,0 +1,50 @@
+"""What ran at each call of the last generation: the sampler's statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class CallRecord:
+    """One pass of the denoiser.
+
+    Attributes:
+        call: index in the full schedule.
+        branch: 0, or 1 for the second pass of a call whose guidance is done as two passes.
+        batch: rows that the denoiser got, guidance included.
+        depth: skip levels that ran, or "full".
+        ran: names of the blocks that ran, in order; of a partly run block only its layers count.
+        tokens: per attention site that merged tokens, how many it had and how many it kept.
+        macs: multiply-accumulates counted, where `accel.measuring(macs=True)` was on.
+        seconds: of the pass, where `accel.measuring(time=True)` was on; on GPUs from events.
+    """
+
+    call: int
+    branch: int
+    batch: int
+    depth: int | str = "full"
+    ran: list[str] = field(default_factory=list)
+    tokens: dict[str, tuple[int, int]] = field(default_factory=dict)
+    macs: int | None = None
+    seconds: float | None = None
+
+
+class Recorder:
+    """Collects the records of one generation; methods write into `now`."""
+
+    def __init__(self) -> None:
+        self.calls: list[CallRecord] = []
+
+    @property
+    def now(self) -> CallRecord:
+        """The record of the pass that is running."""
+        return self.calls[-1]
+
+    def begin(self, record: CallRecord) -> None:
+        """Start the record of a pass."""
+        self.calls.append(record)
+
+    def clear(self) -> None:
+        """Forget the previous generation."""
+        self.calls = []

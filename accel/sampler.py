@@ -1,0 +1,186 @@
+"""The accelerated sampler: a strategy applied to an unmodified diffusers pipeline.
+
+`apply` wraps modules of this one pipeline instance, `remove` takes every wrapper off again. The
+pipeline's own `__call__` runs unchanged, so image-to-image, ControlNet, callbacks and everything
+else work as they do without a strategy.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from accel import families, schedulers
+from accel.clock import Clock
+from accel.measure import Measure
+from accel.methods import METHODS
+from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.records import CallRecord, Recorder
+from strategies import Strategy, StrategyError
+
+
+class Sampler:
+    """A strategy attached to a pipeline; made by `apply`."""
+
+    def __init__(self, pipe: Any, strategy: Strategy, set_scheduler: bool) -> None:
+        family, self.sites = families.find(pipe)
+        if family != strategy.family:
+            raise StrategyError(
+                f"the strategy is for family {strategy.family!r}, but {type(pipe).__name__} is of "
+                f"family {family!r}"
+            )
+        self.strategy, self.recorder = strategy, Recorder()
+        self.measure = Measure()
+        self._clock = Clock(strategy.calls)
+        # A pipeline holds its denoiser, which the registry below holds weakly; a strong reference
+        # back from here would keep both alive for ever.
+        self._pipe = weakref.ref(pipe)
+        self._undos: list[Undo] = []
+        try:
+            self._fit_scheduler(pipe, set_scheduler)
+            for name, attach in METHODS.items():
+                if name in strategy.methods:
+                    knobs = strategy.methods[name]
+                    self._undos.append(attach(self.sites, self._clock, knobs, self.recorder))
+            self._undos.append(replace_forward(self.sites.denoiser, self._wrap))
+        except BaseException:
+            self.detach()
+            raise
+
+    def detach(self) -> None:
+        """Put everything back as it was."""
+        undo_all(self._undos)
+
+    def _fit_scheduler(self, pipe: Any, swap: bool) -> None:
+        before = pipe.scheduler
+        given = type(before).__name__
+        if given == self.strategy.scheduler:
+            return
+        if not swap:
+            raise StrategyError(
+                f"the strategy is for {self.strategy.scheduler}, but the pipeline has {given}; "
+                "pass set_scheduler=True to accel.apply, or set pipe.scheduler"
+            )
+        pipe.scheduler = after = schedulers.make(before, self.strategy.scheduler)
+
+        def undo() -> None:
+            if pipe.scheduler is after:
+                pipe.scheduler = before
+
+        self._undos.append(undo)
+
+    def _wrap(self, original: Forward) -> Forward:
+        names = ("sample", "timestep")
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            given = dict(zip(names, args, strict=False)) | kwargs
+            self._begin(given["sample"], given["timestep"])
+            with self.measure.call(self.recorder.now):
+                return original(*args, **kwargs)
+
+        return forward
+
+    def _begin(self, sample: Any, timestep: Any) -> None:
+        pipe = self._pipe()
+        if pipe is None:
+            raise StrategyError("the pipeline that the strategy was applied to is gone")
+        scheduler = pipe.scheduler
+        if type(scheduler).__name__ != self.strategy.scheduler:
+            raise StrategyError(
+                f"the strategy is for {self.strategy.scheduler}, but the pipeline now has "
+                f"{type(scheduler).__name__}; apply a strategy for it"
+            )
+        generation = self._clock.generation
+        self._clock.tick(scheduler.timesteps, timestep)
+        if generation != self._clock.generation:
+            self.recorder.clear()
+        clock = self._clock
+        self.recorder.begin(CallRecord(clock.call, clock.branch, len(sample)))
+
+
+_SAMPLERS: weakref.WeakKeyDictionary[nn.Module, Sampler] = weakref.WeakKeyDictionary()
+
+
+def _find(pipe: Any) -> Sampler | None:
+    _, sites = families.find(pipe)
+    return _SAMPLERS.get(sites.denoiser)
+
+
+def apply(pipe: Any, strategy: Strategy, set_scheduler: bool = False) -> None:
+    """Accelerate a pipeline. Use it as before, with `num_inference_steps=strategy.steps`.
+
+    A strategy that was applied before is replaced.
+
+    Args:
+        pipe: a diffusers pipeline of a supported family.
+        strategy: from `strategies.load`.
+        set_scheduler: put the strategy's scheduler in where the pipeline has another; `remove`
+            puts the old one back.
+
+    Raises:
+        StrategyError: an unsupported pipeline, another family or scheduler, or knobs that this
+            model cannot take. The pipeline is then as it was without any strategy.
+    """
+    remove(pipe)
+    sampler = Sampler(pipe, strategy, set_scheduler)
+    _SAMPLERS[sampler.sites.denoiser] = sampler
+
+
+def remove(pipe: Any) -> None:
+    """Take the strategy off; without one, do nothing.
+
+    Raises:
+        StrategyError: an unsupported pipeline.
+    """
+    sampler = _find(pipe)
+    if sampler is not None:
+        del _SAMPLERS[sampler.sites.denoiser]
+        sampler.detach()
+
+
+@contextmanager
+def accelerated(pipe: Any, strategy: Strategy, set_scheduler: bool = False) -> Iterator[Any]:
+    """`apply` for the length of a `with` block, and `remove` however it is left."""
+    apply(pipe, strategy, set_scheduler)
+    try:
+        yield pipe
+    finally:
+        remove(pipe)
+
+
+def stats(pipe: Any) -> list[CallRecord]:
+    """What ran at each call of the last generation, in order.
+
+    Raises:
+        StrategyError: no strategy is applied.
+    """
+    return list(_require(pipe).recorder.calls)
+
+
+@contextmanager
+def measuring(pipe: Any, time: bool = False, macs: bool = False) -> Iterator[None]:
+    """Fill `seconds` or `macs` of the records of generations inside the `with` block.
+
+    Counting slows the generation down, so ask for one at a time.
+
+    Raises:
+        StrategyError: no strategy is applied.
+    """
+    measure = _require(pipe).measure
+    measure.time, measure.macs = time, macs
+    try:
+        yield
+    finally:
+        measure.finish()
+        measure.time = measure.macs = False
+
+
+def _require(pipe: Any) -> Sampler:
+    sampler = _find(pipe)
+    if sampler is None:
+        raise StrategyError("no strategy is applied to this pipeline; call accel.apply first")
+    return sampler

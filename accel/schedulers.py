@@ -1,0 +1,44 @@
+"""Swapping a pipeline's solver for another on the same noise schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import diffusers
+
+from strategies import StrategyError
+
+# PNDM's Runge-Kutta warm-up multiplies the calls; Stable Diffusion has always skipped it.
+_EXTRA: dict[str, dict[str, Any]] = {"PNDMScheduler": {"skip_prk_steps": True}}
+
+
+def make(current: Any, name: str) -> Any:
+    """A scheduler of class `name` with the configuration of `current`.
+
+    Raises:
+        StrategyError: diffusers has no such scheduler, or it cannot take this configuration.
+    """
+    kind = getattr(diffusers, name, None)
+    if kind is None or not name.endswith("Scheduler") or not hasattr(kind, "from_config"):
+        raise StrategyError(
+            f"scheduler is {name!r}, which diffusers {diffusers.__version__} does not have; use "
+            "a class name such as DDIMScheduler or DPMSolverMultistepScheduler"
+        )
+    try:
+        return kind.from_config(current.config, **_EXTRA.get(name, {}))
+    except (TypeError, ValueError, NotImplementedError) as error:
+        raise StrategyError(f"{name} cannot take this pipeline's schedule: {error}") from None
+
+
+def count_calls(current: Any, name: str, steps: int) -> int:
+    """How many calls of the denoiser `steps` steps of a solver make: 51 for 50 PNDM steps.
+
+    Raises:
+        StrategyError: no such scheduler, or it refuses that many steps.
+    """
+    scheduler = make(current, name)
+    try:
+        scheduler.set_timesteps(steps)
+    except (ValueError, IndexError, RuntimeError) as error:
+        raise StrategyError(f"{name} cannot make {steps} steps: {error}") from None
+    return len(scheduler.timesteps)

@@ -1,0 +1,64 @@
+"""What a family finds in a denoiser: the places where methods act."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One down or up block of a UNet.
+
+    Attributes:
+        name: of the block in the denoiser.
+        block: the module.
+        layers: its skip levels in the order they run. In a down block each gives one skip
+            connection, in an up block each takes one; a layer's modules run one after the other.
+    """
+
+    name: str
+    block: nn.Module
+    layers: tuple[tuple[nn.Module, ...], ...]
+
+
+@dataclass(frozen=True)
+class AttentionSite:
+    """One transformer block with self-attention over a token grid.
+
+    Attributes:
+        name: of the block in the denoiser.
+        grid: the module whose first input is the feature map `[n, c, h, w]` that the tokens are
+            made of, row by row.
+        block: the transformer block; `block.norm1` and `block.attn1` precede each other.
+        level: 0 on the largest resolution that has self-attention, 1 on the next, and so on.
+    """
+
+    name: str
+    grid: nn.Module
+    block: nn.Module
+    level: int
+
+
+@dataclass(frozen=True)
+class Sites:
+    """Everything that methods may touch in one denoiser.
+
+    Attributes:
+        denoiser: its `forward` is one call.
+        down, mid, up: the blocks; skip level 0 is the input convolution's output, which the last
+            up layer takes.
+        attentions: in the order they run.
+    """
+
+    denoiser: nn.Module
+    down: tuple[Stage, ...]
+    mid: nn.Module | None
+    up: tuple[Stage, ...]
+    attentions: tuple[AttentionSite, ...]
+
+    @property
+    def skip_levels(self) -> int:
+        """How many skip connections there are: 12 in Stable Diffusion 1.x and 2.x, 9 in XL."""
+        return sum(len(stage.layers) for stage in self.up)

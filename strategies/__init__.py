@@ -1,0 +1,21 @@
+"""What a strategy is: the record, its files and the space that a search walks. Needs no torch."""
+
+from strategies import methods as _methods  # registers every method's knobs
+from strategies.errors import StrategyError
+from strategies.files import dump, load, parse, presets, save
+from strategies.knobs import Knobs, known
+from strategies.strategy import Strategy
+
+__all__ = [
+    "Knobs",
+    "Strategy",
+    "StrategyError",
+    "dump",
+    "known",
+    "load",
+    "parse",
+    "presets",
+    "save",
+]
+
+del _methods

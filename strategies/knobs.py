@@ -1,0 +1,99 @@
+"""How a method declares its knobs, and the registry of these declarations.
+
+One file per method in `strategies/methods/` subclasses `Knobs` and registers it. What the knobs do
+lives in the file of the same name in `accel/methods/`; this side is pure data, so that strategy
+files can be read, checked and written without torch.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from strategies.errors import StrategyError
+
+Depth = int | Literal["full"]
+
+
+class Knobs(BaseModel):
+    """The knobs of one method over a whole generation.
+
+    Subclasses name their per-call knobs in `per_call`; such a field is a tuple with one value for
+    each call. A file may give one value instead, which then holds for every call.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    method: ClassVar[str]
+    paper: ClassVar[str]
+    families: ClassVar[tuple[str, ...]]
+    per_call: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def is_neutral(self) -> bool:
+        """Whether applying these knobs changes nothing."""
+
+    def canonical(self, depths: tuple[Depth, ...] | None) -> Knobs:
+        """The same behaviour with every dead value at its neutral choice.
+
+        Args:
+            depths: the cache depth at each call where a caching method is in the same strategy.
+        """
+        return self
+
+    def take(self, indices: list[int]) -> Knobs:
+        """Knobs for other calls: new call `i` does what call `indices[i]` did."""
+        lists = {name: [getattr(self, name)[i] for i in indices] for name in self.per_call}
+        return type(self)(**(self.model_dump() | lists))
+
+    def compact(self) -> dict[str, Any]:
+        """The JSON form, with a per-call list of one repeated value written as that value."""
+        data = self.model_dump(mode="json")
+        for name in self.per_call:
+            if len(set(data[name])) == 1:
+                data[name] = data[name][0]
+        return data
+
+
+_REGISTRY: dict[str, type[Knobs]] = {}
+
+
+def register(kind: type[Knobs]) -> type[Knobs]:
+    """Class decorator that makes a method known under its name.
+
+    Raises:
+        StrategyError: the name is taken.
+    """
+    if kind.method in _REGISTRY:
+        raise StrategyError(f"two methods are called {kind.method!r}; rename one of them")
+    _REGISTRY[kind.method] = kind
+    return kind
+
+
+def known() -> Mapping[str, type[Knobs]]:
+    """Every registered method's knobs by name, sorted."""
+    return dict(sorted(_REGISTRY.items()))
+
+
+def expand(kind: type[Knobs], given: Mapping[str, Any], calls: int) -> dict[str, Any]:
+    """Per-call knobs as lists of `calls` values, whatever form the file used.
+
+    Raises:
+        StrategyError: a list of another length.
+    """
+    full = dict(given)
+    for name in kind.per_call:
+        if name not in full:
+            continue
+        value = full[name]
+        if not isinstance(value, list | tuple):
+            full[name] = [value] * calls
+        elif len(value) != calls:
+            raise StrategyError(
+                f"methods.{kind.method}.{name} has {len(value)} values, but the strategy makes "
+                f"{calls} calls; give {calls} values, or one value for all calls"
+            )
+    return full

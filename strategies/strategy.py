@@ -1,0 +1,204 @@
+"""The `Strategy` record: what every method does at every call of a generation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+
+from strategies.errors import StrategyError
+from strategies.knobs import Depth, Knobs, expand, known
+
+SCHEMA = 1
+FAMILIES = ("unet",)
+
+
+class Strategy(BaseModel):
+    """An acceleration strategy. Immutable; equal files give equal records.
+
+    Attributes:
+        version: of the file format, `schema` in JSON.
+        name: for people; not part of the strategy's identity.
+        family: the kind of denoiser it is for.
+        scheduler: diffusers' class name of the solver.
+        steps: what the user passes as `num_inference_steps`.
+        calls: forward passes of the denoiser in a generation of the full schedule.
+        methods: knobs by method name.
+        scores, baseline, provenance: what was measured, of this strategy and of the unaccelerated
+            pipeline, and where; free JSON without NaN.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )
+
+    version: Literal[1] = Field(default=SCHEMA, alias="schema")
+    name: str = Field(default="", max_length=200)
+    family: str
+    scheduler: str = Field(min_length=1, max_length=100)
+    steps: int = Field(ge=1, le=10_000)
+    calls: int = Field(ge=1, le=100_000)
+    methods: Mapping[str, SerializeAsAny[Knobs]] = Field(default_factory=dict)
+    scores: dict[str, Any] = Field(default_factory=dict)
+    baseline: dict[str, Any] = Field(default_factory=dict)
+    provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            raise StrategyError(f"a strategy is a JSON object, not {type(given).__name__}")
+        given = dict(given)
+        version = given.get("schema", given.get("version", SCHEMA))
+        if isinstance(version, int) and version > SCHEMA:
+            raise StrategyError(
+                f"schema is {version}, but this version of Stratagem reads up to {SCHEMA}; "
+                "upgrade diffusion-stratagem"
+            )
+        family, calls, methods = given.get("family"), given.get("calls"), given.get("methods", {})
+        if isinstance(family, str) and family not in FAMILIES:
+            raise StrategyError(f"family is {family!r}; known families are {', '.join(FAMILIES)}")
+        if isinstance(methods, Mapping) and isinstance(calls, int) and isinstance(family, str):
+            given["methods"] = {
+                name: _read_method(name, knobs, calls, family) for name, knobs in methods.items()
+            }
+        return given
+
+    @field_validator("scores", "baseline", "provenance")
+    @classmethod
+    def _finite(cls, value: dict[str, Any]) -> dict[str, Any]:
+        _refuse_non_finite(value, "")
+        return value
+
+    @field_serializer("methods")
+    def _write_methods(self, methods: Mapping[str, Knobs]) -> dict[str, Any]:
+        return {name: knobs.compact() for name, knobs in sorted(methods.items())}
+
+    @classmethod
+    def create(cls, **fields: Any) -> Self:
+        """Build and check a strategy.
+
+        Raises:
+            StrategyError: names the field, what was given and what is allowed.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise StrategyError(explain(error)) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """The JSON form, in the file format's order."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @property
+    def depths(self) -> tuple[Depth, ...] | None:
+        """Cache depth per call where the strategy caches."""
+        knobs = self.methods.get("deepcache")
+        return None if knobs is None else getattr(knobs.canonical(None), "depth", None)
+
+    def canonical(self) -> Strategy:
+        """The same behaviour in its one normal form: dead values neutral, neutral methods gone."""
+        alive = {n: k.canonical(self.depths) for n, k in self.methods.items()}
+        methods = {n: k for n, k in alive.items() if not k.is_neutral()}
+        return self.model_copy(update={"methods": methods})
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what the strategy does; equal for strategies that mean the same."""
+        form = self.canonical().to_json()
+        identity = {k: form[k] for k in ("family", "scheduler", "steps", "calls", "methods")}
+        text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def resample(
+        self, calls: int | None = None, steps: int | None = None, scheduler: str | None = None
+    ) -> Strategy:
+        """The strategy for another number of calls, by normalised time.
+
+        New call `i` of `n` does what the old call at the same share of the generation did. Scores
+        are dropped: they were measured on something else.
+
+        Args:
+            calls: calls of the new schedule; by default changed as much as `steps`.
+            steps: steps of the new schedule; by default changed as much as `calls`.
+            scheduler: class name of another solver.
+
+        Raises:
+            StrategyError: no positive number of calls.
+        """
+        if calls is None:
+            calls = self.calls if steps is None else steps + self.calls - self.steps
+        if steps is None:
+            steps = calls - (self.calls - self.steps)
+        if calls < 1 or steps < 1:
+            raise StrategyError(f"cannot resample to {calls} calls and {steps} steps; need 1 each")
+        indices = [min(self.calls - 1, (2 * i + 1) * self.calls // (2 * calls)) for i in range(calls)]
+        fields = self.to_json() | {
+            "calls": calls,
+            "steps": steps,
+            "scheduler": scheduler or self.scheduler,
+            "methods": {n: k.take(indices).compact() for n, k in self.methods.items()},
+            "scores": {},
+            "baseline": {},
+        }
+        return Strategy.create(**fields)
+
+
+def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
+    methods = known()
+    if name not in methods:
+        raise StrategyError(f"methods.{name} is unknown; known methods are {', '.join(methods)}")
+    kind = methods[name]
+    if family not in kind.families:
+        raise StrategyError(
+            f"methods.{name} works on {', '.join(kind.families)}, not on family {family!r}"
+        )
+    if isinstance(given, Knobs):
+        given = given.model_dump()
+    if not isinstance(given, Mapping):
+        raise StrategyError(f"methods.{name} must be an object of knobs, not {given!r}")
+    try:
+        return kind.model_validate(expand(kind, given, calls))
+    except ValidationError as error:
+        raise StrategyError(explain(error, f"methods.{name}.")) from None
+
+
+def explain(error: ValidationError, prefix: str = "") -> str:
+    """A pydantic error as one line that names the field, what was given and what is allowed."""
+    first = error.errors()[0]
+    where = prefix + ".".join(str(part) for part in first["loc"])
+    given = repr(first["input"])
+    given = given if len(given) <= 80 else given[:77] + "..."
+    reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"{where} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{where} is an unknown field; remove it or upgrade diffusion-stratagem"
+    if not first["loc"] or first["type"] == "value_error":
+        return f"{prefix.rstrip('.') + ': ' if prefix else ''}{reason}"
+    return f"{where} is {given}: {reason}"
+
+
+def _refuse_non_finite(value: Any, where: str) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where or 'value'} is {value}; only finite numbers may be stored")
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            _refuse_non_finite(item, f"{where}.{key}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            _refuse_non_finite(item, f"{where}[{index}]")

@@ -1,0 +1,136 @@
+"""Two classifiers of the procedural images, deliberately unlike each other.
+
+`FeatureNet` gives the 64-d features over which FD and KID are computed. `JudgeNet` decides whether
+a generated image shows what its caption says; it shares neither architecture, nor weights, nor
+training seed with the former, so that a strategy cannot please both by one mistake.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from zoo.data import LABELS
+
+FEATURES = 64
+GROUPS = {
+    "shape": ("shape1", "shape2"),
+    "colour": ("colour1", "colour2"),
+    "size": ("size1", "size2"),
+    "position": ("layout",),
+    "background": ("texture", "shade"),
+}
+Network = TypeVar("Network", "FeatureNet", "JudgeNet")
+
+
+class FeatureNet(nn.Module):
+    """A plain strided CNN with a 64-d bottleneck that all its heads read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs, outputs, stride in (
+            (3, 32, 1),
+            (32, 64, 2),
+            (64, 64, 1),
+            (64, 96, 2),
+            (96, 96, 1),
+            (96, 128, 2),
+        ):
+            convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+            layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
+        self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
+        self.bottleneck = nn.Linear(128 * 16, FEATURES)
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, 96), nn.ReLU(), nn.Linear(96, n))
+                for name, n in LABELS.items()
+            }
+        )
+
+    def features(self, images: Tensor) -> Tensor:
+        """RGB in [0, 1], `[n, 3, h, w]`, to features `[n, 64]`."""
+        return self.bottleneck(self.body(images * 2 - 1))
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """Logits of each label, `[n, classes]`."""
+        hidden = self.features(images)
+        return {name: head(hidden) for name, head in self.heads.items()}
+
+
+class JudgeNet(nn.Module):
+    """A residual CNN with group norm; every head looks at the image with its own attention map."""
+
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 5, stride=2, padding=2)
+        self.blocks = nn.ModuleList(_Residual(width) for _ in range(4))
+        self.place = nn.Parameter(torch.zeros(1, width, 16, 16))
+        self.looks = nn.ModuleDict({name: nn.Conv2d(width, 4, 1) for name in LABELS})
+        self.heads = nn.ModuleDict(
+            {
+                name: nn.Sequential(nn.Linear(4 * width, 64), nn.GELU(), nn.Linear(64, n))
+                for name, n in LABELS.items()
+            }
+        )
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        """RGB in [0, 1], `[n, 3, h, w]`, to logits of each label, `[n, classes]`."""
+        hidden = self.stem(images * 2 - 1)
+        place = nn.functional.interpolate(self.place, hidden.shape[-2:], mode="bilinear")
+        hidden = hidden + place
+        for index, block in enumerate(self.blocks):
+            if index == 2:
+                hidden = nn.functional.avg_pool2d(hidden, 2)
+            hidden = block(hidden)
+        flat = hidden.flatten(2)
+        logits = {}
+        for name, look in self.looks.items():
+            weights = look(hidden).flatten(2).softmax(-1)
+            logits[name] = self.heads[name](torch.einsum("nkp,ncp->nkc", weights, flat).flatten(1))
+        return logits
+
+
+class _Residual(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.GroupNorm(8, width),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.GroupNorm(8, width),
+            nn.GELU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return hidden + self.body(hidden)
+
+
+def accuracy(logits: dict[str, Tensor], labels: Tensor) -> dict[str, float]:
+    """Share of right answers per group of labels, over the objects that exist.
+
+    Args:
+        logits: what a network's `forward` gave.
+        labels: int64 `[n, 9]`, columns as in `zoo.data.LABELS`.
+    """
+    scores = {}
+    for group, names in GROUPS.items():
+        right = exists = 0
+        for name in names:
+            column = labels[:, list(LABELS).index(name)]
+            right += int((logits[name].argmax(-1) == column).sum())
+            exists += int((column >= 0).sum())
+        scores[group] = right / exists
+    return scores
+
+
+def load(kind: type[Network], path: Path) -> Network:
+    """A trained network in evaluation mode, without gradients."""
+    network = kind()
+    network.load_state_dict(load_file(path))
+    return network.eval().requires_grad_(False)

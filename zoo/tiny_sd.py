@@ -1,0 +1,146 @@
+"""The parts of tiny-sd, untrained: Stable Diffusion 1.5's topology at a size that runs on a CPU.
+
+4 levels x 2 layers (12 skip positions), cross-attention on the upper three levels, a CLIP text
+encoder, a KL autoencoder with factor 2, v-prediction (Salimans & Ho, 2022) on SD's noise schedule.
+Everything is an ordinary diffusers or transformers class; `zoo.train` fills in the weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from zoo import data
+
+IMAGE_SIZE = 32
+LATENT_SIZE = 16
+MAX_TOKENS = 20
+
+
+@dataclass
+class Parts:
+    """What a `StableDiffusionPipeline` is made of."""
+
+    tokenizer: CLIPTokenizer
+    text_encoder: CLIPTextModel
+    vae: AutoencoderKL
+    unet: UNet2DConditionModel
+
+    def pipeline(self) -> StableDiffusionPipeline:
+        """The parts as a pipeline with a DDIM scheduler and without a safety checker."""
+        return StableDiffusionPipeline(
+            vae=self.vae,
+            text_encoder=self.text_encoder,
+            tokenizer=self.tokenizer,
+            unet=self.unet,
+            scheduler=scheduler(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+
+
+def build(latent_size: int = LATENT_SIZE) -> Parts:
+    """Fresh parts with random weights from torch's global generator."""
+    words = tokenizer()
+    return Parts(words, text_encoder(words), vae(), unet(latent_size))
+
+
+def tokenizer() -> CLIPTokenizer:
+    """A real CLIP byte-pair tokenizer whose merges make every word of the captions one token."""
+    words = sorted({word for row in _every_word() for word in row.split()})
+    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+    learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    special = ["<|startoftext|>", "<|endoftext|>"]
+    alphabet = [chr(c) for c in range(ord("a"), ord("z") + 1)]
+    trainer = trainers.BpeTrainer(
+        vocab_size=1000,
+        min_frequency=1,
+        special_tokens=special,
+        initial_alphabet=alphabet,
+        end_of_word_suffix="</w>",
+        show_progress=False,
+    )
+    learner.train_from_iterator([" ".join(words)] * 2, trainer)
+    import json
+
+    model = json.loads(learner.to_str())["model"]
+    merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
+    return CLIPTokenizer(
+        vocab=model["vocab"],
+        merges=merges,
+        model_max_length=MAX_TOKENS,
+        pad_token="<|endoftext|>",
+    )
+
+
+def _every_word() -> list[str]:
+    rows = [phrase for phrase, _ in data.LAYOUTS]
+    rows += [*data.SHAPES, *data.COLOURS, *data.SIZES, *data.TEXTURES, *data.SHADES]
+    return [*rows, "a on background"]
+
+
+def text_encoder(words: CLIPTokenizer) -> CLIPTextModel:
+    """A two-layer CLIP text encoder of width 64."""
+    config = CLIPTextConfig(
+        vocab_size=len(words),
+        hidden_size=64,
+        intermediate_size=192,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=MAX_TOKENS,
+        projection_dim=64,
+        hidden_act="quick_gelu",
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    return CLIPTextModel(config)
+
+
+def vae() -> AutoencoderKL:
+    """A KL autoencoder: RGB `[n, 3, h, w]` in [-1, 1] to `[n, 4, h / 2, w / 2]` and back."""
+    return AutoencoderKL(
+        block_out_channels=(24, 32),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=1,
+        norm_num_groups=8,
+        latent_channels=4,
+        sample_size=IMAGE_SIZE,
+        mid_block_add_attention=False,
+    )
+
+
+def unet(latent_size: int = LATENT_SIZE, **overrides: Any) -> UNet2DConditionModel:
+    """SD 1.5's UNet with narrow channels; `overrides` are passed to the constructor."""
+    settings: dict[str, Any] = {
+        "sample_size": latent_size,
+        "block_out_channels": (32, 64, 96, 96),
+        "layers_per_block": 2,
+        "down_block_types": ("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+        "up_block_types": ("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+        "cross_attention_dim": 64,
+        # The number of heads: diffusers keeps SD 1.5's misnomer.
+        "attention_head_dim": 4,
+        "norm_num_groups": 16,
+    }
+    return UNet2DConditionModel(**(settings | overrides))
+
+
+def scheduler() -> DDIMScheduler:
+    """Stable Diffusion's noise schedule, for a model that predicts v."""
+    return DDIMScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="scaled_linear",
+        beta_start=0.00085,
+        beta_end=0.012,
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        prediction_type="v_prediction",
+    )

@@ -1,0 +1,65 @@
+"""Stage: the KL autoencoder, and the latents of the training set."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from zoo import data
+
+
+def train(vae: AutoencoderKL, steps: int, seed: int, size: int) -> AutoencoderKL:
+    """Train with L1 + MSE and a small KL term (weight 1e-4 per latent), batches of 32."""
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=3e-3, betas=(0.9, 0.99))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
+    vae.train()
+    for step in range(steps):
+        images = _images(32, seed * 1_000_003 + step, size)
+        posterior = vae.encode(images).latent_dist
+        decoded = vae.decode(posterior.sample()).sample
+        error = (decoded - images).abs().mean() + 2 * nn.functional.mse_loss(decoded, images)
+        kl = 0.5 * (posterior.mean.square() + posterior.var - 1 - posterior.logvar).mean()
+        optimizer.zero_grad()
+        (error + 1e-4 * kl).backward()
+        nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 0:
+            print(f"vae step {step}/{steps} error {error.item():.4f} kl {kl.item():.3f}", flush=True)
+    vae.eval().requires_grad_(False)
+    _set_scale(vae, seed, size)
+    return vae
+
+
+def _images(count: int, seed: int, size: int) -> Tensor:
+    images = torch.from_numpy(data.sample(count, seed, size).images)
+    return images.permute(0, 3, 1, 2) * 2 - 1
+
+
+@torch.inference_mode()
+def _set_scale(vae: AutoencoderKL, seed: int, size: int) -> None:
+    """Make scaled latents have unit variance, as SD's `scaling_factor` does."""
+    latents = vae.encode(_images(512, seed + 1, size)).latent_dist.mean
+    vae.register_to_config(scaling_factor=float(1 / latents.std()))
+
+
+@torch.inference_mode()
+def encode(vae: AutoencoderKL, images: NDArray[np.float32]) -> NDArray[np.float16]:
+    """RGB `[n, h, w, 3]` in [0, 1] to scaled latent means, float16 `[n, 4, h/2, w/2]`."""
+    out = []
+    for chunk in torch.from_numpy(images).permute(0, 3, 1, 2).split(256):
+        latents = vae.encode(chunk * 2 - 1).latent_dist.mean * vae.config.scaling_factor
+        out.append(latents.half().numpy())
+    return np.concatenate(out)
+
+
+@torch.inference_mode()
+def reconstruct(vae: AutoencoderKL, images: Tensor) -> Tensor:
+    """RGB in [0, 1], `[n, 3, h, w]`, through the autoencoder and back, clipped."""
+    parts = [
+        vae.decode(vae.encode(chunk * 2 - 1).latent_dist.mean).sample for chunk in images.split(128)
+    ]
+    return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)

@@ -1,0 +1,224 @@
+"""Stage: the UNet with its text encoder, data-parallel over a few one-thread CPU ranks or one GPU.
+
+v-prediction with a learning rate that stays constant and then falls over the last images, so that
+training can go on from a checkpoint of the constant part for as long as anybody likes. Checkpoints
+are safetensors: weights, their moving average and the optimizer's moments.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from zoo import tiny_sd
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how to train.
+
+    Attributes:
+        images: images seen at the end.
+        decay: over how many of the last of them the learning rate falls to 3 % of its peak.
+        batch: images per rank and step.
+        ranks: processes; each uses one thread on a CPU.
+        save_every: images between checkpoints and between looks at the model.
+    """
+
+    images: int
+    decay: int
+    batch: int = 16
+    ranks: int = 2
+    save_every: int = 16_000
+    learning_rate: float = 1.2e-3
+    seed: int = 0
+
+    def rate(self, seen: int) -> float:
+        """Learning rate after `seen` images: a short warm-up, constant, then a cosine."""
+        done = min(1.0, max(0.0, (seen - self.images + self.decay) / max(self.decay, 1)))
+        fall = 0.03 + 0.97 * (1 + math.cos(math.pi * done)) / 2
+        return self.learning_rate * min(1.0, (seen + 1) / 3000) * fall
+
+
+@dataclass
+class Trainee:
+    """The parts that learn, their moving average and their optimizer."""
+
+    unet: nn.Module
+    text_encoder: nn.Module
+    average: dict[str, Tensor]
+    optimizer: torch.optim.AdamW
+    seen: int = 0
+
+    def named(self) -> list[tuple[str, nn.Parameter]]:
+        """Every trained parameter under the name of its part."""
+        parts = {"unet": self.unet, "text_encoder": self.text_encoder}
+        return [(f"{p}.{n}", w) for p, m in parts.items() for n, w in m.named_parameters()]
+
+    def save(self, path: Path) -> None:
+        """Write everything needed to go on, atomically."""
+        tensors: dict[str, Tensor] = {}
+        for name, weight in self.named():
+            state = self.optimizer.state[weight]
+            tensors |= {
+                f"weight/{name}": weight.detach(),
+                f"average/{name}": self.average[name],
+                f"m/{name}": state["exp_avg"],
+                f"v/{name}": state["exp_avg_sq"],
+                f"step/{name}": state["step"].reshape(1),
+            }
+        part = path.with_suffix(".part")
+        metadata = {"seen": str(self.seen)}
+        save_file({k: t.contiguous() for k, t in tensors.items()}, part, metadata=metadata)
+        os.replace(part, path)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a file that `save` wrote."""
+        with safe_open(path, "pt") as file, torch.no_grad():
+            self.seen = int(file.metadata()["seen"])
+            for name, weight in self.named():
+                weight.copy_(file.get_tensor(f"weight/{name}"))
+                self.average[name].copy_(file.get_tensor(f"average/{name}"))
+                self.optimizer.state[weight] = {
+                    "exp_avg": file.get_tensor(f"m/{name}").to(weight.device),
+                    "exp_avg_sq": file.get_tensor(f"v/{name}").to(weight.device),
+                    "step": file.get_tensor(f"step/{name}")[0],
+                }
+
+
+class _Float32Attention(TorchFunctionMode):
+    """Attention in float32: its bfloat16 backward takes half of a training step on CPUs."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is nn.functional.scaled_dot_product_attention:
+            with torch.autocast("cpu", enabled=False):
+                return func(*(a.float() for a in args[:3]), *args[3:], **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def prepare(parts: tiny_sd.Parts, plan: Plan, device: str) -> Trainee:
+    """Parts in training mode with a fresh optimizer and average."""
+    unet, text = parts.unet.to(device).train(), parts.text_encoder.to(device).train()
+    trainee = Trainee(unet, text, {}, torch.optim.AdamW([torch.zeros(1)]))
+    weights = [weight for _, weight in trainee.named()]
+    trainee.optimizer = torch.optim.AdamW(
+        weights, lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2
+    )
+    trainee.average = {name: weight.detach().clone() for name, weight in trainee.named()}
+    return trainee
+
+
+def draw_times(count: int, generator: torch.Generator) -> Tensor:
+    """Training times: uniform, with a bump around 650 where the shape of things is decided."""
+    grid = torch.arange(1000, dtype=torch.float64)
+    density = 0.35 + torch.exp(-(((grid - 650) / 180) ** 2) / 2)
+    return torch.multinomial(density, count, replacement=True, generator=generator)
+
+
+def run_rank(
+    rank: int,
+    parts: tiny_sd.Parts,
+    plan: Plan,
+    latents: Tensor,
+    tokens: Tensor,
+    folder: Path,
+    look: Callable[[Trainee], None],
+) -> None:
+    """Train one rank to the end of the plan.
+
+    Args:
+        rank: 0 saves and looks.
+        latents: float16 `[n, 4, h, w]`, scaled.
+        tokens: int64 `[n + 1, length]`; the last row is the empty caption.
+        folder: of `last.safetensors`, the checkpoint, and `stable.safetensors`, the last one at
+            the constant learning rate.
+        look: called after each checkpoint on rank 0.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cpu":
+        torch.set_num_threads(1)
+    trainee = prepare(parts, plan, device)
+    last = folder / "last.safetensors"
+    if last.exists():
+        trainee.restore(last)
+    table = tiny_sd.scheduler().alphas_cumprod
+    began, started_at = time.monotonic(), trainee.seen
+    while trainee.seen < plan.images:
+        generator = torch.Generator().manual_seed(plan.seed + trainee.seen * 64 + rank)
+        loss = _step(trainee, plan, latents, tokens, table, generator, device)
+        due = trainee.seen % plan.save_every < plan.batch * plan.ranks
+        if rank == 0 and (due or trainee.seen >= plan.images):
+            trainee.save(last)
+            if trainee.seen <= plan.images - plan.decay:
+                trainee.save(folder / "stable.safetensors")
+            rate = (trainee.seen - started_at) / (time.monotonic() - began)
+            print(f"diffusion {trainee.seen} images, {rate:.1f}/s, loss {loss:.4f}", flush=True)
+            look(trainee)
+        if plan.ranks > 1 and due:
+            dist.barrier()
+
+
+def _step(
+    trainee: Trainee,
+    plan: Plan,
+    latents: Tensor,
+    tokens: Tensor,
+    table: Tensor,
+    generator: torch.Generator,
+    device: str,
+) -> float:
+    rows = torch.randint(len(latents), (plan.batch,), generator=generator)
+    clean = latents[rows].float()
+    noise = torch.randn(clean.shape, generator=generator)
+    times = draw_times(plan.batch, generator)
+    dropped = torch.rand(plan.batch, generator=generator) < 0.1
+    words = torch.where(dropped[:, None], tokens[-1], tokens[rows]).to(device)
+    signal = table[times].sqrt().view(-1, 1, 1, 1)
+    spread = (1 - table[times]).sqrt().view(-1, 1, 1, 1)
+    noisy, target = signal * clean + spread * noise, signal * noise - spread * clean
+    with _Float32Attention(), torch.autocast(device, torch.bfloat16):
+        hidden = trainee.text_encoder(words).last_hidden_state
+        guess = trainee.unet(noisy.to(device), times.to(device), hidden).sample
+    loss = nn.functional.mse_loss(guess.float(), target.to(device))
+    trainee.optimizer.zero_grad()
+    loss.backward()
+    _finish(trainee, plan)
+    return loss.item()
+
+
+def _finish(trainee: Trainee, plan: Plan) -> None:
+    named = trainee.named()
+    for _, weight in named:
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+    if plan.ranks > 1:
+        flat = torch.cat([w.grad.flatten() for _, w in named if w.grad is not None])
+        dist.all_reduce(flat)
+        flat /= plan.ranks
+        pieces = flat.split([weight.numel() for _, weight in named])
+        for (_, weight), piece in zip(named, pieces, strict=True):
+            weight.grad = piece.view_as(weight)
+    nn.utils.clip_grad_norm_([weight for _, weight in named], 1.0)
+    for group in trainee.optimizer.param_groups:
+        group["lr"] = plan.rate(trainee.seen)
+    trainee.optimizer.step()
+    trainee.seen += plan.batch * plan.ranks
+    keep = min(0.998, (1 + trainee.seen / 320) / (10 + trainee.seen / 320))
+    with torch.no_grad():
+        torch._foreach_lerp_(
+            [trainee.average[name] for name, _ in named], [w.detach() for _, w in named], 1 - keep
+        )

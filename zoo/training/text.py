@@ -1,0 +1,45 @@
+"""Stage: the text encoder, contrastively against the features of the images it describes.
+
+The image tower is the frozen feature network, as in LiT (Zhai et al., 2022): only the text side
+learns, which takes a minute instead of hours and gives the UNet words that already mean something.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+
+def train(encoder: CLIPTextModel, tokens: Tensor, features: Tensor, steps: int) -> CLIPTextModel:
+    """InfoNCE (CLIP's loss) in batches of 256.
+
+    Args:
+        encoder: trained in place; its pooled output is what is matched.
+        tokens: int64 `[n, length]`.
+        features: `[n, 64]`, of the image of each caption.
+        steps: batches.
+    """
+    features = nn.functional.normalize(features - features.mean(0), dim=-1)
+    project = nn.Linear(encoder.config.hidden_size, features.shape[1])
+    scale = nn.Parameter(torch.tensor(2.3))
+    parameters = [*encoder.parameters(), *project.parameters(), scale]
+    optimizer = torch.optim.AdamW(parameters, lr=1e-3, betas=(0.9, 0.98), weight_decay=1e-2)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    generator = torch.Generator().manual_seed(0)
+    encoder.train()
+    for step in range(steps):
+        rows = torch.randint(len(tokens), (256,), generator=generator)
+        text = nn.functional.normalize(project(encoder(tokens[rows]).pooler_output), dim=-1)
+        logits = text @ features[rows].T * scale.exp()
+        target = torch.arange(len(rows))
+        loss = nn.functional.cross_entropy(logits, target)
+        loss = (loss + nn.functional.cross_entropy(logits.T, target)) / 2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 0:
+            hits = (logits.argmax(-1) == target).float().mean()
+            print(f"text step {step}/{steps} loss {loss.item():.3f} top-1 {hits:.3f}", flush=True)
+    return encoder.eval()

@@ -4,10 +4,13 @@ from strategies import methods as _methods  # registers every method's knobs
 from strategies.errors import StrategyError
 from strategies.files import dump, load, parse, presets, save
 from strategies.knobs import Knobs, known
+from strategies.space import Gene, SearchSpace
 from strategies.strategy import Strategy
 
 __all__ = [
+    "Gene",
     "Knobs",
+    "SearchSpace",
     "Strategy",
     "StrategyError",
     "dump",

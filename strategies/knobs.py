@@ -22,7 +22,8 @@ class Knobs(BaseModel):
     """The knobs of one method over a whole generation.
 
     Subclasses name their per-call knobs in `per_call`; such a field is a tuple with one value for
-    each call. A file may give one value instead, which then holds for every call.
+    each call. A file may give one value instead, which then holds for every call. `neutral` has
+    the value of each per-call knob that changes nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -31,6 +32,7 @@ class Knobs(BaseModel):
     paper: ClassVar[str]
     families: ClassVar[tuple[str, ...]]
     per_call: ClassVar[tuple[str, ...]]
+    neutral: ClassVar[dict[str, Any]]
 
     @abstractmethod
     def is_neutral(self) -> bool:
@@ -48,6 +50,14 @@ class Knobs(BaseModel):
         """Knobs for other calls: new call `i` does what call `indices[i]` did."""
         lists = {name: [getattr(self, name)[i] for i in indices] for name in self.per_call}
         return type(self)(**(self.model_dump() | lists))
+
+    def at(self, call: int) -> dict[str, Any]:
+        """The knobs in force at one call, or nothing where the method does nothing there."""
+        now = self.take([call])
+        if now.is_neutral():
+            return {}
+        values = now.model_dump()
+        return {k: v[0] if k in self.per_call else v for k, v in values.items()}
 
     def compact(self) -> dict[str, Any]:
         """The JSON form, with a per-call list of one repeated value written as that value."""

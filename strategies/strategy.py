@@ -110,6 +110,22 @@ class Strategy(BaseModel):
         knobs = self.methods.get("deepcache")
         return None if knobs is None else getattr(knobs.canonical(None), "depth", None)
 
+    def kinds(self) -> tuple[str, ...]:
+        """What runs at each call, as text; calls of one kind take the same time.
+
+        Neutral is the empty text. Taken from the canonical form, so dead values make no kinds.
+        """
+        methods = self.canonical().methods
+        rows = []
+        for call in range(self.calls):
+            parts = [
+                f"{name}.{knob}={value}"
+                for name, knobs in sorted(methods.items())
+                for knob, value in knobs.at(call).items()
+            ]
+            rows.append(" ".join(parts))
+        return tuple(rows)
+
     def canonical(self) -> Strategy:
         """The same behaviour in its one normal form: dead values neutral, neutral methods gone."""
         alive = {n: k.canonical(self.depths) for n, k in self.methods.items()}

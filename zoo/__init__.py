@@ -1,0 +1,49 @@
+"""The bundled models: small pipelines in diffusers format, trained from scratch on drawn images."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from safetensors.torch import load_file
+
+from strategies import StrategyError
+
+MODELS = ("tiny-sd",)
+
+
+def folder(name: str) -> Path:
+    """Where a bundled model's files are.
+
+    Raises:
+        StrategyError: there is no such model.
+    """
+    if name not in MODELS:
+        raise StrategyError(f"bundled model {name!r} is unknown; there are {', '.join(MODELS)}")
+    return Path(str(resources.files("zoo"))) / "models" / name
+
+
+def load(name: str, dtype: torch.dtype = torch.float32) -> Any:
+    """A bundled pipeline, an ordinary `StableDiffusionPipeline`.
+
+    Raises:
+        StrategyError: there is no such model.
+    """
+    pipe = DiffusionPipeline.from_pretrained(
+        folder(name), dtype=dtype, safety_checker=None, local_files_only=True
+    )
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def reference_features() -> torch.Tensor:
+    """Features of real images from a seed that no training saw: float32 `[2048, 64]`."""
+    return load_file(networks_folder() / "reference.safetensors")["features"].float()
+
+
+def networks_folder() -> Path:
+    """Where the feature network, the judge and the reference features are."""
+    return Path(str(resources.files("zoo"))) / "networks"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ class DeepCache(Knobs):
     paper: ClassVar[str] = "DeepCache, arXiv 2312.00858; depth per call as in DaTo"
     families: ClassVar[tuple[str, ...]] = ("unet",)
     per_call: ClassVar[tuple[str, ...]] = ("depth",)
+    neutral: ClassVar[dict[str, Any]] = {"depth": "full"}
 
     depth: tuple[Annotated[Depth, Field(union_mode="left_to_right")], ...]
 

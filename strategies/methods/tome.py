@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -24,6 +24,7 @@ class ToMe(Knobs):
     paper: ClassVar[str] = "Token Merging for Fast Stable Diffusion, arXiv 2303.17604"
     families: ClassVar[tuple[str, ...]] = ("unet",)
     per_call: ClassVar[tuple[str, ...]] = ("ratio",)
+    neutral: ClassVar[dict[str, Any]] = {"ratio": 0.0}
 
     ratio: tuple[Annotated[float, Field(ge=0, lt=1)], ...]
     stride: int = Field(default=2, ge=2, le=8)

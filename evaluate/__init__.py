@@ -1,0 +1,19 @@
+"""Scoring strategies: prompts and seeds, quality, latency, confidence.
+
+This package has the import name of Hugging Face's `evaluate`; the two cannot share an environment.
+"""
+
+from evaluate.distances import ScoreError, frechet_from_features, kid_from_features
+from evaluate.evaluator import Evaluator, evaluate
+from evaluate.models import ModelConfig, available, read_model
+
+__all__ = [
+    "Evaluator",
+    "ModelConfig",
+    "ScoreError",
+    "available",
+    "evaluate",
+    "frechet_from_features",
+    "kid_from_features",
+    "read_model",
+]

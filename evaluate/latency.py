@@ -1,0 +1,184 @@
+"""Latency: a table of the time of each kind of call, and the end-to-end time to check it by.
+
+Always of one image (batch 1), guidance included, on a device that does nothing else, after
+warm-up, as medians. A generation's time is its fixed part (text encoder, autoencoder), its solver's
+share of every call, and its calls, each of a kind that the table knows.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+
+import accel
+from accel import families, schedulers
+from evaluate.models import ModelConfig
+from evaluate.prompts import Prompts
+from evaluate.sample import run
+from strategies import Strategy, StrategyError, known
+
+
+class LatencyTable(BaseModel):
+    """Measured seconds.
+
+    Attributes:
+        fixed: of a generation without its loop.
+        solver: per call, of everything around the denoiser, by scheduler.
+        kinds: of the denoiser, by kind of call (`Strategy.kinds`).
+        spread: half the interquartile range of each kind, as a share of its median.
+        device: where it was measured.
+    """
+
+    fixed: float
+    solver: dict[str, float]
+    kinds: dict[str, float]
+    spread: dict[str, float]
+    device: str
+
+    def predict(self, strategy: Strategy) -> float:
+        """Seconds of one image.
+
+        Raises:
+            StrategyError: a solver or kind of call that was not measured.
+        """
+        try:
+            calls = sum(self.kinds[kind] for kind in strategy.kinds())
+            return self.fixed + strategy.calls * self.solver[strategy.scheduler] + calls
+        except KeyError as error:
+            raise StrategyError(f"the latency table has no entry for {error}") from None
+
+
+def measure_table(
+    pipe: Any,
+    config: ModelConfig,
+    prompts: Prompts,
+    methods: Sequence[dict[str, dict[str, Any]]],
+    solvers: Iterable[str],
+    repeats: int = 7,
+) -> LatencyTable:
+    """Measure every kind of call and every solver.
+
+    Kinds are interleaved in shuffled order, so that a slow moment of the machine hits them alike.
+
+    Args:
+        prompts: the first one is drawn.
+        methods: one call's knobs for every kind to measure, as in a strategy file.
+        solvers: scheduler class names.
+        repeats: measurements of each kind and solver.
+    """
+    order = random.Random(0)
+    times: dict[str, list[float]] = defaultdict(list)
+    for turn in range(repeats + 1):
+        tour = _tour(pipe, config, order.sample(methods, len(methods)))
+        with accel.accelerated(pipe, tour, set_scheduler=True):
+            with accel.measuring(pipe, time=True):
+                _once(pipe, config, tour, prompts)
+            records = accel.stats(pipe)
+        for kind, record in zip(tour.kinds(), records, strict=True):
+            if turn and record.seconds is not None and record.call:
+                times[kind].append(record.seconds)
+    fixed, around = _measure_solvers(pipe, config, prompts, list(solvers), repeats)
+    return LatencyTable(
+        fixed=fixed,
+        solver=around,
+        kinds={kind: median(values) for kind, values in times.items()},
+        spread={kind: _spread(values) for kind, values in times.items()},
+        device=device_name(pipe),
+    )
+
+
+def _tour(
+    pipe: Any, config: ModelConfig, methods: Sequence[dict[str, dict[str, Any]]]
+) -> Strategy:
+    """A generation that starts with a full call and then makes one call of every kind."""
+    family, _ = families.find(pipe)
+    steps = len(methods) + 1
+    calls = schedulers.count_calls(pipe.scheduler, config.scheduler, steps)
+    rows: list[dict[str, dict[str, Any]]] = [{}, *methods, *[{}] * (calls - steps)]
+    columns = {}
+    for name in sorted({name for row in rows for name in row}):
+        kind = known()[name]
+        fixed = next(row[name] for row in rows if name in row)
+        lists = {k: [row.get(name, {}).get(k, kind.neutral[k]) for row in rows] for k in kind.per_call}
+        columns[name] = fixed | lists
+    return Strategy.create(
+        family=family, scheduler=config.scheduler, steps=steps, calls=calls, methods=columns
+    )
+
+
+def _measure_solvers(
+    pipe: Any, config: ModelConfig, prompts: Prompts, solvers: list[str], repeats: int
+) -> tuple[float, dict[str, float]]:
+    """Seconds outside the denoiser: per generation, and per call of each solver."""
+    outside: dict[tuple[str, int], list[float]] = defaultdict(list)
+    calls: dict[tuple[str, int], int] = {}
+    for turn in range(repeats + 1):
+        for solver in solvers:
+            for steps in (4, 12):
+                plain = unaccelerated(pipe, solver, steps)
+                with accel.accelerated(pipe, plain, set_scheduler=True):
+                    with accel.measuring(pipe, time=True):
+                        total = _once(pipe, config, plain, prompts)
+                    inside = sum(record.seconds or 0.0 for record in accel.stats(pipe))
+                if turn:
+                    outside[solver, steps].append(total - inside)
+                calls[solver, steps] = plain.calls
+    around, fixed = {}, []
+    for solver in solvers:
+        short, long = (solver, 4), (solver, 12)
+        rise = median(outside[long]) - median(outside[short])
+        around[solver] = max(0.0, rise / (calls[long] - calls[short]))
+        fixed.append(median(outside[short]) - around[solver] * calls[short])
+    return max(0.0, median(fixed)), around
+
+
+def unaccelerated(pipe: Any, solver: str, steps: int) -> Strategy:
+    """The strategy that changes nothing, for a solver and number of steps."""
+    family, _ = families.find(pipe)
+    calls = schedulers.count_calls(pipe.scheduler, solver, steps)
+    return Strategy.create(family=family, scheduler=solver, steps=steps, calls=calls)
+
+
+def measure_end_to_end(
+    pipe: Any,
+    config: ModelConfig,
+    prompts: Prompts,
+    strategies: Sequence[Strategy],
+    repeats: int = 5,
+) -> list[list[float]]:
+    """Seconds of one image with each strategy, interleaved: `[strategy][repeat]`."""
+    seconds: list[list[float]] = [[] for _ in strategies]
+    for turn in range(repeats + 1):
+        for index, strategy in enumerate(strategies):
+            with accel.accelerated(pipe, strategy, set_scheduler=True):
+                total = _once(pipe, config, strategy, prompts)
+            if turn:
+                seconds[index].append(total)
+    return seconds
+
+
+def _once(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> float:
+    began = time.perf_counter()
+    run(pipe, config, strategy, prompts.texts[:1], prompts.seeds[:1])
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def _spread(values: Sequence[float]) -> float:
+    low, middle, high = quantiles(values, n=4)
+    return (high - low) / 2 / middle
+
+
+def device_name(pipe: Any) -> str:
+    """The device of a pipeline, with the number of threads on a CPU."""
+    if str(pipe.device).startswith("cuda"):
+        return torch.cuda.get_device_name(pipe.device)
+    return f"cpu, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"

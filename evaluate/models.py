@@ -1,0 +1,128 @@
+"""Which model, and how it is run: the files in `configs/models/`."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import diffusers
+import torch
+import transformers
+import yaml
+from diffusers import DiffusionPipeline
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import zoo
+from accel import schedulers
+from strategies import StrategyError
+from strategies.strategy import explain
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class ModelConfig(BaseModel):
+    """A model and the setting it is searched and scored in.
+
+    Attributes:
+        name: as given on the command line.
+        source: `zoo:NAME`, a local folder in diffusers format, or a hub id.
+        dtype: of the weights.
+        scheduler, steps, guidance: of the unaccelerated pipeline.
+        height, width: of the images in pixels.
+        space: name of a file in `configs/spaces/`, or a path.
+        search_prompts, heldout_prompts: `zoo:NAME` or a text file, one prompt per line.
+        batch: images per batch while scoring. Latency is always of batch 1.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    source: str
+    dtype: Literal["float32", "float16", "bfloat16"]
+    scheduler: str
+    steps: int = Field(ge=1)
+    guidance: float = Field(ge=0)
+    height: int = Field(ge=8)
+    width: int = Field(ge=8)
+    space: str
+    search_prompts: str
+    heldout_prompts: str
+    batch: int = Field(ge=1)
+
+
+def available() -> list[str]:
+    """Names of the model configs that come with the package."""
+    return configs("models")
+
+
+def configs(folder: str) -> list[str]:
+    """Names of the YAML files in `configs/<folder>/`."""
+    entries = (resources.files("configs") / folder).iterdir()
+    return sorted(e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml"))
+
+
+def read_config(folder: str, name: str) -> dict[str, Any]:
+    """A YAML file by its name in `configs/<folder>/` or by its path.
+
+    Raises:
+        StrategyError: there is none, or it is not a YAML mapping.
+    """
+    try:
+        if name in configs(folder):
+            text = (resources.files("configs") / folder / f"{name}.yaml").read_text("utf-8")
+        elif name.endswith((".yaml", ".yml")):
+            text = Path(name).read_text("utf-8")
+        else:
+            raise StrategyError(
+                f"{folder.removesuffix('s')} {name!r} is unknown; there are "
+                f"{', '.join(configs(folder))}, or give the path of a .yaml file"
+            )
+        data = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StrategyError(f"{name}: cannot be read as YAML ({error})") from None
+    if not isinstance(data, dict):
+        raise StrategyError(f"{name}: must hold a mapping of settings")
+    return data
+
+
+def read_model(name: str) -> ModelConfig:
+    """A model config by name or path.
+
+    Raises:
+        StrategyError: there is none, or a setting is wrong; names the setting.
+    """
+    data = read_config("models", name)
+    try:
+        return ModelConfig.model_validate({"name": Path(name).stem} | data)
+    except ValidationError as error:
+        raise StrategyError(f"model {name}: {explain(error)}") from None
+
+
+def quiet() -> None:
+    """Switch off the loading bars and hints of diffusers and transformers, for command lines."""
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
+
+
+def load_pipeline(config: ModelConfig, device: str = "cpu") -> Any:
+    """The pipeline of a model config, with its scheduler, without progress bars.
+
+    Raises:
+        StrategyError: the weights are not there or are not a diffusers pipeline.
+    """
+    dtype = DTYPES[config.dtype]
+    try:
+        if config.source.startswith("zoo:"):
+            pipe = zoo.load(config.source.removeprefix("zoo:"), dtype)
+        else:
+            pipe = DiffusionPipeline.from_pretrained(config.source, dtype=dtype)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise StrategyError(f"model {config.name}: cannot load {config.source!r}: {reason}") from None
+    if type(pipe.scheduler).__name__ != config.scheduler:
+        pipe.scheduler = schedulers.make(pipe.scheduler, config.scheduler)
+
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)

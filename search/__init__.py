@@ -1,0 +1,1 @@
+"""The strategy search: proposers, study, workers, front, exports and the command line."""

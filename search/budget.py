@@ -1,0 +1,41 @@
+"""How much a search may spend: device time or evaluations."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from strategies import StrategyError
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "gpus": 1, "gpum": 60, "gpuh": 3600}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Busy seconds of all workers together, or a number of evaluations; the other is None."""
+
+    seconds: float | None = None
+    evaluations: int | None = None
+
+    def __str__(self) -> str:
+        if self.seconds is None:
+            return f"{self.evaluations} evaluations"
+        return f"{self.seconds / 60:.3g} minutes of device time"
+
+
+def parse(text: str) -> Budget:
+    """Read `20gpuh`, `90m`, `45s`, `1.5h` or `600evals`.
+
+    Raises:
+        StrategyError: anything else, or nothing to spend.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([a-z]+)", text.strip())
+    amount, unit = (float(match[1]), match[2]) if match else (0.0, "")
+    if unit == "evals" and amount >= 1 and amount == int(amount):
+        return Budget(evaluations=int(amount))
+    if unit in _SECONDS and amount > 0:
+        return Budget(seconds=amount * _SECONDS[unit])
+    raise StrategyError(
+        f"budget {text!r} is not understood; give device time such as 20gpuh, 90m or 45s, or a "
+        "number of evaluations such as 600evals, without a space"
+    )

@@ -1,0 +1,194 @@
+"""The command line: `python -m search`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from accel import families
+from evaluate.latency import unaccelerated
+from evaluate.models import available, configs, load_pipeline, quiet
+from search import budget as budgets
+from search import config as configuration
+from search import export, finalists
+from search.config import SearchConfig
+from search.engine import Engine
+from search.executor import Executor, InProcess
+from search.progress import Progress
+from search.proposer import Proposer
+from search.seeds import seeds
+from search.study import Study
+from strategies import StrategyError
+
+EXAMPLES = """examples:
+  python -m search                                    the bundled model, a few minutes on 2 cores
+  python -m search --budget 30m --workers 4           more device time, more workers
+  python -m search --schedulers DDIMScheduler --steps 20    keep the solver and the steps
+  python -m search --resume runs/tiny-sd-20260101-120000    go on with a run
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    made = argparse.ArgumentParser(
+        prog="python -m search",
+        description="Search acceleration strategies for a diffusion pipeline and export the front.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = made.add_argument_group("what to search")
+    what.add_argument("--model", default=None, help=f"{', '.join(available())} or a .yaml file (default: tiny-sd)")
+    what.add_argument("--space", help=f"{', '.join(configs('spaces'))} or a .yaml file")
+    what.add_argument("--schedulers", type=_words, help="solvers to choose from, comma-separated class names")
+    what.add_argument("--steps", type=_numbers, help="step counts to choose from, such as 20 or 8,10,12")
+    how = made.add_argument_group("how much and where")
+    how.add_argument("--budget", help="device time of all workers (20gpuh, 90m, 45s) or 600evals")
+    how.add_argument("--workers", type=int, help="Ray actors; 0 runs in this process")
+    how.add_argument("--images", type=int, help="images per evaluation")
+    how.add_argument("--heldout-images", type=int, help="images per finally scored strategy")
+    how.add_argument("--export", type=int, help="strategies exported, at most")
+    how.add_argument("--proposer", choices=["nsga2", "random"], help="what proposes (default: nsga2)")
+    how.add_argument("--seed", type=int, help="of every random draw of the search (default: 0)")
+    run = made.add_argument_group("the run")
+    run.add_argument("--out", type=Path, help="folder of the run (default: runs/MODEL-TIME)")
+    run.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    run.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    return made
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(word) for word in _words(text)]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers") from None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    flags = parser().parse_args(arguments)
+    try:
+        return _run(flags)
+    except StrategyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(flags: argparse.Namespace) -> int:
+    config, folder = _settings(flags)
+    budgets.parse(config.budget)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_num_threads(1)
+    quiet()
+    pipe = load_pipeline(config.model)
+    family, _ = families.find(pipe)
+    space = configuration.make_space(config.space, family, pipe.scheduler)
+    baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
+    known = seeds(space, config.model.scheduler, config.model.steps)
+    proposer = Proposer(space, known, config.proposer, config.population, config.seed)
+    console = Console(stderr=False)
+    if flags.dry_run:
+        console.print(_plan(config, len(known), device), highlight=False)
+        return 0
+    del pipe
+    _create(folder, config)
+    study = Study(folder / "study.journal")
+    executor = _executor(config, device)
+    try:
+        with Progress(console) as progress:
+            engine = Engine(
+                config, folder, study, executor, space, baseline, proposer, progress
+            )
+            return _drive(engine, console)
+    finally:
+        executor.close()
+
+
+def _drive(engine: Engine, console: Console) -> int:
+    try:
+        engine.prepare()
+        engine.search()
+        finals = finalists.finish(engine)
+        summary = export.write(engine, finals)
+    except KeyboardInterrupt:
+        size = export.write_unfinished(engine)
+        console.print(
+            f"\ninterrupted: {size} strategies of the front so far are in {engine.folder}/strategies; "
+            f"go on with: python -m search --resume {engine.folder}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        return 130
+    for name, value in summary.items():
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        console.print(f"{name.replace('_', ' '):>22}  {shown}", highlight=False)
+    console.print(f"strategies and plot are in {engine.folder}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
+    given = {
+        key: getattr(flags, key)
+        for key in (
+            "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
+            "export", "proposer", "seed",
+        )
+    }  # fmt: skip
+    if flags.resume is None:
+        name = flags.model or "tiny-sd"
+        config = configuration.resolve(name, given)
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        return config, flags.out or Path("runs") / f"{config.model.name}-{stamp}"
+    before = configuration.read(flags.resume)
+    if flags.model is not None and flags.model != before.model.name:
+        raise StrategyError(
+            f"{flags.resume} is a run of model {before.model.name}, not of {flags.model}; leave "
+            "--model out, or start a new run"
+        )
+    fixed = [key for key, value in given.items() if value is not None and key not in RESUMABLE]
+    if fixed or flags.out is not None:
+        name = fixed[0].replace("_", "-") if fixed else "out"
+        raise StrategyError(
+            f"--{name} cannot change in a resumed run; what can is "
+            f"{', '.join('--' + key for key in RESUMABLE)}"
+        )
+    changed = {key: given[key] for key in RESUMABLE if given[key] is not None}
+    return configuration.build(before.model_dump() | changed), flags.resume
+
+
+RESUMABLE = ("budget", "workers", "export")
+
+
+def _create(folder: Path, config: SearchConfig) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        config.write(folder / "config.yaml")
+    except OSError as error:
+        raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _executor(config: SearchConfig, device: str) -> Executor:
+    model = config.model.model_dump()
+    if config.workers == 0:
+        return InProcess(model, device)
+    from search.ray_pool import RayPool  # Ray takes seconds to import; --workers 0 needs none.
+
+    return RayPool(model, config.workers, device)
+
+
+def _plan(config: SearchConfig, known: int, device: str) -> str:
+    return (
+        f"model {config.model.name} on {config.workers or 1} x {device}, {budgets.parse(config.budget)}: "
+        f"{known} seeds, then {config.proposer}; {config.images} images per evaluation, "
+        f"{config.heldout_images} per exported strategy, at most {config.export} exported"
+    )
+
+

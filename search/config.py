@@ -1,0 +1,125 @@
+"""The settings of a search, from defaults, a YAML file in `configs/searches/` and the flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from accel import schedulers
+from evaluate.models import ModelConfig, read_config, read_model
+from strategies import Gene, SearchSpace, StrategyError
+from strategies.strategy import explain
+
+
+class SearchConfig(BaseModel):
+    """Everything that decides a search; written to `config.yaml`.
+
+    Attributes:
+        model: the resolved model config.
+        space: the resolved space, as in `configs/spaces/`.
+        budget: see `search.budget`.
+        seed: of every random draw of the search.
+        workers: 0 runs in this process, otherwise so many Ray actors.
+        images: per evaluation, prompts of the search split.
+        heldout_images: per exported strategy and baseline, prompts of the held-out split.
+        export: strategies on the exported front, at most.
+        population: of NSGA-II.
+        proposer: `nsga2` or `random`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelConfig
+    space: dict[str, Any]
+    budget: str = "12m"
+    seed: int = Field(default=0, ge=0)
+    workers: int = Field(default=2, ge=0, le=1024)
+    images: int = Field(default=32, ge=2)
+    heldout_images: int = Field(default=128, ge=2)
+    export: int = Field(default=8, ge=1, le=100)
+    population: int = Field(default=24, ge=4)
+    proposer: str = Field(default="nsga2", pattern="^(nsga2|random)$")
+
+    def write(self, path: Path) -> None:
+        """Write `config.yaml`."""
+        path.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+
+
+def resolve(name: str, flags: dict[str, Any]) -> SearchConfig:
+    """A search of model `name`: defaults of `configs/searches/<name>.yaml` where there is one.
+
+    Args:
+        flags: settings given on the command line; None means not given.
+
+    Raises:
+        StrategyError: an unknown model or space, or a wrong setting; names it.
+    """
+    model = read_model(name)
+    given = {key: value for key, value in flags.items() if value is not None}
+    space = read_config("spaces", given.pop("space", model.space))
+    for key in ("schedulers", "steps"):
+        if key in given:
+            space[key] = given.pop(key)
+    defaults = {}
+    try:
+        defaults = read_config("searches", model.name)
+    except StrategyError:
+        pass  # Only some models have defaults of their own.
+    return build(defaults | given | {"model": model.model_dump(), "space": space})
+
+
+def build(settings: dict[str, Any]) -> SearchConfig:
+    """A config from its own form.
+
+    Raises:
+        StrategyError: a wrong setting; names it.
+    """
+    try:
+        return SearchConfig.model_validate(settings)
+    except ValidationError as error:
+        raise StrategyError(f"search setting {explain(error)}") from None
+
+
+def read(folder: Path) -> SearchConfig:
+    """The config of an existing run.
+
+    Raises:
+        StrategyError: `folder` is not a run.
+    """
+    path = folder / "config.yaml"
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise StrategyError(f"{folder} is not a run's folder: {path.name}: {error}") from None
+    if not isinstance(data, dict):
+        raise StrategyError(f"{path} does not hold a search's settings")
+    return build(data)
+
+
+def make_space(settings: dict[str, Any], family: str, scheduler: Any) -> SearchSpace:
+    """The space of a config, for a family and a scheduler's noise schedule.
+
+    Args:
+        scheduler: of the pipeline; tells how many calls each solver makes.
+
+    Raises:
+        StrategyError: a missing or wrong entry.
+    """
+    try:
+        solvers, steps, knobs = settings["schedulers"], settings["steps"], settings["knobs"]
+    except KeyError as error:
+        raise StrategyError(f"the space lacks {error}; it needs schedulers, steps and knobs") from None
+    unknown = sorted(set(settings) - {"schedulers", "steps", "knobs", "fixed"})
+    if unknown:
+        raise StrategyError(f"the space has an unknown entry {unknown[0]!r}")
+    if any(not isinstance(n, int) or n < 1 for n in steps):
+        raise StrategyError(f"the space's steps must be whole numbers from 1, not {steps}")
+    calls = {(s, n): schedulers.count_calls(scheduler, s, n) for s in solvers for n in steps}
+    genes = []
+    for name, choices in knobs.items():
+        method, _, knob = name.partition(".")
+        genes.append(Gene(method, knob, tuple(choices)))
+    return SearchSpace(family, solvers, sorted(steps), calls, genes, settings.get("fixed"))

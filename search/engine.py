@@ -1,0 +1,207 @@
+"""The search loop: whenever a worker is free it gets a proposal, until the budget is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+import zoo
+from evaluate.latency import LatencyTable
+from evaluate.sample import Sample
+from evaluate.scores import score
+from search import budget as budgets
+from search.config import SearchConfig
+from search.executor import Executor
+from search.finalists import reserve
+from search.proposer import Proposal, Proposer
+from search.study import Evaluation, Study
+from search.worker import Outcome, Request
+from strategies import SearchSpace, Strategy, StrategyError, dump, known
+
+Report = Callable[["Engine"], None]
+
+
+class Engine:
+    """One run of a search.
+
+    Args:
+        config: its settings.
+        folder: the run's folder.
+        study: its log.
+        executor: its workers.
+        space: what is searched.
+        baseline: the unaccelerated pipeline as a strategy.
+        proposer: what comes next.
+        report: called whenever something has changed.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        folder: Path,
+        study: Study,
+        executor: Executor,
+        space: SearchSpace,
+        baseline: Strategy,
+        proposer: Proposer,
+        report: Report,
+    ) -> None:
+        self.config, self.folder, self.study = config, folder, study
+        self.executor, self.space, self.baseline = executor, space, baseline
+        self.proposer, self._report = proposer, report
+        self.budget = budgets.parse(config.budget)
+        self.real = zoo.reference_features().numpy()
+        self.doing = "starting"
+
+    def say(self, doing: str) -> None:
+        """Report, with what is being done now."""
+        self.doing = doing
+        self._report(self)
+
+    def prepare(self) -> None:
+        """Measure what every evaluation needs: the latency table and the unaccelerated images."""
+        self.say("measuring latency")
+        if self.study.noted("table") is None:
+            request = Request("table", "table", (self._kinds(), list(self.space.solvers)))
+            outcome = self.executor.alone(request)
+            self._must(outcome)
+            self.study.note("table", outcome.value)
+            self.study.note("seconds:table", outcome.seconds)
+        self.table = LatencyTable.model_validate(self.study.noted("table"))
+        self.say("drawing the unaccelerated images")
+        self.base = self.baseline_sample("search", self.config.images)
+        if self.study.noted("baseline") is None:
+            self.study.note("baseline", self._scores(self.baseline, self.base))
+        self.base_scores: dict[str, float] = self.study.noted("baseline")
+
+    def _kinds(self) -> list[dict[str, dict[str, Any]]]:
+        """One call's knobs for every combination of choices that means something of its own."""
+        rows: list[dict[str, dict[str, Any]]] = [{}]
+        for gene in self.space.genes:
+            fixed = self.space.fixed.get(gene.method, {})
+            rows = [
+                row | {gene.method: row.get(gene.method, fixed) | {gene.knob: choice}}
+                for row in rows
+                for choice in gene.choices
+            ]
+        kinds = {}
+        for row in rows:
+            doubled = {n: {k: [v, v] if _per_call(n, k) else v for k, v in m.items()} for n, m in row.items()}
+            strategy = Strategy.create(
+                family=self.space.family, scheduler="-", steps=2, calls=2, methods=doubled
+            )
+            kinds.setdefault(strategy.kinds()[1], row)
+        return list(kinds.values())
+
+    def baseline_sample(self, split: str, count: int) -> Sample:
+        """The unaccelerated sample of a split, kept in the run's folder."""
+        path = self.folder / f"baseline-{split}.safetensors"
+        try:
+            found = _read_sample(path)
+            if len(found.features) == count:
+                return found
+        except (OSError, SafetensorError, KeyError):
+            pass  # Not drawn yet, or torn by a kill: it is drawn again.
+        request = Request(f"baseline-{split}", "sample", (dump(self.baseline), split, count))
+        outcome = self.executor.alone(request)
+        self._must(outcome)
+        _write_sample(outcome.value, path)
+        self.study.note(f"seconds:baseline-{split}", outcome.seconds)
+        sample: Sample = outcome.value
+        return sample
+
+    def search(self) -> None:
+        """Evaluate proposals until the budget, less what the final scoring needs, is spent."""
+        running: dict[str, Proposal] = {}
+        finished = self.study.evaluations
+        taken = {evaluation.strategy.digest for evaluation in finished} | {self.baseline.digest}
+        numbers = {evaluation.number for evaluation in finished}
+        number = 0
+        while True:
+            while len(running) < self.executor.slots and not self.exhausted(len(running)):
+                while number in numbers:
+                    number += 1
+                proposal = self._propose(number, taken)
+                if proposal is None:
+                    break
+                numbers.add(number)
+                taken.add(proposal.strategy.digest)
+                running[str(number)] = proposal
+                arguments = (dump(proposal.strategy), "search", self.config.images)
+                self.executor.submit(Request(str(number), "sample", arguments))
+            if not running:
+                return
+            request, outcome = self.executor.next()
+            self.study.add(self._evaluation(running.pop(request.key), outcome))
+            self.say("searching")
+
+    def _propose(self, number: int, taken: set[str]) -> Proposal | None:
+        if number < len(self.proposer.seeds):
+            digest = self.proposer.seeds[number][1].digest
+            if digest in taken:  # Already evaluated under another number before a resume.
+                return self._propose(number + 1, taken)
+        return self.proposer.propose(number, self.study.evaluations, taken)
+
+    def exhausted(self, running: int = 0) -> bool:
+        """Whether no further evaluation may start."""
+        done = len(self.study.evaluations) + running
+        if self.budget.evaluations is not None:
+            return done >= self.budget.evaluations
+        assert self.budget.seconds is not None
+        seconds = [evaluation.seconds for evaluation in self.study.evaluations]
+        pending = running * (float(np.mean(seconds)) if seconds else 0.0)
+        return self.study.spent + pending + reserve(self) >= self.budget.seconds
+
+    def _evaluation(self, proposal: Proposal, outcome: Outcome) -> Evaluation:
+        scores: dict[str, float] = {}
+        error = outcome.error
+        if outcome.value is not None:
+            scores = self._scores(proposal.strategy, outcome.value)
+            if not all(np.isfinite(value) for value in scores.values()):
+                scores, error = {}, "a score is not finite"
+        return Evaluation(
+            proposal.number,
+            proposal.origin,
+            proposal.genome,
+            proposal.strategy,
+            scores,
+            error,
+            outcome.seconds,
+        )
+
+    def _scores(self, strategy: Strategy, sample: Sample) -> dict[str, float]:
+        found = score(sample, self.base, self.real)
+        return found | {"latency_s": self.table.predict(strategy)}
+
+    @property
+    def reference(self) -> tuple[float, float]:
+        """The worst point that counts: as far from the unaccelerated images as those are from
+        real ones, at the unaccelerated latency."""
+        return self.base_scores["fd_real"], self.base_scores["latency_s"]
+
+    def _must(self, outcome: Outcome) -> None:
+        if outcome.error:
+            raise StrategyError(f"the unaccelerated pipeline failed: {outcome.error}")
+
+
+def _per_call(method: str, knob: str) -> bool:
+    return knob in known()[method].per_call
+
+
+def _write_sample(sample: Sample, path: Path) -> None:
+    tensors = {"features": sample.features, "images": sample.images}
+    tensors |= {f"right_{name}": value for name, value in sample.right.items()}
+    part = path.with_suffix(".part")
+    save_file(tensors, part)
+    part.replace(path)
+
+
+def _read_sample(path: Path) -> Sample:
+    tensors = load_file(path)
+    right = {k.removeprefix("right_"): v for k, v in tensors.items() if k.startswith("right_")}
+    return Sample(tensors["features"], tensors["images"], right)

@@ -1,0 +1,181 @@
+"""A run's folder: strategy files, tables and the picture of the front."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from search.engine import Engine
+from search.finalists import Final, choose, front
+from search.front import hypervolume, knee
+from search.plot import plot
+from strategies import Strategy, save
+
+PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "pymoo", "numpy")
+
+
+def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
+    """Write everything and return the summary.
+
+    Args:
+        finals: the finalists scored on held-out prompts.
+    """
+    best = front(finals)
+    folder = engine.folder / "strategies"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    plain = next(final for final in finals if final.role == "unaccelerated")
+    for index, final in enumerate(best, 1):
+        name = f"{index:02d}-{final.scores['speedup']:.1f}x.json"
+        save(_strategy(engine, final, plain, Path(name).stem), folder / name)
+    for label, chosen in _named(best).items():
+        save(_strategy(engine, chosen, plain, f"{engine.config.model.name}-{label}"), folder / f"{label}.json")
+    trials(engine).to_csv(engine.folder / "trials.csv", index=False)
+    table(finals, best).to_csv(engine.folder / "front.csv", index=False)
+    summary = summarise(engine, finals, best)
+    plot(engine, finals, best, engine.folder)
+    return summary
+
+
+def write_unfinished(engine: Engine) -> int:
+    """After an interruption: the front found so far with its search scores; returns its size."""
+    if not hasattr(engine, "base_scores"):
+        return 0
+    best, _ = choose(engine)
+    folder = engine.folder / "strategies"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("unfinished-*.json"):
+        old.unlink()
+    for index, evaluation in enumerate(sorted(best, key=lambda e: e.objectives[1]), 1):
+        scores = dict(evaluation.scores) | {"prompts": "search", "images": engine.config.images}
+        done = describe(engine, evaluation.strategy, f"unfinished-{index:02d}", scores, engine.base_scores)
+        save(done, folder / f"unfinished-{index:02d}.json")
+    trials(engine).to_csv(engine.folder / "trials.csv", index=False)
+    return len(best)
+
+
+def _named(best: list[Final]) -> dict[str, Final]:
+    if not best:
+        return {}
+    points = np.array([final.objectives for final in best])
+    named = {"fastest": best[0], "knee": best[knee(points)]}
+    lossless = [final for final in best if final.lossless]
+    if lossless:
+        named["lossless"] = lossless[0]
+    return named
+
+
+def _strategy(engine: Engine, final: Final, plain: Final, name: str) -> Strategy:
+    scores: dict[str, Any] = dict(final.scores)
+    scores |= {
+        "intervals": final.intervals,
+        "images": engine.config.heldout_images,
+        "prompts": "heldout",
+        "lossless": final.lossless,
+    }
+    return describe(engine, final.strategy, name, scores, plain.scores)
+
+
+def describe(
+    engine: Engine,
+    strategy: Strategy,
+    name: str,
+    scores: dict[str, Any],
+    baseline: dict[str, float],
+) -> Strategy:
+    """A strategy with its name, its scores and where they come from."""
+    model = engine.config.model
+    return strategy.model_copy(
+        update={
+            "name": name,
+            "scores": scores,
+            "baseline": dict(baseline),
+            "provenance": {
+                "model": model.name,
+                "study": engine.folder.name,
+                "device": f"{platform.processor() or platform.machine()}: {engine.table.device}",
+                "dtype": model.dtype,
+                "batch": 1,
+                "guidance": model.guidance,
+                "resolution": [model.height, model.width],
+                "versions": {package: _version(package) for package in PACKAGES},
+                "seed": engine.config.seed,
+            },
+        }
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except ModuleNotFoundError:
+        return "not installed"
+
+
+def trials(engine: Engine) -> pd.DataFrame:
+    """One row per evaluation."""
+    rows = [
+        {
+            "number": e.number,
+            "origin": e.origin,
+            "digest": e.strategy.digest[:12],
+            "scheduler": e.strategy.scheduler,
+            "steps": e.strategy.steps,
+            "calls": e.strategy.calls,
+            "error": e.error,
+            "seconds": round(e.seconds, 3),
+            **e.scores,
+        }
+        for e in engine.study.evaluations
+    ]
+    return pd.DataFrame(rows)
+
+
+def table(finals: list[Final], best: list[Final]) -> pd.DataFrame:
+    """One row per exported strategy and baseline, fastest first."""
+    order = sorted(finals, key=lambda final: final.objectives[1])
+    rows = [
+        {
+            "role": final.role,
+            "origin": final.origin,
+            "on_front": any(final is one for one in best),
+            "lossless": final.lossless,
+            "digest": final.strategy.digest[:12],
+            "scheduler": final.strategy.scheduler,
+            "steps": final.strategy.steps,
+            **final.scores,
+            "fd_real_change_low": final.intervals.get("fd_real_change", [0, 0, 0])[1],
+            "fd_real_change_high": final.intervals.get("fd_real_change", [0, 0, 0])[2],
+        }
+        for final in order
+    ]
+    return pd.DataFrame(rows)
+
+
+def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[str, Any]:
+    """Hypervolumes on held-out prompts, of the front and of the baselines, and the named points."""
+    plain = next(final for final in finals if final.role == "unaccelerated")
+    reference = (plain.scores["fd_real"], plain.scores["latency_s"])
+    rivals = [f for f in finals if f.role == "baseline"]
+    found = {
+        "hypervolume": hypervolume(_points(best), reference),
+        "hypervolume_baselines": hypervolume(_points(rivals), reference),
+        "evaluations": len(engine.study.evaluations),
+        "beyond_seeds": sum(e.number >= len(engine.proposer.seeds) for e in engine.study.evaluations),
+        "failed": sum(not e.ok for e in engine.study.evaluations),
+        "device_seconds": engine.study.spent,
+        "front": len(best),
+    }
+    for label, final in _named(best).items():
+        found[f"{label}_speedup"] = final.scores["speedup"]
+    return found
+
+
+def _points(finals: list[Final]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([final.objectives for final in finals], dtype=np.float64).reshape(-1, 2)

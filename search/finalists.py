@@ -1,0 +1,167 @@
+"""From the search's front to the exported one: who is scored again on held-out prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evaluate.scores import intervals, score
+from search.front import nondominated, spread
+from search.seeds import BASELINES
+from search.study import Evaluation
+from search.worker import Request
+from strategies import Strategy, dump
+
+if TYPE_CHECKING:
+    from search.engine import Engine
+
+REPEATS = 5
+ACCURACIES = ("right_shape", "right_colour", "right_position")
+
+
+@dataclass(frozen=True)
+class Final:
+    """A strategy scored on held-out prompts.
+
+    Attributes:
+        role: `unaccelerated`, `baseline` or `front`.
+        scores: on held-out prompts, with measured `latency_s` and `speedup`.
+        intervals: `[value, low, high]` by name.
+    """
+
+    role: str
+    origin: str
+    strategy: Strategy
+    scores: dict[str, float]
+    intervals: dict[str, list[float]]
+
+    @property
+    def objectives(self) -> tuple[float, float]:
+        """As in the search."""
+        return self.scores["fd_base"], self.scores["latency_s"]
+
+    @property
+    def lossless(self) -> bool:
+        """No measurable loss: the distance to real images is not above the unaccelerated model's
+        by its paired 95 % interval, and no caption accuracy is lower by more than one point."""
+        if self.intervals.get("fd_real_change", [0.0, 0.0, 0.0])[1] > 0:
+            return False
+        names = [f"{name}_change" for name in ACCURACIES]
+        return all(self.intervals[name][0] >= -0.01 for name in names if name in self.intervals)
+
+
+def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
+    """Strategies for the exported front, and baselines to hold against them.
+
+    Both are the points that dominate most on the search's own scores: at most `export` from
+    everything evaluated, and the best of the uniform grid and of fewer steps.
+    """
+    good = [e for e in engine.study.evaluations if e.ok]
+    rivals = [e for e in good if e.origin in BASELINES]
+    best = _pick(good, engine.reference, engine.config.export)
+    return best, _pick(rivals, engine.reference, engine.config.export)
+
+
+def _pick(rows: list[Evaluation], reference: tuple[float, float], count: int) -> list[Evaluation]:
+    if not rows:
+        return []
+    points = np.array([row.objectives for row in rows])
+    return [rows[index] for index in spread(points, reference, count)]
+
+
+def reserve(engine: Engine) -> float:
+    """Device seconds that the final scoring of the present front will take."""
+    best, rivals = choose(engine)
+    rows = {e.strategy.digest: e for e in [*best, *rivals]}
+    share = engine.config.heldout_images / engine.config.images
+    drawing = sum(e.seconds for e in rows.values()) * share
+    if not (engine.folder / "baseline-heldout.safetensors").exists():
+        drawing += float(engine.study.noted("seconds:baseline-search") or 0.0) * share
+    timing = sum(e.scores["latency_s"] for e in rows.values()) + engine.reference[1]
+    return drawing + (REPEATS + 1) * timing
+
+
+def finish(engine: Engine) -> list[Final]:
+    """Score the finalists on held-out prompts and time them end to end.
+
+    What a former run of the same study has already scored is not scored again.
+    """
+    best, rivals = choose(engine)
+    rows = {e.strategy.digest: e for e in [*rivals, *best]}
+    engine.say("scoring on held-out prompts")
+    base = engine.baseline_sample("heldout", engine.config.heldout_images)
+    waiting = [d for d in rows if engine.study.noted(f"heldout:{d}") is None]
+    running = 0
+    while waiting or running:
+        while waiting and running < engine.executor.slots:
+            digest = waiting.pop(0)
+            arguments = (dump(rows[digest].strategy), "heldout", engine.config.heldout_images)
+            engine.executor.submit(Request(digest, "sample", arguments))
+            running += 1
+        request, outcome = engine.executor.next()
+        running -= 1
+        found: dict[str, Any] = {"error": outcome.error}
+        if outcome.value is not None:
+            found["scores"] = score(outcome.value, base, engine.real)
+            found["intervals"] = intervals(outcome.value, base, engine.real)
+        engine.study.note(f"heldout:{request.key}", found)
+        engine.study.note(f"seconds:heldout:{request.key}", outcome.seconds)
+        engine.say(f"scoring on held-out prompts, {len(waiting) + running} to go")
+    good = [e for d, e in rows.items() if not engine.study.noted(f"heldout:{d}")["error"]]
+    times = _time(engine, good)
+    plain = {
+        "role": "unaccelerated",
+        "scores": score(base, base, engine.real),
+        "intervals": {},
+    }
+    finals = [_final(engine, engine.baseline, "", plain, times)]
+    roles = {e.strategy.digest: "baseline" for e in rivals}
+    for evaluation in good:
+        digest = evaluation.strategy.digest
+        found = engine.study.noted(f"heldout:{digest}")
+        found = found | {"role": roles.get(digest, "front")}
+        finals.append(_final(engine, evaluation.strategy, evaluation.origin, found, times))
+    return finals
+
+
+def _time(engine: Engine, rows: list[Evaluation]) -> dict[str, list[float]]:
+    engine.say("measuring latency end to end")
+    strategies = [engine.baseline, *(row.strategy for row in rows)]
+    request = Request("end-to-end", "end_to_end", ([dump(s) for s in strategies], REPEATS))
+    outcome = engine.executor.alone(request)
+    engine._must(outcome)
+    former = float(engine.study.noted("seconds:end-to-end") or 0.0)
+    engine.study.note("seconds:end-to-end", former + outcome.seconds)
+    return {s.digest: t for s, t in zip(strategies, outcome.value, strict=True)}
+
+
+def _final(
+    engine: Engine,
+    strategy: Strategy,
+    origin: str,
+    found: dict[str, Any],
+    times: dict[str, list[float]],
+) -> Final:
+    mine, plain = times[strategy.digest], times[engine.baseline.digest]
+    latency = float(np.median(mine))
+    timed = {
+        "latency_s": latency,
+        "latency_table_s": engine.table.predict(strategy),
+        "latency_spread_s": float(np.subtract(*np.quantile(mine, [0.75, 0.25])) / 2),
+        "speedup": float(np.median(plain)) / latency,
+    }
+    role = str(found["role"])
+    return Final(role, origin, strategy, found["scores"] | timed, found["intervals"])
+
+
+def front(finals: list[Final]) -> list[Final]:
+    """The finals that no other dominates on held-out prompts, fastest first.
+
+    A point that a baseline dominates is not on it; a baseline that nothing dominates is.
+    """
+    rows = [final for final in finals if final.role != "unaccelerated"]
+    points = np.array([final.objectives for final in rows]).reshape(-1, 2)
+    chosen = [rows[index] for index in nondominated(points)]
+    return sorted(chosen, key=lambda final: final.objectives[1])

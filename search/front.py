@@ -1,0 +1,47 @@
+"""Dominance, hypervolume and the choice of points from a front. Both objectives are minimised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
+
+
+def nondominated(points: Points) -> list[int]:
+    """Indices of the rows that no other row dominates; of equal rows the first.
+
+    Args:
+        points: `[n, objectives]`, finite.
+    """
+    if len(points) == 0:
+        return []
+    mask = moocore.is_nondominated(points, keep_weakly=False)
+    return [int(i) for i in np.flatnonzero(mask)]
+
+
+def hypervolume(points: Points, reference: Sequence[float]) -> float:
+    """Dominated volume below `reference`, as a share of the box from the origin to it."""
+    inside = points[(points < np.asarray(reference)).all(axis=1)] if len(points) else points
+    if len(inside) == 0:
+        return 0.0
+    return float(moocore.hypervolume(inside, ref=list(reference)) / np.prod(reference))
+
+
+def spread(points: Points, reference: Sequence[float], count: int) -> list[int]:
+    """At most `count` rows that together dominate as much as possible, chosen greedily."""
+    left, chosen = nondominated(points), list[int]()
+    while left and len(chosen) < count:
+        gains = [hypervolume(points[[*chosen, index]], reference) for index in left]
+        chosen.append(left.pop(int(np.argmax(gains))))
+    return sorted(chosen)
+
+
+def knee(points: Points) -> int:
+    """The row farthest below the line between the ends of the front, both axes scaled to 1."""
+    low, high = points.min(0), points.max(0)
+    scaled = (points - low) / np.where(high > low, high - low, 1)
+    return int(scaled.sum(1).argmin())

@@ -1,0 +1,83 @@
+"""What a search knows before it starts: uniform grids and fewer steps.
+
+`grid` and `fewer-steps` are also the baselines that the front is held against; `combined` puts the
+uniform schedules on top of fewer steps of a faster solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from strategies import SearchSpace, Strategy, StrategyError
+
+BASELINES = ("grid", "fewer-steps")
+
+
+def seeds(space: SearchSpace, scheduler: str, steps: int) -> list[tuple[str, Strategy]]:
+    """Origin and strategy of every seed that lies in the space, without duplicates.
+
+    Args:
+        scheduler, steps: of the unaccelerated pipeline, on which the grid is laid.
+    """
+    rows = [*_fewer_steps(space, scheduler, steps), *_grid(space, scheduler, steps)]
+    rows += list(_combined(space))
+    found: dict[str, tuple[str, Strategy]] = {}
+    for origin, strategy in rows:
+        try:
+            space.encode(strategy)
+        except StrategyError:
+            continue  # Schedules whose depth or ratio this space does not have.
+        found.setdefault(strategy.digest, (origin, strategy))
+    return list(found.values())
+
+
+def every(interval: int, calls: int, depth: int) -> list[Any]:
+    """DeepCache's uniform schedule: full at calls 0, N, 2N, ..."""
+    return ["full" if call % interval == 0 else depth for call in range(calls)]
+
+
+def _fewer_steps(
+    space: SearchSpace, scheduler: str, steps: int
+) -> Iterator[tuple[str, Strategy]]:
+    for solver in space.solvers:
+        for count in space.steps:
+            if (solver, count) != (scheduler, steps):
+                yield "fewer-steps", space.uniform(solver, count)
+
+
+def _schedules(
+    space: SearchSpace, solver: str, steps: int, intervals: tuple[int, ...]
+) -> Iterator[Strategy]:
+    depths = [d for d in _choices(space, "deepcache", "depth") if isinstance(d, int) and d > 0]
+    ratios = _choices(space, "tome", "ratio") or [None]
+    calls = space.calls[solver, steps]
+    for ratio in dict.fromkeys((ratios[0], ratios[-1])):
+        for interval in intervals:
+            for depth in depths[:1] if interval > 1 else [0]:
+                knobs: dict[str, list[Any]] = {}
+                if interval > 1:
+                    knobs["deepcache_depth"] = every(interval, calls, depth)
+                if ratio:
+                    knobs["tome_ratio"] = [ratio] * calls
+                if knobs:
+                    yield space.uniform(solver, steps, **knobs)
+
+
+def _grid(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
+    if (scheduler, steps) in space.calls:
+        for strategy in _schedules(space, scheduler, steps, (1, 2, 3, 5, 10)):
+            yield "grid", strategy
+
+
+def _combined(space: SearchSpace) -> Iterator[tuple[str, Strategy]]:
+    middle = [count for count in space.steps if 6 <= count <= 15]
+    for solver in space.solvers:
+        for count in middle[::2]:
+            for strategy in _schedules(space, solver, count, (2, 3)):
+                if "tome" not in strategy.methods:
+                    yield "combined", strategy
+
+
+def _choices(space: SearchSpace, method: str, knob: str) -> list[Any]:
+    return [c for g in space.genes if (g.method, g.knob) == (method, knob) for c in g.choices]

@@ -1,0 +1,152 @@
+"""The study: an append-only log of everything a search has learnt, and its only state.
+
+It is an Optuna study in a journal file, so optuna-dashboard shows it. Every finished evaluation is
+one trial; what was measured once (latency table, baseline, held-out scores) are study attributes.
+Everything else a search needs is computed from these.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState, create_trial
+
+from strategies import Strategy, StrategyError
+
+NAME = "stratagem"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One finished evaluation.
+
+    Attributes:
+        number: of its proposal; proposals are numbered in the order they were made.
+        origin: `grid`, `fewer-steps`, `combined` for seeds, else the proposer's name.
+        genome: in the search's space.
+        strategy: what it means.
+        scores: quality figures and `latency_s`; empty where it failed.
+        error: why it failed, or empty.
+        seconds: device time it took.
+    """
+
+    number: int
+    origin: str
+    genome: tuple[int, ...]
+    strategy: Strategy
+    scores: Mapping[str, float]
+    error: str
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has scores."""
+        return not self.error
+
+    @property
+    def objectives(self) -> tuple[float, float]:
+        """What is minimised: distance to the unaccelerated images, and latency."""
+        return self.scores["fd_base"], self.scores["latency_s"]
+
+
+class Study:
+    """The log of one run.
+
+    Args:
+        path: of the journal; created where it does not exist.
+
+    Raises:
+        StrategyError: it exists but is damaged other than at its end, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        try:
+            drop_torn_tail(path)
+            storage = JournalStorage(JournalFileBackend(str(path)))
+            self._study = optuna.create_study(
+                study_name=NAME,
+                storage=storage,
+                directions=["minimize", "minimize"],
+                load_if_exists=True,
+            )
+            self._study.set_metric_names(["fd_base", "latency_s"])
+        except OSError as error:
+            raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
+        except (ValueError, KeyError) as error:
+            raise StrategyError(f"{path}: not a readable study log ({error})") from None
+        trials = self._study.get_trials(deepcopy=False)
+        self.evaluations = [_read(trial) for trial in trials]
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Append a finished evaluation; it is on disk when this returns."""
+        names = {f"g{i:03d}": value for i, value in enumerate(evaluation.genome)}
+        attributes = {
+            "number": evaluation.number,
+            "origin": evaluation.origin,
+            "genome": list(evaluation.genome),
+            "digest": evaluation.strategy.digest,
+            "strategy": evaluation.strategy.to_json(),
+            "scores": dict(evaluation.scores),
+            "error": evaluation.error,
+            "seconds": evaluation.seconds,
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            self._study.add_trial(
+                create_trial(
+                    state=TrialState.COMPLETE if evaluation.ok else TrialState.FAIL,
+                    values=list(evaluation.objectives) if evaluation.ok else None,
+                    params=names,
+                    distributions={name: IntDistribution(0, 99) for name in names},
+                    user_attrs=attributes,
+                )
+            )
+        self.evaluations.append(evaluation)
+
+    def note(self, key: str, value: Any) -> None:
+        """Remember something measured once."""
+        self._study.set_user_attr(key, value)
+
+    def noted(self, key: str) -> Any:
+        """What `note` remembered under `key`, or None."""
+        return self._study.user_attrs.get(key)
+
+    @property
+    def spent(self) -> float:
+        """Device seconds: of the evaluations, and of everything measured beside them."""
+        beside = sum(v for k, v in self._study.user_attrs.items() if k.startswith("seconds:"))
+        return float(beside + sum(evaluation.seconds for evaluation in self.evaluations))
+
+
+def _read(trial: optuna.trial.FrozenTrial) -> Evaluation:
+    attributes = trial.user_attrs
+    return Evaluation(
+        number=attributes["number"],
+        origin=attributes["origin"],
+        genome=tuple(attributes["genome"]),
+        strategy=Strategy.create(**attributes["strategy"]),
+        scores=attributes["scores"],
+        error=attributes["error"],
+        seconds=attributes["seconds"],
+    )
+
+
+def drop_torn_tail(path: Path) -> int:
+    """Cut a last line that a kill in mid-append left incomplete; returns the bytes cut."""
+    if not path.exists():
+        return 0
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with path.open("r+b") as file:
+            file.truncate(whole)
+    return len(content) - whole

@@ -1,0 +1,90 @@
+"""What a worker does: hold one loaded model and answer requests, in this process or a Ray actor."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from evaluate import Evaluator
+from evaluate.distances import ScoreError
+from evaluate.evaluator import Split
+from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
+from evaluate.models import ModelConfig, quiet
+from evaluate.sample import NotFinite, Sample
+from strategies import Strategy, StrategyError, parse
+
+
+@dataclass(frozen=True)
+class Request:
+    """Something to do: a method of `Worker` and its arguments, plain data only."""
+
+    key: str
+    method: str
+    arguments: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer to a request.
+
+    Attributes:
+        value: what the method returned, None where it failed.
+        error: one line that says why it failed, or empty.
+        seconds: device time it took.
+    """
+
+    value: Any
+    error: str
+    seconds: float
+
+
+class Worker:
+    """One model on one device.
+
+    Args:
+        model: a `ModelConfig` as plain data.
+        device: such as `cpu` or `cuda`.
+        threads: of torch on a CPU.
+    """
+
+    def __init__(self, model: dict[str, Any], device: str, threads: int) -> None:
+        torch.set_num_threads(threads)
+        quiet()
+        self.evaluator = Evaluator(ModelConfig.model_validate(model), device)
+
+    def answer(self, request: Request) -> Outcome:
+        """Carry out a request; what a strategy does wrong is an error in the outcome."""
+        began = time.monotonic()
+        try:
+            value = getattr(self, request.method)(*request.arguments)
+            return Outcome(value, "", time.monotonic() - began)
+        except (NotFinite, ScoreError, StrategyError) as error:
+            reason = str(error)
+        except (MemoryError, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+            reason = "out of memory"
+        return Outcome(None, reason, time.monotonic() - began)
+
+    def sample(self, text: str, split: Split, count: int) -> Sample:
+        """Draw prompts with a strategy given as JSON text."""
+        return self.evaluator.sample(parse(text), split, count)
+
+    def table(
+        self, methods: list[dict[str, dict[str, Any]]], solvers: list[str]
+    ) -> dict[str, Any]:
+        """Measure the latency table."""
+        prompts = self.evaluator.prompts["search"]
+        table: LatencyTable = measure_table(
+            self.evaluator.pipe, self.evaluator.config, prompts, methods, solvers
+        )
+        return table.model_dump()
+
+    def end_to_end(self, texts: list[str], repeats: int) -> list[list[float]]:
+        """Measure strategies end to end, interleaved: `[strategy][repeat]` seconds."""
+        strategies: list[Strategy] = [parse(text) for text in texts]
+        evaluator = self.evaluator
+        prompts = evaluator.prompts["search"]
+        return measure_end_to_end(evaluator.pipe, evaluator.config, prompts, strategies, repeats)

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accel import schedulers
-from evaluate.models import ModelConfig, read_config, read_model
+from evaluate.models import ModelConfig, configs, read_config, read_model
 from strategies import Gene, SearchSpace, StrategyError
 from strategies.strategy import explain
 
@@ -63,11 +63,7 @@ def resolve(name: str, flags: dict[str, Any]) -> SearchConfig:
     for key in ("schedulers", "steps"):
         if key in given:
             space[key] = given.pop(key)
-    defaults = {}
-    try:
-        defaults = read_config("searches", model.name)
-    except StrategyError:
-        pass  # Only some models have defaults of their own.
+    defaults = read_config("searches", model.name) if model.name in configs("searches") else {}
     return build(defaults | given | {"model": model.model_dump(), "space": space})
 
 

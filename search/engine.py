@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 import zoo
+from evaluate.distances import ScoreError
 from evaluate.latency import LatencyTable
 from evaluate.sample import Sample
 from evaluate.scores import score
@@ -67,7 +68,7 @@ class Engine:
         """Measure what every evaluation needs: the latency table and the unaccelerated images."""
         self.say("measuring latency")
         if self.study.noted("table") is None:
-            request = Request("table", "table", (self._kinds(), list(self.space.solvers)))
+            request = Request("table", "table", (kinds(self.space), list(self.space.solvers)))
             outcome = self.executor.alone(request)
             self._must(outcome)
             self.study.note("table", outcome.value)
@@ -78,25 +79,6 @@ class Engine:
         if self.study.noted("baseline") is None:
             self.study.note("baseline", self._scores(self.baseline, self.base))
         self.base_scores: dict[str, float] = self.study.noted("baseline")
-
-    def _kinds(self) -> list[dict[str, dict[str, Any]]]:
-        """One call's knobs for every combination of choices that means something of its own."""
-        rows: list[dict[str, dict[str, Any]]] = [{}]
-        for gene in self.space.genes:
-            fixed = self.space.fixed.get(gene.method, {})
-            rows = [
-                row | {gene.method: row.get(gene.method, fixed) | {gene.knob: choice}}
-                for row in rows
-                for choice in gene.choices
-            ]
-        kinds = {}
-        for row in rows:
-            doubled = {n: {k: [v, v] if _per_call(n, k) else v for k, v in m.items()} for n, m in row.items()}
-            strategy = Strategy.create(
-                family=self.space.family, scheduler="-", steps=2, calls=2, methods=doubled
-            )
-            kinds.setdefault(strategy.kinds()[1], row)
-        return list(kinds.values())
 
     def baseline_sample(self, split: str, count: int) -> Sample:
         """The unaccelerated sample of a split, kept in the run's folder."""
@@ -161,9 +143,10 @@ class Engine:
         scores: dict[str, float] = {}
         error = outcome.error
         if outcome.value is not None:
-            scores = self._scores(proposal.strategy, outcome.value)
-            if not all(np.isfinite(value) for value in scores.values()):
-                scores, error = {}, "a score is not finite"
+            try:
+                scores = self._scores(proposal.strategy, outcome.value)
+            except ScoreError as broken:
+                error = str(broken)
         return Evaluation(
             proposal.number,
             proposal.origin,
@@ -189,8 +172,28 @@ class Engine:
             raise StrategyError(f"the unaccelerated pipeline failed: {outcome.error}")
 
 
-def _per_call(method: str, knob: str) -> bool:
-    return knob in known()[method].per_call
+def kinds(space: SearchSpace) -> list[dict[str, dict[str, Any]]]:
+    """One call's knobs for every combination of choices that means something of its own."""
+    rows: list[dict[str, dict[str, Any]]] = [{}]
+    for gene in space.genes:
+        fixed = space.fixed.get(gene.method, {})
+        rows = [
+            row | {gene.method: row.get(gene.method, fixed) | {gene.knob: choice}}
+            for row in rows
+            for choice in gene.choices
+        ]
+    found = {}
+    for row in rows:
+        # The same at two calls: what a kind means shows at the second, where caches are there.
+        twice = {
+            name: {k: [v, v] if k in known()[name].per_call else v for k, v in knobs.items()}
+            for name, knobs in row.items()
+        }
+        strategy = Strategy.create(
+            family=space.family, scheduler="-", steps=2, calls=2, methods=twice
+        )
+        found.setdefault(strategy.kinds()[1], row)
+    return list(found.values())
 
 
 def _write_sample(sample: Sample, path: Path) -> None:

@@ -8,6 +8,7 @@ child is bred. Nothing is kept in between, so a search can be killed and go on a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,16 +47,12 @@ def breed(
         problem, everyone, n_survive=min(population, len(everyone)), random_state=rng
     )
     selection = TournamentSelection(func_comp=binary_tournament)
-    pairs = selection.do(problem, parents, 1, n_parents=2, random_state=rng, algorithm=_Plain())
+    # What pymoo's tournament asks the algorithm that runs it.
+    asked = SimpleNamespace(tournament_type="comp_by_rank_and_crowding", random_state=rng)
+    pairs = selection.do(problem, parents, 1, n_parents=2, random_state=rng, algorithm=asked)
     child = SegmentCrossover(space.width).do(problem, pairs, random_state=rng)[:1]
     child = ScheduleMutation(space.width).do(problem, child, random_state=rng)
     return tuple(int(value) for value in child[0].X)
-
-
-class _Plain:
-    """What pymoo's tournament asks an algorithm for."""
-
-    tournament_type = "comp_by_rank_and_crowding"
 
 
 class SegmentCrossover(Crossover):  # type: ignore[misc]

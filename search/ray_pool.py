@@ -37,15 +37,15 @@ class RayPool(Executor):
     def __init__(self, model: dict[str, Any], workers: int, device: str) -> None:
         self.slots = workers
         self._model, self._device = model, device
-        # Asked for nothing, Ray takes the logical CPUs, so that more workers than cores still run.
         ray.init(
+            # More workers than cores still run, only slower.
             num_cpus=max(workers, os.cpu_count() or 1),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
             object_store_memory=OBJECT_STORE,
-            ignore_reinit_error=True,
-            _temp_dir=os.environ.get("RAY_TMPDIR"),
+            # Ray gives its workers a low priority, and latency is measured in them.
+            _system_config={"worker_niceness": 0},
         )
         kind = "GPU" if device == "cuda" else "CPU"
         there = int(ray.cluster_resources().get(kind, 0))

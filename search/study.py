@@ -8,7 +8,8 @@ Everything else a search needs is computed from these.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,8 @@ class Study:
                 directions=["minimize", "minimize"],
                 load_if_exists=True,
             )
-            self._study.set_metric_names(["fd_base", "latency_s"])
+            with _quiet():
+                self._study.set_metric_names(["fd_base", "latency_s"])
         except OSError as error:
             raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
         except (ValueError, KeyError) as error:
@@ -99,8 +101,7 @@ class Study:
             "error": evaluation.error,
             "seconds": evaluation.seconds,
         }
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with _quiet():
             self._study.add_trial(
                 create_trial(
                     state=TrialState.COMPLETE if evaluation.ok else TrialState.FAIL,
@@ -125,6 +126,13 @@ class Study:
         """Device seconds: of the evaluations, and of everything measured beside them."""
         beside = sum(v for k, v in self._study.user_attrs.items() if k.startswith("seconds:"))
         return float(beside + sum(evaluation.seconds for evaluation in self.evaluations))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
 
 
 def _read(trial: optuna.trial.FrozenTrial) -> Evaluation:

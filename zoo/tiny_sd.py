@@ -7,6 +7,8 @@ Everything is an ordinary diffusers or transformers class; `zoo.train` fills in 
 
 from __future__ import annotations
 
+import json
+import string
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,28 +53,28 @@ def build(latent_size: int = LATENT_SIZE) -> Parts:
 
 
 def tokenizer() -> CLIPTokenizer:
-    """A real CLIP byte-pair tokenizer whose merges make every word of the captions one token."""
+    """A real CLIP byte-pair tokenizer whose merges make every word of the captions one token.
+
+    The learner breaks ties between equally frequent pairs by chance, so every word gets a frequency
+    of its own and the tokens are numbered in alphabetical order: each build is the same.
+    """
     words = sorted({word for row in _every_word() for word in row.split()})
-    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>", unk_token="<|endoftext|>"))
+    learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    special = ["<|startoftext|>", "<|endoftext|>"]
-    alphabet = [chr(c) for c in range(ord("a"), ord("z") + 1)]
     trainer = trainers.BpeTrainer(
         vocab_size=1000,
         min_frequency=1,
-        special_tokens=special,
-        initial_alphabet=alphabet,
+        initial_alphabet=list(string.ascii_lowercase),
         end_of_word_suffix="</w>",
         show_progress=False,
     )
-    learner.train_from_iterator([" ".join(words)] * 2, trainer)
-    import json
-
+    corpus = [word for rank, word in enumerate(words) for _ in range(100 + rank * rank)]
+    learner.train_from_iterator(corpus, trainer)
     model = json.loads(learner.to_str())["model"]
-    merges = [tuple(m) if isinstance(m, list) else tuple(m.split(" ")) for m in model["merges"]]
+    tokens = ["<|startoftext|>", "<|endoftext|>", *sorted(model["vocab"])]
     return CLIPTokenizer(
-        vocab=model["vocab"],
-        merges=merges,
+        vocab={token: number for number, token in enumerate(tokens)},
+        merges=[tuple(merge) for merge in model["merges"]],
         model_max_length=MAX_TOKENS,
         pad_token="<|endoftext|>",
     )

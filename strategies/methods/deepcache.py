@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import StrictInt
 
 from strategies.knobs import Depth, Knobs, register
 
@@ -27,7 +27,7 @@ class DeepCache(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("depth",)
     neutral: ClassVar[dict[str, Any]] = {"depth": "full"}
 
-    depth: tuple[Annotated[Depth, Field(union_mode="left_to_right")], ...]
+    depth: tuple[StrictInt | Literal["full"], ...]
 
     def model_post_init(self, context: object) -> None:
         for call, depth in enumerate(self.depth):

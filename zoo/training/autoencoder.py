@@ -41,9 +41,15 @@ def _images(count: int, seed: int, size: int) -> Tensor:
 
 @torch.inference_mode()
 def _set_scale(vae: AutoencoderKL, seed: int, size: int) -> None:
-    """Make scaled latents have unit variance, as SD's `scaling_factor` does."""
+    """Scale latents to half of unit variance.
+
+    On so small a grid SD's noise schedule would leave the place of an object visible at the last
+    timestep (a matched filter tells left from right at d' = 1.7), so that the model would learn to
+    read it from the noise instead of the caption; a smaller input scale moves the whole schedule
+    towards noise (Chen, 2023, arXiv 2301.10972).
+    """
     latents = vae.encode(_images(512, seed + 1, size)).latent_dist.mean
-    vae.register_to_config(scaling_factor=float(1 / latents.std()))
+    vae.register_to_config(scaling_factor=float(0.5 / latents.std()))
 
 
 @torch.inference_mode()

@@ -123,9 +123,10 @@ def prepare(parts: tiny_sd.Parts, plan: Plan, device: str) -> Trainee:
 
 
 def draw_times(count: int, generator: torch.Generator) -> Tensor:
-    """Training times: uniform, with a bump around 650 where the shape of things is decided."""
+    """Training times: uniform, with bumps where shapes (480) and places (850) are decided."""
     grid = torch.arange(1000, dtype=torch.float64)
-    density = 0.35 + torch.exp(-(((grid - 650) / 180) ** 2) / 2)
+    density = 0.3 + torch.exp(-(((grid - 480) / 170) ** 2) / 2)
+    density += torch.exp(-(((grid - 850) / 120) ** 2) / 2)
     return torch.multinomial(density, count, replacement=True, generator=generator)
 
 

@@ -1,0 +1,70 @@
+"""The latency table against end-to-end time on random strategies, interleaved.
+
+    python benchmarks/latency_table.py --strategies 10 --repeats 15
+
+Writes `benchmarks/results/latency_table.json`: rank correlation, mean error, and the spread of
+repeated measurements beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from accel import families
+from evaluate import Evaluator, read_model
+from evaluate.latency import measure_end_to_end, measure_table
+from evaluate.models import quiet, read_config
+from search.config import make_space
+from search.engine import kinds
+from strategies import Strategy
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="tiny-sd")
+    parser.add_argument("--strategies", type=int, default=10)
+    parser.add_argument("--repeats", type=int, default=15)
+    flags = parser.parse_args()
+    quiet()
+    torch.set_num_threads(1)
+    evaluator = Evaluator(read_model(flags.model))
+    config, pipe = evaluator.config, evaluator.pipe
+    family, _ = families.find(pipe)
+    space = make_space(read_config("spaces", config.space), family, pipe.scheduler)
+    rng = np.random.default_rng(0)
+    chosen: list[Strategy] = [
+        space.decode([int(rng.integers(0, size)) for size in space.sizes])
+        for _ in range(flags.strategies)
+    ]
+    prompts = evaluator.prompts["search"]
+    table = measure_table(pipe, config, prompts, kinds(space), space.solvers, flags.repeats)
+    times = measure_end_to_end(pipe, config, prompts, chosen, flags.repeats)
+    predicted = np.array([table.predict(strategy) for strategy in chosen])
+    measured = np.array([median(seconds) for seconds in times])
+    error = predicted / measured - 1
+    spread = [(np.quantile(s, 0.75) - np.quantile(s, 0.25)) / 2 / median(s) for s in times]
+    result = {
+        "device": table.device,
+        "strategies": len(chosen),
+        "repeats": flags.repeats,
+        "rank_correlation": float(spearmanr(predicted, measured).statistic),
+        "mean_error": float(np.abs(error).mean()),
+        "bias": float(error.mean()),
+        "half_iqr_of_repeats": float(np.mean(spread)),
+        "predicted_s": predicted.tolist(),
+        "measured_s": measured.tolist(),
+    }
+    target = Path(__file__).parent / "results" / "latency_table.json"
+    target.write_text(json.dumps(result, indent=2) + "\n")
+    print(json.dumps({k: v for k, v in result.items() if not isinstance(v, list)}, indent=2))
+
+
+if __name__ == "__main__":
+    main()

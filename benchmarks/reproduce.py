@@ -1,0 +1,48 @@
+"""Does an exported file reproduce its scores in a fresh process?
+
+    python benchmarks/reproduce.py runs/RUN
+
+Applies every exported strategy with `accel.apply` alone, draws the held-out prompts that the search
+scored, and compares the features' distance and the speedup with what the file says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import yaml
+from evaluate.cli import run
+
+from strategies import load
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    flags = parser.parse_args()
+    images = yaml.safe_load((flags.run / "config.yaml").read_text())["heldout_images"]
+    files = sorted((flags.run / "strategies").glob("[0-9][0-9]-*.json"))
+    rows = run("tiny-sd", [str(path) for path in files], images, 9)
+    result = []
+    for path, row in zip(files, rows[1:], strict=True):
+        scores = load(path).scores
+        result.append(
+            {
+                "file": path.name,
+                "fd_base_file": scores["fd_base"],
+                "fd_base_now": row["fd_base"],
+                "psnr_file": scores["psnr"],
+                "psnr_now": row["psnr"],
+                "speedup_file": scores["speedup"],
+                "speedup_now": row["speedup"],
+            }
+        )
+        print(json.dumps(result[-1]))
+    target = Path(__file__).parent / "results" / "reproduce.json"
+    target.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Settings that come with the package: YAML files of models, spaces and searches. No code."""

@@ -1,0 +1,90 @@
+"""The one fake: workers that answer at once, with figures that follow from the strategy."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from typing import Any
+
+import numpy as np
+
+import zoo
+from evaluate.sample import Sample
+from search.executor import Executor
+from search.worker import Outcome, Request
+from strategies import Strategy, parse
+
+FULL = 0.02
+
+
+def damage(strategy: Strategy) -> float:
+    """How far a made-up strategy's features are from the unaccelerated ones."""
+    shallow = sum(kind != "" for kind in strategy.kinds())
+    return shallow / strategy.calls + 2.0 / strategy.calls
+
+
+def make_sample(strategy: Strategy, split: str, count: int) -> Sample:
+    rng = np.random.default_rng([count, split == "search"])
+    base = zoo.reference_features().numpy()[rng.integers(0, 2048, count)]
+    noise = rng.normal(size=base.shape) * damage(strategy)
+    images = np.zeros((count, 4, 4, 3), np.uint8)
+    return Sample((base + noise).astype(np.float32), images, {}, 1.0)
+
+
+class FakeExecutor(Executor):
+    """Answers requests in the order they came; `fails` maps digests to errors."""
+
+    def __init__(self, slots: int = 2, fails: dict[str, str] | None = None) -> None:
+        self.slots, self.fails = slots, fails or {}
+        self.seen: Counter[tuple[str, str]] = Counter()
+        self._waiting: deque[Request] = deque()
+        self.stop_after: int | None = None
+
+    def submit(self, request: Request) -> None:
+        assert len(self._waiting) < self.slots
+        self._waiting.append(request)
+
+    def next(self) -> tuple[Request, Outcome]:
+        request = self._waiting.popleft()
+        return request, self.answer(request)
+
+    def answer(self, request: Request) -> Outcome:
+        if request.method == "table":
+            rows, solvers = request.arguments
+            return Outcome(make_table(rows, solvers), "", 1.0)
+        if request.method == "end_to_end":
+            times = [[latency(parse(text))] * 5 for text in request.arguments[0]]
+            return Outcome(times, "", 1.0)
+        text, split, count = request.arguments
+        strategy = parse(text)
+        self.seen[strategy.digest, split] += 1
+        if self.stop_after is not None and sum(self.seen.values()) > self.stop_after:
+            raise KeyboardInterrupt
+        if strategy.digest in self.fails:
+            return Outcome(None, self.fails[strategy.digest], 1.0)
+        return Outcome(make_sample(strategy, split, count), "", 1.0)
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+def cost(kind: str) -> float:
+    return FULL if kind == "" else FULL / 4 if "depth" in kind else FULL * 0.8
+
+
+def latency(strategy: Strategy) -> float:
+    return 0.01 + sum(0.001 + cost(kind) for kind in strategy.kinds())
+
+
+def make_table(rows: list[dict[str, dict[str, Any]]], solvers: list[str]) -> dict[str, Any]:
+    found = {}
+    for row in rows:
+        twice = {n: {k: v if k in ("stride", "levels") else [v, v] for k, v in m.items()} for n, m in row.items()}
+        one = Strategy.create(family="unet", scheduler="-", steps=2, calls=2, methods=twice)
+        found[one.kinds()[1]] = cost(one.kinds()[1])
+    return {
+        "fixed": 0.01,
+        "solver": dict.fromkeys(solvers, 0.001),
+        "kinds": found,
+        "spread": dict.fromkeys(found, 0.0),
+        "device": "fake",
+    }

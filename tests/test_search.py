@@ -1,0 +1,275 @@
+"""The search engine with fake workers: proposals, budget, resume, faults, exports."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from evaluate.models import load_pipeline, read_model
+from search import budget, config, export, finalists
+from search.engine import Engine
+from search.front import hypervolume, knee, nondominated, spread
+from search.proposer import Proposer
+from search.seeds import seeds
+from search.study import Study, drop_torn_tail
+from strategies import StrategyError
+from tests.fakes import FakeExecutor
+
+MODEL = read_model("tiny-sd")
+SCHEDULER = load_pipeline(MODEL).scheduler
+FLAGS: dict[str, Any] = {"workers": 0, "images": 16, "heldout_images": 16, "export": 5}
+
+
+def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Engine:
+    from evaluate.latency import unaccelerated
+
+    class Holder:
+        scheduler = SCHEDULER
+        unet = load_pipeline(MODEL).unet
+
+    settings = config.resolve("tiny-sd", FLAGS | {"budget": "70evals"} | flags)
+    space = config.make_space(settings.space, "unet", SCHEDULER)
+    folder.mkdir(parents=True, exist_ok=True)
+    baseline = unaccelerated(Holder, MODEL.scheduler, MODEL.steps)
+    proposer = Proposer(
+        space,
+        seeds(space, MODEL.scheduler, MODEL.steps),
+        settings.proposer,
+        settings.population,
+        settings.seed,
+    )
+    study = Study(folder / "study.journal")
+    workers = executor or FakeExecutor()
+    return Engine(settings, folder, study, workers, space, baseline, proposer, lambda _: None)
+
+
+def go(engine: Engine) -> dict[str, Any]:
+    engine.prepare()
+    engine.search()
+    return export.write(engine, finalists.finish(engine))
+
+
+def test_a_whole_run(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path)
+    summary = go(engine)
+    assert summary["evaluations"] == 70
+    assert summary["beyond_seeds"] == 70 - len(engine.proposer.seeds) > 10
+    assert summary["hypervolume"] >= summary["hypervolume_baselines"] > 0
+    files = sorted(p.name for p in (tmp_path / "strategies").iterdir())
+    assert {"fastest.json", "knee.json"} <= set(files)
+    front = [strategies.load(tmp_path / "strategies" / f) for f in files if f[0].isdigit()]
+    speedups = [one.scores["speedup"] for one in front]
+    assert speedups == sorted(speedups, reverse=True)
+    points = np.array([[one.scores["fd_base"], one.scores["latency_s"]] for one in front])
+    assert len(nondominated(points)) == len(points)
+    one = front[0]
+    assert one.provenance["model"] == "tiny-sd"
+    assert one.provenance["dtype"] == "float32"
+    assert one.scores["images"] == 16
+    assert one.scores["prompts"] == "heldout"
+    assert one.baseline["latency_s"] / one.scores["latency_s"] == pytest.approx(one.scores["speedup"])
+    assert len(pd.read_csv(tmp_path / "trials.csv")) == 70
+    table = pd.read_csv(tmp_path / "front.csv")
+    assert set(table["role"]) >= {"unaccelerated", "baseline", "front"}
+    for name in ("pareto.png", "pareto.svg"):
+        assert (tmp_path / name).stat().st_size > 5000
+
+
+def test_nothing_is_evaluated_twice(tmp_path: Path) -> None:
+    executor = FakeExecutor()
+    go(make_engine(tmp_path, executor))
+    assert max(executor.seen.values()) == 1
+
+
+def test_the_search_beats_its_seeds_on_the_fake(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, budget="150evals")
+    engine.prepare()
+    engine.search()
+    known = len(engine.proposer.seeds)
+
+    def volume(rows: list[Any]) -> float:
+        return hypervolume(np.array([row.objectives for row in rows]), engine.reference)
+
+    rows = engine.study.evaluations
+    assert volume(rows) > volume([row for row in rows if row.number < known]) * 1.01
+
+
+def test_resume_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    whole = make_engine(tmp_path / "whole", FakeExecutor(slots=1))
+    whole.prepare()
+    whole.search()
+    expected = [row.strategy.digest for row in whole.study.evaluations]
+    for cut in (1, 5, 52, 60):
+        folder = tmp_path / f"cut-{cut}"
+        executor = FakeExecutor(slots=1)
+        executor.stop_after = cut
+        engine = make_engine(folder, executor)
+        with pytest.raises(KeyboardInterrupt):
+            engine.prepare()
+            engine.search()
+        again = FakeExecutor(slots=1)
+        resumed = make_engine(folder, again)
+        resumed.prepare()
+        resumed.search()
+        assert [row.strategy.digest for row in resumed.study.evaluations] == expected
+        done = {row.strategy.digest for row in engine.study.evaluations}
+        assert not done & {digest for digest, split in again.seen if split == "search"} - {
+            engine.baseline.digest
+        }
+
+
+def test_a_torn_log_is_mended(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, FakeExecutor(slots=1), budget="8evals")
+    engine.prepare()
+    engine.search()
+    path = tmp_path / "study.journal"
+    content = path.read_bytes()
+    lines = content.splitlines(keepends=True)
+    for size in (1, len(lines[-1]) // 2, len(lines[-1]) - 1):
+        path.write_bytes(content[: -len(lines[-1])] + lines[-1][:size])
+        assert drop_torn_tail(path) == size
+        assert path.read_bytes() == b"".join(lines[:-1])
+        assert drop_torn_tail(path) == 0
+    assert len(Study(path).evaluations) in (7, 8)
+    path.write_bytes(lines[0] + b"{rubbish\n" + b"".join(lines[1:]))
+    with pytest.raises(StrategyError, match="not a readable study log"):
+        Study(path)
+
+
+def test_failures_are_infeasible_and_never_numbers(tmp_path: Path) -> None:
+    known = make_engine(tmp_path / "a").proposer.seeds
+    bad = {known[0][1].digest: "out of memory", known[3][1].digest: "made NaN"}
+    engine = make_engine(tmp_path / "b", FakeExecutor(fails=bad))
+    summary = go(engine)
+    assert summary["failed"] == 2
+    failed = [row for row in engine.study.evaluations if not row.ok]
+    assert {row.error for row in failed} == set(bad.values())
+    assert all(row.scores == {} for row in failed)
+    assert not {row.strategy.digest for row in failed} & {
+        strategies.load(p).digest for p in (tmp_path / "b" / "strategies").iterdir()
+    }
+    again = Study(tmp_path / "b" / "study.journal")
+    assert [row.error for row in again.evaluations] == [r.error for r in engine.study.evaluations]
+
+
+def test_broken_scores_are_failures(tmp_path: Path) -> None:
+    class Broken(FakeExecutor):
+        def answer(self, request: Any) -> Any:
+            outcome = super().answer(request)
+            if request.key == "2":
+                outcome.value.features[0, 0] = np.inf
+            return outcome
+
+    engine = make_engine(tmp_path, Broken(), budget="6evals")
+    engine.prepare()
+    engine.search()
+    errors = {row.number: row.error for row in engine.study.evaluations}
+    assert "NaN or infinity" in errors.pop(2)
+    assert set(errors.values()) == {""}
+
+
+def test_an_interrupted_run_keeps_its_front(tmp_path: Path) -> None:
+    executor = FakeExecutor()
+    executor.stop_after = 30
+    engine = make_engine(tmp_path, executor)
+    engine.prepare()
+    with pytest.raises(KeyboardInterrupt):
+        engine.search()
+    size = export.write_unfinished(engine)
+    files = sorted((tmp_path / "strategies").glob("unfinished-*.json"))
+    assert len(files) == size > 0
+    assert strategies.load(files[0]).scores["prompts"] == "search"
+
+
+def test_the_time_budget_is_kept(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, budget="200s")
+    go(engine)
+    assert 140 < engine.study.spent <= 200 + 2 * engine.executor.slots
+
+
+def test_proposals_depend_on_the_study_alone(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, budget="60evals")
+    engine.prepare()
+    engine.search()
+    rows = engine.study.evaluations
+    first, second = (make_engine(tmp_path / n).proposer for n in "ab")
+    for number in (60, 61, 99):
+        one, two = first.propose(number, rows, set()), second.propose(number, rows, set())
+        assert one is not None
+        assert one == two
+    assert first.propose(60, rows, set()) != first.propose(61, rows, set())
+
+
+def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
+    engine = make_engine(
+        tmp_path, schedulers=["DDIMScheduler"], steps=[2], budget="5000evals"
+    )
+    engine.prepare()
+    engine.search()
+    evaluated = [row.strategy.digest for row in engine.study.evaluations]
+    # Call 0 has a ratio; call 1 has one of six depths, and a ratio unless its depth is 0.
+    assert len(set(evaluated)) == len(evaluated) == 3 * (5 * 3 + 1)
+
+
+POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)
+
+
+@given(POINTS)
+def test_front_and_hypervolume_by_counting(pairs: list[tuple[int, int]]) -> None:
+    points = np.array(pairs, dtype=float)
+    kept = {tuple(points[i]) for i in nondominated(points)}
+    for p in pairs:
+        beaten = any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in pairs)
+        assert (p in kept) == (not beaten)
+    cells = {(x, y) for x in range(9) for y in range(9) if any(p[0] <= x and p[1] <= y for p in pairs)}
+    assert hypervolume(points, (9, 9)) == pytest.approx(len(cells) / 81)
+    chosen = spread(points, (9, 9), 3)
+    assert len(chosen) <= 3
+    assert {tuple(points[i]) for i in chosen} <= kept
+    assert 0 <= knee(points) < len(points)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds", "evaluations"),
+    [("20gpuh", 72000, None), ("90m", 5400, None), ("1.5h", 5400, None), ("45s", 45, None), ("600evals", None, 600)],
+)
+def test_budgets(text: str, seconds: float | None, evaluations: int | None) -> None:
+    parsed = budget.parse(text)
+    assert (parsed.seconds, parsed.evaluations) == (seconds, evaluations)
+
+
+@pytest.mark.parametrize("text", ["20 gpu", "", "gpuh", "-5m", "0m", "1.5evals", "5days", "nanm", "infh"])
+def test_bad_budgets(text: str) -> None:
+    with pytest.raises(StrategyError, match="20gpuh"):
+        budget.parse(text)
+
+
+def test_bad_settings_are_named() -> None:
+    for flags, message in [
+        ({"images": 1}, "images"),
+        ({"workers": -1}, "workers"),
+        ({"space": "nowhere"}, "space 'nowhere' is unknown"),
+        ({"steps": [0]}, "steps must be whole numbers"),
+        ({"schedulers": ["NoScheduler"]}, "NoScheduler"),
+    ]:
+        with pytest.raises(StrategyError, match=message):
+            settings = config.resolve("tiny-sd", flags)
+            config.make_space(settings.space, "unet", SCHEDULER)
+    with pytest.raises(StrategyError, match="model 'sd99' is unknown; there are tiny-sd"):
+        config.resolve("sd99", {})
+
+
+def test_the_log_holds_plain_json(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, budget="3evals")
+    engine.prepare()
+    engine.search()
+    for line in (tmp_path / "study.journal").read_text().splitlines():
+        json.loads(line)

@@ -1,0 +1,149 @@
+"""Strategy records and files: round trips, refusals, resampling, identity."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from strategies import Strategy, StrategyError
+from tests.conftest import strategy
+
+DEPTHS = st.one_of(st.just("full"), st.integers(0, 12))
+RATIOS = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 0.75])
+
+
+@st.composite
+def any_strategy(draw: Any) -> Strategy:
+    calls = draw(st.integers(1, 30))
+    methods: dict[str, Any] = {}
+    if draw(st.booleans()):
+        methods["deepcache"] = {"depth": draw(st.lists(DEPTHS, min_size=calls, max_size=calls))}
+    if draw(st.booleans()):
+        ratios = draw(st.one_of(RATIOS, st.lists(RATIOS, min_size=calls, max_size=calls)))
+        methods["tome"] = {"ratio": ratios, "levels": draw(st.integers(1, 3))}
+    return strategy(methods, calls).model_copy(
+        update={"name": draw(st.text(max_size=20)), "scores": {"fd": draw(st.floats(0, 1e6))}}
+    )
+
+
+@given(any_strategy())
+def test_file_round_trip(one: Strategy) -> None:
+    text = strategies.dump(one)
+    assert strategies.parse(text) == one
+    assert strategies.parse(text).digest == one.digest
+
+
+@given(any_strategy())
+def test_canonical_form_is_stable_and_means_the_same(one: Strategy) -> None:
+    assert one.canonical().canonical() == one.canonical()
+    assert one.canonical().digest == one.digest
+    assert one.canonical().kinds() == one.kinds()
+
+
+@given(any_strategy(), st.integers(1, 80))
+def test_resample_covers_any_number_of_calls(one: Strategy, calls: int) -> None:
+    other = one.resample(calls=calls + one.calls)
+    assert other.calls == calls + one.calls
+    assert other.resample(calls=one.calls).methods == one.methods
+    assert one.resample(calls=one.calls).digest == one.digest
+
+
+def test_resample_maps_by_normalised_time() -> None:
+    one = strategy({"deepcache": {"depth": ["full", 1, 2, 3]}}, 4)
+    assert one.resample(calls=8).methods["deepcache"].depth == ("full", "full", 1, 1, 2, 2, 3, 3)
+    assert one.resample(calls=2).methods["deepcache"].depth == (1, 3)
+    pndm = one.resample(calls=51, steps=50, scheduler="PNDMScheduler")
+    assert (pndm.calls, pndm.steps, pndm.scheduler) == (51, 50, "PNDMScheduler")
+
+
+def test_what_means_the_same_has_one_digest() -> None:
+    base = strategy({"deepcache": {"depth": ["full", 0, 1]}, "tome": {"ratio": [0.5, 0, 0]}}, 3)
+    dead = strategy({"deepcache": {"depth": [3, 0, 1]}, "tome": {"ratio": [0.5, 0.7, 0]}}, 3)
+    assert dead.digest == base.digest
+    assert strategy({"tome": {"ratio": 0.0}}).digest == strategy({}).digest
+    other = strategy({"deepcache": {"depth": ["full", 0, 2]}, "tome": {"ratio": [0.5, 0, 0]}}, 3)
+    assert other.digest != base.digest
+
+
+GOOD = json.loads(strategies.dump(strategy({"deepcache": {"depth": ["full", 1, 1, "full", 1, 0]}})))
+REFUSED = [
+    ({"schema": 2}, "schema is 2"),
+    ({"schema": "x"}, "schema"),
+    ({"family": "video"}, "family is 'video'"),
+    ({"steps": 0}, "steps is 0"),
+    ({"calls": -3}, "calls"),
+    ({"calls": 7}, "6 values"),
+    ({"speed": 3}, "speed is an unknown field"),
+    ({"methods": {"warp": {}}}, "methods.warp is unknown; known methods are deepcache, tome"),
+    ({"methods": {"deepcache": {}}}, "methods.deepcache.depth is missing"),
+    ({"methods": {"deepcache": {"depth": -1}}}, "depth[0] is -1"),
+    ({"methods": {"deepcache": {"depth": 1.5}}}, "methods.deepcache.depth"),
+    ({"methods": {"deepcache": {"depth": "all"}}}, "methods.deepcache.depth"),
+    ({"methods": {"deepcache": {"depth": True}}}, "methods.deepcache.depth"),
+    ({"methods": {"deepcache": [1]}}, "must be an object"),
+    ({"methods": {"tome": {"ratio": 0.9}}}, "at most 0.75"),
+    ({"methods": {"tome": {"ratio": 0.1, "speed": 1}}}, "methods.tome.speed is an unknown field"),
+    ({"methods": {"tome": {"ratio": [0.1] * 5}}}, "5 values"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED, ids=[m for _, m in REFUSED])
+def test_bad_files_are_refused_with_the_field(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(GOOD | change))
+    with pytest.raises(StrategyError, match=r"bad\.json") as caught:
+        strategies.load(path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "not JSON"),
+        ("[1]", "JSON object"),
+        ('{"family": "unet"}', "schema is missing"),
+        ('{"schema": 1, "schema": 1}', "given twice"),
+        ('{"schema": 1, "scores": {"fd": NaN}}', "NaN"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_broken_text_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(text)
+    with pytest.raises(StrategyError, match=message):
+        strategies.load(path)
+
+
+def test_unreadable_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StrategyError, match="no such file"):
+        strategies.load(tmp_path / "none.json")
+    with pytest.raises(StrategyError, match="cannot be read"):
+        strategies.load(tmp_path)
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(StrategyError, match="not a text file"):
+        strategies.load(tmp_path / "binary.json")
+    with pytest.raises(StrategyError, match="cannot be written"):
+        strategies.save(strategy({}), tmp_path / "no" / "where.json")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), st.lists, max_leaves=20))
+def test_no_json_value_crashes_the_reader(value: Any) -> None:
+    for data in (value, GOOD | {"methods": value}, GOOD | {"calls": value}, GOOD | {"name": value}):
+        try:
+            strategies.parse(json.dumps(data))
+        except StrategyError:
+            continue
+
+
+def test_strategies_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        strategy({}).steps = 3  # type: ignore[misc]

@@ -76,7 +76,7 @@ def position(timesteps: Tensor, timestep: Any) -> int:
     if isinstance(timestep, Tensor):
         same = timestep.untyped_storage().data_ptr() == timesteps.untyped_storage().data_ptr()
         if same and timestep.dtype == timesteps.dtype:
-            return timestep.storage_offset() - timesteps.storage_offset()
+            return int(timestep.storage_offset() - timesteps.storage_offset())
         value = timestep.flatten()[0]
     else:
         value = torch.as_tensor(timestep)

@@ -13,8 +13,8 @@ import json
 from pathlib import Path
 
 import yaml
-from evaluate.cli import run
 
+from evaluate.cli import run
 from strategies import load
 
 

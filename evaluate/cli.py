@@ -37,7 +37,9 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m evaluate",
         description="Score strategies beside the unaccelerated model on held-out prompts.",
     )
-    parser.add_argument("--model", default="tiny-sd", help=f"{', '.join(available())} or a .yaml file")
+    parser.add_argument(
+        "--model", default="tiny-sd", help=f"{', '.join(available())} or a .yaml file"
+    )
     parser.add_argument(
         "--strategy", action="append", default=[], help="a strategy file; may be given again"
     )

@@ -79,12 +79,12 @@ def check(features: Any) -> Array:
 def _half_covariance(features: Array) -> Array:
     """R with R'R the sample covariance, with as few rows as possible."""
     centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
-    if len(centred) <= centred.shape[1]:
-        return centred
-    triangle: Array = np.linalg.qr(centred, mode="r")
-    return triangle
+    half: Array = centred
+    if len(centred) > centred.shape[1]:
+        half = np.asarray(np.linalg.qr(centred, mode="r"))
+    return half
 
 
 def _kernel(a: Array, b: Array) -> Array:
-    kernel: Array = (a @ b.T / a.shape[1] + 1) ** 3
-    return kernel
+    base: Array = a @ b.T / a.shape[1] + 1
+    return base * base * base  # Many times faster than a power.

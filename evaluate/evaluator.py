@@ -58,7 +58,7 @@ class Evaluator:
         """Draw the first `count` prompts of a split with a strategy.
 
         Raises:
-            NotFinite: the images hold NaN or infinity.
+            NotFiniteError: the images hold NaN or infinity.
             StrategyError: the strategy does not fit the model, or there are too few prompts.
         """
         chosen = self.prompts[split].first(count)
@@ -114,7 +114,9 @@ def evaluate(
     found = scores.score(mine, base, evaluator.real)
     unknown = sorted(set(metrics or ()) - set(found))
     if unknown:
-        raise StrategyError(f"metrics {', '.join(unknown)} are unknown; there are {', '.join(found)}")
+        raise StrategyError(
+            f"metrics {', '.join(unknown)} are unknown; there are {', '.join(found)}"
+        )
     chosen = {name: value for name, value in found.items() if not metrics or name in metrics}
     return chosen | {
         "images": images,

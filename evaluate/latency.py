@@ -94,9 +94,7 @@ def measure_table(
     )
 
 
-def _tour(
-    pipe: Any, config: ModelConfig, methods: Sequence[dict[str, dict[str, Any]]]
-) -> Strategy:
+def _tour(pipe: Any, config: ModelConfig, methods: Sequence[dict[str, dict[str, Any]]]) -> Strategy:
     """A generation that starts with a full call and then makes one call of every kind."""
     family, _ = families.find(pipe)
     steps = len(methods) + 1
@@ -106,7 +104,9 @@ def _tour(
     for name in sorted({name for row in rows for name in row}):
         kind = known()[name]
         fixed = next(row[name] for row in rows if name in row)
-        lists = {k: [row.get(name, {}).get(k, kind.neutral[k]) for row in rows] for k in kind.per_call}
+        lists = {
+            k: [row.get(name, {}).get(k, kind.neutral[k]) for row in rows] for k in kind.per_call
+        }
         columns[name] = fixed | lists
     return Strategy.create(
         family=family, scheduler=config.scheduler, steps=steps, calls=calls, methods=columns

@@ -120,7 +120,9 @@ def load_pipeline(config: ModelConfig, device: str = "cpu") -> Any:
             pipe = DiffusionPipeline.from_pretrained(config.source, dtype=dtype)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise StrategyError(f"model {config.name}: cannot load {config.source!r}: {reason}") from None
+        raise StrategyError(
+            f"model {config.name}: cannot load {config.source!r}: {reason}"
+        ) from None
     if type(pipe.scheduler).__name__ != config.scheduler:
         pipe.scheduler = schedulers.make(pipe.scheduler, config.scheduler)
 

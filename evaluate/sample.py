@@ -35,7 +35,7 @@ class Sample:
     seconds: float = 0.0
 
 
-class NotFinite(ArithmeticError):
+class NotFiniteError(ArithmeticError):
     """A strategy that made NaN or infinite values instead of images."""
 
 
@@ -52,7 +52,7 @@ def generate(
         float32 RGB `[n, 3, h, w]` in [0, 1], and the seconds it took.
 
     Raises:
-        NotFinite: some value is NaN or infinite.
+        NotFiniteError: some value is NaN or infinite.
         StrategyError: the strategy does not fit the pipeline.
     """
     began = time.monotonic()
@@ -66,7 +66,7 @@ def generate(
     if images.is_cuda:
         torch.cuda.synchronize()
     if not torch.isfinite(images).all():
-        raise NotFinite(f"strategy {strategy.digest[:12]} made NaN or infinite values")
+        raise NotFiniteError(f"strategy {strategy.digest[:12]} made NaN or infinite values")
     return images, time.monotonic() - began
 
 

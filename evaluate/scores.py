@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,8 @@ def psnr(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.flo
     """Peak signal-to-noise ratio of each pair in dB, capped at 99 for equal images: `[n]`."""
     error = np.square(images.astype(np.float64) - others).mean(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
-        return np.minimum(PSNR_CAP, 10 * np.log10(255.0**2 / error))
+        ratio: NDArray[np.float64] = 10 * np.log10(255.0**2 / error)
+    return np.minimum(PSNR_CAP, ratio)
 
 
 def intervals(sample: Sample, baseline: Sample, real: Features) -> dict[str, list[float]]:
@@ -73,7 +75,10 @@ def intervals(sample: Sample, baseline: Sample, real: Features) -> dict[str, lis
     }
     for name, values in sample.right.items():
         difference = values - baseline.right[name]
-        found[f"right_{name}_change"] = paired_bootstrap(
-            lambda rows, d=difference: float(d[rows].mean()), count
-        ).to_json()
+        mean = functools.partial(_mean, difference)
+        found[f"right_{name}_change"] = paired_bootstrap(mean, count).to_json()
     return found
+
+
+def _mean(values: NDArray[np.float32], rows: Indices) -> float:
+    return float(values[rows].mean())

@@ -42,17 +42,25 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = made.add_argument_group("what to search")
-    what.add_argument("--model", default=None, help=f"{', '.join(available())} or a .yaml file (default: tiny-sd)")
+    what.add_argument(
+        "--model", default=None, help=f"{', '.join(available())} or a .yaml file (default: tiny-sd)"
+    )
     what.add_argument("--space", help=f"{', '.join(configs('spaces'))} or a .yaml file")
-    what.add_argument("--schedulers", type=_words, help="solvers to choose from, comma-separated class names")
-    what.add_argument("--steps", type=_numbers, help="step counts to choose from, such as 20 or 8,10,12")
+    what.add_argument(
+        "--schedulers", type=_words, help="solvers to choose from, comma-separated class names"
+    )
+    what.add_argument(
+        "--steps", type=_numbers, help="step counts to choose from, such as 20 or 8,10,12"
+    )
     how = made.add_argument_group("how much and where")
     how.add_argument("--budget", help="device time of all workers (20gpuh, 90m, 45s) or 600evals")
     how.add_argument("--workers", type=int, help="Ray actors; 0 runs in this process")
     how.add_argument("--images", type=int, help="images per evaluation")
     how.add_argument("--heldout-images", type=int, help="images per finally scored strategy")
     how.add_argument("--export", type=int, help="strategies exported, at most")
-    how.add_argument("--proposer", choices=["nsga2", "random"], help="what proposes (default: nsga2)")
+    how.add_argument(
+        "--proposer", choices=["nsga2", "random"], help="what proposes (default: nsga2)"
+    )
     how.add_argument("--seed", type=int, help="of every random draw of the search (default: 0)")
     run = made.add_argument_group("the run")
     run.add_argument("--out", type=Path, help="folder of the run (default: runs/MODEL-TIME)")
@@ -104,9 +112,7 @@ def _run(flags: argparse.Namespace) -> int:
     executor = _executor(config, device)
     try:
         with Progress(console) as progress:
-            engine = Engine(
-                config, folder, study, executor, space, baseline, proposer, progress
-            )
+            engine = Engine(config, folder, study, executor, space, baseline, proposer, progress)
             return _drive(engine, console)
     finally:
         executor.close()
@@ -121,8 +127,8 @@ def _drive(engine: Engine, console: Console) -> int:
     except KeyboardInterrupt:
         size = export.write_unfinished(engine)
         console.print(
-            f"\ninterrupted: {size} strategies of the front so far are in {engine.folder}/strategies; "
-            f"go on with: python -m search --resume {engine.folder}",
+            f"\ninterrupted: {size} strategies of the front so far are in "
+            f"{engine.folder}/strategies; go on with: python -m search --resume {engine.folder}",
             highlight=False,
             soft_wrap=True,
         )
@@ -186,9 +192,7 @@ def _executor(config: SearchConfig, device: str) -> Executor:
 
 def _plan(config: SearchConfig, known: int, device: str) -> str:
     return (
-        f"model {config.model.name} on {config.workers or 1} x {device}, {budgets.parse(config.budget)}: "
-        f"{known} seeds, then {config.proposer}; {config.images} images per evaluation, "
+        f"model {config.model.name} on {config.workers or 1} x {device}, "
+        f"{budgets.parse(config.budget)}: {known} seeds, then {config.proposer}; {config.images} images per evaluation, "
         f"{config.heldout_images} per exported strategy, at most {config.export} exported"
     )
-
-

@@ -107,7 +107,9 @@ def make_space(settings: dict[str, Any], family: str, scheduler: Any) -> SearchS
     try:
         solvers, steps, knobs = settings["schedulers"], settings["steps"], settings["knobs"]
     except KeyError as error:
-        raise StrategyError(f"the space lacks {error}; it needs schedulers, steps and knobs") from None
+        raise StrategyError(
+            f"the space lacks {error}; it needs schedulers, steps and knobs"
+        ) from None
     unknown = sorted(set(settings) - {"schedulers", "steps", "knobs", "fixed"})
     if unknown:
         raise StrategyError(f"the space has an unknown entry {unknown[0]!r}")

@@ -164,7 +164,8 @@ class Engine:
     @property
     def reference(self) -> tuple[float, float]:
         """The worst point that counts: as far from the unaccelerated images as those are from
-        real ones, at the unaccelerated latency."""
+        real ones, at the unaccelerated latency.
+        """
         return self.base_scores["fd_real"], self.base_scores["latency_s"]
 
     def _must(self, outcome: Outcome) -> None:
@@ -182,7 +183,7 @@ def kinds(space: SearchSpace) -> list[dict[str, dict[str, Any]]]:
             for row in rows
             for choice in gene.choices
         ]
-    found = {}
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     for row in rows:
         # The same at two calls: what a kind means shows at the second, where caches are there.
         twice = {
@@ -197,7 +198,7 @@ def kinds(space: SearchSpace) -> list[dict[str, dict[str, Any]]]:
 
 
 def _write_sample(sample: Sample, path: Path) -> None:
-    tensors = {"features": sample.features, "images": sample.images}
+    tensors: dict[str, Any] = {"features": sample.features, "images": sample.images}
     tensors |= {f"right_{name}": value for name, value in sample.right.items()}
     part = path.with_suffix(".part")
     save_file(tensors, part)

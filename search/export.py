@@ -35,7 +35,10 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
         name = f"{index:02d}-{final.scores['speedup']:.1f}x.json"
         save(_strategy(engine, final, plain, Path(name).stem), folder / name)
     for label, chosen in _named(best).items():
-        save(_strategy(engine, chosen, plain, f"{engine.config.model.name}-{label}"), folder / f"{label}.json")
+        save(
+            _strategy(engine, chosen, plain, f"{engine.config.model.name}-{label}"),
+            folder / f"{label}.json",
+        )
     trials(engine).to_csv(engine.folder / "trials.csv", index=False)
     table(finals, best).to_csv(engine.folder / "front.csv", index=False)
     summary = summarise(engine, finals, best)
@@ -54,7 +57,9 @@ def write_unfinished(engine: Engine) -> int:
         old.unlink()
     for index, evaluation in enumerate(sorted(best, key=lambda e: e.objectives[1]), 1):
         scores = dict(evaluation.scores) | {"prompts": "search", "images": engine.config.images}
-        done = describe(engine, evaluation.strategy, f"unfinished-{index:02d}", scores, engine.base_scores)
+        done = describe(
+            engine, evaluation.strategy, f"unfinished-{index:02d}", scores, engine.base_scores
+        )
         save(done, folder / f"unfinished-{index:02d}.json")
     trials(engine).to_csv(engine.folder / "trials.csv", index=False)
     return len(best)
@@ -167,7 +172,9 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
         "hypervolume": hypervolume(_points(best), reference),
         "hypervolume_baselines": hypervolume(_points(rivals), reference),
         "evaluations": len(engine.study.evaluations),
-        "beyond_seeds": sum(e.number >= len(engine.proposer.seeds) for e in engine.study.evaluations),
+        "beyond_seeds": sum(
+            e.number >= len(engine.proposer.seeds) for e in engine.study.evaluations
+        ),
         "failed": sum(not e.ok for e in engine.study.evaluations),
         "device_seconds": engine.study.spent,
         "front": len(best),

@@ -45,7 +45,8 @@ class Final:
     @property
     def lossless(self) -> bool:
         """No measurable loss: the distance to real images is not above the unaccelerated model's
-        by its paired 95 % interval, and no caption accuracy is lower by more than one point."""
+        by its paired 95 % interval, and no caption accuracy is lower by more than one point.
+        """
         if self.intervals.get("fd_real_change", [0.0, 0.0, 0.0])[1] > 0:
             return False
         names = [f"{name}_change" for name in ACCURACIES]

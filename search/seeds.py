@@ -37,9 +37,7 @@ def every(interval: int, calls: int, depth: int) -> list[Any]:
     return ["full" if call % interval == 0 else depth for call in range(calls)]
 
 
-def _fewer_steps(
-    space: SearchSpace, scheduler: str, steps: int
-) -> Iterator[tuple[str, Strategy]]:
+def _fewer_steps(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
     for solver in space.solvers:
         for count in [n for n in space.steps if n % 2 == 0 or n > 10]:
             if count < steps:

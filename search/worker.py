@@ -13,7 +13,7 @@ from evaluate.distances import ScoreError
 from evaluate.evaluator import Split
 from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
 from evaluate.models import ModelConfig, quiet
-from evaluate.sample import NotFinite, Sample
+from evaluate.sample import NotFiniteError, Sample
 from strategies import Strategy, StrategyError, parse
 
 
@@ -61,7 +61,7 @@ class Worker:
         try:
             value = getattr(self, request.method)(*request.arguments)
             return Outcome(value, "", time.monotonic() - began)
-        except (NotFinite, ScoreError, StrategyError) as error:
+        except (NotFiniteError, ScoreError, StrategyError) as error:
             reason = str(error)
         except (MemoryError, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
@@ -72,9 +72,7 @@ class Worker:
         """Draw prompts with a strategy given as JSON text."""
         return self.evaluator.sample(parse(text), split, count)
 
-    def table(
-        self, methods: list[dict[str, dict[str, Any]]], solvers: list[str]
-    ) -> dict[str, Any]:
+    def table(self, methods: list[dict[str, dict[str, Any]]], solvers: list[str]) -> dict[str, Any]:
         """Measure the latency table."""
         prompts = self.evaluator.prompts["search"]
         table: LatencyTable = measure_table(

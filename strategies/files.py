@@ -54,7 +54,7 @@ def parse(text: str, origin: str = "strategy") -> Strategy:
     if not isinstance(data, dict):
         raise StrategyError(f"{origin}: a strategy is a JSON object, not {type(data).__name__}")
     if "schema" not in data:
-        raise StrategyError(f"{origin}: schema is missing; a strategy file says \"schema\": 1")
+        raise StrategyError(f'{origin}: schema is missing; a strategy file says "schema": 1')
     try:
         return Strategy.create(**data)
     except StrategyError as error:
@@ -73,7 +73,7 @@ def save(strategy: Strategy, path: str | os.PathLike[str]) -> None:
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
         part.write_text(dump(strategy), encoding="utf-8")
-        os.replace(part, target)
+        part.replace(target)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise StrategyError(f"{target}: cannot be written ({error.strerror})") from None

@@ -69,9 +69,7 @@ class SearchSpace:
             raise StrategyError(f"{gene.method}.{gene.knob} is not a per-call knob of any method")
         for choice in gene.choices:
             methods = {gene.method: self.fixed.get(gene.method, {}) | {gene.knob: choice}}
-            Strategy.create(
-                family=self.family, scheduler="-", steps=1, calls=1, methods=methods
-            )
+            Strategy.create(family=self.family, scheduler="-", steps=1, calls=1, methods=methods)
 
     @property
     def width(self) -> int:

@@ -23,7 +23,7 @@ from pydantic import (
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, expand, known
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 FAMILIES = ("unet",)
 
 
@@ -162,7 +162,9 @@ class Strategy(BaseModel):
             steps = calls - (self.calls - self.steps)
         if calls < 1 or steps < 1:
             raise StrategyError(f"cannot resample to {calls} calls and {steps} steps; need 1 each")
-        indices = [min(self.calls - 1, (2 * i + 1) * self.calls // (2 * calls)) for i in range(calls)]
+        indices = [
+            min(self.calls - 1, (2 * i + 1) * self.calls // (2 * calls)) for i in range(calls)
+        ]
         fields = self.to_json() | {
             "calls": calls,
             "steps": steps,

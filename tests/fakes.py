@@ -78,7 +78,10 @@ def latency(strategy: Strategy) -> float:
 def make_table(rows: list[dict[str, dict[str, Any]]], solvers: list[str]) -> dict[str, Any]:
     found = {}
     for row in rows:
-        twice = {n: {k: v if k in ("stride", "levels") else [v, v] for k, v in m.items()} for n, m in row.items()}
+        twice = {
+            n: {k: v if k in ("stride", "levels") else [v, v] for k, v in m.items()}
+            for n, m in row.items()
+        }
         one = Strategy.create(family="unet", scheduler="-", steps=2, calls=2, methods=twice)
         found[one.kinds()[1]] = cost(one.kinds()[1])
     return {

@@ -16,7 +16,9 @@ from evaluate.confidence import paired_bootstrap
 from evaluate.scores import psnr
 
 
-@pytest.mark.parametrize(("n", "m", "d"), [(40, 300, 16), (300, 40, 16), (30, 20, 64), (500, 500, 64)])
+@pytest.mark.parametrize(
+    ("n", "m", "d"), [(40, 300, 16), (300, 40, 16), (30, 20, 64), (500, 500, 64)]
+)
 def test_frechet_equals_clean_fid(n: int, m: int, d: int) -> None:
     rng = np.random.default_rng(0)
     mix = rng.normal(size=(d, d))
@@ -61,7 +63,9 @@ def test_kid_agrees_with_clean_fid_where_it_takes_everything() -> None:
     assert kid_from_features(a, b) == pytest.approx(theirs, rel=0.05)
 
 
-FEATURES = hnp.arrays(np.float64, st.tuples(st.integers(2, 12), st.just(4)), elements=st.floats(-9, 9))
+FEATURES = hnp.arrays(
+    np.float64, st.tuples(st.integers(2, 12), st.just(4)), elements=st.floats(-9, 9)
+)
 
 
 @given(FEATURES, FEATURES)

@@ -216,7 +216,9 @@ def test_law_5_macs_are_those_of_the_modules_that_ran(pipe: Any) -> None:
     assert any(n.startswith("up_blocks.3.resnets.2") for n in shallow)
     assert not any(n.startswith(("mid_block", "down_blocks")) for n in shallow)
     assert not any(n.startswith(("up_blocks.0", "up_blocks.1", "up_blocks.2")) for n in shallow)
-    assert not any(n.startswith(("up_blocks.3.resnets.0", "up_blocks.3.resnets.1")) for n in shallow)
+    assert not any(
+        n.startswith(("up_blocks.3.resnets.0", "up_blocks.3.resnets.1")) for n in shallow
+    )
     assert any(n.startswith("mid_block") for n in ran["full"])
 
 
@@ -295,16 +297,22 @@ class TwoCalls:
 @pytest.mark.parametrize("name", ["tome", "deepcache"])
 def test_law_7_guidance_as_two_calls(pipe: Any, name: str) -> None:
     methods = STRONG[name]
-    if name == "deepcache":  # Depth 0 hands back the very object, whose form differs between passes.
+    if (
+        name == "deepcache"
+    ):  # Depth 0 hands back the very object, whose form differs between passes.
         methods = {"deepcache": {"depth": ["full", 1, 2, "full", 3, 1]}}
-    doubled = draw(pipe, latents=torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0)))
+    doubled = draw(
+        pipe, latents=torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
+    )
     accel.apply(pipe, strategy(methods))
     latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0))
     one = draw(pipe, latents=latents)
     two = TwoCalls(pipe).draw()
     torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-3)
     assert not torch.allclose(one, doubled, rtol=1e-3, atol=1e-3)
-    assert [(r.call, r.branch) for r in accel.stats(pipe)] == [(c, b) for c in range(6) for b in (0, 1)]
+    assert [(r.call, r.branch) for r in accel.stats(pipe)] == [
+        (c, b) for c in range(6) for b in (0, 1)
+    ]
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -392,7 +400,12 @@ def test_image_to_image_uses_the_tail(pipe: Any, make_pipe: Callable[[], Any]) -
     depths = {}
     for strength in (0.5, 1.0, 0.5):
         other(
-            "a", image, strength, STEPS, generator=torch.Generator().manual_seed(0), output_type="latent"
+            "a",
+            image,
+            strength,
+            STEPS,
+            generator=torch.Generator().manual_seed(0),
+            output_type="latent",
         )
         depths[strength] = [(r.call, r.depth) for r in accel.stats(other)]
     assert depths[1.0] == list(enumerate(["full", 1, 2, 3, 1, 0]))

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
+from evaluate.latency import unaccelerated
 from evaluate.models import load_pipeline, read_model
 from search import budget, config, export, finalists
 from search.engine import Engine
@@ -24,21 +25,16 @@ from strategies import StrategyError
 from tests.fakes import FakeExecutor
 
 MODEL = read_model("tiny-sd")
-SCHEDULER = load_pipeline(MODEL).scheduler
+PIPE = load_pipeline(MODEL)
+SCHEDULER = PIPE.scheduler
 FLAGS: dict[str, Any] = {"workers": 0, "images": 16, "heldout_images": 16, "export": 5}
 
 
 def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Engine:
-    from evaluate.latency import unaccelerated
-
-    class Holder:
-        scheduler = SCHEDULER
-        unet = load_pipeline(MODEL).unet
-
     settings = config.resolve("tiny-sd", FLAGS | {"budget": "70evals"} | flags)
     space = config.make_space(settings.space, "unet", SCHEDULER)
     folder.mkdir(parents=True, exist_ok=True)
-    baseline = unaccelerated(Holder, MODEL.scheduler, MODEL.steps)
+    baseline = unaccelerated(PIPE, MODEL.scheduler, MODEL.steps)
     proposer = Proposer(
         space,
         seeds(space, MODEL.scheduler, MODEL.steps),
@@ -75,7 +71,9 @@ def test_a_whole_run(tmp_path: Path) -> None:
     assert one.provenance["dtype"] == "float32"
     assert one.scores["images"] == 16
     assert one.scores["prompts"] == "heldout"
-    assert one.baseline["latency_s"] / one.scores["latency_s"] == pytest.approx(one.scores["speedup"])
+    assert one.baseline["latency_s"] / one.scores["latency_s"] == pytest.approx(
+        one.scores["speedup"]
+    )
     assert len(pd.read_csv(tmp_path / "trials.csv")) == 70
     table = pd.read_csv(tmp_path / "front.csv")
     assert set(table["role"]) >= {"unaccelerated", "baseline", "front"}
@@ -209,9 +207,7 @@ def test_proposals_depend_on_the_study_alone(tmp_path: Path) -> None:
 
 
 def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
-    engine = make_engine(
-        tmp_path, schedulers=["DDIMScheduler"], steps=[2], budget="5000evals"
-    )
+    engine = make_engine(tmp_path, schedulers=["DDIMScheduler"], steps=[2], budget="5000evals")
     engine.prepare()
     engine.search()
     evaluated = [row.strategy.digest for row in engine.study.evaluations]
@@ -229,7 +225,9 @@ def test_front_and_hypervolume_by_counting(pairs: list[tuple[int, int]]) -> None
     for p in pairs:
         beaten = any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in pairs)
         assert (p in kept) == (not beaten)
-    cells = {(x, y) for x in range(9) for y in range(9) if any(p[0] <= x and p[1] <= y for p in pairs)}
+    cells = {
+        (x, y) for x in range(9) for y in range(9) if any(p[0] <= x and p[1] <= y for p in pairs)
+    }
     assert hypervolume(points, (9, 9)) == pytest.approx(len(cells) / 81)
     chosen = spread(points, (9, 9), 3)
     assert len(chosen) <= 3
@@ -239,14 +237,22 @@ def test_front_and_hypervolume_by_counting(pairs: list[tuple[int, int]]) -> None
 
 @pytest.mark.parametrize(
     ("text", "seconds", "evaluations"),
-    [("20gpuh", 72000, None), ("90m", 5400, None), ("1.5h", 5400, None), ("45s", 45, None), ("600evals", None, 600)],
+    [
+        ("20gpuh", 72000, None),
+        ("90m", 5400, None),
+        ("1.5h", 5400, None),
+        ("45s", 45, None),
+        ("600evals", None, 600),
+    ],
 )
 def test_budgets(text: str, seconds: float | None, evaluations: int | None) -> None:
     parsed = budget.parse(text)
     assert (parsed.seconds, parsed.evaluations) == (seconds, evaluations)
 
 
-@pytest.mark.parametrize("text", ["20 gpu", "", "gpuh", "-5m", "0m", "1.5evals", "5days", "nanm", "infh"])
+@pytest.mark.parametrize(
+    "text", ["20 gpu", "", "gpuh", "-5m", "0m", "1.5evals", "5days", "nanm", "infh"]
+)
 def test_bad_budgets(text: str) -> None:
     with pytest.raises(StrategyError, match="20gpuh"):
         budget.parse(text)

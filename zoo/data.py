@@ -9,6 +9,7 @@ anti-aliased at any resolution. Used by `zoo.train`, by the reference statistics
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +55,7 @@ LABELS = {
     "shade": len(SHADES),
 }
 
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
 LabelArray = NDArray[np.int64]
 
 
@@ -155,7 +156,8 @@ def render(labels: LabelArray, rng: np.random.Generator, size: int) -> FloatArra
     """Draw scenes with jitter from `rng`: float32 RGB in [0, 1], `[n, size, size, 3]`."""
     n = len(labels)
     axis = (np.arange(size, dtype=np.float32) + 0.5) / size
-    x, y = np.broadcast_to(axis, (n, size, size)), np.broadcast_to(axis[:, None], (n, size, size))
+    x: FloatArray = np.broadcast_to(axis, (n, size, size))
+    y: FloatArray = np.broadcast_to(axis[:, None], (n, size, size))
     image = _background(labels, rng, x, y)
     palette = np.array(list(COLOURS.values()), np.float32)
     radii = np.array(list(SIZES.values()), np.float32)
@@ -169,7 +171,8 @@ def render(labels: LabelArray, rng: np.random.Generator, size: int) -> FloatArra
         distance = _signed_distance(shape, x - centre[:, :1, None], y - centre[:, 1:, None], radius)
         cover = np.clip(0.5 - distance * size, 0, 1) * present[:, None, None]
         image += cover[..., None] * (paint[:, None, None, :] - image)
-    return np.clip(image, 0, 1, dtype=np.float32)
+    clipped: FloatArray = np.clip(image, 0, 1, dtype=np.float32)
+    return clipped
 
 
 def _background(
@@ -192,7 +195,10 @@ def _signed_distance(
     r = radius[:, None, None]
     centre = np.hypot(x, y)
     ax, ay = np.abs(x), np.abs(y)
-    across, down = np.maximum(ax - 0.95 * r, ay - 0.32 * r), np.maximum(ax - 0.32 * r, ay - 0.95 * r)
+    across, down = (
+        np.maximum(ax - 0.95 * r, ay - 0.32 * r),
+        np.maximum(ax - 0.32 * r, ay - 0.95 * r),
+    )
     root3 = np.float32(np.sqrt(3.0))
     triangle = np.maximum((root3 * ax - y) / 2 - 0.55 * r, y - 0.75 * r)
     options = np.stack(
@@ -204,4 +210,5 @@ def _signed_distance(
             np.minimum(across, down),
         ]
     )
-    return options[np.maximum(shape, 0), np.arange(len(shape))]
+    chosen: FloatArray = options[np.maximum(shape, 0), np.arange(len(shape))]
+    return chosen

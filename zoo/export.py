@@ -99,7 +99,10 @@ def write_card(target: Path, work: Path, seen: int, count: int) -> None:
 def judges(pipe: Any, judge: networks.JudgeNet) -> dict[str, Any]:
     """What the judge and the feature network know of real and of reconstructed images."""
     scenes = data.sample(2048, REAL_SEED, tiny_sd.IMAGE_SIZE)
-    real, labels = torch.from_numpy(scenes.images).permute(0, 3, 1, 2), torch.from_numpy(scenes.labels)
+    real, labels = (
+        torch.from_numpy(scenes.images).permute(0, 3, 1, 2),
+        torch.from_numpy(scenes.labels),
+    )
     decoded = autoencoder.reconstruct(pipe.vae, real)
     noise = (decoded - real).square().mean((1, 2, 3))
     features = networks.load(networks.FeatureNet, networks_folder() / "features.safetensors")

@@ -54,7 +54,8 @@ class FeatureNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """RGB in [0, 1], `[n, 3, h, w]`, to features `[n, 64]`."""
-        return self.bottleneck(self.body(images * 2 - 1))
+        hidden: Tensor = self.bottleneck(self.body(images * 2 - 1))
+        return hidden
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """Logits of each label, `[n, classes]`."""
@@ -108,7 +109,8 @@ class _Residual(nn.Module):
         )
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return hidden + self.body(hidden)
+        changed: Tensor = hidden + self.body(hidden)
+        return changed
 
 
 def accuracy(logits: dict[str, Tensor], labels: Tensor) -> dict[str, float]:

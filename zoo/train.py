@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.multiprocessing as mp
 from diffusers import AutoencoderKL
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch import distributed as dist
+from torch.multiprocessing.spawn import start_processes
 
 from zoo import data, judging, networks, tiny_sd
 from zoo.training import autoencoder, classifiers, diffusion, text
@@ -126,7 +126,7 @@ def train_diffusion(work: Path, plan: diffusion.Plan) -> None:
     else:
         os.environ.setdefault("MASTER_ADDR", "127.0.0.1")
         os.environ.setdefault("MASTER_PORT", "29531")
-        mp.spawn(_rank, (work, plan), nprocs=plan.ranks)
+        start_processes(_rank, (work, plan), nprocs=plan.ranks, start_method="spawn")
 
 
 def _rank(rank: int, work: Path, plan: diffusion.Plan) -> None:

@@ -1,11 +1,11 @@
 """DeepCache (Ma, Fang & Wang, CVPR 2024, arXiv 2312.00858) with a depth for every call.
 
 At depth d the input convolution and the outermost d skip levels run on fresh features; what they
-would get from below is the feature of an earlier call (section 3.3 of the paper; d = 1 is branch 0).
-Depth 0 repeats the previous prediction, as in DaTo (Table 6). The rest of the network does not run:
-its blocks are skipped whole, and of the block in which the border lies only the layers above it
-run. diffusers' own forward stays in charge, so ControlNet, added conditions and the like keep
-working.
+would get from below is the feature of an earlier call (section 3.3 of the paper; d = 1 is its
+branch 0). Depth 0 repeats the previous prediction, as in DaTo (Table 6). The rest of the network
+does not run: its blocks are skipped whole, and of the block in which the border lies only the
+layers above it run. diffusers' own forward stays in charge, so ControlNet, added conditions and the
+like keep working.
 
 Cached is only what a later call reads: the input of the outermost d levels, for those d that come
 before a call that computes it anew. Each of the two passes of two-call guidance has a cache of its
@@ -126,7 +126,9 @@ class _Cache:
 def _denoiser(cache: _Cache, depths: Sequence[Depth], recorder: Recorder) -> Wrap:
     def make(original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            cache.begin(depths[cache.clock.call], kwargs["sample"] if "sample" in kwargs else args[0])
+            cache.begin(
+                depths[cache.clock.call], kwargs["sample"] if "sample" in kwargs else args[0]
+            )
             recorder.now.depth = "full" if cache.depth == FULL else cache.depth
             if cache.depth != FULL and kwargs.get("down_intrablock_additional_residuals"):
                 raise StrategyError(

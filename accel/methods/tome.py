@@ -40,9 +40,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToMe, recorder: Recorder) -> Undo:
 class _Site:
     """One attention: the shape of its grid and its block's input, while the block runs."""
 
-    def __init__(
-        self, site: AttentionSite, clock: Clock, knobs: ToMe, recorder: Recorder
-    ) -> None:
+    def __init__(self, site: AttentionSite, clock: Clock, knobs: ToMe, recorder: Recorder) -> None:
         self.site, self.clock, self.knobs, self.recorder = site, clock, knobs, recorder
         self.shape = (0, 0)
         self.metric: Tensor | None = None

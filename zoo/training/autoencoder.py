@@ -28,7 +28,9 @@ def train(vae: AutoencoderKL, steps: int, seed: int, size: int) -> AutoencoderKL
         optimizer.step()
         schedule.step()
         if step % 100 == 0:
-            print(f"vae step {step}/{steps} error {error.item():.4f} kl {kl.item():.3f}", flush=True)
+            print(
+                f"vae step {step}/{steps} error {error.item():.4f} kl {kl.item():.3f}", flush=True
+            )
     vae.eval().requires_grad_(False)
     _set_scale(vae, seed, size)
     return vae

@@ -8,7 +8,6 @@ are safetensors: weights, their moving average and the optimizer's moments.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,7 +81,7 @@ class Trainee:
         part = path.with_suffix(".part")
         metadata = {"seen": str(self.seen)}
         save_file({k: t.contiguous() for k, t in tensors.items()}, part, metadata=metadata)
-        os.replace(part, path)
+        part.replace(path)
 
     def restore(self, path: Path) -> None:
         """Go on from a file that `save` wrote."""

@@ -193,6 +193,7 @@ def _executor(config: SearchConfig, device: str) -> Executor:
 def _plan(config: SearchConfig, known: int, device: str) -> str:
     return (
         f"model {config.model.name} on {config.workers or 1} x {device}, "
-        f"{budgets.parse(config.budget)}: {known} seeds, then {config.proposer}; {config.images} images per evaluation, "
+        f"{budgets.parse(config.budget)}: {known} seeds, then {config.proposer}; "
+        f"{config.images} images per evaluation, "
         f"{config.heldout_images} per exported strategy, at most {config.export} exported"
     )

@@ -6,22 +6,19 @@ fp16 pipeline, networks, reference features, prompt lists, model card with figur
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from zoo import data, folder, judging, load, networks, networks_folder, tiny_sd
-from zoo.train import REAL_SEED, load_parts
-from zoo.training import autoencoder
+from zoo import data, folder, networks, networks_folder, tiny_sd
+from zoo.card import write_card
+from zoo.train import load_parts
 
-REFERENCE_SEED, SEARCH_SEED, HELDOUT_SEED, CARD_SEED = 424_242, 11, 12, 13
+REFERENCE_SEED, SEARCH_SEED, HELDOUT_SEED = 424_242, 11, 12
 PROMPTS = {"search": (SEARCH_SEED, 512), "heldout": (HELDOUT_SEED, 2048)}
 
 
@@ -76,70 +73,6 @@ def write_prompts() -> None:
         rows = data.sample_labels(count, np.random.default_rng(seed))
         text = "".join(f"{data.caption(row)}\n" for row in rows)
         (target / f"{name}.txt").write_text(text, encoding="utf-8")
-
-
-def write_card(target: Path, work: Path, seen: int, count: int) -> None:
-    """Judge the shipped weights and write README.md, card.json, the sample grid and the curve."""
-    pipe: Any = load(target.name)
-    rows = data.sample_labels(count, np.random.default_rng(CARD_SEED))
-    captions = [data.caption(row) for row in rows]
-    judge = networks.load(networks.JudgeNet, networks_folder() / "judge.safetensors")
-    figures: dict[str, Any] = {"images_seen": seen, "judged_images": count, "steps": 25}
-    for guidance in (4.0, 5.0, 8.0):
-        images = draw(pipe, captions, guidance)
-        right = judging.right(judge, images, captions)
-        figures[f"guidance_{guidance:g}"] = {k: float(v.mean()) for k, v in right.items()}
-        if guidance == 5.0:
-            _grid(images[:40]).save(target / "samples.png")
-    figures |= judges(pipe, judge)
-    (target / "card.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    shutil.copyfile(work / "curve.csv", target / "curve.csv")
-
-
-def judges(pipe: Any, judge: networks.JudgeNet) -> dict[str, Any]:
-    """What the judge and the feature network know of real and of reconstructed images."""
-    scenes = data.sample(2048, REAL_SEED, tiny_sd.IMAGE_SIZE)
-    real, labels = (
-        torch.from_numpy(scenes.images).permute(0, 3, 1, 2),
-        torch.from_numpy(scenes.labels),
-    )
-    decoded = autoencoder.reconstruct(pipe.vae, real)
-    noise = (decoded - real).square().mean((1, 2, 3))
-    features = networks.load(networks.FeatureNet, networks_folder() / "features.safetensors")
-    with torch.inference_mode():
-        return {
-            "autoencoder_psnr_db": float((-10 * torch.log10(noise)).mean()),
-            "judge_on_real": networks.accuracy(judge(real), labels),
-            "judge_on_reconstructed": networks.accuracy(judge(decoded), labels),
-            "features_on_real": networks.accuracy(features(real), labels),
-        }
-
-
-def draw(pipe: Any, captions: list[str], guidance: float) -> torch.Tensor:
-    """Images in [0, 1], `[n, 3, h, w]`, 25 DDIM steps, image i with seed i."""
-    batches = []
-    for start in range(0, len(captions), 35):
-        texts = captions[start : start + 35]
-        seeds = range(start, start + len(texts))
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        out = pipe(
-            texts,
-            num_inference_steps=25,
-            guidance_scale=guidance,
-            generator=generators,
-            output_type="pt",
-        )
-        batches.append(out.images)
-    return torch.cat(batches)
-
-
-def _grid(images: torch.Tensor, columns: int = 10, zoom: int = 3) -> Image.Image:
-    rows = len(images) // columns
-    size = images.shape[-1]
-    pixels = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    grid = pixels.reshape(rows, columns, size, size, 3).swapaxes(1, 2)
-    picture = Image.fromarray(grid.reshape(rows * size, columns * size, 3))
-    return picture.resize((columns * size * zoom, rows * size * zoom), Image.Resampling.NEAREST)
 
 
 if __name__ == "__main__":

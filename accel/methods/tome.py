@@ -65,6 +65,8 @@ class _Site:
                 return original(hidden_states, *args, **kwargs)
             tokens = hidden_states.shape[1]
             source, destination = split_grid(*self.shape, self.knobs.stride, hidden_states.device)
+            if len(destination) == 0:  # A grid narrower than one cell has nothing to merge into.
+                return original(hidden_states, *args, **kwargs)
             count = min(int(tokens * ratio), len(source))
             with torch.no_grad():
                 merge = match(metric, source, destination, count)

@@ -70,31 +70,37 @@ class Engine:
         if self.study.noted("table") is None:
             request = Request("table", "table", (kinds(self.space), list(self.space.solvers)))
             outcome = self.executor.alone(request)
-            self._must(outcome)
+            self.must(outcome)
             self.study.note("table", outcome.value)
             self.study.note("seconds:table", outcome.seconds)
         self.table = LatencyTable.model_validate(self.study.noted("table"))
         self.say("drawing the unaccelerated images")
-        self.base = self.baseline_sample("search", self.config.images)
+        count = self.config.images
+        self.base = self.stored_baseline("search", count) or self.store_baseline(
+            "search", self.executor.alone(self.baseline_request("search", count))
+        )
         if self.study.noted("baseline") is None:
             self.study.note("baseline", self._scores(self.baseline, self.base))
         self.base_scores: dict[str, float] = self.study.noted("baseline")
 
-    def baseline_sample(self, split: str, count: int) -> Sample:
-        """The unaccelerated sample of a split, kept in the run's folder."""
-        path = self.folder / f"baseline-{split}.safetensors"
+    def baseline_request(self, split: str, count: int) -> Request:
+        """To draw the unaccelerated sample of a split."""
+        return Request(f"baseline-{split}", "sample", (dump(self.baseline), split, count))
+
+    def stored_baseline(self, split: str, count: int) -> Sample | None:
+        """The unaccelerated sample of a split from the run's folder, where it is there."""
         try:
-            found = _read_sample(path)
-            if len(found.features) == count:
-                return found
+            found = _read_sample(self.folder / f"baseline-{split}.safetensors")
         except (OSError, SafetensorError, KeyError):
-            pass  # Not drawn yet, or torn by a kill: it is drawn again.
-        request = Request(f"baseline-{split}", "sample", (dump(self.baseline), split, count))
-        outcome = self.executor.alone(request)
-        self._must(outcome)
-        _write_sample(outcome.value, path)
-        self.study.note(f"seconds:baseline-{split}", outcome.seconds)
+            return None  # Not drawn yet, or torn by a kill: it is drawn again.
+        return found if len(found.features) == count else None
+
+    def store_baseline(self, split: str, outcome: Outcome) -> Sample:
+        """Keep a freshly drawn unaccelerated sample in the run's folder."""
+        self.must(outcome)
         sample: Sample = outcome.value
+        _write_sample(sample, self.folder / f"baseline-{split}.safetensors")
+        self.study.note(f"seconds:baseline-{split}", outcome.seconds)
         return sample
 
     def search(self) -> None:
@@ -168,7 +174,8 @@ class Engine:
         """
         return self.base_scores["fd_real"], self.base_scores["latency_s"]
 
-    def _must(self, outcome: Outcome) -> None:
+    def must(self, outcome: Outcome) -> None:
+        """Raise where the unaccelerated pipeline itself failed."""
         if outcome.error:
             raise StrategyError(f"the unaccelerated pipeline failed: {outcome.error}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 from importlib.metadata import version
@@ -42,6 +43,8 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
     trials(engine).to_csv(engine.folder / "trials.csv", index=False)
     table(finals, best).to_csv(engine.folder / "front.csv", index=False)
     summary = summarise(engine, finals, best)
+    text = json.dumps(summary, indent=2) + "\n"
+    (engine.folder / "summary.json").write_text(text, encoding="utf-8")
     plot(engine, finals, best, engine.folder)
     return summary
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evaluate.sample import Sample
 from evaluate.scores import intervals, score
 from search.front import nondominated, spread
 from search.seeds import BASELINES
 from search.study import Evaluation
-from search.worker import Request
+from search.worker import Outcome, Request
 from strategies import Strategy, dump
 
 if TYPE_CHECKING:
@@ -91,25 +92,7 @@ def finish(engine: Engine) -> list[Final]:
     """
     best, rivals = choose(engine)
     rows = {e.strategy.digest: e for e in [*rivals, *best]}
-    engine.say("scoring on held-out prompts")
-    base = engine.baseline_sample("heldout", engine.config.heldout_images)
-    waiting = [d for d in rows if engine.study.noted(f"heldout:{d}") is None]
-    running = 0
-    while waiting or running:
-        while waiting and running < engine.executor.slots:
-            digest = waiting.pop(0)
-            arguments = (dump(rows[digest].strategy), "heldout", engine.config.heldout_images)
-            engine.executor.submit(Request(digest, "sample", arguments))
-            running += 1
-        request, outcome = engine.executor.next()
-        running -= 1
-        found: dict[str, Any] = {"error": outcome.error}
-        if outcome.value is not None:
-            found["scores"] = score(outcome.value, base, engine.real)
-            found["intervals"] = intervals(outcome.value, base, engine.real)
-        engine.study.note(f"heldout:{request.key}", found)
-        engine.study.note(f"seconds:heldout:{request.key}", outcome.seconds)
-        engine.say(f"scoring on held-out prompts, {len(waiting) + running} to go")
+    base = _score_heldout(engine, rows)
     good = [e for d, e in rows.items() if not engine.study.noted(f"heldout:{d}")["error"]]
     times = _time(engine, good)
     plain = {
@@ -127,12 +110,50 @@ def finish(engine: Engine) -> list[Final]:
     return finals
 
 
+def _score_heldout(engine: Engine, rows: dict[str, Evaluation]) -> Sample:
+    """Draw and score what is not scored yet; returns the unaccelerated sample."""
+    count = engine.config.heldout_images
+    base = engine.stored_baseline("heldout", count)
+    first = engine.baseline_request("heldout", count)
+    waiting = [first] if base is None else []
+    waiting += [
+        Request(digest, "sample", (dump(row.strategy), "heldout", count))
+        for digest, row in rows.items()
+        if engine.study.noted(f"heldout:{digest}") is None
+    ]
+    running, drawn = 0, list[tuple[str, Outcome]]()
+    while waiting or running:
+        engine.say(f"scoring on held-out prompts, {len(waiting) + running} to go")
+        while waiting and running < engine.executor.slots:
+            engine.executor.submit(waiting.pop(0))
+            running += 1
+        request, outcome = engine.executor.next()
+        running -= 1
+        if request.key == first.key:
+            base = engine.store_baseline("heldout", outcome)
+        else:
+            drawn.append((request.key, outcome))
+        while base is not None and drawn:
+            _note(engine, *drawn.pop(), base)
+    assert base is not None
+    return base
+
+
+def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
+    found: dict[str, Any] = {"error": outcome.error}
+    if outcome.value is not None:
+        found["scores"] = score(outcome.value, base, engine.real)
+        found["intervals"] = intervals(outcome.value, base, engine.real)
+    engine.study.note(f"heldout:{digest}", found)
+    engine.study.note(f"seconds:heldout:{digest}", outcome.seconds)
+
+
 def _time(engine: Engine, rows: list[Evaluation]) -> dict[str, list[float]]:
     engine.say("measuring latency end to end")
     strategies = [engine.baseline, *(row.strategy for row in rows)]
     request = Request("end-to-end", "end_to_end", ([dump(s) for s in strategies], REPEATS))
     outcome = engine.executor.alone(request)
-    engine._must(outcome)
+    engine.must(outcome)
     former = float(engine.study.noted("seconds:end-to-end") or 0.0)
     engine.study.note("seconds:end-to-end", former + outcome.seconds)
     return {s.digest: t for s, t in zip(strategies, outcome.value, strict=True)}

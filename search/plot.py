@@ -66,6 +66,8 @@ def _panel(axes: Axes, finals: list[Final], best: list[Final], metric: str) -> N
         )
     axes.set_xscale("log")
     axes.set_xlabel("latency of one image, ms")
-    axes.set_yscale("symlog", linthresh=1)
+    if metric == "fd_base":
+        axes.set_yscale("symlog", linthresh=1)
+        axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3, which="both")
     axes.spines[["top", "right"]].set_visible(False)

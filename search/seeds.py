@@ -21,7 +21,7 @@ def seeds(space: SearchSpace, scheduler: str, steps: int) -> list[tuple[str, Str
         scheduler, steps: of the unaccelerated pipeline, on which the grid is laid.
     """
     rows = [*_fewer_steps(space, scheduler, steps), *_grid(space, scheduler, steps)]
-    rows += list(_combined(space))
+    rows += list(_combined(space, scheduler))
     found: dict[str, tuple[str, Strategy]] = {}
     for origin, strategy in rows:
         try:
@@ -38,8 +38,10 @@ def every(interval: int, calls: int, depth: int) -> list[Any]:
 
 
 def _fewer_steps(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
+    """The model's own solver with every number of steps, the others on a coarse ladder."""
     for solver in space.solvers:
-        for count in [n for n in space.steps if n % 2 == 0 or n > 10]:
+        ladder = space.steps if solver == scheduler else space.steps[2::3]
+        for count in ladder:
             if count < steps:
                 yield "fewer-steps", space.uniform(solver, count)
 
@@ -68,11 +70,13 @@ def _grid(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str,
             yield "grid", strategy
 
 
-def _combined(space: SearchSpace) -> Iterator[tuple[str, Strategy]]:
+def _combined(space: SearchSpace, scheduler: str) -> Iterator[tuple[str, Strategy]]:
     middle = [count for count in space.steps if 6 <= count <= 15]
     for solver in space.solvers:
         for count in middle[::2]:
-            for strategy in _schedules(space, solver, count, (2, 3)):
+            for strategy in _schedules(
+                space, solver, count, (2, 3) if solver == scheduler else (2,)
+            ):
                 if "tome" not in strategy.methods:
                     yield "combined", strategy
 

@@ -55,6 +55,8 @@ def _panel(axes: Axes, finals: list[Final], best: list[Final], metric: str) -> N
         alpha=0.5,
     )
     for label, colour, marker, rows in [("Stratagem", BLUE, "o", mine), *groups]:
+        if not rows:
+            continue
         axes.scatter(
             [f.scores["latency_s"] * 1000 for f in rows],
             [f.scores[metric] for f in rows],

@@ -1,0 +1,43 @@
+"""The README's Python runs as it stands, and the files it names are there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import strategies
+from search.cli import parser
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_snippet_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    (snippet,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(snippet, names)
+    assert names["image"].size == (32, 32)
+
+
+def test_links_and_commands_exist() -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+    for script in ("run.sh", "test.sh"):
+        assert f"./{script}" in README
+        assert (ROOT / script).stat().st_mode & 0o111
+    flags = parser().format_help()
+    for flag in re.findall(r"python -m search [^`\n]*?(--[a-z-]+)", README):
+        assert flag in flags
+
+
+def test_the_examples_are_valid() -> None:
+    files = list((ROOT / "examples").glob("*.json"))
+    assert files
+    for path in files:
+        one = strategies.load(path)
+        assert one.provenance["model"] == "tiny-sd"
+        assert one.scores["speedup"] > 1

@@ -21,13 +21,13 @@ class Measure:
         self._events: list[tuple[CallRecord, torch.cuda.Event, torch.cuda.Event]] = []
 
     @contextmanager
-    def call(self, record: CallRecord) -> Iterator[None]:
-        """Measure one pass into its record."""
+    def call(self, record: CallRecord, on_gpu: bool) -> Iterator[None]:
+        """Measure one pass into its record, with events where the denoiser runs on a GPU."""
         if self.macs:
             with FlopCounterMode(display=False) as counter:
                 yield
             record.macs = counter.get_total_flops() // 2
-        elif self.time and torch.cuda.is_available():
+        elif self.time and on_gpu:
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record()
             yield

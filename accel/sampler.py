@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
-
 from accel import families, schedulers
 from accel.clock import Clock
 from accel.measure import Measure
@@ -36,8 +34,6 @@ class Sampler:
         self.strategy, self.recorder = strategy, Recorder()
         self.measure = Measure()
         self._clock = Clock(strategy.calls)
-        # A pipeline holds its denoiser, which the registry below holds weakly; a strong reference
-        # back from here would keep both alive for ever.
         self._pipe = weakref.ref(pipe)
         self._undos: list[Undo] = []
         try:
@@ -79,7 +75,7 @@ class Sampler:
         def forward(*args: Any, **kwargs: Any) -> Any:
             given = dict(zip(names, args, strict=False)) | kwargs
             self._begin(given["sample"], given["timestep"])
-            with self.measure.call(self.recorder.now):
+            with self.measure.call(self.recorder.now, given["sample"].is_cuda):
                 return original(*args, **kwargs)
 
         return forward
@@ -102,12 +98,14 @@ class Sampler:
         self.recorder.begin(CallRecord(clock.call, clock.branch, len(sample)))
 
 
-_SAMPLERS: weakref.WeakKeyDictionary[nn.Module, Sampler] = weakref.WeakKeyDictionary()
+# By the id of the denoiser. The wrapper on the denoiser keeps its sampler alive, and nothing else
+# does, so both go together.
+_SAMPLERS: weakref.WeakValueDictionary[int, Sampler] = weakref.WeakValueDictionary()
 
 
 def _find(pipe: Any) -> Sampler | None:
     _, sites = families.find(pipe)
-    return _SAMPLERS.get(sites.denoiser)
+    return _SAMPLERS.get(id(sites.denoiser))
 
 
 def apply(pipe: Any, strategy: Strategy, set_scheduler: bool = False) -> None:
@@ -127,7 +125,7 @@ def apply(pipe: Any, strategy: Strategy, set_scheduler: bool = False) -> None:
     """
     remove(pipe)
     sampler = Sampler(pipe, strategy, set_scheduler)
-    _SAMPLERS[sampler.sites.denoiser] = sampler
+    _SAMPLERS[id(sampler.sites.denoiser)] = sampler
 
 
 def remove(pipe: Any) -> None:
@@ -138,7 +136,7 @@ def remove(pipe: Any) -> None:
     """
     sampler = _find(pipe)
     if sampler is not None:
-        del _SAMPLERS[sampler.sites.denoiser]
+        del _SAMPLERS[id(sampler.sites.denoiser)]
         sampler.detach()
 
 

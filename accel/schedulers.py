@@ -26,8 +26,9 @@ def make(current: Any, name: str) -> Any:
         )
     try:
         return kind.from_config(current.config, **_EXTRA.get(name, {}))
-    except (TypeError, ValueError, NotImplementedError) as error:
-        raise StrategyError(f"{name} cannot take this pipeline's schedule: {error}") from None
+    except (TypeError, ValueError, NotImplementedError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        raise StrategyError(f"{name} cannot be used here: {reason}") from None
 
 
 def count_calls(current: Any, name: str, steps: int) -> int:
@@ -39,6 +40,6 @@ def count_calls(current: Any, name: str, steps: int) -> int:
     scheduler = make(current, name)
     try:
         scheduler.set_timesteps(steps)
-    except (ValueError, IndexError, RuntimeError) as error:
+    except (ValueError, IndexError, RuntimeError, TypeError, AttributeError) as error:
         raise StrategyError(f"{name} cannot make {steps} steps: {error}") from None
     return len(scheduler.timesteps)

@@ -13,9 +13,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from evaluate.distances import ScoreError
 from evaluate.evaluator import Evaluator
 from evaluate.latency import measure_end_to_end
-from evaluate.models import available, quiet, read_model
+from evaluate.models import available, default_device, quiet, read_model
+from evaluate.sample import NotFiniteError
 from evaluate.scores import intervals, score
 from strategies import Strategy, StrategyError, load
 
@@ -48,17 +50,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     flags = parser.parse_args(arguments)
     try:
-        rows = run(flags.model, flags.strategy, flags.images, flags.repeats)
         if flags.json is not None:
-            flags.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
-    except StrategyError as error:
+            _check_writable(flags.json)
+        rows = run(flags.model, flags.strategy, flags.images, flags.repeats)
+    except (StrategyError, ScoreError, NotFiniteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"error: {flags.json}: cannot be written ({error.strerror})", file=sys.stderr)
-        return 2
     _show(rows)
+    if flags.json is not None:
+        flags.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     return 0
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.touch()
+    except OSError as error:
+        raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def run(model: str, files: list[str], images: int, repeats: int) -> list[dict[str, Any]]:
@@ -72,7 +80,7 @@ def run(model: str, files: list[str], images: int, repeats: int) -> list[dict[st
         raise StrategyError(f"{images} images and {repeats} repeats asked for; need 2 and 1")
     quiet()
     torch.set_num_threads(1)
-    evaluator = Evaluator(read_model(model))
+    evaluator = Evaluator(read_model(model), default_device())
     everyone: list[tuple[str, Strategy]] = [("unaccelerated", evaluator.baseline), *chosen]
     samples = [evaluator.sample(strategy, "heldout", images) for _, strategy in everyone]
     times = measure_end_to_end(

@@ -33,21 +33,14 @@ class Evaluator:
     """
 
     def __init__(self, config: ModelConfig, device: str = "cpu", pipe: Any = None) -> None:
-        if not config.source.startswith("zoo:"):
-            raise StrategyError(
-                f"model {config.name}: the bundled feature network only knows the bundled models' "
-                "images; scoring needs a model whose source is zoo:NAME"
-            )
+        check_scorable(config)
         self.config = config
         self.pipe = load_pipeline(config, device) if pipe is None else pipe
         folder = zoo.networks_folder()
         self._network = networks.load(networks.FeatureNet, folder / "features.safetensors")
         self._judge = networks.load(networks.JudgeNet, folder / "judge.safetensors")
         self.real = zoo.reference_features().numpy()
-        self.prompts = {
-            "search": prompts.read(config.search_prompts, SEEDS["search"]),
-            "heldout": prompts.read(config.heldout_prompts, SEEDS["heldout"]),
-        }
+        self.prompts = read_prompts(config)
 
     @property
     def baseline(self) -> Strategy:
@@ -80,6 +73,23 @@ class Evaluator:
             {name: value.numpy().astype(np.float32) for name, value in right.items()},
             seconds,
         )
+
+
+def check_scorable(config: ModelConfig) -> None:
+    """Raise a StrategyError where no feature network knows the model's images."""
+    if not config.source.startswith("zoo:"):
+        raise StrategyError(
+            f"model {config.name}: the bundled feature network only knows the bundled models' "
+            "images; scoring needs a model whose source is zoo:NAME"
+        )
+
+
+def read_prompts(config: ModelConfig) -> dict[Split, prompts.Prompts]:
+    """The prompts of both splits."""
+    return {
+        "search": prompts.read(config.search_prompts, SEEDS["search"]),
+        "heldout": prompts.read(config.heldout_prompts, SEEDS["heldout"]),
+    }
 
 
 def evaluate(

@@ -99,6 +99,11 @@ def read_model(name: str) -> ModelConfig:
         raise StrategyError(f"model {name}: {explain(error)}") from None
 
 
+def default_device() -> str:
+    """`cuda` where there is a GPU, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def quiet() -> None:
     """Switch off the loading bars and hints of diffusers and transformers, for command lines."""
     for library in (diffusers.utils.logging, transformers.utils.logging):

@@ -11,8 +11,9 @@ import torch
 from rich.console import Console
 
 from accel import families
+from evaluate.evaluator import check_scorable, read_prompts
 from evaluate.latency import unaccelerated
-from evaluate.models import available, configs, load_pipeline, quiet
+from evaluate.models import available, configs, default_device, load_pipeline, quiet
 from search import budget as budgets
 from search import config as configuration
 from search import export, finalists
@@ -93,7 +94,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(flags: argparse.Namespace) -> int:
     config, folder = _settings(flags)
     budgets.parse(config.budget)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    check_scorable(config.model)
+    lists = read_prompts(config.model)
+    lists["search"].first(config.images)
+    lists["heldout"].first(config.heldout_images)
+    device = default_device()
     torch.set_num_threads(1)
     quiet()
     pipe = load_pipeline(config.model)
@@ -107,7 +112,7 @@ def _run(flags: argparse.Namespace) -> int:
         console.print(_plan(config, len(known), device), highlight=False)
         return 0
     del pipe
-    _create(folder, config)
+    _create(folder, config, resumed=flags.resume is not None)
     study = Study(folder / "study.journal")
     executor = _executor(config, device)
     try:
@@ -150,11 +155,13 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
     }  # fmt: skip
     if flags.resume is None:
         name = flags.model or "tiny-sd"
+        if given["workers"] is None and torch.cuda.is_available():
+            given["workers"] = torch.cuda.device_count()
         config = configuration.resolve(name, given)
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         return config, flags.out or Path("runs") / f"{config.model.name}-{stamp}"
     before = configuration.read(flags.resume)
-    if flags.model is not None and flags.model != before.model.name:
+    if flags.model is not None and Path(flags.model).stem != before.model.name:
         raise StrategyError(
             f"{flags.resume} is a run of model {before.model.name}, not of {flags.model}; leave "
             "--model out, or start a new run"
@@ -173,7 +180,11 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
 RESUMABLE = ("budget", "workers", "export")
 
 
-def _create(folder: Path, config: SearchConfig) -> None:
+def _create(folder: Path, config: SearchConfig, resumed: bool) -> None:
+    if not resumed and folder.is_dir() and any(folder.iterdir()):
+        raise StrategyError(
+            f"{folder} is not empty; go on with a run by --resume {folder}, or give another --out"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         config.write(folder / "config.yaml")

@@ -113,6 +113,12 @@ def make_space(settings: dict[str, Any], family: str, scheduler: Any) -> SearchS
     unknown = sorted(set(settings) - {"schedulers", "steps", "knobs", "fixed"})
     if unknown:
         raise StrategyError(f"the space has an unknown entry {unknown[0]!r}")
+    lists = [solvers, steps, *(knobs.values() if isinstance(knobs, dict) else [None])]
+    if not all(isinstance(entry, list) and entry for entry in lists):
+        raise StrategyError(
+            "the space's schedulers, steps and each knob's choices must be lists that are not "
+            "empty, and knobs a mapping such as {deepcache.depth: [full, 0, 1]}"
+        )
     if any(not isinstance(n, int) or n < 1 for n in steps):
         raise StrategyError(f"the space's steps must be whole numbers from 1, not {steps}")
     calls = {(s, n): schedulers.count_calls(scheduler, s, n) for s in solvers for n in steps}

@@ -114,7 +114,7 @@ class Engine:
             while len(running) < self.executor.slots and not self.exhausted(len(running)):
                 while number in numbers:
                     number += 1
-                proposal = self._propose(number, taken)
+                proposal = self.proposer.propose(number, finished, taken)
                 if proposal is None:
                     break
                 numbers.add(number)
@@ -127,13 +127,6 @@ class Engine:
             request, outcome = self.executor.next()
             self.study.add(self._evaluation(running.pop(request.key), outcome))
             self.say("searching")
-
-    def _propose(self, number: int, taken: set[str]) -> Proposal | None:
-        if number < len(self.proposer.seeds):
-            digest = self.proposer.seeds[number][1].digest
-            if digest in taken:  # Already evaluated under another number before a resume.
-                return self._propose(number + 1, taken)
-        return self.proposer.propose(number, self.study.evaluations, taken)
 
     def exhausted(self, running: int = 0) -> bool:
         """Whether no further evaluation may start."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,9 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
     """
     best = front(finals)
     folder = engine.folder / "strategies"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.json"):
+        old.unlink()
     plain = next(final for final in finals if final.role == "unaccelerated")
     for index, final in enumerate(best, 1):
         name = f"{index:02d}-{final.scores['speedup']:.1f}x.json"
@@ -171,9 +171,11 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
     plain = next(final for final in finals if final.role == "unaccelerated")
     reference = (plain.scores["fd_real"], plain.scores["latency_s"])
     rivals = [f for f in finals if f.role == "baseline"]
+    mine = [f for f in finals if f.role == "front"]
     found = {
-        "hypervolume": hypervolume(_points(best), reference),
+        "hypervolume": hypervolume(_points(mine), reference),
         "hypervolume_baselines": hypervolume(_points(rivals), reference),
+        "hypervolume_together": hypervolume(_points(best), reference),
         "evaluations": len(engine.study.evaluations),
         "beyond_seeds": sum(
             e.number >= len(engine.proposer.seeds) for e in engine.study.evaluations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evaluate.distances import ScoreError
 from evaluate.sample import Sample
 from evaluate.scores import intervals, score
 from search.front import nondominated, spread
@@ -57,13 +58,14 @@ class Final:
 def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
     """Strategies for the exported front, and baselines to hold against them.
 
-    Both are the points that dominate most on the search's own scores: at most `export` from
-    everything evaluated, and the best of the uniform grid and of fewer steps.
+    Both are the points that dominate most on the search's own scores, at most `export` each. A
+    strategy without any method is fewer steps, whoever proposed it, and so is a baseline.
     """
     good = [e for e in engine.study.evaluations if e.ok]
-    rivals = [e for e in good if e.origin in BASELINES]
-    best = _pick(good, engine.reference, engine.config.export)
-    return best, _pick(rivals, engine.reference, engine.config.export)
+    rivals = [e for e in good if e.origin in BASELINES or not e.strategy.methods]
+    mine = [e for e in good if e.origin not in BASELINES and e.strategy.methods]
+    count = engine.config.export
+    return _pick(mine, engine.reference, count), _pick(rivals, engine.reference, count)
 
 
 def _pick(rows: list[Evaluation], reference: tuple[float, float], count: int) -> list[Evaluation]:
@@ -142,8 +144,11 @@ def _score_heldout(engine: Engine, rows: dict[str, Evaluation]) -> Sample:
 def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
     found: dict[str, Any] = {"error": outcome.error}
     if outcome.value is not None:
-        found["scores"] = score(outcome.value, base, engine.real)
-        found["intervals"] = intervals(outcome.value, base, engine.real)
+        try:
+            found["scores"] = score(outcome.value, base, engine.real)
+            found["intervals"] = intervals(outcome.value, base, engine.real)
+        except ScoreError as broken:
+            found = {"error": str(broken)}
     engine.study.note(f"heldout:{digest}", found)
     engine.study.note(f"seconds:heldout:{digest}", outcome.seconds)
 

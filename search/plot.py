@@ -42,7 +42,12 @@ def plot(engine: Engine, finals: list[Final], best: list[Final], folder: Path) -
 
 def _panel(axes: Axes, finals: list[Final], best: list[Final], metric: str) -> None:
     groups = [
-        ("fewer steps", GREEN, "^", [f for f in finals if f.origin == "fewer-steps"]),
+        (
+            "fewer steps",
+            GREEN,
+            "^",
+            [f for f in finals if f.role == "baseline" and f.origin != "grid"],
+        ),
         ("uniform DeepCache x ToMe", ORANGE, "s", [f for f in finals if f.origin == "grid"]),
         ("unaccelerated", "black", "*", [f for f in finals if f.role == "unaccelerated"]),
     ]

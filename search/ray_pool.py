@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections import Counter
 from typing import Any
 
@@ -19,6 +20,7 @@ from search.worker import Outcome, Request, Worker
 from strategies import StrategyError
 
 MAX_KILLS = 2
+MAX_DEATHS = 6
 OBJECT_STORE = 256 * 2**20
 
 
@@ -38,6 +40,7 @@ class RayPool(Executor):
         self.slots = workers
         self._model, self._device = model, device
         ray.init(
+            address="local",
             # More workers than cores still run, only slower.
             num_cpus=max(workers, os.cpu_count() or 1),
             include_dashboard=False,
@@ -52,8 +55,9 @@ class RayPool(Executor):
         if there < workers:
             raise StrategyError(f"{workers} workers asked for, but Ray has {there} {kind}s")
         self._idle = [self._start() for _ in range(workers)]
-        self._running: dict[Any, tuple[Any, Request]] = {}
+        self._running: dict[Any, tuple[Any, Request, float]] = {}
         self._kills: Counter[str] = Counter()
+        self._deaths_in_a_row = 0
 
     def _start(self) -> Any:
         options: dict[str, Any] = {
@@ -69,24 +73,32 @@ class RayPool(Executor):
 
     def submit(self, request: Request) -> None:
         actor = self._idle.pop()
-        self._running[actor.answer.remote(request)] = (actor, request)
+        self._running[actor.answer.remote(request)] = (actor, request, time.monotonic())
 
     def next(self) -> tuple[Request, Outcome]:
         while True:
             (done,), _ = ray.wait(list(self._running), num_returns=1)
-            actor, request = self._running.pop(done)
+            actor, request, began = self._running.pop(done)
             try:
                 outcome: Outcome = ray.get(done)
             except RayTaskError:
                 raise
             except RayError:
                 self._replace(actor)
+                self._deaths_in_a_row += 1
+                if self._deaths_in_a_row >= MAX_DEATHS:
+                    raise StrategyError(
+                        f"{MAX_DEATHS} workers died one after the other; the device or its memory "
+                        "is not fit for this model. Mend it and go on with --resume"
+                    ) from None
                 self._kills[request.key] += 1
                 if self._kills[request.key] < MAX_KILLS:
                     self.submit(request)
                     continue
-                outcome = Outcome(None, f"killed its worker {MAX_KILLS} times", 0.0)
+                seconds = time.monotonic() - began
+                outcome = Outcome(None, f"killed its worker {MAX_KILLS} times", seconds)
             else:
+                self._deaths_in_a_row = 0
                 self._idle.append(actor)
             return request, outcome
 

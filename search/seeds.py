@@ -40,7 +40,7 @@ def every(interval: int, calls: int, depth: int) -> list[Any]:
 def _fewer_steps(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
     """The model's own solver with every number of steps, the others on a coarse ladder."""
     for solver in space.solvers:
-        ladder = space.steps if solver == scheduler else space.steps[2::3]
+        ladder = space.steps if solver == scheduler else space.steps[1::2]
         for count in ladder:
             if count < steps:
                 yield "fewer-steps", space.uniform(solver, count)

@@ -66,6 +66,10 @@ class Worker:
         except (MemoryError, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
             reason = "out of memory"
+        except Exception as error:  # Whatever a candidate does, the search goes on.
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            if "can't allocate memory" in str(error):
+                reason = "out of memory"
         return Outcome(None, reason, time.monotonic() - began)
 
     def sample(self, text: str, split: Split, count: int) -> Sample:

@@ -47,10 +47,10 @@ def parse(text: str, origin: str = "strategy") -> Strategy:
     """
     try:
         data = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, StrategyError):
+            raise StrategyError(f"{origin}: {error}") from None
         raise StrategyError(f"{origin}: not JSON ({error})") from None
-    except StrategyError as error:
-        raise StrategyError(f"{origin}: {error}") from None
     if not isinstance(data, dict):
         raise StrategyError(f"{origin}: a strategy is a JSON object, not {type(data).__name__}")
     if "schema" not in data:

@@ -135,6 +135,8 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "NoScheduler" in fails(capsys, cli.main, "--schedulers", "NoScheduler")
     (tmp_path / "file").write_text("")
     assert "cannot be written" in fails(capsys, cli.main, "--out", str(tmp_path / "file" / "run"))
+    assert "is not empty" in fails(capsys, cli.main, "--out", str(tmp_path))
+    assert "prompts asked for" in fails(capsys, cli.main, "--heldout-images", "5000")
     run = tmp_path / "run"
     run.mkdir()
     settings = cli.configuration.resolve("tiny-sd", {})

@@ -151,10 +151,12 @@ def _attach_blocks(sites: Sites, cache: _Cache, recorder: Recorder) -> Iterator[
         yield replace_forward(stage.block, _down_block(cache, stage, first, recorder))
         first += len(stage.layers)
     if sites.mid is not None:
-        yield replace_forward(sites.mid, _mid(cache, sites.skip_levels, recorder))
+        yield replace_forward(sites.mid, _mid(cache, recorder))
     above = sites.skip_levels  # Skip levels from a stage's first layer to the network's end.
     for stage in sites.up:
-        yield replace_forward(stage.block, _up_block(cache, stage, above, recorder))
+        yield replace_forward(
+            stage.block, _up_block(cache, stage, above, sites.skip_levels, recorder)
+        )
         above -= len(stage.layers)
 
 
@@ -199,22 +201,20 @@ def _down_block(cache: _Cache, stage: Stage, first: int, recorder: Recorder) -> 
     return make
 
 
-def _mid(cache: _Cache, levels: int, recorder: Recorder) -> Wrap:
+def _mid(cache: _Cache, recorder: Recorder) -> Wrap:
     def make(original: Forward) -> Forward:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
             if cache.depth != FULL:
                 return hidden_states.new_zeros(())
             recorder.now.ran.append("mid_block")
-            output = original(hidden_states, *args, **kwargs)
-            cache.offer(levels, output)
-            return output
+            return original(hidden_states, *args, **kwargs)
 
         return forward
 
     return make
 
 
-def _up_block(cache: _Cache, stage: Stage, above: int, recorder: Recorder) -> Wrap:
+def _up_block(cache: _Cache, stage: Stage, above: int, levels: int, recorder: Recorder) -> Wrap:
     """`above` levels from the block's first layer to the end, so it is entered at that depth."""
     below = above - len(stage.layers)
 
@@ -227,6 +227,8 @@ def _up_block(cache: _Cache, stage: Stage, above: int, recorder: Recorder) -> Wr
                 return hidden_states
             if cache.depth <= above:
                 hidden_states = cache.feature
+            elif above == levels:  # Here and not at the mid block: ControlNet adds to it before.
+                cache.offer(levels, hidden_states)
             if count == len(stage.layers):
                 recorder.now.ran.append(stage.name)
                 output = original(hidden_states, res_hidden_states_tuple, *args, **kwargs)

@@ -21,9 +21,10 @@ from strategies import load
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
+    parser.add_argument("--every", type=int, default=1, help="take every so-manieth strategy")
     flags = parser.parse_args()
     images = yaml.safe_load((flags.run / "config.yaml").read_text())["heldout_images"]
-    files = sorted((flags.run / "strategies").glob("[0-9][0-9]-*.json"))
+    files = sorted((flags.run / "strategies").glob("[0-9][0-9]-*.json"))[:: flags.every]
     rows = run("tiny-sd", [str(path) for path in files], images, 9)
     result = []
     for path, row in zip(files, rows[1:], strict=True):

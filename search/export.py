@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from search.engine import Engine
-from search.finalists import Final, choose, front
+from search.finalists import Final, front, pick
 from search.front import hypervolume, knee
 from search.plot import plot
 from strategies import Strategy, save
@@ -53,7 +53,8 @@ def write_unfinished(engine: Engine) -> int:
     """After an interruption: the front found so far with its search scores; returns its size."""
     if not hasattr(engine, "base_scores"):
         return 0
-    best, _ = choose(engine)
+    good = [evaluation for evaluation in engine.study.evaluations if evaluation.ok]
+    best = pick(good, engine.reference, engine.config.export)
     folder = engine.folder / "strategies"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("unfinished-*.json"):

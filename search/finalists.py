@@ -65,10 +65,11 @@ def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
     rivals = [e for e in good if e.origin in BASELINES or not e.strategy.methods]
     mine = [e for e in good if e.origin not in BASELINES and e.strategy.methods]
     count = engine.config.export
-    return _pick(mine, engine.reference, count), _pick(rivals, engine.reference, count)
+    return pick(mine, engine.reference, count), pick(rivals, engine.reference, count)
 
 
-def _pick(rows: list[Evaluation], reference: tuple[float, float], count: int) -> list[Evaluation]:
+def pick(rows: list[Evaluation], reference: tuple[float, float], count: int) -> list[Evaluation]:
+    """At most `count` evaluations that together dominate most."""
     if not rows:
         return []
     points = np.array([row.objectives for row in rows])

@@ -177,7 +177,7 @@ def test_broken_scores_are_failures(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_keeps_its_front(tmp_path: Path) -> None:
     executor = FakeExecutor()
-    executor.stop_after = 30
+    executor.stop_after = 6
     engine = make_engine(tmp_path, executor)
     engine.prepare()
     with pytest.raises(KeyboardInterrupt):

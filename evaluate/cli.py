@@ -108,17 +108,17 @@ def run(model: str, files: list[str], images: int, repeats: int) -> list[dict[st
 
 
 def _show(rows: list[dict[str, Any]]) -> None:
+    """One column per strategy, so that a table of a few fits a narrow terminal."""
     table = Table(title=f"{rows[0]['images']} held-out prompts; latency of one image, one thread")
-    table.add_column("strategy")
-    for title, _ in COLUMNS.values():
-        table.add_column(title, justify="right")
-    table.add_column("change of FD to real, 95 %", justify="right")
+    table.add_column("")
     for row in rows:
-        shown = []
-        for key, (_, form) in COLUMNS.items():
-            value = row[key] * 1000 if key == "latency_s" else row[key]
-            shown.append(form.format(value))
-        value, low, high = row["intervals"]["fd_real_change"]
-        word = " (within noise)" if low <= 0 <= high else ""
-        table.add_row(row["name"], *shown, f"{value:+.2f} [{low:+.2f}, {high:+.2f}]{word}")
+        table.add_column(Path(row["name"]).stem, justify="right", overflow="fold")
+    for key, (title, form) in COLUMNS.items():
+        factor = 1000 if key == "latency_s" else 1
+        table.add_row(title, *(form.format(row[key] * factor) for row in rows))
+    changes = [row["intervals"]["fd_real_change"] for row in rows]
+    table.add_row("change of FD to real", *(f"{value:+.2f}" for value, _, _ in changes))
+    table.add_row("95 % interval", *(f"{low:+.2f} to {high:+.2f}" for _, low, high in changes))
+    noise = ["within noise" if low <= 0 <= high else "" for _, low, high in changes]
+    table.add_row("", *noise)
     Console().print(table)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_from_module
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -267,13 +268,74 @@ def test_law_7_non_square_and_odd_sizes(pipe: Any, name: str, size: tuple[int, i
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_law_7_bfloat16(name: str) -> None:
-    pipe = build_pipe().to(dtype=torch.bfloat16)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_law_7_half_precision(name: str, dtype: torch.dtype) -> None:
+    pipe = build_pipe().to(dtype=dtype)
     plain = draw(pipe)
     accel.apply(pipe, strategy(NEUTRAL[name]))
     assert torch.equal(draw(pipe), plain)
     accel.apply(pipe, strategy(STRONG[name]))
-    assert torch.isfinite(draw(pipe)).all()
+    mine = draw(pipe)
+    assert mine.dtype == dtype
+    assert torch.isfinite(mine).all()
+    accel.remove(pipe)
+    assert torch.equal(draw(pipe), plain)
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("hook_first", [True, False])
+def test_law_7_offload_hooks(name: str, hook_first: bool) -> None:
+    """accelerate's hooks, which CPU offload is made of, before and after a strategy."""
+    pipe, expected = build_pipe(), fresh(name)
+    plain = draw(pipe)
+    modules = [pipe.unet, pipe.unet.up_blocks[3], pipe.unet.mid_block]
+    if not hook_first:
+        accel.apply(pipe, strategy(STRONG[name]))
+    for module in modules:
+        add_hook_to_module(module, AlignDevicesHook(execution_device="cpu"))
+    if hook_first:
+        accel.apply(pipe, strategy(STRONG[name]))
+    assert torch.equal(draw(pipe), expected)
+    accel.remove(pipe)
+    assert torch.equal(draw(pipe), plain)
+    for module in modules:
+        remove_hook_from_module(module)
+    assert torch.equal(draw(pipe), plain)
+
+
+class Adapter(torch.nn.Module):
+    """What LoRA does to a linear layer: it takes its place and adds a low-rank term."""
+
+    def __init__(self, base: torch.nn.Linear) -> None:
+        super().__init__()
+        self.base = base
+        torch.manual_seed(3)
+        self.down = torch.nn.Linear(base.in_features, 2, bias=False)
+        self.up = torch.nn.Linear(2, base.out_features, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.base(x) + self.up(self.down(x))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_law_7_layers_replaced_as_lora_does(name: str) -> None:
+    def adapt(pipe: Any) -> None:
+        for i in (1, 2, 3):
+            for transformer in pipe.unet.up_blocks[i].attentions:
+                attention = transformer.transformer_blocks[0].attn1
+                attention.to_q = Adapter(attention.to_q)
+
+    before, after = build_pipe(), build_pipe()
+    adapt(before)
+    plain = draw(before)
+    accel.apply(before, strategy(STRONG[name]))
+    accel.apply(after, strategy(STRONG[name]))
+    adapt(after)
+    mine = draw(after)
+    assert torch.equal(draw(before), mine)
+    assert not torch.equal(mine, fresh(name))
+    accel.remove(after)
+    assert torch.equal(draw(after), plain)
 
 
 class TwoCalls:

@@ -279,4 +279,4 @@ def test_the_log_holds_plain_json(tmp_path: Path) -> None:
     engine.prepare()
     engine.search()
     for line in (tmp_path / "study.journal").read_text().splitlines():
-        json.loads(line)
+        assert isinstance(json.loads(line), dict)

@@ -60,7 +60,7 @@ def test_kid_agrees_with_clean_fid_where_it_takes_everything() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(200, 8)), rng.normal(0.3, 1.2, size=(200, 8))
     theirs = kernel_distance(a, b, num_subsets=1, max_subset_size=200)
-    assert kid_from_features(a, b) == pytest.approx(theirs, rel=0.05)
+    assert kid_from_features(a, b) == pytest.approx(theirs, rel=1e-6)
 
 
 FEATURES = hnp.arrays(

@@ -20,7 +20,7 @@ from scipy.stats import spearmanr
 from accel import families
 from evaluate import Evaluator, read_model
 from evaluate.latency import measure_end_to_end, measure_table
-from evaluate.models import quiet, read_config
+from accel.models import quiet, read_config
 from search.config import make_space
 from search.engine import kinds
 from strategies import Strategy

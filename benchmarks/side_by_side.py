@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from evaluate import Evaluator, read_model
-from evaluate.models import quiet
+from accel.models import quiet
 from strategies import load
 from zoo.card import grid
 

@@ -5,7 +5,7 @@ This package has the import name of Hugging Face's `evaluate`; the two cannot sh
 
 from evaluate.distances import ScoreError, frechet_from_features, kid_from_features
 from evaluate.evaluator import Evaluator, evaluate
-from evaluate.models import ModelConfig, available, read_model
+from accel.models import ModelConfig, available, read_model
 
 __all__ = [
     "Evaluator",

@@ -16,7 +16,7 @@ from rich.table import Table
 from evaluate.distances import ScoreError
 from evaluate.evaluator import Evaluator
 from evaluate.latency import measure_end_to_end
-from evaluate.models import available, default_device, quiet, read_model
+from accel.models import available, default_device, quiet, read_model
 from evaluate.sample import NotFiniteError
 from evaluate.scores import intervals, score
 from strategies import Strategy, StrategyError, load

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import zoo
 from evaluate import latency, prompts, scores
-from evaluate.models import ModelConfig, load_pipeline, read_model
+from accel.models import ModelConfig, load_pipeline, read_model
 from evaluate.sample import Sample, generate
 from strategies import Strategy, StrategyError
 from zoo import judging, networks

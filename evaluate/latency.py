@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 import accel
 from accel import families, schedulers
-from evaluate.models import ModelConfig
+from accel.models import ModelConfig
 from evaluate.prompts import Prompts
 from evaluate.sample import run
 from strategies import Strategy, StrategyError, known

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import accel
-from evaluate.models import ModelConfig
+from accel.models import ModelConfig
 from evaluate.prompts import Prompts
 from strategies import Strategy
 

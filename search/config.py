@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accel import schedulers
-from evaluate.models import ModelConfig, configs, read_config, read_model
+from accel.models import ModelConfig, configs, read_config, read_model
 from strategies import Gene, SearchSpace, StrategyError
 from strategies.strategy import explain
 

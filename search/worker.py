@@ -12,7 +12,7 @@ from evaluate import Evaluator
 from evaluate.distances import ScoreError
 from evaluate.evaluator import Split
 from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
-from evaluate.models import ModelConfig, quiet
+from accel.models import ModelConfig, quiet
 from evaluate.sample import NotFiniteError, Sample
 from strategies import Strategy, StrategyError, parse
 

@@ -8,10 +8,10 @@ files can be read, checked and written without torch.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from strategies.errors import StrategyError
 
@@ -23,7 +23,8 @@ class Knobs(BaseModel):
 
     Subclasses name their per-call knobs in `per_call`; such a field is a tuple with one value for
     each call. A file may give one value instead, which then holds for every call. `neutral` has
-    the value of each per-call knob that changes nothing.
+    the value of each per-call knob that changes nothing. Methods that take tokens out of
+    self-attention say so in `reduces_tokens`: only one of them can act at a call.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -33,6 +34,20 @@ class Knobs(BaseModel):
     families: ClassVar[tuple[str, ...]]
     per_call: ClassVar[tuple[str, ...]]
     neutral: ClassVar[dict[str, Any]]
+    reduces_tokens: ClassVar[bool] = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, given: Any) -> Any:
+        """Per-call knobs that are not given are neutral at every call."""
+        if not isinstance(given, Mapping):
+            return given
+        known = {n: given[n] for n in cls.per_call if isinstance(given.get(n), list | tuple)}
+        calls = len(next(iter(known.values()))) if known else 0
+        absent = [
+            n for n in cls.per_call if n not in given and not cls.model_fields[n].is_required()
+        ]
+        return dict(given) | {name: (cls.neutral[name],) * calls for name in absent}
 
     @abstractmethod
     def is_neutral(self) -> bool:
@@ -56,8 +71,8 @@ class Knobs(BaseModel):
         now = self.take([call])
         if now.is_neutral():
             return {}
-        values = now.model_dump()
-        return {k: v[0] if k in self.per_call else v for k, v in values.items()}
+        values = {k: v[0] if k in self.per_call else v for k, v in now.model_dump().items()}
+        return {k: v for k, v in values.items() if k not in self.per_call or v != self.neutral[k]}
 
     def compact(self) -> dict[str, Any]:
         """The JSON form, with a per-call list of one repeated value written as that value."""
@@ -107,3 +122,37 @@ def expand(kind: type[Knobs], given: Mapping[str, Any], calls: int) -> dict[str,
                 f"{calls} calls; give {calls} values, or one value for all calls"
             )
     return full
+
+
+def check_ratio(ratios: Sequence[float], cell: int, name: str) -> None:
+    """Refuse to take away more than what a grid has beside one token per `cell x cell`.
+
+    Raises:
+        ValueError: names the call, the value and the limit.
+    """
+    limit = 1 - 1 / cell**2
+    for call, ratio in enumerate(ratios):
+        if ratio > limit:
+            raise ValueError(
+                f"ratio[{call}] is {ratio}, but with {name} {cell} at most {limit:g} of the tokens "
+                f"can go; lower the ratio or raise the {name}"
+            )
+
+
+def check_calls(calls: Sequence[int], count: int | None, name: str) -> None:
+    """Refuse call numbers that are not ascending or, with `count`, not below it.
+
+    Raises:
+        ValueError: names the knob and the value.
+    """
+    for before, call in zip((-1, *calls), calls, strict=False):
+        if call <= before or (count is not None and call >= count):
+            limit = "" if count is None else f" and below {count}, the number of calls"
+            raise ValueError(f"{name} has {call} after {before}; calls must be ascending{limit}")
+
+
+def silence(values: Sequence[float], depths: Sequence[Depth] | None, off: float) -> tuple[Any, ...]:
+    """Per-call values with `off` at calls of depth 0, at which no block runs."""
+    if depths is None:
+        return tuple(values)
+    return tuple(off if d == 0 else v for v, d in zip(values, depths, strict=True))

@@ -78,6 +78,18 @@ class Strategy(BaseModel):
             }
         return given
 
+    @model_validator(mode="after")
+    def _one_token_method(self) -> Self:
+        reducing = {n: k for n, k in self.methods.items() if k.reduces_tokens}
+        for call in range(self.calls if len(reducing) > 1 else 0):
+            acting = [name for name, knobs in reducing.items() if knobs.at(call)]
+            if len(acting) > 1:
+                raise StrategyError(
+                    f"methods.{' and methods.'.join(acting)} both take tokens out of "
+                    f"self-attention at call {call}; let one of them act at a call"
+                )
+        return self
+
     @field_validator("scores", "baseline", "provenance")
     @classmethod
     def _finite(cls, value: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import UNet2DConditionModel
 
-from evaluate.models import quiet
+from accel.models import quiet
 from strategies import Strategy
 from zoo import tiny_sd
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "strategies": {"strategies"},
-    "accel": {"strategies", "accel"},
+    "accel": {"strategies", "zoo", "accel"},
     "zoo": {"strategies", "zoo"},
     "evaluate": {"strategies", "accel", "zoo", "evaluate"},
     "search": {"strategies", "accel", "zoo", "evaluate", "search"},

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import strategies
 from evaluate.latency import unaccelerated
-from evaluate.models import load_pipeline, read_model
+from accel.models import load_pipeline, read_model
 from search import budget, config, export, finalists
 from search.engine import Engine
 from search.front import hypervolume, knee, nondominated, spread

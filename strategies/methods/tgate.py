@@ -1,0 +1,95 @@
+"""Knobs of T-GATE (Zhang et al., "Faster Diffusion through Temporal Attention Decomposition")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pydantic import Field, StrictInt
+
+from strategies.knobs import Knobs, register
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What one call does: which attention outputs it reuses, and whether guidance is over."""
+
+    reuse_self: bool
+    reuse_cross: bool
+    single: bool
+
+
+@register
+class TGate(Knobs):
+    """Reuse of attention outputs, and no guidance after the gate."""
+
+    method: ClassVar[str] = "tgate"
+    paper: ClassVar[str] = "T-GATE, arXiv 2404.02747"
+    families: ClassVar[tuple[str, ...]] = ("unet",)
+    per_call: ClassVar[tuple[str, ...]] = ()
+    neutral: ClassVar[dict[str, Any]] = {}
+
+    gate: StrictInt | None = Field(
+        default=None,
+        ge=1,
+        description="first call that reuses the cross-attention outputs of the call before it, "
+        "averaged over guidance, and runs without guidance; none: no gate",
+    )
+    self_interval: StrictInt = Field(
+        default=1,
+        ge=1,
+        description="before the gate, self-attention is computed at multiples of this only",
+    )
+    cross_interval: StrictInt = Field(
+        default=1, ge=1, description="the same for cross-attention (1 in the paper)"
+    )
+    late_interval: StrictInt = Field(
+        default=1, ge=1, description="after the gate, the same for self-attention"
+    )
+    warmup: StrictInt = Field(
+        default=2, ge=0, description="last call up to which everything is computed"
+    )
+    drop_guidance: bool = Field(
+        default=True,
+        description="without guidance after the gate; false keeps both halves, each with its own "
+        "cross-attention outputs",
+    )
+
+    def is_neutral(self) -> bool:
+        return self.gate is None and self.self_interval == self.cross_interval == 1
+
+    def canonical(self, depths: Any) -> TGate:
+        update: dict[str, Any] = {}
+        if self.gate is None:
+            update = {"late_interval": 1, "drop_guidance": True}
+        if self.self_interval == self.cross_interval == 1:
+            update["warmup"] = 2
+        return self.model_copy(update=update)
+
+    def take(self, indices: list[int]) -> TGate:
+        def moved(call: int) -> int:
+            return sum(i < call for i in indices)
+
+        gate = None if self.gate is None else moved(self.gate)
+        gate = None if gate is not None and gate >= len(indices) else gate
+        warmup = max(0, moved(self.warmup + 1) - 1)
+        return self.model_copy(
+            update={"gate": None if gate is None else max(1, gate), "warmup": warmup}
+        )
+
+    def plan(self, call: int) -> Plan:
+        """What a call reuses, where there is something to reuse."""
+        gate = self.gate
+        if gate is not None and call >= gate:
+            return Plan(call % self.late_interval != 0, True, self.drop_guidance)
+        fresh = call <= self.warmup or (gate is not None and call == gate - 1)
+        return Plan(
+            not fresh and call % self.self_interval != 0,
+            not fresh and call % self.cross_interval != 0,
+            False,
+        )
+
+    def at(self, call: int) -> dict[str, Any]:
+        plan = self.plan(call)
+        shown = {"self": plan.reuse_self, "cross": plan.reuse_cross, "single": plan.single}
+        return {name: value for name, value in shown.items() if value}

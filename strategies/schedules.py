@@ -1,0 +1,67 @@
+"""Published schedules: at which calls of a generation something is computed anew."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from strategies.errors import StrategyError
+
+
+def every(calls: int, interval: int) -> list[int]:
+    """Calls 0, N, 2N, ...
+
+    Raises:
+        StrategyError: no positive interval.
+    """
+    if interval < 1:
+        raise StrategyError(f"interval is {interval}; give a whole number from 1 up")
+    return list(range(0, calls, interval))
+
+
+def around(calls: int, interval: int, centre: float | None = None, power: float = 1.4) -> list[int]:
+    """As many calls as `every` gives, denser around a centre, call 0 among them.
+
+    DeepCache's non-uniform 1:N (section 3.3, "Non-uniform 1:N Inference"): points that are equally
+    far apart in the `power`-th root of the distance to the centre, rounded down to calls.
+
+    Args:
+        calls: of the generation.
+        interval: N, calls per full call on average.
+        centre: by default 15/50 of the generation.
+        power: at least 1, which is uniform.
+
+    Raises:
+        StrategyError: no positive interval, a power below 1 or a centre outside the calls.
+    """
+    centre = 0.3 * calls if centre is None else centre
+    if power < 1 or not 0 <= centre <= calls:
+        raise StrategyError(
+            f"centre is {centre} and power {power}; the centre must lie in 0 to {calls} and the "
+            "power be at least 1"
+        )
+    count = len(every(calls, interval))
+    low, high = -(centre ** (1 / power)), (calls - centre) ** (1 / power)
+    found = {0}
+    for i in range(count):
+        root = low + (high - low) * i / count
+        away = abs(root) ** power * (1 if root >= 0 else -1)
+        found.add(min(calls - 1, max(0, int(centre + away + 1e-9))))
+    return sorted(found)
+
+
+def carry_over(calls: Sequence[int], indices: Sequence[int]) -> tuple[int, ...]:
+    """Events at certain calls of an old schedule, for a new one.
+
+    Args:
+        calls: when something happens in the old schedule, ascending.
+        indices: for each call of the new schedule, the old call that it stands for.
+
+    Returns:
+        The new calls by which an event has passed that no earlier new call had seen.
+    """
+    found, before = [], -1
+    for new, old in enumerate(indices):
+        if any(before < call <= old for call in calls):
+            found.append(new)
+        before = old
+    return tuple(found)

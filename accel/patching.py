@@ -6,18 +6,22 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
 
 Forward = Callable[..., Any]
 Undo = Callable[[], None]
 
 
-def replace_forward(module: nn.Module, make: Callable[[Forward], Forward]) -> Undo:
+def replace_forward(
+    module: nn.Module, make: Callable[[Forward], Forward], traced: bool = True
+) -> Undo:
     """Put `make(original forward)` in the place of `module.forward`.
 
     Args:
         module: the one instance that changes; its class is left alone.
         make: gets the forward that was in place, returns the one to use.
+        traced: `torch.compile` may compile the replacement; else only what it calls.
 
     Returns:
         A function that undoes it. Where something else (an offload hook, say) has wrapped the
@@ -31,6 +35,9 @@ def replace_forward(module: nn.Module, make: Callable[[Forward], Forward]) -> Un
     @functools.wraps(original)
     def forward(*args: Any, **kwargs: Any) -> Any:
         return replacement(*args, **kwargs) if active else original(*args, **kwargs)
+
+    if not traced:
+        forward = torch.compiler.disable(forward, recursive=False)
 
     def undo() -> None:
         nonlocal active

@@ -16,6 +16,7 @@ class CallRecord:
         depth: skip levels that ran, or "full".
         ran: names of the blocks that ran, in order; of a partly run block only its layers count.
         tokens: per attention site that merged tokens, how many it had and how many it kept.
+        reused: names of the attentions and blocks whose last result was used.
         macs: multiply-accumulates counted, where `accel.measuring(macs=True)` was on.
         seconds: of the pass, where `accel.measuring(time=True)` was on; on GPUs from events.
     """
@@ -26,6 +27,7 @@ class CallRecord:
     depth: int | str = "full"
     ran: list[str] = field(default_factory=list)
     tokens: dict[str, tuple[int, int]] = field(default_factory=dict)
+    reused: list[str] = field(default_factory=list)
     macs: int | None = None
     seconds: float | None = None
 

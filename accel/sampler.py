@@ -7,6 +7,7 @@ else work as they do without a strategy.
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from accel import families, schedulers
 from accel.clock import Clock
 from accel.measure import Measure
 from accel.methods import METHODS
+from accel.outputs import prediction
 from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.records import CallRecord, Recorder
 from strategies import Strategy, StrategyError
@@ -34,6 +36,7 @@ class Sampler:
         self.strategy, self.recorder = strategy, Recorder()
         self.measure = Measure()
         self._clock = Clock(strategy.calls)
+        self._solver = Solver(self._clock)
         self._pipe = weakref.ref(pipe)
         self._undos: list[Undo] = []
         try:
@@ -42,7 +45,8 @@ class Sampler:
                 if name in strategy.methods:
                     knobs = strategy.methods[name]
                     self._undos.append(attach(self.sites, self._clock, knobs, self.recorder))
-            self._undos.append(replace_forward(self.sites.denoiser, self._wrap))
+            self._undos.append(replace_forward(self.sites.denoiser, self._wrap, traced=False))
+            self._undos.append(self._free_at_the_end(pipe))
         except BaseException:
             self.detach()
             raise
@@ -50,6 +54,8 @@ class Sampler:
     def detach(self) -> None:
         """Put everything back as it was."""
         undo_all(self._undos)
+        self._solver.undo()
+        self._clock.clear()
 
     def _fit_scheduler(self, pipe: Any, swap: bool) -> None:
         before = pipe.scheduler
@@ -76,7 +82,9 @@ class Sampler:
             given = dict(zip(names, args, strict=False)) | kwargs
             self._begin(given["sample"], given["timestep"])
             with self.measure.call(self.recorder.now, given["sample"].is_cuda):
-                return original(*args, **kwargs)
+                output = original(*args, **kwargs)
+            self._clock.end(prediction(output))
+            return output
 
         return forward
 
@@ -90,12 +98,61 @@ class Sampler:
                 f"the strategy is for {self.strategy.scheduler}, but the pipeline now has "
                 f"{type(scheduler).__name__}; apply a strategy for it"
             )
+        self._solver.watch(scheduler)
         generation = self._clock.generation
-        self._clock.tick(scheduler.timesteps, timestep)
+        self._clock.tick(scheduler.timesteps, timestep, len(sample))
         if generation != self._clock.generation:
             self.recorder.clear()
         clock = self._clock
         self.recorder.begin(CallRecord(clock.call, clock.branch, len(sample)))
+
+    def _free_at_the_end(self, pipe: Any) -> Undo:
+        """Drop what is cached when the pipeline says it is done, wherever its schedule ended."""
+        original = getattr(pipe, "maybe_free_model_hooks", None)
+        if original is None:
+            return lambda: None
+
+        def done() -> None:
+            self._clock.clear()
+            original()
+
+        pipe.maybe_free_model_hooks = done
+
+        def undo() -> None:
+            if vars(pipe).get("maybe_free_model_hooks") is done:
+                del pipe.maybe_free_model_hooks
+
+        return undo
+
+
+class Solver:
+    """Watches the scheduler's `step`, whose input has one row per image."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._watched: Any = None
+        self._step: Any = None
+
+    def watch(self, scheduler: Any) -> None:
+        """Watch this scheduler from now on, and no other."""
+        if scheduler is self._watched:
+            return
+        self.undo()
+        original, clock = scheduler.step, self._clock
+
+        @functools.wraps(original)  # Pipelines look up which arguments it takes.
+        def step(model_output: Any, *args: Any, **kwargs: Any) -> Any:
+            clock.images = len(model_output)
+            return original(model_output, *args, **kwargs)
+
+        scheduler.step = step
+        self._watched, self._step = scheduler, step
+
+    def undo(self) -> None:
+        """Watch nothing."""
+        if self._watched is not None and vars(self._watched).get("step") is self._step:
+            del self._watched.step
+        self._watched = self._step = None
 
 
 # By the id of the denoiser. The wrapper on the denoiser keeps its sampler alive, and nothing else

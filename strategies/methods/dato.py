@@ -1,4 +1,4 @@
-"""Knobs of DaTo's dynamics-aware token pruning (Zhang et al., "Token Pruning for Caching Better")."""
+"""Knobs of DaTo's token pruning (Zhang et al., "Token Pruning for Caching Better")."""
 
 from __future__ import annotations
 

@@ -76,7 +76,9 @@ class DeepCache(Knobs):
     @classmethod
     def _at(cls, calls: int, full: Iterable[int], depth: int, order: int) -> Self:
         chosen = set(full)
-        depths = tuple("full" if call in chosen else depth for call in range(calls))
+        depths: tuple[Depth, ...] = tuple(
+            "full" if call in chosen else depth for call in range(calls)
+        )
         return cls(depth=depths, order=(order,) * calls)
 
     def is_neutral(self) -> bool:

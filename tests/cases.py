@@ -22,7 +22,9 @@ NEUTRAL: dict[str, Methods] = {
     "blockcache": {"blockcache": {"refresh": {}}},
 }
 STRONG: dict[str, Methods] = {
-    "deepcache": {"deepcache": {"depth": ["full", 1, 0, "full", 3, 1], "order": [0, 0, 0, 0, 1, 2]}},
+    "deepcache": {
+        "deepcache": {"depth": ["full", 1, 0, "full", 3, 1], "order": [0, 0, 0, 0, 1, 2]}
+    },
     "tome": {"tome": {"ratio": [0.75, 0.5, 0.75, 0.0, 0.5, 0.75], "levels": 3}},
     "dato": {"dato": {"ratio": [0.75, 0.5, 0.75, 0.0, 0.5, 0.75], "levels": 3}},
     "catome": {"catome": {"threshold": 0.3, "checkpoints": [0, 3], "levels": 3}},

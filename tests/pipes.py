@@ -114,9 +114,7 @@ def _second_encoder(parts: tiny_sd.Parts) -> dict[str, Any]:
 
 
 def _controlnet(unet: UNet2DConditionModel) -> Any:
-    control = diffusers.ControlNetModel.from_unet(
-        unet, conditioning_embedding_out_channels=(8, 16)
-    )
+    control = diffusers.ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16))
     for block in [*control.controlnet_down_blocks, control.controlnet_mid_block]:
         torch.nn.init.normal_(block.weight, std=0.3)
     return control
@@ -158,5 +156,3 @@ def strategy(
         calls=calls,
         methods=methods,
     )
-
-

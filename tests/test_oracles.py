@@ -11,7 +11,7 @@ from DeepCache import DeepCacheSDHelper
 
 import accel
 from accel import schedulers
-from tests.conftest import STEPS, draw, strategy
+from tests.pipes import STEPS, draw, strategy
 
 SOLVERS = ["DDIMScheduler", "PNDMScheduler", "EulerDiscreteScheduler"]
 

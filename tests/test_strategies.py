@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import strategies
 from strategies import Strategy, StrategyError
-from tests.conftest import strategy
+from tests.pipes import strategy
 
 DEPTHS = st.one_of(st.just("full"), st.integers(0, 12))
 RATIOS = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 0.75])

@@ -11,7 +11,7 @@ from diffusers import StableDiffusionPipeline
 
 import zoo
 from evaluate import Evaluator, frechet_from_features, read_model
-from tests.conftest import strategy
+from tests.pipes import strategy
 from zoo import data, networks, tiny_sd
 
 FOLDER = zoo.folder("tiny-sd")

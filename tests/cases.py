@@ -27,7 +27,7 @@ STRONG: dict[str, Methods] = {
     },
     "tome": {"tome": {"ratio": [0.75, 0.5, 0.75, 0.0, 0.5, 0.75], "levels": 3}},
     "dato": {"dato": {"ratio": [0.75, 0.5, 0.75, 0.0, 0.5, 0.75], "levels": 3}},
-    "catome": {"catome": {"threshold": 0.3, "checkpoints": [0, 3], "levels": 3}},
+    "catome": {"catome": {"threshold": 0.7, "checkpoints": [0, 3], "levels": 3}},
     "tgate": {"tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2}},
     "blockcache": {"blockcache": {"refresh": REFRESH}},
 }
@@ -42,7 +42,7 @@ JOINT: dict[str, Methods] = {
     },
     "deepcache+catome": {
         "deepcache": {"depth": ["full", 1, "full", 3, 5, 2]},
-        "catome": {"threshold": 0.3, "checkpoints": [0, 3], "levels": 3},
+        "catome": {"threshold": 0.7, "checkpoints": [0, 3], "levels": 3},
     },
     "tgate+deepcache": {
         "tgate": {"gate": 3, "self_interval": 2},
@@ -51,7 +51,7 @@ JOINT: dict[str, Methods] = {
     "everything": {
         "tgate": {"gate": 4, "late_interval": 2},
         "dato": {"ratio": [0.5, 0.5, 0.5, 0.5, 0.0, 0.0], "levels": 2},
-        "catome": {"threshold": [1.0, 1.0, 1.0, 1.0, 0.3, 0.3], "levels": 2},
+        "catome": {"threshold": [1.0, 1.0, 1.0, 1.0, 0.7, 0.7], "levels": 2},
         "deepcache": {"depth": ["full", 3, "full", 2, "full", 6], "order": 1},
         "blockcache": {"refresh": REFRESH},
     },

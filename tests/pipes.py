@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import diffusers
+import pytest
 import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
@@ -156,3 +158,12 @@ def strategy(
         calls=calls,
         methods=methods,
     )
+
+
+def spread(first: Iterable[Any], second: Iterable[Any], every: int) -> list[Any]:
+    """All pairs; one in `every` along the diagonals runs by default, the others are slow."""
+    return [
+        pytest.param(a, b, marks=[] if (i + j) % every == 0 else [pytest.mark.slow])
+        for i, a in enumerate(first)
+        for j, b in enumerate(second)
+    ]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
 import pytest
 import torch
 from peft import LoraConfig
@@ -12,7 +9,7 @@ from peft import LoraConfig
 import accel
 from accel import schedulers
 from tests.cases import ALL, neutral
-from tests.pipes import CLASSES, MODELS, STEPS, TASKS, build, draw, small_unet, strategy
+from tests.pipes import CLASSES, MODELS, STEPS, TASKS, build, draw, small_unet, spread, strategy
 
 SOLVERS = [
     "PNDMScheduler",
@@ -26,15 +23,6 @@ SOLVERS = [
 ]
 OTHERS = [("sd1", "controlnet"), ("sd1", "upscale"), ("sd2", "upscale"), ("refiner", "img2img")]
 PIPELINES = [(model, task) for model in MODELS for task in TASKS] + OTHERS
-
-
-def spread(first: Iterable[Any], second: Iterable[Any], every: int) -> list[Any]:
-    """All pairs; one in `every` along the diagonals runs by default, the others are slow."""
-    return [
-        pytest.param(a, b, marks=[] if (i + j) % every == 0 else [pytest.mark.slow])
-        for i, a in enumerate(first)
-        for j, b in enumerate(second)
-    ]
 
 
 def test_every_pipeline_class_is_covered() -> None:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from accel.clock import Clock, Listener
+from accel.outputs import prediction
+from accel.patching import untraced
 from accel.records import Recorder
 from accel.reuse import fold
 from strategies.knobs import Depth
@@ -52,6 +54,7 @@ class Features(Listener):
         self._fresh: dict[int, Tensor] = {}
         clock.listeners.append(self)
 
+    @untraced
     def decide(self, sample: Tensor) -> None:
         """What the pass that starts now does; `sample` is the denoiser's input."""
         clock, now = self.clock, self.recorder.now
@@ -70,6 +73,11 @@ class Features(Listener):
                 view.check()
         now.depth = "full" if self.depth == FULL else self.depth
         now.ran = self._running(self.depth)
+
+    @untraced
+    def predicted(self, output: Any) -> None:
+        """Keep what the denoiser returned, if a later call repeats it."""
+        self.offer(0, prediction(output))
 
     def offer(self, depth: int, feature: Tensor) -> None:
         """Keep a feature that was just computed, if a later call reads it."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 Forward = Callable[..., Any]
 Undo = Callable[[], None]
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def replace_forward(
@@ -37,6 +38,7 @@ def replace_forward(
         return replacement(*args, **kwargs) if active else original(*args, **kwargs)
 
     if not traced:
+        replacement = torch.compiler.disable(replacement, recursive=False)
         forward = torch.compiler.disable(forward, recursive=False)
 
     def undo() -> None:
@@ -50,6 +52,11 @@ def replace_forward(
 
     module.__dict__["forward"] = forward
     return undo
+
+
+def untraced(function: F) -> F:
+    """Decorator: `torch.compile` compiles neither this function nor what it calls."""
+    return cast(F, torch.compiler.disable(function))
 
 
 def undo_all(undos: list[Undo]) -> None:

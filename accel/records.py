@@ -13,6 +13,7 @@ class CallRecord:
         call: index in the full schedule.
         branch: 0, or 1 for the second pass of a call whose guidance is done as two passes.
         batch: rows that the denoiser got, guidance included.
+        device: kind of device it ran on, such as "cpu" or "cuda".
         depth: skip levels that ran, or "full".
         ran: names of the blocks that ran, in order; of a partly run block only its layers count.
         tokens: per attention site that merged tokens, how many it had and how many it kept.
@@ -24,6 +25,7 @@ class CallRecord:
     call: int
     branch: int
     batch: int
+    device: str
     depth: int | str = "full"
     ran: list[str] = field(default_factory=list)
     tokens: dict[str, tuple[int, int]] = field(default_factory=dict)

@@ -18,7 +18,7 @@ from accel.clock import Clock
 from accel.measure import Measure
 from accel.methods import METHODS
 from accel.outputs import prediction
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
 from accel.records import CallRecord, Recorder
 from strategies import Strategy, StrategyError
 
@@ -79,16 +79,24 @@ class Sampler:
         names = ("sample", "timestep")
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            given = dict(zip(names, args, strict=False)) | kwargs
-            self._begin(given["sample"], given["timestep"])
-            with self.measure.call(self.recorder.now, given["sample"].is_cuda):
+            self._begin(dict(zip(names, args, strict=False)) | kwargs)
+            if self.measure.on:
+                with self.measure.call(self.recorder.now):
+                    output = original(*args, **kwargs)
+            else:
                 output = original(*args, **kwargs)
-            self._clock.end(prediction(output))
+            self._end(output)
             return output
 
         return forward
 
-    def _begin(self, sample: Any, timestep: Any) -> None:
+    @untraced
+    def _end(self, output: Any) -> None:
+        self._clock.end(prediction(output))
+
+    @untraced
+    def _begin(self, given: dict[str, Any]) -> None:
+        sample, timestep = given["sample"], given["timestep"]
         pipe = self._pipe()
         if pipe is None:
             raise StrategyError("the pipeline that the strategy was applied to is gone")
@@ -104,7 +112,7 @@ class Sampler:
         if generation != self._clock.generation:
             self.recorder.clear()
         clock = self._clock
-        self.recorder.begin(CallRecord(clock.call, clock.branch, len(sample)))
+        self.recorder.begin(CallRecord(clock.call, clock.branch, len(sample), sample.device.type))
 
     def _free_at_the_end(self, pipe: Any) -> Undo:
         """Drop what is cached when the pipeline says it is done, wherever its schedule ended."""

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from accel.clock import Clock
 from accel.features import FULL, Features
-from accel.outputs import as_output, prediction
+from accel.outputs import as_output
 from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.records import Recorder
 from accel.sites import Sites, Stage
@@ -85,7 +85,7 @@ def _denoiser(features: Features) -> Wrap:
             if features.depth == 0:
                 return as_output(cast(Tensor, features.value), kwargs)
             output = original(*args, **kwargs)
-            features.offer(0, prediction(output))
+            features.predicted(output)
             return output
 
         return forward

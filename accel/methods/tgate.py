@@ -21,7 +21,7 @@ from torch import Tensor
 
 from accel.clock import Clock, Listener
 from accel.outputs import as_output, prediction
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
 from accel.records import Recorder
 from accel.reuse import Reuse
 from accel.sites import Sites
@@ -106,11 +106,17 @@ class Gate(Listener):
                 return as_output(self._first, kwargs)
             half = self.clock.rows // 2
             output = original(*_half(args, half), **_half(kwargs, half))
-            return as_output(prediction(output).repeat(2, 1, 1, 1), kwargs)
+            return as_output(_twice(prediction(output)), kwargs)
 
         return forward
 
 
+@untraced
+def _twice(sample: Tensor) -> Tensor:
+    return sample.repeat(2, 1, 1, 1)
+
+
+@untraced
 def _half(value: Any, half: int) -> Any:
     """The first half of every tensor that has a row for each row of the batch."""
     if isinstance(value, Tensor):

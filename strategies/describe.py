@@ -136,7 +136,7 @@ def summary(strategy: Strategy) -> list[str]:
 def _values(key: str, values: Sequence[Any], calls: int) -> str:
     counts = Counter(map(text, values))
     if len(counts) > MANY and all(isinstance(value, int | float) for value in values):
-        mean = sum(values) / calls
+        mean = sum(values) / len(values)
         return f"{key} {text(min(values))} to {text(max(values))} (mean {mean:.3g})"
     if len(counts) > MANY:
         return f"{key} in {len(counts)} ways"

@@ -23,6 +23,7 @@ def console() -> Console:
 def listing(rows: Iterable[tuple[str, Strategy]]) -> RenderableType:
     """One entry for each (name, strategy)."""
     table = _table("name", "for", "what it does")
+    table.columns[0].max_width = 26
     for name, strategy in rows:
         made_for = f"{strategy.family}, {describe.plain(strategy.scheduler)}\n{schedule(strategy)}"
         table.add_row(describe.plain(name), made_for, "\n".join(describe.summary(strategy)))

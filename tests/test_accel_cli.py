@@ -19,7 +19,7 @@ from accel import pictures
 from accel.cli import main, parser
 from accel.generate import Request, compare, what_ran
 from accel.records import CallRecord
-from strategies import Strategy, StrategyError
+from strategies import Strategy
 
 ROOT = Path(__file__).parent.parent
 PROMPT = "a large red circle on the left on a plain dark background"
@@ -259,32 +259,6 @@ def test_what_does_not_fit_the_model_is_one_clear_line(
     wrong = tmp_path / "wrong.json"
     strategies.save(made({}).model_copy(update={"calls": 9}), wrong)
     assert "strategy is for 9" in refused("--strategy", wrong, "--out", target)
-
-
-def test_an_existing_picture_survives_a_failure(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    target = tmp_path / "x.png"
-    target.write_text("before")
-
-    def half(self: Any, part: Path, form: str) -> None:
-        part.write_text("half")
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Image.Image, "save", half)
-    with pytest.raises(StrategyError, match="disk full"):
-        pictures.save(Image.new("RGB", (4, 4)), target)
-    assert target.read_text() == "before"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-@pytest.mark.parametrize(("count", "size"), [(1, (4, 2)), (2, (8, 2)), (5, (12, 4)), (9, (12, 6))])
-def test_grids(count: int, size: tuple[int, int]) -> None:
-    images = [Image.new("RGB", (4, 2), (index, 0, 0)) for index in range(count)]
-    whole = pictures.grid(images)
-    assert whole.size == size
-    reds = np.asarray(whole)[::2, ::4, 0].flatten()[:count]
-    assert reds.tolist() == list(range(count))
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "x", "²"])

@@ -72,7 +72,13 @@ class Strategy(BaseModel):
         family, calls, methods = given.get("family"), given.get("calls"), given.get("methods", {})
         if isinstance(family, str) and family not in FAMILIES:
             raise StrategyError(f"family is {family!r}; known families are {', '.join(FAMILIES)}")
-        if isinstance(methods, Mapping) and isinstance(calls, int) and isinstance(family, str):
+        for field, kind in (("family", str), ("calls", int)):
+            if field in given and not isinstance(given[field], kind):
+                what = "text" if kind is str else "a whole number"
+                raise StrategyError(f"{field} is {given[field]!r:.80}; it must be {what}")
+        if family is None or calls is None:
+            given.pop("methods", None)  # What is missing is the error; methods cannot be read.
+        elif isinstance(methods, Mapping):
             given["methods"] = {
                 name: _read_method(name, knobs, calls, family) for name, knobs in methods.items()
             }
@@ -115,6 +121,12 @@ class Strategy(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """The JSON form, in the file format's order."""
         return self.model_dump(mode="json", by_alias=True)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields replaced, unchecked; its digest is its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("digest", None)
+        return copied
 
     @property
     def depths(self) -> tuple[Depth, ...] | None:

@@ -71,6 +71,20 @@ def test_what_means_the_same_has_one_digest() -> None:
     assert other.digest != base.digest
 
 
+def test_a_changed_copy_has_its_own_digest() -> None:
+    one = strategy({"tome": {"ratio": 0.5}})
+    before = one.digest
+    assert one.model_copy(update={"steps": 3}).digest != before
+    assert one.model_copy(update={"name": "x"}).digest == before
+
+
+def test_what_is_missing_is_named_whatever_the_methods() -> None:
+    for field in ("family", "calls"):
+        fields = {k: v for k, v in GOOD.items() if k != field}
+        with pytest.raises(StrategyError, match=f"{field} is missing"):
+            Strategy.create(**fields)
+
+
 GOOD = json.loads(strategies.dump(strategy({"deepcache": {"depth": ["full", 1, 1, "full", 1, 0]}})))
 REFUSED = [
     ({"schema": 2}, "schema is 2"),
@@ -79,8 +93,11 @@ REFUSED = [
     ({"steps": 0}, "steps is 0"),
     ({"calls": -3}, "calls"),
     ({"calls": 7}, "6 values"),
+    ({"calls": "6"}, "calls is '6'; it must be a whole number"),
+    ({"calls": 6.0}, "calls is 6.0; it must be a whole number"),
+    ({"family": None}, "family is None; it must be text"),
     ({"speed": 3}, "speed is an unknown field"),
-    ({"methods": {"warp": {}}}, "methods.warp is unknown; known methods are deepcache, tome"),
+    ({"methods": {"warp": {}}}, "methods.warp is unknown; known methods are blockcache, catome"),
     ({"methods": {"deepcache": {}}}, "methods.deepcache.depth is missing"),
     ({"methods": {"deepcache": {"depth": -1}}}, "depth[0] is -1"),
     ({"methods": {"deepcache": {"depth": 1.5}}}, "methods.deepcache.depth"),

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from accel import pictures
+from accel.calibrate import add_command
 from accel.generate import Drawn, Request, compare, draw, fit, open_model, own_steps, what_ran
 from accel.models import available, default_device, quiet
 from strategies import StrategyError, describe, load
@@ -65,6 +66,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"timed runs of each with --compare (default: {REPEAT})",
     )
     one.set_defaults(run=_generate)
+    add_command(commands)
     return made
 
 

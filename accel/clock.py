@@ -47,7 +47,7 @@ class Clock:
         branches: passes of the call before this one; 1 at a generation's first call.
         first: index of this generation's first call; above 0 for image-to-image.
         generation: counts generations.
-        rows: of the batch that the denoiser got.
+        rows, size, device: of the denoiser's input `[rows, c, *size]`.
         images: rows that the solver got at the call before; None at a generation's first call.
         listeners: told about every pass, in this order.
     """
@@ -60,6 +60,8 @@ class Clock:
         self.first = 0
         self.generation = 0
         self.rows = 0
+        self.size = (0, 0)
+        self.device = torch.device("cpu")
         self.images: int | None = None
         self.listeners: list[Listener] = []
         self._timesteps: Tensor | None = None
@@ -74,13 +76,13 @@ class Clock:
         """Whether this is the last call of the schedule."""
         return self.call == self.calls - 1
 
-    def tick(self, timesteps: Tensor, timestep: Any, rows: int) -> None:
+    def tick(self, timesteps: Tensor, timestep: Any, sample: Tensor) -> None:
         """Note that the denoiser is about to run.
 
         Args:
             timesteps: the scheduler's, `[calls]`.
             timestep: what the denoiser was given.
-            rows: of its batch.
+            sample: its input `[rows, c, h, w]`.
 
         Raises:
             StrategyError: the schedule has another number of calls, or the timestep is not on it.
@@ -102,7 +104,8 @@ class Clock:
         else:
             self.branches = self.branch + 1
             self.call, self.branch = place, 0
-        self.rows = rows
+        self.rows, self.size = len(sample), (sample.shape[-2], sample.shape[-1])
+        self.device = sample.device
         for listener in self.listeners:
             listener.begin()
 

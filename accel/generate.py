@@ -126,7 +126,7 @@ def draw(pipe: Any, request: Request, strategy: Strategy) -> Drawn:
     found = Drawn()
     with accel.accelerated(pipe, strategy, set_scheduler=True):
         for seed in request.seeds:
-            _add(found, _once(pipe, request, strategy.steps, seed))
+            _add(found, once(pipe, request, strategy.steps, seed))
         found.records = accel.stats(pipe)
     return found
 
@@ -151,15 +151,15 @@ def compare(
     """
     first = request.seeds[0]
     with accel.accelerated(pipe, strategy, set_scheduler=True):
-        _once(pipe, request, strategy.steps, first)
-    _once(pipe, request, steps, first)
+        once(pipe, request, strategy.steps, first)
+    once(pipe, request, steps, first)
     base, fast = Drawn(), Drawn()
     for _ in range(repeat):
-        base.timings.append(_once(pipe, request, steps, first)[1])
+        base.timings.append(once(pipe, request, steps, first)[1])
         with accel.accelerated(pipe, strategy, set_scheduler=True):
-            fast.timings.append(_once(pipe, request, strategy.steps, first)[1])
+            fast.timings.append(once(pipe, request, strategy.steps, first)[1])
     for seed in request.seeds:
-        _add(base, _once(pipe, request, steps, seed))
+        _add(base, once(pipe, request, steps, seed))
     drawn = draw(pipe, request, strategy)
     drawn.timings = fast.timings
     return base, drawn
@@ -186,8 +186,12 @@ def _add(found: Drawn, drawn: tuple[Image.Image, float]) -> None:
     found.seconds.append(drawn[1])
 
 
-def _once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Image, float]:
-    """One image and its seconds."""
+def once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Image, float]:
+    """One image and its seconds.
+
+    Raises:
+        StrategyError: the pipeline refuses the request.
+    """
     chosen = {
         "negative_prompt": request.negative,
         "guidance_scale": request.guidance,

@@ -108,7 +108,7 @@ class Sampler:
             )
         self._solver.watch(scheduler)
         generation = self._clock.generation
-        self._clock.tick(scheduler.timesteps, timestep, len(sample))
+        self._clock.tick(scheduler.timesteps, timestep, sample)
         if generation != self._clock.generation:
             self.recorder.clear()
         clock = self._clock

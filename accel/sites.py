@@ -34,12 +34,14 @@ class AttentionSite:
             made of, row by row.
         block: the transformer block; `norm1` precedes its self-attention `attn1`, and `attn2`,
             where it is not None, is its cross-attention.
+        halvings: how often the grid of the denoiser's input has been halved, rounding up.
         level: 0 on the largest resolution that has self-attention, 1 on the next, and so on.
     """
 
     name: str
     grid: nn.Module
     block: nn.Module
+    halvings: int
     level: int
 
 

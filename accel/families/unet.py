@@ -59,7 +59,7 @@ def _attentions(denoiser: UNet2DConditionModel) -> tuple[AttentionSite, ...]:
                     found.append((name, transformer, inner, depth))
     resolutions = sorted({depth for *_, depth in found})
     return tuple(
-        AttentionSite(name, grid, inner, resolutions.index(depth))
+        AttentionSite(name, grid, inner, depth, resolutions.index(depth))
         for name, grid, inner, depth in found
     )
 

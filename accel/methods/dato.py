@@ -32,7 +32,7 @@ from accel.merging import (
     reduction,
     similarity,
 )
-from accel.patching import Forward, Undo
+from accel.patching import Forward, Undo, untraced
 from accel.records import Recorder
 from accel.sites import Sites
 from accel.tokens import TokenSite, attach_all, choose, no_grad
@@ -57,7 +57,7 @@ class Dynamics(Listener):
         self.clock, self.recorder, self.knobs = clock, recorder, knobs
         self._last: dict[int, Tensor] = {}
         self._scores: dict[int, Tensor] = {}
-        self._found: dict[tuple[int, int, int], Tensor] = {}
+        self._found: dict[tuple[int, int], Tensor] = {}
         clock.listeners.append(self)
 
     def clear(self) -> None:
@@ -80,33 +80,33 @@ class Dynamics(Listener):
                 self._scores[branch] = diff_score(output, before)
             self._last[branch] = output.detach()
 
-    def base(self, images: int, height: int, width: int, device: torch.device) -> Tensor:
-        """Each patch's base token, counted row by row within the patch: `[n, patches]`."""
-        key = (images, height, width)
+    @untraced
+    def base(self, height: int, width: int) -> Tensor:
+        """Each patch's base token, counted row by row within the patch: `[rows, patches]`."""
+        key = (height, width)
         if key not in self._found:
-            score = self._score(images, height, width, device)
-            self._found[key] = base_tokens(score, self.knobs.patch)
+            self._found[key] = base_tokens(self._score(height, width), self.knobs.patch)
         return self._found[key]
 
-    def _score(self, images: int, height: int, width: int, device: torch.device) -> Tensor:
-        """`[n, h, w]`, one row per row of the denoiser's batch."""
+    def _score(self, height: int, width: int) -> Tensor:
+        """`[rows, h, w]`, one row per row of the denoiser's batch."""
         clock, knobs = self.clock, self.knobs
         apart = clock.branches > 1 and knobs.align_cfg
         score = self._scores.get(clock.branches - 1 if apart else clock.branch)
         noise = None
         if score is None or knobs.noise:
             draws = torch.Generator().manual_seed(knobs.seed * 100_003 + clock.call)
-            noise = torch.randn(1, height, width, generator=draws).to(device)
+            noise = torch.randn(1, height, width, generator=draws).to(clock.device)
         if score is None:
             assert noise is not None
-            return noise.expand(images, -1, -1)
+            return noise.expand(clock.rows, -1, -1)
         if score.shape[-2:] != (height, width):
             score = functional.adaptive_avg_pool2d(score, (height, width))
         if noise is not None:
             score = score + knobs.noise * noise
         if knobs.align_cfg and clock.halves and len(score) == clock.rows:
             score = score[clock.rows // 2 :].repeat(2, 1, 1)
-        return score[-images:]
+        return score
 
 
 def diff_score(prediction: Tensor, before: Tensor) -> Tensor:
@@ -167,17 +167,37 @@ class _Site(TokenSite):
     def __init__(self, site, clock, recorder, knobs: DaTo, dynamics: Dynamics) -> None:  # type: ignore[no-untyped-def]
         super().__init__(site, clock, recorder)
         self.knobs, self.dynamics, self.ratio = knobs, dynamics, 0.0
+        self.base: Tensor | None = None
+        self.base_of = (0, 0)
 
     def begin(self) -> None:
         self.ratio = self.knobs.ratio[self.clock.call]
-        self.active = self.ratio > 0
+        self.active, self.base = self.ratio > 0, None
+        height, width = self.clock.size
+        for _ in range(self.site.halvings):
+            height, width = (height + 1) // 2, (width + 1) // 2
+        self.base_of = (height, width)
+        # Chosen before the network runs, so that compiled code need not stop for it.
+        if self.active and min(self.base_of) >= self.knobs.patch:
+            self.base = self.dynamics.base(*self.base_of)
+
+    def end(self, output: Tensor) -> None:
+        super().end(output)
+        self.base = None
+
+    def clear(self) -> None:
+        super().clear()
+        self.base = None
 
     def attend(self, metric: Tensor, tokens: Tensor, attention: Forward) -> Tensor | None:
         (height, width), patch = self.shape, self.knobs.patch
         if min(height, width) < patch:  # A grid narrower than one patch has no base token.
             return None
-        base = self.dynamics.base(len(tokens), height, width, tokens.device)
-        chosen, others = split(base, height, width, patch)
+        base = self.base
+        if base is None or self.base_of != self.shape:
+            base = self.dynamics.base(height, width)
+        # Where T-GATE runs one half of the batch, the conditional rows' tokens are taken: the last.
+        chosen, others = split(base[-len(tokens) :], height, width, patch)
         count = min(int(tokens.shape[1] * self.ratio), others.shape[1])
         pruning = prune(no_grad(metric), chosen, others, count, self.knobs.recover)
         return self.through(pruning, tokens, attention)

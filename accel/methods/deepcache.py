@@ -50,7 +50,7 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
             )
     features = Features(clock, recorder, knobs, lambda depth: running(sites, depth))
     wanted = {depth for depth in knobs.depth if depth != "full"}
-    undos = [*_attach_blocks(sites, features), *_attach_taps(sites, features, wanted)]
+    undos = [*_attach_blocks(sites, features, wanted), *_attach_taps(sites, features, wanted)]
     undos.append(replace_forward(sites.denoiser, _denoiser(features), traced=False))
     return lambda: undo_all(undos)
 
@@ -93,17 +93,21 @@ def _denoiser(features: Features) -> Wrap:
     return make
 
 
-def _attach_blocks(sites: Sites, features: Features) -> Iterator[Undo]:
+def _attach_blocks(sites: Sites, features: Features, wanted: set[int]) -> Iterator[Undo]:
     first = 1  # Skip level 0 is the input convolution, which always runs.
     for stage in sites.down:
-        yield replace_forward(stage.block, _down_block(features, stage, first))
+        views = _Views(stage, features, {depth - first for depth in wanted}, from_end=False)
+        yield replace_forward(stage.block, _down_block(features, stage, first, views))
         first += len(stage.layers)
     if sites.mid is not None:
         yield replace_forward(sites.mid, _mid(features))
     above = sites.skip_levels  # Skip levels from a stage's first layer to the network's end.
     for stage in sites.up:
-        yield replace_forward(stage.block, _up_block(features, stage, above, sites.skip_levels))
-        above -= len(stage.layers)
+        below = above - len(stage.layers)
+        views = _Views(stage, features, {depth - below for depth in wanted}, from_end=True)
+        whole = above == sites.skip_levels
+        yield replace_forward(stage.block, _up_block(features, stage, above, whole, views))
+        above = below
 
 
 def _attach_taps(sites: Sites, features: Features, wanted: set[int]) -> Iterator[Undo]:
@@ -124,9 +128,8 @@ def _tap(features: Features, depth: int) -> Callable[[nn.Module, Any, Any], None
     return hook
 
 
-def _down_block(features: Features, stage: Stage, first: int) -> Wrap:
+def _down_block(features: Features, stage: Stage, first: int, views: _Views) -> Wrap:
     """Levels `first` and up: each layer of the block gives one skip connection."""
-    views = _Views(stage.block, features)
 
     def make(original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -137,7 +140,7 @@ def _down_block(features: Features, stage: Stage, first: int) -> Wrap:
             nothing = hidden.new_zeros(())
             if count == 0:
                 return nothing, (nothing,) * len(stage.layers)
-            part = views.get(slice(0, count), with_tail=False)
+            part = views.made[count]
             _, skips = type(part).forward(part, *args, **kwargs)
             return nothing, (*skips, *(nothing,) * (len(stage.layers) - count))
 
@@ -158,10 +161,9 @@ def _mid(features: Features) -> Wrap:
     return make
 
 
-def _up_block(features: Features, stage: Stage, above: int, levels: int) -> Wrap:
+def _up_block(features: Features, stage: Stage, above: int, first: bool, views: _Views) -> Wrap:
     """`above` levels from the block's first layer to the end, so it is entered at that depth."""
     below = above - len(stage.layers)
-    views = _Views(stage.block, features)
 
     def make(original: Forward) -> Forward:
         def forward(
@@ -172,12 +174,12 @@ def _up_block(features: Features, stage: Stage, above: int, levels: int) -> Wrap
                 return hidden_states
             if features.depth <= above:
                 hidden_states = cast(Tensor, features.value)
-            elif above == levels:  # Here and not at the mid block: ControlNet adds to it before.
-                features.offer(levels, hidden_states)
+            elif first:  # Here and not at the mid block: ControlNet adds to it before.
+                features.offer(above, hidden_states)
             if count == len(stage.layers):
                 output = original(hidden_states, res_hidden_states_tuple, *args, **kwargs)
             else:
-                part = views.get(slice(-count, None), with_tail=True)
+                part = views.made[count]
                 skips = res_hidden_states_tuple[:count]
                 output = type(part).forward(part, hidden_states, skips, *args, **kwargs)
             if below:
@@ -192,29 +194,31 @@ def _up_block(features: Features, stage: Stage, above: int, levels: int) -> Wrap
 class _Views:
     """Views of a block with some of its layers; parameters and inner modules are shared.
 
-    A view is made once, so that compiled code meets the same module at every call, and again after
-    somebody put another layer into the block.
+    They are made beforehand, so that compiled code meets the same module at every call, and again
+    when somebody has put another layer into the block.
     """
 
-    def __init__(self, block: nn.Module, features: Features) -> None:
-        self.block = block
-        self.made: dict[tuple[int | None, int | None], nn.Module] = {}
-        features.views.append(self)
+    def __init__(self, stage: Stage, features: Features, counts: set[int], from_end: bool) -> None:
+        self.block, self.from_end = stage.block, from_end
+        partial = {count for count in counts if 0 < count < len(stage.layers)}
+        self.made = {count: self._make(count) for count in partial}
+        if partial:
+            features.views.append(self)
 
-    def get(self, layers: slice, with_tail: bool) -> nn.Module:
-        key = (layers.start, layers.stop)
-        if key not in self.made:
-            self.made[key] = _part(self.block, layers, with_tail)
-        return self.made[key]
+    def _slice(self, count: int) -> slice:
+        return slice(-count, None) if self.from_end else slice(0, count)
+
+    def _make(self, count: int) -> nn.Module:
+        return _part(self.block, self._slice(count), with_tail=self.from_end)
 
     def check(self) -> None:
-        """Drop views that no longer show the block as it is."""
-        for (start, stop), view in self.made.items():
+        """Make views anew that no longer show the block as it is."""
+        for count, view in self.made.items():
             for name in ("resnets", "attentions"):
                 whole, part = getattr(self.block, name, None), getattr(view, name, None)
-                if whole is not None and [*whole][start:stop] != [*part]:  # type: ignore[misc]
-                    self.made = {}
-                    return
+                if whole is not None and [*whole][self._slice(count)] != [*cast(Any, part)]:
+                    self.made[count] = self._make(count)
+                    break
 
 
 def _part(block: nn.Module, layers: slice, with_tail: bool) -> nn.Module:

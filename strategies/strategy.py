@@ -146,6 +146,7 @@ class Strategy(BaseModel):
                 f"{name}.{knob}={value}"
                 for name, knobs in sorted(methods.items())
                 for knob, value in knobs.at(call).items()
+                if knob not in knobs.costless
             ]
             rows.append(" ".join(parts))
         return tuple(rows)

@@ -22,6 +22,7 @@ class DeepCache(Knobs):
     families: ClassVar[tuple[str, ...]] = ("unet",)
     per_call: ClassVar[tuple[str, ...]] = ("depth", "order")
     neutral: ClassVar[dict[str, Any]] = {"depth": "full", "order": 0}
+    costless: ClassVar[tuple[str, ...]] = ("order",)
 
     depth: tuple[StrictInt | Literal["full"], ...] = Field(
         description='how many shallow layers run: "full" runs everything, d the outermost d of the '

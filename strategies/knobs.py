@@ -55,10 +55,18 @@ class Knobs(BaseModel):
     def is_neutral(self) -> bool:
         """Whether applying these knobs changes nothing."""
 
-    def canonical(self, depths: tuple[Depth, ...] | None) -> Knobs:
+    def check(self, calls: int) -> None:
+        """Refuse what does not fit a generation of so many calls, lengths of lists apart.
+
+        Raises:
+            ValueError: names the knob, the value and the limit.
+        """
+
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> Knobs:
         """The same behaviour with every dead value at its neutral choice.
 
         Args:
+            calls: of the generation.
             depths: the cache depth at each call where a caching method is in the same strategy.
         """
         return self

@@ -132,7 +132,7 @@ class Strategy(BaseModel):
     def depths(self) -> tuple[Depth, ...] | None:
         """Cache depth per call where the strategy caches."""
         knobs = self.methods.get("deepcache")
-        return None if knobs is None else getattr(knobs.canonical(None), "depth", None)
+        return None if knobs is None else getattr(knobs.canonical(self.calls, None), "depth", None)
 
     def kinds(self) -> tuple[str, ...]:
         """What runs at each call, as text; calls of one kind take the same time.
@@ -153,7 +153,7 @@ class Strategy(BaseModel):
 
     def canonical(self) -> Strategy:
         """The same behaviour in its one normal form: dead values neutral, neutral methods gone."""
-        alive = {n: k.canonical(self.depths) for n, k in self.methods.items()}
+        alive = {n: k.canonical(self.calls, self.depths) for n, k in self.methods.items()}
         methods = {n: k for n, k in alive.items() if not k.is_neutral()}
         return self.model_copy(update={"methods": methods})
 
@@ -215,9 +215,14 @@ def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
     if not isinstance(given, Mapping):
         raise StrategyError(f"methods.{name} must be an object of knobs, not {given!r}")
     try:
-        return kind.model_validate(expand(kind, given, calls))
+        knobs = kind.model_validate(expand(kind, given, calls))
     except ValidationError as error:
         raise StrategyError(explain(error, f"methods.{name}.")) from None
+    try:
+        knobs.check(calls)
+    except ValueError as error:
+        raise StrategyError(f"methods.{name}: {error}") from None
+    return knobs
 
 
 def explain(error: ValidationError, prefix: str = "") -> str:

@@ -151,7 +151,7 @@ def test_timings_are_medians_of_alternating_runs_after_a_warm_up(
         runs.append((steps, seed))
         return image, {25: 10.0, 4: 2.0}[steps] + len(runs)
 
-    monkeypatch.setattr("accel.generate._once", once)
+    monkeypatch.setattr("accel.generate.once", once)
     monkeypatch.setattr("accel.stats", lambda pipe: [])
     request = Request(PROMPT, None, range(7, 9))
     base, fast = compare(zoo.load("tiny-sd"), request, made({}), 25, 3)
@@ -187,8 +187,8 @@ def test_a_folder_in_diffusers_format(
 
 def test_what_ran_counts_tokens_and_reuse() -> None:
     records = [
-        CallRecord(0, 0, 2, tokens={"a": (100, 50), "b": (100, 100)}),
-        CallRecord(1, 0, 2, depth=1, reused=["x", "y"]),
+        CallRecord(0, 0, 2, "cpu", tokens={"a": (100, 50), "b": (100, 100)}),
+        CallRecord(1, 0, 2, "cpu", depth=1, reused=["x", "y"]),
     ]
     assert what_ran(records) == (
         "2 calls ran: 1 in full, 1 at depth 1; where tokens were taken out, 75% were kept; "

@@ -25,13 +25,12 @@ def any_strategy(draw: st.DrawFn, calls: int | None = None) -> Strategy:
     column = st.lists(numbers, min_size=calls, max_size=calls)
     depth = st.lists(st.sampled_from(["full", 0, 1, 3]), min_size=calls, max_size=calls)
     order = st.lists(st.integers(0, 2), min_size=calls, max_size=calls)
+    gate = st.none() | st.integers(1, calls - 1) if calls > 1 else st.none()
     parts = {
         "tome": st.fixed_dictionaries({"ratio": column, "stride": st.integers(2, 3)}),
         "dato": st.fixed_dictionaries({"ratio": column, "seed": st.integers(0, 2)}),
         "catome": st.fixed_dictionaries({"threshold": column, "checkpoints": events}),
-        "tgate": st.fixed_dictionaries(
-            {"gate": st.none() | st.integers(1, 9), "self_interval": st.integers(1, 3)}
-        ),
+        "tgate": st.fixed_dictionaries({"gate": gate, "self_interval": st.integers(1, 3)}),
         "blockcache": st.fixed_dictionaries(
             {"refresh": st.dictionaries(st.sampled_from(["down.0", "up.1"]), events)}
         ),

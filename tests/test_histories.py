@@ -35,7 +35,7 @@ ACTIONS = st.lists(st.one_of(APPLY, DRAW, st.just(("remove",))), max_size=6)
 
 
 @settings(
-    max_examples=30,
+    max_examples=15,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # Shrinking would take minutes.

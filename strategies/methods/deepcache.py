@@ -29,7 +29,7 @@ class DeepCache(Knobs):
         "network's skip levels on top of the cached deep feature (1 is DeepCache's branch 0), 0 "
         "nothing: the previous prediction is repeated"
     )
-    order: tuple[Annotated[int, Field(ge=0, le=2)], ...] = Field(
+    order: tuple[Annotated[int, Field(ge=0, le=2, strict=True)], ...] = Field(
         default=(0,),
         description="what stands in for the deep feature: 0 the last one computed, 1 or 2 its "
         "linear or quadratic extrapolation over the calls; limited by how many there are so far",
@@ -85,7 +85,7 @@ class DeepCache(Knobs):
     def is_neutral(self) -> bool:
         return all(depth == "full" for depth in self.depth)
 
-    def canonical(self, depths: tuple[Depth, ...] | None) -> DeepCache:
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> DeepCache:
         depth: tuple[Depth, ...] = ("full", *self.depth[1:])
         order = [
             0 if d == "full" else min(o, max(0, computed(depth[:c], d) - 1))

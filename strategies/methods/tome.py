@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from strategies.knobs import Depth, Knobs, check_ratio, register, silence
 
-Ratio = Annotated[float, Field(ge=0, lt=1)]
+Ratio = Annotated[float, Field(ge=0, lt=1, strict=True)]
 
 
 @register
@@ -26,13 +26,13 @@ class ToMe(Knobs):
         description="share of tokens merged away before self-attention; at most 1 - 1 / stride^2, "
         "the share that is not a merge destination"
     )
-    stride: int = Field(
+    stride: StrictInt = Field(
         default=2,
         ge=2,
         le=8,
         description="one merge destination per stride x stride cell of the token grid",
     )
-    levels: int = Field(
+    levels: StrictInt = Field(
         default=1,
         ge=1,
         le=8,
@@ -45,5 +45,5 @@ class ToMe(Knobs):
     def is_neutral(self) -> bool:
         return not any(self.ratio)
 
-    def canonical(self, depths: tuple[Depth, ...] | None) -> ToMe:
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> ToMe:
         return self.model_copy(update={"ratio": silence(self.ratio, depths, 0.0)})

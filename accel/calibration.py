@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from accel import families
@@ -94,7 +95,8 @@ class _Changes:
         assert self.clock is not None
         before = self._last.get((name, self.clock.branch))
         if before is not None:
-            change = (added - before).abs().sum() / added.abs().sum()
+            size = added.abs().sum().clamp_min(torch.finfo(added.dtype).tiny)
+            change = (added - before).abs().sum() / size
             self._found.setdefault(name, {}).setdefault(self.clock.call, []).append(change)
         self._last[name, self.clock.branch] = added
 

@@ -32,6 +32,11 @@ class Features(Listener):
         depth: of the current call; `FULL` runs everything.
         value: what stands in for everything that is skipped at the current call.
         views: checked before every shallow call.
+
+    Args:
+        running: names of the blocks that run at a depth.
+        overwrites: whether the network changes feature maps in place, as FreeU does, so that what
+            is kept must be a copy.
     """
 
     def __init__(
@@ -40,17 +45,20 @@ class Features(Listener):
         recorder: Recorder,
         knobs: DeepCache,
         running: Callable[[int], list[str]],
+        overwrites: Callable[[], bool],
     ) -> None:
         self.clock, self.recorder, self.knobs = clock, recorder, knobs
         self.depth = FULL
         self.value: Tensor | None = None
         self.views: list[View] = []
-        self._running = running
+        self._running, self._overwrites = running, overwrites
+        self._copy = False
         self._needs = needs(knobs.depth, knobs.order)
         # Per guidance branch and depth: the call and the feature, newest last.
         self.kept: dict[tuple[int, int], list[tuple[int, Tensor]]] = {}
         self._made_for: dict[int, tuple[Any, ...]] = {}
         self._wanted: set[int] = set()
+        self._last_guided: set[tuple[int, int]] = set()
         self._fresh: dict[int, Tensor] = {}
         clock.listeners.append(self)
 
@@ -64,11 +72,14 @@ class Features(Listener):
             self._made_for[clock.branch] = shape
         self._wanted, self._fresh = set(self._needs[clock.call]), {}
         self.depth, self.value = FULL, None
+        self._copy = self._overwrites()
         wanted = self.knobs.depth[clock.call]
         history = [] if wanted == "full" else self.kept.get((clock.branch, wanted), [])
         if history and wanted != "full":
             self.depth = wanted
             self.value = extrapolate(history, clock.call, self.knobs.order[clock.call])
+            if self._copy and wanted:
+                self.value = self.value.clone()
             for view in self.views:
                 view.check()
         now.depth = "full" if self.depth == FULL else self.depth
@@ -82,10 +93,13 @@ class Features(Listener):
     def offer(self, depth: int, feature: Tensor) -> None:
         """Keep a feature that was just computed, if a later call reads it."""
         if depth in self._wanted:
-            self._fresh[depth] = feature
+            self._fresh[depth] = feature.clone() if self._copy else feature
 
     def end(self, output: Tensor) -> None:
         call, branch = self.clock.call, self.clock.branch
+        if 0 in self._fresh and (branch, 0) in self._last_guided:
+            self._last_guided.remove((branch, 0))
+            del self.kept[branch, 0]
         for depth, feature in self._fresh.items():
             self.kept.setdefault((branch, depth), []).append((call, feature))
         for key in [key for key in self.kept if key[0] == branch]:
@@ -97,12 +111,17 @@ class Features(Listener):
 
     def clear(self) -> None:
         self.kept.clear()
+        self._last_guided.clear()
         self._made_for.clear()
         self._fresh, self.value = {}, None
 
     def fold(self) -> None:
-        """Predictions stay as they are; what lies below them is averaged over guidance."""
-        folded = {key: value for key, value in self.kept.items() if key[1] == 0}
+        """What lies below the prediction is averaged over guidance.
+
+        Of predictions the newest stays as it is: later ones, alike for both halves, continue none.
+        """
+        folded = {key: value[-1:] for key, value in self.kept.items() if key[1] == 0}
+        self._last_guided = set(folded)
         for depth in {depth for _, depth in self.kept if depth}:
             rows = {b: self.kept[b, d] for b, d in self.kept if d == depth}
             length = min(len(history) for history in rows.values())
@@ -136,20 +155,22 @@ def needs(depths: Sequence[Depth], orders: Sequence[int]) -> list[Needs]:
 def extrapolate(history: Sequence[tuple[int, Tensor]], call: int, order: int) -> Tensor:
     """The Lagrange polynomial through the `order + 1` newest features, or all there are.
 
+    Summed as the newest feature and weighted differences to it, which stay small in half precision.
+
     Args:
         history: calls, ascending, and features of one shape.
         call: where it is evaluated.
         order: 0 gives the newest feature itself.
     """
     points = list(history)[-(order + 1) :]
+    newest = points[-1][1]
     if len(points) == 1:
-        return points[0][1]
-    value: Tensor | None = None
-    for i, (at, feature) in enumerate(points):
+        return newest
+    value = newest.clone()
+    for at, feature in points[:-1]:
         weight = 1.0
-        for j, (other, _) in enumerate(points):
-            if i != j:
+        for other, _ in points:
+            if other != at:
                 weight *= (call - other) / (at - other)
-        value = feature * weight if value is None else value.add_(feature, alpha=weight)
-    assert value is not None
+        value.add_(feature - newest, alpha=weight)
     return value

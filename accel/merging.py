@@ -82,7 +82,8 @@ class Reduction:
 
 def similarity(metric: Tensor, source: Tensor, destination: Tensor) -> Tensor:
     """Cosines `[n, s, d]` between tokens of `[n, tokens, c]`, chosen by index `[s]` or `[n, s]`."""
-    unit = metric / metric.norm(dim=-1, keepdim=True)
+    length = metric.norm(dim=-1, keepdim=True)
+    unit = metric / length.clamp_min(torch.finfo(length.dtype).tiny)
     return rows(unit, source) @ rows(unit, destination).transpose(-1, -2)
 
 

@@ -41,9 +41,10 @@ class Sampler:
         self._undos: list[Undo] = []
         try:
             self._fit_scheduler(pipe, set_scheduler)
+            methods = strategy.canonical().methods  # So that equal digests do the same.
             for name, attach in METHODS.items():
-                if name in strategy.methods:
-                    knobs = strategy.methods[name]
+                if name in methods:
+                    knobs = methods[name]
                     self._undos.append(attach(self.sites, self._clock, knobs, self.recorder))
             self._undos.append(replace_forward(self.sites.denoiser, self._wrap, traced=False))
             self._undos.append(self._free_at_the_end(pipe))
@@ -69,8 +70,11 @@ class Sampler:
             )
         pipe.scheduler = after = schedulers.make(before, self.strategy.scheduler)
 
+        there = self._pipe
+
         def undo() -> None:
-            if pipe.scheduler is after:
+            pipe = there()
+            if pipe is not None and pipe.scheduler is after:
                 pipe.scheduler = before
 
         self._undos.append(undo)
@@ -99,7 +103,10 @@ class Sampler:
         sample, timestep = given["sample"], given["timestep"]
         pipe = self._pipe()
         if pipe is None:
-            raise StrategyError("the pipeline that the strategy was applied to is gone")
+            raise StrategyError(
+                "the pipeline that the strategy was applied to is gone; apply it to the one that "
+                "runs now"
+            )
         scheduler = pipe.scheduler
         if type(scheduler).__name__ != self.strategy.scheduler:
             raise StrategyError(
@@ -116,18 +123,20 @@ class Sampler:
 
     def _free_at_the_end(self, pipe: Any) -> Undo:
         """Drop what is cached when the pipeline says it is done, wherever its schedule ended."""
-        original = getattr(pipe, "maybe_free_model_hooks", None)
-        if original is None:
+        there, clock = self._pipe, self._clock
+        if not hasattr(type(pipe), "maybe_free_model_hooks"):
             return lambda: None
 
         def done() -> None:
-            self._clock.clear()
-            original()
+            clock.clear()
+            owner: Any = there()
+            type(owner).maybe_free_model_hooks(owner)
 
         pipe.maybe_free_model_hooks = done
 
         def undo() -> None:
-            if vars(pipe).get("maybe_free_model_hooks") is done:
+            pipe = there()
+            if pipe is not None and vars(pipe).get("maybe_free_model_hooks") is done:
                 del pipe.maybe_free_model_hooks
 
         return undo
@@ -139,6 +148,7 @@ class Solver:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._watched: Any = None
+        self._own: dict[str, Any] = {}
         self._step: Any = None
 
     def watch(self, scheduler: Any) -> None:
@@ -146,6 +156,7 @@ class Solver:
         if scheduler is self._watched:
             return
         self.undo()
+        self._own = {k: v for k, v in vars(scheduler).items() if k == "step"}
         original, clock = scheduler.step, self._clock
 
         @functools.wraps(original)  # Pipelines look up which arguments it takes.
@@ -160,6 +171,7 @@ class Solver:
         """Watch nothing."""
         if self._watched is not None and vars(self._watched).get("step") is self._step:
             del self._watched.step
+            vars(self._watched).update(self._own)  # Another sampler's, on a shared scheduler.
         self._watched = self._step = None
 
 

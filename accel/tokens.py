@@ -50,7 +50,8 @@ class TokenSite(Listener):
 
     def see_input(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
         """Forward pre-hook of the norm before self-attention."""
-        self.metric = args[0] if args else next(iter(kwargs.values()))
+        if self.active:
+            self.metric = args[0] if args else next(iter(kwargs.values()))
 
     def wrap(self, original: Forward) -> Forward:
         """What takes the place of the attention's forward."""

@@ -76,6 +76,10 @@ class Knobs(BaseModel):
         lists = {name: [getattr(self, name)[i] for i in indices] for name in self.per_call}
         return type(self)(**(self.model_dump() | lists))
 
+    def resample(self, indices: list[int]) -> Knobs:
+        """Knobs for another number of calls; as `take`, but schedules keep their density."""
+        return self.take(indices)
+
     def at(self, call: int) -> dict[str, Any]:
         """The knobs in force at one call, or nothing where the method does nothing there."""
         now = self.take([call])

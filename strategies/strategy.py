@@ -194,7 +194,7 @@ class Strategy(BaseModel):
             "calls": calls,
             "steps": steps,
             "scheduler": scheduler or self.scheduler,
-            "methods": {n: k.take(indices).compact() for n, k in self.methods.items()},
+            "methods": {n: k.resample(indices).compact() for n, k in self.methods.items()},
             "scores": {},
             "baseline": {},
         }

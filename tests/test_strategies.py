@@ -50,14 +50,24 @@ def test_canonical_form_is_stable_and_means_the_same(one: Strategy) -> None:
 def test_resample_covers_any_number_of_calls(one: Strategy, calls: int) -> None:
     other = one.resample(calls=calls + one.calls)
     assert other.calls == calls + one.calls
-    assert other.resample(calls=one.calls).methods == one.methods
+    back = other.resample(calls=one.calls).methods
+    assert back.get("tome") == one.methods.get("tome")
+    if "deepcache" in one.methods:
+        shares = [m["deepcache"].depth.count("full") for m in (back, one.methods)]
+        assert shares[0] == shares[1]
     assert one.resample(calls=one.calls).digest == one.digest
 
 
 def test_resample_maps_by_normalised_time() -> None:
-    one = strategy({"deepcache": {"depth": ["full", 1, 2, 3]}}, 4)
-    assert one.resample(calls=8).methods["deepcache"].depth == ("full", "full", 1, 1, 2, 2, 3, 3)
-    assert one.resample(calls=2).methods["deepcache"].depth == (1, 3)
+    ratios = [0.0, 0.25, 0.5, 0.75]
+    one = strategy({"deepcache": {"depth": ["full", 1, 2, 3]}, "tome": {"ratio": ratios}}, 4)
+    assert one.resample(calls=8).methods["tome"].ratio == tuple(r for r in ratios for _ in "ab")
+    assert one.resample(calls=2).methods["tome"].ratio == (0.25, 0.75)
+    # A schedule keeps its share of full calls instead, evenly spread over the same time.
+    longer = one.resample(calls=8).methods["deepcache"].depth
+    assert [call for call, depth in enumerate(longer) if depth == "full"] == [0, 4]
+    assert (longer[1], longer[3], longer[-1]) == (1, 1, 3)
+    assert one.resample(calls=2).methods["deepcache"].depth == ("full", 3)
     pndm = one.resample(calls=51, steps=50, scheduler="PNDMScheduler")
     assert (pndm.calls, pndm.steps, pndm.scheduler) == (51, 50, "PNDMScheduler")
 

@@ -26,7 +26,7 @@ from accel.sites import Sites
 from accel.tokens import TokenSite, attach_all, choose, no_grad
 from strategies.methods.catome import CAToMe
 
-Pairs = list[tuple[list[int], Reduction]]  # Rows of the batch that merge equally many, and how.
+Pairs = list[tuple[Tensor, Reduction]]  # Rows of the batch that merge equally many, and how.
 
 
 def attach(sites: Sites, clock: Clock, knobs: CAToMe, recorder: Recorder) -> Undo:
@@ -62,7 +62,8 @@ class _Site(TokenSite):
         output = torch.empty_like(tokens)
         kept = 0
         for images, chosen in pairs:
-            output[images] = self.through(chosen, tokens[images], attention).to(output.dtype)
+            part = self.through(chosen, tokens.index_select(0, images), attention)
+            output.index_copy_(0, images, part.to(output.dtype))
             kept = max(kept, chosen.kept.shape[1])
         self.kept = (tokens.shape[1], kept)
         return output
@@ -76,17 +77,10 @@ class _Site(TokenSite):
         counts: dict[int, list[int]] = defaultdict(list)
         for image, count in enumerate((best >= self.threshold).sum(dim=-1).tolist()):
             counts[count].append(image)
-        return [
-            (
-                images,
-                reduction(
-                    source.expand(len(images), -1),
-                    destination.expand(len(images), -1),
-                    target[images],
-                    order[images],
-                    count,
-                    merge=True,
-                ),
-            )
-            for count, images in counts.items()
-        ]
+        pairs = []
+        for count, images in counts.items():
+            index = torch.tensor(images, device=metric.device)
+            sources, destinations = (t.expand(len(images), -1) for t in (source, destination))
+            chosen = reduction(sources, destinations, target[index], order[index], count, True)
+            pairs.append((index, chosen))
+        return pairs

@@ -93,6 +93,8 @@ class Dynamics(Listener):
         clock, knobs = self.clock, self.knobs
         apart = clock.branches > 1 and knobs.align_cfg
         score = self._scores.get(clock.branches - 1 if apart else clock.branch)
+        if score is not None and len(score) != clock.rows:  # Guidance came or went on the way.
+            score = None
         noise = None
         if score is None or knobs.noise:
             draws = torch.Generator().manual_seed(knobs.seed * 100_003 + clock.call)
@@ -104,7 +106,7 @@ class Dynamics(Listener):
             score = functional.adaptive_avg_pool2d(score, (height, width))
         if noise is not None:
             score = score + knobs.noise * noise
-        if knobs.align_cfg and clock.halves and len(score) == clock.rows:
+        if knobs.align_cfg and clock.halves:
             score = score[clock.rows // 2 :].repeat(2, 1, 1)
         return score
 
@@ -196,8 +198,8 @@ class _Site(TokenSite):
         base = self.base
         if base is None or self.base_of != self.shape:
             base = self.dynamics.base(height, width)
-        # Where T-GATE runs one half of the batch, the conditional rows' tokens are taken: the last.
-        chosen, others = split(base[-len(tokens) :], height, width, patch)
+        # Where T-GATE runs one half of the batch, it is the first.
+        chosen, others = split(base[: len(tokens)], height, width, patch)
         count = min(int(tokens.shape[1] * self.ratio), others.shape[1])
         pruning = prune(no_grad(metric), chosen, others, count, self.knobs.recover)
         return self.through(pruning, tokens, attention)

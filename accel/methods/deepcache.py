@@ -39,7 +39,7 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
     """Cache along `knobs.depth` until undone.
 
     Raises:
-        StrategyError: a depth that the network does not have.
+        StrategyError: a depth that the network does not have, or hooks on its blocks.
     """
     levels = sites.skip_levels
     for call, depth in enumerate(knobs.depth):
@@ -48,7 +48,13 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
                 f"methods.deepcache.depth[{call}] is {depth}, but this model has {levels} skip "
                 f'levels; use "full" or 0 to {levels}'
             )
-    features = Features(clock, recorder, knobs, lambda depth: running(sites, depth))
+    features = Features(
+        clock,
+        recorder,
+        knobs,
+        lambda depth: running(sites, depth),
+        lambda: any(getattr(stage.block, "b1", None) is not None for stage in sites.up),
+    )
     wanted = {depth for depth in knobs.depth if depth != "full"}
     undos = [*_attach_blocks(sites, features, wanted), *_attach_taps(sites, features, wanted)]
     undos.append(replace_forward(sites.denoiser, _denoiser(features), traced=False))
@@ -200,6 +206,11 @@ class _Views:
 
     def __init__(self, stage: Stage, features: Features, counts: set[int], from_end: bool) -> None:
         self.block, self.from_end = stage.block, from_end
+        if hasattr(stage.block, "_diffusers_hook"):
+            raise StrategyError(
+                f"{stage.name} has a diffusers hook (group offloading, say), which a part of the "
+                "block would not pass through; apply the strategy first, then enable the hook"
+            )
         partial = {count for count in counts if 0 < count < len(stage.layers)}
         self.made = {count: self._make(count) for count in partial}
         if partial:
@@ -214,6 +225,8 @@ class _Views:
     def check(self) -> None:
         """Make views anew that no longer show the block as it is."""
         for count, view in self.made.items():
+            plain = {k: v for k, v in vars(self.block).items() if k not in ("_modules", "forward")}
+            view.__dict__.update(plain)  # FreeU's settings, for one.
             for name in ("resnets", "attentions"):
                 whole, part = getattr(self.block, name, None), getattr(view, name, None)
                 if whole is not None and [*whole][self._slice(count)] != [*cast(Any, part)]:

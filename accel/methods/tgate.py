@@ -102,7 +102,8 @@ class Gate(Listener):
             if self.clock.branches == 2:
                 if self.clock.branch == 0 or self._first is None:
                     return original(*args, **kwargs)
-                self.recorder.now.depth, self.recorder.now.ran = 0, []
+                self.recorder.now.ran = []
+                self.recorder.now.reused.append("prediction")
                 return as_output(self._first, kwargs)
             half = self.clock.rows // 2
             output = original(*_half(args, half), **_half(kwargs, half))

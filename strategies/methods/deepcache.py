@@ -82,6 +82,20 @@ class DeepCache(Knobs):
         )
         return cls(depth=depths, order=(order,) * calls)
 
+    def resample(self, indices: list[int]) -> DeepCache:
+        """As large a share of full calls, as dense in time as before; the others by time."""
+        old, new = len(self.depth), len(indices)
+        full = set(
+            schedules.stretch([c for c, d in enumerate(self.depth) if d == "full"], old, new)
+        )
+        rest = [call for call, depth in enumerate(self.depth) if depth != "full"]
+        depth: list[Depth] = ["full"] * new
+        order = [self.order[at] for at in indices]
+        for call in set(range(new if rest else 0)) - full:
+            nearest = min((abs(old_call - indices[call]), old_call) for old_call in rest)[1]
+            depth[call], order[call] = self.depth[nearest], self.order[nearest]
+        return DeepCache(depth=tuple(depth), order=tuple(order))
+
     def is_neutral(self) -> bool:
         return all(depth == "full" for depth in self.depth)
 

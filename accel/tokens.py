@@ -23,8 +23,8 @@ class TokenSite(Listener):
     token methods here.
     """
 
-    def __init__(self, site: AttentionSite, clock: Clock, recorder: Recorder) -> None:
-        self.site, self.clock, self.recorder = site, clock, recorder
+    def __init__(self, site: AttentionSite, clock: Clock, recorder: Recorder, knobs: Any) -> None:
+        self.site, self.clock, self.recorder, self.knobs = site, clock, recorder, knobs
         self.shape = (0, 0)
         self.metric: Tensor | None = None
         self.active = False

@@ -22,7 +22,7 @@ from accel.merging import Reduction, rank, reduction, similarity, split_grid
 from accel.patching import Forward, Undo
 from accel.records import Recorder
 from accel.reuse import Reuse
-from accel.sites import Sites
+from accel.sites import AttentionSite, Sites
 from accel.tokens import TokenSite, attach_all, choose, no_grad
 from strategies.methods.catome import CAToMe
 
@@ -40,9 +40,12 @@ def attach(sites: Sites, clock: Clock, knobs: CAToMe, recorder: Recorder) -> Und
 
 
 class _Site(TokenSite):
-    def __init__(self, site, clock, recorder, knobs: CAToMe) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(site, clock, recorder)
-        self.knobs, self.threshold = knobs, 1.0
+    threshold = 1.0
+
+    def __init__(
+        self, site: AttentionSite, clock: Clock, recorder: Recorder, knobs: CAToMe
+    ) -> None:
+        super().__init__(site, clock, recorder, knobs)
         self.pairs = Reuse(clock, recorder, knobs.computes, f"{site.name} pairs", foldable=False)
 
     def begin(self) -> None:

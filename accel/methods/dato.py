@@ -34,7 +34,7 @@ from accel.merging import (
 )
 from accel.patching import Forward, Undo, untraced
 from accel.records import Recorder
-from accel.sites import Sites
+from accel.sites import AttentionSite, Sites
 from accel.tokens import TokenSite, attach_all, choose, no_grad
 from strategies.methods.dato import DaTo
 
@@ -166,9 +166,18 @@ def prune(metric: Tensor, base: Tensor, others: Tensor, count: int, recover: str
 
 
 class _Site(TokenSite):
-    def __init__(self, site, clock, recorder, knobs: DaTo, dynamics: Dynamics) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(site, clock, recorder)
-        self.knobs, self.dynamics, self.ratio = knobs, dynamics, 0.0
+    ratio = 0.0
+
+    def __init__(
+        self,
+        site: AttentionSite,
+        clock: Clock,
+        recorder: Recorder,
+        knobs: DaTo,
+        dynamics: Dynamics,
+    ) -> None:
+        super().__init__(site, clock, recorder, knobs)
+        self.dynamics = dynamics
         self.base: Tensor | None = None
         self.base_of = (0, 0)
 

@@ -30,9 +30,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToMe, recorder: Recorder) -> Undo:
 
 
 class _Site(TokenSite):
-    def __init__(self, site, clock, recorder, knobs: ToMe) -> None:  # type: ignore[no-untyped-def]
-        super().__init__(site, clock, recorder)
-        self.knobs, self.ratio = knobs, 0.0
+    ratio = 0.0
 
     def begin(self) -> None:
         self.ratio = self.knobs.ratio[self.clock.call]

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StrictInt
 
 from strategies.knobs import Depth, Knobs, check_calls, register, silence
+from strategies.methods.tome import Levels, Stride
 from strategies.schedules import carry_over
 
 
@@ -30,18 +31,8 @@ class CAToMe(Knobs):
         description="calls at which the pairs are computed anew; between them they are reused. "
         "The first call always computes them",
     )
-    stride: StrictInt = Field(
-        default=2,
-        ge=2,
-        le=8,
-        description="one merge destination per stride x stride cell of the token grid",
-    )
-    levels: StrictInt = Field(
-        default=1,
-        ge=1,
-        le=8,
-        description="on how many resolutions it acts, from the largest that has self-attention",
-    )
+    stride: Stride = 2
+    levels: Levels = 1
 
     def model_post_init(self, context: object) -> None:
         if self.checkpoints != "all":

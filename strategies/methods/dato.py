@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, StrictBool, StrictInt
 
 from strategies.knobs import Depth, Knobs, check_ratio, register, silence
-from strategies.methods.tome import Ratio
+from strategies.methods.tome import Levels, Ratio
 
 
 @register
@@ -32,12 +32,7 @@ class DaTo(Knobs):
         default=True,
         description="unconditional rows take the base tokens of the conditional ones (equation 8)",
     )
-    levels: StrictInt = Field(
-        default=1,
-        ge=1,
-        le=8,
-        description="on how many resolutions it acts, from the largest that has self-attention",
-    )
+    levels: Levels = 1
     recover: Literal["base", "kept"] = Field(
         default="base",
         description="a pruned token takes the output of the most similar base token (the paper) or "

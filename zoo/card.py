@@ -27,8 +27,8 @@ Stable Diffusion 1.5's topology (4 levels x 2 layers,
 12 skip positions, cross-attention on three levels, CLIP text encoder, KL autoencoder)""",
     "tiny-pixart": """\
 PixArt's topology (10 transformer blocks on
-256 tokens, one adaLN shared by all, cross-attention, T5 text encoder, learned-variance channels that
-are not trained, tiny-sd's KL autoencoder)""",
+256 tokens, one adaLN shared by all, cross-attention, T5 text encoder, tiny-sd's KL autoencoder; the
+channels of the learned variance are there but not trained)""",
 }
 # How to call it, and what happened to the released weights beyond one run of the script.
 HISTORY = {
@@ -42,8 +42,8 @@ checkpoint with a larger `--images`.
 A model with 32 x 32 latents (64 x 64 pixels) is to follow. At the 256 tokens of this one, token
 merging saves no time.""",
     "tiny-pixart": """\
-A call has to say `use_resolution_binning=False`, because the bins of PixArt's resolutions end at 256
-pixels; `max_sequence_length=20` spares 280 tokens of padding and changes nothing else
+A call has to say `use_resolution_binning=False`, because the bins of PixArt's resolutions end at
+256 pixels; `max_sequence_length=20` spares 280 tokens of padding and changes nothing else
 (`zoo.MODELS["tiny-pixart"]` holds these arguments).
 
 The weights come from one run of `python -m zoo.train tiny-pixart --ranks 1` on one CPU core: first

@@ -54,6 +54,8 @@ def main(arguments: list[str] | None = None) -> None:
     plans = [replace(stage.plan, ranks=ranks) for stage in STAGES[chosen.model]]
     wanted = {"images": chosen.images, "decay": chosen.decay}
     plans[-1] = replace(plans[-1], **{k: v for k, v in wanted.items() if v is not None})
+    if plans[-1].images <= plans[-1].start:
+        parser.error(f"--images counts all stages; the last one begins at {plans[-1].start}")
     for index, plan in enumerate(plans):
         train_diffusion(chosen.model, work, index, plan)
 

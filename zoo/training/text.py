@@ -1,7 +1,7 @@
 """Stage: the text encoder, contrastively against the features of the images it describes.
 
 The image tower is the frozen feature network, as in LiT (Zhai et al., 2022): only the text side
-learns, which takes a minute instead of hours and the denoiser gets words with a meaning.
+learns, which takes a minute instead of hours, and gives the denoiser words with a meaning.
 """
 
 from __future__ import annotations

@@ -35,12 +35,12 @@ STAGES = {
         Stage(
             "coarse",
             lambda _: tiny_pixart.coarse(),
-            Plan(320_000, 0, learning_rate=1e-3, save_every=32_000),
+            Plan(160_000, 0, learning_rate=1e-3, save_every=32_000),
         ),
         Stage(
             ".",
             tiny_pixart.refine,
-            Plan(380_000, 30_000, start=320_000, learning_rate=1e-3, save_every=8_000),
+            Plan(240_000, 32_000, start=160_000, learning_rate=1e-3),
         ),
     ),
 }

@@ -40,7 +40,7 @@ STAGES = {
         Stage(
             ".",
             tiny_pixart.refine,
-            Plan(240_000, 32_000, start=160_000, learning_rate=1e-3),
+            Plan(224_000, 32_000, start=160_000, learning_rate=1e-3),
         ),
     ),
 }

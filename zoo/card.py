@@ -177,7 +177,7 @@ images per guidance ({figures["steps"]} DDIM steps, captions that training did n
 {table}
 
 Autoencoder: {figures["autoencoder_psnr_db"]:.1f} dB. Training images: {figures["images_seen"]:,}.
-All figures: `python -m zoo.export {name}`, kept in `card.json`.
+All figures: `python -m zoo.export {name} --images {figures["judged_images"]}`, kept in `card.json`.
 
 ![samples](samples.png)
 

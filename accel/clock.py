@@ -17,6 +17,26 @@ from torch import Tensor
 from strategies import StrategyError
 
 
+class Listener:
+    """Something that follows the passes of the denoiser; methods override what they need.
+
+    None of it is traced by `torch.compile`, so what a call does is decided in `begin`, and wrapped
+    modules only read plain attributes.
+    """
+
+    def clear(self) -> None:
+        """A generation is over or another one starts: forget everything."""
+
+    def begin(self) -> None:
+        """A pass is about to run."""
+
+    def end(self, output: Tensor) -> None:
+        """A pass has run; `output` is the prediction `[rows, c, h, w]`."""
+
+    def fold(self) -> None:
+        """From this pass on the denoiser runs once for both halves of guidance."""
+
+
 class Clock:
     """Where the current generation is.
 
@@ -24,24 +44,45 @@ class Clock:
         call: index of the current call in the full schedule.
         branch: how many denoiser passes this call has had before; 1 in the second pass of
             pipelines that do guidance as two calls.
+        branches: passes of the call before this one; 1 at a generation's first call.
         first: index of this generation's first call; above 0 for image-to-image.
-        generation: counts generations, so that a method can drop what it kept from an older one.
+        generation: counts generations.
+        rows, size, device: of the denoiser's input `[rows, c, *size]`.
+        images: rows that the solver got at the call before; None at a generation's first call.
+        listeners: told about every pass, in this order.
     """
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
         self.call = -1
         self.branch = 0
+        self.branches = 1
         self.first = 0
         self.generation = 0
+        self.rows = 0
+        self.size = (0, 0)
+        self.device = torch.device("cpu")
+        self.images: int | None = None
+        self.listeners: list[Listener] = []
         self._timesteps: Tensor | None = None
 
-    def tick(self, timesteps: Tensor, timestep: Any) -> None:
+    @property
+    def halves(self) -> bool:
+        """Whether the batch holds every image twice, for guidance, as far as is known."""
+        return self.images is not None and self.rows == 2 * self.images
+
+    @property
+    def last(self) -> bool:
+        """Whether this is the last call of the schedule."""
+        return self.call == self.calls - 1
+
+    def tick(self, timesteps: Tensor, timestep: Any, sample: Tensor) -> None:
         """Note that the denoiser is about to run.
 
         Args:
             timesteps: the scheduler's, `[calls]`.
             timestep: what the denoiser was given.
+            sample: its input `[rows, c, h, w]`.
 
         Raises:
             StrategyError: the schedule has another number of calls, or the timestep is not on it.
@@ -54,13 +95,35 @@ class Clock:
                     f"for {self.calls}; pass num_inference_steps=strategy.steps, or apply "
                     f"strategy.resample(calls={len(timesteps)})"
                 )
+            self.clear()
             self._timesteps = timesteps
             self.generation += 1
             self.first, self.call, self.branch = place, place, 0
         elif place == self.call:
             self.branch += 1
         else:
+            self.branches = self.branch + 1
             self.call, self.branch = place, 0
+        self.rows, self.size = len(sample), (sample.shape[-2], sample.shape[-1])
+        self.device = sample.device
+        for listener in self.listeners:
+            listener.begin()
+
+    def end(self, output: Tensor) -> None:
+        """Note that the denoiser has run."""
+        for listener in self.listeners:
+            listener.end(output)
+
+    def fold(self) -> None:
+        """Tell every listener that guidance is over."""
+        for listener in self.listeners:
+            listener.fold()
+
+    def clear(self) -> None:
+        """Forget the generation; the next pass starts another."""
+        self._timesteps, self.images, self.branches = None, None, 1
+        for listener in self.listeners:
+            listener.clear()
 
 
 def position(timesteps: Tensor, timestep: Any) -> int:

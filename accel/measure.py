@@ -20,9 +20,15 @@ class Measure:
         self.macs = False
         self._events: list[tuple[CallRecord, torch.cuda.Event, torch.cuda.Event]] = []
 
+    @property
+    def on(self) -> bool:
+        """Whether anything is to be measured."""
+        return self.time or self.macs
+
     @contextmanager
-    def call(self, record: CallRecord, on_gpu: bool) -> Iterator[None]:
+    def call(self, record: CallRecord) -> Iterator[None]:
         """Measure one pass into its record, with events where the denoiser runs on a GPU."""
+        on_gpu = record.device == "cuda"
         if self.macs:
             with FlopCounterMode(display=False) as counter:
                 yield
@@ -33,12 +39,10 @@ class Measure:
             yield
             end.record()
             self._events.append((record, start, end))
-        elif self.time:
+        else:
             began = time.perf_counter()
             yield
             record.seconds = time.perf_counter() - began
-        else:
-            yield
 
     def finish(self) -> None:
         """Read the GPU events; waits for the device."""

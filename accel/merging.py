@@ -1,8 +1,8 @@
-"""Token matching and merging shared by the token methods.
+"""Token matching and the reduction of a token grid, shared by the token methods.
 
 Bipartite soft matching of Token Merging (Bolya et al., ICLR 2023), with one destination per cell
 of the token grid (Bolya & Hoffman, CVPRW 2023, section 4): every other token is a source, and the
-sources most similar to a destination are averaged into it.
+sources most similar to a destination are averaged into it. Nothing here waits for the device.
 """
 
 from __future__ import annotations
@@ -11,6 +11,28 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+
+def cell_origins(height: int, width: int, size: int, device: torch.device) -> Tensor:
+    """Indices of the top-left tokens of the complete `size x size` cells, row-major: `[cells]`."""
+    rows = torch.arange(height // size, device=device) * (size * width)
+    columns = torch.arange(width // size, device=device) * size
+    return (rows[:, None] + columns).flatten()
+
+
+def outside_cells(height: int, width: int, size: int, device: torch.device) -> Tensor:
+    """Indices of the tokens that a grid has beyond its complete cells: `[tokens]`, ascending."""
+    rows, columns = height // size * size, width // size * size
+    right = torch.arange(rows, device=device)[:, None] * width + torch.arange(
+        columns, width, device=device
+    )
+    below = torch.arange(rows * width, height * width, device=device)
+    return torch.cat([right.flatten(), below])
+
+
+def in_cell(local: Tensor, size: int, width: int) -> Tensor:
+    """Offset of a cell's `local`-th token, counted row by row, from its top-left one."""
+    return local // size * width + local % size
 
 
 def split_grid(height: int, width: int, stride: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -22,73 +44,100 @@ def split_grid(height: int, width: int, stride: int, device: torch.device) -> tu
     Returns:
         int64 `[sources]` and `[destinations]`, ascending.
     """
-    grid = torch.zeros(height, width, dtype=torch.bool, device=device)
-    rows, columns = height // stride * stride, width // stride * stride
-    grid[:rows:stride, :columns:stride] = True
-    flat = grid.flatten()
-    return (~flat).nonzero().flatten(), flat.nonzero().flatten()
+    origin = cell_origins(height, width, stride, device)
+    others = in_cell(torch.arange(1, stride**2, device=device), stride, width)
+    inside = (origin[:, None] + others).flatten()
+    source = torch.cat([inside, outside_cells(height, width, stride, device)])
+    return source.sort().values, origin
 
 
 @dataclass(frozen=True)
-class Merge:
-    """Which tokens of each image are averaged into which.
+class Reduction:
+    """Which tokens of each image stay, and what stands in for the others afterwards.
 
     Attributes:
-        source, destination: `[s]` and `[d]`, as `split_grid` gave them.
-        kept: `[n, s - r]`, the sources that stay, as indices into `source`.
-        merged: `[n, r]`, the sources that go.
-        target: `[n, r]`, where each of them goes, as indices into `destination`.
+        kept: `[n, m]`, the tokens that stay, in the order of the reduced sequence.
+        back: `[n, tokens]`, for every token the place in the reduced sequence that it copies.
+        merged: `[n, r]`, tokens that are averaged into others, or None where none are.
+        into: `[n, r]`, the place in the reduced sequence that each of them is averaged into.
     """
 
-    source: Tensor
-    destination: Tensor
     kept: Tensor
-    merged: Tensor
-    target: Tensor
+    back: Tensor
+    merged: Tensor | None = None
+    into: Tensor | None = None
 
-    def merge(self, tokens: Tensor) -> Tensor:
-        """`[n, s + d, c]` to `[n, s - r + d, c]`: the sources that stay, then the destinations."""
-        sources, destinations = tokens[:, self.source], tokens[:, self.destination]
-        index = self.target.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
-        destinations = destinations.scatter_reduce(
-            1, index, _rows(sources, self.merged), "mean", include_self=True
-        )
-        return torch.cat([_rows(sources, self.kept), destinations], dim=1)
+    def reduce(self, tokens: Tensor) -> Tensor:
+        """`[n, tokens, c]` to `[n, m, c]`."""
+        reduced = rows(tokens, self.kept)
+        if self.merged is None or self.into is None:
+            return reduced
+        index = self.into.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
+        return reduced.scatter_reduce_(1, index, rows(tokens, self.merged), "mean")
 
-    def unmerge(self, tokens: Tensor) -> Tensor:
-        """`[n, s - r + d, c]` back to `[n, s + d, c]`; merged tokens copy their destination."""
-        stay = self.kept.shape[1]
-        kept, destinations = tokens[:, :stay], tokens[:, stay:]
-        sources = tokens.new_empty(len(tokens), len(self.source), tokens.shape[-1])
-        _set_rows(sources, self.kept, kept)
-        _set_rows(sources, self.merged, _rows(destinations, self.target))
-        full = tokens.new_empty(
-            len(tokens), len(self.source) + len(self.destination), tokens.shape[-1]
-        )
-        full[:, self.source] = sources
-        full[:, self.destination] = destinations
-        return full
+    def restore(self, reduced: Tensor) -> Tensor:
+        """`[n, m, c]` back to `[n, tokens, c]`."""
+        return rows(reduced, self.back)
 
 
-def match(metric: Tensor, source: Tensor, destination: Tensor, count: int) -> Merge:
-    """Match the `count` sources that are most similar to some destination.
+def similarity(metric: Tensor, source: Tensor, destination: Tensor) -> Tensor:
+    """Cosines `[n, s, d]` between tokens of `[n, tokens, c]`, chosen by index `[s]` or `[n, s]`."""
+    length = metric.norm(dim=-1, keepdim=True)
+    unit = metric / length.clamp_min(torch.finfo(length.dtype).tiny)
+    return rows(unit, source) @ rows(unit, destination).transpose(-1, -2)
+
+
+def rank(cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The best destination of every source, and the sources from best to worst.
+
+    Args:
+        cosine: `[n, s, d]`.
+
+    Returns:
+        The best cosine, its destination and the order, each `[n, s]`; ties keep their order.
+    """
+    best, target = cosine.max(dim=-1)
+    return best, target, best.argsort(dim=-1, descending=True, stable=True)
+
+
+def reduction(
+    source: Tensor, destination: Tensor, target: Tensor, order: Tensor, count: int, merge: bool
+) -> Reduction:
+    """Let the first `count` sources of `order` go.
+
+    Args:
+        source, destination: token indices, `[n, s]` and `[n, d]`.
+        target, order: from `rank`.
+        count: how many sources go, at most all.
+        merge: average them into their destinations; else they are only left out.
+    """
+    images, stay = len(target), source.shape[1] - count
+    gone, left = order[:, :count], order[:, count:]
+    kept = torch.cat([source.gather(1, left), destination], dim=1)
+    merged, into = source.gather(1, gone), target.gather(1, gone) + stay
+    places = torch.arange(kept.shape[1], device=kept.device).expand(images, -1)
+    back = kept.new_empty(images, source.shape[1] + destination.shape[1])
+    back = back.scatter_(1, kept, places).scatter_(1, merged, into)
+    return Reduction(kept, back, merged, into) if merge else Reduction(kept, back)
+
+
+def match(metric: Tensor, source: Tensor, destination: Tensor, count: int) -> Reduction:
+    """Merge the `count` sources that are most similar to some destination.
 
     Args:
         metric: `[n, tokens, c]`, compared by cosine.
         source, destination: from `split_grid`.
         count: how many sources go, at most all; ties go to the smaller index.
     """
-    unit = metric / metric.norm(dim=-1, keepdim=True)
-    similarity = unit[:, source] @ unit[:, destination].transpose(-1, -2)
-    best, target = similarity.max(dim=-1)
-    order = best.argsort(dim=-1, descending=True, stable=True)
-    merged = order[:, :count]
-    return Merge(source, destination, order[:, count:], merged, target.gather(1, merged))
+    _, target, order = rank(similarity(metric, source, destination))
+    images = len(metric)
+    return reduction(
+        source.expand(images, -1), destination.expand(images, -1), target, order, count, merge=True
+    )
 
 
-def _rows(tokens: Tensor, index: Tensor) -> Tensor:
+def rows(tokens: Tensor, index: Tensor) -> Tensor:
+    """Rows of `[n, tokens, c]` by index `[m]`, the same for all, or `[n, m]`."""
+    if index.ndim == 1:
+        return tokens.index_select(1, index)
     return tokens.gather(1, index.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
-
-
-def _set_rows(tokens: Tensor, index: Tensor, rows: Tensor) -> None:
-    tokens.scatter_(1, index.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]), rows)

@@ -111,25 +111,54 @@ def quiet() -> None:
         library.set_verbosity_error()
 
 
-def load_pipeline(config: ModelConfig, device: str = "cpu") -> Any:
+def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = True) -> Any:
     """The pipeline of a model config, with its scheduler, without progress bars.
+
+    Args:
+        config: of the model.
+        device: where to.
+        download: whether the hub may be asked for a source that is a hub id.
 
     Raises:
         StrategyError: the weights are not there or are not a diffusers pipeline.
     """
-    dtype = DTYPES[config.dtype]
-    try:
-        if config.source.startswith("zoo:"):
-            pipe = zoo.load(config.source.removeprefix("zoo:"), dtype)
-        else:
-            pipe = DiffusionPipeline.from_pretrained(config.source, dtype=dtype)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise StrategyError(
-            f"model {config.name}: cannot load {config.source!r}: {reason}"
-        ) from None
+    pipe = _load(config.name, config.source, DTYPES[config.dtype], download)
     if type(pipe.scheduler).__name__ != config.scheduler:
         pipe.scheduler = schedulers.make(pipe.scheduler, config.scheduler)
 
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)
+
+
+def load_folder(source: str, device: str = "cpu", download: bool = False) -> Any:
+    """The pipeline in a local folder or under a hub id, as it is, without progress bars.
+
+    Weights are float16 on a GPU and float32 elsewhere.
+
+    Raises:
+        StrategyError: the weights are not there or are not a diffusers pipeline.
+    """
+    dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+    pipe = _load(source, source, dtype, download)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+def _load(name: str, source: str, dtype: torch.dtype, download: bool) -> Any:
+    local = Path(source).is_dir()
+    if local and not (Path(source) / "model_index.json").is_file():
+        raise StrategyError(
+            f"model {name}: {source} has no model_index.json; give a folder in diffusers format"
+        )
+    try:
+        if source.startswith("zoo:"):
+            return zoo.load(source.removeprefix("zoo:"), dtype)
+        return DiffusionPipeline.from_pretrained(
+            source, dtype=dtype, local_files_only=local or not download
+        )
+    except (OSError, ValueError, AttributeError, ImportError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = reason.split(". ")[0].rstrip(".")
+        offline = not (local or download or source.startswith("zoo:"))
+        hint = "; pass --download to ask the hub for it" if offline else ""
+        raise StrategyError(f"model {name}: cannot load {source!r}: {reason}{hint}") from None

@@ -13,9 +13,11 @@ class CallRecord:
         call: index in the full schedule.
         branch: 0, or 1 for the second pass of a call whose guidance is done as two passes.
         batch: rows that the denoiser got, guidance included.
+        device: kind of device it ran on, such as "cpu" or "cuda".
         depth: skip levels that ran, or "full".
         ran: names of the blocks that ran, in order; of a partly run block only its layers count.
         tokens: per attention site that merged tokens, how many it had and how many it kept.
+        reused: names of the attentions and blocks whose last result was used.
         macs: multiply-accumulates counted, where `accel.measuring(macs=True)` was on.
         seconds: of the pass, where `accel.measuring(time=True)` was on; on GPUs from events.
     """
@@ -23,9 +25,11 @@ class CallRecord:
     call: int
     branch: int
     batch: int
+    device: str
     depth: int | str = "full"
     ran: list[str] = field(default_factory=list)
     tokens: dict[str, tuple[int, int]] = field(default_factory=dict)
+    reused: list[str] = field(default_factory=list)
     macs: int | None = None
     seconds: float | None = None
 

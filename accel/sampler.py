@@ -7,6 +7,7 @@ else work as they do without a strategy.
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from accel import families, schedulers
 from accel.clock import Clock
 from accel.measure import Measure
 from accel.methods import METHODS
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.outputs import prediction
+from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
 from accel.records import CallRecord, Recorder
 from strategies import Strategy, StrategyError
 
@@ -34,15 +36,18 @@ class Sampler:
         self.strategy, self.recorder = strategy, Recorder()
         self.measure = Measure()
         self._clock = Clock(strategy.calls)
+        self._solver = Solver(self._clock)
         self._pipe = weakref.ref(pipe)
         self._undos: list[Undo] = []
         try:
             self._fit_scheduler(pipe, set_scheduler)
+            methods = strategy.canonical().methods  # So that equal digests do the same.
             for name, attach in METHODS.items():
-                if name in strategy.methods:
-                    knobs = strategy.methods[name]
+                if name in methods:
+                    knobs = methods[name]
                     self._undos.append(attach(self.sites, self._clock, knobs, self.recorder))
-            self._undos.append(replace_forward(self.sites.denoiser, self._wrap))
+            self._undos.append(replace_forward(self.sites.denoiser, self._wrap, traced=False))
+            self._undos.append(self._free_at_the_end(pipe))
         except BaseException:
             self.detach()
             raise
@@ -50,6 +55,8 @@ class Sampler:
     def detach(self) -> None:
         """Put everything back as it was."""
         undo_all(self._undos)
+        self._solver.undo()
+        self._clock.clear()
 
     def _fit_scheduler(self, pipe: Any, swap: bool) -> None:
         before = pipe.scheduler
@@ -63,8 +70,11 @@ class Sampler:
             )
         pipe.scheduler = after = schedulers.make(before, self.strategy.scheduler)
 
+        there = self._pipe
+
         def undo() -> None:
-            if pipe.scheduler is after:
+            pipe = there()
+            if pipe is not None and pipe.scheduler is after:
                 pipe.scheduler = before
 
         self._undos.append(undo)
@@ -73,29 +83,96 @@ class Sampler:
         names = ("sample", "timestep")
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            given = dict(zip(names, args, strict=False)) | kwargs
-            self._begin(given["sample"], given["timestep"])
-            with self.measure.call(self.recorder.now, given["sample"].is_cuda):
-                return original(*args, **kwargs)
+            self._begin(dict(zip(names, args, strict=False)) | kwargs)
+            if self.measure.on:
+                with self.measure.call(self.recorder.now):
+                    output = original(*args, **kwargs)
+            else:
+                output = original(*args, **kwargs)
+            self._end(output)
+            return output
 
         return forward
 
-    def _begin(self, sample: Any, timestep: Any) -> None:
+    @untraced
+    def _end(self, output: Any) -> None:
+        self._clock.end(prediction(output))
+
+    @untraced
+    def _begin(self, given: dict[str, Any]) -> None:
+        sample, timestep = given["sample"], given["timestep"]
         pipe = self._pipe()
         if pipe is None:
-            raise StrategyError("the pipeline that the strategy was applied to is gone")
+            raise StrategyError(
+                "the pipeline that the strategy was applied to is gone; apply it to the one that "
+                "runs now"
+            )
         scheduler = pipe.scheduler
         if type(scheduler).__name__ != self.strategy.scheduler:
             raise StrategyError(
                 f"the strategy is for {self.strategy.scheduler}, but the pipeline now has "
                 f"{type(scheduler).__name__}; apply a strategy for it"
             )
+        self._solver.watch(scheduler)
         generation = self._clock.generation
-        self._clock.tick(scheduler.timesteps, timestep)
+        self._clock.tick(scheduler.timesteps, timestep, sample)
         if generation != self._clock.generation:
             self.recorder.clear()
         clock = self._clock
-        self.recorder.begin(CallRecord(clock.call, clock.branch, len(sample)))
+        self.recorder.begin(CallRecord(clock.call, clock.branch, len(sample), sample.device.type))
+
+    def _free_at_the_end(self, pipe: Any) -> Undo:
+        """Drop what is cached when the pipeline says it is done, wherever its schedule ended."""
+        there, clock = self._pipe, self._clock
+        if not hasattr(type(pipe), "maybe_free_model_hooks"):
+            return lambda: None
+
+        def done() -> None:
+            clock.clear()
+            owner: Any = there()
+            type(owner).maybe_free_model_hooks(owner)
+
+        pipe.maybe_free_model_hooks = done
+
+        def undo() -> None:
+            pipe = there()
+            if pipe is not None and vars(pipe).get("maybe_free_model_hooks") is done:
+                del pipe.maybe_free_model_hooks
+
+        return undo
+
+
+class Solver:
+    """Watches the scheduler's `step`, whose input has one row per image."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._watched: Any = None
+        self._own: dict[str, Any] = {}
+        self._step: Any = None
+
+    def watch(self, scheduler: Any) -> None:
+        """Watch this scheduler from now on, and no other."""
+        if scheduler is self._watched:
+            return
+        self.undo()
+        self._own = {k: v for k, v in vars(scheduler).items() if k == "step"}
+        original, clock = scheduler.step, self._clock
+
+        @functools.wraps(original)  # Pipelines look up which arguments it takes.
+        def step(model_output: Any, *args: Any, **kwargs: Any) -> Any:
+            clock.images = len(model_output)
+            return original(model_output, *args, **kwargs)
+
+        scheduler.step = step
+        self._watched, self._step = scheduler, step
+
+    def undo(self) -> None:
+        """Watch nothing."""
+        if self._watched is not None and vars(self._watched).get("step") is self._step:
+            del self._watched.step
+            vars(self._watched).update(self._own)  # Another sampler's, on a shared scheduler.
+        self._watched = self._step = None
 
 
 # By the id of the denoiser. The wrapper on the denoiser keeps its sampler alive, and nothing else

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,34 @@ class AttentionSite:
         name: of the block in the denoiser.
         grid: the module whose first input is the feature map `[n, c, h, w]` that the tokens are
             made of, row by row.
-        block: the transformer block; `block.norm1` and `block.attn1` precede each other.
+        block: the transformer block; `norm1` precedes its self-attention `attn1`, and `attn2`,
+            where it is not None, is its cross-attention.
+        halvings: how often the grid of the denoiser's input has been halved, rounding up.
         level: 0 on the largest resolution that has self-attention, 1 on the next, and so on.
     """
 
     name: str
     grid: nn.Module
     block: nn.Module
+    halvings: int
     level: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """One residual or transformer block.
+
+    Attributes:
+        name: in the denoiser.
+        module: its first input and its output are feature maps of the same grid.
+        around: of the input, what the output would be if the block added nothing.
+        in_tuple: the output comes as a tuple of one.
+    """
+
+    name: str
+    module: nn.Module
+    around: Callable[[Tensor], Tensor]
+    in_tuple: bool
 
 
 @dataclass(frozen=True)
@@ -50,6 +71,7 @@ class Sites:
         down, mid, up: the blocks; skip level 0 is the input convolution's output, which the last
             up layer takes.
         attentions: in the order they run.
+        blocks: in no particular order.
     """
 
     denoiser: nn.Module
@@ -57,6 +79,7 @@ class Sites:
     mid: nn.Module | None
     up: tuple[Stage, ...]
     attentions: tuple[AttentionSite, ...]
+    blocks: tuple[Block, ...]
 
     @property
     def skip_levels(self) -> int:

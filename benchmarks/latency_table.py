@@ -18,9 +18,9 @@ import torch
 from scipy.stats import spearmanr
 
 from accel import families
+from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model
 from evaluate.latency import measure_end_to_end, measure_table
-from accel.models import quiet, read_config
 from search.config import make_space
 from search.engine import kinds
 from strategies import Strategy

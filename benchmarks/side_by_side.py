@@ -10,8 +10,8 @@ from pathlib import Path
 
 import torch
 
-from evaluate import Evaluator, read_model
 from accel.models import quiet
+from evaluate import Evaluator, read_model
 from strategies import load
 from zoo.card import grid
 

@@ -3,9 +3,9 @@
 This package has the import name of Hugging Face's `evaluate`; the two cannot share an environment.
 """
 
+from accel.models import ModelConfig, available, read_model
 from evaluate.distances import ScoreError, frechet_from_features, kid_from_features
 from evaluate.evaluator import Evaluator, evaluate
-from accel.models import ModelConfig, available, read_model
 
 __all__ = [
     "Evaluator",

@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from accel.models import available, default_device, quiet, read_model
 from evaluate.distances import ScoreError
 from evaluate.evaluator import Evaluator
 from evaluate.latency import measure_end_to_end
-from accel.models import available, default_device, quiet, read_model
 from evaluate.sample import NotFiniteError
 from evaluate.scores import intervals, score
 from strategies import Strategy, StrategyError, load

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 import zoo
-from evaluate import latency, prompts, scores
 from accel.models import ModelConfig, load_pipeline, read_model
+from evaluate import latency, prompts, scores
 from evaluate.sample import Sample, generate
 from strategies import Strategy, StrategyError
 from zoo import judging, networks

@@ -11,9 +11,9 @@ import torch
 from rich.console import Console
 
 from accel import families
+from accel.models import available, configs, default_device, load_pipeline, quiet
 from evaluate.evaluator import check_scorable, read_prompts
 from evaluate.latency import unaccelerated
-from accel.models import available, configs, default_device, load_pipeline, quiet
 from search import budget as budgets
 from search import config as configuration
 from search import export, finalists

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
+from accel.models import ModelConfig, quiet
 from evaluate import Evaluator
 from evaluate.distances import ScoreError
 from evaluate.evaluator import Split
 from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
-from accel.models import ModelConfig, quiet
 from evaluate.sample import NotFiniteError, Sample
 from strategies import Strategy, StrategyError, parse
 

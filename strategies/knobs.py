@@ -24,7 +24,8 @@ class Knobs(BaseModel):
     Subclasses name their per-call knobs in `per_call`; such a field is a tuple with one value for
     each call. A file may give one value instead, which then holds for every call. `neutral` has
     the value of each per-call knob that changes nothing. Methods that take tokens out of
-    self-attention say so in `reduces_tokens`: only one of them can act at a call.
+    self-attention say so in `reduces_tokens`: only one of them can act at a call. `costless` names
+    per-call knobs that take no time to speak of, so that latency need not be measured for each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -35,6 +36,7 @@ class Knobs(BaseModel):
     per_call: ClassVar[tuple[str, ...]]
     neutral: ClassVar[dict[str, Any]]
     reduces_tokens: ClassVar[bool] = False
+    costless: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -53,10 +55,18 @@ class Knobs(BaseModel):
     def is_neutral(self) -> bool:
         """Whether applying these knobs changes nothing."""
 
-    def canonical(self, depths: tuple[Depth, ...] | None) -> Knobs:
+    def check(self, calls: int) -> None:
+        """Refuse what does not fit a generation of so many calls, lengths of lists apart.
+
+        Raises:
+            ValueError: names the knob, the value and the limit.
+        """
+
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> Knobs:
         """The same behaviour with every dead value at its neutral choice.
 
         Args:
+            calls: of the generation.
             depths: the cache depth at each call where a caching method is in the same strategy.
         """
         return self
@@ -65,6 +75,10 @@ class Knobs(BaseModel):
         """Knobs for other calls: new call `i` does what call `indices[i]` did."""
         lists = {name: [getattr(self, name)[i] for i in indices] for name in self.per_call}
         return type(self)(**(self.model_dump() | lists))
+
+    def resample(self, indices: list[int]) -> Knobs:
+        """Knobs for another number of calls; as `take`, but schedules keep their density."""
+        return self.take(indices)
 
     def at(self, call: int) -> dict[str, Any]:
         """The knobs in force at one call, or nothing where the method does nothing there."""

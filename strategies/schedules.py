@@ -65,3 +65,28 @@ def carry_over(calls: Sequence[int], indices: Sequence[int]) -> tuple[int, ...]:
             found.append(new)
         before = old
     return tuple(found)
+
+
+def stretch(events: Sequence[int], calls: int, new_calls: int) -> list[int]:
+    """Events of a schedule for another number of calls: as large a share, as dense in time.
+
+    Args:
+        events: calls of the old schedule, ascending.
+        calls, new_calls: of the old and the new schedule.
+
+    Returns:
+        Calls of the new schedule, ascending.
+    """
+    if not events:
+        return []
+    count = max(1, round(len(events) * new_calls / calls))
+    ends = [*events, calls]
+    found: list[int] = []
+    for i in range(count):
+        place = i * len(events) / count
+        low = int(place)
+        time = ends[low] + (place - low) * (ends[low + 1] - ends[low])
+        earliest = found[-1] + 1 if found else 0
+        call = max(earliest, int(time * new_calls / calls + 1e-9))
+        found.append(min(call, new_calls - (count - i)))
+    return found

@@ -67,8 +67,10 @@ class SearchSpace:
         kind = known().get(gene.method)
         if kind is None or gene.knob not in kind.per_call:
             raise StrategyError(f"{gene.method}.{gene.knob} is not a per-call knob of any method")
+        others = {g.knob: g.choices[0] for g in self.genes if g.method == gene.method}
         for choice in gene.choices:
-            methods = {gene.method: self.fixed.get(gene.method, {}) | {gene.knob: choice}}
+            knobs = self.fixed.get(gene.method, {}) | others | {gene.knob: choice}
+            methods = {gene.method: knobs}
             Strategy.create(family=self.family, scheduler="-", steps=1, calls=1, methods=methods)
 
     @property

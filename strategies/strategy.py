@@ -72,7 +72,13 @@ class Strategy(BaseModel):
         family, calls, methods = given.get("family"), given.get("calls"), given.get("methods", {})
         if isinstance(family, str) and family not in FAMILIES:
             raise StrategyError(f"family is {family!r}; known families are {', '.join(FAMILIES)}")
-        if isinstance(methods, Mapping) and isinstance(calls, int) and isinstance(family, str):
+        for field, kind in (("family", str), ("calls", int)):
+            if field in given and not isinstance(given[field], kind):
+                what = "text" if kind is str else "a whole number"
+                raise StrategyError(f"{field} is {given[field]!r:.80}; it must be {what}")
+        if family is None or calls is None:
+            given.pop("methods", None)  # What is missing is the error; methods cannot be read.
+        elif isinstance(methods, Mapping):
             given["methods"] = {
                 name: _read_method(name, knobs, calls, family) for name, knobs in methods.items()
             }
@@ -116,11 +122,17 @@ class Strategy(BaseModel):
         """The JSON form, in the file format's order."""
         return self.model_dump(mode="json", by_alias=True)
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with some fields replaced, unchecked; its digest is its own."""
+        copied = super().model_copy(update=update, deep=deep)
+        vars(copied).pop("digest", None)
+        return copied
+
     @property
     def depths(self) -> tuple[Depth, ...] | None:
         """Cache depth per call where the strategy caches."""
         knobs = self.methods.get("deepcache")
-        return None if knobs is None else getattr(knobs.canonical(None), "depth", None)
+        return None if knobs is None else getattr(knobs.canonical(self.calls, None), "depth", None)
 
     def kinds(self) -> tuple[str, ...]:
         """What runs at each call, as text; calls of one kind take the same time.
@@ -134,13 +146,14 @@ class Strategy(BaseModel):
                 f"{name}.{knob}={value}"
                 for name, knobs in sorted(methods.items())
                 for knob, value in knobs.at(call).items()
+                if knob not in knobs.costless
             ]
             rows.append(" ".join(parts))
         return tuple(rows)
 
     def canonical(self) -> Strategy:
         """The same behaviour in its one normal form: dead values neutral, neutral methods gone."""
-        alive = {n: k.canonical(self.depths) for n, k in self.methods.items()}
+        alive = {n: k.canonical(self.calls, self.depths) for n, k in self.methods.items()}
         methods = {n: k for n, k in alive.items() if not k.is_neutral()}
         return self.model_copy(update={"methods": methods})
 
@@ -181,7 +194,7 @@ class Strategy(BaseModel):
             "calls": calls,
             "steps": steps,
             "scheduler": scheduler or self.scheduler,
-            "methods": {n: k.take(indices).compact() for n, k in self.methods.items()},
+            "methods": {n: k.resample(indices).compact() for n, k in self.methods.items()},
             "scores": {},
             "baseline": {},
         }
@@ -202,9 +215,14 @@ def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
     if not isinstance(given, Mapping):
         raise StrategyError(f"methods.{name} must be an object of knobs, not {given!r}")
     try:
-        return kind.model_validate(expand(kind, given, calls))
+        knobs = kind.model_validate(expand(kind, given, calls))
     except ValidationError as error:
         raise StrategyError(explain(error, f"methods.{name}.")) from None
+    try:
+        knobs.check(calls)
+    except ValueError as error:
+        raise StrategyError(f"methods.{name}: {error}") from None
+    return knobs
 
 
 def explain(error: ValidationError, prefix: str = "") -> str:

@@ -22,7 +22,7 @@ from evaluate import Evaluator, evaluate, read_model
 from evaluate import cli as evaluate_cli
 from search import cli
 from search.study import Study
-from tests.conftest import strategy
+from tests.pipes import strategy
 
 SMALL = ["--workers", "0", "--images", "2", "--heldout-images", "2", "--export", "2"]
 FAST = ["--schedulers", "DDIMScheduler,DPMSolverMultistepScheduler", "--steps", "4,6"]

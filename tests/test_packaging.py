@@ -7,6 +7,8 @@ import sys
 import zipfile
 from pathlib import Path
 
+import strategies
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -24,6 +26,7 @@ def test_an_installed_wheel_finds_its_data(tmp_path: Path) -> None:
     code = (
         "import strategies, accel, evaluate, zoo, search, pathlib;"
         "assert 'site' in evaluate.__file__, evaluate.__file__;"
+        "print(strategies.load('dato-b1').name, len(strategies.presets()));"
         "print(evaluate.available(), type(zoo.load('tiny-sd')).__name__);"
         "print(evaluate.Evaluator(evaluate.read_model('tiny-sd')).prompts['search'].texts[0])"
     )
@@ -36,6 +39,7 @@ def test_an_installed_wheel_finds_its_data(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "tiny-sd" in done.stdout
+    assert f"dato-b1 {len(strategies.presets())}" in done.stdout
 
 
 def test_strategies_import_without_heavy_packages() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from evaluate.latency import unaccelerated
 from accel.models import load_pipeline, read_model
+from evaluate.latency import unaccelerated
 from search import budget, config, export, finalists
 from search.engine import Engine
 from search.front import hypervolume, knee, nondominated, spread

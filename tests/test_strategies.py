@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import strategies
 from strategies import Strategy, StrategyError
-from tests.conftest import strategy
+from tests.pipes import strategy
 
 DEPTHS = st.one_of(st.just("full"), st.integers(0, 12))
 RATIOS = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.7, 0.75])
@@ -50,14 +50,24 @@ def test_canonical_form_is_stable_and_means_the_same(one: Strategy) -> None:
 def test_resample_covers_any_number_of_calls(one: Strategy, calls: int) -> None:
     other = one.resample(calls=calls + one.calls)
     assert other.calls == calls + one.calls
-    assert other.resample(calls=one.calls).methods == one.methods
+    back = other.resample(calls=one.calls).methods
+    assert back.get("tome") == one.methods.get("tome")
+    if "deepcache" in one.methods:
+        shares = [m["deepcache"].depth.count("full") for m in (back, one.methods)]
+        assert shares[0] == shares[1]
     assert one.resample(calls=one.calls).digest == one.digest
 
 
 def test_resample_maps_by_normalised_time() -> None:
-    one = strategy({"deepcache": {"depth": ["full", 1, 2, 3]}}, 4)
-    assert one.resample(calls=8).methods["deepcache"].depth == ("full", "full", 1, 1, 2, 2, 3, 3)
-    assert one.resample(calls=2).methods["deepcache"].depth == (1, 3)
+    ratios = [0.0, 0.25, 0.5, 0.75]
+    one = strategy({"deepcache": {"depth": ["full", 1, 2, 3]}, "tome": {"ratio": ratios}}, 4)
+    assert one.resample(calls=8).methods["tome"].ratio == tuple(r for r in ratios for _ in "ab")
+    assert one.resample(calls=2).methods["tome"].ratio == (0.25, 0.75)
+    # A schedule keeps its share of full calls instead, evenly spread over the same time.
+    longer = one.resample(calls=8).methods["deepcache"].depth
+    assert [call for call, depth in enumerate(longer) if depth == "full"] == [0, 4]
+    assert (longer[1], longer[3], longer[-1]) == (1, 1, 3)
+    assert one.resample(calls=2).methods["deepcache"].depth == ("full", 3)
     pndm = one.resample(calls=51, steps=50, scheduler="PNDMScheduler")
     assert (pndm.calls, pndm.steps, pndm.scheduler) == (51, 50, "PNDMScheduler")
 
@@ -71,6 +81,20 @@ def test_what_means_the_same_has_one_digest() -> None:
     assert other.digest != base.digest
 
 
+def test_a_changed_copy_has_its_own_digest() -> None:
+    one = strategy({"tome": {"ratio": 0.5}})
+    before = one.digest
+    assert one.model_copy(update={"steps": 3}).digest != before
+    assert one.model_copy(update={"name": "x"}).digest == before
+
+
+def test_what_is_missing_is_named_whatever_the_methods() -> None:
+    for field in ("family", "calls"):
+        fields = {k: v for k, v in GOOD.items() if k != field}
+        with pytest.raises(StrategyError, match=f"{field} is missing"):
+            Strategy.create(**fields)
+
+
 GOOD = json.loads(strategies.dump(strategy({"deepcache": {"depth": ["full", 1, 1, "full", 1, 0]}})))
 REFUSED = [
     ({"schema": 2}, "schema is 2"),
@@ -79,8 +103,11 @@ REFUSED = [
     ({"steps": 0}, "steps is 0"),
     ({"calls": -3}, "calls"),
     ({"calls": 7}, "6 values"),
+    ({"calls": "6"}, "calls is '6'; it must be a whole number"),
+    ({"calls": 6.0}, "calls is 6.0; it must be a whole number"),
+    ({"family": None}, "family is None; it must be text"),
     ({"speed": 3}, "speed is an unknown field"),
-    ({"methods": {"warp": {}}}, "methods.warp is unknown; known methods are deepcache, tome"),
+    ({"methods": {"warp": {}}}, "methods.warp is unknown; known methods are blockcache, catome"),
     ({"methods": {"deepcache": {}}}, "methods.deepcache.depth is missing"),
     ({"methods": {"deepcache": {"depth": -1}}}, "depth[0] is -1"),
     ({"methods": {"deepcache": {"depth": 1.5}}}, "methods.deepcache.depth"),

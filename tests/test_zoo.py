@@ -12,7 +12,7 @@ from diffusers import PixArtSigmaPipeline, StableDiffusionPipeline
 
 import zoo
 from evaluate import Evaluator, frechet_from_features, read_model
-from tests.conftest import strategy
+from tests.pipes import strategy
 from zoo import card, data, judging, networks, tiny_pixart, tiny_sd
 from zoo.parts import Parts
 from zoo.recipes import STAGES

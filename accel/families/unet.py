@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 from diffusers import UNet2DConditionModel
 from diffusers.models.attention import BasicTransformerBlock
-from torch import nn
+from diffusers.models.resnet import ResnetBlock2D
+from diffusers.models.transformers.transformer_2d import Transformer2DModel
+from torch import Tensor, nn
 
-from accel.sites import AttentionSite, Sites, Stage
+from accel.sites import AttentionSite, Block, Sites, Stage
 
 SUPPORTED = "a `unet` of class UNet2DConditionModel (Stable Diffusion 1.x, 2.x, XL)"
 
 
 def sites(denoiser: Any) -> Sites | None:
     """The sites of a UNet, or None where `denoiser` is not one."""
+    denoiser = getattr(denoiser, "_orig_mod", denoiser)  # Inside torch.compile's wrapper.
     if not isinstance(denoiser, UNet2DConditionModel):
         return None
     down = tuple(
@@ -25,7 +29,7 @@ def sites(denoiser: Any) -> Sites | None:
         Stage(f"up_blocks.{i}", block, _layers(block, None))
         for i, block in enumerate(denoiser.up_blocks)
     )
-    return Sites(denoiser, down, denoiser.mid_block, up, _attentions(denoiser))
+    return Sites(denoiser, down, denoiser.mid_block, up, _attentions(denoiser), _blocks(denoiser))
 
 
 def _layers(block: nn.Module, tail: str | None) -> tuple[tuple[nn.Module, ...], ...]:
@@ -55,6 +59,25 @@ def _attentions(denoiser: UNet2DConditionModel) -> tuple[AttentionSite, ...]:
                     found.append((name, transformer, inner, depth))
     resolutions = sorted({depth for *_, depth in found})
     return tuple(
-        AttentionSite(name, grid, inner, resolutions.index(depth))
+        AttentionSite(name, grid, inner, depth, resolutions.index(depth))
         for name, grid, inner, depth in found
     )
+
+
+def _blocks(denoiser: UNet2DConditionModel) -> tuple[Block, ...]:
+    """Residual and transformer blocks that keep the size of their feature map."""
+    found = []
+    for name, module in denoiser.named_modules():
+        if isinstance(module, Transformer2DModel):
+            found.append(Block(name, module, lambda hidden: hidden, in_tuple=True))
+        elif isinstance(module, ResnetBlock2D) and not (module.up or module.down):
+            found.append(Block(name, module, _shortcut(module), in_tuple=False))
+    return tuple(found)
+
+
+def _shortcut(resnet: ResnetBlock2D) -> Callable[[Tensor], Tensor]:
+    def around(hidden: Tensor) -> Tensor:
+        direct = hidden if resnet.conv_shortcut is None else resnet.conv_shortcut(hidden)
+        return cast(Tensor, direct / resnet.output_scale_factor)
+
+    return around

@@ -1,6 +1,17 @@
-"""The acceleration methods, in the order in which they are attached."""
+"""The acceleration methods, in the order in which they are attached: a later one wraps the others.
+
+So T-GATE decides whether an attention runs at all before a token method reduces its tokens, Block
+Caching whether the block around it does, and DeepCache which part of the network.
+"""
 
 from accel.method import Attach
-from accel.methods import deepcache, tome
+from accel.methods import blockcache, catome, dato, deepcache, tgate, tome
 
-METHODS: dict[str, Attach] = {"deepcache": deepcache.attach, "tome": tome.attach}
+METHODS: dict[str, Attach] = {
+    "tome": tome.attach,
+    "dato": dato.attach,
+    "catome": catome.attach,
+    "tgate": tgate.attach,
+    "blockcache": blockcache.attach,
+    "deepcache": deepcache.attach,
+}

@@ -7,6 +7,9 @@ does not run: its blocks are skipped whole, and of the block in which the border
 layers above it run. diffusers' own forward stays in charge, so ControlNet, added conditions and the
 like keep working.
 
+With order 1 or 2 the feature is not repeated but extrapolated over the calls through the last two
+or three that were computed (the idea of TaylorSeer, arXiv 2503.06923, on unequal distances).
+
 Cached is only what a later call reads: the input of the outermost d levels, for those d that come
 before a call that computes it anew. Each of the two passes of two-call guidance has a cache of its
 own. A cache that is missing or was made from another shape is not used: that call runs in full.
@@ -15,21 +18,20 @@ own. A cache that is missing or was made from another shape is not used: that ca
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from torch import Tensor, nn
 
 from accel.clock import Clock
+from accel.features import FULL, Features
+from accel.outputs import as_output
 from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.records import Recorder
 from accel.sites import Sites, Stage
 from strategies import StrategyError
-from strategies.knobs import Depth
 from strategies.methods.deepcache import DeepCache
 
-FULL = 1 << 30
 Wrap = Callable[[Forward], Forward]
 
 
@@ -37,7 +39,7 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
     """Cache along `knobs.depth` until undone.
 
     Raises:
-        StrategyError: a depth that the network does not have.
+        StrategyError: a depth that the network does not have, or hooks on its blocks.
     """
     levels = sites.skip_levels
     for call, depth in enumerate(knobs.depth):
@@ -46,98 +48,50 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
                 f"methods.deepcache.depth[{call}] is {depth}, but this model has {levels} skip "
                 f'levels; use "full" or 0 to {levels}'
             )
-    cache = _Cache(clock, needs(knobs.depth))
+    features = Features(
+        clock,
+        recorder,
+        knobs,
+        lambda depth: running(sites, depth),
+        lambda: any(getattr(stage.block, "b1", None) is not None for stage in sites.up),
+    )
     wanted = {depth for depth in knobs.depth if depth != "full"}
-    undos = [*_attach_blocks(sites, cache, recorder), *_attach_taps(sites, cache, wanted)]
-    undos.append(replace_forward(sites.denoiser, _denoiser(cache, knobs.depth, recorder)))
-
-    def undo() -> None:
-        undo_all(undos)
-        cache.clear()
-
-    return undo
+    undos = [*_attach_blocks(sites, features, wanted), *_attach_taps(sites, features, wanted)]
+    undos.append(replace_forward(sites.denoiser, _denoiser(features), traced=False))
+    return lambda: undo_all(undos)
 
 
-def needs(depths: Sequence[Depth]) -> list[frozenset[int]]:
-    """For each call, the depths whose feature must be there after it because a later call reads it.
-
-    The feature below the outermost d levels is computed at every call deeper than d; it is worth
-    keeping after a call if the next call that touches it reads it.
-    """
-    later: list[frozenset[int]] = []
-    wanted: set[int] = set()
-    for depth in reversed(depths):
-        later.append(frozenset(wanted))
-        wanted = set() if depth == "full" else {d for d in wanted if d >= depth} | {depth}
-    return later[::-1]
-
-
-@dataclass
-class _Cache:
-    """The features of one generation and what the current call does with them.
-
-    Attributes:
-        depth: of the current call; `FULL` runs everything.
-        kept: per guidance branch and depth, the shape the feature belongs to and the feature.
-    """
-
-    clock: Clock
-    needs: list[frozenset[int]]
-    depth: int = FULL
-    sample: tuple[Any, ...] = ()
-    generation: int = -1
-    kept: dict[tuple[int, int], tuple[tuple[Any, ...], Any]] = field(default_factory=dict)
-
-    def begin(self, wanted: Depth, sample: Tensor) -> None:
-        """Decide the depth of the call that starts now."""
-        if self.generation != self.clock.generation:
-            self.kept.clear()
-            self.generation = self.clock.generation
-        self.sample = (sample.shape, sample.dtype, sample.device)
-        self.depth = FULL
-        if wanted != "full" and self.find(wanted) is not None:
-            self.depth = wanted
-
-    def find(self, depth: int) -> Any:
-        """The cached feature below `depth` levels, or None where there is none to use."""
-        made_for, feature = self.kept.get((self.clock.branch, depth), ((), None))
-        return feature if made_for == self.sample else None
-
-    @property
-    def feature(self) -> Any:
-        """What stands in for everything that is skipped at the current call."""
-        return self.find(self.depth)
-
-    def offer(self, depth: int, feature: Any) -> None:
-        """Keep a feature that was just computed, if a later call reads it."""
-        if depth in self.needs[self.clock.call]:
-            self.kept[self.clock.branch, depth] = (self.sample, feature)
-
-    def end(self) -> None:
-        """Free what no later call reads."""
-        alive = self.needs[self.clock.call]
-        for key in [k for k in self.kept if k[0] == self.clock.branch and k[1] not in alive]:
-            del self.kept[key]
-
-    def clear(self) -> None:
-        self.kept.clear()
+def running(sites: Sites, depth: int) -> list[str]:
+    """Names of the blocks that run at a depth, in order; of a block run in part, its layers."""
+    names, first, below = [], 1, sites.skip_levels
+    for stage in sites.down:
+        count = min(len(stage.layers), max(0, depth - first))
+        first += len(stage.layers)
+        if count:
+            names.append(stage.name + ("" if count == len(stage.layers) else f"[:{count}]"))
+    if sites.mid is not None and depth == FULL:
+        names.append("mid_block")
+    for stage in sites.up:
+        below -= len(stage.layers)
+        count = min(len(stage.layers), max(0, depth - below))
+        if count:
+            names.append(stage.name + ("" if count == len(stage.layers) else f"[-{count}:]"))
+    return names
 
 
-def _denoiser(cache: _Cache, depths: Sequence[Depth], recorder: Recorder) -> Wrap:
+def _denoiser(features: Features) -> Wrap:
     def make(original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            cache.begin(
-                depths[cache.clock.call], kwargs["sample"] if "sample" in kwargs else args[0]
-            )
-            recorder.now.depth = "full" if cache.depth == FULL else cache.depth
-            if cache.depth != FULL and kwargs.get("down_intrablock_additional_residuals"):
+            features.decide(kwargs["sample"] if "sample" in kwargs else args[0])
+            if features.depth != FULL and kwargs.get("down_intrablock_additional_residuals"):
                 raise StrategyError(
                     "deepcache does not work with T2I-Adapters; remove the adapter, or use a "
                     'strategy whose depth is "full" at every call'
                 )
-            output = cache.feature if cache.depth == 0 else original(*args, **kwargs)
-            cache.offer(0, output)
-            cache.end()
+            if features.depth == 0:
+                return as_output(cast(Tensor, features.value), kwargs)
+            output = original(*args, **kwargs)
+            features.predicted(output)
             return output
 
         return forward
@@ -145,54 +99,54 @@ def _denoiser(cache: _Cache, depths: Sequence[Depth], recorder: Recorder) -> Wra
     return make
 
 
-def _attach_blocks(sites: Sites, cache: _Cache, recorder: Recorder) -> Iterator[Undo]:
+def _attach_blocks(sites: Sites, features: Features, wanted: set[int]) -> Iterator[Undo]:
     first = 1  # Skip level 0 is the input convolution, which always runs.
     for stage in sites.down:
-        yield replace_forward(stage.block, _down_block(cache, stage, first, recorder))
+        views = _Views(stage, features, {depth - first for depth in wanted}, from_end=False)
+        yield replace_forward(stage.block, _down_block(features, stage, first, views))
         first += len(stage.layers)
     if sites.mid is not None:
-        yield replace_forward(sites.mid, _mid(cache, recorder))
+        yield replace_forward(sites.mid, _mid(features))
     above = sites.skip_levels  # Skip levels from a stage's first layer to the network's end.
     for stage in sites.up:
-        yield replace_forward(
-            stage.block, _up_block(cache, stage, above, sites.skip_levels, recorder)
-        )
-        above -= len(stage.layers)
+        below = above - len(stage.layers)
+        views = _Views(stage, features, {depth - below for depth in wanted}, from_end=True)
+        whole = above == sites.skip_levels
+        yield replace_forward(stage.block, _up_block(features, stage, above, whole, views))
+        above = below
 
 
-def _attach_taps(sites: Sites, cache: _Cache, wanted: set[int]) -> Iterator[Undo]:
+def _attach_taps(sites: Sites, features: Features, wanted: set[int]) -> Iterator[Undo]:
     """Offer what passes between two layers of one up block, where some call wants it."""
     below = sites.skip_levels
     for stage in sites.up:
         for layer in stage.layers[:-1]:
             below -= 1
             if below in wanted:
-                yield layer[-1].register_forward_hook(_tap(cache, below)).remove
+                yield layer[-1].register_forward_hook(_tap(features, below)).remove
         below -= 1
 
 
-def _tap(cache: _Cache, depth: int) -> Callable[[nn.Module, Any, Any], None]:
+def _tap(features: Features, depth: int) -> Callable[[nn.Module, Any, Any], None]:
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
-        cache.offer(depth, output[0] if isinstance(output, tuple) else output)
+        features.offer(depth, output[0] if isinstance(output, tuple) else output)
 
     return hook
 
 
-def _down_block(cache: _Cache, stage: Stage, first: int, recorder: Recorder) -> Wrap:
+def _down_block(features: Features, stage: Stage, first: int, views: _Views) -> Wrap:
     """Levels `first` and up: each layer of the block gives one skip connection."""
 
     def make(original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            count = min(len(stage.layers), max(0, cache.depth - first))
+            count = min(len(stage.layers), max(0, features.depth - first))
             if count == len(stage.layers):
-                recorder.now.ran.append(stage.name)
                 return original(*args, **kwargs)
             hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
             nothing = hidden.new_zeros(())
             if count == 0:
                 return nothing, (nothing,) * len(stage.layers)
-            recorder.now.ran.append(f"{stage.name}[:{count}]")
-            part = _part(stage.block, slice(0, count), with_tail=False)
+            part = views.made[count]
             _, skips = type(part).forward(part, *args, **kwargs)
             return nothing, (*skips, *(nothing,) * (len(stage.layers) - count))
 
@@ -201,12 +155,11 @@ def _down_block(cache: _Cache, stage: Stage, first: int, recorder: Recorder) -> 
     return make
 
 
-def _mid(cache: _Cache, recorder: Recorder) -> Wrap:
+def _mid(features: Features) -> Wrap:
     def make(original: Forward) -> Forward:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-            if cache.depth != FULL:
+            if features.depth != FULL:
                 return hidden_states.new_zeros(())
-            recorder.now.ran.append("mid_block")
             return original(hidden_states, *args, **kwargs)
 
         return forward
@@ -214,7 +167,7 @@ def _mid(cache: _Cache, recorder: Recorder) -> Wrap:
     return make
 
 
-def _up_block(cache: _Cache, stage: Stage, above: int, levels: int, recorder: Recorder) -> Wrap:
+def _up_block(features: Features, stage: Stage, above: int, first: bool, views: _Views) -> Wrap:
     """`above` levels from the block's first layer to the end, so it is entered at that depth."""
     below = above - len(stage.layers)
 
@@ -222,23 +175,21 @@ def _up_block(cache: _Cache, stage: Stage, above: int, levels: int, recorder: Re
         def forward(
             hidden_states: Tensor, res_hidden_states_tuple: Any, *args: Any, **kwargs: Any
         ) -> Any:
-            count = min(len(stage.layers), max(0, cache.depth - below))
+            count = min(len(stage.layers), max(0, features.depth - below))
             if count == 0:
                 return hidden_states
-            if cache.depth <= above:
-                hidden_states = cache.feature
-            elif above == levels:  # Here and not at the mid block: ControlNet adds to it before.
-                cache.offer(levels, hidden_states)
+            if features.depth <= above:
+                hidden_states = cast(Tensor, features.value)
+            elif first:  # Here and not at the mid block: ControlNet adds to it before.
+                features.offer(above, hidden_states)
             if count == len(stage.layers):
-                recorder.now.ran.append(stage.name)
                 output = original(hidden_states, res_hidden_states_tuple, *args, **kwargs)
             else:
-                recorder.now.ran.append(f"{stage.name}[-{count}:]")
-                part = _part(stage.block, slice(-count, None), with_tail=True)
+                part = views.made[count]
                 skips = res_hidden_states_tuple[:count]
                 output = type(part).forward(part, hidden_states, skips, *args, **kwargs)
             if below:
-                cache.offer(below, output)
+                features.offer(below, output)
             return output
 
         return forward
@@ -246,8 +197,44 @@ def _up_block(cache: _Cache, stage: Stage, above: int, levels: int, recorder: Re
     return make
 
 
+class _Views:
+    """Views of a block with some of its layers; parameters and inner modules are shared.
+
+    They are made beforehand, so that compiled code meets the same module at every call, and again
+    when somebody has put another layer into the block.
+    """
+
+    def __init__(self, stage: Stage, features: Features, counts: set[int], from_end: bool) -> None:
+        self.block, self.from_end = stage.block, from_end
+        if hasattr(stage.block, "_diffusers_hook"):
+            raise StrategyError(
+                f"{stage.name} has a diffusers hook (group offloading, say), which a part of the "
+                "block would not pass through; apply the strategy first, then enable the hook"
+            )
+        partial = {count for count in counts if 0 < count < len(stage.layers)}
+        self.made = {count: self._make(count) for count in partial}
+        if partial:
+            features.views.append(self)
+
+    def _slice(self, count: int) -> slice:
+        return slice(-count, None) if self.from_end else slice(0, count)
+
+    def _make(self, count: int) -> nn.Module:
+        return _part(self.block, self._slice(count), with_tail=self.from_end)
+
+    def check(self) -> None:
+        """Make views anew that no longer show the block as it is."""
+        for count, view in self.made.items():
+            plain = {k: v for k, v in vars(self.block).items() if k not in ("_modules", "forward")}
+            view.__dict__.update(plain)  # FreeU's settings, for one.
+            for name in ("resnets", "attentions"):
+                whole, part = getattr(self.block, name, None), getattr(view, name, None)
+                if whole is not None and [*whole][self._slice(count)] != [*cast(Any, part)]:
+                    self.made[count] = self._make(count)
+                    break
+
+
 def _part(block: nn.Module, layers: slice, with_tail: bool) -> nn.Module:
-    """A view of `block` with some of its layers; parameters and inner modules are shared."""
     view = copy.copy(block)
     modules = dict(block._modules)
     for name in ("resnets", "attentions"):

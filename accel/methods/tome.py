@@ -1,24 +1,21 @@
 """Token Merging for Stable Diffusion (Bolya & Hoffman, CVPRW 2023, arXiv 2303.17604).
 
 Before a self-attention the most similar tokens are averaged, after it every merged token gets the
-output of the token it went into. Similarity is measured on the block's input, before its norm.
-Destinations are the top-left tokens of the grid's cells rather than random ones, so a generation
-needs no random stream of its own (the package's `use_rand=False`).
+output of the token it went into. Destinations are the top-left tokens of the grid's cells rather
+than random ones, so a generation needs no random stream of its own (the package's
+`use_rand=False`). On GPUs the sums of the averages are rounded in no fixed order.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from accel.clock import Clock
 from accel.merging import match, split_grid
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.patching import Forward, Undo
 from accel.records import Recorder
-from accel.sites import AttentionSite, Sites
-from strategies import StrategyError
+from accel.sites import Sites
+from accel.tokens import TokenSite, attach_all, choose, no_grad
 from strategies.methods.tome import ToMe
 
 
@@ -28,58 +25,21 @@ def attach(sites: Sites, clock: Clock, knobs: ToMe, recorder: Recorder) -> Undo:
     Raises:
         StrategyError: the model has no self-attention over a grid.
     """
-    chosen = [site for site in sites.attentions if site.level < knobs.levels]
-    if not chosen:
-        raise StrategyError("methods.tome needs a model with self-attention; this one has none")
-    undos: list[Undo] = []
-    for site in chosen:
-        undos += _attach_site(_Site(site, clock, knobs, recorder))
-    return lambda: undo_all(undos)
+    chosen = choose(sites, knobs.levels, knobs.method)
+    return attach_all([_Site(site, clock, recorder, knobs) for site in chosen])
 
 
-class _Site:
-    """One attention: the shape of its grid and its block's input, while the block runs."""
+class _Site(TokenSite):
+    ratio = 0.0
 
-    def __init__(self, site: AttentionSite, clock: Clock, knobs: ToMe, recorder: Recorder) -> None:
-        self.site, self.clock, self.knobs, self.recorder = site, clock, knobs, recorder
-        self.shape = (0, 0)
-        self.metric: Tensor | None = None
+    def begin(self) -> None:
+        self.ratio = self.knobs.ratio[self.clock.call]
+        self.active = self.ratio > 0
 
-    def see_grid(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        """Forward pre-hook of the module that turns a feature map into tokens."""
-        hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
-        self.shape = (hidden.shape[-2], hidden.shape[-1])
-
-    def see_input(self, module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        """Forward pre-hook of the norm before self-attention."""
-        self.metric = args[0] if args else next(iter(kwargs.values()))
-
-    def wrap(self, original: Forward) -> Forward:
-        """Self-attention over merged tokens."""
-
-        def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-            metric, self.metric = self.metric, None
-            ratio = self.knobs.ratio[self.clock.call]
-            context = kwargs.get("encoder_hidden_states", args[0] if args else None)
-            if ratio == 0 or context is not None or metric is None:
-                return original(hidden_states, *args, **kwargs)
-            tokens = hidden_states.shape[1]
-            source, destination = split_grid(*self.shape, self.knobs.stride, hidden_states.device)
-            if len(destination) == 0:  # A grid narrower than one cell has nothing to merge into.
-                return original(hidden_states, *args, **kwargs)
-            count = min(int(tokens * ratio), len(source))
-            with torch.no_grad():
-                merge = match(metric, source, destination, count)
-            self.recorder.now.tokens[self.site.name] = (tokens, tokens - count)
-            return merge.unmerge(original(merge.merge(hidden_states), *args, **kwargs))
-
-        return forward
-
-
-def _attach_site(state: _Site) -> list[Undo]:
-    block: Any = state.site.block
-    return [
-        state.site.grid.register_forward_pre_hook(state.see_grid, with_kwargs=True).remove,
-        block.norm1.register_forward_pre_hook(state.see_input, with_kwargs=True).remove,
-        replace_forward(block.attn1, state.wrap),
-    ]
+    def attend(self, metric: Tensor, tokens: Tensor, attention: Forward) -> Tensor | None:
+        source, destination = split_grid(*self.shape, self.knobs.stride, tokens.device)
+        if len(destination) == 0:  # A grid narrower than one cell has nothing to merge into.
+            return None
+        count = min(int(tokens.shape[1] * self.ratio), len(source))
+        merge = match(no_grad(metric), source, destination, count)
+        return self.through(merge, tokens, attention)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, StrictInt
 
 from strategies.errors import StrategyError
-from strategies.knobs import Knobs, check_calls, register
+from strategies.knobs import Depth, Knobs, check_calls, register
 from strategies.schedules import carry_over
 
 
@@ -60,10 +60,13 @@ class BlockCache(Knobs):
     def is_neutral(self) -> bool:
         return not self.refresh
 
-    def canonical(self, depths: Any) -> BlockCache:
-        return BlockCache(
-            refresh={n: tuple(sorted({0, *c})) for n, c in sorted(self.refresh.items())}
-        )
+    def check(self, calls: int) -> None:
+        for name, chosen in self.refresh.items():
+            check_calls(chosen, calls, f"refresh.{name}")
+
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> BlockCache:
+        full = {name: tuple(sorted({0, *c})) for name, c in sorted(self.refresh.items())}
+        return BlockCache(refresh={n: c for n, c in full.items() if len(c) < calls})
 
     def take(self, indices: list[int]) -> BlockCache:
         return BlockCache(refresh={n: carry_over(c, indices) for n, c in self.refresh.items()})

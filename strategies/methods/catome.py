@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, StrictInt
 
 from strategies.knobs import Depth, Knobs, check_calls, register, silence
+from strategies.methods.tome import Levels, Stride
 from strategies.schedules import carry_over
 
 
@@ -21,7 +22,7 @@ class CAToMe(Knobs):
     neutral: ClassVar[dict[str, Any]] = {"threshold": 1.0}
     reduces_tokens: ClassVar[bool] = True
 
-    threshold: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
+    threshold: tuple[Annotated[float, Field(ge=-1, le=1, strict=True)], ...] = Field(
         description="tokens whose cosine similarity to a merge destination is at least this are "
         "merged; 1 merges nothing. Read when the pairs are computed"
     )
@@ -30,18 +31,8 @@ class CAToMe(Knobs):
         description="calls at which the pairs are computed anew; between them they are reused. "
         "The first call always computes them",
     )
-    stride: int = Field(
-        default=2,
-        ge=2,
-        le=8,
-        description="one merge destination per stride x stride cell of the token grid",
-    )
-    levels: int = Field(
-        default=1,
-        ge=1,
-        le=8,
-        description="on how many resolutions it acts, from the largest that has self-attention",
-    )
+    stride: Stride = 2
+    levels: Levels = 1
 
     def model_post_init(self, context: object) -> None:
         if self.checkpoints != "all":
@@ -54,7 +45,7 @@ class CAToMe(Knobs):
         """Whether the pairs are computed anew at a call."""
         return call == 0 or self.checkpoints == "all" or call in self.checkpoints
 
-    def canonical(self, depths: tuple[Depth, ...] | None) -> CAToMe:
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> CAToMe:
         threshold = silence(self.threshold, depths, 1.0)
         active = [call for call, value in enumerate(threshold) if value < 1]
         asked = [call for call in range(len(threshold)) if self.computes(call)]

@@ -1,13 +1,13 @@
-"""Knobs of DaTo's dynamics-aware token pruning (Zhang et al., "Token Pruning for Caching Better")."""
+"""Knobs of DaTo's token pruning (Zhang et al., "Token Pruning for Caching Better")."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, StrictBool, StrictInt
 
 from strategies.knobs import Depth, Knobs, check_ratio, register, silence
-from strategies.methods.tome import Ratio
+from strategies.methods.tome import Levels, Ratio
 
 
 @register
@@ -25,37 +25,33 @@ class DaTo(Knobs):
         description="share of tokens pruned before self-attention; at most 1 - 1 / patch^2, the "
         "share that is not a base token"
     )
-    patch: int = Field(
+    patch: StrictInt = Field(
         default=2, ge=2, le=8, description="one base token per patch x patch tokens of the grid"
     )
-    align_cfg: bool = Field(
+    align_cfg: StrictBool = Field(
         default=True,
         description="unconditional rows take the base tokens of the conditional ones (equation 8)",
     )
-    levels: int = Field(
-        default=1,
-        ge=1,
-        le=8,
-        description="on how many resolutions it acts, from the largest that has self-attention",
-    )
+    levels: Levels = 1
     recover: Literal["base", "kept"] = Field(
         default="base",
         description="a pruned token takes the output of the most similar base token (the paper) or "
         "of the most similar token of all that were kept (the published code)",
     )
-    diff_score: bool = Field(
+    diff_score: StrictBool = Field(
         default=True,
         description="base tokens are those that change most between calls (equation 6); false "
         "draws them at random, as in the paper's ablation",
     )
     noise: float = Field(
         default=0.0,
+        strict=True,
         ge=0,
         le=100,
         description="standard deviation of Gaussian noise added to the score; 1 is the published "
         "search code's share of noise",
     )
-    seed: int = Field(default=0, ge=0, lt=2**31, description="of all that is random here")
+    seed: StrictInt = Field(default=0, ge=0, lt=2**31, description="of all that is random here")
 
     def model_post_init(self, context: object) -> None:
         check_ratio(self.ratio, self.patch, "patch")
@@ -63,7 +59,7 @@ class DaTo(Knobs):
     def is_neutral(self) -> bool:
         return not any(self.ratio)
 
-    def canonical(self, depths: tuple[Depth, ...] | None) -> DaTo:
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> DaTo:
         alive: dict[str, Any] = {"ratio": silence(self.ratio, depths, 0.0)}
         if not self.diff_score:
             alive["noise"] = 0.0

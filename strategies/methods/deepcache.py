@@ -22,13 +22,14 @@ class DeepCache(Knobs):
     families: ClassVar[tuple[str, ...]] = ("unet",)
     per_call: ClassVar[tuple[str, ...]] = ("depth", "order")
     neutral: ClassVar[dict[str, Any]] = {"depth": "full", "order": 0}
+    costless: ClassVar[tuple[str, ...]] = ("order",)
 
     depth: tuple[StrictInt | Literal["full"], ...] = Field(
         description='how many shallow layers run: "full" runs everything, d the outermost d of the '
         "network's skip levels on top of the cached deep feature (1 is DeepCache's branch 0), 0 "
         "nothing: the previous prediction is repeated"
     )
-    order: tuple[Annotated[int, Field(ge=0, le=2)], ...] = Field(
+    order: tuple[Annotated[int, Field(ge=0, le=2, strict=True)], ...] = Field(
         default=(0,),
         description="what stands in for the deep feature: 0 the last one computed, 1 or 2 its "
         "linear or quadratic extrapolation over the calls; limited by how many there are so far",
@@ -76,13 +77,29 @@ class DeepCache(Knobs):
     @classmethod
     def _at(cls, calls: int, full: Iterable[int], depth: int, order: int) -> Self:
         chosen = set(full)
-        depths = tuple("full" if call in chosen else depth for call in range(calls))
+        depths: tuple[Depth, ...] = tuple(
+            "full" if call in chosen else depth for call in range(calls)
+        )
         return cls(depth=depths, order=(order,) * calls)
+
+    def resample(self, indices: list[int]) -> DeepCache:
+        """As large a share of full calls, as dense in time as before; the others by time."""
+        old, new = len(self.depth), len(indices)
+        full = set(
+            schedules.stretch([c for c, d in enumerate(self.depth) if d == "full"], old, new)
+        )
+        rest = [call for call, depth in enumerate(self.depth) if depth != "full"]
+        depth: list[Depth] = ["full"] * new
+        order = [self.order[at] for at in indices]
+        for call in set(range(new if rest else 0)) - full:
+            nearest = min((abs(old_call - indices[call]), old_call) for old_call in rest)[1]
+            depth[call], order[call] = self.depth[nearest], self.order[nearest]
+        return DeepCache(depth=tuple(depth), order=tuple(order))
 
     def is_neutral(self) -> bool:
         return all(depth == "full" for depth in self.depth)
 
-    def canonical(self, depths: tuple[Depth, ...] | None) -> DeepCache:
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> DeepCache:
         depth: tuple[Depth, ...] = ("full", *self.depth[1:])
         order = [
             0 if d == "full" else min(o, max(0, computed(depth[:c], d) - 1))

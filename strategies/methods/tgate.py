@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pydantic import Field, StrictInt
+from pydantic import Field, StrictBool, StrictInt
 
-from strategies.knobs import Knobs, register
+from strategies.knobs import Depth, Knobs, register
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class TGate(Knobs):
     warmup: StrictInt = Field(
         default=2, ge=0, description="last call up to which everything is computed"
     )
-    drop_guidance: bool = Field(
+    drop_guidance: StrictBool = Field(
         default=True,
         description="without guidance after the gate; false keeps both halves, each with its own "
         "cross-attention outputs",
@@ -58,7 +58,16 @@ class TGate(Knobs):
     def is_neutral(self) -> bool:
         return self.gate is None and self.self_interval == self.cross_interval == 1
 
-    def canonical(self, depths: Any) -> TGate:
+    def check(self, calls: int) -> None:
+        if self.gate is not None and self.gate >= calls:
+            raise ValueError(
+                f"gate is {self.gate}, but the strategy makes {calls} calls; give a call from 1 to "
+                f"{calls - 1}, or null for no gate"
+            )
+
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> TGate:
+        if not any(self.at(call) for call in range(calls)):
+            return TGate()
         update: dict[str, Any] = {}
         if self.gate is None:
             update = {"late_interval": 1, "drop_guidance": True}

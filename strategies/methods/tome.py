@@ -4,11 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StrictInt
 
 from strategies.knobs import Depth, Knobs, check_ratio, register, silence
 
-Ratio = Annotated[float, Field(ge=0, lt=1)]
+Ratio = Annotated[float, Field(ge=0, lt=1, strict=True)]
+Stride = Annotated[
+    StrictInt,
+    Field(
+        ge=2,
+        le=8,
+        description="one merge destination per stride x stride cell of the token grid",
+    ),
+]
+Levels = Annotated[
+    StrictInt,
+    Field(
+        ge=1,
+        le=8,
+        description="on how many resolutions it acts, from the largest that has self-attention",
+    ),
+]
 
 
 @register
@@ -26,18 +42,8 @@ class ToMe(Knobs):
         description="share of tokens merged away before self-attention; at most 1 - 1 / stride^2, "
         "the share that is not a merge destination"
     )
-    stride: int = Field(
-        default=2,
-        ge=2,
-        le=8,
-        description="one merge destination per stride x stride cell of the token grid",
-    )
-    levels: int = Field(
-        default=1,
-        ge=1,
-        le=8,
-        description="on how many resolutions it acts, from the largest that has self-attention",
-    )
+    stride: Stride = 2
+    levels: Levels = 1
 
     def model_post_init(self, context: object) -> None:
         check_ratio(self.ratio, self.stride, "stride")
@@ -45,5 +51,5 @@ class ToMe(Knobs):
     def is_neutral(self) -> bool:
         return not any(self.ratio)
 
-    def canonical(self, depths: tuple[Depth, ...] | None) -> ToMe:
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> ToMe:
         return self.model_copy(update={"ratio": silence(self.ratio, depths, 0.0)})

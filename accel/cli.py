@@ -1,0 +1,164 @@
+"""The command line: `python -m accel`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from accel import pictures
+from accel.calibrate import add_command
+from accel.generate import Drawn, Request, compare, draw, fit, open_model, own_steps, what_ran
+from accel.models import available, default_device, quiet
+from strategies import StrategyError, describe, load
+
+REPEAT = 3
+EXAMPLES = """examples:
+  python -m accel generate --strategy examples/tiny-sd-lossless.json \\
+      --prompt "a large red circle on a plain dark background" --compare --out circle.png
+  python -m accel generate --model path/to/stable-diffusion-v1-5 --strategy dato-b1 \\
+      --prompt "a harbour at dawn" --images 4 --out harbour.png
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command and its flags."""
+    made = argparse.ArgumentParser(prog="python -m accel", description="Accelerated generation.")
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
+    one = commands.add_parser(
+        "generate",
+        help="draw images with a strategy",
+        description="Draw images with a strategy, on request beside the unaccelerated ones.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = one.add_argument_group("what to draw")
+    what.add_argument("--prompt", required=True)
+    what.add_argument("--negative", help="negative prompt")
+    what.add_argument("--seed", type=_seed, default=0, help="of the first image (default: 0)")
+    what.add_argument(
+        "--images", type=_positive, default=1, metavar="N", help="the seed counts up (default: 1)"
+    )
+    what.add_argument("--guidance", type=float, help="scale (default: the model's)")
+    what.add_argument("--height", type=_positive, help="in pixels (default: the model's)")
+    what.add_argument("--width", type=_positive, help="in pixels (default: the model's)")
+    how = one.add_argument_group("with what")
+    how.add_argument(
+        "--model",
+        default="tiny-sd",
+        help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id "
+        "(default: tiny-sd)",
+    )
+    how.add_argument("--strategy", required=True, help="a preset's name or a strategy file")
+    how.add_argument("--steps", type=_positive, help="resample the strategy to so many steps")
+    how.add_argument("--device", default=None, help="such as cpu or cuda:1 (default: a GPU)")
+    how.add_argument("--download", action="store_true", help="the hub may be asked for the model")
+    out = one.add_argument_group("result")
+    out.add_argument("--out", type=Path, required=True, help="image file; several as a grid")
+    out.add_argument("--compare", action="store_true", help="the unaccelerated image beside it")
+    out.add_argument(
+        "--repeat",
+        type=_positive,
+        metavar="R",
+        help=f"timed runs of each with --compare (default: {REPEAT})",
+    )
+    one.set_defaults(run=_generate)
+    add_command(commands)
+    return made
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) >= 2**62:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to below 2**62")
+    return int(text)
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    flags = parser().parse_args(arguments)
+    try:
+        return int(flags.run(flags))
+    except StrategyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _generate(flags: argparse.Namespace) -> int:
+    if flags.repeat is not None and not flags.compare:
+        raise StrategyError("--repeat is for timings; give --compare too")
+    pictures.check_target(flags.out)
+    asked = load(flags.strategy)
+    quiet()
+    pipe, config = open_model(flags.model, flags.device or default_device(), flags.download)
+    strategy = fit(pipe, asked, flags.steps)
+    if strategy is not asked:
+        print(
+            f"resampled from {asked.steps} steps ({asked.calls} calls) to {strategy.steps} "
+            f"({strategy.calls} calls)"
+        )
+    own = {} if config is None else config.model_dump(include={"guidance", "height", "width"})
+    given = {key: getattr(flags, key) for key in ("guidance", "height", "width")}
+    chosen = own | {key: value for key, value in given.items() if value is not None}
+    seeds = range(flags.seed, flags.seed + flags.images)
+    request = Request(flags.prompt, flags.negative, seeds, **chosen)
+    label = Path(flags.strategy).stem if Path(flags.strategy).exists() else flags.strategy
+    fast = Side(label, f"{strategy.scheduler}, {strategy.steps} steps")
+    print("\n".join([f"{fast.label}: {fast.solver}", *describe.summary(strategy)]))
+    if flags.compare:
+        steps = own_steps(pipe, config)
+        plain = Side("unaccelerated", f"{type(pipe.scheduler).__name__}, {steps} steps")
+        repeat = flags.repeat or REPEAT
+        base, drawn = compare(pipe, request, strategy, steps, repeat)
+        picture = _compared((plain, base), (fast, drawn), seeds, repeat)
+    else:
+        drawn = draw(pipe, request, strategy)
+        _report(label, drawn, seeds)
+        picture = pictures.grid(drawn.images)
+    pictures.save(picture, flags.out)
+    print(what_ran(drawn.records))
+    print(f"written to {flags.out}")
+    return 0
+
+
+@dataclass(frozen=True)
+class Side:
+    """What a picture is captioned with."""
+
+    label: str
+    solver: str
+
+
+def _compared(
+    plain: tuple[Side, Drawn], fast: tuple[Side, Drawn], seeds: range, repeat: int
+) -> Image.Image:
+    """Print the times of both sides; the picture of both, with them in its captions."""
+    speedup = plain[1].latency / fast[1].latency
+    captions, figures = [], []
+    for side, drawn in (plain, fast):
+        _report(side.label, drawn, seeds)
+        figures.append(f"{side.label} ({side.solver}) {_time(drawn.latency)}")
+        captions.append(f"{side.label}\n{side.solver}\n{_time(drawn.latency)}")
+    captions[1] += f" ({speedup:.2f}x)"
+    print(f"one image, median of {repeat}: {', '.join(figures)}")
+    print(f"speedup: {speedup:.2f}x")
+    return pictures.side_by_side(
+        [pictures.grid(drawn.images) for _, drawn in (plain, fast)], captions
+    )
+
+
+def _report(label: str, drawn: Drawn, seeds: range) -> None:
+    for seed, seconds in zip(seeds, drawn.seconds, strict=True):
+        print(f"{label}, seed {seed}: {_time(seconds)}")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1000:.0f} ms"

@@ -1,0 +1,176 @@
+"""The features that DeepCache keeps: what the outermost d levels of the network stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from accel.clock import Clock, Listener
+from accel.outputs import prediction
+from accel.patching import untraced
+from accel.records import Recorder
+from accel.reuse import fold
+from strategies.knobs import Depth
+from strategies.methods.deepcache import DeepCache
+
+FULL = 1 << 30
+Needs = dict[int, int]
+
+
+class View(Protocol):
+    """Something that shows a part of the network and may be out of date."""
+
+    def check(self) -> None: ...
+
+
+class Features(Listener):
+    """The features of one generation and what the current call does with them.
+
+    Attributes:
+        depth: of the current call; `FULL` runs everything.
+        value: what stands in for everything that is skipped at the current call.
+        views: checked before every shallow call.
+
+    Args:
+        running: names of the blocks that run at a depth.
+        overwrites: whether the network changes feature maps in place, as FreeU does, so that what
+            is kept must be a copy.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        recorder: Recorder,
+        knobs: DeepCache,
+        running: Callable[[int], list[str]],
+        overwrites: Callable[[], bool],
+    ) -> None:
+        self.clock, self.recorder, self.knobs = clock, recorder, knobs
+        self.depth = FULL
+        self.value: Tensor | None = None
+        self.views: list[View] = []
+        self._running, self._overwrites = running, overwrites
+        self._copy = False
+        self._needs = needs(knobs.depth, knobs.order)
+        # Per guidance branch and depth: the call and the feature, newest last.
+        self.kept: dict[tuple[int, int], list[tuple[int, Tensor]]] = {}
+        self._made_for: dict[int, tuple[Any, ...]] = {}
+        self._wanted: set[int] = set()
+        self._last_guided: set[tuple[int, int]] = set()
+        self._fresh: dict[int, Tensor] = {}
+        clock.listeners.append(self)
+
+    @untraced
+    def decide(self, sample: Tensor) -> None:
+        """What the pass that starts now does; `sample` is the denoiser's input."""
+        clock, now = self.clock, self.recorder.now
+        shape = (sample.shape, sample.dtype, sample.device)
+        if self._made_for.get(clock.branch) != shape:
+            self.kept = {key: value for key, value in self.kept.items() if key[0] != clock.branch}
+            self._made_for[clock.branch] = shape
+        self._wanted, self._fresh = set(self._needs[clock.call]), {}
+        self.depth, self.value = FULL, None
+        self._copy = self._overwrites()
+        wanted = self.knobs.depth[clock.call]
+        history = [] if wanted == "full" else self.kept.get((clock.branch, wanted), [])
+        if history and wanted != "full":
+            self.depth = wanted
+            self.value = extrapolate(history, clock.call, self.knobs.order[clock.call])
+            if self._copy and wanted:
+                self.value = self.value.clone()
+            for view in self.views:
+                view.check()
+        now.depth = "full" if self.depth == FULL else self.depth
+        now.ran = self._running(self.depth)
+
+    @untraced
+    def predicted(self, output: Any) -> None:
+        """Keep what the denoiser returned, if a later call repeats it."""
+        self.offer(0, prediction(output))
+
+    def offer(self, depth: int, feature: Tensor) -> None:
+        """Keep a feature that was just computed, if a later call reads it."""
+        if depth in self._wanted:
+            self._fresh[depth] = feature.clone() if self._copy else feature
+
+    def end(self, output: Tensor) -> None:
+        call, branch = self.clock.call, self.clock.branch
+        if 0 in self._fresh and (branch, 0) in self._last_guided:
+            self._last_guided.remove((branch, 0))
+            del self.kept[branch, 0]
+        for depth, feature in self._fresh.items():
+            self.kept.setdefault((branch, depth), []).append((call, feature))
+        for key in [key for key in self.kept if key[0] == branch]:
+            count = self._needs[call].get(key[1], 0)
+            self.kept[key] = self.kept[key][-count:] if count else []
+            if not self.kept[key]:
+                del self.kept[key]
+        self._fresh, self.value = {}, None
+
+    def clear(self) -> None:
+        self.kept.clear()
+        self._last_guided.clear()
+        self._made_for.clear()
+        self._fresh, self.value = {}, None
+
+    def fold(self) -> None:
+        """What lies below the prediction is averaged over guidance.
+
+        Of predictions the newest stays as it is: later ones, alike for both halves, continue none.
+        """
+        folded = {key: value[-1:] for key, value in self.kept.items() if key[1] == 0}
+        self._last_guided = set(folded)
+        for depth in {depth for _, depth in self.kept if depth}:
+            rows = {b: self.kept[b, d] for b, d in self.kept if d == depth}
+            length = min(len(history) for history in rows.values())
+            steps = [
+                fold({b: h[i] for b, h in rows.items()}, self.clock.halves)
+                for i in range(-length, 0)
+            ]
+            if all(steps):
+                folded[0, depth] = [step[0] for step in steps]
+        self.kept = folded
+
+
+def needs(depths: Sequence[Depth], orders: Sequence[int]) -> list[Needs]:
+    """For each call, by depth, how many of the newest features later calls read.
+
+    The feature below the outermost d levels is computed at every call deeper than d; one of order o
+    reads the o + 1 newest.
+    """
+    later: list[Needs] = []
+    wanted: Needs = {}
+    for depth, order in zip(reversed(depths), reversed(orders), strict=True):
+        later.append(dict(wanted))
+        reach = FULL if depth == "full" else depth
+        # This call makes the features below fewer levels than it runs, and no others.
+        wanted = {d: n - 1 if d < reach else n for d, n in wanted.items() if d >= reach or n > 1}
+        if depth != "full":
+            wanted[depth] = max(wanted.get(depth, 0), order + 1)
+    return later[::-1]
+
+
+def extrapolate(history: Sequence[tuple[int, Tensor]], call: int, order: int) -> Tensor:
+    """The Lagrange polynomial through the `order + 1` newest features, or all there are.
+
+    Summed as the newest feature and weighted differences to it, which stay small in half precision.
+
+    Args:
+        history: calls, ascending, and features of one shape.
+        call: where it is evaluated.
+        order: 0 gives the newest feature itself.
+    """
+    points = list(history)[-(order + 1) :]
+    newest = points[-1][1]
+    if len(points) == 1:
+        return newest
+    value = newest.clone()
+    for at, feature in points[:-1]:
+        weight = 1.0
+        for other, _ in points:
+            if other != at:
+                weight *= (call - other) / (at - other)
+        value.add_(feature - newest, alpha=weight)
+    return value

@@ -1,0 +1,59 @@
+"""Block Caching (Wimbauer et al., "Cache Me if You Can", CVPR 2024, arXiv 2312.03209).
+
+What a residual or transformer block adds to its input is kept and added again at calls at which the
+block is not computed (section 3.2). The schedule comes from how much that changes from call to call
+(section 3.3; `accel.change_curves` measures it, `BlockCache.from_curves` applies the threshold).
+The paper's trained scale and shift are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from accel.clock import Clock
+from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.records import Recorder
+from accel.reuse import Reuse
+from accel.sites import Block, Sites
+from strategies import StrategyError
+from strategies.methods.blockcache import BlockCache
+
+
+def attach(sites: Sites, clock: Clock, knobs: BlockCache, recorder: Recorder) -> Undo:
+    """Reuse along `knobs.refresh` until undone.
+
+    Raises:
+        StrategyError: a block that the model does not have.
+    """
+    blocks = {block.name: block for block in sites.blocks}
+    undos: list[Undo] = []
+    for name, calls in knobs.refresh.items():
+        if name not in blocks:
+            raise StrategyError(
+                f"methods.blockcache.refresh has {name!r}, which this model does not have; its "
+                f"blocks are {', '.join(blocks)}"
+            )
+        place = Reuse(clock, recorder, set(calls).__contains__, name)
+        undos.append(replace_forward(blocks[name].module, _wrap(place, blocks[name])))
+    return lambda: undo_all(undos)
+
+
+def _wrap(place: Reuse, block: Block) -> Callable[[Forward], Forward]:
+    def make(original: Forward) -> Forward:
+        def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+            if place.value is None and not place.keep:
+                return original(hidden_states, *args, **kwargs)
+            around = block.around(hidden_states)
+            found = place.find(around)
+            if found is not None:
+                return (around + found,) if block.in_tuple else around + found
+            output = original(hidden_states, *args, **kwargs)
+            place.offer((output[0] if block.in_tuple else output) - around)
+            return output
+
+        return forward
+
+    return make

@@ -1,0 +1,129 @@
+"""T-GATE (Zhang et al., "Faster Diffusion through Temporal Attention Decomposition", 2404.02747).
+
+From the gate on, cross-attention is not computed: its outputs at the call before the gate, averaged
+over the two halves of guidance, are used to the end, and the network runs once per image, without
+guidance, on the unconditional row of each pair. The pipeline still gets a prediction for both
+halves, twice the same, so its own guidance changes nothing. Where guidance is done as two passes,
+the second repeats the first's prediction. Before the gate, self-attention outputs are reused
+between calls at multiples of an interval.
+
+Unlike the published code nothing stays patched, the plain attention modules run with whatever
+processor they have, and an image-to-image run that starts behind the gate computes its first call
+in full, guidance included. What other methods keep is averaged over guidance at the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from accel.clock import Clock, Listener
+from accel.outputs import as_output, prediction
+from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
+from accel.records import Recorder
+from accel.reuse import Reuse
+from accel.sites import Sites
+from strategies import StrategyError
+from strategies.methods.tgate import TGate
+
+
+def attach(sites: Sites, clock: Clock, knobs: TGate, recorder: Recorder) -> Undo:
+    """Reuse attention outputs until undone.
+
+    Raises:
+        StrategyError: the model has no attention.
+    """
+    if not sites.attentions:
+        raise StrategyError("methods.tgate needs a model with attention; this one has none")
+    gate = Gate(clock, knobs, recorder)
+    undos: list[Undo] = []
+    for site in sites.attentions:
+        block: Any = site.block
+        for kind, attention in (("self", block.attn1), ("cross", block.attn2)):
+            if attention is None:
+                continue
+            place = Reuse(clock, recorder, _computes(knobs, kind), f"{site.name} {kind}")
+            undos.append(replace_forward(attention, _wrap(place)))
+    undos.append(replace_forward(sites.denoiser, gate.wrap, traced=False))
+    return lambda: undo_all(undos)
+
+
+def _computes(knobs: TGate, kind: str) -> Callable[[int], bool]:
+    return lambda call: not getattr(knobs.plan(call), f"reuse_{kind}")
+
+
+def _wrap(place: Reuse) -> Callable[[Forward], Forward]:
+    def make(original: Forward) -> Forward:
+        def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+            found = place.find(hidden_states)
+            if found is not None:
+                return found
+            output = original(hidden_states, *args, **kwargs)
+            place.offer(output)
+            return output
+
+        return forward
+
+    return make
+
+
+class Gate(Listener):
+    """Whether guidance is over, and the denoiser's wrapper that then runs one half."""
+
+    def __init__(self, clock: Clock, knobs: TGate, recorder: Recorder) -> None:
+        self.clock, self.knobs, self.recorder = clock, knobs, recorder
+        self.single = self.folded = False
+        self._first: Tensor | None = None
+        clock.listeners.insert(0, self)  # It folds what others kept before they look for it.
+
+    def clear(self) -> None:
+        self.single = self.folded = False
+        self._first = None
+
+    def begin(self) -> None:
+        clock = self.clock
+        guided = clock.halves or clock.branches == 2
+        self.single = guided and clock.call > clock.first and self.knobs.plan(clock.call).single
+        if self.single and not self.folded:
+            self.folded = True
+            clock.fold()
+
+    def end(self, output: Tensor) -> None:
+        self._first = output if self.single and self.clock.branches == 2 else None
+
+    def wrap(self, original: Forward) -> Forward:
+        """What takes the place of the denoiser's forward."""
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            if not self.single:
+                return original(*args, **kwargs)
+            if self.clock.branches == 2:
+                if self.clock.branch == 0 or self._first is None:
+                    return original(*args, **kwargs)
+                self.recorder.now.ran = []
+                self.recorder.now.reused.append("prediction")
+                return as_output(self._first, kwargs)
+            half = self.clock.rows // 2
+            output = original(*_half(args, half), **_half(kwargs, half))
+            return as_output(_twice(prediction(output)), kwargs)
+
+        return forward
+
+
+@untraced
+def _twice(sample: Tensor) -> Tensor:
+    return sample.repeat(2, 1, 1, 1)
+
+
+@untraced
+def _half(value: Any, half: int) -> Any:
+    """The first half of every tensor that has a row for each row of the batch."""
+    if isinstance(value, Tensor):
+        return value[:half] if value.ndim and len(value) == 2 * half else value
+    if isinstance(value, dict):
+        return {key: _half(item, half) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_half(item, half) for item in value)
+    return value

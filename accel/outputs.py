@@ -1,0 +1,25 @@
+"""What a denoiser returns, with and without its wrapping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+from torch import Tensor
+
+from accel.patching import untraced
+
+
+@untraced
+def prediction(output: Any) -> Tensor:
+    """The tensor `[rows, c, h, w]` in what a denoiser returned."""
+    sample: Tensor = output[0] if isinstance(output, tuple) else output.sample
+    return sample
+
+
+@untraced
+def as_output(sample: Tensor, kwargs: dict[str, Any]) -> Any:
+    """A prediction in the form that the caller asked the denoiser for."""
+    if kwargs.get("return_dict", True):
+        return UNet2DConditionOutput(sample=sample)
+    return (sample,)

@@ -1,0 +1,80 @@
+"""Images on disk: a grid of several, two grids side by side with captions, atomic files."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from strategies import StrategyError
+
+GAP = 8
+
+
+def grid(images: Sequence[Image.Image]) -> Image.Image:
+    """Images of one size as a grid, row by row, about as wide as high; one image as it is."""
+    columns = math.ceil(math.sqrt(len(images)))
+    width, height = images[0].size
+    canvas = Image.new("RGB", (columns * width, math.ceil(len(images) / columns) * height), "white")
+    for index, image in enumerate(images):
+        canvas.paste(image, (index % columns * width, index // columns * height))
+    return canvas
+
+
+def side_by_side(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:
+    """Pictures from left to right, each with its caption below."""
+    font = ImageFont.load_default()
+    pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    boxes = [pen.multiline_textbbox((0, 0), text, font=font) for text in captions]
+    widths = [max(p.width, math.ceil(b[2])) for p, b in zip(pictures, boxes, strict=True)]
+    below = max(picture.height for picture in pictures) + GAP
+    height = below + max(math.ceil(box[3]) for box in boxes) + GAP
+    canvas = Image.new("RGB", (sum(widths) + GAP * (len(widths) + 1), height + GAP), "white")
+    pen, left = ImageDraw.Draw(canvas), GAP
+    for picture, text, width in zip(pictures, captions, widths, strict=True):
+        canvas.paste(picture, (left, GAP))
+        pen.multiline_text((left, below + GAP // 2), text, fill="black", font=font)
+        left += width + GAP
+    return canvas
+
+
+def check_target(path: Path) -> None:
+    """Make the folder of `path`, and refuse what could not be written later.
+
+    Raises:
+        StrategyError: not the name of an image file, a folder, or a place without permission.
+    """
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise StrategyError(f"{path}: not the name of an image file; use .png, .jpg or .webp")
+    if path.is_dir():
+        raise StrategyError(f"{path}: is a folder; give the name of an image file")
+    part = _part(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def save(picture: Image.Image, path: Path) -> None:
+    """Write an image file; an existing one is replaced only once the new one is complete.
+
+    Raises:
+        StrategyError: the file cannot be written.
+    """
+    part = _part(path)
+    try:
+        picture.save(part, Image.registered_extensions()[path.suffix.lower()])
+        part.replace(path)
+    except (OSError, ValueError) as error:
+        raise StrategyError(f"{path}: cannot be written ({error})") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.{os.getpid()}.part")

@@ -1,0 +1,74 @@
+"""What extrapolating DeepCache's feature brings on tiny-sd, beside reusing it.
+
+    python benchmarks/order.py --images 64
+
+Uniform schedules on 25 DDIM steps, orders 0, 1 and 2, on held-out prompts; latency end to end,
+interleaved. Writes `benchmarks/results/order.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from statistics import median
+
+import torch
+
+from accel.models import quiet
+from evaluate import Evaluator, read_model
+from evaluate.confidence import paired_bootstrap
+from evaluate.distances import frechet_from_features
+from evaluate.latency import device_name, measure_end_to_end
+from evaluate.scores import score
+from strategies import Strategy
+from strategies.methods.deepcache import DeepCache
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=5)
+    flags = parser.parse_args()
+    quiet()
+    torch.set_num_threads(1)
+    evaluator = Evaluator(read_model("tiny-sd"))
+    plain = evaluator.baseline
+    chosen: dict[str, Strategy] = {"unaccelerated": plain}
+    for interval in (2, 3, 5):
+        for order in (0, 1, 2):
+            knobs = DeepCache.uniform(plain.calls, interval, 1, order)
+            chosen[f"N={interval} order={order}"] = plain.model_copy(
+                update={"methods": {"deepcache": knobs}}
+            )
+    prompts = evaluator.prompts["heldout"]
+    times = measure_end_to_end(
+        evaluator.pipe, evaluator.config, prompts, list(chosen.values()), flags.repeats
+    )
+    seconds = dict(zip(chosen, map(median, times), strict=True))
+    samples = {n: evaluator.sample(s, "heldout", flags.images) for n, s in chosen.items()}
+    base = samples["unaccelerated"]
+    result = {}
+    for name, sample in samples.items():
+        found = score(sample, base, evaluator.real)
+        row = {k: found[k] for k in ("fd_base", "fd_real", "feature_error", "psnr")}
+        row |= {"seconds": seconds[name], "speedup": seconds["unaccelerated"] / seconds[name]}
+        reuse = samples.get(name[:-1] + "0")
+        if "order" in name and not name.endswith("0") and reuse is not None:
+
+            def change(rows, mine=sample.features, other=reuse.features):  # type: ignore[no-untyped-def]
+                there = base.features[rows]
+                return frechet_from_features(mine[rows], there) - frechet_from_features(
+                    other[rows], there
+                )
+
+            row["fd_base_minus_order_0"] = paired_bootstrap(change, flags.images).to_json()
+        result[name] = row
+        print(name, {k: v if isinstance(v, list) else round(v, 4) for k, v in row.items()})
+    document = {"device": device_name(evaluator.pipe), "images": flags.images, "rows": result}
+    target = Path(__file__).parent / "results" / "order.json"
+    target.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The command line: `python -m strategies`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from strategies import StrategyError, describe, dump, known, load, presets, save, tables
+from strategies.strategy import Strategy
+
+EXAMPLES = """examples:
+  python -m strategies list                             the published presets
+  python -m strategies show dato-b1                     what it does at every call
+  python -m strategies methods tome                     the knobs of a method
+  python -m strategies validate runs/*/strategies/*.json
+  python -m strategies resample dato-b1 --steps 25 --out dato-25.json
+  python -m strategies diff deepcache-n3 deepcache-n5
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their flags."""
+    made = argparse.ArgumentParser(
+        prog="python -m strategies",
+        description="Look at strategy files and the published presets.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = made.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> Any:
+        added = commands.add_parser(name, help=about, description=about)
+        added.set_defaults(run=run)
+        return added
+
+    one = command("list", _list, "presets, and files that are given")
+    one.add_argument("sources", nargs="*", metavar="NAME|FILE", help="only these")
+    one.add_argument("--json", action="store_true", help="as JSON")
+    one = command("show", _show, "one strategy, call by call")
+    one.add_argument("source", metavar="NAME|FILE")
+    one.add_argument("--json", action="store_true", help="as JSON")
+    one = command("methods", _methods, "the methods and their knobs")
+    one.add_argument("name", nargs="?", metavar="NAME", help="only this method")
+    one.add_argument("--json", action="store_true", help="as JSON")
+    one = command("validate", _validate, "check files; exit code 1 if any is bad")
+    one.add_argument("files", nargs="+", metavar="FILE")
+    one = command("resample", _resample, "a strategy for another number of calls")
+    one.add_argument("source", metavar="NAME|FILE")
+    one.add_argument("--calls", type=int, metavar="N", help="calls of the new schedule")
+    one.add_argument(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="steps of the new schedule; without --calls, calls change as much",
+    )
+    one.add_argument(
+        "--scheduler",
+        metavar="S",
+        help="another solver, by diffusers' class name; give --calls too where it makes another "
+        "number of calls for its steps (PNDMScheduler makes one more than steps)",
+    )
+    one.add_argument("--out", type=Path, metavar="FILE", help="write here, not to the terminal")
+    one = command("diff", _diff, "what differs; exit code 0 equal, 1 different")
+    one.add_argument("one", metavar="A", help="a preset or file")
+    one.add_argument("other", metavar="B", help="a preset or file")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    flags = parser().parse_args(arguments)
+    try:
+        return int(flags.run(flags))
+    except StrategyError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _list(flags: argparse.Namespace) -> int:
+    rows = [(source, load(source)) for source in flags.sources or presets()]
+    if flags.json:
+        _print_json([_facts(strategy) | {"source": source} for source, strategy in rows])
+    else:
+        tables.console().print(tables.listing(rows))
+    return 0
+
+
+def _facts(strategy: Strategy) -> dict[str, Any]:
+    return {
+        "name": strategy.name,
+        "family": strategy.family,
+        "scheduler": strategy.scheduler,
+        "steps": strategy.steps,
+        "calls": strategy.calls,
+        "methods": sorted(strategy.methods),
+        "summary": describe.summary(strategy),
+        "digest": strategy.digest,
+    }
+
+
+def _show(flags: argparse.Namespace) -> int:
+    strategy = load(flags.source)
+    if flags.json:
+        spans = [{"first": s.first, "last": s.last, **s.acts} for s in describe.spans(strategy)]
+        _print_json(strategy.to_json() | {"digest": strategy.digest, "spans": spans})
+    else:
+        tables.console().print(tables.details(strategy))
+    return 0
+
+
+def _methods(flags: argparse.Namespace) -> int:
+    kinds = known()
+    if flags.name is not None and flags.name not in kinds:
+        raise StrategyError(f"method {flags.name!r} is unknown; there are {', '.join(kinds)}")
+    names = list(kinds) if flags.name is None else [flags.name]
+    found = [describe.method(kinds[name]) for name in names]
+    if flags.json:
+        _print_json(found)
+    else:
+        tables.console().print(*(tables.method(about) for about in found))
+    return 0
+
+
+def _validate(flags: argparse.Namespace) -> int:
+    bad = 0
+    for name in flags.files:
+        try:
+            strategy = load(name)
+        except StrategyError as error:
+            bad += 1
+            print(error)
+        else:
+            print(f"{name}: ok, {strategy.scheduler}, {tables.schedule(strategy)}")
+    return 1 if bad else 0
+
+
+def _resample(flags: argparse.Namespace) -> int:
+    if flags.calls is None and flags.steps is None and flags.scheduler is None:
+        raise StrategyError("say what to resample to: --calls, --steps or --scheduler")
+    before = load(flags.source)
+    after = before.resample(flags.calls, flags.steps, flags.scheduler)
+    source = {
+        "digest": before.digest,
+        "scheduler": before.scheduler,
+        "steps": before.steps,
+        "calls": before.calls,
+    }
+    provenance = dict(before.provenance) | {"resampled_from": source}
+    after = after.model_copy(update={"provenance": provenance})
+    if flags.out is None:
+        print(dump(after), end="")
+        return 0
+    save(after, flags.out)
+    print(f"{flags.out}: {after.scheduler}, {tables.schedule(after)}")
+    return 0
+
+
+def _diff(flags: argparse.Namespace) -> int:
+    one, other = load(flags.one), load(flags.other)
+    rows = describe.differences(one, other)
+    same = one.digest == other.digest
+    console = tables.console()
+    if rows:
+        console.print(tables.difference(rows, (flags.one, flags.other)))
+    if same:
+        beside = "; only what is listed above differs" if rows else ""
+        console.print(f"They mean the same (digest {one.digest[:12]}){beside}.")
+    elif one.calls != other.calls:
+        console.print(
+            f"Calls are compared between strategies of equally many only: resample one, such as "
+            f"by --calls {one.calls} --steps {one.steps}.",
+        )
+    return 0 if same else 1
+
+
+def _print_json(data: Any) -> None:
+    print(json.dumps(data, indent=2))

@@ -1,0 +1,248 @@
+"""What a strategy does, in words and as plain data: what `python -m strategies` shows."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from strategies.knobs import Knobs
+from strategies.strategy import Strategy
+
+NOTHING = "unaccelerated"
+MANY = 4  # Up to so many distinct values are listed in a summary, more are reduced to a range.
+
+
+@dataclass(frozen=True)
+class Span:
+    """Consecutive calls at which every method does the same.
+
+    Attributes:
+        first, last: calls, both included.
+        acts: by method, what it does there; methods that do nothing there are absent.
+    """
+
+    first: int
+    last: int
+    acts: Mapping[str, Mapping[str, Any]]
+
+    def __str__(self) -> str:
+        return span(self.first, self.last)
+
+
+Row = tuple[str, str, str]
+
+
+def span(first: int, last: int) -> str:
+    """A range of calls: "7" or "7-9"."""
+    return str(first) if first == last else f"{first}-{last}"
+
+
+def ranges(calls: Iterable[int]) -> str:
+    """Ascending call numbers with consecutive ones joined: "0, 5-7"."""
+    runs = [[n for _, n in run] for _, run in groupby(enumerate(calls), lambda p: p[1] - p[0])]
+    return ", ".join(span(run[0], run[-1]) for run in runs) or "none"
+
+
+def settings(knobs: Knobs, changed: bool = False) -> dict[str, Any]:
+    """The knobs that hold for the whole generation; with `changed`, only those not at default."""
+    fields = type(knobs).model_fields
+    return {
+        name: getattr(knobs, name)
+        for name, field in fields.items()
+        if name not in knobs.per_call and not (changed and getattr(knobs, name) == field.default)
+    }
+
+
+def flat(knobs: Knobs) -> dict[str, str]:
+    """`settings` as text, with one entry for each item of a knob that is a mapping."""
+    found: dict[str, str] = {}
+    for name, value in settings(knobs).items():
+        items = value.items() if isinstance(value, dict) else [("", value)]
+        found |= {f"{name}.{key}".rstrip("."): text(item) for key, item in items}
+    return found
+
+
+def free(field: str, value: Mapping[str, Any]) -> dict[str, str]:
+    """Free JSON as text, with one entry for each item, at whatever depth."""
+    found: dict[str, str] = {}
+    for key, item in value.items():
+        name = f"{field}.{plain(key)}"
+        found |= free(name, item) if isinstance(item, dict) and item else {name: text(item)}
+    return found
+
+
+def acts(strategy: Strategy) -> list[dict[str, dict[str, Any]]]:
+    """For each call, what the methods that do something there do; dead values do not count."""
+    methods = sorted(strategy.canonical().methods.items())
+    return [
+        {name: act for name, knobs in methods if (act := _act(knobs, call))}
+        for call in range(strategy.calls)
+    ]
+
+
+def _act(knobs: Knobs, call: int) -> dict[str, Any]:
+    whole = settings(knobs)
+    return {key: value for key, value in knobs.at(call).items() if key not in whole}
+
+
+def spans(strategy: Strategy) -> list[Span]:
+    """The calls of a strategy, with consecutive equal ones in one span."""
+    found, call = [], 0
+    for same, run in groupby(acts(strategy)):
+        length = len(list(run))
+        found.append(Span(call, call + length - 1, same))
+        call += length
+    return found
+
+
+def act_text(act: Mapping[str, Any]) -> str:
+    """What a method does at a call, such as "depth 1, order 2"."""
+    return ", ".join(key if value is True else f"{key} {text(value)}" for key, value in act.items())
+
+
+def text(value: Any) -> str:
+    """A knob's value or free JSON in one line; a knob's list of calls as ranges."""
+    if isinstance(value, tuple) and all(type(item) is int for item in value):
+        return ranges(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(text, value))
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    return plain(value) if isinstance(value, str) else json.dumps(value)
+
+
+def plain(line: str) -> str:
+    """Text from a file with what a terminal would act on written as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+
+
+def summary(strategy: Strategy) -> list[str]:
+    """One line for each method: at how many calls it acts, and how."""
+    rows, lines = acts(strategy), []
+    for name, knobs in sorted(strategy.canonical().methods.items()):
+        mine = [row[name] for row in rows if name in row]
+        keys = dict.fromkeys(key for act in mine for key in act)
+        parts = [_values(key, [act[key] for act in mine if key in act], len(mine)) for key in keys]
+        given = settings(knobs, changed=True)
+        parts += [f"{k} {text(v)}" for k, v in given.items() if not isinstance(v, tuple | dict)]
+        lines.append(f"{name} at {len(mine)} of {strategy.calls} calls: {', '.join(parts)}")
+    return lines or [NOTHING]
+
+
+def _values(key: str, values: Sequence[Any], calls: int) -> str:
+    counts = Counter(map(text, values))
+    if len(counts) > MANY and all(isinstance(value, int | float) for value in values):
+        mean = sum(values) / len(values)
+        return f"{key} {text(min(values))} to {text(max(values))} (mean {mean:.3g})"
+    if len(counts) > MANY:
+        return f"{key} in {len(counts)} ways"
+    if counts == {"true": calls}:
+        return key
+    if len(counts) == 1 and len(values) == calls:
+        return f"{key} {next(iter(counts))}"
+    shown = [f"{'' if value == 'true' else value + ' '}({n})" for value, n in counts.most_common()]
+    return f"{key} {', '.join(shown)}"
+
+
+def differences(one: Strategy, other: Strategy) -> list[Row]:
+    """What differs between strategies, as rows of (what, in the one, in the other).
+
+    Fields come first, then calls by method. Behaviour is compared, so dead values make no rows.
+    Calls are compared by number, and only between strategies of equally many.
+    """
+    rows: list[Row] = []
+    for field in ("name", "family", "scheduler", "steps", "calls"):
+        a, b = getattr(one, field), getattr(other, field)
+        if a != b:
+            rows.append((field, text(a), text(b)))
+    methods = (one.canonical().methods, other.canonical().methods)
+    names = sorted({*methods[0], *methods[1]})
+    for name in names:
+        a, b = (found.get(name) for found in methods)
+        if a is None or b is None:
+            there = ["absent" if knobs is None else "present" for knobs in (a, b)]
+            rows.append((f"methods.{name}", there[0], there[1]))
+        else:
+            rows += _changed(flat(a), flat(b), f"methods.{name}.")
+    if one.calls == other.calls:
+        rows += [row for name in names for row in _call_differences(one, other, name)]
+    for field in ("scores", "baseline", "provenance"):
+        rows += _changed(free(field, getattr(one, field)), free(field, getattr(other, field)))
+    return rows
+
+
+def _call_differences(one: Strategy, other: Strategy, name: str) -> list[Row]:
+    pairs = zip(acts(one), acts(other), strict=True)
+    texts = [tuple(act_text(row.get(name, {})) or "-" for row in pair) for pair in pairs]
+    rows, call = [], 0
+    for (a, b), run in groupby(texts):
+        length = len(list(run))
+        if a != b:
+            rows.append((f"{name} at {span(call, call + length - 1)}", a, b))
+        call += length
+    return rows
+
+
+def _changed(one: Mapping[str, str], other: Mapping[str, str], prefix: str = "") -> list[Row]:
+    return [
+        (prefix + key, one.get(key, "absent"), other.get(key, "absent"))
+        for key in dict.fromkeys((*one, *other))
+        if one.get(key) != other.get(key)
+    ]
+
+
+def method(kind: type[Knobs]) -> dict[str, Any]:
+    """A method's paper, families and knobs, as data."""
+    schema = kind.model_json_schema()
+    knobs = []
+    for name, field in schema["properties"].items():
+        per_call = name in kind.per_call
+        needed = name in schema.get("required", [])
+        knobs.append(
+            {
+                "name": name,
+                "per_call": per_call,
+                "values": values(field.get("items", {}) if per_call else field),
+                "required": needed,
+                "default": None if needed else kind.neutral.get(name, field.get("default")),
+                "neutral": kind.neutral.get(name),
+                "description": field.get("description", ""),
+            }
+        )
+    about = (kind.__doc__ or "").strip().splitlines()[0]
+    return {
+        "name": kind.method,
+        "about": about,
+        "paper": kind.paper,
+        "families": list(kind.families),
+        "knobs": knobs,
+    }
+
+
+def values(schema: Mapping[str, Any]) -> str:
+    """The values that a JSON schema allows, in words."""
+    if "anyOf" in schema:
+        return " or ".join(values(part) for part in schema["anyOf"])
+    if "const" in schema or "enum" in schema:
+        return " or ".join(json.dumps(v) for v in schema.get("enum", [schema.get("const")]))
+    kind = schema.get("type", "any value")
+    if kind == "array":
+        return f"[{values(schema.get('items', {}))}, ...]"
+    if kind == "object":
+        return f"{{name: {values(schema.get('additionalProperties', {}))}}}"
+    names = {"integer": "whole number", "boolean": "true or false", "string": "text"}
+    return names.get(kind, str(kind)) + _bounds(schema)
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    words = {
+        "minimum": "from",
+        "exclusiveMinimum": "above",
+        "maximum": "to",
+        "exclusiveMaximum": "to below",
+    }
+    return "".join(f" {w} {text(schema[key])}" for key, w in words.items() if key in schema)

@@ -1,0 +1,169 @@
+"""Tiny real pipelines with random weights: every model and task that the laws are checked on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from diffusers import DDPMScheduler, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+from strategies import Strategy
+from zoo import tiny_sd
+
+STEPS = 6
+MODELS = ("sd1", "sd2", "sdxl")
+TASKS = ("text2img", "img2img", "inpaint")
+WIDTHS: dict[str, Any] = {"block_out_channels": (8, 16, 16, 16), "norm_num_groups": 4}
+XL: dict[str, Any] = {
+    "block_out_channels": (8, 16, 16),
+    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    "transformer_layers_per_block": (1, 1, 2),
+    "attention_head_dim": (1, 2, 2),
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 8,
+    "projection_class_embeddings_input_dim": 64 + 6 * 8,
+    "cross_attention_dim": 128,
+}
+REFINER: dict[str, Any] = XL | {
+    "block_out_channels": (8, 16, 16, 16),
+    "down_block_types": ("DownBlock2D", *("CrossAttnDownBlock2D",) * 2, "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", *("CrossAttnUpBlock2D",) * 2, "UpBlock2D"),
+    "transformer_layers_per_block": (1, 1, 1, 1),
+    "attention_head_dim": (1, 2, 2, 2),
+    "projection_class_embeddings_input_dim": 64 + 5 * 8,
+    "cross_attention_dim": 64,
+}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "sd1": {"attention_head_dim": 2},
+    "sd2": {"attention_head_dim": (1, 2, 2, 2), "use_linear_projection": True},
+    "sdxl": XL,
+    "refiner": REFINER,
+}
+CLASSES = {
+    ("sd", "text2img"): "StableDiffusionPipeline",
+    ("sd", "img2img"): "StableDiffusionImg2ImgPipeline",
+    ("sd", "inpaint"): "StableDiffusionInpaintPipeline",
+    ("sd", "upscale"): "StableDiffusionUpscalePipeline",
+    ("sd", "controlnet"): "StableDiffusionControlNetPipeline",
+    ("xl", "text2img"): "StableDiffusionXLPipeline",
+    ("xl", "img2img"): "StableDiffusionXLImg2ImgPipeline",
+    ("xl", "inpaint"): "StableDiffusionXLInpaintPipeline",
+}
+
+
+def small_unet(model: str = "sd1", **overrides: Any) -> UNet2DConditionModel:
+    """The model's topology at the smallest width that group norm allows, with lively weights."""
+    unet = tiny_sd.unet(16, **(WIDTHS | SETTINGS[model] | overrides))
+    # Fresh weights predict almost nothing; larger ones make every change visible.
+    with torch.no_grad():
+        for weight in unet.parameters():
+            if weight.ndim > 1:
+                weight.mul_(1.5)
+    return unet
+
+
+def build(model: str = "sd1", task: str = "text2img") -> Any:
+    """A fresh pipeline, always with the same weights."""
+    torch.manual_seed(0)
+    parts = tiny_sd.build()
+    extra: dict[str, Any] = {}
+    if task == "inpaint" and model == "sd1":  # SD 1.5's inpainting network: mask and image beside.
+        extra["in_channels"] = 9
+    if task == "upscale":
+        extra |= {"in_channels": 7, "num_class_embeds": 1000}
+    unet = small_unet(model, **extra)
+    components: dict[str, Any] = {
+        "vae": parts.vae,
+        "tokenizer": parts.tokenizer,
+        "text_encoder": parts.text_encoder,
+        "unet": unet,
+        "scheduler": tiny_sd.scheduler(),
+    }
+    line = "xl" if model in ("sdxl", "refiner") else "sd"
+    if line == "xl":
+        components |= _second_encoder(parts)
+        if model == "refiner":
+            components |= {"text_encoder": None, "tokenizer": None}
+            components["requires_aesthetics_score"] = True
+        parts.text_encoder.config.projection_dim = 64
+    elif task == "upscale":
+        components["low_res_scheduler"] = DDPMScheduler()
+        components["max_noise_level"] = 350
+    else:
+        components |= {"safety_checker": None, "feature_extractor": None}
+        components["requires_safety_checker"] = False
+    if task == "controlnet":
+        components["controlnet"] = _controlnet(unet)
+    pipe = getattr(diffusers, CLASSES[line, task])(**components)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe
+
+
+def _second_encoder(parts: tiny_sd.Parts) -> dict[str, Any]:
+    config = CLIPTextConfig.from_dict(parts.text_encoder.config.to_dict())
+    config.projection_dim = 64
+    return {
+        "tokenizer_2": parts.tokenizer,
+        "text_encoder_2": CLIPTextModelWithProjection(config),
+        "force_zeros_for_empty_prompt": False,
+    }
+
+
+def _controlnet(unet: UNet2DConditionModel) -> Any:
+    control = diffusers.ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(8, 16))
+    for block in [*control.controlnet_down_blocks, control.controlnet_mid_block]:
+        torch.nn.init.normal_(block.weight, std=0.3)
+    return control
+
+
+def draw(pipe: Any, steps: int = STEPS, seed: int = 0, **settings: Any) -> torch.Tensor:
+    """Latents of one generation, whatever the pipeline's task; settings are passed to it."""
+    generator = torch.Generator().manual_seed(seed)
+    arguments: dict[str, Any] = {"prompt": "a large red circle", "generator": generator}
+    kind = type(pipe).__name__
+    size = (settings.get("height", 32), settings.get("width", 32))
+    if kind.endswith(("Img2ImgPipeline", "InpaintPipeline", "UpscalePipeline", "NetPipeline")):
+        few = torch.Generator().manual_seed(5)
+        arguments["image"] = torch.rand(1, 3, *size, generator=few)
+    if kind.endswith("UpscalePipeline"):
+        arguments["image"] = arguments["image"][..., ::2, ::2]
+    if kind.endswith("InpaintPipeline"):
+        mask = torch.zeros(1, 1, *size)
+        mask[..., : size[1] // 2] = 1
+        arguments["mask_image"] = mask
+    if kind.endswith(("Img2ImgPipeline", "InpaintPipeline")):
+        arguments["strength"] = 1.0
+    if kind.endswith("Img2ImgPipeline"):
+        settings = {k: v for k, v in settings.items() if k not in ("height", "width")}
+    arguments |= settings
+    return pipe(num_inference_steps=steps, output_type="latent", **arguments).images
+
+
+def strategy(
+    methods: dict[str, Any],
+    calls: int = STEPS,
+    steps: int | None = None,
+    scheduler: str = "DDIMScheduler",
+) -> Strategy:
+    return Strategy.create(
+        family="unet",
+        scheduler=scheduler,
+        steps=steps or calls,
+        calls=calls,
+        methods=methods,
+    )
+
+
+def spread(first: Iterable[Any], second: Iterable[Any], every: int) -> list[Any]:
+    """All pairs; one in `every` along the diagonals runs by default, the others are slow."""
+    return [
+        pytest.param(a, b, marks=[] if (i + j) % every == 0 else [pytest.mark.slow])
+        for i, a in enumerate(first)
+        for j, b in enumerate(second)
+    ]

@@ -1,0 +1,39 @@
+"""Image files and grids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from accel import pictures
+from strategies import StrategyError
+
+
+def test_an_existing_picture_survives_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "x.png"
+    target.write_text("before")
+
+    def half(self: Any, part: Path, form: str) -> None:
+        part.write_text("half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Image.Image, "save", half)
+    with pytest.raises(StrategyError, match="disk full"):
+        pictures.save(Image.new("RGB", (4, 4)), target)
+    assert target.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, (4, 2)), (2, (8, 2)), (5, (12, 4)), (9, (12, 6))])
+def test_grids(count: int, size: tuple[int, int]) -> None:
+    images = [Image.new("RGB", (4, 2), (index, 0, 0)) for index in range(count)]
+    whole = pictures.grid(images)
+    assert whole.size == size
+    reds = np.asarray(whole)[::2, ::4, 0].flatten()[:count]
+    assert reds.tolist() == list(range(count))

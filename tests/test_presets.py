@@ -1,0 +1,123 @@
+"""Every preset, made again from what its paper prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import accel
+import strategies
+import zoo
+from accel import schedulers
+from strategies.methods.deepcache import DeepCache
+
+CALLS = 51
+FOLDER = Path(strategies.__file__).parent / "presets"
+
+# DaTo, Table 6 ("Ours-b1"), row by row as printed: timesteps 49 to 25, then 24 to 0.
+CACHE_ID = """
+1 1 1 1 1 1 1 1 12 1 1 1 1 1 1 1 1 0 0 12 1 1 1 1 1
+0 1 12 0 1 1 12 0 0 1 1 1 1 1 1 1 1 1 12 1 1 1 1 1 0
+"""
+PRUNING_RATIO = """
+0.7 0.5 0.4 0.4 0.3 0.5 0.6 0.5 0.6 0.5 0.5 0.3 0.6 0.5 0.5 0.4 0.7 0.3 0.6 0.5 0.5 0.3 0.4 0.3 0.4
+0.3 0.6 0.5 0.6 0.3 0.6 0.6 0.3 0.3 0.5 0.6 0.4 0.4 0.3 0.4 0.4 0.5 0.3 0.5 0.6 0.7 0.6 0.5 0.6 0.5
+"""
+
+# CA-ToMe, Table II.
+CHECKPOINTS = {
+    "config-1": "[0,1,2,3,5,10,15,25,35]",
+    "config-2": "[0,10,11,12,15,20,25,30,35,45]",
+    "config-3": "[0,8,11,13,20,25,30,35,45,46,47,48,49]",
+    "config-4": "[0,9,13,14,15,28,29,32,36,45]",
+    "adaptive": "[0,1,5,7,10,12,15,35,40,45,46-51]",
+    "five": "[0,5,10,15,20,25,30,35,40,45,50]",
+}
+
+
+def dato_b1() -> dict[str, Any]:
+    cache, ratio = CACHE_ID.split(), [float(word) for word in PRUNING_RATIO.split()]
+    assert len(cache) == len(ratio) == 50
+    depth: list[Any] = ["full"]
+    for identity in cache:
+        depth.append("full" if identity == "12" else int(identity))
+    ratios = [ratio[max(call - 1, 0)] for call in range(CALLS)]
+    ratios[1] = ratio[1]  # The second call is at the second timestep, as is the third.
+    return {
+        "deepcache": {"depth": depth},
+        "dato": {"ratio": ratios, "patch": 2, "align_cfg": True},
+    }
+
+
+def catome(printed: str) -> dict[str, Any]:
+    calls = set()
+    for word in printed.strip("[]").split(","):
+        first, _, last = word.partition("-")
+        for checkpoint in range(int(first), int(last or first) + 1):
+            calls.add(max(checkpoint - 1, 0))
+    return {"catome": {"threshold": 0.7, "checkpoints": sorted(calls)}}
+
+
+def uniform(interval: int) -> dict[str, Any]:
+    return {"deepcache": DeepCache.uniform(CALLS, interval)}
+
+
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "dato-b1": dato_b1(),
+    **{f"deepcache-n{interval}": uniform(interval) for interval in (2, 3, 5, 10)},
+    **{f"tome-{ratio}": {"tome": {"ratio": float(ratio)}} for ratio in ("0.3", "0.5", "0.7")},
+    **{f"catome-{name}": catome(printed) for name, printed in CHECKPOINTS.items()},
+    "deepcache-n5-tome-0.5": uniform(5) | {"tome": {"ratio": 0.5}},
+}
+
+
+def test_the_presets_are_these() -> None:
+    assert strategies.presets() == sorted(PUBLISHED)
+    assert {path.name for path in FOLDER.iterdir()} == {f"{name}.json" for name in PUBLISHED}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_preset_is_what_its_paper_prints(name: str) -> None:
+    one = strategies.load(name)
+    made = strategies.Strategy.create(
+        family="unet", scheduler="PNDMScheduler", steps=50, calls=CALLS, methods=PUBLISHED[name]
+    )
+    assert one.methods == made.methods
+    assert one.digest == made.digest
+    assert one.name == name
+    assert (one.family, one.scheduler, one.steps, one.calls) == ("unet", "PNDMScheduler", 50, 51)
+    assert set(one.provenance) == {"paper", "table", "mapping"}
+    assert (FOLDER / f"{name}.json").read_text() == strategies.dump(one)
+
+
+def test_figures_that_the_papers_imply() -> None:
+    """Counts that were taken from the tables by hand, independently of the mapping above."""
+    depth = strategies.load("dato-b1").depths or ()
+    assert [depth.count(d) for d in ("full", 1, 0)] == [6, 38, 7]
+    assert [call for call, d in enumerate(depth) if d == "full"] == [0, 9, 20, 28, 32, 44]
+    third: Any = strategies.load("catome-config-3").methods["catome"]
+    calls = [call for call in range(CALLS) if third.computes(call)]
+    assert calls == [0, 7, 10, 12, 19, 24, 29, 34, 44, 45, 46, 47, 48]
+    adaptive: Any = strategies.load("catome-adaptive").methods["catome"]
+    assert adaptive.checkpoints[-7:] == (44, 45, 46, 47, 48, 49, 50)
+    assert (
+        "counts its inference steps from 1" in strategies.load("catome-five").provenance["mapping"]
+    )
+
+
+def test_presets_fit_a_stable_diffusion_pipeline() -> None:
+    pipe = zoo.load("tiny-sd")
+    assert schedulers.count_calls(pipe.scheduler, "PNDMScheduler", 50) == CALLS
+    for name in strategies.presets():
+        with accel.accelerated(pipe, strategies.load(name), set_scheduler=True):
+            assert type(pipe.scheduler).__name__ == "PNDMScheduler"
+
+
+def test_a_file_goes_before_a_preset_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    strategies.save(strategies.load("tome-0.3"), "dato-b1")
+    assert strategies.load("dato-b1").name == "tome-0.3"

@@ -12,7 +12,16 @@ from safetensors.torch import load_file
 
 from strategies import StrategyError
 
-MODELS = ("tiny-sd",)
+# The bundled models, with what a call of each pipeline has to be told besides the prompt: the bins
+# of PixArt's resolutions end at 256 pixels, and its 300 tokens are mostly padding here.
+MODELS: dict[str, dict[str, Any]] = {
+    "tiny-sd": {},
+    "tiny-pixart": {
+        "use_resolution_binning": False,
+        "max_sequence_length": 20,
+        "clean_caption": False,
+    },
+}
 
 
 def folder(name: str) -> Path:
@@ -27,14 +36,14 @@ def folder(name: str) -> Path:
 
 
 def load(name: str, dtype: torch.dtype = torch.float32) -> Any:
-    """A bundled pipeline, an ordinary `StableDiffusionPipeline`.
+    """A bundled pipeline, an ordinary `StableDiffusionPipeline` or `PixArtSigmaPipeline`.
+
+    Call the pipeline with `**MODELS[name]` besides the prompt.
 
     Raises:
         StrategyError: there is no such model.
     """
-    pipe = DiffusionPipeline.from_pretrained(
-        folder(name), dtype=dtype, safety_checker=None, local_files_only=True
-    )
+    pipe = DiffusionPipeline.from_pretrained(folder(name), dtype=dtype, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

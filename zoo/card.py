@@ -13,7 +13,7 @@ import torch
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from zoo import data, judging, load, networks, networks_folder, tiny_sd
+from zoo import MODELS, data, judging, load, networks, networks_folder, tiny_sd
 from zoo.train import REAL_SEED
 from zoo.training import autoencoder
 
@@ -21,7 +21,16 @@ plt.switch_backend("Agg")
 CARD_SEED = 13
 GUIDANCES = (4.0, 5.0, 8.0)
 LABELS = ("shape", "colour", "size", "position", "background")
-# What happened to the released weights beyond one run of the script.
+TOPOLOGY = {
+    "tiny-sd": """\
+Stable Diffusion 1.5's topology (4 levels x 2 layers,
+12 skip positions, cross-attention on three levels, CLIP text encoder, KL autoencoder)""",
+    "tiny-pixart": """\
+PixArt's topology (10 transformer blocks on
+256 tokens, one adaLN shared by all, cross-attention, T5 text encoder, tiny-sd's KL autoencoder; the
+channels of the learned variance are there but not trained)""",
+}
+# How to call it, and what happened to the released weights beyond one run of the script.
 HISTORY = {
     "tiny-sd": """\
 The released weights were trained on two CPU cores. Up to 96,000 images the latents had unit
@@ -31,7 +40,15 @@ learnt until the latents were scaled to half (`zoo/training/autoencoder.py` says
 checkpoint with a larger `--images`.
 
 A model with 32 x 32 latents (64 x 64 pixels) is to follow. At the 256 tokens of this one, token
-merging saves no time."""
+merging saves no time.""",
+    "tiny-pixart": """\
+A call has to say `use_resolution_binning=False`, because the bins of PixArt's resolutions end at
+256 pixels; `max_sequence_length=20` spares 280 tokens of padding and changes nothing else
+(`zoo.MODELS["tiny-pixart"]` holds these arguments).
+
+The weights come from one run of `python -m zoo.train tiny-pixart --ranks 1` on one CPU core: first
+with patches of two latent pixels (64 tokens), then, after the weights at both ends are folded,
+with patches of one (`zoo/recipes.py` has the numbers).""",
 }
 
 
@@ -51,7 +68,7 @@ def write_card(target: Path, work: Path, seen: int, count: int) -> None:
     judge = networks.load(networks.JudgeNet, networks_folder() / "judge.safetensors")
     figures: dict[str, Any] = {"images_seen": seen, "judged_images": count, "steps": 25}
     for guidance in GUIDANCES:
-        images = draw(pipe, captions, guidance)
+        images = draw(pipe, captions, guidance, **MODELS[target.name])
         right = judging.right(judge, images, captions)
         figures[f"guidance_{guidance:g}"] = {k: float(v.mean()) for k, v in right.items()}
         if guidance == 5.0:
@@ -80,8 +97,15 @@ def judges(pipe: Any, judge: networks.JudgeNet) -> dict[str, Any]:
         }
 
 
-def draw(pipe: Any, captions: list[str], guidance: float) -> torch.Tensor:
-    """Images in [0, 1], `[n, 3, h, w]`, 25 DDIM steps, image i with seed i."""
+def draw(pipe: Any, captions: list[str], guidance: float, **settings: Any) -> torch.Tensor:
+    """Images in [0, 1], `[n, 3, h, w]`, 25 DDIM steps, image i with seed i.
+
+    Args:
+        pipe: a text-to-image pipeline.
+        captions: `n` prompts.
+        guidance: the guidance scale.
+        settings: further arguments of the pipeline.
+    """
     batches = []
     for start in range(0, len(captions), 35):
         texts = captions[start : start + 35]
@@ -92,6 +116,7 @@ def draw(pipe: Any, captions: list[str], guidance: float) -> torch.Tensor:
             guidance_scale=guidance,
             generator=[torch.Generator().manual_seed(seed) for seed in seeds],
             output_type="pt",
+            **settings,
         )
         batches.append(result.images)
     return torch.cat(batches)
@@ -138,8 +163,7 @@ def text(name: str, figures: dict[str, Any], captions: list[str]) -> str:
     first = "\n".join(f"- {caption}" for caption in captions)
     return f"""# {name}
 
-A text-to-image latent diffusion pipeline with Stable Diffusion 1.5's topology (4 levels x 2 layers,
-12 skip positions, cross-attention on three levels, CLIP text encoder, KL autoencoder), trained from
+A text-to-image latent diffusion pipeline with {TOPOLOGY[name]}, trained from
 scratch on procedural captioned pictures. Images are {tiny_sd.IMAGE_SIZE} x {tiny_sd.IMAGE_SIZE}, \
 latents 4 x {tiny_sd.LATENT_SIZE} x {tiny_sd.LATENT_SIZE}, weights fp16, v-prediction. It exists to
 try and test acceleration methods, and draws nothing but shapes.
@@ -153,7 +177,7 @@ images per guidance ({figures["steps"]} DDIM steps, captions that training did n
 {table}
 
 Autoencoder: {figures["autoencoder_psnr_db"]:.1f} dB. Training images: {figures["images_seen"]:,}.
-All figures: `python -m zoo.export {name}`, kept in `card.json`.
+All figures: `python -m zoo.export {name} --images {figures["judged_images"]}`, kept in `card.json`.
 
 ![samples](samples.png)
 

@@ -122,6 +122,13 @@ def _noun(size: int, colour: int, shape: int) -> str:
     return f"a {list(SIZES)[size]} {list(COLOURS)[colour]} {SHAPES[shape]}"
 
 
+def vocabulary() -> list[str]:
+    """Every word that a caption can hold, in alphabetical order."""
+    rows = [phrase for phrase, _ in LAYOUTS]
+    rows += [*SHAPES, *COLOURS, *SIZES, *TEXTURES, *SHADES, "a on background"]
+    return sorted({word for row in rows for word in row.split()})
+
+
 def parse(text: str) -> LabelArray:
     """The label row of a caption made by `caption`.
 

@@ -1,6 +1,7 @@
 """Write a trained model as it ships: `python -m zoo.export tiny-sd`.
 
-fp16 pipeline, networks, reference features, prompt lists, model card with figures and pictures.
+fp16 pipeline, model card with figures and pictures; of tiny-sd, whose training makes them, also the
+networks, the reference features and the prompt lists.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from zoo import data, folder, networks, networks_folder, tiny_sd
 from zoo.card import write_card
+from zoo.recipes import FIRST, STAGES
 from zoo.train import load_parts
+from zoo.training import diffusion
 
 REFERENCE_SEED, SEARCH_SEED, HELDOUT_SEED = 424_242, 11, 12
 PROMPTS = {"search": (SEARCH_SEED, 512), "heldout": (HELDOUT_SEED, 2048)}
@@ -25,28 +27,22 @@ PROMPTS = {"search": (SEARCH_SEED, 512), "heldout": (HELDOUT_SEED, 2048)}
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m zoo.export", description=__doc__)
-    parser.add_argument("model", choices=["tiny-sd"])
-    parser.add_argument("--work", type=Path, default=Path(".train/tiny-sd"))
+    parser.add_argument("model", choices=list(STAGES))
+    parser.add_argument("--work", type=Path, help="default: .train/MODEL")
     parser.add_argument("--images", type=int, default=280, help="judged for the card")
     chosen = parser.parse_args(arguments)
-    parts, seen = trained_parts(chosen.work)
-    target = folder("tiny-sd")
-    write_networks(chosen.work)
-    write_prompts()
+    work = chosen.work or Path(".train") / chosen.model
+    last = len(STAGES[chosen.model]) - 1
+    parts = load_parts(chosen.model, work, last)
+    seen = diffusion.take_average(parts, work / STAGES[chosen.model][last].folder / diffusion.LAST)
+    target = folder(chosen.model)
+    if chosen.model == FIRST:
+        write_networks(work)
+        write_prompts()
     shutil.rmtree(target, ignore_errors=True)
     pipe = parts.pipeline().to(dtype=torch.float16)
     pipe.save_pretrained(target)
-    write_card(target, chosen.work, seen, chosen.images)
-
-
-def trained_parts(work: Path) -> tuple[tiny_sd.Parts, int]:
-    """The parts with the averaged weights of the last checkpoint, and the images they saw."""
-    parts = load_parts(work)
-    with safe_open(work / "last.safetensors", "pt") as file, torch.no_grad():
-        for prefix, module in (("unet", parts.unet), ("text_encoder", parts.text_encoder)):
-            for name, weight in module.named_parameters():
-                weight.copy_(file.get_tensor(f"average/{prefix}.{name}"))
-        return parts, int(file.metadata()["seen"])
+    write_card(target, work, seen, chosen.images)
 
 
 def write_networks(work: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from zoo import data
@@ -45,6 +46,21 @@ class Parts:
             requires_safety_checker=False,
         )
 
+    def learning(self) -> dict[str, nn.Module]:
+        """What diffusion training changes, by its name in the pipeline."""
+        return {"unet": self.unet, "text_encoder": self.text_encoder}
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """One vector per caption, `[n, 64]`, of tokens `[n, MAX_TOKENS]`."""
+        pooled: Tensor = self.text_encoder(tokens).pooler_output
+        return pooled
+
+    def predict(self, noisy: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
+        """The guess of v, `[n, 4, h, w]` like the noisy latents; times are `[n]`."""
+        hidden = self.text_encoder(tokens).last_hidden_state
+        guess: Tensor = self.unet(noisy, times, hidden).sample
+        return guess
+
 
 def build(latent_size: int = LATENT_SIZE) -> Parts:
     """Fresh parts with random weights from torch's global generator."""
@@ -58,7 +74,6 @@ def tokenizer() -> CLIPTokenizer:
     The learner breaks ties between equally frequent pairs by chance, so every word gets a frequency
     of its own and the tokens are numbered in alphabetical order: each build is the same.
     """
-    words = sorted({word for row in _every_word() for word in row.split()})
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     trainer = trainers.BpeTrainer(
@@ -68,7 +83,7 @@ def tokenizer() -> CLIPTokenizer:
         end_of_word_suffix="</w>",
         show_progress=False,
     )
-    corpus = [word for rank, word in enumerate(words) for _ in range(100 + rank * rank)]
+    corpus = [word for rank, word in enumerate(data.vocabulary()) for _ in range(100 + rank * rank)]
     learner.train_from_iterator(corpus, trainer)
     model = json.loads(learner.to_str())["model"]
     tokens = ["<|startoftext|>", "<|endoftext|>", *sorted(model["vocab"])]
@@ -78,12 +93,6 @@ def tokenizer() -> CLIPTokenizer:
         model_max_length=MAX_TOKENS,
         pad_token="<|endoftext|>",
     )
-
-
-def _every_word() -> list[str]:
-    rows = [phrase for phrase, _ in data.LAYOUTS]
-    rows += [*data.SHAPES, *data.COLOURS, *data.SIZES, *data.TEXTURES, *data.SHADES]
-    return [*rows, "a on background"]
 
 
 def text_encoder(words: CLIPTokenizer) -> CLIPTextModel:

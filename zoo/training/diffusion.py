@@ -1,4 +1,4 @@
-"""Stage: the UNet with its text encoder, data-parallel over a few one-thread CPU ranks or one GPU.
+"""Stage: the denoiser and its text encoder, data-parallel over a few one-thread ranks or one GPU.
 
 v-prediction with a learning rate that stays constant and then falls over the last images, so that
 training can go on from a checkpoint of the constant part for as long as anybody likes. Checkpoints
@@ -22,6 +22,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from zoo import tiny_sd
+from zoo.parts import Parts
+
+LAST = "last.safetensors"
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,17 @@ class Plan:
 
     Attributes:
         images: images seen at the end.
+        start: of them seen by an earlier stage whose weights this one goes on from.
         decay: over how many of the last of them the learning rate falls to 3 % of its peak.
-        batch: images per rank and step.
+        batch: images per step, divided among the ranks.
         ranks: processes; each uses one thread on a CPU.
         save_every: images between checkpoints and between looks at the model.
     """
 
     images: int
     decay: int
-    batch: int = 16
+    start: int = 0
+    batch: int = 32
     ranks: int = 2
     save_every: int = 16_000
     learning_rate: float = 1.2e-3
@@ -48,23 +53,26 @@ class Plan:
         """Learning rate after `seen` images: a short warm-up, constant, then a cosine."""
         done = min(1.0, max(0.0, (seen - self.images + self.decay) / max(self.decay, 1)))
         fall = 0.03 + 0.97 * (1 + math.cos(math.pi * done)) / 2
-        return self.learning_rate * min(1.0, (seen + 1) / 3000) * fall
+        return self.learning_rate * min(1.0, (seen - self.start + 1) / 3000) * fall
+
+    def keep(self, seen: int) -> float:
+        """The share of the moving average that an update keeps; it grows from 0.1 to 0.998."""
+        updates = (seen - self.start) / (10 * self.batch)
+        return min(0.998, (1 + updates) / (10 + updates))
 
 
 @dataclass
 class Trainee:
     """The parts that learn, their moving average and their optimizer."""
 
-    unet: nn.Module
-    text_encoder: nn.Module
+    parts: Parts
     average: dict[str, Tensor]
     optimizer: torch.optim.AdamW
     seen: int = 0
 
     def named(self) -> list[tuple[str, nn.Parameter]]:
         """Every trained parameter under the name of its part."""
-        parts = {"unet": self.unet, "text_encoder": self.text_encoder}
-        return [(f"{p}.{n}", w) for p, m in parts.items() for n, w in m.named_parameters()]
+        return named(self.parts)
 
     def save(self, path: Path) -> None:
         """Write everything needed to go on, atomically."""
@@ -97,6 +105,19 @@ class Trainee:
                 }
 
 
+def named(parts: Parts) -> list[tuple[str, nn.Parameter]]:
+    """Every parameter that diffusion training changes, under the name of its part."""
+    return [(f"{p}.{n}", w) for p, m in parts.learning().items() for n, w in m.named_parameters()]
+
+
+def take_average(parts: Parts, path: Path) -> int:
+    """Put the averaged weights of a checkpoint into `parts`; returns the images they saw."""
+    with safe_open(path, "pt") as file, torch.no_grad():
+        for name, weight in named(parts):
+            weight.copy_(file.get_tensor(f"average/{name}"))
+        return int(file.metadata()["seen"])
+
+
 class _Float32Attention(TorchFunctionMode):
     """Attention in float32: its bfloat16 backward takes half of a training step on CPUs."""
 
@@ -109,10 +130,11 @@ class _Float32Attention(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def prepare(parts: tiny_sd.Parts, plan: Plan, device: str) -> Trainee:
+def prepare(parts: Parts, plan: Plan, device: str) -> Trainee:
     """Parts in training mode with a fresh optimizer and average."""
-    unet, text = parts.unet.to(device).train(), parts.text_encoder.to(device).train()
-    trainee = Trainee(unet, text, {}, torch.optim.AdamW([torch.zeros(1)]))
+    for module in parts.learning().values():
+        module.to(device).train()
+    trainee = Trainee(parts, {}, torch.optim.AdamW([torch.zeros(1)]), plan.start)
     weights = [weight for _, weight in trainee.named()]
     trainee.optimizer = torch.optim.AdamW(
         weights, lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=1e-2
@@ -131,7 +153,7 @@ def draw_times(count: int, generator: torch.Generator) -> Tensor:
 
 def run_rank(
     rank: int,
-    parts: tiny_sd.Parts,
+    parts: Parts,
     plan: Plan,
     latents: Tensor,
     tokens: Tensor,
@@ -152,7 +174,7 @@ def run_rank(
     if device == "cpu":
         torch.set_num_threads(1)
     trainee = prepare(parts, plan, device)
-    last = folder / "last.safetensors"
+    last = folder / LAST
     if last.exists():
         trainee.restore(last)
     table = tiny_sd.scheduler().alphas_cumprod
@@ -160,7 +182,7 @@ def run_rank(
     while trainee.seen < plan.images:
         generator = torch.Generator().manual_seed(plan.seed + trainee.seen * 64 + rank)
         loss = _step(trainee, plan, latents, tokens, table, generator, device)
-        due = trainee.seen % plan.save_every < plan.batch * plan.ranks
+        due = trainee.seen % plan.save_every < plan.batch
         if rank == 0 and (due or trainee.seen >= plan.images):
             trainee.save(last)
             if trainee.seen <= plan.images - plan.decay:
@@ -181,18 +203,18 @@ def _step(
     generator: torch.Generator,
     device: str,
 ) -> float:
-    rows = torch.randint(len(latents), (plan.batch,), generator=generator)
+    count = plan.batch // plan.ranks
+    rows = torch.randint(len(latents), (count,), generator=generator)
     clean = latents[rows].float()
     noise = torch.randn(clean.shape, generator=generator)
-    times = draw_times(plan.batch, generator)
-    dropped = torch.rand(plan.batch, generator=generator) < 0.1
+    times = draw_times(count, generator)
+    dropped = torch.rand(count, generator=generator) < 0.1
     words = torch.where(dropped[:, None], tokens[-1], tokens[rows]).to(device)
     signal = table[times].sqrt().view(-1, 1, 1, 1)
     spread = (1 - table[times]).sqrt().view(-1, 1, 1, 1)
     noisy, target = signal * clean + spread * noise, signal * noise - spread * clean
     with _Float32Attention(), torch.autocast(device, torch.bfloat16):
-        hidden = trainee.text_encoder(words).last_hidden_state
-        guess = trainee.unet(noisy.to(device), times.to(device), hidden).sample
+        guess = trainee.parts.predict(noisy.to(device), times.to(device), words)
     loss = nn.functional.mse_loss(guess.float(), target.to(device))
     trainee.optimizer.zero_grad()
     loss.backward()
@@ -201,24 +223,22 @@ def _step(
 
 
 def _finish(trainee: Trainee, plan: Plan) -> None:
-    named = trainee.named()
-    for _, weight in named:
+    pairs = trainee.named()
+    for _, weight in pairs:
         if weight.grad is None:
             weight.grad = torch.zeros_like(weight)
     if plan.ranks > 1:
-        flat = torch.cat([w.grad.flatten() for _, w in named if w.grad is not None])
+        flat = torch.cat([w.grad.flatten() for _, w in pairs if w.grad is not None])
         dist.all_reduce(flat)
         flat /= plan.ranks
-        pieces = flat.split([weight.numel() for _, weight in named])
-        for (_, weight), piece in zip(named, pieces, strict=True):
+        pieces = flat.split([weight.numel() for _, weight in pairs])
+        for (_, weight), piece in zip(pairs, pieces, strict=True):
             weight.grad = piece.view_as(weight)
-    nn.utils.clip_grad_norm_([weight for _, weight in named], 1.0)
+    nn.utils.clip_grad_norm_([weight for _, weight in pairs], 1.0)
     for group in trainee.optimizer.param_groups:
         group["lr"] = plan.rate(trainee.seen)
     trainee.optimizer.step()
-    trainee.seen += plan.batch * plan.ranks
-    keep = min(0.998, (1 + trainee.seen / 320) / (10 + trainee.seen / 320))
+    trainee.seen += plan.batch
+    averages = [trainee.average[name] for name, _ in pairs]
     with torch.no_grad():
-        torch._foreach_lerp_(
-            [trainee.average[name] for name, _ in named], [w.detach() for _, w in named], 1 - keep
-        )
+        torch._foreach_lerp_(averages, [w.detach() for _, w in pairs], 1 - plan.keep(trainee.seen))

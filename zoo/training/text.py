@@ -1,25 +1,27 @@
 """Stage: the text encoder, contrastively against the features of the images it describes.
 
 The image tower is the frozen feature network, as in LiT (Zhai et al., 2022): only the text side
-learns, which takes a minute instead of hours and gives the UNet words that already mean something.
+learns, which takes a minute instead of hours, and gives the denoiser words with a meaning.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from transformers import CLIPTextModel
+
+from zoo.parts import Parts
 
 
-def train(encoder: CLIPTextModel, tokens: Tensor, features: Tensor, steps: int) -> CLIPTextModel:
+def train(parts: Parts, tokens: Tensor, features: Tensor, steps: int) -> None:
     """InfoNCE (CLIP's loss) in batches of 256.
 
     Args:
-        encoder: trained in place; its pooled output is what is matched.
+        parts: their text encoder is trained in place; its pooled output is what is matched.
         tokens: int64 `[n, length]`.
         features: `[n, 64]`, of the image of each caption.
         steps: batches.
     """
+    encoder = parts.text_encoder
     features = nn.functional.normalize(features - features.mean(0), dim=-1)
     project = nn.Linear(encoder.config.hidden_size, features.shape[1])
     scale = nn.Parameter(torch.tensor(2.3))
@@ -30,7 +32,7 @@ def train(encoder: CLIPTextModel, tokens: Tensor, features: Tensor, steps: int) 
     encoder.train()
     for step in range(steps):
         rows = torch.randint(len(tokens), (256,), generator=generator)
-        text = nn.functional.normalize(project(encoder(tokens[rows]).pooler_output), dim=-1)
+        text = nn.functional.normalize(project(parts.pool(tokens[rows])), dim=-1)
         logits = text @ features[rows].T * scale.exp()
         target = torch.arange(len(rows))
         loss = nn.functional.cross_entropy(logits, target)
@@ -42,4 +44,4 @@ def train(encoder: CLIPTextModel, tokens: Tensor, features: Tensor, steps: int) 
         if step % 100 == 0:
             hits = (logits.argmax(-1) == target).float().mean()
             print(f"text step {step}/{steps} loss {loss.item():.3f} top-1 {hits:.3f}", flush=True)
-    return encoder.eval()
+    encoder.eval()

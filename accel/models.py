@@ -111,7 +111,7 @@ def quiet() -> None:
         library.set_verbosity_error()
 
 
-def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = True) -> Any:
+def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = False) -> Any:
     """The pipeline of a model config, with its scheduler, without progress bars.
 
     Args:

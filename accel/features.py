@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from torch import Tensor
 
 from accel.clock import Clock, Listener
+from accel.history import FULL, History, extrapolate, fold, needs
 from accel.outputs import prediction
 from accel.patching import untraced
 from accel.records import Recorder
-from accel.reuse import fold
-from strategies.knobs import Depth
 from strategies.methods.deepcache import DeepCache
-
-FULL = 1 << 30
-Needs = dict[int, int]
 
 
 class View(Protocol):
@@ -55,7 +51,7 @@ class Features(Listener):
         self._copy = False
         self._needs = needs(knobs.depth, knobs.order)
         # Per guidance branch and depth: the call and the feature, newest last.
-        self.kept: dict[tuple[int, int], list[tuple[int, Tensor]]] = {}
+        self.kept: dict[tuple[int, int], History] = {}
         self._made_for: dict[int, tuple[Any, ...]] = {}
         self._wanted: set[int] = set()
         self._last_guided: set[tuple[int, int]] = set()
@@ -123,54 +119,7 @@ class Features(Listener):
         folded = {key: value[-1:] for key, value in self.kept.items() if key[1] == 0}
         self._last_guided = set(folded)
         for depth in {depth for _, depth in self.kept if depth}:
-            rows = {b: self.kept[b, d] for b, d in self.kept if d == depth}
-            length = min(len(history) for history in rows.values())
-            steps = [
-                fold({b: h[i] for b, h in rows.items()}, self.clock.halves)
-                for i in range(-length, 0)
-            ]
-            if all(steps):
-                folded[0, depth] = [step[0] for step in steps]
+            passes = {b: self.kept[b, d] for b, d in self.kept if d == depth}
+            for branch, history in fold(passes, self.clock.halves).items():
+                folded[branch, depth] = history
         self.kept = folded
-
-
-def needs(depths: Sequence[Depth], orders: Sequence[int]) -> list[Needs]:
-    """For each call, by depth, how many of the newest features later calls read.
-
-    The feature below the outermost d levels is computed at every call deeper than d; one of order o
-    reads the o + 1 newest.
-    """
-    later: list[Needs] = []
-    wanted: Needs = {}
-    for depth, order in zip(reversed(depths), reversed(orders), strict=True):
-        later.append(dict(wanted))
-        reach = FULL if depth == "full" else depth
-        # This call makes the features below fewer levels than it runs, and no others.
-        wanted = {d: n - 1 if d < reach else n for d, n in wanted.items() if d >= reach or n > 1}
-        if depth != "full":
-            wanted[depth] = max(wanted.get(depth, 0), order + 1)
-    return later[::-1]
-
-
-def extrapolate(history: Sequence[tuple[int, Tensor]], call: int, order: int) -> Tensor:
-    """The Lagrange polynomial through the `order + 1` newest features, or all there are.
-
-    Summed as the newest feature and weighted differences to it, which stay small in half precision.
-
-    Args:
-        history: calls, ascending, and features of one shape.
-        call: where it is evaluated.
-        order: 0 gives the newest feature itself.
-    """
-    points = list(history)[-(order + 1) :]
-    newest = points[-1][1]
-    if len(points) == 1:
-        return newest
-    value = newest.clone()
-    for at, feature in points[:-1]:
-        weight = 1.0
-        for other, _ in points:
-            if other != at:
-                weight *= (call - other) / (at - other)
-        value.add_(feature - newest, alpha=weight)
-    return value

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from accel.clock import Clock, Listener
+from accel.history import History, extrapolate, needs
+from accel.patching import Forward
 from accel.records import Recorder
+from strategies.knobs import Depth
 
 
 class Reuse(Listener):
@@ -23,6 +25,8 @@ class Reuse(Listener):
         clock: of the sampler.
         computes: whether a call computes.
         name: of the place, for the records.
+        orders: per call, of the extrapolation that stands in for a result; by default 0, the last
+            result itself.
         foldable: results are tensors with a row per row of the batch, to be averaged over guidance
             where it ends; others are computed anew then.
     """
@@ -34,11 +38,15 @@ class Reuse(Listener):
         computes: Callable[[int], bool],
         name: str,
         foldable: bool = True,
+        orders: Sequence[int] | None = None,
     ) -> None:
         self.clock, self.recorder, self.name, self.foldable = clock, recorder, name, foldable
+        self._orders = [0] * clock.calls if orders is None else list(orders)
         asked = [call for call in range(clock.calls) if call == 0 or computes(call)]
         self._since = [max(c for c in asked if c <= call) for call in range(clock.calls)]
-        self._kept: dict[int, tuple[int, Any]] = {}
+        plan: list[Depth] = ["full" if call in asked else 0 for call in range(clock.calls)]
+        self._needs = [found.get(0, 0) for found in needs(plan, self._orders)]
+        self._kept: dict[int, History] = {}
         self._start()
         clock.listeners.append(self)
 
@@ -63,43 +71,38 @@ class Reuse(Listener):
     def begin(self) -> None:
         self._start()
         call = self.clock.call
-        made, value = self._kept.get(self.clock.branch, (-1, None))
-        self.value = value if made >= self._since[call] else None
-        self.keep = not self.clock.last and self._since[call + 1] <= call
+        history = self._kept.get(self.clock.branch, [])
+        if history and history[-1][0] >= self._since[call]:
+            self.value = extrapolate(history, call, self._orders[call])
+        self.keep = self._needs[call] > 0
 
     def end(self, output: Tensor) -> None:
         if self.used:
             self.recorder.now.reused.append(self.name)
+        history = self._kept.pop(self.clock.branch, [])
         if self.fresh is not None:
-            self._kept[self.clock.branch] = (self.clock.call, self.fresh)
-        if not self.keep:
-            self._kept.pop(self.clock.branch, None)
+            history = [*history, (self.clock.call, self.fresh)]
+        if self.keep and history:
+            self._kept[self.clock.branch] = history[-self._needs[self.clock.call] :]
         self._start()
 
     def clear(self) -> None:
         self._kept.clear()
         self._start()
 
-    def fold(self) -> None:
-        self._kept = fold(self._kept, self.clock.halves) if self.foldable else {}
 
+def reusing(place: Reuse) -> Callable[[Forward], Forward]:
+    """Wrap a module whose output has the shape of its first input, to go by `place`."""
 
-def fold(kept: dict[int, tuple[int, Any]], halves: bool) -> dict[int, tuple[int, Any]]:
-    """Results by pass, averaged over the two halves of guidance.
+    def make(original: Forward) -> Forward:
+        def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+            found = place.find(hidden_states)
+            if found is not None:
+                return found
+            output = original(hidden_states, *args, **kwargs)
+            place.offer(output)
+            return output
 
-    Args:
-        kept: by pass, the call and the tensor `[rows, ...]`.
-        halves: the rows of one pass hold both halves; else two passes hold one each.
-    """
-    if halves:
-        return {b: (call, mean_of_halves(value)) for b, (call, value) in kept.items()}
-    if len(kept) == 2:
-        call = min(kept[0][0], kept[1][0])
-        return {0: (call, (kept[0][1] + kept[1][1]) / 2)}
-    return {}
+        return forward
 
-
-def mean_of_halves(value: Tensor) -> Tensor:
-    """`[2 n, ...]` to `[n, ...]`."""
-    first, second = value.chunk(2)
-    return torch.add(first, second).div_(2)
+    return make

@@ -80,7 +80,7 @@ class Sampler:
         self._undos.append(undo)
 
     def _wrap(self, original: Forward) -> Forward:
-        names = ("sample", "timestep")
+        names = self.sites.inputs
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             self._begin(dict(zip(names, args, strict=False)) | kwargs)
@@ -100,7 +100,7 @@ class Sampler:
 
     @untraced
     def _begin(self, given: dict[str, Any]) -> None:
-        sample, timestep = given["sample"], given["timestep"]
+        sample, timestep = given[self.sites.inputs[0]], given["timestep"]
         pipe = self._pipe()
         if pipe is None:
             raise StrategyError(

@@ -63,6 +63,21 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One attention or feed-forward of a transformer block, before its gate.
+
+    Attributes:
+        name: in the denoiser.
+        kind: `attn`, `cross` or `mlp`.
+        module: its first input and its output are tokens `[n, tokens, c]`.
+    """
+
+    name: str
+    kind: str
+    module: nn.Module
+
+
+@dataclass(frozen=True)
 class Sites:
     """Everything that methods may touch in one denoiser.
 
@@ -72,6 +87,8 @@ class Sites:
             up layer takes.
         attentions: in the order they run.
         blocks: in no particular order.
+        parts: of transformers, in the order they run.
+        inputs: names of the denoiser's positional arguments; the first is its input.
     """
 
     denoiser: nn.Module
@@ -80,6 +97,8 @@ class Sites:
     up: tuple[Stage, ...]
     attentions: tuple[AttentionSite, ...]
     blocks: tuple[Block, ...]
+    parts: tuple[Part, ...] = ()
+    inputs: tuple[str, ...] = ("sample", "timestep")
 
     @property
     def skip_levels(self) -> int:

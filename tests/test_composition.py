@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import accel
-from accel.features import extrapolate
+from accel.history import extrapolate
 from accel.merging import match, split_grid
 from tests.pipes import STEPS, build, draw, strategy
 from tests.test_laws import TwoCalls

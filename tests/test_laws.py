@@ -22,7 +22,9 @@ METHODS = list(ALL)
 
 
 def test_every_registered_method_is_tested() -> None:
-    assert set(known()) == set(NEUTRAL) == set(STRONG)
+    for_unets = {name for name, knobs in known().items() if "unet" in knobs.families}
+    assert for_unets == set(NEUTRAL) == set(STRONG)
+    assert set(known()) == for_unets | {"fora"}, "tests/test_fora.py has the laws on transformers"
     assert {method for methods in JOINT.values() for method in methods} <= set(known())
 
 

@@ -10,7 +10,8 @@ import torch
 
 import accel
 from accel.clock import Listener
-from accel.features import Features, extrapolate, needs
+from accel.features import Features
+from accel.history import extrapolate, needs
 from accel.sampler import _find
 from tests.cases import ALL
 from tests.pipes import draw, strategy

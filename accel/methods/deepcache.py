@@ -24,7 +24,8 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from accel.clock import Clock
-from accel.features import FULL, Features
+from accel.features import Features
+from accel.history import FULL
 from accel.outputs import as_output
 from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.records import Recorder

@@ -23,7 +23,7 @@ from accel.clock import Clock, Listener
 from accel.outputs import as_output, prediction
 from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
 from accel.records import Recorder
-from accel.reuse import Reuse
+from accel.reuse import Reuse, reusing
 from accel.sites import Sites
 from strategies import StrategyError
 from strategies.methods.tgate import TGate
@@ -45,28 +45,13 @@ def attach(sites: Sites, clock: Clock, knobs: TGate, recorder: Recorder) -> Undo
             if attention is None:
                 continue
             place = Reuse(clock, recorder, _computes(knobs, kind), f"{site.name} {kind}")
-            undos.append(replace_forward(attention, _wrap(place)))
+            undos.append(replace_forward(attention, reusing(place)))
     undos.append(replace_forward(sites.denoiser, gate.wrap, traced=False))
     return lambda: undo_all(undos)
 
 
 def _computes(knobs: TGate, kind: str) -> Callable[[int], bool]:
     return lambda call: not getattr(knobs.plan(call), f"reuse_{kind}")
-
-
-def _wrap(place: Reuse) -> Callable[[Forward], Forward]:
-    def make(original: Forward) -> Forward:
-        def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-            found = place.find(hidden_states)
-            if found is not None:
-                return found
-            output = original(hidden_states, *args, **kwargs)
-            place.offer(output)
-            return output
-
-        return forward
-
-    return make
 
 
 class Gate(Listener):

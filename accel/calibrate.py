@@ -13,7 +13,7 @@ from rich.table import Table
 
 from accel import families
 from accel.calibration import change_curves
-from accel.generate import Request, once, open_model, own_steps
+from accel.generate import OWN, Request, once, open_model, own_steps
 from accel.models import default_device, quiet
 from strategies import Strategy, StrategyError, save
 from strategies.methods.blockcache import BlockCache
@@ -30,7 +30,7 @@ def calibrate(flags: argparse.Namespace) -> int:
     quiet()
     pipe, config = open_model(flags.model, flags.device or default_device(), flags.download)
     steps = flags.steps or own_steps(pipe, config)
-    own = {} if config is None else config.model_dump(include={"guidance", "height", "width"})
+    own = {} if config is None else config.model_dump(include=OWN)
     requests = [Request(prompt, None, [seed], **own) for seed, prompt in enumerate(flags.prompt)]
 
     def run(request: Request) -> Any:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from accel import pictures
 from accel.calibrate import add_command
-from accel.generate import Drawn, Request, compare, draw, fit, open_model, own_steps, what_ran
+from accel.generate import OWN, Drawn, Request, compare, draw, fit, open_model, own_steps, what_ran
 from accel.models import available, default_device, quiet
 from strategies import StrategyError, describe, load
 
@@ -105,7 +105,7 @@ def _generate(flags: argparse.Namespace) -> int:
             f"resampled from {asked.steps} steps ({asked.calls} calls) to {strategy.steps} "
             f"({strategy.calls} calls)"
         )
-    own = {} if config is None else config.model_dump(include={"guidance", "height", "width"})
+    own = {} if config is None else config.model_dump(include=OWN)
     given = {key: getattr(flags, key) for key in ("guidance", "height", "width")}
     chosen = own | {key: value for key, value in given.items() if value is not None}
     seeds = range(flags.seed, flags.seed + flags.images)

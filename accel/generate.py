@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -20,6 +20,8 @@ from accel.models import ModelConfig, available, load_folder, load_pipeline, rea
 from accel.records import CallRecord
 from strategies import Strategy, StrategyError
 
+OWN = {"guidance", "height", "width", "arguments"}  # What a model's config says of every call.
+
 
 @dataclass(frozen=True)
 class Request:
@@ -29,6 +31,7 @@ class Request:
         prompt, negative: the texts; no negative one is passed on when it is None.
         seeds: of the initial noise, one for each image.
         guidance, height, width: None leaves the pipeline's own.
+        arguments: further ones of the pipeline's call.
     """
 
     prompt: str
@@ -37,6 +40,7 @@ class Request:
     guidance: float | None = None
     height: int | None = None
     width: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -199,6 +203,7 @@ def once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Imag
         "width": request.width,
     }
     given = {name: value for name, value in chosen.items() if value is not None}
+    given |= request.arguments
     began = time.perf_counter()
     try:
         image = pipe(

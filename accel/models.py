@@ -32,6 +32,7 @@ class ModelConfig(BaseModel):
         height, width: of the images in pixels.
         space: name of a file in `configs/spaces/`, or a path.
         search_prompts, heldout_prompts: `zoo:NAME` or a text file, one prompt per line.
+        arguments: further ones of the pipeline's call.
         batch: images per batch while scoring. Latency is always of batch 1.
     """
 
@@ -49,6 +50,7 @@ class ModelConfig(BaseModel):
     search_prompts: str
     heldout_prompts: str
     batch: int = Field(ge=1)
+    arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
 
 def available() -> list[str]:

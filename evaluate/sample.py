@@ -86,6 +86,7 @@ def run(
         width=config.width,
         generator=[torch.Generator("cpu").manual_seed(seed) for seed in seeds],
         output_type="pt",
+        **config.arguments,
     ).images
     result: Tensor = images.float()
     return result

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from strategies import SearchSpace, Strategy, StrategyError
+from strategies.methods.fora import COMPONENTS, FORA
 
 BASELINES = ("grid", "fewer-steps")
 
@@ -52,6 +53,12 @@ def _schedules(
     depths = [d for d in _choices(space, "deepcache", "depth") if isinstance(d, int) and d > 0]
     ratios = _choices(space, "tome", "ratio") or [None]
     calls = space.calls[solver, steps]
+    components = [knob for knob in COMPONENTS if _choices(space, "fora", knob)]
+    for interval in intervals if components else ():
+        if interval > 1:
+            rule = FORA.published(calls, interval)
+            lists = {f"fora_{knob}": getattr(rule, knob) for knob in components}
+            yield space.uniform(solver, steps, **lists)
     for ratio in dict.fromkeys((ratios[0], ratios[-1])):
         for interval in intervals:
             for depth in depths[:1] if interval > 1 else [0]:

@@ -285,3 +285,23 @@ def test_families_are_told_apart() -> None:
     unet = Strategy.create(family="unet", scheduler="DDIMScheduler", steps=6, calls=6)
     with pytest.raises(StrategyError, match="is of family 'dit'"):
         accel.apply(build("dit"), unet)
+
+
+def test_the_bundled_model_is_searchable() -> None:
+    """Its config, space and seeds go together, FORA's uniform schedules among them."""
+    from accel.models import load_pipeline, read_config, read_model
+    from evaluate import Evaluator
+    from search.config import make_space
+    from search.engine import kinds
+    from search.seeds import seeds
+
+    config = read_model("tiny-pixart")
+    pipe = load_pipeline(config)
+    space = make_space(read_config("spaces", config.space), "dit", pipe.scheduler)
+    # Every choice of three components; the order of extrapolation takes no time.
+    assert len(kinds(space)) == 8
+    found = [one for origin, one in seeds(space, config.scheduler, config.steps)]
+    uniform = [one for one in found if one.steps == 25 and "fora" in one.methods]
+    assert [sum(one.methods["fora"].attn) for one in uniform] == [13, 9, 6, 4]
+    sample = Evaluator(config, pipe=pipe).sample(uniform[0], "search", 2)
+    assert sample.images.shape == (2, 32, 32, 3)

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from accel.clock import Clock, Listener
-from accel.history import History, extrapolate, needs
+from accel.history import History, extrapolate, fold, needs
 from accel.patching import Forward
 from accel.records import Recorder
 from strategies.knobs import Depth
@@ -89,6 +89,9 @@ class Reuse(Listener):
     def clear(self) -> None:
         self._kept.clear()
         self._start()
+
+    def fold(self) -> None:
+        self._kept = fold(self._kept, self.clock.halves) if self.foldable else {}
 
 
 def reusing(place: Reuse) -> Callable[[Forward], Forward]:

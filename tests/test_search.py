@@ -270,7 +270,9 @@ def test_bad_settings_are_named() -> None:
         with pytest.raises(StrategyError, match=message):
             settings = config.resolve("tiny-sd", flags)
             config.make_space(settings.space, "unet", SCHEDULER)
-    with pytest.raises(StrategyError, match="model 'sd99' is unknown; there are tiny-sd"):
+    with pytest.raises(
+        StrategyError, match="model 'sd99' is unknown; there are tiny-pixart, tiny-sd"
+    ):
         config.resolve("sd99", {})
 
 

@@ -18,6 +18,7 @@ from accel.clock import Clock
 from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.sampler import remove
 from accel.sites import Block
+from strategies import StrategyError
 
 
 def change_curves(pipe: Any, runs: Sequence[Callable[[], Any]]) -> dict[str, list[float]]:
@@ -35,10 +36,15 @@ def change_curves(pipe: Any, runs: Sequence[Callable[[], Any]]) -> dict[str, lis
         call but the first.
 
     Raises:
-        StrategyError: an unsupported pipeline.
+        StrategyError: an unsupported pipeline, or a family without blocks to cache.
     """
     remove(pipe)
-    _, sites = families.find(pipe)
+    family, sites = families.find(pipe)
+    if not sites.blocks:
+        raise StrategyError(
+            f"{type(pipe).__name__} is of family {family!r}, for which there is no Block Caching; "
+            "use a model with a UNet"
+        )
     curves: list[dict[str, list[float]]] = []
     for run in runs:
         changes = _Changes(pipe)

@@ -71,11 +71,6 @@ class Clock:
         """Whether the batch holds every image twice, for guidance, as far as is known."""
         return self.images is not None and self.rows == 2 * self.images
 
-    @property
-    def last(self) -> bool:
-        """Whether this is the last call of the schedule."""
-        return self.call == self.calls - 1
-
     def tick(self, timesteps: Tensor, timestep: Any, sample: Tensor) -> None:
         """Note that the denoiser is about to run.
 

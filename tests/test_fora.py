@@ -305,3 +305,8 @@ def test_the_bundled_model_is_searchable() -> None:
     assert [sum(one.methods["fora"].attn) for one in uniform] == [13, 9, 6, 4]
     sample = Evaluator(config, pipe=pipe).sample(uniform[0], "search", 2)
     assert sample.images.shape == (2, 32, 32, 3)
+
+
+def test_block_caching_is_refused_by_name() -> None:
+    with pytest.raises(StrategyError, match=r"family 'dit'.*no Block Caching"):
+        accel.change_curves(build("dit"), [])

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from accel import families, schedulers
-from accel.clock import Clock
+from accel.clock import Clock, counted, position
 from accel.measure import Measure
 from accel.methods import METHODS
 from accel.outputs import prediction
@@ -115,7 +115,10 @@ class Sampler:
             )
         self._solver.watch(scheduler)
         generation = self._clock.generation
-        self._clock.tick(scheduler.timesteps, timestep, sample)
+        scaled = self.sites.scaled_time
+        timesteps = scheduler.timesteps
+        place = counted(scheduler) if scaled else position(timesteps, timestep)
+        self._clock.tick(timesteps, place, sample)
         if generation != self._clock.generation:
             self.recorder.clear()
         clock = self._clock

@@ -24,7 +24,7 @@ from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, expand, known
 
 SCHEMA: Literal[1] = 1
-FAMILIES = ("unet", "dit")
+FAMILIES = ("unet", "dit", "mmdit")
 
 
 class Strategy(BaseModel):

@@ -52,6 +52,8 @@ class Clock:
         rows, size, device: of the denoiser's input `[rows, c, *size]`.
         selection: the image tokens that run in this pass, or None for all of them.
         partial: whether a call is planned to run on a selection.
+        reuses: whether a method reuses results, so that a module may not run at some calls.
+        running: rows that the denoiser's blocks get; fewer where guidance is over.
         images: rows that the solver got at the call before; None at a generation's first call.
         listeners: told about every pass, in this order.
     """
@@ -63,11 +65,12 @@ class Clock:
         self.branches = 1
         self.first = 0
         self.generation = 0
-        self.rows = 0
+        self.rows = self.running = 0
         self.size = (0, 0)
         self.device = torch.device("cpu")
         self.images: int | None = None
         self.selection: Selection | None = None
+        self.reuses = False
         self.partial: Callable[[int], bool] = lambda call: False
         self.listeners: list[Listener] = []
         self._timesteps: Tensor | None = None
@@ -104,7 +107,8 @@ class Clock:
         else:
             self.branches = self.branch + 1
             self.call, self.branch = place, 0
-        self.rows, self.size = len(sample), (sample.shape[-2], sample.shape[-1])
+        self.rows = self.running = len(sample)
+        self.size = (sample.shape[-2], sample.shape[-1])
         self.device = sample.device
         for listener in self.listeners:
             listener.begin()

@@ -59,6 +59,7 @@ class Reuse(Listener):
         self._kept: dict[int, History] = {}
         self._start()
         clock.listeners.append(self)
+        clock.reuses = True
 
     def _start(self) -> None:
         self.value: Any = None

@@ -83,12 +83,15 @@ class Sampler:
         names = self.sites.inputs
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            self._begin(dict(zip(names, args, strict=False)) | kwargs)
+            given = dict(zip(names, args, strict=False)) | kwargs
             if self.measure.on:
-                with self.measure.call(self.recorder.now):
-                    output = original(*args, **kwargs)
-            else:
-                output = original(*args, **kwargs)
+                with self.measure.call(self.recorder, given[names[0]].device.type):
+                    return run(given, args, kwargs)
+            return run(given, args, kwargs)
+
+        def run(given: dict[str, Any], args: Any, kwargs: dict[str, Any]) -> Any:
+            self._begin(given)
+            output = original(*args, **kwargs)
             self._end(output)
             return output
 

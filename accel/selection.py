@@ -10,12 +10,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Selection:
-    """Which image tokens run, the same number in every row of the batch.
+    """Which image tokens run, the same number in every image.
 
-    Tensors may have tokens of the text in front of the image's; these are never left out.
+    Tensors may have tokens of the text in front of the image's; these are never left out. They may
+    have more rows than there are images, as guidance needs: row `i` is of image `i % images`.
 
     Attributes:
-        index: `[rows, kept]`, places on the image's grid.
+        index: `[images, kept]`, places on the image's grid.
         total: tokens of the whole grid.
     """
 
@@ -36,10 +37,9 @@ class Selection:
     def put(self, whole: Tensor, some: Tensor) -> Tensor:
         """`[rows, text + total, c]` with the rows of `[rows, text + kept, c]` in their places."""
         text = some.shape[1] - self.kept
-        if text == 0:
-            return whole.scatter(1, self._places(some, 0), some)
         image = whole[:, text:].scatter(1, self._places(some, 0), some[:, text:])
-        return torch.cat([some[:, :text], image], dim=1)
+        return torch.cat([some[:, :text], image], dim=1) if text else image
 
     def _places(self, like: Tensor, offset: int) -> Tensor:
-        return (self.index + offset)[..., None].expand(-1, -1, like.shape[-1])
+        index = self.index.repeat(len(like) // len(self.index), 1) + offset
+        return index[..., None].expand(-1, -1, like.shape[-1])

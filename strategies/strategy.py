@@ -85,6 +85,16 @@ class Strategy(BaseModel):
         return given
 
     @model_validator(mode="after")
+    def _one_narrows(self) -> Self:
+        narrowing = [name for name, knobs in self.methods.items() if knobs.narrows]
+        if len(narrowing) > 1:
+            raise StrategyError(
+                f"methods.{' and methods.'.join(narrowing)} both leave tokens out of the network; "
+                "give one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_token_method(self) -> Self:
         reducing = {n: k for n, k in self.methods.items() if k.reduces_tokens}
         for call in range(self.calls if len(reducing) > 1 else 0):

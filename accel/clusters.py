@@ -89,12 +89,13 @@ def pool(features: Tensor, cluster: Tensor, grid: Grid, clusters: int) -> Tensor
     start = torch.full_like(features[:, :1].float(), low).repeat(1, clusters, 1)
     highest = start.scatter_reduce(1, index, features.float(), "amax")
     filled = (member.sum(1) > 0)[..., None]
-    highest = highest.where(filled, torch.zeros_like(highest))
+    highest = torch.where(filled, highest, torch.zeros_like(highest))
     near = neighbours(member, grid)
     mean = near @ highest / near.sum(-1, keepdim=True).clamp(min=1)
-    spreaded = highest[:, None].where(near[..., None] > 0, torch.full_like(highest[:, None], low))
-    score = (2 * mean + spreaded.amax(2)).norm(dim=-1)
-    return score.where(filled[..., 0], torch.full_like(score, -1.0))
+    others = highest[:, None]
+    spreaded = torch.where(near[..., None] > 0, others, torch.full_like(others, low))
+    score = torch.linalg.vector_norm(2 * mean + spreaded.amax(2), dim=-1)
+    return torch.where(filled[..., 0], score, torch.full_like(score, -1.0))
 
 
 def neighbours(member: Tensor, grid: Grid) -> Tensor:
@@ -105,5 +106,4 @@ def neighbours(member: Tensor, grid: Grid) -> Tensor:
     for one, other in pairs:
         shared = one.flatten(1, 2).transpose(1, 2) @ other.flatten(1, 2)
         touch = touch + shared + shared.transpose(1, 2)
-    found: Tensor = (touch > 0).float()
-    return found
+    return (touch > 0).float()

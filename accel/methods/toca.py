@@ -219,18 +219,19 @@ class Rows(Listener):
     def _scores(self, hidden: Tensor, kept: Kept) -> Tensor:
         """Of each token `[rows, tokens]`, section 3.3 with the terms that need no prompt."""
         if self.watched is None:
-            score = torch.linalg.vector_norm((hidden - kept.basis).float(), dim=-1)
+            moved = torch.linalg.vector_norm((hidden - kept.basis).float(), dim=-1)
         else:
-            text = hidden.shape[1] - kept.basis.shape[1]
-            score = functional.pad(kept.basis, (text, 0))
-        score = score / torch.linalg.vector_norm(score, dim=1, keepdim=True).clamp(min=1e-12)
+            moved = functional.pad(kept.basis, (hidden.shape[1] - kept.basis.shape[1], 0))
+        score: Tensor = moved / torch.linalg.vector_norm(moved, dim=1, keepdim=True).clamp(
+            min=1e-12
+        )
         score = score + self.knobs.staleness * (kept.age + 1) / max(1, self._since)
         if not self.knobs.cell_bonus:
             return score
         rows, columns = self.grid.shape
         text = score.shape[1] - rows * columns
-        best = best_of_cells(score[:, text:], (rows, columns))
-        return score * (1 + self.knobs.cell_bonus * functional.pad(best, (text, 0)))
+        best = functional.pad(best_of_cells(score[:, text:], (rows, columns)), (text, 0))
+        return score + self.knobs.cell_bonus * score * best
 
 
 def best_of_cells(score: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -70,11 +70,13 @@ class Part:
         name: in the denoiser.
         kind: `attn`, `cross` or `mlp`.
         module: its first input and its output are tokens `[n, tokens, c]`.
+        block: place of its block among all blocks, in the order they run.
     """
 
     name: str
     kind: str
     module: nn.Module
+    block: int
 
 
 @dataclass(frozen=True)

@@ -58,20 +58,41 @@ class SearchSpace:
         if not self.solvers or not self.steps:
             raise StrategyError("a space needs at least one solver and one number of steps")
         self.slots = max(self.calls[s, n] for s in self.solvers for n in self.steps)
-        for gene in self.genes:
-            self._check(gene)
+        self.genes = tuple(self._read(gene) for gene in self.genes)
+        self._check_together()
         per_slot = [len(gene.choices) for gene in self.genes]
         self.sizes: Genome = (len(self.solvers), len(self.steps), *per_slot * self.slots)
 
-    def _check(self, gene: Gene) -> None:
+    def _read(self, gene: Gene) -> Gene:
+        """The gene with each choice as its method's knobs hold it."""
         kind = known().get(gene.method)
         if kind is None or gene.knob not in kind.per_call:
             raise StrategyError(f"{gene.method}.{gene.knob} is not a per-call knob of any method")
-        others = {g.knob: g.choices[0] for g in self.genes if g.method == gene.method}
+        others = {g.knob: [g.choices[0]] for g in self.genes if g.method == gene.method}
+        choices: list[Any] = []
         for choice in gene.choices:
-            knobs = self.fixed.get(gene.method, {}) | others | {gene.knob: choice}
-            methods = {gene.method: knobs}
-            Strategy.create(family=self.family, scheduler="-", steps=1, calls=1, methods=methods)
+            knobs = self._knobs(gene.method, others | {gene.knob: [choice]}, 1)
+            value = getattr(knobs, gene.knob)[0]
+            if value in choices:
+                raise StrategyError(
+                    f"{gene.method}.{gene.knob} has the choice {choice!r}, which means the same as "
+                    "one before it; give each once"
+                )
+            choices.append(value)
+        return Gene(gene.method, gene.knob, tuple(choices))
+
+    def _knobs(self, method: str, lists: Mapping[str, Sequence[Any]], calls: int) -> Any:
+        methods = {method: self.fixed.get(method, {}) | lists}
+        fields = {"family": self.family, "scheduler": "-", "steps": calls, "calls": calls}
+        return Strategy.create(**fields, methods=methods).methods[method]
+
+    def _check_together(self) -> None:
+        """Refuse choices that no one strategy can hold, such as lists of different lengths."""
+        for method in dict.fromkeys(gene.method for gene in self.genes):
+            genes = [gene for gene in self.genes if gene.method == method]
+            calls = max(len(gene.choices) for gene in genes)
+            lists = {g.knob: [*g.choices, *g.choices[:1] * calls][:calls] for g in genes}
+            self._knobs(method, lists, calls)
 
     @property
     def width(self) -> int:

@@ -23,7 +23,7 @@ def sites(denoiser: Any) -> Sites | None:
     if inputs is None:
         return None
     parts = tuple(
-        Part(f"transformer_blocks.{i}.{name}", kind, getattr(block, name))
+        Part(f"transformer_blocks.{i}.{name}", kind, getattr(block, name), i)
         for i, block in enumerate(denoiser.transformer_blocks)
         for name, kind in KINDS.items()
         if getattr(block, name, None) is not None

@@ -17,10 +17,15 @@ from strategies.methods.fora import FORA
 
 
 def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
-    """Reuse along the lists of `knobs` until undone."""
+    """Reuse along the lists of `knobs` until undone.
+
+    Raises:
+        StrategyError: the lists have more groups than the model has blocks.
+    """
+    blocks = 1 + max((part.block for part in sites.parts), default=0)
     undos: list[Undo] = []
     for part in sites.parts:
-        computed: tuple[bool, ...] = getattr(knobs, part.kind)
+        computed = knobs.computed(part.kind, part.block, blocks)
         if not all(computed):
             place = Reuse(clock, recorder, computed.__getitem__, part.name, orders=knobs.order)
             undos.append(replace_forward(part.module, reusing(place)))

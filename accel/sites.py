@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 
@@ -89,8 +91,9 @@ class Sites:
             up layer takes.
         attentions: in the order they run.
         blocks: in no particular order.
-        parts: of transformers, in the order they run.
+        parts: of transformer blocks, in the order they run; of UNets only the attentions.
         inputs: names of the denoiser's positional arguments; the first is its input.
+        output: what the denoiser returns its prediction in, as the field `sample`.
     """
 
     denoiser: nn.Module
@@ -101,6 +104,7 @@ class Sites:
     blocks: tuple[Block, ...]
     parts: tuple[Part, ...] = ()
     inputs: tuple[str, ...] = ("sample", "timestep")
+    output: type[BaseOutput] = UNet2DConditionOutput
 
     @property
     def skip_levels(self) -> int:

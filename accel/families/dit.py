@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from accel.sites import Part, Sites
 
@@ -28,4 +29,4 @@ def sites(denoiser: Any) -> Sites | None:
         for name, kind in KINDS.items()
         if getattr(block, name, None) is not None
     )
-    return Sites(denoiser, (), None, (), (), (), parts, inputs)
+    return Sites(denoiser, (), None, (), (), (), parts, inputs, Transformer2DModelOutput)

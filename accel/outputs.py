@@ -19,7 +19,7 @@ def prediction(output: Any) -> Tensor:
 
 @untraced
 def as_output(sample: Tensor, kwargs: dict[str, Any], kind: type[BaseOutput]) -> Any:
-    """A prediction in the form that the caller asked the denoiser for; `kind` is the wrapped one."""
+    """A prediction in the form that the caller asked for: in a `kind`, or in a tuple."""
     if kwargs.get("return_dict", True):
         return kind(sample=sample)
     return (sample,)

@@ -109,7 +109,8 @@ def test_resampling_keeps_the_published_rule(interval: int, calls: int) -> None:
     mixed = strategy({"attn": FORA.published(250, interval).attn, "mlp": full}, 250)
     after = knobs(mixed.resample(calls=calls))
     assert after.attn == FORA.published(calls, interval).attn
-    assert after.mlp[0] and after.mlp.count(True) <= 2
+    assert after.mlp[0]
+    assert after.mlp.count(True) <= 2
 
 
 def test_orders_go_with_the_calls_that_reuse() -> None:
@@ -121,7 +122,7 @@ def test_orders_go_with_the_calls_that_reuse() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"attn": [[True, False], [True, False, True]]}, r"attn\[1\] has 3 groups.*attn\[0\] has 2"),
+        ({"attn": [[True, False], [True, False, True]]}, r"attn\[1\] has 3 groups.*\[0\] has 2"),
         ({"attn": [True, [True, False]], "mlp": [[True] * 3, True]}, r"mlp\[0\] has 3 groups"),
         ({"attn": [True, []]}, r"attn\[1\] is \[\]; give true, false, or a list"),
         ({"cross": [True, [True, 1]]}, r"cross\[1\] is \[True, 1\]"),
@@ -181,7 +182,7 @@ def space(*genes: Gene) -> SearchSpace:
 
 
 def test_spaces_are_checked_before_the_search() -> None:
-    with pytest.raises(StrategyError, match=r"mlp\[1\] has 2 groups of blocks, but attn\[1\] has 3"):
+    with pytest.raises(StrategyError, match=r"mlp\[1\] has 2 groups.*attn\[1\] has 3"):
         space(
             Gene("fora", "attn", (True, [True, False, False])),
             Gene("fora", "mlp", (True, [True, False])),

@@ -40,7 +40,7 @@ def cache_dit(strategy: Strategy) -> dict[str, Any]:
     others = [name for name in methods if name != "fora"]
     if others:
         raise _refuse(f"methods.{others[0]}; it can express fora that reuses whole calls")
-    knobs = methods.get("fora", FORA(**{name: (True,) * strategy.calls for name in COMPONENTS}))
+    knobs = methods.get("fora", FORA(attn=(True,) * strategy.calls))
     assert isinstance(knobs, FORA)
     mask = _mask(knobs)
     config: dict[str, Any] = {
@@ -104,8 +104,8 @@ def _slopes(orders: tuple[int, ...], mask: list[int]) -> bool:
         does = 1 if last > FLAT else 0
         if not computed and orders[call] != does:
             raise _refuse(
-                f"fora.order[{call}], which is {orders[call]} after call {last} was computed; where "
-                f"any order is above 0, its TaylorSeer calibrator does what order {does} does there"
+                f"fora.order[{call}], which is {orders[call]} after call {last} was computed; its "
+                f"TaylorSeer calibrator, wanted for orders above 0, does what order {does} does"
             )
     return True
 

@@ -82,7 +82,7 @@ class SearchSpace:
         return Gene(gene.method, gene.knob, tuple(choices))
 
     def _knobs(self, method: str, lists: Mapping[str, Sequence[Any]], calls: int) -> Any:
-        methods = {method: self.fixed.get(method, {}) | lists}
+        methods = {method: {**self.fixed.get(method, {}), **lists}}
         fields = {"family": self.family, "scheduler": "-", "steps": calls, "calls": calls}
         return Strategy.create(**fields, methods=methods).methods[method]
 

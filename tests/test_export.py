@@ -21,7 +21,7 @@ import strategies
 from accel.history import extrapolate
 from strategies import Strategy, StrategyError, export
 from strategies.cli import main
-from strategies.methods.fora import FORA
+from strategies.methods.fora import COMPONENTS, FORA
 from tests.test_fora import MODELS, build, draw, strategy
 
 CALLS = 12
@@ -167,10 +167,10 @@ OFF = [True, False, False]
         ({"fora": {"attn": OFF, "cross": OFF}}, r"call 1, where fora.attn is false and fora.mlp t"),
         ({"fora": {"attn": OFF, "mlp": OFF}}, r"fora.cross true; .*a DiT has no cross-attention"),
         (
-            {"fora": dict.fromkeys(("attn", "cross", "mlp"), [True, True, [True, False]])},
+            {"fora": {name: [True, True, [True, False]] for name in COMPONENTS}},
             r"fora.attn\[2\], which is \[true, false\]; it reuses all groups of blocks or none",
         ),
-        ({"fora": dict.fromkeys(("attn", "cross", "mlp"), OFF), "tgate": {"gate": 1}}, "tgate"),
+        ({"fora": dict.fromkeys(COMPONENTS, OFF), "tgate": {"gate": 1}}, "tgate"),
     ],
 )
 def test_what_a_mask_cannot_express_is_named(
@@ -191,11 +191,14 @@ def test_what_a_mask_cannot_express_is_named(
     assert not (tmp_path / "y").exists()
 
 
-def test_other_families_and_tools(capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_families_and_tools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "deepcache-n3", "--to", "cache-dit"]) == 2
     assert "cannot express family 'unet'; it can express dit" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["export", "fora-n3", "--to", "toaster"])
     assert "invalid choice: 'toaster'" in capsys.readouterr().err
-    assert main(["export", "fora-n3", "--to", "cache-dit", "--out", "/nowhere/x.json"]) == 2
-    assert "/nowhere/x.json: cannot be written" in capsys.readouterr().err
+    assert (
+        main(["export", "fora-n3", "--to", "cache-dit", "--out", str(tmp_path / "no" / "x.json")])
+        == 2
+    )
+    assert "x.json: cannot be written" in capsys.readouterr().err

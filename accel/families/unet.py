@@ -31,7 +31,7 @@ def sites(denoiser: Any) -> Sites | None:
     )
     attentions, blocks = _attentions(denoiser), _blocks(denoiser)
     parts = tuple(
-        Part(f"{site.name}.{name}", kind, getattr(site.block, name), i)
+        Part(f"{site.name}.{name}", i, (kind,), getattr(site.block, name))
         for i, site in enumerate(attentions)
         for name, kind in (("attn1", "attn"), ("attn2", "cross"))
         if getattr(site.block, name) is not None

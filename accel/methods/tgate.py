@@ -38,7 +38,7 @@ def attach(sites: Sites, clock: Clock, knobs: TGate, recorder: Recorder) -> Undo
     Raises:
         StrategyError: the model has no cross-attention.
     """
-    if not any(part.kind == "cross" for part in sites.parts):
+    if not any("cross" in part.kinds for part in sites.parts):
         raise StrategyError(
             "methods.tgate needs a model with cross-attention, which "
             f"{type(sites.denoiser).__name__} does not have; take methods.tgate out"
@@ -46,8 +46,9 @@ def attach(sites: Sites, clock: Clock, knobs: TGate, recorder: Recorder) -> Undo
     gate = Gate(clock, knobs, recorder, sites.output)
     undos: list[Undo] = []
     for part in sites.parts:
-        if part.kind in REUSE:
-            place = Reuse(clock, recorder, _computes(knobs, part.kind), part.name)
+        (kind,) = part.kinds
+        if kind in REUSE:
+            place = Reuse(clock, recorder, _computes(knobs, kind), part.name)
             undos.append(replace_forward(part.module, reusing(place)))
     undos.append(replace_forward(sites.denoiser, gate.wrap, traced=False))
     return lambda: undo_all(undos)
@@ -76,6 +77,8 @@ class Gate(Listener):
         clock = self.clock
         guided = clock.halves or clock.branches == 2
         self.single = guided and clock.call > clock.first and self.knobs.plan(clock.call).single
+        if self.single and clock.halves:
+            clock.running = clock.rows // 2
         if self.single and not self.folded:
             self.folded = True
             clock.fold()

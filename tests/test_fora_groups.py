@@ -195,14 +195,14 @@ def test_the_space_of_groups() -> None:
     """A file's lists become choices; uniform FORA is among the seeds of the same space."""
     from accel.models import load_pipeline, read_config, read_model
     from search.config import make_space
-    from search.engine import kinds
+    from search.probes import probes
     from search.seeds import seeds
 
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)
     found = make_space(read_config("spaces", "dit-groups"), "dit", pipe.scheduler)
     assert found.genes[0].choices[2] == (True, False, False)
-    assert len(kinds(found)) == 5 * 5 * 2
+    assert len({kind for one in probes(found, 0) for kind in one.kinds()}) == 5 * 5 * 2
     uniform = [one for _, one in seeds(found, config.scheduler, 25) if one.methods]
     assert any(knobs(one).attn == FORA.published(25, 2).attn for one in uniform if one.steps == 25)
     plain = make_space(read_config("spaces", "dit"), "dit", pipe.scheduler)

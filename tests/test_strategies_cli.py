@@ -241,7 +241,7 @@ def test_diff_says_when_two_files_mean_the_same(tmp_path: Path) -> None:
 
 def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     assert "no such preset" in fails("show", "dato-z9")
-    assert "method 'warp' is unknown; there are blockcache" in fails("methods", "warp")
+    assert "method 'warp' is unknown; there are atedm, blockcache" in fails("methods", "warp")
     assert "--calls, --steps or --scheduler" in fails("resample", "dato-b1")
     assert "cannot resample to 0 calls" in fails("resample", "dato-b1", "--calls", 0)
     where = tmp_path / "no" / "x.json"

@@ -4,7 +4,7 @@
 
 Networks of the real shapes without weights (torch's meta device), each kind of call counted by
 torch's FlopCounterMode, guidance included, and added up over a generation: CAT Pruning's Tables 2
-and 3 (Stable Diffusion 3 medium and PixArt-Sigma, 1024 x 1024, 28 and 50 steps, alpha 0.3 and its t0
+and 3 (Stable Diffusion 3 medium and PixArt-Sigma, 1024 x 1024, 28 and 50 steps, alpha 0.3, t0
 of 8) with AT-EDM's row, and FORA's intervals on DiT-XL/2. Writes `benchmarks/results/macs.json`.
 """
 

@@ -12,6 +12,7 @@ import strategies
 import zoo
 from accel import schedulers
 from strategies.methods.deepcache import DeepCache
+from zoo import untrained
 
 CALLS = 51
 FOLDER = Path(strategies.__file__).parent / "presets"
@@ -70,6 +71,13 @@ def fora(interval: int) -> dict[str, Any]:
     return {"fora": {"attn": full, "cross": full, "mlp": full}}
 
 
+def cat(steps: int) -> dict[str, Any]:
+    """Section 3.1: from the ninth step on, 70 % of the tokens are pruned."""
+    return {
+        "cat": {"alpha": [0.3 if step >= 9 else 1.0 for step in range(1, steps + 1)], "start": 8}
+    }
+
+
 PUBLISHED: dict[str, dict[str, Any]] = {
     "dato-b1": dato_b1(),
     **{f"deepcache-n{interval}": uniform(interval) for interval in (2, 3, 5, 10)},
@@ -77,9 +85,22 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     **{f"catome-{name}": catome(printed) for name, printed in CHECKPOINTS.items()},
     "deepcache-n5-tome-0.5": uniform(5) | {"tome": {"ratio": 0.5}},
     **{f"fora-n{interval}": fora(interval) for interval in (2, 3, 5, 7)},
+    **{f"cat-{net}-{steps}": cat(steps) for net in ("sd3", "pixart") for steps in (28, 50)},
 }
 UNET = {"family": "unet", "scheduler": "PNDMScheduler", "steps": 50, "calls": CALLS}
 DIT = {"family": "dit", "scheduler": "DDIMScheduler", "steps": 250, "calls": 250}
+
+
+def made_for(name: str) -> dict[str, Any]:
+    if "fora" in name:
+        return DIT
+    if "cat-" not in name:
+        return UNET
+    family = "mmdit" if "sd3" in name else "dit"
+    solver = "FlowMatchEulerDiscrete" if "sd3" in name else "DPMSolverMultistep"
+    steps = int(name[-2:])
+    scheduler = f"{solver}Scheduler"
+    return {"family": family, "scheduler": scheduler, "steps": steps, "calls": steps}
 
 
 def test_the_presets_are_these() -> None:
@@ -90,12 +111,12 @@ def test_the_presets_are_these() -> None:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_preset_is_what_its_paper_prints(name: str) -> None:
     one = strategies.load(name)
-    made_for = DIT if "fora" in PUBLISHED[name] else UNET
-    made = strategies.Strategy.create(methods=PUBLISHED[name], **made_for)
+    fields = made_for(name)
+    made = strategies.Strategy.create(methods=PUBLISHED[name], **fields)
     assert one.methods == made.methods
     assert one.digest == made.digest
     assert one.name == name
-    assert {field: getattr(one, field) for field in made_for} == made_for
+    assert {field: getattr(one, field) for field in fields} == fields
     assert set(one.provenance) == {"paper", "table", "mapping"}
     assert (FOLDER / f"{name}.json").read_text() == strategies.dump(one)
 
@@ -115,16 +136,14 @@ def test_figures_that_the_papers_imply() -> None:
     )
 
 
-@pytest.mark.parametrize(("model", "made_for"), [("tiny-sd", UNET), ("tiny-pixart", DIT)])
-def test_presets_fit_a_pipeline_of_their_family(model: str, made_for: dict[str, Any]) -> None:
-    pipe, solver = zoo.load(model), made_for["scheduler"]
-    assert schedulers.count_calls(pipe.scheduler, solver, made_for["steps"]) == made_for["calls"]
-    found = [strategies.load(name) for name in strategies.presets()]
-    mine = [one for one in found if one.family == made_for["family"]]
-    assert len(mine) == (4 if made_for == DIT else len(found) - 4)
-    for one in mine:
-        with accel.accelerated(pipe, one, set_scheduler=True):
-            assert type(pipe.scheduler).__name__ == solver
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_presets_fit_a_pipeline_of_their_family(name: str) -> None:
+    one = strategies.load(name)
+    models = {"unet": "tiny-sd", "dit": "tiny-pixart"}
+    pipe = zoo.load(models[one.family]) if one.family in models else untrained.load("sd3")
+    assert schedulers.count_calls(pipe.scheduler, one.scheduler, one.steps) == one.calls
+    with accel.accelerated(pipe, one, set_scheduler=True):
+        assert type(pipe.scheduler).__name__ == one.scheduler
 
 
 @pytest.mark.parametrize("interval", [2, 3, 5, 7])

@@ -27,7 +27,7 @@ class Knobs(BaseModel):
     self-attention say so in `reduces_tokens`: only one of them can act at a call. Methods that
     leave tokens out of the whole network say so in `narrows`: a strategy has at most one of them.
     `costless` names per-call knobs that take no time to speak of, so that latency need not be
-    measured for each.
+    measured for each. `places` has the knobs that name a call, with the first call they can name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -40,6 +40,7 @@ class Knobs(BaseModel):
     reduces_tokens: ClassVar[bool] = False
     narrows: ClassVar[bool] = False
     costless: ClassVar[tuple[str, ...]] = ()
+    places: ClassVar[Mapping[str, int]] = {}
 
     @model_validator(mode="before")
     @classmethod

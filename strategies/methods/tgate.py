@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -28,6 +29,7 @@ class TGate(Knobs):
     families: ClassVar[tuple[str, ...]] = ("unet",)
     per_call: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[dict[str, Any]] = {}
+    places: ClassVar[Mapping[str, int]] = {"gate": 1, "warmup": 0}
 
     gate: StrictInt | None = Field(
         default=None,

@@ -53,10 +53,11 @@ class PartialRun(Listener):
         self.stream: TokenStream = sites.stream
         self.sites, self.clock, self.shares, self.recorder = sites, clock, shares, recorder
         self.method = method
-        self._partial = [call for call in range(clock.calls) if self.planned(call)]
+        partial = [call for call in range(clock.calls) if self.planned(call)]
+        self._first, self._last = (partial or [clock.calls])[0], (partial or [0])[-1]
         clock.partial = self.planned
         clock.listeners.append(self)
-        self.clear()
+        self._reset()
 
     @abstractmethod
     def choose(self, noise: Tensor, count: int) -> Tensor | None:
@@ -74,7 +75,18 @@ class PartialRun(Listener):
         """Whether a call is to run on some tokens only."""
         return call < len(self.shares) and self.shares[call] < 1
 
+    def count(self, call: int) -> int:
+        """How many tokens a call runs: its share, rounded down, but one at least."""
+        return max(1, int(self.shares[call] * self.total + 1e-6))
+
+    def forget(self) -> None:
+        """No later call runs on a selection: drop what selections are made of."""
+
     def clear(self) -> None:
+        self._reset()
+        self.forget()
+
+    def _reset(self) -> None:
         self.clock.selection = None
         self.total, self.grid = 0, (0, 0)
         self._keep = self.keep_noise = False
@@ -89,16 +101,17 @@ class PartialRun(Listener):
         if clock.branch == 0:
             self._before, self._now = self._now, {}
             self._chosen = None
+            self._kept = {k: v for k, v in self._kept.items() if k[1] < clock.branches}
             if self._before and clock.images is not None:
                 noise = self.conditional(self._before)
-                count = max(1, int(self.shares[clock.call] * self.total))
+                count = self.count(clock.call)
                 self._chosen = self.choose(self.stream.noise(noise), count)
         base = self._before.get(clock.branch)
         if self._chosen is not None and base is not None and len(base) == clock.running:
             clock.selection = Selection(self._chosen, self.total)
-        first, last = (self._partial or [clock.calls])[0], (self._partial or [0])[-1]
-        self._keep = self.planned(clock.call + 1) or (clock.reuses and clock.call < last)
-        self.keep_noise = first - self.lead <= clock.call < last
+        more = clock.call < self._last
+        self._keep = self.planned(clock.call + 1) or (clock.reuses and more)
+        self.keep_noise = self._first - self.lead <= clock.call and more
 
     def end(self, output: Tensor) -> None:
         clock = self.clock
@@ -106,6 +119,9 @@ class PartialRun(Listener):
             self.recorder.now.tokens["image"] = (self.total, clock.selection.kept)
         if not self._keep:
             self._kept = {key: v for key, v in self._kept.items() if key[1] != clock.branch}
+        if clock.call >= self._last:
+            self.forget()
+        self._before.pop(clock.branch, None)
         clock.selection = None
 
     def fold(self) -> None:
@@ -122,10 +138,9 @@ class PartialRun(Listener):
     def conditional(self, passes: dict[int, Tensor]) -> Tensor:
         """Of a tensor per pass `[rows, ...]`, the rows that have the prompt, `[images, ...]`."""
         images = self.clock.images or 0
-        whole = passes.get(self.stream.conditional, passes[0])
-        if len(passes) == 1 and len(whole) == 2 * images:
-            return whole.chunk(2)[self.stream.conditional]
-        return whole[:images]
+        if len(passes[0]) == 2 * images:  # Whatever other passes there are.
+            return passes[0].chunk(2)[self.stream.conditional]
+        return passes.get(self.stream.conditional, passes[0])[:images]
 
     def attach(self) -> Undo:
         """Narrow the stream until undone."""

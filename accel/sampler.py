@@ -124,6 +124,8 @@ class Sampler:
         self._clock.tick(timesteps, place, sample)
         if generation != self._clock.generation:
             self.recorder.clear()
+            doubled = self.sites.doubled
+            self._clock.per_image = 2 if doubled is not None and doubled(given) else 1
         clock = self._clock
         self.recorder.begin(CallRecord(clock.call, clock.branch, len(sample), sample.device.type))
 
@@ -149,7 +151,7 @@ class Sampler:
 
 
 class Solver:
-    """Watches the scheduler's `step`, whose input has one row per image."""
+    """Watches the scheduler's `step`, whose input tells how many images there are."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -167,7 +169,7 @@ class Solver:
 
         @functools.wraps(original)  # Pipelines look up which arguments it takes.
         def step(model_output: Any, *args: Any, **kwargs: Any) -> Any:
-            clock.images = len(model_output)
+            clock.images = len(model_output) // clock.per_image
             return original(model_output, *args, **kwargs)
 
         scheduler.step = step

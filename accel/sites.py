@@ -138,6 +138,8 @@ class Sites:
         inputs: names of the denoiser's positional arguments; the first is its input.
         stream: of transformers, the way of the image's tokens.
         scaled_time: the denoiser gets a computed share of the timestep, not the timestep itself.
+        doubled: where the solver, too, gets every image twice for guidance: whether it does, from
+            the denoiser's arguments by name. Asked once per generation; may wait for the device.
     """
 
     denoiser: nn.Module
@@ -150,6 +152,7 @@ class Sites:
     inputs: tuple[str, ...] = ("sample", "timestep")
     stream: TokenStream | None = None
     scaled_time: bool = False
+    doubled: Callable[[Mapping[str, Any]], bool] | None = None
 
     @property
     def skip_levels(self) -> int:

@@ -161,7 +161,9 @@ def test_law_7_non_square_and_odd_sizes(pipe: Any, name: str, size: tuple[int, i
     assert not torch.equal(mine, plain)
 
 
-@pytest.mark.parametrize(("name", "dtype"), spread(METHODS, [torch.bfloat16, torch.float16], every=2))
+@pytest.mark.parametrize(
+    ("name", "dtype"), spread(METHODS, [torch.bfloat16, torch.float16], every=2)
+)
 def test_law_7_half_precision(name: str, dtype: torch.dtype) -> None:
     pipe = build().to(dtype=dtype)
     plain = draw(pipe)

@@ -25,6 +25,7 @@ NEUTRAL: dict[str, Methods] = {
     "fora": {"fora": {"attn": True, "order": 2}},
     "cat": {"cat": {"alpha": 1.0}},
     "atedm": {"atedm": {"alpha": 1.0}},
+    "toca": {"toca": {"ratio": 1.0}},
 }
 STRONG: dict[str, Methods] = {
     "fora": {
@@ -37,6 +38,7 @@ STRONG: dict[str, Methods] = {
     },
     "cat": {"cat": {"alpha": [1.0, 1.0, 0.3, 0.5, 1.0, 0.25], "clusters": 5}},
     "atedm": {"atedm": {"alpha": [1.0, 1.0, 0.3, 0.5, 1.0, 0.25]}},
+    "toca": {"toca": {"ratio": [1.0, 0.3, 0.0, 1.0, 0.5, 0.2], "depth_slope": 0.5}},
 }
 JOINT: dict[str, Methods] = {
     "cat+fora": {
@@ -54,6 +56,9 @@ JOINT: dict[str, Methods] = {
             "attn": [True, True, False, True, False, False],
             "mlp": [True, False, False, True, False, True],
         },
+    },
+    "toca by attention": {
+        "toca": {"ratio": [1.0, 0.25, 0.5, 0.3, 1.0, 0.2], "score": "attention"},
     },
 }
 ALL = STRONG | JOINT

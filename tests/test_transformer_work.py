@@ -194,7 +194,7 @@ def test_a_pass_that_ends_leaves_nothing() -> None:
     step = pipe.scheduler.step
 
     def look(*args: Any, **kwargs: Any) -> Any:
-        branches.append({branch for _, branch in run._kept})
+        branches.append(set(run._kept))
         return step(*args, **kwargs)
 
     pipe.scheduler.step = look

@@ -93,11 +93,15 @@ class Knobs(BaseModel):
         return {k: v for k, v in values.items() if k not in self.per_call or v != self.neutral[k]}
 
     def compact(self) -> dict[str, Any]:
-        """The JSON form, with a per-call list of one repeated value written as that value."""
+        """The JSON form, with a per-call list of one repeated value written as that value.
+
+        A value that is a list itself stays in its list: alone it would read as one value per call.
+        """
         data = self.model_dump(mode="json")
         for name in self.per_call:
-            if len(set(data[name])) == 1:
-                data[name] = data[name][0]
+            first = data[name][0] if data[name] else []
+            if not isinstance(first, list) and all(value == first for value in data[name]):
+                data[name] = first
         return data
 
 

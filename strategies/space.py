@@ -69,10 +69,11 @@ class SearchSpace:
             kind = known().get(gene.method)
             if kind is None or gene.knob not in kind.model_fields:
                 raise StrategyError(f"{gene.method}.{gene.knob} is not a knob of any method")
-        self.genes = tuple(g for g in genes if g.knob in known()[g.method].per_call)
         self.whole = tuple(g for g in genes if g.knob not in known()[g.method].per_call)
-        for gene in genes:
+        for gene in self.whole:
             self._check(gene, genes)
+        self.genes = tuple(self._read(g, genes) for g in genes if g not in self.whole)
+        self._check_together()
         self.head = GLOBALS + len(self.whole)
         whole = [len(gene.choices) for gene in self.whole]
         per_slot = [len(gene.choices) for gene in self.genes]
@@ -83,16 +84,48 @@ class SearchSpace:
             *per_slot * self.slots,
         )
 
-    def _check(self, gene: Gene, genes: Sequence[Gene]) -> None:
-        others = {g.knob: g for g in genes if g.method == gene.method}
+    def _check(self, gene: Gene, genes: Sequence[Gene]) -> list[Any]:
+        """The choices of a gene as its method's knobs hold them."""
+        mine = [g for g in genes if g.method == gene.method]
+        found = []
         for choice in gene.choices:
-            chosen = {knob: g.choices[0] for knob, g in others.items()} | {gene.knob: choice}
+            row = [choice if g == gene else g.choices[0] for g in mine]
             for calls in sorted(set(self.calls.values())):
-                placed = {k: self.value(others[k], v, calls) for k, v in chosen.items()}
-                methods = {gene.method: self.fixed.get(gene.method, {}) | placed}
-                Strategy.create(
-                    family=self.family, scheduler="-", steps=1, calls=calls, methods=methods
+                knobs = self._knobs(mine, [row] * calls)
+            found.append(getattr(knobs, gene.knob))
+        return found
+
+    def _knobs(self, genes: Sequence[Gene], rows: Sequence[Sequence[Any]]) -> Any:
+        """The knobs of one method, with a row of choices for each call."""
+        method, calls = genes[0].method, len(rows)
+        chosen = {
+            gene.knob: self.value(gene, values[0], calls) if gene in self.whole else values
+            for gene, values in zip(genes, zip(*rows, strict=True), strict=True)
+        }
+        methods = {method: self.fixed.get(method, {}) | chosen}
+        made = Strategy.create(
+            family=self.family, scheduler="-", steps=1, calls=calls, methods=methods
+        )
+        return made.methods[method]
+
+    def _read(self, gene: Gene, genes: Sequence[Gene]) -> Gene:
+        choices: list[Any] = []
+        for given, read in zip(gene.choices, self._check(gene, genes), strict=True):
+            if read[0] in choices:
+                raise StrategyError(
+                    f"{gene.method}.{gene.knob} has the choice {given!r}, which means the same as "
+                    "one before it; give each once"
                 )
+            choices.append(read[0])
+        return Gene(gene.method, gene.knob, tuple(choices))
+
+    def _check_together(self) -> None:
+        """Refuse choices that no one strategy can hold, such as lists of different lengths."""
+        for method in dict.fromkeys(gene.method for gene in self.genes):
+            genes = [gene for gene in (*self.genes, *self.whole) if gene.method == method]
+            for first in range(0, max(len(gene.choices) for gene in genes), self.slots):
+                calls = range(first, first + self.slots)
+                self._knobs(genes, [[g.choices[i % len(g.choices)] for g in genes] for i in calls])
 
     def value(self, gene: Gene, choice: Any, calls: int) -> Any:
         """What a choice means in a generation of so many calls.

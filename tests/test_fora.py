@@ -16,14 +16,15 @@ from strategies import Strategy, StrategyError
 from strategies.methods.fora import FORA
 from tests.pipes import STEPS
 from tests.transformers import STRONG as CASES
-from tests.transformers import build, draw, strategy
+from tests.transformers import build, draw
+from tests.transformers import strategy as made
 
 MODELS = ("dit", "pixart")
 STRONG = CASES["fora"]["fora"]
 
 
-def apply(pipe: Any, model: str, knobs: Any, calls: int = STEPS) -> None:
-    accel.apply(pipe, strategy(model, {"fora": knobs}, calls))
+def strategy(knobs: Any, calls: int = STEPS) -> Strategy:
+    return made("dit", {"fora": knobs}, calls)
 
 
 @contextlib.contextmanager
@@ -72,7 +73,7 @@ def test_equals_a_direct_wrapping(model: str, interval: int) -> None:
         theirs = draw(pipe, calls)
     knobs = FORA.published(calls, interval)
     assert list(knobs.attn) == full
-    apply(pipe, model, knobs, calls)
+    accel.apply(pipe, strategy(knobs, calls))
     assert torch.equal(draw(pipe, calls), theirs)
     assert not torch.equal(draw(build(model), calls), theirs)
 
@@ -100,7 +101,7 @@ def test_law_5_what_is_reused_does_not_run(model: str) -> None:
         module.register_forward_pre_hook(
             lambda *_, n=name: ran[n].append(accel.stats(pipe)[-1].call)
         )
-    apply(pipe, model, STRONG)
+    accel.apply(pipe, strategy(STRONG))
     with accel.measuring(pipe, macs=True):
         draw(pipe)
     places = {"attn1": "attn", "attn2": "cross", "ff": "mlp"}
@@ -116,7 +117,7 @@ def test_law_8_only_what_is_read_is_kept(model: str) -> None:
     from accel.reuse import Reuse
 
     pipe = build(model)
-    apply(pipe, model, STRONG)
+    accel.apply(pipe, strategy(STRONG))
     sampler = accel.sampler._find(pipe)
     assert sampler is not None
     places = [one for one in sampler._clock.listeners if isinstance(one, Reuse)]
@@ -140,7 +141,7 @@ def test_law_8_only_what_is_read_is_kept(model: str) -> None:
 def test_canonical_form_is_stable(rows: list[tuple[bool, bool, int]]) -> None:
     attn, mlp, order = zip(*rows, strict=True)
     knobs = {"attn": attn, "mlp": mlp, "order": order}
-    one = strategy("dit", {"fora": knobs}, len(rows))
+    one = strategy(knobs, len(rows))
     assert one.canonical().canonical() == one.canonical()
     assert one.canonical().digest == one.digest
 
@@ -152,7 +153,7 @@ def test_order_extrapolates(order: int) -> None:
     outputs: list[torch.Tensor] = []
     block = pipe.transformer.transformer_blocks[0]
     full = [True, True, True, False, False, True]
-    apply(pipe, "pixart", {"attn": full, "order": order})
+    accel.apply(pipe, strategy({"attn": full, "order": order}))
     inner = block.attn1.forward
 
     def spy(*args: Any, **kwargs: Any) -> Any:

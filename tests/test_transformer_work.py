@@ -13,10 +13,9 @@ from torch import nn
 import accel
 from accel.partial import PartialRun
 from accel.sampler import _find
-from tests.pipes import spread
-from tests.transformers import ALL, MODELS, InTheMiddleError, build, draw, failing, strategy
+from tests.transformers import ALL, MODELS, InTheMiddleError, build, cases, draw, failing, strategy
 
-PAIRS = pytest.mark.parametrize(("model", "name"), spread(MODELS, ALL, every=4))
+PAIRS = pytest.mark.parametrize(("model", "name"), cases(every=4))
 
 
 def macs(pipe: Any, model: str, methods: Any) -> list[int]:

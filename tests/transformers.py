@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from diffusers import DiTPipeline
 
 import zoo
 from strategies import Strategy
-from tests.pipes import STEPS
+from tests.pipes import STEPS, spread
 from zoo import untrained
 
 MODELS = ("dit", "pixart", "sd3", "sd35", "flux")
@@ -26,6 +26,7 @@ NEUTRAL: dict[str, Methods] = {
     "cat": {"cat": {"alpha": 1.0}},
     "atedm": {"atedm": {"alpha": 1.0}},
     "toca": {"toca": {"ratio": 1.0}},
+    "tgate": {"tgate": {"gate": None}},
 }
 STRONG: dict[str, Methods] = {
     "fora": {
@@ -39,6 +40,7 @@ STRONG: dict[str, Methods] = {
     "cat": {"cat": {"alpha": [1.0, 1.0, 0.3, 0.5, 1.0, 0.25], "clusters": 5}},
     "atedm": {"atedm": {"alpha": [1.0, 1.0, 0.3, 0.5, 1.0, 0.25]}},
     "toca": {"toca": {"ratio": [1.0, 0.3, 0.0, 1.0, 0.5, 0.2], "depth_slope": 0.5}},
+    "tgate": {"tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2}},
 }
 JOINT: dict[str, Methods] = {
     "cat+fora": {
@@ -60,8 +62,22 @@ JOINT: dict[str, Methods] = {
     "toca by attention": {
         "toca": {"ratio": [1.0, 0.25, 0.5, 0.3, 1.0, 0.2], "score": "attention"},
     },
+    "tgate+cat": {
+        "tgate": {"gate": 4, "self_interval": 2, "warmup": 0},
+        "cat": {"alpha": [1.0, 1.0, 0.5, 0.3, 1.0, 0.5], "clusters": 5},
+    },
+    "tgate+atedm": {
+        "tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2},
+        "atedm": {"alpha": [1.0, 1.0, 0.5, 0.3, 0.3, 0.5]},
+    },
 }
 ALL = STRONG | JOINT
+
+
+def cases(*axes: Iterable[Any], every: int, models: Sequence[str] = MODELS) -> list[Any]:
+    """`spread` over topologies, methods and more; T-GATE needs cross-attention."""
+    combinations = spread(models, ALL, *axes, every=every)
+    return [c for c in combinations if c.values[0] == "pixart" or "tgate" not in c.values[1]]
 
 
 def neutral(name: str) -> Methods:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import Tensor, nn
 
 from accel.sites import Part, Sites, TokenAttention, TokenStream
@@ -30,9 +31,11 @@ def sites(denoiser: Any) -> Sites | None:
         for name, kind in KINDS.items()
         if getattr(block, name, None) is not None
     )
-    stream = _stream(denoiser)
+    stream, output = _stream(denoiser), Transformer2DModelOutput
     doubled = _null_class(denoiser) if isinstance(denoiser, DiTTransformer2DModel) else None
-    return Sites(denoiser, (), None, (), (), (), parts, inputs, stream, doubled=doubled)
+    return Sites(
+        denoiser, (), None, (), (), (), parts, inputs, stream, output=output, doubled=doubled
+    )
 
 
 def _null_class(denoiser: Any) -> Callable[[Mapping[str, Any]], bool]:

@@ -26,7 +26,7 @@ class TGate(Knobs):
 
     method: ClassVar[str] = "tgate"
     paper: ClassVar[str] = "T-GATE, arXiv 2404.02747"
-    families: ClassVar[tuple[str, ...]] = ("unet",)
+    families: ClassVar[tuple[str, ...]] = ("unet", "dit")
     per_call: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[dict[str, Any]] = {}
     places: ClassVar[Mapping[str, int]] = {"gate": 1, "warmup": 0}

@@ -44,6 +44,8 @@ class PartialRun(Listener):
     Attributes:
         lead: how many calls before the first partial one have predictions that `choose` wants.
         total, grid: how many tokens the image has, and their rows and columns.
+        ahead: whether a later call runs on a selection.
+        keep_noise: whether a later choice is made of this call's prediction.
 
     Args:
         sites: of a transformer.
@@ -103,7 +105,7 @@ class PartialRun(Listener):
     def _reset(self) -> None:
         self.clock.selection = None
         self.total, self.grid = 0, (0, 0)
-        self._keep = self.keep_noise = False
+        self._keep = self.keep_noise = self.ahead = False
         self._chosen: Tensor | None = None
         self._before: dict[int, Tensor] = {}
         self._now: dict[int, Tensor] = {}
@@ -135,9 +137,9 @@ class PartialRun(Listener):
             self._base = base
         for rows, before in zip(self._rows, kept, strict=False):
             rows.before = before
-        more = clock.call < self._last
-        self._keep = self.planned(clock.call + 1) or (clock.reuses and more)
-        self.keep_noise = self._first - self.lead <= clock.call and more
+        self.ahead = clock.call < self._last
+        self._keep = self.planned(clock.call + 1) or (clock.reuses and self.ahead)
+        self.keep_noise = self._first - self.lead <= clock.call and self.ahead
 
     def end(self, output: Tensor) -> None:
         clock = self.clock
@@ -148,7 +150,7 @@ class PartialRun(Listener):
         if self._keep:
             kept = [rows.before if rows.after is None else rows.after for rows in self._rows]
             self._kept[clock.branch] = kept
-        if clock.call >= self._last:
+        if not self.ahead:
             self.forget()
         self._clear_pass()
         clock.selection = None

@@ -32,7 +32,7 @@ from tests.transformers import (
 SIZES = [(24, 40), (40, 8), (56, 72)]
 
 
-@pytest.mark.parametrize(("model", "name", "size"), cases(SIZES, every=7, models=FREE_SIZE))
+@pytest.mark.parametrize(("model", "name", "size"), cases(SIZES, every=11, models=FREE_SIZE))
 def test_non_square_and_odd_sizes(model: str, name: str, size: tuple[int, int]) -> None:
     """Of 3 x 5, 5 x 1 and 7 x 9 patches of 4 x 4, and twice and four times as many."""
     pipe = build(model)
@@ -64,7 +64,7 @@ def test_one_token_and_all_but_one(model: str, alpha: float) -> None:
 HALVES = [torch.bfloat16, torch.float16]
 
 
-@pytest.mark.parametrize(("model", "name", "dtype"), cases(HALVES, every=4))
+@pytest.mark.parametrize(("model", "name", "dtype"), cases(HALVES, every=9))
 def test_half_precision(model: str, name: str, dtype: torch.dtype) -> None:
     pipe = build(model).to(dtype=dtype)
     plain = draw(pipe)
@@ -118,7 +118,7 @@ def two_calls(pipe: Any) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize(("model", "name"), cases(every=2, models=MODELS[:-1]))
+@pytest.mark.parametrize(("model", "name"), cases(every=4, models=MODELS[:-1]))
 def test_guidance_as_two_calls(model: str, name: str, batch: int) -> None:
     pipe = build(model).to(dtype=torch.float64)
     plain = draw(pipe, batch=batch)
@@ -132,7 +132,7 @@ def test_guidance_as_two_calls(model: str, name: str, batch: int) -> None:
     assert (one - plain).norm() > 1e-3 * one.norm()
 
 
-@pytest.mark.parametrize(("model", "name", "hook_first"), cases([1, 0], every=4))
+@pytest.mark.parametrize(("model", "name", "hook_first"), cases([1, 0], every=7))
 def test_offload_hooks(model: str, name: str, hook_first: int) -> None:
     """accelerate's hooks, which CPU offload is made of, before and after a strategy."""
     pipe = build(model)
@@ -156,7 +156,7 @@ def test_offload_hooks(model: str, name: str, hook_first: int) -> None:
     assert torch.equal(draw(pipe), plain)
 
 
-@pytest.mark.parametrize(("model", "name"), cases(every=5))
+@pytest.mark.parametrize(("model", "name"), cases(every=12))
 def test_compiled_blocks(model: str, name: str) -> None:
     torch._dynamo.reset()
     pipe = build(model)
@@ -169,7 +169,7 @@ def test_compiled_blocks(model: str, name: str) -> None:
     torch.testing.assert_close(draw(pipe), plain, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("model", "name"), cases(every=5))
+@pytest.mark.parametrize(("model", "name"), cases(every=7))
 def test_lora(model: str, name: str) -> None:
     pipe = build(model)
     plain = draw(pipe)
@@ -199,7 +199,7 @@ IMAGE_TO_IMAGE = {
 }
 
 
-@pytest.mark.parametrize(("model", "name"), cases(every=2, models=JOINT_ATTENTION))
+@pytest.mark.parametrize(("model", "name"), cases(every=4, models=JOINT_ATTENTION))
 def test_image_to_image_runs_the_tail_of_the_lists(model: str, name: str) -> None:
     text = build(model)
     pipe = getattr(diffusers, IMAGE_TO_IMAGE[model])(**text.components)
@@ -225,7 +225,7 @@ def test_image_to_image_runs_the_tail_of_the_lists(model: str, name: str) -> Non
     assert narrow == [c for c, alpha in enumerate(asked) if c >= ready and alpha < 1]
 
 
-@pytest.mark.parametrize(("model", "name"), cases(every=2, models=["sd3", "sd35"]))
+@pytest.mark.parametrize(("model", "name"), cases(every=5, models=["sd3", "sd35"]))
 def test_skip_layer_guidance(model: str, name: str) -> None:
     """A third pass of the denoiser, of one half, at some of the calls."""
     pipe = build(model)

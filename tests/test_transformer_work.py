@@ -15,7 +15,7 @@ from accel.partial import PartialRun
 from accel.sampler import _find
 from tests.transformers import ALL, MODELS, InTheMiddleError, build, cases, draw, failing, strategy
 
-PAIRS = pytest.mark.parametrize(("model", "name"), cases(every=4))
+PAIRS = pytest.mark.parametrize(("model", "name"), cases(every=8))
 
 
 def macs(pipe: Any, model: str, methods: Any) -> list[int]:

@@ -58,7 +58,7 @@ class Attended(PartialRun):
 
     def end(self, output: Tensor) -> None:
         branch, chosen = self.clock.branch, self.clock.selection
-        if self.keep_noise or self.clock.reuses:
+        if self.ahead and (self.keep_noise or self.clock.reuses):
             for name, made in self._watched.projected.items():
                 seen = self._seen[name]
                 if name == "to_q" and chosen is not None:

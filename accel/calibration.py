@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from accel import families
-from accel.clock import Clock
+from accel.clock import Clock, position
 from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.sampler import remove
 from accel.sites import Block
@@ -78,7 +78,8 @@ class _Changes:
             timesteps = self.pipe.scheduler.timesteps
             if self.clock is None:
                 self.clock = Clock(len(timesteps))
-            self.clock.tick(timesteps, given["timestep"], given["sample"])
+            place = position(timesteps, given["timestep"])
+            self.clock.tick(timesteps, place, given["sample"])
             return original(*args, **kwargs)
 
         return forward

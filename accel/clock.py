@@ -9,11 +9,13 @@ makes a new tensor, which is how a new generation is recognised.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from accel.selection import Selection
 from strategies import StrategyError
 
 
@@ -31,7 +33,7 @@ class Listener:
         """A pass is about to run."""
 
     def end(self, output: Tensor) -> None:
-        """A pass has run; `output` is the prediction `[rows, c, h, w]`."""
+        """A pass has run; `output` is the prediction, of the shape of the denoiser's input."""
 
     def fold(self) -> None:
         """From this pass on the denoiser runs once for both halves of guidance."""
@@ -48,6 +50,10 @@ class Clock:
         first: index of this generation's first call; above 0 for image-to-image.
         generation: counts generations.
         rows, size, device: of the denoiser's input `[rows, c, *size]`.
+        selection: the image tokens that run in this pass, or None for all of them.
+        partial: whether a call is planned to run on a selection.
+        reuses: whether a method reuses results, so that a module may not run at some calls.
+        running: rows that the denoiser's blocks get; fewer where guidance is over.
         images: rows that the solver got at the call before; None at a generation's first call.
         listeners: told about every pass, in this order.
     """
@@ -59,10 +65,13 @@ class Clock:
         self.branches = 1
         self.first = 0
         self.generation = 0
-        self.rows = 0
+        self.rows = self.running = 0
         self.size = (0, 0)
         self.device = torch.device("cpu")
         self.images: int | None = None
+        self.selection: Selection | None = None
+        self.reuses = False
+        self.partial: Callable[[int], bool] = lambda call: False
         self.listeners: list[Listener] = []
         self._timesteps: Tensor | None = None
 
@@ -71,18 +80,17 @@ class Clock:
         """Whether the batch holds every image twice, for guidance, as far as is known."""
         return self.images is not None and self.rows == 2 * self.images
 
-    def tick(self, timesteps: Tensor, timestep: Any, sample: Tensor) -> None:
+    def tick(self, timesteps: Tensor, place: int, sample: Tensor) -> None:
         """Note that the denoiser is about to run.
 
         Args:
             timesteps: the scheduler's, `[calls]`.
-            timestep: what the denoiser was given.
-            sample: its input `[rows, c, h, w]`.
+            place: index of the call in them.
+            sample: its input `[rows, c, h, w]` or, of FLUX, `[rows, tokens, c]`.
 
         Raises:
-            StrategyError: the schedule has another number of calls, or the timestep is not on it.
+            StrategyError: the schedule has another number of calls.
         """
-        place = position(timesteps, timestep)
         if timesteps is not self._timesteps or place < self.call:
             if len(timesteps) != self.calls:
                 raise StrategyError(
@@ -99,7 +107,8 @@ class Clock:
         else:
             self.branches = self.branch + 1
             self.call, self.branch = place, 0
-        self.rows, self.size = len(sample), (sample.shape[-2], sample.shape[-1])
+        self.rows = self.running = len(sample)
+        self.size = (sample.shape[-2], sample.shape[-1])
         self.device = sample.device
         for listener in self.listeners:
             listener.begin()
@@ -117,6 +126,7 @@ class Clock:
     def clear(self) -> None:
         """Forget the generation; the next pass starts another."""
         self._timesteps, self.images, self.branches = None, None, 1
+        self.selection = None
         for listener in self.listeners:
             listener.clear()
 
@@ -148,3 +158,18 @@ def position(timesteps: Tensor, timestep: Any) -> int:
         f"the denoiser was called at timestep {float(value)}, which {reason}; run it through the "
         "pipeline that the strategy was applied to, or remove the strategy"
     )
+
+
+def counted(scheduler: Any) -> int:
+    """The index of the call that comes next, from how many steps a solver has made.
+
+    Raises:
+        StrategyError: the solver does not count its steps.
+    """
+    if not hasattr(scheduler, "step_index"):
+        raise StrategyError(
+            f"{type(scheduler).__name__} does not count its steps, and this denoiser is not given "
+            "the timestep itself; use a scheduler that has `step_index`"
+        )
+    made = scheduler.step_index
+    return int((scheduler.begin_index or 0) if made is None else made)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from strategies.knobs import Depth
 
@@ -33,18 +32,21 @@ def needs(depths: Sequence[Depth], orders: Sequence[int]) -> list[Needs]:
     return later[::-1]
 
 
-def extrapolate(history: Sequence[tuple[int, Tensor]], call: int, order: int) -> Tensor:
+def extrapolate(history: Sequence[tuple[int, Any]], call: int, order: int) -> Any:
     """The Lagrange polynomial through the `order + 1` newest features, or all there are.
 
     Summed as the newest feature and weighted differences to it, which stay small in half precision.
 
     Args:
-        history: calls, ascending, and features of one shape.
+        history: calls, ascending, and features of one shape, or tuples of such features.
         call: where it is evaluated.
         order: 0 gives the newest feature itself.
     """
+    newest = history[-1][1]
+    if isinstance(newest, tuple):
+        columns = [[(at, value[i]) for at, value in history] for i in range(len(newest))]
+        return tuple(extrapolate(column, call, order) for column in columns)
     points = list(history)[-(order + 1) :]
-    newest = points[-1][1]
     if len(points) == 1:
         return newest
     value = newest.clone()
@@ -61,7 +63,7 @@ def fold(passes: dict[int, History], halves: bool) -> dict[int, History]:
     """Histories by pass, averaged over the two halves of guidance; of the first pass from then on.
 
     Args:
-        passes: by pass, histories of tensors `[rows, ...]`.
+        passes: by pass, histories of tensors `[rows, ...]`, or of tuples of them.
         halves: the rows of one pass hold both halves; else two passes hold one each.
     """
     if halves:
@@ -69,10 +71,18 @@ def fold(passes: dict[int, History], halves: bool) -> dict[int, History]:
     if len(passes) < 2:
         return {}
     pairs = zip(reversed(passes[0]), reversed(passes[1]), strict=False)
-    return {0: [(min(a, b), (one + other) / 2) for (a, one), (b, other) in pairs][::-1]}
+    return {0: [(min(a, b), mean(one, other)) for (a, one), (b, other) in pairs][::-1]}
 
 
-def mean_of_halves(value: Tensor) -> Tensor:
-    """`[2 n, ...]` to `[n, ...]`."""
-    first, second = value.chunk(2)
-    return torch.add(first, second).div_(2)
+def mean(one: Any, other: Any) -> Any:
+    """Of two tensors, or of two tuples of tensors, place by place."""
+    if isinstance(one, tuple):
+        return tuple(mean(a, b) for a, b in zip(one, other, strict=True))
+    return torch.add(one, other).div_(2)
+
+
+def mean_of_halves(value: Any) -> Any:
+    """`[2 n, ...]` to `[n, ...]`, of a tensor or of each in a tuple."""
+    if isinstance(value, tuple):
+        return tuple(mean_of_halves(item) for item in value)
+    return mean(*value.chunk(2))

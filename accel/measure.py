@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from accel.records import CallRecord
+from accel.records import CallRecord, Recorder
 
 
 class Measure:
@@ -26,23 +26,22 @@ class Measure:
         return self.time or self.macs
 
     @contextmanager
-    def call(self, record: CallRecord) -> Iterator[None]:
-        """Measure one pass into its record, with events where the denoiser runs on a GPU."""
-        on_gpu = record.device == "cuda"
+    def call(self, recorder: Recorder, device: str) -> Iterator[None]:
+        """Measure one pass, from before its record is begun, with events where it is on a GPU."""
         if self.macs:
             with FlopCounterMode(display=False) as counter:
                 yield
-            record.macs = counter.get_total_flops() // 2
-        elif self.time and on_gpu:
+            recorder.now.macs = counter.get_total_flops() // 2
+        elif self.time and device == "cuda":
             start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             start.record()
             yield
             end.record()
-            self._events.append((record, start, end))
+            self._events.append((recorder.now, start, end))
         else:
             began = time.perf_counter()
             yield
-            record.seconds = time.perf_counter() - began
+            recorder.now.seconds = time.perf_counter() - began
 
     def finish(self) -> None:
         """Read the GPU events; waits for the device."""

@@ -11,6 +11,7 @@ from accel.clock import Clock, Listener
 from accel.history import History, extrapolate, fold, needs
 from accel.patching import Forward
 from accel.records import Recorder
+from accel.selection import Selection
 from strategies.knobs import Depth
 
 
@@ -27,8 +28,12 @@ class Reuse(Listener):
         name: of the place, for the records.
         orders: per call, of the extrapolation that stands in for a result; by default 0, the last
             result itself.
-        foldable: results are tensors with a row per row of the batch, to be averaged over guidance
-            where it ends; others are computed anew then.
+        foldable: results are tensors, or tuples of them, with a row per row of the batch, to be
+            averaged over guidance where it ends; others are computed anew then.
+        text: results are of the text's tokens alone, all of which always run.
+
+    Where only a selection of the image's tokens runs, their rows are taken from the result that is
+    kept, and what is computed for them takes the place of their rows there.
     """
 
     def __init__(
@@ -39,34 +44,59 @@ class Reuse(Listener):
         name: str,
         foldable: bool = True,
         orders: Sequence[int] | None = None,
+        text: bool = False,
     ) -> None:
         self.clock, self.recorder, self.name, self.foldable = clock, recorder, name, foldable
+        self.text = text
         self._orders = [0] * clock.calls if orders is None else list(orders)
         asked = [call for call in range(clock.calls) if call == 0 or computes(call)]
         self._since = [max(c for c in asked if c <= call) for call in range(clock.calls)]
-        plan: list[Depth] = ["full" if call in asked else 0 for call in range(clock.calls)]
-        self._needs = [found.get(0, 0) for found in needs(plan, self._orders)]
+        # A call that computes some rows reads the others, as one that reuses.
+        fresh = [call in asked and not clock.partial(call) for call in range(clock.calls)]
+        plan: list[Depth] = ["full" if made else 0 for made in fresh]
+        read = [0 if call in asked else order for call, order in enumerate(self._orders)]
+        self._needs = [found.get(0, 0) for found in needs(plan, read)]
         self._kept: dict[int, History] = {}
         self._start()
         clock.listeners.append(self)
+        clock.reuses = True
 
     def _start(self) -> None:
         self.value: Any = None
+        self.newest: Any = None
         self.fresh: Any = None
         self.keep = self.used = False
 
     def find(self, tokens: Tensor) -> Any:
-        """What to use in place of computing, or None: a tensor must have the shape of `tokens`."""
+        """What to use in place of computing, or None: a tensor must have the shape of `tokens`.
+
+        Where the work before this place was left out, `tokens` have width 0.
+        """
         value = self.value
-        if value is None or (self.foldable and value.shape != tokens.shape):
+        if value is None:
             return None
+        chosen = self._chosen()
+        if chosen is not None:
+            value = on_image(chosen.take, value)
+        if self.foldable:
+            shape = first(value).shape
+            if shape != tokens.shape and (tokens.shape[-1] or shape[:-1] != tokens.shape[:-1]):
+                return None
         self.used = True
         return value
 
     def offer(self, value: Any) -> None:
         """Keep a result that was just computed, if a later call reads it."""
-        if self.keep:
-            self.fresh = value
+        chosen = self._chosen()
+        if not self.keep or (chosen is not None and self.newest is None):
+            return
+        if chosen is not None:
+            whole = first(self.newest)
+            value = on_image(lambda some: chosen.put(whole, some), value)
+        self.fresh = value
+
+    def _chosen(self) -> Selection | None:
+        return None if self.text else self.clock.selection
 
     def begin(self) -> None:
         self._start()
@@ -74,6 +104,7 @@ class Reuse(Listener):
         history = self._kept.get(self.clock.branch, [])
         if history and history[-1][0] >= self._since[call]:
             self.value = extrapolate(history, call, self._orders[call])
+        self.newest = history[-1][1] if history else None
         self.keep = self._needs[call] > 0
 
     def end(self, output: Tensor) -> None:
@@ -92,6 +123,17 @@ class Reuse(Listener):
 
     def fold(self) -> None:
         self._kept = fold(self._kept, self.clock.halves) if self.foldable else {}
+
+
+def first(value: Any) -> Tensor:
+    """A tensor, or the first of several: of joint attention, the image's tokens."""
+    found: Tensor = value[0] if isinstance(value, tuple) else value
+    return found
+
+
+def on_image(change: Callable[[Tensor], Tensor], value: Any) -> Any:
+    """A result with its image tokens changed."""
+    return (change(value[0]), *value[1:]) if isinstance(value, tuple) else change(value)
 
 
 def reusing(place: Reuse) -> Callable[[Forward], Forward]:

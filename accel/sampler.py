@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from accel import families, schedulers
-from accel.clock import Clock
+from accel.clock import Clock, counted, position
 from accel.measure import Measure
 from accel.methods import METHODS
 from accel.outputs import prediction
@@ -83,12 +83,15 @@ class Sampler:
         names = self.sites.inputs
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            self._begin(dict(zip(names, args, strict=False)) | kwargs)
+            given = dict(zip(names, args, strict=False)) | kwargs
             if self.measure.on:
-                with self.measure.call(self.recorder.now):
-                    output = original(*args, **kwargs)
-            else:
-                output = original(*args, **kwargs)
+                with self.measure.call(self.recorder, given[names[0]].device.type):
+                    return run(given, args, kwargs)
+            return run(given, args, kwargs)
+
+        def run(given: dict[str, Any], args: Any, kwargs: dict[str, Any]) -> Any:
+            self._begin(given)
+            output = original(*args, **kwargs)
             self._end(output)
             return output
 
@@ -115,7 +118,10 @@ class Sampler:
             )
         self._solver.watch(scheduler)
         generation = self._clock.generation
-        self._clock.tick(scheduler.timesteps, timestep, sample)
+        scaled = self.sites.scaled_time
+        timesteps = scheduler.timesteps
+        place = counted(scheduler) if scaled else position(timesteps, timestep)
+        self._clock.tick(timesteps, place, sample)
         if generation != self._clock.generation:
             self.recorder.clear()
         clock = self._clock

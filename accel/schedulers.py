@@ -38,8 +38,10 @@ def count_calls(current: Any, name: str, steps: int) -> int:
         StrategyError: no such scheduler, or it refuses that many steps.
     """
     scheduler = make(current, name)
+    # FLUX shifts its times by the number of tokens, which does not change how many there are.
+    shift = {"mu": 1.0} if scheduler.config.get("use_dynamic_shifting") else {}
     try:
-        scheduler.set_timesteps(steps)
+        scheduler.set_timesteps(steps, **shift)
     except (ValueError, IndexError, RuntimeError, TypeError, AttributeError) as error:
         raise StrategyError(f"{name} cannot make {steps} steps: {error}") from None
     return len(scheduler.timesteps)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -68,13 +69,59 @@ class Part:
 
     Attributes:
         name: in the denoiser.
-        kind: `attn`, `cross` or `mlp`.
-        module: its first input and its output are tokens `[n, tokens, c]`.
+        block: number of its block, in the order they run.
+        kinds: what its output holds: `attn`, `cross` or `mlp`; two where they share a projection.
+        module: its first input and its output are tokens `[n, tokens, c]`; joint attention gives
+            two such tensors, of the image and of the text.
+        inside: modules whose outputs only `module` reads.
+        text: its tokens are the text's alone.
     """
 
     name: str
-    kind: str
+    block: int
+    kinds: tuple[str, ...]
     module: nn.Module
+    inside: tuple[nn.Module, ...] = ()
+    text: bool = False
+
+
+@dataclass(frozen=True)
+class TokenAttention:
+    """One attention over the image's tokens, with or without those of the text.
+
+    Attributes:
+        name: in the denoiser.
+        module: diffusers' attention, whose queries, keys and values are linear maps of tokens
+            `[n, tokens, c]` called `to_q`, `to_k` and `to_v`.
+        rotary: it gets the positions of its tokens as `image_rotary_emb`, text first.
+    """
+
+    name: str
+    module: nn.Module
+    rotary: bool = False
+
+
+@dataclass(frozen=True)
+class TokenStream:
+    """The image's tokens on their way through a transformer, where only some of them may go it.
+
+    Attributes:
+        embed: its output `[n, tokens, c]` are the tokens, row by row of their grid.
+        project: its output `[n, tokens, patch * patch * channels]` is the prediction.
+        attentions: those whose keys and values come from image tokens.
+        noise: from the output of `project`, the predicted noise, without a predicted variance.
+        grid: height and width of the grid of tokens, from the denoiser's arguments by name.
+        conditional: which half of guidance, or which of its two passes, has the prompt.
+        beside: names of arguments with a list of tensors `[n, tokens, c]` that are added to tokens.
+    """
+
+    embed: nn.Module
+    project: nn.Module
+    attentions: tuple[TokenAttention, ...]
+    noise: Callable[[Tensor], Tensor]
+    grid: Callable[[Mapping[str, Any]], tuple[int, int]]
+    conditional: int
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +136,8 @@ class Sites:
         blocks: in no particular order.
         parts: of transformers, in the order they run.
         inputs: names of the denoiser's positional arguments; the first is its input.
+        stream: of transformers, the way of the image's tokens.
+        scaled_time: the denoiser gets a computed share of the timestep, not the timestep itself.
     """
 
     denoiser: nn.Module
@@ -99,6 +148,8 @@ class Sites:
     blocks: tuple[Block, ...]
     parts: tuple[Part, ...] = ()
     inputs: tuple[str, ...] = ("sample", "timestep")
+    stream: TokenStream | None = None
+    scaled_time: bool = False
 
     @property
     def skip_levels(self) -> int:

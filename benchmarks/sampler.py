@@ -31,6 +31,7 @@ from diffusers import UNet2DConditionModel
 from torch import nn
 
 import accel
+from accel import families
 from accel.models import default_device
 from evaluate.latency import device_name
 from strategies import Strategy
@@ -124,6 +125,14 @@ def ours(methods: dict[str, Any]) -> Callable[[Bare], Any]:
     return lambda pipe: accel.accelerated(pipe, strategy(methods))
 
 
+def block_caching(pipe: Bare) -> Any:
+    """Every transformer block computed at every other call."""
+    _, sites = families.find(pipe)
+    names = [block.name for block in sites.blocks if "attentions" in block.name]
+    refresh = {name: list(range(0, CALLS, 2)) for name in names}
+    return accel.accelerated(pipe, strategy({"blockcache": {"refresh": refresh}}))
+
+
 # Rival -> how to set it up, and which of its calls count.
 RIVALS: dict[str, tuple[Callable[[Bare], Any], tuple[int, ...]]] = {
     "unmodified": (unmodified, (2, 3, 4, 5)),
@@ -140,6 +149,7 @@ RIVALS: dict[str, tuple[Callable[[Bare], Any], tuple[int, ...]]] = {
         (2, 3, 4, 5),
     ),
     "tgate": (ours({"tgate": {"gate": 2}}), (3, 4, 5)),
+    "blockcache, attentions reused": (block_caching, (3, 5)),
 }
 PAIRS = [
     ("neutral", "unmodified"),
@@ -150,6 +160,7 @@ PAIRS = [
     ("dato 0.5", "unmodified"),
     ("catome 0.5, reused pairs", "unmodified"),
     ("tgate", "unmodified"),
+    ("blockcache, attentions reused", "unmodified"),
     ("deepcache shallow", "unmodified"),
 ]
 

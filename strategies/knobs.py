@@ -24,8 +24,10 @@ class Knobs(BaseModel):
     Subclasses name their per-call knobs in `per_call`; such a field is a tuple with one value for
     each call. A file may give one value instead, which then holds for every call. `neutral` has
     the value of each per-call knob that changes nothing. Methods that take tokens out of
-    self-attention say so in `reduces_tokens`: only one of them can act at a call. `costless` names
-    per-call knobs that take no time to speak of, so that latency need not be measured for each.
+    self-attention say so in `reduces_tokens`: only one of them can act at a call. Methods that
+    leave tokens out of the whole network say so in `narrows`: a strategy has at most one of them.
+    `costless` names per-call knobs that take no time to speak of, so that latency need not be
+    measured for each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -36,6 +38,7 @@ class Knobs(BaseModel):
     per_call: ClassVar[tuple[str, ...]]
     neutral: ClassVar[dict[str, Any]]
     reduces_tokens: ClassVar[bool] = False
+    narrows: ClassVar[bool] = False
     costless: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")

@@ -24,7 +24,7 @@ from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, expand, known
 
 SCHEMA: Literal[1] = 1
-FAMILIES = ("unet", "dit")
+FAMILIES = ("unet", "dit", "mmdit")
 
 
 class Strategy(BaseModel):
@@ -83,6 +83,16 @@ class Strategy(BaseModel):
                 name: _read_method(name, knobs, calls, family) for name, knobs in methods.items()
             }
         return given
+
+    @model_validator(mode="after")
+    def _one_narrows(self) -> Self:
+        narrowing = [name for name, knobs in self.methods.items() if knobs.narrows]
+        if len(narrowing) > 1:
+            raise StrategyError(
+                f"methods.{' and methods.'.join(narrowing)} both leave tokens out of the network; "
+                "give one of them"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_token_method(self) -> Self:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from accel.families import dit, unet
+from accel.families import dit, mmdit, unet
 from accel.sites import Sites
 from strategies import StrategyError
 
 # Family name -> (attribute of the pipeline, what makes the sites of the module there).
-FAMILIES = {"unet": unet.sites, "dit": dit.sites}
+FAMILIES = {"unet": unet.sites, "dit": dit.sites, "mmdit": mmdit.sites}
 
 
 def find(pipe: Any) -> tuple[str, Sites]:
@@ -26,5 +26,5 @@ def find(pipe: Any) -> tuple[str, Sites]:
                 return family, sites
     raise StrategyError(
         f"{type(pipe).__name__} has no supported denoiser; supported are pipelines with "
-        f"{unet.SUPPORTED}, or {dit.SUPPORTED}"
+        f"{unet.SUPPORTED}, {dit.SUPPORTED}, or {mmdit.SUPPORTED}"
     )

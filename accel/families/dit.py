@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
+from torch import Tensor, nn
 
-from accel.sites import Part, Sites
+from accel.sites import Part, Sites, TokenAttention, TokenStream
 
 SUPPORTED = "a `transformer` of class DiTTransformer2DModel or PixArtTransformer2DModel"
 INPUTS = {
@@ -23,9 +25,37 @@ def sites(denoiser: Any) -> Sites | None:
     if inputs is None:
         return None
     parts = tuple(
-        Part(f"transformer_blocks.{i}.{name}", kind, getattr(block, name))
+        Part(f"transformer_blocks.{i}.{name}", i, (kind,), getattr(block, name))
         for i, block in enumerate(denoiser.transformer_blocks)
         for name, kind in KINDS.items()
         if getattr(block, name, None) is not None
     )
-    return Sites(denoiser, (), None, (), (), (), parts, inputs)
+    return Sites(denoiser, (), None, (), (), (), parts, inputs, _stream(denoiser))
+
+
+def _stream(denoiser: Any) -> TokenStream:
+    classes = isinstance(denoiser, DiTTransformer2DModel)
+    project: nn.Module = denoiser.proj_out_2 if classes else denoiser.proj_out
+    return TokenStream(
+        embed=denoiser.pos_embed,
+        project=project,
+        attentions=tuple(
+            TokenAttention(f"transformer_blocks.{i}.attn1", block.attn1)
+            for i, block in enumerate(denoiser.transformer_blocks)
+        ),
+        noise=lambda tokens: first_channels(tokens, denoiser.out_channels, denoiser.config),
+        grid=lambda given: patches(given, denoiser.config.patch_size),
+        conditional=0 if classes else 1,
+    )
+
+
+def first_channels(tokens: Tensor, channels: int, config: Any) -> Tensor:
+    """Of `[n, tokens, patch * patch * channels]`, as many channels as the latents have."""
+    values: Tensor = tokens.unflatten(-1, (-1, channels))[..., : config.in_channels]
+    return values.flatten(-2)
+
+
+def patches(given: Mapping[str, Any], size: int) -> tuple[int, int]:
+    """Rows and columns of patches in the latents `[n, c, h, w]`."""
+    height, width = given["hidden_states"].shape[-2:]
+    return height // size, width // size

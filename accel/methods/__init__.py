@@ -5,7 +5,7 @@ Caching whether the block around it does, and DeepCache which part of the networ
 """
 
 from accel.method import Attach
-from accel.methods import blockcache, catome, dato, deepcache, fora, tgate, tome
+from accel.methods import atedm, blockcache, cat, catome, dato, deepcache, fora, tgate, tome
 
 METHODS: dict[str, Attach] = {
     "tome": tome.attach,
@@ -14,5 +14,7 @@ METHODS: dict[str, Attach] = {
     "tgate": tgate.attach,
     "blockcache": blockcache.attach,
     "deepcache": deepcache.attach,
+    "cat": cat.attach,
+    "atedm": atedm.attach,
     "fora": fora.attach,
 }

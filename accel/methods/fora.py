@@ -8,8 +8,13 @@ each has outputs of its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
 from accel.clock import Clock
-from accel.patching import Undo, replace_forward, undo_all
+from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.records import Recorder
 from accel.reuse import Reuse, reusing
 from accel.sites import Sites
@@ -20,8 +25,29 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
     """Reuse along the lists of `knobs` until undone."""
     undos: list[Undo] = []
     for part in sites.parts:
-        computed: tuple[bool, ...] = getattr(knobs, part.kind)
-        if not all(computed):
-            place = Reuse(clock, recorder, computed.__getitem__, part.name, orders=knobs.order)
-            undos.append(replace_forward(part.module, reusing(place)))
+        computed = [
+            any(kinds) for kinds in zip(*(getattr(knobs, k) for k in part.kinds), strict=True)
+        ]
+        if all(computed):
+            continue
+        place = Reuse(
+            clock, recorder, computed.__getitem__, part.name, orders=knobs.order, text=part.text
+        )
+        undos += [replace_forward(module, leaving_out(place)) for module in part.inside]
+        undos.append(replace_forward(part.module, reusing(place)))
     return lambda: undo_all(undos)
+
+
+def leaving_out(place: Reuse) -> Callable[[Forward], Forward]:
+    """Wrap a module that only `place` reads: where that reuses, give tokens of width 0."""
+
+    def make(original: Forward) -> Forward:
+        def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+            nothing = hidden_states[..., :0]
+            if place.find(nothing) is not None:
+                return nothing
+            return original(hidden_states, *args, **kwargs)
+
+        return forward
+
+    return make

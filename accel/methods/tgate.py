@@ -71,6 +71,8 @@ class Gate(Listener):
         clock = self.clock
         guided = clock.halves or clock.branches == 2
         self.single = guided and clock.call > clock.first and self.knobs.plan(clock.call).single
+        if self.single and clock.halves:
+            clock.running = clock.rows // 2
         if self.single and not self.folded:
             self.folded = True
             clock.fold()

@@ -18,7 +18,7 @@ class FORA(Knobs):
 
     method: ClassVar[str] = "fora"
     paper: ClassVar[str] = "FORA, arXiv 2407.01425; per component, extrapolation as in TaylorSeer"
-    families: ClassVar[tuple[str, ...]] = ("dit",)
+    families: ClassVar[tuple[str, ...]] = ("dit", "mmdit")
     per_call: ClassVar[tuple[str, ...]] = ("attn", "cross", "mlp", "order")
     neutral: ClassVar[dict[str, Any]] = {"attn": True, "cross": True, "mlp": True, "order": 0}
     costless: ClassVar[tuple[str, ...]] = ("order",)

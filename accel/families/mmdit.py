@@ -1,0 +1,92 @@
+"""Family `mmdit`: Stable Diffusion 3, 3.5 and FLUX, which attend over image and text together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from diffusers import FluxTransformer2DModel, SD3Transformer2DModel
+from torch import nn
+
+from accel.families.dit import first_channels, patches
+from accel.sites import Part, Sites, TokenAttention, TokenStream
+from strategies import StrategyError
+
+SUPPORTED = "a `transformer` of class SD3Transformer2DModel or FluxTransformer2DModel"
+INPUTS = ("hidden_states", "encoder_hidden_states", "pooled_projections", "timestep")
+FLUX_INPUTS = (*INPUTS, "img_ids", "txt_ids", "guidance")
+KINDS = {"attn": "attn", "attn2": "attn", "ff": "mlp", "ff_context": "mlp"}
+
+
+def sites(denoiser: Any) -> Sites | None:
+    """The sites of a transformer, or None where `denoiser` is not one of this family."""
+    denoiser = getattr(denoiser, "_orig_mod", denoiser)  # Inside torch.compile's wrapper.
+    flux = isinstance(denoiser, FluxTransformer2DModel)
+    if not flux and not isinstance(denoiser, SD3Transformer2DModel):
+        return None
+    parts = tuple(_parts(denoiser))
+    stream = _stream(denoiser, flux)
+    inputs = FLUX_INPUTS if flux else INPUTS
+    return Sites(denoiser, (), None, (), (), (), parts, inputs, stream, scaled_time=flux)
+
+
+def _parts(denoiser: Any) -> Iterator[Part]:
+    double = list(denoiser.transformer_blocks)
+    for i, block in enumerate(double):
+        for name, kind in KINDS.items():
+            module: nn.Module | None = getattr(block, name, None)
+            if module is not None:
+                text = name == "ff_context"
+                yield Part(f"transformer_blocks.{i}.{name}", i, (kind,), module, text=text)
+    for i, block in enumerate(_single(denoiser)):
+        name = f"single_transformer_blocks.{i}.proj_out"
+        inside = (block.attn, block.proj_mlp)
+        yield Part(name, len(double) + i, ("attn", "mlp"), block.proj_out, inside)
+
+
+def _single(denoiser: Any) -> list[Any]:
+    return list(getattr(denoiser, "single_transformer_blocks", ()))
+
+
+def _stream(denoiser: Any, flux: bool) -> TokenStream:
+    found = [
+        TokenAttention(f"transformer_blocks.{i}.{name}", getattr(block, name), rotary=flux)
+        for i, block in enumerate(denoiser.transformer_blocks)
+        for name in ("attn", "attn2")
+        if getattr(block, name, None) is not None
+    ]
+    found += [
+        TokenAttention(f"single_transformer_blocks.{i}.attn", block.attn, rotary=True)
+        for i, block in enumerate(_single(denoiser))
+    ]
+    config = denoiser.config
+    return TokenStream(
+        embed=denoiser.x_embedder if flux else denoiser.pos_embed,
+        project=denoiser.proj_out,
+        attentions=tuple(found),
+        noise=lambda tokens: first_channels(tokens, denoiser.out_channels, config),
+        grid=_grid_of_ids if flux else lambda given: patches(given, config.patch_size),
+        conditional=0 if flux else 1,
+        beside=(
+            "block_controlnet_hidden_states",
+            "controlnet_block_samples",
+            "controlnet_single_block_samples",
+        ),
+    )
+
+
+def _grid_of_ids(given: Mapping[str, Any]) -> tuple[int, int]:
+    """FLUX gets its tokens as a list; their places are in `img_ids` `[tokens, 3]`.
+
+    Raises:
+        StrategyError: the tokens are not those of one grid.
+    """
+    ids = given["img_ids"]
+    ids = ids[0] if ids.ndim == 3 else ids
+    height, width = (int(value) + 1 for value in ids[:, 1:].amax(0).tolist())
+    if height * width != len(ids):
+        raise StrategyError(
+            f"the image has {len(ids)} tokens, but their places are on a grid of {height} x "
+            f"{width}; methods that select tokens take one grid and no reference images"
+        )
+    return height, width

@@ -1,0 +1,45 @@
+"""Some of an image's tokens: taking their rows out of a tensor, and putting rows back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which image tokens run, the same number in every image.
+
+    Tensors may have tokens of the text in front of the image's; these are never left out. They may
+    have more rows than there are images, as guidance needs: row `i` is of image `i % images`.
+
+    Attributes:
+        index: `[images, kept]`, places on the image's grid.
+        total: tokens of the whole grid.
+    """
+
+    index: Tensor
+    total: int
+
+    @property
+    def kept(self) -> int:
+        """How many image tokens run."""
+        return self.index.shape[1]
+
+    def take(self, whole: Tensor) -> Tensor:
+        """The rows of `[rows, text + total, c]` that run: `[rows, text + kept, c]`."""
+        text = whole.shape[1] - self.total
+        chosen = whole.gather(1, self._places(whole, text))
+        return torch.cat([whole[:, :text], chosen], dim=1) if text else chosen
+
+    def put(self, whole: Tensor, some: Tensor) -> Tensor:
+        """`[rows, text + total, c]` with the rows of `[rows, text + kept, c]` in their places."""
+        text = some.shape[1] - self.kept
+        image = whole[:, text:].scatter(1, self._places(some, 0), some[:, text:])
+        return torch.cat([some[:, :text], image], dim=1) if text else image
+
+    def _places(self, like: Tensor, offset: int) -> Tensor:
+        index = self.index.repeat(len(like) // len(self.index), 1) + offset
+        return index[..., None].expand(-1, -1, like.shape[-1])

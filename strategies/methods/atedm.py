@@ -1,0 +1,16 @@
+"""Knobs of AT-EDM's token choice (Wang et al., arXiv 2405.05252) under CAT Pruning's reuse."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from strategies.knobs import register
+from strategies.methods.narrowing import Narrowing
+
+
+@register
+class ATEDM(Narrowing):
+    """Only tokens that others attend to run through the network."""
+
+    method: ClassVar[str] = "atedm"
+    paper: ClassVar[str] = "AT-EDM, arXiv 2405.05252, as the baseline of CAT Pruning, section 3.1"

@@ -1,0 +1,64 @@
+"""Knobs that CAT Pruning and AT-EDM share: how many of the image's tokens run at each call."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field, StrictInt
+
+from strategies.knobs import Depth, Knobs
+
+Share = Annotated[float, Field(gt=0, le=1)]
+LEAD = 2
+
+
+class Narrowing(Knobs):
+    """A share of the tokens per call, from a call on."""
+
+    families: ClassVar[tuple[str, ...]] = ("dit", "mmdit")
+    per_call: ClassVar[tuple[str, ...]] = ("alpha",)
+    neutral: ClassVar[dict[str, Any]] = {"alpha": 1.0}
+    narrows: ClassVar[bool] = True
+
+    alpha: tuple[Share, ...] = Field(
+        description="share of the image's tokens that run (alpha in the paper); 1 runs all"
+    )
+    start: StrictInt = Field(
+        default=LEAD,
+        ge=LEAD,
+        description="first call at which tokens are left out; t0 of the paper, whose calls count "
+        "from 1, is the call before it",
+    )
+
+    def check(self, calls: int) -> None:
+        if self.start >= calls:
+            raise ValueError(
+                f"start is {self.start}, but the strategy makes {calls} calls; give a call from "
+                f"{LEAD} to {calls - 1}"
+            )
+
+    def is_neutral(self) -> bool:
+        return all(share == 1 for share in self.alpha[self.start :])
+
+    def shares(self) -> tuple[float, ...]:
+        """The share at each call, 1 before the start."""
+        return tuple(1.0 if c < self.start else share for c, share in enumerate(self.alpha))
+
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> Self:
+        shares = self.shares()
+        acting = [call for call, share in enumerate(shares) if share < 1]
+        update = {"alpha": shares, "start": acting[0] if acting else LEAD}
+        return self.model_copy(update=update)
+
+    def take(self, indices: list[int]) -> Self:
+        shares = self.shares()
+        alpha = tuple(shares[i] for i in indices)
+        # The first calls always run in full: nothing is known of any token before them.
+        alpha = tuple(1.0 if call < LEAD else share for call, share in enumerate(alpha))
+        start = max(LEAD, sum(i < self.start for i in indices))
+        start = start if start < len(indices) else LEAD
+        return self.model_copy(update={"alpha": alpha, "start": start})
+
+    def at(self, call: int) -> dict[str, Any]:
+        share = self.shares()[call]
+        return {"alpha": share} if share < 1 else {}

@@ -2,8 +2,8 @@
 
     python benchmarks/pool.py tiny-sd --out runs/pool --images 512
 
-30 strategies spread from fast to faithful: fewer steps of two solvers, and on top of them cached and
-merged calls. Images are drawn in blocks, all strategies in turn, so that a pool that was stopped is
+30 strategies spread from fast to faithful: fewer steps of two solvers, and on top of them reused
+calls. Images are drawn in blocks, all strategies in turn, so that a pool that was stopped is
 even, and the same command goes on with it. One file per strategy and block holds images, features
 and caption accuracies. Used by `rungs.py` and by the slow test of the intervals.
 """
@@ -51,9 +51,7 @@ def main() -> None:
 
 def draw(evaluator: Evaluator, strategy: Strategy, split: str, start: int, path: Path) -> None:
     everything = evaluator.prompts[split]  # type: ignore[index]
-    part = Prompts(
-        everything.texts[start : start + BLOCK], everything.seeds[start : start + BLOCK]
-    )
+    part = Prompts(everything.texts[start : start + BLOCK], everything.seeds[start : start + BLOCK])
     images, seconds = generate(evaluator.pipe, evaluator.config, strategy, part)
     sample = evaluator.reduce(images, part.texts, seconds)
     tensors = {"features": sample.features, "images": sample.images}

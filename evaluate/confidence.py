@@ -41,7 +41,7 @@ def paired_bootstrap(
         seed: of the resampling, so that the interval is reproducible.
     """
     rng = np.random.default_rng(seed)
-    draws = []
+    draws: list[float] = []
     while len(draws) < repeats:
         weights = np.bincount(rng.integers(0, count, count), minlength=count)
         if np.count_nonzero(weights) > 1:  # One image alone has no distance to anything.

@@ -64,7 +64,7 @@ def frechet_statistic(features: Any, reference: Statistics) -> Statistic:
     fixed = np.square(half).sum()
     seen = a @ half.T
     if seen.shape[1] > len(seen):  # The same singular values with fewer columns.
-        seen = np.linalg.qr(seen.T, mode="r").T
+        seen = np.asarray(np.linalg.qr(seen.T, mode="r")).T
 
     def value(weights: Weights) -> float:
         rows, root, total = _rows(weights)
@@ -97,7 +97,7 @@ def frechet_paired(features: Any, others: Any) -> Statistic:
         ]
         if gram is None:
             factors = [
-                np.linalg.qr(root * (x[rows] - mean), mode="r")
+                np.asarray(np.linalg.qr(root * (x[rows] - mean), mode="r"))
                 for x, mean in ((a, mean_a), (b, mean_b))
             ]
             cross = factors[0] @ factors[1].T
@@ -128,10 +128,29 @@ def kid_from_features(features: Any, reference_features: Any) -> float:
     return statistic(np.ones(len(np.asarray(features))))
 
 
-def kernel_statistic(features: Any, reference_features: Any, kernel: Kernel) -> Statistic:
+def kernel_within(features: Any, kernel: Kernel) -> float:
+    """The mean kernel of all pairs of different rows `[m, d]`, of which m may be large."""
+    b = check(features)
+    total = 0.0
+    for start in range(0, len(b), CHUNK):
+        part = b[start : start + CHUNK]
+        block = kernel(part, b)
+        total += block.sum() - block[np.arange(len(part)), start + np.arange(len(part))].sum()
+    return float(total / (len(b) * (len(b) - 1)))
+
+
+def kernel_statistic(
+    features: Any, reference_features: Any, kernel: Kernel, within: float | None = None
+) -> Statistic:
     """Unbiased squared MMD of reweighted features `[n, d]` to a fixed reference `[m, d]`.
 
     A pair of two copies of one image is no pair (a U-statistic stays one under resampling).
+
+    Args:
+        features: `[n, d]`.
+        reference_features: `[m, d]`.
+        kernel: of all pairs.
+        within: `kernel_within` of the reference, where it is known.
 
     Raises:
         ScoreError: as `kid_from_features`.
@@ -140,18 +159,13 @@ def kernel_statistic(features: Any, reference_features: Any, kernel: Kernel) -> 
     _agree(a.shape[1], b.shape[1])
     own = kernel(a, a)
     np.fill_diagonal(own, 0)
-    across, within = np.zeros(len(a)), 0.0
-    for start in range(0, len(b), CHUNK):
-        part = b[start : start + CHUNK]
-        across += kernel(a, part).sum(1) / len(b)
-        block = kernel(part, b)
-        within += block.sum() - block[np.arange(len(part)), start + np.arange(len(part))].sum()
-    within /= len(b) * (len(b) - 1)
+    across = sum(kernel(a, b[i : i + CHUNK]).sum(1) for i in range(0, len(b), CHUNK)) / len(b)
+    inside = kernel_within(b, kernel) if within is None else within
 
     def value(weights: Weights) -> float:
         total = weights.sum()
         pairs = total**2 - np.square(weights).sum()
-        return float(weights @ own @ weights / pairs + within - 2 * weights @ across / total)
+        return float(weights @ own @ weights / pairs + inside - 2 * weights @ across / total)
 
     return value
 

@@ -1,4 +1,4 @@
-"""One side of a comparison: a set of images, and what networks say of them, found when asked for."""
+"""One side of a comparison: images, and what networks say of them when asked."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Side:
         networks: where features come from.
         known: features by network, filled as they are asked for: float32 `[n, d]`.
         gaussians: statistics by network.
+        memory: what metrics have computed of this side alone, by metric.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Side:
     networks: Networks | None = None
     known: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     gaussians: dict[str, Statistics] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
 
     def features(self, network: str) -> NDArray[np.float32]:
         """What a network says of each image.

@@ -90,7 +90,8 @@ class Statistics:
         """
         if self.count == 1:
             raise ScoreError("one image has no covariance; at least 2 are needed")
-        return self.factor / np.sqrt(max(1, self.count - 1))
+        half: Array = self.factor / np.sqrt(max(1, self.count - 1))
+        return half
 
 
 def check(features: Any, least: int = 2) -> Array:

@@ -64,7 +64,7 @@ CLIP_SUMS = {
 
 
 def cache_folder() -> Path:
-    """The only folder that scoring writes to unasked: `$STRATAGEM_CACHE` or `~/.cache/stratagem`."""
+    """The only folder written to unasked: `$STRATAGEM_CACHE` or `~/.cache/stratagem`."""
     chosen = os.environ.get(VARIABLE)
     return Path(chosen) if chosen else Path.home() / ".cache" / "stratagem"
 
@@ -123,7 +123,7 @@ def _fetch(weights: Weights, path: Path) -> None:
 
 
 def _verify(weights: Weights, path: Path) -> None:
-    """Raise a StrategyError where a file has another checksum; a file checked once is remembered."""
+    """Raise a StrategyError for another checksum; a file checked once is remembered."""
     if not weights.sha256:
         return
     state = path.stat()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +60,7 @@ class Metric:
         return f"{name}_{view}" if self.views == SETS else name
 
 
-def mean_of(values: NDArray[np.floating]) -> Statistic:  # type: ignore[type-arg]
+def mean_of(values: NDArray[np.floating[Any]]) -> Statistic:
     """The weighted mean of a figure per image, `[n]`."""
     array = np.asarray(values, np.float64).reshape(-1)
 

@@ -1,6 +1,6 @@
-"""CLIP score: 100 times the cosine of image and prompt, not below 0 (Hessel et al., 2021, 2104.08718).
+"""CLIP score: 100 times the cosine of image and prompt, not below 0; the mean over images.
 
-With ViT-B/32; the mean over images.
+Hessel et al., 2021 (2104.08718), with ViT-B/32.
 """
 
 from __future__ import annotations

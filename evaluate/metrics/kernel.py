@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from evaluate.distances import Kernel, Statistic, Weights, kernel_paired, kernel_statistic
+from evaluate.distances import (
+    Kernel,
+    Statistic,
+    Weights,
+    kernel_paired,
+    kernel_statistic,
+    kernel_within,
+)
 from evaluate.metrics.base import SETS, Metric, View, other
 from evaluate.side import Side
 
@@ -13,9 +20,14 @@ def make(
     """An unbiased squared MMD over a network's features, times `scale` (Gretton et al., 2012)."""
 
     def prepare(side: Side, against: Side | None, view: View) -> Statistic:
-        mine, theirs = side.features(network), other(against).features(network)
-        pair = kernel_paired if view == "base" else kernel_statistic
-        statistic = pair(mine, theirs, kernel)
+        there = other(against)
+        mine, theirs = side.features(network), there.features(network)
+        if view == "base":
+            statistic = kernel_paired(mine, theirs, kernel)
+        else:
+            if name not in there.memory:
+                there.memory[name] = kernel_within(theirs, kernel)
+            statistic = kernel_statistic(mine, theirs, kernel, there.memory[name])
 
         def value(weights: Weights) -> float:
             return scale * statistic(weights)

@@ -31,8 +31,7 @@ def radii(features: NDArray[np.float64]) -> NDArray[np.float64]:
         raise ScoreError(f"{len(features)} images have no third neighbour; at least 4 are needed")
     rows = torch.from_numpy(features)
     found = [
-        torch.cdist(part, rows).kthvalue(NEIGHBOURS + 1, dim=1).values
-        for part in rows.split(CHUNK)
+        torch.cdist(part, rows).kthvalue(NEIGHBOURS + 1, dim=1).values for part in rows.split(CHUNK)
     ]
     return np.asarray(torch.cat(found).numpy())
 

@@ -26,8 +26,10 @@ def ssim(image: Pixels, base: Pixels) -> float:
     """
     if min(image.shape[:2]) < WINDOW:
         raise ScoreError(f"SSIM needs images of at least {WINDOW} pixels, not {image.shape[:2]}")
-    pair = [torch.from_numpy(i.astype(np.float64) / 255).movedim(-1, 0)[None] for i in (image, base)]
-    found = structural_similarity_index_measure(*pair, data_range=1.0)
+    one, two = (torch.from_numpy(i.astype(np.float64) / 255) for i in (image, base))
+    found = structural_similarity_index_measure(
+        one.movedim(-1, 0)[None], two.movedim(-1, 0)[None], data_range=1.0
+    )
     assert isinstance(found, torch.Tensor)
     return float(found)
 

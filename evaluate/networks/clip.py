@@ -26,7 +26,8 @@ Prepare = Callable[[Pixels, int], Image.Image]
 def cropped(image: Pixels, size: int) -> Image.Image:
     """The shorter side resized, then the centre: CLIP's and clean-fid's CLIP preprocessing."""
     small = transforms.resize(Image.fromarray(image), [size], InterpolationMode.BICUBIC)
-    return transforms.center_crop(small, [size, size])
+    found: Image.Image = transforms.center_crop(small, [size, size])
+    return found
 
 
 def squeezed(image: Pixels, size: int) -> Image.Image:
@@ -36,7 +37,8 @@ def squeezed(image: Pixels, size: int) -> Image.Image:
 
 def _tensor(images: Sequence[Pixels], size: int, prepare: Prepare) -> Tensor:
     rows = [transforms.to_tensor(prepare(image, size)) for image in images]
-    return transforms.normalize(torch.stack(rows), list(MEAN), list(SPREAD))
+    found: Tensor = transforms.normalize(torch.stack(rows), list(MEAN), list(SPREAD))
+    return found
 
 
 def _model(files: list[Path], device: str) -> Any:

@@ -1,4 +1,4 @@
-"""Every metric beside its definition or the library that others use, over random-weight networks."""
+"""Every metric beside its definition or the library that others use, over random weights."""
 
 from __future__ import annotations
 
@@ -104,9 +104,7 @@ def test_a_download_is_atomic_and_only_when_asked_for(
     monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "cache"))
     published = tmp_path / "published"
     published.write_bytes(b"weights")
-    good = weights.Weights(
-        "x/file.bin", published.as_uri(), hashlib.sha256(b"weights").hexdigest()
-    )
+    good = weights.Weights("x/file.bin", published.as_uri(), hashlib.sha256(b"weights").hexdigest())
     assert weights.find(good, download=True).read_bytes() == b"weights"
     bad = weights.Weights("y/file.bin", published.as_uri(), "0" * 64)
     with pytest.raises(StrategyError, match="cannot be fetched"):
@@ -262,8 +260,9 @@ def test_clip_embeddings_are_transformers(cache: Path, monkeypatch: pytest.Monke
     folder = (cache / "weights" / SOURCES["clip-b32"].weights[0].name).parent
     model = CLIPModel.from_pretrained(folder).eval()
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
-    mean, deviation = np.array([0.48145466, 0.4578275, 0.40821073]), np.array(
-        [0.26862954, 0.26130258, 0.27577711]
+    mean, deviation = (
+        np.array([0.48145466, 0.4578275, 0.40821073]),
+        np.array([0.26862954, 0.26130258, 0.27577711]),
     )
     pixels = torch.from_numpy(((image / 255 - mean) / deviation).astype(np.float32))
     with torch.no_grad():

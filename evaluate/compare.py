@@ -146,8 +146,7 @@ def _quality(
             {
                 "images": count,
                 **scores.values(mine, count),
-                "intervals": scores.intervals(mine, base, metrics, count) if index else {},
-                "limits": scores.limits(mine, metrics, count),
+                "intervals": scores.intervals(mine, base, metrics, count),
             }
         )
     return rows

@@ -1,4 +1,4 @@
-"""How sure is a figure: paired bootstrap intervals, and what too few images add to a distance."""
+"""How sure is a figure: paired bootstrap intervals, without the bias of few images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluate.distances import Statistic
-from evaluate.statistics import ScoreError
 
 
 @dataclass(frozen=True)
@@ -22,16 +21,11 @@ class Interval:
         """`[value, low, high]`."""
         return [self.value, self.low, self.high]
 
-    @property
-    def noise(self) -> bool:
-        """Whether no difference from zero shows."""
-        return self.low <= 0 <= self.high
-
 
 def paired_bootstrap(
-    statistic: Statistic, count: int, repeats: int = 200, seed: int = 0
+    statistic: Statistic, count: int, repeats: int = 200, seed: int = 0, biased: bool = False
 ) -> Interval:
-    """Percentile interval of a statistic, prompts resampled with replacement.
+    """Interval of a statistic, prompts resampled with replacement.
 
     Args:
         statistic: maps how often each prompt counts, `[count]`, to a number; a paired difference
@@ -39,6 +33,10 @@ def paired_bootstrap(
         count: how many prompts there are.
         repeats: resamples.
         seed: of the resampling, so that the interval is reproducible.
+        biased: whether the statistic has a bias that falls with the number of images. A resample
+            has about as much of it again as the sample has, so the value and its interval are moved
+            by as much the other way (Efron and Tibshirani, 1993, section 10.6): they are of what
+            endless images would have.
     """
     rng = np.random.default_rng(seed)
     draws: list[float] = []
@@ -47,30 +45,9 @@ def paired_bootstrap(
         if np.count_nonzero(weights) > 1:  # One image alone has no distance to anything.
             draws.append(statistic(weights.astype(np.float64)))
     value = statistic(np.ones(count))
-    # The statistic of a resample is shifted by its repeated rows (the Frechet distance is biased),
-    # so the spread of the draws is used around the estimate, not the draws themselves.
-    spread = np.quantile(draws, [0.025, 0.975]) - np.mean(draws)
-    return Interval(value, float(value + spread[0]), float(value + spread[1]))
-
-
-def extrapolated(statistic: Statistic, count: int, repeats: int = 8, seed: int = 0) -> float:
-    """The value that infinitely many images would have: a line through 1/n, read at 0.
-
-    Chong and Forsyth, 2020 (FID-infinity), with random subsets of five sizes from half of the
-    images to all. It shows how much of a distance is bias; its own spread is several times that of
-    the distance.
-
-    Raises:
-        ScoreError: fewer than 8 images.
-    """
-    if count < 8:
-        raise ScoreError(f"{count} images are too few to extrapolate from; at least 8 are needed")
-    rng = np.random.default_rng(seed)
-    sizes, values = [], []
-    for size in np.unique(np.linspace(count / 2, count, 5).astype(int)):
-        for _ in range(1 if size == count else repeats):
-            weights = np.zeros(count)
-            weights[rng.permutation(count)[:size]] = 1
-            sizes.append(1 / size)
-            values.append(statistic(weights))
-    return float(np.polynomial.Polynomial.fit(sizes, values, 1)(0.0))
+    middle = float(np.mean(draws))
+    # The spread of the draws is used around the estimate, not the draws themselves: repeated rows
+    # shift them.
+    low, high = np.quantile(draws, [0.025, 0.975]) - middle
+    estimate = value + (value - middle if biased else 0.0)
+    return Interval(estimate, float(estimate + low), float(estimate + high))

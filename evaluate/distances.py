@@ -72,7 +72,7 @@ def frechet_statistic(features: Any, reference: Statistics) -> Statistic:
         shift = mean - reference.mean
         own = (weights @ np.square(a).sum(1) - total * mean @ mean) / (total - 1)
         part = root * (seen[rows] - weights @ seen / total) / np.sqrt(total - 1)
-        return float(max(0.0, shift @ shift + own + fixed - 2 * _nuclear(part)))
+        return float(max(0.0, shift @ shift + own + fixed - 2 * _nuclear(part, _whole(weights))))
 
     return value
 
@@ -106,7 +106,9 @@ def frechet_paired(features: Any, others: Any) -> Statistic:
             centred = gram - (gram @ share)[:, None] - share @ gram + share @ gram @ share
             cross = root * centred[np.ix_(rows, rows)] * root.T
         shift = mean_a - mean_b
-        return float(max(0.0, shift @ shift + sum(own) - 2 * _nuclear(cross) / (total - 1)))
+        return float(
+            max(0.0, shift @ shift + sum(own) - 2 * _nuclear(cross, _whole(weights)) / (total - 1))
+        )
 
     return value
 
@@ -199,8 +201,17 @@ def cubic(a: Array, b: Array) -> Array:
     return base * base * base  # Many times faster than a power.
 
 
-def _nuclear(matrix: Array) -> float:
-    return float(np.linalg.svd(matrix, compute_uv=False).sum())
+def _nuclear(matrix: Array, exact: bool = True) -> float:
+    """The sum of the singular values; of a resample to five digits, in a fraction of the time."""
+    if exact:
+        return float(np.linalg.svd(matrix, compute_uv=False).sum())
+    small = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    return float(np.sqrt(np.maximum(np.linalg.eigvalsh(small @ small.T), 0.0)).sum())
+
+
+def _whole(weights: Weights) -> bool:
+    """Whether every image counts once: the figure itself, not a resample."""
+    return bool((weights == 1).all())
 
 
 def _rows(weights: Weights) -> tuple[NDArray[np.int64], Array, float]:

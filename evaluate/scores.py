@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from evaluate.confidence import extrapolated, paired_bootstrap
+from evaluate.confidence import paired_bootstrap
 from evaluate.distances import Statistic, Weights
 from evaluate.metrics import SEARCH, Metric, View, choose
 from evaluate.sample import Sample
@@ -48,25 +48,27 @@ def intervals(
 ) -> dict[str, list[float]]:
     """95 % intervals, paired over prompts, as `[value, low, high]`.
 
+    Of biased figures value and interval are what endless images would have.
+
     Returns:
-        What compares with the unaccelerated images, by its name; of everything else the difference
-        to the unaccelerated pipeline, by its name and `_change`.
+        What compares with the unaccelerated images, and every biased figure, by its name; of what
+        does not compare with them the difference to the unaccelerated pipeline, by its name and
+        `_change`, unless `mine` is `base`.
     """
-    paired = {metric.key("base") for metric in metrics if "base" in metric.views}
     found = {}
-    for key, statistic in mine.items():
-        if key in paired:
-            found[key] = paired_bootstrap(statistic, count).to_json()
-        else:
-            change = _difference(statistic, base[key])
-            found[f"{key}_change"] = paired_bootstrap(change, count).to_json()
+    for metric in metrics:
+        for view in metric.views:
+            key = metric.key(view)
+            if key not in mine:
+                continue
+            if view == "base" or metric.biased:
+                own = paired_bootstrap(mine[key], count, biased=metric.biased)
+                found[key] = own.to_json()
+            if view != "base" and mine is not base:
+                change = _difference(mine[key], base[key])
+                interval = paired_bootstrap(change, count, biased=metric.biased)
+                found[f"{key}_change"] = interval.to_json()
     return found
-
-
-def limits(mine: Statistics, metrics: Iterable[Metric], count: int) -> dict[str, float]:
-    """What biased figures would be with infinitely many images, where there are enough to say."""
-    biased = {metric.key(view) for metric in metrics if metric.biased for view in metric.views}
-    return {key: extrapolated(mine[key], count) for key in mine if key in biased and count >= 8}
 
 
 def _difference(mine: Statistic, base: Statistic) -> Statistic:

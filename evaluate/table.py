@@ -76,18 +76,17 @@ def _add(table: Table, rows: list[dict[str, Any]], metric: Metric, key: str, aga
         *(metric.form.format(row[key]) for row in rows),
         style="bold",
     )
-    if any(key in row["limits"] for row in rows):
-        shown = [metric.form.format(row["limits"][key]) for row in rows]
-        table.add_row("  with endless images, about", *shown)
-    change = f"{key}_change"
-    if any(change in row["intervals"] for row in rows):
-        cells = [row["intervals"].get(change) for row in rows]
+    own = [row["intervals"].get(key) for row in rows]
+    if metric.biased:
+        cells = [metric.form.format(cell[0]) if cell else "" for cell in own]
+        table.add_row("  with endless images, about", *cells)
+    if any(own):
+        table.add_row("  95 % interval", *(_range(cell, metric.form) for cell in own))
+    changes = [row["intervals"].get(f"{key}_change") for row in rows]
+    if any(changes):
         plus = metric.form.replace("{:", "{:+")
-        table.add_row("  95 % interval of the change", *(_range(cell, plus) for cell in cells))
-        table.add_row("", *(_verdict(cell, metric.better) for cell in cells))
-    elif any(key in row["intervals"] for row in rows):
-        cells = [row["intervals"].get(key) for row in rows]
-        table.add_row("  95 % interval", *(_range(cell, metric.form) for cell in cells))
+        table.add_row("  95 % interval of the change", *(_range(cell, plus) for cell in changes))
+        table.add_row("", *(_verdict(cell, metric.better) for cell in changes))
 
 
 def _range(cell: list[float] | None, form: str) -> str:
@@ -137,13 +136,12 @@ def write_json(found: dict[str, Any], path: Path) -> None:
 
 
 def write_csv(found: dict[str, Any], path: Path) -> None:
-    """One row per strategy; intervals as `<figure>_low` and `_high`, limits as `<figure>_limit`."""
+    """One row per strategy; intervals as `<figure>_low` and `_high`."""
     rows = []
     for row in found["rows"]:
-        flat = {k: v for k, v in row.items() if k not in ("intervals", "limits", "kinds")}
+        flat = {k: v for k, v in row.items() if k not in ("intervals", "kinds")}
         for key, (_, low, high) in row.get("intervals", {}).items():
             flat |= {f"{key}_low": low, f"{key}_high": high}
-        flat |= {f"{key}_limit": value for key, value in row.get("limits", {}).items()}
         rows.append(flat)
     names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -15,7 +15,7 @@ from evaluate.side import Side
 
 
 def make(
-    name: str, title: str, network: str, kernel: Kernel, scale: float, paper: str, reported: str
+    name: str, title: str, network: str, kernel: Kernel, scale: float, paper: str, form: str
 ) -> Metric:
     """An unbiased squared MMD over a network's features, times `scale` (Gretton et al., 2012)."""
 
@@ -35,6 +35,6 @@ def make(
         return value
 
     return Metric(
-        name, title, "lower", network, prepare, SETS, paper, reported, form="{:.3f}",
+        name, title, "lower", network, prepare, SETS, paper, form=form,
         bundled=network == "bundled",
     )  # fmt: skip

@@ -31,7 +31,7 @@ examples:
   python -m evaluate --strategy examples/tiny-sd-lossless.json
   python -m evaluate --model FOLDER --strategy dato-b1 --reference self --images 256
   python -m evaluate --model FOLDER --strategy dato-b1 --metrics fid,clip-score --images 2000 \\
-      --prompts imagenet --reference IMAGES            the protocol of ToMe for SD, CA-ToMe and DaTo
+      --prompts imagenet --reference IMAGENET/val --reference-per-class 5
   python -m evaluate --model FOLDER --random-weights --strategy dato-b1 --calls     speed alone
 """
 
@@ -71,6 +71,12 @@ def parser() -> argparse.ArgumentParser:
         "model's own images at other seeds (default: the bundled one, else self)",
     )
     what.add_argument("--reference-images", type=int, help="drawn for self (default: --images)")
+    what.add_argument(
+        "--reference-per-class",
+        type=int,
+        metavar="N",
+        help="of each folder within the reference only the first N images, by name",
+    )
     _add_setting(made)
     _add_output(made)
     return made
@@ -161,7 +167,13 @@ def _run(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[
     evaluator = Evaluator(config, str(pipe.device), pipe, networks)
     reference = flags.reference or (None if is_bundled(config) else "self")
     request = Request(
-        images, metrics, reference, flags.reference_images, flags.repeats, flags.throughput
+        images,
+        metrics,
+        reference,
+        flags.reference_images,
+        flags.reference_per_class,
+        flags.repeats,
+        flags.throughput,
     )
     store = _store(flags, config.source)
     with Console(stderr=True).status("") as status:
@@ -183,7 +195,7 @@ def _check(flags: argparse.Namespace, images: int) -> None:
             f"{images} images and {flags.repeats} repeats asked for; quality needs at least 2 "
             "images (0 leaves it out), speed at least 1 repeat (0 leaves it out)"
         )
-    for name in ("reference_images", "throughput"):
+    for name in ("reference_images", "reference_per_class", "throughput"):
         value = getattr(flags, name)
         if value is not None and value < 1:
             raise StrategyError(f"--{name.replace('_', '-')} must be at least 1, not {value}")

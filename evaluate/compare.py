@@ -29,6 +29,7 @@ class Request:
         metrics: of quality.
         reference: `self`, a folder, a file of statistics, or None for the bundled one.
         reference_images: drawn, where the reference is `self`.
+        per_folder: files read of each folder of the reference; None reads all.
         repeats: turns of every measurement of speed; 0 leaves speed out.
         batch: of the throughput; None leaves it out.
     """
@@ -37,6 +38,7 @@ class Request:
     metrics: Sequence[Metric]
     reference: str | None = None
     reference_images: int | None = None
+    per_folder: int | None = None
     repeats: int = 7
     batch: int | None = None
 
@@ -114,7 +116,7 @@ def _references(
             evaluator.baseline, other, evaluator.networks, report,
         )  # fmt: skip
     elif request.reference is not None:
-        found["real"] = read_reference(request.reference, evaluator.networks)
+        found["real"] = read_reference(request.reference, evaluator.networks, request.per_folder)
     elif is_bundled(evaluator.config):
         found["real"] = real_images()
     else:

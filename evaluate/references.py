@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -26,20 +27,21 @@ from strategies import StrategyError
 SUFFIXES = {".bmp", ".jpg", ".jpeg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
-def read(source: str, networks: Networks) -> Side:
+def read(source: str, networks: Networks, per_folder: int | None = None) -> Side:
     """A reference of real images.
 
     Args:
         source: a folder of images, searched to every depth, or a `.npz` file with `mu` and `sigma`
             of Inception features, as clean-fid and pytorch-fid write it.
         networks: for the features.
+        per_folder: of each folder only so many files, the first by name; None takes all.
 
     Raises:
         StrategyError: neither; says what was expected.
     """
     path = Path(source)
     if path.is_dir():
-        return _folder(path, networks)
+        return _folder(path, networks, per_folder)
     if path.suffix == ".npz" and path.is_file():
         return _file(path)
     raise StrategyError(
@@ -68,8 +70,13 @@ class _Folder(Side):
         return found
 
 
-def _folder(folder: Path, networks: Networks) -> Side:
+def _folder(folder: Path, networks: Networks, per_folder: int | None) -> Side:
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if per_folder is not None:
+        groups: dict[Path, list[Path]] = defaultdict(list)
+        for path in paths:
+            groups[path.parent].append(path)
+        paths = [path for group in groups.values() for path in group[:per_folder]]
     if len(paths) < 2:
         raise StrategyError(f"reference {folder} holds {len(paths)} images; at least 2 are needed")
     content = hashlib.sha256()

@@ -52,6 +52,15 @@ ALEXNET = Weights(
     "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     "7be5be79",
 )
+REWARD = Weights(
+    "ImageReward/ImageReward.pt", f"{HUB}/THUDM/ImageReward/resolve/main/ImageReward.pt", ""
+)
+# The words of BERT, which BLIP's text encoder reads.
+WORDS = Weights(
+    "ImageReward/vocab.txt",
+    f"{HUB}/google-bert/bert-base-uncased/resolve/main/vocab.txt",
+    "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+)
 CLIP_FILES = ("config.json", "merges.txt", "vocab.json", "tokenizer_config.json")
 CLIP_SUMS = {
     "openai/clip-vit-base-patch32": (

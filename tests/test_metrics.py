@@ -17,7 +17,7 @@ from evaluate import weights
 from evaluate.metrics import METRICS, choose, usual
 from evaluate.metrics.base import View
 from evaluate.metrics.precision_recall import radii
-from evaluate.networks import SOURCES, Networks
+from evaluate.networks import SOURCES, Networks, reward
 from evaluate.references import read
 from evaluate.side import Side
 from evaluate.statistics import ScoreError, Statistics
@@ -124,7 +124,7 @@ def test_rows_do_not_depend_on_the_batch(
     whole = Networks(batch=3).extract(name, images, texts)
     single = Networks(batch=1).extract(name, images, texts)
     assert whole.shape == single.shape
-    assert whole == pytest.approx(single, rel=1e-4, abs=1e-5)
+    assert whole == pytest.approx(single, rel=1e-4, abs=1e-4 * np.abs(whole).max())
     assert np.abs(whole[0] - whole[1]).max() > 1e-4
 
 
@@ -178,6 +178,9 @@ def test_fid_of_folders_is_clean_fids(
     monkeypatch.setattr(Networks, "load", None)
     again = read(str(tmp_path / "b"), Networks())
     assert again.features("inception") == pytest.approx(b.features("inception"))
+    few = read(str(tmp_path / "b"), Networks(), per_folder=2)
+    assert few.count == 4
+    assert f"{tmp_path / 'b'} (4 images" in few.name
     Image.fromarray(pictures(1, 99)[0]).save(tmp_path / "b" / "0.png")
     with pytest.raises(TypeError):
         read(str(tmp_path / "b"), Networks()).features("inception")
@@ -325,6 +328,28 @@ def test_precision_and_recall_are_their_definitions() -> None:
     assert 0.1 < inside(mine, real) <= 1
     with pytest.raises(ScoreError, match="no third neighbour"):
         radii(mine[:3])
+
+
+def test_the_reward_reads_image_prompt_and_every_weight(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provide("image-reward", cache, monkeypatch)
+    images, texts = pictures(2), ["a red circle", "blue"]
+    networks = Networks()
+    found = networks.extract("image-reward", images, texts)
+    assert np.abs(found - networks.extract("image-reward", images, texts[::-1])).max() > 1e-4
+    assert np.abs(found - networks.extract("image-reward", images[::-1], texts)).max() > 1e-4
+    path = cache / "weights" / SOURCES["image-reward"].weights[0].name
+    state = torch.hub.load_state_dict_from_url(path.as_uri(), model_dir=str(path.parent))
+    unread = ("position_ids", "vision_proj")
+    for name in state:
+        if name.endswith(unread) or any(part in name for part in unread):
+            continue
+        with pytest.raises((RuntimeError, KeyError, ValueError)):
+            reward.Reward({key: value for key, value in state.items() if key != name})
+    network = reward.Reward(state)
+    count = sum(value.numel() for value in network.state_dict().values())
+    assert count == sum(v.numel() for k, v in state.items() if not any(u in k for u in unread))
 
 
 def test_lpips_is_torchmetrics(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

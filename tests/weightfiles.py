@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,53 @@ def write_clip(path: Path) -> None:
     (path.parent / "tokenizer_config.json").write_text(json.dumps(settings))
 
 
+def write_reward(path: Path) -> None:
+    """ImageReward's names, with two layers of one or two heads; the words of BERT beside it."""
+    seen, said, layers = 128, 64, 2
+    shapes: dict[str, tuple[int, ...]] = {
+        "cls_token": (1, 1, seen), "pos_embed": (1, 5, seen),
+        "patch_embed.proj.weight": (seen, 3, 16, 16), "patch_embed.proj.bias": (seen,),
+        **_pair("norm", seen),
+    }  # fmt: skip
+    for i in range(layers):
+        shapes |= _pair(f"blocks.{i}.norm1", seen) | _pair(f"blocks.{i}.norm2", seen)
+        for name, size in (("attn.qkv", (3 * seen, seen)), ("attn.proj", (seen, seen)),
+                           ("mlp.fc1", (96, seen)), ("mlp.fc2", (seen, 96))):  # fmt: skip
+            shapes |= _pair(f"blocks.{i}.{name}", *size)
+    state = {f"blip.visual_encoder.{name}": torch.randn(size) for name, size in shapes.items()}
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+    shapes = {"word_embeddings.weight": (len(words), said),
+              "position_embeddings.weight": (40, said), **_pair("LayerNorm", said)}  # fmt: skip
+    shapes = {f"embeddings.{name}": size for name, size in shapes.items()}
+    for i in range(layers):
+        layer = f"encoder.layer.{i}"
+        for kind, source in (("attention", said), ("crossattention", seen)):
+            shapes |= _pair(f"{layer}.{kind}.self.query", said, said)
+            shapes |= _pair(f"{layer}.{kind}.self.key", said, source)
+            shapes |= _pair(f"{layer}.{kind}.self.value", said, source)
+            shapes |= _pair(f"{layer}.{kind}.output.dense", said, said)
+            shapes |= _pair(f"{layer}.{kind}.output.LayerNorm", said)
+        shapes |= _pair(f"{layer}.intermediate.dense", 96, said)
+        shapes |= _pair(f"{layer}.output.dense", said, 96) | _pair(
+            f"{layer}.output.LayerNorm", said
+        )
+    state |= {f"blip.text_encoder.{name}": torch.randn(size) for name, size in shapes.items()}
+    state["blip.text_encoder.embeddings.position_ids"] = torch.arange(40)[None]
+    state["blip.vision_proj.weight"] = torch.randn(8, seen)  # Of its training; not read.
+    sizes = (said, 32, 16, 8, 4, 1)
+    for place, (inputs, outputs) in zip((0, 2, 4, 6, 7), pairwise(sizes), strict=True):
+        state |= {
+            f"mlp.layers.{place}.weight": torch.randn(outputs, inputs) / inputs**0.5,
+            f"mlp.layers.{place}.bias": torch.randn(outputs),
+        }
+    torch.save(state, path)
+    (path.parent / "vocab.txt").write_text("\n".join(words) + "\n")
+
+
+def _pair(name: str, *size: int) -> dict[str, tuple[int, ...]]:
+    return {f"{name}.weight": size, f"{name}.bias": size[:1]}
+
+
 WRITERS = {
     "inception": write_inception,
     "inception-spatial": write_port,
@@ -93,6 +141,7 @@ WRITERS = {
     "clip-b32": write_clip,
     "clip-l14-336": write_clip,
     "clip-score": write_clip,
+    "image-reward": write_reward,
     "lpips": write_alexnet,
 }
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evaluate.networks import bundled, clip, inception, lpips
+from evaluate.networks import bundled, clip, inception, lpips, reward
 from evaluate.networks.base import Extract, Pixels, Source
 from evaluate.weights import find
 from strategies import StrategyError
@@ -31,6 +31,7 @@ SOURCES: dict[str, Source] = {
         clip.LARGE,
         clip.SCORE,
         lpips.LPIPS,
+        reward.SOURCE,
     )
 }
 

@@ -35,7 +35,8 @@ def squeezed(image: Pixels, size: int) -> Image.Image:
     return Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
 
 
-def _tensor(images: Sequence[Pixels], size: int, prepare: Prepare) -> Tensor:
+def to_tensor(images: Sequence[Pixels], size: int, prepare: Prepare = cropped) -> Tensor:
+    """Normalised pixels `[n, 3, size, size]` as CLIP and BLIP read them."""
     rows = [transforms.to_tensor(prepare(image, size)) for image in images]
     found: Tensor = transforms.normalize(torch.stack(rows), list(MEAN), list(SPREAD))
     return found
@@ -49,7 +50,7 @@ def _model(files: list[Path], device: str) -> Any:
 def embed_images(model: Any, images: Sequence[Pixels], prepare: Prepare = cropped) -> Tensor:
     """Projected image embeddings `[n, d]`, not normalised."""
     size = model.config.vision_config.image_size
-    pixels = _tensor(images, size, prepare).to(model.device)
+    pixels = to_tensor(images, size, prepare).to(model.device)
     hidden = model.vision_model(pixel_values=pixels).pooler_output
     found: Tensor = model.visual_projection(hidden)
     return found

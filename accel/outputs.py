@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from accel.patching import untraced
@@ -18,8 +18,8 @@ def prediction(output: Any) -> Tensor:
 
 
 @untraced
-def as_output(sample: Tensor, kwargs: dict[str, Any]) -> Any:
-    """A prediction in the form that the caller asked the denoiser for."""
+def as_output(sample: Tensor, kwargs: dict[str, Any], kind: type[BaseOutput]) -> Any:
+    """A prediction in the form that the caller asked for: in a `kind`, or in a tuple."""
     if kwargs.get("return_dict", True):
-        return UNet2DConditionOutput(sample=sample)
+        return kind(sample=sample)
     return (sample,)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
+from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 
@@ -134,10 +136,11 @@ class Sites:
             up layer takes.
         attentions: in the order they run.
         blocks: in no particular order.
-        parts: of transformers, in the order they run.
+        parts: of transformer blocks, in the order they run; of UNets only the attentions.
         inputs: names of the denoiser's positional arguments; the first is its input.
         stream: of transformers, the way of the image's tokens.
         scaled_time: the denoiser gets a computed share of the timestep, not the timestep itself.
+        output: what the denoiser returns its prediction in, as the field `sample`.
     """
 
     denoiser: nn.Module
@@ -150,6 +153,7 @@ class Sites:
     inputs: tuple[str, ...] = ("sample", "timestep")
     stream: TokenStream | None = None
     scaled_time: bool = False
+    output: type[BaseOutput] = UNet2DConditionOutput
 
     @property
     def skip_levels(self) -> int:

@@ -22,7 +22,7 @@ from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model
 from evaluate.latency import measure_end_to_end, measure_table
 from search.config import make_space
-from search.engine import kinds
+from search.probes import probes
 from strategies import Strategy
 
 
@@ -44,7 +44,8 @@ def main() -> None:
         for _ in range(flags.strategies)
     ]
     prompts = evaluator.prompts["search"]
-    table = measure_table(pipe, config, prompts, kinds(space), space.solvers, flags.repeats)
+    turns = [probes(space, turn) for turn in range(flags.repeats + 1)]
+    table = measure_table(pipe, config, prompts, turns, space.solvers)
     times = measure_end_to_end(pipe, config, prompts, chosen, flags.repeats)
     predicted = np.array([table.predict(strategy) for strategy in chosen])
     measured = np.array([median(seconds) for seconds in times])

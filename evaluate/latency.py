@@ -7,7 +7,6 @@ share of every call, and its calls, each of a kind that the table knows.
 
 from __future__ import annotations
 
-import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -21,7 +20,7 @@ from accel.models import ModelConfig
 from evaluate.prompts import Prompts
 from evaluate.sample import run
 from evaluate.timing import device_name, seconds, spread
-from strategies import Strategy, StrategyError, known
+from strategies import Strategy, StrategyError
 
 
 class LatencyTable(BaseModel):
@@ -58,32 +57,25 @@ def measure_table(
     pipe: Any,
     config: ModelConfig,
     prompts: Prompts,
-    methods: Sequence[dict[str, dict[str, Any]]],
+    turns: Sequence[Sequence[Strategy]],
     solvers: Iterable[str],
-    repeats: int = 7,
 ) -> LatencyTable:
     """Measure every kind of call and every solver.
 
-    Kinds are interleaved in shuffled order, so that a slow moment of the machine hits them alike.
-
     Args:
         prompts: the first one is drawn.
-        methods: one call's knobs for every kind to measure, as in a strategy file.
+        turns: strategies to run, for each repetition in an order of its own, so that a slow moment
+            of the machine hits all kinds alike; the first turn warms up and does not count.
         solvers: scheduler class names.
-        repeats: measurements of each kind and solver.
     """
-    order = random.Random(0)
     times: dict[str, list[float]] = defaultdict(list)
-    for turn in range(repeats + 1):
-        tour = _tour(pipe, config, order.sample(methods, len(methods)))
-        with accel.accelerated(pipe, tour, set_scheduler=True):
-            with accel.measuring(pipe, time=True):
-                _once(pipe, config, tour, prompts)
-            records = accel.stats(pipe)
-        for kind, record in zip(tour.kinds(), records, strict=True):
-            if turn and record.seconds is not None and record.call:
-                times[kind].append(record.seconds)
-    fixed, around = _measure_solvers(pipe, config, prompts, list(solvers), repeats)
+    for turn, strategies in enumerate(turns):
+        for strategy in strategies:
+            seconds = _seconds_by_call(pipe, config, prompts, strategy)
+            for kind, value in zip(strategy.kinds(), seconds, strict=True):
+                if turn:
+                    times[kind].append(value)
+    fixed, around = _measure_solvers(pipe, config, prompts, list(solvers), len(turns) - 1)
     return LatencyTable(
         fixed=fixed,
         solver=around,
@@ -93,23 +85,17 @@ def measure_table(
     )
 
 
-def _tour(pipe: Any, config: ModelConfig, methods: Sequence[dict[str, dict[str, Any]]]) -> Strategy:
-    """A generation that starts with a full call and then makes one call of every kind."""
-    family, _ = families.find(pipe)
-    steps = len(methods) + 1
-    calls = schedulers.count_calls(pipe.scheduler, config.scheduler, steps)
-    rows: list[dict[str, dict[str, Any]]] = [{}, *methods, *[{}] * (calls - steps)]
-    columns = {}
-    for name in sorted({name for row in rows for name in row}):
-        kind = known()[name]
-        fixed = next(row[name] for row in rows if name in row)
-        lists = {
-            k: [row.get(name, {}).get(k, kind.neutral[k]) for row in rows] for k in kind.per_call
-        }
-        columns[name] = fixed | lists
-    return Strategy.create(
-        family=family, scheduler=config.scheduler, steps=steps, calls=calls, methods=columns
-    )
+def _seconds_by_call(
+    pipe: Any, config: ModelConfig, prompts: Prompts, strategy: Strategy
+) -> list[float]:
+    """Of the denoiser, passes of one call together."""
+    with accel.accelerated(pipe, strategy, set_scheduler=True):
+        with accel.measuring(pipe, time=True):
+            _once(pipe, config, strategy, prompts)
+        seconds = [0.0] * strategy.calls
+        for record in accel.stats(pipe):
+            seconds[record.call] += record.seconds or 0.0
+    return seconds
 
 
 def _measure_solvers(

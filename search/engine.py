@@ -19,12 +19,14 @@ from search import budget as budgets
 from search.config import SearchConfig
 from search.executor import Executor
 from search.finalists import reserve
+from search.probes import probes
 from search.proposer import Proposal, Proposer
 from search.study import Evaluation, Study
 from search.worker import Outcome, Request
-from strategies import SearchSpace, Strategy, StrategyError, dump, known
+from strategies import SearchSpace, Strategy, StrategyError, dump
 
 Report = Callable[["Engine"], None]
+TURNS = 8  # Of the latency table's measurement, the first of which warms up.
 
 
 class Engine:
@@ -68,7 +70,8 @@ class Engine:
         """Measure what every evaluation needs: the latency table and the unaccelerated images."""
         self.say("measuring latency")
         if self.study.noted("table") is None:
-            request = Request("table", "table", (kinds(self.space), list(self.space.solvers)))
+            turns = [[dump(one) for one in probes(self.space, turn)] for turn in range(TURNS)]
+            request = Request("table", "table", (turns, list(self.space.solvers)))
             outcome = self.executor.alone(request)
             self.must(outcome)
             self.study.note("table", outcome.value)
@@ -171,30 +174,6 @@ class Engine:
         """Raise where the unaccelerated pipeline itself failed."""
         if outcome.error:
             raise StrategyError(f"the unaccelerated pipeline failed: {outcome.error}")
-
-
-def kinds(space: SearchSpace) -> list[dict[str, dict[str, Any]]]:
-    """One call's knobs for every combination of choices that means something of its own."""
-    rows: list[dict[str, dict[str, Any]]] = [{}]
-    for gene in space.genes:
-        fixed = space.fixed.get(gene.method, {})
-        rows = [
-            row | {gene.method: row.get(gene.method, fixed) | {gene.knob: choice}}
-            for row in rows
-            for choice in gene.choices
-        ]
-    found: dict[str, dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        # The same at two calls: what a kind means shows at the second, where caches are there.
-        twice = {
-            name: {k: [v, v] if k in known()[name].per_call else v for k, v in knobs.items()}
-            for name, knobs in row.items()
-        }
-        strategy = Strategy.create(
-            family=space.family, scheduler="-", steps=2, calls=2, methods=twice
-        )
-        found.setdefault(strategy.kinds()[1], row)
-    return list(found.values())
 
 
 def _write_sample(sample: Sample, path: Path) -> None:

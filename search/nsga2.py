@@ -20,7 +20,7 @@ from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.selection.tournament import TournamentSelection
 
-from strategies.space import GLOBALS, Genome, SearchSpace
+from strategies.space import Genome, SearchSpace
 
 Matrix = NDArray[Any]
 
@@ -50,28 +50,28 @@ def breed(
     # What pymoo's tournament asks the algorithm that runs it.
     asked = SimpleNamespace(tournament_type="comp_by_rank_and_crowding", random_state=rng)
     pairs = selection.do(problem, parents, 1, n_parents=2, random_state=rng, algorithm=asked)
-    child = SegmentCrossover(space.width).do(problem, pairs, random_state=rng)[:1]
-    child = ScheduleMutation(space.width).do(problem, child, random_state=rng)
+    child = SegmentCrossover(space.head, space.width).do(problem, pairs, random_state=rng)[:1]
+    child = ScheduleMutation(space.head, space.width).do(problem, child, random_state=rng)
     return tuple(int(value) for value in child[0].X)
 
 
 class SegmentCrossover(Crossover):  # type: ignore[misc]
     """The child gets one span of time from the second parent, and each global gene from either."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, head: int, width: int) -> None:
         super().__init__(2, 2, prob=0.9)
-        self.width = width
+        self.head, self.width = head, width
 
     def _do(
         self, problem: Problem, X: Matrix, *args: Any, random_state: Any = None, **kwargs: Any
     ) -> Matrix:
         children = X.copy()
-        slots = (problem.n_var - GLOBALS) // self.width
+        slots = (problem.n_var - self.head) // self.width
         for pair in range(X.shape[1]):
             swap = np.zeros(problem.n_var, dtype=bool)
-            swap[:GLOBALS] = random_state.random(GLOBALS) < 0.5
+            swap[: self.head] = random_state.random(self.head) < 0.5
             start, stop = np.sort(random_state.integers(0, slots + 1, 2))
-            swap[GLOBALS + start * self.width : GLOBALS + stop * self.width] = True
+            swap[self.head + start * self.width : self.head + stop * self.width] = True
             children[0, pair, swap] = X[1, pair, swap]
             children[1, pair, swap] = X[0, pair, swap]
         return children
@@ -84,9 +84,9 @@ class ScheduleMutation(Mutation):  # type: ignore[misc]
     drawn anew, copies its neighbour's whole slot, or swaps with it.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, head: int, width: int) -> None:
         super().__init__(prob=1.0)
-        self.width = width
+        self.head, self.width = head, width
 
     def _do(
         self, problem: Problem, X: Matrix, *args: Any, random_state: Any = None, **kwargs: Any
@@ -99,7 +99,7 @@ class ScheduleMutation(Mutation):  # type: ignore[misc]
         return mutated
 
     def _globals(self, row: Matrix, upper: Matrix, rng: Any) -> None:
-        for index in range(GLOBALS):
+        for index in range(self.head):
             draw = rng.random()
             if draw < 0.15:
                 row[index] = np.clip(row[index] + rng.choice((-1, 1)), 0, upper[index])
@@ -107,11 +107,11 @@ class ScheduleMutation(Mutation):  # type: ignore[misc]
                 row[index] = rng.integers(0, upper[index] + 1)
 
     def _slot(self, row: Matrix, upper: Matrix, rng: Any) -> None:
-        slots = (len(row) - GLOBALS) // self.width
+        slots = (len(row) - self.head) // self.width
         slot = int(rng.integers(0, slots))
         other = int(np.clip(slot + rng.choice((-1, 1)), 0, slots - 1))
-        here = slice(GLOBALS + slot * self.width, GLOBALS + (slot + 1) * self.width)
-        there = slice(GLOBALS + other * self.width, GLOBALS + (other + 1) * self.width)
+        here = slice(self.head + slot * self.width, self.head + (slot + 1) * self.width)
+        there = slice(self.head + other * self.width, self.head + (other + 1) * self.width)
         draw = rng.random()
         if draw < 0.5:
             gene = here.start + int(rng.integers(0, self.width))

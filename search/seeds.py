@@ -59,6 +59,8 @@ def _schedules(
             rule = FORA.published(calls, interval)
             lists = {f"fora_{knob}": getattr(rule, knob) for knob in components}
             yield space.uniform(solver, steps, **lists)
+    for alpha in _choices(space, "cat", "alpha")[1:]:
+        yield space.uniform(solver, steps, cat_alpha=[alpha] * calls)
     for ratio in dict.fromkeys((ratios[0], ratios[-1])):
         for interval in intervals:
             for depth in depths[:1] if interval > 1 else [0]:

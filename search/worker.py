@@ -76,11 +76,13 @@ class Worker:
         """Draw prompts with a strategy given as JSON text."""
         return self.evaluator.sample(parse(text), split, count)
 
-    def table(self, methods: list[dict[str, dict[str, Any]]], solvers: list[str]) -> dict[str, Any]:
-        """Measure the latency table."""
-        prompts = self.evaluator.prompts["search"]
+    def table(self, texts: list[list[str]], solvers: list[str]) -> dict[str, Any]:
+        """Measure the latency table by strategies given as JSON text, `[turn][strategy]`."""
+        turns = [[parse(text) for text in turn] for turn in texts]
+        evaluator = self.evaluator
+        prompts = evaluator.prompts["search"]
         table: LatencyTable = measure_table(
-            self.evaluator.pipe, self.evaluator.config, prompts, methods, solvers
+            evaluator.pipe, evaluator.config, prompts, turns, solvers
         )
         return table.model_dump()
 

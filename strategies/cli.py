@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from strategies import StrategyError, describe, dump, known, load, presets, save, tables
+from strategies import StrategyError, describe, dump, export, known, load, presets, save, tables
+from strategies.files import write
 from strategies.strategy import Strategy
 
 EXAMPLES = """examples:
@@ -19,6 +20,7 @@ EXAMPLES = """examples:
   python -m strategies validate runs/*/strategies/*.json
   python -m strategies resample dato-b1 --steps 25 --out dato-25.json
   python -m strategies diff deepcache-n3 deepcache-n5
+  python -m strategies export fora-n3 --to cache-dit --out mask.json
 """
 
 
@@ -67,6 +69,10 @@ def parser() -> argparse.ArgumentParser:
     one = command("diff", _diff, "what differs; exit code 0 equal, 1 different")
     one.add_argument("one", metavar="A", help="a preset or file")
     one.add_argument("other", metavar="B", help="a preset or file")
+    one = command("export", _export, "a strategy as settings of another tool")
+    one.add_argument("source", metavar="NAME|FILE")
+    one.add_argument("--to", required=True, choices=list(export.TARGETS), help="the tool")
+    one.add_argument("--out", type=Path, metavar="FILE", help="write here, not to the terminal")
     return made
 
 
@@ -156,6 +162,17 @@ def _resample(flags: argparse.Namespace) -> int:
         return 0
     save(after, flags.out)
     print(f"{flags.out}: {after.scheduler}, {tables.schedule(after)}")
+    return 0
+
+
+def _export(flags: argparse.Namespace) -> int:
+    strategy = load(flags.source)
+    text = export.dump(export.TARGETS[flags.to](strategy))
+    if flags.out is None:
+        print(text, end="")
+        return 0
+    write(text, flags.out)
+    print(f"{flags.out}: {flags.to} {export.VERSIONS[flags.to]}, {tables.schedule(strategy)}")
     return 0
 
 

@@ -105,9 +105,11 @@ def act_text(act: Mapping[str, Any]) -> str:
 
 
 def text(value: Any) -> str:
-    """A knob's value or free JSON in one line; a knob's list of calls as ranges."""
+    """A knob's value or free JSON in one line; a list of calls as ranges, of groups as JSON."""
     if isinstance(value, tuple) and all(type(item) is int for item in value):
         return ranges(value)
+    if isinstance(value, tuple) and all(type(item) is bool for item in value):
+        return json.dumps(value)
     if isinstance(value, tuple):
         return ", ".join(map(text, value))
     if isinstance(value, float):

@@ -69,10 +69,19 @@ def save(strategy: Strategy, path: str | os.PathLike[str]) -> None:
     Raises:
         StrategyError: the file cannot be written.
     """
+    write(dump(strategy), path)
+
+
+def write(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a text file; an existing one is replaced only once the new one is complete.
+
+    Raises:
+        StrategyError: the file cannot be written.
+    """
     target = Path(path)
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        part.write_text(dump(strategy), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         part.replace(target)
     except OSError as error:
         part.unlink(missing_ok=True)

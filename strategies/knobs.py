@@ -27,7 +27,7 @@ class Knobs(BaseModel):
     self-attention say so in `reduces_tokens`: only one of them can act at a call. Methods that
     leave tokens out of the whole network say so in `narrows`: a strategy has at most one of them.
     `costless` names per-call knobs that take no time to speak of, so that latency need not be
-    measured for each.
+    measured for each. `places` has the knobs that name a call, with the first call they can name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -40,6 +40,7 @@ class Knobs(BaseModel):
     reduces_tokens: ClassVar[bool] = False
     narrows: ClassVar[bool] = False
     costless: ClassVar[tuple[str, ...]] = ()
+    places: ClassVar[Mapping[str, int]] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -92,11 +93,15 @@ class Knobs(BaseModel):
         return {k: v for k, v in values.items() if k not in self.per_call or v != self.neutral[k]}
 
     def compact(self) -> dict[str, Any]:
-        """The JSON form, with a per-call list of one repeated value written as that value."""
+        """The JSON form, with a per-call list of one repeated value written as that value.
+
+        A value that is a list itself stays in its list: alone it would read as one value per call.
+        """
         data = self.model_dump(mode="json")
         for name in self.per_call:
-            if len(set(data[name])) == 1:
-                data[name] = data[name][0]
+            first = data[name][0] if data[name] else []
+            if not isinstance(first, list) and all(value == first for value in data[name]):
+                data[name] = first
         return data
 
 

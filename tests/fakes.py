@@ -75,15 +75,9 @@ def latency(strategy: Strategy) -> float:
     return 0.01 + sum(0.001 + cost(kind) for kind in strategy.kinds())
 
 
-def make_table(rows: list[dict[str, dict[str, Any]]], solvers: list[str]) -> dict[str, Any]:
-    found = {}
-    for row in rows:
-        twice = {
-            n: {k: v if k in ("stride", "levels") else [v, v] for k, v in m.items()}
-            for n, m in row.items()
-        }
-        one = Strategy.create(family="unet", scheduler="-", steps=2, calls=2, methods=twice)
-        found[one.kinds()[1]] = cost(one.kinds()[1])
+def make_table(turns: list[list[str]], solvers: list[str]) -> dict[str, Any]:
+    kinds = {kind for text in turns[0] for kind in parse(text).kinds()}
+    found = {kind: cost(kind) for kind in kinds}
     return {
         "fixed": 0.01,
         "solver": dict.fromkeys(solvers, 0.001),

@@ -292,14 +292,14 @@ def test_the_bundled_model_is_searchable() -> None:
     from accel.models import load_pipeline, read_config, read_model
     from evaluate import Evaluator
     from search.config import make_space
-    from search.engine import kinds
+    from search.probes import probes
     from search.seeds import seeds
 
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)
     space = make_space(read_config("spaces", config.space), "dit", pipe.scheduler)
     # Every choice of three components; the order of extrapolation takes no time.
-    assert len(kinds(space)) == 8
+    assert len({kind for one in probes(space, 0) for kind in one.kinds()}) == 8
     found = [one for origin, one in seeds(space, config.scheduler, config.steps)]
     uniform = [one for one in found if one.steps == 25 and "fora" in one.methods]
     assert [sum(one.methods["fora"].attn) for one in uniform] == [13, 9, 6, 4]

@@ -12,6 +12,7 @@ import strategies
 import zoo
 from accel import schedulers
 from strategies.methods.deepcache import DeepCache
+from zoo import untrained
 
 CALLS = 51
 FOLDER = Path(strategies.__file__).parent / "presets"
@@ -64,13 +65,42 @@ def uniform(interval: int) -> dict[str, Any]:
     return {"deepcache": DeepCache.uniform(CALLS, interval)}
 
 
+def fora(interval: int) -> dict[str, Any]:
+    """Figure 3: computed where the interval divides t, which counts down to 0, and at the start."""
+    full = [t == 249 or t % interval == 0 for t in range(249, -1, -1)]
+    return {"fora": {"attn": full, "cross": full, "mlp": full}}
+
+
+def cat(steps: int) -> dict[str, Any]:
+    """Section 3.1: from the ninth step on, 70 % of the tokens are pruned."""
+    return {
+        "cat": {"alpha": [0.3 if step >= 9 else 1.0 for step in range(1, steps + 1)], "start": 8}
+    }
+
+
 PUBLISHED: dict[str, dict[str, Any]] = {
     "dato-b1": dato_b1(),
     **{f"deepcache-n{interval}": uniform(interval) for interval in (2, 3, 5, 10)},
     **{f"tome-{ratio}": {"tome": {"ratio": float(ratio)}} for ratio in ("0.3", "0.5", "0.7")},
     **{f"catome-{name}": catome(printed) for name, printed in CHECKPOINTS.items()},
     "deepcache-n5-tome-0.5": uniform(5) | {"tome": {"ratio": 0.5}},
+    **{f"fora-n{interval}": fora(interval) for interval in (2, 3, 5, 7)},
+    **{f"cat-{net}-{steps}": cat(steps) for net in ("sd3", "pixart") for steps in (28, 50)},
 }
+UNET = {"family": "unet", "scheduler": "PNDMScheduler", "steps": 50, "calls": CALLS}
+DIT = {"family": "dit", "scheduler": "DDIMScheduler", "steps": 250, "calls": 250}
+
+
+def made_for(name: str) -> dict[str, Any]:
+    if "fora" in name:
+        return DIT
+    if "cat-" not in name:
+        return UNET
+    family = "mmdit" if "sd3" in name else "dit"
+    solver = "FlowMatchEulerDiscrete" if "sd3" in name else "DPMSolverMultistep"
+    steps = int(name[-2:])
+    scheduler = f"{solver}Scheduler"
+    return {"family": family, "scheduler": scheduler, "steps": steps, "calls": steps}
 
 
 def test_the_presets_are_these() -> None:
@@ -81,13 +111,12 @@ def test_the_presets_are_these() -> None:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_preset_is_what_its_paper_prints(name: str) -> None:
     one = strategies.load(name)
-    made = strategies.Strategy.create(
-        family="unet", scheduler="PNDMScheduler", steps=50, calls=CALLS, methods=PUBLISHED[name]
-    )
+    fields = made_for(name)
+    made = strategies.Strategy.create(methods=PUBLISHED[name], **fields)
     assert one.methods == made.methods
     assert one.digest == made.digest
     assert one.name == name
-    assert (one.family, one.scheduler, one.steps, one.calls) == ("unet", "PNDMScheduler", 50, 51)
+    assert {field: getattr(one, field) for field in fields} == fields
     assert set(one.provenance) == {"paper", "table", "mapping"}
     assert (FOLDER / f"{name}.json").read_text() == strategies.dump(one)
 
@@ -107,12 +136,30 @@ def test_figures_that_the_papers_imply() -> None:
     )
 
 
-def test_presets_fit_a_stable_diffusion_pipeline() -> None:
-    pipe = zoo.load("tiny-sd")
-    assert schedulers.count_calls(pipe.scheduler, "PNDMScheduler", 50) == CALLS
-    for name in strategies.presets():
-        with accel.accelerated(pipe, strategies.load(name), set_scheduler=True):
-            assert type(pipe.scheduler).__name__ == "PNDMScheduler"
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_presets_fit_a_pipeline_of_their_family(name: str) -> None:
+    one = strategies.load(name)
+    models = {"unet": "tiny-sd", "dit": "tiny-pixart"}
+    pipe = zoo.load(models[one.family]) if one.family in models else untrained.load("sd3")
+    assert schedulers.count_calls(pipe.scheduler, one.scheduler, one.steps) == one.calls
+    with accel.accelerated(pipe, one, set_scheduler=True):
+        assert type(pipe.scheduler).__name__ == one.scheduler
+
+
+@pytest.mark.parametrize("interval", [2, 3, 5, 7])
+def test_fora_presets_at_other_step_counts(interval: int) -> None:
+    """Table 3's recomputed shares hold at 100 and 500 steps, and what runs is what it says."""
+    one = strategies.load(f"fora-n{interval}")
+    for steps in (20, 100, 500):
+        other: Any = one.resample(steps=steps).methods["fora"]
+        full = [t == steps - 1 or t % interval == 0 for t in range(steps - 1, -1, -1)]
+        assert list(other.attn) == list(other.mlp) == full
+        assert sum(full) / steps == pytest.approx(1 / interval, abs=2 / steps)
+    pipe = zoo.load("tiny-pixart")
+    with accel.accelerated(pipe, one.resample(steps=20)):
+        pipe(**zoo.MODELS["tiny-pixart"], prompt="a ring", num_inference_steps=20)
+        ran = [19 - record.call for record in accel.stats(pipe) if not record.reused]
+    assert ran == [19, *range((18 // interval) * interval, -1, -interval)]
 
 
 def test_a_file_goes_before_a_preset_of_its_name(

@@ -40,8 +40,8 @@ def test_bad_genomes_and_spaces_are_refused() -> None:
         SPACE.decode((0, 0, 0))
     with pytest.raises(StrategyError, match="gene 0 is 2"):
         SPACE.decode((2,) + (0,) * (len(SPACE.sizes) - 1))
-    with pytest.raises(StrategyError, match="not a per-call knob"):
-        SearchSpace("unet", SOLVERS, STEPS, CALLS, (Gene("tome", "levels", (1,)),))
+    with pytest.raises(StrategyError, match="not a knob"):
+        SearchSpace("unet", SOLVERS, STEPS, CALLS, (Gene("tome", "level", (1,)),))
     with pytest.raises(StrategyError, match=r"at most 0\.75"):
         SearchSpace("unet", SOLVERS, STEPS, CALLS, (Gene("tome", "ratio", (0.9,)),))
     with pytest.raises(StrategyError, match="not in this space"):

@@ -107,7 +107,10 @@ REFUSED = [
     ({"calls": 6.0}, "calls is 6.0; it must be a whole number"),
     ({"family": None}, "family is None; it must be text"),
     ({"speed": 3}, "speed is an unknown field"),
-    ({"methods": {"warp": {}}}, "methods.warp is unknown; known methods are blockcache, catome"),
+    (
+        {"methods": {"warp": {}}},
+        "methods.warp is unknown; known methods are atedm, blockcache, cat",
+    ),
     ({"methods": {"deepcache": {}}}, "methods.deepcache.depth is missing"),
     ({"methods": {"deepcache": {"depth": -1}}}, "depth[0] is -1"),
     ({"methods": {"deepcache": {"depth": 1.5}}}, "methods.deepcache.depth"),

@@ -241,7 +241,7 @@ def test_diff_says_when_two_files_mean_the_same(tmp_path: Path) -> None:
 
 def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     assert "no such preset" in fails("show", "dato-z9")
-    assert "method 'warp' is unknown; there are blockcache" in fails("methods", "warp")
+    assert "method 'warp' is unknown; there are atedm, blockcache" in fails("methods", "warp")
     assert "--calls, --steps or --scheduler" in fails("resample", "dato-b1")
     assert "cannot resample to 0 calls" in fails("resample", "dato-b1", "--calls", 0)
     where = tmp_path / "no" / "x.json"
@@ -255,7 +255,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
 def test_the_commands_in_the_readme_are_accepted() -> None:
     commands = re.findall(r"^python -m strategies (.*)$", (ROOT / "README.md").read_text(), re.M)
     assert {command.split()[0] for command in commands} == {
-        "list", "show", "methods", "validate", "resample", "diff",
+        "list", "show", "methods", "validate", "resample", "diff", "export",
     }  # fmt: skip
     for command in commands:
         parser().parse_args(shlex.split(command, comments=True))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import Tensor, nn
 
 from accel.sites import Part, Sites, TokenAttention, TokenStream
@@ -30,7 +31,8 @@ def sites(denoiser: Any) -> Sites | None:
         for name, kind in KINDS.items()
         if getattr(block, name, None) is not None
     )
-    return Sites(denoiser, (), None, (), (), (), parts, inputs, _stream(denoiser))
+    stream, output = _stream(denoiser), Transformer2DModelOutput
+    return Sites(denoiser, (), None, (), (), (), parts, inputs, stream, output=output)
 
 
 def _stream(denoiser: Any) -> TokenStream:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from diffusers import FluxTransformer2DModel, SD3Transformer2DModel
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import nn
 
 from accel.families.dit import first_channels, patches
@@ -27,7 +28,9 @@ def sites(denoiser: Any) -> Sites | None:
     parts = tuple(_parts(denoiser))
     stream = _stream(denoiser, flux)
     inputs = FLUX_INPUTS if flux else INPUTS
-    return Sites(denoiser, (), None, (), (), (), parts, inputs, stream, scaled_time=flux)
+    return Sites(
+        denoiser, (), None, (), (), (), parts, inputs, stream, flux, Transformer2DModelOutput
+    )
 
 
 def _parts(denoiser: Any) -> Iterator[Part]:

@@ -11,7 +11,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 
-from accel.sites import AttentionSite, Block, Sites, Stage
+from accel.sites import AttentionSite, Block, Part, Sites, Stage
 
 SUPPORTED = "a `unet` of class UNet2DConditionModel (Stable Diffusion 1.x, 2.x, XL)"
 
@@ -29,7 +29,14 @@ def sites(denoiser: Any) -> Sites | None:
         Stage(f"up_blocks.{i}", block, _layers(block, None))
         for i, block in enumerate(denoiser.up_blocks)
     )
-    return Sites(denoiser, down, denoiser.mid_block, up, _attentions(denoiser), _blocks(denoiser))
+    attentions, blocks = _attentions(denoiser), _blocks(denoiser)
+    parts = tuple(
+        Part(f"{site.name}.{name}", i, (kind,), getattr(site.block, name))
+        for i, site in enumerate(attentions)
+        for name, kind in (("attn1", "attn"), ("attn2", "cross"))
+        if getattr(site.block, name) is not None
+    )
+    return Sites(denoiser, down, denoiser.mid_block, up, attentions, blocks, parts)
 
 
 def _layers(block: nn.Module, tail: str | None) -> tuple[tuple[nn.Module, ...], ...]:

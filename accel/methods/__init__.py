@@ -5,7 +5,7 @@ Caching whether the block around it does, and DeepCache which part of the networ
 """
 
 from accel.method import Attach
-from accel.methods import atedm, blockcache, cat, catome, dato, deepcache, fora, tgate, tome
+from accel.methods import atedm, blockcache, cat, catome, dato, deepcache, fora, tgate, toca, tome
 
 METHODS: dict[str, Attach] = {
     "tome": tome.attach,
@@ -16,5 +16,6 @@ METHODS: dict[str, Attach] = {
     "deepcache": deepcache.attach,
     "cat": cat.attach,
     "atedm": atedm.attach,
+    "toca": toca.attach,
     "fora": fora.attach,
 }

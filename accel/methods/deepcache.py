@@ -21,6 +21,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from accel.clock import Clock
@@ -58,7 +59,7 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
     )
     wanted = {depth for depth in knobs.depth if depth != "full"}
     undos = [*_attach_blocks(sites, features, wanted), *_attach_taps(sites, features, wanted)]
-    undos.append(replace_forward(sites.denoiser, _denoiser(features), traced=False))
+    undos.append(replace_forward(sites.denoiser, _denoiser(features, sites.output), traced=False))
     return lambda: undo_all(undos)
 
 
@@ -80,7 +81,7 @@ def running(sites: Sites, depth: int) -> list[str]:
     return names
 
 
-def _denoiser(features: Features) -> Wrap:
+def _denoiser(features: Features, kind: type[BaseOutput]) -> Wrap:
     def make(original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
             features.decide(kwargs["sample"] if "sample" in kwargs else args[0])
@@ -90,7 +91,7 @@ def _denoiser(features: Features) -> Wrap:
                     'strategy whose depth is "full" at every call'
                 )
             if features.depth == 0:
-                return as_output(cast(Tensor, features.value), kwargs)
+                return as_output(cast(Tensor, features.value), kwargs, kind)
             output = original(*args, **kwargs)
             features.predicted(output)
             return output

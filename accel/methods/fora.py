@@ -22,12 +22,16 @@ from strategies.methods.fora import FORA
 
 
 def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
-    """Reuse along the lists of `knobs` until undone."""
+    """Reuse along the lists of `knobs` until undone.
+
+    Raises:
+        StrategyError: the lists have more groups than the model has blocks.
+    """
+    blocks = 1 + max(part.block for part in sites.parts)
     undos: list[Undo] = []
     for part in sites.parts:
-        computed = [
-            any(kinds) for kinds in zip(*(getattr(knobs, k) for k in part.kinds), strict=True)
-        ]
+        streams = (knobs.computed(kind, part.block, blocks) for kind in part.kinds)
+        computed = [any(kinds) for kinds in zip(*streams, strict=True)]
         if all(computed):
             continue
         place = Reuse(

@@ -2,10 +2,10 @@
 
 From the gate on, cross-attention is not computed: its outputs at the call before the gate, averaged
 over the two halves of guidance, are used to the end, and the network runs once per image, without
-guidance, on the unconditional row of each pair. The pipeline still gets a prediction for both
-halves, twice the same, so its own guidance changes nothing. Where guidance is done as two passes,
-the second repeats the first's prediction. Before the gate, self-attention outputs are reused
-between calls at multiples of an interval.
+guidance, on the unconditional row of each pair, which Stable Diffusion and PixArt put first. The
+pipeline still gets a prediction for both halves, twice the same, so its own guidance changes
+nothing. Where guidance is done as two passes, the second repeats the first's prediction. Before the
+gate, self-attention outputs are reused between calls at multiples of an interval.
 
 Unlike the published code nothing stays patched, the plain attention modules run with whatever
 processor they have, and an image-to-image run that starts behind the gate computes its first call
@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from accel.clock import Clock, Listener
@@ -28,37 +29,42 @@ from accel.sites import Sites
 from strategies import StrategyError
 from strategies.methods.tgate import TGate
 
+REUSE = {"attn": "reuse_self", "cross": "reuse_cross"}
+
 
 def attach(sites: Sites, clock: Clock, knobs: TGate, recorder: Recorder) -> Undo:
     """Reuse attention outputs until undone.
 
     Raises:
-        StrategyError: the model has no attention.
+        StrategyError: the model has no cross-attention.
     """
-    if not sites.attentions:
-        raise StrategyError("methods.tgate needs a model with attention; this one has none")
-    gate = Gate(clock, knobs, recorder)
+    if not any("cross" in part.kinds for part in sites.parts):
+        raise StrategyError(
+            "methods.tgate needs a model with cross-attention, which "
+            f"{type(sites.denoiser).__name__} does not have; take methods.tgate out"
+        )
+    gate = Gate(clock, knobs, recorder, sites.output)
     undos: list[Undo] = []
-    for site in sites.attentions:
-        block: Any = site.block
-        for kind, attention in (("self", block.attn1), ("cross", block.attn2)):
-            if attention is None:
-                continue
-            place = Reuse(clock, recorder, _computes(knobs, kind), f"{site.name} {kind}")
-            undos.append(replace_forward(attention, reusing(place)))
+    for part in sites.parts:
+        (kind,) = part.kinds
+        if kind in REUSE:
+            place = Reuse(clock, recorder, _computes(knobs, kind), part.name)
+            undos.append(replace_forward(part.module, reusing(place)))
     undos.append(replace_forward(sites.denoiser, gate.wrap, traced=False))
     return lambda: undo_all(undos)
 
 
 def _computes(knobs: TGate, kind: str) -> Callable[[int], bool]:
-    return lambda call: not getattr(knobs.plan(call), f"reuse_{kind}")
+    return lambda call: not getattr(knobs.plan(call), REUSE[kind])
 
 
 class Gate(Listener):
     """Whether guidance is over, and the denoiser's wrapper that then runs one half."""
 
-    def __init__(self, clock: Clock, knobs: TGate, recorder: Recorder) -> None:
-        self.clock, self.knobs, self.recorder = clock, knobs, recorder
+    def __init__(
+        self, clock: Clock, knobs: TGate, recorder: Recorder, output: type[BaseOutput]
+    ) -> None:
+        self.clock, self.knobs, self.recorder, self.output = clock, knobs, recorder, output
         self.single = self.folded = False
         self._first: Tensor | None = None
         clock.listeners.insert(0, self)  # It folds what others kept before they look for it.
@@ -91,10 +97,10 @@ class Gate(Listener):
                     return original(*args, **kwargs)
                 self.recorder.now.ran = []
                 self.recorder.now.reused.append("prediction")
-                return as_output(self._first, kwargs)
+                return as_output(self._first, kwargs, self.output)
             half = self.clock.rows // 2
             output = original(*_half(args, half), **_half(kwargs, half))
-            return as_output(_twice(prediction(output)), kwargs)
+            return as_output(_twice(prediction(output)), kwargs, self.output)
 
         return forward
 

@@ -1,5 +1,27 @@
 """The knobs of every method, one file each; importing this package registers them all."""
 
-from strategies.methods import atedm, blockcache, cat, catome, dato, deepcache, fora, tgate, tome
+from strategies.methods import (
+    atedm,
+    blockcache,
+    cat,
+    catome,
+    dato,
+    deepcache,
+    fora,
+    tgate,
+    toca,
+    tome,
+)
 
-__all__ = ["atedm", "blockcache", "cat", "catome", "dato", "deepcache", "fora", "tgate", "tome"]
+__all__ = [
+    "atedm",
+    "blockcache",
+    "cat",
+    "catome",
+    "dato",
+    "deepcache",
+    "fora",
+    "tgate",
+    "toca",
+    "tome",
+]

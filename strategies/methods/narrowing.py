@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StrictInt
@@ -19,6 +20,7 @@ class Narrowing(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("alpha",)
     neutral: ClassVar[dict[str, Any]] = {"alpha": 1.0}
     narrows: ClassVar[bool] = True
+    places: ClassVar[Mapping[str, int]] = {"start": LEAD}
 
     alpha: tuple[Share, ...] = Field(
         description="share of the image's tokens that run (alpha in the paper); 1 runs all"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -25,9 +26,10 @@ class TGate(Knobs):
 
     method: ClassVar[str] = "tgate"
     paper: ClassVar[str] = "T-GATE, arXiv 2404.02747"
-    families: ClassVar[tuple[str, ...]] = ("unet",)
+    families: ClassVar[tuple[str, ...]] = ("unet", "dit")
     per_call: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[dict[str, Any]] = {}
+    places: ClassVar[Mapping[str, int]] = {"gate": 1, "warmup": 0}
 
     gate: StrictInt | None = Field(
         default=None,

@@ -1,0 +1,81 @@
+"""What an attention computes its map from: queries and keys of the image's tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accel.patching import Forward, Undo, replace_forward
+from accel.rotary import Tables, turned
+from accel.sites import TokenAttention
+
+
+class Watched:
+    """Queries and keys of one attention, as they were last projected.
+
+    Attributes:
+        projected: `to_q` and `to_k` of the tokens of the last pass `[rows, tokens, c]`.
+    """
+
+    def __init__(self, attention: TokenAttention) -> None:
+        self.module: Any = attention.module
+        self.projected: dict[str, Tensor] = {}
+        self._tables: Tables | None = None
+
+    def attach(self) -> list[Undo]:
+        """Watch the attention."""
+        undos = [replace_forward(self.module, self._positions)]
+        for name in ("to_q", "to_k"):
+            undos.append(replace_forward(getattr(self.module, name), self._projection(name)))
+        return undos
+
+    def clear(self) -> None:
+        """Forget what was seen."""
+        self.projected.clear()
+        self._tables = None
+
+    def heads(self, name: str, projected: Tensor, total: int) -> Tensor:
+        """`[rows, total, heads, d]` as they are compared, of the last `total` tokens."""
+        norm = self.module.norm_q if name == "to_q" else self.module.norm_k
+        found: Tensor = projected[:, -total:].unflatten(-1, (self.module.heads, -1))
+        found = found if norm is None else norm(found)
+        if self._tables is None:
+            return found
+        cos, sin = (table[None, -total:] for table in self._tables)
+        return turned(found, cos, sin)
+
+    def received(self, total: int) -> Tensor:
+        """Attention that each of the last `total` tokens gets from these, `[rows, total]`."""
+        query, key = (self.heads(name, self.projected[name], total) for name in ("to_q", "to_k"))
+        return torch.stack([one.mean(1) for one in maps(query, key)]).mean(0)
+
+    def _positions(self, original: Forward) -> Forward:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            self._tables = kwargs.get("image_rotary_emb")
+            return original(*args, **kwargs)
+
+        return forward
+
+    def _projection(self, name: str) -> Callable[[Forward], Forward]:
+        def make(original: Forward) -> Forward:
+            def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+                self.projected[name] = made = original(hidden_states, *args, **kwargs)
+                return made
+
+            return forward
+
+        return make
+
+
+def maps(query: Tensor, key: Tensor) -> Iterator[Tensor]:
+    """The attention map of each head in turn, `[rows, queries, keys]`, float32.
+
+    Args:
+        query, key: `[rows, tokens, heads, d]`.
+    """
+    for head in range(query.shape[2]):
+        scores = query[:, :, head].float() @ key[:, :, head].float().transpose(1, 2)
+        yield (scores * query.shape[-1] ** -0.5).softmax(-1)

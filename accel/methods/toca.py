@@ -1,0 +1,257 @@
+"""ToCa (Zou et al., "Token-wise Feature Caching", arXiv 2410.05317).
+
+Between full calls attention outputs are reused, as in FORA, and feed-forwards are computed for a
+share of their tokens, each row of the batch choosing its own; the others keep their last output,
+before the gate. Tokens are chosen by score, staleness and a bonus for the best of each 2 x 2 cell
+(section 3.3), best first, equals by place. By default the score is how far the feed-forward's input
+has moved from the one that its kept output was computed from, which needs no attention map; with
+`attention` it is the attention a token got at the last full call, as in the paper. The text's own
+feed-forwards are reused. FLUX's single blocks project attention and feed-forward together: there
+the projection of the chosen tokens is computed from their last attention output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from accel.attention_map import Watched
+from accel.clock import Clock, Listener
+from accel.grid import Grid
+from accel.history import fold
+from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.records import Recorder
+from accel.reuse import Reuse, reusing
+from accel.selection import Selection
+from accel.sites import Part, Sites
+from strategies import StrategyError
+from strategies.methods.toca import ToCa
+
+
+def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
+    """Reuse and recompute along `knobs.ratio` until undone.
+
+    Raises:
+        StrategyError: the model is no transformer.
+    """
+    if sites.stream is None:
+        raise StrategyError("methods.toca needs a transformer; this model is none")
+    grid = Grid(sites, sites.stream, clock)
+    undos = [grid.attach()]
+    last = max(part.block for part in sites.parts)
+    watched = _watch(sites, knobs)
+    for attention in watched.values():
+        undos += attention.attach()
+    for part in sites.parts:
+        if "mlp" not in part.kinds or part.text:
+            place = Reuse(clock, recorder, knobs.full, part.name, text=part.text)
+            undos.append(replace_forward(part.module, reusing(place)))
+            continue
+        slope = knobs.depth_slope * (2 * part.block / max(1, last) - 1)
+        shares = [min(1.0, ratio * (1 + slope)) for ratio in knobs.ratio]
+        rows = Rows(clock, recorder, knobs, part, shares, grid, watched.get(part.block))
+        undos += rows.attach()
+    return lambda: undo_all(undos)
+
+
+def _watch(sites: Sites, knobs: ToCa) -> dict[int, Watched]:
+    """By block, the first attention over image tokens, where the score is made of its map."""
+    watched: dict[int, Watched] = {}
+    if sites.stream is None or knobs.score != "attention":
+        return watched
+    blocks = {part.name.rpartition(".")[0]: part.block for part in sites.parts}
+    for attention in sites.stream.attentions:
+        watched.setdefault(blocks[attention.name.rpartition(".")[0]], Watched(attention))
+    return watched
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is known of the tokens of one feed-forward.
+
+    Attributes:
+        output: the last of each `[rows, tokens, c]`.
+        basis: what scores are made of: the inputs that these are of `[rows, tokens, c]`, or the
+            attention that each image token got `[rows, tokens]`.
+        age: calls since each was computed `[rows, tokens]`.
+        attention: in FLUX's single blocks, the attention output that is projected with it.
+    """
+
+    output: Tensor
+    basis: Tensor
+    age: Tensor
+    attention: Tensor | None = None
+
+
+class Rows(Listener):
+    """One feed-forward, computed for some of its tokens."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        recorder: Recorder,
+        knobs: ToCa,
+        part: Part,
+        shares: list[float],
+        grid: Grid,
+        watched: Watched | None,
+    ) -> None:
+        self.clock, self.recorder, self.knobs, self.part = clock, recorder, knobs, part
+        self.shares, self.grid, self.watched = shares, grid, watched
+        self._store: dict[int, Kept] = {}
+        self.clear()
+        clock.listeners.append(self)
+
+    def clear(self) -> None:
+        self._store.clear()
+        self._kept: Kept | None = None
+        self._fresh: Kept | None = None
+        self._chosen: Selection | None = None
+        self._input: Tensor | None = None
+        self._attention: Tensor | None = None
+        self._keep = False
+        self._since = 0
+        if self.watched is not None:
+            self.watched.clear()
+
+    def begin(self) -> None:
+        call = self.clock.call
+        kept = self._store.pop(self.clock.branch, None)
+        self._kept = None if self.knobs.full(call) else kept
+        self._keep = call + 1 < self.clock.calls and not self.knobs.full(call + 1)
+        self._fresh = self._chosen = None
+        if self.clock.branch == 0:
+            self._since = self._since + 1 if self._kept is not None else 0
+
+    def end(self, output: Tensor) -> None:
+        if self._chosen is not None:
+            self.recorder.now.tokens[self.part.name] = (self._chosen.total, self._chosen.kept)
+        if self._keep and self._fresh is not None:
+            self._store[self.clock.branch] = self._fresh
+        self._kept = self._fresh = self._chosen = self._input = self._attention = None
+        if self.watched is not None:
+            self.watched.clear()
+
+    def fold(self) -> None:
+        self._store = fold_kept(self._store, self.clock.halves)
+
+    def attach(self) -> list[Undo]:
+        """Wrap the feed-forward or, in FLUX's single blocks, what makes it up."""
+        if not self.part.inside:
+            return [replace_forward(self.part.module, self._whole)]
+        attention, projection = self.part.inside
+        return [
+            replace_forward(projection, self._into),
+            replace_forward(attention, self._attend),
+            replace_forward(self.part.module, self._out_of),
+        ]
+
+    def _whole(self, original: Forward) -> Forward:
+        def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+            narrow = self._narrow(hidden_states)
+            made = original(narrow, *args, **kwargs) if narrow.shape[1] else narrow
+            return self._complete(made)
+
+        return forward
+
+    def _into(self, original: Forward) -> Forward:
+        return lambda hidden_states: original(self._narrow(hidden_states))
+
+    def _attend(self, original: Forward) -> Forward:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            kept, chosen = self._kept, self._chosen
+            if kept is None or chosen is None or kept.attention is None:
+                self._attention = original(*args, **kwargs)
+                return self._attention
+            self._attention = kept.attention
+            return chosen.take(kept.attention)
+
+        return forward
+
+    def _out_of(self, original: Forward) -> Forward:
+        def forward(hidden_states: Tensor) -> Any:
+            made = self._complete(original(hidden_states))
+            if self._fresh is not None:
+                self._fresh = replace(self._fresh, attention=self._attention)
+            return made
+
+        return forward
+
+    def _narrow(self, hidden: Tensor) -> Tensor:
+        """The rows to compute; all where nothing of this shape is kept."""
+        self._input, kept = hidden, self._kept
+        if kept is None or kept.age.shape != hidden.shape[:2]:
+            self._chosen = None
+            return hidden
+        count = int(self.shares[self.clock.call] * hidden.shape[1])
+        order = self._scores(hidden, kept).argsort(dim=1, descending=True, stable=True)
+        self._chosen = Selection(order[:, :count].sort(dim=1).values, hidden.shape[1])
+        return self._chosen.take(hidden)
+
+    def _complete(self, made: Tensor) -> Tensor:
+        """Outputs of all tokens, and what later calls need to know of them."""
+        kept, chosen, hidden = self._kept, self._chosen, self._input
+        assert hidden is not None
+        if kept is None or chosen is None:
+            if self._keep:
+                age = torch.zeros(hidden.shape[:2], device=hidden.device)
+                self._fresh = Kept(made, self._basis(hidden), age)
+            return made
+        output = chosen.put(kept.output, made)
+        if self._keep:
+            basis = kept.basis
+            if self.watched is None:
+                basis = chosen.put(basis, chosen.take(hidden))
+            age = (kept.age + 1).scatter(1, chosen.index, 0.0)
+            self._fresh = Kept(output, basis, age)
+        return output
+
+    def _basis(self, hidden: Tensor) -> Tensor:
+        if self.watched is None:
+            return hidden
+        rows, columns = self.grid.shape
+        return self.watched.received(rows * columns)
+
+    def _scores(self, hidden: Tensor, kept: Kept) -> Tensor:
+        """Of each token `[rows, tokens]`, section 3.3 with the terms that need no prompt."""
+        if self.watched is None:
+            moved = torch.linalg.vector_norm((hidden - kept.basis).float(), dim=-1)
+        else:
+            moved = functional.pad(kept.basis, (hidden.shape[1] - kept.basis.shape[1], 0))
+        score: Tensor = moved / torch.linalg.vector_norm(moved, dim=1, keepdim=True).clamp(
+            min=1e-12
+        )
+        score = score + self.knobs.staleness * (kept.age + 1) / max(1, self._since)
+        if not self.knobs.cell_bonus:
+            return score
+        rows, columns = self.grid.shape
+        text = score.shape[1] - rows * columns
+        best = functional.pad(best_of_cells(score[:, text:], (rows, columns)), (text, 0))
+        return score + self.knobs.cell_bonus * score * best
+
+
+def best_of_cells(score: Tensor, grid: tuple[int, int]) -> Tensor:
+    """1 for the highest score of each 2 x 2 cell of the grid, else 0, `[rows, tokens]`.
+
+    Cells at an odd edge are smaller; of equals all are best.
+    """
+    maps = score.unflatten(1, grid)[:, None]
+    highest = functional.max_pool2d(maps, 2, ceil_mode=True)
+    wide = highest.repeat_interleave(2, -2).repeat_interleave(2, -1)
+    best: Tensor = maps == wide[..., : grid[0], : grid[1]]
+    return best.float().flatten(1)
+
+
+def fold_kept(passes: dict[int, Kept], halves: bool) -> dict[int, Kept]:
+    """What is kept, by pass, averaged over guidance."""
+
+    def fields(one: Kept) -> tuple[Any, ...]:
+        attention = () if one.attention is None else (one.attention,)
+        return (one.output, one.basis, one.age, *attention)
+
+    histories = {branch: [(0, fields(one))] for branch, one in passes.items()}
+    return {branch: Kept(*h[-1][1]) for branch, h in fold(histories, halves).items()}

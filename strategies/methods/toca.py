@@ -1,0 +1,86 @@
+"""Knobs of ToCa (Zou et al., "Token-wise Feature Caching", arXiv 2410.05317)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from strategies.errors import StrategyError
+from strategies.knobs import Depth, Knobs, register
+
+Weight = Annotated[float, Field(ge=0, le=100, strict=True)]
+
+
+@register
+class ToCa(Knobs):
+    """Attention outputs are reused, and feed-forwards computed for the tokens that need it most."""
+
+    method: ClassVar[str] = "toca"
+    paper: ClassVar[str] = "ToCa, arXiv 2410.05317"
+    families: ClassVar[tuple[str, ...]] = ("dit", "mmdit")
+    per_call: ClassVar[tuple[str, ...]] = ("ratio",)
+    neutral: ClassVar[dict[str, Any]] = {"ratio": 1.0}
+    narrows: ClassVar[bool] = True
+
+    ratio: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+        description="share of the tokens whose feed-forward is computed while attention is reused; "
+        "1 computes everything, 0 nothing (FORA)"
+    )
+    score: Literal["change", "attention"] = Field(
+        default="change",
+        description="what makes a token worth computing: how much the feed-forward's input has "
+        "changed since its output was computed, or how much attention it got at the last full "
+        "call (the paper; needs the attention map, which fused kernels never make)",
+    )
+    staleness: Weight = Field(
+        default=0.25, description="added to the score of a token as long not computed as any"
+    )
+    cell_bonus: Weight = Field(
+        default=0.6,
+        description="share by which the score of the best token of each 2 x 2 cell is raised",
+    )
+    depth_slope: float = Field(
+        default=0.0,
+        ge=-1,
+        le=1,
+        strict=True,
+        description="the last block computes (1 + slope) times the ratio, the first (1 - slope)",
+    )
+
+    @classmethod
+    def published(cls, calls: int, interval: int = 3, ratio: float = 0.07) -> Self:
+        """The published code's full calls, and the same ratio at all others.
+
+        Calls are counted down to 0. The first is full, and those whose number is a multiple of a
+        distance, which each full call sets anew: `interval / (1.4 - 0.8 * number / calls)`,
+        rounded, but 2 from two fifths to one fifth of the calls.
+
+        Raises:
+            StrategyError: no positive interval.
+        """
+        if interval < 1:
+            raise StrategyError(f"interval is {interval}; give a whole number from 1 up")
+        full, distance = [], interval
+        for number in range(calls - 1, -1, -1):
+            full.append(number == calls - 1 or number % distance == 0)
+            if full[-1]:
+                distance = max(1, round(interval / (1.4 - 0.8 * number / calls)))
+                if 0.2 * calls <= number < 0.4 * calls:
+                    distance = 2
+        return cls(ratio=tuple(1.0 if now else ratio for now in full))
+
+    def full(self, call: int) -> bool:
+        """Whether a call computes everything."""
+        return self.ratio[call] == 1
+
+    def is_neutral(self) -> bool:
+        return all(ratio == 1 for ratio in self.ratio[1:])
+
+    def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> Self:
+        update: dict[str, Any] = {"ratio": (1.0, *self.ratio[1:])}
+        if all(ratio in (0, 1) for ratio in self.ratio[1:]):
+            fields = type(self).model_fields
+            unused = ("score", "staleness", "cell_bonus", "depth_slope")
+            update |= {name: fields[name].default for name in unused}
+        return self.model_copy(update=update)

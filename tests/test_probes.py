@@ -1,0 +1,60 @@
+"""The strategies that the latency table is measured by show every kind of call there is."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from search.probes import probes
+from strategies import Gene, SearchSpace, StrategyError
+
+CALLS = {("DDIMScheduler", n): n for n in (5, 8, 13)}
+GENES = {
+    "unet": (
+        Gene("deepcache", "depth", ("full", 0, 2)),
+        Gene("tgate", "gate", (None, 0.3, 0.6)),
+        Gene("tgate", "self_interval", (1, 3)),
+        Gene("tome", "ratio", (0.0, 0.5)),
+    ),
+    "dit": (
+        Gene("fora", "attn", (True, False)),
+        Gene("fora", "mlp", (True, False)),
+        Gene("cat", "start", (0.0, 0.4)),
+        Gene("cat", "alpha", (1.0, 0.3)),
+    ),
+}
+SPACES = {
+    family: SearchSpace(family, ["DDIMScheduler"], [5, 8, 13], CALLS, genes)
+    for family, genes in GENES.items()
+}
+
+
+@pytest.mark.parametrize("family", SPACES)
+@settings(max_examples=50, deadline=None)
+@given(data=st.data())
+def test_every_kind_is_shown(family: str, data: st.DataObject) -> None:
+    space = SPACES[family]
+    genome = data.draw(st.tuples(*(st.integers(0, size - 1) for size in space.sizes)))
+    strategy = space.decode(genome)
+    shown = {kind for one in probes(space, 0) for kind in one.kinds()}
+    assert set(strategy.kinds()) <= shown
+    assert space.decode(space.encode(strategy)).digest == strategy.digest
+
+
+def test_knobs_of_a_whole_generation_are_shares_of_its_calls() -> None:
+    space = SPACES["unet"]
+    assert [gene.knob for gene in space.whole] == ["gate", "self_interval"]
+    assert space.head == 4
+    zero = [0] * len(space.sizes)
+    assert space.decode(zero).methods == {}
+    gated = space.decode([0, 2, 1, *zero[3:]])
+    assert gated.methods["tgate"].gate == 4  # Three tenths of 13 calls.
+    with pytest.raises(StrategyError, match=r"tgate\.gate has the choice 3; it names a call"):
+        SearchSpace("unet", ["-"], [5], {("-", 5): 5}, (Gene("tgate", "gate", (None, 3)),))
+
+
+def test_cat_starts_where_tokens_are_known() -> None:
+    strategy = SPACES["dit"].decode([0, 2, 0, *[0, 0, 1] * 13])
+    assert strategy.methods["cat"].start == 2
+    assert strategy.methods["cat"].alpha[:3] == (1.0, 1.0, 0.3)

@@ -16,6 +16,7 @@ import torch
 import evaluate
 import strategies
 from evaluate import Evaluator, cli, models, prompts, read_model, sample
+from evaluate.metrics import METRICS
 from evaluate.store import Store, read_image
 from evaluate.weights import VARIABLE
 from strategies import StrategyError
@@ -88,7 +89,7 @@ def test_any_folder_is_scored_against_itself(
     assert list((cache / "unfinished").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["dit", "pixart", "sd3"])
+@pytest.mark.parametrize("name", ["dit", "pixart", "sd3", "flux"])
 def test_every_family_is_scored(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -323,6 +324,14 @@ def test_nothing_that_makes_an_image_is_left_out_of_its_place(tmp_path: Path) ->
     assert len(set(places)) == len(places)
     wider = config.model_copy(update={"batch": 3})
     assert Store(tmp_path, "a").place(wider, one, "cpu") == places[0]
+
+
+def test_every_metric_is_in_the_docs() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "scoring.md").read_text()
+    for name, metric in METRICS.items():
+        if not name.startswith("right"):
+            assert f"`{name}`" in text
+            assert all(part.split()[0] in text for part in metric.paper.split(" and ") if part)
 
 
 def test_a_broken_strategy_is_no_number(

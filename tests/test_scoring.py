@@ -331,7 +331,8 @@ def test_every_metric_is_in_the_docs() -> None:
     for name, metric in METRICS.items():
         if not name.startswith("right"):
             assert f"`{name}`" in text
-            assert all(part.split()[0] in text for part in metric.paper.split(" and ") if part)
+            papers = [part.split(",")[0] for part in metric.paper.split(" and ")]
+            assert all(paper in text for paper in papers), papers
 
 
 def test_a_broken_strategy_is_no_number(

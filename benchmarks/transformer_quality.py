@@ -4,9 +4,9 @@
     python benchmarks/transformer_quality.py --run runs/NAME    # and a search's front beside them
 
 25 DDIM steps, held-out prompts. FD and FD to real images over the bundled features, paired error
-in dB; latency end to end, interleaved, as medians. With `--run`, for each of the others how much
-nearer the front is at its latency: the front's FD is read off the best strategy that is no slower.
-Writes `benchmarks/results/transformer_quality.json`.
+in dB; latency end to end, interleaved, as medians. With `--run`, the front beside each of the rest
+at its latency: the nearest of those of the front's strategies that are no slower. Writes
+`benchmarks/results/transformer_quality.json`.
 """
 
 from __future__ import annotations

@@ -109,7 +109,10 @@ def check(features: Any, least: int = 2) -> Array:
 
 
 def _compress(factor: Array) -> Array:
-    """The same scatter in at most as many rows as dimensions."""
-    if len(factor) > factor.shape[1]:
+    """The same scatter in at most twice as many rows as dimensions.
+
+    Fewer rows would cost a decomposition at every merge, and are no faster to compare.
+    """
+    if len(factor) > 2 * factor.shape[1]:
         return np.asarray(np.linalg.qr(factor, mode="r"))
     return factor

@@ -121,7 +121,7 @@ def test_merged_statistics_are_those_of_all(sizes: tuple[int, ...], d: int) -> N
         merged = merged.merge(Statistics.of(part))
     everything = np.concatenate(parts)
     assert merged.count == sum(sizes)
-    assert len(merged.factor) <= max(d, merged.count + len(sizes))
+    assert len(merged.factor) <= min(2 * d, merged.count + len(sizes))
     assert merged.mean == pytest.approx(everything.mean(0), rel=1e-12)
     assert merged.half.T @ merged.half == pytest.approx(np.cov(everything.T), abs=1e-9)
     other = Statistics.of(rng.normal(1000.5, 1.3, size=(50, d)))

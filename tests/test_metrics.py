@@ -124,7 +124,7 @@ def test_rows_do_not_depend_on_the_batch(
     whole = Networks(batch=3).extract(name, images, texts)
     single = Networks(batch=1).extract(name, images, texts)
     assert whole.shape == single.shape
-    assert whole == pytest.approx(single, rel=1e-4, abs=1e-4 * np.abs(whole).max())
+    assert whole == pytest.approx(single, rel=1e-4, abs=1e-4 * float(np.abs(whole).max()))
     assert np.abs(whole[0] - whole[1]).max() > 1e-4
 
 

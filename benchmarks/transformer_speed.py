@@ -38,7 +38,7 @@ from diffusers.hooks.hooks import HookRegistry
 import accel
 from accel import families
 from accel.models import default_device
-from evaluate.latency import device_name
+from evaluate.timing import device_name
 from strategies import Strategy
 from strategies.methods.fora import FORA
 from strategies.methods.toca import ToCa

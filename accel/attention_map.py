@@ -71,6 +71,15 @@ class Watched:
         return make
 
 
+def mean_map(query: Tensor, key: Tensor) -> Tensor:
+    """The attention map averaged over heads, `[rows, queries, keys]`; one head's at a time."""
+    heads = maps(query, key)
+    total = next(heads)
+    for one in heads:
+        total += one
+    return total / query.shape[2]
+
+
 def maps(query: Tensor, key: Tensor) -> Iterator[Tensor]:
     """The attention map of each head in turn, `[rows, queries, keys]`, at least in float32.
 

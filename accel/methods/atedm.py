@@ -14,7 +14,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from accel.attention_map import Watched, maps
+from accel.attention_map import Watched, mean_map
 from accel.clock import Clock
 from accel.partial import PartialRun
 from accel.patching import Undo, undo_all
@@ -89,7 +89,7 @@ def importance(query: Tensor, key: Tensor) -> Tensor:
     Args:
         query, key: `[images, tokens, heads, d]`.
     """
-    weights = torch.stack(list(maps(query, key))).mean(0)
+    weights = mean_map(query, key)
     score = torch.full_like(weights[:, :1], 1 / key.shape[1])
     for _ in range(ITERATIONS):
         score = score @ weights

@@ -37,7 +37,7 @@ def candidates(plain: Strategy) -> dict[str, Strategy]:
     knobs: dict[str, dict[str, Any]] = {}
     for interval in (2, 3, 4, 5, 6, 7):
         knobs[f"fora N={interval}"] = {"fora": FORA.published(calls, interval)}
-    for alpha in (0.2, 0.3, 0.4, 0.5, 0.6, 0.8):
+    for alpha in (0.2, 0.3, 0.5, 0.8):
         for start in (3, 7):
             pruned = {"alpha": alpha, "start": start}
             knobs[f"cat alpha={alpha} start={start}"] = {"cat": pruned}

@@ -193,8 +193,8 @@ def test_the_bundled_model_is_searchable() -> None:
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)
     space = make_space(read_config("spaces", config.space), "dit", pipe.scheduler)
-    # Every choice of three components; the order of extrapolation takes no time.
-    assert len({kind for one in probes(space, 0) for kind in one.kinds()}) == 8
+    # Every choice of three components and four shares; the order of extrapolation takes no time.
+    assert len({kind for one in probes(space, 0) for kind in one.kinds()}) == 8 * 4
     found = [one for origin, one in seeds(space, config.scheduler, config.steps)]
     uniform = [one for one in found if one.steps == 25 and "fora" in one.methods]
     assert [sum(one.methods["fora"].attn) for one in uniform] == [13, 9, 6, 4]

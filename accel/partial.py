@@ -202,7 +202,7 @@ class PartialRun(Listener):
                 made: Tensor = original(hidden_states, *args, **kwargs)
                 key, chosen = (name, self.clock.branch), self.clock.selection
                 if chosen is not None:
-                    made = chosen.put(self._kept[key], made)
+                    made = chosen.put_into(self._kept[key], made)
                 if self._keep:
                     self._kept[key] = made
                 return made

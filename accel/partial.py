@@ -95,7 +95,8 @@ class PartialRun(Listener):
                 self._chosen = self.choose(self.stream.noise(noise), count)
         base = self._before.get(clock.branch)
         if self._chosen is not None and base is not None and len(base) == clock.running:
-            clock.selection = Selection(self._chosen, self.total)
+            times = clock.running // len(self._chosen)
+            clock.selection = Selection(self._chosen.repeat(times, 1), self.total)
         first, last = (self._partial or [clock.calls])[0], (self._partial or [0])[-1]
         self._keep = self.planned(clock.call + 1) or (clock.reuses and clock.call < last)
         self.keep_noise = first - self.lead <= clock.call < last

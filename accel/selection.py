@@ -16,7 +16,7 @@ class Selection:
     have more rows than there are images, as guidance needs: row `i` is of image `i % images`.
 
     Attributes:
-        index: `[images, kept]`, places on the image's grid.
+        index: `[images, kept]`, places on the image's grid; or a row for every row of tensors.
         total: tokens of the whole grid.
     """
 
@@ -50,5 +50,7 @@ class Selection:
         return whole
 
     def _places(self, like: Tensor, offset: int) -> Tensor:
-        index = self.index.repeat(len(like) // len(self.index), 1) + offset
+        times = len(like) // len(self.index)
+        index = self.index if times == 1 else self.index.repeat(times, 1)
+        index = index + offset if offset else index
         return index[..., None].expand(-1, -1, like.shape[-1])

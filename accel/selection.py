@@ -54,3 +54,8 @@ class Selection:
         index = self.index if times == 1 else self.index.repeat(times, 1)
         index = index + offset if offset else index
         return index[..., None].expand(-1, -1, like.shape[-1])
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """In float32, or float64 where they are: what choices are made of, in half precision too."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -22,8 +22,10 @@ import torch
 import strategies
 from accel.models import quiet, read_model
 from evaluate import Evaluator
-from evaluate.latency import device_name, measure_end_to_end
+from evaluate.evaluator import real_images
+from evaluate.latency import measure_end_to_end
 from evaluate.scores import score
+from evaluate.timing import device_name
 from strategies import Strategy
 from strategies.methods.fora import FORA
 from strategies.methods.toca import ToCa
@@ -96,7 +98,7 @@ def main() -> None:
     samples = {n: evaluator.sample(s, "heldout", flags.images) for n, s in chosen.items()}
     rows = {}
     for name, sample in samples.items():
-        found = score(sample, samples["unaccelerated"], evaluator.real)
+        found = score(sample, samples["unaccelerated"], real_images())
         row = {key: found[key] for key in ("fd_base", "fd_real", "psnr")}
         row |= {"seconds": seconds[name], "speedup": seconds["unaccelerated"] / seconds[name]}
         rows[name] = row

@@ -28,7 +28,7 @@ from turns import clock, ratios, shuffled, wait
 
 import accel
 from accel.models import default_device, quiet
-from evaluate.latency import device_name
+from evaluate.timing import device_name
 from strategies.methods.fora import FORA
 from strategies.methods.toca import ToCa
 

@@ -10,10 +10,10 @@ import torch
 
 from accel.models import ModelConfig, quiet
 from evaluate import Evaluator
-from evaluate.distances import ScoreError
 from evaluate.evaluator import Split
 from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
 from evaluate.sample import NotFiniteError, Sample
+from evaluate.statistics import ScoreError
 from strategies import Strategy, StrategyError, parse
 
 

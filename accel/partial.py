@@ -133,7 +133,8 @@ class PartialRun(Listener):
         base = self._before.pop(clock.branch, None)
         kept = self._kept.pop(clock.branch, [])
         if self._chosen is not None and base is not None and len(base) == clock.running:
-            clock.selection = Selection(self._chosen, self.total)
+            times = clock.running // len(self._chosen)
+            clock.selection = Selection(self._chosen.repeat(times, 1), self.total)
             self._base = base
         for rows, before in zip(self._rows, kept, strict=False):
             rows.before = before
@@ -257,7 +258,7 @@ class PartialRun(Listener):
                 made: Tensor = original(hidden_states, *args, **kwargs)
                 chosen = self.clock.selection
                 if chosen is not None and rows.before is not None:
-                    made = chosen.put(rows.before, made)
+                    made = chosen.put_into(rows.before, made)
                 if self._keep:
                     rows.after = made
                 return made

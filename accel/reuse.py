@@ -9,9 +9,10 @@ from torch import Tensor
 
 from accel.clock import Clock, Listener
 from accel.history import History, extrapolate, fold, needs
-from accel.patching import Forward
+from accel.patching import Forward, Undo, replace_forward
 from accel.records import Recorder
 from accel.selection import Selection
+from accel.sites import Part
 from strategies.knobs import Depth
 
 
@@ -65,16 +66,18 @@ class Reuse(Listener):
         self.value: Any = None
         self.newest: Any = None
         self.fresh: Any = None
+        self.ready: Any = None
         self.keep = self.used = False
 
     def find(self, tokens: Tensor) -> Any:
         """What to use in place of computing, or None: a tensor must have the shape of `tokens`.
 
-        Where the work before this place was left out, `tokens` have width 0.
+        Where the work before this place was left out, `tokens` have width 0, or `ready` is set to
+        what is used whatever `tokens` are.
         """
         value = self.value
-        if value is None:
-            return None
+        if value is None or self.ready is not None:
+            return self.ready
         chosen = self._chosen()
         if chosen is not None:
             value = on_image(chosen.take, value)
@@ -147,6 +150,45 @@ def reusing(place: Reuse) -> Callable[[Forward], Forward]:
             output = original(hidden_states, *args, **kwargs)
             place.offer(output)
             return output
+
+        return forward
+
+    return make
+
+
+def spare(places: Sequence[tuple[Part, Reuse]], parts: Sequence[Part]) -> list[Undo]:
+    """Leave out the norms before parts wherever all parts that read them reuse.
+
+    Args:
+        places: parts, and where their results are kept.
+        parts: all of the network's, in the order they run.
+    """
+    by_name = {part.name: place for part, place in places}
+    undos = []
+    for norm in {norm: None for part, _ in places for norm in part.norms}:
+        readers = [part for part in parts if norm in part.norms]
+        found = [by_name[part.name] for part in readers if part.name in by_name]
+        if len(found) == len(readers):
+            leads = all(part.norms[0] is norm for part in readers)
+            undos.append(replace_forward(norm, _sparing(found, leads)))
+    return undos
+
+
+def _sparing(places: Sequence[Reuse], leads: bool) -> Callable[[Forward], Forward]:
+    """Wrap a norm: a single token, which can be modulated, where `places` need none.
+
+    Args:
+        leads: the norm's tokens have the shape of the results; else another norm has decided.
+    """
+
+    def make(original: Forward) -> Forward:
+        def forward(hidden_states: Tensor) -> Any:
+            values = [p.find(hidden_states) if leads else p.ready for p in places]
+            if any(value is None for value in values):
+                return original(hidden_states)
+            for place, value in zip(places, values, strict=True):
+                place.ready = value
+            return hidden_states[:, :1]
 
         return forward
 

@@ -16,7 +16,7 @@ class Selection:
     have more rows than there are images, as guidance needs: row `i` is of image `i % images`.
 
     Attributes:
-        index: `[images, kept]`, places on the image's grid.
+        index: `[images, kept]`, places on the image's grid; or a row for every row of tensors.
         total: tokens of the whole grid.
     """
 
@@ -40,8 +40,19 @@ class Selection:
         image = whole[:, text:].scatter(1, self._places(some, 0), some[:, text:])
         return torch.cat([some[:, :text], image], dim=1) if text else image
 
+    def put_into(self, whole: Tensor, some: Tensor) -> Tensor:
+        """As `put`, into `whole` itself where nobody may need its old rows for a gradient."""
+        if torch.is_grad_enabled() or whole.requires_grad:
+            return self.put(whole, some)
+        text = some.shape[1] - self.kept
+        whole[:, :text] = some[:, :text]
+        whole[:, text:].scatter_(1, self._places(some, 0), some[:, text:])
+        return whole
+
     def _places(self, like: Tensor, offset: int) -> Tensor:
-        index = self.index.repeat(len(like) // len(self.index), 1) + offset
+        times = len(like) // len(self.index)
+        index = self.index if times == 1 else self.index.repeat(times, 1)
+        index = index + offset if offset else index
         return index[..., None].expand(-1, -1, like.shape[-1])
 
 

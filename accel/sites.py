@@ -77,6 +77,8 @@ class Part:
             two such tensors, of the image and of the text.
         inside: modules whose outputs only `module` reads.
         text: its tokens are the text's alone.
+        norms: what its tokens come from, token by token and otherwise only modulated; the first is
+            of the tokens that its output has the shape of. They may be other parts' as well.
     """
 
     name: str
@@ -85,6 +87,7 @@ class Part:
     module: nn.Module
     inside: tuple[nn.Module, ...] = ()
     text: bool = False
+    norms: tuple[nn.Module, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -11,23 +11,16 @@ of 8) with AT-EDM's row, and FORA's intervals on DiT-XL/2. Writes `benchmarks/re
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import (
-    DiTTransformer2DModel,
-    FlowMatchEulerDiscreteScheduler,
-    PixArtTransformer2DModel,
-    SD3Transformer2DModel,
-)
+from networks import NETWORKS, Bare, strategy
 
 import accel
-from accel import families
 from strategies import Strategy
 from strategies.methods.fora import FORA
-from zoo import tiny_sd
 
 # Trillions, for all steps: whole, CAT, AT-EDM (CAT Pruning, Tables 2 and 3). They are the counts
 # without attention's own matrix products, so both counts are given.
@@ -42,82 +35,10 @@ ALPHA, START = 0.3, 8
 ATTENTION = {"sd3-medium": (24, 1536, 333, 0), "pixart-sigma": (28, 1152, 0, 300)}
 
 
-class Bare:
-    """As much of a pipeline as the sampler needs."""
-
-    def __init__(self, transformer: Any, scheduler: Any) -> None:
-        self.transformer, self.scheduler = transformer, scheduler
-
-
-def sd3_medium() -> tuple[Bare, dict[str, Any]]:
-    """2 rows of 16 x 128 x 128 latents; 77 CLIP and 256 T5 tokens, as the pipeline gives them."""
+def build(name: str) -> tuple[Bare, dict[str, Any]]:
+    """One network without weights."""
     with torch.device("meta"):
-        network = SD3Transformer2DModel(
-            sample_size=128,
-            patch_size=2,
-            num_layers=24,
-            attention_head_dim=64,
-            num_attention_heads=24,
-            joint_attention_dim=4096,
-            caption_projection_dim=1536,
-            pooled_projection_dim=2048,
-            pos_embed_max_size=192,
-        )
-        given = {
-            "encoder_hidden_states": torch.empty(2, 333, 4096),
-            "pooled_projections": torch.empty(2, 2048),
-        }
-    return Bare(network, FlowMatchEulerDiscreteScheduler(shift=3.0)), given
-
-
-def pixart_sigma() -> tuple[Bare, dict[str, Any]]:
-    """2 rows of 4 x 128 x 128 latents; 300 T5 tokens."""
-    with torch.device("meta"):
-        network = PixArtTransformer2DModel(
-            sample_size=128,
-            num_layers=28,
-            num_attention_heads=16,
-            attention_head_dim=72,
-            in_channels=4,
-            out_channels=8,
-            cross_attention_dim=1152,
-            caption_channels=4096,
-            use_additional_conditions=False,
-            interpolation_scale=2,
-        )
-        given = {"encoder_hidden_states": torch.empty(2, 300, 4096)}
-    given["added_cond_kwargs"] = {"resolution": None, "aspect_ratio": None}
-    return Bare(network, tiny_sd.scheduler()), given
-
-
-def dit_xl_2() -> tuple[Bare, dict[str, Any]]:
-    """2 rows of 4 x 32 x 32 latents, 256 x 256 pixels."""
-    with torch.device("meta"):
-        network = DiTTransformer2DModel(
-            sample_size=32,
-            num_layers=28,
-            num_attention_heads=16,
-            attention_head_dim=72,
-            in_channels=4,
-            out_channels=8,
-        ).eval()
-        given = {"class_labels": torch.empty(2, dtype=torch.long)}
-    return Bare(network, tiny_sd.scheduler()), given
-
-
-NETWORKS: dict[str, Callable[[], tuple[Bare, dict[str, Any]]]] = {
-    "sd3-medium": sd3_medium,
-    "pixart-sigma": pixart_sigma,
-    "dit-xl-2": dit_xl_2,
-}
-
-
-def strategy(pipe: Bare, calls: int, methods: dict[str, Any]) -> Strategy:
-    family, _ = families.find(pipe)
-    scheduler = type(pipe.scheduler).__name__
-    return Strategy.create(
-        family=family, scheduler=scheduler, steps=calls, calls=calls, methods=methods
-    )
+        return NETWORKS[name]()
 
 
 @torch.inference_mode()
@@ -169,7 +90,7 @@ def row(name: str, steps: int, method: str, ours: float, whole: float) -> dict[s
 
 def pruning(name: str) -> Iterator[dict[str, Any]]:
     """CAT Pruning's and AT-EDM's rows of one network."""
-    pipe, given = NETWORKS[name]()
+    pipe, given = build(name)
     kinds = {
         method: count(pipe, given, strategy(pipe, 5, {method: {"alpha": ALPHA, "start": 3}}))
         for method in ("cat", "atedm")
@@ -193,7 +114,7 @@ def pruning(name: str) -> Iterator[dict[str, Any]]:
 
 def reusing(name: str, steps: int, intervals: tuple[int, ...]) -> Iterator[dict[str, Any]]:
     """FORA's intervals on one network."""
-    pipe, given = NETWORKS[name]()
+    pipe, given = build(name)
     kinds = count(pipe, given, strategy(pipe, 4, {"fora": FORA.published(4, 3)}))
     whole = total(kinds, strategy(pipe, steps, {}))
     for interval in intervals:

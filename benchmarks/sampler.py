@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import time
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
 import diffusers
@@ -29,6 +28,7 @@ import torch
 from DeepCache import DeepCacheSDHelper
 from diffusers import UNet2DConditionModel
 from torch import nn
+from turns import ratios, shuffled, wait
 
 import accel
 from accel import families
@@ -75,19 +75,14 @@ def calls(pipe: Bare, batch: int, latent: int) -> list[float]:
     pipe.scheduler.set_timesteps(CALLS, device=pipe.device)
     seconds = []
     for t in pipe.scheduler.timesteps:
-        wait(pipe)
+        wait(pipe.device)
         began = time.perf_counter()
         doubled = pipe.unet(torch.cat([latents] * 2), t, encoder_hidden_states=text).sample
-        wait(pipe)
+        wait(pipe.device)
         seconds.append(time.perf_counter() - began)
         uncond, cond = doubled.chunk(2)
         latents = pipe.scheduler.step(uncond + 5 * (cond - uncond), t, latents).prev_sample
     return seconds
-
-
-def wait(pipe: Bare) -> None:
-    if pipe.device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def strategy(methods: dict[str, Any]) -> Strategy:
@@ -170,14 +165,12 @@ def race(
 ) -> dict[str, list[float]]:
     """For every rival, the median seconds of its calls in each turn."""
     found: dict[str, list[float]] = defaultdict(list)
-    order = random.Random(0)
-    for turn in range(turns + 1):
-        for name in order.sample(names, len(names)):
-            setup, places = RIVALS[name]
-            with setup(pipe):
-                seconds = calls(pipe, batch, latent)
-            if turn:
-                found[name].append(median(seconds[place] for place in places))
+    for turn, name in shuffled(names, turns):
+        setup, places = RIVALS[name]
+        with setup(pipe):
+            seconds = calls(pipe, batch, latent)
+        if turn:
+            found[name].append(median(seconds[place] for place in places))
     return found
 
 
@@ -187,12 +180,12 @@ def attention_share(pipe: Bare, batch: int, latent: int) -> float:
 
     def start(*_: Any) -> None:
         nonlocal began
-        wait(pipe)
+        wait(pipe.device)
         began = time.perf_counter()
 
     def stop(*_: Any) -> None:
         nonlocal total
-        wait(pipe)
+        wait(pipe.device)
         total += time.perf_counter() - began
 
     handles = []
@@ -248,14 +241,13 @@ def synchronisations(pipe: Bare, latent: int) -> dict[str, int] | None:
 
 
 def summary(found: dict[str, list[float]]) -> dict[str, Any]:
-    ratios = {}
+    speedups = {}
     for ours_, theirs in PAIRS:
         if ours_ not in found or theirs not in found:
             continue
-        values = [b / a for a, b in zip(found[ours_], found[theirs], strict=True)]
-        low, middle, high = quantiles(values, n=4)
-        ratios[f"{ours_} over {theirs}"] = {"speedup": middle, "quartiles": [low, high]}
-    return {"seconds": {n: median(v) for n, v in found.items()}, "speedups": ratios}
+        speedup, quartiles = ratios(found[theirs], found[ours_])
+        speedups[f"{ours_} over {theirs}"] = {"speedup": speedup, "quartiles": quartiles}
+    return {"seconds": {n: median(v) for n, v in found.items()}, "speedups": speedups}
 
 
 def main() -> None:

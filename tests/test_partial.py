@@ -212,6 +212,12 @@ def test_take_and_put(shape: tuple[int, int, int, int], data: st.DataObject) -> 
     assert torch.equal(chosen.take(after), fresh)
     left = [i for i in range(total) if i not in places[0]]
     assert torch.equal(after[0, text:][left], whole[0, text:][left])
+    assert not torch.equal(whole, after)
+    assert torch.equal(chosen.put_into(whole, fresh), after)
+    assert not torch.equal(whole, after)  # A gradient may need its old rows.
+    with torch.no_grad():
+        assert chosen.put_into(whole, fresh) is whole
+    assert torch.equal(whole, after)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 0.3, 0.5, 0.8])

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import accel
+from accel import families
 from accel.partial import PartialRun
 from accel.sampler import _find
 from tests.transformers import ALL, MODELS, InTheMiddleError, build, cases, draw, failing, strategy
@@ -75,6 +76,24 @@ def test_a_partial_call_does_the_work_of_its_tokens(model: str) -> None:
     for call, left_out, choosing in ((2, 48, clustering + pooling), (3, 32, pooling)):
         saved = passes * rows * left_out * (linear + 2 * inner * keys[model])
         assert by_call[0] - by_call[call] == saved - choosing
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_norms_before_reused_parts_do_not_run(model: str) -> None:
+    """Where a part reuses, one token stands in for all; a norm that others need runs in full."""
+    pipe = build(model)
+    _, sites = families.find(pipe)
+    seen: dict[Any, list[int]] = {norm: [] for part in sites.parts for norm in part.norms}
+    for norm, counts in seen.items():
+        norm.register_forward_hook(lambda _, __, out, counts=counts: counts.append(out.shape[1]))
+    calls = {"attn": [True, False, False, True, False, True], "mlp": [True, False, True] * 2}
+    accel.apply(pipe, strategy(model, {"fora": calls}))
+    draw(pipe)
+    kinds = {norm: {k for p in sites.parts if norm in p.norms for k in p.kinds} for norm in seen}
+    passes = 2 if model == "flux" else 1
+    for norm, counts in seen.items():
+        runs = [any(calls[kind][call] for kind in kinds[norm]) for call in range(6)]
+        assert [count > 1 for count in counts] == [run for run in runs for _ in range(passes)]
 
 
 def text_tokens(pipe: Any, model: str) -> int:

@@ -26,7 +26,13 @@ def sites(denoiser: Any) -> Sites | None:
     if inputs is None:
         return None
     parts = tuple(
-        Part(f"transformer_blocks.{i}.{name}", i, (kind,), getattr(block, name))
+        Part(
+            f"transformer_blocks.{i}.{name}",
+            i,
+            (kind,),
+            getattr(block, name),
+            norms=_norms(block, name),
+        )
         for i, block in enumerate(denoiser.transformer_blocks)
         for name, kind in KINDS.items()
         if getattr(block, name, None) is not None
@@ -50,6 +56,14 @@ def _null_class(denoiser: Any) -> Callable[[Mapping[str, Any]], bool]:
         return bool(((one != null) & (other == null)).all())
 
     return doubled
+
+
+def _norms(block: Any, name: str) -> tuple[nn.Module, ...]:
+    """What the tokens of a part come from; PixArt's cross-attention has none of its own."""
+    classes = block.norm_type == "ada_norm_zero"
+    norms = {"attn1": block.norm1.norm if classes else block.norm1}
+    norms["ff"] = block.norm3 if classes else block.norm2
+    return (norms[name],) if name in norms else ()
 
 
 def _stream(denoiser: Any) -> TokenStream:

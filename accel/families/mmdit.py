@@ -40,11 +40,22 @@ def _parts(denoiser: Any) -> Iterator[Part]:
             module: nn.Module | None = getattr(block, name, None)
             if module is not None:
                 text = name == "ff_context"
-                yield Part(f"transformer_blocks.{i}.{name}", i, (kind,), module, text=text)
+                place, norms = f"transformer_blocks.{i}.{name}", _norms(block, name)
+                yield Part(place, i, (kind,), module, text=text, norms=norms)
     for i, block in enumerate(_single(denoiser)):
         name = f"single_transformer_blocks.{i}.proj_out"
         inside = (block.attn, block.proj_mlp)
-        yield Part(name, len(double) + i, ("attn", "mlp"), block.proj_out, inside)
+        kinds, norms = ("attn", "mlp"), (block.norm.norm,)
+        yield Part(name, len(double) + i, kinds, block.proj_out, inside, norms=norms)
+
+
+def _norms(block: Any, name: str) -> tuple[nn.Module, ...]:
+    """What the tokens of a double block's part come from."""
+    if name == "attn":
+        return block.norm1.norm, block.norm1_context.norm
+    if name == "attn2":
+        return (block.norm1.norm,)
+    return (block.norm2,) if name == "ff" else (block.norm2_context,)
 
 
 def _single(denoiser: Any) -> list[Any]:

@@ -1,9 +1,9 @@
 """FORA (Selvaraju et al., arXiv 2407.01425): attention and MLP outputs reused between calls.
 
-What is kept is each component's output before its adaptive-norm gate, so gates, modulations and
-residuals follow the current call (section 3.3). With order 1 or 2 the outputs are extrapolated over
-the calls instead (the idea of TaylorSeer, arXiv 2503.06923). Where guidance is done as two passes,
-each has outputs of its own.
+What is kept is each component's output before its adaptive-norm gate, so gates and residuals follow
+the current call (section 3.3); norms before what is reused are left out. With order 1 or 2 the
+outputs are extrapolated over the calls instead (the idea of TaylorSeer, arXiv 2503.06923). Where
+guidance is done as two passes, each has outputs of its own.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 from accel.clock import Clock
 from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.records import Recorder
-from accel.reuse import Reuse, reusing
-from accel.sites import Sites
+from accel.reuse import Reuse, reusing, spare
+from accel.sites import Part, Sites
 from strategies.methods.fora import FORA
 
 
@@ -29,6 +29,7 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
     """
     blocks = 1 + max(part.block for part in sites.parts)
     undos: list[Undo] = []
+    places: list[tuple[Part, Reuse]] = []
     for part in sites.parts:
         streams = (knobs.computed(kind, part.block, blocks) for kind in part.kinds)
         computed = [any(kinds) for kinds in zip(*streams, strict=True)]
@@ -39,6 +40,8 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
         )
         undos += [replace_forward(module, leaving_out(place)) for module in part.inside]
         undos.append(replace_forward(part.module, reusing(place)))
+        places.append((part, place))
+    undos += spare(places, sites.parts)
     return lambda: undo_all(undos)
 
 

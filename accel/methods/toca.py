@@ -25,7 +25,7 @@ from accel.grid import Grid
 from accel.history import fold
 from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.records import Recorder
-from accel.reuse import Reuse, reusing
+from accel.reuse import Reuse, reusing, spare
 from accel.selection import Selection
 from accel.sites import Part, Sites
 from strategies import StrategyError
@@ -44,17 +44,20 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
     undos = [grid.attach()]
     last = max(part.block for part in sites.parts)
     watched = _watch(sites, knobs)
+    places: list[tuple[Part, Reuse]] = []
     for attention in watched.values():
         undos += attention.attach()
     for part in sites.parts:
         if "mlp" not in part.kinds or part.text:
             place = Reuse(clock, recorder, knobs.full, part.name, text=part.text)
             undos.append(replace_forward(part.module, reusing(place)))
+            places.append((part, place))
             continue
         slope = knobs.depth_slope * (2 * part.block / max(1, last) - 1)
         shares = [min(1.0, ratio * (1 + slope)) for ratio in knobs.ratio]
         rows = Rows(clock, recorder, knobs, part, shares, grid, watched.get(part.block))
         undos += rows.attach()
+    undos += spare(places, sites.parts)
     return lambda: undo_all(undos)
 
 

@@ -1,0 +1,113 @@
+"""Other packages' caches on a bare transformer: cache-dit's steps mask and diffusers' hooks.
+
+Each is a context that puts the cache on and takes it off again, and raises where it does not run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from diffusers import DiTTransformer2DModel, SD3Transformer2DModel
+from diffusers.hooks import (
+    FasterCacheConfig,
+    FirstBlockCacheConfig,
+    MagCacheConfig,
+    PyramidAttentionBroadcastConfig,
+    TaylorSeerCacheConfig,
+    apply_faster_cache,
+    apply_first_block_cache,
+    apply_mag_cache,
+    apply_pyramid_attention_broadcast,
+    apply_taylorseer_cache,
+)
+from diffusers.hooks.hooks import HookRegistry
+
+EVERY = (-1, 1001)  # Of the timesteps.
+
+
+@contextmanager
+def steps_mask(network: Any, full: Sequence[bool]) -> Iterator[None]:
+    """cache-dit with one block ahead of its cache, computing the others at `full` calls."""
+    import cache_dit
+    from cache_dit.caching.patch_functors import DiTPatchFunctor
+
+    config = cache_dit.DBCacheConfig(
+        Fn_compute_blocks=1,
+        Bn_compute_blocks=0,
+        max_warmup_steps=0,
+        num_inference_steps=len(full),
+        steps_computation_mask=[int(one) for one in full],
+        steps_computation_policy="static",
+    )
+    joint = isinstance(network, SD3Transformer2DModel)
+    pattern = cache_dit.ForwardPattern.Pattern_1 if joint else cache_dit.ForwardPattern.Pattern_3
+    classes = isinstance(network, DiTTransformer2DModel)
+    adapter = cache_dit.BlockAdapter(
+        transformer=network,
+        blocks=network.transformer_blocks,
+        forward_pattern=pattern,
+        patch_functor=DiTPatchFunctor() if classes else None,
+        has_separate_cfg=False,
+    )
+    try:
+        cache_dit.enable_cache(adapter, cache_config=config)
+        yield
+    finally:
+        cache_dit.disable_cache(adapter)
+        # What its adapter for DiT leaves behind.
+        network.__dict__.pop("forward", None)
+        network.__dict__.pop("_is_patched", None)
+        network._modules.pop("_norm1_emb", None)
+
+
+@contextmanager
+def _hooked(network: Any, apply: Callable[[Any, Any], Any], config: Any) -> Iterator[None]:
+    try:
+        apply(network, config)
+        yield
+    finally:
+        for module in network.modules():
+            registry = getattr(module, "_diffusers_hook", None)
+            if isinstance(registry, HookRegistry):
+                for name in list(registry.hooks):
+                    registry.remove_hook(name, recurse=False)
+
+
+Hooks = Callable[[Any, int, Callable[[], float]], AbstractContextManager[None]]
+
+# Hook -> from the transformer, the number of calls and the current timestep, its context.
+HOOKS: dict[str, Hooks] = {
+    "FirstBlockCache": lambda network, calls, now: _hooked(
+        network, apply_first_block_cache, FirstBlockCacheConfig(threshold=0.05)
+    ),
+    "TaylorSeer, interval 3": lambda network, calls, now: _hooked(
+        network, apply_taylorseer_cache, TaylorSeerCacheConfig(cache_interval=3)
+    ),
+    "MagCache, all ratios 1": lambda network, calls, now: _hooked(
+        network,
+        apply_mag_cache,
+        MagCacheConfig(mag_ratios=[1.0] * calls, num_inference_steps=calls),
+    ),
+    "PyramidAttentionBroadcast, range 3": lambda network, calls, now: _hooked(
+        network,
+        apply_pyramid_attention_broadcast,
+        PyramidAttentionBroadcastConfig(
+            spatial_attention_block_skip_range=3,
+            spatial_attention_timestep_skip_range=EVERY,
+            current_timestep_callback=now,
+        ),
+    ),
+    "FasterCache": lambda network, calls, now: _hooked(
+        network,
+        apply_faster_cache,
+        FasterCacheConfig(
+            spatial_attention_timestep_skip_range=EVERY,
+            unconditional_batch_timestep_skip_range=EVERY,
+            attention_weight_callback=lambda module: 0.5,
+            tensor_format="BCHW",
+            current_timestep_callback=now,
+        ),
+    ),
+}

@@ -79,11 +79,17 @@ class OptunaNSGA2(OptunaSource):
         return NSGAIISampler(population_size=self.settings.population, seed=seed)
 
     def tell(self, study: optuna.Study, params: dict[str, Any], history: History, row: int) -> None:
-        # Asked for, not added: this is how the sampler numbers its generations.
+        # Asked for, not added, so that the sampler can number the generation that it belongs to.
         study.enqueue_trial(params)
         trial = study.ask(self._ranges)
+        assert isinstance(study.sampler, NSGAIISampler)
+        study.sampler.get_trial_generation(study, study.get_trials(deepcopy=False)[-1])
         trial.set_constraint("violation", float(history.violations[row]))
         study.tell(trial, [float(value) for value in history.objectives[row]])
+        if (row + 1) % self.settings.population == 0:
+            # The sampler keeps the parents that it chose when first asked for them, and gives them
+            # in another order from then on; asked for here, no proposal is the first to ask.
+            study.sampler.get_parent_population(study, (row + 1) // self.settings.population)
 
 
 class OptunaTPE(OptunaSource):

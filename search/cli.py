@@ -16,7 +16,7 @@ from evaluate.evaluator import check_scorable, read_prompts
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists
+from search import export, finalists, warm
 from search.config import SearchConfig
 from search.engine import Engine
 from search.executor import Executor, InProcess
@@ -26,7 +26,7 @@ from search.proposer import Proposer
 from search.proposers import SOURCES
 from search.seeds import ORIGINS, seeds
 from search.study import Study
-from strategies import StrategyError
+from strategies import StrategyError, dump, parse
 
 EXAMPLES = """examples:
   python -m search                                    the bundled model, a few minutes on 2 cores
@@ -87,6 +87,12 @@ def parser() -> argparse.ArgumentParser:
         help=f"what is evaluated first: any of {','.join(ORIGINS)}, or none (default: all)",
     )
     how.add_argument("--seed", type=int, help="of every random draw of the search (default: 0)")
+    how.add_argument(
+        "--warm-start",
+        nargs="+",
+        metavar="RUN|FILE",
+        help="seeds from earlier runs, strategy files or presets, as near as this space comes",
+    )
     run = made.add_argument_group("the run")
     run.add_argument("--out", type=Path, help="folder of the run (default: runs/MODEL-TIME)")
     run.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
@@ -152,8 +158,14 @@ def _run(flags: argparse.Namespace) -> int:
     pipe = load_pipeline(config.model)
     family, _ = families.find(pipe)
     space = configuration.make_space(config.space, family, pipe.scheduler)
+    if flags.warm_start:
+        found = tuple(dump(one) for one in warm.read(flags.warm_start, family))
+        config = config.model_copy(update={"warm_start": found})
     baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
-    known = seeds(space, config.model.scheduler, config.model.steps, config.seeds)
+    known = [
+        *((warm.ORIGIN, warm.nearest(space, parse(text))) for text in config.warm_start),
+        *seeds(space, config.model.scheduler, config.model.steps, config.seeds),
+    ]
     proposer = Proposer(space, known, config.proposer, config.population, config.seed)
     console = Console(stderr=False)
     if flags.dry_run:
@@ -214,6 +226,7 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
             f"{flags.resume} is a run of model {before.model.name}, not of {flags.model}; leave "
             "--model out, or start a new run"
         )
+    given["warm_start"] = flags.warm_start
     fixed = [key for key, value in given.items() if value is not None and key not in RESUMABLE]
     if fixed or flags.out is not None:
         name = fixed[0].replace("_", "-") if fixed else "out"

@@ -43,6 +43,7 @@ class SearchConfig(BaseModel):
         objectives: names of figures; see `search.goals`.
         constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
         seeds: origins of what is evaluated first.
+        warm_start: strategies of earlier studies to evaluate before those, as JSON text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,6 +61,7 @@ class SearchConfig(BaseModel):
     objectives: tuple[str, ...] = Field(default=DEFAULT, min_length=2)
     constraints: dict[str, float] = Field(default_factory=dict)
     seeds: tuple[str, ...] = ORIGINS
+    warm_start: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod

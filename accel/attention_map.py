@@ -10,6 +10,7 @@ from torch import Tensor
 
 from accel.patching import Forward, Undo, replace_forward
 from accel.rotary import Tables, turned
+from accel.selection import at_least_single
 from accel.sites import TokenAttention
 
 
@@ -70,12 +71,22 @@ class Watched:
         return make
 
 
+def mean_map(query: Tensor, key: Tensor) -> Tensor:
+    """The attention map averaged over heads, `[rows, queries, keys]`; one head's at a time."""
+    heads = maps(query, key)
+    total = next(heads)
+    for one in heads:
+        total += one
+    return total / query.shape[2]
+
+
 def maps(query: Tensor, key: Tensor) -> Iterator[Tensor]:
-    """The attention map of each head in turn, `[rows, queries, keys]`, float32.
+    """The attention map of each head in turn, `[rows, queries, keys]`, at least in float32.
 
     Args:
         query, key: `[rows, tokens, heads, d]`.
     """
     for head in range(query.shape[2]):
-        scores = query[:, :, head].float() @ key[:, :, head].float().transpose(1, 2)
+        one, other = at_least_single(query[:, :, head]), at_least_single(key[:, :, head])
+        scores = one @ other.transpose(1, 2)
         yield (scores * query.shape[-1] ** -0.5).softmax(-1)

@@ -54,7 +54,9 @@ class Clock:
         partial: whether a call is planned to run on a selection.
         reuses: whether a method reuses results, so that a module may not run at some calls.
         running: rows that the denoiser's blocks get; fewer where guidance is over.
-        images: rows that the solver got at the call before; None at a generation's first call.
+        images: of the batch, from what the solver got at the call before; None at a generation's
+            first call.
+        per_image: rows that the solver gets for each image.
         listeners: told about every pass, in this order.
     """
 
@@ -69,6 +71,7 @@ class Clock:
         self.size = (0, 0)
         self.device = torch.device("cpu")
         self.images: int | None = None
+        self.per_image = 1
         self.selection: Selection | None = None
         self.reuses = False
         self.partial: Callable[[int], bool] = lambda call: False

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from accel.selection import at_least_single
+
 Grid = tuple[int, int]
 ITERATIONS = 10
 
@@ -39,10 +41,10 @@ def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
         grid: rows and columns of tokens.
         clusters: at most one per token.
     """
-    points = points.float()
+    points = at_least_single(points)
     centres = points[:, spread(grid, clusters)]
     for _ in range(ITERATIONS):
-        member = one_hot(nearest(points, centres), clusters)
+        member = one_hot(nearest(points, centres), clusters).to(points.dtype)
         count = member.sum(1)[..., None]
         mean = member.transpose(1, 2) @ points / count.clamp(min=1)
         centres = torch.where(count > 0, mean, centres)
@@ -85,12 +87,13 @@ def pool(features: Tensor, cluster: Tensor, grid: Grid, clusters: int) -> Tensor
     """
     member = one_hot(cluster, clusters)
     index = cluster[..., None].expand_as(features)
+    features = at_least_single(features)
     low = torch.finfo(torch.float32).min
-    start = torch.full_like(features[:, :1].float(), low).repeat(1, clusters, 1)
-    highest = start.scatter_reduce(1, index, features.float(), "amax")
+    start = torch.full_like(features[:, :1], low).repeat(1, clusters, 1)
+    highest = start.scatter_reduce(1, index, features, "amax")
     filled = (member.sum(1) > 0)[..., None]
     highest = torch.where(filled, highest, torch.zeros_like(highest))
-    near = neighbours(member, grid)
+    near = neighbours(member, grid).to(features.dtype)
     mean = near @ highest / near.sum(-1, keepdim=True).clamp(min=1)
     others = highest[:, None]
     spreaded = torch.where(near[..., None] > 0, others, torch.full_like(others, low))

@@ -17,12 +17,25 @@ from torch import Tensor
 
 from accel.clock import Clock, Listener
 from accel.history import fold
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
 from accel.records import Recorder
 from accel.rotary import Rotary
 from accel.selection import Selection
 from accel.sites import Sites, TokenAttention, TokenStream
 from strategies import StrategyError
+
+
+class Rows:
+    """Keys or values of one attention, on their way through a pass.
+
+    Attributes:
+        before: of all tokens, of the last call at which each ran, where they are needed.
+        after: the same, with those of this pass, where a later call needs them.
+    """
+
+    def __init__(self) -> None:
+        self.before: Tensor | None = None
+        self.after: Tensor | None = None
 
 
 class PartialRun(Listener):
@@ -31,6 +44,8 @@ class PartialRun(Listener):
     Attributes:
         lead: how many calls before the first partial one have predictions that `choose` wants.
         total, grid: how many tokens the image has, and their rows and columns.
+        ahead: whether a later call runs on a selection.
+        keep_noise: whether a later choice is made of this call's prediction.
 
     Args:
         sites: of a transformer.
@@ -53,10 +68,12 @@ class PartialRun(Listener):
         self.stream: TokenStream = sites.stream
         self.sites, self.clock, self.shares, self.recorder = sites, clock, shares, recorder
         self.method = method
-        self._partial = [call for call in range(clock.calls) if self.planned(call)]
+        partial = [call for call in range(clock.calls) if self.planned(call)]
+        self._first, self._last = (partial or [clock.calls])[0], (partial or [0])[-1]
         clock.partial = self.planned
+        self._rows: list[Rows] = []
         clock.listeners.append(self)
-        self.clear()
+        self._reset()
 
     @abstractmethod
     def choose(self, noise: Tensor, count: int) -> Tensor | None:
@@ -74,14 +91,32 @@ class PartialRun(Listener):
         """Whether a call is to run on some tokens only."""
         return call < len(self.shares) and self.shares[call] < 1
 
+    def count(self, call: int) -> int:
+        """How many tokens a call runs: its share, rounded down, but one at least."""
+        return max(1, int(self.shares[call] * self.total + 1e-6))
+
+    def forget(self) -> None:
+        """No later call runs on a selection: drop what selections are made of."""
+
     def clear(self) -> None:
+        self._reset()
+        self.forget()
+
+    def _reset(self) -> None:
         self.clock.selection = None
         self.total, self.grid = 0, (0, 0)
-        self._keep = self.keep_noise = False
+        self._keep = self.keep_noise = self.ahead = False
         self._chosen: Tensor | None = None
         self._before: dict[int, Tensor] = {}
         self._now: dict[int, Tensor] = {}
-        self._kept: dict[tuple[str, int], Tensor] = {}
+        self._kept: dict[int, list[Tensor | None]] = {}  # By pass, as `_rows`.
+        self._clear_pass()
+
+    def _clear_pass(self) -> None:
+        self._base: Tensor | None = None
+        self._predicted: Tensor | None = None
+        for rows in self._rows:
+            rows.before = rows.after = None
 
     def begin(self) -> None:
         clock = self.clock
@@ -89,30 +124,45 @@ class PartialRun(Listener):
         if clock.branch == 0:
             self._before, self._now = self._now, {}
             self._chosen = None
+            self._kept = {b: kept for b, kept in self._kept.items() if b < clock.branches}
             if self._before and clock.images is not None:
                 noise = self.conditional(self._before)
-                count = max(1, int(self.shares[clock.call] * self.total))
+                count = self.count(clock.call)
                 self._chosen = self.choose(self.stream.noise(noise), count)
-        base = self._before.get(clock.branch)
+        self._clear_pass()
+        base = self._before.pop(clock.branch, None)
+        kept = self._kept.pop(clock.branch, [])
         if self._chosen is not None and base is not None and len(base) == clock.running:
             clock.selection = Selection(self._chosen, self.total)
-        first, last = (self._partial or [clock.calls])[0], (self._partial or [0])[-1]
-        self._keep = self.planned(clock.call + 1) or (clock.reuses and clock.call < last)
-        self.keep_noise = first - self.lead <= clock.call < last
+            self._base = base
+        for rows, before in zip(self._rows, kept, strict=False):
+            rows.before = before
+        self.ahead = clock.call < self._last
+        self._keep = self.planned(clock.call + 1) or (clock.reuses and self.ahead)
+        self.keep_noise = self._first - self.lead <= clock.call and self.ahead
 
     def end(self, output: Tensor) -> None:
         clock = self.clock
         if clock.selection is not None:
             self.recorder.now.tokens["image"] = (self.total, clock.selection.kept)
-        if not self._keep:
-            self._kept = {key: v for key, v in self._kept.items() if key[1] != clock.branch}
+        if self.keep_noise and self._predicted is not None:
+            self._now[clock.branch] = self._predicted
+        if self._keep:
+            kept = [rows.before if rows.after is None else rows.after for rows in self._rows]
+            self._kept[clock.branch] = kept
+        if not self.ahead:
+            self.forget()
+        self._clear_pass()
         clock.selection = None
 
     def fold(self) -> None:
         self._now = self.folded(self._now)
-        names = {name for name, _ in self._kept}
-        passes = {n: {b: v for (m, b), v in self._kept.items() if m == n} for n in names}
-        self._kept = {(n, b): v for n in names for b, v in self.folded(passes[n]).items()}
+        places = []
+        for i in range(len(self._rows)):
+            passes = {branch: kept[i] for branch, kept in self._kept.items()}
+            places.append(self.folded({b: v for b, v in passes.items() if v is not None}))
+        branches = {branch for place in places for branch in place}
+        self._kept = {branch: [place.get(branch) for place in places] for branch in branches}
 
     def folded(self, passes: dict[int, Tensor]) -> dict[int, Tensor]:
         """Tensors by pass, averaged over guidance."""
@@ -122,10 +172,9 @@ class PartialRun(Listener):
     def conditional(self, passes: dict[int, Tensor]) -> Tensor:
         """Of a tensor per pass `[rows, ...]`, the rows that have the prompt, `[images, ...]`."""
         images = self.clock.images or 0
-        whole = passes.get(self.stream.conditional, passes[0])
-        if len(passes) == 1 and len(whole) == 2 * images:
-            return whole.chunk(2)[self.stream.conditional]
-        return whole[:images]
+        if len(passes[0]) == 2 * images:  # Whatever other passes there are.
+            return passes[0].chunk(2)[self.stream.conditional]
+        return passes.get(self.stream.conditional, passes[0])[:images]
 
     def attach(self) -> Undo:
         """Narrow the stream until undone."""
@@ -150,28 +199,35 @@ class PartialRun(Listener):
                 "fused; call unfuse_qkv_projections() on the pipeline before applying the strategy"
             )
         undos = [
-            replace_forward(module.to_k, self._complete(f"{attention.name}.to_k")),
-            replace_forward(module.to_v, self._complete(f"{attention.name}.to_v")),
+            replace_forward(module.to_k, self._complete(self._place())),
+            replace_forward(module.to_v, self._complete(self._place())),
         ]
         if attention.rotary:
             undos += Rotary(self.clock).attach(module)
         return undos
 
+    def _place(self) -> Rows:
+        self._rows.append(Rows())
+        return self._rows[-1]
+
     def _whole(self, original: Forward) -> Forward:
         """The denoiser: what is added to tokens on their way is narrowed with them."""
-        names = self.sites.inputs
 
         def forward(*args: Any, **kwargs: Any) -> Any:
-            if self.grid == (0, 0):
-                self.grid = self.stream.grid(dict(zip(names, args, strict=False)) | kwargs)
-            chosen = self.clock.selection
-            for name in self.stream.beside if chosen is not None else ():
-                added = kwargs.get(name)
-                if added is not None and chosen is not None:
-                    kwargs[name] = [chosen.take(one) for one in added]
-            return original(*args, **kwargs)
+            return original(*args, **self._prepared(args, kwargs))
 
         return forward
+
+    @untraced
+    def _prepared(self, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self.grid == (0, 0):
+            given = dict(zip(self.sites.inputs, args, strict=False)) | kwargs
+            self.grid = self.stream.grid(given)
+        chosen = self.clock.selection
+        if chosen is None:
+            return kwargs
+        added = [name for name in self.stream.beside if kwargs.get(name) is not None]
+        return kwargs | {name: [chosen.take(one) for one in kwargs[name]] for name in added}
 
     def _enter(self, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -185,26 +241,25 @@ class PartialRun(Listener):
     def _leave(self, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
             predicted: Tensor = original(*args, **kwargs)
-            branch, chosen = self.clock.branch, self.clock.selection
-            if chosen is not None:
-                predicted = chosen.put(self._before[branch], predicted)
-            if self.keep_noise:
-                self._now[branch] = predicted
+            chosen = self.clock.selection
+            if chosen is not None and self._base is not None:
+                predicted = chosen.put(self._base, predicted)
+            self._predicted = predicted
             return predicted
 
         return forward
 
-    def _complete(self, name: str) -> Callable[[Forward], Forward]:
+    def _complete(self, rows: Rows) -> Callable[[Forward], Forward]:
         """Keys or values of all tokens, from those of the tokens that run."""
 
         def make(original: Forward) -> Forward:
             def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
                 made: Tensor = original(hidden_states, *args, **kwargs)
-                key, chosen = (name, self.clock.branch), self.clock.selection
-                if chosen is not None:
-                    made = chosen.put(self._kept[key], made)
+                chosen = self.clock.selection
+                if chosen is not None and rows.before is not None:
+                    made = chosen.put(rows.before, made)
                 if self._keep:
-                    self._kept[key] = made
+                    rows.after = made
                 return made
 
             return forward

@@ -43,3 +43,8 @@ class Selection:
     def _places(self, like: Tensor, offset: int) -> Tensor:
         index = self.index.repeat(len(like) // len(self.index), 1) + offset
         return index[..., None].expand(-1, -1, like.shape[-1])
+
+
+def at_least_single(values: Tensor) -> Tensor:
+    """In float32, or float64 where they are: what choices are made of, in half precision too."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

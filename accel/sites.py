@@ -141,6 +141,8 @@ class Sites:
         stream: of transformers, the way of the image's tokens.
         scaled_time: the denoiser gets a computed share of the timestep, not the timestep itself.
         output: what the denoiser returns its prediction in, as the field `sample`.
+        doubled: where the solver, too, gets every image twice for guidance: whether it does, from
+            the denoiser's arguments by name. Asked once per generation; may wait for the device.
     """
 
     denoiser: nn.Module
@@ -154,6 +156,7 @@ class Sites:
     stream: TokenStream | None = None
     scaled_time: bool = False
     output: type[BaseOutput] = UNet2DConditionOutput
+    doubled: Callable[[Mapping[str, Any]], bool] | None = None
 
     @property
     def skip_levels(self) -> int:

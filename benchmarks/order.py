@@ -18,9 +18,11 @@ import torch
 from accel.models import quiet
 from evaluate import Evaluator, read_model
 from evaluate.confidence import paired_bootstrap
-from evaluate.distances import frechet_from_features
-from evaluate.latency import device_name, measure_end_to_end
+from evaluate.distances import frechet_paired
+from evaluate.evaluator import real_images
+from evaluate.latency import measure_end_to_end
 from evaluate.scores import score
+from evaluate.timing import device_name
 from strategies import Strategy
 from strategies.methods.deepcache import DeepCache
 
@@ -50,17 +52,16 @@ def main() -> None:
     base = samples["unaccelerated"]
     result = {}
     for name, sample in samples.items():
-        found = score(sample, base, evaluator.real)
+        found = score(sample, base, real_images())
         row = {k: found[k] for k in ("fd_base", "fd_real", "feature_error", "psnr")}
         row |= {"seconds": seconds[name], "speedup": seconds["unaccelerated"] / seconds[name]}
         reuse = samples.get(name[:-1] + "0")
         if "order" in name and not name.endswith("0") and reuse is not None:
+            mine = frechet_paired(sample.features, base.features)
+            other = frechet_paired(reuse.features, base.features)
 
-            def change(rows, mine=sample.features, other=reuse.features):  # type: ignore[no-untyped-def]
-                there = base.features[rows]
-                return frechet_from_features(mine[rows], there) - frechet_from_features(
-                    other[rows], there
-                )
+            def change(weights, mine=mine, other=other):  # type: ignore[no-untyped-def]
+                return mine(weights) - other(weights)
 
             row["fd_base_minus_order_0"] = paired_bootstrap(change, flags.images).to_json()
         result[name] = row

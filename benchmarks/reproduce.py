@@ -14,7 +14,7 @@ from pathlib import Path
 
 import yaml
 
-from evaluate.cli import run
+from evaluate.cli import scored
 from strategies import load
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     flags = parser.parse_args()
     images = yaml.safe_load((flags.run / "config.yaml").read_text())["heldout_images"]
     files = sorted((flags.run / "strategies").glob("[0-9][0-9]-*.json"))[:: flags.every]
-    rows = run("tiny-sd", [str(path) for path in files], images, 9)
+    rows = scored("tiny-sd", [str(path) for path in files], images, 9)
     result = []
     for path, row in zip(files, rows[1:], strict=True):
         scores = load(path).scores

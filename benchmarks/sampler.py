@@ -33,7 +33,7 @@ from torch import nn
 import accel
 from accel import families
 from accel.models import default_device
-from evaluate.latency import device_name
+from evaluate.timing import device_name
 from strategies import Strategy
 from zoo import tiny_sd
 

@@ -3,9 +3,9 @@
     python benchmarks/transformer_quality.py                    # the methods' own knobs
     python benchmarks/transformer_quality.py --run runs/NAME    # and a search's front beside them
 
-25 DDIM steps, held-out prompts. FD and FD to real images over the bundled features, paired error in
-dB; latency end to end, interleaved, as medians. With `--run`, for each of the others how much nearer
-the front is at its latency: the front's FD is read off the best strategy that is no slower. Writes
+25 DDIM steps, held-out prompts. FD and FD to real images over the bundled features, paired error
+in dB; latency end to end, interleaved, as medians. With `--run`, the front beside each of the rest
+at its latency: the nearest of those of the front's strategies that are no slower. Writes
 `benchmarks/results/transformer_quality.json`.
 """
 
@@ -22,8 +22,10 @@ import torch
 import strategies
 from accel.models import quiet, read_model
 from evaluate import Evaluator
-from evaluate.latency import device_name, measure_end_to_end
+from evaluate.evaluator import real_images
+from evaluate.latency import measure_end_to_end
 from evaluate.scores import score
+from evaluate.timing import device_name
 from strategies import Strategy
 from strategies.methods.fora import FORA
 from strategies.methods.toca import ToCa
@@ -96,7 +98,7 @@ def main() -> None:
     samples = {n: evaluator.sample(s, "heldout", flags.images) for n, s in chosen.items()}
     rows = {}
     for name, sample in samples.items():
-        found = score(sample, samples["unaccelerated"], evaluator.real)
+        found = score(sample, samples["unaccelerated"], real_images())
         row = {key: found[key] for key in ("fd_base", "fd_real", "psnr")}
         row |= {"seconds": seconds[name], "speedup": seconds["unaccelerated"] / seconds[name]}
         rows[name] = row

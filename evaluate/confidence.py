@@ -1,14 +1,12 @@
-"""Paired bootstrap intervals: how sure is a difference measured on the same prompts and noise?"""
+"""How sure is a figure: paired bootstrap intervals, without the bias of few images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Indices = NDArray[np.int64]
+from evaluate.distances import Statistic
 
 
 @dataclass(frozen=True)
@@ -25,21 +23,31 @@ class Interval:
 
 
 def paired_bootstrap(
-    statistic: Callable[[Indices], float], count: int, repeats: int = 200, seed: int = 0
+    statistic: Statistic, count: int, repeats: int = 200, seed: int = 0, biased: bool = False
 ) -> Interval:
-    """Percentile interval of a statistic of the chosen prompts, resampled with replacement.
+    """Interval of a statistic, prompts resampled with replacement.
 
     Args:
-        statistic: maps indices of prompts, `[count]`, to a number; for a paired difference it uses
-            the same indices on both sides.
+        statistic: maps how often each prompt counts, `[count]`, to a number; a paired difference
+            uses the same weights on both sides.
         count: how many prompts there are.
         repeats: resamples.
         seed: of the resampling, so that the interval is reproducible.
+        biased: whether the statistic has a bias that falls with the number of images. A resample
+            has about as much of it again as the sample has, so the value and its interval are moved
+            by as much the other way (Efron and Tibshirani, 1993, section 10.6): they are of what
+            endless images would have.
     """
     rng = np.random.default_rng(seed)
-    draws = [statistic(rng.integers(0, count, count)) for _ in range(repeats)]
-    value = statistic(np.arange(count))
-    # The statistic of a resample is shifted by its repeated rows (the Frechet distance is biased),
-    # so the spread of the draws is used around the estimate, not the draws themselves.
-    spread = np.quantile(draws, [0.025, 0.975]) - np.mean(draws)
-    return Interval(value, float(value + spread[0]), float(value + spread[1]))
+    draws: list[float] = []
+    while len(draws) < repeats:
+        weights = np.bincount(rng.integers(0, count, count), minlength=count)
+        if np.count_nonzero(weights) > 1:  # One image alone has no distance to anything.
+            draws.append(statistic(weights.astype(np.float64)))
+    value = statistic(np.ones(count))
+    middle = float(np.mean(draws))
+    # The spread of the draws is used around the estimate, not the draws themselves: repeated rows
+    # shift them.
+    low, high = np.quantile(draws, [0.025, 0.975]) - middle
+    estimate = value + (value - middle if biased else 0.0)
+    return Interval(estimate, float(estimate + low), float(estimate + high))

@@ -1,4 +1,4 @@
-"""The Evaluator: one loaded model that turns strategies into samples, and samples into scores."""
+"""The Evaluator: one loaded model that draws strategies on fixed prompts."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ from collections.abc import Collection
 from typing import Any, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 import zoo
 from accel.models import ModelConfig, load_pipeline, read_model
 from evaluate import latency, prompts, scores
+from evaluate.metrics import View, choose, usual
+from evaluate.networks import Networks
+from evaluate.networks.base import Pixels
+from evaluate.networks.bundled import KINDS
 from evaluate.sample import Sample, generate
+from evaluate.side import Side
 from strategies import Strategy, StrategyError
-from zoo import judging, networks
 
 Split = Literal["search", "heldout"]
 SEEDS: dict[Split, int] = {"search": 1, "heldout": 2}
+REFERENCE_SEED = 3  # Of the unaccelerated pipeline's own images, where they are the reference.
 
 
 class Evaluator:
@@ -27,19 +30,22 @@ class Evaluator:
         config: the model and its setting.
         device: such as `cpu` or `cuda:0`.
         pipe: an already loaded pipeline of that model.
+        networks: for scoring; by default on the same device.
 
     Raises:
-        StrategyError: the model cannot be loaded, or no feature network knows its images.
+        StrategyError: the model or its prompts cannot be loaded.
     """
 
-    def __init__(self, config: ModelConfig, device: str = "cpu", pipe: Any = None) -> None:
-        check_scorable(config)
+    def __init__(
+        self,
+        config: ModelConfig,
+        device: str = "cpu",
+        pipe: Any = None,
+        networks: Networks | None = None,
+    ) -> None:
         self.config = config
         self.pipe = load_pipeline(config, device) if pipe is None else pipe
-        folder = zoo.networks_folder()
-        self._network = networks.load(networks.FeatureNet, folder / "features.safetensors")
-        self._judge = networks.load(networks.JudgeNet, folder / "judge.safetensors")
-        self.real = zoo.reference_features().numpy()
+        self.networks = networks or Networks(device)
         self.prompts = read_prompts(config)
 
     @property
@@ -48,40 +54,58 @@ class Evaluator:
         return latency.unaccelerated(self.pipe, self.config.scheduler, self.config.steps)
 
     def sample(self, strategy: Strategy, split: Split, count: int) -> Sample:
-        """Draw the first `count` prompts of a split with a strategy.
+        """Draw the first `count` prompts of a split of a bundled model with a strategy.
 
         Raises:
             NotFiniteError: the images hold NaN or infinity.
-            StrategyError: the strategy does not fit the model, or there are too few prompts.
+            StrategyError: the strategy does not fit the model, there are too few prompts, or the
+                model is no bundled one.
         """
+        check_scorable(self.config)
         chosen = self.prompts[split].first(count)
         images, seconds = generate(self.pipe, self.config, strategy, chosen)
         return self.reduce(images, chosen.texts, seconds)
 
-    @torch.inference_mode()
-    def reduce(self, images: Tensor, texts: tuple[str, ...], seconds: float) -> Sample:
-        """Images, RGB `[n, 3, h, w]` in [0, 1], as a sample."""
-        images = images.cpu().clamp(0, 1)
-        # What is scored is what is saved: eight bits per channel.
-        pixels = (images * 255).round().to(torch.uint8)
-        rounded = pixels.float() / 255
-        features = torch.cat([self._network.features(part) for part in rounded.split(256)])
-        right = judging.right(self._judge, rounded, texts)
+    def reduce(self, images: list[Pixels], texts: tuple[str, ...], seconds: float) -> Sample:
+        """Images of a bundled model as a sample."""
+        right = self.networks.extract("judge", images, texts)
         return Sample(
-            features.numpy().astype(np.float32),
-            pixels.permute(0, 2, 3, 1).contiguous().numpy(),
-            {name: value.numpy().astype(np.float32) for name, value in right.items()},
+            self.networks.extract("bundled", images),
+            np.stack(images),
+            {kind: right[:, column] for column, kind in enumerate(KINDS)},
             seconds,
         )
 
+    def draw(self, name: str, strategy: Strategy, chosen: prompts.Prompts) -> Side:
+        """Draw prompts with a strategy, all images in memory.
+
+        Raises:
+            NotFiniteError: the images hold NaN or infinity.
+            StrategyError: the strategy does not fit the model.
+        """
+        images, _ = generate(self.pipe, self.config, strategy, chosen)
+        return Side(name, len(images), images.__getitem__, chosen.texts, self.networks)
+
+
+def is_bundled(config: ModelConfig) -> bool:
+    """Whether the bundled networks know the model's images."""
+    return config.source.startswith("zoo:")
+
 
 def check_scorable(config: ModelConfig) -> None:
-    """Raise a StrategyError where no feature network knows the model's images."""
-    if not config.source.startswith("zoo:"):
+    """Raise a StrategyError where a search has no feature network that knows the model's images."""
+    if not is_bundled(config):
         raise StrategyError(
-            f"model {config.name}: the bundled feature network only knows the bundled models' "
-            "images; scoring needs a model whose source is zoo:NAME"
+            f"model {config.name}: a search scores by the bundled feature network, which only "
+            "knows the bundled models' images; it needs a model whose source is zoo:NAME. "
+            "python -m evaluate scores any model"
         )
+
+
+def real_images() -> Side:
+    """Real images of the bundled data, by their features."""
+    features = zoo.reference_features().numpy()
+    return Side("the bundled reference", len(features), known={"bundled": features})
 
 
 def read_prompts(config: ModelConfig) -> dict[Split, prompts.Prompts]:
@@ -97,39 +121,53 @@ def evaluate(
     strategy: Strategy,
     images: int = 64,
     metrics: Collection[str] | None = None,
-    config: str = "tiny-sd",
+    config: ModelConfig | str = "tiny-sd",
 ) -> dict[str, Any]:
     """Score a strategy beside the unaccelerated pipeline on held-out prompts.
 
     Args:
-        pipe_or_model: a model name, or a loaded pipeline of the model `config`.
+        pipe_or_model: a model's name, folder or hub id (`evaluate.models.find`), or a loaded
+            pipeline of the model `config`.
         strategy: what to score.
         images: how many.
-        metrics: names to return, by default all; see `evaluate.scores`.
-        config: the model config of a loaded pipeline.
+        metrics: names or groups, by default all that need no weights that are not on disk; see
+            `evaluate.metrics`.
+        config: the model of a loaded pipeline: a config or its name.
 
     Returns:
         The scores, the unaccelerated pipeline's under `baseline`, paired 95 % intervals under
-        `intervals`.
+        `intervals`. Models that are not bundled are compared with their own unaccelerated images
+        at other seeds (`_self`).
 
     Raises:
         StrategyError: an unknown model or metric, or a strategy that does not fit.
     """
+    from evaluate import models
+
     if isinstance(pipe_or_model, str):
-        evaluator = Evaluator(read_model(pipe_or_model))
+        pipe, setting = models.find(pipe_or_model)
     else:
-        evaluator = Evaluator(read_model(config), pipe=pipe_or_model)
-    base = evaluator.sample(evaluator.baseline, "heldout", images)
-    mine = evaluator.sample(strategy, "heldout", images)
-    found = scores.score(mine, base, evaluator.real)
-    unknown = sorted(set(metrics or ()) - set(found))
-    if unknown:
-        raise StrategyError(
-            f"metrics {', '.join(unknown)} are unknown; there are {', '.join(found)}"
-        )
-    chosen = {name: value for name, value in found.items() if not metrics or name in metrics}
-    return chosen | {
+        pipe = pipe_or_model
+        setting = read_model(config) if isinstance(config, str) else config
+    bundled = is_bundled(setting)
+    chosen = usual(bundled)[0] if metrics is None else choose(metrics, bundled)
+    evaluator = Evaluator(setting, str(pipe.device), pipe)
+    drawn = evaluator.prompts["heldout"].first(images)
+    base = evaluator.draw("the unaccelerated images", evaluator.baseline, drawn)
+    mine = evaluator.draw("the strategy's images", strategy, drawn)
+    references: dict[View, Side] = {}
+    if bundled:
+        references["real"] = real_images()
+    elif any("self" in metric.views for metric in chosen):
+        other = drawn.reseeded(REFERENCE_SEED)
+        references["self"] = evaluator.draw("the reference", evaluator.baseline, other)
+    there = scores.statistics(base, base, references, chosen)
+    here = scores.statistics(mine, base, references, chosen)
+    return scores.values(here, images) | {
         "images": images,
-        "baseline": scores.score(base, base, evaluator.real),
-        "intervals": scores.intervals(mine, base, evaluator.real),
+        "baseline": scores.values(there, images),
+        "intervals": scores.intervals(here, there, chosen, images),
     }
+
+
+__all__ = ["Evaluator", "check_scorable", "evaluate", "is_bundled", "read_prompts", "real_images"]

@@ -7,13 +7,11 @@ share of every call, and its calls, each of a kind that the table knows.
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from statistics import median, quantiles
+from statistics import median
 from typing import Any
 
-import torch
 from pydantic import BaseModel
 
 import accel
@@ -21,6 +19,7 @@ from accel import families, schedulers
 from accel.models import ModelConfig
 from evaluate.prompts import Prompts
 from evaluate.sample import run
+from evaluate.timing import device_name, seconds, spread
 from strategies import Strategy, StrategyError
 
 
@@ -81,7 +80,7 @@ def measure_table(
         fixed=fixed,
         solver=around,
         kinds={kind: median(values) for kind, values in times.items()},
-        spread={kind: _spread(values) for kind, values in times.items()},
+        spread={kind: spread(values) for kind, values in times.items()},
         device=device_name(pipe),
     )
 
@@ -151,20 +150,4 @@ def measure_end_to_end(
 
 
 def _once(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> float:
-    began = time.perf_counter()
-    run(pipe, config, strategy, prompts.texts[:1], prompts.seeds[:1])
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
-def _spread(values: Sequence[float]) -> float:
-    low, middle, high = quantiles(values, n=4)
-    return (high - low) / 2 / middle
-
-
-def device_name(pipe: Any) -> str:
-    """The device of a pipeline, with the number of threads on a CPU."""
-    if str(pipe.device).startswith("cuda"):
-        return torch.cuda.get_device_name(pipe.device)
-    return f"cpu, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+    return seconds(str(pipe.device), lambda: run(pipe, config, strategy, prompts.first(1)))

@@ -1,84 +1,112 @@
-"""The numbers of one strategy: what a `Sample` says beside the unaccelerated one's."""
+"""The figures of one strategy beside the unaccelerated pipeline, with their intervals."""
 
 from __future__ import annotations
 
-import functools
-from typing import Any
+from collections.abc import Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evaluate.confidence import Indices, paired_bootstrap
-from evaluate.distances import frechet_from_features, kid_from_features
+from evaluate.confidence import paired_bootstrap
+from evaluate.distances import Statistic, Weights
+from evaluate.metrics import SEARCH, Metric, View, choose
 from evaluate.sample import Sample
+from evaluate.side import Side
 
-Features = NDArray[np.float32]
-PSNR_CAP = 99.0
+Statistics = dict[str, Statistic]
 
 
-def score(sample: Sample, baseline: Sample, real: Features) -> dict[str, float]:
-    """Every quality figure of a strategy.
+def statistics(
+    side: Side, base: Side, references: Mapping[View, Side], metrics: Iterable[Metric]
+) -> Statistics:
+    """Every figure of a strategy as a function of how often each image counts.
+
+    Args:
+        side: of the strategy.
+        base: of the unaccelerated pipeline on the same prompts and noise.
+        references: what else to compare with, by view: `real`, `self`.
+        metrics: which figures.
+
+    Raises:
+        ScoreError: too few images, broken features, or a reference without what a metric reads.
+    """
+    against: dict[View, Side | None] = {**references, "base": base, "alone": None}
+    return {
+        metric.key(view): metric.prepare(side, against[view], view)
+        for metric in metrics
+        for view in metric.views
+        if view in against
+    }
+
+
+def values(found: Statistics, count: int) -> dict[str, float]:
+    """The figures over all images."""
+    return {key: statistic(np.ones(count)) for key, statistic in found.items()}
+
+
+def intervals(
+    mine: Statistics, base: Statistics, metrics: Iterable[Metric], count: int
+) -> dict[str, list[float]]:
+    """95 % intervals, paired over prompts, as `[value, low, high]`.
+
+    Of biased figures value and interval are what endless images would have.
+
+    Returns:
+        What compares with the unaccelerated images, and every biased figure, by its name; of what
+        does not compare with them the difference to the unaccelerated pipeline, by its name and
+        `_change`, unless `mine` is `base`.
+    """
+    found = {}
+    for metric in metrics:
+        for view in metric.views:
+            key = metric.key(view)
+            if key not in mine:
+                continue
+            if view == "base" or metric.biased:
+                own = paired_bootstrap(mine[key], count, biased=metric.biased)
+                found[key] = own.to_json()
+            if view != "base" and mine is not base:
+                change = _difference(mine[key], base[key])
+                interval = paired_bootstrap(change, count, biased=metric.biased)
+                found[f"{key}_change"] = interval.to_json()
+    return found
+
+
+def _difference(mine: Statistic, base: Statistic) -> Statistic:
+    def value(weights: Weights) -> float:
+        return mine(weights) - base(weights)
+
+    return value
+
+
+def score(sample: Sample, baseline: Sample, real: Side) -> dict[str, float]:
+    """The figures that a search goes by, of samples of a bundled model.
 
     Args:
         sample: of the strategy.
         baseline: of the unaccelerated pipeline on the same prompts and noise.
-        real: features of real images, `[m, d]`.
+        real: real images.
 
     Returns:
-        `fd_real`, `kid_real` to real images and `fd_base`, `kid_base` to the unaccelerated
-        pipeline's; `feature_error`, the mean squared feature distance to the unaccelerated image
-        of the same prompt as a share of the features' variance; `psnr` in dB, capped at 99; and
-        `right_<label>`, caption accuracy, where a judge knows the data.
+        `fd_real`, `kd_real` to real images and `fd_base`, `kd_base` to the unaccelerated
+        pipeline's, `feature_error`, `psnr`, and `right_<kind>` where a judge knows the data.
 
     Raises:
         ScoreError: too few images, or broken features.
     """
-    error = np.square(sample.features - baseline.features).sum(1).mean()
-    scores = {
-        "fd_real": frechet_from_features(sample.features, real),
-        "kid_real": kid_from_features(sample.features, real),
-        "fd_base": frechet_from_features(sample.features, baseline.features),
-        "kid_base": kid_from_features(sample.features, baseline.features),
-        "feature_error": float(error / baseline.features.var(0).sum()),
-        "psnr": float(psnr(sample.images, baseline.images).mean()),
-    }
-    return scores | {f"right_{name}": float(v.mean()) for name, v in sample.right.items()}
+    return values(_searched(sample, baseline, real), len(sample.images))
 
 
-def psnr(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Peak signal-to-noise ratio of each pair in dB, capped at 99 for equal images: `[n]`."""
-    error = np.square(images.astype(np.float64) - others).mean(axis=(1, 2, 3))
-    with np.errstate(divide="ignore"):
-        ratio: NDArray[np.float64] = 10 * np.log10(255.0**2 / error)
-    return np.minimum(PSNR_CAP, ratio)
+def score_intervals(sample: Sample, baseline: Sample, real: Side) -> dict[str, list[float]]:
+    """The intervals of `score`; see `intervals`."""
+    mine, base = _searched(sample, baseline, real), _searched(baseline, baseline, real)
+    return intervals(mine, base, _metrics(sample), len(sample.images))
 
 
-def intervals(sample: Sample, baseline: Sample, real: Features) -> dict[str, list[float]]:
-    """95 % intervals, paired over prompts, as `[value, low, high]`.
-
-    Returns:
-        `fd_base`, and the differences to the unaccelerated pipeline `fd_real_change` and
-        `right_<label>_change`.
-    """
-    count = len(sample.features)
-
-    def change(rows: Indices) -> float:
-        mine = frechet_from_features(sample.features[rows], real)
-        return mine - frechet_from_features(baseline.features[rows], real)
-
-    def distance(rows: Indices) -> float:
-        return frechet_from_features(sample.features[rows], baseline.features[rows])
-
-    found: dict[str, Any] = {
-        "fd_real_change": paired_bootstrap(change, count).to_json(),
-        "fd_base": paired_bootstrap(distance, count).to_json(),
-    }
-    for name, values in sample.right.items():
-        difference = values - baseline.right[name]
-        mean = functools.partial(_mean, difference)
-        found[f"right_{name}_change"] = paired_bootstrap(mean, count).to_json()
-    return found
+def _metrics(sample: Sample) -> list[Metric]:
+    known = sample.side().known
+    chosen = choose(SEARCH, bundled=True)
+    return [m for m in chosen if m.network is None or m.network in known]
 
 
-def _mean(values: NDArray[np.float32], rows: Indices) -> float:
-    return float(values[rows].mean())
+def _searched(sample: Sample, baseline: Sample, real: Side) -> Statistics:
+    return statistics(sample.side(), baseline.side(), {"real": real}, _metrics(sample))

@@ -10,11 +10,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-import zoo
-from evaluate.distances import ScoreError
+from evaluate.evaluator import real_images
 from evaluate.latency import LatencyTable
 from evaluate.sample import Sample
 from evaluate.scores import score
+from evaluate.statistics import ScoreError
 from search import budget as budgets
 from search.config import SearchConfig
 from search.executor import Executor
@@ -59,7 +59,7 @@ class Engine:
         self.executor, self.space, self.baseline = executor, space, baseline
         self.proposer, self._report = proposer, report
         self.budget = budgets.parse(config.budget)
-        self.real = zoo.reference_features().numpy()
+        self.real = real_images()
         self.doing = "starting"
 
     def say(self, doing: str) -> None:

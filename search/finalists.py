@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluate.distances import ScoreError
 from evaluate.sample import Sample
-from evaluate.scores import intervals, score
+from evaluate.scores import score, score_intervals
+from evaluate.statistics import ScoreError
 from search.front import nondominated, spread
 from search.goals import Goals
 from search.seeds import BASELINES
@@ -151,7 +151,7 @@ def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
     if outcome.value is not None:
         try:
             found["scores"] = score(outcome.value, base, engine.real)
-            found["intervals"] = intervals(outcome.value, base, engine.real)
+            found["intervals"] = score_intervals(outcome.value, base, engine.real)
         except ScoreError as broken:
             found = {"error": str(broken)}
     engine.study.note(f"heldout:{digest}", found)

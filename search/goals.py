@@ -10,19 +10,24 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from evaluate.metrics import METRICS
 from strategies import StrategyError
 
 DEFAULT = ("fd_base", "latency_s")
 COSTS = ("latency_s", "macs")
-# Beginnings of the names of figures of which more is better.
-MORE = ("psnr", "ssim", "right_", "clip_score", "image_reward", "inception_score", "accuracy",
-        "precision", "recall", "speedup")  # fmt: skip
+# Figures of which more is better; of every other less is.
+MORE = {"speedup"} | {
+    metric.key(view)
+    for metric in METRICS.values()
+    if metric.better == "higher"
+    for view in metric.views
+}
 _LIMIT = re.compile(r"(min|max)-([a-z0-9_-]+?)(-increase)?")
 
 
 def more_is_better(name: str) -> bool:
     """Whether a larger value of this figure is the better one."""
-    return name.startswith(MORE)
+    return name in MORE
 
 
 @dataclass(frozen=True)

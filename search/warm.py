@@ -62,8 +62,8 @@ def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:
     """The strategy of the space that does most nearly the same.
 
     Its solver where the space has it, else the space's first; the nearest number of steps by their
-    ratio; resampled by normalised time where calls differ; of every knob the nearest choice. Methods
-    that the space does not search are left out.
+    ratio; resampled by normalised time where calls differ; of every knob the nearest choice.
+    Methods that the space does not search are left out.
     """
     solver = strategy.scheduler if strategy.scheduler in space.solvers else space.solvers[0]
     steps = min(space.steps, key=lambda n: (abs(np.log(n / strategy.steps)), n))

@@ -11,10 +11,10 @@ import torch
 import accel
 from accel.models import ModelConfig, quiet
 from evaluate import Evaluator
-from evaluate.distances import ScoreError
 from evaluate.evaluator import Split
 from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
 from evaluate.sample import NotFiniteError, Sample, run
+from evaluate.statistics import ScoreError
 from strategies import Strategy, StrategyError, parse
 
 
@@ -95,7 +95,7 @@ class Worker:
         for strategy in map(parse, texts):
             with accel.accelerated(pipe, strategy, set_scheduler=True):
                 with accel.measuring(pipe, macs=True):
-                    run(pipe, config, strategy, prompt.texts, prompt.seeds)
+                    run(pipe, config, strategy, prompt)
                 calls = [0.0] * strategy.calls
                 for record in accel.stats(pipe):
                     calls[record.call] += record.macs or 0

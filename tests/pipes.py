@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
@@ -160,10 +161,10 @@ def strategy(
     )
 
 
-def spread(first: Iterable[Any], second: Iterable[Any], every: int) -> list[Any]:
-    """All pairs; one in `every` along the diagonals runs by default, the others are slow."""
-    return [
-        pytest.param(a, b, marks=[] if (i + j) % every == 0 else [pytest.mark.slow])
-        for i, a in enumerate(first)
-        for j, b in enumerate(second)
-    ]
+def spread(*axes: Iterable[Any], every: int) -> list[Any]:
+    """All combinations; one in `every` along diagonals runs by default, the others are slow."""
+    found = []
+    for places in itertools.product(*map(enumerate, axes)):
+        marks = [] if sum(place for place, _ in places) % every == 0 else [pytest.mark.slow]
+        found.append(pytest.param(*(value for _, value in places), marks=marks))
+    return found

@@ -178,22 +178,24 @@ def test_evaluate_shows_both_views(tmp_path: Path, capsys: pytest.CaptureFixture
     target = tmp_path / "out.json"
     arguments = ["--strategy", str(tmp_path / "one.json"), "--images", "4", "--repeats", "2"]
     assert evaluate_cli.main([*arguments, "--json", str(target)]) == 0
-    rows = json.loads(target.read_text())
+    rows = json.loads(target.read_text())["rows"]
     assert rows[0]["speedup"] == 1
     assert rows[0]["fd_base"] == pytest.approx(0, abs=1e-6)
     assert rows[1]["speedup"] > 1
     assert rows[1]["fd_base"] > 0
     shown = capsys.readouterr().out
-    assert "4 held-out prompts" in shown
+    assert "4 prompts" in shown
+    assert "FD to the reference" in shown
+    assert "FD to the unaccelerated images" in shown
 
 
 def test_evaluate_in_python() -> None:
     one = strategy({"deepcache": {"depth": ["full", 1, 1, "full", 1, 1]}})
-    found = evaluate("tiny-sd", one, images=3, metrics=["fd_base", "psnr"])
-    assert set(found) == {"fd_base", "psnr", "images", "baseline", "intervals"}
+    found = evaluate("tiny-sd", one, images=3, metrics=["fd", "psnr"])
+    assert set(found) == {"fd_real", "fd_base", "psnr", "images", "baseline", "intervals"}
     same = evaluate(zoo.load("tiny-sd"), one, images=3)
     assert same["fd_base"] == pytest.approx(found["fd_base"], rel=1e-6)
-    with pytest.raises(strategies.StrategyError, match="metrics beauty are unknown"):
+    with pytest.raises(strategies.StrategyError, match="metric 'beauty' is unknown"):
         evaluate("tiny-sd", one, images=2, metrics=["beauty"])
 
 

@@ -22,7 +22,8 @@ from accel.history import extrapolate
 from strategies import Strategy, StrategyError, export
 from strategies.cli import main
 from strategies.methods.fora import COMPONENTS, FORA
-from tests.test_fora import MODELS, build, draw, strategy
+from tests.test_fora import MODELS, strategy
+from tests.transformers import build, draw
 
 CALLS = 12
 MIXED = [True, False, False, True, True, False, True, False, False, False, True, False]

@@ -1,4 +1,4 @@
-"""FORA on DiT and PixArt: the laws, and the outputs of a direct wrapping of the same modules."""
+"""FORA on DiT and PixArt: the outputs of a direct wrapping of the same modules, and what runs."""
 
 from __future__ import annotations
 
@@ -8,87 +8,23 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import DiTPipeline, DiTTransformer2DModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import accel
-import zoo
 from strategies import Strategy, StrategyError
 from strategies.methods.fora import FORA
 from tests.pipes import STEPS
-from zoo import tiny_pixart, tiny_sd
+from tests.transformers import STRONG as CASES
+from tests.transformers import build, draw
+from tests.transformers import strategy as made
 
 MODELS = ("dit", "pixart")
-STRONG: dict[str, Any] = {
-    "attn": [True, False, False, True, True, False],
-    "cross": [True, True, False, False, False, False],
-    "mlp": [True, False, True, True, False, False],
-    "order": [0, 0, 1, 0, 1, 2],
-}
-
-
-def lively(module: torch.nn.Module) -> None:
-    """Fresh modulations start at zero, where no block does anything."""
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight.copy_(torch.randn_like(weight) * 0.2)
-
-
-def build(model: str) -> Any:
-    torch.manual_seed(0)
-    if model == "pixart":
-        parts = tiny_pixart.build()
-        parts.transformer = tiny_pixart.transformer(num_layers=3)
-        lively(parts.transformer.eval())
-        pipe = parts.pipeline()
-    else:
-        transformer = DiTTransformer2DModel(
-            num_attention_heads=2,
-            attention_head_dim=8,
-            in_channels=4,
-            out_channels=8,
-            num_layers=3,
-            sample_size=8,
-            patch_size=2,
-            num_embeds_ada_norm=1000,
-            norm_num_groups=1,
-        )
-        lively(transformer.eval())  # In training, class labels are dropped at random.
-        labels = {i: str(i) for i in range(1000)}
-        pipe = DiTPipeline(transformer, tiny_sd.vae(), tiny_sd.scheduler(), labels)
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
-
-
-def draw(pipe: Any, steps: int = STEPS, seed: int = 0, batch: int = 1, **given: Any) -> Any:
-    generator = [torch.Generator().manual_seed(seed + i) for i in range(batch)]
-    common: dict[str, Any] = {"num_inference_steps": steps, "guidance_scale": 4.0} | given
-    if isinstance(pipe, DiTPipeline):
-        common.setdefault("class_labels", list(range(7, 7 + batch)))
-        chosen = generator if batch > 1 else generator[0]
-        latents: list[torch.Tensor] = []  # The pipeline has no output before the autoencoder.
-        hook = pipe.vae.post_quant_conv.register_forward_pre_hook(
-            lambda _, args: latents.append(args[0])
-        )
-        try:
-            pipe(generator=chosen, output_type="np", **common)
-        finally:
-            hook.remove()
-        return latents[0]
-    words = ["a large red circle", "a small blue ring", "a cyan square"]
-    common = zoo.MODELS["tiny-pixart"] | {"prompt": words[:batch], "output_type": "latent"} | common
-    return pipe(generator=generator, **common).images
+STRONG = CASES["fora"]["fora"]
 
 
 def strategy(knobs: Any, calls: int = STEPS) -> Strategy:
-    return Strategy.create(
-        family="dit",
-        scheduler="DDIMScheduler",
-        steps=calls,
-        calls=calls,
-        methods={"fora": knobs},
-    )
+    return made("dit", {"fora": knobs}, calls)
 
 
 @contextlib.contextmanager
@@ -154,39 +90,6 @@ def test_published_positions() -> None:
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_laws_1_to_4(model: str) -> None:
-    """Neutral, removed, repeated, and after generations of other kinds, one of which fails."""
-    pipe = build(model)
-    plain = draw(pipe)
-    accel.apply(pipe, strategy({"attn": True, "order": 2}))
-    assert torch.equal(draw(pipe), plain)
-    accel.apply(pipe, strategy(STRONG))
-    mine = draw(pipe)
-    assert torch.isfinite(mine).all()
-    assert not torch.equal(mine, plain)
-    draw(pipe, batch=3)
-    draw(pipe, guidance_scale=1.0)
-    step = pipe.scheduler.step
-
-    def fail(*args: Any, **kwargs: Any) -> Any:
-        if len(accel.stats(pipe)) == 3:
-            raise KeyboardInterrupt
-        return step(*args, **kwargs)
-
-    pipe.scheduler.step = fail
-    with pytest.raises(KeyboardInterrupt):
-        draw(pipe)
-    pipe.scheduler.step = step
-    assert torch.equal(draw(pipe), mine)
-    fresh = build(model)
-    accel.apply(fresh, strategy(STRONG))
-    assert torch.equal(draw(fresh), mine)
-    accel.remove(pipe)
-    assert torch.equal(draw(pipe), plain)
-    assert [n for n, m in pipe.transformer.named_modules() if "forward" in vars(m)] == []
-
-
-@pytest.mark.parametrize("model", MODELS)
 def test_law_5_what_is_reused_does_not_run(model: str) -> None:
     pipe = build(model)
     ran: dict[str, list[int]] = {"attn1": [], "attn2": [], "ff": []}
@@ -207,15 +110,6 @@ def test_law_5_what_is_reused_does_not_run(model: str) -> None:
     macs = [record.macs or 0 for record in accel.stats(pipe)]
     assert macs[5] <= macs[1] < macs[0]
     assert len(accel.stats(pipe)[5].reused) == 3 * len(inner)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_law_6_a_batch_is_its_images(model: str) -> None:
-    pipe = build(model).to(dtype=torch.float64)
-    accel.apply(pipe, strategy(STRONG))
-    together = draw(pipe, batch=3)
-    alone = draw(pipe)
-    assert (together[:1] - alone).norm() < 1e-5 * alone.norm()
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -246,7 +140,8 @@ def test_law_8_only_what_is_read_is_kept(model: str) -> None:
 @given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 2)), min_size=1, max_size=9))
 def test_canonical_form_is_stable(rows: list[tuple[bool, bool, int]]) -> None:
     attn, mlp, order = zip(*rows, strict=True)
-    one = strategy({"attn": attn, "mlp": mlp, "order": order}, len(rows))
+    knobs = {"attn": attn, "mlp": mlp, "order": order}
+    one = strategy(knobs, len(rows))
     assert one.canonical().canonical() == one.canonical()
     assert one.canonical().digest == one.digest
 

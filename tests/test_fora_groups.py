@@ -15,7 +15,8 @@ import strategies
 from strategies import Gene, SearchSpace, Strategy, StrategyError, describe
 from strategies.methods.fora import COMPONENTS, FORA
 from tests.pipes import STEPS
-from tests.test_fora import MODELS, build, draw, strategy
+from tests.test_fora import MODELS, strategy
+from tests.transformers import build, draw
 
 
 @st.composite

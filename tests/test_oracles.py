@@ -47,12 +47,12 @@ def check_deepcache(pipe: Any, solver: str, branch: int) -> None:
             assert torch.equal(draw(pipe), theirs)
 
 
-@pytest.mark.parametrize(("solver", "branch"), spread(SOLVERS, range(12), 4))
+@pytest.mark.parametrize(("solver", "branch"), spread(SOLVERS, range(12), every=4))
 def test_deepcache_equals_the_package(solver: str, branch: int) -> None:
     check_deepcache(build(), solver, branch)
 
 
-@pytest.mark.parametrize(("solver", "branch"), spread(SOLVERS, range(9), 5))
+@pytest.mark.parametrize(("solver", "branch"), spread(SOLVERS, range(9), every=5))
 def test_deepcache_equals_the_package_on_sdxl(solver: str, branch: int) -> None:
     check_deepcache(build("sdxl"), solver, branch)
 
@@ -141,7 +141,7 @@ def test_catome_between_checkpoints_reuses_the_pairs(pipe: Any) -> None:
 GATES = [(3, 1, 1, 0), (3, 2, 1, 0), (4, 2, 2, 1), (3, 3, 2, 0), (2, 1, 1, 2)]
 
 
-@pytest.mark.parametrize(("model", "plan"), spread(["sd1", "sd2", "sdxl"], GATES, 3))
+@pytest.mark.parametrize(("model", "plan"), spread(["sd1", "sd2", "sdxl"], GATES, every=3))
 def test_tgate_equals_the_package(model: str, plan: tuple[int, int, int, int]) -> None:
     """Bit-equal; the package leaves its modules patched, so each gets a pipeline of its own."""
     gate, early, late, warmup = plan

@@ -30,7 +30,7 @@ def test_every_pipeline_class_is_covered() -> None:
     assert {(lines[model], task) for model, task in PIPELINES} == set(CLASSES)
 
 
-@pytest.mark.parametrize(("where", "name"), spread(PIPELINES, ALL, 4))
+@pytest.mark.parametrize(("where", "name"), spread(PIPELINES, ALL, every=4))
 def test_laws_on_every_pipeline(where: tuple[str, str], name: str) -> None:
     """Laws 1 to 4 in one go: neutral, removed, repeated, and after another generation."""
     model, task = where
@@ -52,7 +52,7 @@ def test_laws_on_every_pipeline(where: tuple[str, str], name: str) -> None:
     assert torch.equal(draw(pipe), plain)
 
 
-@pytest.mark.parametrize(("where", "name"), spread(PIPELINES, ALL, 12))
+@pytest.mark.parametrize(("where", "name"), spread(PIPELINES, ALL, every=12))
 @pytest.mark.parametrize("guidance", [5.0, 1.0])
 def test_a_batch_is_its_images(where: tuple[str, str], name: str, guidance: float) -> None:
     """Law 6, with prompts that differ; in double precision, or near ties flip on rounding."""
@@ -77,7 +77,7 @@ def test_a_batch_is_its_images(where: tuple[str, str], name: str, guidance: floa
         assert (together[index : index + 1] - alone).norm() < 1e-5 * alone.norm()
 
 
-@pytest.mark.parametrize(("solver", "name"), spread(SOLVERS, ALL, 5))
+@pytest.mark.parametrize(("solver", "name"), spread(SOLVERS, ALL, every=5))
 def test_every_solver(solver: str, name: str) -> None:
     pipe = build()
     calls = schedulers.count_calls(pipe.scheduler, solver, STEPS)
@@ -125,7 +125,7 @@ def test_a_run_behind_the_gate_starts_with_everything() -> None:
     assert accel.stats(pipe)[0].reused == []
 
 
-@pytest.mark.parametrize(("name", "_"), spread(ALL, [0], 3))
+@pytest.mark.parametrize(("name", "_"), spread(ALL, [0], every=3))
 def test_base_and_refiner_share_the_schedule(name: str, _: int) -> None:
     """SDXL's base stops where the refiner starts; each runs its part of the lists."""
     base, refiner = build("sdxl"), build("refiner", "img2img")
@@ -140,7 +140,7 @@ def test_base_and_refiner_share_the_schedule(name: str, _: int) -> None:
     assert torch.equal(again, latents)
 
 
-@pytest.mark.parametrize(("name", "first"), spread(ALL, [True, False], 3))
+@pytest.mark.parametrize(("name", "first"), spread(ALL, [True, False], every=3))
 def test_lora(name: str, first: bool) -> None:
     """A peft adapter, added before or after the strategy, acts the same; and goes away again."""
     pipe, other = build(), build()

@@ -54,7 +54,7 @@ def test_lists_by_entries_that_differ() -> None:
     choices = (True, False, (True, False, False), (False, True, True))
     calls = {("DDIMScheduler", 2): 2}
     space = SearchSpace("dit", ["DDIMScheduler"], [2], calls, [Gene("fora", "attn", choices)])
-    attn = [gene for gene in space.genes if gene.knob == "attn"][0]
+    (attn,) = space.genes
     assert warm._nearest(attn.choices, (True, True, False), True) in (0, 2)
     assert warm._nearest(attn.choices, (False, False, False), True) == 1
     assert warm._nearest(attn.choices, (False, True, True), True) == 3

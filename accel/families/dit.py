@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
@@ -13,7 +13,7 @@ from accel.sites import Part, Sites, TokenAttention, TokenStream
 
 SUPPORTED = "a `transformer` of class DiTTransformer2DModel or PixArtTransformer2DModel"
 INPUTS = {
-    DiTTransformer2DModel: ("hidden_states", "timestep"),
+    DiTTransformer2DModel: ("hidden_states", "timestep", "class_labels"),
     PixArtTransformer2DModel: ("hidden_states", "encoder_hidden_states", "timestep"),
 }
 KINDS = {"attn1": "attn", "attn2": "cross", "ff": "mlp"}
@@ -32,7 +32,24 @@ def sites(denoiser: Any) -> Sites | None:
         if getattr(block, name, None) is not None
     )
     stream, output = _stream(denoiser), Transformer2DModelOutput
-    return Sites(denoiser, (), None, (), (), (), parts, inputs, stream, output=output)
+    doubled = _null_class(denoiser) if isinstance(denoiser, DiTTransformer2DModel) else None
+    return Sites(
+        denoiser, (), None, (), (), (), parts, inputs, stream, output=output, doubled=doubled
+    )
+
+
+def _null_class(denoiser: Any) -> Callable[[Mapping[str, Any]], bool]:
+    """DiT's pipeline steps both halves of guidance; the second is of the class after the last."""
+    null = denoiser.config.num_embeds_ada_norm
+
+    def doubled(given: Mapping[str, Any]) -> bool:
+        labels = given.get("class_labels")
+        if labels is None or len(labels) % 2:
+            return False
+        one, other = labels.chunk(2)
+        return bool(((one != null) & (other == null)).all())
+
+    return doubled
 
 
 def _stream(denoiser: Any) -> TokenStream:

@@ -11,17 +11,14 @@ computed, which fused attention kernels avoid.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from accel.attention_map import Watched, mean_map
 from accel.clock import Clock
 from accel.partial import PartialRun
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.patching import Undo, undo_all
 from accel.records import Recorder
-from accel.rotary import Tables, turned
 from accel.sites import Sites
 from strategies.methods.atedm import ATEDM
 
@@ -34,74 +31,53 @@ def attach(sites: Sites, clock: Clock, knobs: ATEDM, recorder: Recorder) -> Undo
     Raises:
         StrategyError: the model is no transformer of a supported family.
     """
-    run = Attended(sites, clock, knobs.shares(), recorder, "atedm")
-    undos = [run.attach()]
-    module: Any = run.stream.attentions[-1].module
-    undos.append(replace_forward(module, run.see_positions))
-    for name in ("to_q", "to_k"):
-        undos.append(replace_forward(getattr(module, name), run.see(name)))
-    return lambda: undo_all(undos)
+    return Attended(sites, clock, knobs, recorder).attach()
 
 
 class Attended(PartialRun):
     """Ranks tokens by how much attention they get from tokens that get attention."""
 
-    def clear(self) -> None:
-        super().clear()
+    def __init__(self, sites: Sites, clock: Clock, knobs: ATEDM, recorder: Recorder) -> None:
+        super().__init__(sites, clock, knobs.shares(), recorder, "atedm")
+        self._watched = Watched(self.stream.attentions[-1])
+        self.forget()
+
+    def attach(self) -> Undo:
+        undos = [super().attach()]
+        undos += self._watched.attach()
+        return lambda: undo_all(undos)
+
+    def forget(self) -> None:
         self._seen: dict[str, dict[int, Tensor]] = {"to_q": {}, "to_k": {}}
-        self._tables: Tables | None = None
+        self._watched.clear()
 
     def fold(self) -> None:
         super().fold()
         for name, seen in self._seen.items():
             self._seen[name] = self.folded(seen)
 
+    def end(self, output: Tensor) -> None:
+        branch, chosen = self.clock.branch, self.clock.selection
+        if self.ahead and (self.keep_noise or self.clock.reuses):
+            for name, made in self._watched.projected.items():
+                seen = self._seen[name]
+                if name == "to_q" and chosen is not None:
+                    seen[branch] = chosen.put(seen[branch], made[:, -chosen.kept :])
+                else:
+                    seen[branch] = made[:, -self.total :]
+        self._watched.projected.clear()
+        super().end(output)
+
     def choose(self, noise: Tensor, count: int) -> Tensor | None:
         if count == self.total or not self._seen["to_k"]:
             return None
-        attention: Any = self.stream.attentions[-1].module
-        query = self._heads(attention, "to_q", attention.norm_q)
-        key = self._heads(attention, "to_k", attention.norm_k)
+        query, key = (self._heads(name) for name in ("to_q", "to_k"))
         rank = importance(query, key).argsort(dim=1, descending=True, stable=True)
         return rank[:, :count].sort(dim=1).values
 
-    def _heads(self, attention: Any, name: str, norm: Any) -> Tensor:
+    def _heads(self, name: str) -> Tensor:
         """Queries or keys of the image's tokens `[images, tokens, heads, d]`, ready to compare."""
-        found: Tensor = self.conditional(self._seen[name]).unflatten(-1, (attention.heads, -1))
-        if norm is not None:
-            found = norm(found)
-        if self._tables is not None:
-            cos, sin = (table[None, -self.total :] for table in self._tables)
-            found = turned(found, cos, sin)
-        return found
-
-    def see_positions(self, original: Forward) -> Forward:
-        """Wrap the attention: keep its table of positions."""
-
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            self._tables = kwargs.get("image_rotary_emb")
-            return original(*args, **kwargs)
-
-        return forward
-
-    def see(self, name: str) -> Callable[[Forward], Forward]:
-        """Wrap a projection: keep its rows of image tokens."""
-
-        def make(original: Forward) -> Forward:
-            def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-                made: Tensor = original(hidden_states, *args, **kwargs)
-                if self.keep_noise or self.clock.reuses:
-                    seen, branch = self._seen[name], self.clock.branch
-                    chosen = self.clock.selection if name == "to_q" else None
-                    if chosen is None:
-                        seen[branch] = made[:, -self.total :]
-                    else:
-                        seen[branch] = chosen.put(seen[branch], made[:, -chosen.kept :])
-                return made
-
-            return forward
-
-        return make
+        return self._watched.heads(name, self.conditional(self._seen[name]), self.total)
 
 
 def importance(query: Tensor, key: Tensor) -> Tensor:
@@ -113,11 +89,7 @@ def importance(query: Tensor, key: Tensor) -> Tensor:
     Args:
         query, key: `[images, tokens, heads, d]`.
     """
-    heads, width = query.shape[2:]
-    weights = torch.zeros(*query.shape[:2], key.shape[1], device=query.device)
-    for head in range(heads):
-        scores = query[:, :, head].float() @ key[:, :, head].float().transpose(1, 2)
-        weights += (scores * width**-0.5).softmax(-1) / heads
+    weights = mean_map(query, key)
     score = torch.full_like(weights[:, :1], 1 / key.shape[1])
     for _ in range(ITERATIONS):
         score = score @ weights

@@ -27,6 +27,7 @@ from accel.clusters import kmeans, one_hot, pool, positions
 from accel.partial import PartialRun
 from accel.patching import Undo
 from accel.records import Recorder
+from accel.selection import at_least_single
 from accel.sites import Sites
 from strategies.methods.cat import CAT
 
@@ -51,15 +52,15 @@ class ClusterAware(PartialRun):
     def __init__(self, sites: Sites, clock: Clock, knobs: CAT, recorder: Recorder) -> None:
         self.knobs = knobs
         super().__init__(sites, clock, knobs.shares(), recorder, "cat")
+        self.forget()
 
-    def clear(self) -> None:
-        super().clear()
+    def forget(self) -> None:
         self._reference: Tensor | None = None
         self._cluster: Tensor | None = None
         self._counts: Tensor | None = None
 
     def choose(self, noise: Tensor, count: int) -> Tensor | None:
-        noise = noise.detach().float()
+        noise = at_least_single(noise.detach())
         if self._reference is None:
             self._reference = noise
             return None

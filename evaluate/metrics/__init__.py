@@ -1,0 +1,103 @@
+"""The quality figures, one file each, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from evaluate.metrics import (
+    accuracy,
+    clip_fid,
+    clip_score,
+    cmmd,
+    fd,
+    feature_error,
+    fid,
+    image_reward,
+    inception_score,
+    kd,
+    kid,
+    lpips,
+    precision_recall,
+    psnr,
+    sfid,
+    ssim,
+)
+from evaluate.metrics.base import VIEWS, Metric, View
+from evaluate.networks import missing
+from strategies import StrategyError
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        fid.METRIC,
+        kid.METRIC,
+        clip_fid.METRIC,
+        cmmd.METRIC,
+        sfid.METRIC,
+        inception_score.METRIC,
+        precision_recall.PRECISION,
+        precision_recall.RECALL,
+        clip_score.METRIC,
+        image_reward.METRIC,
+        fd.METRIC,
+        kd.METRIC,
+        feature_error.METRIC,
+        psnr.METRIC,
+        ssim.METRIC,
+        lpips.METRIC,
+        *accuracy.METRICS,
+    )
+}
+GROUPS = {"accuracy": tuple(metric.name for metric in accuracy.METRICS)}
+# What the search scores every candidate by.
+SEARCH = ("fd", "kd", "feature-error", "psnr", *GROUPS["accuracy"])
+
+
+def choose(names: Collection[str], bundled: bool) -> list[Metric]:
+    """Metrics by name or group.
+
+    Args:
+        names: of metrics.
+        bundled: whether the model is a bundled one.
+
+    Raises:
+        StrategyError: an unknown name, or one that does not know the model's images.
+    """
+    chosen: dict[str, Metric] = {}
+    for name in names:
+        for one in GROUPS.get(name, (name,)):
+            if one not in METRICS:
+                known = [*GROUPS, *(n for n in METRICS if n not in GROUPS["accuracy"])]
+                raise StrategyError(f"metric {one!r} is unknown; there are {', '.join(known)}")
+            metric = METRICS[one]
+            if metric.bundled and not bundled:
+                others = [m.name for m in METRICS.values() if not m.bundled]
+                raise StrategyError(
+                    f"metric {name} only knows the bundled models' images; for others there are "
+                    f"{', '.join(others)}"
+                )
+            chosen[one] = metric
+    return list(chosen.values())
+
+
+def usual(bundled: bool) -> tuple[list[Metric], dict[str, str]]:
+    """What is scored when nothing is asked for: all that can be with what is on disk.
+
+    Returns:
+        The metrics; and for each of the others, why it is left out.
+    """
+    if bundled:
+        return choose([*SEARCH, "ssim"], bundled), {}
+    found, without = [], {}
+    for metric in METRICS.values():
+        if metric.bundled:
+            continue
+        reason = missing([metric.network] if metric.network else [])
+        if reason:
+            without[metric.name] = reason
+        else:
+            found.append(metric)
+    return found, without
+
+
+__all__ = ["GROUPS", "METRICS", "SEARCH", "VIEWS", "Metric", "View", "choose", "usual"]

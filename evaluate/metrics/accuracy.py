@@ -1,0 +1,21 @@
+"""Caption accuracy: the share of what a caption says that the bundled judge sees in the image."""
+
+from __future__ import annotations
+
+from evaluate.distances import Statistic
+from evaluate.metrics.base import Metric, View, mean_of
+from evaluate.networks.bundled import KINDS
+from evaluate.side import Side
+
+
+def _make(column: int, kind: str) -> Metric:
+    def prepare(side: Side, _: Side | None, __: View) -> Statistic:
+        return mean_of(side.features("judge")[:, column])
+
+    return Metric(
+        f"right-{kind}", f"{kind} right", "higher", "judge", prepare, ("alone",), "", bundled=True,
+        form="{:.3f}",
+    )  # fmt: skip
+
+
+METRICS = tuple(_make(column, kind) for column, kind in enumerate(KINDS))

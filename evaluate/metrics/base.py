@@ -1,0 +1,76 @@
+"""The interface of a metric: from two sides of a comparison to a number for every resample."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.distances import Statistic, Weights
+from evaluate.side import Side
+
+View = Literal["real", "self", "base", "alone"]
+SETS: tuple[View, ...] = ("real", "self", "base")
+VIEWS: dict[View, str] = {
+    "real": "to the reference",
+    "self": "to the unaccelerated model at other seeds",
+    "base": "to the unaccelerated images",
+    "alone": "",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A quality figure.
+
+    Attributes:
+        name: on the command line.
+        title: in tables.
+        better: which values are.
+        network: the one whose features it reads, or None.
+        prepare: a strategy's side and what it is compared with (the same prompts under the view
+            `base`, None under `alone`) to the figure of a resample.
+        views: what it is compared with. `base` compares prompt by prompt.
+        paper: where it comes from.
+        reported: which papers on acceleration report it.
+        biased: whether it has a bias that falls with the number of images, so that only figures of
+            equally many can be compared.
+        bundled: whether it knows only the bundled models' images.
+        form: of its values.
+    """
+
+    name: str
+    title: str
+    better: Literal["lower", "higher"]
+    network: str | None
+    prepare: Callable[[Side, Side | None, View], Statistic]
+    views: tuple[View, ...]
+    paper: str
+    reported: str = ""
+    biased: bool = False
+    bundled: bool = False
+    form: str = "{:.2f}"
+
+    def key(self, view: View) -> str:
+        """The name of its figure under a view: `fid_real`, `psnr`."""
+        name = self.name.replace("-", "_")
+        return f"{name}_{view}" if self.views == SETS else name
+
+
+def mean_of(values: NDArray[np.floating[Any]]) -> Statistic:
+    """The weighted mean of a figure per image, `[n]`."""
+    array = np.asarray(values, np.float64).reshape(-1)
+
+    def value(weights: Weights) -> float:
+        return float(weights @ array / weights.sum())
+
+    return value
+
+
+def other(side: Side | None) -> Side:
+    """The second side, which the metrics that compare always get."""
+    assert side is not None
+    return side

@@ -1,0 +1,21 @@
+"""CLIP score: 100 times the cosine of image and prompt, not below 0; the mean over images.
+
+Hessel et al., 2021 (2104.08718), with ViT-B/32.
+"""
+
+from __future__ import annotations
+
+from evaluate.distances import Statistic
+from evaluate.metrics.base import Metric, View, mean_of
+from evaluate.side import Side
+
+
+def prepare(side: Side, _: Side | None, __: View) -> Statistic:
+    """The mean over images."""
+    return mean_of(side.features("clip-score"))
+
+
+METRIC = Metric(
+    "clip-score", "CLIP score", "higher", "clip-score", prepare, ("alone",), "2104.08718",
+    "DeepCache",
+)  # fmt: skip

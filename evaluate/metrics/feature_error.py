@@ -1,0 +1,26 @@
+"""Feature error: how far each image's features are from the unaccelerated image's.
+
+The mean squared distance over the bundled 64 features, as a share of their variance. The figure
+with the least noise, and one that forbids improvement: a filter, never an end.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluate.distances import Statistic
+from evaluate.metrics.base import Metric, View, mean_of, other
+from evaluate.side import Side
+
+
+def prepare(side: Side, against: Side | None, _: View) -> Statistic:
+    """The mean over pairs."""
+    mine = side.features("bundled").astype(np.float64)
+    base = other(against).features("bundled").astype(np.float64)
+    return mean_of(np.square(mine - base).sum(1) / base.var(0).sum())
+
+
+METRIC = Metric(
+    "feature-error", "feature error", "lower", "bundled", prepare, ("base",), "", bundled=True,
+    form="{:.4f}",
+)  # fmt: skip

@@ -1,0 +1,22 @@
+"""What all Frechet distances share; they differ in the network."""
+
+from __future__ import annotations
+
+from evaluate.distances import Statistic, frechet_paired, frechet_statistic
+from evaluate.metrics.base import SETS, Metric, View, other
+from evaluate.side import Side
+
+
+def make(name: str, title: str, network: str, paper: str, reported: str = "") -> Metric:
+    """A Frechet distance over a network's features (Heusel et al., 2017)."""
+
+    def prepare(side: Side, against: Side | None, view: View) -> Statistic:
+        there = other(against)
+        if view == "base":
+            return frechet_paired(side.features(network), there.features(network))
+        return frechet_statistic(side.features(network), there.statistics(network))
+
+    return Metric(
+        name, title, "lower", network, prepare, SETS, paper, reported, biased=True,
+        bundled=network == "bundled",
+    )  # fmt: skip

@@ -1,0 +1,18 @@
+"""ImageReward: the mean reward of image and prompt (Xu et al., 2023, 2304.05977)."""
+
+from __future__ import annotations
+
+from evaluate.distances import Statistic
+from evaluate.metrics.base import Metric, View, mean_of
+from evaluate.side import Side
+
+
+def prepare(side: Side, _: Side | None, __: View) -> Statistic:
+    """The mean over images."""
+    return mean_of(side.features("image-reward"))
+
+
+METRIC = Metric(
+    "image-reward", "ImageReward", "higher", "image-reward", prepare, ("alone",), "2304.05977",
+    "DaTo (in its published search)", form="{:.3f}",
+)  # fmt: skip

@@ -1,0 +1,32 @@
+"""Inception Score (Salimans et al., 2016, 1606.03498): exp of the mean KL of p(class | image).
+
+Over all images at once instead of ten splits, so that it depends on no order; biased by the number
+of images, and blind to any reference.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluate.distances import Statistic, Weights
+from evaluate.metrics.base import Metric, View
+from evaluate.side import Side
+
+
+def prepare(side: Side, _: Side | None, __: View) -> Statistic:
+    """Exp of the mutual information between image and class, under weights."""
+    shares = np.maximum(side.features("inception-classes").astype(np.float64), 1e-16)
+    own = (shares * np.log(shares)).sum(1)
+
+    def value(weights: Weights) -> float:
+        part = weights / weights.sum()
+        marginal = part @ shares
+        return float(np.exp(part @ own - marginal @ np.log(marginal)))
+
+    return value
+
+
+METRIC = Metric(
+    "is", "Inception Score", "higher", "inception-classes", prepare, ("alone",), "1606.03498",
+    "DeepCache, FORA", biased=True,
+)  # fmt: skip

@@ -1,0 +1,8 @@
+"""KD: KID's kernel over the bundled 64 features, for the bundled models alone."""
+
+from evaluate.distances import cubic
+from evaluate.metrics import kernel
+
+METRIC = kernel.make(
+    "kd", "KD", "bundled", cubic, 1.0, "1801.01401, over the bundled network", "{:.0f}"
+)  # fmt: skip

@@ -1,0 +1,71 @@
+"""Precision and recall of manifolds (Kynkaanniemi et al., 2019, 1904.06991), over Inception.
+
+A set's manifold is the union of balls around its features, each as far as the third neighbour.
+Precision: the share of images inside the reference's; recall: the share of the reference inside
+the images'. They need thousands on both sides to mean what the paper means by them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evaluate.distances import Statistic, Weights
+from evaluate.metrics.base import SETS, Metric, View, mean_of, other
+from evaluate.side import Side
+from evaluate.statistics import ScoreError, check
+
+NEIGHBOURS = 3
+CHUNK = 1024
+NETWORK = "inception"
+
+
+def radii(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distance of each row to its third neighbour, `[n]`.
+
+    Raises:
+        ScoreError: fewer than 4 rows.
+    """
+    if len(features) <= NEIGHBOURS:
+        raise ScoreError(f"{len(features)} images have no third neighbour; at least 4 are needed")
+    rows = torch.from_numpy(features)
+    found = [
+        torch.cdist(part, rows).kthvalue(NEIGHBOURS + 1, dim=1).values for part in rows.split(CHUNK)
+    ]
+    return np.asarray(torch.cat(found).numpy())
+
+
+def precision(side: Side, against: Side | None, _: View) -> Statistic:
+    """The weighted share of images inside the reference's manifold."""
+    mine, real = check(side.features(NETWORK)), check(other(against).features(NETWORK))
+    reach, there = torch.from_numpy(radii(real)), torch.from_numpy(real)
+    parts = torch.from_numpy(mine).split(CHUNK)
+    inside = torch.cat([(torch.cdist(part, there) <= reach).any(1) for part in parts])
+    return mean_of(inside.numpy().astype(np.float64))
+
+
+def recall(side: Side, against: Side | None, _: View) -> Statistic:
+    """The share of the reference inside the manifold of the images that count."""
+    mine, real = check(side.features(NETWORK)), check(other(against).features(NETWORK))
+    reach = torch.from_numpy(radii(mine))
+    parts = torch.from_numpy(real).split(CHUNK)
+    covers = torch.cat([torch.cdist(part, torch.from_numpy(mine)) <= reach for part in parts])
+    table = covers.numpy()
+
+    def value(weights: Weights) -> float:
+        return float(table[:, weights > 0].any(1).mean())
+
+    return value
+
+
+PRECISION = Metric(
+    "precision", "precision", "higher", NETWORK, precision, SETS[:2], "1904.06991",
+    "DeepCache, FORA",
+    biased=True, form="{:.3f}",
+)  # fmt: skip
+RECALL = Metric(
+    "recall", "recall", "higher", NETWORK, recall, SETS[:2], "1904.06991",
+    "DeepCache, FORA",
+    biased=True, form="{:.3f}",
+)  # fmt: skip

@@ -1,0 +1,110 @@
+"""Networks that turn images into what metrics compare, one file each, loaded once and when needed.
+
+Every network takes 8-bit images, so that what is scored is what is saved, and rows never depend on
+which other images are in the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from evaluate.networks import bundled, clip, inception, lpips, reward
+from evaluate.networks.base import Extract, Pixels, Source
+from evaluate.weights import find
+from strategies import StrategyError
+
+SOURCES: dict[str, Source] = {
+    source.name: source
+    for source in (
+        bundled.FEATURES,
+        bundled.JUDGE,
+        inception.POOL,
+        inception.SPATIAL,
+        inception.CLASSES,
+        clip.BASE,
+        clip.LARGE,
+        clip.SCORE,
+        lpips.LPIPS,
+        reward.SOURCE,
+    )
+}
+
+
+@dataclass
+class Networks:
+    """The networks of one device.
+
+    Attributes:
+        device: such as `cpu` or `cuda:0`.
+        download: whether missing weights may be fetched.
+        batch: images that go through a network at once.
+    """
+
+    device: str = "cpu"
+    download: bool = False
+    batch: int = 64
+    loaded: dict[str, Any] = field(default_factory=dict)
+
+    def load(self, name: str) -> Any:
+        """A network by its source's name.
+
+        Raises:
+            MissingWeightsError: its weights are not on disk.
+            StrategyError: no such network.
+        """
+        if name not in SOURCES:
+            raise StrategyError(f"network {name!r} is unknown; there are {', '.join(SOURCES)}")
+        if name not in self.loaded:
+            source = SOURCES[name]
+            files = [find(weights, self.download) for weights in source.weights]
+            self.loaded[name] = source.load(files, self.device)
+        return self.loaded[name]
+
+    def extract(
+        self, name: str, images: Iterable[Pixels], texts: Sequence[str] | None = None
+    ) -> NDArray[np.float32]:
+        """What a network says of images, float32 `[n, d]`.
+
+        Args:
+            name: of the network.
+            images: RGB `[h, w, 3]`, of any sizes.
+            texts: a caption for each, where the network reads them.
+        """
+        network: Extract = self.load(name)
+        rows, waiting, done = [], list[Pixels](), 0
+
+        def flush() -> None:
+            nonlocal waiting, done
+            captions = () if texts is None else texts[done : done + len(waiting)]
+            with torch.inference_mode():
+                rows.append(network(waiting, captions))
+            done, waiting = done + len(waiting), []
+
+        for image in images:
+            waiting.append(image)
+            if len(waiting) == self.batch:
+                flush()
+        if waiting:
+            flush()
+        return np.concatenate(rows).astype(np.float32)
+
+
+def missing(names: Iterable[str]) -> str:
+    """Why one of these networks cannot be loaded from disk, in a line; empty where all can."""
+    for name in names:
+        try:
+            SOURCES[name].check()
+            for weights in SOURCES[name].weights:
+                find(weights)
+        except StrategyError as error:
+            return str(error)
+    return ""
+
+
+__all__ = ["SOURCES", "Networks", "missing"]

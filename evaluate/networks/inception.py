@@ -1,0 +1,103 @@
+"""Inception-v3 of 2015, as every FID uses it: pooled features, spatial features, classes.
+
+The pooled features come from the TorchScript file that clean-fid's clean mode loads, behind
+clean-fid's own resizing (Parmar et al., 2022). The file shows nothing else, so spatial features and
+classes come from the port of the same weights by pytorch-fid, whose blocks clean-fid carries.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torchvision
+from cleanfid import inception_pytorch as blocks
+from cleanfid.resize import build_resizer
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from evaluate.networks.base import Extract, Pixels, Source
+from evaluate.weights import INCEPTION, INCEPTION_PORT
+
+SPATIAL_CHANNELS = 7  # Of mixed_6/conv: 7 x 17 x 17 = 2,023 numbers, about as many as are pooled.
+SIZE = 299
+
+
+def resized(images: Sequence[Pixels]) -> Tensor:
+    """Clean-fid's clean resizing, each image by itself: float32 `[n, 3, 299, 299]` in [0, 255]."""
+    resize = build_resizer("clean")
+    return torch.from_numpy(np.stack([resize(image) for image in images])).permute(0, 3, 1, 2)
+
+
+def _pool(files: list[Path], device: str) -> Extract:
+    # Clean-fid's own loader wants a folder and goes to the network where the file is not in it.
+    from cleanfid.inception_torchscript import InceptionV3W
+
+    network = InceptionV3W(os.fspath(files[0].parent), download=False).to(device).eval()
+
+    def extract(images: Sequence[Pixels], _: Sequence[str]) -> NDArray[np.floating[Any]]:
+        features: NDArray[np.float32] = network(resized(images).to(device)).cpu().numpy()
+        return features
+
+    return extract
+
+
+def port() -> Any:
+    """The network of pytorch-fid without weights."""
+    network = torchvision.models.inception_v3(
+        weights=None, num_classes=1008, aux_logits=False, init_weights=False
+    )
+    network.Mixed_5b = blocks.FIDInceptionA(192, pool_features=32)
+    network.Mixed_5c = blocks.FIDInceptionA(256, pool_features=64)
+    network.Mixed_5d = blocks.FIDInceptionA(288, pool_features=64)
+    for name, channels in (("6b", 128), ("6c", 160), ("6d", 160), ("6e", 192)):
+        setattr(network, f"Mixed_{name}", blocks.FIDInceptionC(768, channels_7x7=channels))
+    network.Mixed_7b = blocks.FIDInceptionE_1(1280)
+    network.Mixed_7c = blocks.FIDInceptionE_2(2048)
+    return network
+
+
+def _ported(path: Path, device: str) -> Any:
+    network = port()
+    # The file is there, so nothing is fetched; it holds tensors only.
+    state = torch.hub.load_state_dict_from_url(
+        INCEPTION_PORT.url, model_dir=str(path.parent), map_location="cpu", weights_only=True
+    )
+    network.load_state_dict(state)
+    return network.to(device).eval().requires_grad_(False)
+
+
+def _spatial(files: list[Path], device: str) -> Extract:
+    network = _ported(files[0], device)
+    seen: list[Tensor] = []
+    network.Mixed_6d.branch1x1.register_forward_hook(lambda *call: seen.append(call[-1]))
+
+    def extract(images: Sequence[Pixels], _: Sequence[str]) -> NDArray[np.floating[Any]]:
+        seen.clear()
+        network((resized(images).to(device) - 128) / 128)
+        found: NDArray[np.float32] = seen[0][:, :SPATIAL_CHANNELS].flatten(1).cpu().numpy()
+        return found
+
+    return extract
+
+
+def _classes(files: list[Path], device: str) -> Extract:
+    network = _ported(files[0], device)
+    # Without the last layer's bias, as the first implementation of the score had it.
+    network.fc.bias = nn.Parameter(torch.zeros_like(network.fc.bias), requires_grad=False)
+
+    def extract(images: Sequence[Pixels], _: Sequence[str]) -> NDArray[np.floating[Any]]:
+        logits: Tensor = network((resized(images).to(device) - 128) / 128)
+        found: NDArray[np.float32] = logits.softmax(-1).cpu().numpy()
+        return found
+
+    return extract
+
+
+POOL = Source("inception", (INCEPTION,), _pool)
+SPATIAL = Source("inception-spatial", (INCEPTION_PORT,), _spatial)
+CLASSES = Source("inception-classes", (INCEPTION_PORT,), _classes)

@@ -1,0 +1,131 @@
+"""Drawn images on disk, so that scoring that was stopped goes on where it was.
+
+An image is a PNG, written to another name first; what is missing is drawn, in batches. Each image
+has its own seed, so it does not matter which are drawn together. The folder is named after all
+that decides its images, and any other tool can score it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from accel.models import ModelConfig
+from evaluate.networks import Networks
+from evaluate.networks.base import Pixels
+from evaluate.prompts import Prompts
+from evaluate.sample import batches
+from evaluate.side import Side
+from strategies import Strategy, StrategyError
+
+# Settings that do not change an image; the solver and the steps are the strategy's.
+APART = {
+    *("batch", "name", "space", "source", "search_prompts", "heldout_prompts"),
+    *("scheduler", "steps"),
+}
+Report = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where a model's images are kept.
+
+    Attributes:
+        folder: of all strategies.
+        identity: of the model's weights.
+    """
+
+    folder: Path
+    identity: str
+
+    def place(self, config: ModelConfig, strategy: Strategy, device: str) -> Path:
+        """The folder of a strategy's images, on whatever prompts."""
+        decides = {
+            "model": self.identity,
+            "strategy": strategy.digest,
+            "setting": config.model_dump(exclude=APART),
+            "device": device.split(":")[0],
+        }
+        text = json.dumps(decides, sort_keys=True, default=str)
+        setting = hashlib.sha256(text.encode()).hexdigest()
+        return self.folder / f"{strategy.digest[:12]}-{setting[:12]}"
+
+    def draw(
+        self,
+        name: str,
+        pipe: Any,
+        config: ModelConfig,
+        strategy: Strategy,
+        prompts: Prompts,
+        networks: Networks,
+        report: Report,
+    ) -> Side:
+        """A strategy's images: what is not there is drawn.
+
+        Raises:
+            NotFiniteError: the images hold NaN or infinity.
+            StrategyError: the strategy does not fit, or the folder cannot be written.
+        """
+        folder = self.place(config, strategy, str(pipe.device))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StrategyError(f"{folder} cannot be written ({error.strerror})") from None
+        count = len(prompts.texts)
+        todo = [i for i in range(count) if not _path(folder, i, prompts).exists()]
+        done = count - len(todo)
+        report(name, done, count)
+        waiting = iter(todo)
+        for batch in batches(pipe, config, strategy, prompts.at(todo)):
+            for image in batch:
+                _write(_path(folder, next(waiting), prompts), image)
+            done += len(batch)
+            report(name, done, count)
+        return Side(
+            name, count, lambda i: read_image(_path(folder, i, prompts)), prompts.texts, networks
+        )
+
+
+def _path(folder: Path, index: int, prompts: Prompts) -> Path:
+    key = f"{prompts.seeds[index]}\n{prompts.texts[index]}"
+    return folder / f"{index:05d}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.png"
+
+
+def _write(path: Path, image: Pixels) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    Image.fromarray(image).save(part, format="png", compress_level=1)
+    part.replace(path)
+
+
+def read_image(path: Path) -> Pixels:
+    """An image file as RGB `[h, w, 3]`.
+
+    Raises:
+        StrategyError: it is no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.array(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError) as error:
+        raise StrategyError(f"{path} cannot be read as an image ({error})") from None
+
+
+def identity(source: str) -> str:
+    """What tells a model's weights from others': names, sizes and times of a folder's files."""
+    folder = Path(source)
+    if source.startswith("zoo:") or not folder.is_dir():
+        return source
+    rows = [
+        f"{path.relative_to(folder)} {path.stat().st_size} {path.stat().st_mtime_ns}"
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    ]
+    return hashlib.sha256("\n".join(rows).encode()).hexdigest()

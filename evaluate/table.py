@@ -1,0 +1,158 @@
+"""A comparison for people and for other programs: the table in the terminal, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from evaluate.metrics import VIEWS, Metric
+from strategies import StrategyError
+
+SPEED = {
+    "speedup": ("speedup", "{:.2f}x", 1.0),
+    "latency_s": ("latency, ms", "{:.1f}", 1e3),
+    "latency_spread": ("  half its quartile range, %", "{:.1f}", 1e2),
+    "latency_check": ("  its calls' sum beside it, %", "{:+.1f}", 1e2),
+    "throughput": ("throughput, images/s", "{:.2f}", 1.0),
+    "macs": ("GMACs of the denoiser", "{:.2f}", 1e-9),
+    "memory_bytes": ("peak memory, MB", "{:.1f}", 1e-6),
+}
+
+
+def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
+    """Print a comparison; one column per strategy, so that a few fit a narrow terminal.
+
+    Args:
+        found: what `compare` returned.
+        metrics: of quality.
+        calls: also a table of the kinds of calls of each strategy.
+    """
+    console, rows, setting = Console(), found["rows"], found["setting"]
+    table = Table(title=_title(found))
+    table.add_column("")
+    for row in rows:
+        table.add_column(Path(row["name"]).stem, justify="right", overflow="fold")
+    for key, (title, form, factor) in SPEED.items():
+        if key in rows[0]:
+            table.add_row(title, *(form.format(row[key] * factor) for row in rows))
+    for metric in metrics:
+        for view in metric.views:
+            if metric.key(view) in rows[0]:
+                _add(table, rows, metric, metric.key(view), VIEWS[view])
+    console.print(table)
+    for note in notes(found, metrics):
+        console.print(note, style="dim", highlight=False)
+    if calls and "kinds" in rows[0]:
+        for row in rows:
+            console.print(_calls(row))
+    console.print(
+        f"{setting['device']}, {setting['dtype']}, {setting['resolution'][1]} x "
+        f"{setting['resolution'][0]}, {setting['attention']}",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _title(found: dict[str, Any]) -> str:
+    setting = found["setting"]
+    parts = [setting["model"]]
+    if setting["images"]:
+        parts.append(f"{setting['images']} prompts")
+    if setting["repeats"]:
+        parts.append("latency of one image")
+    if setting["throughput_batch"]:
+        parts.append(f"throughput at batch {setting['throughput_batch']}")
+    return "; ".join(parts)
+
+
+def _add(table: Table, rows: list[dict[str, Any]], metric: Metric, key: str, against: str) -> None:
+    table.add_row(
+        " ".join(filter(None, [metric.title, against])),
+        *(metric.form.format(row[key]) for row in rows),
+        style="bold",
+    )
+    own = [row["intervals"].get(key) for row in rows]
+    if metric.biased:
+        cells = [metric.form.format(cell[0]) if cell else "" for cell in own]
+        table.add_row("  with endless images, about", *cells)
+    if any(own):
+        table.add_row("  95 % interval", *(_range(cell, metric.form) for cell in own))
+    changes = [row["intervals"].get(f"{key}_change") for row in rows]
+    if any(changes):
+        plus = metric.form.replace("{:", "{:+")
+        table.add_row("  95 % interval of the change", *(_range(cell, plus) for cell in changes))
+        table.add_row("", *(_verdict(cell, metric.better) for cell in changes))
+
+
+def _range(cell: list[float] | None, form: str) -> str:
+    return f"{form.format(cell[1])} to {form.format(cell[2])}" if cell else ""
+
+
+def _verdict(cell: list[float] | None, better: str) -> str:
+    if cell is None:
+        return ""
+    if cell[1] <= 0 <= cell[2]:
+        return "within noise"
+    return "better" if (cell[0] < 0) == (better == "lower") else "worse"
+
+
+def notes(found: dict[str, Any], metrics: list[Metric]) -> list[str]:
+    """What has to be known to read the figures."""
+    said = [f"{VIEWS[view]}: {name}" for view, name in found["references"].items()]
+    biased = [metric.title for metric in metrics if metric.biased]
+    count = found["setting"]["images"]
+    if count and biased:
+        said.append(
+            f"{', '.join(biased)}: of {count} images, and larger or smaller with more of the very "
+            "same; compare only with figures of equally many"
+        )
+    return said
+
+
+def _calls(row: dict[str, Any]) -> Table:
+    table = Table(title=f"calls of {Path(row['name']).stem}, one image")
+    for title in ("kind", "calls", "ms each", "spread, %", "GMACs each", "ms together"):
+        table.add_column(title, justify="left" if title == "kind" else "right", overflow="fold")
+    for kind in row["kinds"]:
+        each = kind["seconds"] * 1e3
+        table.add_row(
+            kind["name"], str(kind["calls"]), f"{each:.2f}", f"{kind['spread'] * 100:.1f}",
+            f"{kind['macs'] / 1e9:.3f}", f"{each * kind['calls']:.1f}",
+        )  # fmt: skip
+    table.add_row("outside of the denoiser", "", "", "", "", f"{row['outside_s'] * 1e3:.1f}")
+    table.add_row("sum", "", "", "", "", f"{row['latency_sum_s'] * 1e3:.1f}", style="bold")
+    table.add_row("measured end to end", "", "", "", "", f"{row['latency_s'] * 1e3:.1f}")
+    return table
+
+
+def write_json(found: dict[str, Any], path: Path) -> None:
+    """Everything, as JSON."""
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+
+
+def write_csv(found: dict[str, Any], path: Path) -> None:
+    """One row per strategy; intervals as `<figure>_low` and `_high`."""
+    rows = []
+    for row in found["rows"]:
+        flat = {k: v for k, v in row.items() if k not in ("intervals", "kinds")}
+        for key, (_, low, high) in row.get("intervals", {}).items():
+            flat |= {f"{key}_low": low, f"{key}_high": high}
+        rows.append(flat)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def check_writable(path: Path) -> None:
+    """Raise a StrategyError where a file cannot be written."""
+    try:
+        path.touch()
+    except OSError as error:
+        raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None

@@ -1,0 +1,152 @@
+"""Files of published weights: where they are looked for, how they are checked, and fetched.
+
+Nothing is fetched unless asked for, nothing is written outside of the cache folder, and a file that
+several workers want is fetched by one of them, under a lock, to another name first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+
+from strategies import StrategyError
+
+VARIABLE = "STRATAGEM_CACHE"
+HUB = "https://huggingface.co"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One published file.
+
+    Attributes:
+        name: path below the cache's `weights` folder.
+        url: where it is published.
+        sha256: its checksum, or the first digits where the publisher gives only those.
+    """
+
+    name: str
+    url: str
+    sha256: str
+
+
+# As published by StyleGAN2-ADA; what clean-fid's clean mode loads.
+INCEPTION = Weights(
+    "inception-2015-12-05.pt",
+    "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
+    "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
+)
+# The same network for PyTorch, as published by pytorch-fid; the name ends with the checksum.
+INCEPTION_PORT = Weights(
+    "pt_inception-2015-12-05-6726825d.pth",
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
+    "6726825d",
+)
+ALEXNET = Weights(
+    "checkpoints/alexnet-owt-7be5be79.pth",
+    "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
+    "7be5be79",
+)
+REWARD = Weights(
+    "ImageReward/ImageReward.pt", f"{HUB}/THUDM/ImageReward/resolve/main/ImageReward.pt", ""
+)
+# The words of BERT, which BLIP's text encoder reads.
+WORDS = Weights(
+    "ImageReward/vocab.txt",
+    f"{HUB}/google-bert/bert-base-uncased/resolve/main/vocab.txt",
+    "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+)
+CLIP_FILES = ("config.json", "merges.txt", "vocab.json", "tokenizer_config.json")
+CLIP_SUMS = {
+    "openai/clip-vit-base-patch32": (
+        "a63082132ba4f97a80bea76823f544493bffa8082296d62d71581a4feff1576f"
+    ),
+    "openai/clip-vit-large-patch14-336": (
+        "c6032c2e0caae3dc2d4fba35535fa6307dbb49df59c7e182b1bc4b3329b81801"
+    ),
+}
+
+
+def cache_folder() -> Path:
+    """The only folder written to unasked: `$STRATAGEM_CACHE` or `~/.cache/stratagem`."""
+    chosen = os.environ.get(VARIABLE)
+    return Path(chosen) if chosen else Path.home() / ".cache" / "stratagem"
+
+
+class MissingWeightsError(StrategyError):
+    """Weights that are not on disk; says what to put where."""
+
+
+def clip_files(repository: str) -> tuple[Weights, ...]:
+    """The files of a CLIP model in the hub's format, its weights first."""
+    name = repository.split("/")[-1]
+    where = f"{HUB}/{repository}/resolve/main"
+    weights = Weights(
+        f"{name}/pytorch_model.bin", f"{where}/pytorch_model.bin", CLIP_SUMS[repository]
+    )
+    others = [Weights(f"{name}/{file}", f"{where}/{file}", "") for file in CLIP_FILES]
+    return (weights, *others)
+
+
+def find(weights: Weights, download: bool = False) -> Path:
+    """The checked file of published weights.
+
+    Args:
+        weights: which.
+        download: whether it may be fetched.
+
+    Raises:
+        MissingWeightsError: it is not there; names file, place, checksum and source.
+        StrategyError: it is there and is not the published file, or cannot be fetched.
+    """
+    path = cache_folder() / "weights" / weights.name
+    if not path.is_file():
+        if not download:
+            sum_ = f" with sha256 {weights.sha256}" if weights.sha256 else ""
+            sum_ += "..." if 0 < len(weights.sha256) < 64 else ""
+            raise MissingWeightsError(
+                f"weights missing: put {path.name}{sum_} at {path} (from {weights.url}), or pass "
+                f"--download; {VARIABLE} sets another folder than {cache_folder()}"
+            )
+        _fetch(weights, path)
+    _verify(weights, path)
+    return path
+
+
+def _fetch(weights: Weights, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if path.is_file():
+            return  # Another worker has fetched it meanwhile.
+        try:
+            torch.hub.download_url_to_file(
+                weights.url, str(path), hash_prefix=weights.sha256 or None, progress=True
+            )
+        except (OSError, RuntimeError) as error:
+            raise StrategyError(f"{weights.url} cannot be fetched: {error}") from None
+
+
+def _verify(weights: Weights, path: Path) -> None:
+    """Raise a StrategyError for another checksum; a file checked once is remembered."""
+    if not weights.sha256:
+        return
+    state = path.stat()
+    stamp = f"{weights.sha256} {state.st_size} {state.st_mtime_ns}"
+    note = path.with_name(path.name + ".checked")
+    if note.is_file() and note.read_text() == stamp:
+        return
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if not found.startswith(weights.sha256):
+        raise StrategyError(
+            f"{path} has sha256 {found}, not {weights.sha256}: it is damaged or another file; "
+            f"delete it, and get it from {weights.url}"
+        )
+    part = note.with_name(f"{note.name}.{os.getpid()}")
+    part.write_text(stamp)
+    part.replace(note)

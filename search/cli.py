@@ -88,6 +88,13 @@ def parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--seed", type=int, help="of every random draw of the search (default: 0)")
     how.add_argument(
+        "--sensitivity",
+        type=int,
+        metavar="PROMPTS",
+        help="first measure on so many prompts what reusing each call costs, and seed with the "
+        "schedules that follow; 0 does not (default: 0)",
+    )
+    how.add_argument(
         "--warm-start",
         nargs="+",
         metavar="RUN|FILE",
@@ -210,7 +217,7 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
         key: getattr(flags, key)
         for key in (
             "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
-            "export", "proposer", "seed", "seeds", "constraints",
+            "export", "proposer", "seed", "seeds", "constraints", "sensitivity",
         )
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:

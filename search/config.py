@@ -43,6 +43,7 @@ class SearchConfig(BaseModel):
         objectives: names of figures; see `search.goals`.
         constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
         seeds: origins of what is evaluated first.
+        sensitivity: prompts on which every call's sensitivity is measured first; 0 measures none.
         warm_start: strategies of earlier studies to evaluate before those, as JSON text.
     """
 
@@ -61,6 +62,7 @@ class SearchConfig(BaseModel):
     objectives: tuple[str, ...] = Field(default=DEFAULT, min_length=2)
     constraints: dict[str, float] = Field(default_factory=dict)
     seeds: tuple[str, ...] = ORIGINS
+    sensitivity: int = Field(default=0, ge=0)
     warm_start: tuple[str, ...] = ()
 
     @model_validator(mode="before")

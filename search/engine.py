@@ -22,6 +22,7 @@ from search.finalists import reserve
 from search.goals import COSTS, Goals, needed
 from search.probes import probes
 from search.proposer import Proposal, Proposer, Waiting
+from search.sensitivity import Sensitivity
 from search.study import Evaluation, Study
 from search.worker import Outcome, Request
 from strategies import SearchSpace, Strategy, StrategyError, dump
@@ -91,7 +92,12 @@ class Engine:
         self.macs: dict[str, float] | None = self.study.noted("macs")
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
-        self.proposer.learn(self.table.predict)
+        known: list[tuple[str, Strategy]] = []
+        if self.config.sensitivity:
+            sensitivity = Sensitivity(self, self.config.sensitivity)
+            sensitivity.measure()
+            known = sensitivity.seeds()
+        self.proposer.learn(self.table.predict, known)
 
     def make_goals(self, base: dict[str, float]) -> Goals:
         """The objectives and constraints, held against figures of the unaccelerated pipeline."""

@@ -24,6 +24,7 @@ from search.goals import DEFAULT
 from strategies import Strategy, StrategyError
 
 NAME = "stratagem"
+SECONDS = "seconds:"  # What device time was noted under.
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Study:
             raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
         except (ValueError, KeyError) as error:
             raise StrategyError(f"{path}: not a readable study log ({error})") from None
+        self._notes: dict[str, Any] = dict(self._study.user_attrs)
         trials = self._study.get_trials(deepcopy=False)
         try:
             self.evaluations = [_read(trial) for trial in trials]
@@ -101,6 +103,8 @@ class Study:
             raise StrategyError(
                 f"{path}: a study log of another version, without {error}; start a new run"
             ) from None
+        beside = sum(value for key, value in self._notes.items() if key.startswith(SECONDS))
+        self._spent = float(beside + sum(evaluation.seconds for evaluation in self.evaluations))
 
     def add(self, evaluation: Evaluation) -> None:
         """Append a finished evaluation; it is on disk when this returns."""
@@ -129,20 +133,24 @@ class Study:
                 )
             )
         self.evaluations.append(evaluation)
+        self._spent += evaluation.seconds
 
     def note(self, key: str, value: Any) -> None:
         """Remember something measured once."""
         self._study.set_user_attr(key, value)
+        former = self._notes.get(key, 0.0)
+        self._notes[key] = value
+        if key.startswith(SECONDS):
+            self._spent += float(value) - float(former)
 
     def noted(self, key: str) -> Any:
         """What `note` remembered under `key`, or None."""
-        return self._study.user_attrs.get(key)
+        return self._notes.get(key)
 
     @property
     def spent(self) -> float:
         """Device seconds: of the evaluations, and of everything measured beside them."""
-        beside = sum(v for k, v in self._study.user_attrs.items() if k.startswith("seconds:"))
-        return float(beside + sum(evaluation.seconds for evaluation in self.evaluations))
+        return self._spent
 
 
 @contextmanager

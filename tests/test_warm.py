@@ -66,7 +66,7 @@ def test_runs_and_files(tmp_path: Path) -> None:
     study = Study(run / "study.journal")
     genomes = [(0, n, *([0, 0] * (8 - k) + [2, 0] * k)) for n, k in ((0, 0), (1, 4), (2, 2))]
     for number, genome in enumerate(genomes):
-        study.add(scored(number, genome))
+        study.add(scored(number, genome, objectives=(float(number), 3.0 - number)))
     study.add(scored(3, (0, 2, *[2, 2] * 8), objectives=(99.0, 99.0)))
     study.add(scored(4, (0, 2, *[0, 0] * 8), error="broken", objectives=(), scores={}))
     one = made(6, deepcache={"depth": ["full", 1, 1, "full", 1, 1]})

@@ -16,15 +16,17 @@ from evaluate.evaluator import check_scorable, read_prompts
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists
+from search import export, finalists, warm
 from search.config import SearchConfig
 from search.engine import Engine
 from search.executor import Executor, InProcess
+from search.goals import DEFAULT, parse_limit
 from search.progress import Progress
 from search.proposer import Proposer
-from search.seeds import seeds
+from search.proposers import SOURCES
+from search.seeds import ORIGINS, seeds
 from search.study import Study
-from strategies import StrategyError
+from strategies import StrategyError, dump, parse
 
 EXAMPLES = """examples:
   python -m search                                    the bundled model, a few minutes on 2 cores
@@ -53,6 +55,20 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--steps", type=_numbers, help="step counts to choose from, such as 20 or 8,10,12"
     )
+    what.add_argument(
+        "--objective",
+        action="append",
+        metavar="NAME",
+        help="a figure to optimise, such as fd_base, fd_real, psnr, latency_s or macs; give it "
+        f"once for each (default: {' and '.join(DEFAULT)})",
+    )
+    what.add_argument(
+        "--min-NAME, --max-NAME, --max-NAME-increase",
+        dest="limits",
+        metavar="VALUE",
+        help="a limit on a figure, or on how far it may lie above the unaccelerated pipeline's: "
+        "--min-speedup 2, --max-fd_real-increase 0.5. What breaks one is never exported",
+    )
     how = made.add_argument_group("how much and where")
     how.add_argument("--budget", help="device time of all workers (20gpuh, 90m, 45s) or 600evals")
     how.add_argument("--workers", type=int, help="Ray actors; 0 runs in this process")
@@ -60,9 +76,30 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--heldout-images", type=int, help="images per finally scored strategy")
     how.add_argument("--export", type=int, help="strategies exported, at most")
     how.add_argument(
-        "--proposer", choices=["nsga2", "random"], help="what proposes (default: nsga2)"
+        "--proposer",
+        choices=list(SOURCES),
+        metavar="NAME",
+        help="; ".join(f"{name}: {kind.about}" for name, kind in SOURCES.items()),
+    )
+    how.add_argument(
+        "--seeds",
+        type=_words,
+        help=f"what is evaluated first: any of {','.join(ORIGINS)}, or none (default: all)",
     )
     how.add_argument("--seed", type=int, help="of every random draw of the search (default: 0)")
+    how.add_argument(
+        "--sensitivity",
+        type=int,
+        metavar="PROMPTS",
+        help="first measure on so many prompts what reusing each call costs, and seed with the "
+        "schedules that follow; 0 does not (default: 0)",
+    )
+    how.add_argument(
+        "--warm-start",
+        nargs="+",
+        metavar="RUN|FILE",
+        help="seeds from earlier runs, strategy files or presets, as near as this space comes",
+    )
     run = made.add_argument_group("the run")
     run.add_argument("--out", type=Path, help="folder of the run (default: runs/MODEL-TIME)")
     run.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
@@ -70,7 +107,28 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def _limits(arguments: list[str]) -> tuple[dict[str, float], list[str]]:
+    """Constraints among the arguments, and the other arguments."""
+    found, rest, left = dict[str, float](), list[str](), list(arguments)
+    while left:
+        word = left.pop(0)
+        if not word.startswith(("--min-", "--max-")):
+            rest.append(word)
+            continue
+        name, _, value = word.partition("=")
+        value = value or (left.pop(0) if left else "")
+        try:
+            found[parse_limit(name.removeprefix("--"), 0.0).text] = float(value)
+        except ValueError as error:
+            known = isinstance(error, StrategyError)
+            reason = str(error) if known else f"{name} is {value!r}; give it a number"
+            raise StrategyError(reason) from None
+    return found, rest
+
+
 def _words(text: str) -> list[str]:
+    if text.strip() == "none":
+        return []
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
@@ -83,8 +141,11 @@ def _numbers(text: str) -> list[int]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    flags = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
     try:
+        constraints, rest = _limits(given)
+        flags = parser().parse_args(rest)
+        flags.constraints = constraints or None
         return _run(flags)
     except StrategyError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -104,8 +165,14 @@ def _run(flags: argparse.Namespace) -> int:
     pipe = load_pipeline(config.model)
     family, _ = families.find(pipe)
     space = configuration.make_space(config.space, family, pipe.scheduler)
+    if flags.warm_start:
+        found = tuple(dump(one) for one in warm.read(flags.warm_start, family))
+        config = config.model_copy(update={"warm_start": found})
     baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
-    known = seeds(space, config.model.scheduler, config.model.steps)
+    known = [
+        *((warm.ORIGIN, warm.nearest(space, parse(text))) for text in config.warm_start),
+        *seeds(space, config.model.scheduler, config.model.steps, config.seeds),
+    ]
     proposer = Proposer(space, known, config.proposer, config.population, config.seed)
     console = Console(stderr=False)
     if flags.dry_run:
@@ -113,7 +180,7 @@ def _run(flags: argparse.Namespace) -> int:
         return 0
     del pipe
     _create(folder, config, resumed=flags.resume is not None)
-    study = Study(folder / "study.journal")
+    study = Study(folder / "study.journal", config.objectives)
     executor = _executor(config, device)
     try:
         with Progress(console) as progress:
@@ -150,9 +217,9 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
         key: getattr(flags, key)
         for key in (
             "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
-            "export", "proposer", "seed",
+            "export", "proposer", "seed", "seeds", "constraints", "sensitivity",
         )
-    }  # fmt: skip
+    } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:
         name = flags.model or "tiny-sd"
         if given["workers"] is None and torch.cuda.is_available():
@@ -166,6 +233,7 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
             f"{flags.resume} is a run of model {before.model.name}, not of {flags.model}; leave "
             "--model out, or start a new run"
         )
+    given["warm_start"] = flags.warm_start
     fixed = [key for key, value in given.items() if value is not None and key not in RESUMABLE]
     if fixed or flags.out is not None:
         name = fixed[0].replace("_", "-") if fixed else "out"

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from accel import schedulers
 from accel.models import ModelConfig, configs, read_config, read_model
+from search.goals import DEFAULT, parse_limit
+from search.proposers import SOURCES
+from search.seeds import ORIGINS
 from strategies import Gene, SearchSpace, StrategyError
 from strategies.strategy import explain
 
@@ -26,8 +37,14 @@ class SearchConfig(BaseModel):
         images: per evaluation, prompts of the search split.
         heldout_images: per exported strategy and baseline, prompts of the held-out split.
         export: strategies on the exported front, at most.
-        population: of NSGA-II.
-        proposer: `nsga2` or `random`.
+        population: parents, where the proposer has no published number of its own.
+        proposer: a name in `search.proposers.SOURCES`; by default NSGA-II, from three objectives
+            up NSGA-III.
+        objectives: names of figures; see `search.goals`.
+        constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
+        seeds: origins of what is evaluated first.
+        sensitivity: prompts on which every call's sensitivity is measured first; 0 measures none.
+        warm_start: strategies of earlier studies to evaluate before those, as JSON text.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,11 +58,56 @@ class SearchConfig(BaseModel):
     heldout_images: int = Field(default=128, ge=2)
     export: int = Field(default=8, ge=1, le=100)
     population: int = Field(default=24, ge=4)
-    proposer: str = Field(default="nsga2", pattern="^(nsga2|random)$")
+    proposer: str = Field(default="", validate_default=True)
+    objectives: tuple[str, ...] = Field(default=DEFAULT, min_length=2)
+    constraints: dict[str, float] = Field(default_factory=dict)
+    seeds: tuple[str, ...] = ORIGINS
+    sensitivity: int = Field(default=0, ge=0)
+    warm_start: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _choose_proposer(cls, given: Any) -> Any:
+        if isinstance(given, dict) and not given.get("proposer"):
+            many = len(given.get("objectives") or DEFAULT) > 2
+            return given | {"proposer": "nsga3" if many else "nsga2"}
+        return given
+
+    @field_validator("proposer")
+    @classmethod
+    def _known_proposer(cls, name: str) -> str:
+        if name not in SOURCES:
+            raise ValueError(f"proposer {name!r} is unknown; there are {', '.join(SOURCES)}")
+        return name
+
+    @field_validator("objectives")
+    @classmethod
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError(f"objectives {', '.join(names)} name one twice; give each once")
+        return names
+
+    @field_validator("constraints")
+    @classmethod
+    def _parsed(cls, limits: dict[str, float]) -> dict[str, float]:
+        for text, value in limits.items():
+            parse_limit(text, value)
+            if not math.isfinite(value):
+                raise ValueError(f"{text} is {value}; give a finite number")
+        return limits
+
+    @field_validator("seeds")
+    @classmethod
+    def _known_seeds(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in ORIGINS:
+                raise ValueError(f"seeds {name!r} are unknown; there are {', '.join(ORIGINS)}")
+        return names
 
     def write(self, path: Path) -> None:
         """Write `config.yaml`."""
-        path.write_text(yaml.safe_dump(self.model_dump(), sort_keys=False), encoding="utf-8")
+        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        path.write_text(text, encoding="utf-8")
 
 
 def resolve(name: str, flags: dict[str, Any]) -> SearchConfig:

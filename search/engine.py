@@ -19,8 +19,10 @@ from search import budget as budgets
 from search.config import SearchConfig
 from search.executor import Executor
 from search.finalists import reserve
+from search.goals import COSTS, Goals, needed
 from search.probes import probes
-from search.proposer import Proposal, Proposer
+from search.proposer import Proposal, Proposer, Waiting
+from search.sensitivity import Sensitivity
 from search.study import Evaluation, Study
 from search.worker import Outcome, Request
 from strategies import SearchSpace, Strategy, StrategyError, dump
@@ -67,24 +69,53 @@ class Engine:
         self._report(self)
 
     def prepare(self) -> None:
-        """Measure what every evaluation needs: the latency table and the unaccelerated images."""
-        self.say("measuring latency")
-        if self.study.noted("table") is None:
-            turns = [[dump(one) for one in probes(self.space, turn)] for turn in range(TURNS)]
-            request = Request("table", "table", (turns, list(self.space.solvers)))
-            outcome = self.executor.alone(request)
-            self.must(outcome)
-            self.study.note("table", outcome.value)
-            self.study.note("seconds:table", outcome.seconds)
-        self.table = LatencyTable.model_validate(self.study.noted("table"))
+        """Measure what every evaluation needs: the unaccelerated images and the latency table."""
         self.say("drawing the unaccelerated images")
         count = self.config.images
         self.base = self.stored_baseline("search", count) or self.store_baseline(
             "search", self.executor.alone(self.baseline_request("search", count))
         )
-        if self.study.noted("baseline") is None:
-            self.study.note("baseline", self._scores(self.baseline, self.base))
-        self.base_scores: dict[str, float] = self.study.noted("baseline")
+        plain = score(self.base, self.base, self.real)
+        # A wrong name is said before anything long is measured.
+        self.goals = self.make_goals(plain | dict.fromkeys((*COSTS, "speedup"), 1.0))
+        self.say("measuring latency")
+        if self.study.noted("table") is None:
+            turns = [[dump(one) for one in probes(self.space, turn)] for turn in range(TURNS)]
+            request = Request("table", "table", (turns, list(self.space.solvers)))
+            self.study.note("table", self._measured("table", request))
+        self.table = LatencyTable.model_validate(self.study.noted("table"))
+        counted = needed(self.config.objectives, self.config.constraints)
+        if "macs" in counted and self.study.noted("macs") is None:
+            self.say("counting multiply-accumulates")
+            request = Request("macs", "macs", ([dump(one) for one in probes(self.space, 0)],))
+            self.study.note("macs", self._measured("macs", request))
+        self.macs: dict[str, float] | None = self.study.noted("macs")
+        self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
+        self.goals = self.make_goals(self.base_scores)
+        known: list[tuple[str, Strategy]] = []
+        if self.config.sensitivity:
+            sensitivity = Sensitivity(self, self.config.sensitivity)
+            sensitivity.measure()
+            known = sensitivity.seeds()
+        self.proposer.learn(self.table.predict, known)
+
+    def make_goals(self, base: dict[str, float]) -> Goals:
+        """The objectives and constraints, held against figures of the unaccelerated pipeline."""
+        return Goals.create(self.config.objectives, self.config.constraints, base)
+
+    def costs(self, strategy: Strategy) -> dict[str, float]:
+        """What follows from the tables: seconds, times faster, multiply-accumulates if counted."""
+        seconds = self.table.predict(strategy)
+        found = {"latency_s": seconds, "speedup": self.table.predict(self.baseline) / seconds}
+        if self.macs is not None:
+            found["macs"] = sum(self.macs[kind] for kind in strategy.kinds())
+        return found
+
+    def _measured(self, name: str, request: Request) -> Any:
+        outcome = self.executor.alone(request)
+        self.must(outcome)
+        self.study.note(f"seconds:{name}", outcome.seconds)
+        return outcome.value
 
     def baseline_request(self, split: str, count: int) -> Request:
         """To draw the unaccelerated sample of a split."""
@@ -117,7 +148,10 @@ class Engine:
             while len(running) < self.executor.slots and not self.exhausted(len(running)):
                 while number in numbers:
                     number += 1
-                proposal = self.proposer.propose(number, finished, taken)
+                try:
+                    proposal = self.proposer.propose(number, finished, taken)
+                except Waiting:
+                    break
                 if proposal is None:
                     break
                 numbers.add(number)
@@ -146,7 +180,7 @@ class Engine:
         error = outcome.error
         if outcome.value is not None:
             try:
-                scores = self._scores(proposal.strategy, outcome.value)
+                scores = score(outcome.value, self.base, self.real) | self.costs(proposal.strategy)
             except ScoreError as broken:
                 error = str(broken)
         return Evaluation(
@@ -157,18 +191,15 @@ class Engine:
             scores,
             error,
             outcome.seconds,
+            self.goals.losses(scores) if scores else (),
+            self.goals.violation(scores) if scores else 0.0,
+            self.config.images,
         )
 
-    def _scores(self, strategy: Strategy, sample: Sample) -> dict[str, float]:
-        found = score(sample, self.base, self.real)
-        return found | {"latency_s": self.table.predict(strategy)}
-
     @property
-    def reference(self) -> tuple[float, float]:
-        """The worst point that counts: as far from the unaccelerated images as those are from
-        real ones, at the unaccelerated latency.
-        """
-        return self.base_scores["fd_real"], self.base_scores["latency_s"]
+    def reference(self) -> tuple[float, ...]:
+        """The worst point that counts; see `Goals.reference`."""
+        return self.goals.reference
 
     def must(self, outcome: Outcome) -> None:
         """Raise where the unaccelerated pipeline itself failed."""

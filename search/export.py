@@ -53,13 +53,13 @@ def write_unfinished(engine: Engine) -> int:
     """After an interruption: the front found so far with its search scores; returns its size."""
     if not hasattr(engine, "base_scores"):
         return 0
-    good = [evaluation for evaluation in engine.study.evaluations if evaluation.ok]
+    good = [evaluation for evaluation in engine.study.evaluations if evaluation.feasible]
     best = pick(good, engine.reference, engine.config.export)
     folder = engine.folder / "strategies"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("unfinished-*.json"):
         old.unlink()
-    for index, evaluation in enumerate(sorted(best, key=lambda e: e.objectives[1]), 1):
+    for index, evaluation in enumerate(sorted(best, key=lambda e: e.scores["latency_s"]), 1):
         scores = dict(evaluation.scores) | {"prompts": "search", "images": engine.config.images}
         done = describe(
             engine, evaluation.strategy, f"unfinished-{index:02d}", scores, engine.base_scores
@@ -139,6 +139,8 @@ def trials(engine: Engine) -> pd.DataFrame:
             "calls": e.strategy.calls,
             "error": e.error,
             "seconds": round(e.seconds, 3),
+            "images": e.images,
+            "violation": e.violation,
             **e.scores,
         }
         for e in engine.study.evaluations
@@ -148,13 +150,14 @@ def trials(engine: Engine) -> pd.DataFrame:
 
 def table(finals: list[Final], best: list[Final]) -> pd.DataFrame:
     """One row per exported strategy and baseline, fastest first."""
-    order = sorted(finals, key=lambda final: final.objectives[1])
+    order = sorted(finals, key=lambda final: final.scores["latency_s"])
     rows = [
         {
             "role": final.role,
             "origin": final.origin,
             "on_front": any(final is one for one in best),
             "lossless": final.lossless,
+            "violation": final.violation,
             "digest": final.strategy.digest[:12],
             "scheduler": final.strategy.scheduler,
             "steps": final.strategy.steps,
@@ -170,9 +173,10 @@ def table(finals: list[Final], best: list[Final]) -> pd.DataFrame:
 def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[str, Any]:
     """Hypervolumes on held-out prompts, of the front and of the baselines, and the named points."""
     plain = next(final for final in finals if final.role == "unaccelerated")
-    reference = (plain.scores["fd_real"], plain.scores["latency_s"])
-    rivals = [f for f in finals if f.role == "baseline"]
-    mine = [f for f in finals if f.role == "front"]
+    reference = engine.make_goals(plain.scores).reference
+    feasible = [f for f in finals if f.violation <= 0]
+    rivals = [f for f in feasible if f.role == "baseline"]
+    mine = [f for f in feasible if f.role == "front"]
     found = {
         "hypervolume": hypervolume(_points(mine), reference),
         "hypervolume_baselines": hypervolume(_points(rivals), reference),
@@ -191,4 +195,4 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
 
 
 def _points(finals: list[Final]) -> np.ndarray[Any, np.dtype[np.float64]]:
-    return np.array([final.objectives for final in finals], dtype=np.float64).reshape(-1, 2)
+    return np.array([final.objectives for final in finals], dtype=np.float64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from evaluate.sample import Sample
 from evaluate.scores import score, score_intervals
 from evaluate.statistics import ScoreError
 from search.front import nondominated, spread
+from search.goals import Goals
 from search.seeds import BASELINES
 from search.study import Evaluation
 from search.worker import Outcome, Request
@@ -31,6 +32,8 @@ class Final:
         role: `unaccelerated`, `baseline` or `front`.
         scores: on held-out prompts, with measured `latency_s` and `speedup`.
         intervals: `[value, low, high]` by name.
+        objectives: as in the search.
+        violation: how far outside the constraints; only what keeps them is exported.
     """
 
     role: str
@@ -38,11 +41,8 @@ class Final:
     strategy: Strategy
     scores: dict[str, float]
     intervals: dict[str, list[float]]
-
-    @property
-    def objectives(self) -> tuple[float, float]:
-        """As in the search."""
-        return self.scores["fd_base"], self.scores["latency_s"]
+    objectives: tuple[float, ...] = ()
+    violation: float = 0.0
 
     @property
     def lossless(self) -> bool:
@@ -61,14 +61,14 @@ def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
     Both are the points that dominate most on the search's own scores, at most `export` each. A
     strategy without any method is fewer steps, whoever proposed it, and so is a baseline.
     """
-    good = [e for e in engine.study.evaluations if e.ok]
+    good = [e for e in engine.study.evaluations if e.feasible]
     rivals = [e for e in good if e.origin in BASELINES or not e.strategy.methods]
     mine = [e for e in good if e.origin not in BASELINES and e.strategy.methods]
     count = engine.config.export
     return pick(mine, engine.reference, count), pick(rivals, engine.reference, count)
 
 
-def pick(rows: list[Evaluation], reference: tuple[float, float], count: int) -> list[Evaluation]:
+def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> list[Evaluation]:
     """At most `count` evaluations that together dominate most."""
     if not rows:
         return []
@@ -84,7 +84,8 @@ def reserve(engine: Engine) -> float:
     drawing = sum(e.seconds for e in rows.values()) * share
     if not (engine.folder / "baseline-heldout.safetensors").exists():
         drawing += float(engine.study.noted("seconds:baseline-search") or 0.0) * share
-    timing = sum(e.scores["latency_s"] for e in rows.values()) + engine.reference[1]
+    plain = engine.base_scores["latency_s"]
+    timing = sum(e.scores["latency_s"] for e in rows.values()) + plain
     return drawing + (REPEATS + 1) * timing
 
 
@@ -104,12 +105,15 @@ def finish(engine: Engine) -> list[Final]:
         "intervals": {},
     }
     finals = [_final(engine, engine.baseline, "", plain, times)]
+    goals = engine.make_goals(finals[0].scores)
+    finals[0] = _judged(finals[0], goals)
     roles = {e.strategy.digest: "baseline" for e in rivals}
     for evaluation in good:
         digest = evaluation.strategy.digest
         found = engine.study.noted(f"heldout:{digest}")
         found = found | {"role": roles.get(digest, "front")}
-        finals.append(_final(engine, evaluation.strategy, evaluation.origin, found, times))
+        final = _final(engine, evaluation.strategy, evaluation.origin, found, times)
+        finals.append(_judged(final, goals))
     return finals
 
 
@@ -180,16 +184,24 @@ def _final(
         "latency_spread_s": float(np.subtract(*np.quantile(mine, [0.75, 0.25])) / 2),
         "speedup": float(np.median(plain)) / latency,
     }
+    if engine.macs is not None:
+        timed["macs"] = engine.costs(strategy)["macs"]
     role = str(found["role"])
     return Final(role, origin, strategy, found["scores"] | timed, found["intervals"])
+
+
+def _judged(final: Final, goals: Goals) -> Final:
+    losses, violation = goals.losses(final.scores), goals.violation(final.scores)
+    return replace(final, objectives=losses, violation=violation)
 
 
 def front(finals: list[Final]) -> list[Final]:
     """The finals that no other dominates on held-out prompts, fastest first.
 
-    A point that a baseline dominates is not on it; a baseline that nothing dominates is.
+    A point that a baseline dominates is not on it; a baseline that nothing dominates is. What
+    breaks a constraint on held-out prompts, or end to end, is not.
     """
-    rows = [final for final in finals if final.role != "unaccelerated"]
-    points = np.array([final.objectives for final in rows]).reshape(-1, 2)
+    rows = [final for final in finals if final.role != "unaccelerated" and final.violation <= 0]
+    points = np.array([final.objectives for final in rows], dtype=float)
     chosen = [rows[index] for index in nondominated(points)]
-    return sorted(chosen, key=lambda final: final.objectives[1])
+    return sorted(chosen, key=lambda final: final.scores["latency_s"])

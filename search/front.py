@@ -1,4 +1,4 @@
-"""Dominance, hypervolume and the choice of points from a front. Both objectives are minimised."""
+"""Dominance, hypervolume and the choice of points from a front. Objectives are minimised."""
 
 from __future__ import annotations
 

@@ -72,13 +72,13 @@ class Progress:
             "budget": used,
             "evaluations": f"{done} ({sum(not e.ok for e in study.evaluations)} failed)",
         }
-        good = [e for e in study.evaluations if e.ok]
+        good = [e for e in study.evaluations if e.feasible]
         if good and hasattr(engine, "base_scores"):
             points = np.array([e.objectives for e in good])
             figures["front"] = str(len(nondominated(points)))
             figures["hypervolume"] = f"{hypervolume(points, engine.reference):.4f}"
             lossless = [e for e in good if e.scores["fd_real"] <= engine.base_scores["fd_real"]]
             if lossless:
-                best = engine.reference[1] / min(e.scores["latency_s"] for e in lossless)
+                best = max(e.scores["speedup"] for e in lossless)
                 figures["best at no loss"] = f"{best:.2f}x"
         return figures | {"elapsed": f"{elapsed:.0f} s", "left": f"about {eta:.0f} s"}

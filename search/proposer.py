@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from search import nsga2
+from search.history import History
+from search.proposers import SOURCES, Settings, Source, Waiting
 from search.study import Evaluation
-from strategies import SearchSpace, Strategy
+from strategies import SearchSpace, Strategy, StrategyError
 from strategies.space import Genome
 
-ATTEMPTS = 200
+DRAWS = 100  # Genomes drawn evenly before the space counts as exhausted.
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class Proposer:
     Args:
         space: of the search.
         seeds: origin and strategy; proposals 0, 1, ... are these.
-        kind: `nsga2` or `random`.
-        population: of NSGA-II.
+        kind: a name in `search.proposers.SOURCES`.
+        population: parents, where the source has no published number of its own.
         seed: of every random draw.
     """
 
@@ -46,6 +45,27 @@ class Proposer:
     ) -> None:
         self.space, self.seeds = space, list(seeds)
         self.kind, self.population, self.seed = kind, population, seed
+        self._history = History()
+        self._source: Source | None = None
+        self._latency: Callable[[Strategy], float] = _unknown
+
+    def learn(
+        self, latency: Callable[[Strategy], float], more: Sequence[tuple[str, Strategy]] = ()
+    ) -> None:
+        """Take what was measured before the first proposal: latency, and further seeds by it."""
+        known = {strategy.digest for _, strategy in self.seeds}
+        self.seeds += [(origin, one) for origin, one in more if one.digest not in known]
+        self._latency, self._source = latency, None
+
+    @property
+    def source(self) -> Source:
+        """What proposes when the seeds are used up."""
+        if self._source is None:
+            settings = Settings(
+                self.space, self.population, self.seed, len(self.seeds), self._latency
+            )
+            self._source = SOURCES[self.kind](settings)
+        return self._source
 
     def propose(
         self, number: int, finished: Sequence[Evaluation], taken: Collection[str]
@@ -53,25 +73,33 @@ class Proposer:
         """Proposal `number`.
 
         Args:
-            finished: evaluations in the order they finished.
+            finished: evaluations in the order they finished; each time those of the last time, and
+                more.
             taken: digests of every strategy that was ever proposed; none is proposed again.
 
         Returns:
             None where nothing new is found: the space is exhausted.
+
+        Raises:
+            Waiting: not before another evaluation has finished.
         """
         if number < len(self.seeds):
             origin, strategy = self.seeds[number]
             return Proposal(number, origin, self.space.encode(strategy), strategy)
-        good = [evaluation for evaluation in finished if evaluation.ok]
-        genomes = [evaluation.genome for evaluation in good]
-        objectives = [evaluation.objectives for evaluation in good]
-        for attempt in range(ATTEMPTS):
-            rng = np.random.default_rng([self.seed, number, attempt])
-            if self.kind == "nsga2" and len(good) >= 2 and attempt < ATTEMPTS // 2:
-                genome = nsga2.breed(self.space, genomes, objectives, self.population, rng)
+        history = self._history.read(finished)
+        for attempt in range(self.source.attempts + DRAWS):
+            if attempt < self.source.attempts:
+                genome = self.source.genome(number, attempt, history)
             else:
-                genome = tuple(int(rng.integers(0, size)) for size in self.space.sizes)
+                genome = self.source.anything(self.source.stream(number, attempt))
             strategy = self.space.decode(genome)
             if strategy.digest not in taken:
                 return Proposal(number, self.kind, genome, strategy)
         return None
+
+
+def _unknown(strategy: Strategy) -> float:
+    raise StrategyError("latency is not measured yet; prepare the engine first")
+
+
+__all__ = ["Proposal", "Proposer", "Waiting"]

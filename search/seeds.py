@@ -6,25 +6,31 @@ uniform schedules on top of fewer steps of a faster solver.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from strategies import SearchSpace, Strategy, StrategyError
 from strategies.methods.fora import COMPONENTS, FORA
 
 BASELINES = ("grid", "fewer-steps")
+ORIGINS = ("fewer-steps", "grid", "combined")
 
 
-def seeds(space: SearchSpace, scheduler: str, steps: int) -> list[tuple[str, Strategy]]:
+def seeds(
+    space: SearchSpace, scheduler: str, steps: int, origins: Collection[str] = ORIGINS
+) -> list[tuple[str, Strategy]]:
     """Origin and strategy of every seed that lies in the space, without duplicates.
 
     Args:
         scheduler, steps: of the unaccelerated pipeline, on which the grid is laid.
+        origins: which of `ORIGINS`.
     """
     rows = [*_fewer_steps(space, scheduler, steps), *_grid(space, scheduler, steps)]
     rows += list(_combined(space, scheduler))
     found: dict[str, tuple[str, Strategy]] = {}
     for origin, strategy in rows:
+        if origin not in origins:
+            continue
         try:
             space.encode(strategy)
         except StrategyError:

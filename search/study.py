@@ -8,7 +8,7 @@ Everything else a search needs is computed from these.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
+from search.goals import DEFAULT
 from strategies import Strategy, StrategyError
 
 NAME = "stratagem"
+SECONDS = "seconds:"  # What device time was noted under.
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,9 @@ class Evaluation:
         scores: quality figures and `latency_s`; empty where it failed.
         error: why it failed, or empty.
         seconds: device time it took.
+        objectives: what is minimised; empty where it failed.
+        violation: how far it is outside the constraints; 0 is feasible.
+        images: how many it was scored on.
     """
 
     number: int
@@ -46,6 +51,9 @@ class Evaluation:
     scores: Mapping[str, float]
     error: str
     seconds: float
+    objectives: tuple[float, ...]
+    violation: float
+    images: int
 
     @property
     def ok(self) -> bool:
@@ -53,9 +61,9 @@ class Evaluation:
         return not self.error
 
     @property
-    def objectives(self) -> tuple[float, float]:
-        """What is minimised: distance to the unaccelerated images, and latency."""
-        return self.scores["fd_base"], self.scores["latency_s"]
+    def feasible(self) -> bool:
+        """Whether it has scores and keeps the constraints."""
+        return not self.error and self.violation <= 0
 
 
 class Study:
@@ -63,12 +71,13 @@ class Study:
 
     Args:
         path: of the journal; created where it does not exist.
+        objectives: names, of a new study.
 
     Raises:
         StrategyError: it exists but is damaged other than at its end, or cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, objectives: Sequence[str] = DEFAULT) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:
             drop_torn_tail(path)
@@ -76,17 +85,26 @@ class Study:
             self._study = optuna.create_study(
                 study_name=NAME,
                 storage=storage,
-                directions=["minimize", "minimize"],
+                directions=["minimize"] * len(objectives),
                 load_if_exists=True,
             )
             with _quiet():
-                self._study.set_metric_names(["fd_base", "latency_s"])
+                if self._study.metric_names is None:
+                    self._study.set_metric_names(list(objectives))
         except OSError as error:
             raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
         except (ValueError, KeyError) as error:
             raise StrategyError(f"{path}: not a readable study log ({error})") from None
+        self._notes: dict[str, Any] = dict(self._study.user_attrs)
         trials = self._study.get_trials(deepcopy=False)
-        self.evaluations = [_read(trial) for trial in trials]
+        try:
+            self.evaluations = [_read(trial) for trial in trials]
+        except KeyError as error:
+            raise StrategyError(
+                f"{path}: a study log of another version, without {error}; start a new run"
+            ) from None
+        beside = sum(value for key, value in self._notes.items() if key.startswith(SECONDS))
+        self._spent = float(beside + sum(evaluation.seconds for evaluation in self.evaluations))
 
     def add(self, evaluation: Evaluation) -> None:
         """Append a finished evaluation; it is on disk when this returns."""
@@ -100,6 +118,8 @@ class Study:
             "scores": dict(evaluation.scores),
             "error": evaluation.error,
             "seconds": evaluation.seconds,
+            "violation": evaluation.violation,
+            "images": evaluation.images,
         }
         with _quiet():
             self._study.add_trial(
@@ -109,23 +129,28 @@ class Study:
                     params=names,
                     distributions={name: IntDistribution(0, 99) for name in names},
                     user_attrs=attributes,
+                    constraints={"violation": evaluation.violation} if evaluation.ok else None,
                 )
             )
         self.evaluations.append(evaluation)
+        self._spent += evaluation.seconds
 
     def note(self, key: str, value: Any) -> None:
         """Remember something measured once."""
         self._study.set_user_attr(key, value)
+        former = self._notes.get(key, 0.0)
+        self._notes[key] = value
+        if key.startswith(SECONDS):
+            self._spent += float(value) - float(former)
 
     def noted(self, key: str) -> Any:
         """What `note` remembered under `key`, or None."""
-        return self._study.user_attrs.get(key)
+        return self._notes.get(key)
 
     @property
     def spent(self) -> float:
         """Device seconds: of the evaluations, and of everything measured beside them."""
-        beside = sum(v for k, v in self._study.user_attrs.items() if k.startswith("seconds:"))
-        return float(beside + sum(evaluation.seconds for evaluation in self.evaluations))
+        return self._spent
 
 
 @contextmanager
@@ -145,6 +170,9 @@ def _read(trial: optuna.trial.FrozenTrial) -> Evaluation:
         scores=attributes["scores"],
         error=attributes["error"],
         seconds=attributes["seconds"],
+        objectives=tuple(trial.values or ()),
+        violation=attributes["violation"],
+        images=attributes["images"],
     )
 
 

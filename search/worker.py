@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
+import accel
 from accel.models import ModelConfig, quiet
 from evaluate import Evaluator
 from evaluate.evaluator import Split
 from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
-from evaluate.sample import NotFiniteError, Sample
+from evaluate.sample import NotFiniteError, Sample, run
 from evaluate.statistics import ScoreError
 from strategies import Strategy, StrategyError, parse
 
@@ -85,6 +86,21 @@ class Worker:
             evaluator.pipe, evaluator.config, prompts, turns, solvers
         )
         return table.model_dump()
+
+    def macs(self, texts: list[str]) -> dict[str, float]:
+        """Count the multiply-accumulates of each kind of call by strategies as JSON text."""
+        evaluator, found = self.evaluator, dict[str, float]()
+        pipe, config = evaluator.pipe, evaluator.config
+        prompt = evaluator.prompts["search"].first(1)
+        for strategy in map(parse, texts):
+            with accel.accelerated(pipe, strategy, set_scheduler=True):
+                with accel.measuring(pipe, macs=True):
+                    run(pipe, config, strategy, prompt)
+                calls = [0.0] * strategy.calls
+                for record in accel.stats(pipe):
+                    calls[record.call] += record.macs or 0
+            found |= dict(zip(strategy.kinds(), calls, strict=True))
+        return found
 
     def end_to_end(self, texts: list[str], repeats: int) -> list[list[float]]:
         """Measure strategies end to end, interleaved: `[strategy][repeat]` seconds."""

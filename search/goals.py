@@ -1,0 +1,136 @@
+"""What a search minimises, and the limits that a strategy has to keep.
+
+Every objective is turned into a loss: latency, multiply-accumulates and distances as they are, of
+figures of which more is better how much lower they are than the unaccelerated pipeline's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from evaluate.metrics import METRICS
+from strategies import StrategyError
+
+DEFAULT = ("fd_base", "latency_s")
+COSTS = ("latency_s", "macs")
+# Figures of which more is better; of every other less is.
+MORE = {"speedup"} | {
+    metric.key(view)
+    for metric in METRICS.values()
+    if metric.better == "higher"
+    for view in metric.views
+}
+_LIMIT = re.compile(r"(min|max)-([a-z0-9_-]+?)(-increase)?")
+
+
+def more_is_better(name: str) -> bool:
+    """Whether a larger value of this figure is the better one."""
+    return name in MORE
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A constraint on one figure.
+
+    Attributes:
+        text: as it was given, such as `min-speedup` or `max-fd_real-increase`.
+        name: of the figure.
+        least: whether the limit is a lower one.
+        relative: whether it holds for the difference to the unaccelerated pipeline.
+        value: the limit.
+    """
+
+    text: str
+    name: str
+    least: bool
+    relative: bool
+    value: float
+
+    def violation(self, scores: Mapping[str, float], base: Mapping[str, float]) -> float:
+        """How far outside, as a share of the limit where that is not 0; 0 inside."""
+        given = scores[self.name] - (base[self.name] if self.relative else 0.0)
+        over = self.value - given if self.least else given - self.value
+        return max(0.0, over) / (abs(self.value) or 1.0)
+
+
+def parse_limit(text: str, value: float) -> Limit:
+    """A constraint from its flag without dashes, such as `max-fd-real-increase`, and its value.
+
+    Raises:
+        StrategyError: not of the form `min-NAME`, `max-NAME` or `max-NAME-increase`.
+    """
+    match = _LIMIT.fullmatch(text)
+    if match is None or (match[1] == "min" and match[3]):
+        raise StrategyError(
+            f"constraint {text!r} is not understood; give min-NAME, max-NAME or "
+            "max-NAME-increase, such as min-speedup or max-fd_real-increase"
+        )
+    name = match[2].replace("-", "_")
+    return Limit(text, name, match[1] == "min", bool(match[3]), value)
+
+
+@dataclass(frozen=True)
+class Goals:
+    """Objectives and constraints, with the unaccelerated pipeline's figures.
+
+    Attributes:
+        names: of the objectives.
+        limits: the constraints.
+        base: figures of the unaccelerated pipeline, on the same prompts.
+    """
+
+    names: tuple[str, ...]
+    limits: tuple[Limit, ...]
+    base: Mapping[str, float]
+
+    @classmethod
+    def create(
+        cls, names: Sequence[str], limits: Mapping[str, float], base: Mapping[str, float]
+    ) -> Goals:
+        """Goals by name, checked against the figures that there are.
+
+        Raises:
+            StrategyError: a name that no evaluation records; lists those that it does.
+        """
+        parsed = tuple(parse_limit(text, value) for text, value in limits.items())
+        unknown = [name for name in (*names, *(limit.name for limit in parsed)) if name not in base]
+        if unknown:
+            raise StrategyError(
+                f"objective or constraint {unknown[0]!r} is no figure of this search; there are "
+                f"{', '.join(sorted(base))}"
+            )
+        return cls(tuple(names), parsed, base)
+
+    def losses(self, scores: Mapping[str, float]) -> tuple[float, ...]:
+        """What is minimised."""
+        return tuple(
+            self.base[name] - scores[name] if more_is_better(name) else scores[name]
+            for name in self.names
+        )
+
+    def violation(self, scores: Mapping[str, float]) -> float:
+        """The sum over the constraints of how far each is broken; 0 is feasible."""
+        return sum(limit.violation(scores, self.base) for limit in self.limits)
+
+    @property
+    def reference(self) -> tuple[float, ...]:
+        """The worst point that counts.
+
+        Of a distance to the unaccelerated images, as far as those are from real ones; of other
+        figures the unaccelerated pipeline's own, which for those where more is better is a loss
+        of everything; where that is nothing, 1.
+        """
+        return tuple(self._worst(name) for name in self.names)
+
+    def _worst(self, name: str) -> float:
+        stem = name.removesuffix("_base")
+        ends = (f"{stem}_real", f"{stem}_self") if stem != name else (name,)
+        found = next((self.base[end] for end in ends if self.base.get(end, 0.0) > 0), 1.0)
+        return float(found)
+
+
+def needed(names: Iterable[str], limits: Iterable[str]) -> set[str]:
+    """Figures that objectives and constraints read."""
+    return {*names, *(parse_limit(text, 0.0).name for text in limits)}

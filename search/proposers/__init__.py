@@ -1,0 +1,18 @@
+"""Where proposals come from: one file for each way, by name."""
+
+from search.proposers.base import Settings, Source, Waiting
+from search.proposers.dato import DaTo
+from search.proposers.ecad import ECAD
+from search.proposers.grid import Grid
+from search.proposers.local import LocalSearch
+from search.proposers.nsga2 import NSGA2
+from search.proposers.nsga3 import NSGA3
+from search.proposers.optuna_samplers import OptunaNSGA2, OptunaTPE
+from search.proposers.uniform_random import UniformRandom
+
+SOURCES: dict[str, type[Source]] = {
+    kind.name: kind
+    for kind in (NSGA2, NSGA3, LocalSearch, UniformRandom, Grid, DaTo, ECAD, OptunaNSGA2, OptunaTPE)
+}
+
+__all__ = ["SOURCES", "Settings", "Source", "Waiting"]

@@ -1,0 +1,57 @@
+"""Generations with a barrier between them, as published searches have them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from search.history import History
+from search.proposers import genetic
+from search.proposers.base import Source, Waiting
+from strategies.space import Genome
+
+
+class Generational(Source):
+    """NSGA-II by generations: random first, then children of the best so far.
+
+    Where seeds were evaluated they compete with the first generation. One child is kept of each
+    mating, and a strategy that was proposed before is bred anew.
+
+    Attributes:
+        size: of a generation and of the population.
+    """
+
+    size: ClassVar[int]
+    generational = True
+
+    @abstractmethod
+    def breed(self, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:
+        """A child."""
+
+    def genome(self, number: int, attempt: int, history: History) -> Genome:
+        generation = (number - self.settings.first) // self.size
+        rng = self.stream(number, attempt)
+        best = self._population(generation, history)
+        if len(best) < 2:
+            return self.anything(rng)
+        rows = np.array(best, dtype=np.intp)
+        parents = genetic.survivors(history, rows, self.size, None, rng)
+        mother, father = genetic.pair(parents, None, rng)
+        return self.breed(history.good[mother].genome, history.good[father].genome, rng)
+
+    def _population(self, generation: int, history: History) -> list[int]:
+        """Rows of the evaluations that generation `generation` is bred from."""
+        if not hasattr(self, "_kept"):
+            self._kept: dict[int, list[int]] = {0: []}
+        for done in range(max(k for k in self._kept if k <= generation), generation):
+            begin = self.settings.first + done * self.size
+            numbers = range(begin if done else 0, begin + self.size)
+            if any(number not in history.numbers for number in numbers):
+                raise Waiting
+            new = [row for n in numbers if (row := history.numbers[n]) is not None]
+            rows = np.array([*self._kept[done], *new], dtype=np.intp)
+            best = genetic.survivors(history, rows, self.size, None, self.stream(begin, 0))
+            self._kept[done + 1] = [int(one.X[0]) for one in best]
+        return self._kept[generation]

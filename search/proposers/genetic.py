@@ -1,0 +1,146 @@
+"""Selection and published operators by pymoo. The only file importing it.
+
+Survival is Deb et al.'s: feasible before infeasible by how far they break the constraints, then
+by non-dominated rank, then by crowding (NSGA-II, 2002) or niches of reference directions (NSGA-III,
+2014). Evaluations on different numbers of images are never compared: those on more come first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import moocore
+import numpy as np
+from numpy.typing import NDArray
+from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival, binary_tournament
+from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival, comp_by_cv_then_random
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+from pymoo.operators.crossover.pntx import PointCrossover
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.repair.rounding import RoundingRepair
+from pymoo.operators.selection.tournament import TournamentSelection
+from pymoo.util.ref_dirs import get_reference_directions
+
+from search.history import History, Rows
+from strategies.space import Genome
+
+Directions = NDArray[np.float64]
+
+
+def directions(objectives: int, population: int) -> Directions:
+    """Das and Dennis' evenly spread reference directions, as many as the population has room."""
+    parts = 1
+    while math.comb(parts + objectives, objectives - 1) <= population:
+        parts += 1
+    found: Directions = get_reference_directions("das-dennis", objectives, n_partitions=parts)
+    return found
+
+
+def survivors(
+    history: History, rows: Rows, count: int, along: Directions | None, rng: np.random.Generator
+) -> Any:
+    """At most `count` of some rows of one rung, as a pymoo population whose X is the row.
+
+    Args:
+        along: reference directions of NSGA-III, or None for NSGA-II.
+    """
+    rows = _narrow(history, rows, count)
+    losses = history.objectives[rows]
+    everyone = Population.new(
+        "X", rows[:, None], "F", losses, "G", history.violations[rows][:, None]
+    )
+    problem = Problem(n_var=1, n_obj=losses.shape[1], n_ieq_constr=1)
+    kind = RankAndCrowdingSurvival() if along is None else ReferenceDirectionSurvival(along)
+    return kind.do(problem, everyone, n_survive=min(count, len(rows)), random_state=rng)
+
+
+def _narrow(history: History, rows: Rows, count: int) -> Rows:
+    """The rows that can survive: the best fronts up to the one that is split, without the rest."""
+    outside = history.violations[rows]
+    feasible, broken = rows[outside <= 0], rows[outside > 0]
+    if len(feasible) > count:
+        ranks = moocore.pareto_rank(history.objectives[feasible])
+        last = int(np.sort(ranks)[count - 1])
+        kept: Rows = feasible[ranks <= last]
+        return kept
+    order = np.argsort(history.violations[broken], kind="stable")
+    return np.concatenate([feasible, np.sort(broken[order[: count - len(feasible)]])])
+
+
+def population(
+    history: History, count: int, along: Directions | None, rng: np.random.Generator
+) -> Any:
+    """The best `count` evaluations, from the highest rung down, ranked across rungs."""
+    found, offset = Population(), 0
+    for rows in history.rungs():
+        if len(found) < count:
+            best = survivors(history, rows, count - len(found), along, rng)
+            for one in best:
+                rank = one.get("rank")
+                one.set("rank", offset + (0 if rank is None else int(rank)))
+            offset = 1 + max(one.get("rank") for one in best)
+            found = Population.merge(found, best)
+    return found
+
+
+def pair(parents: Any, along: Directions | None, rng: np.random.Generator) -> tuple[int, int]:
+    """Rows of two parents by binary tournament."""
+    judge = binary_tournament if along is None else comp_by_cv_then_random
+    # What pymoo's tournament asks the algorithm that runs it.
+    asked = SimpleNamespace(tournament_type="comp_by_rank_and_crowding", random_state=rng)
+    selection = TournamentSelection(func_comp=judge)
+    problem = Problem(n_var=1, n_obj=len(parents[0].F), n_ieq_constr=1)
+    chosen = selection.do(problem, parents, 1, n_parents=2, random_state=rng, algorithm=asked)
+    first, second = chosen[0]
+    return int(first.X[0]), int(second.X[0])
+
+
+def simulated_binary(
+    sizes: Sequence[int],
+    mother: Genome,
+    father: Genome,
+    rng: np.random.Generator,
+    crossover: tuple[float, float],
+    mutation: tuple[float, float],
+) -> Genome:
+    """A child by simulated binary crossover and polynomial mutation, rounded.
+
+    Args:
+        crossover, mutation: probability and eta of each.
+    """
+    problem, pairs = _pairing(sizes, mother, father)
+    repair = RoundingRepair()
+    mate = SBX(prob=crossover[0], eta=crossover[1], vtype=float, repair=repair)
+    change = PM(prob=mutation[0], eta=mutation[1], vtype=float, repair=repair)
+    child = mate.do(problem, pairs, random_state=rng)[:1]
+    return _genome(change.do(problem, child, random_state=rng))
+
+
+def point_crossover(
+    sizes: Sequence[int],
+    mother: Genome,
+    father: Genome,
+    rng: np.random.Generator,
+    points: int,
+    probability: float,
+) -> Genome:
+    """A child by crossover at so many points."""
+    problem, pairs = _pairing(sizes, mother, father)
+    mate = PointCrossover(n_points=points, prob=probability)
+    return _genome(mate.do(problem, pairs, random_state=rng))
+
+
+def _pairing(sizes: Sequence[int], mother: Genome, father: Genome) -> tuple[Problem, Any]:
+    upper = np.array(sizes) - 1
+    problem = Problem(n_var=len(sizes), n_obj=2, xl=0, xu=upper, vtype=int)
+    both = Population.new("X", np.array([mother, father]))
+    return problem, np.array([[both[0], both[1]]], dtype=object)
+
+
+def _genome(children: Any) -> Genome:
+    return tuple(int(value) for value in children[0].X)

@@ -1,0 +1,39 @@
+"""Uniform grids only: solver x steps x interval x one setting for all calls, without any search."""
+
+from __future__ import annotations
+
+from search.history import History
+from search.proposers.base import Source
+from strategies.knobs import known
+from strategies.space import GLOBALS, Genome
+
+
+class Grid(Source):
+    """The points of the grid in random order, so that any budget covers all of it.
+
+    Calls 0, N, 2N, ... compute what caching methods would reuse; what takes tokens acts at every
+    call alike.
+    """
+
+    name = "grid"
+    about = "points of the uniform grid of solver, steps, interval and one setting for all calls"
+
+    def genome(self, number: int, attempt: int, history: History) -> Genome:
+        rng, space = self.stream(number, attempt), self.space
+        head = [int(rng.integers(0, size)) for size in space.sizes[: space.head]]
+        calls = space.calls[space.solvers[head[0]], space.steps[head[1]]]
+        interval = int(rng.integers(1, calls + 1))
+        row = [int(rng.integers(0, len(gene.choices))) for gene in space.genes]
+        # Of knobs that reuse, the first choice is to compute; the other knobs stay.
+        key = [
+            0 if not known()[gene.method].reduces_tokens and not known()[gene.method].narrows else v
+            for gene, v in zip(space.genes, row, strict=True)
+        ]
+        slots = [row] * space.slots
+        for slot in range(space.slots):
+            call = min(calls - 1, slot * calls // space.slots)
+            slots[slot] = key if call % interval == 0 else row
+        for call in range(calls):
+            slots[space.slot(call, calls)] = key if call % interval == 0 else row
+        assert space.head >= GLOBALS
+        return (*head, *(value for one in slots for value in one))

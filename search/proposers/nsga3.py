@@ -1,0 +1,17 @@
+"""NSGA-III (Deb and Jain, 2014) in steady state, for three and more objectives."""
+
+from __future__ import annotations
+
+from search.history import History
+from search.proposers import genetic
+from search.proposers.nsga2 import NSGA2
+
+
+class NSGA3(NSGA2):
+    """As NSGA-II, with survival by niches of reference directions instead of crowding."""
+
+    name = "nsga3"
+    about = "the same with NSGA-III's niches, the default from three objectives up"
+
+    def along(self, history: History) -> genetic.Directions | None:
+        return genetic.directions(history.objectives.shape[1], self.settings.population)

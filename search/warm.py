@@ -126,5 +126,5 @@ def _distance(choice: Any, given: Any, neutral: Any) -> float:
     numbers = [isinstance(x, int | float) and not isinstance(x, bool) for x in (choice, given)]
     if all(numbers):
         # Acting a little is nearer to acting strongly than not to act at all.
-        return abs(choice - given) + (1e6 if choice == neutral else 0.0)
+        return float(abs(choice - given)) + (1e6 if choice == neutral else 0.0)
     return float("inf") if choice != given else 0.0

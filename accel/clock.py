@@ -56,7 +56,7 @@ class Clock:
         running: rows that the denoiser's blocks get; fewer where guidance is over.
         images: of the batch, from what the solver got at the call before; None at a generation's
             first call.
-        per_image: rows that the solver gets for each image.
+        per_image: rows that the solver gets for each image where it gets the denoiser's.
         listeners: told about every pass, in this order.
     """
 

@@ -258,7 +258,7 @@ class PartialRun(Listener):
                 made: Tensor = original(hidden_states, *args, **kwargs)
                 chosen = self.clock.selection
                 if chosen is not None and rows.before is not None:
-                    made = chosen.put_into(rows.before, made)
+                    made = chosen.put(rows.before, made)
                 if self._keep:
                     rows.after = made
                 return made

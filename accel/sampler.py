@@ -166,7 +166,9 @@ class Solver:
 
         @functools.wraps(original)  # Pipelines look up which arguments it takes.
         def step(model_output: Any, *args: Any, **kwargs: Any) -> Any:
-            clock.images = len(model_output) // clock.per_image
+            rows = len(model_output)
+            # A loop of one's own may step one half where the pipeline steps both.
+            clock.images = rows // clock.per_image if rows == clock.rows else rows
             return original(model_output, *args, **kwargs)
 
         scheduler.step = step

@@ -40,15 +40,6 @@ class Selection:
         image = whole[:, text:].scatter(1, self._places(some, 0), some[:, text:])
         return torch.cat([some[:, :text], image], dim=1) if text else image
 
-    def put_into(self, whole: Tensor, some: Tensor) -> Tensor:
-        """As `put`, into `whole` itself where nobody may need its old rows for a gradient."""
-        if torch.is_grad_enabled() or whole.requires_grad:
-            return self.put(whole, some)
-        text = some.shape[1] - self.kept
-        whole[:, :text] = some[:, :text]
-        whole[:, text:].scatter_(1, self._places(some, 0), some[:, text:])
-        return whole
-
     def _places(self, like: Tensor, offset: int) -> Tensor:
         times = len(like) // len(self.index)
         index = self.index if times == 1 else self.index.repeat(times, 1)

@@ -2,6 +2,7 @@
 
     python benchmarks/transformer_quality.py                    # the methods' own knobs
     python benchmarks/transformer_quality.py --run runs/NAME    # and a search's front beside them
+    python benchmarks/transformer_quality.py --run runs/NAME --seconds    # only time them anew
 
 25 DDIM steps, held-out prompts. FD and FD to real images over the bundled features, paired error
 in dB; latency end to end, interleaved, as medians. With `--run`, the front beside each of the rest
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--run", type=Path)
+    parser.add_argument("--seconds", action="store_true", help="keep the scores of the last run")
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
@@ -90,18 +92,20 @@ def main() -> None:
     chosen = candidates(evaluator.baseline)
     for path in sorted(flags.run.glob("strategies/[0-9]*.json")) if flags.run else ():
         chosen[f"front {path.stem}"] = strategies.load(path)
+    target = Path(__file__).parent / "results" / "transformer_quality.json"
+    rows = json.loads(target.read_text())["rows"] if flags.seconds else {}
+    if not flags.seconds:
+        samples = {n: evaluator.sample(s, "heldout", flags.images) for n, s in chosen.items()}
+        for name, sample in samples.items():
+            found = score(sample, samples["unaccelerated"], real_images())
+            rows[name] = {key: found[key] for key in ("fd_base", "fd_real", "psnr")}
     prompts = evaluator.prompts["heldout"]
     times = measure_end_to_end(
         evaluator.pipe, evaluator.config, prompts, list(chosen.values()), flags.repeats
     )
     seconds = dict(zip(chosen, map(median, times), strict=True))
-    samples = {n: evaluator.sample(s, "heldout", flags.images) for n, s in chosen.items()}
-    rows = {}
-    for name, sample in samples.items():
-        found = score(sample, samples["unaccelerated"], real_images())
-        row = {key: found[key] for key in ("fd_base", "fd_real", "psnr")}
+    for name, row in rows.items():
         row |= {"seconds": seconds[name], "speedup": seconds["unaccelerated"] / seconds[name]}
-        rows[name] = row
         print(name, {key: round(value, 3) for key, value in row.items()}, flush=True)
     verdict = dominated(rows)
     for name, one in verdict.items():
@@ -110,10 +114,10 @@ def main() -> None:
     document = {
         "device": device_name(evaluator.pipe),
         "images": flags.images,
+        "repeats": flags.repeats,
         "rows": rows,
         "at_equal_latency": verdict,
     }
-    target = Path(__file__).parent / "results" / "transformer_quality.json"
     target.write_text(json.dumps(document, indent=2) + "\n")
 
 

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class _Alive(TorchDispatchMode):
+class Alive(TorchDispatchMode):
     """Bytes of the storages that tensors made inside keep alive; a storage shared counts once."""
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ def peak(device: str, work: Callable[[], Any]) -> int:
         work()
         torch.cuda.synchronize()
         return int(torch.cuda.max_memory_allocated(device))
-    with _Alive() as alive:
+    with Alive() as alive:
         work()
     highest: int = alive.peak
     return highest

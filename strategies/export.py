@@ -17,7 +17,7 @@ from strategies.strategy import Strategy
 
 # What the files were written for and are tested with.
 VERSIONS = {"cache-dit": "1.5.3", "diffusers": "0.42.1"}
-FAMILIES = ("dit",)
+FAMILIES = ("dit", "mmdit")
 # Up to this call cache-dit's TaylorSeer calibrator takes no slope from the calls that it computes.
 FLAT = 2
 
@@ -26,6 +26,9 @@ def cache_dit(strategy: Strategy) -> dict[str, Any]:
     """What `cache_dit.load_configs` reads, with where it comes from beside it.
 
     The mask has 1 at every call that computes all blocks and 0 where all but the first are reused.
+    Calls are passes of the transformer: guidance as two passes of it (FLUX's true guidance) is not
+    what the mask is for.
+
     Extrapolation becomes cache-dit's TaylorSeer calibrator (arXiv 2503.06923) where that does the
     same to the residual of the blocks: of order 1 it draws the line through the last two computed
     calls once the last of them is call 3 or later, and repeats the last before. Of order 2 it is
@@ -42,7 +45,8 @@ def cache_dit(strategy: Strategy) -> dict[str, Any]:
         raise _refuse(f"methods.{others[0]}; it can express fora that reuses whole calls")
     knobs = methods.get("fora", FORA(attn=(True,) * strategy.calls))
     assert isinstance(knobs, FORA)
-    mask = _mask(knobs)
+    # Joint attention leaves nothing to cross-attention.
+    mask = _mask(knobs, tuple(c for c in COMPONENTS if c != "cross" or strategy.family == "dit"))
     config: dict[str, Any] = {
         "Fn_compute_blocks": 1,  # At least the first block always runs.
         "Bn_compute_blocks": 0,
@@ -73,10 +77,10 @@ def dump(settings: Mapping[str, Any]) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
-def _mask(knobs: FORA) -> list[int]:
+def _mask(knobs: FORA, components: tuple[str, ...]) -> list[int]:
     mask = []
     for call, first in enumerate(knobs.attn):
-        for name in COMPONENTS:
+        for name in components:
             value = getattr(knobs, name)[call]
             if isinstance(value, tuple):
                 raise _refuse(

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import weakref
 from collections import Counter
 from typing import Any
 
 import pytest
-import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 import accel
+from evaluate.memory import Alive
 from tests.cases import ALL
 from tests.pipes import MODELS, build, draw, strategy
 
@@ -19,39 +16,16 @@ from tests.pipes import MODELS, build, draw, strategy
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "is_nonzero"}
 
 
-class Watch(TorchDispatchMode):
-    """Counts operations, and the bytes of the storages that tensors made inside keep alive."""
+class Watch(Alive):
+    """Counts operations, too."""
 
     def __init__(self) -> None:
         super().__init__()
         self.operations: Counter[str] = Counter()
-        self.live = self.peak = 0
-        self._holders: Counter[int] = Counter()
 
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        output = function(*args, **(kwargs or {}))
+    def __torch_dispatch__(self, function: Any, *given: Any) -> Any:
         self.operations[function.overloadpacket.__name__] += 1
-        for tensor in tree_leaves(output):
-            if isinstance(tensor, torch.Tensor):
-                self._hold(tensor)
-        return output
-
-    def _hold(self, tensor: torch.Tensor) -> None:
-        storage = tensor.untyped_storage()
-        key, size = storage.data_ptr(), storage.nbytes()
-        if not self._holders[key]:
-            self.live += size
-            self.peak = max(self.peak, self.live)
-        self._holders[key] += 1
-
-        def release() -> None:
-            self._holders[key] -= 1
-            if not self._holders[key]:
-                self.live -= size
-
-        weakref.finalize(tensor, release)
+        return super().__torch_dispatch__(function, *given)
 
 
 def watched(pipe: Any, methods: dict[str, Any]) -> Watch:

@@ -24,6 +24,7 @@ from strategies.cli import main
 from strategies.methods.fora import COMPONENTS, FORA
 from tests.test_fora import MODELS, strategy
 from tests.transformers import build, draw
+from tests.transformers import strategy as made
 
 CALLS = 12
 MIXED = [True, False, False, True, True, False, True, False, False, False, True, False]
@@ -99,6 +100,30 @@ def test_cache_dit_computes_at_the_same_calls(model: str, rule: Any, tmp_path: P
     assert torch.equal(draw(pipe, CALLS), plain)
     # The residual of all blocks is reused instead of each sublayer's output, before its gate.
     assert torch.equal(ours, theirs) == torch.equal(theirs, plain) == (rule == "all")
+
+
+@pytest.mark.parametrize("model", ["sd3", "sd35", "flux"])
+def test_cache_dit_computes_at_the_same_calls_of_joint_attention(
+    model: str, tmp_path: Path
+) -> None:
+    """Every pass runs the first block, and all of them where the strategy computes."""
+    full = list(FORA.published(CALLS, 3).attn)
+    one = made(model, {"fora": {"attn": full, "mlp": full}}, CALLS)
+    pipe = build(model)
+    network = pipe.transformer
+    blocks = [*network.transformer_blocks, *getattr(network, "single_transformer_blocks", ())]
+    guidance = 1.0 if model == "flux" else 4.0  # As two passes, cache-dit would count them both.
+    plain, ran = draw(pipe, CALLS, guidance=guidance), []
+    with cached(pipe, written(one, tmp_path)):
+        hooks = [network.register_forward_pre_hook(lambda *_: ran.append(0))]
+        for block in blocks:
+            hooks.append(block.register_forward_hook(lambda *_: ran.append(ran.pop() + 1)))
+        theirs = draw(pipe, CALLS, guidance=guidance)
+        for hook in hooks:
+            hook.remove()
+    assert ran == [len(blocks) if computed else 1 for computed in full]
+    assert not torch.equal(theirs, plain)
+    assert torch.equal(draw(pipe, CALLS, guidance=guidance), plain)
 
 
 @pytest.mark.parametrize("order", [0, 1])

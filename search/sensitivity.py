@@ -85,7 +85,7 @@ class Sensitivity:
 
     def asked(self) -> list[Strategy]:
         """Everything to draw, the run without any reuse first, each once."""
-        found = {}
+        found: dict[str, Strategy] = {}
         rows = [self.strategy((0,) * self.space.width, tuple(range(self.calls)))]
         for action in actions(self.space):
             rows += [self.strategy(action, self._without(*one)) for one in self._stretches(action)]

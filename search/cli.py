@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from evaluate.evaluator import check_scorable, read_prompts
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists, warm
+from search import export, finalists, rungs, warm
 from search.config import SearchConfig
 from search.engine import Engine
 from search.executor import Executor, InProcess
@@ -31,7 +32,7 @@ from strategies import StrategyError, dump, parse
 EXAMPLES = """examples:
   python -m search                                    the bundled model, a few minutes on 2 cores
   python -m search --budget 30m --workers 4           more device time, more workers
-  python -m search --schedulers DDIMScheduler --steps 20    keep the solver and the steps
+  python -m search --schedulers DDIM --steps 20        keep the solver and the steps
   python -m search --resume runs/tiny-sd-20260101-120000    go on with a run
 """
 
@@ -50,10 +51,12 @@ def parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--space", help=f"{', '.join(configs('spaces'))} or a .yaml file")
     what.add_argument(
-        "--schedulers", type=_words, help="solvers to choose from, comma-separated class names"
+        "--schedulers",
+        type=_solvers,
+        help="solvers to choose from, such as DDIM,DPMSolverMultistep; one keeps it fixed",
     )
     what.add_argument(
-        "--steps", type=_numbers, help="step counts to choose from, such as 20 or 8,10,12"
+        "--steps", type=_numbers, help="step counts to choose from, such as 20, 8,10,12 or 6-50"
     )
     what.add_argument(
         "--objective",
@@ -73,6 +76,12 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--budget", help="device time of all workers (20gpuh, 90m, 45s) or 600evals")
     how.add_argument("--workers", type=int, help="Ray actors; 0 runs in this process")
     how.add_argument("--images", type=int, help="images per evaluation")
+    how.add_argument(
+        "--rungs",
+        type=_numbers,
+        help="score everything on few images and only the best third of each rung on the next "
+        "one's, such as 8,24; the last is --images (default: --images alone)",
+    )
     how.add_argument("--heldout-images", type=int, help="images per finally scored strategy")
     how.add_argument("--export", type=int, help="strategies exported, at most")
     how.add_argument(
@@ -133,10 +142,22 @@ def _words(text: str) -> list[str]:
 
 
 def _numbers(text: str) -> list[int]:
-    try:
-        return [int(word) for word in _words(text)]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers") from None
+    """Whole numbers and ranges, such as `8,10,12` or `6-50`, ascending and each once."""
+    found: set[int] = set()
+    for word in _words(text):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if low > high or high > 10_000:
+            raise argparse.ArgumentTypeError(
+                f"{word!r} is neither a whole number nor a range such as 6-50"
+            )
+        found |= set(range(low, high + 1))
+    return sorted(found)
+
+
+def _solvers(text: str) -> list[str]:
+    """Class names, to which `Scheduler` is added where it is left out."""
+    return [name if name.endswith("Scheduler") else f"{name}Scheduler" for name in _words(text)]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -173,7 +194,8 @@ def _run(flags: argparse.Namespace) -> int:
         *((warm.ORIGIN, warm.nearest(space, parse(text))) for text in config.warm_start),
         *seeds(space, config.model.scheduler, config.model.steps, config.seeds),
     ]
-    proposer = Proposer(space, known, config.proposer, config.population, config.seed)
+    ladder = rungs.check(config.rungs, config.images)
+    proposer = Proposer(space, known, config.proposer, config.population, config.seed, ladder)
     console = Console(stderr=False)
     if flags.dry_run:
         console.print(_plan(config, len(known), device), highlight=False)
@@ -217,7 +239,7 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
         key: getattr(flags, key)
         for key in (
             "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
-            "export", "proposer", "seed", "seeds", "constraints", "sensitivity",
+            "export", "proposer", "seed", "seeds", "constraints", "sensitivity", "rungs",
         )
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:

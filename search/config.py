@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from pydantic import (
@@ -18,6 +18,7 @@ from pydantic import (
 
 from accel import schedulers
 from accel.models import ModelConfig, configs, read_config, read_model
+from search import rungs
 from search.goals import DEFAULT, parse_limit
 from search.proposers import SOURCES
 from search.seeds import ORIGINS
@@ -35,6 +36,8 @@ class SearchConfig(BaseModel):
         seed: of every random draw of the search.
         workers: 0 runs in this process, otherwise so many Ray actors.
         images: per evaluation, prompts of the search split.
+        rungs: numbers of images on which candidates are scored one after the other, ending with
+            `images`; empty is that alone.
         heldout_images: per exported strategy and baseline, prompts of the held-out split.
         export: strategies on the exported front, at most.
         population: parents, where the proposer has no published number of its own.
@@ -55,6 +58,7 @@ class SearchConfig(BaseModel):
     seed: int = Field(default=0, ge=0)
     workers: int = Field(default=2, ge=0, le=1024)
     images: int = Field(default=32, ge=2)
+    rungs: tuple[int, ...] = ()
     heldout_images: int = Field(default=128, ge=2)
     export: int = Field(default=8, ge=1, le=100)
     population: int = Field(default=24, ge=4)
@@ -79,6 +83,16 @@ class SearchConfig(BaseModel):
         if name not in SOURCES:
             raise ValueError(f"proposer {name!r} is unknown; there are {', '.join(SOURCES)}")
         return name
+
+    @model_validator(mode="after")
+    def _rungs(self) -> Self:
+        ladder = rungs.check(self.rungs, self.images)
+        if len(ladder) > 1 and SOURCES[self.proposer].generational:
+            raise ValueError(
+                f"proposer {self.proposer} goes by whole generations, between which nothing can "
+                "be promoted; leave --rungs out"
+            )
+        return self
 
     @field_validator("objectives")
     @classmethod

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from evaluate.evaluator import real_images
 from evaluate.latency import LatencyTable
@@ -16,6 +14,7 @@ from evaluate.sample import Sample
 from evaluate.scores import score
 from evaluate.statistics import ScoreError
 from search import budget as budgets
+from search import rungs, samples
 from search.config import SearchConfig
 from search.executor import Executor
 from search.finalists import reserve
@@ -61,6 +60,7 @@ class Engine:
         self.proposer, self._report = proposer, report
         self.budget = budgets.parse(config.budget)
         self.real = real_images()
+        self.rungs = rungs.check(config.rungs, config.images)
         self.doing = "starting"
 
     def say(self, doing: str) -> None:
@@ -92,12 +92,18 @@ class Engine:
         self.macs: dict[str, float] | None = self.study.noted("macs")
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
+        self.goals_at = {count: self._goals_at(count) for count in self.rungs}
         known: list[tuple[str, Strategy]] = []
         if self.config.sensitivity:
             sensitivity = Sensitivity(self, self.config.sensitivity)
             sensitivity.measure()
             known = sensitivity.seeds()
         self.proposer.learn(self.table.predict, known)
+
+    def _goals_at(self, count: int) -> Goals:
+        """The goals held against the unaccelerated figures on a rung's prompts."""
+        base = samples.first(self.base, count)
+        return self.make_goals(score(base, base, self.real) | self.costs(self.baseline))
 
     def make_goals(self, base: dict[str, float]) -> Goals:
         """The objectives and constraints, held against figures of the unaccelerated pipeline."""
@@ -123,17 +129,13 @@ class Engine:
 
     def stored_baseline(self, split: str, count: int) -> Sample | None:
         """The unaccelerated sample of a split from the run's folder, where it is there."""
-        try:
-            found = _read_sample(self.folder / f"baseline-{split}.safetensors")
-        except (OSError, SafetensorError, KeyError):
-            return None  # Not drawn yet, or torn by a kill: it is drawn again.
-        return found if len(found.features) == count else None
+        return samples.read(self.folder / f"baseline-{split}.safetensors", count)
 
     def store_baseline(self, split: str, outcome: Outcome) -> Sample:
         """Keep a freshly drawn unaccelerated sample in the run's folder."""
         self.must(outcome)
         sample: Sample = outcome.value
-        _write_sample(sample, self.folder / f"baseline-{split}.safetensors")
+        samples.write(sample, self.folder / f"baseline-{split}.safetensors")
         self.study.note(f"seconds:baseline-{split}", outcome.seconds)
         return sample
 
@@ -141,7 +143,8 @@ class Engine:
         """Evaluate proposals until the budget, less what the final scoring needs, is spent."""
         running: dict[str, Proposal] = {}
         finished = self.study.evaluations
-        taken = {evaluation.strategy.digest for evaluation in finished} | {self.baseline.digest}
+        taken = {e.strategy.digest for e in finished} | {self.baseline.digest}
+        taken |= {rungs.mark(e.strategy.digest, e.images) for e in finished}
         numbers = {evaluation.number for evaluation in finished}
         number = 0
         while True:
@@ -155,14 +158,13 @@ class Engine:
                 if proposal is None:
                     break
                 numbers.add(number)
-                taken.add(proposal.strategy.digest)
+                taken.add(proposal.mark)
                 running[str(number)] = proposal
-                arguments = (dump(proposal.strategy), "search", self.config.images)
-                self.executor.submit(Request(str(number), "sample", arguments))
+                self.executor.submit(self._request(proposal))
             if not running:
                 return
             request, outcome = self.executor.next()
-            self.study.add(self._evaluation(running.pop(request.key), outcome))
+            self.study.add(self._evaluation(running.pop(request.key), request, outcome))
             self.say("searching")
 
     def exhausted(self, running: int = 0) -> bool:
@@ -175,14 +177,41 @@ class Engine:
         pending = running * (float(np.mean(seconds)) if seconds else 0.0)
         return self.study.spent + pending + reserve(self) >= self.budget.seconds
 
-    def _evaluation(self, proposal: Proposal, outcome: Outcome) -> Evaluation:
+    def _request(self, proposal: Proposal) -> Request:
+        """To draw what the proposal's rung has more than the sample that is kept."""
+        kept = self._kept(proposal)
+        arguments: tuple[Any, ...] = (dump(proposal.strategy), "search", proposal.images)
+        if kept is not None:
+            arguments = (*arguments, proposal.drawn)
+        return Request(str(proposal.number), "sample", arguments)
+
+    def _kept(self, proposal: Proposal) -> Sample | None:
+        return samples.read(self._place(proposal.strategy), proposal.drawn or -1)
+
+    def _place(self, strategy: Strategy) -> Path:
+        return self.folder / "samples" / f"{strategy.digest}.safetensors"
+
+    def _evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
         scores: dict[str, float] = {}
-        error = outcome.error
+        draws: tuple[tuple[float, ...], ...] = ()
+        error, images = outcome.error, proposal.images
         if outcome.value is not None:
             try:
-                scores = score(outcome.value, self.base, self.real) | self.costs(proposal.strategy)
+                sample: Sample = outcome.value
+                if len(request.arguments) > 3:
+                    kept = self._kept(proposal)
+                    assert kept is not None
+                    sample = samples.joined(kept, sample)
+                base = samples.first(self.base, images)
+                scores = score(sample, base, self.real) | self.costs(proposal.strategy)
+                if images < self.rungs[-1]:
+                    draws = self._draws(sample, base)
+                    samples.write(sample, self._place(proposal.strategy))
+                else:
+                    self._place(proposal.strategy).unlink(missing_ok=True)
             except ScoreError as broken:
-                error = str(broken)
+                scores, error = {}, str(broken)
+        goals = self.goals_at[images]
         return Evaluation(
             proposal.number,
             proposal.origin,
@@ -191,9 +220,19 @@ class Engine:
             scores,
             error,
             outcome.seconds,
-            self.goals.losses(scores) if scores else (),
-            self.goals.violation(scores) if scores else 0.0,
-            self.config.images,
+            goals.losses(scores) if scores else (),
+            goals.violation(scores) if scores else 0.0,
+            images,
+            draws,
+        )
+
+    def _draws(self, sample: Sample, base: Sample) -> tuple[tuple[float, ...], ...]:
+        """Of every objective its losses on resamples of the prompts, costs having none."""
+        found = rungs.resampled(sample, base, self.real, self.goals.names)
+        goals = self.goals_at[len(sample.features)]
+        return tuple(
+            tuple(goals.loss(name, value) for value in found.get(name, ()))
+            for name in self.goals.names
         )
 
     @property
@@ -205,17 +244,3 @@ class Engine:
         """Raise where the unaccelerated pipeline itself failed."""
         if outcome.error:
             raise StrategyError(f"the unaccelerated pipeline failed: {outcome.error}")
-
-
-def _write_sample(sample: Sample, path: Path) -> None:
-    tensors: dict[str, Any] = {"features": sample.features, "images": sample.images}
-    tensors |= {f"right_{name}": value for name, value in sample.right.items()}
-    part = path.with_suffix(".part")
-    save_file(tensors, part)
-    part.replace(path)
-
-
-def _read_sample(path: Path) -> Sample:
-    tensors = load_file(path)
-    right = {k.removeprefix("right_"): v for k, v in tensors.items() if k.startswith("right_")}
-    return Sample(tensors["features"], tensors["images"], right)

@@ -15,6 +15,7 @@ from search.engine import Engine
 from search.finalists import Final, front, pick
 from search.front import hypervolume, knee
 from search.plot import plot
+from search.study import comparable
 from strategies import Strategy, save
 
 PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "pymoo", "numpy")
@@ -53,14 +54,14 @@ def write_unfinished(engine: Engine) -> int:
     """After an interruption: the front found so far with its search scores; returns its size."""
     if not hasattr(engine, "base_scores"):
         return 0
-    good = [evaluation for evaluation in engine.study.evaluations if evaluation.feasible]
+    good = comparable(engine.study.evaluations)
     best = pick(good, engine.reference, engine.config.export)
     folder = engine.folder / "strategies"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("unfinished-*.json"):
         old.unlink()
     for index, evaluation in enumerate(sorted(best, key=lambda e: e.scores["latency_s"]), 1):
-        scores = dict(evaluation.scores) | {"prompts": "search", "images": engine.config.images}
+        scores = dict(evaluation.scores) | {"prompts": "search", "images": evaluation.images}
         done = describe(
             engine, evaluation.strategy, f"unfinished-{index:02d}", scores, engine.base_scores
         )

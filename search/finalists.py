@@ -13,7 +13,7 @@ from evaluate.statistics import ScoreError
 from search.front import nondominated, spread
 from search.goals import Goals
 from search.seeds import BASELINES
-from search.study import Evaluation
+from search.study import Evaluation, comparable
 from search.worker import Outcome, Request
 from strategies import Strategy, dump
 
@@ -61,7 +61,7 @@ def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
     Both are the points that dominate most on the search's own scores, at most `export` each. A
     strategy without any method is fewer steps, whoever proposed it, and so is a baseline.
     """
-    good = [e for e in engine.study.evaluations if e.feasible]
+    good = comparable(engine.study.evaluations)
     rivals = [e for e in good if e.origin in BASELINES or not e.strategy.methods]
     mine = [e for e in good if e.origin not in BASELINES and e.strategy.methods]
     count = engine.config.export
@@ -80,10 +80,12 @@ def reserve(engine: Engine) -> float:
     """Device seconds that the final scoring of the present front will take."""
     best, rivals = choose(engine)
     rows = {e.strategy.digest: e for e in [*best, *rivals]}
-    share = engine.config.heldout_images / engine.config.images
+    ladder = (0, *engine.rungs)
+    share = engine.config.heldout_images / (ladder[-1] - ladder[-2])
+    whole = engine.config.heldout_images / engine.config.images
     drawing = sum(e.seconds for e in rows.values()) * share
     if not (engine.folder / "baseline-heldout.safetensors").exists():
-        drawing += float(engine.study.noted("seconds:baseline-search") or 0.0) * share
+        drawing += float(engine.study.noted("seconds:baseline-search") or 0.0) * whole
     plain = engine.base_scores["latency_s"]
     timing = sum(e.scores["latency_s"] for e in rows.values()) + plain
     return drawing + (REPEATS + 1) * timing

@@ -105,10 +105,11 @@ class Goals:
 
     def losses(self, scores: Mapping[str, float]) -> tuple[float, ...]:
         """What is minimised."""
-        return tuple(
-            self.base[name] - scores[name] if more_is_better(name) else scores[name]
-            for name in self.names
-        )
+        return tuple(self.loss(name, scores[name]) for name in self.names)
+
+    def loss(self, name: str, value: float) -> float:
+        """One figure as a loss."""
+        return self.base[name] - value if more_is_better(name) else value
 
     def violation(self, scores: Mapping[str, float]) -> float:
         """The sum over the constraints of how far each is broken; 0 is feasible."""

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from search.front import hypervolume, nondominated
+from search.study import comparable
 
 if TYPE_CHECKING:
     from search.engine import Engine
@@ -72,7 +73,7 @@ class Progress:
             "budget": used,
             "evaluations": f"{done} ({sum(not e.ok for e in study.evaluations)} failed)",
         }
-        good = [e for e in study.evaluations if e.feasible]
+        good = comparable(study.evaluations)
         if good and hasattr(engine, "base_scores"):
             points = np.array([e.objectives for e in good])
             figures["front"] = str(len(nondominated(points)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
+from search import rungs
 from search.history import History
 from search.proposers import SOURCES, Settings, Source, Waiting
 from search.study import Evaluation
@@ -16,12 +17,25 @@ DRAWS = 100  # Genomes drawn evenly before the space counts as exhausted.
 
 @dataclass(frozen=True)
 class Proposal:
-    """A strategy to evaluate."""
+    """A strategy to evaluate.
+
+    Attributes:
+        images: to score it on; 0 is the lowest rung.
+        drawn: how many of them a lower rung has drawn.
+    """
 
     number: int
     origin: str
     genome: Genome
     strategy: Strategy
+    images: int = 0
+    drawn: int = 0
+
+    @property
+    def mark(self) -> str:
+        """What the proposal is remembered by, so that it is not made again."""
+        digest = self.strategy.digest
+        return rungs.mark(digest, self.images) if self.drawn else digest
 
 
 class Proposer:
@@ -33,6 +47,7 @@ class Proposer:
         kind: a name in `search.proposers.SOURCES`.
         population: parents, where the source has no published number of its own.
         seed: of every random draw.
+        ladder: numbers of images of the rungs, ascending.
     """
 
     def __init__(
@@ -42,9 +57,11 @@ class Proposer:
         kind: str,
         population: int,
         seed: int,
+        ladder: Sequence[int] = (0,),
     ) -> None:
         self.space, self.seeds = space, list(seeds)
         self.kind, self.population, self.seed = kind, population, seed
+        self.ladder = tuple(ladder)
         self._history = History()
         self._source: Source | None = None
         self._latency: Callable[[Strategy], float] = _unknown
@@ -75,7 +92,7 @@ class Proposer:
         Args:
             finished: evaluations in the order they finished; each time those of the last time, and
                 more.
-            taken: digests of every strategy that was ever proposed; none is proposed again.
+            taken: marks of every proposal that was ever made; none is made again.
 
         Returns:
             None where nothing new is found: the space is exhausted.
@@ -85,8 +102,13 @@ class Proposer:
         """
         if number < len(self.seeds):
             origin, strategy = self.seeds[number]
-            return Proposal(number, origin, self.space.encode(strategy), strategy)
+            return Proposal(number, origin, self.space.encode(strategy), strategy, self.ladder[0])
         history = self._history.read(finished)
+        found = rungs.promotion(history, self.ladder, taken)
+        if found is not None:
+            row, images = found
+            best = history.good[row]
+            return Proposal(number, best.origin, best.genome, best.strategy, images, best.images)
         for attempt in range(self.source.attempts + DRAWS):
             if attempt < self.source.attempts:
                 genome = self.source.genome(number, attempt, history)
@@ -94,7 +116,7 @@ class Proposer:
                 genome = self.source.anything(self.source.stream(number, attempt))
             strategy = self.space.decode(genome)
             if strategy.digest not in taken:
-                return Proposal(number, self.kind, genome, strategy)
+                return Proposal(number, self.kind, genome, strategy, self.ladder[0])
         return None
 
 

@@ -8,7 +8,7 @@ Everything else a search needs is computed from these.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,8 @@ class Evaluation:
         objectives: what is minimised; empty where it failed.
         violation: how far it is outside the constraints; 0 is feasible.
         images: how many it was scored on.
+        draws: of every objective its losses on resamples of the prompts, where it may yet be
+            scored on more images; empty for objectives that no prompt changes.
     """
 
     number: int
@@ -54,6 +56,7 @@ class Evaluation:
     objectives: tuple[float, ...]
     violation: float
     images: int
+    draws: tuple[tuple[float, ...], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -120,6 +123,7 @@ class Study:
             "seconds": evaluation.seconds,
             "violation": evaluation.violation,
             "images": evaluation.images,
+            "draws": [list(row) for row in evaluation.draws],
         }
         with _quiet():
             self._study.add_trial(
@@ -153,6 +157,13 @@ class Study:
         return self._spent
 
 
+def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
+    """The feasible evaluations on the most images that any has."""
+    good = [one for one in evaluations if one.feasible]
+    most = max((one.images for one in good), default=0)
+    return [one for one in good if one.images == most]
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
@@ -173,6 +184,7 @@ def _read(trial: optuna.trial.FrozenTrial) -> Evaluation:
         objectives=tuple(trial.values or ()),
         violation=attributes["violation"],
         images=attributes["images"],
+        draws=tuple(tuple(row) for row in attributes["draws"]),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from search.front import nondominated
-from search.study import Study
+from search.study import Study, comparable
 from strategies import SearchSpace, Strategy, StrategyError, load
 from strategies.knobs import known
 from strategies.space import Gene
@@ -50,9 +50,7 @@ def _read_run(folder: Path) -> list[Strategy]:
         )
     rows = [load(file) for file in files]
     if journal.exists():
-        good = [one for one in Study(journal).evaluations if one.feasible]
-        most = max((one.images for one in good), default=0)
-        good = [one for one in good if one.images == most]
+        good = comparable(Study(journal).evaluations)
         points = np.array([one.objectives for one in good], dtype=float)
         rows += [good[index].strategy for index in nondominated(points)]
     return rows

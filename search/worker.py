@@ -13,7 +13,7 @@ from accel.models import ModelConfig, quiet
 from evaluate import Evaluator
 from evaluate.evaluator import Split
 from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
-from evaluate.sample import NotFiniteError, Sample, run
+from evaluate.sample import NotFiniteError, Sample, generate, run
 from evaluate.statistics import ScoreError
 from strategies import Strategy, StrategyError, parse
 
@@ -73,9 +73,14 @@ class Worker:
                 reason = "out of memory"
         return Outcome(None, reason, time.monotonic() - began)
 
-    def sample(self, text: str, split: Split, count: int) -> Sample:
-        """Draw prompts with a strategy given as JSON text."""
-        return self.evaluator.sample(parse(text), split, count)
+    def sample(self, text: str, split: Split, count: int, start: int = 0) -> Sample:
+        """Draw prompts `start` to `count` with a strategy given as JSON text."""
+        evaluator = self.evaluator
+        if not start:
+            return evaluator.sample(parse(text), split, count)
+        chosen = evaluator.prompts[split].first(count).at(range(start, count))
+        images, seconds = generate(evaluator.pipe, evaluator.config, parse(text), chosen)
+        return evaluator.reduce(images, chosen.texts, seconds)
 
     def table(self, texts: list[list[str]], solvers: list[str]) -> dict[str, Any]:
         """Measure the latency table by strategies given as JSON text, `[turn][strategy]`."""

@@ -22,12 +22,13 @@ def damage(strategy: Strategy) -> float:
     return shallow / strategy.calls + 2.0 / strategy.calls
 
 
-def make_sample(strategy: Strategy, split: str, count: int) -> Sample:
-    rng = np.random.default_rng([count, split == "search"])
-    base = zoo.reference_features().numpy()[rng.integers(0, 2048, count)]
+def make_sample(strategy: Strategy, split: str, count: int, start: int = 0) -> Sample:
+    """Images `start` to `count`; an image is the same whatever is drawn beside it."""
+    rng = np.random.default_rng([split == "search"])
+    base = zoo.reference_features().numpy()[rng.integers(0, 2048, 256)]
     noise = rng.normal(size=base.shape) * damage(strategy)
-    images = np.zeros((count, 4, 4, 3), np.uint8)
-    return Sample((base + noise).astype(np.float32), images, {}, 1.0)
+    images = np.zeros((count - start, 4, 4, 3), np.uint8)
+    return Sample((base + noise).astype(np.float32)[start:count], images, {}, 1.0)
 
 
 class FakeExecutor(Executor):
@@ -36,6 +37,7 @@ class FakeExecutor(Executor):
     def __init__(self, slots: int = 2, fails: dict[str, str] | None = None) -> None:
         self.slots, self.fails = slots, fails or {}
         self.seen: Counter[tuple[str, str]] = Counter()
+        self.drawn: Counter[str] = Counter()
         self._waiting: deque[Request] = deque()
         self.stop_after: int | None = None
 
@@ -54,14 +56,15 @@ class FakeExecutor(Executor):
         if request.method == "end_to_end":
             times = [[latency(parse(text))] * 5 for text in request.arguments[0]]
             return Outcome(times, "", 1.0)
-        text, split, count = request.arguments
+        text, split, count, start = (*request.arguments, 0)[:4]
         strategy = parse(text)
         self.seen[strategy.digest, split] += 1
+        self.drawn[split] += count - start
         if self.stop_after is not None and sum(self.seen.values()) > self.stop_after:
             raise KeyboardInterrupt
         if strategy.digest in self.fails:
             return Outcome(None, self.fails[strategy.digest], 1.0)
-        return Outcome(make_sample(strategy, split, count), "", 1.0)
+        return Outcome(make_sample(strategy, split, count, start), "", 1.0)
 
     def close(self) -> None:
         self._waiting.clear()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import strategies
 from accel.models import load_pipeline, read_model
 from evaluate.latency import unaccelerated
-from search import budget, config, export, finalists
+from search import budget, config, export, finalists, rungs
 from search.engine import Engine
 from search.front import hypervolume, knee, nondominated, spread
 from search.proposer import Proposer
@@ -41,8 +41,9 @@ def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any
         settings.proposer,
         settings.population,
         settings.seed,
+        rungs.check(settings.rungs, settings.images),
     )
-    study = Study(folder / "study.journal")
+    study = Study(folder / "study.journal", settings.objectives)
     workers = executor or FakeExecutor()
     return Engine(settings, folder, study, workers, space, baseline, proposer, lambda _: None)
 

@@ -1,0 +1,174 @@
+"""Rungs: who is promoted, who is given up, and that no image is drawn twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evaluate.evaluator import real_images
+from search import config, export, finalists, rungs, samples
+from search.history import History
+from strategies import StrategyError
+from tests.fakes import FakeExecutor, make_sample
+from tests.test_proposers import _distinct, scored
+from tests.test_search import go, make_engine
+
+GENOME = (0, 0, *(0,) * 16)
+
+
+def row(number: int, quality: float, seconds: float, images: int = 8, **changes: Any) -> Any:
+    changes = {"objectives": (quality, seconds), "images": images} | changes
+    return _distinct(scored(number, GENOME, **changes))
+
+
+def test_the_best_third_goes_on_front_first() -> None:
+    points = [(1, 9), (5, 5), (9, 1), (6, 6), (9, 9), (8, 8), (7, 9)]
+    rows = [row(i, *map(float, point)) for i, point in enumerate(points)]
+    taken: set[str] = set()
+    assert rungs.promotion(History().read(rows[:2]), (8, 24), taken) is None  # Not yet three.
+    history, chosen = History().read(rows), []
+    while (found := rungs.promotion(history, (8, 24), taken)) is not None:
+        assert found[1] == 24
+        chosen.append(found[0])
+        taken.add(rungs.mark(history.good[found[0]].strategy.digest, 24))
+    assert chosen == [0, 2]  # Two of seven: the ends of the front are the loneliest.
+    rows.append(row(7, 0.5, 0.5, violation=1.0))
+    assert rungs.promotion(History().read(rows), (8, 24), taken) is None
+
+
+def test_higher_rungs_are_filled_first() -> None:
+    low = [row(i, 1.0 + i, 9.0 - i) for i in range(6)]
+    high = [row(i, 1.0 + i, 9.0 - i, 24) for i in range(6, 9)]
+    found = rungs.promotion(History().read([*low, *high]), (8, 24, 96), set())
+    assert found is not None
+    assert found[0] >= 6
+    assert found[1] == 96
+
+
+def test_what_is_beaten_beyond_doubt_stops() -> None:
+    noise = np.random.default_rng(0).normal(size=rungs.DRAWS)
+    better, worse = tuple(1.0 + noise), tuple(1.2 + noise)  # Paired, the gap is certain.
+    unsure = tuple(1.2 + np.random.default_rng(1).normal(size=rungs.DRAWS))
+    rows = [row(0, 1.0, 5.0, draws=(better, ())), row(1, 1.2, 5.0, draws=(worse, ()))]
+    rows += [row(2, 1.2, 5.0, draws=(unsure, ())), row(3, 1.2, 4.9, draws=(worse, ()))]
+    history = History().read(rows)
+    given_up = [rungs.beaten(history, history.top(8), place) for place in range(4)]
+    assert given_up == [False, True, False, False]
+
+
+def test_resamples_are_paired_and_spread_around_the_figure() -> None:
+    engine_free = {"fd_base", "latency_s"}
+    space = make_space_free()
+    one, other = (make_sample(s, "search", 24) for s in space[:2])
+    base = make_sample(space[2], "search", 24)
+    real = real_images()
+    found = [rungs.resampled(s, base, real, engine_free)["fd_base"] for s in (one, other, one)]
+    assert found[0] == found[2]
+    assert len(found[0]) == rungs.DRAWS
+    assert np.mean(np.subtract(found[1], found[0]) > 0) == 1.0
+    assert set(rungs.resampled(one, base, real, {"latency_s"})) == set()
+
+
+def make_space_free() -> list[Any]:
+    from strategies import Strategy
+
+    def made(cached: int) -> Strategy:
+        depth: list[Any] = ["full"] * (12 - cached) + [1] * cached
+        return Strategy.create(
+            family="unet",
+            scheduler="DDIMScheduler",
+            steps=12,
+            calls=12,
+            methods={"deepcache": {"depth": depth}},
+        )
+
+    return [made(2), made(9), made(0)]
+
+
+class Drawing(FakeExecutor):
+    """Remembers which images of which strategy were drawn for the search."""
+
+    def __init__(self, slots: int = 2) -> None:
+        super().__init__(slots)
+        self.images: Counter[tuple[str, int]] = Counter()
+
+    def answer(self, request: Any) -> Any:
+        if request.method == "sample" and request.arguments[1] == "search":
+            text, _, count, start = (*request.arguments, 0)[:4]
+            self.images.update((text, index) for index in range(start, count))
+        return super().answer(request)
+
+
+FLAGS: dict[str, Any] = {"images": 16, "rungs": [4, 8, 16], "seeds": ["grid"]}
+
+
+def test_no_image_is_drawn_twice(tmp_path: Path) -> None:
+    executor = Drawing()
+    engine = make_engine(tmp_path, executor, budget="60evals", **FLAGS)
+    summary = go(engine)
+    rows = engine.study.evaluations
+    assert summary["evaluations"] == len(rows) == 60
+    assert max(executor.images.values()) == 1
+    by_rung = Counter(one.images for one in rows)
+    assert set(by_rung) == {4, 8, 16}
+    assert by_rung[8] <= by_rung[4] // 3
+    assert by_rung[16] <= by_rung[8] // 3
+    # What is exported was drawn on the highest rung, and its figures are those of all its images.
+    for one in (e for e in rows if e.images > 4):
+        whole = make_sample(one.strategy, "search", one.images)
+        base = samples.first(engine.base, one.images)
+        exact = engine.goals_at[one.images].losses(
+            engine_scores(engine, whole, base) | engine.costs(one.strategy)
+        )
+        assert one.objectives == pytest.approx(exact)
+    assert {e.images for e in finalists.choose(engine)[0]} <= {16}
+    assert all(not e.draws for e in rows if e.images == 16)
+    assert all(len(e.draws[0]) == rungs.DRAWS and not e.draws[1] for e in rows if e.images < 16)
+
+
+def engine_scores(engine: Any, sample: Any, base: Any) -> dict[str, float]:
+    from evaluate.scores import score
+
+    return score(sample, base, engine.real)
+
+
+def test_a_search_with_rungs_resumes_exactly(tmp_path: Path) -> None:
+    whole = make_engine(tmp_path / "whole", Drawing(1), budget="56evals", **FLAGS)
+    whole.prepare()
+    whole.search()
+    expected = [(e.strategy.digest, e.images) for e in whole.study.evaluations]
+    assert len({images for _, images in expected}) == 3
+    for cut in (14, 49):
+        executor = Drawing(1)
+        executor.stop_after = cut
+        with pytest.raises(KeyboardInterrupt):
+            engine = make_engine(tmp_path / str(cut), executor, budget="56evals", **FLAGS)
+            engine.prepare()
+            engine.search()
+        if cut == 49:  # What only saves time may be lost.
+            for file in (tmp_path / "49" / "samples").iterdir():
+                file.unlink()
+        resumed = make_engine(tmp_path / str(cut), Drawing(1), budget="56evals", **FLAGS)
+        resumed.prepare()
+        resumed.search()
+        rows = [(e.strategy.digest, e.images) for e in resumed.study.evaluations]
+        assert rows == expected
+    assert export.write_unfinished(whole) > 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"rungs": [8, 4, 24], "images": 24}, "ascending"),
+        ({"rungs": [8, 16], "images": 24}, "the last being --images, here 24"),
+        ({"rungs": [1, 24], "images": 24}, "from 2 up"),
+        ({"rungs": [8, 24], "images": 24, "proposer": "dato"}, "leave --rungs out"),
+    ],
+)
+def test_wrong_rungs_are_named(flags: dict[str, Any], message: str) -> None:
+    with pytest.raises(StrategyError, match=message):
+        config.resolve("tiny-sd", flags)

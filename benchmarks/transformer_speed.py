@@ -1,7 +1,7 @@
 """Methods for transformers: measured speedup beside the work they save, alternated in one process.
 
     python benchmarks/transformer_speed.py                      # a GPU: full size, fp16
-    python benchmarks/transformer_speed.py --width 0.25 --layers 4 --latent 48 --calls 14  # a CPU
+    python benchmarks/transformer_speed.py --width 0.25 --layers 6 --latent 48 --calls 14  # a CPU
 
 Topologies of Stable Diffusion 3 medium, PixArt-Sigma and DiT-XL/2 with random weights. Each turn
 runs every rival once over a whole guided generation, in shuffled order; ratios are medians of the

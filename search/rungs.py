@@ -58,16 +58,22 @@ def resampled(
     metrics = [m for m in METRICS.values() if any(m.key(view) in names for view in m.views)]
     found = statistics(sample.side(), base.side(), {"real": real}, metrics)
     count = len(sample.features)
-    rng = np.random.default_rng(count)
-    weights = [
-        np.bincount(rng.integers(0, count, count), minlength=count).astype(float)
-        for _ in range(DRAWS)
-    ]
+    weights = _weights(count)
     return {
         name: [float(statistic(one)) for one in weights]
         for name, statistic in found.items()
         if name in names
     }
+
+
+def _weights(count: int) -> list[NDArray[np.float64]]:
+    """How often each of `count` prompts is in each resample; a distance needs two that differ."""
+    rng, found = np.random.default_rng(count), list[NDArray[np.float64]]()
+    while len(found) < DRAWS:
+        one = np.bincount(rng.integers(0, count, count), minlength=count).astype(float)
+        if np.count_nonzero(one) > 1:
+            found.append(one)
+    return found
 
 
 def mark(digest: str, images: int) -> str:

@@ -73,6 +73,14 @@ def test_resamples_are_paired_and_spread_around_the_figure() -> None:
     assert set(rungs.resampled(one, base, real, {"latency_s"})) == set()
 
 
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
+def test_the_smallest_rungs_can_be_resampled(count: int) -> None:
+    one, _, plain = (make_sample(s, "search", count) for s in make_space_free())
+    found = rungs.resampled(one, plain, real_images(), {"fd_base", "psnr"})
+    assert all(len(values) == rungs.DRAWS for values in found.values())
+    assert np.isfinite(found["fd_base"]).all()
+
+
 def make_space_free() -> list[Any]:
     from strategies import Strategy
 

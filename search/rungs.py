@@ -58,15 +58,15 @@ def resampled(
     metrics = [m for m in METRICS.values() if any(m.key(view) in names for view in m.views)]
     found = statistics(sample.side(), base.side(), {"real": real}, metrics)
     count = len(sample.features)
-    weights = _weights(count)
+    drawn = weights(count)
     return {
-        name: [float(statistic(one)) for one in weights]
+        name: [float(statistic(one)) for one in drawn]
         for name, statistic in found.items()
         if name in names
     }
 
 
-def _weights(count: int) -> list[NDArray[np.float64]]:
+def weights(count: int) -> list[NDArray[np.float64]]:
     """How often each of `count` prompts is in each resample; a distance needs two that differ."""
     rng, found = np.random.default_rng(count), list[NDArray[np.float64]]()
     while len(found) < DRAWS:

@@ -47,6 +47,7 @@ class SearchConfig(BaseModel):
         constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
         seeds: origins of what is evaluated first.
         sensitivity: prompts on which every call's sensitivity is measured first; 0 measures none.
+        surrogate: whether children are screened by a model of the objectives.
         warm_start: strategies of earlier studies to evaluate before those, as JSON text.
     """
 
@@ -67,6 +68,7 @@ class SearchConfig(BaseModel):
     constraints: dict[str, float] = Field(default_factory=dict)
     seeds: tuple[str, ...] = ORIGINS
     sensitivity: int = Field(default=0, ge=0)
+    surrogate: bool = True
     warm_start: tuple[str, ...] = ()
 
     @model_validator(mode="before")

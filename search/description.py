@@ -63,11 +63,11 @@ def _key(value: Any) -> Any:
 
 
 def _strengths(gene: Gene) -> NDArray[np.float64]:
-    """How strongly each choice acts as its rank among the numbers, 0 for the neutral one."""
+    """How strongly each choice acts: numbers by their rank, others by their place; neutral is 0."""
     others = gene.choices[1:]
     numbers = sorted(c for c in others if isinstance(c, int | float) and not isinstance(c, bool))
     order = {value: rank for rank, value in enumerate(numbers, 1)}
-    rest = [order.get(choice, len(order) + 1) for choice in others]
+    rest = [order.get(choice, place) for place, choice in enumerate(others, 1)]
     return np.array([0.0, *rest]) / max(1, len(gene.choices) - 1)
 
 
@@ -84,4 +84,5 @@ def _bins(values: NDArray[Any]) -> NDArray[np.float64]:
     total = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
     edges = np.linspace(0, calls, BINS + 1)
     at = np.interp(edges, np.arange(calls + 1), total)
-    return np.diff(at) * BINS / calls
+    found: NDArray[np.float64] = np.diff(at) * BINS / calls
+    return found

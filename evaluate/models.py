@@ -15,6 +15,7 @@ from diffusers import DiffusionPipeline
 from pydantic import ValidationError
 
 import zoo
+from accel import families
 from accel.models import (
     DTYPES,
     ModelConfig,
@@ -68,7 +69,7 @@ def find(
     if random_weights:
         pipe = _random(name, dtype, device)
     else:
-        pipe = load_folder(name, device, download).to(DTYPES[dtype])
+        pipe = load_folder(name, device, download, DTYPES[dtype])
     config = _changed(_own(name, pipe, dtype), given)
     return _dressed(pipe, config), config
 
@@ -117,19 +118,27 @@ def _own(name: str, pipe: DiffusionPipeline, dtype: str) -> ModelConfig:
             arguments[switch] = False
     return ModelConfig(
         name=Path(name).resolve().name,
-        source=name,
+        source=str(Path(name).resolve()) if Path(name).is_dir() else name,
         dtype=dtype,  # type: ignore[arg-type]
         scheduler=type(pipe.scheduler).__name__,
         steps=int(takes["num_inference_steps"].default),
         guidance=float(takes["guidance_scale"].default),
         height=size,
         width=size,
-        space="none",
+        space=_space(pipe),
         search_prompts=IMAGENET,
         heldout_prompts=IMAGENET,
         batch=FOLDER_BATCH,
         arguments=arguments,
     )
+
+
+def _space(pipe: Any) -> str:
+    """The space that a search of a pipeline without a config of ours walks."""
+    family, sites = families.find(pipe)
+    if family == "dit" and not any("cross" in part.kinds for part in sites.parts):
+        return "class-cat"
+    return {"unet": "unet-dato", "dit": "dit-cat", "mmdit": "mmdit-cat"}[family]
 
 
 def _size(pipe: Any) -> int:

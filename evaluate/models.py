@@ -55,16 +55,11 @@ def find(
     device = default_device() if device is None else device
     _check_device(device)
     given = {key: value for key, value in (changes or {}).items() if value is not None}
-    if name in available() or name.endswith((".yaml", ".yml")):
+    if is_config(name):
         config = _changed(read_model(name), given)
         if not random_weights:
             return load_pipeline(config, device, download), config
         return _dressed(_random(config.source, config.dtype, device), config), config
-    if not (Path(name).is_dir() or "/" in name):
-        raise StrategyError(
-            f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
-            "a folder in diffusers format or, with --download, a hub id such as owner/name"
-        )
     dtype = given.get("dtype") or ("float16" if device.startswith("cuda") else "float32")
     if random_weights:
         pipe = _random(name, dtype, device)
@@ -72,6 +67,22 @@ def find(
         pipe = load_folder(name, device, download, DTYPES[dtype])
     config = _changed(_own(name, pipe, dtype), given)
     return _dressed(pipe, config), config
+
+
+def is_config(name: str) -> bool:
+    """Whether a model's name is that of a config, not of a folder or on the hub.
+
+    Raises:
+        StrategyError: it is none of them.
+    """
+    if name in available() or name.endswith((".yaml", ".yml")):
+        return True
+    if not (Path(name).is_dir() or "/" in name):
+        raise StrategyError(
+            f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
+            "a folder in diffusers format or, with --download, a hub id such as owner/name"
+        )
+    return False
 
 
 def _check_device(device: str) -> None:

@@ -136,6 +136,6 @@ def find_weights(metrics: Iterable[Metric], download: bool) -> None:
         except MissingWeightsError as error:
             free = [m.name for m in METRICS.values() if m.network is None]
             raise StrategyError(
-                f"{metric.name} is scored by a network whose {error}. Without any weights there "
+                f"{metric.name} needs a network: {error}. Without any weights there "
                 f"are {' and '.join(free)}, such as --objective psnr --objective latency_s"
             ) from None

@@ -158,6 +158,7 @@ def test_memory_is_an_objective_and_a_limit(folders: Path, tmp_path: Path) -> No
     assert all(one.scores["memory_bytes"] <= limit + 1 for one in kept)
 
 
+@pytest.mark.slow
 def test_real_references(
     folders: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -203,6 +204,9 @@ def test_held_out_prompts_are_others(folders: Path, capsys: pytest.CaptureFixtur
     assert not set(search.texts) & set(heldout.texts)
     seeds = [set(one.seeds) for one in prompts.values()]
     assert sum(map(len, seeds)) == len(set().union(*seeds))
+    flags.prompts = "zoo:search"
+    _, model = cli.run.setting.load(flags)
+    assert model.search_prompts == model.heldout_prompts == "zoo:search"
     given = arguments(folders, "sd1", "--objective", "psnr", "--objective", "latency")
     assert cli.main([*given, "--images", "1500", "--heldout-images", "600"]) == 2
     assert "need 2100 prompts; imagenet has 2000" in capsys.readouterr().err
@@ -238,6 +242,16 @@ def test_a_worker_sends_figures_and_no_pixels(folders: Path, tmp_path: Path) -> 
     through = scores.Scoring(tuple(metrics), {}).score(sample, plain)
     assert direct == pytest.approx(through, abs=1e-3)
     assert Reading.of(metrics) == Reading((), ("psnr", "ssim"))
+
+
+def test_a_bundled_model_by_inception(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provide("inception", cache, monkeypatch)
+    assert cli.main(["--objective", "fid_base", "--objective", "latency", "--dry-run"]) == 2
+    assert "fid reads inception features" in capsys.readouterr().err
+    given = ["--objective", "fid", "--objective", "latency", "--reference", "self"]
+    assert cli.main([*given, "--dry-run"]) == 0
 
 
 def test_what_shows_a_loss() -> None:

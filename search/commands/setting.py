@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from accel.models import DTYPES, ModelConfig, available, default_device, read_model
+from accel.models import DTYPES, ModelConfig, default_device, read_model
 from evaluate import models
 from evaluate.evaluator import is_bundled, read_prompts
 from evaluate.prompts import IMAGENET
@@ -34,7 +34,7 @@ def add(made: argparse.ArgumentParser) -> None:
     against = made.add_argument_group("what it is held against")
     for flag, which in (
         ("--prompts", "of the search"),
-        ("--heldout-prompts", "held out"),
+        ("--heldout-prompts", "of the final score, by default the other end of --prompts"),
     ):
         against.add_argument(
             flag,
@@ -70,11 +70,12 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     """
     name = flags.model or "tiny-sd"
     changes = {key: getattr(flags, name) for name, keys in CHANGES.items() for key in keys}
-    for key in ("search_prompts", "heldout_prompts"):
-        changes[key] = _place(changes[key])
+    changes["search_prompts"] = _place(flags.prompts)
+    # One list for both is read from its two ends.
+    changes["heldout_prompts"] = _place(flags.heldout_prompts or flags.prompts)
     if changes["scheduler"] and not changes["scheduler"].endswith("Scheduler"):
         changes["scheduler"] += "Scheduler"
-    if not is_config(name) and default_device() == "cuda":
+    if not models.is_config(name) and default_device() == "cuda":
         changes["dtype"] = changes["dtype"] or "float16"
     return models.find(name, "cpu", flags.download, changes=changes)
 
@@ -83,10 +84,10 @@ def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
     """See that what images are scored by is there, before a model is loaded.
 
     Raises:
-        StrategyError: an unknown figure, or weights that are missing.
+        StrategyError: an unknown model or figure, or weights that are missing.
     """
     name = flags.model or "tiny-sd"
-    bundled = is_config(name) and is_bundled(read_model(name))
+    bundled = models.is_config(name) and is_bundled(read_model(name))
     asked = configuration.named(settings, bundled)
     find_weights(configuration.figures_of(asked, bundled).metrics, flags.download)
 
@@ -126,13 +127,9 @@ def check(config: SearchConfig, download: bool) -> None:
             "list with --heldout-prompts"
         )
     find_weights(config.figures.metrics, download)
-    if config.figures.view == "real" and not Path(config.reference or "").is_dir():
+    source = config.reference
+    if source is None or (source != "self" and not Path(source).is_dir()):
         reference(config)
-
-
-def is_config(name: str) -> bool:
-    """Whether a model's name is that of a config."""
-    return name in available() or name.endswith((".yaml", ".yml"))
 
 
 def _place(source: str | None) -> str | None:

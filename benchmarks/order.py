@@ -21,7 +21,8 @@ from evaluate.confidence import paired_bootstrap
 from evaluate.distances import frechet_paired
 from evaluate.evaluator import real_images
 from evaluate.latency import measure_end_to_end
-from evaluate.metrics import choose
+from evaluate.metrics import View, choose
+from evaluate.side import Side
 from evaluate.timing import device_name
 from strategies import Strategy
 from strategies.methods.deepcache import DeepCache
@@ -48,7 +49,8 @@ def main() -> None:
         evaluator.pipe, evaluator.config, prompts, list(chosen.values()), flags.repeats
     )
     seconds = dict(zip(chosen, map(median, times), strict=True))
-    drawn, real = prompts.first(flags.images), {"real": real_images()}
+    drawn = prompts.first(flags.images)
+    real: dict[View, Side] = {"real": real_images()}
     samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
     base = samples["unaccelerated"]
     metrics = choose(["fd", "feature-error", "psnr"], bundled=True)

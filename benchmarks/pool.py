@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from accel import schedulers
@@ -54,7 +56,10 @@ def draw(evaluator: Evaluator, strategy: Strategy, split: str, start: int, path:
     everything = evaluator.prompts[split]  # type: ignore[index]
     part = Prompts(everything.texts[start : start + BLOCK], everything.seeds[start : start + BLOCK])
     side = evaluator.draw("pool", strategy, part)
-    tensors = {"features": side.features("bundled"), "images": np.stack(list(side.images()))}
+    tensors: dict[str, NDArray[Any]] = {
+        "features": side.features("bundled"),
+        "images": np.stack(list(side.images())),
+    }
     right = side.features("judge")
     tensors |= {f"right_{name}": right[:, i].copy() for i, name in enumerate(KINDS)}
     save_file(tensors, path.with_suffix(".part"))

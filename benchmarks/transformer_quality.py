@@ -25,7 +25,8 @@ from accel.models import quiet, read_model
 from evaluate import Evaluator, scores
 from evaluate.evaluator import real_images
 from evaluate.latency import measure_end_to_end
-from evaluate.metrics import choose
+from evaluate.metrics import View, choose
+from evaluate.side import Side
 from evaluate.timing import device_name
 from strategies import Strategy
 from strategies.methods.fora import FORA
@@ -99,7 +100,8 @@ def main() -> None:
     target = Path(__file__).parent / "results" / "transformer_quality.json"
     rows = json.loads(target.read_text())["rows"] if flags.seconds else {}
     if not flags.seconds:
-        drawn, real = evaluator.prompts["heldout"].first(flags.images), {"real": real_images()}
+        drawn = evaluator.prompts["heldout"].first(flags.images)
+        real: dict[View, Side] = {"real": real_images()}
         samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
         metrics = choose(["fd", "psnr"], bundled=True)
         for name, sample in samples.items():

@@ -54,6 +54,7 @@ class SearchConfig(BaseModel):
         reference_images: drawn for `self`; by default as many as are scored.
         reference_per_class: of each folder of the reference only so many files.
         sensitivity: prompts on which every call's sensitivity is measured first; 0 measures none.
+        surrogate: whether children are screened by a model of the objectives.
         warm_start: strategies of earlier studies to evaluate before those, as JSON text.
     """
 
@@ -77,6 +78,7 @@ class SearchConfig(BaseModel):
     reference_per_class: int | None = Field(default=None, ge=1)
     seeds: tuple[str, ...] = ORIGINS
     sensitivity: int = Field(default=0, ge=0)
+    surrogate: bool = True
     warm_start: tuple[str, ...] = ()
 
     @model_validator(mode="before")

@@ -22,6 +22,7 @@ from search.probes import probes
 from search.proposer import Proposal, Proposer, Waiting
 from search.sensitivity import Sensitivity
 from search.study import Evaluation, Study
+from search.surrogate import Surrogate
 from search.worker import Outcome, Request
 from strategies import SearchSpace, Strategy, StrategyError, dump
 
@@ -96,7 +97,22 @@ class Engine:
             sensitivity = Sensitivity(self, self.config.sensitivity)
             sensitivity.measure()
             known = sensitivity.seeds()
-        self.proposer.learn(self.table.predict, known)
+        surrogate = self._surrogate() if self.config.surrogate else None
+        self.proposer.learn(self.table.predict, known, surrogate, self.reference)
+
+    def _surrogate(self) -> Surrogate:
+        """Predictions of the objectives, those that follow from the tables exactly."""
+        exact = self.costs(self.baseline)
+
+        def loss(name: str) -> Callable[[Strategy], float]:
+            return lambda one: self.goals.loss(name, self.costs(one)[name])
+
+        costs = {name: loss(name) for name in self.goals.names if name in exact}
+        within = self.goals.only(exact)
+        return Surrogate(
+            self.space, self.goals.names, costs, self.config.seed,
+            lambda one: within.violation(self.costs(one)),
+        )  # fmt: skip
 
     def _goals_at(self, count: int) -> Goals:
         """The goals held against the unaccelerated figures on a rung's prompts."""

@@ -7,8 +7,8 @@ figures of which more is better how much lower they are than the unaccelerated p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from evaluate.metrics import METRICS
 from strategies import StrategyError
@@ -133,6 +133,10 @@ class Goals:
                 f"{', '.join(sorted(base))}"
             )
         return cls(tuple(names), parsed, base, chance or {})
+
+    def only(self, names: Collection[str]) -> Goals:
+        """The same with the limits on these figures alone."""
+        return replace(self, limits=tuple(one for one in self.limits if one.name in names))
 
     def losses(self, scores: Mapping[str, float]) -> tuple[float, ...]:
         """What is minimised."""

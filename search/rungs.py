@@ -56,15 +56,15 @@ def resampled(
     """
     named = [m for m in scoring.metrics if any(m.key(view) in names for view in m.views)]
     found = Scoring(tuple(named), scoring.references).statistics(sample, base)
-    weights = _weights(sample.count)
+    drawn = weights(sample.count)
     return {
-        name: [float(statistic(one)) for one in weights]
+        name: [float(statistic(one)) for one in drawn]
         for name, statistic in found.items()
         if name in names
     }
 
 
-def _weights(count: int) -> list[NDArray[np.float64]]:
+def weights(count: int) -> list[NDArray[np.float64]]:
     """How often each of `count` prompts is in each resample; a distance needs two that differ."""
     rng, found = np.random.default_rng(count), list[NDArray[np.float64]]()
     while len(found) < DRAWS:

@@ -8,10 +8,11 @@ twice. The schedules are then carried to the other step counts by normalised tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluate.reading import Sample
 from search import drawing
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 ORIGIN = "sensitivity"
 STEPS = 12  # Measured at the space's nearest; schedules scale with time.
 LONGEST = 4  # Calls from one computed call to the next, at most.
+KINDS = ("minimax", "sum")  # Of paths; see `search.paths`.
 Action = tuple[int, ...]
 
 
@@ -156,8 +158,8 @@ class Sensitivity:
         found = self.engine.study.noted(f"sensitivity:{strategy.digest}")
         return found if isinstance(found, float) else None
 
-    def schedules(self) -> Iterator[Strategy]:
-        """For every action and number of computed calls, the paths of both kinds."""
+    def schedules(self, kinds: Collection[str] = KINDS) -> Iterator[Strategy]:
+        """For every action and number of computed calls, the paths of these kinds."""
         for action in actions(self.space):
             errors = {(i, i + 1): 0.0 for i in range(self.calls)}
             pairs: dict[tuple[int, int, int], float] = {}
@@ -171,17 +173,18 @@ class Sensitivity:
                     (before, i), (_, j) = stretches
                     pairs[before, i, j] = found
             for computed in range(1, self.calls):
-                for path in (
-                    minimax(errors, self.calls, computed),
-                    smallest_sum(_joint(errors, pairs), self.calls, computed),
-                ):
-                    if path is not None:
+                paths = {
+                    "minimax": minimax(errors, self.calls, computed),
+                    "sum": smallest_sum(_joint(errors, pairs), self.calls, computed),
+                }
+                for kind, path in paths.items():
+                    if path is not None and kind in kinds:
                         yield self.strategy(action, path)
 
-    def seeds(self) -> list[tuple[str, Strategy]]:
+    def seeds(self, kinds: Collection[str] = KINDS) -> list[tuple[str, Strategy]]:
         """The schedules, at the measured number of steps and every other, each once."""
         found: dict[str, Strategy] = {}
-        measured = list(self.schedules())
+        measured = list(self.schedules(kinds))
         for one in measured:
             found.setdefault(one.digest, one)
         for steps in self.space.steps:
@@ -208,8 +211,13 @@ def difference(sample: Sample, reference: Sample, network: str | None) -> float:
     if network is None:
         errors = [float(np.mean(10 ** (-one.paired["psnr"] / 10))) for one in (sample, reference)]
         return max(0.0, errors[0] - errors[1])
-    mine, theirs = sample.features[network], reference.features[network]
-    return float(np.square(mine - theirs).sum(1).mean() / theirs.var(0).sum())
+    return change_of(sample.features[network], reference.features[network])
+
+
+def change_of(features: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """The mean squared change of features `[n, d]`, as a share of the reference's variance."""
+    difference = np.square(features - reference).sum(1).mean()
+    return float(difference / reference.var(0).sum())
 
 
 def _joint(errors: dict[tuple[int, int], float], pairs: dict[tuple[int, int, int], float]) -> Any:

@@ -91,9 +91,10 @@ class Draw:
 
     def _features(self, strategy: Strategy, path: Path) -> NDArray[np.float32]:
         if not path.exists():
-            sample = self.evaluator.sample(strategy, "search", IMAGES)
+            chosen = self.evaluator.prompts["search"].first(IMAGES)
+            features = self.evaluator.draw("drawn", strategy, chosen).features("bundled")
             part = path.with_suffix(".part")
-            save_file({"features": sample.features}, part)
+            save_file({"features": features}, part)
             part.replace(path)
         found: NDArray[np.float32] = load_file(path)["features"][:IMAGES]
         return found

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.evaluator import real_images
 from evaluate.latency import LatencyTable
-from evaluate.sample import Sample
-from evaluate.scores import score
+from evaluate.reading import Sample
+from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
 from search import budget as budgets
-from search import rungs, samples
+from search import drawing, rungs, samples
 from search.config import SearchConfig
 from search.executor import Executor
 from search.finalists import reserve
-from search.goals import COSTS, Goals, needed
+from search.goals import Goals, needed
 from search.probes import probes
 from search.proposer import Proposal, Proposer, Waiting
 from search.sensitivity import Sensitivity
@@ -60,7 +59,8 @@ class Engine:
         self.executor, self.space, self.baseline = executor, space, baseline
         self.proposer, self._report = proposer, report
         self.budget = budgets.parse(config.budget)
-        self.real = real_images()
+        self.figures = config.figures
+        self.scoring: dict[str, Scoring] = {}
         self.rungs = rungs.check(config.rungs, config.images)
         self.doing = "starting"
 
@@ -73,12 +73,10 @@ class Engine:
         """Measure what every evaluation needs: the unaccelerated images and the latency table."""
         self.say("drawing the unaccelerated images")
         count = self.config.images
-        self.base = self.stored_baseline("search", count) or self.store_baseline(
-            "search", self.executor.alone(self.baseline_request("search", count))
-        )
-        plain = score(self.base, self.base, self.real)
-        # A wrong name is said before anything long is measured.
-        self.goals = self.make_goals(plain | dict.fromkeys((*COSTS, "speedup"), 1.0))
+        self.scoring["search"] = drawing.scoring(self, "search", count)
+        self.base = drawing.unaccelerated(self, "search", count)
+        self.chance = self.scoring["search"].chance(self.base)
+        plain = self.scoring["search"].score(self.base, self.base)
         self.say("measuring latency")
         if self.study.noted("table") is None:
             turns = [[dump(one) for one in probes(self.space, turn)] for turn in range(TURNS)]
@@ -118,12 +116,13 @@ class Engine:
 
     def _goals_at(self, count: int) -> Goals:
         """The goals held against the unaccelerated figures on a rung's prompts."""
-        base = samples.first(self.base, count)
-        return self.make_goals(score(base, base, self.real) | self.costs(self.baseline))
+        base = self.base.first(count)
+        plain = self.scoring["search"].score(base, base)
+        return self.make_goals(plain | self.costs(self.baseline))
 
     def make_goals(self, base: dict[str, float]) -> Goals:
         """The objectives and constraints, held against figures of the unaccelerated pipeline."""
-        return Goals.create(self.config.objectives, self.config.constraints, base)
+        return Goals.create(self.config.objectives, self.config.constraints, base, self.chance)
 
     def costs(self, strategy: Strategy) -> dict[str, float]:
         """What follows from the tables: seconds, times faster, multiply-accumulates if counted."""
@@ -138,22 +137,6 @@ class Engine:
         self.must(outcome)
         self.study.note(f"seconds:{name}", outcome.seconds)
         return outcome.value
-
-    def baseline_request(self, split: str, count: int) -> Request:
-        """To draw the unaccelerated sample of a split."""
-        return Request(f"baseline-{split}", "sample", (dump(self.baseline), split, count))
-
-    def stored_baseline(self, split: str, count: int) -> Sample | None:
-        """The unaccelerated sample of a split from the run's folder, where it is there."""
-        return samples.read(self.folder / f"baseline-{split}.safetensors", count)
-
-    def store_baseline(self, split: str, outcome: Outcome) -> Sample:
-        """Keep a freshly drawn unaccelerated sample in the run's folder."""
-        self.must(outcome)
-        sample: Sample = outcome.value
-        samples.write(sample, self.folder / f"baseline-{split}.safetensors")
-        self.study.note(f"seconds:baseline-{split}", outcome.seconds)
-        return sample
 
     def search(self) -> None:
         """Evaluate proposals until the budget, less what the final scoring needs, is spent."""
@@ -196,13 +179,13 @@ class Engine:
     def _request(self, proposal: Proposal) -> Request:
         """To draw what the proposal's rung has more than the sample that is kept."""
         kept = self._kept(proposal)
-        arguments: tuple[Any, ...] = (dump(proposal.strategy), "search", proposal.images)
-        if kept is not None:
-            arguments = (*arguments, proposal.drawn)
-        return Request(str(proposal.number), "sample", arguments)
+        start = 0 if kept is None else proposal.drawn
+        key, strategy = str(proposal.number), proposal.strategy
+        return drawing.request(self, key, strategy, "search", proposal.images, start)
 
     def _kept(self, proposal: Proposal) -> Sample | None:
-        return samples.read(self._place(proposal.strategy), proposal.drawn or -1)
+        place = self._place(proposal.strategy)
+        return samples.read(place, proposal.drawn or -1, self.figures.reading)
 
     def _place(self, strategy: Strategy) -> Path:
         return self.folder / "samples" / f"{strategy.digest}.safetensors"
@@ -214,12 +197,13 @@ class Engine:
         if outcome.value is not None:
             try:
                 sample: Sample = outcome.value
-                if len(request.arguments) > 3:
+                if request.arguments[3]:
                     kept = self._kept(proposal)
                     assert kept is not None
-                    sample = samples.joined(kept, sample)
-                base = samples.first(self.base, images)
-                scores = score(sample, base, self.real) | self.costs(proposal.strategy)
+                    sample = kept.followed_by(sample)
+                base = self.base.first(images)
+                scores = self.scoring["search"].score(sample, base)
+                scores |= self.costs(proposal.strategy)
                 if images < self.rungs[-1]:
                     draws = self._draws(sample, base)
                     samples.write(sample, self._place(proposal.strategy))
@@ -244,8 +228,8 @@ class Engine:
 
     def _draws(self, sample: Sample, base: Sample) -> tuple[tuple[float, ...], ...]:
         """Of every objective its losses on resamples of the prompts, costs having none."""
-        found = rungs.resampled(sample, base, self.real, self.goals.names)
-        goals = self.goals_at[len(sample.features)]
+        found = rungs.resampled(self.scoring["search"], sample, base, self.goals.names)
+        goals = self.goals_at[sample.count]
         return tuple(
             tuple(goals.loss(name, value) for value in found.get(name, ()))
             for name in self.goals.names

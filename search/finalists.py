@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluate.sample import Sample
-from evaluate.scores import score, score_intervals
+from evaluate.reading import Sample
 from evaluate.statistics import ScoreError
+from search import drawing
 from search.front import nondominated, spread
-from search.goals import Goals
+from search.goals import Goals, more_is_better
 from search.seeds import BASELINES
 from search.study import Evaluation, comparable
 from search.worker import Outcome, Request
@@ -34,6 +34,7 @@ class Final:
         intervals: `[value, low, high]` by name.
         objectives: as in the search.
         violation: how far outside the constraints; only what keeps them is exported.
+        lossless: see `lossless`.
     """
 
     role: str
@@ -43,16 +44,21 @@ class Final:
     intervals: dict[str, list[float]]
     objectives: tuple[float, ...] = ()
     violation: float = 0.0
+    lossless: bool | None = None
 
-    @property
-    def lossless(self) -> bool:
-        """No measurable loss: the distance to real images is not above the unaccelerated model's
-        by its paired 95 % interval, and no caption accuracy is lower by more than one point.
-        """
-        if self.intervals.get("fd_real_change", [0.0, 0.0, 0.0])[1] > 0:
-            return False
-        names = [f"{name}_change" for name in ACCURACIES]
-        return all(self.intervals[name][0] >= -0.01 for name in names if name in self.intervals)
+
+def lossless(final: Final, yardstick: str | None) -> bool | None:
+    """Whether no loss could be measured: by its paired 95 % interval, the figure that shows a loss
+    is not worse than the unaccelerated model's, and no caption accuracy is lower by more than one
+    point. None where the search has no such figure.
+    """
+    if yardstick is None:
+        return None
+    _, low, high = final.intervals.get(f"{yardstick}_change", [0.0, 0.0, 0.0])
+    if high < 0 if more_is_better(yardstick) else low > 0:
+        return False
+    names = [f"{name}_change" for name in ACCURACIES]
+    return all(final.intervals[name][0] >= -0.01 for name in names if name in final.intervals)
 
 
 def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
@@ -83,12 +89,13 @@ def reserve(engine: Engine) -> float:
     ladder = (0, *engine.rungs)
     share = engine.config.heldout_images / (ladder[-1] - ladder[-2])
     whole = engine.config.heldout_images / engine.config.images
-    drawing = sum(e.seconds for e in rows.values()) * share
+    seconds = sum(e.seconds for e in rows.values()) * share
     if not (engine.folder / "baseline-heldout.safetensors").exists():
-        drawing += float(engine.study.noted("seconds:baseline-search") or 0.0) * whole
-    plain = engine.base_scores["latency_s"]
-    timing = sum(e.scores["latency_s"] for e in rows.values()) + plain
-    return drawing + (REPEATS + 1) * timing
+        sets = ("baseline-search", "baseline-search-self")
+        plain = sum(float(engine.study.noted(f"seconds:{name}") or 0.0) for name in sets)
+        seconds += plain * whole
+    timing = sum(e.scores["latency_s"] for e in rows.values()) + engine.base_scores["latency_s"]
+    return seconds + (REPEATS + 1) * timing
 
 
 def finish(engine: Engine) -> list[Final]:
@@ -103,34 +110,35 @@ def finish(engine: Engine) -> list[Final]:
     times = _time(engine, good)
     plain = {
         "role": "unaccelerated",
-        "scores": score(base, base, engine.real),
+        "scores": engine.scoring["heldout"].score(base, base),
         "intervals": {},
     }
     finals = [_final(engine, engine.baseline, "", plain, times)]
     goals = engine.make_goals(finals[0].scores)
-    finals[0] = _judged(finals[0], goals)
+    yardstick = engine.figures.yardstick
+    finals[0] = _judged(finals[0], goals, yardstick)
     roles = {e.strategy.digest: "baseline" for e in rivals}
     for evaluation in good:
         digest = evaluation.strategy.digest
         found = engine.study.noted(f"heldout:{digest}")
         found = found | {"role": roles.get(digest, "front")}
         final = _final(engine, evaluation.strategy, evaluation.origin, found, times)
-        finals.append(_judged(final, goals))
+        finals.append(_judged(final, goals, yardstick))
     return finals
 
 
 def _score_heldout(engine: Engine, rows: dict[str, Evaluation]) -> Sample:
     """Draw and score what is not scored yet; returns the unaccelerated sample."""
     count = engine.config.heldout_images
-    base = engine.stored_baseline("heldout", count)
-    first = engine.baseline_request("heldout", count)
-    waiting = [first] if base is None else []
-    waiting += [
-        Request(digest, "sample", (dump(row.strategy), "heldout", count))
+    engine.say("drawing the unaccelerated images of the held-out prompts")
+    engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
+    base = drawing.unaccelerated(engine, "heldout", count)
+    waiting = [
+        drawing.request(engine, digest, row.strategy, "heldout", count)
         for digest, row in rows.items()
         if engine.study.noted(f"heldout:{digest}") is None
     ]
-    running, drawn = 0, list[tuple[str, Outcome]]()
+    running = 0
     while waiting or running:
         engine.say(f"scoring on held-out prompts, {len(waiting) + running} to go")
         while waiting and running < engine.executor.slots:
@@ -138,13 +146,7 @@ def _score_heldout(engine: Engine, rows: dict[str, Evaluation]) -> Sample:
             running += 1
         request, outcome = engine.executor.next()
         running -= 1
-        if request.key == first.key:
-            base = engine.store_baseline("heldout", outcome)
-        else:
-            drawn.append((request.key, outcome))
-        while base is not None and drawn:
-            _note(engine, *drawn.pop(), base)
-    assert base is not None
+        _note(engine, request.key, outcome, base)
     return base
 
 
@@ -152,8 +154,9 @@ def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
     found: dict[str, Any] = {"error": outcome.error}
     if outcome.value is not None:
         try:
-            found["scores"] = score(outcome.value, base, engine.real)
-            found["intervals"] = score_intervals(outcome.value, base, engine.real)
+            scoring = engine.scoring["heldout"]
+            found["scores"] = scoring.score(outcome.value, base)
+            found["intervals"] = scoring.intervals(outcome.value, base)
         except ScoreError as broken:
             found = {"error": str(broken)}
     engine.study.note(f"heldout:{digest}", found)
@@ -192,9 +195,10 @@ def _final(
     return Final(role, origin, strategy, found["scores"] | timed, found["intervals"])
 
 
-def _judged(final: Final, goals: Goals) -> Final:
+def _judged(final: Final, goals: Goals, yardstick: str | None) -> Final:
     losses, violation = goals.losses(final.scores), goals.violation(final.scores)
-    return replace(final, objectives=losses, violation=violation)
+    fine = lossless(final, yardstick)
+    return replace(final, objectives=losses, violation=violation, lossless=fine)
 
 
 def front(finals: list[Final]) -> list[Final]:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.sample import Sample
+from evaluate.reading import Sample
+from search import drawing
 from search.paths import Path, minimax, smallest_sum
 from search.warm import nearest, spread
-from search.worker import Outcome, Request
-from strategies import SearchSpace, Strategy, dump
+from search.worker import Outcome
+from strategies import SearchSpace, Strategy
 from strategies.knobs import known
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ class Sensitivity:
             return
         # The reference images themselves are not noted, so they are drawn again after a kill.
         order = [asked[0], *(one for one in missing if one.digest != plain)]
-        waiting = [Request(s.digest, "sample", (dump(s), "search", self.prompts)) for s in order]
+        waiting = [
+            drawing.request(self.engine, one.digest, one, "search", self.prompts) for one in order
+        ]
         outcome = executor.alone(waiting.pop(0))
         self.engine.must(outcome)
         reference: Sample = outcome.value
@@ -143,13 +146,13 @@ class Sensitivity:
         study.note(f"seconds:sensitivity:{digest}", former + outcome.seconds)
         change: Any = "failed"
         if outcome.value is not None:
-            value = change_of(outcome.value.features, reference.features)
+            value = difference(outcome.value, reference, self.engine.figures.network)
             change = value if np.isfinite(value) else "failed"
         study.note(f"sensitivity:{digest}", change)
 
     def error(self, action: Action, *stretches: tuple[int, int]) -> float | None:
-        """The measured change of the images, as a share of the features' variance; None where it
-        was not measured or failed.
+        """The measured change of the images (`difference`); None where it was not measured or
+        failed.
         """
         strategy = self.strategy(action, self._without(*stretches))
         found = self.engine.study.noted(f"sensitivity:{strategy.digest}")
@@ -198,6 +201,17 @@ class Sensitivity:
         room = min(self.engine.config.population, len(rows))
         chosen = {round(k * (len(rows) - 1) / max(1, room - 1)) for k in range(room)}
         return [rows[index] for index in sorted(chosen)]
+
+
+def difference(sample: Sample, reference: Sample, network: str | None) -> float:
+    """How far images are from others of the same prompts: the mean squared distance of the features
+    that quality is measured by, as a share of their variance. Without features, how much larger the
+    mean squared error of the pixels to the unaccelerated images is, of at most 1.
+    """
+    if network is None:
+        errors = [float(np.mean(10 ** (-one.paired["psnr"] / 10))) for one in (sample, reference)]
+        return max(0.0, errors[0] - errors[1])
+    return change_of(sample.features[network], reference.features[network])
 
 
 def change_of(features: NDArray[np.float32], reference: NDArray[np.float32]) -> float:

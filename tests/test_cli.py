@@ -20,7 +20,7 @@ import strategies
 import zoo
 from evaluate import Evaluator, evaluate, read_model
 from evaluate import cli as evaluate_cli
-from search import cli
+from search import cli, config
 from search.study import Study
 from tests.pipes import strategy
 
@@ -54,7 +54,7 @@ def test_a_small_real_search(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ).images[0]
         for text, seed in zip(prompts.texts, prompts.seeds, strict=True)
     ]
-    scored = evaluator.sample(one, "heldout", 2).images.astype(int)
+    scored = np.stack(list(evaluator.draw("scored", one, prompts).images())).astype(int)
     mine = (np.stack(images) * 255).round().astype(int)
     assert np.abs(mine - scored).max() <= 1
     again = cli.main(["--resume", str(run), "--budget", "14evals"])
@@ -139,7 +139,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "prompts asked for" in fails(capsys, cli.main, "--heldout-images", "5000")
     run = tmp_path / "run"
     run.mkdir()
-    settings = cli.configuration.resolve("tiny-sd", {})
+    settings = config.resolve("tiny-sd", {})
     other = settings.model_copy(
         update={"model": settings.model.model_copy(update={"name": "sd15"})}
     )

@@ -11,6 +11,7 @@ import pytest
 
 import strategies
 from search import cli, config
+from search.commands import flags
 from search.goals import Goals, Limit, more_is_better, parse_limit
 from search.study import Study
 from strategies import StrategyError
@@ -54,7 +55,7 @@ def test_unknown_names_list_what_there_is() -> None:
 
 
 def test_limits_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    found, rest = cli._limits(
+    found, rest = flags.limits(
         ["--model", "tiny-sd", "--min-speedup", "2", "--max-fd_real-increase=0.5", "--seed", "1"]
     )
     assert found == {"min-speedup": 2.0, "max-fd_real-increase": 0.5}
@@ -128,18 +129,17 @@ def test_three_objectives_with_macs(tmp_path: Path) -> None:
     assert Study(tmp_path / "study.journal").evaluations[-1].objectives == rows[-1].objectives
 
 
-def test_a_wrong_objective_is_said_before_latency_is_measured(tmp_path: Path) -> None:
-    executor = FakeExecutor()
-    engine = make_engine(tmp_path, executor, objectives=["beauty", "latency_s"])
+def test_a_wrong_objective_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match="'beauty' is no figure"):
-        engine.prepare()
-    assert engine.study.noted("table") is None
+        make_engine(tmp_path, FakeExecutor(), objectives=["beauty", "latency_s"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ranges_of_steps_and_short_names_of_solvers() -> None:
-    flags = cli.parser().parse_args(["--steps", "20,6-9", "--schedulers", "DDIM,PNDMScheduler"])
-    assert flags.steps == [6, 7, 8, 9, 20]
-    assert flags.schedulers == ["DDIMScheduler", "PNDMScheduler"]
+    words = ["--steps", "20,6-9", "--schedulers", "DDIM,PNDMScheduler"]
+    given = flags.parser().parse_args(words)
+    assert given.steps == [6, 7, 8, 9, 20]
+    assert given.schedulers == ["DDIMScheduler", "PNDMScheduler"]
     for text in ("9-6", "six", "6-", "1-99999999"):
         with pytest.raises(SystemExit):
-            cli.parser().parse_args(["--steps", text])
+            flags.parser().parse_args(["--steps", text])

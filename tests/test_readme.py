@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import strategies
-from search.cli import parser
+from search.commands.flags import parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

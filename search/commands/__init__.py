@@ -1,0 +1,1 @@
+"""What `python -m search` can do, one file each."""

@@ -1,0 +1,146 @@
+"""The flags of a search, and how their values are read."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from accel.models import available, configs
+from search.commands import setting
+from search.figures import DEFAULT as OTHERS
+from search.goals import DEFAULT, parse_amount
+from search.proposers import SOURCES
+from search.seeds import ORIGINS
+
+EXAMPLES = """examples:
+  python -m search                                    the bundled model, a few minutes on 2 cores
+  python -m search --budget 30m --workers 4           more device time, more workers
+  python -m search --schedulers DDIM --steps 20        keep the solver and the steps
+  python -m search --model FOLDER --budget 20gpuh --max-memory 8GiB
+  python -m search --resume runs/tiny-sd-20260101-120000    go on with a run
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    made = argparse.ArgumentParser(
+        prog="python -m search",
+        description="Search acceleration strategies for a diffusion pipeline and export the front.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = made.add_argument_group("what to search")
+    what.add_argument(
+        "--model",
+        help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id "
+        "(default: tiny-sd)",
+    )
+    what.add_argument("--space", help=f"{', '.join(configs('spaces'))} or a .yaml file")
+    what.add_argument(
+        "--schedulers",
+        type=_solvers,
+        help="solvers to choose from, such as DDIM,DPMSolverMultistep; one keeps it fixed",
+    )
+    what.add_argument(
+        "--steps", type=_numbers, help="step counts to choose from, such as 20, 8,10,12 or 6-50"
+    )
+    what.add_argument(
+        "--objective",
+        action="append",
+        metavar="NAME",
+        help="a figure to optimise, such as kid_base, fid, psnr, image_reward, latency, macs or "
+        f"memory; give it once for each (default: {' and '.join(OTHERS)}, of the bundled models "
+        f"{' and '.join(DEFAULT)})",
+    )
+    what.add_argument(
+        "--min-NAME, --max-NAME, --max-NAME-increase",
+        dest="limits",
+        metavar="VALUE",
+        help="a limit on a figure, or on how far it may lie above the unaccelerated pipeline's: "
+        "--min-speedup 2, --max-fid-increase 0.5, --max-memory 8GiB. What breaks one is never "
+        "exported",
+    )
+    setting.add(made)
+    how = made.add_argument_group("how much and where")
+    how.add_argument("--budget", help="device time of all workers (20gpuh, 90m, 45s) or 600evals")
+    how.add_argument("--workers", type=int, help="Ray actors; 0 runs in this process")
+    how.add_argument("--images", type=int, help="images per evaluation")
+    how.add_argument(
+        "--rungs",
+        type=_numbers,
+        help="score everything on few images and only the best third of each rung on the next "
+        "one's, such as 8,24; the last is --images (default: --images alone)",
+    )
+    how.add_argument("--heldout-images", type=int, help="images per finally scored strategy")
+    how.add_argument("--export", type=int, help="strategies exported, at most")
+    how.add_argument(
+        "--proposer",
+        choices=list(SOURCES),
+        metavar="NAME",
+        help="; ".join(f"{name}: {kind.about}" for name, kind in SOURCES.items()),
+    )
+    how.add_argument(
+        "--seeds",
+        type=_words,
+        help=f"what is evaluated first: any of {','.join(ORIGINS)}, or none (default: all)",
+    )
+    how.add_argument("--seed", type=int, help="of every random draw of the search (default: 0)")
+    how.add_argument(
+        "--sensitivity",
+        type=int,
+        metavar="PROMPTS",
+        help="first measure on so many prompts what reusing each call costs, and seed with the "
+        "schedules that follow; 0 does not (default: 0)",
+    )
+    how.add_argument(
+        "--warm-start",
+        nargs="+",
+        metavar="RUN|FILE",
+        help="seeds from earlier runs, strategy files or presets, as near as this space comes",
+    )
+    run = made.add_argument_group("the run")
+    run.add_argument("--out", type=Path, help="folder of the run (default: runs/MODEL-TIME)")
+    run.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    run.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    return made
+
+
+def limits(arguments: list[str]) -> tuple[dict[str, float], list[str]]:
+    """Constraints among the arguments, and the other arguments."""
+    found, rest, left = dict[str, float](), list[str](), list(arguments)
+    while left:
+        word = left.pop(0)
+        if not word.startswith(("--min-", "--max-")):
+            rest.append(word)
+            continue
+        name, _, value = word.partition("=")
+        value = value or (left.pop(0) if left else "")
+        flag = name.removeprefix("--")
+        found[flag] = parse_amount(flag, value)
+    return found, rest
+
+
+def _words(text: str) -> list[str]:
+    if text.strip() == "none":
+        return []
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    """Whole numbers and ranges, such as `8,10,12` or `6-50`, ascending and each once."""
+    found: set[int] = set()
+    for word in _words(text):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if low > high or high > 10_000:
+            raise argparse.ArgumentTypeError(
+                f"{word!r} is neither a whole number nor a range such as 6-50"
+            )
+        found |= set(range(low, high + 1))
+    return sorted(found)
+
+
+def _solvers(text: str) -> list[str]:
+    """Class names, to which `Scheduler` is added where it is left out."""
+    return [name if name.endswith("Scheduler") else f"{name}Scheduler" for name in _words(text)]

@@ -30,6 +30,11 @@ def title(name: str) -> str:
     return f"{words} (more is better)" if more_is_better(name) else words
 
 
+def short(name: str) -> str:
+    """A heading: a cost with its unit, any other figure by its name."""
+    return {"latency_s": "latency, ms", "macs": "GMACs", "memory_bytes": "MB"}.get(name, name)
+
+
 def scale(name: str) -> float:
     """What a value is multiplied by to be in its title's unit."""
     return COSTS[name][2] if name in COSTS else 1.0

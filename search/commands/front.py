@@ -11,7 +11,7 @@ from rich.table import Table
 
 from search.commands import reading
 from search.runs import Point, Run
-from search.titles import title, value
+from search.titles import short, title, value
 from strategies import describe, tables
 
 
@@ -38,6 +38,8 @@ def main(arguments: list[str]) -> int:
     else:
         tables.console().print(reading.heading(run), highlight=False)
         tables.console().print(_table(run, points))
+        for note in _notes(run, points):
+            tables.console().print(note)
     return 0
 
 
@@ -70,19 +72,28 @@ def _write_csv(rows: list[dict[str, Any]]) -> None:
 def _table(run: Run, points: list[Point]) -> Table:
     made = Table(box=None, padding=(0, 1), header_style="bold")
     figures = ["speedup", *run.config.objectives]
-    made.add_column("", justify="right")
+    made.add_column("", justify="right", no_wrap=True)
     for name in figures:
-        made.add_column(title(name), justify="right", overflow="fold")
-    for name in ("lossless", "solver, steps", "what it does", "from"):
-        made.add_column(name, overflow="fold")
+        made.add_column(short(name), justify="right")
+    made.add_column("lossless")
+    made.add_column("solver, steps")
+    made.add_column("what it does", overflow="fold")
     for index, point in enumerate(points, 1):
         strategy = point.strategy
+        solver = strategy.scheduler.removesuffix("Scheduler").replace("Multistep", "")
         made.add_row(
             str(index),
             *(value(name, point.scores[name]) for name in figures),
-            {True: "yes", False: "no", None: "untested"}[point.lossless],
-            f"{strategy.scheduler.removesuffix('Scheduler')} {strategy.steps}",
-            "; ".join(describe.summary(strategy)),
-            point.origin,
+            {True: "yes", False: "no", None: "?"}[point.lossless],
+            f"{solver} {strategy.steps}",
+            "\n".join(describe.summary(strategy)) if strategy.methods else "fewer steps",
         )
     return made
+
+
+def _notes(run: Run, points: list[Point]) -> list[str]:
+    """What has to be known to read the table."""
+    found = [f"{name}: {title(name)}" for name in run.config.objectives if short(name) == name]
+    if points and points[0].lossless is None:
+        found.append("lossless: tested on held-out prompts when the search is finished")
+    return found

@@ -31,12 +31,15 @@ def write(run: Run, folder: Path) -> list[Path]:
         figure, axes = plt.subplots(figsize=(3.5, 2.7), layout="constrained")
         for label, colour, (times, volumes) in (
             ("search", BLUE, everything),
-            ("its uniform schedules and fewer steps", GREEN, baselines),
+            ("its baselines alone", GREEN, baselines),
         ):
             if times:
                 times, volumes = [*times, most], [*volumes, volumes[-1]]
                 scaled = [time / divisor for time in times]
-                axes.plot(scaled, volumes, color=colour, drawstyle="steps-post", label=label)
+                axes.plot(
+                    scaled, volumes, color=colour, drawstyle="steps-post", linewidth=1.2,
+                    label=label,
+                )  # fmt: skip
         if found is not None:
             axes.axvline(found / divisor, color=GREY, linewidth=0.8, linestyle=":")
             axes.annotate(
@@ -47,7 +50,7 @@ def write(run: Run, folder: Path) -> list[Path]:
         axes.set_ylabel("hypervolume, share of the box")
         axes.set_xlim(left=0)
         axes.grid(visible=True)
-        axes.legend(loc="lower right")
+        figure.legend(loc="outside upper center", ncols=2)
         return save(figure, folder, "convergence")
 
 

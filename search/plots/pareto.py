@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
@@ -50,7 +51,8 @@ def write(run: Run, folder: Path) -> list[Path]:
         )
         for row, cost in zip(grid, costs, strict=True):
             for axes, quality in zip(row, qualities, strict=True):
-                _panel(axes, _marks(run, points, base), points, cost, quality)
+                on_front = quality in run.config.objectives
+                _panel(axes, _marks(run, points, base), points, cost, quality, on_front)
         handles, labels = grid[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
         figure.suptitle(_caption(run, points), fontsize=9)
@@ -94,12 +96,20 @@ def _caption(run: Run, points: Sequence[Point]) -> str:
     )
 
 
-def _panel(axes: Axes, marks: list[Mark], front: Sequence[Point], cost: str, quality: str) -> None:
+def _panel(
+    axes: Axes, marks: list[Mark], front: Sequence[Point], cost: str, quality: str, on_front: bool
+) -> None:
+    """One figure against one cost; the front is a line only in what it is the front of."""
+
     def place(scores: object) -> tuple[float, float]:
         assert isinstance(scores, dict)
         return scores[cost] * scale(cost), scores[quality] * scale(quality)
 
-    if len(front) > 1 and len(front[0].objectives) == 2:
+    axes.set_xscale("log")
+    symmetric = quality.endswith("_base") and not more_is_better(quality)
+    if symmetric:
+        axes.set_yscale("symlog", linthresh=_smallest(marks, quality))
+    if on_front and len(front) > 1 and len(front[0].objectives) == 2:
         line = [place(dict(point.scores)) for point in front]
         axes.plot(*zip(*line, strict=True), color=BLUE, linewidth=1, alpha=0.5, zorder=2)
     for group, (colour, marker, size) in MARKERS.items():
@@ -107,16 +117,15 @@ def _panel(axes: Axes, marks: list[Mark], front: Sequence[Point], cost: str, qua
         if rows:
             xs, ys = zip(*rows, strict=True)
             axes.scatter(
-                xs, ys, s=size, c=colour, marker=marker, label=group, zorder=3, linewidths=0
-            )
+                xs, ys, s=size, c=colour, marker=marker, label=group, zorder=3, linewidths=0,
+                clip_on=False,
+            )  # fmt: skip
     start = next(mark for mark in marks if mark.group == "unaccelerated")
     axes.axhline(place(start.scores)[1], color=GREY, linewidth=0.8, linestyle=":", zorder=1)
-    axes.set_xscale("log")
-    logarithmic(axes.xaxis)
     axes.set_xlabel(title(cost))
     axes.set_ylabel(title(quality))
-    if quality.endswith("_base") and not more_is_better(quality):
-        axes.set_yscale("symlog", linthresh=_smallest(marks, quality))
+    logarithmic(axes.xaxis)
+    if symmetric:
         axes.set_ylim(bottom=0)
         plain(axes.yaxis)
     axes.grid(visible=True)
@@ -125,5 +134,6 @@ def _panel(axes: Axes, marks: list[Mark], front: Sequence[Point], cost: str, qua
 
 def _smallest(marks: list[Mark], quality: str) -> float:
     """Where a logarithmic axis becomes linear, to hold the zero of the unaccelerated images."""
-    values = [mark.scores[quality] for mark in marks if mark.scores[quality] > 0]
-    return min(values, default=1.0)
+    values = [mark.scores[quality] for mark in marks if mark.group != "unaccelerated"]
+    low = min((value for value in values if value > 0), default=1.0)
+    return float(10 ** np.floor(np.log10(low)))

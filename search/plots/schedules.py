@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, Colormap, Normalize
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
 from evaluate.latency import LatencyTable
 from search.plots.style import save, styled
@@ -18,16 +19,25 @@ from search.runs import Point, Run
 from strategies import StrategyError
 from strategies.knobs import known
 
-COLOURS = "cividis"  # Even in lightness, the same to colour-blind readers.
-Lane = tuple[str, list[list[Any]]]
+COLOURS = "cividis_r"  # Even in lightness, the same to colour-blind readers; dark is much.
+IDLE = "#E4E4E4"  # Where a method does nothing.
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A knob that is set call by call: its values `[strategy][call]`, and which does nothing."""
+
+    name: str
+    rows: list[list[Any]]
+    neutral: Any
 
 
 def write(run: Run, folder: Path) -> list[Path]:
     """Write `schedules.png` and `schedules.svg`; returns their paths.
 
-    One panel for the time of every call, and one for each knob that any strategy of the front sets
-    call by call. Calls are placed by their share of the generation, so that strategies of different
-    numbers of calls stand above each other.
+    One panel for the time of every call, and one for each knob that the strategies of the front set
+    call by call, grey where it does nothing. Calls are placed by their share of the generation, so
+    that strategies of different numbers of calls stand above each other.
 
     Raises:
         StrategyError: nothing has been scored yet, or nothing keeps the constraints.
@@ -48,14 +58,14 @@ def write(run: Run, folder: Path) -> list[Path]:
         )
         column = [row[0] for row in grid]
         _times(column[0], run, points)
-        for axes, (name, rows) in zip(column[1:], panels, strict=True):
-            _knob(axes, points, name, rows)
+        for axes, lane in zip(column[1:], panels, strict=True):
+            _knob(axes, points, lane)
         column[-1].set_xlabel("share of the generation")
         return save(figure, folder, "schedules")
 
 
 def lanes(points: Sequence[Point]) -> list[Lane]:
-    """Every knob that is set call by call and does something: its name, and its values by strategy.
+    """Every knob that is set call by call and that the strategies set differently.
 
     Where a strategy lacks the method its values are the neutral one.
     """
@@ -72,29 +82,32 @@ def lanes(points: Sequence[Point]) -> list[Lane]:
                 for point in points
             ]
             if len({repr(value) for row in rows for value in row}) > 1:
-                found.append((f"{method}: {knob}", rows))
+                found.append(Lane(f"{method}: {knob}", rows, neutral))
     return found
 
 
 def _times(axes: Axes, run: Run, points: Sequence[Point]) -> None:
     table = LatencyTable.model_validate(run.study.noted("table"))
-    most = max(table.kinds.values())
-    rows = [[table.kinds[kind] / most for kind in point.strategy.kinds()] for point in points]
+    whole = table.kinds[""]
+    rows = [
+        [min(1.0, table.kinds[kind] / whole) for kind in point.strategy.kinds()] for point in points
+    ]
     colours = plt.get_cmap(COLOURS)
     norm = Normalize(0, 1)
     _bars(axes, points, [[colours(norm(value)) for value in row] for row in rows])
-    axes.set_title("time of a call, as a share of the longest", loc="left")
+    axes.set_title("time of a call, as a share of an unaccelerated one", loc="left")
     _key(axes, colours, norm, [0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
 
 
-def _knob(axes: Axes, points: Sequence[Point], name: str, rows: list[list[Any]]) -> None:
-    values = _ordered([value for row in rows for value in row])
-    colours = plt.get_cmap(COLOURS, len(values))
-    place = {repr(value): index for index, value in enumerate(values)}
-    _bars(axes, points, [[colours(place[repr(value)]) for value in row] for row in rows])
-    axes.set_title(name, loc="left")
+def _knob(axes: Axes, points: Sequence[Point], lane: Lane) -> None:
+    values = _ordered([value for row in lane.rows for value in row])
+    shades = iter(plt.get_cmap(COLOURS)(np.linspace(0.15, 1, len(values))))
+    found = {repr(v): IDLE if v == lane.neutral else tuple(next(shades)) for v in values}
+    _bars(axes, points, [[found[repr(value)] for value in row] for row in lane.rows])
+    axes.set_title(lane.name, loc="left")
     norm = BoundaryNorm(np.arange(len(values) + 1) - 0.5, len(values))
-    _key(axes, colours, norm, list(range(len(values))), [_text(value) for value in values])
+    names = [_text(value) for value in values]
+    _key(axes, ListedColormap(list(found.values())), norm, list(range(len(values))), names)
 
 
 def _ordered(values: list[Any]) -> list[Any]:
@@ -113,11 +126,11 @@ def _text(value: Any) -> str:
 
 def _bars(axes: Axes, points: Sequence[Point], rows: list[list[Any]]) -> None:
     for index, row in enumerate(rows):
-        starts = np.arange(len(row)) / len(row)
-        axes.barh(
-            [index] * len(row), 1 / len(row), left=starts, height=0.82, color=row,
-            edgecolor="white", linewidth=0.4,
-        )  # fmt: skip
+        width = 1 / len(row)
+        cells = [(call * width, width) for call in range(len(row))]
+        axes.broken_barh(
+            cells, (index - 0.41, 0.82), facecolors=row, edgecolor="white", linewidth=0.4
+        )
     axes.set_yticks(range(len(points)), [_label(point) for point in points])
     axes.set_ylim(len(points) - 0.5, -0.5)
     axes.set_xlim(0, 1)
@@ -139,3 +152,4 @@ def _key(
     bar.set_ticks(list(places), labels=list(names))
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=0)
+    bar.minorticks_off()

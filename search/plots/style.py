@@ -57,8 +57,10 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def logarithmic(axis: Axis) -> None:
-    """Ticks at 1, 2 and 5 of every decade, as numbers instead of powers."""
-    axis.set_major_locator(ticker.LogLocator(subs=(1.0, 2.0, 5.0)))
+    """A few round ticks in every decade, as numbers instead of powers."""
+    low, high = axis.get_view_interval()
+    subs = (1.0, 2.0, 5.0) if high > 20 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+    axis.set_major_locator(ticker.LogLocator(subs=subs))
     axis.set_minor_locator(ticker.NullLocator())
     plain(axis)
 

@@ -40,15 +40,18 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with rungs and both trackers, interrupted once and finished then."""
-    folder = tmp_path_factory.mktemp("told") / "run"
+    """A run told to a file and to TensorBoard."""
+    return run_twice(tmp_path_factory.mktemp("told") / "run", "tensorboard")
+
+
+def run_twice(folder: Path, tracker: str) -> Path:
+    """A run with rungs that is interrupted once and finished then."""
     log = str(folder.parent / "log.jsonl")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         executor = FakeExecutor()
         executor.stop_after = 12
-        flags = [*RUNGS, "--out", str(folder), "--track", "tensorboard", "--track", "mlflow"]
-        assert made.search(patch, executor, *flags, "--log-json", log) == 130
+        flags = [*RUNGS, "--out", str(folder), "--track", tracker, "--log-json", log]
+        assert made.search(patch, executor, *flags) == 130
         again = ["--resume", str(folder), "--log-json", log]
         assert made.search(patch, FakeExecutor(), *again) == 0
     return folder
@@ -100,7 +103,10 @@ def test_tensorboard(told: Path) -> None:
     assert found.Scalars("heldout/fd_base")
 
 
-def test_mlflow(told: Path) -> None:
+@pytest.mark.slow
+def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    told = run_twice(tmp_path / "run", "mlflow")
     client = MlflowClient(f"sqlite:///{told.absolute() / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("stratagem")
     (run,) = client.search_runs([experiment.experiment_id])

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -227,11 +228,12 @@ def test_bad_runs_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "not measured yet" in fails(capsys, "front", str(tmp_path))
 
 
-def test_a_run_that_went_on_is_no_longer_finished(tmp_path: Path) -> None:
-    run = runs.read(made.finished(tmp_path))
+def test_a_run_that_went_on_is_no_longer_finished(done: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(done, tmp_path / "copy")
+    run = runs.read(copy)
     assert run.state == "finished"
-    make_engine(tmp_path).study.add(run.study.evaluations[0])
-    assert runs.read(tmp_path).state == "interrupted"
+    Study(copy / "study.journal").add(run.study.evaluations[0])
+    assert runs.read(copy).state == "interrupted"
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, None])

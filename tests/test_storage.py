@@ -22,6 +22,8 @@ import pytest
 import yaml
 
 from search import cli, runs, storage
+from search.commands import run as command
+from search.commands.flags import parser
 from search.study import Study
 from strategies import StrategyError
 from tests import runs as made
@@ -118,13 +120,17 @@ def test_sqlite(
     assert "--storage cannot change" in fails(capsys, *journal, "--storage", other)
 
 
-def test_two_runs_share_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equally_named_runs_can_share_a_database(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'studies.db'}"
-    for parent, count in (("a", 3), ("b", 4)):
-        out = tmp_path / parent / "run"
-        flags = ["--budget", f"{count}evals", "--out", str(out), "--storage", url]
-        assert made.search(monkeypatch, FakeExecutor(), *flags) == 0
-    assert [len(digests(tmp_path / parent / "run")) for parent in "ab"] == [3, 4]
+    for parent in "ab":
+        flags = parser().parse_args(["--storage", url, "--out", str(tmp_path / parent / "run")])
+        flags.constraints = None
+        settings, folder = command._settings(flags)
+        folder.mkdir(parents=True)
+        settings.write(folder / "config.yaml")
+        Study(settings.storage, settings.objectives, settings.study).note("mine", parent)
+    for parent in "ab":
+        assert runs.read(tmp_path / parent / "run").study.noted("mine") == parent
 
 
 @pytest.fixture

@@ -13,8 +13,9 @@ from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
 from search import budget as budgets
-from search import drawing, rungs, samples
+from search import drawing, record, rungs, samples
 from search.config import SearchConfig
+from search.events import Events
 from search.executor import Executor
 from search.finalists import reserve
 from search.goals import Goals, needed
@@ -42,6 +43,7 @@ class Engine:
         baseline: the unaccelerated pipeline as a strategy.
         proposer: what comes next.
         report: called whenever something has changed.
+        events: told of what happens.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class Engine:
         baseline: Strategy,
         proposer: Proposer,
         report: Report,
+        events: Events | None = None,
     ) -> None:
         self.config, self.folder, self.study = config, folder, study
         self.executor, self.space, self.baseline = executor, space, baseline
         self.proposer, self._report = proposer, report
+        self.events = events or Events()
         self.budget = budgets.parse(config.budget)
         self.figures = config.figures
         self.scoring: dict[str, Scoring] = {}
@@ -91,6 +95,7 @@ class Engine:
         self.macs: dict[str, float] | None = self.study.noted("macs")
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
+        record.prepared(self)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
         known: list[tuple[str, Strategy]] = []
         if self.config.sensitivity:
@@ -159,11 +164,14 @@ class Engine:
                 numbers.add(number)
                 taken.add(proposal.mark)
                 running[str(number)] = proposal
+                if proposal.drawn:
+                    self.events.promoted(proposal)
                 self.executor.submit(self._request(proposal))
             if not running:
                 return
             request, outcome = self.executor.next()
             self.study.add(self._evaluation(running.pop(request.key), request, outcome))
+            self.events.evaluated(self, self.study.evaluations[-1])
             self.say("searching")
 
     def exhausted(self, running: int = 0) -> bool:

@@ -20,7 +20,8 @@ from search.engine import Engine
 from search.front import hypervolume, knee, nondominated, spread
 from search.proposer import Proposer
 from search.seeds import seeds
-from search.study import Study, drop_torn_tail
+from search.storage import drop_torn_tail
+from search.study import Study
 from strategies import StrategyError
 from tests.fakes import FakeExecutor
 

@@ -86,6 +86,8 @@ PARTS = {
     "without operators": Rival("plain-operators", ORIGINS, OURS.paths, OURS.ladder, True),
     "grid and nsga2 alone": Rival("nsga2", ORIGINS),
     "grid and surrogate": Rival("nsga2", ORIGINS, (), (FULL,), True),
+    "surrogate alone": Rival("nsga2", (), (), (FULL,), True),
+    "grid, surrogate, plain": Rival("plain-operators", ORIGINS, (), (FULL,), True),
 }
 RIVALS = {
     "random": Rival("random"),
@@ -217,7 +219,7 @@ def main() -> None:
     table = tabular.Table(flags.model)
     rivals = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
     if flags.only:
-        rivals = {name: one for name, one in rivals.items() if name in flags.only}
+        rivals = {n: one for n, one in rivals.items() if n in {"Stratagem", *flags.only}}
     found: dict[str, list[list[Mark]]] = {}
     for name, rival in rivals.items():
         began = time.monotonic()

@@ -89,6 +89,15 @@ class Surrogate:
             self._fitted = size, self._fit(history, size)
         return self._fitted[1]
 
+    @property
+    def words(self) -> str:
+        """For people: whether children are screened, and how good the model is."""
+        if self._fitted is None:
+            return f"not before {FEWEST} evaluations" if self.predicted else "nothing to predict"
+        model = self._fitted[1]
+        words = f"rank correlation {model.correlation:.2f}"
+        return words if model.trusted else f"off, {words} is below {TRUST}"
+
     def _fit(self, history: History, size: int) -> Fitted:
         for one in history.good[len(self._told) : size]:
             self._told.append(describe(self.space, one.strategy))

@@ -119,6 +119,7 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         for key in (
             "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
             "export", "proposer", "seed", "seeds", "constraints", "sensitivity", "rungs", "track",
+            "surrogate",
         )
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:

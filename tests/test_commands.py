@@ -135,9 +135,9 @@ def test_export(
     look(capsys, "export", str(done), "--out", str(tmp_path / "same"))
     for path in (done / "strategies").iterdir():
         assert (tmp_path / "same" / path.name).read_bytes() == path.read_bytes()
-    look(capsys, "export", str(done), "--out", str(tmp_path / "more"), "--count", "9")
+    look(capsys, "export", str(done), "--out", str(tmp_path / "more"), "--count", "10")
     numbered = sorted((tmp_path / "more").glob("[0-9]*.json"))
-    assert len(numbered) == 9 > len(list((done / "strategies").glob("[0-9]*.json")))
+    assert len(numbered) == 10 > len(list((done / "strategies").glob("[0-9]*.json")))
     assert {strategies.load(path).scores["prompts"] for path in numbered} == {"search"}
     look(capsys, "export", str(broken_off), "--out", str(tmp_path / "early"))
     one = strategies.load(tmp_path / "early" / "fastest.json")

@@ -19,6 +19,8 @@ from evaluate.side import Side
 from evaluate.weights import VARIABLE
 from search import cli, drawing, engine, finalists, worker
 from search import config as configuration
+from search.commands import setting
+from search.commands.flags import parser
 from search.figures import Figures, full
 from search.goals import Goals, parse_amount
 from search.study import Study
@@ -187,8 +189,8 @@ def test_the_space_follows_from_the_family(
         given = ["--model", str(saved(folders, name)), "--objective", "psnr", "--dry-run"]
         assert cli.main([*given, "--objective", "latency", *SETTING]) == 0
         assert "seeds" in capsys.readouterr().out
-        flags = cli.run.parser().parse_args(["--model", str(folders / name)])
-        _, model = cli.run.setting.load(flags)
+        flags = parser().parse_args(["--model", str(folders / name)])
+        _, model = setting.load(flags)
         found = configuration.resolve(model, {"objectives": ["psnr", "latency"]})
         assert knob in found.space["knobs"]
         assert ("fora.cross" in found.space["knobs"]) == (name == "pixart")
@@ -197,15 +199,15 @@ def test_the_space_follows_from_the_family(
 
 
 def test_held_out_prompts_are_others(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = cli.run.parser().parse_args(["--model", str(saved(folders, "sd1"))])
-    pipe, model = cli.run.setting.load(flags)
+    flags = parser().parse_args(["--model", str(saved(folders, "sd1"))])
+    pipe, model = setting.load(flags)
     prompts = Evaluator(model, "cpu", pipe).prompts
     search, heldout = prompts["search"].first(400), prompts["heldout"].first(600)
     assert not set(search.texts) & set(heldout.texts)
     seeds = [set(one.seeds) for one in prompts.values()]
     assert sum(map(len, seeds)) == len(set().union(*seeds))
     flags.prompts = "zoo:search"
-    _, model = cli.run.setting.load(flags)
+    _, model = setting.load(flags)
     assert model.search_prompts == model.heldout_prompts == "zoo:search"
     given = arguments(folders, "sd1", "--objective", "psnr", "--objective", "latency")
     assert cli.main([*given, "--images", "1500", "--heldout-images", "600"]) == 2
@@ -213,10 +215,10 @@ def test_held_out_prompts_are_others(folders: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_worker_sends_figures_and_no_pixels(folders: Path, tmp_path: Path) -> None:
-    flags = cli.run.parser().parse_args(
+    flags = parser().parse_args(
         ["--model", str(saved(folders, "sd1")), "--size", "32", "--base-steps", "4", "--batch", "2"]
     )
-    _, model = cli.run.setting.load(flags)
+    _, model = setting.load(flags)
     made = worker.Worker(model.model_dump(), "cpu", 1)
     keep = {"networks": [], "pairs": ["psnr", "ssim"], "memory": False, "images": str(tmp_path)}
     base = made.evaluator.baseline

@@ -64,8 +64,12 @@ def main() -> None:
 def pack(model: str, folder: Path) -> None:
     """Collect what is drawn into one file."""
     space, genomes, features, origins = make_space(model), [], [], []
+    config = read_model(model)
+    plain = space.uniform(config.scheduler, config.steps).digest
     for path in sorted(folder.glob("*-*-*.safetensors")):
         strategy = Strategy.create(**json.loads(path.with_suffix(".json").read_text("utf-8")))
+        if strategy.digest == plain:
+            continue
         genomes.append(space.encode(strategy))
         features.append(load_file(path)["features"][: SIZES[-1]])
         origins.append(path.stem.split("-", 2)[2])

@@ -75,6 +75,7 @@ class Draw:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.known: dict[str, tuple[Strategy, float]] = {}
+        self.plain = self.evaluator.baseline.digest
         self.base = self._features(self.evaluator.baseline, folder / "unaccelerated.safetensors")
 
     def measure(self) -> None:
@@ -100,7 +101,9 @@ class Draw:
         return found
 
     def one(self, strategy: Strategy, name: str) -> None:
-        """Draw a strategy, unless it is there."""
+        """Draw a strategy, unless it is there or is the unaccelerated model."""
+        if strategy.digest == self.plain:
+            return
         path = self.folder / f"{name}.safetensors"
         path.with_suffix(".json").write_text(json.dumps(strategy.to_json()), encoding="utf-8")
         features = self._features(strategy, path)

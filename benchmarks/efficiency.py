@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import tabular
+from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
 from accel.models import quiet, read_model
@@ -196,13 +197,19 @@ class Run:
 
     def volumes(self) -> dict[str, float]:
         """Hypervolume as the search itself has it, and with both objectives by their logarithms."""
-        points, most = np.array(self.points).reshape(-1, 2), np.array(self.reference)
-        least = np.array([LEAST_FD, most[1] / MOST_SPEEDUP])
-        logs = np.log(np.maximum(points, least) / least) / np.log(most / least)
+        points = np.array(self.points).reshape(-1, 2)
+        logs = logarithms(points, self.reference)
         return {
             "linear": hypervolume(points, self.reference),
             "logarithmic": hypervolume(logs, (1.0, 1.0)),
         }
+
+
+def logarithms(points: NDArray[np.float64], most: Sequence[float]) -> NDArray[np.float64]:
+    """FD and latency by their logarithms, from 0 at the best that counts to 1 at the worst."""
+    least = np.array([LEAST_FD, most[1] / MOST_SPEEDUP])
+    found: NDArray[np.float64] = np.log(np.maximum(points, least) / least) / np.log(most / least)
+    return found
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""What a search knows before it starts: uniform grids and fewer steps.
+"""What a search knows before it starts: uniform grids, fewer steps, published schedules.
 
-`grid` and `fewer-steps` are also the baselines that the front is held against; `combined` puts the
-uniform schedules on top of fewer steps of a faster solver.
+`grid`, `fewer-steps` and `preset` are also the baselines that the front is held against; `combined`
+puts the uniform schedules on top of fewer steps of a faster solver.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from strategies import SearchSpace, Strategy, StrategyError
+from search.nearest import nearest
+from strategies import SearchSpace, Strategy, StrategyError, load, presets
 from strategies.methods.fora import COMPONENTS, FORA
 
-BASELINES = ("grid", "fewer-steps")
-ORIGINS = ("fewer-steps", "grid", "combined")
+BASELINES = ("grid", "fewer-steps", "preset")
+ORIGINS = ("fewer-steps", "grid", "preset", "combined")
 
 
 def seeds(
@@ -26,7 +27,7 @@ def seeds(
         origins: which of `ORIGINS`.
     """
     rows = [*_fewer_steps(space, scheduler, steps), *_grid(space, scheduler, steps)]
-    rows += list(_combined(space, scheduler))
+    rows += [*_presets(space, scheduler, steps), *_combined(space, scheduler)]
     found: dict[str, tuple[str, Strategy]] = {}
     for origin, strategy in rows:
         if origin not in origins:
@@ -83,6 +84,17 @@ def _grid(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str,
     if (scheduler, steps) in space.calls:
         for strategy in _schedules(space, scheduler, steps, (1, 2, 3, 5, 10)):
             yield "grid", strategy
+
+
+def _presets(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
+    """Published strategies made for this solver and number of steps, as near as the space comes."""
+    for name in presets():
+        one = load(name)
+        made_for = (one.family, one.scheduler, one.steps, one.calls)
+        if made_for == (space.family, scheduler, steps, space.calls.get((scheduler, steps))):
+            found = nearest(space, one)
+            if set(found.methods) == set(one.methods):
+                yield "preset", found
 
 
 def _combined(space: SearchSpace, scheduler: str) -> Iterator[tuple[str, Strategy]]:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from evaluate.reading import Sample
 from search import drawing
+from search.nearest import nearest, spread
 from search.paths import Path, minimax, smallest_sum
-from search.warm import nearest, spread
 from search.worker import Outcome
 from strategies import SearchSpace, Strategy
 from strategies.knobs import known

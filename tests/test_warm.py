@@ -8,6 +8,8 @@ import pytest
 
 import strategies
 from search import config, warm
+from search.nearest import nearest, nearest_choice
+from search.seeds import seeds
 from search.study import Study
 from strategies import Gene, SearchSpace, Strategy, StrategyError
 from tests.test_proposers import SPACE, scored
@@ -23,7 +25,7 @@ def made(
 
 def test_what_the_space_has_stays_as_it_is() -> None:
     one = made(6, deepcache={"depth": ["full", 1, 0, "full", 1, 1]})
-    assert warm.nearest(SPACE, one).digest == one.digest
+    assert nearest(SPACE, one).digest == one.digest
 
 
 def test_the_nearest_choices() -> None:
@@ -32,7 +34,7 @@ def test_the_nearest_choices() -> None:
         deepcache={"depth": ["full", 3, 3, "full", 3, 3] * 2},
         tome={"ratio": [0.0, 0.1, 0.3, 0.45, 0.6, 0.0] * 2, "stride": 2, "levels": 1},
     )
-    found = warm.nearest(SPACE, given)
+    found = nearest(SPACE, given)
     assert (found.scheduler, found.steps, found.calls) == ("DDIMScheduler", 8, 8)
     depths, ratios = found.methods["deepcache"].depth, found.methods["tome"].ratio  # type: ignore[attr-defined]
     resampled = given.resample(calls=8)
@@ -45,7 +47,7 @@ def test_the_nearest_choices() -> None:
 
 def test_other_solvers_and_unknown_methods() -> None:
     given = made(6, scheduler="EulerDiscreteScheduler", tgate={"gate": 3})
-    found = warm.nearest(SPACE, given)
+    found = nearest(SPACE, given)
     assert (found.scheduler, found.steps) == ("DDIMScheduler", 6)
     assert not found.methods
 
@@ -55,9 +57,9 @@ def test_lists_by_entries_that_differ() -> None:
     calls = {("DDIMScheduler", 2): 2}
     space = SearchSpace("dit", ["DDIMScheduler"], [2], calls, [Gene("fora", "attn", choices)])
     (attn,) = space.genes
-    assert warm._nearest(attn.choices, (True, True, False), True) in (0, 2)
-    assert warm._nearest(attn.choices, (False, False, False), True) == 1
-    assert warm._nearest(attn.choices, (False, True, True), True) == 3
+    assert nearest_choice(attn.choices, (True, True, False), True) in (0, 2)
+    assert nearest_choice(attn.choices, (False, False, False), True) == 1
+    assert nearest_choice(attn.choices, (False, True, True), True) == 3
 
 
 def test_runs_and_files(tmp_path: Path) -> None:
@@ -79,3 +81,20 @@ def test_runs_and_files(tmp_path: Path) -> None:
         warm.read([str(tmp_path / "empty")], "unet")
     with pytest.raises(StrategyError, match="family 'unet'; this model's is 'dit'"):
         warm.read([str(run)], "dit")
+
+
+def test_published_schedules_are_seeds_where_they_were_made_for_the_model() -> None:
+    genes = (
+        Gene("deepcache", "depth", ("full", 0, 1)),
+        Gene("dato", "ratio", (0.0, 0.3, 0.7)),
+    )
+    calls = {("PNDMScheduler", 50): 51, ("DDIMScheduler", 50): 50}
+    space = SearchSpace("unet", ["PNDMScheduler", "DDIMScheduler"], [50], calls, genes)
+    found = seeds(space, "PNDMScheduler", 50, ["preset"])
+    assert {origin for origin, _ in found} == {"preset"}
+    digests = {one.digest for _, one in found}
+    assert strategies.load("deepcache-n3").digest in digests
+    combined = [one for _, one in found if set(one.methods) == {"deepcache", "dato"}]
+    given = strategies.load("dato-b1")
+    assert [one.depths for one in combined] == [given.canonical().depths]
+    assert seeds(space, "DDIMScheduler", 50, ["preset"]) == []

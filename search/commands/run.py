@@ -24,6 +24,7 @@ from search.engine import Engine
 from search.events import Events
 from search.executor import Executor, InProcess
 from search.log import JsonLog
+from search.nearest import nearest
 from search.progress import Progress
 from search.proposer import Proposer
 from search.seeds import seeds
@@ -52,7 +53,7 @@ def _run(flags: argparse.Namespace) -> int:
         config = config.model_copy(update={"warm_start": found})
     baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
     known = [
-        *((warm.ORIGIN, warm.nearest(space, parse(text))) for text in config.warm_start),
+        *((warm.ORIGIN, nearest(space, parse(text))) for text in config.warm_start),
         *seeds(space, config.model.scheduler, config.model.steps, config.seeds),
     ]
     ladder = rungs.check(config.rungs, config.images)

@@ -18,7 +18,7 @@ from search.titles import scale, title
 MARKERS = {
     "found": (BLUE, "o", 26),
     "fewer steps": (GREEN, "^", 26),
-    "uniform schedules": (VERMILION, "s", 22),
+    "uniform and published schedules": (VERMILION, "s", 22),
     "unaccelerated": ("black", "*", 80),
 }
 
@@ -79,8 +79,8 @@ def _marks(run: Run, points: Sequence[Point], base: dict[str, float]) -> list[Ma
 
 
 def _group(origin: str, methods: bool) -> str:
-    if origin == "grid":
-        return "uniform schedules"
+    if origin in ("grid", "preset"):
+        return "uniform and published schedules"
     return "found" if methods else "fewer steps"
 
 

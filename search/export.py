@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -109,7 +108,7 @@ def describe(
             "provenance": {
                 "model": model.name,
                 "study": engine.folder.name,
-                "device": f"{platform.processor() or platform.machine()}: {engine.table.device}",
+                "device": engine.table.device,
                 "dtype": model.dtype,
                 "batch": 1,
                 "guidance": model.guidance,

@@ -12,19 +12,25 @@ import accel
 from accel.models import ModelConfig, quiet
 from evaluate import Evaluator
 from evaluate.evaluator import Split
-from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
+from evaluate.latency import Around, time_around, time_calls, time_end_to_end
 from evaluate.sample import NotFiniteError, Sample, generate, run
 from evaluate.statistics import ScoreError
-from strategies import Strategy, StrategyError, parse
+from evaluate.timing import device_name
+from strategies import StrategyError, parse
 
 
 @dataclass(frozen=True)
 class Request:
-    """Something to do: a method of `Worker` and its arguments, plain data only."""
+    """Something to do: a method of `Worker` and its arguments, plain data only.
+
+    Attributes:
+        limit: seconds after which it is broken off; None waits for ever.
+    """
 
     key: str
     method: str
     arguments: tuple[Any, ...] = ()
+    limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,11 @@ class Worker:
         quiet()
         self.evaluator = Evaluator(ModelConfig.model_validate(model), device)
 
+    @property
+    def device(self) -> str:
+        """What latency depends on: the GPU, or the processor and its threads."""
+        return device_name(self.evaluator.pipe)
+
     def answer(self, request: Request) -> Outcome:
         """Carry out a request; what a strategy does wrong is an error in the outcome."""
         began = time.monotonic()
@@ -82,15 +93,18 @@ class Worker:
         images, seconds = generate(evaluator.pipe, evaluator.config, parse(text), chosen)
         return evaluator.reduce(images, chosen.texts, seconds)
 
-    def table(self, texts: list[list[str]], solvers: list[str]) -> dict[str, Any]:
-        """Measure the latency table by strategies given as JSON text, `[turn][strategy]`."""
-        turns = [[parse(text) for text in turn] for turn in texts]
+    def calls(self, texts: list[str]) -> dict[str, list[float]]:
+        """Time every call of strategies given as JSON text: seconds by kind of call."""
         evaluator = self.evaluator
         prompts = evaluator.prompts["search"]
-        table: LatencyTable = measure_table(
-            evaluator.pipe, evaluator.config, prompts, turns, solvers
-        )
-        return table.model_dump()
+        strategies = [parse(text) for text in texts]
+        return time_calls(evaluator.pipe, evaluator.config, prompts, strategies)
+
+    def around(self, solvers: list[str]) -> list[Around]:
+        """Time what is around the denoiser, with every solver."""
+        evaluator = self.evaluator
+        prompts = evaluator.prompts["search"]
+        return time_around(evaluator.pipe, evaluator.config, prompts, solvers)
 
     def macs(self, texts: list[str]) -> dict[str, float]:
         """Count the multiply-accumulates of each kind of call by strategies as JSON text."""
@@ -107,9 +121,9 @@ class Worker:
             found |= dict(zip(strategy.kinds(), calls, strict=True))
         return found
 
-    def end_to_end(self, texts: list[str], repeats: int) -> list[list[float]]:
-        """Measure strategies end to end, interleaved: `[strategy][repeat]` seconds."""
-        strategies: list[Strategy] = [parse(text) for text in texts]
+    def end_to_end(self, texts: list[str]) -> list[float]:
+        """Seconds of one image with each strategy, one after the other."""
         evaluator = self.evaluator
         prompts = evaluator.prompts["search"]
-        return measure_end_to_end(evaluator.pipe, evaluator.config, prompts, strategies, repeats)
+        strategies = [parse(text) for text in texts]
+        return time_end_to_end(evaluator.pipe, evaluator.config, prompts, strategies)

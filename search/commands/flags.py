@@ -57,7 +57,24 @@ def parser() -> argparse.ArgumentParser:
     )
     how = made.add_argument_group("how much and where")
     how.add_argument("--budget", help="device time of all workers (20gpuh, 90m, 45s) or 600evals")
-    how.add_argument("--workers", type=int, help="Ray actors; 0 runs in this process")
+    how.add_argument("--workers", type=int, help="Ray actors, at most; 0 runs in this process")
+    how.add_argument(
+        "--gpus-per-worker", type=float, metavar="N", help="such as 0.5 for two on a GPU (default: 1)"
+    )
+    how.add_argument(
+        "--cpus-per-worker", type=int, metavar="N", help="cores for each worker (default: 1)"
+    )
+    how.add_argument(
+        "--address",
+        help="of a Ray cluster that is up, auto or host:port; nodes that join it later are used, "
+        "up to --workers (default: Ray is started on this machine)",
+    )
+    how.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="after which a candidate that hangs is given up (default: ten times what is expected)",
+    )
     how.add_argument("--images", type=int, help="images per evaluation")
     how.add_argument(
         "--rungs",

@@ -15,11 +15,10 @@ from evaluate.evaluator import check_scorable, read_prompts
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists, rungs, warm
+from search import export, finalists, rungs, warm, workers
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
 from search.engine import Engine
-from search.executor import Executor, InProcess
 from search.progress import Progress
 from search.proposer import Proposer
 from search.seeds import seeds
@@ -65,7 +64,7 @@ def _run(flags: argparse.Namespace) -> int:
     del pipe
     _create(folder, config, resumed=flags.resume is not None)
     study = Study(folder / "study.journal", config.objectives)
-    executor = _executor(config, device)
+    executor = workers.start(config, device)
     try:
         with Progress(console) as progress:
             engine = Engine(config, folder, study, executor, space, baseline, proposer, progress)
@@ -102,6 +101,7 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
         for key in (
             "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
             "export", "proposer", "seed", "seeds", "constraints", "sensitivity", "rungs",
+            "gpus_per_worker", "cpus_per_worker", "address", "timeout",
         )
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:
@@ -123,13 +123,16 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
         name = fixed[0].replace("_", "-") if fixed else "out"
         raise StrategyError(
             f"--{name} cannot change in a resumed run; what can is "
-            f"{', '.join('--' + key for key in RESUMABLE)}"
+            f"{', '.join('--' + key.replace('_', '-') for key in RESUMABLE)}"
         )
     changed = {key: given[key] for key in RESUMABLE if given[key] is not None}
     return configuration.build(before.model_dump() | changed), flags.resume
 
 
-RESUMABLE = ("budget", "workers", "export")
+RESUMABLE = (
+    *("budget", "workers", "export"),
+    *("gpus_per_worker", "cpus_per_worker", "address", "timeout"),
+)
 
 
 def _create(folder: Path, config: SearchConfig, resumed: bool) -> None:
@@ -142,15 +145,6 @@ def _create(folder: Path, config: SearchConfig, resumed: bool) -> None:
         config.write(folder / "config.yaml")
     except OSError as error:
         raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
-
-
-def _executor(config: SearchConfig, device: str) -> Executor:
-    model = config.model.model_dump()
-    if config.workers == 0:
-        return InProcess(model, device)
-    from search.ray_pool import RayPool  # Ray takes seconds to import; --workers 0 needs none.
-
-    return RayPool(model, config.workers, device)
 
 
 def _plan(config: SearchConfig, known: int, device: str) -> str:

@@ -150,8 +150,8 @@ def _split(turns: Sequence[Sequence[Around]]) -> tuple[float, dict[str, float]]:
     """What is around the denoiser: seconds of a generation, and of each call by solver."""
     outside: dict[tuple[str, int], list[float]] = defaultdict(list)
     for turn in turns:
-        for solver, calls, seconds in turn:
-            outside[solver, calls].append(seconds)
+        for one in turn:
+            outside[one.solver, one.calls].append(one.seconds)
     around, fixed = {}, []
     for solver in dict.fromkeys(solver for solver, _ in outside):
         short, long = sorted(calls for name, calls in outside if name == solver)
@@ -175,7 +175,7 @@ def measure_end_to_end(
     strategies: Sequence[Strategy],
     repeats: int = 5,
 ) -> list[list[float]]:
-    """Seconds of one image with each strategy, interleaved after a warm-up: `[strategy][repeat]`."""
+    """Seconds of one image with each strategy, interleaved, warmed up: `[strategy][repeat]`."""
     turns = [time_end_to_end(pipe, config, prompts, strategies) for _ in range(repeats + 1)]
     return [list(times) for times in zip(*turns[1:], strict=True)]
 

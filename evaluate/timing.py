@@ -76,7 +76,9 @@ def _processor() -> str:
     """The CPU's name where the system tells it, else its architecture."""
     try:
         with open("/proc/cpuinfo", encoding="ascii") as file:  # noqa: PTH123
-            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+            names = [
+                line.partition(":")[2].strip() for line in file if line.startswith("model name")
+            ]
     except (OSError, ValueError):
         names = []
     return names[0] if names else platform.processor() or platform.machine()

@@ -34,9 +34,12 @@ class Casualties:
             self.kills.setdefault(key, []).append(node)
             self.lost[key] = self.lost.get(key, 0.0) + seconds
 
-    def answered(self, key: str) -> float:
-        """A request was answered; returns the seconds that were lost on it before."""
+    def answered(self) -> None:
+        """A worker has answered, so the machine is fit for it."""
         self.row.clear()
+
+    def paid(self, key: str) -> float:
+        """The seconds that were lost on a request so far, to be counted with its answer."""
         return self.lost.pop(key, 0.0)
 
     def poisonous(self, key: str, alive: Collection[str]) -> bool:

@@ -1,27 +1,26 @@
-"""The search loop: whenever a worker is free it gets a proposal, until the budget is spent."""
+"""One run: what is measured before the search, and what an answer of a worker is worth."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from evaluate.evaluator import real_images
-from evaluate.latency import LatencyTable
+from evaluate.latency import LatencyTable, make_table
 from evaluate.sample import Sample
 from evaluate.scores import score
 from evaluate.statistics import ScoreError
 from search import budget as budgets
-from search import rungs, samples
+from search import loop, rungs, samples
 from search.config import SearchConfig
 from search.executor import Executor
-from search.finalists import reserve
 from search.goals import COSTS, Goals, needed
 from search.probes import probes
-from search.proposer import Proposal, Proposer, Waiting
+from search.proposer import Proposal, Proposer
 from search.sensitivity import Sensitivity
+from search.spending import Spending
 from search.study import Evaluation, Study
 from search.worker import Outcome, Request
 from strategies import SearchSpace, Strategy, StrategyError, dump
@@ -62,6 +61,7 @@ class Engine:
         self.real = real_images()
         self.rungs = rungs.check(config.rungs, config.images)
         self.doing = "starting"
+        self.unscored = 0
 
     def say(self, doing: str) -> None:
         """Report, with what is being done now."""
@@ -70,29 +70,28 @@ class Engine:
 
     def prepare(self) -> None:
         """Measure what every evaluation needs: the unaccelerated images and the latency table."""
-        self.say("drawing the unaccelerated images")
+        self._open()
         count = self.config.images
-        self.base = self.stored_baseline("search", count) or self.store_baseline(
-            "search", self.executor.alone(self.baseline_request("search", count))
-        )
+        self.base = self.draw_baseline("search", count)
         plain = score(self.base, self.base, self.real)
         # A wrong name is said before anything long is measured.
         self.goals = self.make_goals(plain | dict.fromkeys((*COSTS, "speedup"), 1.0))
-        self.say("measuring latency")
         if self.study.noted("table") is None:
-            turns = [[dump(one) for one in probes(self.space, turn)] for turn in range(TURNS)]
-            request = Request("table", "table", (turns, list(self.space.solvers)))
-            self.study.note("table", self._measured("table", request))
+            self.study.note("table", self._measure_table().model_dump())
         self.table = LatencyTable.model_validate(self.study.noted("table"))
         counted = needed(self.config.objectives, self.config.constraints)
         if "macs" in counted and self.study.noted("macs") is None:
             self.say("counting multiply-accumulates")
             request = Request("macs", "macs", ([dump(one) for one in probes(self.space, 0)],))
-            self.study.note("macs", self._measured("macs", request))
+            outcome = self.executor.alone(request)
+            self.must(outcome)
+            self.study.note("seconds:macs", outcome.seconds)
+            self.study.note("macs", outcome.value)
         self.macs: dict[str, float] | None = self.study.noted("macs")
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
+        self.spending = self._make_spending()
         known: list[tuple[str, Strategy]] = []
         if self.config.sensitivity:
             sensitivity = Sensitivity(self, self.config.sensitivity)
@@ -117,73 +116,86 @@ class Engine:
             found["macs"] = sum(self.macs[kind] for kind in strategy.kinds())
         return found
 
-    def _measured(self, name: str, request: Request) -> Any:
-        outcome = self.executor.alone(request)
-        self.must(outcome)
-        self.study.note(f"seconds:{name}", outcome.seconds)
-        return outcome.value
+    def _open(self) -> None:
+        """Start the workers, on the kind of device that the study's latencies are of.
 
-    def baseline_request(self, split: str, count: int) -> Request:
-        """To draw the unaccelerated sample of a split."""
-        return Request(f"baseline-{split}", "sample", (dump(self.baseline), split, count))
+        Raises:
+            StrategyError: they are on another.
+        """
+        self.say("starting workers")
+        self.executor.report = self.say
+        device, former = self.executor.open(), self.study.noted("device")
+        if former is None:
+            self.study.note("device", device)
+        elif former != device:
+            raise StrategyError(
+                f"the run's latencies are of {former!r}, and the workers are on {device!r}; go on "
+                f"there, or start a new run here with --warm-start {self.folder}"
+            )
 
-    def stored_baseline(self, split: str, count: int) -> Sample | None:
-        """The unaccelerated sample of a split from the run's folder, where it is there."""
-        return samples.read(self.folder / f"baseline-{split}.safetensors", count)
+    def _measure_table(self) -> LatencyTable:
+        turns, seconds = [], 0.0
+        for turn in range(TURNS):
+            self.say(f"measuring latency, turn {turn + 1} of {TURNS}")
+            texts = [dump(one) for one in probes(self.space, turn)]
+            arguments = (texts, list(self.space.solvers))
+            outcome = self.executor.alone(Request(f"table-{turn}", "table_turn", arguments))
+            self.must(outcome)
+            turns.append(outcome.value)
+            seconds += outcome.seconds
+        self.study.note("seconds:table", seconds)
+        calls, around = zip(*turns, strict=True)
+        return make_table(calls, around, self.study.noted("device"))
 
-    def store_baseline(self, split: str, outcome: Outcome) -> Sample:
-        """Keep a freshly drawn unaccelerated sample in the run's folder."""
-        self.must(outcome)
-        sample: Sample = outcome.value
-        samples.write(sample, self.folder / f"baseline-{split}.safetensors")
-        self.study.note(f"seconds:baseline-{split}", outcome.seconds)
+    def _make_spending(self) -> Spending:
+        plain, config = self.base_scores["latency_s"], self.config
+        made = Spending(
+            self.budget, self.study, self.rungs, config.heldout_images, config.export, plain
+        )
+        made.saw(plain, config.images, float(self.study.noted("seconds:baseline-search")))
+        held = self.folder / "baseline-heldout.safetensors"
+        made.heldout_baseline_drawn = held.exists()
+        return made
+
+    def draw_baseline(self, split: str, count: int) -> Sample:
+        """The unaccelerated sample of a split, kept in the run's folder once it is drawn."""
+        path = self.folder / f"baseline-{split}.safetensors"
+        kept = samples.read(path, count)
+        if kept is not None:
+            return kept
+        text, step = dump(self.baseline), self.config.model.batch
+        starts = range(0, count, step)
+        parts: dict[int, Outcome] = {}
+        self.say(f"drawing the unaccelerated images, {count} to go")
+        for request, outcome in self.executor.each(
+            Request(str(start), "sample", (text, split, min(start + step, count), start))
+            for start in starts
+        ):
+            self.must(outcome)
+            parts[int(request.key)] = outcome
+            left = max(0, count - step * len(parts))
+            self.say(f"drawing the unaccelerated images, {left} to go")
+        sample: Sample = functools.reduce(samples.joined, (parts[s].value for s in starts))
+        samples.write(sample, path)
+        self.study.note(f"seconds:baseline-{split}", sum(o.seconds for o in parts.values()))
         return sample
 
     def search(self) -> None:
-        """Evaluate proposals until the budget, less what the final scoring needs, is spent."""
-        running: dict[str, Proposal] = {}
-        finished = self.study.evaluations
-        taken = {e.strategy.digest for e in finished} | {self.baseline.digest}
-        taken |= {rungs.mark(e.strategy.digest, e.images) for e in finished}
-        numbers = {evaluation.number for evaluation in finished}
-        number = 0
-        while True:
-            while len(running) < self.executor.slots and not self.exhausted(len(running)):
-                while number in numbers:
-                    number += 1
-                try:
-                    proposal = self.proposer.propose(number, finished, taken)
-                except Waiting:
-                    break
-                if proposal is None:
-                    break
-                numbers.add(number)
-                taken.add(proposal.mark)
-                running[str(number)] = proposal
-                self.executor.submit(self._request(proposal))
-            if not running:
-                return
-            request, outcome = self.executor.next()
-            self.study.add(self._evaluation(running.pop(request.key), request, outcome))
-            self.say("searching")
+        """Evaluate proposals; see `search.loop`."""
+        loop.search(self)
 
-    def exhausted(self, running: int = 0) -> bool:
-        """Whether no further evaluation may start."""
-        done = len(self.study.evaluations) + running
-        if self.budget.evaluations is not None:
-            return done >= self.budget.evaluations
-        assert self.budget.seconds is not None
-        seconds = [evaluation.seconds for evaluation in self.study.evaluations]
-        pending = running * (float(np.mean(seconds)) if seconds else 0.0)
-        return self.study.spent + pending + reserve(self) >= self.budget.seconds
-
-    def _request(self, proposal: Proposal) -> Request:
+    def request(self, proposal: Proposal) -> Request:
         """To draw what the proposal's rung has more than the sample that is kept."""
         kept = self._kept(proposal)
         arguments: tuple[Any, ...] = (dump(proposal.strategy), "search", proposal.images)
         if kept is not None:
             arguments = (*arguments, proposal.drawn)
-        return Request(str(proposal.number), "sample", arguments)
+        latency, drawn = self.table.predict(proposal.strategy), proposal.images - proposal.drawn
+        return Request(str(proposal.number), "sample", arguments, self.limit(latency, drawn))
+
+    def limit(self, latency: float, images: int) -> float:
+        """Seconds after which drawing so many images at that latency is given up."""
+        return self.config.timeout or self.spending.limit(latency, images)
 
     def _kept(self, proposal: Proposal) -> Sample | None:
         return samples.read(self._place(proposal.strategy), proposal.drawn or -1)
@@ -191,7 +203,8 @@ class Engine:
     def _place(self, strategy: Strategy) -> Path:
         return self.folder / "samples" / f"{strategy.digest}.safetensors"
 
-    def _evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
+    def evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
+        """What the answer to a proposal's request is worth."""
         scores: dict[str, float] = {}
         draws: tuple[tuple[float, ...], ...] = ()
         error, images = outcome.error, proposal.images

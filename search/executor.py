@@ -129,7 +129,7 @@ class InProcess(Executor):
         self._waiting.clear()
 
 
-class TookTooLong(BaseException):  # noqa: N818
+class TookTooLong(BaseException):
     """A request's limit is over. No `Exception`, so that nothing on the way takes it for one."""
 
 

@@ -41,7 +41,7 @@ class Hands(ABC):
 
     @abstractmethod
     def call(self, handle: Any, method: str, *arguments: Any) -> Any:
-        """Call `place` (the node's id), `load` (the device) or `answer`; returns what to wait for."""
+        """Call `place` (tells the node), `load` (the device) or `answer`; what to wait for."""
 
     @abstractmethod
     def wait(self, calls: Collection[Any], seconds: float) -> Any:
@@ -82,7 +82,7 @@ class Member:
     """One worker, as the pool knows it.
 
     Attributes:
-        state: `placing`, `placed`, `loading`, `idle`, `busy`, or `apart`, on another kind of device.
+        state: `placing`, `placed`, `loading`, `idle`, `busy`; `apart` on another kind of device.
         node: id, once it is placed.
         request: what it is on.
         began: when its state began.
@@ -220,11 +220,12 @@ class Pool(Executor):
         else:
             assert member.request is not None
             request, member.request, member.state = member.request, None, "idle"
-            lost = self._casualties.answered(request.key)
+            self._casualties.answered()
+            lost = self._casualties.paid(request.key)
             self._done.append((request, replace(value, seconds=value.seconds + lost)))
 
     def _other(self, member: Member, device: str) -> None:
-        """A worker on another kind of device than the first: an error at the start, later unused."""
+        """A worker on another kind of device than the first: an error at the start, else unused."""
         if not self._opened:
             raise StrategyError(
                 f"the workers' devices differ: {self._device} and {device}; latency is of one kind "
@@ -248,7 +249,7 @@ class Pool(Executor):
         if request is None:
             return
         if self._casualties.poisonous(request.key, self._hands.alive()):
-            seconds = self._casualties.answered(request.key)
+            seconds = self._casualties.paid(request.key)
             reason = f"killed its worker {MAX_KILLS} times"
             self._done.append((request, Outcome(None, reason, seconds)))
         else:
@@ -270,7 +271,7 @@ class Pool(Executor):
                 continue
             del self._pending[ref]
             self._remove(member)
-            lost = self._casualties.answered(request.key)
+            lost = self._casualties.paid(request.key)
             self._done.append((request, too_long(request, now - member.began + lost)))
 
     def close(self) -> None:

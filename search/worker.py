@@ -93,18 +93,14 @@ class Worker:
         images, seconds = generate(evaluator.pipe, evaluator.config, parse(text), chosen)
         return evaluator.reduce(images, chosen.texts, seconds)
 
-    def calls(self, texts: list[str]) -> dict[str, list[float]]:
-        """Time every call of strategies given as JSON text: seconds by kind of call."""
-        evaluator = self.evaluator
-        prompts = evaluator.prompts["search"]
-        strategies = [parse(text) for text in texts]
-        return time_calls(evaluator.pipe, evaluator.config, prompts, strategies)
-
-    def around(self, solvers: list[str]) -> list[Around]:
-        """Time what is around the denoiser, with every solver."""
-        evaluator = self.evaluator
-        prompts = evaluator.prompts["search"]
-        return time_around(evaluator.pipe, evaluator.config, prompts, solvers)
+    def table_turn(
+        self, texts: list[str], solvers: list[str]
+    ) -> tuple[dict[str, list[float]], list[Around]]:
+        """One turn of the latency table: the calls of strategies as JSON text, and the solvers."""
+        pipe, config = self.evaluator.pipe, self.evaluator.config
+        prompts = self.evaluator.prompts["search"]
+        calls = time_calls(pipe, config, prompts, [parse(text) for text in texts])
+        return calls, time_around(pipe, config, prompts, solvers)
 
     def macs(self, texts: list[str]) -> dict[str, float]:
         """Count the multiply-accumulates of each kind of call by strategies as JSON text."""

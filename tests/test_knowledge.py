@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from evaluate.sample import Sample
+from search.executor import Executor
 from search.paths import minimax, smallest_sum
 from search.proposers.local import swap
 from search.sensitivity import LONGEST, Sensitivity, actions
@@ -72,7 +73,7 @@ def test_the_smallest_sum_knows_the_computed_call_before() -> None:
             assert total(found) == pytest.approx(min(map(total, every)))
 
 
-class Weighted:
+class Weighted(Executor):
     """Workers whose images change by a made-up weight for every call that is not computed."""
 
     slots = 2
@@ -97,9 +98,8 @@ class Weighted:
         images = np.zeros((4, 2, 2, 3), np.uint8)
         return request, Outcome(Sample(features, images, {}, 1.0), "", 1.0)
 
-    def alone(self, request: Request) -> Outcome:
-        self.submit(request)
-        return self.next()[1]
+    def close(self) -> None:
+        self.waiting.clear()
 
 
 def weight(strategy: Strategy) -> float:
@@ -117,6 +117,7 @@ def engine(folder: Path, executor: Weighted, space: SearchSpace = SPACE) -> Any:
         baseline=SimpleNamespace(scheduler="DDIMScheduler"),
         say=lambda text: None,
         must=lambda outcome: None,
+        limit=lambda latency, images: None,
         table=SimpleNamespace(predict=latency),
         config=SimpleNamespace(population=24),
     )

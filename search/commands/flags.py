@@ -59,7 +59,10 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--budget", help="device time of all workers (20gpuh, 90m, 45s) or 600evals")
     how.add_argument("--workers", type=int, help="Ray actors, at most; 0 runs in this process")
     how.add_argument(
-        "--gpus-per-worker", type=float, metavar="N", help="such as 0.5 for two on a GPU (default: 1)"
+        "--gpus-per-worker",
+        type=float,
+        metavar="N",
+        help="such as 0.5 for two on a GPU (default: 1)",
     )
     how.add_argument(
         "--cpus-per-worker", type=int, metavar="N", help="cores for each worker (default: 1)"

@@ -12,10 +12,10 @@ import numpy as np
 from evaluate.sample import Sample
 from evaluate.scores import score, score_intervals
 from evaluate.statistics import ScoreError
+from search.contenders import is_rival
 from search.front import nondominated, spread
 from search.goals import Goals
 from search.spending import REPEATS
-from search.standing import is_rival
 from search.study import Evaluation, comparable
 from search.worker import Outcome, Request
 from strategies import Strategy, dump

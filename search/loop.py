@@ -10,10 +10,14 @@ from search.proposer import Proposal, Waiting
 if TYPE_CHECKING:
     from search.engine import Engine
 
+DONE = "searched"  # Noted with the budget that was searched for.
+
 
 def search(engine: Engine) -> None:
     """Evaluate proposals until the budget, less what the final scoring needs, is spent."""
     executor, study, spending = engine.executor, engine.study, engine.spending
+    if study.noted(DONE) == engine.config.budget:
+        return  # A run that was stopped later, while it scored its finalists.
     running: dict[str, tuple[Proposal, float]] = {}
     finished = study.evaluations
     taken = {e.strategy.digest for e in finished} | {engine.baseline.digest}
@@ -39,6 +43,7 @@ def search(engine: Engine) -> None:
             running[str(number)] = proposal, cost
             executor.submit(engine.request(proposal))
         if not running and executor.slots:
+            study.note(DONE, engine.config.budget)
             return
         answer = executor.next()
         if answer is not None:

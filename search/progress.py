@@ -26,7 +26,7 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._began, self._printed, self._stage = time.monotonic(), 0.0, ""
+        self._began, self._printed, self._doing = time.monotonic(), 0.0, ""
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -43,9 +43,6 @@ class Progress:
             self._live.__exit__(kind, error, trace)
 
     def __call__(self, engine: Engine) -> None:
-        now, stage = time.monotonic(), engine.doing.partition(",")[0]
-        if self._live is None and stage == self._stage and now - self._printed <= LINE_EVERY:
-            return
         figures = self._figures(engine)
         if self._live is not None:
             table = Table.grid(padding=(0, 2))
@@ -53,10 +50,12 @@ class Progress:
                 table.add_row(f"[bold]{name}", value)
             self._live.update(table, refresh=True)
             return
-        self._printed, self._stage = now, stage
-        self._console.print(
-            " | ".join(f"{k} {v}" for k, v in figures.items()), soft_wrap=True, highlight=False
-        )
+        now = time.monotonic()
+        if engine.doing != self._doing or now - self._printed > LINE_EVERY:
+            self._printed, self._doing = now, engine.doing
+            self._console.print(
+                " | ".join(f"{k} {v}" for k, v in figures.items()), soft_wrap=True, highlight=False
+            )
 
     def _figures(self, engine: Engine) -> dict[str, str]:
         study, budget = engine.study, engine.budget

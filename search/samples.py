@@ -13,16 +13,25 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from evaluate.sample import Sample
+from strategies import StrategyError
 
 
 def write(sample: Sample, path: Path) -> None:
-    """Store a sample; there is the whole of it afterwards or none."""
+    """Store a sample; there is the whole of it afterwards or none.
+
+    Raises:
+        StrategyError: it cannot be written.
+    """
     tensors: dict[str, Any] = {"features": sample.features, "images": sample.images}
     tensors |= {f"right_{name}": value for name, value in sample.right.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, part)
-    part.replace(path)
+    try:
+        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, part)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise StrategyError(f"{path}: cannot be written ({error})") from None
 
 
 def read(path: Path, count: int) -> Sample | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 
 from search.budget import Budget
-from search.standing import Standing
+from search.contenders import Contenders
 from search.study import Evaluation, Study
 
 RECENT = 12  # Draws that the factor is the median of.
@@ -46,7 +46,7 @@ class Spending:
         self.heldout, self.export, self.plain = heldout, export, plain
         self._below = dict(zip(ladder, (0, *ladder), strict=False))
         self._factors: deque[float] = deque(maxlen=RECENT)
-        self._standing = Standing()
+        self._contenders = Contenders()
         self._read = 0
         self.heldout_baseline_drawn = False
 
@@ -87,8 +87,8 @@ class Spending:
 
     def reserve(self) -> float:
         """Seconds that the final scoring of the present front will take."""
-        standing = self._standing.read(self.study.evaluations)
-        mine, rivals = (self._mean(rows) for rows in (standing.mine, standing.rivals))
+        present = self._contenders.read(self.study.evaluations)
+        mine, rivals = (self._mean(rows) for rows in (present.mine, present.rivals))
         latencies = mine + rivals
         drawing = self.draw(latencies, self.heldout)
         if not self.heldout_baseline_drawn:

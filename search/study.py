@@ -16,11 +16,10 @@ from typing import Any
 
 import optuna
 from optuna.distributions import IntDistribution
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState, create_trial
 
 from search.goals import DEFAULT
+from search.journal import open_journal
 from strategies import Strategy, StrategyError
 
 NAME = "stratagem"
@@ -82,9 +81,9 @@ class Study:
 
     def __init__(self, path: Path, objectives: Sequence[str] = DEFAULT) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._path = path
         try:
-            drop_torn_tail(path)
-            storage = JournalStorage(JournalFileBackend(str(path)))
+            storage = open_journal(path)
             self._study = optuna.create_study(
                 study_name=NAME,
                 storage=storage,
@@ -125,7 +124,7 @@ class Study:
             "images": evaluation.images,
             "draws": [list(row) for row in evaluation.draws],
         }
-        with _quiet():
+        with _quiet(), self._writing():
             self._study.add_trial(
                 create_trial(
                     state=TrialState.COMPLETE if evaluation.ok else TrialState.FAIL,
@@ -141,7 +140,8 @@ class Study:
 
     def note(self, key: str, value: Any) -> None:
         """Remember something measured once."""
-        self._study.set_user_attr(key, value)
+        with self._writing():
+            self._study.set_user_attr(key, value)
         former = self._notes.get(key, 0.0)
         self._notes[key] = value
         if key.startswith(SECONDS):
@@ -150,6 +150,13 @@ class Study:
     def noted(self, key: str) -> Any:
         """What `note` remembered under `key`, or None."""
         return self._notes.get(key)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StrategyError(f"{self._path}: cannot be written ({error.strerror})") from None
 
     @property
     def spent(self) -> float:
@@ -186,15 +193,3 @@ def _read(trial: optuna.trial.FrozenTrial) -> Evaluation:
         images=attributes["images"],
         draws=tuple(tuple(row) for row in attributes["draws"]),
     )
-
-
-def drop_torn_tail(path: Path) -> int:
-    """Cut a last line that a kill in mid-append left incomplete; returns the bytes cut."""
-    if not path.exists():
-        return 0
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-    return len(content) - whole

@@ -1,4 +1,4 @@
-"""Workers on a virtual clock that join, die and hang as told; the pool over them is the real one."""
+"""Workers on a virtual clock that join, die and hang as told, under the real pool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which evaluations nothing beats so far, kept up with the study at a cost that does not grow."""
+"""Who would be a finalist now: kept up with the study at a cost that does not grow with it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ def is_rival(evaluation: Evaluation) -> bool:
     return evaluation.origin in BASELINES or not evaluation.strategy.methods
 
 
-class Standing:
+class Contenders:
     """The fronts of the feasible evaluations on the most images that any has.
 
     Attributes:
-        front: of all.
         mine: of those that are no baselines.
         rivals: of the baselines.
         images: that these are scored on.
@@ -33,9 +32,9 @@ class Standing:
 
     def _start(self, images: int) -> None:
         self.images = images
-        self.front, self.mine, self.rivals = (list[Evaluation]() for _ in range(3))
+        self.mine, self.rivals = list[Evaluation](), list[Evaluation]()
 
-    def read(self, finished: Sequence[Evaluation]) -> Standing:
+    def read(self, finished: Sequence[Evaluation]) -> Contenders:
         """Take in what has finished since the last time; returns itself.
 
         Args:
@@ -45,8 +44,7 @@ class Standing:
             if evaluation.feasible and evaluation.images >= self.images:
                 if evaluation.images > self.images:
                     self._start(evaluation.images)
-                for front in (self.front, self.rivals if is_rival(evaluation) else self.mine):
-                    _enter(front, evaluation)
+                _enter(self.rivals if is_rival(evaluation) else self.mine, evaluation)
         self._read = len(finished)
         return self
 

@@ -20,13 +20,12 @@ from search.goals import COSTS, Goals, needed
 from search.probes import probes
 from search.proposer import Proposal, Proposer
 from search.sensitivity import Sensitivity
-from search.spending import Spending
+from search.spending import TURNS, Spending
 from search.study import Evaluation, Study
 from search.worker import Outcome, Request
 from strategies import SearchSpace, Strategy, StrategyError, dump
 
 Report = Callable[["Engine"], None]
-TURNS = 8  # Of the latency table's measurement, the first of which warms up.
 
 
 class Engine:
@@ -137,15 +136,18 @@ class Engine:
         turns, seconds = [], 0.0
         for turn in range(TURNS):
             self.say(f"measuring latency, turn {turn + 1} of {TURNS}")
-            texts = [dump(one) for one in probes(self.space, turn)]
-            arguments = (texts, list(self.space.solvers))
-            outcome = self.executor.alone(Request(f"table-{turn}", "table_turn", arguments))
+            outcome = self.executor.alone(self.table_turn(turn))
             self.must(outcome)
             turns.append(outcome.value)
             seconds += outcome.seconds
         self.study.note("seconds:table", seconds)
         calls, around = zip(*turns, strict=True)
         return make_table(calls, around, self.study.noted("device"))
+
+    def table_turn(self, turn: int) -> Request:
+        """To time every kind of call once, in an order of this turn's own."""
+        texts = [dump(one) for one in probes(self.space, turn)]
+        return Request(f"table-{turn}", "table_turn", (texts, list(self.space.solvers)))
 
     def _make_spending(self) -> Spending:
         plain, config = self.base_scores["latency_s"], self.config

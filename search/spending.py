@@ -16,6 +16,7 @@ from search.contenders import Contenders
 from search.study import Evaluation, Study
 
 RECENT = 12  # Draws that the factor is the median of.
+TURNS = 8  # Of the latency table's measurement, the first of which warms up.
 REPEATS = 5  # End-to-end timings of each finalist, after one that warms up.
 HANGS = 10.0  # So many times what is expected, and a draw is given up;
 MINUTE = 60.0  # but never before that many seconds.

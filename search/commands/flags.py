@@ -115,7 +115,11 @@ def parser() -> argparse.ArgumentParser:
     run = made.add_argument_group("the run")
     run.add_argument("--out", type=Path, help="folder of the run (default: runs/MODEL-TIME)")
     run.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
-    run.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="measure a little, say what the search would cost, and stop",
+    )
     return made
 
 

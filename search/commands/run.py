@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -19,11 +21,12 @@ from search import export, finalists, rungs, warm, workers
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
 from search.engine import Engine
+from search.predict import predict
 from search.progress import Progress
 from search.proposer import Proposer
 from search.seeds import seeds
 from search.study import Study
-from strategies import StrategyError, dump, parse
+from strategies import SearchSpace, Strategy, StrategyError, dump, parse
 
 
 def main(arguments: list[str]) -> int:
@@ -57,20 +60,44 @@ def _run(flags: argparse.Namespace) -> int:
     ]
     ladder = rungs.check(config.rungs, config.images)
     proposer = Proposer(space, known, config.proposer, config.population, config.seed, ladder)
-    console = Console(stderr=False)
-    if flags.dry_run:
-        console.print(_plan(config, len(known), device), highlight=False)
-        return 0
     del pipe
+    if flags.dry_run:
+        with tempfile.TemporaryDirectory() as scratch:
+            return _run_in(Path(scratch), config, device, space, baseline, proposer, _predict)
     _create(folder, config, resumed=flags.resume is not None)
+    return _run_in(folder, config, device, space, baseline, proposer, _drive)
+
+
+def _run_in(
+    folder: Path,
+    config: SearchConfig,
+    device: str,
+    space: SearchSpace,
+    baseline: Strategy,
+    proposer: Proposer,
+    work: Callable[[Engine, Console], int],
+) -> int:
+    console = Console(stderr=False)
     study = Study(folder / "study.journal", config.objectives)
     executor = workers.start(config, device)
     try:
         with Progress(console) as progress:
             engine = Engine(config, folder, study, executor, space, baseline, proposer, progress)
-            return _drive(engine, console)
+            return work(engine, console)
     finally:
         executor.close()
+
+
+def _predict(engine: Engine, console: Console) -> int:
+    config = engine.config
+    console.print(
+        f"model {config.model.name}, {engine.budget}; {len(engine.proposer.seeds)} seeds, then "
+        f"{config.proposer}; {config.heldout_images} images for each finally scored strategy",
+        highlight=False,
+    )
+    for line in predict(engine).lines():
+        console.print(line, highlight=False)
+    return 0
 
 
 def _drive(engine: Engine, console: Console) -> int:
@@ -145,12 +172,3 @@ def _create(folder: Path, config: SearchConfig, resumed: bool) -> None:
         config.write(folder / "config.yaml")
     except OSError as error:
         raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
-
-
-def _plan(config: SearchConfig, known: int, device: str) -> str:
-    return (
-        f"model {config.model.name} on {config.workers or 1} x {device}, "
-        f"{budgets.parse(config.budget)}: {known} seeds, then {config.proposer}; "
-        f"{config.images} images per evaluation, "
-        f"{config.heldout_images} per exported strategy, at most {config.export} exported"
-    )

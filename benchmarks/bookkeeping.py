@@ -1,25 +1,35 @@
-"""Bookkeeping per evaluation: proposing, and writing to the study, as the study grows.
+"""Bookkeeping per evaluation: what the search loop does beside drawing and scoring images.
 
     python benchmarks/bookkeeping.py --sizes 100,1000,10000
 
-Evaluations are made up; drawing and scoring images are not in it. Each proposer is measured over
-`--repeats` evaluations after so many finished ones. Prints one JSON line per proposer and size and
-writes them to `benchmarks/results/bookkeeping.json`.
+The loop is the real one, with the study in a journal and the budget's accounts; its evaluations are
+made up and take no time. Each proposer is measured over `--repeats` evaluations after so many
+finished ones that the journal holds. Prints one JSON line per proposer and size and writes them to
+`benchmarks/results/bookkeeping.json`: medians of all of it, and of proposing and writing alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import tempfile
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from search import loop
+from search.budget import Budget
+from search.executor import Executor
 from search.proposer import Proposer
+from search.spending import Spending
 from search.study import Evaluation, Study
+from search.worker import Outcome, Request
 from strategies import Gene, SearchSpace, Strategy
 
 STEPS = [4, 5, 6, 8, 10, 12, 15, 20, 25]
@@ -67,31 +77,81 @@ def latency(strategy: Strategy) -> float:
     return 0.1 + sum(0.02 if kind == "" else 0.01 for kind in strategy.kinds())
 
 
+class Instant(Executor):
+    """One worker that has always just finished."""
+
+    slots = 1
+
+    def __init__(self, answers: int) -> None:
+        self._waiting: list[Request] = []
+        self.answers = answers
+        self.answered: list[float] = []
+
+    def submit(self, request: Request) -> None:
+        self._waiting.append(request)
+
+    def next(self) -> tuple[Request, Outcome]:
+        self.answered.append(time.perf_counter())
+        if len(self.answered) > self.answers:
+            raise KeyboardInterrupt
+        return self._waiting.pop(), Outcome(None, "", 1.0)
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+class Timed:
+    """Calls a function and keeps how long each call took."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function, self.seconds = function, list[float]()
+
+    def __call__(self, *arguments: Any) -> Any:
+        began = time.perf_counter()
+        found = self.function(*arguments)
+        self.seconds.append(time.perf_counter() - began)
+        return found
+
+    @property
+    def ms(self) -> float:
+        return round(1000 * float(np.median(self.seconds)), 2)
+
+
 def measure(space: SearchSpace, name: str, rows: list[Evaluation], repeats: int) -> dict[str, Any]:
-    finished = list(rows)
-    taken = {row.strategy.digest for row in finished}
     proposer = Proposer(space, [], name, 24, 0)
     proposer.learn(latency)
-    proposing, writing = [], []
     with tempfile.TemporaryDirectory() as folder:
         study = Study(Path(folder) / "study.journal")
-        proposer.propose(len(finished), finished, taken)  # Reads what is there once.
-        for number in range(len(finished), len(finished) + repeats):
-            began = time.perf_counter()
-            proposal = proposer.propose(number, finished, taken)
-            proposing.append(time.perf_counter() - began)
-            assert proposal is not None
-            row = evaluation(number, proposal.genome, proposal.strategy)
-            taken.add(proposal.mark)
-            finished.append(row)
-            began = time.perf_counter()
+        kept, os.fsync = os.fsync, lambda fd: None  # Only while it is filled.
+        for row in rows:
             study.add(row)
-            writing.append(time.perf_counter() - began)
+        os.fsync = kept
+        budget = Budget(seconds=1e9)
+        spending = Spending(budget, study, (24,), 96, 8, 1.0)
+        writing, proposing = Timed(study.add), Timed(proposer.propose)
+        executor = Instant(repeats + 1)
+        with suppress(KeyboardInterrupt):
+            engine: Any = SimpleNamespace(
+                executor=executor,
+                study=SimpleNamespace(
+                    evaluations=study.evaluations, noted=study.noted, add=writing
+                ),
+                spending=spending,
+                baseline=space.uniform(SOLVERS[0], STEPS[-1]),
+                proposer=SimpleNamespace(propose=proposing),
+                config=SimpleNamespace(budget=str(budget)),
+                table=SimpleNamespace(predict=latency),
+                request=lambda p: Request(str(p.number), "sample"),
+                evaluation=lambda p, request, outcome: evaluation(p.number, p.genome, p.strategy),
+                say=lambda text: None,
+            )
+            loop.search(engine)
     return {
         "proposer": name,
         "finished": len(rows),
-        "propose_ms": round(1000 * float(np.median(proposing)), 2),
-        "write_ms": round(1000 * float(np.median(writing)), 2),
+        "all_ms": round(1000 * float(np.median(np.diff(executor.answered[1:]))), 2),
+        "propose_ms": proposing.ms,
+        "write_ms": writing.ms,
     }
 
 

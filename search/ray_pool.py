@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -16,6 +17,7 @@ from search.worker import Outcome, Request
 from strategies import StrategyError
 
 OBJECT_STORE = 256 * 2**20
+KNOCK = 10.0  # Seconds to wait for a cluster to take a connection.
 
 
 class Actor:
@@ -132,8 +134,12 @@ def _connect(address: str, cpus: int) -> None:
         )
         return
     try:
+        if address != "auto":
+            # Ray itself tries for minutes where nobody listens.
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=KNOCK).close()
         ray.init(address=address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise StrategyError(
             f"no Ray cluster can be reached at {address} ({str(error).splitlines()[0]}); start one "
             "with ray start --head and give auto or its host:port, or leave --address out"

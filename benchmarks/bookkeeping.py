@@ -46,8 +46,7 @@ def main() -> None:
     parser.add_argument("--proposers", default="nsga2,nsga3,local,random")
     parser.add_argument("--repeats", type=int, default=50)
     flags = parser.parse_args()
-    calls = {(solver, count): count for solver in SOLVERS for count in STEPS}
-    space = SearchSpace("unet", SOLVERS, STEPS, calls, GENES, {"tome": {"stride": 2, "levels": 1}})
+    space = make_space()
     sizes = [int(size) for size in flags.sizes.split(",")]
     lines = []
     rows = [invented(space, number) for number in range(max(sizes))]
@@ -58,6 +57,11 @@ def main() -> None:
             print(json.dumps(line), flush=True)
     target = Path(__file__).parent / "results" / "bookkeeping.json"
     target.write_text(json.dumps(lines, indent=2) + "\n")
+
+
+def make_space() -> SearchSpace:
+    calls = {(solver, count): count for solver in SOLVERS for count in STEPS}
+    return SearchSpace("unet", SOLVERS, STEPS, calls, GENES, {"tome": {"stride": 2, "levels": 1}})
 
 
 def invented(space: SearchSpace, number: int) -> Evaluation:
@@ -117,6 +121,22 @@ class Timed:
         return round(1000 * float(np.median(self.seconds)), 2)
 
 
+def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget) -> Any:
+    """What the loop needs of an engine, with made-up figures."""
+    return SimpleNamespace(
+        executor=executor,
+        study=study,
+        spending=Spending(budget, study, (24,), 96, 8, 1.0),
+        baseline=proposer.space.uniform(SOLVERS[0], STEPS[-1]),
+        proposer=proposer,
+        config=SimpleNamespace(budget=str(budget)),
+        table=SimpleNamespace(predict=latency),
+        request=lambda p: Request(str(p.number), "sample"),
+        evaluation=lambda p, request, outcome: evaluation(p.number, p.genome, p.strategy),
+        say=lambda text: None,
+    )
+
+
 def measure(space: SearchSpace, name: str, rows: list[Evaluation], repeats: int) -> dict[str, Any]:
     proposer = Proposer(space, [], name, 24, 0)
     proposer.learn(latency)
@@ -126,25 +146,15 @@ def measure(space: SearchSpace, name: str, rows: list[Evaluation], repeats: int)
         for row in rows:
             study.add(row)
         os.fsync = kept
-        budget = Budget(seconds=1e9)
-        spending = Spending(budget, study, (24,), 96, 8, 1.0)
-        writing, proposing = Timed(study.add), Timed(proposer.propose)
+        # The first evaluation reads what is there once, and is not counted.
         executor = Instant(repeats + 1)
+        engine = made_up(study, proposer, executor, Budget(seconds=1e9))
+        writing, proposing = Timed(study.add), Timed(proposer.propose)
+        engine.proposer = SimpleNamespace(propose=proposing)
+        engine.study = SimpleNamespace(
+            evaluations=study.evaluations, noted=study.noted, add=writing
+        )
         with suppress(KeyboardInterrupt):
-            engine: Any = SimpleNamespace(
-                executor=executor,
-                study=SimpleNamespace(
-                    evaluations=study.evaluations, noted=study.noted, add=writing
-                ),
-                spending=spending,
-                baseline=space.uniform(SOLVERS[0], STEPS[-1]),
-                proposer=SimpleNamespace(propose=proposing),
-                config=SimpleNamespace(budget=str(budget)),
-                table=SimpleNamespace(predict=latency),
-                request=lambda p: Request(str(p.number), "sample"),
-                evaluation=lambda p, request, outcome: evaluation(p.number, p.genome, p.strategy),
-                say=lambda text: None,
-            )
             loop.search(engine)
     return {
         "proposer": name,

@@ -3,7 +3,7 @@
     python benchmarks/utilisation.py                # 2, 8 and 64 workers in this process
     python benchmarks/utilisation.py --ray          # and 6 on a Ray test cluster of 3 nodes
 
-The loop is the real one, with the study in a journal and NSGA-II proposing; only drawing and scoring
+The loop is the real one, with the study in a journal and NSGA-II proposing; drawing and scoring
 are simulated. In this process the clock is virtual: it runs while the loop works and is set
 forward where the loop would wait. On Ray the workers sleep and the clock is the real one, from the
 first request to the last answer, so the end, where workers have nothing more to do, counts too.

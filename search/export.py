@@ -189,6 +189,8 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
         "device_seconds": engine.study.spent,
         "front": len(best),
     }
+    if engine.unscored:
+        found["left_out_for_budget"] = engine.unscored
     for label, final in _named(best).items():
         found[f"{label}_speedup"] = final.scores["speedup"]
     return found

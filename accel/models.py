@@ -132,15 +132,18 @@ def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = Fal
     return pipe.to(device)
 
 
-def load_folder(source: str, device: str = "cpu", download: bool = False) -> Any:
+def load_folder(
+    source: str, device: str = "cpu", download: bool = False, dtype: torch.dtype | None = None
+) -> Any:
     """The pipeline in a local folder or under a hub id, as it is, without progress bars.
 
-    Weights are float16 on a GPU and float32 elsewhere.
+    Weights are of `dtype`, by default float16 on a GPU and float32 elsewhere.
 
     Raises:
         StrategyError: the weights are not there or are not a diffusers pipeline.
     """
-    dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+    if dtype is None:
+        dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
     pipe = _load(source, source, dtype, download)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)

@@ -16,12 +16,13 @@ from statistics import median
 import torch
 
 from accel.models import quiet
-from evaluate import Evaluator, read_model
+from evaluate import Evaluator, read_model, scores
 from evaluate.confidence import paired_bootstrap
 from evaluate.distances import frechet_paired
 from evaluate.evaluator import real_images
 from evaluate.latency import measure_end_to_end
-from evaluate.scores import score
+from evaluate.metrics import View, choose
+from evaluate.side import Side
 from evaluate.timing import device_name
 from strategies import Strategy
 from strategies.methods.deepcache import DeepCache
@@ -48,17 +49,21 @@ def main() -> None:
         evaluator.pipe, evaluator.config, prompts, list(chosen.values()), flags.repeats
     )
     seconds = dict(zip(chosen, map(median, times), strict=True))
-    samples = {n: evaluator.sample(s, "heldout", flags.images) for n, s in chosen.items()}
+    drawn = prompts.first(flags.images)
+    real: dict[View, Side] = {"real": real_images()}
+    samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
     base = samples["unaccelerated"]
+    metrics = choose(["fd", "feature-error", "psnr"], bundled=True)
     result = {}
     for name, sample in samples.items():
-        found = score(sample, base, real_images())
+        found = scores.values(scores.statistics(sample, base, real, metrics), flags.images)
         row = {k: found[k] for k in ("fd_base", "fd_real", "feature_error", "psnr")}
         row |= {"seconds": seconds[name], "speedup": seconds["unaccelerated"] / seconds[name]}
         reuse = samples.get(name[:-1] + "0")
         if "order" in name and not name.endswith("0") and reuse is not None:
-            mine = frechet_paired(sample.features, base.features)
-            other = frechet_paired(reuse.features, base.features)
+            plain_features = base.features("bundled")
+            mine = frechet_paired(sample.features("bundled"), plain_features)
+            other = frechet_paired(reuse.features("bundled"), plain_features)
 
             def change(weights, mine=mine, other=other):  # type: ignore[no-untyped-def]
                 return mine(weights) - other(weights)

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from accel import schedulers
 from accel.models import quiet
 from evaluate import Evaluator, read_model
+from evaluate.networks.bundled import KINDS
 from evaluate.prompts import Prompts
-from evaluate.sample import generate
 from strategies import Strategy
 
 BLOCK = 64
@@ -52,10 +55,13 @@ def main() -> None:
 def draw(evaluator: Evaluator, strategy: Strategy, split: str, start: int, path: Path) -> None:
     everything = evaluator.prompts[split]  # type: ignore[index]
     part = Prompts(everything.texts[start : start + BLOCK], everything.seeds[start : start + BLOCK])
-    images, seconds = generate(evaluator.pipe, evaluator.config, strategy, part)
-    sample = evaluator.reduce(images, part.texts, seconds)
-    tensors = {"features": sample.features, "images": sample.images}
-    tensors |= {f"right_{name}": value for name, value in sample.right.items()}
+    side = evaluator.draw("pool", strategy, part)
+    tensors: dict[str, NDArray[Any]] = {
+        "features": side.features("bundled"),
+        "images": np.stack(list(side.images())),
+    }
+    right = side.features("judge")
+    tensors |= {f"right_{name}": right[:, i].copy() for i, name in enumerate(KINDS)}
     save_file(tensors, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 

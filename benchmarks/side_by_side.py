@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from accel.models import quiet
@@ -24,8 +25,9 @@ def main() -> None:
     flags = parser.parse_args()
     quiet()
     evaluator = Evaluator(read_model("tiny-sd"))
+    chosen = evaluator.prompts["heldout"].first(flags.images)
     rows = [
-        evaluator.sample(strategy, "heldout", flags.images).images
+        np.stack(list(evaluator.draw("row", strategy, chosen).images()))
         for strategy in (evaluator.baseline, load(flags.strategy))
     ]
     images = torch.cat([torch.from_numpy(row).permute(0, 3, 1, 2) for row in rows]) / 255

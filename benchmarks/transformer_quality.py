@@ -22,10 +22,11 @@ import torch
 
 import strategies
 from accel.models import quiet, read_model
-from evaluate import Evaluator
+from evaluate import Evaluator, scores
 from evaluate.evaluator import real_images
 from evaluate.latency import measure_end_to_end
-from evaluate.scores import score
+from evaluate.metrics import View, choose
+from evaluate.side import Side
 from evaluate.timing import device_name
 from strategies import Strategy
 from strategies.methods.fora import FORA
@@ -99,9 +100,13 @@ def main() -> None:
     target = Path(__file__).parent / "results" / "transformer_quality.json"
     rows = json.loads(target.read_text())["rows"] if flags.seconds else {}
     if not flags.seconds:
-        samples = {n: evaluator.sample(s, "heldout", flags.images) for n, s in chosen.items()}
+        drawn = evaluator.prompts["heldout"].first(flags.images)
+        real: dict[View, Side] = {"real": real_images()}
+        samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
+        metrics = choose(["fd", "psnr"], bundled=True)
         for name, sample in samples.items():
-            found = score(sample, samples["unaccelerated"], real_images())
+            figures = scores.statistics(sample, samples["unaccelerated"], real, metrics)
+            found = scores.values(figures, flags.images)
             rows[name] = {key: found[key] for key in ("fd_base", "fd_real", "psnr")}
     prompts = evaluator.prompts["heldout"]
     once = {one.digest: one for one in chosen.values()}  # The front has some of the others in it.

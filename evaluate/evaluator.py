@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
+from itertools import islice
 from typing import Any, Literal
 
-import numpy as np
-
+import accel
 import zoo
 from accel.models import ModelConfig, load_pipeline, read_model
 from evaluate import latency, prompts, scores
+from evaluate.memory import peak
 from evaluate.metrics import View, choose, usual
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
-from evaluate.networks.bundled import KINDS
-from evaluate.sample import Sample, generate
+from evaluate.reading import Reading, Sample, take
+from evaluate.sample import batches, run
 from evaluate.side import Side
-from strategies import Strategy, StrategyError
+from strategies import Strategy
 
-Split = Literal["search", "heldout"]
-SEEDS: dict[Split, int] = {"search": 1, "heldout": 2}
-REFERENCE_SEED = 3  # Of the unaccelerated pipeline's own images, where they are the reference.
+# The same prompts with other noise are those of the unaccelerated pipeline's own reference.
+Split = Literal["search", "heldout", "search-self", "heldout-self"]
+SEEDS: dict[Split, int] = {"search": 1, "heldout": 2, "heldout-self": 3, "search-self": 4}
+REFERENCE_SEED = SEEDS["heldout-self"]
 
 
 class Evaluator:
@@ -53,28 +56,39 @@ class Evaluator:
         """The unaccelerated pipeline as a strategy that changes nothing."""
         return latency.unaccelerated(self.pipe, self.config.scheduler, self.config.steps)
 
-    def sample(self, strategy: Strategy, split: Split, count: int) -> Sample:
-        """Draw the first `count` prompts of a split of a bundled model with a strategy.
+    def sample(
+        self,
+        strategy: Strategy,
+        chosen: prompts.Prompts,
+        reading: Reading,
+        unaccelerated: Callable[[int], Pixels] | None = None,
+    ) -> Sample:
+        """Draw prompts with a strategy and keep what a reading takes of the images.
+
+        Args:
+            strategy: to draw with.
+            chosen: what to draw.
+            reading: what to keep.
+            unaccelerated: the i-th prompt's unaccelerated image, where it compares pixels.
 
         Raises:
             NotFiniteError: the images hold NaN or infinity.
-            StrategyError: the strategy does not fit the model, there are too few prompts, or the
-                model is no bundled one.
+            StrategyError: the strategy does not fit the model.
         """
-        check_scorable(self.config)
-        chosen = self.prompts[split].first(count)
-        images, seconds = generate(self.pipe, self.config, strategy, chosen)
-        return self.reduce(images, chosen.texts, seconds)
+        count, size = len(chosen.texts), self.config.batch
+        drawn: Iterator[list[Pixels]] = batches(self.pipe, self.config, strategy, chosen)
+        if unaccelerated is not None and strategy.digest == self.baseline.digest:
+            known = map(unaccelerated, range(count))  # They are there already.
+            drawn = iter(lambda: list(islice(known, size)), [])
+        base = None if unaccelerated is None else map(unaccelerated, range(count))
+        found = take(drawn, chosen.texts, reading, self.networks, base)
+        return replace(found, memory=self.memory(strategy)) if reading.memory else found
 
-    def reduce(self, images: list[Pixels], texts: tuple[str, ...], seconds: float) -> Sample:
-        """Images of a bundled model as a sample."""
-        right = self.networks.extract("judge", images, texts)
-        return Sample(
-            self.networks.extract("bundled", images),
-            np.stack(images),
-            {kind: right[:, column] for column, kind in enumerate(KINDS)},
-            seconds,
-        )
+    def memory(self, strategy: Strategy) -> int:
+        """Bytes at the highest moment of one image, as `evaluate.memory.peak` counts them."""
+        one = self.prompts["search"].first(1)
+        with accel.accelerated(self.pipe, strategy, set_scheduler=True):
+            return peak(self.pipe, lambda: run(self.pipe, self.config, strategy, one))
 
     def draw(self, name: str, strategy: Strategy, chosen: prompts.Prompts) -> Side:
         """Draw prompts with a strategy, all images in memory.
@@ -83,23 +97,14 @@ class Evaluator:
             NotFiniteError: the images hold NaN or infinity.
             StrategyError: the strategy does not fit the model.
         """
-        images, _ = generate(self.pipe, self.config, strategy, chosen)
+        drawn = batches(self.pipe, self.config, strategy, chosen)
+        images = [image for batch in drawn for image in batch]
         return Side(name, len(images), images.__getitem__, chosen.texts, self.networks)
 
 
 def is_bundled(config: ModelConfig) -> bool:
     """Whether the bundled networks know the model's images."""
     return config.source.startswith("zoo:")
-
-
-def check_scorable(config: ModelConfig) -> None:
-    """Raise a StrategyError where a search has no feature network that knows the model's images."""
-    if not is_bundled(config):
-        raise StrategyError(
-            f"model {config.name}: a search scores by the bundled feature network, which only "
-            "knows the bundled models' images; it needs a model whose source is zoo:NAME. "
-            "python -m evaluate scores any model"
-        )
 
 
 def real_images() -> Side:
@@ -109,10 +114,20 @@ def real_images() -> Side:
 
 
 def read_prompts(config: ModelConfig) -> dict[Split, prompts.Prompts]:
-    """The prompts of both splits."""
+    """The prompts of every split.
+
+    Where both come from one list, the search takes it from its end, so that as long as there are
+    enough the held-out prompts are others.
+    """
+    search = prompts.read(config.search_prompts, SEEDS["search"])
+    heldout = prompts.read(config.heldout_prompts, SEEDS["heldout"])
+    if config.search_prompts == config.heldout_prompts:
+        search = search.at(range(len(search.texts) - 1, -1, -1))
     return {
-        "search": prompts.read(config.search_prompts, SEEDS["search"]),
-        "heldout": prompts.read(config.heldout_prompts, SEEDS["heldout"]),
+        "search": search,
+        "heldout": heldout,
+        "search-self": search.reseeded(SEEDS["search-self"]),
+        "heldout-self": heldout.reseeded(SEEDS["heldout-self"]),
     }
 
 
@@ -170,4 +185,4 @@ def evaluate(
     }
 
 
-__all__ = ["Evaluator", "check_scorable", "evaluate", "is_bundled", "read_prompts", "real_images"]
+__all__ = ["Evaluator", "evaluate", "is_bundled", "read_prompts", "real_images"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import weakref
 from collections import Counter
 from collections.abc import Callable
@@ -45,18 +46,29 @@ class Alive(TorchDispatchMode):
         weakref.finalize(tensor, release)
 
 
-def peak(device: str, work: Callable[[], Any]) -> int:
-    """Bytes at the highest moment of some work.
+def weights(pipe: Any, device: torch.device) -> int:
+    """Bytes of a pipeline's weights and buffers on a device; storages shared count once."""
+    parts = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    tensors = (t for part in parts for t in itertools.chain(part.parameters(), part.buffers()))
+    storages = (t.untyped_storage() for t in tensors if t.device == device)
+    return sum({one.data_ptr(): one.nbytes() for one in storages}.values())
 
-    On a GPU all that the allocator held, weights included; elsewhere what the work's own tensors
-    held, without the weights that were there before.
+
+def peak(pipe: Any, work: Callable[[], Any]) -> int:
+    """Bytes at the highest moment of some work of a pipeline.
+
+    On a GPU all that the allocator held, the pipeline's weights included, without what others such
+    as the networks of metrics held before; elsewhere what the work's own tensors held, without the
+    weights.
     """
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
+    device = torch.device(pipe.device)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
+        others = max(0, torch.cuda.memory_allocated(device) - weights(pipe, device))
         work()
-        torch.cuda.synchronize()
-        return int(torch.cuda.max_memory_allocated(device))
+        torch.cuda.synchronize(device)
+        return int(torch.cuda.max_memory_allocated(device)) - others
     with Alive() as alive:
         work()
     highest: int = alive.peak

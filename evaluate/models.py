@@ -15,6 +15,7 @@ from diffusers import DiffusionPipeline
 from pydantic import ValidationError
 
 import zoo
+from accel import families
 from accel.models import (
     DTYPES,
     ModelConfig,
@@ -54,23 +55,34 @@ def find(
     device = default_device() if device is None else device
     _check_device(device)
     given = {key: value for key, value in (changes or {}).items() if value is not None}
-    if name in available() or name.endswith((".yaml", ".yml")):
+    if is_config(name):
         config = _changed(read_model(name), given)
         if not random_weights:
             return load_pipeline(config, device, download), config
         return _dressed(_random(config.source, config.dtype, device), config), config
+    dtype = given.get("dtype") or ("float16" if device.startswith("cuda") else "float32")
+    if random_weights:
+        pipe = _random(name, dtype, device)
+    else:
+        pipe = load_folder(name, device, download, DTYPES[dtype])
+    config = _changed(_own(name, pipe, dtype), given)
+    return _dressed(pipe, config), config
+
+
+def is_config(name: str) -> bool:
+    """Whether a model's name is that of a config, not of a folder or on the hub.
+
+    Raises:
+        StrategyError: it is none of them.
+    """
+    if name in available() or name.endswith((".yaml", ".yml")):
+        return True
     if not (Path(name).is_dir() or "/" in name):
         raise StrategyError(
             f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
             "a folder in diffusers format or, with --download, a hub id such as owner/name"
         )
-    dtype = given.get("dtype") or ("float16" if device.startswith("cuda") else "float32")
-    if random_weights:
-        pipe = _random(name, dtype, device)
-    else:
-        pipe = load_folder(name, device, download).to(DTYPES[dtype])
-    config = _changed(_own(name, pipe, dtype), given)
-    return _dressed(pipe, config), config
+    return False
 
 
 def _check_device(device: str) -> None:
@@ -117,19 +129,27 @@ def _own(name: str, pipe: DiffusionPipeline, dtype: str) -> ModelConfig:
             arguments[switch] = False
     return ModelConfig(
         name=Path(name).resolve().name,
-        source=name,
+        source=str(Path(name).resolve()) if Path(name).is_dir() else name,
         dtype=dtype,  # type: ignore[arg-type]
         scheduler=type(pipe.scheduler).__name__,
         steps=int(takes["num_inference_steps"].default),
         guidance=float(takes["guidance_scale"].default),
         height=size,
         width=size,
-        space="none",
+        space=_space(pipe),
         search_prompts=IMAGENET,
         heldout_prompts=IMAGENET,
         batch=FOLDER_BATCH,
         arguments=arguments,
     )
+
+
+def _space(pipe: Any) -> str:
+    """The space that a search of a pipeline without a config of ours walks."""
+    family, sites = families.find(pipe)
+    if family == "dit" and not any("cross" in part.kinds for part in sites.parts):
+        return "class-cat"
+    return {"unet": "unet-dato", "dit": "dit-cat", "mmdit": "mmdit-cat"}[family]
 
 
 def _size(pipe: Any) -> int:

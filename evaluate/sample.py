@@ -1,11 +1,9 @@
-"""Images of one strategy on some prompts, each from its own seed."""
+"""Drawing images of one strategy on some prompts, each from its own seed."""
 
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,66 +14,30 @@ from torch import Tensor
 import accel
 from accel.models import ModelConfig
 from evaluate.networks.base import Pixels
-from evaluate.networks.bundled import KINDS
 from evaluate.prompts import Prompts
-from evaluate.side import Side
 from strategies import Strategy, StrategyError
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What is left of a generation of n images of a bundled model.
-
-    Attributes:
-        features: of the bundled network, float32 `[n, d]`.
-        images: uint8 RGB `[n, h, w, 3]`.
-        right: per kind of label, the share of right answers per image, float32 `[n]`; empty where
-            no judge knows the data.
-        seconds: device time spent.
-    """
-
-    features: NDArray[np.float32]
-    images: NDArray[np.uint8]
-    right: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    seconds: float = 0.0
-
-    def side(self) -> Side:
-        """As one side of a comparison."""
-        known = {"bundled": self.features}
-        if self.right:
-            known["judge"] = np.stack([self.right[kind] for kind in KINDS], axis=1)
-        return Side("the sample", len(self.images), self.images.__getitem__, known=known)
 
 
 class NotFiniteError(ArithmeticError):
     """A strategy that made NaN or infinite values instead of images."""
 
 
-def generate(
+def batches(
     pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts
-) -> tuple[list[Pixels], float]:
-    """Images of a strategy, one seeded generator per image.
+) -> Iterator[list[Pixels]]:
+    """Images of a strategy batch by batch, one seeded generator per image.
 
     Args:
-        pipe: of `config`; left without a strategy.
+        pipe: of `config`; without a strategy between two batches and afterwards.
         prompts: what to draw and with which noise.
 
-    Returns:
-        8-bit RGB `[h, w, 3]` each, and the seconds it took.
+    Yields:
+        8-bit RGB `[h, w, 3]` each.
 
     Raises:
         NotFiniteError: some value is NaN or infinite.
         StrategyError: the strategy does not fit the pipeline.
     """
-    began = time.monotonic()
-    images = [one for batch in batches(pipe, config, strategy, prompts) for one in batch]
-    return images, time.monotonic() - began
-
-
-def batches(
-    pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts
-) -> Iterator[list[Pixels]]:
-    """The same, batch by batch; between two the pipeline is without the strategy."""
     for start in range(0, len(prompts.texts), config.batch):
         stop = min(start + config.batch, len(prompts.texts))
         with accel.accelerated(pipe, strategy, set_scheduler=True):

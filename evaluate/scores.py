@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from evaluate.confidence import paired_bootstrap
 from evaluate.distances import Statistic, Weights
-from evaluate.metrics import SEARCH, Metric, View, choose
-from evaluate.sample import Sample
+from evaluate.metrics import Metric, View
+from evaluate.reading import Sample
 from evaluate.side import Side
 
 Statistics = dict[str, Statistic]
@@ -78,35 +79,45 @@ def _difference(mine: Statistic, base: Statistic) -> Statistic:
     return value
 
 
-def score(sample: Sample, baseline: Sample, real: Side) -> dict[str, float]:
-    """The figures that a search goes by, of samples of a bundled model.
+@dataclass(frozen=True)
+class Scoring:
+    """What samples are held against, and by which metrics.
 
-    Args:
-        sample: of the strategy.
-        baseline: of the unaccelerated pipeline on the same prompts and noise.
-        real: real images.
-
-    Returns:
-        `fd_real`, `kd_real` to real images and `fd_base`, `kd_base` to the unaccelerated
-        pipeline's, `feature_error`, `psnr`, and `right_<kind>` where a judge knows the data.
-
-    Raises:
-        ScoreError: too few images, or broken features.
+    Attributes:
+        metrics: which figures.
+        references: what else to compare with than the unaccelerated images, by view.
     """
-    return values(_searched(sample, baseline, real), len(sample.images))
 
+    metrics: tuple[Metric, ...]
+    references: Mapping[View, Side]
 
-def score_intervals(sample: Sample, baseline: Sample, real: Side) -> dict[str, list[float]]:
-    """The intervals of `score`; see `intervals`."""
-    mine, base = _searched(sample, baseline, real), _searched(baseline, baseline, real)
-    return intervals(mine, base, _metrics(sample), len(sample.images))
+    def statistics(self, sample: Sample, base: Sample) -> Statistics:
+        """Every figure of a sample beside the unaccelerated one as a function of the weights.
 
+        Raises:
+            ScoreError: too few images, or broken features.
+        """
+        return statistics(sample.side(), base.side(), self.references, self.metrics)
 
-def _metrics(sample: Sample) -> list[Metric]:
-    known = sample.side().known
-    chosen = choose(SEARCH, bundled=True)
-    return [m for m in chosen if m.network is None or m.network in known]
+    def score(self, sample: Sample, base: Sample) -> dict[str, float]:
+        """The figures of a sample, with `memory_bytes` where it was measured.
 
+        Raises:
+            ScoreError: too few images, or broken features.
+        """
+        found = values(self.statistics(sample, base), sample.count)
+        return found if sample.memory is None else found | {"memory_bytes": float(sample.memory)}
 
-def _searched(sample: Sample, baseline: Sample, real: Side) -> Statistics:
-    return statistics(sample.side(), baseline.side(), {"real": real}, _metrics(sample))
+    def chance(self, base: Sample) -> dict[str, float]:
+        """By figure to a reference, what `Metric.chance` says of the unaccelerated images."""
+        return {
+            metric.key(view): metric.chance(base.side())
+            for metric in self.metrics
+            if metric.chance is not None
+            for view in self.references
+        }
+
+    def intervals(self, sample: Sample, base: Sample) -> dict[str, list[float]]:
+        """The intervals of `score`; see `intervals`."""
+        mine, there = self.statistics(sample, base), self.statistics(base, base)
+        return intervals(mine, there, self.metrics, sample.count)

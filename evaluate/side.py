@@ -24,6 +24,7 @@ class Side:
         texts: their prompts, where each has one.
         networks: where features come from.
         known: features by network, filled as they are asked for: float32 `[n, d]`.
+        paired: by metric, what each image is beside the unaccelerated one, `[n]`.
         gaussians: statistics by network.
         memory: what metrics have computed of this side alone, by metric.
     """
@@ -34,6 +35,7 @@ class Side:
     texts: Sequence[str] | None = None
     networks: Networks | None = None
     known: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    paired: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     gaussians: dict[str, Statistics] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
 

@@ -151,7 +151,7 @@ def _speed(
         work: dict[int, int] = defaultdict(int)
         for record in accel.stats(pipe):
             work[record.call] += record.macs or 0
-        memory = peak(str(pipe.device), lambda: run(pipe, config, strategy, prompts))
+        memory = peak(pipe, lambda: run(pipe, config, strategy, prompts))
     names = strategy.kinds()
     if set(work) != set(range(len(names))):
         raise StrategyError(f"{len(work)} of {len(names)} calls were seen; cannot add them up")

@@ -66,9 +66,10 @@ class Store:
         strategy: Strategy,
         prompts: Prompts,
         networks: Networks,
-        report: Report,
+        report: Report = lambda *_: None,
+        start: int = 0,
     ) -> Side:
-        """A strategy's images: what is not there is drawn.
+        """A strategy's images: what is not there is drawn, from image `start` on.
 
         Raises:
             NotFiniteError: the images hold NaN or infinity.
@@ -80,15 +81,15 @@ class Store:
         except OSError as error:
             raise StrategyError(f"{folder} cannot be written ({error.strerror})") from None
         count = len(prompts.texts)
-        todo = [i for i in range(count) if not _path(folder, i, prompts).exists()]
-        done = count - len(todo)
-        report(name, done, count)
+        todo = [i for i in range(start, count) if not _path(folder, i, prompts).exists()]
+        done = count - start - len(todo)
+        report(name, done, count - start)
         waiting = iter(todo)
         for batch in batches(pipe, config, strategy, prompts.at(todo)):
             for image in batch:
                 _write(_path(folder, next(waiting), prompts), image)
             done += len(batch)
-            report(name, done, count)
+            report(name, done, count - start)
         return Side(
             name, count, lambda i: read_image(_path(folder, i, prompts)), prompts.texts, networks
         )

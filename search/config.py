@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import yaml
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     ValidationError,
@@ -19,28 +18,25 @@ from pydantic import (
 
 from accel import schedulers
 from accel.models import ModelConfig, configs, read_config, read_model
-from search import rungs
-from search.goals import DEFAULT, parse_limit
+from evaluate.evaluator import is_bundled
+from evaluate.metrics import View
+from search import figures, goals, rungs
+from search.figures import Figures
 from search.proposers import SOURCES
 from search.seeds import ORIGINS
+from search.where import Where
 from strategies import Gene, SearchSpace, StrategyError
 from strategies.strategy import explain
 
 
-class SearchConfig(BaseModel):
-    """Everything that decides a search; written to `config.yaml`.
+class SearchConfig(Where):
+    """Everything that decides a search, and where it runs; written to `config.yaml`.
 
     Attributes:
         model: the resolved model config.
         space: the resolved space, as in `configs/spaces/`.
         budget: see `search.budget`.
         seed: of every random draw of the search.
-        workers: 0 runs in this process, otherwise so many Ray actors, at most.
-        gpus_per_worker: below 1 several workers share a GPU; on a CPU it says nothing.
-        cpus_per_worker: cores for each, and threads where it runs on a CPU.
-        address: of a Ray cluster, `auto` or `host:port`; empty starts Ray on this machine.
-        timeout: seconds after which a candidate is given up; None is ten times what its number of
-            calls and images lets expect, and a minute at least.
         images: per evaluation, prompts of the search split.
         rungs: numbers of images on which candidates are scored one after the other, ending with
             `images`; empty is that alone.
@@ -52,7 +48,12 @@ class SearchConfig(BaseModel):
         objectives: names of figures; see `search.goals`.
         constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
         seeds: origins of what is evaluated first.
+        reference: what distances are to: `self` (the unaccelerated model's own images at other
+            seeds), a folder of images or a file of statistics; None is the bundled models' own.
+        reference_images: drawn for `self`; by default as many as are scored.
+        reference_per_class: of each folder of the reference only so many files.
         sensitivity: prompts on which every call's sensitivity is measured first; 0 measures none.
+        surrogate: whether children are screened by a model of the objectives.
         warm_start: strategies of earlier studies to evaluate before those, as JSON text.
     """
 
@@ -60,30 +61,29 @@ class SearchConfig(BaseModel):
 
     model: ModelConfig
     space: dict[str, Any]
-    budget: str = "12m"
+    budget: str = "20gpuh"
     seed: int = Field(default=0, ge=0)
-    workers: int = Field(default=2, ge=0, le=1024)
-    gpus_per_worker: float = Field(default=1.0, gt=0)
-    cpus_per_worker: int = Field(default=1, ge=1)
-    address: str = ""
-    timeout: float | None = Field(default=None, gt=0)
-    images: int = Field(default=32, ge=2)
+    images: int = Field(default=64, ge=2)
     rungs: tuple[int, ...] = ()
-    heldout_images: int = Field(default=128, ge=2)
+    heldout_images: int = Field(default=256, ge=2)
     export: int = Field(default=8, ge=1, le=100)
     population: int = Field(default=24, ge=4)
     proposer: str = Field(default="", validate_default=True)
-    objectives: tuple[str, ...] = Field(default=DEFAULT, min_length=2)
+    objectives: tuple[str, ...] = Field(default=goals.DEFAULT, min_length=2)
     constraints: dict[str, float] = Field(default_factory=dict)
+    reference: str | None = None
+    reference_images: int | None = Field(default=None, ge=2)
+    reference_per_class: int | None = Field(default=None, ge=1)
     seeds: tuple[str, ...] = ORIGINS
     sensitivity: int = Field(default=0, ge=0)
+    surrogate: bool = True
     warm_start: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
     def _choose_proposer(cls, given: Any) -> Any:
         if isinstance(given, dict) and not given.get("proposer"):
-            many = len(given.get("objectives") or DEFAULT) > 2
+            many = len(given.get("objectives") or goals.DEFAULT) > 2
             return given | {"proposer": "nsga3" if many else "nsga2"}
         return given
 
@@ -104,26 +104,6 @@ class SearchConfig(BaseModel):
             )
         return self
 
-    @field_validator("gpus_per_worker")
-    @classmethod
-    def _whole_or_shared(cls, share: float) -> float:
-        if share > 1 and share != int(share):
-            raise ValueError(f"gpus_per_worker is {share:g}; give a share up to 1, or whole GPUs")
-        return share
-
-    @field_validator("address")
-    @classmethod
-    def _address(cls, text: str) -> str:
-        if text and text != "auto" and not re.fullmatch(r"[^\s/:]+:\d+", text):
-            raise ValueError(f"address {text!r} is not understood; give auto or host:port")
-        return text
-
-    @model_validator(mode="after")
-    def _cluster(self) -> Self:
-        if self.address and not self.workers:
-            raise ValueError("address names a cluster, but 0 workers run in this process")
-        return self
-
     @field_validator("objectives")
     @classmethod
     def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -135,10 +115,22 @@ class SearchConfig(BaseModel):
     @classmethod
     def _parsed(cls, limits: dict[str, float]) -> dict[str, float]:
         for text, value in limits.items():
-            parse_limit(text, value)
+            goals.parse_limit(text, value)
             if not math.isfinite(value):
                 raise ValueError(f"{text} is {value}; give a finite number")
         return limits
+
+    @model_validator(mode="after")
+    def _known_figures(self) -> Self:
+        if self.reference is None and not is_bundled(self.model):
+            raise ValueError("reference is missing; give self, a folder or a .npz file")
+        _ = self.figures
+        return self
+
+    @property
+    def figures(self) -> Figures:
+        """What is measured of every strategy."""
+        return figures_of(self.model_dump(), is_bundled(self.model))
 
     @field_validator("seeds")
     @classmethod
@@ -154,23 +146,70 @@ class SearchConfig(BaseModel):
         path.write_text(text, encoding="utf-8")
 
 
-def resolve(name: str, flags: dict[str, Any]) -> SearchConfig:
-    """A search of model `name`: defaults of `configs/searches/<name>.yaml` where there is one.
+def _view(reference: str | None) -> View:
+    return "self" if reference == "self" else "real"
+
+
+def resolve(model: ModelConfig | str, flags: dict[str, Any]) -> SearchConfig:
+    """A search of a model: defaults of `configs/searches/<name>.yaml` where it is bundled.
 
     Args:
+        model: a config, or the name of one.
         flags: settings given on the command line; None means not given.
 
     Raises:
         StrategyError: an unknown model or space, or a wrong setting; names it.
     """
-    model = read_model(name)
+    model = read_model(model) if isinstance(model, str) else model
     given = {key: value for key, value in flags.items() if value is not None}
-    space = read_config("spaces", given.pop("space", model.space))
+    if "space" in given or model.space not in configs("spaces"):
+        space = read_config("spaces", given.pop("space", model.space))
+    else:
+        space = _fitted(read_config("spaces", model.space), model)
     for key in ("schedulers", "steps"):
         if key in given:
             space[key] = given.pop(key)
-    defaults = read_config("searches", model.name) if model.name in configs("searches") else {}
-    return build(defaults | given | {"model": model.model_dump(), "space": space})
+    bundled = is_bundled(model)
+    known = bundled and model.name in configs("searches")
+    defaults = read_config("searches", model.name) if known else {}
+    asked = named(defaults | given, bundled)
+    return build(asked | {"model": model.model_dump(), "space": space})
+
+
+def named(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
+    """Settings with the reference and the objectives that a model has by default, full names of
+    figures, and nothing that is None.
+    """
+    found: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    found.setdefault("reference", None if bundled else "self")
+    found.setdefault("objectives", goals.DEFAULT if bundled else figures.DEFAULT)
+    view = _view(found["reference"])
+    found["objectives"] = [figures.full(name, bundled, view) for name in found["objectives"]]
+    limits = {}
+    for text, value in found.get("constraints", {}).items():
+        limit = goals.parse_limit(text, value)
+        name = figures.full(limit.name, bundled, view)
+        limits[f"{text[:4]}{name}{'-increase' if limit.relative else ''}"] = value
+    return found | {"constraints": limits}
+
+
+def figures_of(asked: Mapping[str, Any], bundled: bool) -> Figures:
+    """What objectives, constraints and reference of named settings measure.
+
+    Raises:
+        StrategyError: a name that no evaluation records.
+    """
+    limits = [goals.parse_limit(text, 0.0).name for text in asked["constraints"]]
+    return Figures.of(asked["objectives"], limits, bundled, _view(asked["reference"]))
+
+
+def _fitted(space: dict[str, Any], model: ModelConfig) -> dict[str, Any]:
+    """A space of ours with the model's own solver and steps in it, and steps up to those."""
+    solvers, steps = space["schedulers"], set(space["steps"])
+    if model.scheduler not in solvers:
+        solvers = [model.scheduler, *solvers]
+    steps |= {*range(30, model.steps, 10), model.steps}
+    return space | {"schedulers": solvers, "steps": sorted(n for n in steps if n <= model.steps)}
 
 
 def build(settings: dict[str, Any]) -> SearchConfig:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from evaluate.evaluator import real_images
-from evaluate.latency import LatencyTable, make_table
-from evaluate.sample import Sample
-from evaluate.scores import score
+from evaluate.reading import Sample
+from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
 from search import budget as budgets
-from search import loop, rungs, samples
+from search import drawing, loop, measuring, rungs, samples
 from search.config import SearchConfig
 from search.executor import Executor
-from search.goals import COSTS, Goals, needed
-from search.probes import probes
+from search.goals import Goals, needed
 from search.proposer import Proposal, Proposer
 from search.sensitivity import Sensitivity
-from search.spending import TURNS, Spending
 from search.study import Evaluation, Study
+from search.surrogate import Surrogate
 from search.worker import Outcome, Request
-from strategies import SearchSpace, Strategy, StrategyError, dump
+from strategies import SearchSpace, Strategy, StrategyError
 
 Report = Callable[["Engine"], None]
 
@@ -57,7 +52,8 @@ class Engine:
         self.executor, self.space, self.baseline = executor, space, baseline
         self.proposer, self._report = proposer, report
         self.budget = budgets.parse(config.budget)
-        self.real = real_images()
+        self.figures = config.figures
+        self.scoring: dict[str, Scoring] = {}
         self.rungs = rungs.check(config.rungs, config.images)
         self.doing = "starting"
         self.unscored = 0
@@ -69,43 +65,50 @@ class Engine:
 
     def prepare(self) -> None:
         """Measure what every evaluation needs: the unaccelerated images and the latency table."""
-        self._open()
+        measuring.open_workers(self)
         count = self.config.images
-        self.base = self.draw_baseline("search", count)
-        plain = score(self.base, self.base, self.real)
-        # A wrong name is said before anything long is measured.
-        self.goals = self.make_goals(plain | dict.fromkeys((*COSTS, "speedup"), 1.0))
-        if self.study.noted("table") is None:
-            self.study.note("table", self._measure_table().model_dump())
-        self.table = LatencyTable.model_validate(self.study.noted("table"))
-        counted = needed(self.config.objectives, self.config.constraints)
-        if "macs" in counted and self.study.noted("macs") is None:
-            self.say("counting multiply-accumulates")
-            request = Request("macs", "macs", ([dump(one) for one in probes(self.space, 0)],))
-            outcome = self.executor.alone(request)
-            self.must(outcome)
-            self.study.note("seconds:macs", outcome.seconds)
-            self.study.note("macs", outcome.value)
-        self.macs: dict[str, float] | None = self.study.noted("macs")
+        self.scoring["search"] = drawing.scoring(self, "search", count)
+        self.base = drawing.unaccelerated(self, "search", count)
+        self.chance = self.scoring["search"].chance(self.base)
+        plain = self.scoring["search"].score(self.base, self.base)
+        self.table = measuring.latency_table(self)
+        counted = "macs" in needed(self.config.objectives, self.config.constraints)
+        self.macs = measuring.multiply_accumulates(self) if counted else None
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
-        self.spending = self._make_spending()
+        self.spending = measuring.spending(self)
         known: list[tuple[str, Strategy]] = []
         if self.config.sensitivity:
             sensitivity = Sensitivity(self, self.config.sensitivity)
             sensitivity.measure()
             known = sensitivity.seeds()
-        self.proposer.learn(self.table.predict, known)
+        surrogate = self._surrogate() if self.config.surrogate else None
+        self.proposer.learn(self.table.predict, known, surrogate, self.reference)
+
+    def _surrogate(self) -> Surrogate:
+        """Predictions of the objectives, those that follow from the tables exactly."""
+        exact = self.costs(self.baseline)
+
+        def loss(name: str) -> Callable[[Strategy], float]:
+            return lambda one: self.goals.loss(name, self.costs(one)[name])
+
+        costs = {name: loss(name) for name in self.goals.names if name in exact}
+        within = self.goals.only(exact)
+        return Surrogate(
+            self.space, self.goals.names, costs, self.config.seed,
+            lambda one: within.violation(self.costs(one)),
+        )  # fmt: skip
 
     def _goals_at(self, count: int) -> Goals:
         """The goals held against the unaccelerated figures on a rung's prompts."""
-        base = samples.first(self.base, count)
-        return self.make_goals(score(base, base, self.real) | self.costs(self.baseline))
+        base = self.base.first(count)
+        plain = self.scoring["search"].score(base, base)
+        return self.make_goals(plain | self.costs(self.baseline))
 
     def make_goals(self, base: dict[str, float]) -> Goals:
         """The objectives and constraints, held against figures of the unaccelerated pipeline."""
-        return Goals.create(self.config.objectives, self.config.constraints, base)
+        return Goals.create(self.config.objectives, self.config.constraints, base, self.chance)
 
     def costs(self, strategy: Strategy) -> dict[str, float]:
         """What follows from the tables: seconds, times faster, multiply-accumulates if counted."""
@@ -115,73 +118,6 @@ class Engine:
             found["macs"] = sum(self.macs[kind] for kind in strategy.kinds())
         return found
 
-    def _open(self) -> None:
-        """Start the workers, on the kind of device that the study's latencies are of.
-
-        Raises:
-            StrategyError: they are on another.
-        """
-        self.say("starting workers")
-        self.executor.report = self.say
-        device, former = self.executor.open(), self.study.noted("device")
-        if former is None:
-            self.study.note("device", device)
-        elif former != device:
-            raise StrategyError(
-                f"the run's latencies are of {former!r}, and the workers are on {device!r}; go on "
-                f"there, or start a new run here with --warm-start {self.folder}"
-            )
-
-    def _measure_table(self) -> LatencyTable:
-        turns, seconds = [], 0.0
-        for turn in range(TURNS):
-            self.say(f"measuring latency, turn {turn + 1} of {TURNS}")
-            outcome = self.executor.alone(self.table_turn(turn))
-            self.must(outcome)
-            turns.append(outcome.value)
-            seconds += outcome.seconds
-        self.study.note("seconds:table", seconds)
-        calls, around = zip(*turns, strict=True)
-        return make_table(calls, around, self.study.noted("device"))
-
-    def table_turn(self, turn: int) -> Request:
-        """To time every kind of call once, in an order of this turn's own."""
-        texts = [dump(one) for one in probes(self.space, turn)]
-        return Request(f"table-{turn}", "table_turn", (texts, list(self.space.solvers)))
-
-    def _make_spending(self) -> Spending:
-        plain, config = self.base_scores["latency_s"], self.config
-        made = Spending(
-            self.budget, self.study, self.rungs, config.heldout_images, config.export, plain
-        )
-        made.saw(plain, config.images, float(self.study.noted("seconds:baseline-search")))
-        held = self.folder / "baseline-heldout.safetensors"
-        made.heldout_baseline_drawn = held.exists()
-        return made
-
-    def draw_baseline(self, split: str, count: int) -> Sample:
-        """The unaccelerated sample of a split, kept in the run's folder once it is drawn."""
-        path = self.folder / f"baseline-{split}.safetensors"
-        kept = samples.read(path, count)
-        if kept is not None:
-            return kept
-        text, step = dump(self.baseline), self.config.model.batch
-        starts = range(0, count, step)
-        parts: dict[int, Outcome] = {}
-        self.say(f"drawing the unaccelerated images, {count} to go")
-        for request, outcome in self.executor.each(
-            Request(str(start), "sample", (text, split, min(start + step, count), start))
-            for start in starts
-        ):
-            self.must(outcome)
-            parts[int(request.key)] = outcome
-            left = max(0, count - step * len(parts))
-            self.say(f"drawing the unaccelerated images, {left} to go")
-        sample: Sample = functools.reduce(samples.joined, (parts[s].value for s in starts))
-        samples.write(sample, path)
-        self.study.note(f"seconds:baseline-{split}", sum(o.seconds for o in parts.values()))
-        return sample
-
     def search(self) -> None:
         """Evaluate proposals; see `search.loop`."""
         loop.search(self)
@@ -189,18 +125,18 @@ class Engine:
     def request(self, proposal: Proposal) -> Request:
         """To draw what the proposal's rung has more than the sample that is kept."""
         kept = self._kept(proposal)
-        arguments: tuple[Any, ...] = (dump(proposal.strategy), "search", proposal.images)
-        if kept is not None:
-            arguments = (*arguments, proposal.drawn)
-        latency, drawn = self.table.predict(proposal.strategy), proposal.images - proposal.drawn
-        return Request(str(proposal.number), "sample", arguments, self.limit(latency, drawn))
+        start = 0 if kept is None else proposal.drawn
+        key, strategy = str(proposal.number), proposal.strategy
+        limit = self.limit(self.table.predict(strategy), proposal.images - start)
+        return drawing.request(self, key, strategy, "search", proposal.images, start, limit)
 
     def limit(self, latency: float, images: int) -> float:
         """Seconds after which drawing so many images at that latency is given up."""
         return self.config.timeout or self.spending.limit(latency, images)
 
     def _kept(self, proposal: Proposal) -> Sample | None:
-        return samples.read(self._place(proposal.strategy), proposal.drawn or -1)
+        place = self._place(proposal.strategy)
+        return samples.read(place, proposal.drawn or -1, self.figures.reading)
 
     def _place(self, strategy: Strategy) -> Path:
         return self.folder / "samples" / f"{strategy.digest}.safetensors"
@@ -213,12 +149,13 @@ class Engine:
         if outcome.value is not None:
             try:
                 sample: Sample = outcome.value
-                if len(request.arguments) > 3:
+                if request.arguments[3]:
                     kept = self._kept(proposal)
                     assert kept is not None
-                    sample = samples.joined(kept, sample)
-                base = samples.first(self.base, images)
-                scores = score(sample, base, self.real) | self.costs(proposal.strategy)
+                    sample = kept.followed_by(sample)
+                base = self.base.first(images)
+                scores = self.scoring["search"].score(sample, base)
+                scores |= self.costs(proposal.strategy)
                 if images < self.rungs[-1]:
                     draws = self._draws(sample, base)
                     samples.write(sample, self._place(proposal.strategy))
@@ -243,8 +180,8 @@ class Engine:
 
     def _draws(self, sample: Sample, base: Sample) -> tuple[tuple[float, ...], ...]:
         """Of every objective its losses on resamples of the prompts, costs having none."""
-        found = rungs.resampled(sample, base, self.real, self.goals.names)
-        goals = self.goals_at[len(sample.features)]
+        found = rungs.resampled(self.scoring["search"], sample, base, self.goals.names)
+        goals = self.goals_at[sample.count]
         return tuple(
             tuple(goals.loss(name, value) for value in found.get(name, ()))
             for name in self.goals.names

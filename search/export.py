@@ -41,7 +41,7 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
             folder / f"{label}.json",
         )
     trials(engine).to_csv(engine.folder / "trials.csv", index=False)
-    table(finals, best).to_csv(engine.folder / "front.csv", index=False)
+    table(finals, best, engine.figures.yardstick).to_csv(engine.folder / "front.csv", index=False)
     summary = summarise(engine, finals, best)
     text = json.dumps(summary, indent=2) + "\n"
     (engine.folder / "summary.json").write_text(text, encoding="utf-8")
@@ -148,8 +148,21 @@ def trials(engine: Engine) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def table(finals: list[Final], best: list[Final]) -> pd.DataFrame:
-    """One row per exported strategy and baseline, fastest first."""
+def _change(final: Final, yardstick: str | None) -> dict[str, float]:
+    if yardstick is None:
+        return {}
+    _, low, high = final.intervals.get(f"{yardstick}_change", [0, 0, 0])
+    return {f"{yardstick}_change_low": low, f"{yardstick}_change_high": high}
+
+
+def table(finals: list[Final], best: list[Final], yardstick: str | None) -> pd.DataFrame:
+    """One row per exported strategy and baseline, fastest first.
+
+    Args:
+        finals: all that were scored.
+        best: those on the front.
+        yardstick: the figure that shows a loss, whose change has columns of its own.
+    """
     order = sorted(finals, key=lambda final: final.scores["latency_s"])
     rows = [
         {
@@ -162,8 +175,7 @@ def table(finals: list[Final], best: list[Final]) -> pd.DataFrame:
             "scheduler": final.strategy.scheduler,
             "steps": final.strategy.steps,
             **final.scores,
-            "fd_real_change_low": final.intervals.get("fd_real_change", [0, 0, 0])[1],
-            "fd_real_change_high": final.intervals.get("fd_real_change", [0, 0, 0])[2],
+            **_change(final, yardstick),
         }
         for final in order
     ]

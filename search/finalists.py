@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluate.sample import Sample
-from evaluate.scores import score, score_intervals
+from evaluate.reading import Sample
 from evaluate.statistics import ScoreError
+from search import drawing
 from search.contenders import is_rival
 from search.front import nondominated, spread
-from search.goals import Goals
+from search.goals import Goals, more_is_better
 from search.spending import REPEATS
 from search.study import Evaluation, comparable
 from search.worker import Outcome, Request
@@ -37,6 +37,7 @@ class Final:
         intervals: `[value, low, high]` by name.
         objectives: as in the search.
         violation: how far outside the constraints; only what keeps them is exported.
+        lossless: see `lossless`.
     """
 
     role: str
@@ -46,16 +47,21 @@ class Final:
     intervals: dict[str, list[float]]
     objectives: tuple[float, ...] = ()
     violation: float = 0.0
+    lossless: bool | None = None
 
-    @property
-    def lossless(self) -> bool:
-        """No measurable loss: the distance to real images is not above the unaccelerated model's
-        by its paired 95 % interval, and no caption accuracy is lower by more than one point.
-        """
-        if self.intervals.get("fd_real_change", [0.0, 0.0, 0.0])[1] > 0:
-            return False
-        names = [f"{name}_change" for name in ACCURACIES]
-        return all(self.intervals[name][0] >= -0.01 for name in names if name in self.intervals)
+
+def lossless(final: Final, yardstick: str | None) -> bool | None:
+    """Whether no loss could be measured: by its paired 95 % interval, the figure that shows a loss
+    is not worse than the unaccelerated model's, and no caption accuracy is lower by more than one
+    point. None where the search has no such figure.
+    """
+    if yardstick is None:
+        return None
+    _, low, high = final.intervals.get(f"{yardstick}_change", [0.0, 0.0, 0.0])
+    if high < 0 if more_is_better(yardstick) else low > 0:
+        return False
+    names = [f"{name}_change" for name in ACCURACIES]
+    return all(final.intervals[name][0] >= -0.01 for name in names if name in final.intervals)
 
 
 def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
@@ -88,7 +94,9 @@ def finish(engine: Engine) -> list[Final]:
     best, rivals = choose(engine)
     pairs = itertools.zip_longest(best, rivals)
     rows = {e.strategy.digest: e for pair in pairs for e in pair if e is not None}
-    base = engine.draw_baseline("heldout", engine.config.heldout_images)
+    count = engine.config.heldout_images
+    engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
+    base = drawing.unaccelerated(engine, "heldout", count)
     _score_heldout(engine, rows, base)
     found = {digest: engine.study.noted(f"heldout:{digest}") for digest in rows}
     engine.unscored = sum(one is None for one in found.values())
@@ -96,18 +104,19 @@ def finish(engine: Engine) -> list[Final]:
     times = _time(engine, good)
     plain = {
         "role": "unaccelerated",
-        "scores": score(base, base, engine.real),
+        "scores": engine.scoring["heldout"].score(base, base),
         "intervals": {},
     }
     finals = [_final(engine, engine.baseline, "", plain, times)]
     goals = engine.make_goals(finals[0].scores)
-    finals[0] = _judged(finals[0], goals)
+    yardstick = engine.figures.yardstick
+    finals[0] = _judged(finals[0], goals, yardstick)
     roles = {e.strategy.digest: "baseline" for e in rivals}
     for evaluation in good:
         digest = evaluation.strategy.digest
         scored = found[digest] | {"role": roles.get(digest, "front")}
         final = _final(engine, evaluation.strategy, evaluation.origin, scored, times)
-        finals.append(_judged(final, goals))
+        finals.append(_judged(final, goals, yardstick))
     return finals
 
 
@@ -129,9 +138,9 @@ def _score_heldout(engine: Engine, rows: dict[str, Evaluation], base: Sample) ->
             todo.remove(digest)
             running[digest] = cost
             engine.say(f"scoring on held-out prompts, {len(todo) + len(running)} to go")
-            text = dump(rows[digest].strategy)
             limit = engine.limit(latency[digest], count)
-            yield Request(digest, "sample", (text, "heldout", count), limit)
+            strategy = rows[digest].strategy
+            yield drawing.request(engine, digest, strategy, "heldout", count, limit=limit)
 
     for request, outcome in engine.executor.each(wanted()):
         del running[request.key]
@@ -144,8 +153,9 @@ def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
     found: dict[str, Any] = {"error": outcome.error}
     if outcome.value is not None:
         try:
-            found["scores"] = score(outcome.value, base, engine.real)
-            found["intervals"] = score_intervals(outcome.value, base, engine.real)
+            scoring = engine.scoring["heldout"]
+            found["scores"] = scoring.score(outcome.value, base)
+            found["intervals"] = scoring.intervals(outcome.value, base)
         except ScoreError as broken:
             found = {"error": str(broken)}
     engine.study.note(f"heldout:{digest}", found)
@@ -192,9 +202,10 @@ def _final(
     return Final(role, origin, strategy, found["scores"] | timed, found["intervals"])
 
 
-def _judged(final: Final, goals: Goals) -> Final:
+def _judged(final: Final, goals: Goals, yardstick: str | None) -> Final:
     losses, violation = goals.losses(final.scores), goals.violation(final.scores)
-    return replace(final, objectives=losses, violation=violation)
+    fine = lossless(final, yardstick)
+    return replace(final, objectives=losses, violation=violation, lossless=fine)
 
 
 def front(finals: list[Final]) -> list[Final]:

@@ -7,20 +7,27 @@ figures of which more is better how much lower they are than the unaccelerated p
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from evaluate.metrics import METRICS
 from strategies import StrategyError
 
 DEFAULT = ("fd_base", "latency_s")
-COSTS = ("latency_s", "macs")
+COSTS = ("latency_s", "macs", "memory_bytes")
 # Figures of which more is better; of every other less is.
 MORE = {"speedup"} | {
     metric.key(view)
     for metric in METRICS.values()
     if metric.better == "higher"
     for view in metric.views
+}
+# What an amount may end with, by the last word of the figure's name.
+UNITS: dict[str, dict[str, float]] = {
+    "s": {"": 1.0, "s": 1.0, "ms": 1e-3},
+    "bytes": {"": 1.0, "B": 1.0}
+    | {f"{letter}B": 1000.0 ** (i + 1) for i, letter in enumerate("kMGT")}
+    | {f"{letter}iB": 1024.0 ** (i + 1) for i, letter in enumerate("KMGT")},
 }
 _LIMIT = re.compile(r"(min|max)-([a-z0-9_-]+?)(-increase)?")
 
@@ -71,6 +78,23 @@ def parse_limit(text: str, value: float) -> Limit:
     return Limit(text, name, match[1] == "min", bool(match[3]), value)
 
 
+def parse_amount(flag: str, text: str) -> float:
+    """The value of a constraint, such as `2`, `8GiB` of memory or `300ms` of latency.
+
+    Raises:
+        StrategyError: no number, or a unit that the figure does not have.
+    """
+    match = re.fullmatch(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)", text.strip())
+    stem = parse_limit(flag, 0.0).name
+    kind = "bytes" if stem.startswith("memory") else "s" if stem.startswith("latency") else ""
+    units = UNITS.get(kind, {"": 1.0})
+    if match is None or match[2] not in units:
+        known = ", ".join(unit for unit in units if unit)
+        hint = f", or one with {known}" if known else ""
+        raise StrategyError(f"--{flag} is {text!r}; give it a number{hint}")
+    return float(match[1]) * units[match[2]]
+
+
 @dataclass(frozen=True)
 class Goals:
     """Objectives and constraints, with the unaccelerated pipeline's figures.
@@ -79,15 +103,22 @@ class Goals:
         names: of the objectives.
         limits: the constraints.
         base: figures of the unaccelerated pipeline, on the same prompts.
+        chance: by figure, how far two sets of so many images of one model are apart by chance,
+            where a distance has that taken out.
     """
 
     names: tuple[str, ...]
     limits: tuple[Limit, ...]
     base: Mapping[str, float]
+    chance: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def create(
-        cls, names: Sequence[str], limits: Mapping[str, float], base: Mapping[str, float]
+        cls,
+        names: Sequence[str],
+        limits: Mapping[str, float],
+        base: Mapping[str, float],
+        chance: Mapping[str, float] | None = None,
     ) -> Goals:
         """Goals by name, checked against the figures that there are.
 
@@ -101,7 +132,11 @@ class Goals:
                 f"objective or constraint {unknown[0]!r} is no figure of this search; there are "
                 f"{', '.join(sorted(base))}"
             )
-        return cls(tuple(names), parsed, base)
+        return cls(tuple(names), parsed, base, chance or {})
+
+    def only(self, names: Collection[str]) -> Goals:
+        """The same with the limits on these figures alone."""
+        return replace(self, limits=tuple(one for one in self.limits if one.name in names))
 
     def losses(self, scores: Mapping[str, float]) -> tuple[float, ...]:
         """What is minimised."""
@@ -119,17 +154,20 @@ class Goals:
     def reference(self) -> tuple[float, ...]:
         """The worst point that counts.
 
-        Of a distance to the unaccelerated images, as far as those are from real ones; of other
-        figures the unaccelerated pipeline's own, which for those where more is better is a loss
-        of everything; where that is nothing, 1.
+        Of a distance to the unaccelerated images, as far as those are from the reference, and at
+        least as far as two sets of one model are apart by chance; of other figures the
+        unaccelerated pipeline's own, which for those where more is better is a loss of everything;
+        where that is nothing, 1. Of memory twice its own: caches take some.
         """
         return tuple(self._worst(name) for name in self.names)
 
     def _worst(self, name: str) -> float:
         stem = name.removesuffix("_base")
         ends = (f"{stem}_real", f"{stem}_self") if stem != name else (name,)
-        found = next((self.base[end] for end in ends if self.base.get(end, 0.0) > 0), 1.0)
-        return float(found)
+        if name == "memory_bytes":
+            return 2 * float(self.base[name])
+        known = (max(self.base.get(end, 0.0), self.chance.get(end, 0.0)) for end in ends)
+        return float(next((value for value in known if value > 0), 1.0))
 
 
 def needed(names: Iterable[str], limits: Iterable[str]) -> set[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from search.figures import title
 from search.finalists import Final
 
 if TYPE_CHECKING:
@@ -20,15 +21,17 @@ BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#999999"
 
 
 def plot(engine: Engine, finals: list[Final], best: list[Final], folder: Path) -> None:
-    """Write `pareto.png` and `pareto.svg`: both views of quality, on held-out prompts."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
+    """Write `pareto.png` and `pareto.svg`: every view of quality, on held-out prompts."""
+    names = _panels(engine)
+    size = (5.5 * len(names), 4.6)
+    figure, grid = plt.subplots(1, len(names), figsize=size, layout="constrained", squeeze=False)
     plain = next(final for final in finals if final.role == "unaccelerated")
-    _panel(axes[0], finals, best, "fd_base")
-    axes[0].set_ylabel("FD to the unaccelerated images")
-    _panel(axes[1], finals, best, "fd_real")
-    axes[1].axhline(plain.scores["fd_real"], color=GREY, linewidth=1, linestyle=":")
-    axes[1].set_ylabel("FD to real images")
-    axes[0].legend(frameon=False)
+    for axes, name in zip(grid[0], names, strict=True):
+        _panel(axes, finals, best, name)
+        axes.set_ylabel(title(name))
+        if name == engine.figures.yardstick:
+            axes.axhline(plain.scores[name], color=GREY, linewidth=1, linestyle=":")
+    grid[0, 0].legend(frameon=False)
     model = engine.config.model
     images = engine.config.heldout_images
     figure.suptitle(
@@ -40,6 +43,13 @@ def plot(engine: Engine, finals: list[Final], best: list[Final], folder: Path) -
     plt.close(figure)
 
 
+def _panels(engine: Engine) -> list[str]:
+    """The first objective of quality, and the figure that shows a loss."""
+    figures = engine.figures
+    found = [name for name in (figures.quality, figures.yardstick) if name is not None]
+    return list(dict.fromkeys(found)) or ["psnr"]
+
+
 def _panel(axes: Axes, finals: list[Final], best: list[Final], metric: str) -> None:
     groups = [
         (
@@ -48,7 +58,7 @@ def _panel(axes: Axes, finals: list[Final], best: list[Final], metric: str) -> N
             "^",
             [f for f in finals if f.role == "baseline" and f.origin != "grid"],
         ),
-        ("uniform DeepCache x ToMe", ORANGE, "s", [f for f in finals if f.origin == "grid"]),
+        ("uniform schedules", ORANGE, "s", [f for f in finals if f.origin == "grid"]),
         ("unaccelerated", "black", "*", [f for f in finals if f.role == "unaccelerated"]),
     ]
     mine = [f for f in best if f.role == "front"]
@@ -73,8 +83,8 @@ def _panel(axes: Axes, finals: list[Final], best: list[Final], metric: str) -> N
         )
     axes.set_xscale("log")
     axes.set_xlabel("latency of one image, ms")
-    if metric == "fd_base":
+    if metric.endswith("_base"):
         axes.set_yscale("symlog", linthresh=1)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(bottom=min(0.0, *(f.scores[metric] for f in finals)))
     axes.grid(alpha=0.3, which="both")
     axes.spines[["top", "right"]].set_visible(False)

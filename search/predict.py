@@ -16,15 +16,17 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from evaluate.latency import make_table
+from search import drawing
 from search.contenders import is_rival
 from search.goals import needed
+from search.measuring import table_turn
 from search.proposer import Waiting
 from search.rungs import REDUCTION
 from search.sensitivity import Sensitivity
 from search.spending import TURNS, Spending
 from search.study import Evaluation
 from search.worker import Outcome, Request
-from strategies import Strategy, dump
+from strategies import Strategy
 
 if TYPE_CHECKING:
     from search.engine import Engine
@@ -100,43 +102,41 @@ def predict(engine: Engine) -> Prediction:
         spent += outcome.seconds
         return outcome
 
-    ask(engine.table_turn(0))
-    turn = ask(engine.table_turn(1))
+    ask(table_turn(engine, 0))
+    turn = ask(table_turn(engine, 1))
     calls, around = turn.value
     engine.table = make_table([{}, calls], [[], around], device)
     latency = engine.table.predict
     plain, seeds = latency(engine.baseline), [one for _, one in engine.proposer.seeds]
     engine.proposer.learn(latency)
     batch = min(config.model.batch, config.images)
-    base = ask(_draw(engine.baseline, batch)).seconds / batch
+    base = ask(drawing.request(engine, "base", engine.baseline, "search", batch)).seconds / batch
     middle = sorted(seeds, key=latency)[len(seeds) // 2] if seeds else engine.baseline
     spending = Spending(
         engine.budget, engine.study, engine.rungs, config.heldout_images, config.export, plain
     )
-    spending.saw(latency(middle), batch, ask(_draw(middle, batch)).seconds)
+    drawn = ask(drawing.request(engine, "middle", middle, "search", batch))
+    spending.saw(latency(middle), batch, drawn.seconds)
 
     table, others = TURNS * turn.seconds, _others(engine, spending, turn.seconds)
-    before = base * config.images + table + others
+    images = base * drawing.owed(engine, "search", config.images)
+    before = images + table + others
     plan = _Plan(engine, spending, base, proposals=_proposals(engine) or seeds)
     evaluations, search, done = plan.evaluations(before)
-    finalists, drawn, timed = plan.after(done)
-    shared = base * config.images + others + search + drawn
+    finalists, after, timed = plan.after(done)
+    shared = images + others + search + after
     return Prediction(
         device=device,
         measured=spent,
         before=before,
         search=search,
-        after=drawn + timed,
+        after=after + timed,
         evaluations=evaluations,
         seeds=min(len(seeds), done),
         finalists=finalists,
         wall=start_up + shared / executor.slots + table + timed,
         workers=executor.slots,
     )
-
-
-def _draw(strategy: Strategy, count: int) -> Request:
-    return Request("draw", "sample", (dump(strategy), "search", count))
 
 
 def _others(engine: Engine, spending: Spending, turn: float) -> float:
@@ -193,6 +193,7 @@ class _Plan:
         self, engine: Engine, spending: Spending, base: float, proposals: Sequence[Strategy]
     ) -> None:
         self.engine, self.spending, self.base = engine, spending, base
+        self.owed = drawing.owed(engine, "heldout", engine.config.heldout_images)
         rows, latency = _equally_good(engine), engine.table.predict
         self.seeds = [row.scores["latency_s"] for row in rows]
         # After so many seeds, how many of them are baselines.
@@ -208,7 +209,7 @@ class _Plan:
         rivals = self.rivals[min(done, len(self.seeds))]
         finalists = min(config.export, rivals) + min(config.export, done - rivals)
         latencies = finalists * self.mean
-        drawn = spending.draw(latencies, config.heldout_images) + self.base * config.heldout_images
+        drawn = spending.draw(latencies, config.heldout_images) + self.base * self.owed
         return finalists, drawn, spending.timing(latencies)
 
     def evaluations(self, before: float) -> tuple[dict[int, int], float, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -12,12 +13,18 @@ from rich.live import Live
 from rich.table import Table
 
 from search.front import hypervolume, nondominated
+from search.goals import more_is_better
 from search.study import comparable
 
 if TYPE_CHECKING:
     from search.engine import Engine
 
 LINE_EVERY = 10.0
+
+
+def _worse(name: str, scores: Mapping[str, float], base: Mapping[str, float]) -> bool:
+    gain = base[name] - scores[name]
+    return (gain > 0) if more_is_better(name) else (gain < 0)
 
 
 class Progress:
@@ -78,7 +85,8 @@ class Progress:
             points = np.array([e.objectives for e in good])
             figures["front"] = str(len(nondominated(points)))
             figures["hypervolume"] = f"{hypervolume(points, engine.reference):.4f}"
-            lossless = [e for e in good if e.scores["fd_real"] <= engine.base_scores["fd_real"]]
+            name = engine.figures.yardstick
+            lossless = [e for e in good if name and not _worse(name, e.scores, engine.base_scores)]
             if lossless:
                 best = max(e.scores["speedup"] for e in lossless)
                 figures["best at no loss"] = f"{best:.2f}x"

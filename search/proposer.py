@@ -9,6 +9,7 @@ from search import rungs
 from search.history import History
 from search.proposers import SOURCES, Settings, Source, Waiting
 from search.study import Evaluation
+from search.surrogate import Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
 from strategies.space import Genome
 
@@ -65,21 +66,42 @@ class Proposer:
         self._history = History()
         self._source: Source | None = None
         self._latency: Callable[[Strategy], float] = _unknown
+        self._surrogate: Surrogate | None = None
+        self._reference: tuple[float, ...] = ()
 
     def learn(
-        self, latency: Callable[[Strategy], float], more: Sequence[tuple[str, Strategy]] = ()
+        self,
+        latency: Callable[[Strategy], float],
+        more: Sequence[tuple[str, Strategy]] = (),
+        surrogate: Surrogate | None = None,
+        reference: Sequence[float] = (),
     ) -> None:
-        """Take what was measured before the first proposal: latency, and further seeds by it."""
+        """Take what was measured before the first proposal.
+
+        Args:
+            latency: seconds of a strategy.
+            more: further seeds.
+            surrogate: to choose children by, where the source does.
+            reference: the worst point that counts.
+        """
         known = {strategy.digest for _, strategy in self.seeds}
         self.seeds += [(origin, one) for origin, one in more if one.digest not in known]
-        self._latency, self._source = latency, None
+        self._latency, self._surrogate, self._source = latency, surrogate, None
+        self._reference = tuple(reference)
 
     @property
     def source(self) -> Source:
         """What proposes when the seeds are used up."""
         if self._source is None:
             settings = Settings(
-                self.space, self.population, self.seed, len(self.seeds), self._latency
+                self.space,
+                self.population,
+                self.seed,
+                len(self.seeds),
+                self._latency,
+                self._surrogate,
+                self._reference,
+                self.ladder[-1],
             )
             self._source = SOURCES[self.kind](settings)
         return self._source

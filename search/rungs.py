@@ -15,10 +15,8 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.metrics import METRICS
-from evaluate.sample import Sample
-from evaluate.scores import statistics
-from evaluate.side import Side
+from evaluate.reading import Sample
+from evaluate.scores import Scoring
 from search.history import History
 from strategies import StrategyError
 
@@ -45,7 +43,7 @@ def check(rungs: Sequence[int], images: int) -> tuple[int, ...]:
 
 
 def resampled(
-    sample: Sample, base: Sample, real: Side, names: Collection[str]
+    scoring: Scoring, sample: Sample, base: Sample, names: Collection[str]
 ) -> dict[str, list[float]]:
     """Figures of a candidate on `DRAWS` resamples of its prompts, drawn with replacement.
 
@@ -53,20 +51,20 @@ def resampled(
     of one rung can be subtracted draw by draw: a paired bootstrap that needs no images.
 
     Args:
+        scoring: what they are held against.
         names: of the figures; those that no metric has are left out.
     """
-    metrics = [m for m in METRICS.values() if any(m.key(view) in names for view in m.views)]
-    found = statistics(sample.side(), base.side(), {"real": real}, metrics)
-    count = len(sample.features)
-    weights = _weights(count)
+    named = [m for m in scoring.metrics if any(m.key(view) in names for view in m.views)]
+    found = Scoring(tuple(named), scoring.references).statistics(sample, base)
+    drawn = weights(sample.count)
     return {
-        name: [float(statistic(one)) for one in weights]
+        name: [float(statistic(one)) for one in drawn]
         for name, statistic in found.items()
         if name in names
     }
 
 
-def _weights(count: int) -> list[NDArray[np.float64]]:
+def weights(count: int) -> list[NDArray[np.float64]]:
     """How often each of `count` prompts is in each resample; a distance needs two that differ."""
     rng, found = np.random.default_rng(count), list[NDArray[np.float64]]()
     while len(found) < DRAWS:

@@ -1,6 +1,7 @@
 """Samples kept in a run's folder: the unaccelerated ones, and candidates' that may be continued.
 
-They only save drawing again: a sample that is missing or torn by a kill is drawn anew.
+They only save drawing again: a sample that is missing, torn by a kill, or without something that
+is asked of it is drawn anew.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from evaluate.sample import Sample
+from evaluate.reading import Reading, Sample
 from strategies import StrategyError
+
+FEATURES, PAIRED, MEMORY = "features.", "paired.", "memory"
 
 
 def write(sample: Sample, path: Path) -> None:
@@ -22,8 +25,10 @@ def write(sample: Sample, path: Path) -> None:
     Raises:
         StrategyError: it cannot be written.
     """
-    tensors: dict[str, Any] = {"features": sample.features, "images": sample.images}
-    tensors |= {f"right_{name}": value for name, value in sample.right.items()}
+    tensors: dict[str, Any] = {f"{FEATURES}{name}": v for name, v in sample.features.items()}
+    tensors |= {f"{PAIRED}{name}": values for name, values in sample.paired.items()}
+    if sample.memory is not None:
+        tensors[MEMORY] = np.array([sample.memory], np.int64)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     try:
@@ -34,29 +39,18 @@ def write(sample: Sample, path: Path) -> None:
         raise StrategyError(f"{path}: cannot be written ({error})") from None
 
 
-def read(path: Path, count: int) -> Sample | None:
-    """A stored sample of exactly so many images, or None."""
+def read(path: Path, count: int, reading: Reading) -> Sample | None:
+    """A stored sample of exactly so many images with all that a reading takes, or None."""
     try:
         tensors = load_file(path)
-        right = {k.removeprefix("right_"): v for k, v in tensors.items() if k.startswith("right_")}
-        found = Sample(tensors["features"], tensors["images"], right)
+        found = Sample(
+            count,
+            {name: tensors[f"{FEATURES}{name}"] for name in reading.networks},
+            {name: tensors[f"{PAIRED}{name}"] for name in reading.pairs},
+            int(tensors[MEMORY][0]) if reading.memory else None,
+        )
     except (OSError, SafetensorError, KeyError):
         return None
-    return found if len(found.features) == count else None
-
-
-def first(sample: Sample, count: int) -> Sample:
-    """The first so many images of a sample."""
-    right = {name: values[:count] for name, values in sample.right.items()}
-    return Sample(sample.features[:count], sample.images[:count], right, sample.seconds)
-
-
-def joined(one: Sample, other: Sample) -> Sample:
-    """Two samples of one strategy, the second on the prompts that follow the first's."""
-    right = {name: np.concatenate([v, other.right[name]]) for name, v in one.right.items()}
-    return Sample(
-        np.concatenate([one.features, other.features]),
-        np.concatenate([one.images, other.images]),
-        right,
-        one.seconds + other.seconds,
-    )
+    lengths = {len(rows) for rows in found.features.values()}
+    lengths |= {len(rows) for rows in found.paired.values()}
+    return found if lengths == {count} else None

@@ -8,16 +8,18 @@ twice. The schedules are then carried to the other step counts by normalised tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evaluate.sample import Sample
+from evaluate.reading import Sample
+from search import drawing
 from search.paths import Path, minimax, smallest_sum
 from search.warm import nearest, spread
 from search.worker import Outcome, Request
-from strategies import SearchSpace, Strategy, dump
+from strategies import SearchSpace, Strategy
 from strategies.knobs import known
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 ORIGIN = "sensitivity"
 STEPS = 12  # Measured at the space's nearest; schedules scale with time.
 LONGEST = 4  # Calls from one computed call to the next, at most.
+KINDS = ("minimax", "sum")  # Of paths; see `search.paths`.
 Action = tuple[int, ...]
 
 
@@ -132,8 +135,8 @@ class Sensitivity:
 
     def _request(self, strategy: Strategy) -> Request:
         limit = self.engine.limit(self.engine.table.predict(strategy), self.prompts)
-        arguments = (dump(strategy), "search", self.prompts)
-        return Request(strategy.digest, "sample", arguments, limit)
+        digest, count = strategy.digest, self.prompts
+        return drawing.request(self.engine, digest, strategy, "search", count, limit=limit)
 
     def _note(self, digest: str, outcome: Outcome, reference: Sample) -> None:
         study = self.engine.study
@@ -141,21 +144,20 @@ class Sensitivity:
         study.note(f"seconds:sensitivity:{digest}", former + outcome.seconds)
         change: Any = "failed"
         if outcome.value is not None:
-            difference = np.square(outcome.value.features - reference.features).sum(1).mean()
-            value = float(difference / reference.features.var(0).sum())
+            value = difference(outcome.value, reference, self.engine.figures.network)
             change = value if np.isfinite(value) else "failed"
         study.note(f"sensitivity:{digest}", change)
 
     def error(self, action: Action, *stretches: tuple[int, int]) -> float | None:
-        """The measured change of the images, as a share of the features' variance; None where it
-        was not measured or failed.
+        """The measured change of the images (`difference`); None where it was not measured or
+        failed.
         """
         strategy = self.strategy(action, self._without(*stretches))
         found = self.engine.study.noted(f"sensitivity:{strategy.digest}")
         return found if isinstance(found, float) else None
 
-    def schedules(self) -> Iterator[Strategy]:
-        """For every action and number of computed calls, the paths of both kinds."""
+    def schedules(self, kinds: Collection[str] = KINDS) -> Iterator[Strategy]:
+        """For every action and number of computed calls, the paths of these kinds."""
         for action in actions(self.space):
             errors = {(i, i + 1): 0.0 for i in range(self.calls)}
             pairs: dict[tuple[int, int, int], float] = {}
@@ -169,17 +171,18 @@ class Sensitivity:
                     (before, i), (_, j) = stretches
                     pairs[before, i, j] = found
             for computed in range(1, self.calls):
-                for path in (
-                    minimax(errors, self.calls, computed),
-                    smallest_sum(_joint(errors, pairs), self.calls, computed),
-                ):
-                    if path is not None:
+                paths = {
+                    "minimax": minimax(errors, self.calls, computed),
+                    "sum": smallest_sum(_joint(errors, pairs), self.calls, computed),
+                }
+                for kind, path in paths.items():
+                    if path is not None and kind in kinds:
                         yield self.strategy(action, path)
 
-    def seeds(self) -> list[tuple[str, Strategy]]:
+    def seeds(self, kinds: Collection[str] = KINDS) -> list[tuple[str, Strategy]]:
         """The schedules, at the measured number of steps and every other, each once."""
         found: dict[str, Strategy] = {}
-        measured = list(self.schedules())
+        measured = list(self.schedules(kinds))
         for one in measured:
             found.setdefault(one.digest, one)
         for steps in self.space.steps:
@@ -196,6 +199,23 @@ class Sensitivity:
         room = min(self.engine.config.population, len(rows))
         chosen = {round(k * (len(rows) - 1) / max(1, room - 1)) for k in range(room)}
         return [rows[index] for index in sorted(chosen)]
+
+
+def difference(sample: Sample, reference: Sample, network: str | None) -> float:
+    """How far images are from others of the same prompts: the mean squared distance of the features
+    that quality is measured by, as a share of their variance. Without features, how much larger the
+    mean squared error of the pixels to the unaccelerated images is, of at most 1.
+    """
+    if network is None:
+        errors = [float(np.mean(10 ** (-one.paired["psnr"] / 10))) for one in (sample, reference)]
+        return max(0.0, errors[0] - errors[1])
+    return change_of(sample.features[network], reference.features[network])
+
+
+def change_of(features: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
+    """The mean squared change of features `[n, d]`, as a share of the reference's variance."""
+    difference = np.square(features - reference).sum(1).mean()
+    return float(difference / reference.var(0).sum())
 
 
 def _joint(errors: dict[tuple[int, int], float], pairs: dict[tuple[int, int, int], float]) -> Any:

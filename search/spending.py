@@ -32,6 +32,9 @@ class Spending:
         heldout: images per finalist.
         export: finalists of the search, at most, and as many of the baselines.
         plain: latency of the unaccelerated pipeline.
+
+    Attributes:
+        owed: unaccelerated images that the final scoring has yet to draw.
     """
 
     def __init__(
@@ -49,7 +52,7 @@ class Spending:
         self._factors: deque[float] = deque(maxlen=RECENT)
         self._contenders = Contenders()
         self._read = 0
-        self.heldout_baseline_drawn = False
+        self.owed = heldout
 
     def saw(self, latency: float, images: int, seconds: float) -> None:
         """A draw of so many images of a strategy of that latency took so long."""
@@ -92,9 +95,7 @@ class Spending:
         mine, rivals = (self._mean(rows) for rows in (present.mine, present.rivals))
         latencies = mine + rivals
         drawing = self.draw(latencies, self.heldout)
-        if not self.heldout_baseline_drawn:
-            drawing += self.draw(self.plain, self.heldout)
-        return drawing + self.timing(latencies)
+        return drawing + self.draw(self.plain, self.owed) + self.timing(latencies)
 
     def _mean(self, rows: Sequence[Evaluation]) -> float:
         """The latencies of the finalists out of some rows, added up."""

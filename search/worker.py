@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,8 +15,12 @@ from accel.models import ModelConfig, quiet
 from evaluate import Evaluator
 from evaluate.evaluator import Split
 from evaluate.latency import Around, time_around, time_calls, time_end_to_end
-from evaluate.sample import NotFiniteError, Sample, generate, run
+from evaluate.networks.base import Pixels
+from evaluate.prompts import Prompts
+from evaluate.reading import Reading, Sample
+from evaluate.sample import NotFiniteError, run
 from evaluate.statistics import ScoreError
+from evaluate.store import Store, identity
 from evaluate.timing import device_name
 from strategies import StrategyError, parse
 
@@ -84,14 +90,32 @@ class Worker:
                 reason = "out of memory"
         return Outcome(None, reason, time.monotonic() - began)
 
-    def sample(self, text: str, split: Split, count: int, start: int = 0) -> Sample:
-        """Draw prompts `start` to `count` with a strategy given as JSON text."""
-        evaluator = self.evaluator
-        if not start:
-            return evaluator.sample(parse(text), split, count)
-        chosen = evaluator.prompts[split].first(count).at(range(start, count))
-        images, seconds = generate(evaluator.pipe, evaluator.config, parse(text), chosen)
-        return evaluator.reduce(images, chosen.texts, seconds)
+    def sample(
+        self, text: str, split: Split, count: int, start: int, keep: dict[str, Any]
+    ) -> Sample:
+        """Draw prompts `start` to `count` and send back what is kept of the images.
+
+        Args:
+            text: the strategy as JSON.
+            keep: the fields of a `Reading`, and `images`, where the unaccelerated ones are.
+        """
+        evaluator, strategy = self.evaluator, parse(text)
+        reading = Reading(tuple(keep["networks"]), tuple(keep["pairs"]), keep["memory"])
+        chosen, rows = evaluator.prompts[split].first(count), range(start, count)
+        if not reading.pairs:
+            return evaluator.sample(strategy, chosen.at(rows), reading)
+        base = self._unaccelerated(Path(keep["images"]), chosen, start)
+        return evaluator.sample(strategy, chosen.at(rows), reading, base)
+
+    def _unaccelerated(self, folder: Path, chosen: Prompts, start: int) -> Callable[[int], Pixels]:
+        """The unaccelerated images of prompts from `start` on; what is not there is drawn."""
+        one = self.evaluator
+        side = Store(folder, identity(one.config.source)).draw(
+            "unaccelerated", one.pipe, one.config, one.baseline, chosen, one.networks, start=start
+        )
+        assert side.image is not None
+        read = side.image
+        return lambda index: read(start + index)
 
     def table_turn(
         self, texts: list[str], solvers: list[str]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -86,11 +87,8 @@ class Knobs(BaseModel):
 
     def at(self, call: int) -> dict[str, Any]:
         """The knobs in force at one call, or nothing where the method does nothing there."""
-        now = self.take([call])
-        if now.is_neutral():
-            return {}
-        values = {k: v[0] if k in self.per_call else v for k, v in now.model_dump().items()}
-        return {k: v for k, v in values.items() if k not in self.per_call or v != self.neutral[k]}
+        now = {name: (value[call],) if name in self.per_call else value for name, value in self}
+        return dict(_shown(type(self), tuple(now.items())))
 
     def compact(self) -> dict[str, Any]:
         """The JSON form, with a per-call list of one repeated value written as that value.
@@ -103,6 +101,16 @@ class Knobs(BaseModel):
             if not isinstance(first, list) and all(value == first for value in data[name]):
                 data[name] = first
         return data
+
+
+@lru_cache(maxsize=4096)
+def _shown(kind: type[Knobs], now: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    """What knobs of a single call show of themselves; searches ask for the same few all the time."""
+    knobs = kind(**dict(now))
+    if knobs.is_neutral():
+        return {}
+    values = {k: v[0] if k in kind.per_call else v for k, v in knobs.model_dump().items()}
+    return {k: v for k, v in values.items() if k not in kind.per_call or v != kind.neutral[k]}
 
 
 _REGISTRY: dict[str, type[Knobs]] = {}

@@ -135,7 +135,8 @@ class Strategy(BaseModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields replaced, unchecked; its digest is its own."""
         copied = super().model_copy(update=update, deep=deep)
-        vars(copied).pop("digest", None)
+        for derived in ("digest", "_normal"):
+            vars(copied).pop(derived, None)
         return copied
 
     @property
@@ -163,9 +164,16 @@ class Strategy(BaseModel):
 
     def canonical(self) -> Strategy:
         """The same behaviour in its one normal form: dead values neutral, neutral methods gone."""
+        return self._normal or self
+
+    @cached_property
+    def _normal(self) -> Strategy | None:
+        """The normal form, None of a strategy that is known to be its own."""
         alive = {n: k.canonical(self.calls, self.depths) for n, k in self.methods.items()}
         methods = {n: k for n, k in alive.items() if not k.is_neutral()}
-        return self.model_copy(update={"methods": methods})
+        normal = self.model_copy(update={"methods": methods})
+        vars(normal)["_normal"] = None
+        return normal
 
     @cached_property
     def digest(self) -> str:

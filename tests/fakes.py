@@ -9,7 +9,8 @@ import numpy as np
 
 import zoo
 from evaluate.latency import Around
-from evaluate.sample import Sample
+from evaluate.networks.bundled import KINDS
+from evaluate.reading import Sample
 from search.executor import Executor
 from search.worker import Outcome, Request
 from strategies import Strategy, parse
@@ -28,8 +29,11 @@ def make_sample(strategy: Strategy, split: str, count: int, start: int = 0) -> S
     rng = np.random.default_rng([split == "search"])
     base = zoo.reference_features().numpy()[rng.integers(0, 2048, 256)]
     noise = rng.normal(size=base.shape) * damage(strategy)
-    images = np.zeros((count - start, 4, 4, 3), np.uint8)
-    return Sample((base + noise).astype(np.float32)[start:count], images, {}, 1.0)
+    features = (base + noise).astype(np.float32)[start:count]
+    size = len(features)
+    judged = np.ones((size, len(KINDS)), np.float32)
+    paired = {"psnr": np.full(size, 99.0 - 10 * damage(strategy))}
+    return Sample(size, {"bundled": features, "judge": judged}, paired)
 
 
 class FakeExecutor(Executor):

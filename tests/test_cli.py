@@ -54,7 +54,7 @@ def test_a_small_real_search(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ).images[0]
         for text, seed in zip(prompts.texts, prompts.seeds, strict=True)
     ]
-    scored = evaluator.sample(one, "heldout", 2).images.astype(int)
+    scored = np.stack(list(evaluator.draw("scored", one, prompts).images())).astype(int)
     mine = (np.stack(images) * 255).round().astype(int)
     assert np.abs(mine - scored).max() <= 1
     again = cli.main(["--resume", str(run), "--budget", "14evals"])

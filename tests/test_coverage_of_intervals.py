@@ -35,18 +35,19 @@ def test_on_tiny_sd() -> None:
     """Samples of 64 from a pool of 256, drawn with replacement: to them the pool is everything."""
     evaluator = Evaluator(read_model("tiny-sd"))
     cached = {"deepcache": {"depth": ["full", 1] * 4}}
-    samples = [
-        evaluator.sample(one, "heldout", POOL) for one in (strategy(cached, 8), evaluator.baseline)
+    chosen = evaluator.prompts["heldout"].first(POOL)
+    pool = [
+        evaluator.draw("pool", one, chosen) for one in (strategy(cached, 8), evaluator.baseline)
     ]
+    images = [np.stack(list(side.images())) for side in pool]
     real = real_images()
 
     def sides(rows: Any) -> list[Side]:
         return [
-            Side("x", len(rows), s.images[rows].__getitem__, known={
-                "bundled": s.features[rows],
-                "judge": np.stack([v[rows] for v in s.right.values()], axis=1),
+            Side("x", len(rows), pixels[rows].__getitem__, known={
+                name: side.features(name)[rows] for name in ("bundled", "judge")
             })
-            for s in samples
+            for side, pixels in zip(pool, images, strict=True)
         ]  # fmt: skip
 
     def covered(figure: Callable[[Any], Statistic], biased: bool) -> int:

@@ -198,8 +198,9 @@ def test_the_bundled_model_is_searchable() -> None:
     found = [one for origin, one in seeds(space, config.scheduler, config.steps)]
     uniform = [one for one in found if one.steps == 25 and "fora" in one.methods]
     assert [sum(one.methods["fora"].attn) for one in uniform] == [13, 9, 6, 4]
-    sample = Evaluator(config, pipe=pipe).sample(uniform[0], "search", 2)
-    assert sample.images.shape == (2, 32, 32, 3)
+    evaluator = Evaluator(config, pipe=pipe)
+    side = evaluator.draw("images", uniform[0], evaluator.prompts["search"].first(2))
+    assert [image.shape for image in side.images()] == [(32, 32, 3)] * 2
 
 
 def test_block_caching_is_refused_by_name() -> None:

@@ -129,12 +129,10 @@ def test_three_objectives_with_macs(tmp_path: Path) -> None:
     assert Study(tmp_path / "study.journal").evaluations[-1].objectives == rows[-1].objectives
 
 
-def test_a_wrong_objective_is_said_before_latency_is_measured(tmp_path: Path) -> None:
-    executor = FakeExecutor()
-    engine = make_engine(tmp_path, executor, objectives=["beauty", "latency_s"])
+def test_a_wrong_objective_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match="'beauty' is no figure"):
-        engine.prepare()
-    assert engine.study.noted("table") is None
+        make_engine(tmp_path, FakeExecutor(), objectives=["beauty", "latency_s"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_ranges_of_steps_and_short_names_of_solvers() -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluate.sample import Sample
+from evaluate.reading import Sample
 from search.executor import Executor
+from search.figures import Figures
+from search.goals import DEFAULT
 from search.paths import minimax, smallest_sum
 from search.proposers.local import swap
 from search.sensitivity import LONGEST, Sensitivity, actions
@@ -88,15 +90,14 @@ class Weighted(Executor):
 
     def next(self) -> tuple[Request, Outcome]:
         request = self.waiting.pop(0)
-        text, split, count = request.arguments
-        assert (split, count) == ("search", 4)
+        text, split, count, start, _ = request.arguments
+        assert (split, count, start) == ("search", 4, 0)
         strategy = parse(text)
         self.seen[strategy.digest] += 1
         if sum(self.seen.values()) > self.die_after:
             raise KeyboardInterrupt
         features = np.arange(12, dtype=np.float32).reshape(4, 3) + weight(strategy)
-        images = np.zeros((4, 2, 2, 3), np.uint8)
-        return request, Outcome(Sample(features, images, {}, 1.0), "", 1.0)
+        return request, Outcome(Sample(4, {"bundled": features}), "", 1.0)
 
     def close(self) -> None:
         self.waiting.clear()
@@ -111,6 +112,8 @@ def weight(strategy: Strategy) -> float:
 def engine(folder: Path, executor: Weighted, space: SearchSpace = SPACE) -> Any:
     folder.mkdir(exist_ok=True)
     return SimpleNamespace(
+        figures=Figures.of(DEFAULT, (), True, "real"),
+        folder=folder,
         study=Study(folder / "study.journal"),
         executor=executor,
         space=space,

@@ -10,13 +10,16 @@ import numpy as np
 import pytest
 
 from evaluate.evaluator import real_images
-from search import config, export, finalists, rungs, samples
+from evaluate.metrics import choose
+from evaluate.scores import Scoring
+from search import config, export, finalists, rungs
 from search.history import History
 from strategies import StrategyError
 from tests.fakes import FakeExecutor, make_sample
 from tests.test_proposers import _distinct, scored
 from tests.test_search import go, make_engine
 
+SCORING = Scoring(tuple(choose(["fd", "psnr"], bundled=True)), {"real": real_images()})
 GENOME = (0, 0, *(0,) * 16)
 
 
@@ -65,18 +68,17 @@ def test_resamples_are_paired_and_spread_around_the_figure() -> None:
     space = make_space_free()
     one, other = (make_sample(s, "search", 24) for s in space[:2])
     base = make_sample(space[2], "search", 24)
-    real = real_images()
-    found = [rungs.resampled(s, base, real, engine_free)["fd_base"] for s in (one, other, one)]
+    found = [rungs.resampled(SCORING, s, base, engine_free)["fd_base"] for s in (one, other, one)]
     assert found[0] == found[2]
     assert len(found[0]) == rungs.DRAWS
     assert np.mean(np.subtract(found[1], found[0]) > 0) == 1.0
-    assert set(rungs.resampled(one, base, real, {"latency_s"})) == set()
+    assert set(rungs.resampled(SCORING, one, base, {"latency_s"})) == set()
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 8])
 def test_the_smallest_rungs_can_be_resampled(count: int) -> None:
     one, _, plain = (make_sample(s, "search", count) for s in make_space_free())
-    found = rungs.resampled(one, plain, real_images(), {"fd_base", "psnr"})
+    found = rungs.resampled(SCORING, one, plain, {"fd_base", "psnr"})
     assert all(len(values) == rungs.DRAWS for values in found.values())
     assert np.isfinite(found["fd_base"]).all()
 
@@ -128,20 +130,12 @@ def test_no_image_is_drawn_twice(tmp_path: Path) -> None:
     # What is exported was drawn on the highest rung, and its figures are those of all its images.
     for one in (e for e in rows if e.images > 4):
         whole = make_sample(one.strategy, "search", one.images)
-        base = samples.first(engine.base, one.images)
-        exact = engine.goals_at[one.images].losses(
-            engine_scores(engine, whole, base) | engine.costs(one.strategy)
-        )
+        scores = engine.scoring["search"].score(whole, engine.base.first(one.images))
+        exact = engine.goals_at[one.images].losses(scores | engine.costs(one.strategy))
         assert one.objectives == pytest.approx(exact)
     assert {e.images for e in finalists.choose(engine)[0]} <= {16}
     assert all(not e.draws for e in rows if e.images == 16)
     assert all(len(e.draws[0]) == rungs.DRAWS and not e.draws[1] for e in rows if e.images < 16)
-
-
-def engine_scores(engine: Any, sample: Any, base: Any) -> dict[str, float]:
-    from evaluate.scores import score
-
-    return score(sample, base, engine.real)
 
 
 def test_a_search_with_rungs_resumes_exactly(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from diffusers import PixArtSigmaPipeline, StableDiffusionPipeline
 
 import zoo
 from evaluate import Evaluator, frechet_from_features, read_model
+from evaluate.networks import Networks
+from evaluate.networks.bundled import KINDS
 from evaluate.sample import to_pixels
 from tests.pipes import strategy
 from zoo import card, data, judging, networks, tiny_pixart, tiny_sd
@@ -117,9 +119,10 @@ def test_the_card_is_true() -> None:
     """What the card says of the shipped weights is seen again on other prompts."""
     card = json.loads((FOLDER / "card.json").read_text())
     evaluator = Evaluator(read_model("tiny-sd"))
-    sample = evaluator.sample(evaluator.baseline, "heldout", 48)
-    for label in ("shape", "colour", "position"):
-        seen, said = float(sample.right[label].mean()), card["guidance_5"][label]
+    chosen = evaluator.prompts["heldout"].first(48)
+    right = evaluator.draw("images", evaluator.baseline, chosen).features("judge").mean(0)
+    for column, label in enumerate(KINDS):
+        seen, said = float(right[column]), card["guidance_5"][label]
         # Three standard errors of a share measured on 48 images.
         assert abs(seen - said) <= 3 * (max(said * (1 - said), 0.01) / 48) ** 0.5 + 0.02
     assert card["guidance_5"]["colour"] >= 0.95
@@ -198,15 +201,14 @@ def test_training_goes_on_from_its_checkpoint_bit_for_bit(model: str, tmp_path: 
 
 
 def test_the_features_punish_broken_images() -> None:
-    evaluator = Evaluator(read_model("tiny-sd"))
+    judges = Networks()
     scenes = data.sample(256, 777, tiny_sd.IMAGE_SIZE)
     images = torch.from_numpy(scenes.images).permute(0, 3, 1, 2)
-    texts = tuple(scenes.captions)
     blurred = torch.nn.functional.avg_pool2d(images, 3, 1, 1)
     noisy = images + 0.15 * torch.randn_like(images)
     real = zoo.reference_features().numpy()
     distances = [
-        frechet_from_features(evaluator.reduce(list(to_pixels(one)), texts, 0.0).features, real)
+        frechet_from_features(judges.extract("bundled", list(to_pixels(one))), real)
         for one in (images, blurred, noisy)
     ]
     assert min(distances[1:]) > distances[0]
@@ -217,9 +219,12 @@ def test_batch_size_does_not_change_the_features() -> None:
     found = []
     for batch in (1, 3, 8):
         config = read_model("tiny-sd").model_copy(update={"batch": batch})
-        found.append(Evaluator(config).sample(one, "search", 8))
-    for other in found[1:]:
+        evaluator = Evaluator(config)
+        found.append(evaluator.draw("images", one, evaluator.prompts["search"].first(8)))
+    images = [np.stack(list(side.images())).astype(int) for side in found]
+    features = [side.features("bundled") for side in found]
+    for other in (1, 2):
         # A rounded pixel may differ by one step of 255; features by 2 % of their mean size.
-        assert np.abs(other.images.astype(int) - found[0].images).max() <= 1
-        scale = np.abs(found[0].features).mean()
-        assert np.abs(other.features - found[0].features).max() <= 0.02 * scale
+        assert np.abs(images[other] - images[0]).max() <= 1
+        scale = np.abs(features[0]).mean()
+        assert np.abs(features[other] - features[0]).max() <= 0.02 * scale

@@ -49,7 +49,7 @@ METRICS: dict[str, Metric] = {
     )
 }
 GROUPS = {"accuracy": tuple(metric.name for metric in accuracy.METRICS)}
-# What the search scores every candidate by.
+# What every search records beside its own figures: cheap, and without weights to fetch.
 SEARCH = ("fd", "kd", "feature-error", "psnr", *GROUPS["accuracy"])
 
 

@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.distances import Statistic, Weights
+from evaluate.networks import Networks
+from evaluate.networks.base import Pixels
 from evaluate.side import Side
 
 View = Literal["real", "self", "base", "alone"]
+# Networks to what two images of the same size are beside each other.
+Compare = Callable[[Networks], Callable[[Pixels, Pixels], float]]
 SETS: tuple[View, ...] = ("real", "self", "base")
 VIEWS: dict[View, str] = {
     "real": "to the reference",
@@ -39,6 +43,10 @@ class Metric:
         biased: whether it has a bias that falls with the number of images, so that only figures of
             equally many can be compared.
         bundled: whether it knows only the bundled models' images.
+        gaussian: whether mean and covariance are all that it reads of a reference.
+        compare: of figures that compare pixels, how.
+        chance: of unbiased distances, how far two sets as large as a side and of one model are
+            apart where chance is not taken out: the scale of what is much.
         form: of its values.
     """
 
@@ -52,6 +60,9 @@ class Metric:
     reported: str = ""
     biased: bool = False
     bundled: bool = False
+    gaussian: bool = False
+    compare: Compare | None = None
+    chance: Callable[[Side], float] | None = None
     form: str = "{:.2f}"
 
     def key(self, view: View) -> str:

@@ -18,5 +18,5 @@ def make(name: str, title: str, network: str, paper: str, reported: str = "") ->
 
     return Metric(
         name, title, "lower", network, prepare, SETS, paper, reported, biased=True,
-        bundled=network == "bundled",
+        bundled=network == "bundled", gaussian=True,
     )  # fmt: skip

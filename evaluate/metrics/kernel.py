@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from evaluate.distances import (
     Kernel,
     Statistic,
@@ -12,6 +14,7 @@ from evaluate.distances import (
 )
 from evaluate.metrics.base import SETS, Metric, View, other
 from evaluate.side import Side
+from evaluate.statistics import check
 
 
 def make(
@@ -34,7 +37,12 @@ def make(
 
         return value
 
+    def chance(side: Side) -> float:
+        rows = check(side.features(network))
+        own = float(np.mean(np.diagonal(kernel(rows, rows))))
+        return scale * 2 * (own - kernel_within(rows, kernel)) / len(rows)
+
     return Metric(
         name, title, "lower", network, prepare, SETS, paper, form=form,
-        bundled=network == "bundled",
+        bundled=network == "bundled", chance=chance,
     )  # fmt: skip

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from evaluate.distances import Statistic
-from evaluate.metrics.base import Metric, View, mean_of, other
+from evaluate.metrics import paired
+from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
-from evaluate.side import Side
 
 
 def _tensor(image: Pixels) -> Tensor:
     return torch.from_numpy(image).movedim(-1, 0)[None].float() / 255
 
 
-@torch.inference_mode()
-def prepare(side: Side, against: Side | None, _: View) -> Statistic:
-    """The mean over pairs."""
-    assert side.networks is not None
-    distance = side.networks.load("lpips")
-    pairs = zip(side.images(), other(against).images(), strict=True)
-    found = [distance(_tensor(image), _tensor(base)) for image, base in pairs]
-    return mean_of(np.array([float(value) for value in found]))
+def _compare(networks: Networks) -> Callable[[Pixels, Pixels], float]:
+    distance = networks.load("lpips")
+
+    @torch.inference_mode()
+    def lpips(image: Pixels, base: Pixels) -> float:
+        return float(distance(_tensor(image), _tensor(base)))
+
+    return lpips
 
 
-METRIC = Metric(
-    "lpips", "LPIPS", "lower", "lpips", prepare, ("base",), "1801.03924", "",
-    form="{:.3f}",
-)  # fmt: skip
+METRIC = paired.make("lpips", "LPIPS", "lower", "lpips", _compare, "1801.03924", "{:.3f}")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluate.distances import Statistic
-from evaluate.metrics.base import Metric, View, mean_of, other
+from evaluate.metrics import paired
 from evaluate.networks.base import Pixels
-from evaluate.side import Side
 
 CAP = 99.0
 
@@ -18,13 +16,4 @@ def psnr(image: Pixels, base: Pixels) -> float:
     return min(CAP, float(10 * np.log10(255.0**2 / error))) if error else CAP
 
 
-def prepare(side: Side, against: Side | None, _: View) -> Statistic:
-    """The mean over pairs."""
-    pairs = zip(side.images(), other(against).images(), strict=True)
-    return mean_of(np.array([psnr(image, base) for image, base in pairs]))
-
-
-METRIC = Metric(
-    "psnr", "PSNR, dB", "higher", None, prepare, ("base",), "",
-    "", form="{:.1f}",
-)  # fmt: skip
+METRIC = paired.make("psnr", "PSNR, dB", "higher", None, lambda _: psnr, "", "{:.1f}")

@@ -9,10 +9,8 @@ import numpy as np
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from evaluate.distances import Statistic
-from evaluate.metrics.base import Metric, View, mean_of, other
+from evaluate.metrics import paired
 from evaluate.networks.base import Pixels
-from evaluate.side import Side
 from evaluate.statistics import ScoreError
 
 WINDOW = 11
@@ -34,13 +32,6 @@ def ssim(image: Pixels, base: Pixels) -> float:
     return float(found)
 
 
-def prepare(side: Side, against: Side | None, _: View) -> Statistic:
-    """The mean over pairs."""
-    pairs = zip(side.images(), other(against).images(), strict=True)
-    return mean_of(np.array([ssim(image, base) for image, base in pairs]))
-
-
-METRIC = Metric(
-    "ssim", "SSIM", "higher", None, prepare, ("base",), "10.1109/TIP.2003.819861", "",
-    form="{:.3f}",
-)  # fmt: skip
+METRIC = paired.make(
+    "ssim", "SSIM", "higher", None, lambda _: ssim, "10.1109/TIP.2003.819861", "{:.3f}"
+)

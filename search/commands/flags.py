@@ -7,15 +7,17 @@ import re
 from pathlib import Path
 
 from accel.models import available, configs
-from search.goals import DEFAULT, parse_limit
+from search.commands import setting
+from search.figures import DEFAULT as OTHERS
+from search.goals import DEFAULT, parse_amount
 from search.proposers import SOURCES
 from search.seeds import ORIGINS
-from strategies import StrategyError
 
 EXAMPLES = """examples:
   python -m search                                    the bundled model, a few minutes on 2 cores
   python -m search --budget 30m --workers 4           more device time, more workers
   python -m search --schedulers DDIM --steps 20        keep the solver and the steps
+  python -m search --model FOLDER --budget 20gpuh --max-memory 8GiB
   python -m search --resume runs/tiny-sd-20260101-120000    go on with a run
 """
 
@@ -30,7 +32,9 @@ def parser() -> argparse.ArgumentParser:
     )
     what = made.add_argument_group("what to search")
     what.add_argument(
-        "--model", default=None, help=f"{', '.join(available())} or a .yaml file (default: tiny-sd)"
+        "--model",
+        help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id "
+        "(default: tiny-sd)",
     )
     what.add_argument("--space", help=f"{', '.join(configs('spaces'))} or a .yaml file")
     what.add_argument(
@@ -45,16 +49,19 @@ def parser() -> argparse.ArgumentParser:
         "--objective",
         action="append",
         metavar="NAME",
-        help="a figure to optimise, such as fd_base, fd_real, psnr, latency_s or macs; give it "
-        f"once for each (default: {' and '.join(DEFAULT)})",
+        help="a figure to optimise, such as kid_base, fid, psnr, image_reward, latency, macs or "
+        f"memory; give it once for each (default: {' and '.join(OTHERS)}, of the bundled models "
+        f"{' and '.join(DEFAULT)})",
     )
     what.add_argument(
         "--min-NAME, --max-NAME, --max-NAME-increase",
         dest="limits",
         metavar="VALUE",
         help="a limit on a figure, or on how far it may lie above the unaccelerated pipeline's: "
-        "--min-speedup 2, --max-fd_real-increase 0.5. What breaks one is never exported",
+        "--min-speedup 2, --max-fid-increase 0.5, --max-memory 8GiB. What breaks one is never "
+        "exported",
     )
+    setting.add(made)
     how = made.add_argument_group("how much and where")
     how.add_argument("--budget", help="device time of all workers (20gpuh, 90m, 45s) or 600evals")
     how.add_argument("--workers", type=int, help="Ray actors, at most; 0 runs in this process")
@@ -133,12 +140,8 @@ def limits(arguments: list[str]) -> tuple[dict[str, float], list[str]]:
             continue
         name, _, value = word.partition("=")
         value = value or (left.pop(0) if left else "")
-        try:
-            found[parse_limit(name.removeprefix("--"), 0.0).text] = float(value)
-        except ValueError as error:
-            known = isinstance(error, StrategyError)
-            reason = str(error) if known else f"{name} is {value!r}; give it a number"
-            raise StrategyError(reason) from None
+        flag = name.removeprefix("--")
+        found[flag] = parse_amount(flag, value)
     return found, rest
 
 

@@ -7,17 +7,18 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
 from accel import families
 from accel.models import default_device, load_pipeline, quiet
-from evaluate.evaluator import check_scorable, read_prompts
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
 from search import export, finalists, rungs, warm, workers
+from search.commands import setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
 from search.engine import Engine
@@ -38,16 +39,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _run(flags: argparse.Namespace) -> int:
-    config, folder = _settings(flags)
-    budgets.parse(config.budget)
-    check_scorable(config.model)
-    lists = read_prompts(config.model)
-    lists["search"].first(config.images)
-    lists["heldout"].first(config.heldout_images)
     device = default_device()
     torch.set_num_threads(1)
     quiet()
-    pipe = load_pipeline(config.model)
+    pipe, config, folder = _settings(flags)
     family, _ = families.find(pipe)
     space = configuration.make_space(config.space, family, pipe.scheduler)
     if flags.warm_start:
@@ -122,8 +117,9 @@ def _drive(engine: Engine, console: Console) -> int:
     return 0
 
 
-def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
-    given = {
+def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
+    """The loaded pipeline, the search's settings, checked, and its folder."""
+    given = setting.given(flags) | {
         key: getattr(flags, key)
         for key in (
             "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
@@ -132,12 +128,14 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
         )
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:
-        name = flags.model or "tiny-sd"
         if given["workers"] is None and torch.cuda.is_available():
             given["workers"] = torch.cuda.device_count()
-        config = configuration.resolve(name, given)
+        setting.look(flags, given)
+        pipe, model = setting.load(flags)
+        config = configuration.resolve(model, given)
+        _check(config, flags.download)
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        return config, flags.out or Path("runs") / f"{config.model.name}-{stamp}"
+        return pipe, config, flags.out or Path("runs") / f"{config.model.name}-{stamp}"
     before = configuration.read(flags.resume)
     if flags.model is not None and Path(flags.model).stem != before.model.name:
         raise StrategyError(
@@ -146,6 +144,7 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
         )
     given["warm_start"] = flags.warm_start
     fixed = [key for key, value in given.items() if value is not None and key not in RESUMABLE]
+    fixed += setting.changed(flags)
     if fixed or flags.out is not None:
         name = fixed[0].replace("_", "-") if fixed else "out"
         raise StrategyError(
@@ -153,7 +152,14 @@ def _settings(flags: argparse.Namespace) -> tuple[SearchConfig, Path]:
             f"{', '.join('--' + key.replace('_', '-') for key in RESUMABLE)}"
         )
     changed = {key: given[key] for key in RESUMABLE if given[key] is not None}
-    return configuration.build(before.model_dump() | changed), flags.resume
+    config = configuration.build(before.model_dump() | changed)
+    _check(config, flags.download)
+    return load_pipeline(config.model, download=flags.download), config, flags.resume
+
+
+def _check(config: SearchConfig, download: bool) -> None:
+    budgets.parse(config.budget)
+    setting.check(config, download)
 
 
 RESUMABLE = (

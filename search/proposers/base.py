@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from search.history import History
+from search.surrogate import Surrogate
 from strategies import SearchSpace, Strategy
 from strategies.space import Genome
 
@@ -28,6 +29,9 @@ class Settings:
         seed: of every random draw.
         first: number of the first proposal that is not a seed.
         latency: seconds of a strategy by the latency table.
+        surrogate: what is expected of strategies, for sources that choose by it; None has none.
+        reference: the worst point that counts.
+        images: of the highest rung.
     """
 
     space: SearchSpace
@@ -35,6 +39,9 @@ class Settings:
     seed: int
     first: int
     latency: Callable[[Strategy], float]
+    surrogate: Surrogate | None = None
+    reference: tuple[float, ...] = ()
+    images: int = 0
 
 
 class Source(ABC):

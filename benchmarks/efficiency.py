@@ -1,0 +1,247 @@
+"""Searches beside each other on the tabular benchmark, at equal numbers of images.
+
+    python benchmarks/efficiency.py tiny-sd --evaluations 1000 --seeds 5
+
+Each rival is Stratagem's own proposer of that name under the same evaluator (`tabular.py`), and
+spends the same: an evaluation is 16 images, one on a lower rung or a measured sensitivity counts
+by its images. Hypervolume of all that was scored on 16 images, as a
+share of the box up to the unaccelerated model; medians and quartiles over seeds, and the
+Mann-Whitney test of Stratagem's being larger. The structured searches are run once for each budget,
+as they are made to draw one schedule at a time. `--without` removes parts of Stratagem in turn.
+Writes `benchmarks/results/efficiency-MODEL.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import tabular
+from scipy.stats import mannwhitneyu
+
+from accel.models import quiet, read_model
+from search import sensitivity
+from search.front import hypervolume
+from search.proposer import Proposer, Waiting
+from search.proposers import SOURCES, genetic
+from search.proposers.nsga2 import NSGA2
+from search.seeds import ORIGINS, seeds
+from search.study import Evaluation
+from search.surrogate import Surrogate
+from strategies import Strategy
+from strategies.space import Genome
+
+FULL = 16
+MARKS = (100, 200, 300, 1000, 2000)
+CURVE = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A way to search.
+
+    Attributes:
+        proposer: its name.
+        origins: of the seeds.
+        paths: kinds of schedules from the sensitivity that are evaluated first.
+        ladder: of rungs.
+        surrogate: whether children are screened.
+        evaluations: at most so many, of those that stop by themselves.
+    """
+
+    proposer: str
+    origins: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    ladder: tuple[int, ...] = (FULL,)
+    surrogate: bool = False
+    evaluations: int = 10_000
+
+
+class PlainOperators(NSGA2):
+    """Two-point crossover and a reset of each gene at one in their number, as they are usual."""
+
+    name = "plain-operators"
+
+    def breed(self, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:
+        child = genetic.point_crossover(self.space.sizes, mother, father, rng, 2, 0.9)
+        hit = rng.random(len(child)) < 1 / len(child)
+        drawn = self.anything(rng)
+        return tuple(new if now else old for old, new, now in zip(child, drawn, hit, strict=True))
+
+
+SOURCES[PlainOperators.name] = PlainOperators
+OURS = Rival("nsga2", ORIGINS, ("minimax", "sum"), (4, FULL), surrogate=True)
+PARTS = {
+    "without grid": Rival("nsga2", (), OURS.paths, OURS.ladder, True),
+    "without sensitivity": Rival("nsga2", ORIGINS, (), OURS.ladder, True),
+    "without rungs": Rival("nsga2", ORIGINS, OURS.paths, (FULL,), True),
+    "without surrogate": Rival("nsga2", ORIGINS, OURS.paths, OURS.ladder),
+    "without operators": Rival("plain-operators", ORIGINS, OURS.paths, OURS.ladder, True),
+    "grid and nsga2 alone": Rival("nsga2", ORIGINS),
+    "grid and surrogate": Rival("nsga2", ORIGINS, (), (FULL,), True),
+}
+RIVALS = {
+    "random": Rival("random"),
+    "uniform grid": Rival("grid", ORIGINS),
+    "Optuna NSGA-II": Rival("optuna-nsga2"),
+    "Optuna TPE": Rival("optuna-tpe"),
+    "DaTo's settings": Rival("dato"),
+    "ECAD's operators": Rival("ecad"),
+    "minimax path": Rival("random", (), ("minimax",), evaluations=0),
+    "dynamic programming": Rival("random", (), ("sum",), evaluations=0),
+    "annealing and hill climbing": Rival("local"),
+    "annealing and hill climbing, from our grid": Rival("local", ORIGINS),
+}
+
+
+@dataclass
+class Run:
+    """One search on the table."""
+
+    table: tabular.Table
+    rival: Rival
+    seed: int
+    spent: float = 0.0
+    device: float = 0.0
+    curve: list[tuple[float, float, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        config, table = read_model(self.table.name), self.table
+        self.plain = self.table.unaccelerated
+        known = seeds(table.space, config.scheduler, config.steps, self.rival.origins)
+        self.proposer = Proposer(
+            table.space, known, self.rival.proposer, 24, self.seed, self.rival.ladder
+        )
+        self.reference = table.reference
+        costs = {"latency_s": table.latency.predict}
+        names = ("fd_base", "latency_s")
+        surrogate = (
+            Surrogate(table.space, names, costs, self.seed) if self.rival.surrogate else None
+        )
+        self.paths = list(self._paths())
+        self.proposer.learn(table.latency.predict, self.paths, surrogate, self.reference)
+        self.rows: list[Evaluation] = []
+        self.points: list[tuple[float, float]] = []
+
+    def _paths(self) -> Iterator[tuple[str, Strategy]]:
+        """Schedules from the sensitivity, whose measuring is paid for."""
+        if not self.rival.paths:
+            return
+        engine = SimpleNamespace(
+            space=self.table.space,
+            baseline=self.plain,
+            study=SimpleNamespace(noted=self.table.noted),
+            table=self.table.latency,
+            config=SimpleNamespace(population=24),
+        )
+        measured = sensitivity.Sensitivity(engine, tabular.PROMPTS)  # type: ignore[arg-type]
+        for one in measured.asked():
+            self._pay(one, tabular.PROMPTS)
+        yield from measured.seeds(self.rival.paths)
+
+    def _pay(self, strategy: Strategy, images: int) -> None:
+        self.spent += images / FULL
+        self.device += images * self.table.latency.predict(strategy)
+
+    def go(self, evaluations: int) -> Run:
+        taken = {self.plain.digest}
+        marks = [mark for mark in CURVE if mark <= evaluations]
+        number = 0
+        most = min(evaluations, self.spent + len(self.paths) + self.rival.evaluations)
+        while self.spent < most:
+            try:
+                proposal = self.proposer.propose(number, self.rows, taken)
+            except Waiting:
+                raise AssertionError("one worker never waits") from None
+            if proposal is None:
+                break
+            number += 1
+            taken.add(proposal.mark)
+            self._pay(proposal.strategy, proposal.images - proposal.drawn)
+            self._take(proposal)
+            while marks and self.spent >= marks[0]:
+                self.curve.append((marks.pop(0), self.device, self.volume()))
+        self.curve += [(mark, self.device, self.volume()) for mark in marks]
+        return self
+
+    def _take(self, proposal: Any) -> None:
+        strategy, images = proposal.strategy, proposal.images
+        latency = self.table.latency.predict(strategy)
+        losses = (self.table.figure(strategy, images), latency)
+        self.rows.append(
+            Evaluation(
+                proposal.number, proposal.origin, proposal.genome, strategy,
+                {"fd_base": losses[0], "latency_s": latency}, "", images * latency,
+                losses, 0.0, images, self.table.draws(strategy, images, self.rival.ladder),
+            )
+        )  # fmt: skip
+        if images == FULL:
+            self.points.append((self.table.figure(strategy, FULL), latency))
+
+    def volume(self) -> float:
+        return hypervolume(np.array(self.points).reshape(-1, 2), self.reference)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("--evaluations", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", help="names of rivals, or parts")
+    parser.add_argument("--parts", action="store_true", help="Stratagem without parts, instead")
+    flags = parser.parse_args()
+    quiet()
+    table = tabular.Table(flags.model)
+    rivals = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
+    if flags.only:
+        rivals = {name: one for name, one in rivals.items() if name in flags.only}
+    found: dict[str, list[list[tuple[float, float, float]]]] = {}
+    for name, rival in rivals.items():
+        began = time.monotonic()
+        found[name] = [
+            Run(table, rival, seed).go(flags.evaluations).curve for seed in range(flags.seeds)
+        ]
+        last = [curve[-1][2] for curve in found[name]]
+        took = time.monotonic() - began
+        print(f"{name}: {np.median(last):.4f} at {flags.evaluations}, {took:.0f} s", flush=True)
+        write(flags, found)
+
+
+def write(flags: argparse.Namespace, found: dict[str, Any]) -> None:
+    label = "parts" if flags.parts else "rivals"
+    target = Path(__file__).parent / "results" / f"efficiency-{flags.model}-{label}.json"
+    rows = [row(name, curves, found["Stratagem"]) for name, curves in found.items()]
+    text = json.dumps({"model": flags.model, "seeds": flags.seeds, "rows": rows}, indent=1)
+    target.write_text(text + "\n", encoding="utf-8")
+    for one in rows:
+        print("  ", one["name"], {m: v["median"] for m, v in one["at"].items()}, flush=True)
+
+
+def row(name: str, curves: Sequence[Any], ours: Sequence[Any]) -> dict[str, Any]:
+    """Quartiles of hypervolume at each mark, and the chance that Stratagem is not better."""
+    at = {}
+    for place, (mark, _, _) in enumerate(curves[0]):
+        values = [curve[place][2] for curve in curves]
+        mine = [curve[place][2] for curve in ours]
+        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+        entry = {
+            "low": round(low, 4),
+            "median": round(middle, 4),
+            "high": round(high, 4),
+            "device_s": round(float(np.median([curve[place][1] for curve in curves])), 1),
+        }
+        if name != "Stratagem":
+            entry["p"] = round(float(mannwhitneyu(mine, values, alternative="greater").pvalue), 4)
+        at[mark] = entry
+    return {"name": name, "at": at}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""The tabular benchmark: drawn strategies, and a fitted model that answers for all others.
+
+    python benchmarks/tabular_draw.py tiny-sd --out runs/tabular --rounds 12
+    python benchmarks/tabular.py pack tiny-sd --drawn runs/tabular
+    python benchmarks/tabular.py check tiny-sd
+
+`pack` writes `benchmarks/tables/MODEL.safetensors`: genomes, features of 16 images of each strategy
+and of the unaccelerated model, and the latency table. `check` says how wrong the model is on
+strategies that it has not seen, by origin, and writes `benchmarks/results/tabular-MODEL.json`.
+A search that is run on the table costs no drawing; what it finds is confirmed by drawing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import safe_open
+from safetensors.numpy import load_file, save_file
+from scipy.stats import kendalltau, spearmanr
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+from sklearn.model_selection import KFold
+from sklearn.preprocessing import StandardScaler
+
+from accel.models import load_pipeline, quiet, read_config, read_model
+from evaluate.distances import frechet_paired, frechet_statistic
+from evaluate.evaluator import real_images
+from evaluate.latency import LatencyTable
+from search import config as configuration
+from search import rungs, sensitivity
+from search.description import describe
+from strategies import SearchSpace, Strategy
+
+HERE = Path(__file__).parent
+SIZES = (4, 8, 16)  # Images that a strategy can be scored on.
+FOLDS = 10
+PROMPTS = 4  # Of the measured sensitivity.
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["pack", "check"])
+    parser.add_argument("model")
+    parser.add_argument("--drawn", type=Path, default=Path("runs/tabular"))
+    flags = parser.parse_args()
+    quiet()
+    if flags.what == "pack":
+        pack(flags.model, flags.drawn / flags.model)
+    else:
+        found = Table(flags.model).check()
+        target = HERE / "results" / f"tabular-{flags.model}.json"
+        target.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        print(json.dumps(found, indent=2))
+
+
+def pack(model: str, folder: Path) -> None:
+    """Collect what is drawn into one file."""
+    space, genomes, features, origins = make_space(model), [], [], []
+    for path in sorted(folder.glob("*-*-*.safetensors")):
+        strategy = Strategy.create(**json.loads(path.with_suffix(".json").read_text("utf-8")))
+        genomes.append(space.encode(strategy))
+        features.append(load_file(path)["features"][: SIZES[-1]])
+        origins.append(path.stem.split("-", 2)[2])
+    base = load_file(folder / "unaccelerated.safetensors")["features"][: SIZES[-1]]
+    target = HERE / "tables" / f"{model}.safetensors"
+    target.parent.mkdir(exist_ok=True)
+    tensors = {
+        "genomes": np.array(genomes, np.int8),
+        "features": np.array(features, np.float16),
+        "unaccelerated": base,
+    }
+    notes = {
+        "latency": (folder / "latency.json").read_text("utf-8"),
+        "origins": json.dumps(origins),
+        "space": json.dumps(read_config("spaces", read_model(model).space)),
+    }
+    save_file(tensors, target, notes)
+    print(f"{target}: {len(genomes)} strategies, {target.stat().st_size / 2**20:.1f} MiB")
+
+
+def make_space(model: str, settings: dict[str, Any] | None = None) -> SearchSpace:
+    """The space of a model's config, or of other settings."""
+    config = read_model(model)
+    pipe = load_pipeline(config)
+    given = read_config("spaces", config.space) if settings is None else settings
+    from accel import families
+
+    return configuration.make_space(given, families.find(pipe)[0], pipe.scheduler)
+
+
+class Table:
+    """What was drawn, and a model for the rest.
+
+    Args:
+        model: whose table.
+    """
+
+    def __init__(self, model: str) -> None:
+        self.name = model
+        path = HERE / "tables" / f"{model}.safetensors"
+        tensors = load_file(path)
+        with safe_open(path, "np") as file:
+            notes = file.metadata()
+        self.space = make_space(model, json.loads(notes["space"]))
+        self.latency = LatencyTable.model_validate_json(notes["latency"])
+        self.origins: list[str] = json.loads(notes["origins"])
+        self.base = tensors["unaccelerated"].astype(float)
+        self.strategies = [self.space.decode(tuple(map(int, g))) for g in tensors["genomes"]]
+        self.features = dict(
+            zip(
+                (one.digest for one in self.strategies),
+                tensors["features"].astype(float),
+                strict=True,
+            )
+        )
+        self.seen = {(d, n): self._measured(f, n) for d, f in self.features.items() for n in SIZES}
+        told = np.array([self.told(one) for one in self.strategies])
+        logs = {n: np.log([self.seen[s.digest, n] for s in self.strategies]) for n in SIZES}
+        self.told_all, self.logs = told, logs
+        self.model = Mixture().fit(told, logs[SIZES[-1]])
+        self.fewer = {n: Shift().fit(logs[SIZES[-1]], logs[n]) for n in SIZES[:-1]}
+
+    @property
+    def unaccelerated(self) -> Strategy:
+        """The model's own solver and steps, nothing else."""
+        config = read_model(self.name)
+        return self.space.uniform(config.scheduler, config.steps)
+
+    @property
+    def reference(self) -> tuple[float, float]:
+        """The worst point that counts: the unaccelerated model's FD to real images, its seconds."""
+        count = SIZES[-1]
+        real = frechet_statistic(self.base, real_images().statistics("bundled"))(np.ones(count))
+        return float(real), self.latency.predict(self.unaccelerated)
+
+    def noted(self, key: str) -> float | None:
+        """What a study would have noted of a measured sensitivity."""
+        features = self.features.get(key.removeprefix("sensitivity:"))
+        if features is None:
+            return None
+        steps = min(self.space.steps, key=lambda n: (abs(n - sensitivity.STEPS), n))
+        plain = self.space.uniform(self.unaccelerated.scheduler, steps)
+        return sensitivity.change_of(features[:PROMPTS], self.features[plain.digest][:PROMPTS])
+
+    def draws(
+        self, strategy: Strategy, images: int, ladder: Sequence[int]
+    ) -> tuple[tuple[float, ...], ...]:
+        """Losses on resamples of the prompts, of drawn strategies that may be promoted."""
+        features = self.features.get(strategy.digest)
+        if features is None or images >= ladder[-1]:
+            return ()
+        figure = frechet_paired(features[:images], self.base[:images])
+        return tuple(float(figure(one)) for one in rungs.weights(images)), ()
+
+    def _measured(self, features: NDArray[np.float64], images: int) -> float:
+        value = frechet_paired(features[:images], self.base[:images])(np.ones(images))
+        return max(1e-3, float(value))
+
+    def told(self, strategy: Strategy) -> NDArray[np.float64]:
+        """What the model reads: the description, and what the calls cost together."""
+        costs = np.log([self.latency.predict(strategy), strategy.calls])
+        return np.concatenate([describe(self.space, strategy), costs])
+
+    def figure(self, strategy: Strategy, images: int) -> float:
+        """FD to the unaccelerated images on so many: as drawn, else as the model has it.
+
+        On fewer images than all, the model's figure scatters as drawn ones do, by the strategy.
+        """
+        key = (strategy.digest, images)
+        if key not in self.seen:
+            value = float(self.model.predict(self.told(strategy)[None])[0])
+            if images in self.fewer:
+                value = self.fewer[images].draw(value, strategy.digest)
+            self.seen[key] = float(np.exp(value))
+        return self.seen[key]
+
+    def check(self) -> dict[str, Any]:
+        """Errors of the model on strategies that it was not fitted on, in natural logarithms."""
+        truth, guess = self.logs[SIZES[-1]], np.empty(len(self.strategies))
+        for fit, test in KFold(FOLDS, shuffle=True, random_state=0).split(truth):
+            guess[test] = Mixture().fit(self.told_all[fit], truth[fit]).predict(self.told_all[test])
+        error = guess - truth
+        rows = {"all": np.ones(len(truth), bool)}
+        for origin in dict.fromkeys(self.origins):
+            rows[origin] = np.array([one == origin for one in self.origins])
+        return {
+            "strategies": len(truth),
+            "folds": FOLDS,
+            "images": SIZES[-1],
+            "spread_on_fewer_images": {n: round(one.spread, 3) for n, one in self.fewer.items()},
+            "held_out": {
+                name: {
+                    "strategies": int(chosen.sum()),
+                    "median_absolute_error": round(float(np.median(np.abs(error[chosen]))), 3),
+                    "rms_error": round(float(np.sqrt(np.square(error[chosen]).mean())), 3),
+                    "kendall_tau": round(float(kendalltau(guess[chosen], truth[chosen])[0]), 3),
+                    "spearman": round(float(spearmanr(guess[chosen], truth[chosen])[0]), 3),
+                }
+                for name, chosen in rows.items()
+            },
+        }
+
+
+class Mixture:
+    """The mean of boosted trees and a Gaussian process, of another kind than the search's model."""
+
+    def fit(self, told: NDArray[np.float64], values: NDArray[np.float64]) -> Mixture:
+        self._scale = StandardScaler().fit(told)
+        scaled = self._scale.transform(told)
+        self._trees = HistGradientBoostingRegressor(
+            learning_rate=0.05, max_iter=400, min_samples_leaf=8, random_state=0
+        ).fit(told, values)
+        width = np.sqrt(told.shape[1])
+        kernel = ConstantKernel(4.0) * RBF(width, (width / 10, width * 10)) + WhiteKernel(0.1)
+        self._process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
+        self._process.fit(scaled, values)
+        return self
+
+    def predict(self, told: NDArray[np.float64]) -> NDArray[np.float64]:
+        process = self._process.predict(self._scale.transform(told))
+        found: NDArray[np.float64] = (self._trees.predict(told) + process) / 2
+        return found
+
+
+class Shift:
+    """How a figure on fewer images lies to that on all: a line, and scatter by the strategy."""
+
+    def fit(self, whole: NDArray[np.float64], fewer: NDArray[np.float64]) -> Shift:
+        self.line = np.polyfit(whole, fewer, 1)
+        self.spread = float(np.std(fewer - np.polyval(self.line, whole)))
+        return self
+
+    def draw(self, value: float, digest: str) -> float:
+        seed = int.from_bytes(hashlib.sha256(digest.encode()).digest()[:8], "big")
+        noise = np.random.default_rng(seed).normal() * self.spread
+        return float(np.polyval(self.line, value) + noise)
+
+
+if __name__ == "__main__":
+    main()

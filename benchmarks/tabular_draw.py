@@ -1,0 +1,175 @@
+"""Draw the strategies of the tabular benchmark: many of one model's default space, once.
+
+    python benchmarks/tabular_draw.py tiny-sd --out runs/tabular --rounds 12
+
+Rounds of strategies, each drawn on the first search prompts with the noise that every search uses.
+The first holds the seeds of a search, strategies drawn evenly from the space, and schedules with
+calls cached at random densities; before it comes what a measured sensitivity draws. Every later
+round is led by what is known so far, so that the table is dense where searches go: a model is
+fitted, NSGA-II runs on it, and the best of its front are drawn beside mutations of the known front
+and further random ones. A stopped run goes on where it was. `tabular.py` packs what is drawn and
+answers for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
+from sklearn.ensemble import ExtraTreesRegressor
+
+from accel.models import quiet, read_config
+from evaluate import Evaluator, read_model
+from evaluate.latency import LatencyTable, measure_table
+from search import config as configuration
+from search.description import describe
+from search.front import nondominated, spread
+from search.probes import probes
+from search.proposers import operators
+from search.seeds import seeds
+from search.sensitivity import Sensitivity
+from strategies import SearchSpace, Strategy
+
+IMAGES = 16
+TURNS = 8
+EVENLY, DENSE = 60, 80  # Of the first round.
+LED, MUTATED, RANDOM = 40, 25, 15  # Of every later one.
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--rounds", type=int, default=12)
+    flags = parser.parse_args()
+    quiet()
+    torch.set_num_threads(1)
+    draw = Draw(flags.model, flags.out / flags.model)
+    draw.measure()
+    for index, strategy in enumerate(draw.stretches()):
+        draw.one(strategy, f"s-{index:03d}-stretch")
+    for number in range(flags.rounds):
+        chosen = draw.first() if number == 0 else draw.led(number)
+        for index, (origin, strategy) in enumerate(chosen):
+            draw.one(strategy, f"{number:02d}-{index:03d}-{origin}")
+        print(f"round {number}: {len(draw.known)} strategies", flush=True)
+
+
+class Draw:
+    """What is drawn so far, and how to draw more."""
+
+    def __init__(self, model: str, folder: Path) -> None:
+        self.evaluator = Evaluator(read_model(model))
+        config = self.evaluator.config
+        space = read_config("spaces", config.space)
+        family = self.evaluator.baseline.family
+        self.space: SearchSpace = configuration.make_space(
+            space, family, self.evaluator.pipe.scheduler
+        )
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.known: dict[str, tuple[Strategy, float]] = {}
+        self.base = self._features(self.evaluator.baseline, folder / "unaccelerated.safetensors")
+
+    def measure(self) -> None:
+        """The latency table, once."""
+        path = self.folder / "latency.json"
+        if not path.exists():
+            turns = [probes(self.space, turn) for turn in range(TURNS)]
+            prompts = self.evaluator.prompts["search"]
+            table = measure_table(
+                self.evaluator.pipe, self.evaluator.config, prompts, turns, self.space.solvers
+            )
+            path.write_text(table.model_dump_json(indent=2), encoding="utf-8")
+        self.table = LatencyTable.model_validate_json(path.read_text("utf-8"))
+
+    def _features(self, strategy: Strategy, path: Path) -> NDArray[np.float32]:
+        if not path.exists():
+            chosen = self.evaluator.prompts["search"].first(IMAGES)
+            features = self.evaluator.draw("drawn", strategy, chosen).features("bundled")
+            part = path.with_suffix(".part")
+            save_file({"features": features}, part)
+            part.replace(path)
+        found: NDArray[np.float32] = load_file(path)["features"][:IMAGES]
+        return found
+
+    def one(self, strategy: Strategy, name: str) -> None:
+        """Draw a strategy, unless it is there."""
+        path = self.folder / f"{name}.safetensors"
+        path.with_suffix(".json").write_text(json.dumps(strategy.to_json()), encoding="utf-8")
+        features = self._features(strategy, path)
+        error = np.square(features - self.base).sum(1).mean() / self.base.var(0).sum()
+        self.known[strategy.digest] = strategy, float(error)
+
+    def first(self) -> list[tuple[str, Strategy]]:
+        """Seeds, strategies drawn evenly, and cached calls at random densities."""
+        config, rng = self.evaluator.config, np.random.default_rng(0)
+        found = [("seed", one) for _, one in seeds(self.space, config.scheduler, config.steps)]
+        found += [("even", self.space.decode(self._even(rng))) for _ in range(EVENLY)]
+        found += [("dense", self.space.decode(self._dense(rng))) for _ in range(DENSE)]
+        return found
+
+    def stretches(self) -> list[Strategy]:
+        """What a measured sensitivity draws."""
+        engine = SimpleNamespace(space=self.space, baseline=self.evaluator.baseline)
+        return Sensitivity(engine, IMAGES).asked()  # type: ignore[arg-type]
+
+    def _even(self, rng: np.random.Generator) -> list[int]:
+        return [int(rng.integers(0, size)) for size in self.space.sizes]
+
+    def _dense(self, rng: np.random.Generator) -> list[int]:
+        """One random choice per knob, made at a random share of the calls."""
+        genome = np.array(self._even(rng))
+        slots = genome[self.space.head :].reshape(self.space.slots, self.space.width)
+        for place, gene in enumerate(self.space.genes):
+            acts = rng.random(self.space.slots) < rng.random()
+            slots[:, place] = np.where(acts, rng.integers(0, len(gene.choices)), 0)
+        return [int(value) for value in genome]
+
+    def led(self, number: int) -> list[tuple[str, Strategy]]:
+        """The best that a model of what is known can find, mutations of the front, random ones."""
+        rng = np.random.default_rng([1, number])
+        rows = list(self.known.values())
+        told = np.array([describe(self.space, one) for one, _ in rows])
+        model = ExtraTreesRegressor(200, min_samples_leaf=2, random_state=number)
+        model.fit(told, np.log([error for _, error in rows]))
+        front = [rows[i][0] for i in nondominated(self._points(rows))]
+        pool = {one.digest: one for one in front}
+        for _ in range(25):
+            parents = list(pool.values())
+            for _ in range(60):
+                mother, father = (parents[int(rng.integers(len(parents)))] for _ in range(2))
+                genome = operators.child(
+                    self.space, self.space.encode(mother), self.space.encode(father), rng
+                )
+                one = self.space.decode(genome)
+                pool[one.digest] = one
+            everyone = list(pool.values())
+            guess = np.exp(model.predict(np.array([describe(self.space, s) for s in everyone])))
+            points = self._points(list(zip(everyone, guess.tolist(), strict=True)))
+            pool = {everyone[i].digest: everyone[i] for i in nondominated(points)}
+        best = [one for one in pool.values() if one.digest not in self.known]
+        guess = np.exp(model.predict(np.array([describe(self.space, s) for s in best])))
+        points = self._points(list(zip(best, guess.tolist(), strict=True)))
+        found = [("led", best[i]) for i in spread(np.log(points), (1.0, 3.0), LED)]
+        while len(found) < LED + MUTATED:
+            parent = front[int(rng.integers(len(front)))]
+            row = np.array(self.space.encode(parent))
+            genome = operators.to_genome(operators.mutate(self.space, row, rng))
+            found.append(("mutated", self.space.decode(genome)))
+        found += [("dense", self.space.decode(self._dense(rng))) for _ in range(RANDOM)]
+        new = {one.digest: (origin, one) for origin, one in found}
+        return [pair for digest, pair in new.items() if digest not in self.known]
+
+    def _points(self, rows: list[tuple[Strategy, float]]) -> NDArray[np.float64]:
+        return np.array([[self.table.predict(one), error] for one, error in rows])
+
+
+if __name__ == "__main__":
+    main()

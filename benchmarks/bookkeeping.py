@@ -25,6 +25,7 @@ import numpy as np
 
 from search import loop
 from search.budget import Budget
+from search.events import Events
 from search.executor import Executor
 from search.proposer import Proposer
 from search.spending import Spending
@@ -134,6 +135,7 @@ def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget
         request=lambda p: Request(str(p.number), "sample"),
         evaluation=lambda p, request, outcome: evaluation(p.number, p.genome, p.strategy),
         say=lambda text: None,
+        events=Events(),
     )
 
 

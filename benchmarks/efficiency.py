@@ -39,7 +39,7 @@ from strategies import Strategy
 from strategies.space import Genome
 
 FULL = 16
-MARKS = (100, 200, 300, 1000, 2000)
+LEAST_FD, MOST_SPEEDUP = 0.1, 20.0  # Where the logarithmic box ends.
 CURVE = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)
 
 
@@ -101,6 +101,15 @@ RIVALS = {
 }
 
 
+@dataclass(frozen=True)
+class Mark:
+    """Where a run stands after so many evaluations."""
+
+    evaluations: int
+    device: float
+    volumes: dict[str, float]
+
+
 @dataclass
 class Run:
     """One search on the table."""
@@ -110,7 +119,7 @@ class Run:
     seed: int
     spent: float = 0.0
     device: float = 0.0
-    curve: list[tuple[float, float, float]] = field(default_factory=list)
+    curve: list[Mark] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         config, table = read_model(self.table.name), self.table
@@ -167,8 +176,8 @@ class Run:
             self._pay(proposal.strategy, proposal.images - proposal.drawn)
             self._take(proposal)
             while marks and self.spent >= marks[0]:
-                self.curve.append((marks.pop(0), self.device, self.volume()))
-        self.curve += [(mark, self.device, self.volume()) for mark in marks]
+                self.curve.append(Mark(marks.pop(0), self.device, self.volumes()))
+        self.curve += [Mark(mark, self.device, self.volumes()) for mark in marks]
         return self
 
     def _take(self, proposal: Any) -> None:
@@ -185,8 +194,15 @@ class Run:
         if images == FULL:
             self.points.append((self.table.figure(strategy, FULL), latency))
 
-    def volume(self) -> float:
-        return hypervolume(np.array(self.points).reshape(-1, 2), self.reference)
+    def volumes(self) -> dict[str, float]:
+        """Hypervolume as the search itself has it, and with both objectives by their logarithms."""
+        points, most = np.array(self.points).reshape(-1, 2), np.array(self.reference)
+        least = np.array([LEAST_FD, most[1] / MOST_SPEEDUP])
+        logs = np.log(np.maximum(points, least) / least) / np.log(most / least)
+        return {
+            "linear": hypervolume(points, self.reference),
+            "logarithmic": hypervolume(logs, (1.0, 1.0)),
+        }
 
 
 def main() -> None:
@@ -202,44 +218,49 @@ def main() -> None:
     rivals = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
     if flags.only:
         rivals = {name: one for name, one in rivals.items() if name in flags.only}
-    found: dict[str, list[list[tuple[float, float, float]]]] = {}
+    found: dict[str, list[list[Mark]]] = {}
     for name, rival in rivals.items():
         began = time.monotonic()
         found[name] = [
             Run(table, rival, seed).go(flags.evaluations).curve for seed in range(flags.seeds)
         ]
-        last = [curve[-1][2] for curve in found[name]]
         took = time.monotonic() - began
-        print(f"{name}: {np.median(last):.4f} at {flags.evaluations}, {took:.0f} s", flush=True)
+        shown = {
+            kind: [round(middle(found[name], i, kind), 4) for i in range(len(found[name][0]))]
+            for kind in ("linear", "logarithmic")
+        }
+        print(f"{name}, {took:.0f} s: {shown}", flush=True)
         write(flags, found)
 
 
-def write(flags: argparse.Namespace, found: dict[str, Any]) -> None:
+def middle(curves: Sequence[Sequence[Mark]], place: int, kind: str) -> float:
+    return float(np.median([curve[place].volumes[kind] for curve in curves]))
+
+
+def write(flags: argparse.Namespace, found: dict[str, list[list[Mark]]]) -> None:
     label = "parts" if flags.parts else "rivals"
     target = Path(__file__).parent / "results" / f"efficiency-{flags.model}-{label}.json"
     rows = [row(name, curves, found["Stratagem"]) for name, curves in found.items()]
     text = json.dumps({"model": flags.model, "seeds": flags.seeds, "rows": rows}, indent=1)
     target.write_text(text + "\n", encoding="utf-8")
-    for one in rows:
-        print("  ", one["name"], {m: v["median"] for m, v in one["at"].items()}, flush=True)
 
 
-def row(name: str, curves: Sequence[Any], ours: Sequence[Any]) -> dict[str, Any]:
+def row(
+    name: str, curves: Sequence[Sequence[Mark]], ours: Sequence[Sequence[Mark]]
+) -> dict[str, Any]:
     """Quartiles of hypervolume at each mark, and the chance that Stratagem is not better."""
-    at = {}
-    for place, (mark, _, _) in enumerate(curves[0]):
-        values = [curve[place][2] for curve in curves]
-        mine = [curve[place][2] for curve in ours]
-        low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
-        entry = {
-            "low": round(low, 4),
-            "median": round(middle, 4),
-            "high": round(high, 4),
-            "device_s": round(float(np.median([curve[place][1] for curve in curves])), 1),
-        }
-        if name != "Stratagem":
-            entry["p"] = round(float(mannwhitneyu(mine, values, alternative="greater").pvalue), 4)
-        at[mark] = entry
+    at: dict[int, dict[str, Any]] = {}
+    for place, mark in enumerate(curves[0]):
+        seconds = float(np.median([curve[place].device for curve in curves]))
+        entry: dict[str, Any] = {"device_s": round(seconds, 1)}
+        for kind in mark.volumes:
+            values = [curve[place].volumes[kind] for curve in curves]
+            mine = [curve[place].volumes[kind] for curve in ours]
+            entry[kind] = [round(float(q), 4) for q in np.quantile(values, [0.25, 0.5, 0.75])]
+            if name != "Stratagem":
+                test = mannwhitneyu(mine, values, alternative="greater")
+                entry[f"{kind}_p"] = round(float(test.pvalue), 4)
+        at[mark.evaluations] = entry
     return {"name": name, "at": at}
 
 

@@ -26,7 +26,7 @@ def main() -> None:
     lines = []
     for run in flags.runs:
         table = pd.read_csv(run / "front.csv")
-        study = Study(run / "study.journal")
+        study = Study(run / "study.journal", read_only=True)
         plain = {e.strategy.digest[:12] for e in study.evaluations if not e.strategy.methods}
         base = table[table["role"] == "unaccelerated"].iloc[0]
         reference = (base["fd_real"], base["latency_s"])

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
-from search.commands import run
+from search.commands import COMMANDS
 from strategies import StrategyError
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    command, rest = "run", given
+    if given and not given[0].startswith("-"):
+        command, rest = given[0], given[1:]
     try:
-        return run.main(given)
+        if command != "run" and command not in COMMANDS:
+            raise StrategyError(
+                f"{command!r} is no command; there are {', '.join(COMMANDS)}, and flags alone run "
+                "a search"
+            )
+        code: int = importlib.import_module(f"search.commands.{command}").main(rest)
+        return code
     except StrategyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # What reads our lines, such as head, has seen enough.
+        sys.stderr.close()
+        return 0

@@ -24,8 +24,11 @@ from search import figures, goals, rungs
 from search.figures import Figures
 from search.proposers import SOURCES
 from search.seeds import ORIGINS
+from search.study import NAME
+from search.trackers import TRACKERS
 from search.where import Where
 from strategies import Gene, SearchSpace, StrategyError
+from strategies.files import write
 from strategies.strategy import explain
 
 
@@ -55,6 +58,10 @@ class SearchConfig(Where):
         sensitivity: prompts on which every call's sensitivity is measured first; 0 measures none.
         surrogate: whether children are screened by a model of the objectives.
         warm_start: strategies of earlier studies to evaluate before those, as JSON text.
+        storage: URL of the database that holds the study, without passwords; empty is the journal
+            in the run's folder.
+        study: its name there.
+        track: experiment trackers, see `search.trackers`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -78,6 +85,9 @@ class SearchConfig(Where):
     sensitivity: int = Field(default=0, ge=0)
     surrogate: bool = True
     warm_start: tuple[str, ...] = ()
+    storage: str = ""
+    study: str = Field(default=NAME, min_length=1)
+    track: tuple[str, ...] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -140,10 +150,17 @@ class SearchConfig(Where):
                 raise ValueError(f"seeds {name!r} are unknown; there are {', '.join(ORIGINS)}")
         return names
 
+    @field_validator("track")
+    @classmethod
+    def _known_trackers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in TRACKERS:
+                raise ValueError(f"track {name!r} is unknown; there are {', '.join(TRACKERS)}")
+        return names
+
     def write(self, path: Path) -> None:
-        """Write `config.yaml`."""
-        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
-        path.write_text(text, encoding="utf-8")
+        """Write `config.yaml`; a kill leaves the former one or the new one."""
+        write(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), path)
 
 
 def _view(reference: str | None) -> View:

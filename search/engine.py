@@ -9,8 +9,9 @@ from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
 from search import budget as budgets
-from search import drawing, loop, measuring, rungs, samples
+from search import drawing, loop, measuring, record, rungs, samples
 from search.config import SearchConfig
+from search.events import Events
 from search.executor import Executor
 from search.goals import Goals, needed
 from search.proposer import Proposal, Proposer
@@ -35,6 +36,7 @@ class Engine:
         baseline: the unaccelerated pipeline as a strategy.
         proposer: what comes next.
         report: called whenever something has changed.
+        events: told of what happens.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class Engine:
         baseline: Strategy,
         proposer: Proposer,
         report: Report,
+        events: Events | None = None,
     ) -> None:
         self.config, self.folder, self.study = config, folder, study
         self.executor, self.space, self.baseline = executor, space, baseline
         self.proposer, self._report = proposer, report
+        self.events = events or Events()
         self.budget = budgets.parse(config.budget)
         self.figures = config.figures
         self.scoring: dict[str, Scoring] = {}
@@ -76,6 +80,7 @@ class Engine:
         self.macs = measuring.multiply_accumulates(self) if counted else None
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
+        record.prepared(self)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
         self.spending = measuring.spending(self)
         known: list[tuple[str, Strategy]] = []

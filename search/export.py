@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from search import record
 from search.engine import Engine
-from search.finalists import Final, front, pick
+from search.finalists import Final, front
 from search.front import hypervolume, knee
-from search.plot import plot
-from search.study import comparable
-from strategies import Strategy, save
-
-PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "pymoo", "numpy")
+from search.plots import pareto
+from search.runs import Point, Run
+from strategies import save
 
 
 def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
@@ -26,105 +25,70 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
     Args:
         finals: the finalists scored on held-out prompts.
     """
-    best = front(finals)
+    record.keep_finals(engine.study, finals)
+    best, run = front(finals), Run(engine.folder, engine.config, engine.study)
     folder = engine.folder / "strategies"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.json"):
         old.unlink()
-    plain = next(final for final in finals if final.role == "unaccelerated")
-    for index, final in enumerate(best, 1):
-        name = f"{index:02d}-{final.scores['speedup']:.1f}x.json"
-        save(_strategy(engine, final, plain, Path(name).stem), folder / name)
-    for label, chosen in _named(best).items():
-        save(
-            _strategy(engine, chosen, plain, f"{engine.config.model.name}-{label}"),
-            folder / f"{label}.json",
-        )
+    files(run, run.front(), folder)
     trials(engine).to_csv(engine.folder / "trials.csv", index=False)
     table(finals, best, engine.figures.yardstick).to_csv(engine.folder / "front.csv", index=False)
     summary = summarise(engine, finals, best)
     text = json.dumps(summary, indent=2) + "\n"
     (engine.folder / "summary.json").write_text(text, encoding="utf-8")
-    plot(engine, finals, best, engine.folder)
+    pareto.write(run, engine.folder)
     return summary
 
 
 def write_unfinished(engine: Engine) -> int:
     """After an interruption: the front found so far with its search scores; returns its size."""
-    if not hasattr(engine, "base_scores"):
+    run = Run(engine.folder, engine.config, engine.study)
+    if not any(row.feasible for row in engine.study.evaluations):
         return 0
-    good = comparable(engine.study.evaluations)
-    best = pick(good, engine.reference, engine.config.export)
     folder = engine.folder / "strategies"
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("unfinished-*.json"):
         old.unlink()
-    for index, evaluation in enumerate(sorted(best, key=lambda e: e.scores["latency_s"]), 1):
-        scores = dict(evaluation.scores) | {"prompts": "search", "images": evaluation.images}
-        done = describe(
-            engine, evaluation.strategy, f"unfinished-{index:02d}", scores, engine.base_scores
-        )
-        save(done, folder / f"unfinished-{index:02d}.json")
+    points = run.search_front(engine.config.export)
+    for index, point in enumerate(points, 1):
+        name = f"unfinished-{index:02d}"
+        save(run.file(point, name), folder / f"{name}.json")
     trials(engine).to_csv(engine.folder / "trials.csv", index=False)
-    return len(best)
+    return len(points)
 
 
-def _named(best: list[Final]) -> dict[str, Final]:
-    if not best:
+def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
+    """Write a strategy file for each point, numbered from the fastest, and the named ones.
+
+    Returns:
+        The paths, the numbered ones first.
+    """
+    found = []
+    for index, point in enumerate(points, 1):
+        name = f"{index:02d}-{point.scores['speedup']:.1f}x"
+        found.append(folder / f"{name}.json")
+        save(run.file(point, name), found[-1])
+    for label, point in named(points).items():
+        found.append(folder / f"{label}.json")
+        save(run.file(point, f"{run.config.model.name}-{label}"), found[-1])
+    return found
+
+
+def named(points: Sequence[Point]) -> dict[str, Point]:
+    """The points that have names: `fastest`, `knee`, and `lossless` where one is.
+
+    Args:
+        points: of a front, fastest first.
+    """
+    if not points:
         return {}
-    points = np.array([final.objectives for final in best])
-    named = {"fastest": best[0], "knee": best[knee(points)]}
-    lossless = [final for final in best if final.lossless]
+    rows = np.array([point.objectives for point in points], dtype=float)
+    found = {"fastest": points[0], "knee": points[knee(rows)]}
+    lossless = [point for point in points if point.lossless]
     if lossless:
-        named["lossless"] = lossless[0]
-    return named
-
-
-def _strategy(engine: Engine, final: Final, plain: Final, name: str) -> Strategy:
-    scores: dict[str, Any] = dict(final.scores)
-    scores |= {
-        "intervals": final.intervals,
-        "images": engine.config.heldout_images,
-        "prompts": "heldout",
-        "lossless": final.lossless,
-    }
-    return describe(engine, final.strategy, name, scores, plain.scores)
-
-
-def describe(
-    engine: Engine,
-    strategy: Strategy,
-    name: str,
-    scores: dict[str, Any],
-    baseline: dict[str, float],
-) -> Strategy:
-    """A strategy with its name, its scores and where they come from."""
-    model = engine.config.model
-    return strategy.model_copy(
-        update={
-            "name": name,
-            "scores": scores,
-            "baseline": dict(baseline),
-            "provenance": {
-                "model": model.name,
-                "study": engine.folder.name,
-                "device": engine.table.device,
-                "dtype": model.dtype,
-                "batch": 1,
-                "guidance": model.guidance,
-                "resolution": [model.height, model.width],
-                "versions": {package: _version(package) for package in PACKAGES},
-                "seed": engine.config.seed,
-            },
-        }
-    )
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except ModuleNotFoundError:
-        return "not installed"
+        found["lossless"] = lossless[0]
+    return found
 
 
 def trials(engine: Engine) -> pd.DataFrame:
@@ -203,8 +167,9 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
     }
     if engine.unscored:
         found["left_out_for_budget"] = engine.unscored
-    for label, final in _named(best).items():
-        found[f"{label}_speedup"] = final.scores["speedup"]
+    run = Run(engine.folder, engine.config, engine.study)
+    for label, point in named(run.front()).items():
+        found[f"{label}_speedup"] = point.scores["speedup"]
     return found
 
 

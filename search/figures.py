@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evaluate.metrics import METRICS, SEARCH, VIEWS, Metric, View
+from evaluate.metrics import METRICS, SEARCH, Metric, View
 from evaluate.networks import SOURCES
 from evaluate.reading import Reading
 from evaluate.weights import MissingWeightsError, find
@@ -103,13 +103,6 @@ def full(name: str, bundled: bool, view: View) -> str:
 def metric_of(name: str) -> Metric:
     """The metric that gives a figure of quality."""
     return next(m for m in METRICS.values() if name in map(m.key, m.views))
-
-
-def title(name: str) -> str:
-    """A figure in words, for axes."""
-    metric = metric_of(name)
-    view = next(view for view in metric.views if metric.key(view) == name)
-    return f"{metric.title} {VIEWS[view]}".strip()
 
 
 def _loss(metric: Metric, view: View) -> str | None:

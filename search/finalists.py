@@ -160,6 +160,7 @@ def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
             found = {"error": str(broken)}
     engine.study.note(f"heldout:{digest}", found)
     engine.study.note(f"seconds:heldout:{digest}", outcome.seconds)
+    engine.events.scored(digest, found)
 
 
 def _time(engine: Engine, rows: list[Evaluation]) -> dict[str, list[float]]:

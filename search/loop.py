@@ -41,6 +41,8 @@ def search(engine: Engine) -> None:
             drawn = proposal.images - proposal.drawn
             cost = spending.draw(engine.table.predict(proposal.strategy), drawn)
             running[str(number)] = proposal, cost
+            if proposal.drawn:
+                engine.events.promoted(proposal)
             executor.submit(engine.request(proposal))
         if not running and executor.slots:
             study.note(DONE, engine.config.budget)
@@ -50,4 +52,5 @@ def search(engine: Engine) -> None:
             request, outcome = answer
             proposal, _ = running.pop(request.key)
             study.add(engine.evaluation(proposal, request, outcome))
+            engine.events.evaluated(engine, finished[-1])
             engine.say("searching")

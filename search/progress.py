@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from search.front import hypervolume, nondominated
-from search.goals import more_is_better
-from search.study import comparable
+from search.standing import Best, stand
 
 if TYPE_CHECKING:
     from search.engine import Engine
 
-LINE_EVERY = 10.0
+LINE_EVERY, TABLE_EVERY = 10.0, 0.25
 
 
-def _worse(name: str, scores: Mapping[str, float], base: Mapping[str, float]) -> bool:
-    gain = base[name] - scores[name]
-    return (gain > 0) if more_is_better(name) else (gain < 0)
+def duration(seconds: float) -> str:
+    """Seconds in words: `45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 class Progress:
@@ -33,7 +32,8 @@ class Progress:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
-        self._began, self._printed, self._doing = time.monotonic(), 0.0, ""
+        self._began, self._shown, self._doing = time.monotonic(), 0.0, ""
+        self._best = Best()
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -50,44 +50,25 @@ class Progress:
             self._live.__exit__(kind, error, trace)
 
     def __call__(self, engine: Engine) -> None:
-        figures = self._figures(engine)
-        if self._live is not None:
-            table = Table.grid(padding=(0, 2))
-            for name, value in figures.items():
-                table.add_row(f"[bold]{name}", value)
-            self._live.update(table, refresh=True)
-            return
         now = time.monotonic()
-        if engine.doing != self._doing or now - self._printed > LINE_EVERY:
-            self._printed, self._doing = now, engine.doing
-            self._console.print(
-                " | ".join(f"{k} {v}" for k, v in figures.items()), soft_wrap=True, highlight=False
-            )
+        every = LINE_EVERY if self._live is None else TABLE_EVERY
+        if engine.doing == self._doing and now - self._shown < every:
+            return
+        self._shown, self._doing = now, engine.doing
+        figures = self._figures(engine)
+        if self._live is None:
+            line = " | ".join(f"{name} {value}" for name, value in figures.items())
+            self._console.print(line, soft_wrap=True, highlight=False)
+            return
+        table = Table.grid(padding=(0, 2))
+        for name, value in figures.items():
+            table.add_row(f"[bold]{name}", value)
+        self._live.update(table, refresh=True)
 
     def _figures(self, engine: Engine) -> dict[str, str]:
-        study, budget = engine.study, engine.budget
-        done = len(study.evaluations)
-        if budget.seconds is not None:
-            share = study.spent / budget.seconds
-            used = f"{study.spent / 60:.1f} of {budget.seconds / 60:.1f} min device time"
-        else:
-            share = done / (budget.evaluations or 1)
-            used = f"{done} of {budget.evaluations} evaluations"
-        elapsed = time.monotonic() - self._began
-        eta = elapsed * (1 - share) / share if 0 < share < 1 else 0.0
-        figures = {
-            "now": engine.doing,
-            "budget": used,
-            "evaluations": f"{done} ({sum(not e.ok for e in study.evaluations)} failed)",
-        }
-        good = comparable(study.evaluations)
-        if good and hasattr(engine, "base_scores"):
-            points = np.array([e.objectives for e in good])
-            figures["front"] = str(len(nondominated(points)))
-            figures["hypervolume"] = f"{hypervolume(points, engine.reference):.4f}"
-            name = engine.figures.yardstick
-            lossless = [e for e in good if name and not _worse(name, e.scores, engine.base_scores)]
-            if lossless:
-                best = max(e.scores["speedup"] for e in lossless)
-                figures["best at no loss"] = f"{best:.2f}x"
-        return figures | {"elapsed": f"{elapsed:.0f} s", "left": f"about {eta:.0f} s"}
+        standing = stand(engine.config, engine.study, self._best)
+        elapsed = duration(time.monotonic() - self._began)
+        found = {"now": engine.doing} | standing.words() | {"elapsed": elapsed}
+        if standing.left is not None:
+            found["left"] = f"about {duration(standing.left)}"
+        return found

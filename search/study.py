@@ -1,8 +1,8 @@
 """The study: an append-only log of everything a search has learnt, and its only state.
 
-It is an Optuna study in a journal file, so optuna-dashboard shows it. Every finished evaluation is
-one trial; what was measured once (latency table, baseline, held-out scores) are study attributes.
-Everything else a search needs is computed from these.
+It is an Optuna study in a journal file or a database, so optuna-dashboard shows it. Every finished
+evaluation is one trial; what was measured once (latency table, baseline, held-out scores) are study
+attributes. Everything else a search needs is computed from these.
 """
 
 from __future__ import annotations
@@ -11,15 +11,14 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from search.goals import DEFAULT
-from search.journal import open_journal
+from search.storage import FAULTS, Place, open_storage, refused, shown
 from strategies import Strategy, StrategyError
 
 NAME = "stratagem"
@@ -72,38 +71,46 @@ class Study:
     """The log of one run.
 
     Args:
-        path: of the journal; created where it does not exist.
+        place: path of the journal or URL of a database; created where it does not exist.
         objectives: names, of a new study.
+        name: of the study, among others in a database.
+        read_only: for a look at what is there, while a search may be writing: nothing is created,
+            changed or mended, and `add` and `note` are errors.
 
     Raises:
-        StrategyError: it exists but is damaged other than at its end, or cannot be written.
+        StrategyError: it exists but is damaged other than at its end, cannot be written, or is not
+            there to be read.
     """
 
-    def __init__(self, path: Path, objectives: Sequence[str] = DEFAULT) -> None:
+    def __init__(
+        self,
+        place: Place,
+        objectives: Sequence[str] = DEFAULT,
+        name: str = NAME,
+        read_only: bool = False,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._path = path
+        self._place, self._read_only = place, read_only
         try:
-            storage = open_journal(path)
-            self._study = optuna.create_study(
-                study_name=NAME,
-                storage=storage,
-                directions=["minimize"] * len(objectives),
-                load_if_exists=True,
-            )
-            with _quiet():
-                if self._study.metric_names is None:
-                    self._study.set_metric_names(list(objectives))
-        except OSError as error:
-            raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
+            storage = open_storage(place, read_only)
+            if read_only:
+                self._study = optuna.load_study(study_name=name, storage=storage)
+            else:
+                self._study = _create(name, storage, objectives)
+        except FAULTS as error:
+            raise StrategyError(refused(place, error)) from None
         except (ValueError, KeyError) as error:
-            raise StrategyError(f"{path}: not a readable study log ({error})") from None
+            empty = f", or one without the study {name!r} yet" if read_only else ""
+            raise StrategyError(
+                f"{shown(place)}: not a readable study log{empty} ({error})"
+            ) from None
         self._notes: dict[str, Any] = dict(self._study.user_attrs)
         trials = self._study.get_trials(deepcopy=False)
         try:
             self.evaluations = [_read(trial) for trial in trials]
         except KeyError as error:
             raise StrategyError(
-                f"{path}: a study log of another version, without {error}; start a new run"
+                f"{shown(place)}: a study log of another version, without {error}; start a new run"
             ) from None
         beside = sum(value for key, value in self._notes.items() if key.startswith(SECONDS))
         self._spent = float(beside + sum(evaluation.seconds for evaluation in self.evaluations))
@@ -153,10 +160,12 @@ class Study:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        if self._read_only:
+            raise StrategyError(f"{shown(self._place)}: opened for reading only")
         try:
             yield
-        except OSError as error:
-            raise StrategyError(f"{self._path}: cannot be written ({error.strerror})") from None
+        except FAULTS as error:
+            raise StrategyError(refused(self._place, error)) from None
 
     @property
     def spent(self) -> float:
@@ -169,6 +178,19 @@ def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
     good = [one for one in evaluations if one.feasible]
     most = max((one.images for one in good), default=0)
     return [one for one in good if one.images == most]
+
+
+def _create(
+    name: str, storage: optuna.storages.BaseStorage, objectives: Sequence[str]
+) -> optuna.Study:
+    directions: list[Literal["minimize"]] = ["minimize"] * len(objectives)
+    study = optuna.create_study(
+        study_name=name, storage=storage, directions=directions, load_if_exists=True
+    )
+    with _quiet():
+        if study.metric_names is None:
+            study.set_metric_names(list(objectives))
+    return study
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from search.front import nondominated
-from search.study import Study, comparable
+from search import runs
+from search.standing import Best
 from strategies import SearchSpace, Strategy, StrategyError, load
 from strategies.knobs import known
 from strategies.space import Gene
@@ -42,17 +42,15 @@ def read(sources: Iterable[str], family: str) -> list[Strategy]:
 
 def _read_run(folder: Path) -> list[Strategy]:
     files = sorted((folder / "strategies").glob("*.json"))
-    journal = folder / "study.journal"
-    if not files and not journal.exists():
+    is_run = (folder / "config.yaml").exists()
+    if not files and not is_run:
         raise StrategyError(
-            f"--warm-start {folder}: neither a run's folder with a study.journal nor one with "
+            f"--warm-start {folder}: neither a run's folder nor one with "
             "strategies/*.json; give a run's folder or strategy files"
         )
     rows = [load(file) for file in files]
-    if journal.exists():
-        good = comparable(Study(journal).evaluations)
-        points = np.array([one.objectives for one in good], dtype=float)
-        rows += [good[index].strategy for index in nondominated(points)]
+    if is_run:
+        rows += [row.strategy for row in Best().read(runs.read(folder).study.evaluations).front]
     return rows
 
 

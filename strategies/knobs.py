@@ -105,7 +105,7 @@ class Knobs(BaseModel):
 
 @lru_cache(maxsize=4096)
 def _shown(kind: type[Knobs], now: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    """What knobs of a single call show of themselves; searches ask for the same few all the time."""
+    """What knobs of a single call show; a search asks for the same few all the time."""
     knobs = kind(**dict(now))
     if knobs.is_neutral():
         return {}

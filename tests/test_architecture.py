@@ -52,7 +52,9 @@ def test_strategies_are_light() -> None:
         ("pymoo", ["genetic.py"]),
         ("ray", ["ray_pool.py"]),
         # The study's storage, and the baselines.
-        ("optuna", ["journal.py", "optuna_samplers.py", "study.py"]),
+        ("optuna", ["journal.py", "optuna_samplers.py", "storage.py", "study.py"]),
+        ("sqlalchemy", ["storage.py"]),
+        ("mlflow", ["mlflow_tracker.py"]),
     ],
 )
 def test_one_file_imports(library: str, homes: list[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import strategies
 from search import cli, config
-from search.commands import flags
+from search.commands.flags import limits, parser
 from search.goals import Goals, Limit, more_is_better, parse_limit
 from search.study import Study
 from strategies import StrategyError
@@ -55,7 +55,7 @@ def test_unknown_names_list_what_there_is() -> None:
 
 
 def test_limits_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
-    found, rest = flags.limits(
+    found, rest = limits(
         ["--model", "tiny-sd", "--min-speedup", "2", "--max-fd_real-increase=0.5", "--seed", "1"]
     )
     assert found == {"min-speedup": 2.0, "max-fd_real-increase": 0.5}
@@ -137,9 +137,9 @@ def test_a_wrong_objective_is_said_before_anything_is_drawn(tmp_path: Path) -> N
 
 def test_ranges_of_steps_and_short_names_of_solvers() -> None:
     words = ["--steps", "20,6-9", "--schedulers", "DDIM,PNDMScheduler"]
-    given = flags.parser().parse_args(words)
+    given = parser().parse_args(words)
     assert given.steps == [6, 7, 8, 9, 20]
     assert given.schedulers == ["DDIMScheduler", "PNDMScheduler"]
     for text in ("9-6", "six", "6-", "1-99999999"):
         with pytest.raises(SystemExit):
-            flags.parser().parse_args(["--steps", text])
+            parser().parse_args(["--steps", text])

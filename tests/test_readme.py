@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 import strategies
+from search import cli
+from search.commands import COMMANDS
 from search.commands.flags import parser
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +32,18 @@ def test_links_and_commands_exist() -> None:
         assert f"./{script}" in README
         assert (ROOT / script).stat().st_mode & 0o111
     flags = parser().format_help()
-    for flag in re.findall(r"python -m search [^`\n]*?(--[a-z-]+)", README):
+    for flag in re.findall(r"python -m search (?:-[^`\n]*?)?(--[a-z-]+)", README):
+        assert flag in flags
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_on_runs_are_as_they_say(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = re.findall(rf"python -m search {command} RUN([^#`\n]*)", README)
+    assert lines
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    flags = capsys.readouterr().out
+    for flag in re.findall(r"--[a-z-]+", " ".join(lines)):
         assert flag in flags
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import strategies
-from search import warm
+from search import config, warm
 from search.study import Study
 from strategies import Gene, SearchSpace, Strategy, StrategyError
 from tests.test_proposers import SPACE, scored
@@ -63,6 +63,7 @@ def test_lists_by_entries_that_differ() -> None:
 def test_runs_and_files(tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
+    config.resolve("tiny-sd", {}).write(run / "config.yaml")
     study = Study(run / "study.journal")
     genomes = [(0, n, *([0, 0] * (8 - k) + [2, 0] * k)) for n, k in ((0, 0), (1, 4), (2, 2))]
     for number, genome in enumerate(genomes):

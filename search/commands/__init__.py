@@ -1,1 +1,10 @@
-"""What `python -m search` can do, one file each."""
+"""What `python -m search` can do, one file each; without a command's name it searches."""
+
+# Name to what it does. Each is a module here with `main(arguments) -> exit code`.
+COMMANDS = {
+    "status": "where a search stands",
+    "front": "the table of its front, also as CSV or JSON",
+    "export": "write strategy files of its front, also while it runs",
+    "plot": "pictures for papers, as PNG and SVG",
+    "pick": "choose one strategy of its front and write its file",
+}

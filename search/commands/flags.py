@@ -7,43 +7,64 @@ import re
 from pathlib import Path
 
 from accel.models import available, configs
-from search.commands import setting
+from search.commands import COMMANDS, setting
+from search.commands.formatter import Formatter
 from search.figures import DEFAULT as OTHERS
 from search.goals import DEFAULT, parse_amount
 from search.proposers import SOURCES
 from search.seeds import ORIGINS
+from search.storage import PASSWORD
+from search.trackers import TRACKERS
 
+USAGE = "python -m search [flags]\n       python -m search COMMAND RUN [flags]"
 EXAMPLES = """examples:
-  python -m search                                    the bundled model, a few minutes on 2 cores
-  python -m search --budget 30m --workers 4           more device time, more workers
+  python -m search                                     the bundled model, a few minutes on 2 cores
+  python -m search --budget 30m --workers 4            more device time, more workers
   python -m search --schedulers DDIM --steps 20        keep the solver and the steps
   python -m search --model FOLDER --budget 20gpuh --max-memory 8GiB
+  python -m search --objective fd_real --objective latency_s --min-speedup 2
   python -m search --resume runs/tiny-sd-20260101-120000    go on with a run
+  python -m search status runs/tiny-sd-20260101-120000      look at it, also while it runs
 """
 
 
 def parser() -> argparse.ArgumentParser:
     """The flags."""
+    width = max(map(len, COMMANDS)) + 2
+    commands = "\n".join(f"  {name:<{width}}{about}" for name, about in COMMANDS.items())
     made = argparse.ArgumentParser(
         prog="python -m search",
-        description="Search acceleration strategies for a diffusion pipeline and export the front.",
+        usage=USAGE,
+        description="Search acceleration strategies for a diffusion pipeline and export the "
+        f"front.\n\ncommands, each with a --help of its own:\n{commands}",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Formatter,
     )
     what = made.add_argument_group("what to search")
     what.add_argument(
         "--model",
+        metavar="NAME",
         help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id "
         "(default: tiny-sd)",
     )
-    what.add_argument("--space", help=f"{', '.join(configs('spaces'))} or a .yaml file")
+    what.add_argument(
+        "--space",
+        metavar="NAME",
+        help=f"knobs and their choices: {', '.join(configs('spaces'))} or a .yaml file (default: "
+        "the model's)",
+    )
     what.add_argument(
         "--schedulers",
         type=_solvers,
-        help="solvers to choose from, such as DDIM,DPMSolverMultistep; one keeps it fixed",
+        metavar="NAMES",
+        help="solvers to choose from, such as DDIM,DPMSolverMultistep; one keeps it fixed "
+        "(default: the space's)",
     )
     what.add_argument(
-        "--steps", type=_numbers, help="step counts to choose from, such as 20, 8,10,12 or 6-50"
+        "--steps",
+        type=_numbers,
+        metavar="NUMBERS",
+        help="step counts to choose from, such as 20, 8,10,12 or 6-50 (default: the space's)",
     )
     what.add_argument(
         "--objective",
@@ -62,50 +83,53 @@ def parser() -> argparse.ArgumentParser:
         "exported",
     )
     setting.add(made)
-    how = made.add_argument_group("how much and where")
-    how.add_argument("--budget", help="device time of all workers (20gpuh, 90m, 45s) or 600evals")
-    how.add_argument("--workers", type=int, help="Ray actors, at most; 0 runs in this process")
-    how.add_argument(
-        "--gpus-per-worker",
-        type=float,
-        metavar="N",
-        help="such as 0.5 for two on a GPU (default: 1)",
+    much = made.add_argument_group("how much")
+    much.add_argument(
+        "--budget",
+        metavar="AMOUNT",
+        help="device time of all workers together (20gpuh, 90m, 45s), or 600evals (default: the "
+        "model's; 12m for tiny-sd)",
     )
-    how.add_argument(
-        "--cpus-per-worker", type=int, metavar="N", help="cores for each worker (default: 1)"
+    much.add_argument(
+        "--images", type=int, metavar="N", help="per evaluation (default: the model's)"
     )
-    how.add_argument(
-        "--address",
-        help="of a Ray cluster that is up, auto or host:port; nodes that join it later are used, "
-        "up to --workers (default: Ray is started on this machine)",
-    )
-    how.add_argument(
-        "--timeout",
-        type=float,
-        metavar="SECONDS",
-        help="after which a candidate that hangs is given up (default: ten times what is expected)",
-    )
-    how.add_argument("--images", type=int, help="images per evaluation")
-    how.add_argument(
+    much.add_argument(
         "--rungs",
         type=_numbers,
+        metavar="NUMBERS",
         help="score everything on few images and only the best third of each rung on the next "
         "one's, such as 8,24; the last is --images (default: --images alone)",
     )
-    how.add_argument("--heldout-images", type=int, help="images per finally scored strategy")
-    how.add_argument("--export", type=int, help="strategies exported, at most")
+    much.add_argument(
+        "--heldout-images",
+        type=int,
+        metavar="N",
+        help="per finally scored strategy, of prompts that the search has not seen (default: the "
+        "model's)",
+    )
+    much.add_argument(
+        "--export", type=int, metavar="N", help="strategies exported, at most (default: 8)"
+    )
+    how = made.add_argument_group("how to search")
     how.add_argument(
         "--proposer",
         choices=list(SOURCES),
         metavar="NAME",
-        help="; ".join(f"{name}: {kind.about}" for name, kind in SOURCES.items()),
+        help="what proposes after the seeds (default: nsga2, from three objectives up nsga3)\n"
+        + "\n".join(f"{name}: {kind.about}" for name, kind in SOURCES.items()),
     )
     how.add_argument(
         "--seeds",
         type=_words,
+        metavar="NAMES",
         help=f"what is evaluated first: any of {','.join(ORIGINS)}, or none (default: all)",
     )
-    how.add_argument("--seed", type=int, help="of every random draw of the search (default: 0)")
+    how.add_argument(
+        "--warm-start",
+        nargs="+",
+        metavar="RUN|FILE",
+        help="seeds from earlier runs, strategy files or presets, as near as this space comes",
+    )
     how.add_argument(
         "--sensitivity",
         type=int,
@@ -114,18 +138,67 @@ def parser() -> argparse.ArgumentParser:
         "schedules that follow; 0 does not (default: 0)",
     )
     how.add_argument(
-        "--warm-start",
-        nargs="+",
-        metavar="RUN|FILE",
-        help="seeds from earlier runs, strategy files or presets, as near as this space comes",
+        "--seed", type=int, metavar="N", help="of every random draw of the search (default: 0)"
+    )
+    where = made.add_argument_group("where it runs")
+    where.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Ray actors, at most; 0 runs in this process (default: one for each GPU, without any "
+        "2)",
+    )
+    where.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        metavar="N",
+        help="such as 0.5 for two on a GPU (default: 1)",
+    )
+    where.add_argument(
+        "--cpus-per-worker", type=int, metavar="N", help="cores for each worker (default: 1)"
+    )
+    where.add_argument(
+        "--address",
+        help="of a Ray cluster that is up, auto or host:port; nodes that join it later are used, "
+        "up to --workers (default: Ray is started on this machine)",
+    )
+    where.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="after which a candidate that hangs is given up (default: ten times what is expected)",
     )
     run = made.add_argument_group("the run")
-    run.add_argument("--out", type=Path, help="folder of the run (default: runs/MODEL-TIME)")
+    run.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="of the run (default: runs/MODEL-TIME)"
+    )
     run.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    run.add_argument(
+        "--storage",
+        metavar="URL",
+        help="keep the study in a database, such as sqlite:///studies.db or "
+        "postgresql://me@host/studies, not in RUN/study.journal. A password is not written down: "
+        f"on --resume give the URL again or set {PASSWORD}",
+    )
     run.add_argument(
         "--dry-run",
         action="store_true",
         help="measure a little, say what the search would cost, and stop",
+    )
+    told = made.add_argument_group("who is told")
+    told.add_argument(
+        "--log-json",
+        metavar="FILE|-",
+        help="append one JSON line for each event (docs/events.md); with - to standard output, and "
+        "what is for people to standard error",
+    )
+    told.add_argument(
+        "--track",
+        action="append",
+        choices=list(TRACKERS),
+        metavar="NAME",
+        help=f"also write for an experiment tracker: {' or '.join(TRACKERS)}, each an extra of the "
+        "same name; give it once for each",
     )
     return made
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import secrets
 import tempfile
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,13 @@ from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists, rungs, warm, workers
+from search import export, finalists, lock, rungs, runs, storage, trackers, warm, workers
 from search.commands import setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
 from search.engine import Engine
+from search.events import Events
+from search.log import JsonLog
 from search.predict import predict
 from search.progress import Progress
 from search.proposer import Proposer
@@ -43,6 +45,7 @@ def _run(flags: argparse.Namespace) -> int:
     torch.set_num_threads(1)
     quiet()
     pipe, config, folder = _settings(flags)
+    place = runs.place(folder, config, flags.storage)
     family, _ = families.find(pipe)
     space = configuration.make_space(config.space, family, pipe.scheduler)
     if flags.warm_start:
@@ -55,43 +58,60 @@ def _run(flags: argparse.Namespace) -> int:
     ]
     ladder = rungs.check(config.rungs, config.images)
     proposer = Proposer(space, known, config.proposer, config.population, config.seed, ladder)
+    # People read what standard output has no log lines for.
+    console = Console(stderr=flags.log_json == "-")
     del pipe
     if flags.dry_run:
-        with tempfile.TemporaryDirectory() as scratch:
-            return _run_in(Path(scratch), config, device, space, baseline, proposer, _predict)
-    _create(folder, config, resumed=flags.resume is not None)
-    return _run_in(folder, config, device, space, baseline, proposer, _drive)
+        return _predict(config, device, space, baseline, proposer, console)
+    log = [JsonLog(flags.log_json)] if flags.log_json else []
+    kinds = trackers.load(config.track)
+    _create(folder, resumed=flags.resume is not None)
+    with lock.writing(folder):
+        study = _open(folder, config, place, resumed=flags.resume is not None)
+        if config.storage and storage.is_secret(storage.parse(str(place))):
+            console.print(storage.REMINDER, highlight=False, soft_wrap=True)
+        events = Events([*log, *(kind(folder) for kind in kinds)])
+        executor = workers.start(config, device)
+        try:
+            with Progress(console) as progress:
+                engine = Engine(
+                    config, folder, study, executor, space, baseline, proposer, progress, events
+                )
+                events.started(engine, flags.resume is not None)
+                return _drive(engine, console)
+        except BaseException as error:
+            events.emit("error", message=str(error) or type(error).__name__)
+            raise
+        finally:
+            executor.close()
+            events.close()
 
 
-def _run_in(
-    folder: Path,
+def _predict(
     config: SearchConfig,
     device: str,
     space: SearchSpace,
     baseline: Strategy,
     proposer: Proposer,
-    work: Callable[[Engine, Console], int],
+    console: Console,
 ) -> int:
-    console = Console(stderr=False)
-    study = Study(folder / "study.journal", config.objectives)
     executor = workers.start(config, device)
     try:
-        with Progress(console) as progress:
+        with tempfile.TemporaryDirectory() as scratch, Progress(console) as progress:
+            folder = Path(scratch)
+            study = Study(folder / storage.JOURNAL, config.objectives)
             engine = Engine(config, folder, study, executor, space, baseline, proposer, progress)
-            return work(engine, console)
+            seeds = len(proposer.seeds)
+            found = predict(engine)
     finally:
         executor.close()
-
-
-def _predict(engine: Engine, console: Console) -> int:
-    config = engine.config
     console.print(
-        f"model {config.model.name}, {engine.budget}; {len(engine.proposer.seeds)} seeds, then "
-        f"{config.proposer}; {config.heldout_images} images for each finally scored strategy",
+        f"model {config.model.name}, {engine.budget}: {seeds} seeds, then {config.proposer}",
+        *found.lines(),
+        sep="\n",
         highlight=False,
+        soft_wrap=True,
     )
-    for line in predict(engine).lines():
-        console.print(line, highlight=False)
     return 0
 
 
@@ -103,6 +123,7 @@ def _drive(engine: Engine, console: Console) -> int:
         summary = export.write(engine, finals)
     except KeyboardInterrupt:
         size = export.write_unfinished(engine)
+        engine.events.emit("stopped", reason="interrupted", front=size)
         console.print(
             f"\ninterrupted: {size} strategies of the front so far are in "
             f"{engine.folder}/strategies; go on with: python -m search --resume {engine.folder}",
@@ -110,6 +131,8 @@ def _drive(engine: Engine, console: Console) -> int:
             soft_wrap=True,
         )
         return 130
+    engine.events.exported(engine.folder, summary)
+    engine.events.emit("stopped", reason="finished", front=summary["front"])
     for name, value in summary.items():
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         console.print(f"{name.replace('_', ' '):>22}  {shown}", highlight=False)
@@ -123,7 +146,7 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         key: getattr(flags, key)
         for key in (
             "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
-            "export", "proposer", "seed", "seeds", "constraints", "sensitivity", "rungs",
+            "export", "proposer", "seed", "seeds", "constraints", "sensitivity", "rungs", "track",
             "gpus_per_worker", "cpus_per_worker", "address", "timeout",
         )
     } | {"objectives": flags.objective}  # fmt: skip
@@ -135,7 +158,8 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         config = configuration.resolve(model, given)
         _check(config, flags.download)
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        return pipe, config, flags.out or Path("runs") / f"{config.model.name}-{stamp}"
+        folder = flags.out or Path("runs") / f"{config.model.name}-{stamp}"
+        return pipe, _stored(config, folder, flags.storage), folder
     before = configuration.read(flags.resume)
     if flags.model is not None and Path(flags.model).stem != before.model.name:
         raise StrategyError(
@@ -143,6 +167,7 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
             "--model out, or start a new run"
         )
     given["warm_start"] = flags.warm_start
+    given["storage"] = None if before.storage else flags.storage
     fixed = [key for key, value in given.items() if value is not None and key not in RESUMABLE]
     fixed += setting.changed(flags)
     if fixed or flags.out is not None:
@@ -163,18 +188,42 @@ def _check(config: SearchConfig, download: bool) -> None:
 
 
 RESUMABLE = (
-    *("budget", "workers", "export"),
+    *("budget", "workers", "export", "track"),
     *("gpus_per_worker", "cpus_per_worker", "address", "timeout"),
 )
 
 
-def _create(folder: Path, config: SearchConfig, resumed: bool) -> None:
-    if not resumed and folder.is_dir() and any(folder.iterdir()):
-        raise StrategyError(
-            f"{folder} is not empty; go on with a run by --resume {folder}, or give another --out"
-        )
+def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig:
+    """The settings of a new run with where its study is kept."""
+    if not url:
+        return config
+    # A database may hold many studies, also of equally named folders.
+    kept = {
+        "storage": storage.public(storage.parse(url)),
+        "study": f"{folder.absolute().name}-{secrets.token_hex(4)}",
+    }
+    return configuration.build(config.model_dump() | kept)
+
+
+def _create(folder: Path, resumed: bool) -> None:
     try:
+        kept = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+        if not resumed and set(kept) - {lock.NAME}:
+            raise StrategyError(
+                f"{folder} is not empty; go on with a run by --resume {folder}, or give another "
+                "--out"
+            )
         folder.mkdir(parents=True, exist_ok=True)
-        config.write(folder / "config.yaml")
     except OSError as error:
         raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
+
+
+def _open(folder: Path, config: SearchConfig, place: storage.Place, resumed: bool) -> Study:
+    """The study of a run whose settings are written; of a new one neither or both are there."""
+    config.write(folder / "config.yaml")
+    try:
+        return Study(place, config.objectives, config.study)
+    except StrategyError:
+        if not resumed:
+            (folder / "config.yaml").unlink()
+        raise

@@ -1,0 +1,38 @@
+"""`python -m search export`: strategy files of the front once more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search import export
+from search.commands import reading
+from strategies import StrategyError
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files; returns the exit code."""
+    flags = reading.parser(
+        "export",
+        "Without --count what the search exported, or of one that is not finished its own front; "
+        "with it points of the search's own front, with the figures on its prompts.",
+        ["RUN --out strategies", "RUN --out more --count 20"],
+    )
+    flags.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="an empty one")
+    flags.add_argument(
+        "--count", type=int, metavar="N", help="at most so many, those that together dominate most"
+    )
+    given = flags.parse_args(arguments)
+    if given.count is not None and given.count < 1:
+        raise StrategyError(f"--count is {given.count}; give at least 1")
+    run = reading.read(given)
+    points = run.front() if given.count is None else run.search_front(given.count)
+    try:
+        if given.out.is_dir() and any(given.out.iterdir()):
+            raise StrategyError(f"{given.out} is not empty; give another --out")
+        given.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StrategyError(f"{given.out}: cannot be written ({error.strerror})") from None
+    written = export.files(run, points, given.out)
+    split = "held-out" if points and points[0].prompts == "heldout" else "search's"
+    print(f"{len(written)} files in {given.out}, of {len(points)} strategies; {split} prompts")
+    return 0

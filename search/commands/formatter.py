@@ -1,0 +1,18 @@
+"""Help texts: names are never broken at their hyphens, and lines that are given stay lines."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """For `formatter_class`."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        wrapped = (
+            textwrap.wrap(line, width, break_on_hyphens=False, subsequent_indent=indent)
+            for line in text.splitlines()
+            for indent in ["  " if ": " in line and "\n" in text else ""]
+        )
+        return [line for lines in wrapped for line in lines]

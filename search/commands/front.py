@@ -1,0 +1,99 @@
+"""`python -m search front`: the front as a table."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from typing import Any
+
+from rich.table import Table
+
+from search.commands import reading
+from search.runs import Point, Run
+from search.titles import short, title, value
+from strategies import describe, tables
+
+
+def main(arguments: list[str]) -> int:
+    """Print the front; returns the exit code."""
+    flags = reading.parser(
+        "front",
+        "The exported front, scored on held-out prompts; of a search that is not finished, its own "
+        "front so far.",
+        ["RUN", "RUN --csv > front.csv", "RUN --json | jq '.rows[0]'"],
+    )
+    form = flags.add_mutually_exclusive_group()
+    form.add_argument("--csv", action="store_true", help="one row each with every figure")
+    form.add_argument("--json", action="store_true", help="with intervals and the strategies")
+    given = flags.parse_args(arguments)
+    run = reading.read(given)
+    points = run.front()
+    if given.json:
+        rows = [_row(point) | _details(point) for point in points]
+        base = dict(points[0].base) if points else {}
+        print(json.dumps({"state": run.state, "unaccelerated": base, "rows": rows}, indent=2))
+    elif given.csv:
+        _write_csv([_row(point) for point in points])
+    else:
+        tables.console().print(reading.heading(run), highlight=False)
+        tables.console().print(_table(run, points))
+        for note in _notes(run, points):
+            tables.console().print(note)
+    return 0
+
+
+def _row(point: Point) -> dict[str, Any]:
+    strategy = point.strategy
+    return {
+        "origin": point.origin,
+        "digest": strategy.digest[:12],
+        "scheduler": strategy.scheduler,
+        "steps": strategy.steps,
+        "calls": strategy.calls,
+        "prompts": point.prompts,
+        "images": point.images,
+        "lossless": point.lossless,
+        **point.scores,
+    }
+
+
+def _details(point: Point) -> dict[str, Any]:
+    return {"intervals": dict(point.intervals), "strategy": point.strategy.to_json()}
+
+
+def _write_csv(rows: list[dict[str, Any]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _table(run: Run, points: list[Point]) -> Table:
+    made = Table(box=None, padding=(0, 1), header_style="bold")
+    figures = ["speedup", *run.config.objectives]
+    made.add_column("", justify="right", no_wrap=True)
+    for name in figures:
+        made.add_column(short(name), justify="right")
+    made.add_column("lossless")
+    made.add_column("solver, steps")
+    made.add_column("what it does", overflow="fold")
+    for index, point in enumerate(points, 1):
+        strategy = point.strategy
+        solver = strategy.scheduler.removesuffix("Scheduler").replace("Multistep", "")
+        made.add_row(
+            str(index),
+            *(value(name, point.scores[name]) for name in figures),
+            {True: "yes", False: "no", None: "?"}[point.lossless],
+            f"{solver} {strategy.steps}",
+            "\n".join(describe.summary(strategy)) if strategy.methods else "fewer steps",
+        )
+    return made
+
+
+def _notes(run: Run, points: list[Point]) -> list[str]:
+    """What has to be known to read the table."""
+    found = [f"{name}: {title(name)}" for name in run.config.objectives if short(name) == name]
+    if points and points[0].prompts == "search":
+        found.append("lossless: tested on held-out prompts when the search is finished")
+    return found

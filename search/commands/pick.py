@@ -1,0 +1,148 @@
+"""`python -m search pick`: choose one strategy of the front and write its file."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from search.commands import reading
+from search.commands.flags import limits
+from search.front import knee
+from search.goals import COSTS, Limit, parse_limit
+from search.runs import Point, Run
+from search.titles import title, value
+from strategies import StrategyError, describe, save, tables
+
+
+def main(arguments: list[str]) -> int:
+    """Print the strategy and write its file; returns the exit code."""
+    constraints, rest = limits(arguments)
+    given = parser().parse_args(rest)
+    if given.speedup is not None:
+        constraints["min-speedup"] = given.speedup
+    if not constraints and not given.knee and not given.lossless:
+        raise StrategyError(
+            "say what to pick: --speedup 3, --max-NAME-increase 0.2, --knee, --lossless"
+        )
+    run = reading.read(given)
+    points = run.front()
+    if not points:
+        raise StrategyError(reading.heading(run))
+    bounds = [parse_limit(text, limit) for text, limit in constraints.items()]
+    bounds = [_full(limit, points[0].base) for limit in bounds]
+    point = choose(run, points, bounds, given.knee, given.lossless)
+    label = _label(constraints, given.knee, given.lossless)
+    strategy = run.file(point, f"{run.config.model.name}-{label}")
+    target = given.out or Path(f"{strategy.name}.json")
+    save(strategy, target)
+    show(run, points, point)
+    print(f"written to {target}")
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags, but for the limits."""
+    made = reading.parser(
+        "pick",
+        "Of a search that is not finished, of its own front so far. Where only speed is asked for, "
+        "the best images at that speed; otherwise the fastest that keeps what is asked for.",
+        ["RUN --speedup 3", "RUN --max-fid-increase 0.2", "RUN --knee --out knee.json"],
+    )
+    made.usage = "python -m search pick RUN [what to pick] [--out FILE]"
+    what = made.add_argument_group("what to pick; together all must hold")
+    what.add_argument("--speedup", type=float, metavar="X", help="at least X times as fast")
+    what.add_argument(
+        "--min-NAME, --max-NAME, --max-NAME-increase",
+        dest="limits",
+        metavar="VALUE",
+        help="a limit on any figure that the front has, or on how far it may lie above the "
+        "unaccelerated pipeline's",
+    )
+    what.add_argument("--lossless", action="store_true", help="without a loss that could be shown")
+    what.add_argument("--knee", action="store_true", help="where the front bends most")
+    made.add_argument("--out", type=Path, metavar="FILE", help="(default: MODEL-WHAT.json here)")
+    return made
+
+
+def choose(
+    run: Run, points: list[Point], bounds: list[Limit], at_knee: bool, lossless: bool
+) -> Point:
+    """The point that was asked for.
+
+    Args:
+        points: of the front, fastest first.
+
+    Raises:
+        StrategyError: no point is so; says how near the front comes.
+    """
+    left = points
+    if lossless:
+        if points[0].lossless is None:
+            raise StrategyError(
+                "--lossless needs the held-out scores of a finished search; this one is "
+                f"{run.state}. What its own figures say: --max-NAME-increase 0"
+            )
+        left = [point for point in left if point.lossless]
+        if not left:
+            raise StrategyError("no strategy of the front is lossless")
+    for bound in bounds:
+        kept = [point for point in left if bound.violation(point.scores, point.base) <= 0]
+        if not kept:
+            raise StrategyError(_too_much(bound, left))
+        left = kept
+    if at_knee:
+        return left[knee(np.array([point.objectives for point in left], dtype=float))]
+    costs_only = all(bound.name in (*COSTS, "speedup") for bound in bounds)
+    if lossless or not costs_only:
+        return left[0]
+    quality = [i for i, name in enumerate(run.config.objectives) if name not in COSTS]
+    return min(left, key=lambda point: [point.objectives[i] for i in quality])
+
+
+def _full(limit: Limit, base: Mapping[str, float]) -> Limit:
+    """A limit on a figure that is there; `fid` is what it is to the reference."""
+    names = [limit.name, *(f"{limit.name}_{view}" for view in ("real", "self"))]
+    short = {"latency": "latency_s", "memory": "memory_bytes"}
+    found = next((name for name in (*names, short.get(limit.name)) if name in base), None)
+    if found is None:
+        raise StrategyError(
+            f"{limit.text}: {limit.name!r} is no figure of this front; there are "
+            f"{', '.join(sorted(base))}"
+        )
+    return Limit(limit.text, found, limit.least, limit.relative, limit.value)
+
+
+def _too_much(bound: Limit, points: list[Point]) -> str:
+    nearest = min(points, key=lambda point: bound.violation(point.scores, point.base))
+    figure = nearest.scores[bound.name] - (nearest.base[bound.name] if bound.relative else 0.0)
+    return (
+        f"no strategy of the front has {bound.text} {bound.value:g}; the nearest of the "
+        f"{len(points)} that are left has {figure:.4g}"
+    )
+
+
+def _label(constraints: Mapping[str, float], at_knee: bool, lossless: bool) -> str:
+    words = [f"{text.removeprefix('min-')}-{limit:g}" for text, limit in constraints.items()]
+    return "-".join([*words, *(["lossless"] if lossless else []), *(["knee"] if at_knee else [])])
+
+
+def show(run: Run, points: list[Point], point: Point) -> None:
+    """What the chosen strategy is, for people."""
+    print(f"number {points.index(point) + 1} of {reading.heading(run)}")
+    for name in ("speedup", *run.config.objectives):
+        shown = value(name, point.scores[name])
+        beside = f" (unaccelerated {value(name, point.base[name])})" if name != "speedup" else ""
+        print(f"{title(name)}: {shown}{beside}")
+    changes = {k: v for k, v in point.intervals.items() if k.endswith("_change")}
+    for name, (change, low, high) in changes.items():
+        figure = name.removesuffix("_change")
+        print(f"{title(figure)}: change {change:+.3g}, 95 % interval {low:+.3g} to {high:+.3g}")
+    if point.lossless is not None:
+        print(f"lossless: {'yes' if point.lossless else 'no'}")
+    strategy = point.strategy
+    print(f"{strategy.scheduler}, {tables.schedule(strategy)}")
+    for line in describe.summary(strategy):
+        print(line)

@@ -1,0 +1,34 @@
+"""`python -m search plot`: pictures for papers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.commands import reading
+from search.plots import convergence, pareto, schedules
+from strategies import StrategyError
+
+PICTURES = {"pareto": pareto.write, "convergence": convergence.write, "schedules": schedules.write}
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pictures; returns the exit code."""
+    flags = reading.parser(
+        "plot",
+        "pareto: the front with its rivals, on held-out prompts once the search is finished; "
+        "convergence: hypervolume over device time; schedules: what runs at each call.",
+        ["RUN", "RUN --out figures --only schedules"],
+    )
+    flags.add_argument("--out", type=Path, metavar="FOLDER", help="(default: RUN)")
+    flags.add_argument("--only", choices=list(PICTURES), metavar="NAME", help=", ".join(PICTURES))
+    given = flags.parse_args(arguments)
+    run = reading.read(given)
+    folder = given.out or given.run
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, write in PICTURES.items():
+            if given.only in (None, name):
+                print(*write(run, folder), sep="\n")
+    except OSError as error:
+        raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
+    return 0

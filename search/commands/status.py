@@ -1,0 +1,49 @@
+"""`python -m search status`: where a search stands."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from search.commands import reading
+from search.progress import duration
+from search.runs import Run
+from search.standing import Best, Standing, stand
+
+
+def main(arguments: list[str]) -> int:
+    """Print the figures of a run; returns the exit code."""
+    flags = reading.parser(
+        "status",
+        "Reads the study alone, whether the search is running, interrupted or finished.",
+        ["runs/tiny-sd-20260101-120000", "RUN --json", "RUN --storage postgresql://me:pw@host/db"],
+    )
+    flags.add_argument("--json", action="store_true", help="as JSON, seconds unrounded")
+    given = flags.parse_args(arguments)
+    run = reading.read(given)
+    standing = stand(run.config, run.study, Best())
+    if given.json:
+        print(json.dumps({"state": run.state} | asdict(standing), indent=2))
+        return 0
+    for name, value in words(run, standing).items():
+        print(f"{name:>15}  {value}")
+    return 0
+
+
+def words(run: Run, standing: Standing) -> dict[str, str]:
+    """The figures for people."""
+    config = run.config
+    found = {
+        "run": str(run.folder),
+        "state": run.state,
+        "search": f"{config.model.name} by {config.proposer}: {', '.join(config.objectives)}",
+        **standing.words(),
+    }
+    if run.finals:
+        lossless = [point for point in run.front() if point.lossless]
+        found["exported front"] = str(len(run.front()))
+        if lossless:
+            found["best at no loss"] = f"{lossless[0].scores['speedup']:.2f}x, on held-out prompts"
+    if run.state == "running" and standing.left is not None:
+        found["left"] = f"about {duration(standing.left)}"
+    return found

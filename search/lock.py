@@ -1,0 +1,55 @@
+"""Who writes into a run's folder: one search at a time, whose end however violent frees it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from strategies import StrategyError
+
+NAME = "search.lock"
+PATIENCE = 2.0  # Seconds; a look at the lock holds it for a moment.
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold the folder.
+
+    Raises:
+        StrategyError: another search holds it, or it cannot be written.
+    """
+    lock = FileLock(folder / NAME)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise StrategyError(
+            f"{folder}: a search is running in it; look at it with: python -m search status "
+            f"{folder}"
+        ) from None
+    except OSError as error:
+        raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a search is running in the folder.
+
+    Raises:
+        StrategyError: this user may not look.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError as error:
+        raise StrategyError(f"{path}: cannot be opened ({error.strerror})") from None

@@ -1,0 +1,1 @@
+"""Pictures of a run, for papers: the front, its convergence, and what runs when."""

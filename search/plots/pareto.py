@@ -1,0 +1,138 @@
+"""The front: quality against cost, with every rival in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from search.goals import COSTS, more_is_better
+from search.plots.style import BLUE, GREEN, GREY, VERMILION, logarithmic, plain, save, styled
+from search.runs import Point, Run
+from search.titles import scale, title
+
+MARKERS = {
+    "found": (BLUE, "o", 26),
+    "fewer steps": (GREEN, "^", 26),
+    "uniform schedules": (VERMILION, "s", 22),
+    "unaccelerated": ("black", "*", 80),
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One point of the picture: which group it is of, and its figures."""
+
+    group: str
+    scores: dict[str, float]
+
+
+def write(run: Run, folder: Path) -> list[Path]:
+    """Write `pareto.png` and `pareto.svg`; returns their paths.
+
+    On held-out prompts with the baselines if the search is finished, else the search's own front.
+    """
+    points = run.front()
+    base = run.unaccelerated.scores if run.finals else run.base
+    costs = [name for name in run.config.objectives if name in COSTS] or ["latency_s"]
+    qualities = _qualities(run, base)
+    with styled():
+        figure, grid = plt.subplots(
+            len(costs),
+            len(qualities),
+            figsize=(min(3.5 * len(qualities), 10.5), 3.1 * len(costs)),
+            layout="constrained",
+            squeeze=False,
+        )
+        for row, cost in zip(grid, costs, strict=True):
+            for axes, quality in zip(row, qualities, strict=True):
+                on_front = quality in run.config.objectives
+                _panel(axes, _marks(run, points, base), points, cost, quality, on_front)
+        handles, labels = grid[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        figure.suptitle(_caption(run, points), fontsize=9)
+        return save(figure, folder, "pareto")
+
+
+def _qualities(run: Run, base: dict[str, float]) -> list[str]:
+    """The objectives that are no cost, and what shows whether images are good in themselves."""
+    named = [name for name in run.config.objectives if name not in COSTS]
+    own = run.config.figures.yardstick
+    return list(dict.fromkeys([*named, *([own] if own in base else [])]))
+
+
+def _marks(run: Run, points: Sequence[Point], base: dict[str, float]) -> list[Mark]:
+    marks = [Mark("unaccelerated", base)]
+    if not run.finals:
+        for point in points:
+            group = _group(point.origin, bool(point.strategy.methods))
+            marks.append(Mark(group, dict(point.scores)))
+    for final in run.finals:
+        if final.role != "unaccelerated":
+            group = _group(final.origin, bool(final.strategy.methods))
+            marks.append(Mark(group if final.role == "baseline" else "found", final.scores))
+    return marks
+
+
+def _group(origin: str, methods: bool) -> str:
+    if origin == "grid":
+        return "uniform schedules"
+    return "found" if methods else "fewer steps"
+
+
+def _caption(run: Run, points: Sequence[Point]) -> str:
+    model = run.config.model
+    count = points[0].images if points else run.config.heldout_images
+    split = "held-out prompts" if run.finals else f"prompts of the search, {run.state}"
+    solver = model.scheduler.removesuffix("Scheduler")
+    return (
+        f"{model.name}, {model.height} x {model.width}, {count} {split}; "
+        f"unaccelerated: {solver}, {model.steps} steps"
+    )
+
+
+def _panel(
+    axes: Axes, marks: list[Mark], front: Sequence[Point], cost: str, quality: str, on_front: bool
+) -> None:
+    """One figure against one cost; the front is a line only in what it is the front of."""
+
+    def place(scores: object) -> tuple[float, float]:
+        assert isinstance(scores, dict)
+        return scores[cost] * scale(cost), scores[quality] * scale(quality)
+
+    axes.set_xscale("log")
+    symmetric = quality.endswith("_base") and not more_is_better(quality)
+    if symmetric:
+        axes.set_yscale("symlog", linthresh=_smallest(marks, quality))
+    if on_front and len(front) > 1 and len(front[0].objectives) == 2:
+        line = [place(dict(point.scores)) for point in front]
+        axes.plot(*zip(*line, strict=True), color=BLUE, linewidth=1, alpha=0.5, zorder=2)
+    for group, (colour, marker, size) in MARKERS.items():
+        rows = [place(mark.scores) for mark in marks if mark.group == group]
+        if rows:
+            xs, ys = zip(*rows, strict=True)
+            axes.scatter(
+                xs, ys, s=size, c=colour, marker=marker, label=group, zorder=3, linewidths=0,
+                clip_on=False,
+            )  # fmt: skip
+    start = next(mark for mark in marks if mark.group == "unaccelerated")
+    axes.axhline(place(start.scores)[1], color=GREY, linewidth=0.8, linestyle=":", zorder=1)
+    axes.set_xlabel(title(cost))
+    axes.set_ylabel(title(quality))
+    logarithmic(axes.xaxis)
+    if symmetric:
+        axes.set_ylim(bottom=0)
+        plain(axes.yaxis)
+    axes.grid(visible=True)
+    axes.set_axisbelow(True)
+
+
+def _smallest(marks: list[Mark], quality: str) -> float:
+    """Where a logarithmic axis becomes linear, to hold the zero of the unaccelerated images."""
+    values = [mark.scores[quality] for mark in marks if mark.group != "unaccelerated"]
+    low = min((value for value in values if value > 0), default=1.0)
+    return float(10 ** np.floor(np.log10(low)))

@@ -1,0 +1,87 @@
+"""What the study keeps so that a run can be read without its model: figures of the unaccelerated
+pipeline, the worst point that counts, versions, and the finalists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from search.finalists import Final
+from search.study import Study
+from strategies import Strategy
+
+if TYPE_CHECKING:
+    from search.engine import Engine
+    from search.runs import Run
+
+PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "pymoo", "numpy")
+
+
+def prepared(engine: Engine) -> None:
+    """Keep what was measured before the first evaluation."""
+    kept = {
+        "base_scores": engine.base_scores,
+        "reference": list(engine.reference),
+        "versions": {package: _version(package) for package in PACKAGES},
+    }
+    for key, value in kept.items():
+        if engine.study.noted(key) != value:
+            engine.study.note(key, value)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def keep_finals(study: Study, finals: Sequence[Final]) -> None:
+    """Keep the finalists, with the number of evaluations that they were chosen from."""
+    rows = []
+    for final in finals:
+        row = {field.name: getattr(final, field.name) for field in fields(final)}
+        rows.append(row | {"strategy": final.strategy.to_json(), "lossless": final.lossless})
+    study.note("finals", {"evaluations": len(study.evaluations), "rows": rows})
+
+
+def finals(study: Study) -> list[Final]:
+    """The finalists of a finished search; none where it has gone on since."""
+    kept = study.noted("finals")
+    if kept is None or kept["evaluations"] != len(study.evaluations):
+        return []
+    names = {field.name for field in fields(Final)}
+    found = []
+    for row in kept["rows"]:
+        given = {name: value for name, value in row.items() if name in names}
+        given["strategy"] = Strategy.create(**row["strategy"])
+        found.append(Final(**given | {"objectives": tuple(row["objectives"])}))
+    return found
+
+
+def described(
+    run: Run, strategy: Strategy, name: str, scores: dict[str, Any], baseline: dict[str, float]
+) -> Strategy:
+    """A strategy with its name, its scores and where they come from."""
+    model, study = run.config.model, run.study
+    return strategy.model_copy(
+        update={
+            "name": name,
+            "scores": scores,
+            "baseline": baseline,
+            "provenance": {
+                "model": model.name,
+                "study": run.folder.name,
+                "device": study.noted("table")["device"],
+                "dtype": model.dtype,
+                "batch": 1,
+                "guidance": model.guidance,
+                "resolution": [model.height, model.width],
+                "versions": study.noted("versions"),
+                "seed": run.config.seed,
+            },
+        }
+    )

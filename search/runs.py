@@ -1,0 +1,179 @@
+"""A run's folder read: what it has found so far, for commands that look at it.
+
+Nothing is written, whether the run is finished, interrupted or running, and neither its model nor
+Ray is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from search import config as configuration
+from search import lock, record
+from search.config import SearchConfig
+from search.finalists import Final, front
+from search.front import spread
+from search.standing import Best, base_scores, reference
+from search.storage import JOURNAL, Place, complete
+from search.study import Study
+from strategies import Strategy, StrategyError
+
+
+def place(folder: Path, config: SearchConfig, url: str | None = None) -> Place:
+    """Where the study of a run is.
+
+    Args:
+        url: of its database as given again, see `search.storage.complete`.
+    """
+    return complete(config.storage, url) if config.storage else folder / JOURNAL
+
+
+@dataclass(frozen=True)
+class Point:
+    """A strategy on a front, with what it was scored by.
+
+    Attributes:
+        origin: see `Evaluation`.
+        scores: on `prompts`, `heldout` or `search`.
+        intervals: by name, `[value, low, high]`; none on the search's prompts.
+        objectives: minimised.
+        lossless: see `Final`; None on the search's prompts, where it is not tested.
+        images: how many.
+        base: the same figures of the unaccelerated pipeline.
+    """
+
+    origin: str
+    strategy: Strategy
+    scores: Mapping[str, float]
+    intervals: Mapping[str, list[float]]
+    objectives: tuple[float, ...]
+    lossless: bool | None
+    prompts: str
+    images: int
+    base: Mapping[str, float] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+        folder: of the run.
+        config: its settings.
+        study: its log, read only.
+    """
+
+    folder: Path
+    config: SearchConfig
+    study: Study
+
+    @cached_property
+    def state(self) -> str:
+        """`running`, `finished` or `interrupted`."""
+        if lock.is_held(self.folder):
+            return "running"
+        return "finished" if self.finals else "interrupted"
+
+    @cached_property
+    def finals(self) -> list[Final]:
+        """Scored on held-out prompts, baselines among them; none before the search is finished."""
+        return record.finals(self.study)
+
+    @cached_property
+    def base(self) -> dict[str, float]:
+        """Figures of the unaccelerated pipeline, on the search's prompts.
+
+        Raises:
+            StrategyError: they are not measured yet.
+        """
+        found = base_scores(self.study)
+        if found is None:
+            raise StrategyError(
+                f"{self.folder}: the unaccelerated pipeline is not measured yet, so there is no "
+                f"front; wait, or go on with: python -m search --resume {self.folder}"
+            )
+        return found
+
+    @cached_property
+    def unaccelerated(self) -> Final:
+        """The unaccelerated pipeline on held-out prompts, of a finished search."""
+        return next(final for final in self.finals if final.role == "unaccelerated")
+
+    def front(self) -> list[Point]:
+        """The exported front if the search is finished, else the search's own; fastest first.
+
+        Raises:
+            StrategyError: nothing has been scored yet.
+        """
+        return self._exported() if self.finals else self.search_front()
+
+    def _exported(self) -> list[Point]:
+        base, images = self.unaccelerated.scores, self.config.heldout_images
+        return [
+            Point(
+                final.origin,
+                final.strategy,
+                final.scores,
+                final.intervals,
+                final.objectives,
+                final.lossless,
+                "heldout",
+                images,
+                base,
+            )
+            for final in front(self.finals)
+        ]
+
+    def search_front(self, count: int | None = None) -> list[Point]:
+        """The front by the search's own figures, fastest first.
+
+        Args:
+            count: at most so many, those that together dominate most.
+        """
+        base, rows = self.base, Best().read(self.study.evaluations).front
+        if not rows:
+            raise StrategyError(f"{self.folder}: no strategy has been scored yet")
+        if count is not None:
+            points = np.array([row.objectives for row in rows], dtype=float)
+            worst = reference(self.study)
+            assert worst is not None
+            rows = [rows[index] for index in spread(points, worst, count)]
+        found = [
+            Point(
+                row.origin,
+                row.strategy,
+                row.scores,
+                {},
+                row.objectives,
+                None,
+                "search",
+                row.images,
+                base,
+            )
+            for row in rows
+        ]
+        return sorted(found, key=lambda point: point.scores["latency_s"])
+
+    def file(self, point: Point, name: str) -> Strategy:
+        """The strategy of a point as it is written: with its name, scores and provenance."""
+        scores: dict[str, Any] = {**point.scores, "images": point.images, "prompts": point.prompts}
+        if point.prompts == "heldout":
+            scores |= {"intervals": dict(point.intervals), "lossless": point.lossless}
+        return record.described(self, point.strategy, name, scores, dict(point.base))
+
+
+def read(folder: Path, url: str | None = None) -> Run:
+    """Open a run to look at it.
+
+    Raises:
+        StrategyError: it is no run's folder, or its study cannot be read.
+    """
+    config = configuration.read(folder)
+    study = Study(place(folder, config, url), name=config.study, read_only=True)
+    return Run(folder, config, study)

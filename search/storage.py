@@ -1,0 +1,137 @@
+"""Where a study is kept: the journal in its run's folder, or any database that Optuna opens.
+
+A database is named by its URL. What of it is secret is never written into a run's folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from search.journal import open_journal
+from strategies import StrategyError
+
+JOURNAL = "study.journal"
+PASSWORD = "STRATAGEM_STORAGE_PASSWORD"  # Name of the environment variable.
+SECRETS = ("password", "sslpassword")
+REMINDER = (
+    "the storage's password is not kept in config.yaml; to go on or to look, give --storage URL "
+    f"again or set {PASSWORD}"
+)
+EXAMPLES = "sqlite:////data/studies.db or postgresql://me@host/studies"
+Place = Path | str  # Of a journal, or the URL of a database.
+FAULTS = (SQLAlchemyError, StorageInternalError, OSError)
+
+
+def parse(url: str) -> URL:
+    """Read a URL; SQLite's file becomes an absolute path, as a run may go on from elsewhere.
+
+    Raises:
+        StrategyError: it is none, or names no database.
+    """
+    try:
+        found = sqlalchemy.make_url(url)
+    except ArgumentError:
+        raise StrategyError(f"--storage is not a URL; give one such as {EXAMPLES}") from None
+    if not found.database or found.database == ":memory:":
+        raise StrategyError(
+            f"--storage {public(found)} names no database; give a URL such as {EXAMPLES}"
+        )
+    if found.get_backend_name() == "sqlite":
+        return found.set(database=str(Path(found.database).absolute()))
+    return found
+
+
+def public(url: URL) -> str:
+    """The URL without passwords."""
+    bare = url.difference_update_query(SECRETS)
+    return URL.create(
+        bare.drivername, bare.username, None, bare.host, bare.port, bare.database, bare.query
+    ).render_as_string(hide_password=False)
+
+
+def is_secret(url: URL) -> bool:
+    """Whether it holds a password."""
+    return url.password is not None or any(name in url.query for name in SECRETS)
+
+
+def complete(stored: str, given: str | None) -> str:
+    """The URL to connect by.
+
+    Args:
+        stored: without passwords, as in `config.yaml`.
+        given: as given again, or None: then the password is taken from the environment, if it is
+            there.
+
+    Raises:
+        StrategyError: `given` is another database.
+    """
+    url = parse(stored)
+    if given is not None:
+        if public(parse(given)) != stored:
+            raise StrategyError(
+                f"--storage is {public(parse(given))}, but the study of this run is in {stored}; "
+                "give that, with its password where it has one, or leave --storage out"
+            )
+        url = parse(given)
+    password = os.environ.get(PASSWORD)
+    if url.password is None and password:
+        url = url.set(password=password)
+    return url.render_as_string(hide_password=False)
+
+
+def open_storage(place: Place, read_only: bool) -> BaseStorage:
+    """Optuna's storage.
+
+    Args:
+        place: of the study.
+        read_only: create nothing and change nothing.
+
+    Raises:
+        StrategyError: it is not there or cannot be opened.
+    """
+    if isinstance(place, Path):
+        if read_only and not place.exists():
+            raise StrategyError(f"{place}: no such study; give the folder of a run")
+        return JournalStorage(JournalFileBackend(str(place))) if read_only else open_journal(place)
+    url = parse(place)
+    missing = url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
+    if read_only and missing:
+        raise StrategyError(f"{shown(place)}: no such file")
+    try:
+        return RDBStorage(
+            place, engine_kwargs={"pool_pre_ping": True}, skip_table_creation=read_only
+        )
+    except ImportError:
+        raise StrategyError(
+            f"{shown(place)}: its driver is not installed; for PostgreSQL: pip install "
+            "'diffusion-stratagem[postgresql]'"
+        ) from None
+    except (*FAULTS, RuntimeError) as error:
+        raise StrategyError(refused(place, error)) from None
+
+
+def shown(place: Place) -> str:
+    """The place in an error."""
+    return str(place) if isinstance(place, Path) else f"storage {public(parse(place))}"
+
+
+def refused(place: Place, error: BaseException) -> str:
+    """One line that says why a study's place does not serve, and what to do."""
+    if isinstance(place, Path):
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return f"{shown(place)}: cannot be written ({reason})"
+    cause = getattr(error, "orig", None) or error.__cause__ or error
+    cause = getattr(cause, "orig", None) or cause
+    reason = " ".join(str(cause).split()) or type(error).__name__
+    hint = (
+        "" if place.startswith("sqlite") else f"; a password is read from --storage or {PASSWORD}"
+    )
+    return f"{shown(place)}: {reason}{hint}"

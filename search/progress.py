@@ -68,7 +68,10 @@ class Progress:
     def _figures(self, engine: Engine) -> dict[str, str]:
         standing = stand(engine.config, engine.study, self._best)
         elapsed = duration(time.monotonic() - self._began)
-        found = {"now": engine.doing} | standing.words() | {"elapsed": elapsed}
+        found = {"now": engine.doing} | standing.words()
+        if engine.proposer.surrogate:
+            found["surrogate"] = engine.proposer.surrogate
+        found["elapsed"] = elapsed
         if standing.left is not None:
             found["left"] = f"about {duration(standing.left)}"
         return found

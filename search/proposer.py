@@ -90,6 +90,11 @@ class Proposer:
         self._reference = tuple(reference)
 
     @property
+    def surrogate(self) -> str:
+        """The state of the surrogate in words; empty where there is none."""
+        return "" if self._surrogate is None else self._surrogate.words
+
+    @property
     def source(self) -> Source:
         """What proposes when the seeds are used up."""
         if self._source is None:

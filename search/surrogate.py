@@ -32,18 +32,18 @@ Costs = Mapping[str, Callable[[Strategy], float]]
 Points = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fitted:
     """A model of one state of the history.
 
     Attributes:
         trees: of every predicted objective, in order.
-        scales: of the transform of each.
+        scales: of every objective; above its scale it counts by its logarithm.
         correlation: the lowest of Spearman's out-of-bag correlations.
     """
 
     trees: tuple[ExtraTreesRegressor, ...]
-    scales: tuple[float, ...]
+    scales: Points
     correlation: float
 
     @property
@@ -89,14 +89,24 @@ class Surrogate:
             self._fitted = size, self._fit(history, size)
         return self._fitted[1]
 
+    @property
+    def words(self) -> str:
+        """For people: whether children are screened, and how good the model is."""
+        if self._fitted is None:
+            return f"not before {FEWEST} evaluations" if self.predicted else "nothing to predict"
+        model = self._fitted[1]
+        words = f"rank correlation {model.correlation:.2f}"
+        return words if model.trusted else f"off, {words} is below {TRUST}"
+
     def _fit(self, history: History, size: int) -> Fitted:
         for one in history.good[len(self._told) : size]:
             self._told.append(describe(self.space, one.strategy))
         told = _with_images(np.array(self._told[:size]), history.images[:size])
-        trees, scales, ranks = list[ExtraTreesRegressor](), list[float](), list[float]()
+        scales = np.quantile(np.abs(history.objectives[:size]), 0.1, axis=0)
+        scales[scales == 0] = 1.0
+        trees, ranks = list[ExtraTreesRegressor](), list[float]()
         for index in self.predicted:
             losses = history.objectives[:size, index]
-            scale = float(np.quantile(np.abs(losses), 0.1)) or 1.0
             model = ExtraTreesRegressor(
                 TREES,
                 min_samples_leaf=2,
@@ -104,21 +114,20 @@ class Surrogate:
                 bootstrap=True,
                 oob_score=True,
                 random_state=self.seed,
-            ).fit(told, np.arcsinh(losses / scale))
+            ).fit(told, np.arcsinh(losses / scales[index]))
             trees.append(model)
-            scales.append(scale)
             ranks.append(float(spearmanr(model.oob_prediction_, losses).statistic))
-        return Fitted(tuple(trees), tuple(scales), float(np.nan_to_num(min(ranks))))
+        return Fitted(tuple(trees), scales, float(np.nan_to_num(min(ranks))))
 
     def outcomes(self, model: Fitted, rows: Sequence[Strategy], images: int) -> Points:
         """Possible objectives of strategies scored on so many images: `[groups, n, objectives]`."""
         told = np.array([describe(self.space, one) for one in rows])
         told = _with_images(told, np.full(len(rows), images))
         found = np.empty((GROUPS, len(rows), len(self.names)))
-        for index, trees, scale in zip(self.predicted, model.trees, model.scales, strict=True):
+        for index, trees in zip(self.predicted, model.trees, strict=True):
             each = np.array([tree.tree_.predict(told).ravel() for tree in trees.estimators_])
             means = each.reshape(GROUPS, -1, len(rows)).mean(1)
-            found[:, :, index] = scale * np.sinh(means)
+            found[:, :, index] = model.scales[index] * np.sinh(means)
         for index, name in enumerate(self.names):
             if name in self.costs:
                 found[:, :, index] = [self.costs[name](one) for one in rows]
@@ -141,11 +150,13 @@ class Surrogate:
             images: of the rung that the front is on.
         """
         points = history.objectives[history.top(images)]
-        front = points[nondominated(points)]
-        outcomes = self.outcomes(model, rows, images)
-        before = _volume(front, reference)
+        # By logarithms, so that a factor counts alike at the slow end and at the fast end.
+        front = np.arcsinh(points[nondominated(points)] / model.scales)
+        outcomes = np.arcsinh(self.outcomes(model, rows, images) / model.scales)
+        worst = np.arcsinh(np.asarray(reference) / model.scales)
+        before = _volume(front, worst)
         gains = [
-            sum(_volume(np.vstack([front, point]), reference) - before for point in outcomes[:, i])
+            sum(_volume(np.vstack([front, point]), worst) - before for point in outcomes[:, i])
             for i in range(len(rows))
         ]
         # What adds nothing in any outcome goes by how near it comes to adding something.
@@ -166,9 +177,9 @@ def _with_images(told: NDArray[np.float32], images: NDArray[np.intp]) -> NDArray
     return np.column_stack([told, np.log2(np.maximum(1, images))]).astype(np.float32)
 
 
-def _volume(points: Points, reference: Sequence[float]) -> float:
-    inside = points[(points < np.asarray(reference)).all(axis=1)]
-    return float(moocore.hypervolume(inside, ref=list(reference))) if len(inside) else 0.0
+def _volume(points: Points, reference: Points) -> float:
+    inside = points[(points < reference).all(axis=1)]
+    return float(moocore.hypervolume(inside, ref=reference)) if len(inside) else 0.0
 
 
 def _shortfall(points: Points, front: Points) -> Points:

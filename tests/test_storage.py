@@ -125,7 +125,7 @@ def test_equally_named_runs_can_share_a_database(tmp_path: Path) -> None:
     for parent in "ab":
         flags = parser().parse_args(["--storage", url, "--out", str(tmp_path / parent / "run")])
         flags.constraints = None
-        settings, folder = command._settings(flags)
+        _, settings, folder = command._settings(flags)
         folder.mkdir(parents=True)
         settings.write(folder / "config.yaml")
         Study(settings.storage, settings.objectives, settings.study).note("mine", parent)

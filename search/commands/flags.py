@@ -131,6 +131,13 @@ def parser() -> argparse.ArgumentParser:
         help="seeds from earlier runs, strategy files or presets, as near as this space comes",
     )
     how.add_argument(
+        "--surrogate",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="choose each child of nsga2 and nsga3 from a pool by a model of the objectives "
+        "(default: yes, where the model is good enough)",
+    )
+    how.add_argument(
         "--sensitivity",
         type=int,
         metavar="PROMPTS",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from evaluate.evaluator import is_bundled
+from search import figures
 from search.commands import reading
 from search.commands.flags import limits
 from search.front import knee
@@ -32,7 +35,7 @@ def main(arguments: list[str]) -> int:
     if not points:
         raise StrategyError(reading.heading(run))
     bounds = [parse_limit(text, limit) for text, limit in constraints.items()]
-    bounds = [_full(limit, points[0].base) for limit in bounds]
+    bounds = [_full(limit, run, points[0].base) for limit in bounds]
     point = choose(run, points, bounds, given.knee, given.lossless)
     label = _label(constraints, given.knee, given.lossless)
     strategy = run.file(point, f"{run.config.model.name}-{label}")
@@ -102,17 +105,16 @@ def choose(
     return min(left, key=lambda point: [point.objectives[i] for i in quality])
 
 
-def _full(limit: Limit, base: Mapping[str, float]) -> Limit:
-    """A limit on a figure that is there; `fid` is what it is to the reference."""
-    names = [limit.name, *(f"{limit.name}_{view}" for view in ("real", "self"))]
-    short = {"latency": "latency_s", "memory": "memory_bytes"}
-    found = next((name for name in (*names, short.get(limit.name)) if name in base), None)
-    if found is None:
+def _full(limit: Limit, run: Run, base: Mapping[str, float]) -> Limit:
+    """A limit on a figure that is there, by its full name."""
+    config = run.config
+    name = figures.full(limit.name, is_bundled(config.model), config.figures.view)
+    if name not in base:
         raise StrategyError(
             f"{limit.text}: {limit.name!r} is no figure of this front; there are "
             f"{', '.join(sorted(base))}"
         )
-    return Limit(limit.text, found, limit.least, limit.relative, limit.value)
+    return replace(limit, name=name)
 
 
 def _too_much(bound: Limit, points: list[Point]) -> str:

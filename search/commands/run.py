@@ -147,7 +147,7 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         for key in (
             "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
             "export", "proposer", "seed", "seeds", "constraints", "sensitivity", "rungs", "track",
-            "gpus_per_worker", "cpus_per_worker", "address", "timeout",
+            "surrogate", "gpus_per_worker", "cpus_per_worker", "address", "timeout",
         )
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:

@@ -3,10 +3,11 @@
     python benchmarks/utilisation.py                # 2, 8 and 64 workers in this process
     python benchmarks/utilisation.py --ray          # and 6 on a Ray test cluster of 3 nodes
 
-The loop is the real one, with the study in a journal and NSGA-II proposing; drawing and scoring
-are simulated. In this process the clock is virtual: it runs while the loop works and is set
-forward where the loop would wait. On Ray the workers sleep and the clock is the real one, from the
-first request to the last answer, so the end, where workers have nothing more to do, counts too.
+The loop is the real one, its study in a journal, NSGA-II with the surrogate proposing; only drawing
+and scoring are simulated. In this process the clock is virtual: it runs while the loop works and is
+set forward where the loop would wait. On Ray the workers sleep and the clock is the real one. Both
+run from the first request to the last answer, so the end, where workers have nothing more to do,
+counts too.
 Writes `benchmarks/results/utilisation.json`.
 """
 
@@ -32,6 +33,7 @@ from search.executor import Executor
 from search.pool import Pool
 from search.proposer import Proposer
 from search.study import Study
+from search.surrogate import Surrogate
 from search.worker import Outcome, Request
 
 
@@ -84,8 +86,10 @@ class Sleeper:
 
 def run(executor: Executor, evaluations: int) -> float:
     """Carry out a search; returns the seconds it took by the real clock."""
-    proposer = Proposer(make_space(), [], "nsga2", 24, 0)
-    proposer.learn(latency)
+    space = make_space()
+    proposer = Proposer(space, [], "nsga2", 24, 0)
+    surrogate = Surrogate(space, ("fd_base", "latency_s"), {"latency_s": latency}, 0)
+    proposer.learn(latency, surrogate=surrogate, reference=(1.0, 1.0))
     with tempfile.TemporaryDirectory() as folder:
         study = Study(Path(folder) / "study.journal")
         engine = made_up(study, proposer, executor, Budget(evaluations=evaluations))

@@ -20,7 +20,6 @@ import os
 import platform
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +118,7 @@ def on_ray(each: int, shortest: float) -> dict[str, Any]:
     for _ in range(2):
         cluster.add_node(num_cpus=2)
     cluster.wait_for_nodes()
-    pool = Pool(Ray(partial(Sleeper, shortest), 6, address=cluster.address), 6)
+    pool = Pool(Ray(lambda device: Sleeper(shortest), 6, address=cluster.address), 6)
     try:
         pool.open()
         assert pool.slots == 6

@@ -6,6 +6,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import ray
@@ -48,9 +49,10 @@ class Ray(Hands):
     """A Ray cluster.
 
     Args:
-        make: makes a worker; every actor gets it once, through the object store.
+        make: makes a worker on a device; every actor gets it, through the object store.
         workers: how many there will be.
-        gpus: of each actor; below 1 several share one.
+        device: `cpu` or `cuda`; of a cluster it is found out, and `cuda` where any node has GPUs.
+        gpus: of each actor on `cuda`; below 1 several share one.
         cpus: of each actor.
         address: of a cluster, `auto` or `host:port`; empty starts Ray on this machine.
 
@@ -61,18 +63,21 @@ class Ray(Hands):
 
     def __init__(
         self,
-        make: Callable[[], Answering],
+        make: Callable[[str], Answering],
         workers: int,
-        gpus: float = 0,
+        device: str = "cpu",
+        gpus: float = 1,
         cpus: int = 1,
         address: str = "",
     ) -> None:
-        self._gpus, self._cpus = gpus, cpus
         _connect(address, workers * cpus)
-        self._make = ray.put(make)
+        if address:
+            device = "cuda" if any(n["Resources"].get("GPU") for n in _nodes()) else "cpu"
+        self._gpus, self._cpus = gpus if device == "cuda" else 0.0, cpus
+        self._make = ray.put(partial(make, device))
         room = self.room()
         if room < (1 if address else workers):
-            need = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if gpus else "")
+            need = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if self._gpus else "")
             where = f"the cluster at {address}" if address else "this machine"
             raise StrategyError(
                 f"{workers} workers of {need} each asked for, but {where} has room for {room}; "

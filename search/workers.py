@@ -14,16 +14,16 @@ def start(config: SearchConfig, device: str) -> Executor:
     """An executor; `open` starts its workers.
 
     Args:
-        device: `cpu`, or `cuda` for one GPU each, or the share of one that the settings say.
+        device: of this machine, `cpu` or `cuda`; a cluster's workers are on its GPUs if it has any.
 
     Raises:
         StrategyError: there is no such cluster, or no room on it.
     """
-    make = partial(Worker, config.model.model_dump(), device, config.cpus_per_worker)
+    make = partial(Worker, config.model.model_dump(), threads=config.cpus_per_worker)
     if config.workers == 0:
-        return InProcess(make)
+        return InProcess(partial(make, device))
     from search.ray_pool import Ray  # It takes seconds to import; --workers 0 needs none.
 
-    gpus = config.gpus_per_worker if device == "cuda" else 0.0
-    hands = Ray(make, config.workers, gpus, config.cpus_per_worker, config.address)
+    gpus, cpus = config.gpus_per_worker, config.cpus_per_worker
+    hands = Ray(make, config.workers, device, gpus, cpus, config.address)
     return Pool(hands, config.workers)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +31,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def pool(folder: Path, workers: int, address: str = "", **arguments: Any) -> Pool:
     from search.ray_pool import Ray
 
-    make = partial(Plain, folder, arguments.pop("kinds", False))
-    return Pool(Ray(make, workers, address=address, **arguments), workers)
+    kinds = arguments.pop("kinds", False)
+    hands = Ray(lambda device: Plain(folder, kinds), workers, address=address, **arguments)
+    return Pool(hands, workers)
 
 
 def rests(count: int, seconds: float = 0.5) -> list[Request]:
@@ -126,4 +126,4 @@ def test_devices_of_two_kinds_and_wrong_addresses_are_refused(tmp_path: Path) ->
     with pytest.raises(StrategyError, match=r"no Ray cluster can be reached at 127\.0\.0\.1:1 "):
         pool(tmp_path, 2, address="127.0.0.1:1")
     with pytest.raises(StrategyError, match="room for 0; lower --workers"):
-        pool(tmp_path, 2, gpus=0.5)
+        pool(tmp_path, 2, device="cuda", gpus=0.5)

@@ -140,6 +140,15 @@ def _drive(engine: Engine, console: Console) -> int:
     return 0
 
 
+def _workers(flags: argparse.Namespace) -> int | None:
+    """Workers where the flags leave them open: as many as the GPUs here have room for."""
+    if flags.workers is None and flags.address:
+        raise StrategyError("--address needs --workers, how many of the cluster's at most")
+    if flags.workers is not None or not torch.cuda.is_available():
+        return flags.workers
+    return max(1, int(torch.cuda.device_count() / (flags.gpus_per_worker or 1)))
+
+
 def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
     """The loaded pipeline, the search's settings, checked, and its folder."""
     given = setting.given(flags) | {
@@ -151,8 +160,7 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         )
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:
-        if given["workers"] is None and torch.cuda.is_available():
-            given["workers"] = torch.cuda.device_count()
+        given["workers"] = _workers(flags)
         setting.look(flags, given)
         pipe, model = setting.load(flags)
         config = configuration.resolve(model, given)

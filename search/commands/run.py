@@ -144,8 +144,9 @@ def _workers(flags: argparse.Namespace) -> int | None:
     """Workers where the flags leave them open: as many as the GPUs here have room for."""
     if flags.workers is None and flags.address:
         raise StrategyError("--address needs --workers, how many of the cluster's at most")
-    if flags.workers is not None or not torch.cuda.is_available():
-        return flags.workers
+    given: int | None = flags.workers
+    if given is not None or not torch.cuda.is_available():
+        return given
     return max(1, int(torch.cuda.device_count() / (flags.gpus_per_worker or 1)))
 
 

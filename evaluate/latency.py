@@ -8,9 +8,9 @@ share of every call, and its calls, each of a kind that the table knows.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
@@ -53,12 +53,44 @@ class LatencyTable(BaseModel):
             raise StrategyError(f"the latency table has no entry for {error}") from None
 
 
+class Around(NamedTuple):
+    """One generation: its solver, its calls, and the seconds that were not in the denoiser."""
+
+    solver: str
+    calls: int
+    seconds: float
+
+
+def make_table(
+    calls: Sequence[Mapping[str, Sequence[float]]], around: Sequence[Sequence[Around]], device: str
+) -> LatencyTable:
+    """The table of some turns, of which the first warmed up and does not count.
+
+    Args:
+        calls: of each turn what `time_calls` found.
+        around: of each turn what `time_around` found.
+        device: where it was measured.
+    """
+    times: dict[str, list[float]] = defaultdict(list)
+    for turn in calls[1:]:
+        for kind, values in turn.items():
+            times[kind] += values
+    fixed, solver = _split(around[1:])
+    return LatencyTable(
+        fixed=fixed,
+        solver=solver,
+        kinds={kind: median(values) for kind, values in times.items()},
+        spread={kind: spread(values) for kind, values in times.items()},
+        device=device,
+    )
+
+
 def measure_table(
     pipe: Any,
     config: ModelConfig,
     prompts: Prompts,
     turns: Sequence[Sequence[Strategy]],
-    solvers: Iterable[str],
+    solvers: Sequence[str],
 ) -> LatencyTable:
     """Measure every kind of call and every solver.
 
@@ -68,21 +100,21 @@ def measure_table(
             of the machine hits all kinds alike; the first turn warms up and does not count.
         solvers: scheduler class names.
     """
-    times: dict[str, list[float]] = defaultdict(list)
-    for turn, strategies in enumerate(turns):
-        for strategy in strategies:
-            seconds = _seconds_by_call(pipe, config, prompts, strategy)
-            for kind, value in zip(strategy.kinds(), seconds, strict=True):
-                if turn:
-                    times[kind].append(value)
-    fixed, around = _measure_solvers(pipe, config, prompts, list(solvers), len(turns) - 1)
-    return LatencyTable(
-        fixed=fixed,
-        solver=around,
-        kinds={kind: median(values) for kind, values in times.items()},
-        spread={kind: spread(values) for kind, values in times.items()},
-        device=device_name(pipe),
-    )
+    calls = [time_calls(pipe, config, prompts, strategies) for strategies in turns]
+    around = [time_around(pipe, config, prompts, solvers) for _ in turns]
+    return make_table(calls, around, device_name(pipe))
+
+
+def time_calls(
+    pipe: Any, config: ModelConfig, prompts: Prompts, strategies: Iterable[Strategy]
+) -> dict[str, list[float]]:
+    """Seconds of the denoiser by kind of call, of one image with each strategy."""
+    times: dict[str, list[float]] = {}
+    for strategy in strategies:
+        seconds = _seconds_by_call(pipe, config, prompts, strategy)
+        for kind, value in zip(strategy.kinds(), seconds, strict=True):
+            times.setdefault(kind, []).append(value)
+    return times
 
 
 def _seconds_by_call(
@@ -98,29 +130,34 @@ def _seconds_by_call(
     return seconds
 
 
-def _measure_solvers(
-    pipe: Any, config: ModelConfig, prompts: Prompts, solvers: list[str], repeats: int
-) -> tuple[float, dict[str, float]]:
-    """Seconds outside the denoiser: per generation, and per call of each solver."""
-    outside: dict[tuple[str, int], list[float]] = defaultdict(list)
-    calls: dict[tuple[str, int], int] = {}
-    for turn in range(repeats + 1):
-        for solver in solvers:
-            for steps in (4, 12):
-                plain = unaccelerated(pipe, solver, steps)
-                with accel.accelerated(pipe, plain, set_scheduler=True):
-                    with accel.measuring(pipe, time=True):
-                        total = _once(pipe, config, plain, prompts)
-                    inside = sum(record.seconds or 0.0 for record in accel.stats(pipe))
-                if turn:
-                    outside[solver, steps].append(total - inside)
-                calls[solver, steps] = plain.calls
-    around, fixed = {}, []
+def time_around(
+    pipe: Any, config: ModelConfig, prompts: Prompts, solvers: Iterable[str]
+) -> list[Around]:
+    """Seconds outside the denoiser, of a short and a long generation with each solver."""
+    found = []
     for solver in solvers:
-        short, long = (solver, 4), (solver, 12)
-        rise = median(outside[long]) - median(outside[short])
-        around[solver] = max(0.0, rise / (calls[long] - calls[short]))
-        fixed.append(median(outside[short]) - around[solver] * calls[short])
+        for steps in (4, 12):
+            plain = unaccelerated(pipe, solver, steps)
+            with accel.accelerated(pipe, plain, set_scheduler=True):
+                with accel.measuring(pipe, time=True):
+                    total = _once(pipe, config, plain, prompts)
+                inside = sum(record.seconds or 0.0 for record in accel.stats(pipe))
+            found.append(Around(solver, plain.calls, total - inside))
+    return found
+
+
+def _split(turns: Sequence[Sequence[Around]]) -> tuple[float, dict[str, float]]:
+    """What is around the denoiser: seconds of a generation, and of each call by solver."""
+    outside: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for turn in turns:
+        for one in turn:
+            outside[one.solver, one.calls].append(one.seconds)
+    around, fixed = {}, []
+    for solver in dict.fromkeys(solver for solver, _ in outside):
+        short, long = sorted(calls for name, calls in outside if name == solver)
+        rise = median(outside[solver, long]) - median(outside[solver, short])
+        around[solver] = max(0.0, rise / (long - short))
+        fixed.append(median(outside[solver, short]) - around[solver] * short)
     return max(0.0, median(fixed)), around
 
 
@@ -138,15 +175,20 @@ def measure_end_to_end(
     strategies: Sequence[Strategy],
     repeats: int = 5,
 ) -> list[list[float]]:
-    """Seconds of one image with each strategy, interleaved: `[strategy][repeat]`."""
-    seconds: list[list[float]] = [[] for _ in strategies]
-    for turn in range(repeats + 1):
-        for index, strategy in enumerate(strategies):
-            with accel.accelerated(pipe, strategy, set_scheduler=True):
-                total = _once(pipe, config, strategy, prompts)
-            if turn:
-                seconds[index].append(total)
-    return seconds
+    """Seconds of one image with each strategy, interleaved, warmed up: `[strategy][repeat]`."""
+    turns = [time_end_to_end(pipe, config, prompts, strategies) for _ in range(repeats + 1)]
+    return [list(times) for times in zip(*turns[1:], strict=True)]
+
+
+def time_end_to_end(
+    pipe: Any, config: ModelConfig, prompts: Prompts, strategies: Iterable[Strategy]
+) -> list[float]:
+    """Seconds of one image with each strategy, one after the other."""
+    found = []
+    for strategy in strategies:
+        with accel.accelerated(pipe, strategy, set_scheduler=True):
+            found.append(_once(pipe, config, strategy, prompts))
+    return found
 
 
 def _once(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> float:

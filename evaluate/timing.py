@@ -68,7 +68,20 @@ def device_name(pipe: Any) -> str:
     """The device of a pipeline, with the number of threads on a CPU."""
     if str(pipe.device).startswith("cuda"):
         return torch.cuda.get_device_name(pipe.device)
-    return f"cpu, {torch.get_num_threads()} thread{'s' * (torch.get_num_threads() > 1)}"
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' * (threads > 1)}"
+
+
+def _processor() -> str:
+    """The CPU's name where the system tells it, else its architecture."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii") as file:  # noqa: PTH123
+            names = [
+                line.partition(":")[2].strip() for line in file if line.startswith("model name")
+            ]
+    except (OSError, ValueError):
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
 
 
 def attention(pipe: Any) -> str:

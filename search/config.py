@@ -9,7 +9,6 @@ from typing import Any, Self
 
 import yaml
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     ValidationError,
@@ -27,20 +26,20 @@ from search.proposers import SOURCES
 from search.seeds import ORIGINS
 from search.study import NAME
 from search.trackers import TRACKERS
+from search.where import Where
 from strategies import Gene, SearchSpace, StrategyError
 from strategies.files import write
 from strategies.strategy import explain
 
 
-class SearchConfig(BaseModel):
-    """Everything that decides a search; written to `config.yaml`.
+class SearchConfig(Where):
+    """Everything that decides a search, and where it runs; written to `config.yaml`.
 
     Attributes:
         model: the resolved model config.
         space: the resolved space, as in `configs/spaces/`.
         budget: see `search.budget`.
         seed: of every random draw of the search.
-        workers: 0 runs in this process, otherwise so many Ray actors.
         images: per evaluation, prompts of the search split.
         rungs: numbers of images on which candidates are scored one after the other, ending with
             `images`; empty is that alone.
@@ -71,7 +70,6 @@ class SearchConfig(BaseModel):
     space: dict[str, Any]
     budget: str = "20gpuh"
     seed: int = Field(default=0, ge=0)
-    workers: int = Field(default=2, ge=0, le=1024)
     images: int = Field(default=64, ge=2)
     rungs: tuple[int, ...] = ()
     heldout_images: int = Field(default=256, ge=2)

@@ -31,9 +31,19 @@ SELF: dict[str, Split] = {"search": "search-self", "heldout": "heldout-self"}
 
 
 def request(
-    engine: Engine, key: str, strategy: Strategy, split: str, count: int, start: int = 0
+    engine: Engine,
+    key: str,
+    strategy: Strategy,
+    split: str,
+    count: int,
+    start: int = 0,
+    limit: float | None = None,
 ) -> Request:
-    """To draw prompts `start` to `count` of a split and send back what the search reads of them."""
+    """To draw prompts `start` to `count` of a split and send back what the search reads of them.
+
+    Args:
+        limit: seconds after which it is broken off; None never is.
+    """
     reading = _reading(engine, split)
     keep: dict[str, Any] = {
         "networks": list(reading.networks),
@@ -41,7 +51,7 @@ def request(
         "memory": reading.memory and not start,
         "images": str((engine.folder / "unaccelerated").resolve()),
     }
-    return Request(key, "sample", (dump(strategy), split, count, start, keep))
+    return Request(key, "sample", (dump(strategy), split, count, start, keep), limit)
 
 
 def _reading(engine: Engine, split: str) -> Reading:
@@ -64,6 +74,17 @@ def unaccelerated(engine: Engine, split: str, count: int) -> Sample:
     return found
 
 
+def owed(engine: Engine, split: str, count: int) -> int:
+    """Unaccelerated images of a split, and of its reference, that are not drawn yet."""
+    sets = {split: count}
+    if engine.figures.needs_reference and engine.figures.view == "self":
+        sets[SELF[split]] = engine.config.reference_images or count
+    drawn = (engine.folder / f"baseline-{name}.safetensors" for name in sets)
+    return sum(
+        number for number, path in zip(sets.values(), drawn, strict=True) if not path.exists()
+    )
+
+
 def _draw(engine: Engine, split: str, count: int) -> Sample:
     executor, study = engine.executor, engine.study
     size = max(PART, -(-count // executor.slots))
@@ -73,17 +94,15 @@ def _draw(engine: Engine, split: str, count: int) -> Sample:
         for start in range(0, count, size)
     ]  # fmt: skip
     parts: dict[int, Sample] = {}
-    seconds, running = float(study.noted(f"seconds:baseline-{split}") or 0.0), 0
-    while waiting or running:
-        while waiting and running < executor.slots:
-            executor.submit(waiting.pop(0))
-            running += 1
-        done, outcome = executor.next()
-        running -= 1
+    seconds, left = float(study.noted(f"seconds:baseline-{split}") or 0.0), count
+    engine.say(f"drawing the unaccelerated images, {left} to go")
+    for done, outcome in executor.each(waiting):
         engine.must(outcome)
         parts[done.arguments[3]] = outcome.value
         seconds += outcome.seconds
         study.note(f"seconds:baseline-{split}", seconds)
+        left -= outcome.value.count
+        engine.say(f"drawing the unaccelerated images, {left} to go")
     found = parts.pop(0)
     for start in sorted(parts):
         found = found.followed_by(parts[start])

@@ -1,34 +1,27 @@
-"""The search loop: whenever a worker is free it gets a proposal, until the budget is spent."""
+"""One run: what is measured before the search, and what an answer of a worker is worth."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from evaluate.latency import LatencyTable
 from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
 from search import budget as budgets
-from search import drawing, record, rungs, samples
+from search import drawing, loop, measuring, record, rungs, samples
 from search.config import SearchConfig
 from search.events import Events
 from search.executor import Executor
-from search.finalists import reserve
 from search.goals import Goals, needed
-from search.probes import probes
-from search.proposer import Proposal, Proposer, Waiting
+from search.proposer import Proposal, Proposer
 from search.sensitivity import Sensitivity
 from search.study import Evaluation, Study
 from search.surrogate import Surrogate
 from search.worker import Outcome, Request
-from strategies import SearchSpace, Strategy, StrategyError, dump
+from strategies import SearchSpace, Strategy, StrategyError
 
 Report = Callable[["Engine"], None]
-TURNS = 8  # Of the latency table's measurement, the first of which warms up.
 
 
 class Engine:
@@ -67,6 +60,7 @@ class Engine:
         self.scoring: dict[str, Scoring] = {}
         self.rungs = rungs.check(config.rungs, config.images)
         self.doing = "starting"
+        self.unscored = 0
 
     def say(self, doing: str) -> None:
         """Report, with what is being done now."""
@@ -75,28 +69,20 @@ class Engine:
 
     def prepare(self) -> None:
         """Measure what every evaluation needs: the unaccelerated images and the latency table."""
-        self.say("drawing the unaccelerated images")
+        measuring.open_workers(self)
         count = self.config.images
         self.scoring["search"] = drawing.scoring(self, "search", count)
         self.base = drawing.unaccelerated(self, "search", count)
         self.chance = self.scoring["search"].chance(self.base)
         plain = self.scoring["search"].score(self.base, self.base)
-        self.say("measuring latency")
-        if self.study.noted("table") is None:
-            turns = [[dump(one) for one in probes(self.space, turn)] for turn in range(TURNS)]
-            request = Request("table", "table", (turns, list(self.space.solvers)))
-            self.study.note("table", self._measured("table", request))
-        self.table = LatencyTable.model_validate(self.study.noted("table"))
-        counted = needed(self.config.objectives, self.config.constraints)
-        if "macs" in counted and self.study.noted("macs") is None:
-            self.say("counting multiply-accumulates")
-            request = Request("macs", "macs", ([dump(one) for one in probes(self.space, 0)],))
-            self.study.note("macs", self._measured("macs", request))
-        self.macs: dict[str, float] | None = self.study.noted("macs")
+        self.table = measuring.latency_table(self)
+        counted = "macs" in needed(self.config.objectives, self.config.constraints)
+        self.macs = measuring.multiply_accumulates(self) if counted else None
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
         record.prepared(self)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
+        self.spending = measuring.spending(self)
         known: list[tuple[str, Strategy]] = []
         if self.config.sensitivity:
             sensitivity = Sensitivity(self, self.config.sensitivity)
@@ -137,59 +123,21 @@ class Engine:
             found["macs"] = sum(self.macs[kind] for kind in strategy.kinds())
         return found
 
-    def _measured(self, name: str, request: Request) -> Any:
-        outcome = self.executor.alone(request)
-        self.must(outcome)
-        self.study.note(f"seconds:{name}", outcome.seconds)
-        return outcome.value
-
     def search(self) -> None:
-        """Evaluate proposals until the budget, less what the final scoring needs, is spent."""
-        running: dict[str, Proposal] = {}
-        finished = self.study.evaluations
-        taken = {e.strategy.digest for e in finished} | {self.baseline.digest}
-        taken |= {rungs.mark(e.strategy.digest, e.images) for e in finished}
-        numbers = {evaluation.number for evaluation in finished}
-        number = 0
-        while True:
-            while len(running) < self.executor.slots and not self.exhausted(len(running)):
-                while number in numbers:
-                    number += 1
-                try:
-                    proposal = self.proposer.propose(number, finished, taken)
-                except Waiting:
-                    break
-                if proposal is None:
-                    break
-                numbers.add(number)
-                taken.add(proposal.mark)
-                running[str(number)] = proposal
-                if proposal.drawn:
-                    self.events.promoted(proposal)
-                self.executor.submit(self._request(proposal))
-            if not running:
-                return
-            request, outcome = self.executor.next()
-            self.study.add(self._evaluation(running.pop(request.key), request, outcome))
-            self.events.evaluated(self, self.study.evaluations[-1])
-            self.say("searching")
+        """Evaluate proposals; see `search.loop`."""
+        loop.search(self)
 
-    def exhausted(self, running: int = 0) -> bool:
-        """Whether no further evaluation may start."""
-        done = len(self.study.evaluations) + running
-        if self.budget.evaluations is not None:
-            return done >= self.budget.evaluations
-        assert self.budget.seconds is not None
-        seconds = [evaluation.seconds for evaluation in self.study.evaluations]
-        pending = running * (float(np.mean(seconds)) if seconds else 0.0)
-        return self.study.spent + pending + reserve(self) >= self.budget.seconds
-
-    def _request(self, proposal: Proposal) -> Request:
+    def request(self, proposal: Proposal) -> Request:
         """To draw what the proposal's rung has more than the sample that is kept."""
         kept = self._kept(proposal)
         start = 0 if kept is None else proposal.drawn
         key, strategy = str(proposal.number), proposal.strategy
-        return drawing.request(self, key, strategy, "search", proposal.images, start)
+        limit = self.limit(self.table.predict(strategy), proposal.images - start)
+        return drawing.request(self, key, strategy, "search", proposal.images, start, limit)
+
+    def limit(self, latency: float, images: int) -> float:
+        """Seconds after which drawing so many images at that latency is given up."""
+        return self.config.timeout or self.spending.limit(latency, images)
 
     def _kept(self, proposal: Proposal) -> Sample | None:
         place = self._place(proposal.strategy)
@@ -198,7 +146,8 @@ class Engine:
     def _place(self, strategy: Strategy) -> Path:
         return self.folder / "samples" / f"{strategy.digest}.safetensors"
 
-    def _evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
+    def evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
+        """What the answer to a proposal's request is worth."""
         scores: dict[str, float] = {}
         draws: tuple[tuple[float, ...], ...] = ()
         error, images = outcome.error, proposal.images

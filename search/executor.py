@@ -1,56 +1,163 @@
-"""Where requests are carried out: the interface, and the one that runs them in this process."""
+"""Where requests are carried out: what every executor does, and the one in this process."""
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from types import FrameType
+from typing import Any, Protocol
 
-from search.worker import Outcome, Request, Worker
+from search.worker import Outcome, Request
+
+Answer = tuple[Request, Outcome]
+Report = Callable[[str], None]
+
+
+class Answering(Protocol):
+    """What does the work: `search.worker.Worker`, or what stands for it in a simulation."""
+
+    @property
+    def device(self) -> str:
+        """What it runs on; figures of two workers compare only where this is the same."""
+
+    def answer(self, request: Request) -> Outcome:
+        """Carry out a request."""
 
 
 class Executor(ABC):
     """Workers that answer requests.
 
     Attributes:
-        slots: how many requests can be under way at once.
+        slots: how many requests can be under way at once; it changes as workers join and leave.
+        report: told in a few words what there is to wait for.
     """
 
     slots: int
+    report: Report = staticmethod(lambda _: None)
+
+    def open(self) -> str:
+        """Start the workers; returns the name of their device.
+
+        Raises:
+            StrategyError: there are none, or they are of different kinds.
+        """
+        return ""
 
     @abstractmethod
     def submit(self, request: Request) -> None:
         """Hand over a request; at most `slots` may be unanswered."""
 
     @abstractmethod
-    def next(self) -> tuple[Request, Outcome]:
-        """Wait for an answer to any request."""
+    def next(self) -> Answer | None:
+        """Wait for an answer to any request; None where the number of slots has changed."""
 
     @abstractmethod
     def close(self) -> None:
         """Stop the workers."""
 
     def alone(self, request: Request) -> Outcome:
-        """Carry out one request while no other runs, as timing needs."""
+        """Carry out one request while no other is under way, as timing needs."""
         self.submit(request)
-        return self.next()[1]
+        while (answer := self.next()) is None:
+            pass
+        return answer[1]
+
+    def each(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """Carry out all requests, as many at once as there are slots; answers as they come.
+
+        A request is taken from `requests` only when there is room for it.
+        """
+        waiting, running, more = iter(requests), 0, True
+        while True:
+            while more and running < self.slots:
+                request = next(waiting, None)
+                more = request is not None
+                if request is not None:
+                    self.submit(request)
+                    running += 1
+            if not running and (not more or self.slots):
+                return
+            answer = self.next()
+            if answer is not None:
+                running -= 1
+                yield answer
 
 
 class InProcess(Executor):
-    """One worker, here; requests run when their answer is asked for."""
+    """One worker, here; requests run when their answer is asked for.
+
+    A request that takes longer than its limit is broken off where Python gets to run, which it
+    does between any two operations; a single operation that never returns cannot be broken off, and
+    what exhausts the machine's memory ends this process. Workers in processes of their own
+    (`search.ray_pool`) have neither weakness.
+
+    Args:
+        make: makes the worker.
+    """
 
     slots = 1
 
-    def __init__(self, model: dict[str, Any], device: str) -> None:
-        self._worker = Worker(model, device, threads=1)
+    def __init__(self, make: Callable[[], Answering]) -> None:
+        self._make = make
+        self._worker: Answering | None = None
         self._waiting: deque[Request] = deque()
+
+    def open(self) -> str:
+        self._worker = self._worker or self._make()
+        return self._worker.device
 
     def submit(self, request: Request) -> None:
         self._waiting.append(request)
 
-    def next(self) -> tuple[Request, Outcome]:
+    def next(self) -> Answer:
         request = self._waiting.popleft()
-        return request, self._worker.answer(request)
+        self.open()
+        assert self._worker is not None
+        began = time.monotonic()
+        try:
+            with Alarm(request.limit):
+                return request, self._worker.answer(request)
+        except TookTooLong:
+            self._worker = None  # Whatever was broken off may have left it in any state.
+            return request, too_long(request, time.monotonic() - began)
 
     def close(self) -> None:
         self._waiting.clear()
+
+
+class TookTooLong(BaseException):
+    """A request's limit is over. No `Exception`, so that nothing on the way takes it for one."""
+
+
+class Alarm:
+    """Raises `TookTooLong` in this block when it lasts longer than `limit` seconds.
+
+    Only the main thread can be interrupted; elsewhere, and where the limit is None, it never does.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        self._limit = limit if main and hasattr(signal, "setitimer") else None
+
+    def __enter__(self) -> None:
+        if self._limit is not None:
+            self._former = signal.signal(signal.SIGALRM, _ring)
+            signal.setitimer(signal.ITIMER_REAL, self._limit)
+
+    def __exit__(self, *_: object) -> None:
+        if self._limit is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._former)
+
+
+def _ring(number: int, frame: FrameType | None) -> Any:
+    raise TookTooLong
+
+
+def too_long(request: Request, seconds: float) -> Outcome:
+    """What becomes of a request that was broken off."""
+    return Outcome(None, f"took longer than its limit of {request.limit:.0f} s", seconds)

@@ -165,6 +165,8 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
         "device_seconds": engine.study.spent,
         "front": len(best),
     }
+    if engine.unscored:
+        found["left_out_for_budget"] = engine.unscored
     run = Run(engine.folder, engine.config, engine.study)
     for label, point in named(run.front()).items():
         found[f"{label}_speedup"] = point.scores["speedup"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +12,10 @@ import numpy as np
 from evaluate.reading import Sample
 from evaluate.statistics import ScoreError
 from search import drawing
+from search.contenders import is_rival
 from search.front import nondominated, spread
 from search.goals import Goals, more_is_better
-from search.seeds import BASELINES
+from search.spending import REPEATS
 from search.study import Evaluation, comparable
 from search.worker import Outcome, Request
 from strategies import Strategy, dump
@@ -20,7 +23,7 @@ from strategies import Strategy, dump
 if TYPE_CHECKING:
     from search.engine import Engine
 
-REPEATS = 5
+LEAST = 2  # End-to-end timings after the warm-up, where the budget has no room for more.
 ACCURACIES = ("right_shape", "right_colour", "right_position")
 
 
@@ -64,12 +67,12 @@ def lossless(final: Final, yardstick: str | None) -> bool | None:
 def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
     """Strategies for the exported front, and baselines to hold against them.
 
-    Both are the points that dominate most on the search's own scores, at most `export` each. A
-    strategy without any method is fewer steps, whoever proposed it, and so is a baseline.
+    Both are the points that dominate most on the search's own scores, at most `export` each, the
+    most valuable first.
     """
     good = comparable(engine.study.evaluations)
-    rivals = [e for e in good if e.origin in BASELINES or not e.strategy.methods]
-    mine = [e for e in good if e.origin not in BASELINES and e.strategy.methods]
+    rivals = [e for e in good if is_rival(e)]
+    mine = [e for e in good if not is_rival(e)]
     count = engine.config.export
     return pick(mine, engine.reference, count), pick(rivals, engine.reference, count)
 
@@ -82,31 +85,22 @@ def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> li
     return [rows[index] for index in spread(points, reference, count)]
 
 
-def reserve(engine: Engine) -> float:
-    """Device seconds that the final scoring of the present front will take."""
-    best, rivals = choose(engine)
-    rows = {e.strategy.digest: e for e in [*best, *rivals]}
-    ladder = (0, *engine.rungs)
-    share = engine.config.heldout_images / (ladder[-1] - ladder[-2])
-    whole = engine.config.heldout_images / engine.config.images
-    seconds = sum(e.seconds for e in rows.values()) * share
-    if not (engine.folder / "baseline-heldout.safetensors").exists():
-        sets = ("baseline-search", "baseline-search-self")
-        plain = sum(float(engine.study.noted(f"seconds:{name}") or 0.0) for name in sets)
-        seconds += plain * whole
-    timing = sum(e.scores["latency_s"] for e in rows.values()) + engine.base_scores["latency_s"]
-    return seconds + (REPEATS + 1) * timing
-
-
 def finish(engine: Engine) -> list[Final]:
     """Score the finalists on held-out prompts and time them end to end.
 
-    What a former run of the same study has already scored is not scored again.
+    What a former run of the same study has already scored is not scored again. Where the budget has
+    no room for all, the least valuable are left out; `engine.unscored` counts them.
     """
     best, rivals = choose(engine)
-    rows = {e.strategy.digest: e for e in [*rivals, *best]}
-    base = _score_heldout(engine, rows)
-    good = [e for d, e in rows.items() if not engine.study.noted(f"heldout:{d}")["error"]]
+    pairs = itertools.zip_longest(best, rivals)
+    rows = {e.strategy.digest: e for pair in pairs for e in pair if e is not None}
+    count = engine.config.heldout_images
+    engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
+    base = drawing.unaccelerated(engine, "heldout", count)
+    _score_heldout(engine, rows, base)
+    found = {digest: engine.study.noted(f"heldout:{digest}") for digest in rows}
+    engine.unscored = sum(one is None for one in found.values())
+    good = [rows[digest] for digest, one in found.items() if one and not one["error"]]
     times = _time(engine, good)
     plain = {
         "role": "unaccelerated",
@@ -120,34 +114,39 @@ def finish(engine: Engine) -> list[Final]:
     roles = {e.strategy.digest: "baseline" for e in rivals}
     for evaluation in good:
         digest = evaluation.strategy.digest
-        found = engine.study.noted(f"heldout:{digest}")
-        found = found | {"role": roles.get(digest, "front")}
-        final = _final(engine, evaluation.strategy, evaluation.origin, found, times)
+        scored = found[digest] | {"role": roles.get(digest, "front")}
+        final = _final(engine, evaluation.strategy, evaluation.origin, scored, times)
         finals.append(_judged(final, goals, yardstick))
     return finals
 
 
-def _score_heldout(engine: Engine, rows: dict[str, Evaluation]) -> Sample:
-    """Draw and score what is not scored yet; returns the unaccelerated sample."""
-    count = engine.config.heldout_images
-    engine.say("drawing the unaccelerated images of the held-out prompts")
-    engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
-    base = drawing.unaccelerated(engine, "heldout", count)
-    waiting = [
-        drawing.request(engine, digest, row.strategy, "heldout", count)
-        for digest, row in rows.items()
-        if engine.study.noted(f"heldout:{digest}") is None
-    ]
-    running = 0
-    while waiting or running:
-        engine.say(f"scoring on held-out prompts, {len(waiting) + running} to go")
-        while waiting and running < engine.executor.slots:
-            engine.executor.submit(waiting.pop(0))
-            running += 1
-        request, outcome = engine.executor.next()
-        running -= 1
+def _score_heldout(engine: Engine, rows: dict[str, Evaluation], base: Sample) -> None:
+    """Draw and score what is not scored yet, as far as the budget goes."""
+    count, spending = engine.config.heldout_images, engine.spending
+    missing = [d for d in rows if engine.study.noted(f"heldout:{d}") is None]
+    todo = set(missing)
+    running: dict[str, float] = {}
+    latency = {digest: row.scores["latency_s"] for digest, row in rows.items()}
+
+    def wanted() -> Iterator[Request]:
+        for index, digest in enumerate(missing):
+            cost = spending.draw(latency[digest], count)
+            timed = [x for d, x in latency.items() if d not in todo or d == digest]
+            ahead = sum(running.values()) + cost + spending.timing(sum(timed))
+            if index and ahead > spending.left():
+                continue
+            todo.remove(digest)
+            running[digest] = cost
+            engine.say(f"scoring on held-out prompts, {len(todo) + len(running)} to go")
+            limit = engine.limit(latency[digest], count)
+            strategy = rows[digest].strategy
+            yield drawing.request(engine, digest, strategy, "heldout", count, limit=limit)
+
+    for request, outcome in engine.executor.each(wanted()):
+        del running[request.key]
+        if outcome.value is not None:
+            spending.saw(latency[request.key], count, outcome.seconds)
         _note(engine, request.key, outcome, base)
-    return base
 
 
 def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
@@ -165,14 +164,22 @@ def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
 
 
 def _time(engine: Engine, rows: list[Evaluation]) -> dict[str, list[float]]:
-    engine.say("measuring latency end to end")
+    """End-to-end seconds by digest: interleaved turns, of which the first warms up."""
     strategies = [engine.baseline, *(row.strategy for row in rows)]
-    request = Request("end-to-end", "end_to_end", ([dump(s) for s in strategies], REPEATS))
-    outcome = engine.executor.alone(request)
-    engine.must(outcome)
-    former = float(engine.study.noted("seconds:end-to-end") or 0.0)
-    engine.study.note("seconds:end-to-end", former + outcome.seconds)
-    return {s.digest: t for s, t in zip(strategies, outcome.value, strict=True)}
+    texts = [dump(strategy) for strategy in strategies]
+    turns: list[list[float]] = []
+    while len(turns) <= REPEATS:
+        number = len(turns) + 1
+        if number > LEAST + 1 and sum(turns[-1]) > engine.spending.left():
+            break
+        engine.say(f"measuring latency end to end, turn {number} of {REPEATS + 1}")
+        outcome = engine.executor.alone(Request(f"end-to-end-{number}", "end_to_end", (texts,)))
+        engine.must(outcome)
+        former = float(engine.study.noted("seconds:end-to-end") or 0.0)
+        engine.study.note("seconds:end-to-end", former + outcome.seconds)
+        turns.append(outcome.value)
+    digests = [strategy.digest for strategy in strategies]
+    return {d: list(times) for d, times in zip(digests, zip(*turns[1:], strict=True), strict=True)}
 
 
 def _final(

@@ -32,12 +32,14 @@ def hypervolume(points: Points, reference: Sequence[float]) -> float:
 
 
 def spread(points: Points, reference: Sequence[float], count: int) -> list[int]:
-    """At most `count` rows that together dominate as much as possible, chosen greedily."""
+    """At most `count` rows that together dominate as much as possible, chosen greedily: the first
+    dominates most, and every further one adds most to those before it.
+    """
     left, chosen = nondominated(points), list[int]()
     while left and len(chosen) < count:
         gains = [hypervolume(points[[*chosen, index]], reference) for index in left]
         chosen.append(left.pop(int(np.argmax(gains))))
-    return sorted(chosen)
+    return chosen
 
 
 def knee(points: Points) -> int:

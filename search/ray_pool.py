@@ -1,110 +1,165 @@
-"""Ray actors as workers, one per GPU or CPU core. The only file importing ray.
-
-An actor that dies costs the request it was on, which goes to another; a request that has killed
-two actors is given up, so one poisonous strategy cannot stop a search.
-"""
+"""Ray actors as workers, on this machine or on a cluster. The only file importing ray."""
 
 from __future__ import annotations
 
 import logging
 import os
-import time
-from collections import Counter
+import socket
+from collections.abc import Callable, Collection
+from functools import partial
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from search.executor import Executor
-from search.worker import Outcome, Request, Worker
+from search.executor import Answering
+from search.pool import Dead, Hands
+from search.worker import Outcome, Request
 from strategies import StrategyError
 
-MAX_KILLS = 2
-MAX_DEATHS = 6
 OBJECT_STORE = 256 * 2**20
+KNOCK = 10.0  # Seconds to wait for a cluster to take a connection.
 
 
-class RayPool(Executor):
-    """So many actors.
+class Actor:
+    """A worker in a process of its own: first it is placed, then it loads its model.
 
     Args:
-        model: a `ModelConfig` as plain data.
-        workers: how many.
-        device: `cpu`, or `cuda` for one GPU each.
-
-    Raises:
-        StrategyError: Ray has fewer CPUs or GPUs than workers.
+        make: makes the worker.
     """
 
-    def __init__(self, model: dict[str, Any], workers: int, device: str) -> None:
-        self.slots = workers
-        self._model, self._device = model, device
-        ray.init(
-            address="local",
-            # More workers than cores still run, only slower.
-            num_cpus=max(workers, os.cpu_count() or 1),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=OBJECT_STORE,
-            # Ray gives its workers a low priority, and latency is measured in them.
-            _system_config={"worker_niceness": 0},
-        )
-        kind = "GPU" if device == "cuda" else "CPU"
-        there = int(ray.cluster_resources().get(kind, 0))
-        if there < workers:
-            raise StrategyError(f"{workers} workers asked for, but Ray has {there} {kind}s")
-        self._idle = [self._start() for _ in range(workers)]
-        self._running: dict[Any, tuple[Any, Request, float]] = {}
-        self._kills: Counter[str] = Counter()
-        self._deaths_in_a_row = 0
+    def __init__(self, make: Callable[[], Answering]) -> None:
+        self._make = make
 
-    def _start(self) -> Any:
+    def place(self) -> str:
+        """The node it is on."""
+        return str(ray.get_runtime_context().get_node_id())
+
+    def load(self) -> str:
+        """Make the worker; returns the name of its device."""
+        self._worker = self._make()
+        return self._worker.device
+
+    def answer(self, request: Request) -> Outcome:
+        """Carry out a request."""
+        return self._worker.answer(request)
+
+
+class Ray(Hands):
+    """A Ray cluster.
+
+    Args:
+        make: makes a worker on a device; every actor gets it, through the object store.
+        workers: how many there will be.
+        device: `cpu` or `cuda`; of a cluster it is found out, and `cuda` where any node has GPUs.
+        gpus: of each actor on `cuda`; below 1 several share one.
+        cpus: of each actor.
+        address: of a cluster, `auto` or `host:port`; empty starts Ray on this machine.
+
+    Raises:
+        StrategyError: there is no such cluster, or no room for a single worker on it; on this
+            machine, for any of them.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[str], Answering],
+        workers: int,
+        device: str = "cpu",
+        gpus: float = 1,
+        cpus: int = 1,
+        address: str = "",
+    ) -> None:
+        _connect(address, workers * cpus)
+        if address:
+            device = "cuda" if any(n["Resources"].get("GPU") for n in _nodes()) else "cpu"
+        self._gpus, self._cpus = gpus if device == "cuda" else 0.0, cpus
+        self._make = ray.put(partial(make, device))
+        room = self.room()
+        if room < (1 if address else workers):
+            need = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if self._gpus else "")
+            where = f"the cluster at {address}" if address else "this machine"
+            raise StrategyError(
+                f"{workers} workers of {need} each asked for, but {where} has room for {room}; "
+                "lower --workers, --gpus-per-worker or --cpus-per-worker"
+            )
+
+    def room(self) -> int:
+        return sum(_fits(node["Resources"], self._gpus, self._cpus) for node in _nodes())
+
+    def start(self) -> Any:
         options: dict[str, Any] = {
-            "num_cpus": 1,
+            "num_cpus": self._cpus,
+            "num_gpus": self._gpus,
             "max_restarts": 0,
             "runtime_env": {
-                "env_vars": {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+                "env_vars": {"OMP_NUM_THREADS": str(self._cpus), "OMP_WAIT_POLICY": "PASSIVE"},
             },
         }
-        if self._device == "cuda":
-            options["num_gpus"] = 1
-        return ray.remote(Worker).options(**options).remote(self._model, self._device, 1)
+        return ray.remote(Actor).options(**options).remote(self._make)
 
-    def submit(self, request: Request) -> None:
-        actor = self._idle.pop()
-        self._running[actor.answer.remote(request)] = (actor, request, time.monotonic())
+    def call(self, handle: Any, method: str, *arguments: Any) -> Any:
+        return getattr(handle, method).remote(*arguments)
 
-    def next(self) -> tuple[Request, Outcome]:
-        while True:
-            (done,), _ = ray.wait(list(self._running), num_returns=1)
-            actor, request, began = self._running.pop(done)
-            try:
-                outcome: Outcome = ray.get(done)
-            except RayTaskError:
-                raise
-            except RayError:
-                self._replace(actor)
-                self._deaths_in_a_row += 1
-                if self._deaths_in_a_row >= MAX_DEATHS:
-                    raise StrategyError(
-                        f"{MAX_DEATHS} workers died one after the other; the device or its memory "
-                        "is not fit for this model. Mend it and go on with --resume"
-                    ) from None
-                self._kills[request.key] += 1
-                if self._kills[request.key] < MAX_KILLS:
-                    self.submit(request)
-                    continue
-                seconds = time.monotonic() - began
-                outcome = Outcome(None, f"killed its worker {MAX_KILLS} times", seconds)
-            else:
-                self._deaths_in_a_row = 0
-                self._idle.append(actor)
-            return request, outcome
+    def wait(self, calls: Collection[Any], seconds: float) -> Any:
+        done, _ = ray.wait(list(calls), num_returns=1, timeout=seconds)
+        return done[0] if done else None
 
-    def _replace(self, actor: Any) -> None:
-        ray.kill(actor)
-        self._idle.append(self._start())
+    def result(self, call: Any) -> Any:
+        try:
+            return ray.get(call)
+        except RayTaskError as error:
+            reason = str(error.cause).splitlines() or [type(error.cause).__name__]
+            raise StrategyError(f"a worker cannot be used: {reason[0]}") from None
+        except RayError:
+            raise Dead from None
+
+    def kill(self, handle: Any) -> None:
+        ray.kill(handle)
+
+    def alive(self) -> set[str]:
+        return {str(node["NodeID"]) for node in _nodes()}
 
     def close(self) -> None:
         ray.shutdown()
+
+
+def _connect(address: str, cpus: int) -> None:
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if not address:
+        ray.init(
+            address="local",
+            # More workers than cores still run, only slower.
+            num_cpus=max(cpus, os.cpu_count() or 1),
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE,
+            # Ray gives its workers a low priority, and latency is measured in them.
+            _system_config={"worker_niceness": 0},
+            **quiet,
+        )
+        return
+    try:
+        if address != "auto":
+            # Ray itself tries for minutes where nobody listens.
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host, int(port)), timeout=KNOCK).close()
+        ray.init(address=address, **quiet)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise StrategyError(
+            f"no Ray cluster can be reached at {address} ({str(error).splitlines()[0]}); start one "
+            "with ray start --head and give auto or its host:port, or leave --address out"
+        ) from None
+
+
+def _nodes() -> list[dict[str, Any]]:
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def _fits(there: dict[str, float], gpus: float, cpus: int) -> int:
+    """How many workers a node with these resources has room for when nothing else is on it."""
+    room = int(there.get("CPU", 0) // cpus)
+    if gpus >= 1:
+        room = min(room, int(there.get("GPU", 0) // gpus))
+    elif gpus:
+        room = min(room, int(there.get("GPU", 0)) * int(1 / gpus))
+    return room

@@ -14,20 +14,29 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from evaluate.reading import Reading, Sample
+from strategies import StrategyError
 
 FEATURES, PAIRED, MEMORY = "features.", "paired.", "memory"
 
 
 def write(sample: Sample, path: Path) -> None:
-    """Store a sample; there is the whole of it afterwards or none."""
+    """Store a sample; there is the whole of it afterwards or none.
+
+    Raises:
+        StrategyError: it cannot be written.
+    """
     tensors: dict[str, Any] = {f"{FEATURES}{name}": v for name, v in sample.features.items()}
     tensors |= {f"{PAIRED}{name}": values for name, values in sample.paired.items()}
     if sample.memory is not None:
         tensors[MEMORY] = np.array([sample.memory], np.int64)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
-    save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, part)
-    part.replace(path)
+    try:
+        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, part)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        part.unlink(missing_ok=True)
+        raise StrategyError(f"{path}: cannot be written ({error})") from None
 
 
 def read(path: Path, count: int, reading: Reading) -> Sample | None:

@@ -18,7 +18,7 @@ from evaluate.reading import Sample
 from search import drawing
 from search.nearest import nearest, spread
 from search.paths import Path, minimax, smallest_sum
-from search.worker import Outcome
+from search.worker import Outcome, Request
 from strategies import SearchSpace, Strategy
 from strategies.knobs import known
 
@@ -122,23 +122,21 @@ class Sensitivity:
         if not missing:
             return
         # The reference images themselves are not noted, so they are drawn again after a kill.
-        order = [asked[0], *(one for one in missing if one.digest != plain)]
-        waiting = [
-            drawing.request(self.engine, one.digest, one, "search", self.prompts) for one in order
-        ]
-        outcome = executor.alone(waiting.pop(0))
+        outcome = executor.alone(self._request(asked[0]))
         self.engine.must(outcome)
         reference: Sample = outcome.value
         self._note(plain, outcome, reference)
-        running = 0
-        while waiting or running:
-            self.engine.say(f"measuring per-call sensitivity, {len(waiting) + running} to go")
-            while waiting and running < executor.slots:
-                executor.submit(waiting.pop(0))
-                running += 1
-            request, outcome = executor.next()
-            running -= 1
+        waiting = [self._request(one) for one in missing if one.digest != plain]
+        for left, (request, outcome) in zip(
+            range(len(waiting), 0, -1), executor.each(waiting), strict=True
+        ):
             self._note(request.key, outcome, reference)
+            self.engine.say(f"measuring per-call sensitivity, {left - 1} to go")
+
+    def _request(self, strategy: Strategy) -> Request:
+        limit = self.engine.limit(self.engine.table.predict(strategy), self.prompts)
+        digest, count = strategy.digest, self.prompts
+        return drawing.request(self.engine, digest, strategy, "search", count, limit=limit)
 
     def _note(self, digest: str, outcome: Outcome, reference: Sample) -> None:
         study = self.engine.study

@@ -15,6 +15,7 @@ from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
+from search.journal import open_journal
 from strategies import StrategyError
 
 JOURNAL = "study.journal"
@@ -99,9 +100,7 @@ def open_storage(place: Place, read_only: bool) -> BaseStorage:
     if isinstance(place, Path):
         if read_only and not place.exists():
             raise StrategyError(f"{place}: no such study; give the folder of a run")
-        if not read_only:
-            drop_torn_tail(place)
-        return JournalStorage(JournalFileBackend(str(place)))
+        return JournalStorage(JournalFileBackend(str(place))) if read_only else open_journal(place)
     url = parse(place)
     missing = url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
     if read_only and missing:
@@ -136,18 +135,3 @@ def refused(place: Place, error: BaseException) -> str:
         "" if place.startswith("sqlite") else f"; a password is read from --storage or {PASSWORD}"
     )
     return f"{shown(place)}: {reason}{hint}"
-
-
-def drop_torn_tail(path: Path) -> int:
-    """Cut a last line that a kill in mid-append left incomplete; returns the bytes cut.
-
-    Only what writes may do so: what looks like a torn line to a reader is one being written.
-    """
-    if not path.exists():
-        return 0
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-    return len(content) - whole

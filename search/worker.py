@@ -14,23 +14,29 @@ import accel
 from accel.models import ModelConfig, quiet
 from evaluate import Evaluator
 from evaluate.evaluator import Split
-from evaluate.latency import LatencyTable, measure_end_to_end, measure_table
+from evaluate.latency import Around, time_around, time_calls, time_end_to_end
 from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts
 from evaluate.reading import Reading, Sample
 from evaluate.sample import NotFiniteError, run
 from evaluate.statistics import ScoreError
 from evaluate.store import Store, identity
-from strategies import Strategy, StrategyError, parse
+from evaluate.timing import device_name
+from strategies import StrategyError, parse
 
 
 @dataclass(frozen=True)
 class Request:
-    """Something to do: a method of `Worker` and its arguments, plain data only."""
+    """Something to do: a method of `Worker` and its arguments, plain data only.
+
+    Attributes:
+        limit: seconds after which it is broken off; None waits for ever.
+    """
 
     key: str
     method: str
     arguments: tuple[Any, ...] = ()
+    limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,11 @@ class Worker:
         torch.set_num_threads(threads)
         quiet()
         self.evaluator = Evaluator(ModelConfig.model_validate(model), device)
+
+    @property
+    def device(self) -> str:
+        """What latency depends on: the GPU, or the processor and its threads."""
+        return device_name(self.evaluator.pipe)
 
     def answer(self, request: Request) -> Outcome:
         """Carry out a request; what a strategy does wrong is an error in the outcome."""
@@ -106,15 +117,14 @@ class Worker:
         read = side.image
         return lambda index: read(start + index)
 
-    def table(self, texts: list[list[str]], solvers: list[str]) -> dict[str, Any]:
-        """Measure the latency table by strategies given as JSON text, `[turn][strategy]`."""
-        turns = [[parse(text) for text in turn] for turn in texts]
-        evaluator = self.evaluator
-        prompts = evaluator.prompts["search"]
-        table: LatencyTable = measure_table(
-            evaluator.pipe, evaluator.config, prompts, turns, solvers
-        )
-        return table.model_dump()
+    def table_turn(
+        self, texts: list[str], solvers: list[str]
+    ) -> tuple[dict[str, list[float]], list[Around]]:
+        """One turn of the latency table: the calls of strategies as JSON text, and the solvers."""
+        pipe, config = self.evaluator.pipe, self.evaluator.config
+        prompts = self.evaluator.prompts["search"]
+        calls = time_calls(pipe, config, prompts, [parse(text) for text in texts])
+        return calls, time_around(pipe, config, prompts, solvers)
 
     def macs(self, texts: list[str]) -> dict[str, float]:
         """Count the multiply-accumulates of each kind of call by strategies as JSON text."""
@@ -131,9 +141,9 @@ class Worker:
             found |= dict(zip(strategy.kinds(), calls, strict=True))
         return found
 
-    def end_to_end(self, texts: list[str], repeats: int) -> list[list[float]]:
-        """Measure strategies end to end, interleaved: `[strategy][repeat]` seconds."""
-        strategies: list[Strategy] = [parse(text) for text in texts]
+    def end_to_end(self, texts: list[str]) -> list[float]:
+        """Seconds of one image with each strategy, one after the other."""
         evaluator = self.evaluator
         prompts = evaluator.prompts["search"]
-        return measure_end_to_end(evaluator.pipe, evaluator.config, prompts, strategies, repeats)
+        strategies = [parse(text) for text in texts]
+        return time_end_to_end(evaluator.pipe, evaluator.config, prompts, strategies)

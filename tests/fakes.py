@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import zoo
+from evaluate.latency import Around
 from evaluate.networks.bundled import KINDS
 from evaluate.reading import Sample
 from search.executor import Executor
@@ -54,12 +55,10 @@ class FakeExecutor(Executor):
         return request, self.answer(request)
 
     def answer(self, request: Request) -> Outcome:
-        if request.method == "table":
-            rows, solvers = request.arguments
-            return Outcome(make_table(rows, solvers), "", 1.0)
+        if request.method == "table_turn":
+            return Outcome(table_turn(*request.arguments), "", 0.1)
         if request.method == "end_to_end":
-            times = [[latency(parse(text))] * 5 for text in request.arguments[0]]
-            return Outcome(times, "", 1.0)
+            return Outcome([latency(parse(text)) for text in request.arguments[0]], "", 0.1)
         text, split, count, start = (*request.arguments, 0)[:4]
         strategy = parse(text)
         self.seen[strategy.digest, split] += 1
@@ -82,13 +81,7 @@ def latency(strategy: Strategy) -> float:
     return 0.01 + sum(0.001 + cost(kind) for kind in strategy.kinds())
 
 
-def make_table(turns: list[list[str]], solvers: list[str]) -> dict[str, Any]:
-    kinds = {kind for text in turns[0] for kind in parse(text).kinds()}
-    found = {kind: cost(kind) for kind in kinds}
-    return {
-        "fixed": 0.01,
-        "solver": dict.fromkeys(solvers, 0.001),
-        "kinds": found,
-        "spread": dict.fromkeys(found, 0.0),
-        "device": "fake",
-    }
+def table_turn(texts: list[str], solvers: list[str]) -> Any:
+    kinds = {kind for text in texts for kind in parse(text).kinds()}
+    around = [Around(s, calls, 0.01 + 0.001 * calls) for s in solvers for calls in (4, 12)]
+    return {kind: [cost(kind)] for kind in kinds}, around

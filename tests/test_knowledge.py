@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from evaluate.reading import Sample
+from search.executor import Executor
 from search.figures import Figures
 from search.goals import DEFAULT
 from search.paths import minimax, smallest_sum
@@ -74,7 +75,7 @@ def test_the_smallest_sum_knows_the_computed_call_before() -> None:
             assert total(found) == pytest.approx(min(map(total, every)))
 
 
-class Weighted:
+class Weighted(Executor):
     """Workers whose images change by a made-up weight for every call that is not computed."""
 
     slots = 2
@@ -98,9 +99,8 @@ class Weighted:
         features = np.arange(12, dtype=np.float32).reshape(4, 3) + weight(strategy)
         return request, Outcome(Sample(4, {"bundled": features}), "", 1.0)
 
-    def alone(self, request: Request) -> Outcome:
-        self.submit(request)
-        return self.next()[1]
+    def close(self) -> None:
+        self.waiting.clear()
 
 
 def weight(strategy: Strategy) -> float:
@@ -120,6 +120,7 @@ def engine(folder: Path, executor: Weighted, space: SearchSpace = SPACE) -> Any:
         baseline=SimpleNamespace(scheduler="DDIMScheduler"),
         say=lambda text: None,
         must=lambda outcome: None,
+        limit=lambda latency, images: None,
         table=SimpleNamespace(predict=latency),
         config=SimpleNamespace(population=24),
     )

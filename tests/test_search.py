@@ -18,9 +18,9 @@ from evaluate.latency import unaccelerated
 from search import budget, config, export, finalists, rungs
 from search.engine import Engine
 from search.front import hypervolume, knee, nondominated, spread
+from search.journal import drop_torn_tail
 from search.proposer import Proposer
 from search.seeds import seeds
-from search.storage import drop_torn_tail
 from search.study import Study
 from strategies import StrategyError
 from tests.fakes import FakeExecutor

@@ -152,7 +152,28 @@ def parser() -> argparse.ArgumentParser:
         "--workers",
         type=int,
         metavar="N",
-        help="Ray actors; 0 runs in this process (default: one for each GPU, without any 2)",
+        help="Ray actors, at most; 0 runs in this process (default: one for each GPU, without any "
+        "2)",
+    )
+    where.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        metavar="N",
+        help="such as 0.5 for two on a GPU (default: 1)",
+    )
+    where.add_argument(
+        "--cpus-per-worker", type=int, metavar="N", help="cores for each worker (default: 1)"
+    )
+    where.add_argument(
+        "--address",
+        help="of a Ray cluster that is up, auto or host:port; nodes that join it later are used, "
+        "up to --workers (default: Ray is started on this machine)",
+    )
+    where.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="after which a candidate that hangs is given up (default: ten times what is expected)",
     )
     run = made.add_argument_group("the run")
     run.add_argument(
@@ -166,7 +187,11 @@ def parser() -> argparse.ArgumentParser:
         "postgresql://me@host/studies, not in RUN/study.journal. A password is not written down: "
         f"on --resume give the URL again or set {PASSWORD}",
     )
-    run.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    run.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="measure a little, say what the search would cost, and stop",
+    )
     told = made.add_argument_group("who is told")
     told.add_argument(
         "--log-json",

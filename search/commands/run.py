@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import tempfile
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,20 +17,20 @@ from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists, lock, rungs, runs, storage, trackers, warm
+from search import export, finalists, lock, rungs, runs, storage, trackers, warm, workers
 from search.commands import setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
 from search.engine import Engine
 from search.events import Events
-from search.executor import Executor, InProcess
 from search.log import JsonLog
 from search.nearest import nearest
+from search.predict import predict
 from search.progress import Progress
 from search.proposer import Proposer
 from search.seeds import seeds
 from search.study import Study
-from strategies import StrategyError, dump, parse
+from strategies import SearchSpace, Strategy, StrategyError, dump, parse
 
 
 def main(arguments: list[str]) -> int:
@@ -60,10 +61,9 @@ def _run(flags: argparse.Namespace) -> int:
     proposer = Proposer(space, known, config.proposer, config.population, config.seed, ladder)
     # People read what standard output has no log lines for.
     console = Console(stderr=flags.log_json == "-")
-    if flags.dry_run:
-        console.print(_plan(config, len(known), device), highlight=False)
-        return 0
     del pipe
+    if flags.dry_run:
+        return _predict(config, device, space, baseline, proposer, console)
     log = [JsonLog(flags.log_json)] if flags.log_json else []
     kinds = trackers.load(config.track)
     _create(folder, resumed=flags.resume is not None)
@@ -72,7 +72,7 @@ def _run(flags: argparse.Namespace) -> int:
         if config.storage and storage.is_secret(storage.parse(str(place))):
             console.print(storage.REMINDER, highlight=False, soft_wrap=True)
         events = Events([*log, *(kind(folder) for kind in kinds)])
-        executor = _executor(config, device)
+        executor = workers.start(config, device)
         try:
             with Progress(console) as progress:
                 engine = Engine(
@@ -86,6 +86,34 @@ def _run(flags: argparse.Namespace) -> int:
         finally:
             executor.close()
             events.close()
+
+
+def _predict(
+    config: SearchConfig,
+    device: str,
+    space: SearchSpace,
+    baseline: Strategy,
+    proposer: Proposer,
+    console: Console,
+) -> int:
+    executor = workers.start(config, device)
+    try:
+        with tempfile.TemporaryDirectory() as scratch, Progress(console) as progress:
+            folder = Path(scratch)
+            study = Study(folder / storage.JOURNAL, config.objectives)
+            engine = Engine(config, folder, study, executor, space, baseline, proposer, progress)
+            seeds = len(proposer.seeds)
+            found = predict(engine)
+    finally:
+        executor.close()
+    console.print(
+        f"model {config.model.name}, {engine.budget}: {seeds} seeds, then {config.proposer}",
+        *found.lines(),
+        sep="\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return 0
 
 
 def _drive(engine: Engine, console: Console) -> int:
@@ -113,6 +141,16 @@ def _drive(engine: Engine, console: Console) -> int:
     return 0
 
 
+def _workers(flags: argparse.Namespace) -> int | None:
+    """Workers where the flags leave them open: as many as the GPUs here have room for."""
+    if flags.workers is None and flags.address:
+        raise StrategyError("--address needs --workers, how many of the cluster's at most")
+    given: int | None = flags.workers
+    if given is not None or not torch.cuda.is_available():
+        return given
+    return max(1, int(torch.cuda.device_count() / (flags.gpus_per_worker or 1)))
+
+
 def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
     """The loaded pipeline, the search's settings, checked, and its folder."""
     given = setting.given(flags) | {
@@ -120,12 +158,11 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         for key in (
             "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
             "export", "proposer", "seed", "seeds", "constraints", "sensitivity", "rungs", "track",
-            "surrogate",
+            "surrogate", "gpus_per_worker", "cpus_per_worker", "address", "timeout",
         )
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:
-        if given["workers"] is None and torch.cuda.is_available():
-            given["workers"] = torch.cuda.device_count()
+        given["workers"] = _workers(flags)
         setting.look(flags, given)
         pipe, model = setting.load(flags)
         config = configuration.resolve(model, given)
@@ -147,7 +184,7 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         name = fixed[0].replace("_", "-") if fixed else "out"
         raise StrategyError(
             f"--{name} cannot change in a resumed run; what can is "
-            f"{', '.join('--' + key for key in RESUMABLE)}"
+            f"{', '.join('--' + key.replace('_', '-') for key in RESUMABLE)}"
         )
     changed = {key: given[key] for key in RESUMABLE if given[key] is not None}
     config = configuration.build(before.model_dump() | changed)
@@ -160,7 +197,10 @@ def _check(config: SearchConfig, download: bool) -> None:
     setting.check(config, download)
 
 
-RESUMABLE = ("budget", "workers", "export", "track")
+RESUMABLE = (
+    *("budget", "workers", "export", "track"),
+    *("gpus_per_worker", "cpus_per_worker", "address", "timeout"),
+)
 
 
 def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig:
@@ -197,21 +237,3 @@ def _open(folder: Path, config: SearchConfig, place: storage.Place, resumed: boo
         if not resumed:
             (folder / "config.yaml").unlink()
         raise
-
-
-def _executor(config: SearchConfig, device: str) -> Executor:
-    model = config.model.model_dump()
-    if config.workers == 0:
-        return InProcess(model, device)
-    from search.ray_pool import RayPool  # Ray takes seconds to import; --workers 0 needs none.
-
-    return RayPool(model, config.workers, device)
-
-
-def _plan(config: SearchConfig, known: int, device: str) -> str:
-    return (
-        f"model {config.model.name} on {config.workers or 1} x {device}, "
-        f"{budgets.parse(config.budget)}: {known} seeds, then {config.proposer}; "
-        f"{config.images} images per evaluation, "
-        f"{config.heldout_images} per exported strategy, at most {config.export} exported"
-    )

@@ -1,0 +1,91 @@
+"""The journal file that a study is kept in, and what violent ends leave of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+BLOCK = 2**20  # Bytes read at a time when looking for the last whole line.
+MOMENT = 1.0  # Seconds that a living process may hold the journal's lock.
+
+
+class WholeLines(JournalFileBackend):
+    """A journal to which all of an entry is appended or, where that fails, nothing."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        size = Path(self._file_path).stat().st_size
+        try:
+            super().append_logs(logs)
+        except OSError:
+            os.truncate(self._file_path, size)  # On a full disk a part of it was written.
+            raise
+
+
+def open_journal(path: Path) -> JournalStorage:
+    """The storage in a journal file, mended; the caller is the only one who writes.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    drop_torn_tail(path)
+    _drop_stale_lock(path)
+    return JournalStorage(WholeLines(str(path)))
+
+
+def _drop_stale_lock(path: Path) -> None:
+    """Remove the lock that a killed process has left, for which Optuna waits half a minute."""
+    lock = path.with_name(f"{path.name}.lock")
+    until = time.monotonic() + MOMENT
+    while lock.is_symlink() and time.monotonic() < until:
+        time.sleep(MOMENT / 20)
+    lock.unlink(missing_ok=True)
+
+
+def drop_torn_tail(path: Path) -> int:
+    """Cut what a kill or a crash has left at the end that is no whole entry.
+
+    That is a last line without its end, or last lines that are no entries, as a file system may
+    leave them that lost power. What is damaged before an entry that is whole is not touched.
+
+    Returns:
+        The bytes cut.
+    """
+    if not path.exists():
+        return 0
+    with path.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        whole = _end_of_last_entry(file, size)
+        if whole < size:
+            file.truncate(whole)
+    return size - whole
+
+
+def _end_of_last_entry(file: BinaryIO, size: int) -> int:
+    start, tail = size, b""
+    while start:
+        step = min(BLOCK, start)
+        start -= step
+        file.seek(start)
+        tail = file.read(step) + tail
+        # What comes before the first line's end may have begun in an earlier block.
+        first = 0 if not start else tail.find(b"\n") + 1
+        end = tail.rfind(b"\n") + 1
+        while end > first:
+            begin = tail.rfind(b"\n", 0, end - 1) + 1
+            if _is_entry(tail[begin:end]):
+                return start + end
+            end = begin
+    return tail.rfind(b"\n") + 1  # No entry at all: this is no journal, or its first line is torn.
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False

@@ -1,0 +1,56 @@
+"""The search loop: whenever a worker is free it gets a proposal, until the budget is spent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from search import rungs
+from search.proposer import Proposal, Waiting
+
+if TYPE_CHECKING:
+    from search.engine import Engine
+
+DONE = "searched"  # Noted with the budget that was searched for.
+
+
+def search(engine: Engine) -> None:
+    """Evaluate proposals until the budget, less what the final scoring needs, is spent."""
+    executor, study, spending = engine.executor, engine.study, engine.spending
+    if study.noted(DONE) == engine.config.budget:
+        return  # A run that was stopped later, while it scored its finalists.
+    running: dict[str, tuple[Proposal, float]] = {}
+    finished = study.evaluations
+    taken = {e.strategy.digest for e in finished} | {engine.baseline.digest}
+    taken |= {rungs.mark(e.strategy.digest, e.images) for e in finished}
+    numbers = {evaluation.number for evaluation in finished}
+    number = 0
+    while True:
+        while len(running) < executor.slots:
+            if spending.exhausted(cost for _, cost in running.values()):
+                break
+            while number in numbers:
+                number += 1
+            try:
+                proposal = engine.proposer.propose(number, finished, taken)
+            except Waiting:
+                break
+            if proposal is None:
+                break
+            numbers.add(number)
+            taken.add(proposal.mark)
+            drawn = proposal.images - proposal.drawn
+            cost = spending.draw(engine.table.predict(proposal.strategy), drawn)
+            running[str(number)] = proposal, cost
+            if proposal.drawn:
+                engine.events.promoted(proposal)
+            executor.submit(engine.request(proposal))
+        if not running and executor.slots:
+            study.note(DONE, engine.config.budget)
+            return
+        answer = executor.next()
+        if answer is not None:
+            request, outcome = answer
+            proposal, _ = running.pop(request.key)
+            study.add(engine.evaluation(proposal, request, outcome))
+            engine.events.evaluated(engine, finished[-1])
+            engine.say("searching")

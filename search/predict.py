@@ -1,0 +1,239 @@
+"""What a search will cost, from a few measurements: `--dry-run`.
+
+Measured are a batch of unaccelerated images, a batch with a seed of middling latency, and two turns
+of the latency table, of which the first warms up. The rest follows: what the seeds cost by the
+table, what proposals cost by asking the proposer as if all seeds were equally good, and the final
+scoring of as many strategies as may be exported.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from evaluate.latency import make_table
+from search import drawing
+from search.contenders import is_rival
+from search.goals import needed
+from search.measuring import table_turn
+from search.proposer import Waiting
+from search.rungs import REDUCTION
+from search.sensitivity import Sensitivity
+from search.spending import TURNS, Spending
+from search.study import Evaluation
+from search.worker import Outcome, Request
+from strategies import Strategy
+
+if TYPE_CHECKING:
+    from search.engine import Engine
+
+ASKED = 48  # Proposals whose latencies are averaged.
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds of device time, unless said otherwise.
+
+    Attributes:
+        device: what it was measured on.
+        measured: spent on measuring it.
+        before: the unaccelerated images, the latency table, and what else precedes the search.
+        search: the evaluations.
+        after: the final scoring, and the timing end to end.
+        evaluations: by number of images.
+        seeds: how many of those on the fewest images are seeds.
+        finalists: strategies that are scored finally.
+        wall: seconds on the clock with the workers that there are.
+        workers: how many.
+    """
+
+    device: str
+    measured: float
+    before: float
+    search: float
+    after: float
+    evaluations: dict[int, int]
+    seeds: int
+    finalists: int
+    wall: float
+    workers: int
+
+    @property
+    def total(self) -> float:
+        """Device time of the whole run."""
+        return self.before + self.search + self.after
+
+    def lines(self) -> list[str]:
+        """For people."""
+        counts = ", ".join(f"{n} on {images} images" for images, n in self.evaluations.items())
+        return [
+            f"{self.workers} x {self.device}; measured for {self.measured:.0f} s of device time",
+            f"before the search  {_minutes(self.before)}  unaccelerated images, latency table",
+            f"search             {_minutes(self.search)}  evaluations: {counts}; "
+            f"{self.seeds} are seeds",
+            f"final scoring      {_minutes(self.after)}  {self.finalists} strategies at most",
+            f"device time        {_minutes(self.total)}  {self.wall / 60:.1f} min on the clock",
+        ]
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:6.1f} min"
+
+
+def predict(engine: Engine) -> Prediction:
+    """Measure a little and predict a run that has not begun.
+
+    Args:
+        engine: of a study that is empty and will not be kept.
+    """
+    config, executor = engine.config, engine.executor
+    began = time.monotonic()
+    device, spent = executor.open(), 0.0
+    start_up = time.monotonic() - began
+
+    def ask(request: Request) -> Outcome:
+        nonlocal spent
+        outcome = executor.alone(request)
+        engine.must(outcome)
+        spent += outcome.seconds
+        return outcome
+
+    ask(table_turn(engine, 0))
+    turn = ask(table_turn(engine, 1))
+    calls, around = turn.value
+    engine.table = make_table([{}, calls], [[], around], device)
+    latency = engine.table.predict
+    plain, seeds = latency(engine.baseline), [one for _, one in engine.proposer.seeds]
+    engine.proposer.learn(latency)
+    batch = min(config.model.batch, config.images)
+    base = ask(drawing.request(engine, "base", engine.baseline, "search", batch)).seconds / batch
+    middle = sorted(seeds, key=latency)[len(seeds) // 2] if seeds else engine.baseline
+    spending = Spending(
+        engine.budget, engine.study, engine.rungs, config.heldout_images, config.export, plain
+    )
+    drawn = ask(drawing.request(engine, "middle", middle, "search", batch))
+    spending.saw(latency(middle), batch, drawn.seconds)
+
+    table, others = TURNS * turn.seconds, _others(engine, spending, turn.seconds)
+    images = base * drawing.owed(engine, "search", config.images)
+    before = images + table + others
+    plan = _Plan(engine, spending, base, proposals=_proposals(engine) or seeds)
+    evaluations, search, done = plan.evaluations(before)
+    finalists, after, timed = plan.after(done)
+    shared = images + others + search + after
+    return Prediction(
+        device=device,
+        measured=spent,
+        before=before,
+        search=search,
+        after=after + timed,
+        evaluations=evaluations,
+        seeds=min(len(seeds), done),
+        finalists=finalists,
+        wall=start_up + shared / executor.slots + table + timed,
+        workers=executor.slots,
+    )
+
+
+def _others(engine: Engine, spending: Spending, turn: float) -> float:
+    """Multiply-accumulates and sensitivity, where they are asked for."""
+    config, found = engine.config, 0.0
+    if "macs" in needed(config.objectives, config.constraints):
+        found += turn
+    if config.sensitivity:
+        asked = Sensitivity(engine, config.sensitivity).asked()
+        latencies = sum(engine.table.predict(one) for one in asked)
+        found += spending.draw(latencies, config.sensitivity)
+    return found
+
+
+def _equally_good(engine: Engine) -> list[Evaluation]:
+    """The seeds as if each were the best at its latency."""
+    rows = []
+    for number, (origin, one) in enumerate(engine.proposer.seeds):
+        seconds = engine.table.predict(one)
+        objectives = (-seconds, *(seconds for _ in engine.config.objectives[1:]))
+        genome = engine.space.encode(one)
+        scores = {"latency_s": seconds}
+        images = engine.rungs[-1]
+        rows.append(
+            Evaluation(number, origin, genome, one, scores, "", 0.0, objectives, 0.0, images)
+        )
+    return rows
+
+
+def _proposals(engine: Engine) -> list[Strategy]:
+    finished = _equally_good(engine)
+    taken, found = {one.strategy.digest for one in finished}, list[Strategy]()
+    for number in range(len(finished), len(finished) + ASKED):
+        try:
+            proposal = engine.proposer.propose(number, finished, taken)
+        except Waiting:
+            break
+        if proposal is None:
+            break
+        taken.add(proposal.mark)
+        found.append(proposal.strategy)
+    return found
+
+
+class _Plan:
+    """How far the budget goes.
+
+    Args:
+        base: seconds of one unaccelerated image.
+        proposals: what is evaluated after the seeds is like these.
+    """
+
+    def __init__(
+        self, engine: Engine, spending: Spending, base: float, proposals: Sequence[Strategy]
+    ) -> None:
+        self.engine, self.spending, self.base = engine, spending, base
+        self.owed = drawing.owed(engine, "heldout", engine.config.heldout_images)
+        rows, latency = _equally_good(engine), engine.table.predict
+        self.seeds = [row.scores["latency_s"] for row in rows]
+        # After so many seeds, how many of them are baselines.
+        self.rivals = list(itertools.accumulate((is_rival(row) for row in rows), initial=0))
+        self.later = fmean(map(latency, proposals)) if proposals else latency(engine.baseline)
+        self.mean = fmean([*self.seeds, self.later])
+
+    def after(self, done: int) -> tuple[int, float, float]:
+        """After so many evaluations on the lowest rung: how many finalists, and the seconds of
+        drawing and of timing them.
+        """
+        config, spending = self.engine.config, self.spending
+        rivals = self.rivals[min(done, len(self.seeds))]
+        finalists = min(config.export, rivals) + min(config.export, done - rivals)
+        latencies = finalists * self.mean
+        drawn = spending.draw(latencies, config.heldout_images) + self.base * self.owed
+        return finalists, drawn, spending.timing(latencies)
+
+    def evaluations(self, before: float) -> tuple[dict[int, int], float, int]:
+        """How many evaluations the budget has room for by number of images, their seconds, and how
+        many of them are on the lowest rung.
+
+        Args:
+            before: seconds that are spent before the first.
+        """
+        ladder, budget = self.engine.rungs, self.engine.budget
+        done, seconds, counts = 0, 0.0, dict.fromkeys(ladder, 0)
+        while True:
+            latency = self.seeds[done] if done < len(self.seeds) else self.later
+            cost, after = self.spending.draw(latency, ladder[0]), counts | {ladder[0]: done + 1}
+            for rung, below in zip(ladder[1:], ladder, strict=False):
+                after[rung] = after[below] // REDUCTION
+                drawn = (after[rung] - counts[rung]) * (rung - below)
+                cost += self.spending.draw(self.mean, drawn)
+            if budget.evaluations is not None:
+                full = sum(counts.values()) >= budget.evaluations
+            else:
+                assert budget.seconds is not None
+                _, drawing, timing = self.after(done)
+                full = before + seconds + drawing + timing > budget.seconds
+            if full:
+                return counts, seconds, done
+            done, seconds, counts = done + 1, seconds + cost, after

@@ -1,0 +1,109 @@
+"""What things will cost, from what they have cost lately; it keeps a search inside its budget.
+
+Drawing takes about the number of images times the strategy's latency by the table times a factor,
+which is what batches gain, scoring adds and other work on the machine takes away. The factor is
+that of the last draws, so that it follows the machine.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from statistics import median
+
+from search.budget import Budget
+from search.contenders import Contenders
+from search.study import Evaluation, Study
+
+RECENT = 12  # Draws that the factor is the median of.
+TURNS = 8  # Of the latency table's measurement, the first of which warms up.
+REPEATS = 5  # End-to-end timings of each finalist, after one that warms up.
+HANGS = 10.0  # So many times what is expected, and a draw is given up;
+MINUTE = 60.0  # but never before that many seconds.
+
+
+class Spending:
+    """Seconds spent and to be spent.
+
+    Args:
+        budget: of the search.
+        study: its log.
+        ladder: numbers of images of its rungs.
+        heldout: images per finalist.
+        export: finalists of the search, at most, and as many of the baselines.
+        plain: latency of the unaccelerated pipeline.
+
+    Attributes:
+        owed: unaccelerated images that the final scoring has yet to draw.
+    """
+
+    def __init__(
+        self,
+        budget: Budget,
+        study: Study,
+        ladder: Sequence[int],
+        heldout: int,
+        export: int,
+        plain: float,
+    ) -> None:
+        self.budget, self.study = budget, study
+        self.heldout, self.export, self.plain = heldout, export, plain
+        self._below = dict(zip(ladder, (0, *ladder), strict=False))
+        self._factors: deque[float] = deque(maxlen=RECENT)
+        self._contenders = Contenders()
+        self._read = 0
+        self.owed = heldout
+
+    def saw(self, latency: float, images: int, seconds: float) -> None:
+        """A draw of so many images of a strategy of that latency took so long."""
+        self._factors.append(seconds / (images * latency))
+
+    def draw(self, latency: float, images: int) -> float:
+        """Seconds that a draw will take."""
+        return self._factor() * images * latency
+
+    def _factor(self) -> float:
+        for evaluation in self.study.evaluations[self._read :]:
+            if evaluation.ok:
+                drawn = evaluation.images - self._below[evaluation.images]
+                self.saw(evaluation.scores["latency_s"], drawn, evaluation.seconds)
+        self._read = len(self.study.evaluations)
+        return median(self._factors)
+
+    def limit(self, latency: float, images: int) -> float:
+        """Seconds after which a draw counts as hanging."""
+        return max(MINUTE, HANGS * self.draw(latency, images))
+
+    def exhausted(self, running: Iterable[float]) -> bool:
+        """Whether no further evaluation may start.
+
+        Args:
+            running: what each of those under way is expected to take.
+        """
+        costs = list(running)
+        if self.budget.evaluations is not None:
+            return len(self.study.evaluations) + len(costs) >= self.budget.evaluations
+        return self.left() - sum(costs) <= self.reserve()
+
+    def left(self) -> float:
+        """Seconds of the budget that are not spent."""
+        return (self.budget.seconds or float("inf")) - self.study.spent
+
+    def reserve(self) -> float:
+        """Seconds that the final scoring of the present front will take."""
+        present = self._contenders.read(self.study.evaluations)
+        mine, rivals = (self._mean(rows) for rows in (present.mine, present.rivals))
+        latencies = mine + rivals
+        drawing = self.draw(latencies, self.heldout)
+        return drawing + self.draw(self.plain, self.owed) + self.timing(latencies)
+
+    def _mean(self, rows: Sequence[Evaluation]) -> float:
+        """The latencies of the finalists out of some rows, added up."""
+        if not rows:
+            return 0.0
+        total = sum(row.scores["latency_s"] for row in rows)
+        return total / len(rows) * min(self.export, len(rows))
+
+    def timing(self, latencies: float) -> float:
+        """Seconds of timing finalists, whose latencies add up to so much, end to end."""
+        return (REPEATS + 1) * (latencies + self.plain)

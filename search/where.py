@@ -1,0 +1,49 @@
+"""The settings of a search that say where it runs; none of them decides what it proposes."""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+
+class Where(BaseModel):
+    """Workers and their devices.
+
+    Attributes:
+        workers: 0 runs in this process, otherwise so many Ray actors, at most.
+        gpus_per_worker: below 1 several workers share a GPU; on a CPU it says nothing.
+        cpus_per_worker: cores for each, and threads where it runs on a CPU.
+        address: of a Ray cluster, `auto` or `host:port`; empty starts Ray on this machine.
+        timeout: seconds after which a candidate is given up; None is ten times what its number of
+            calls and images lets expect, and a minute at least.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workers: int = Field(default=2, ge=0, le=1024)
+    gpus_per_worker: float = Field(default=1.0, gt=0)
+    cpus_per_worker: int = Field(default=1, ge=1)
+    address: str = ""
+    timeout: float | None = Field(default=None, gt=0)
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _whole_or_shared(cls, share: float) -> float:
+        if share > 1 and share != int(share):
+            raise ValueError(f"gpus_per_worker is {share:g}; give a share up to 1, or whole GPUs")
+        return share
+
+    @field_validator("address")
+    @classmethod
+    def _address(cls, text: str) -> str:
+        if text and text != "auto" and not re.fullmatch(r"[^\s/:]+:\d+", text):
+            raise ValueError(f"address {text!r} is not understood; give auto or host:port")
+        return text
+
+    @model_validator(mode="after")
+    def _cluster(self) -> Self:
+        if self.address and not self.workers:
+            raise ValueError("address names a cluster, but 0 workers run in this process")
+        return self

@@ -1,0 +1,29 @@
+"""The workers that a search's settings ask for."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from search.config import SearchConfig
+from search.executor import Executor, InProcess
+from search.pool import Pool
+from search.worker import Worker
+
+
+def start(config: SearchConfig, device: str) -> Executor:
+    """An executor; `open` starts its workers.
+
+    Args:
+        device: of this machine, `cpu` or `cuda`; a cluster's workers are on its GPUs if it has any.
+
+    Raises:
+        StrategyError: there is no such cluster, or no room on it.
+    """
+    make = partial(Worker, config.model.model_dump(), threads=config.cpus_per_worker)
+    if config.workers == 0:
+        return InProcess(partial(make, device))
+    from search.ray_pool import Ray  # It takes seconds to import; --workers 0 needs none.
+
+    gpus, cpus = config.gpus_per_worker, config.cpus_per_worker
+    hands = Ray(make, config.workers, device, gpus, cpus, config.address)
+    return Pool(hands, config.workers)

@@ -1,0 +1,129 @@
+"""A real Ray: killed workers and nodes, hangs, memory exhausted for real, nodes that come later."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from search.pool import Pool
+from search.worker import Request
+from strategies import StrategyError
+from tests.raying import Plain
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    from ray.cluster_utils import Cluster
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    yield made
+    made.shutdown()
+
+
+def pool(folder: Path, workers: int, address: str = "", **arguments: Any) -> Pool:
+    from search.ray_pool import Ray
+
+    kinds = arguments.pop("kinds", False)
+    hands = Ray(lambda device: Plain(folder, kinds), workers, address=address, **arguments)
+    return Pool(hands, workers)
+
+
+def rests(count: int, seconds: float = 0.5) -> list[Request]:
+    return [Request(str(n), "rest", (seconds,), 60.0) for n in range(count)]
+
+
+def until_all_are_there(workers: Pool, wanted: int) -> Iterator[Request]:
+    for request in rests(2000):
+        if workers.slots == wanted and int(request.key) > 20:
+            return
+        yield request
+
+
+def times(folder: Path) -> dict[str, list[tuple[str, float]]]:
+    """What each process began and ended, by request."""
+    found: dict[str, list[tuple[str, float]]] = {}
+    for path in folder.iterdir():
+        for line in path.read_text().splitlines():
+            key, what, when = line.split()
+            found.setdefault(key, []).append((what, float(when)))
+    return found
+
+
+def test_workers_that_are_killed_hang_or_exhaust_memory(tmp_path: Path) -> None:
+    group = Path("/sys/fs/cgroup/memory/stratagem-test")
+    try:
+        group.mkdir(exist_ok=True)
+        (group / "memory.limit_in_bytes").write_text(str(2**30))
+        memory = [Request("memory", "hoard", (str(group),), 300.0)]
+    except OSError:
+        memory = []  # No control groups here that this user may make.
+    workers = pool(tmp_path, 2)
+    try:
+        assert workers.open() == "one kind"
+        killed = False
+        answers = {}
+        asked = [*rests(8), Request("hang", "hang", (), 3.0), *memory]
+        for request, outcome in workers.each(asked):
+            answers[request.key] = outcome
+            if not killed:
+                busy = [path for path in tmp_path.iterdir() if "ends" not in path.read_text()]
+                os.kill(int((busy or list(tmp_path.iterdir()))[0].name), signal.SIGKILL)
+                killed = True
+        assert set(answers) == {request.key for request in asked}
+        assert answers["hang"].error == "took longer than its limit of 3 s"
+        if memory:
+            assert answers["memory"].error == "killed its worker 2 times"
+        assert not any(answers[str(n)].error for n in range(8))
+        assert workers.slots >= 1
+        # Alone means alone, whoever is ready.
+        workers.submit(Request("beside", "rest", (2.0,)))
+        assert workers.alone(Request("timing", "rest", (1.0,))).error == ""
+        found = times(tmp_path)
+        assert found["beside"][-1][1] <= found["timing"][0][1]
+    finally:
+        workers.close()
+        if group.exists():
+            group.rmdir()
+
+
+def test_a_node_that_is_killed_and_one_that_comes_later(cluster: Any, tmp_path: Path) -> None:
+    second = cluster.add_node(num_cpus=2)
+    cluster.wait_for_nodes()
+    workers = pool(tmp_path, 6, address=cluster.address)
+    try:
+        workers.open()
+        assert workers.slots == 4
+        answers = {}
+        for step, (request, outcome) in enumerate(workers.each(until_all_are_there(workers, 6))):
+            answers[request.key] = outcome
+            if step == 6:
+                cluster.remove_node(second, allow_graceful=False)
+            if step == 12:
+                cluster.add_node(num_cpus=4)
+        assert workers.slots == 6
+        assert not any(outcome.error for outcome in answers.values())
+        begun = sum(what == "begins" for rows in times(tmp_path).values() for what, _ in rows)
+        assert begun <= len(answers) + 2  # What was under way on the lost node was begun twice.
+    finally:
+        workers.close()
+
+
+def test_devices_of_two_kinds_and_wrong_addresses_are_refused(tmp_path: Path) -> None:
+    workers = pool(tmp_path, 2, kinds=True)
+    try:
+        with pytest.raises(StrategyError, match=r"devices differ: kind \d+ and kind \d+"):
+            workers.open()
+    finally:
+        workers.close()
+    with pytest.raises(StrategyError, match=r"no Ray cluster can be reached at 127\.0\.0\.1:1 "):
+        pool(tmp_path, 2, address="127.0.0.1:1")
+    with pytest.raises(StrategyError, match="room for 0; lower --workers"):
+        pool(tmp_path, 2, device="cuda", gpus=0.5)

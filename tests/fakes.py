@@ -46,6 +46,9 @@ class FakeExecutor(Executor):
         self._waiting: deque[Request] = deque()
         self.stop_after: int | None = None
 
+    def open(self) -> str:
+        return "fake"
+
     def submit(self, request: Request) -> None:
         assert len(self._waiting) < self.slots
         self._waiting.append(request)

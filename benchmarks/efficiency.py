@@ -9,8 +9,8 @@ unaccelerated model: as the search has it, and with both objectives by their log
 of 0.1 and a speedup of 20. Medians and quartiles over seeds, and the Mann-Whitney test of
 Stratagem's being larger. The structured searches draw one schedule for each number of computed
 calls and stop. `--parts` takes parts of Stratagem away in turn, and adds those that are off by
-default. Writes `benchmarks/results/efficiency-MODEL-rivals.json` or `-parts.json`, after each rival;
-the same command goes on from there.
+default. Writes `benchmarks/results/efficiency-MODEL-rivals.json` or `-parts.json` after each rival;
+the same command goes on.
 """
 
 from __future__ import annotations

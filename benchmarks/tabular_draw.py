@@ -28,7 +28,6 @@ from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model
 from evaluate.latency import LatencyTable, measure_table
 from search import config as configuration
-from search.description import Description
 from search.front import nondominated, spread
 from search.probes import probes
 from search.proposers import operators

@@ -62,9 +62,7 @@ class _Gene:
         self.size = len(gene.choices)
         self.strengths = _strengths(gene)
 
-    def describe(
-        self, strategy: Strategy, weights: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
+    def describe(self, strategy: Strategy, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         choices = self.choices(strategy)
         acting = choices > 0
         series = np.stack([acting, self.strengths[choices], _runs(acting)])
@@ -103,7 +101,7 @@ def _runs(acting: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 @cache
 def _weights(calls: int) -> NDArray[np.float64]:
-    """What each call counts for in each bin of normalised time, `[calls, BINS]`; columns sum to 1."""
+    """What each call counts for in each bin of time, `[calls, BINS]`; columns sum to 1."""
     edges = np.linspace(0, calls, BINS + 1)
     starts = np.arange(calls)[:, None]
     inside = np.minimum(starts + 1, edges[1:]) - np.maximum(starts, edges[:-1])

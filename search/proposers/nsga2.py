@@ -6,8 +6,6 @@ one that may add most to the front is proposed, as NSGANetV2 (Lu et al., 2020) s
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from search.history import History

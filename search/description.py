@@ -105,4 +105,5 @@ def _weights(calls: int) -> NDArray[np.float64]:
     edges = np.linspace(0, calls, BINS + 1)
     starts = np.arange(calls)[:, None]
     inside = np.minimum(starts + 1, edges[1:]) - np.maximum(starts, edges[:-1])
-    return np.clip(inside, 0, None) * BINS / calls
+    shares: NDArray[np.float64] = np.clip(inside, 0, None) * BINS / calls
+    return shares

@@ -155,7 +155,8 @@ class Surrogate:
         outcomes = np.arcsinh(self.outcomes(model, rows, images) / model.scales)
         worst = np.arcsinh(np.asarray(reference) / model.scales)
         before = _volume(front, worst)
-        new = ~(front <= outcomes[:, :, None]).all(axis=3).any(axis=2)
+        behind = np.all(front <= outcomes[:, :, None], axis=3)
+        new: NDArray[np.bool_] = np.asarray(~behind.any(axis=2))
         gains = [
             sum(_volume(np.vstack([front, one]), worst) - before for one in outcomes[new[:, i], i])
             for i in range(len(rows))

@@ -17,7 +17,7 @@ from evaluate.metrics import METRICS, choose
 from evaluate.reading import Reading
 from evaluate.side import Side
 from evaluate.weights import VARIABLE
-from search import cli, drawing, engine, finalists, worker
+from search import cli, drawing, finalists, worker
 from search import config as configuration
 from search.commands import setting
 from search.commands.flags import parser
@@ -38,7 +38,7 @@ MODELS = {"sd1": "DDIM", "sdxl": "DDIM", "pixart": "DDIM", "sd3": "FlowMatchEule
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(engine, "TURNS", 2)
+    monkeypatch.setattr("search.measuring.TURNS", 2)
     monkeypatch.setattr(finalists, "REPEATS", 1)
     return tmp_path / "cache"
 
@@ -220,7 +220,8 @@ def test_a_worker_sends_figures_and_no_pixels(folders: Path, tmp_path: Path) -> 
     )
     _, model = setting.load(flags)
     made = worker.Worker(model.model_dump(), "cpu", 1)
-    keep = {"networks": [], "pairs": ["psnr", "ssim"], "memory": False, "images": str(tmp_path)}
+    keep = {"networks": [], "pairs": ["psnr", "ssim"], "memory": False, "thumbnails": 0}
+    keep["images"] = str(tmp_path)
     base = made.evaluator.baseline
     depth = ["full", *[1] * (base.calls - 1)]
     one = strategies.Strategy.create(

@@ -114,21 +114,21 @@ class Run:
         return self._exported() if self.finals else self.search_front()
 
     def _exported(self) -> list[Point]:
-        base, images = self.unaccelerated.scores, self.config.heldout_images
-        return [
-            Point(
-                final.origin,
-                final.strategy,
-                final.scores,
-                final.intervals,
-                final.objectives,
-                final.lossless,
-                "heldout",
-                images,
-                base,
-            )
-            for final in front(self.finals)
-        ]
+        return [self.point(final) for final in front(self.finals)]
+
+    def point(self, final: Final) -> Point:
+        """A finalist as a point."""
+        return Point(
+            final.origin,
+            final.strategy,
+            final.scores,
+            final.intervals,
+            final.objectives,
+            final.lossless,
+            "heldout",
+            self.config.heldout_images,
+            self.unaccelerated.scores,
+        )
 
     def search_front(self, count: int | None = None) -> list[Point]:
         """The front by the search's own figures, fastest first.

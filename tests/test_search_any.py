@@ -220,7 +220,8 @@ def test_a_worker_sends_figures_and_no_pixels(folders: Path, tmp_path: Path) -> 
     )
     _, model = setting.load(flags)
     made = worker.Worker(model.model_dump(), "cpu", 1)
-    keep = {"networks": [], "pairs": ["psnr", "ssim"], "memory": False, "images": str(tmp_path)}
+    keep = {"networks": [], "pairs": ["psnr", "ssim"], "memory": False, "thumbnails": 0}
+    keep["images"] = str(tmp_path)
     base = made.evaluator.baseline
     depth = ["full", *[1] * (base.calls - 1)]
     one = strategies.Strategy.create(

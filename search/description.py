@@ -39,6 +39,15 @@ def describe(space: SearchSpace, strategy: Strategy) -> NDArray[np.float32]:
     return np.array([*found, *(x for row in rows for x in row)], dtype=np.float32)
 
 
+def strength(gene: Gene, strategy: Strategy) -> NDArray[np.float64]:
+    """How strongly a per-call knob acts over normalised time, from 0 to 1: `[BINS]`.
+
+    Args:
+        strategy: canonical.
+    """
+    return _bins(_strengths(gene)[_choices(gene, strategy)])
+
+
 def _per_call(gene: Gene, strategy: Strategy) -> NDArray[np.float64]:
     choices = np.array(_choices(gene, strategy))
     shares = np.bincount(choices, minlength=len(gene.choices)) / len(choices)

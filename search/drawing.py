@@ -106,7 +106,8 @@ def _draw(engine: Engine, split: str, count: int) -> Sample:
         study.note(f"seconds:baseline-{split}", seconds)
         left -= outcome.value.count
         engine.say(f"drawing the unaccelerated images, {left} to go")
-    gallery.describe(engine.folder, engine.config.model)
+    if split == "heldout":
+        gallery.describe(engine.folder, engine.config.model)
     found = parts.pop(0)
     for start in sorted(parts):
         found = found.followed_by(parts[start])

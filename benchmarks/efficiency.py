@@ -9,7 +9,8 @@ unaccelerated model: as the search has it, and with both objectives by their log
 of 0.1 and a speedup of 20. Medians and quartiles over seeds, and the Mann-Whitney test of
 Stratagem's being larger. The structured searches draw one schedule for each number of computed
 calls and stop. `--parts` takes parts of Stratagem away in turn, and adds those that are off by
-default. Writes `benchmarks/results/efficiency-MODEL-rivals.json` or `-parts.json`.
+default. Writes `benchmarks/results/efficiency-MODEL-rivals.json` or `-parts.json` after each rival;
+the same command goes on.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from strategies import Strategy
 from strategies.space import Genome
 
 FULL = 16
+KINDS = ("linear", "logarithmic")
 LEAST_FD, MOST_SPEEDUP = 0.1, 20.0  # Where the logarithmic box ends.
 CURVE = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)
 
@@ -219,37 +221,58 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="+", help="names of rivals, or parts")
     parser.add_argument("--parts", action="store_true", help="Stratagem without parts, instead")
+    parser.add_argument("--label", default="", help="goes into the name of the result's file")
     flags = parser.parse_args()
     quiet()
     table = tabular.Table(flags.model)
     rivals = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
     if flags.only:
         rivals = {n: one for n, one in rivals.items() if n in {"Stratagem", *flags.only}}
-    found: dict[str, list[list[Mark]]] = {}
+    target = Path(__file__).parent / "results" / f"efficiency-{flags.model}-{label(flags)}.json"
+    setting = {"model": flags.model, "seeds": flags.seeds, "evaluations": flags.evaluations}
+    setting["strategies"] = len(table.strategies)
+    found = read(target, setting)
     for name, rival in rivals.items():
+        if name in found:
+            continue
         began = time.monotonic()
         found[name] = [
             Run(table, rival, seed).go(flags.evaluations).curve for seed in range(flags.seeds)
         ]
         took = time.monotonic() - began
-        shown = {
-            kind: [round(middle(found[name], i, kind), 4) for i in range(len(found[name][0]))]
-            for kind in ("linear", "logarithmic")
-        }
+        shown = [round(middle(found[name], i), 4) for i in range(len(found[name][0]))]
         print(f"{name}, {took:.0f} s: {shown}", flush=True)
-        write(flags, found)
+        done = [name for name in rivals if name in found]
+        rows = [row(name, found[name], found.get("Stratagem", [])) for name in done]
+        text = json.dumps({**setting, "rows": rows}, indent=1)
+        target.write_text(text + "\n", encoding="utf-8")
 
 
-def middle(curves: Sequence[Sequence[Mark]], place: int, kind: str) -> float:
-    return float(np.median([curve[place].volumes[kind] for curve in curves]))
+def label(flags: argparse.Namespace) -> str:
+    return ("parts" if flags.parts else "rivals") + (f"-{flags.label}" if flags.label else "")
 
 
-def write(flags: argparse.Namespace, found: dict[str, list[list[Mark]]]) -> None:
-    label = "parts" if flags.parts else "rivals"
-    target = Path(__file__).parent / "results" / f"efficiency-{flags.model}-{label}.json"
-    rows = [row(name, curves, found["Stratagem"]) for name, curves in found.items()]
-    text = json.dumps({"model": flags.model, "seeds": flags.seeds, "rows": rows}, indent=1)
-    target.write_text(text + "\n", encoding="utf-8")
+def read(target: Path, setting: dict[str, Any]) -> dict[str, list[list[Mark]]]:
+    """Curves of an earlier run of the same setting, by rival."""
+    if not target.exists():
+        return {}
+    told = json.loads(target.read_text(encoding="utf-8"))
+    if any(told.get(key) != value for key, value in setting.items()):
+        return {}
+    return {
+        one["name"]: [
+            [
+                Mark(int(mark), at["devices_s"][i], {k: at["volumes"][k][i] for k in KINDS})
+                for mark, at in one["at"].items()
+            ]
+            for i in range(setting["seeds"])
+        ]
+        for one in told["rows"]
+    }
+
+
+def middle(curves: Sequence[Sequence[Mark]], place: int) -> float:
+    return float(np.median([curve[place].volumes["logarithmic"] for curve in curves]))
 
 
 def row(
@@ -258,13 +281,13 @@ def row(
     """Quartiles of hypervolume at each mark, and the chance that Stratagem is not better."""
     at: dict[int, dict[str, Any]] = {}
     for place, mark in enumerate(curves[0]):
-        seconds = float(np.median([curve[place].device for curve in curves]))
-        entry: dict[str, Any] = {"device_s": round(seconds, 1)}
-        for kind in mark.volumes:
-            values = [curve[place].volumes[kind] for curve in curves]
+        seconds = [round(curve[place].device, 1) for curve in curves]
+        volumes = {k: [curve[place].volumes[k] for curve in curves] for k in KINDS}
+        entry: dict[str, Any] = {"devices_s": seconds, "volumes": volumes}
+        for kind, values in volumes.items():
             mine = [curve[place].volumes[kind] for curve in ours]
             entry[kind] = [round(float(q), 4) for q in np.quantile(values, [0.25, 0.5, 0.75])]
-            if name != "Stratagem":
+            if ours and name != "Stratagem":
                 test = mannwhitneyu(mine, values, alternative="greater")
                 entry[f"{kind}_p"] = round(float(test.pvalue), 4)
         at[mark.evaluations] = entry

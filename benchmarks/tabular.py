@@ -36,7 +36,7 @@ from evaluate.evaluator import real_images
 from evaluate.latency import LatencyTable
 from search import config as configuration
 from search import rungs, sensitivity
-from search.description import describe
+from search.description import Description
 from strategies import SearchSpace, Strategy
 
 HERE = Path(__file__).parent
@@ -114,6 +114,7 @@ class Table:
         with safe_open(path, "np") as file:
             notes = file.metadata()
         self.space = make_space(model, json.loads(notes["space"]))
+        self.describe = Description(self.space)
         self.latency = LatencyTable.model_validate_json(notes["latency"])
         self.origins: list[str] = json.loads(notes["origins"])
         self.base = tensors["unaccelerated"].astype(float)
@@ -171,7 +172,7 @@ class Table:
     def told(self, strategy: Strategy) -> NDArray[np.float64]:
         """What the model reads: the description, and what the calls cost together."""
         costs = np.log([self.latency.predict(strategy), strategy.calls])
-        return np.concatenate([describe(self.space, strategy), costs])
+        return np.concatenate([self.describe(strategy), costs])
 
     def figure(self, strategy: Strategy, images: int) -> float:
         """FD to the unaccelerated images on so many: as drawn, else as the model has it.

@@ -28,7 +28,6 @@ from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model
 from evaluate.latency import LatencyTable, measure_table
 from search import config as configuration
-from search.description import describe
 from search.front import nondominated, spread
 from search.probes import probes
 from search.proposers import operators
@@ -139,7 +138,7 @@ class Draw:
         """The best that a model of what is known can find, mutations of the front, random ones."""
         rng = np.random.default_rng([1, number])
         rows = list(self.known.values())
-        told = np.array([describe(self.space, one) for one, _ in rows])
+        told = self.describe.rows(one for one, _ in rows)
         model = ExtraTreesRegressor(200, min_samples_leaf=2, random_state=number)
         model.fit(told, np.log([error for _, error in rows]))
         front = [rows[i][0] for i in nondominated(self._points(rows))]
@@ -154,11 +153,11 @@ class Draw:
                 one = self.space.decode(genome)
                 pool[one.digest] = one
             everyone = list(pool.values())
-            guess = np.exp(model.predict(np.array([describe(self.space, s) for s in everyone])))
+            guess = np.exp(model.predict(self.describe.rows(everyone)))
             points = self._points(list(zip(everyone, guess.tolist(), strict=True)))
             pool = {everyone[i].digest: everyone[i] for i in nondominated(points)}
         best = [one for one in pool.values() if one.digest not in self.known]
-        guess = np.exp(model.predict(np.array([describe(self.space, s) for s in best])))
+        guess = np.exp(model.predict(self.describe.rows(best)))
         points = self._points(list(zip(best, guess.tolist(), strict=True)))
         found = [("led", best[i]) for i in spread(np.log(points), (1.0, 3.0), LED)]
         while len(found) < LED + MUTATED:

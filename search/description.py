@@ -6,6 +6,8 @@ counts are near each other where they do the same at the same share of the gener
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,53 +19,68 @@ from strategies.space import Gene
 BINS = 12  # Of normalised time.
 
 
-def describe(space: SearchSpace, strategy: Strategy) -> NDArray[np.float32]:
-    """What a strategy does, `[d]`.
-
-    Solver (one of them is 1), calls and steps; choices of the whole generation's knobs; and of
-    every per-call knob, dead values being neutral: how often each choice is made, and over time
-    how often it acts, how strongly, and for how long it has acted without a break.
+class Description:
+    """What a strategy of one space does, as numbers.
 
     Args:
         space: of the search; decides the length.
-        strategy: of the space.
     """
-    alive = strategy.canonical()
-    found: list[float] = [float(solver == strategy.scheduler) for solver in space.solvers]
-    found += [strategy.calls, 1 / strategy.calls, strategy.steps]
-    for gene in space.whole:
-        knobs = alive.methods.get(gene.method)
-        value = None if knobs is None else getattr(knobs, gene.knob)
-        found.append(float(value) if isinstance(value, int | float) else -1.0)
-    rows = [_per_call(gene, alive) for gene in space.genes]
-    return np.array([*found, *(x for row in rows for x in row)], dtype=np.float32)
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self._genes = [_Gene(gene) for gene in space.genes]
+
+    def __call__(self, strategy: Strategy) -> NDArray[np.float32]:
+        """The numbers of one strategy, `[d]`.
+
+        Solver (one of them is 1), calls and steps; choices of the whole generation's knobs; and of
+        every per-call knob, dead values being neutral: how often each choice is made, and over time
+        how often it acts, how strongly, and for how long it has acted without a break.
+        """
+        alive = strategy.canonical()
+        found: list[float] = [float(solver == strategy.scheduler) for solver in self.space.solvers]
+        found += [strategy.calls, 1 / strategy.calls, strategy.steps]
+        for gene in self.space.whole:
+            knobs = alive.methods.get(gene.method)
+            value = None if knobs is None else getattr(knobs, gene.knob)
+            found.append(float(value) if isinstance(value, int | float) else -1.0)
+        weights = _weights(strategy.calls)
+        rows = [gene.describe(alive, weights) for gene in self._genes]
+        return np.concatenate([found, *rows]).astype(np.float32)
+
+    def strengths(self, strategy: Strategy) -> NDArray[np.float64]:
+        """How strongly each per-call knob acts over time, from 0 to 1: `[genes, BINS]`."""
+        alive, weights = strategy.canonical(), _weights(strategy.calls)
+        return np.stack([gene.strengths[gene.choices(alive)] for gene in self._genes]) @ weights
+
+    def rows(self, strategies: Iterable[Strategy]) -> NDArray[np.float32]:
+        """Of several strategies, `[n, d]`."""
+        return np.array([self(one) for one in strategies])
 
 
-def strength(gene: Gene, strategy: Strategy) -> NDArray[np.float64]:
-    """How strongly a per-call knob acts over normalised time, from 0 to 1: `[BINS]`.
+class _Gene:
+    """One per-call knob."""
 
-    Args:
-        strategy: canonical.
-    """
-    return _bins(_strengths(gene)[_choices(gene, strategy)])
+    def __init__(self, gene: Gene) -> None:
+        self.method, self.knob = gene.method, gene.knob
+        self.places = {_key(choice): index for index, choice in enumerate(gene.choices)}
+        self.size = len(gene.choices)
+        self.strengths = _strengths(gene)
 
+    def describe(self, strategy: Strategy, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        choices = self.choices(strategy)
+        acting = choices > 0
+        series = np.stack([acting, self.strengths[choices], _runs(acting)])
+        shares = np.bincount(choices, minlength=self.size) / len(choices)
+        return np.concatenate([shares, (series @ weights).ravel()])
 
-def _per_call(gene: Gene, strategy: Strategy) -> NDArray[np.float64]:
-    choices = np.array(_choices(gene, strategy))
-    shares = np.bincount(choices, minlength=len(gene.choices)) / len(choices)
-    acting = choices > 0
-    strength = _strengths(gene)[choices]
-    return np.concatenate([shares, *(_bins(x) for x in (acting, strength, _runs(acting)))])
-
-
-def _choices(gene: Gene, strategy: Strategy) -> list[int]:
-    """The index of the choice at each call; what the space does not have counts as the last."""
-    knobs = strategy.methods.get(gene.method)
-    if knobs is None:
-        return [0] * strategy.calls
-    places = {_key(choice): index for index, choice in enumerate(gene.choices)}
-    last = len(gene.choices) - 1
-    return [places.get(_key(value), last) for value in getattr(knobs, gene.knob)]
+    def choices(self, strategy: Strategy) -> NDArray[np.intp]:
+        """The index of the choice at each call; what the space does not have counts as the last."""
+        knobs = strategy.methods.get(self.method)
+        if knobs is None:
+            return np.zeros(strategy.calls, dtype=np.intp)
+        last = self.size - 1
+        return np.array([self.places.get(_key(one), last) for one in getattr(knobs, self.knob)])
 
 
 def _key(value: Any) -> Any:
@@ -87,11 +104,11 @@ def _runs(acting: NDArray[np.bool_]) -> NDArray[np.float64]:
     return (calls - last) / len(acting)
 
 
-def _bins(values: NDArray[Any]) -> NDArray[np.float64]:
-    """The mean over each bin of normalised time, of calls by the share of them that is in it."""
-    calls = len(values)
-    total = np.concatenate([[0.0], np.cumsum(values, dtype=float)])
+@cache
+def _weights(calls: int) -> NDArray[np.float64]:
+    """What each call counts for in each bin of time, `[calls, BINS]`; columns sum to 1."""
     edges = np.linspace(0, calls, BINS + 1)
-    at = np.interp(edges, np.arange(calls + 1), total)
-    found: NDArray[np.float64] = np.diff(at) * BINS / calls
-    return found
+    starts = np.arange(calls)[:, None]
+    inside = np.minimum(starts + 1, edges[1:]) - np.maximum(starts, edges[:-1])
+    shares: NDArray[np.float64] = np.clip(inside, 0, None) * BINS / calls
+    return shares

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 
-from search.description import describe
+from search.description import Description
 from search.front import nondominated
 from search.history import History
 from strategies import SearchSpace, Strategy
@@ -76,6 +76,7 @@ class Surrogate:
     ) -> None:
         self.space, self.names, self.costs, self.seed = space, tuple(names), costs, seed
         self.violation = violation
+        self._describe = Description(space)
         self.predicted = [i for i, name in enumerate(self.names) if name not in costs]
         self._told: list[NDArray[np.float32]] = []
         self._fitted: tuple[int, Fitted] | None = None
@@ -100,7 +101,7 @@ class Surrogate:
 
     def _fit(self, history: History, size: int) -> Fitted:
         for one in history.good[len(self._told) : size]:
-            self._told.append(describe(self.space, one.strategy))
+            self._told.append(self._describe(one.strategy))
         told = _with_images(np.array(self._told[:size]), history.images[:size])
         scales = np.quantile(np.abs(history.objectives[:size]), 0.1, axis=0)
         scales[scales == 0] = 1.0
@@ -121,8 +122,7 @@ class Surrogate:
 
     def outcomes(self, model: Fitted, rows: Sequence[Strategy], images: int) -> Points:
         """Possible objectives of strategies scored on so many images: `[groups, n, objectives]`."""
-        told = np.array([describe(self.space, one) for one in rows])
-        told = _with_images(told, np.full(len(rows), images))
+        told = _with_images(self._describe.rows(rows), np.full(len(rows), images))
         found = np.empty((GROUPS, len(rows), len(self.names)))
         for index, trees in zip(self.predicted, model.trees, strict=True):
             each = np.array([tree.tree_.predict(told).ravel() for tree in trees.estimators_])
@@ -155,8 +155,10 @@ class Surrogate:
         outcomes = np.arcsinh(self.outcomes(model, rows, images) / model.scales)
         worst = np.arcsinh(np.asarray(reference) / model.scales)
         before = _volume(front, worst)
+        behind = np.all(front <= outcomes[:, :, None], axis=3)
+        new: NDArray[np.bool_] = np.asarray(~behind.any(axis=2))
         gains = [
-            sum(_volume(np.vstack([front, point]), worst) - before for point in outcomes[:, i])
+            sum(_volume(np.vstack([front, one]), worst) - before for one in outcomes[new[:, i], i])
             for i in range(len(rows))
         ]
         # What adds nothing in any outcome goes by how near it comes to adding something.

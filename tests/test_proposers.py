@@ -157,7 +157,9 @@ def test_feasible_comes_first_and_then_the_least_broken() -> None:
     assert {int(one.X[0]) for one in chosen} == {1, 3, 7, 2, 4}
     assert set(history.top(8)) == {1, 3}
     wins = Counter(
-        row for i in range(60) for row in genetic.pair(chosen, None, np.random.default_rng(i))
+        row
+        for couple in genetic.pairs(chosen, None, np.random.default_rng(0), 60)
+        for row in couple
     )
     assert wins[1] + wins[3] > 60  # Of 120 parents: infeasible ones only win among themselves.
     assert wins[4] < min(wins[1], wins[3])

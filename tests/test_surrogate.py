@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.description import describe
+from search.description import Description
 from search.history import History
 from search.proposer import Proposer
 from search.study import Evaluation
@@ -55,7 +55,8 @@ genomes = st.tuples(*(st.integers(0, size - 1) for size in SPACE.sizes))
 def test_descriptions_are_of_what_a_strategy_does(one: Any, other: Any) -> None:
     """Of one length; equal where dead genes are all that differs, and else not."""
     a, b = SPACE.decode(one), SPACE.decode(other)
-    told, others = describe(SPACE, a), describe(SPACE, b)
+    describe = Description(SPACE)
+    told, others = describe(a), describe(b)
     assert told.shape == others.shape
     assert np.isfinite(told).all()
     assert np.array_equal(told, others) == (a.digest == b.digest)
@@ -74,7 +75,7 @@ def test_descriptions_know_switches_groups_and_knobs_of_a_generation() -> None:
     for _ in range(200):
         genome = tuple(int(rng.integers(0, size)) for size in space.sizes)
         one = space.decode(genome)
-        told = describe(space, one).tobytes()
+        told = Description(space)(one).tobytes()
         assert seen.setdefault(one.digest, told) == told
     assert len(set(seen.values())) == len(seen) > 50
 

@@ -38,7 +38,7 @@ class Generational(Source):
             return self.anything(rng)
         rows = np.array(best, dtype=np.intp)
         parents = genetic.survivors(history, rows, self.size, None, rng)
-        mother, father = genetic.pair(parents, None, rng)
+        [(mother, father)] = genetic.pairs(parents, None, rng)
         return self.breed(history.good[mother].genome, history.good[father].genome, rng)
 
     def _population(self, generation: int, history: History) -> list[int]:

@@ -88,16 +88,17 @@ def population(
     return found
 
 
-def pair(parents: Any, along: Directions | None, rng: np.random.Generator) -> tuple[int, int]:
-    """Rows of two parents by binary tournament."""
+def pairs(
+    parents: Any, along: Directions | None, rng: np.random.Generator, count: int = 1
+) -> list[tuple[int, int]]:
+    """Rows of two parents each, by binary tournament."""
     judge = binary_tournament if along is None else comp_by_cv_then_random
     # What pymoo's tournament asks the algorithm that runs it.
     asked = SimpleNamespace(tournament_type="comp_by_rank_and_crowding", random_state=rng)
     selection = TournamentSelection(func_comp=judge)
     problem = Problem(n_var=1, n_obj=len(parents[0].F), n_ieq_constr=1)
-    chosen = selection.do(problem, parents, 1, n_parents=2, random_state=rng, algorithm=asked)
-    first, second = chosen[0]
-    return int(first.X[0]), int(second.X[0])
+    chosen = selection.do(problem, parents, count, n_parents=2, random_state=rng, algorithm=asked)
+    return [(int(first.X[0]), int(second.X[0])) for first, second in chosen]
 
 
 def simulated_binary(

@@ -6,8 +6,6 @@ one that may add most to the front is proposed, as NSGANetV2 (Lu et al., 2020) s
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from search.history import History
@@ -27,7 +25,7 @@ class NSGA2(Source):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self._state = (-1, -1)
-        self._parents: Any = None
+        self._couples: list[tuple[int, int]] = []
         self._screened: list[Genome] = []
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
@@ -39,12 +37,13 @@ class NSGA2(Source):
         return self._child(number, attempt, history)
 
     def _prepare(self, number: int, history: History) -> None:
-        """Parents and screened children of a proposal, for all of its attempts."""
+        """Couples and screened children of a proposal, for all of its attempts."""
         if self._state == (number, len(history.evaluations)):
             return
         self._state = number, len(history.evaluations)
         along, rng = self.along(history), self.stream(number, 0)
-        self._parents = genetic.population(history, self.settings.population, along, rng)
+        parents = genetic.population(history, self.settings.population, along, rng)
+        self._couples = genetic.pairs(parents, along, rng, POOL)
         self._screened = self._screen(number, history)
 
     def _screen(self, number: int, history: History) -> list[Genome]:
@@ -60,7 +59,7 @@ class NSGA2(Source):
 
     def _child(self, number: int, attempt: int, history: History) -> Genome:
         rng = self.stream(number, attempt)
-        mother, father = genetic.pair(self._parents, self.along(history), rng)
+        mother, father = self._couples[attempt % POOL]
         return self.breed(history.good[mother].genome, history.good[father].genome, rng)
 
     def breed(self, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:

@@ -21,7 +21,7 @@ from sklearn.inspection import permutation_importance
 from sklearn.model_selection import KFold
 
 from search import config as configuration
-from search.description import BINS, strength
+from search.description import BINS, Description
 from search.runs import Run
 from search.study import Evaluation, comparable
 from search.surrogate import FEWEST, TREES, TRUST
@@ -104,6 +104,7 @@ def _r2(trees: ExtraTreesRegressor, table: Any, wanted: NDArray[np.float64]) -> 
 def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[np.float64]]:
     """The knob of each column, and `[n, columns]`."""
     space = _space(run, rows)
+    describe = Description(space)
     names = ["solver", "steps"]
     names += [f"{gene.method}: {gene.knob}" for gene in space.whole]
     names += [f"{gene.method}: {gene.knob}" for gene in space.genes for _ in range(BINS)]
@@ -116,8 +117,7 @@ def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[n
             knobs = strategy.methods.get(gene.method)
             value = None if knobs is None else getattr(knobs, gene.knob)
             line.append(float(value) if isinstance(value, int | float) else -1.0)
-        for gene in space.genes:
-            line += strength(gene, strategy).tolist()
+        line += describe.strengths(strategy).ravel().tolist() if space.genes else []
         table.append(line)
     return names, np.array(table)
 

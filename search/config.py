@@ -290,11 +290,7 @@ def make_space(settings: dict[str, Any], family: str, scheduler: Any) -> SearchS
 def with_calls(
     settings: Mapping[str, Any], family: str, calls: Mapping[tuple[str, int], int]
 ) -> SearchSpace:
-    """The space of a config whose form is right.
-
-    Args:
-        calls: that each solver makes in each number of steps.
-    """
+    """The space of a config of the right form; `calls` are of each solver and number of steps."""
     genes = []
     for name, choices in settings["knobs"].items():
         method, _, knob = name.partition(".")

@@ -17,7 +17,7 @@ from evaluate.metrics import METRICS, choose
 from evaluate.reading import Reading
 from evaluate.side import Side
 from evaluate.weights import VARIABLE
-from search import cli, drawing, engine, finalists, worker
+from search import cli, drawing, finalists, worker
 from search import config as configuration
 from search.commands import setting
 from search.commands.flags import parser
@@ -38,7 +38,7 @@ MODELS = {"sd1": "DDIM", "sdxl": "DDIM", "pixart": "DDIM", "sd3": "FlowMatchEule
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(engine, "TURNS", 2)
+    monkeypatch.setattr("search.measuring.TURNS", 2)
     monkeypatch.setattr(finalists, "REPEATS", 1)
     return tmp_path / "cache"
 

@@ -22,6 +22,7 @@ from pydantic import (
 
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, expand, known
+from strategies.solvers import calls_of
 
 SCHEMA: Literal[1] = 1
 FAMILIES = ("unet", "dit", "mmdit")
@@ -192,15 +193,17 @@ class Strategy(BaseModel):
         are dropped: they were measured on something else.
 
         Args:
-            calls: calls of the new schedule; by default changed as much as `steps`.
+            calls: calls of the new schedule; by default those that the solver makes of `steps`;
+                of a solver unknown to `strategies.solvers` they change as much as `steps`.
             steps: steps of the new schedule; by default changed as much as `calls`.
             scheduler: class name of another solver.
 
         Raises:
-            StrategyError: no positive number of calls.
+            StrategyError: no positive number of calls, or not known how many another solver makes.
         """
         if calls is None:
-            calls = self.calls if steps is None else steps + self.calls - self.steps
+            steps = self.steps if steps is None else steps
+            calls = self._calls(steps, scheduler or self.scheduler)
         if steps is None:
             steps = calls - (self.calls - self.steps)
         if calls < 1 or steps < 1:
@@ -217,6 +220,20 @@ class Strategy(BaseModel):
             "baseline": {},
         }
         return Strategy.create(**fields)
+
+    def _calls(self, steps: int, scheduler: str) -> int:
+        """Calls that so many steps make, of the same solver or another."""
+        made = calls_of(scheduler, steps)
+        if scheduler == self.scheduler and (
+            made is None or calls_of(scheduler, self.steps) != self.calls
+        ):
+            return steps + self.calls - self.steps
+        if made is None:
+            raise StrategyError(
+                f"scheduler is {scheduler!r}, of which it is not known how many calls {steps} "
+                "steps make; give calls as well"
+            )
+        return made
 
 
 def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:

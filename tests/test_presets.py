@@ -12,6 +12,7 @@ import strategies
 import zoo
 from accel import schedulers
 from strategies.methods.deepcache import DeepCache
+from strategies.solvers import ONE_EACH, TWO_EACH, calls_of
 from zoo import untrained
 
 CALLS = 51
@@ -144,6 +145,17 @@ def test_presets_fit_a_pipeline_of_their_family(name: str) -> None:
     assert schedulers.count_calls(pipe.scheduler, one.scheduler, one.steps) == one.calls
     with accel.accelerated(pipe, one, set_scheduler=True):
         assert type(pipe.scheduler).__name__ == one.scheduler
+
+
+def test_the_table_of_solvers_is_what_they_do() -> None:
+    current = zoo.load("tiny-sd").scheduler
+    names = ONE_EACH | TWO_EACH | {"PNDMScheduler"}
+    for name in sorted(name for name in names if not name.startswith("FlowMatch")):
+        for steps in (4, 10):
+            assert schedulers.count_calls(current, name, steps) == calls_of(name, steps), name
+    flow = untrained.load("sd3").scheduler
+    for name in ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"):
+        assert schedulers.count_calls(flow, name, 10) == calls_of(name, 10), name
 
 
 @pytest.mark.parametrize("interval", [2, 3, 5, 7])

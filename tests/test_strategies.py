@@ -72,6 +72,19 @@ def test_resample_maps_by_normalised_time() -> None:
     assert (pndm.calls, pndm.steps, pndm.scheduler) == (51, 50, "PNDMScheduler")
 
 
+def test_resample_knows_how_many_calls_a_solver_makes() -> None:
+    pndm = strategy({"tome": {"ratio": 0.5}}, 4).resample(steps=50, scheduler="PNDMScheduler")
+    assert (pndm.calls, pndm.steps) == (51, 50)
+    assert pndm.resample(steps=20, scheduler="DDIMScheduler").calls == 20
+    assert pndm.resample(scheduler="HeunDiscreteScheduler").calls == 99
+    heun = pndm.resample(scheduler="HeunDiscreteScheduler")
+    assert heun.resample(steps=10).calls == 19
+    with pytest.raises(StrategyError, match=r"'OwnScheduler'.*give calls as well"):
+        pndm.resample(steps=20, scheduler="OwnScheduler")
+    own = pndm.resample(calls=20, steps=20, scheduler="OwnScheduler")
+    assert own.resample(steps=10).calls == 10
+
+
 def test_what_means_the_same_has_one_digest() -> None:
     base = strategy({"deepcache": {"depth": ["full", 0, 1]}, "tome": {"ratio": [0.5, 0, 0]}}, 3)
     dead = strategy({"deepcache": {"depth": [3, 0, 1]}, "tome": {"ratio": [0.5, 0.7, 0]}}, 3)

@@ -283,8 +283,16 @@ def make_space(settings: dict[str, Any], family: str, scheduler: Any) -> SearchS
     if any(not isinstance(n, int) or n < 1 for n in steps):
         raise StrategyError(f"the space's steps must be whole numbers from 1, not {steps}")
     calls = {(s, n): schedulers.count_calls(scheduler, s, n) for s in solvers for n in steps}
+    return with_calls(settings, family, calls)
+
+
+def with_calls(
+    settings: Mapping[str, Any], family: str, calls: Mapping[tuple[str, int], int]
+) -> SearchSpace:
+    """The space of a config of the right form; `calls` are of each solver and number of steps."""
     genes = []
-    for name, choices in knobs.items():
+    for name, choices in settings["knobs"].items():
         method, _, knob = name.partition(".")
         genes.append(Gene(method, knob, tuple(choices)))
-    return SearchSpace(family, solvers, sorted(steps), calls, genes, settings.get("fixed"))
+    solvers, steps = settings["schedulers"], sorted(settings["steps"])
+    return SearchSpace(family, solvers, steps, calls, genes, settings.get("fixed"))

@@ -17,7 +17,7 @@ from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists, lock, rungs, runs, storage, trackers, warm, workers
+from search import export, finalists, lock, repeating, rungs, runs, storage, trackers, warm, workers
 from search.commands import setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     """Run the search that the arguments describe; returns the exit code."""
     constraints, rest = limits(arguments)
     flags = parser().parse_args(rest)
-    flags.constraints = constraints or None
+    flags.constraints, flags.given = constraints or None, arguments
     return _run(flags)
 
 
@@ -69,6 +69,8 @@ def _run(flags: argparse.Namespace) -> int:
     _create(folder, resumed=flags.resume is not None)
     with lock.writing(folder):
         study = _open(folder, config, place, resumed=flags.resume is not None)
+        if flags.resume is None:
+            study.note(repeating.NOTE, repeating.command(flags.given))
         if config.storage and storage.is_secret(storage.parse(str(place))):
             console.print(storage.REMINDER, highlight=False, soft_wrap=True)
         events = Events([*log, *(kind(folder) for kind in kinds)])

@@ -19,7 +19,7 @@ from selenium.webdriver.common.by import By
 
 import strategies
 from evaluate.thumbnails import SIDE, encode
-from search import cli, gallery, repeating, report, runs
+from search import cli, gallery, lock, repeating, report, runs
 from search.report import pictures
 from search.report.importance import importance
 from search.runs import Run
@@ -197,6 +197,35 @@ def test_unfinished_and_older_runs_have_a_report(
     assert cli.main(["report", str(broken)]) == 0
     strips = page(broken).data["gallery"]["strategies"].values()
     assert [uri is None for row in strips for uri in row["images"]].count(True) == 1
+
+
+def test_what_a_search_writes_itself_says_that_it_is_finished(done: Path, tmp_path: Path) -> None:
+    with lock.writing(done):
+        report.write(runs.read(done), tmp_path)
+    found = (tmp_path / report.FILE).read_text()
+    assert "<dt>state</dt><dd>finished</dd>" in found
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"constraints": {"min-speedup": 1000.0}},
+        {"objectives": ("fd_base", "latency_s", "psnr")},
+        {"objectives": ("latency_s", "feature_error")},
+    ],
+)
+def test_other_searches_have_a_report(tmp_path: Path, flags: dict[str, Any]) -> None:
+    engine = make_engine(tmp_path, budget="8evals", **flags)
+    engine.config.write(tmp_path / "config.yaml")
+    engine.prepare()
+    engine.search()
+    made.export.write(engine, made.finalists.finish(engine))
+    found, front = page(tmp_path).data, runs.read(tmp_path).front()
+    assert len([row for row in found["strategies"] if row["front"]]) == len(front)
+    assert bool(front) == ("constraints" not in flags)
+    for panel in found["panels"]:
+        assert len(panel["points"]) == len(found["strategies"])
+        assert panel["x"]["ticks"]
 
 
 def test_nothing_given_becomes_part_of_the_page(done: Path, evil: Path) -> None:

@@ -267,6 +267,17 @@ def test_the_command_is_kept_without_its_folder_and_passwords() -> None:
     assert repeating.command(given) == "python -m search --prompts 'a b.txt'"
 
 
+def test_a_search_keeps_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--budget", "3evals", "--out", str(tmp_path / "run")]
+    assert made.search(monkeypatch, FakeExecutor(), *flags) == 0
+    assert made.search(monkeypatch, FakeExecutor(), "--resume", str(tmp_path / "run")) == 0
+    found = (tmp_path / "run" / report.FILE).read_text()
+    command = " ".join(["python -m search", *made.SMALL, "--budget 3evals"])
+    assert f"<pre>{command}</pre>" in found
+
+
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
     folder = tmp_path_factory.mktemp("browser")

@@ -12,7 +12,7 @@ import numpy as np
 
 from search import titles
 from search.plots import pareto
-from search.report.shown import PLAIN, Shown, headline, words
+from search.report.shown import PLAIN, Shown, headline, interval, level, words
 from search.runs import Run
 
 SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "*": "star"}
@@ -107,8 +107,9 @@ def hover(one: Shown, names: Sequence[str]) -> str:
 def _value(one: Shown, name: str) -> str:
     text = titles.value(name, one.scores[name])
     intervals = one.point.intervals if one.point else {}
-    for key, word in ((name, "95 %"), (f"{name}_change", "change, 95 %")):
-        if key in intervals:
-            low, high = (titles.value(name, number) for number in intervals[key][1:])
-            text += f" ({word}: {low} to {high})"
+    change = intervals.get(f"{name}_change")
+    if change is not None:
+        return f"{text}, change {interval(name, change, signed=True)}"
+    if name in intervals:
+        return f"{text}, {level(name)} {interval(name, intervals[name])}"
     return text

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 from rich.status import Status
 
-from accel.models import DTYPES, available, quiet
+from accel.models import DTYPES, SOURCE_HELP, available, quiet
 from evaluate import models, prompts, table
 from evaluate.compare import Request, compare
 from evaluate.evaluator import SEEDS, Evaluator, is_bundled
@@ -50,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
         default="tiny-sd",
         help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id",
     )
+    what.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     what.add_argument(
         "--strategy",
         action="append",
@@ -156,7 +157,7 @@ def _run(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[
         "heldout_prompts": flags.prompts,
     }
     pipe, config = models.find(
-        flags.model, flags.device, flags.download, flags.random_weights, changes
+        flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
     )
     metrics, without = _metrics(flags, is_bundled(config))
     networks = Networks(str(pipe.device), flags.download)

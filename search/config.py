@@ -168,7 +168,7 @@ def _view(reference: str | None) -> View:
 
 
 def resolve(model: ModelConfig | str, flags: dict[str, Any]) -> SearchConfig:
-    """A search of a model: defaults of `configs/searches/<name>.yaml` where it is bundled.
+    """A search of a model: with the defaults of `configs/searches/` that its config names.
 
     Args:
         model: a config, or the name of one.
@@ -187,8 +187,7 @@ def resolve(model: ModelConfig | str, flags: dict[str, Any]) -> SearchConfig:
         if key in given:
             space[key] = given.pop(key)
     bundled = is_bundled(model)
-    known = bundled and model.name in configs("searches")
-    defaults = read_config("searches", model.name) if known else {}
+    defaults = read_config("searches", model.search) if model.search else {}
     asked = named(defaults | given, bundled)
     return build(asked | {"model": model.model_dump(), "space": space})
 

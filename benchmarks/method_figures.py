@@ -10,6 +10,7 @@ multiply-accumulates that a part of a block ran at a call, as a share of what it
 from __future__ import annotations
 
 import argparse
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def generate(pipe: Any, model: str) -> None:
 def measured(
     pipe: Any, model: str, methods: dict[str, Any]
 ) -> tuple[NDArray[np.float64], list[tuple[str, str]]]:
-    """Multiply-accumulates, unaccelerated and with the methods, `[2, rows, calls]`, and the rows."""
+    """Work, unaccelerated and with the methods, `[2, rows, calls]`, and the rows."""
     found = [counted(pipe, model, strategy(model, given)) for given in ({}, methods)]
     rows = list(dict.fromkeys(row for call in found[0] for row in call))
     return np.array([[[call.get(r, 0) for call in one] for r in rows] for one in found]), rows
@@ -139,7 +140,7 @@ def counted(pipe: Any, model: str, one: Strategy) -> list[dict[tuple[str, str], 
             del pipe.scheduler.step
     return [
         {row: now[row] - before.get(row, 0) for row in now}
-        for before, now in zip(totals, totals[1:], strict=False)
+        for before, now in itertools.pairwise(totals)
     ]
 
 

@@ -19,7 +19,7 @@ from selenium.webdriver.common.by import By
 
 import strategies
 from evaluate.thumbnails import SIDE, encode
-from search import cli, gallery, repeating, report, runs
+from search import cli, gallery, lock, repeating, report, runs
 from search.report import pictures
 from search.report.importance import importance
 from search.runs import Run
@@ -199,6 +199,35 @@ def test_unfinished_and_older_runs_have_a_report(
     assert [uri is None for row in strips for uri in row["images"]].count(True) == 1
 
 
+def test_what_a_search_writes_itself_says_that_it_is_finished(done: Path, tmp_path: Path) -> None:
+    with lock.writing(done):
+        report.write(runs.read(done), tmp_path)
+    found = (tmp_path / report.FILE).read_text()
+    assert "<dt>state</dt><dd>finished</dd>" in found
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"constraints": {"min-speedup": 1000.0}},
+        {"objectives": ("fd_base", "latency_s", "psnr")},
+        {"objectives": ("latency_s", "feature_error")},
+    ],
+)
+def test_other_searches_have_a_report(tmp_path: Path, flags: dict[str, Any]) -> None:
+    engine = make_engine(tmp_path, budget="8evals", **flags)
+    engine.config.write(tmp_path / "config.yaml")
+    engine.prepare()
+    engine.search()
+    made.export.write(engine, made.finalists.finish(engine))
+    found, front = page(tmp_path).data, runs.read(tmp_path).front()
+    assert len([row for row in found["strategies"] if row["front"]]) == len(front)
+    assert bool(front) == ("constraints" not in flags)
+    for panel in found["panels"]:
+        assert len(panel["points"]) == len(found["strategies"])
+        assert panel["x"]["ticks"]
+
+
 def test_nothing_given_becomes_part_of_the_page(done: Path, evil: Path) -> None:
     good, bad = page(done), page(evil)
     assert [tag for tag, _ in bad.tags] == [tag for tag, _ in good.tags]
@@ -236,6 +265,17 @@ def test_the_command_is_kept_without_its_folder_and_passwords() -> None:
     assert repeating.command(given) == "python -m search --budget 5m --steps 6-8"
     given = ["--storage", "postgresql://me:pw@host/db", "--prompts", "a b.txt"]
     assert repeating.command(given) == "python -m search --prompts 'a b.txt'"
+
+
+def test_a_search_keeps_its_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--budget", "3evals", "--out", str(tmp_path / "run")]
+    assert made.search(monkeypatch, FakeExecutor(), *flags) == 0
+    assert made.search(monkeypatch, FakeExecutor(), "--resume", str(tmp_path / "run")) == 0
+    found = (tmp_path / "run" / report.FILE).read_text()
+    command = " ".join(["python -m search", *made.SMALL, "--budget 3evals"])
+    assert f"<pre>{command}</pre>" in found
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 import strategies
 from evaluate import Evaluator, scores
@@ -214,7 +216,9 @@ def test_held_out_prompts_are_others(folders: Path, capsys: pytest.CaptureFixtur
     assert "need 2100 prompts; imagenet has 2000" in capsys.readouterr().err
 
 
-def test_a_worker_sends_figures_and_no_pixels(folders: Path, tmp_path: Path) -> None:
+def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(
+    folders: Path, tmp_path: Path
+) -> None:
     flags = parser().parse_args(
         ["--model", str(saved(folders, "sd1")), "--size", "32", "--base-steps", "4", "--batch", "2"]
     )
@@ -244,6 +248,12 @@ def test_a_worker_sends_figures_and_no_pixels(folders: Path, tmp_path: Path) -> 
     direct = scores.values(scores.statistics(*sides, {}, metrics), 5)
     through = scores.Scoring(tuple(metrics), {}).score(sample, plain)
     assert direct == pytest.approx(through, abs=1e-3)
+    assert sample.thumbnails == ()
+    few = made.sample(strategies.dump(one), "search", 4, 1, keep | {"thumbnails": 2}).thumbnails
+    assert sides[0].image is not None
+    for index, content in enumerate(few, 1):
+        assert np.array_equal(np.array(Image.open(io.BytesIO(content))), sides[0].image(index))
+    assert len(few) == 2
     assert Reading.of(metrics) == Reading((), ("psnr", "ssim"))
 
 

@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> int:
     flags = reading.parser(
         "report",
         "The front, images, what runs when, convergence and settings, in one file that needs no "
-        "network. Every search that ends writes it.",
+        "network. Every search that is finished writes it.",
         ["RUN", "RUN --out FOLDER"],
     )
     flags.add_argument("--out", type=Path, metavar="FOLDER", help="(default: RUN)")

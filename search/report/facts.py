@@ -18,7 +18,8 @@ def summary(run: Run) -> dict[str, str]:
     """The figures at the top."""
     config = run.config
     found = {
-        "state": run.state,
+        # The search that writes the report has not let go of its folder.
+        "state": "finished" if run.finals else run.state,
         "search": f"{config.proposer}: {', '.join(map(titles.short, config.objectives))}",
         **stand(config, run.study, Best()).words(),
     }
@@ -33,8 +34,8 @@ def summary(run: Run) -> dict[str, str]:
     del found["hypervolume"]
     written = _written(run)
     for key, words in (
-        ("hypervolume_together", "hypervolume"),
-        ("hypervolume_baselines", "of the baselines"),
+        ("hypervolume_together", "hypervolume, held-out"),
+        ("hypervolume_baselines", "baselines alone"),
     ):
         if key in written:
             found[words] = f"{written[key]:.4f}"

@@ -52,7 +52,7 @@ def render(run: Run) -> str:
         "growth": growth(run),
     }
     environment = Environment(
-        loader=FunctionLoader(_text), autoescape=True, undefined=StrictUndefined,
+        loader=FunctionLoader(text), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     points = run.front()
@@ -73,13 +73,14 @@ def render(run: Run) -> str:
         growth=data["growth"],
         palette=strips.palette(),
         data=finite(data),
-        style=Markup(_text("report.css")),
-        scripts=[Markup(_text(name)) for name in SCRIPTS],
+        style=Markup(text("report.css")),
+        scripts=[Markup(text(name)) for name in SCRIPTS],
         plotly=Markup(get_plotlyjs()),
     )
 
 
-def _text(name: str) -> str:
+def text(name: str) -> str:
+    """A template, style or script of the page."""
     return (resources.files("search.report") / "page" / name).read_text(encoding="utf-8")
 
 

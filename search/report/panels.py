@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import Any
@@ -11,13 +12,14 @@ import numpy as np
 
 from search import titles
 from search.plots import pareto
-from search.report.shown import PLAIN, Shown, headline, words
+from search.report.shown import PLAIN, Shown, headline, interval, level, words
 from search.runs import Run
 
 SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "*": "star"}
-WIDE = 20.0  # An axis over more than such a factor is marked at 1, 2 and 5 of each decade.
+WIDE = 5.0  # An axis over more than such a factor is marked at 1, 2 and 5 of each decade.
 Place = Callable[[float], float]
-LINES = 90  # Characters of a line in a hover, at most.
+LINE = 48  # Characters of a line in a hover, at most; a telephone has room for them.
+INDENT = "\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}"  # Of what goes on.
 
 
 def panels(run: Run, rows: Sequence[Shown]) -> list[dict[str, Any]]:
@@ -49,8 +51,9 @@ def _panel(run: Run, rows: Sequence[Shown], cost: str, quality: str) -> dict[str
         up, y = symmetric(values, pareto.smallest(others))
     else:
         up, y = float, {}
+    names = [*pareto.costs(run), *pareto.qualities(run, rows[0].scores)]
     points = [
-        {"key": one.key, "group": one.group, "x": across(c), "y": up(v), "text": hover(one)}
+        {"key": one.key, "group": one.group, "x": across(c), "y": up(v), "text": hover(one, names)}
         for one, c, v in zip(rows, costs, values, strict=True)
     ]
     line = [point for point, one in zip(points, rows, strict=True) if one.on_front]
@@ -93,27 +96,20 @@ def _marks(low: float, high: float, wide: bool) -> list[float]:
     return [mark for mark in marks if low <= mark <= high]
 
 
-def hover(one: Shown) -> str:
-    """What is read over a point, in plotly's HTML."""
-    lines = [f"<b>{escape(headline(one))}</b>", *map(escape, map(_short, words(one)))]
-    intervals = one.point.intervals if one.point else {}
-    names = [name for name in one.scores if titles.metric(name) is not None]
-    if one.point:
-        names = [name for name in names if name in intervals or f"{name}_change" in intervals]
-    for name in ("latency_s", *names):
-        lines.append(escape(f"{titles.title(name)}: {_value(one, name)}"))
+def hover(one: Shown, names: Sequence[str]) -> str:
+    """What is read over a point, in plotly's HTML: what it does, and some figures."""
+    lines = [f"<b>{escape(headline(one))}</b>"]
+    for text in (*words(one), *(f"{titles.title(name)}: {_value(one, name)}" for name in names)):
+        lines += map(escape, textwrap.wrap(text, LINE, subsequent_indent=INDENT))
     return "<br>".join(lines)
 
 
 def _value(one: Shown, name: str) -> str:
     text = titles.value(name, one.scores[name])
     intervals = one.point.intervals if one.point else {}
-    for key, word in ((name, "95 %"), (f"{name}_change", "change, 95 %")):
-        if key in intervals:
-            low, high = (titles.value(name, number) for number in intervals[key][1:])
-            text += f" ({word}: {low} to {high})"
+    change = intervals.get(f"{name}_change")
+    if change is not None:
+        return f"{text}, change {interval(name, change, signed=True)}"
+    if name in intervals:
+        return f"{text}, {level(name)} {interval(name, intervals[name])}"
     return text
-
-
-def _short(line: str) -> str:
-    return line if len(line) <= LINES else f"{line[: LINES - 1]}…"

@@ -140,9 +140,16 @@ def _figure(one: Shown, name: str) -> dict[str, str]:
         "title": titles.title(name),
         "value": titles.value(name, one.scores[name]),
         "plain": titles.value(name, base[name]) if name in base else "",
+        "level": level(name),
         "interval": interval(name, intervals.get(name)),
         "change": interval(name, intervals.get(f"{name}_change"), signed=True),
     }
+
+
+def level(name: str) -> str:
+    """What the interval of a figure is of."""
+    metric = titles.metric(name)
+    return "without bias" if metric is not None and metric.biased else "95 %"
 
 
 def interval(name: str, given: Sequence[float] | None, signed: bool = False) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from search.description import BINS
-from search.report.importance import FOLDS, importance
+from search.report.importance import FOLDS, Row, importance
 from search.report.strips import IDLE, Cell, Map, Strip, shade
 from search.runs import Run
 from search.surrogate import FEWEST, TREES, TRUST
@@ -17,22 +17,14 @@ def shown(run: Run) -> dict[str, Any] | None:
     found = importance(run)
     if found is None:
         return None
-    highest = max((float(row.values.max()) for row in found.rows), default=0.0) or 1.0
-    bins = BINS
-    maps = []
-    for row in found.rows:
-        times = len(row.values) > 1
-        cells = [
-            Cell(
-                shade(number / highest) if number > 0 else IDLE,
-                f"{i / bins:.0%} to {(i + 1) / bins:.0%} of the generation: {number:.3f}"
-                if times else f"whole generation: {number:.3f}",
-            )
-            for i, number in enumerate(row.values.tolist())
-        ]  # fmt: skip
-        maps.append(Strip(row.name, cells, end=f"{row.total:.2f}"))
+    calls = [row for row in found.rows if len(row.values) > 1]
+    whole = [row for row in found.rows if len(row.values) == 1]
+    highest = max((float(row.values.max()) for row in calls), default=0.0) or 1.0
+    strips = [Strip(row.name, _cells(row, highest), end=f"{row.total:.2f}") for row in calls]
+    legend = [Cell(shade(i / 4), f"{highest * i / 4:.2g}") for i in range(1, 5)]
     return {
-        "map": Map("Loss of R\N{SUPERSCRIPT TWO} when shuffled", maps),
+        "map": Map("Loss of R\N{SUPERSCRIPT TWO} when a knob is shuffled there", strips, legend),
+        "whole": [(row.name, f"{row.total:.2f}") for row in whole],
         "quality": title(found.quality),
         "figure": found.quality,
         "evaluations": found.evaluations,
@@ -42,6 +34,16 @@ def shown(run: Run) -> dict[str, Any] | None:
         "trust": TRUST,
         "folds": FOLDS,
         "trees": TREES,
-        "bins": bins,
+        "bins": BINS,
         "images": max((e.images for e in run.study.evaluations if e.feasible), default=0),
     }
+
+
+def _cells(row: Row, highest: float) -> list[Cell]:
+    """Of every bin; what is not above 0 does not matter."""
+    found = []
+    for index, number in enumerate(row.values.tolist()):
+        when = f"{index / BINS:.0%} to {(index + 1) / BINS:.0%} of the generation"
+        kind = shade(number / highest) if number > 0 else IDLE
+        found.append(Cell(kind, f"{when}: {number:.3f}"))
+    return found

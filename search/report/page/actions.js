@@ -82,7 +82,7 @@ listeners.push((one) => {
   const body = one.figures.map((figure) => {
     const row = element("tr");
     const value = element("td", figure.value, { className: "number" });
-    if (figure.interval) value.append(element("small", `interval: ${figure.interval}`));
+    if (figure.interval) value.append(element("small", `${figure.level}: ${figure.interval}`));
     if (figure.change) value.append(element("small", `change: ${figure.change}`));
     row.append(element("td", figure.title), value);
     if (one.file !== null) row.append(element("td", figure.plain, { className: "number" }));

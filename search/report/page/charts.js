@@ -15,14 +15,14 @@ function axis(title, given) {
   return {
     title: { text: title, standoff: 8 },
     tickvals: given.ticks, ticktext: given.labels, tickmode: given.ticks ? "array" : "auto",
-    gridcolor: style("--grid"), linecolor: style("--line"), zeroline: false, automargin: true,
+    gridcolor: style("--grid"), linecolor: style("--line"), zeroline: false, automargin: true, tickangle: 0,
   };
 }
 
 function layout(x, y, more) {
   return {
     paper_bgcolor: "transparent", plot_bgcolor: "transparent", hovermode: "closest",
-    dragmode: DRAG, showlegend: false, margin: { l: 8, r: 12, t: 12, b: 8 },
+    dragmode: DRAG, uirevision: "kept", showlegend: false, margin: { l: 8, r: 12, t: 12, b: 8 },
     font: { family: "system-ui, sans-serif", size: 12, color: style("--text") },
     hoverlabel: {
       bgcolor: style("--raised"), bordercolor: style("--line"), align: "left",
@@ -47,7 +47,6 @@ function traces(panel) {
       name: group.name, mode: "markers", customdata: rows.map((point) => point.key),
       x: rows.map((point) => point.x), y: rows.map((point) => point.y),
       text: rows.map((point) => point.text), hovertemplate: "%{text}<extra></extra>",
-      cliponaxis: false,
       marker: {
         color: colour(group.name), symbol: group.symbol,
         size: group.symbol === "star" ? 15 : 10, line: { color: style("--ground"), width: 1 },
@@ -56,7 +55,7 @@ function traces(panel) {
   }
   const ring = panel.points.find((point) => chosen && point.key === chosen.key);
   found.push({
-    name: RING, mode: "markers", hoverinfo: "skip", cliponaxis: false,
+    name: RING, mode: "markers", hoverinfo: "skip",
     x: ring ? [ring.x] : [], y: ring ? [ring.y] : [],
     marker: { symbol: "circle-open", size: 20, color: style("--text"), line: { width: 2 } },
   });

@@ -31,6 +31,7 @@ from search.proposer import Proposer
 from search.seeds import seeds
 from search.study import Study
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
+from strategies.transfer import LEVELS
 
 
 def main(arguments: list[str]) -> int:
@@ -47,7 +48,9 @@ def _run(flags: argparse.Namespace) -> int:
     quiet()
     pipe, config, folder = _settings(flags)
     place = runs.place(folder, config, flags.storage)
-    family, _ = families.find(pipe)
+    family, sites = families.find(pipe)
+    levels = sites.skip_levels if family == "unet" else None
+    del sites
     space = configuration.make_space(config.space, family, pipe.scheduler)
     if flags.warm_start:
         found = tuple(dump(one) for one in warm.read(flags.warm_start, family))
@@ -71,6 +74,7 @@ def _run(flags: argparse.Namespace) -> int:
         study = _open(folder, config, place, resumed=flags.resume is not None)
         if flags.resume is None:
             study.note(repeating.NOTE, repeating.command(flags.given))
+            study.note(LEVELS, levels)
         if config.storage and storage.is_secret(storage.parse(str(place))):
             console.print(storage.REMINDER, highlight=False, soft_wrap=True)
         events = Events([*log, *(kind(folder) for kind in kinds)])

@@ -1,4 +1,4 @@
-"""report.html in a browser: wide and narrow, light and dark, clicked, copied and downloaded from."""
+"""report.html in a browser: wide and narrow, light and dark, clicked, copied, downloaded from."""
 
 from __future__ import annotations
 

@@ -161,6 +161,7 @@ def _validate(flags: argparse.Namespace) -> int:
     for name in flags.files:
         try:
             strategy = load(name)
+            trust.check(strategy, name)
         except StrategyError as error:
             bad += 1
             print(error)

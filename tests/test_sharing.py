@@ -152,13 +152,23 @@ def test_a_hub_that_does_not_serve_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_strategy_says_what_its_scores_are_of(tmp_path: Path) -> None:
+def test_a_strategy_says_what_its_scores_are_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one = load(LOSSLESS)
     assert missing(one) == [f"provenance.{SCORED}"]
     assert missing(load("dato-b1")) == ["scores"]
     signed = one.model_copy(update={"provenance": one.provenance | {SCORED: one.digest}})
     check(signed, "here")
     assert missing(signed) == []
+    save(signed, tmp_path / "signed.json")
+    assert cli.main(["validate", str(tmp_path / "signed.json")]) == 0
+    edited = (
+        (tmp_path / "signed.json").read_text().replace('"full", 1, "full"', '"full", 2, "full"')
+    )
+    (tmp_path / "signed.json").write_text(edited)
+    assert cli.main(["validate", str(tmp_path / "signed.json")]) == 1
+    assert "changed after it was scored" in capsys.readouterr().out
     fewer = signed.resample(steps=10)
     assert SCORED not in fewer.provenance
     check(fewer, "here")

@@ -206,14 +206,28 @@ def _add(shown: Table, moved: list[dict[str, Any]], metric: Metric, key: str, vi
     cells = [row["beside_rival"][key] for row in moved]
     plus = metric.form.replace("{:", "{:+")
     title = " ".join(filter(None, [metric.title, view]))
-    shown.add_row(title, *(plus.format(cell[0]) for cell in cells), style="bold")
+    shown.add_row(f"{title}: gain", *(plus.format(cell[0]) for cell in cells), style="bold")
     shown.add_row("  95 % interval", *(table.interval(cell, plus) for cell in cells))
     shown.add_row("", *(table.verdict(cell, metric.better) for cell in cells))
+    there = [_loss(row["source"]["scores"], key, metric.form) for row in moved]
+    shown.add_row("  loss there", *there)
+    shown.add_row("  loss here", *(_loss(row, key, metric.form) for row in moved))
 
 
 def _made_for(source: dict[str, Any]) -> str:
     solver = source["scheduler"].removesuffix("Scheduler")
     return f"{source['model'] or ''} {source['steps']} {solver}".strip()
+
+
+def _loss(scores: dict[str, Any], key: str, form: str) -> str:
+    """The change from the unaccelerated pipeline's figure, or the figure where it compares with its
+    images, with the interval where there is one.
+    """
+    intervals = scores.get("intervals", {})
+    cell = intervals.get(f"{key}_change") or intervals.get(key)
+    if cell:
+        return f"{form.format(cell[0])} ({table.interval(cell, form)})"
+    return form.format(scores[key]) if key in scores else "not in the file"
 
 
 def _figure(scores: dict[str, Any], key: str) -> str:

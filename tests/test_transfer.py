@@ -101,7 +101,7 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
     build("sdxl").save_pretrained(tmp_path / "xl")
     own = tmp_path / "own.json"
     depth = ["full", 12, 1, "full", 1, 0]
-    scored = {"provenance": {"model": "tiny-sd"}, "scores": {"speedup": 2.5}}
+    scored = {"provenance": {"model": "tiny-sd"}, "scores": {"speedup": 2.5, "psnr": 31.4}}
     save(made({"deepcache": {"depth": depth}}, **scored), own)
     words = [own, "deepcache-n3", "--to", tmp_path / "xl", "--size", 32, "--steps", 9]
     code, found = run(tmp_path, *words, "--scheduler", "DPMSolverMultistepScheduler")
@@ -120,11 +120,11 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
         )
         assert row["macs"] < rows["unaccelerated"]["macs"]
         assert row["notes"] == ["depths of 12 skip levels became depths of 9"]
-    assert rows["own"]["source"]["scores"] == {"speedup": 2.5}
+    assert rows["own"]["source"]["scores"] == {"speedup": 2.5, "psnr": 31.4}
     table = list(csv.DictReader((tmp_path / "found.csv").open()))
     assert "psnr_beside_rival_low" in table[0]
     shown = capsys.readouterr().out
-    for said in ("gains: beside fewer steps", "2.50x", "not in the file", "tiny-sd 6 DDIM"):
+    for said in ("gains: beside fewer steps", "2.50x", "not in the file", "tiny-sd 6 DDIM", "31.4"):
         assert said in shown
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from accel import families
 from accel.calibration import change_curves
 from accel.generate import OWN, Request, once, open_model, own_steps
-from accel.models import default_device, quiet
+from accel.models import SOURCE_HELP, default_device, quiet
 from strategies import Strategy, StrategyError, save
 from strategies.methods.blockcache import BlockCache
 
@@ -28,7 +28,9 @@ def calibrate(flags: argparse.Namespace) -> int:
     if not flags.out.parent.is_dir():
         raise StrategyError(f"{flags.out.parent}: no such folder for --out")
     quiet()
-    pipe, config = open_model(flags.model, flags.device or default_device(), flags.download)
+    pipe, config = open_model(
+        flags.model, flags.device or default_device(), flags.download, flags.source
+    )
     steps = flags.steps or own_steps(pipe, config)
     own = {} if config is None else config.model_dump(include=OWN)
     requests = [Request(prompt, None, [seed], **own) for seed, prompt in enumerate(flags.prompt)]
@@ -74,6 +76,7 @@ def add_command(commands: Any) -> None:
         "change adds up to more than delta.",
     )
     one.add_argument("--model", default="tiny-sd", help="as for generate (default: tiny-sd)")
+    one.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     one.add_argument("--prompt", action="append", required=True, help="may be given repeatedly")
     one.add_argument("--delta", type=float, default=0.2, help="threshold (default: 0.2)")
     one.add_argument("--steps", type=int, help="(default: the model's)")

@@ -12,7 +12,7 @@ from PIL import Image
 from accel import pictures
 from accel.calibrate import add_command
 from accel.generate import OWN, Drawn, Request, compare, draw, fit, open_model, own_steps, what_ran
-from accel.models import available, default_device, quiet
+from accel.models import SOURCE_HELP, available, default_device, quiet
 from strategies import StrategyError, describe, load
 
 REPEAT = 3
@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id "
         "(default: tiny-sd)",
     )
+    how.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     how.add_argument("--strategy", required=True, help="a preset's name or a strategy file")
     how.add_argument("--steps", type=_positive, help="resample the strategy to so many steps")
     how.add_argument("--device", default=None, help="such as cpu or cuda:1 (default: a GPU)")
@@ -98,7 +99,9 @@ def _generate(flags: argparse.Namespace) -> int:
     pictures.check_target(flags.out)
     asked = load(flags.strategy)
     quiet()
-    pipe, config = open_model(flags.model, flags.device or default_device(), flags.download)
+    pipe, config = open_model(
+        flags.model, flags.device or default_device(), flags.download, flags.source
+    )
     strategy = fit(pipe, asked, flags.steps)
     if strategy is not asked:
         print(

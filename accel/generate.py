@@ -16,7 +16,15 @@ from PIL import Image
 
 import accel
 from accel import schedulers
-from accel.models import ModelConfig, available, load_folder, load_pipeline, read_model
+from accel.models import (
+    NO_SOURCE,
+    ModelConfig,
+    available,
+    from_source,
+    load_folder,
+    load_pipeline,
+    read_model,
+)
 from accel.records import CallRecord
 from strategies import Strategy, StrategyError
 
@@ -65,13 +73,16 @@ class Drawn:
         return median(self.timings or self.seconds)
 
 
-def open_model(name: str, device: str, download: bool) -> tuple[Any, ModelConfig | None]:
+def open_model(
+    name: str, device: str, download: bool, source: str | None = None
+) -> tuple[Any, ModelConfig | None]:
     """A pipeline by config name, .yaml file, folder in diffusers format or hub id.
 
     Args:
         name: which model.
         device: where to.
         download: whether the hub may be asked; otherwise only what is on this machine is used.
+        source: folder with a local copy of the model that `name` is the config of.
 
     Returns:
         The pipeline, and its config where it has one.
@@ -87,8 +98,10 @@ def open_model(name: str, device: str, download: bool) -> tuple[Any, ModelConfig
         raise StrategyError(f"device {device!r} cannot be used: {reason}") from None
     config = None
     if name in available() or name.endswith((".yaml", ".yml")):
-        config = read_model(name)
+        config = from_source(read_model(name), source)
         pipe = load_pipeline(config, device, download)
+    elif source is not None:
+        raise StrategyError(NO_SOURCE.format(name=name))
     elif Path(name).is_dir() or "/" in name:
         pipe = load_folder(name, device, download)
     else:

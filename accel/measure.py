@@ -5,11 +5,25 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
 from accel.records import CallRecord, Recorder
+
+
+def flop_counter() -> FlopCounterMode:
+    """Torch's counter, which by itself does not know the attention that CPUs run."""
+    ours: dict[Any, Any] = {
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops
+    }
+    return FlopCounterMode(display=False, custom_mapping=ours)
+
+
+def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+    """Of shapes `[batch, heads, tokens, channels]`."""
+    return int(sdpa_flop_count(query, key, value))
 
 
 class Measure:
@@ -29,7 +43,7 @@ class Measure:
     def call(self, recorder: Recorder, device: str) -> Iterator[None]:
         """Measure one pass, from before its record is begun, with events where it is on a GPU."""
         if self.macs:
-            with FlopCounterMode(display=False) as counter:
+            with flop_counter() as counter:
                 yield
             recorder.now.macs = counter.get_total_flops() // 2
         elif self.time and device == "cuda":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -14,11 +15,27 @@ from diffusers import DiffusionPipeline
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import zoo
-from accel import schedulers
+from accel import hub, schedulers
 from strategies import StrategyError
 from strategies.strategy import explain
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+SOURCE_HELP = "folder with a local copy of the model that --model names, in diffusers format"
+NO_SOURCE = "--source goes with the name of a config; give the folder as --model, not {name}"
+
+
+class Component(BaseModel):
+    """How a part of a pipeline is built without its weights.
+
+    Attributes:
+        kind: its class in diffusers or transformers.
+        config: name of a file in `configs/networks/`, or a path: what the class is built with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    config: str
 
 
 class ModelConfig(BaseModel):
@@ -26,20 +43,27 @@ class ModelConfig(BaseModel):
 
     Attributes:
         name: as given on the command line.
+        pipeline: diffusers' class that the weights must be of; empty takes any.
         source: `zoo:NAME`, a local folder in diffusers format, or a hub id.
+        gated: whether the hub gives it only to who accepted its licence.
         dtype: of the weights.
         scheduler, steps, guidance: of the unaccelerated pipeline.
         height, width: of the images in pixels.
         space: name of a file in `configs/spaces/`, or a path.
+        search: name of a file in `configs/searches/`, or a path: what a search of it has for
+            settings that are not given; empty has the search's own.
         search_prompts, heldout_prompts: `zoo:NAME` or a text file, one prompt per line.
         arguments: further ones of the pipeline's call.
         batch: images per batch while scoring. Latency is always of batch 1.
+        components: by name, the parts that `--random-weights` builds.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
+    pipeline: str = ""
     source: str
+    gated: bool = False
     dtype: Literal["float32", "float16", "bfloat16"]
     scheduler: str
     steps: int = Field(ge=1)
@@ -47,10 +71,12 @@ class ModelConfig(BaseModel):
     height: int = Field(ge=8)
     width: int = Field(ge=8)
     space: str
+    search: str = ""
     search_prompts: str
     heldout_prompts: str
     batch: int = Field(ge=1)
     arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    components: dict[str, Component] = Field(default_factory=dict)
 
 
 def available() -> list[str]:
@@ -113,6 +139,19 @@ def quiet() -> None:
         library.set_verbosity_error()
 
 
+def from_source(config: ModelConfig, source: str | None) -> ModelConfig:
+    """The config with its weights in another place, such as a local copy.
+
+    Raises:
+        StrategyError: `source` is no folder in diffusers format.
+    """
+    if source is None:
+        return config
+    if not Path(source).is_dir():
+        raise StrategyError(f"--source {source}: no such folder; give one in diffusers format")
+    return config.model_copy(update={"source": str(Path(source).resolve())})
+
+
 def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = False) -> Any:
     """The pipeline of a model config, with its scheduler, without progress bars.
 
@@ -122,9 +161,9 @@ def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = Fal
         download: whether the hub may be asked for a source that is a hub id.
 
     Raises:
-        StrategyError: the weights are not there or are not a diffusers pipeline.
+        StrategyError: the weights are not there or are not of the config's pipeline.
     """
-    pipe = _load(config.name, config.source, DTYPES[config.dtype], download)
+    pipe = _load(config.name, config.source, DTYPES[config.dtype], download, config)
     if type(pipe.scheduler).__name__ != config.scheduler:
         pipe.scheduler = schedulers.make(pipe.scheduler, config.scheduler)
 
@@ -149,21 +188,50 @@ def load_folder(
     return pipe.to(device)
 
 
-def _load(name: str, source: str, dtype: torch.dtype, download: bool) -> Any:
-    local = Path(source).is_dir()
-    if local and not (Path(source) / "model_index.json").is_file():
-        raise StrategyError(
-            f"model {name}: {source} has no model_index.json; give a folder in diffusers format"
-        )
+def _load(
+    name: str, source: str, dtype: torch.dtype, download: bool, config: ModelConfig | None = None
+) -> Any:
+    bundled, local = source.startswith("zoo:"), Path(source).is_dir()
+    if local:
+        _check_folder(name, Path(source), config)
+    elif not (bundled or download or hub.is_cached(source)):
+        gated, described = (config.gated, bool(config.components)) if config else (False, False)
+        raise StrategyError(hub.absent(name, source, gated, described))
     try:
-        if source.startswith("zoo:"):
+        if bundled:
             return zoo.load(source.removeprefix("zoo:"), dtype)
-        return DiffusionPipeline.from_pretrained(
-            source, dtype=dtype, local_files_only=local or not download
+        pipe = DiffusionPipeline.from_pretrained(
+            source, dtype=dtype, local_files_only=local or not download, use_safetensors=True
         )
     except (OSError, ValueError, AttributeError, ImportError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        reason = reason.split(". ")[0].rstrip(".")
-        offline = not (local or download or source.startswith("zoo:"))
-        hint = "; pass --download to ask the hub for it" if offline else ""
-        raise StrategyError(f"model {name}: cannot load {source!r}: {reason}{hint}") from None
+        why = hub.reason(error, source, download)
+        incomplete = not (local or download or bundled)
+        hint = "; pass --download to fetch what is missing" if incomplete else ""
+        raise StrategyError(f"model {name}: cannot load {source!r}: {why}{hint}") from None
+    _check_class(name, source, type(pipe).__name__, config)
+    return pipe
+
+
+def _check_folder(name: str, folder: Path, config: ModelConfig | None) -> None:
+    """Refuse a folder of another kind before its weights are read."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        kind = str(index["_class_name"])
+    except FileNotFoundError:
+        raise StrategyError(
+            f"model {name}: {folder} has no model_index.json; give a folder in diffusers format"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StrategyError(
+            f"model {name}: {folder / 'model_index.json'} does not name a pipeline; give a folder "
+            "in diffusers format"
+        ) from None
+    _check_class(name, str(folder), kind, config)
+
+
+def _check_class(name: str, source: str, kind: str, config: ModelConfig | None) -> None:
+    if config is not None and config.pipeline not in ("", kind):
+        raise StrategyError(
+            f"model {name}: {source} holds a {kind}, not a {config.pipeline}; give a copy of that "
+            f"model, or the folder itself as --model {source}"
+        )

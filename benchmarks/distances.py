@@ -8,6 +8,7 @@ random images; both functions take the features. Writes `benchmarks/results/dist
 
 from __future__ import annotations
 
+import argparse
 import json
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ D = 2048
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     mix = rng.normal(size=(D, D)) / np.sqrt(D)

@@ -10,6 +10,7 @@ of 8) with AT-EDM's row, and FORA's intervals on DiT-XL/2. Writes `benchmarks/re
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -127,6 +128,7 @@ def reusing(name: str, steps: int, intervals: tuple[int, ...]) -> Iterator[dict[
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()
     rows = [*pruning("sd3-medium"), *pruning("pixart-sigma")]
     rows += reusing("dit-xl-2", 250, (2, 3, 5, 7))
     rows += reusing("sd3-medium", 28, (2, 3, 5))

@@ -6,7 +6,8 @@ import argparse
 import hashlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from rich.console import Console
 from rich.status import Status
 
-from accel.models import DTYPES, available, quiet
+from accel.models import DTYPES, SOURCE_HELP, available, quiet
 from evaluate import models, prompts, table
 from evaluate.compare import Request, compare
 from evaluate.evaluator import SEEDS, Evaluator, is_bundled
@@ -26,6 +27,7 @@ from evaluate.store import Report, Store, identity
 from evaluate.weights import VARIABLE, cache_folder
 from strategies import StrategyError, load
 
+MODEL_HELP = f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id"
 EXAMPLES = """\
 examples:
   python -m evaluate --strategy examples/tiny-sd-lossless.json
@@ -33,6 +35,7 @@ examples:
   python -m evaluate --model FOLDER --strategy dato-b1 --metrics fid,clip-score --images 2000 \\
       --prompts imagenet --reference IMAGENET/val --reference-per-class 5
   python -m evaluate --model FOLDER --random-weights --strategy dato-b1 --calls     speed alone
+  python -m evaluate transfer dato-b1 --to tiny-sd --steps 30       what a strategy keeps elsewhere
 """
 
 
@@ -45,17 +48,22 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = made.add_argument_group("what")
-    what.add_argument(
-        "--model",
-        default="tiny-sd",
-        help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id",
-    )
+    what.add_argument("--model", default="tiny-sd", help=MODEL_HELP)
     what.add_argument(
         "--strategy",
         action="append",
         default=[],
         help="a strategy file or a preset's name; may be given again",
     )
+    add_what(what)
+    add_setting(made)
+    add_output(made)
+    return made
+
+
+def add_what(what: Any) -> None:
+    """Add the flags that say what is scored, of a model and strategies named elsewhere."""
+    what.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     names = [*GROUPS, *(name for name in METRICS if name not in GROUPS["accuracy"])]
     what.add_argument(
         "--metrics",
@@ -77,12 +85,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of each folder within the reference only the first N images, by name",
     )
-    _add_setting(made)
-    _add_output(made)
-    return made
 
 
-def _add_setting(made: argparse.ArgumentParser) -> None:
+def add_setting(made: argparse.ArgumentParser) -> None:
+    """Add the flags of the model's setting and of how speed is measured."""
     how = made.add_argument_group("the model's setting, where it differs from its own")
     how.add_argument("--scheduler", help="of the unaccelerated model")
     how.add_argument("--steps", type=int, help="of the unaccelerated model")
@@ -103,7 +109,8 @@ def _add_setting(made: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_output(made: argparse.ArgumentParser) -> None:
+def add_output(made: argparse.ArgumentParser) -> None:
+    """Add the flags that say where results go."""
     run = made.add_argument_group("results")
     run.add_argument("--json", type=Path, help="also write everything to this file")
     run.add_argument("--csv", type=Path, help="also write one row per strategy to this file")
@@ -117,18 +124,32 @@ def _add_output(made: argparse.ArgumentParser) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    flags = parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["transfer"]:
+        from evaluate import transfer
+
+        flags = transfer.parser().parse_args(given[1:])
+        return _guarded(flags, lambda: transfer.run(flags))
+    flags = parser().parse_args(given)
+    return _guarded(flags, lambda: _score(flags))
+
+
+def _guarded(flags: argparse.Namespace, work: Callable[[], int]) -> int:
     try:
         for path in (flags.json, flags.csv):
             if path is not None:
                 table.check_writable(path)
-        found, metrics, without = _run(flags)
+        return work()
     except (StrategyError, ScoreError, NotFiniteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on with the images drawn so far", file=sys.stderr)
         return 130
+
+
+def _score(flags: argparse.Namespace) -> int:
+    found, metrics, without = _run(flags)
     table.show(found, metrics, flags.calls)
     for name, reason in without.items():
         print(f"not scored: {name}: {reason}")
@@ -141,6 +162,44 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[str, str]]:
     chosen = [(name, load(name)) for name in flags.strategy]
+    job = prepare(flags)
+    with Console(stderr=True).status("") as status:
+        found = compare(
+            job.evaluator, chosen, job.prompts, job.request, job.store, reporter(status)
+        )
+    finish(job, flags)
+    images = job.request.images
+    return found, job.metrics if images else [], job.without if images else {}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the flags ask for, all that it needs loaded.
+
+    Attributes:
+        evaluator: of the model.
+        prompts: of which the first are drawn.
+        metrics: of quality.
+        without: metrics that are left out, and why.
+        request: what is to be found out.
+        store: where images are kept.
+    """
+
+    evaluator: Evaluator
+    prompts: prompts.Prompts
+    metrics: list[Metric]
+    without: dict[str, str]
+    request: Request
+    store: Store
+
+
+def prepare(flags: argparse.Namespace) -> Job:
+    """Load the model and see that all that is asked for is there.
+
+    Raises:
+        StrategyError: something is not, or flags do not go together.
+        ScoreError: weights of a metric are missing.
+    """
     images = 0 if flags.random_weights else flags.images
     _check(flags, images)
     quiet()
@@ -156,7 +215,7 @@ def _run(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[
         "heldout_prompts": flags.prompts,
     }
     pipe, config = models.find(
-        flags.model, flags.device, flags.download, flags.random_weights, changes
+        flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
     )
     metrics, without = _metrics(flags, is_bundled(config))
     networks = Networks(str(pipe.device), flags.download)
@@ -164,7 +223,6 @@ def _run(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[
         for metric in metrics:  # What is missing is said before hours of drawing.
             if metric.network is not None:
                 networks.load(metric.network)
-    evaluator = Evaluator(config, str(pipe.device), pipe, networks)
     reference = flags.reference or (None if is_bundled(config) else "self")
     request = Request(
         images,
@@ -175,13 +233,15 @@ def _run(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[
         flags.repeats,
         flags.throughput,
     )
-    store = _store(flags, config.source)
-    with Console(stderr=True).status("") as status:
-        lists = prompts.read(config.heldout_prompts, SEEDS["heldout"])
-        found = compare(evaluator, chosen, lists, request, store, _report(status))
-    if flags.out is None and store.folder.is_dir():
-        shutil.rmtree(store.folder)
-    return found, metrics if images else [], without if images else {}
+    evaluator = Evaluator(config, str(pipe.device), pipe, networks)
+    lists = prompts.read(config.heldout_prompts, SEEDS["heldout"])
+    return Job(evaluator, lists, metrics, without, request, _store(flags, config.source))
+
+
+def finish(job: Job, flags: argparse.Namespace) -> None:
+    """Forget the images that nobody asked to keep."""
+    if flags.out is None and job.store.folder.is_dir():
+        shutil.rmtree(job.store.folder)
 
 
 def _check(flags: argparse.Namespace, images: int) -> None:
@@ -217,7 +277,9 @@ def _store(flags: argparse.Namespace, source: str) -> Store:
     return Store(cache_folder() / "unfinished" / key, weights)
 
 
-def _report(status: Status) -> Report:
+def reporter(status: Status) -> Report:
+    """What shows on a terminal how far drawing is."""
+
     def report(name: str, done: int, count: int) -> None:
         status.update(f"{name}: {done} of {count} images" if count else name)
 

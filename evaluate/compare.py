@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -50,6 +50,7 @@ def compare(
     request: Request,
     store: Store,
     report: Report,
+    rivals: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Score the unaccelerated model and strategies.
 
@@ -60,9 +61,11 @@ def compare(
         request: what is to be found out.
         store: where images are kept.
         report: told how far drawing is.
+        rivals: by a strategy's name, that of another one that it is also held against.
 
     Returns:
         `setting`, `references` and `rows`, plain data; the first row is the unaccelerated model's.
+        A row with a rival has its name and under `beside_rival` the differences to it.
 
     Raises:
         NotFiniteError: a strategy makes no images.
@@ -77,7 +80,9 @@ def compare(
     references: dict[View, Side] = {}
     if request.images:
         references = _references(evaluator, prompts, request, store, report)
-        found = _quality(evaluator, everyone, prompts, references, request, store, report)
+        found = _quality(
+            evaluator, everyone, prompts, references, request, store, report, rivals or {}
+        )
         rows = [row | quality for row, quality in zip(rows, found, strict=True)]
     if request.repeats:
         pipe, config = evaluator.pipe, evaluator.config
@@ -132,6 +137,7 @@ def _quality(
     request: Request,
     store: Store,
     report: Report,
+    rivals: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     count, metrics = request.images, list(request.metrics)
     drawn = prompts.first(count)
@@ -139,18 +145,23 @@ def _quality(
         store.draw(name, evaluator.pipe, evaluator.config, one, drawn, evaluator.networks, report)
         for name, one in everyone
     ]
-    base = scores.statistics(sides[0], sides[0], references, metrics)
+    names = [name for name, _ in everyone]
+    known = {
+        name: scores.statistics(side, sides[0], references, metrics)
+        for name, side in zip(names, sides, strict=True)
+    }
     rows = []
-    for index, ((name, _), side) in enumerate(zip(everyone, sides, strict=True)):
+    for name, mine in known.items():
         report(f"scoring {name}", count, count)
-        mine = scores.statistics(side, sides[0], references, metrics) if index else base
-        rows.append(
-            {
-                "images": count,
-                **scores.values(mine, count),
-                "intervals": scores.intervals(mine, base, metrics, count),
-            }
-        )
+        row: dict[str, Any] = {
+            "images": count,
+            **scores.values(mine, count),
+            "intervals": scores.intervals(mine, known[BASELINE], metrics, count),
+        }
+        if name in rivals:
+            beside = scores.changes(mine, known[rivals[name]], metrics, count)
+            row |= {"rival": rivals[name], "beside_rival": beside}
+        rows.append(row)
     return rows
 
 

@@ -18,15 +18,17 @@ import zoo
 from accel import families
 from accel.models import (
     DTYPES,
+    NO_SOURCE,
     ModelConfig,
     available,
     default_device,
+    from_source,
     load_folder,
     load_pipeline,
     read_model,
 )
 from evaluate.prompts import IMAGENET
-from evaluate.untrained import untrained
+from evaluate.untrained import from_components, untrained
 from strategies import StrategyError
 from strategies.strategy import explain
 
@@ -39,6 +41,7 @@ def find(
     download: bool = False,
     random_weights: bool = False,
     changes: dict[str, Any] | None = None,
+    source: str | None = None,
 ) -> tuple[Any, ModelConfig]:
     """A loaded pipeline and the setting it is scored in.
 
@@ -48,6 +51,7 @@ def find(
         download: whether the hub may be asked.
         random_weights: build the networks from their configs, without weights.
         changes: settings of the config to replace.
+        source: folder with a local copy of the model that `name` is the config of.
 
     Raises:
         StrategyError: there is no such model, it cannot be loaded, or a setting is wrong.
@@ -56,10 +60,14 @@ def find(
     _check_device(device)
     given = {key: value for key, value in (changes or {}).items() if value is not None}
     if is_config(name):
-        config = _changed(read_model(name), given)
+        config = from_source(_changed(read_model(name), given), source)
         if not random_weights:
             return load_pipeline(config, device, download), config
+        if config.components and not Path(config.source).is_dir():
+            return _dressed(from_components(config, device), config), config
         return _dressed(_random(config.source, config.dtype, device), config), config
+    if source is not None:
+        raise StrategyError(NO_SOURCE.format(name=name))
     dtype = given.get("dtype") or ("float16" if device.startswith("cuda") else "float32")
     if random_weights:
         pipe = _random(name, dtype, device)

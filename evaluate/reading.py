@@ -1,7 +1,8 @@
-"""What is left of images once they are drawn: features and figures per image, never pixels.
+"""What is left of images once they are drawn: features and figures per image, not the images.
 
 A reading says what is taken from every image. It is plain data, so that a worker, which draws the
-images, can be told, and what it sends back does not grow with their size.
+images, can be told, and what it sends back does not grow with their size. Of a few images it may
+ask for small copies, to be looked at.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from evaluate.metrics import METRICS, Metric
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 from evaluate.side import Side
+from evaluate.thumbnails import encode
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class Reading:
         networks: whose features.
         pairs: metrics that compare its pixels with the unaccelerated image's.
         memory: whether the peak of one generation is measured, too.
+        thumbnails: of so many images, the first ones, small copies are kept.
     """
 
     networks: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
     memory: bool = False
+    thumbnails: int = 0
 
     @classmethod
     def of(cls, metrics: Iterable[Metric], memory: bool = False) -> Reading:
@@ -49,12 +53,14 @@ class Sample:
         features: by network, float32 `[n, d]`.
         paired: by metric, what each image is beside the unaccelerated one, float64 `[n]`.
         memory: bytes at the highest moment of one generation, where it was measured.
+        thumbnails: PNG files of the first images, see `evaluate.thumbnails`, where asked for.
     """
 
     count: int
     features: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     paired: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     memory: int | None = None
+    thumbnails: tuple[bytes, ...] = ()
 
     def side(self) -> Side:
         """As one side of a comparison."""
@@ -65,7 +71,8 @@ class Sample:
         """What is left of the first so many images."""
         features = {name: rows[:count] for name, rows in self.features.items()}
         paired = {name: rows[:count] for name, rows in self.paired.items()}
-        return Sample(min(count, self.count), features, paired, self.memory)
+        kept = self.thumbnails[:count]
+        return Sample(min(count, self.count), features, paired, self.memory, kept)
 
     def followed_by(self, other: Sample) -> Sample:
         """Both together, the other on the prompts that follow."""
@@ -74,6 +81,7 @@ class Sample:
             {name: np.concatenate([v, other.features[name]]) for name, v in self.features.items()},
             {name: np.concatenate([v, other.paired[name]]) for name, v in self.paired.items()},
             self.memory if other.memory is None else other.memory,
+            self.thumbnails + other.thumbnails,
         )
 
 
@@ -95,6 +103,7 @@ def take(
     """
     features: dict[str, list[NDArray[np.float32]]] = {name: [] for name in reading.networks}
     paired: dict[str, list[float]] = {name: [] for name in reading.pairs}
+    thumbnails: list[bytes] = []
     compare = {}
     for name in reading.pairs:
         how = METRICS[name].compare
@@ -110,9 +119,11 @@ def take(
             base = next(unaccelerated)
             for name, value in compare.items():
                 paired[name].append(value(image, base))
+        thumbnails += map(encode, images[: max(0, reading.thumbnails - done)])
         done += len(images)
     return Sample(
         done,
         {name: np.concatenate(rows) for name, rows in features.items()},
         {name: np.array(values) for name, values in paired.items()},
+        thumbnails=tuple(thumbnails),
     )

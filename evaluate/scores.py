@@ -72,6 +72,23 @@ def intervals(
     return found
 
 
+def changes(
+    mine: Statistics, other: Statistics, metrics: Iterable[Metric], count: int
+) -> dict[str, list[float]]:
+    """95 % intervals of every figure's difference, paired over prompts, as `[value, low, high]`.
+
+    Of biased figures they are what endless images would have.
+    """
+    return {
+        key: paired_bootstrap(
+            _difference(mine[key], other[key]), count, biased=metric.biased
+        ).to_json()
+        for metric in metrics
+        for key in map(metric.key, metric.views)
+        if key in mine
+    }
+
+
 def _difference(mine: Statistic, base: Statistic) -> Statistic:
     def value(weights: Weights) -> float:
         return mine(weights) - base(weights)

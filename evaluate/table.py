@@ -81,19 +81,21 @@ def _add(table: Table, rows: list[dict[str, Any]], metric: Metric, key: str, aga
         cells = [metric.form.format(cell[0]) if cell else "" for cell in own]
         table.add_row("  with endless images, about", *cells)
     if any(own):
-        table.add_row("  95 % interval", *(_range(cell, metric.form) for cell in own))
+        table.add_row("  95 % interval", *(interval(cell, metric.form) for cell in own))
     changes = [row["intervals"].get(f"{key}_change") for row in rows]
     if any(changes):
         plus = metric.form.replace("{:", "{:+")
-        table.add_row("  95 % interval of the change", *(_range(cell, plus) for cell in changes))
-        table.add_row("", *(_verdict(cell, metric.better) for cell in changes))
+        table.add_row("  95 % interval of the change", *(interval(cell, plus) for cell in changes))
+        table.add_row("", *(verdict(cell, metric.better) for cell in changes))
 
 
-def _range(cell: list[float] | None, form: str) -> str:
+def interval(cell: list[float] | None, form: str) -> str:
+    """An interval's ends as text; empty where there is none."""
     return f"{form.format(cell[1])} to {form.format(cell[2])}" if cell else ""
 
 
-def _verdict(cell: list[float] | None, better: str) -> str:
+def verdict(cell: list[float] | None, better: str) -> str:
+    """What the interval of a difference says, in words; empty where there is none."""
     if cell is None:
         return ""
     if cell[1] <= 0 <= cell[2]:
@@ -139,9 +141,12 @@ def write_csv(found: dict[str, Any], path: Path) -> None:
     """One row per strategy; intervals as `<figure>_low` and `_high`."""
     rows = []
     for row in found["rows"]:
-        flat = {k: v for k, v in row.items() if k not in ("intervals", "kinds")}
+        flat = {k: v for k, v in row.items() if k not in ("intervals", "beside_rival", "kinds")}
         for key, (_, low, high) in row.get("intervals", {}).items():
             flat |= {f"{key}_low": low, f"{key}_high": high}
+        for key, (value, low, high) in row.get("beside_rival", {}).items():
+            name = f"{key}_beside_rival"
+            flat |= {name: value, f"{name}_low": low, f"{name}_high": high}
         rows.append(flat)
     names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import diffusers
 import torch
 import transformers
 
+from accel.models import DTYPES, Component, ModelConfig, read_config
 from strategies import StrategyError
+from zoo import tiny_pixart, tiny_sd
 
 # Components that are files of settings or vocabulary, never weights.
 PLAIN = ("Tokenizer", "TokenizerFast", "Scheduler", "FeatureExtractor", "Processor")
@@ -64,3 +69,95 @@ def _component(folder: Path, name: str, entry: list[Any]) -> Any:
     except (OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise StrategyError(f"{folder}: component {name}: {reason}") from None
+
+
+def from_components(config: ModelConfig, device: str = "cpu", seed: int = 0) -> Any:
+    """The pipeline of a config's `components` at full size, built where and in the dtype it runs.
+
+    Text is cut into tokens by the bundled tokenizers, which have fewer words than the published
+    ones; the encoders see as many tokens, since texts are padded to the same length. What is no
+    network and no solver, such as a safety checker, is left out.
+
+    Args:
+        config: of the model.
+        device: where to.
+        seed: of the weights.
+
+    Raises:
+        StrategyError: a class or config of a component is unknown, or they do not go together.
+    """
+    kind = getattr(diffusers, config.pipeline, None)
+    if kind is None:
+        raise StrategyError(f"model {config.name}: unknown pipeline {config.pipeline!r}")
+    with torch.random.fork_rng(devices=[]), _made(device, DTYPES[config.dtype]):
+        torch.manual_seed(seed)
+        parts: dict[str, Any] = {
+            name: network(part)
+            for name, part in config.components.items()
+            if not part.kind.endswith("Scheduler")
+        }
+    for name, part in config.components.items():
+        if part.kind.endswith("Scheduler"):
+            parts[name] = _class(part).from_config(read_config("networks", part.config))
+        if name.startswith("text_encoder"):
+            parts[name.replace("text_encoder", "tokenizer")] = _tokenizer(part)
+    takes = inspect.signature(kind.__init__).parameters
+    parts |= {
+        name: None for name in kind._optional_components if name in takes and name not in parts
+    }
+    if "requires_safety_checker" in takes:
+        parts["requires_safety_checker"] = False
+    try:
+        return kind(**parts).to(device)
+    except (TypeError, ValueError) as error:
+        raise StrategyError(f"model {config.name}: {config.pipeline}: {error}") from None
+
+
+def network(part: Component) -> torch.nn.Module:
+    """A network of a config, with fresh weights on torch's current device and in its dtype.
+
+    Raises:
+        StrategyError: its class or its config is unknown, or they do not go together.
+    """
+    kind, values = _class(part), read_config("networks", part.config)
+    made: torch.nn.Module
+    try:
+        if hasattr(diffusers, part.kind):  # Which leaves out what it does not know.
+            unknown = sorted(set(values) - {*inspect.signature(kind.__init__).parameters})
+            if unknown:
+                raise StrategyError(f"network {part.config}: {part.kind} has no {unknown[0]}")
+            made = kind.from_config(values)
+        else:
+            made = kind(kind.config_class(**values))
+    except StrategyError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise StrategyError(f"{part.kind} cannot be built from {part.config}: {error}") from None
+    return made.eval()
+
+
+def _class(part: Component) -> Any:
+    kind = getattr(diffusers, part.kind, None) or getattr(transformers, part.kind, None)
+    if kind is None:
+        raise StrategyError(f"component {part.kind!r} is no class of diffusers or transformers")
+    return kind
+
+
+def _tokenizer(part: Component) -> Any:
+    if part.kind.startswith("T5"):
+        return tiny_pixart.tokenizer()
+    words = tiny_sd.tokenizer()
+    words.model_max_length = read_config("networks", part.config)["max_position_embeddings"]
+    return words
+
+
+@contextmanager
+def _made(device: str, dtype: torch.dtype) -> Iterator[None]:
+    """Tensors are made on a device and in a dtype: billions of weights are there only once."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        with torch.device(device):
+            yield
+    finally:
+        torch.set_default_dtype(before)

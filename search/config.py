@@ -168,7 +168,7 @@ def _view(reference: str | None) -> View:
 
 
 def resolve(model: ModelConfig | str, flags: dict[str, Any]) -> SearchConfig:
-    """A search of a model: defaults of `configs/searches/<name>.yaml` where it is bundled.
+    """A search of a model: with the defaults of `configs/searches/` that its config names.
 
     Args:
         model: a config, or the name of one.
@@ -187,8 +187,7 @@ def resolve(model: ModelConfig | str, flags: dict[str, Any]) -> SearchConfig:
         if key in given:
             space[key] = given.pop(key)
     bundled = is_bundled(model)
-    known = bundled and model.name in configs("searches")
-    defaults = read_config("searches", model.name) if known else {}
+    defaults = read_config("searches", model.search) if model.search else {}
     asked = named(defaults | given, bundled)
     return build(asked | {"model": model.model_dump(), "space": space})
 
@@ -284,8 +283,16 @@ def make_space(settings: dict[str, Any], family: str, scheduler: Any) -> SearchS
     if any(not isinstance(n, int) or n < 1 for n in steps):
         raise StrategyError(f"the space's steps must be whole numbers from 1, not {steps}")
     calls = {(s, n): schedulers.count_calls(scheduler, s, n) for s in solvers for n in steps}
+    return with_calls(settings, family, calls)
+
+
+def with_calls(
+    settings: Mapping[str, Any], family: str, calls: Mapping[tuple[str, int], int]
+) -> SearchSpace:
+    """The space of a config of the right form; `calls` are of each solver and number of steps."""
     genes = []
-    for name, choices in knobs.items():
+    for name, choices in settings["knobs"].items():
         method, _, knob = name.partition(".")
         genes.append(Gene(method, knob, tuple(choices)))
-    return SearchSpace(family, solvers, sorted(steps), calls, genes, settings.get("fixed"))
+    solvers, steps = settings["schedulers"], sorted(settings["steps"])
+    return SearchSpace(family, solvers, steps, calls, genes, settings.get("fixed"))

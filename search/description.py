@@ -48,6 +48,11 @@ class Description:
         rows = [gene.describe(alive, weights) for gene in self._genes]
         return np.concatenate([found, *rows]).astype(np.float32)
 
+    def strengths(self, strategy: Strategy) -> NDArray[np.float64]:
+        """How strongly each per-call knob acts over time, from 0 to 1: `[genes, BINS]`."""
+        alive, weights = strategy.canonical(), _weights(strategy.calls)
+        return np.stack([gene.strengths[gene.choices(alive)] for gene in self._genes]) @ weights
+
     def rows(self, strategies: Iterable[Strategy]) -> NDArray[np.float32]:
         """Of several strategies, `[n, d]`."""
         return np.array([self(one) for one in strategies])

@@ -18,7 +18,7 @@ from evaluate.reading import Reading, Sample
 from evaluate.references import read as read_reference
 from evaluate.scores import Scoring
 from evaluate.side import Side
-from search import samples
+from search import gallery, samples
 from search.config import SearchConfig
 from search.worker import Request
 from strategies import Strategy, StrategyError, dump
@@ -49,6 +49,7 @@ def request(
         "networks": list(reading.networks),
         "pairs": list(reading.pairs),
         "memory": reading.memory and not start,
+        "thumbnails": max(0, gallery.COUNT - start) if split == "heldout" else 0,
         "images": str((engine.folder / "unaccelerated").resolve()),
     }
     return Request(key, "sample", (dump(strategy), split, count, start, keep), limit)
@@ -98,11 +99,15 @@ def _draw(engine: Engine, split: str, count: int) -> Sample:
     engine.say(f"drawing the unaccelerated images, {left} to go")
     for done, outcome in executor.each(waiting):
         engine.must(outcome)
-        parts[done.arguments[3]] = outcome.value
+        start = done.arguments[3]
+        parts[start] = outcome.value
+        gallery.keep(engine.folder, engine.baseline.digest, outcome.value, start)
         seconds += outcome.seconds
         study.note(f"seconds:baseline-{split}", seconds)
         left -= outcome.value.count
         engine.say(f"drawing the unaccelerated images, {left} to go")
+    if split == "heldout":
+        gallery.describe(engine.folder, engine.config.model)
     found = parts.pop(0)
     for start in sorted(parts):
         found = found.followed_by(parts[start])

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from search import record
+from search import record, report
 from search.engine import Engine
 from search.finalists import Final, front
-from search.front import hypervolume, knee
+from search.front import hypervolume
 from search.plots import pareto
-from search.runs import Point, Run
+from search.runs import Point, Run, named
 from strategies import save
 
 
@@ -38,6 +38,7 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
     text = json.dumps(summary, indent=2) + "\n"
     (engine.folder / "summary.json").write_text(text, encoding="utf-8")
     pareto.write(run, engine.folder)
+    report.write(Run(engine.folder, engine.config, engine.study), engine.folder)
     return summary
 
 
@@ -72,22 +73,6 @@ def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
     for label, point in named(points).items():
         found.append(folder / f"{label}.json")
         save(run.file(point, f"{run.config.model.name}-{label}"), found[-1])
-    return found
-
-
-def named(points: Sequence[Point]) -> dict[str, Point]:
-    """The points that have names: `fastest`, `knee`, and `lossless` where one is.
-
-    Args:
-        points: of a front, fastest first.
-    """
-    if not points:
-        return {}
-    rows = np.array([point.objectives for point in points], dtype=float)
-    found = {"fastest": points[0], "knee": points[knee(rows)]}
-    lossless = [point for point in points if point.lossless]
-    if lossless:
-        found["lossless"] = lossless[0]
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from evaluate.reading import Sample
 from evaluate.statistics import ScoreError
-from search import drawing
+from search import drawing, gallery
 from search.contenders import is_rival
 from search.front import nondominated, spread
 from search.goals import Goals, more_is_better
@@ -152,6 +152,7 @@ def _score_heldout(engine: Engine, rows: dict[str, Evaluation], base: Sample) ->
 def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
     found: dict[str, Any] = {"error": outcome.error}
     if outcome.value is not None:
+        gallery.keep(engine.folder, digest, outcome.value)
         try:
             scoring = engine.scoring["heldout"]
             found["scores"] = scoring.score(outcome.value, base)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from search.finalists import Final
 from search.study import Study
 from strategies import Strategy
+from strategies.strategy import SCORED
+from strategies.transfer import LEVELS
 
 if TYPE_CHECKING:
     from search.engine import Engine
@@ -67,6 +69,7 @@ def described(
 ) -> Strategy:
     """A strategy with its name, its scores and where they come from."""
     model, study = run.config.model, run.study
+    levels = study.noted(LEVELS)
     return strategy.model_copy(
         update={
             "name": name,
@@ -82,6 +85,8 @@ def described(
                 "resolution": [model.height, model.width],
                 "versions": study.noted("versions"),
                 "seed": run.config.seed,
+                SCORED: strategy.digest,
+                **({} if levels is None else {LEVELS: levels}),
             },
         }
     )

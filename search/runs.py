@@ -6,7 +6,7 @@ Ray is needed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from search import config as configuration
 from search import lock, record
 from search.config import SearchConfig
 from search.finalists import Final, front
-from search.front import spread
+from search.front import knee, spread
 from search.standing import Best, base_scores, reference
 from search.storage import JOURNAL, Place, complete
 from search.study import Study
@@ -114,21 +114,21 @@ class Run:
         return self._exported() if self.finals else self.search_front()
 
     def _exported(self) -> list[Point]:
-        base, images = self.unaccelerated.scores, self.config.heldout_images
-        return [
-            Point(
-                final.origin,
-                final.strategy,
-                final.scores,
-                final.intervals,
-                final.objectives,
-                final.lossless,
-                "heldout",
-                images,
-                base,
-            )
-            for final in front(self.finals)
-        ]
+        return [self.point(final) for final in front(self.finals)]
+
+    def point(self, final: Final) -> Point:
+        """A finalist as a point."""
+        return Point(
+            final.origin,
+            final.strategy,
+            final.scores,
+            final.intervals,
+            final.objectives,
+            final.lossless,
+            "heldout",
+            self.config.heldout_images,
+            self.unaccelerated.scores,
+        )
 
     def search_front(self, count: int | None = None) -> list[Point]:
         """The front by the search's own figures, fastest first.
@@ -166,6 +166,22 @@ class Run:
         if point.prompts == "heldout":
             scores |= {"intervals": dict(point.intervals), "lossless": point.lossless}
         return record.described(self, point.strategy, name, scores, dict(point.base))
+
+
+def named(points: Sequence[Point]) -> dict[str, Point]:
+    """The points that have names: `fastest`, `knee`, and `lossless` where one is.
+
+    Args:
+        points: of a front, fastest first.
+    """
+    if not points:
+        return {}
+    rows = np.array([point.objectives for point in points], dtype=float)
+    found = {"fastest": points[0], "knee": points[knee(rows)]}
+    lossless = [point for point in points if point.lossless]
+    if lossless:
+        found["lossless"] = lossless[0]
+    return found
 
 
 def read(folder: Path, url: str | None = None) -> Run:

@@ -100,7 +100,9 @@ class Worker:
             keep: the fields of a `Reading`, and `images`, where the unaccelerated ones are.
         """
         evaluator, strategy = self.evaluator, parse(text)
-        reading = Reading(tuple(keep["networks"]), tuple(keep["pairs"]), keep["memory"])
+        reading = Reading(
+            tuple(keep["networks"]), tuple(keep["pairs"]), keep["memory"], keep["thumbnails"]
+        )
         chosen, rows = evaluator.prompts[split].first(count), range(start, count)
         if not reading.pairs:
             return evaluator.sample(strategy, chosen.at(rows), reading)

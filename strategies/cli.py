@@ -9,7 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from strategies import StrategyError, describe, dump, export, known, load, presets, save, tables
+from strategies import (
+    StrategyError,
+    describe,
+    dump,
+    export,
+    hub,
+    known,
+    load,
+    presets,
+    save,
+    tables,
+    trust,
+)
 from strategies.files import write
 from strategies.strategy import Strategy
 
@@ -21,6 +33,8 @@ EXAMPLES = """examples:
   python -m strategies resample dato-b1 --steps 25 --out dato-25.json
   python -m strategies diff deepcache-n3 deepcache-n5
   python -m strategies export fora-n3 --to cache-dit --out mask.json
+  python -m strategies push runs/mine/strategies/*.json --repo me/sd15-strategies
+  python -m strategies pull me/sd15-strategies --out found
 """
 
 
@@ -73,6 +87,17 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("source", metavar="NAME|FILE")
     one.add_argument("--to", required=True, choices=list(export.TARGETS), help="the tool")
     one.add_argument("--out", type=Path, metavar="FILE", help="write here, not to the terminal")
+    one = command("push", _push, "upload files to a repository of the Hugging Face Hub")
+    one.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    one.add_argument("--repo", required=True, metavar="NAME", help="owner/name; made if missing")
+    one.add_argument("--private", action="store_true", help="a new repository is private")
+    one.add_argument("--message", default="", help="of the commit")
+    one = command("pull", _pull, "download a repository's strategies, checked")
+    one.add_argument("repo", metavar="NAME", help="owner/name")
+    one.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where to (default: the repository's name)"
+    )
+    one.add_argument("--revision", help="branch, tag or commit (default: the newest)")
     return made
 
 
@@ -136,6 +161,7 @@ def _validate(flags: argparse.Namespace) -> int:
     for name in flags.files:
         try:
             strategy = load(name)
+            trust.check(strategy, name)
         except StrategyError as error:
             bad += 1
             print(error)
@@ -173,6 +199,23 @@ def _export(flags: argparse.Namespace) -> int:
         return 0
     write(text, flags.out)
     print(f"{flags.out}: {flags.to} {export.VERSIONS[flags.to]}, {tables.schedule(strategy)}")
+    return 0
+
+
+def _push(flags: argparse.Namespace) -> int:
+    print(hub.push(flags.files, flags.repo, flags.private, flags.message))
+    for path in flags.files:
+        lacks = trust.missing(load(path))
+        if lacks:
+            print(f"{path}: says nothing of {', '.join(lacks)}")
+    return 0
+
+
+def _pull(flags: argparse.Namespace) -> int:
+    out = flags.out or Path(flags.repo.rsplit("/", 1)[-1])
+    for path in hub.pull(flags.repo, out, flags.revision):
+        one = load(path)
+        print(f"{path}: {one.scheduler}, {tables.schedule(one)}")
     return 0
 
 

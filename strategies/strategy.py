@@ -26,6 +26,7 @@ from strategies.solvers import calls_of
 
 SCHEMA: Literal[1] = 1
 FAMILIES = ("unet", "dit", "mmdit")
+SCORED = "scored"  # In the provenance: digest of what the scores are of.
 
 
 class Strategy(BaseModel):
@@ -218,6 +219,7 @@ class Strategy(BaseModel):
             "methods": {n: k.resample(indices).compact() for n, k in self.methods.items()},
             "scores": {},
             "baseline": {},
+            "provenance": {k: v for k, v in self.provenance.items() if k != SCORED},
         }
         return Strategy.create(**fields)
 

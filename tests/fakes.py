@@ -9,8 +9,10 @@ import numpy as np
 
 import zoo
 from evaluate.latency import Around
+from evaluate.networks.base import Pixels
 from evaluate.networks.bundled import KINDS
 from evaluate.reading import Sample
+from evaluate.thumbnails import encode
 from search.executor import Executor
 from search.worker import Outcome, Request
 from strategies import Strategy, parse
@@ -24,7 +26,9 @@ def damage(strategy: Strategy) -> float:
     return shallow / strategy.calls + 2.0 / strategy.calls
 
 
-def make_sample(strategy: Strategy, split: str, count: int, start: int = 0) -> Sample:
+def make_sample(
+    strategy: Strategy, split: str, count: int, start: int = 0, thumbnails: int = 0
+) -> Sample:
     """Images `start` to `count`; an image is the same whatever is drawn beside it."""
     rng = np.random.default_rng([split == "search"])
     base = zoo.reference_features().numpy()[rng.integers(0, 2048, 256)]
@@ -33,7 +37,15 @@ def make_sample(strategy: Strategy, split: str, count: int, start: int = 0) -> S
     size = len(features)
     judged = np.ones((size, len(KINDS)), np.float32)
     paired = {"psnr": np.full(size, 99.0 - 10 * damage(strategy))}
-    return Sample(size, {"bundled": features, "judge": judged}, paired)
+    kept = tuple(encode(image(strategy, start + index)) for index in range(thumbnails))
+    return Sample(size, {"bundled": features, "judge": judged}, paired, thumbnails=kept)
+
+
+def image(strategy: Strategy, index: int) -> Pixels:
+    """A made-up image, 8-bit RGB `[16, 16, 3]`: the further off the more damage is done."""
+    rng = np.random.default_rng(index)
+    plain, noise = rng.integers(60, 196, 3), rng.normal(size=(16, 16, 3))
+    return (plain + 40 * damage(strategy) * noise).clip(0, 255).astype(np.uint8)
 
 
 class FakeExecutor(Executor):
@@ -62,7 +74,7 @@ class FakeExecutor(Executor):
             return Outcome(table_turn(*request.arguments), "", 0.1)
         if request.method == "end_to_end":
             return Outcome([latency(parse(text)) for text in request.arguments[0]], "", 0.1)
-        text, split, count, start = (*request.arguments, 0)[:4]
+        text, split, count, start, keep = request.arguments
         strategy = parse(text)
         self.seen[strategy.digest, split] += 1
         self.drawn[split] += count - start
@@ -70,7 +82,7 @@ class FakeExecutor(Executor):
             raise KeyboardInterrupt
         if strategy.digest in self.fails:
             return Outcome(None, self.fails[strategy.digest], 1.0)
-        return Outcome(make_sample(strategy, split, count, start), "", 1.0)
+        return Outcome(make_sample(strategy, split, count, start, keep["thumbnails"]), "", 1.0)
 
     def close(self) -> None:
         self._waiting.clear()

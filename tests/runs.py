@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from search import cli, export, finalists
-from search.commands import run as command
 from tests.fakes import FakeExecutor
 from tests.test_search import make_engine
 
@@ -38,5 +37,5 @@ def interrupted(folder: Path) -> Path:
 
 def search(monkeypatch: pytest.MonkeyPatch, executor: FakeExecutor, *flags: str) -> int:
     """`python -m search` on the bundled model with fake workers; returns the exit code."""
-    monkeypatch.setattr(command, "_executor", lambda *_: executor)
+    monkeypatch.setattr("search.workers.start", lambda *_: executor)
     return cli.main([*flags] if "--resume" in flags else [*SMALL, *flags])

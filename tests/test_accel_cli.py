@@ -216,7 +216,7 @@ def test_bad_input_is_one_clear_line_before_the_model_loads(
     assert "no such preset" in fails(capsys, "--strategy", "none", *out)
     assert "--repeat is for timings" in fails(capsys, *good, *out, "--repeat", 2)
     assert "device 'warp' cannot" in fails(capsys, *good, *out, "--device", "warp")
-    assert "there are tiny-pixart, tiny-sd" in fails(capsys, *good, *out, "--model", "sd99")
+    assert "tiny-pixart, tiny-sd, or give" in fails(capsys, *good, *out, "--model", "sd99")
     assert "no model_index.json" in fails(capsys, *good, *out, "--model", tmp_path)
     assert not (tmp_path / "x.png").exists()
 
@@ -236,8 +236,11 @@ def test_the_hub_is_asked_only_on_request(
     monkeypatch.setattr("accel.models.DiffusionPipeline.from_pretrained", loads)
     flags = ["--strategy", quick, "--out", tmp_path / "x.png", "--model", "owner/name"]
     assert "not here; pass --download" in fails(capsys, *flags)
-    assert fails(capsys, *flags, "--download").endswith("not here\n")
-    assert asked == [("owner/name", True), ("owner/name", False)]
+    assert "cannot be reached (not here" in fails(capsys, *flags, "--download")
+    assert asked == [("owner/name", False)]  # What is not in the cache is not looked for twice.
+    monkeypatch.setattr("accel.hub.is_cached", lambda _: True)
+    assert "not here; pass --download to fetch what is missing" in fails(capsys, *flags)
+    assert asked[1:] == [("owner/name", True)]
 
 
 def test_what_does_not_fit_the_model_is_one_clear_line(

@@ -54,6 +54,8 @@ def test_strategies_are_light() -> None:
         # The study's storage, and the baselines.
         ("optuna", ["journal.py", "optuna_samplers.py", "storage.py", "study.py"]),
         ("sqlalchemy", ["storage.py"]),
+        ("plotly", ["page.py"]),
+        ("jinja2", ["page.py"]),
         ("mlflow", ["mlflow_tracker.py"]),
     ],
 )

@@ -19,7 +19,9 @@ from search.worker import Outcome, Request, Worker
 from strategies import dump
 from tests.test_search import MODEL, PIPE
 
-KEEP = {"networks": ["bundled"], "pairs": [], "memory": False, "images": ""}
+KEEP: dict[str, object] = {
+    "networks": ["bundled"], "pairs": [], "memory": False, "images": "", "thumbnails": 0
+}  # fmt: skip
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 

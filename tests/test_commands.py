@@ -28,6 +28,7 @@ READERS = {
     "front": [],
     "export": ["--out", "{out}/export"],
     "plot": ["--out", "{out}/plot"],
+    "report": ["--out", "{out}/report"],
     "pick": ["--knee", "--out", "{out}/knee.json"],
 }
 

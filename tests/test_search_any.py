@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 import strategies
 from evaluate import Evaluator, scores
@@ -17,7 +19,7 @@ from evaluate.metrics import METRICS, choose
 from evaluate.reading import Reading
 from evaluate.side import Side
 from evaluate.weights import VARIABLE
-from search import cli, drawing, engine, finalists, worker
+from search import cli, drawing, finalists, worker
 from search import config as configuration
 from search.commands import setting
 from search.commands.flags import parser
@@ -38,7 +40,7 @@ MODELS = {"sd1": "DDIM", "sdxl": "DDIM", "pixart": "DDIM", "sd3": "FlowMatchEule
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr(engine, "TURNS", 2)
+    monkeypatch.setattr("search.measuring.TURNS", 2)
     monkeypatch.setattr(finalists, "REPEATS", 1)
     return tmp_path / "cache"
 
@@ -214,13 +216,16 @@ def test_held_out_prompts_are_others(folders: Path, capsys: pytest.CaptureFixtur
     assert "need 2100 prompts; imagenet has 2000" in capsys.readouterr().err
 
 
-def test_a_worker_sends_figures_and_no_pixels(folders: Path, tmp_path: Path) -> None:
+def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(
+    folders: Path, tmp_path: Path
+) -> None:
     flags = parser().parse_args(
         ["--model", str(saved(folders, "sd1")), "--size", "32", "--base-steps", "4", "--batch", "2"]
     )
     _, model = setting.load(flags)
     made = worker.Worker(model.model_dump(), "cpu", 1)
-    keep = {"networks": [], "pairs": ["psnr", "ssim"], "memory": False, "images": str(tmp_path)}
+    keep = {"networks": [], "pairs": ["psnr", "ssim"], "memory": False, "thumbnails": 0}
+    keep["images"] = str(tmp_path)
     base = made.evaluator.baseline
     depth = ["full", *[1] * (base.calls - 1)]
     one = strategies.Strategy.create(
@@ -243,6 +248,12 @@ def test_a_worker_sends_figures_and_no_pixels(folders: Path, tmp_path: Path) -> 
     direct = scores.values(scores.statistics(*sides, {}, metrics), 5)
     through = scores.Scoring(tuple(metrics), {}).score(sample, plain)
     assert direct == pytest.approx(through, abs=1e-3)
+    assert sample.thumbnails == ()
+    few = made.sample(strategies.dump(one), "search", 4, 1, keep | {"thumbnails": 2}).thumbnails
+    assert sides[0].image is not None
+    for index, content in enumerate(few, 1):
+        assert np.array_equal(np.array(Image.open(io.BytesIO(content))), sides[0].image(index))
+    assert len(few) == 2
     assert Reading.of(metrics) == Reading((), ("psnr", "ssim"))
 
 
@@ -253,7 +264,7 @@ def test_a_bundled_model_by_inception(
     assert cli.main(["--objective", "fid_base", "--objective", "latency", "--dry-run"]) == 2
     assert "fid reads inception features" in capsys.readouterr().err
     given = ["--objective", "fid", "--objective", "latency", "--reference", "self"]
-    assert cli.main([*given, "--dry-run"]) == 0
+    assert cli.main([*given, "--workers", "0", "--dry-run"]) == 0
 
 
 def test_what_shows_a_loss() -> None:

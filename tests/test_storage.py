@@ -65,7 +65,7 @@ def test_errors_are_one_line_and_without_passwords(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # Nobody listens there.
         url = f"postgresql://me:s3cret@127.0.0.1:{taken.getsockname()[1]}/studies"
-        monkeypatch.setattr("search.commands.run._executor", None)
+        monkeypatch.setattr("search.workers.start", None)
         shown = fails(capsys, *out, "--storage", url)
     assert "refused" in shown
     assert storage.PASSWORD in shown

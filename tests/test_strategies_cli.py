@@ -255,7 +255,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
 def test_the_commands_in_the_readme_are_accepted() -> None:
     commands = re.findall(r"^python -m strategies (.*)$", (ROOT / "README.md").read_text(), re.M)
     assert {command.split()[0] for command in commands} == {
-        "list", "show", "methods", "validate", "resample", "diff", "export",
+        "list", "show", "methods", "validate", "resample", "diff", "export", "push", "pull",
     }  # fmt: skip
     for command in commands:
         parser().parse_args(shlex.split(command, comments=True))

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import accel
+from accel.measure import flop_counter
 from tests.cases import ALL, REFRESH
 from tests.pipes import build, draw, strategy
 
@@ -167,3 +168,14 @@ def test_the_joint_case_skips_a_block_before_its_attention() -> None:
     assert len(records[0].tokens) == 16 - 1
     assert list(records[2].tokens) == ["up_blocks.3.attentions.2.transformer_blocks.0"]
     assert records[4].tokens == {}
+
+
+def test_attention_counts_on_the_cpu_as_anywhere() -> None:
+    """Torch's counter alone does not know the kernel that CPUs run."""
+    rows = {}
+    for device in ("cpu", "meta"):
+        query, key = (torch.empty(2, 4, n, 16, device=device) for n in (64, 7))
+        with torch.no_grad(), flop_counter() as counter:
+            torch.nn.functional.scaled_dot_product_attention(query, key, key)
+        rows[device] = counter.get_total_flops()
+    assert rows["cpu"] == rows["meta"] == 2 * 2 * (2 * 4 * 64 * 7 * 16)

@@ -6,5 +6,6 @@ COMMANDS = {
     "front": "the table of its front, also as CSV or JSON",
     "export": "write strategy files of its front, also while it runs",
     "plot": "pictures for papers, as PNG and SVG",
+    "report": "write the run as one page for a browser, report.html",
     "pick": "choose one strategy of its front and write its file",
 }

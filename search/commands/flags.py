@@ -21,6 +21,7 @@ EXAMPLES = """examples:
   python -m search                                     the bundled model, a few minutes on 2 cores
   python -m search --budget 30m --workers 4            more device time, more workers
   python -m search --schedulers DDIM --steps 20        keep the solver and the steps
+  python -m search --model sd15 --download --dry-run   what 20 GPU hours buy on this device
   python -m search --model FOLDER --budget 20gpuh --max-memory 8GiB
   python -m search --objective fd_real --objective latency_s --min-speedup 2
   python -m search --resume runs/tiny-sd-20260101-120000    go on with a run

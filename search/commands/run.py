@@ -17,7 +17,7 @@ from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists, lock, rungs, runs, storage, trackers, warm, workers
+from search import export, finalists, lock, repeating, rungs, runs, storage, trackers, warm, workers
 from search.commands import setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
@@ -31,13 +31,14 @@ from search.proposer import Proposer
 from search.seeds import seeds
 from search.study import Study
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
+from strategies.transfer import LEVELS
 
 
 def main(arguments: list[str]) -> int:
     """Run the search that the arguments describe; returns the exit code."""
     constraints, rest = limits(arguments)
     flags = parser().parse_args(rest)
-    flags.constraints = constraints or None
+    flags.constraints, flags.given = constraints or None, arguments
     return _run(flags)
 
 
@@ -47,7 +48,9 @@ def _run(flags: argparse.Namespace) -> int:
     quiet()
     pipe, config, folder = _settings(flags)
     place = runs.place(folder, config, flags.storage)
-    family, _ = families.find(pipe)
+    family, sites = families.find(pipe)
+    levels = sites.skip_levels if family == "unet" else None
+    del sites
     space = configuration.make_space(config.space, family, pipe.scheduler)
     if flags.warm_start:
         found = tuple(dump(one) for one in warm.read(flags.warm_start, family))
@@ -69,6 +72,9 @@ def _run(flags: argparse.Namespace) -> int:
     _create(folder, resumed=flags.resume is not None)
     with lock.writing(folder):
         study = _open(folder, config, place, resumed=flags.resume is not None)
+        if flags.resume is None:
+            study.note(repeating.NOTE, repeating.command(flags.given))
+            study.note(LEVELS, levels)
         if config.storage and storage.is_secret(storage.parse(str(place))):
             console.print(storage.REMINDER, highlight=False, soft_wrap=True)
         events = Events([*log, *(kind(folder) for kind in kinds)])

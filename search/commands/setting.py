@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from accel.models import DTYPES, ModelConfig, default_device, read_model
+from accel.models import DTYPES, SOURCE_HELP, ModelConfig, default_device, from_source, read_model
 from evaluate import models
 from evaluate.evaluator import is_bundled, read_prompts
 from evaluate.prompts import IMAGENET
@@ -23,6 +23,7 @@ CHANGES = {
     "guidance": ("guidance",),
     "size": ("height", "width"),
     "dtype": ("dtype",),
+    "source": ("source",),
     "batch": ("batch",),
     "prompts": ("search_prompts",),
     "heldout_prompts": ("heldout_prompts",),
@@ -59,6 +60,7 @@ def add(made: argparse.ArgumentParser) -> None:
     how.add_argument("--size", type=int, help="of the images' sides, in pixels")
     how.add_argument("--dtype", choices=list(DTYPES))
     how.add_argument("--batch", type=int, help="images drawn at once")
+    how.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     how.add_argument("--download", action="store_true", help="fetch weights that are missing")
 
 
@@ -70,6 +72,7 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     """
     name = flags.model or "tiny-sd"
     changes = {key: getattr(flags, name) for name, keys in CHANGES.items() for key in keys}
+    changes.pop("source")  # Not a setting, but where the weights are.
     changes["search_prompts"] = _place(flags.prompts)
     # One list for both is read from its two ends.
     changes["heldout_prompts"] = _place(flags.heldout_prompts or flags.prompts)
@@ -77,7 +80,7 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
         changes["scheduler"] += "Scheduler"
     if not models.is_config(name) and default_device() == "cuda":
         changes["dtype"] = changes["dtype"] or "float16"
-    return models.find(name, "cpu", flags.download, changes=changes)
+    return models.find(name, "cpu", flags.download, changes=changes, source=flags.source)
 
 
 def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
@@ -87,7 +90,7 @@ def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
         StrategyError: an unknown model or figure, or weights that are missing.
     """
     name = flags.model or "tiny-sd"
-    bundled = models.is_config(name) and is_bundled(read_model(name))
+    bundled = models.is_config(name) and is_bundled(from_source(read_model(name), flags.source))
     asked = configuration.named(settings, bundled)
     find_weights(configuration.figures_of(asked, bundled).metrics, flags.download)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from matplotlib import pyplot as plt
 
+from search.contenders import is_rival
 from search.plots.style import BLUE, GREEN, GREY, save, styled
 from search.runs import Run
-from search.seeds import BASELINES
 from search.standing import Best, reference
 from search.study import SECONDS
 from strategies import StrategyError
@@ -22,28 +23,29 @@ def write(run: Run, folder: Path) -> list[Path]:
     Raises:
         StrategyError: nothing has been scored yet.
     """
-    everything, baselines, found = curves(run)
-    if not everything[0]:
+    found = curves(run)
+    if not found.everything.seconds:
         raise StrategyError(f"{run.folder}: no strategy has been scored yet")
-    most = max(everything[0])
+    most = max(found.everything.seconds)
     unit, divisor = ("h", 3600.0) if most > 7200 else ("min", 60.0)
     with styled():
         figure, axes = plt.subplots(figsize=(3.5, 2.7), layout="constrained")
-        for label, colour, (times, volumes) in (
-            ("search", BLUE, everything),
-            ("its baselines alone", GREEN, baselines),
+        for label, colour, curve in (
+            ("search", BLUE, found.everything),
+            ("its baselines alone", GREEN, found.baselines),
         ):
-            if times:
-                times, volumes = [*times, most], [*volumes, volumes[-1]]
+            if curve.seconds:
+                times, volumes = [*curve.seconds, most], [*curve.volumes, curve.volumes[-1]]
                 scaled = [time / divisor for time in times]
                 axes.plot(
                     scaled, volumes, color=colour, drawstyle="steps-post", linewidth=1.2,
                     label=label,
                 )  # fmt: skip
-        if found is not None:
-            axes.axvline(found / divisor, color=GREY, linewidth=0.8, linestyle=":")
+        if found.seeds_end is not None:
+            end = found.seeds_end[1] / divisor
+            axes.axvline(end, color=GREY, linewidth=0.8, linestyle=":")
             axes.annotate(
-                " seeds end", (found / divisor, 0), xycoords=("data", "axes fraction"),
+                " seeds end", (end, 0), xycoords=("data", "axes fraction"),
                 xytext=(2, 3), textcoords="offset points", color=GREY, fontsize=7,
             )  # fmt: skip
         axes.set_xlabel(f"device time, {unit}")
@@ -54,36 +56,55 @@ def write(run: Run, folder: Path) -> list[Path]:
         return save(figure, folder, "convergence")
 
 
-Curve = tuple[list[float], list[float]]
+@dataclass(frozen=True)
+class Curve:
+    """Hypervolumes, each after so many evaluations and device seconds; of equal lengths."""
+
+    evaluations: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    volumes: list[float] = field(default_factory=list)
 
 
-def curves(run: Run) -> tuple[Curve, Curve, float | None]:
-    """Device seconds and hypervolume after each evaluation: of everything, of the baselines alone.
+@dataclass(frozen=True)
+class Convergence:
+    """How the hypervolume grew.
 
-    Returns:
-        Both, and the seconds at which the last seed was finished if more came after it.
+    Attributes:
+        everything: of the whole search.
+        baselines: of its baselines alone.
+        seeds_end: evaluations and device seconds when the last seed was finished, if more came.
     """
+
+    everything: Curve
+    baselines: Curve
+    seeds_end: tuple[int, float] | None
+
+
+def curves(run: Run) -> Convergence:
+    """The hypervolume after each evaluation on the most images that any is on."""
     worst, rows = reference(run.study), run.study.evaluations
+    everything, baselines = Curve(), Curve()
     if worst is None:
-        return ([], []), ([], []), None
+        return Convergence(everything, baselines, None)
     most = max((row.images for row in rows if row.feasible), default=0)
     known = (run.study.noted(f"{SECONDS}{name}") for name in FIRST)
     spent = float(sum(seconds or 0.0 for seconds in known))
     mine, rivals = Best(), Best()
-    everything, baselines = ([], []), ([], [])  # type: tuple[Curve, Curve]
-    seeds_end: float | None = None
-    for row in rows:
+    seeds_end: tuple[int, float] | None = None
+    for number, row in enumerate(rows, 1):
         spent += row.seconds
         if row.origin != run.config.proposer:
-            seeds_end = spent
+            seeds_end = number, spent
         if row.images < most:
             continue
         for best, curve, counts in (
             (mine, everything, True),
-            (rivals, baselines, row.origin in BASELINES or not row.strategy.methods),
+            (rivals, baselines, is_rival(row)),
         ):
             if counts:
                 best.add(row)
-                curve[0].append(spent)
-                curve[1].append(best.hypervolume(worst))
-    return everything, baselines, seeds_end if seeds_end != spent else None
+                curve.evaluations.append(number)
+                curve.seconds.append(spent)
+                curve.volumes.append(best.hypervolume(worst))
+    more = seeds_end != (len(rows), spent)
+    return Convergence(everything, baselines, seeds_end if more else None)

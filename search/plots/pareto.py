@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from search.goals import COSTS, more_is_better
 from search.plots.style import BLUE, GREEN, GREY, VERMILION, logarithmic, plain, save, styled
 from search.runs import Point, Run
 from search.titles import scale, title
+from strategies import Strategy
 
 MARKERS = {
     "found": (BLUE, "o", 26),
@@ -38,53 +39,59 @@ def write(run: Run, folder: Path) -> list[Path]:
     """
     points = run.front()
     base = run.unaccelerated.scores if run.finals else run.base
-    costs = [name for name in run.config.objectives if name in COSTS] or ["latency_s"]
-    qualities = _qualities(run, base)
+    x, y = costs(run), qualities(run, base)
     with styled():
         figure, grid = plt.subplots(
-            len(costs),
-            len(qualities),
-            figsize=(min(3.5 * len(qualities), 10.5), 3.1 * len(costs)),
+            len(x),
+            len(y),
+            figsize=(min(3.5 * len(y), 10.5), 3.1 * len(x)),
             layout="constrained",
             squeeze=False,
         )
-        for row, cost in zip(grid, costs, strict=True):
-            for axes, quality in zip(row, qualities, strict=True):
+        for row, cost in zip(grid, x, strict=True):
+            for axes, quality in zip(row, y, strict=True):
                 on_front = quality in run.config.objectives
                 _panel(axes, _marks(run, points, base), points, cost, quality, on_front)
         handles, labels = grid[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        figure.suptitle(_caption(run, points), fontsize=9)
+        figure.suptitle(caption(run, points), fontsize=9)
         return save(figure, folder, "pareto")
 
 
-def _qualities(run: Run, base: dict[str, float]) -> list[str]:
+def costs(run: Run) -> list[str]:
+    """The objectives that are costs, or latency."""
+    return [name for name in run.config.objectives if name in COSTS] or ["latency_s"]
+
+
+def qualities(run: Run, base: Mapping[str, float]) -> list[str]:
     """The objectives that are no cost, and what shows whether images are good in themselves."""
     named = [name for name in run.config.objectives if name not in COSTS]
     own = run.config.figures.yardstick
-    return list(dict.fromkeys([*named, *([own] if own in base else [])]))
+    return list(dict.fromkeys([*named, *([own] if own is not None and own in base else [])]))
 
 
 def _marks(run: Run, points: Sequence[Point], base: dict[str, float]) -> list[Mark]:
     marks = [Mark("unaccelerated", base)]
     if not run.finals:
         for point in points:
-            group = _group(point.origin, bool(point.strategy.methods))
-            marks.append(Mark(group, dict(point.scores)))
+            marks.append(Mark(group(point.origin, point.strategy), dict(point.scores)))
     for final in run.finals:
         if final.role != "unaccelerated":
-            group = _group(final.origin, bool(final.strategy.methods))
-            marks.append(Mark(group if final.role == "baseline" else "found", final.scores))
+            marks.append(Mark(group(final.origin, final.strategy, final.role), final.scores))
     return marks
 
 
-def _group(origin: str, methods: bool) -> str:
+def group(origin: str, strategy: Strategy, role: str = "baseline") -> str:
+    """Which of `MARKERS` a strategy is drawn as."""
+    if role != "baseline":
+        return "found" if role == "front" else role
     if origin in ("grid", "preset"):
         return "uniform and published schedules"
-    return "found" if methods else "fewer steps"
+    return "found" if strategy.methods else "fewer steps"
 
 
-def _caption(run: Run, points: Sequence[Point]) -> str:
+def caption(run: Run, points: Sequence[Point]) -> str:
+    """What was drawn: model, size, prompts and the unaccelerated setting."""
     model = run.config.model
     count = points[0].images if points else run.config.heldout_images
     split = "held-out prompts" if run.finals else f"prompts of the search, {run.state}"
@@ -105,18 +112,18 @@ def _panel(
         return scores[cost] * scale(cost), scores[quality] * scale(quality)
 
     axes.set_xscale("log")
-    symmetric = quality.endswith("_base") and not more_is_better(quality)
+    symmetric = has_zero(quality)
     if symmetric:
-        axes.set_yscale("symlog", linthresh=_smallest(marks, quality))
+        axes.set_yscale("symlog", linthresh=smallest(mark.scores[quality] for mark in marks))
     if on_front and len(front) > 1 and len(front[0].objectives) == 2:
         line = [place(dict(point.scores)) for point in front]
         axes.plot(*zip(*line, strict=True), color=BLUE, linewidth=1, alpha=0.5, zorder=2)
-    for group, (colour, marker, size) in MARKERS.items():
-        rows = [place(mark.scores) for mark in marks if mark.group == group]
+    for name, (colour, marker, size) in MARKERS.items():
+        rows = [place(mark.scores) for mark in marks if mark.group == name]
         if rows:
             xs, ys = zip(*rows, strict=True)
             axes.scatter(
-                xs, ys, s=size, c=colour, marker=marker, label=group, zorder=3, linewidths=0,
+                xs, ys, s=size, c=colour, marker=marker, label=name, zorder=3, linewidths=0,
                 clip_on=False,
             )  # fmt: skip
     start = next(mark for mark in marks if mark.group == "unaccelerated")
@@ -131,8 +138,12 @@ def _panel(
     axes.set_axisbelow(True)
 
 
-def _smallest(marks: list[Mark], quality: str) -> float:
+def has_zero(quality: str) -> bool:
+    """Whether a figure is a distance to the unaccelerated images, which have none to themselves."""
+    return quality.endswith("_base") and not more_is_better(quality)
+
+
+def smallest(values: Iterable[float]) -> float:
     """Where a logarithmic axis becomes linear, to hold the zero of the unaccelerated images."""
-    values = [mark.scores[quality] for mark in marks if mark.group != "unaccelerated"]
     low = min((value for value in values if value > 0), default=1.0)
     return float(10 ** np.floor(np.log10(low)))

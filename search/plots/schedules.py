@@ -16,7 +16,7 @@ from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 from evaluate.latency import LatencyTable
 from search.plots.style import save, styled
 from search.runs import Point, Run
-from strategies import StrategyError
+from strategies import Strategy, StrategyError
 from strategies.knobs import known
 
 COLOURS = "cividis_r"  # Even in lightness, the same to colour-blind readers; dark is much.
@@ -45,7 +45,7 @@ def write(run: Run, folder: Path) -> list[Path]:
     points = run.front()
     if not points:
         raise StrategyError(f"{run.folder}: the front is empty: nothing keeps the constraints")
-    panels = lanes(points)
+    panels = lanes([point.strategy for point in points])
     with styled():
         height = 0.75 + 0.2 * len(points)
         figure, grid = plt.subplots(
@@ -64,34 +64,37 @@ def write(run: Run, folder: Path) -> list[Path]:
         return save(figure, folder, "schedules")
 
 
-def lanes(points: Sequence[Point]) -> list[Lane]:
+def lanes(strategies: Sequence[Strategy]) -> list[Lane]:
     """Every knob that is set call by call and that the strategies set differently.
 
     Where a strategy lacks the method its values are the neutral one.
     """
     found: list[Lane] = []
-    methods = dict.fromkeys(name for point in points for name in point.strategy.methods)
+    methods = dict.fromkeys(name for one in strategies for name in one.methods)
     for method in methods:
         kind = known()[method]
         for knob in sorted(kind.per_call):
             neutral = kind.neutral.get(knob, kind.model_fields[knob].default)
             rows = [
-                list(getattr(point.strategy.methods[method], knob))
-                if method in point.strategy.methods
-                else [neutral] * point.strategy.calls
-                for point in points
+                list(getattr(one.methods[method], knob))
+                if method in one.methods
+                else [neutral] * one.calls
+                for one in strategies
             ]
             if len({repr(value) for row in rows for value in row}) > 1:
                 found.append(Lane(f"{method}: {knob}", rows, neutral))
     return found
 
 
-def _times(axes: Axes, run: Run, points: Sequence[Point]) -> None:
+def times(run: Run, strategies: Sequence[Strategy]) -> list[list[float]]:
+    """Times of calls, `[strategy][call]`, as shares of an unaccelerated one's, at most 1."""
     table = LatencyTable.model_validate(run.study.noted("table"))
     whole = table.kinds[""]
-    rows = [
-        [min(1.0, table.kinds[kind] / whole) for kind in point.strategy.kinds()] for point in points
-    ]
+    return [[min(1.0, table.kinds[kind] / whole) for kind in one.kinds()] for one in strategies]
+
+
+def _times(axes: Axes, run: Run, points: Sequence[Point]) -> None:
+    rows = times(run, [point.strategy for point in points])
     colours = plt.get_cmap(COLOURS)
     norm = Normalize(0, 1)
     _bars(axes, points, [[colours(norm(value)) for value in row] for row in rows])
@@ -100,17 +103,17 @@ def _times(axes: Axes, run: Run, points: Sequence[Point]) -> None:
 
 
 def _knob(axes: Axes, points: Sequence[Point], lane: Lane) -> None:
-    values = _ordered([value for row in lane.rows for value in row])
+    values = ordered([value for row in lane.rows for value in row])
     shades = iter(plt.get_cmap(COLOURS)(np.linspace(0.15, 1, len(values))))
     found = {repr(v): IDLE if v == lane.neutral else tuple(next(shades)) for v in values}
     _bars(axes, points, [[found[repr(value)] for value in row] for row in lane.rows])
     axes.set_title(lane.name, loc="left")
     norm = BoundaryNorm(np.arange(len(values) + 1) - 0.5, len(values))
-    names = [_text(value) for value in values]
+    names = [text(value) for value in values]
     _key(axes, ListedColormap(list(found.values())), norm, list(range(len(values))), names)
 
 
-def _ordered(values: list[Any]) -> list[Any]:
+def ordered(values: list[Any]) -> list[Any]:
     """Distinct values, numbers ascending and what is no number above them: the most work on top."""
     distinct = {repr(value): value for value in values}.values()
     numbers = [v for v in distinct if isinstance(v, int | float)]
@@ -118,9 +121,10 @@ def _ordered(values: list[Any]) -> list[Any]:
     return sorted(numbers) + sorted(others, key=repr)
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A knob's value."""
     if isinstance(value, tuple | list):
-        return "/".join(map(_text, value))
+        return "/".join(map(text, value))
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
 
 
@@ -131,16 +135,21 @@ def _bars(axes: Axes, points: Sequence[Point], rows: list[list[Any]]) -> None:
         axes.broken_barh(
             cells, (index - 0.41, 0.82), facecolors=row, edgecolor="white", linewidth=0.4
         )
-    axes.set_yticks(range(len(points)), [_label(point) for point in points])
+    axes.set_yticks(range(len(points)), [label(point) for point in points])
     axes.set_ylim(len(points) - 0.5, -0.5)
     axes.set_xlim(0, 1)
     axes.tick_params(length=0)
     axes.spines[["left", "bottom"]].set_visible(False)
 
 
-def _label(point: Point) -> str:
-    solver = point.strategy.scheduler.removesuffix("Scheduler").replace("Multistep", "")
-    return f"{point.scores['speedup']:.1f}x  {solver} {point.strategy.steps}"
+def label(point: Point) -> str:
+    """How fast, and the solver with its steps."""
+    return f"{point.scores['speedup']:.1f}x  {solver(point.strategy)} {point.strategy.steps}"
+
+
+def solver(strategy: Strategy) -> str:
+    """The solver in short."""
+    return strategy.scheduler.removesuffix("Scheduler").replace("Multistep", "")
 
 
 def _key(

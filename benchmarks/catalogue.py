@@ -1,0 +1,200 @@
+"""What can be measured: one entry per script, with the results it writes.
+
+`python -m benchmarks` lists and runs these; `report.py` makes a page of their results.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script of this folder.
+
+    Attributes:
+        about: what it measures.
+        group: heading it stands under.
+        results: names of its files in `results/`, without `.json`; `*` stands for anything.
+        cpu: arguments that make it affordable without a GPU.
+        needs: what it cannot do without, in words.
+        script: its file, where that has another name.
+    """
+
+    name: str
+    about: str
+    group: str
+    results: tuple[str, ...] = ()
+    cpu: tuple[str, ...] = ()
+    needs: str = ""
+    script: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Its script."""
+        return FOLDER / f"{self.script or self.name}.py"
+
+    @property
+    def files(self) -> list[Path]:
+        """Its results that are there, by name."""
+        return sorted({path for name in self.results for path in RESULTS.glob(f"{name}.json")})
+
+
+SPEED, WORK, QUALITY = "Speed of the sampler", "Work and memory", "Quality"
+SCORES, SEARCH, ENGINE = "Scores", "Searches", "The engine"
+PAPERS = "The papers' tables"
+
+BENCHMARKS = (
+    Benchmark(
+        "sampler",
+        "calls of every UNet method beside the packages DeepCache and tomesd and the unmodified "
+        "network, alternating; on a GPU at full size with memory and synchronisations",
+        SPEED,
+        ("sampler-*",),
+        ("--width", "0.1", "--latent", "32"),
+    ),
+    Benchmark(
+        "transformer_speed",
+        "whole generations of every transformer method beside the work they save, cache-dit and "
+        "diffusers' hooks, alternating",
+        SPEED,
+        ("transformer_speed-*",),
+        ("--width", "0.25", "--layers", "6", "--latent", "48", "--calls", "14"),
+    ),
+    Benchmark(
+        "selection",
+        "what CAT Pruning's choice of tokens costs; its k-means beside SciPy's and scikit-learn's",
+        SPEED,
+        ("selection-*",),
+    ),
+    Benchmark(
+        "latency_table",
+        "the latency table against end-to-end time on random strategies, interleaved",
+        SPEED,
+        ("latency_table",),
+    ),
+    Benchmark(
+        "macs",
+        "multiply-accumulates of the published settings at full size beside CAT Pruning's tables",
+        WORK,
+        ("macs",),
+    ),
+    Benchmark(
+        "transformer_quality",
+        "every transformer method on tiny-pixart beside the front of a search, at equal latency",
+        QUALITY,
+        ("transformer_quality",),
+        ("--images", "20", "--repeats", "3"),
+        "a finished run for the rows of the front: --run runs/NAME",
+    ),
+    Benchmark(
+        "order",
+        "what extrapolation brings over reuse in DeepCache on tiny-sd",
+        QUALITY,
+        ("order",),
+    ),
+    Benchmark(
+        "mask",
+        "FORA beside the same schedules exported to cache-dit, on tiny-pixart",
+        QUALITY,
+        ("cache-dit",),
+        ("--images", "32"),
+    ),
+    Benchmark(
+        "method_figures",
+        "the pictures of docs/methods.md: what each part of the denoiser computes at each call",
+        QUALITY,
+    ),
+    Benchmark(
+        "distances",
+        "the Frechet distance beside clean-fid's: how equal, how much faster",
+        SCORES,
+        ("distances",),
+    ),
+    Benchmark(
+        "pool",
+        "draws the images that `rungs` needs; stopped, it goes on",
+        SCORES,
+        cpu=("tiny-sd", "--out", "runs/pool", "--images", "256"),
+    ),
+    Benchmark(
+        "rungs",
+        "which figure on how few images ranks strategies as many images would",
+        SCORES,
+        ("rungs-*",),
+        ("tiny-sd", "--pool", "runs/pool"),
+        "the images that `pool` draws",
+    ),
+    Benchmark(
+        "tabular_draw",
+        "draws hundreds of strategies for the tabular benchmark; stopped, it goes on",
+        SEARCH,
+        cpu=("tiny-sd", "--out", "runs/tabular"),
+    ),
+    Benchmark(
+        "tabular",
+        "packs the tabular benchmark, and says how wrong its model is on unseen strategies",
+        SEARCH,
+        ("tabular-*",),
+        ("check", "tiny-sd"),
+    ),
+    Benchmark(
+        "efficiency",
+        "searches beside one another on the tabular benchmark, at equal numbers of images",
+        SEARCH,
+        ("efficiency-tiny-sd-*",),
+        ("tiny-sd", "--evaluations", "1000", "--seeds", "5"),
+    ),
+    Benchmark(
+        "efficiency_live",
+        "what those searches found, drawn for real on held-out prompts",
+        SEARCH,
+        ("efficiency-live-*",),
+        ("tiny-sd", "--evaluations", "200", "--images", "48"),
+    ),
+    Benchmark(
+        "hypervolume",
+        "hypervolume of finished runs on held-out prompts, ours and the baselines'",
+        SEARCH,
+        ("hypervolume",),
+        ("runs/seed-0", "runs/seed-1", "runs/seed-2"),
+        "finished runs, such as those of benchmarks/front.sh",
+    ),
+    Benchmark(
+        "reproduce",
+        "an exported front applied again in a fresh process: scores and speedups",
+        SEARCH,
+        ("reproduce",),
+        ("runs/seed-0",),
+        "a finished run",
+    ),
+    Benchmark(
+        "bookkeeping",
+        "what proposing and writing an evaluation take as the study grows",
+        ENGINE,
+        ("bookkeeping",),
+    ),
+    Benchmark(
+        "utilisation",
+        "how busy the loop keeps its workers, with evaluations of 3x varying length",
+        ENGINE,
+        ("utilisation",),
+        ("--ray",),
+    ),
+    Benchmark(
+        "dry_run",
+        "what --dry-run predicts beside what the run then takes",
+        ENGINE,
+        ("dry_run",),
+        ("--budget", "150s", "--budget", "60evals", "--cpu-seconds"),
+    ),
+)
+
+
+def find(name: str) -> Benchmark:
+    """The benchmark of a name."""
+    return next(one for one in BENCHMARKS if one.name == name)

@@ -1,0 +1,29 @@
+"""Tables of results in Markdown, one function per benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.renderers import engine, quality, searches, speed
+
+RENDERERS: dict[str, Callable[[Any], str]] = {
+    "sampler": speed.sampler,
+    "transformer_speed": speed.transformers,
+    "selection": speed.selection,
+    "latency_table": speed.latency_table,
+    "macs": speed.macs,
+    "transformer_quality": quality.transformers,
+    "order": quality.order,
+    "mask": quality.mask,
+    "distances": quality.distances,
+    "rungs": quality.rungs,
+    "tabular": searches.tabular,
+    "efficiency": searches.efficiency,
+    "efficiency_live": searches.live,
+    "hypervolume": searches.hypervolume,
+    "reproduce": searches.reproduce,
+    "bookkeeping": engine.bookkeeping,
+    "utilisation": engine.utilisation,
+    "dry_run": engine.dry_run,
+}

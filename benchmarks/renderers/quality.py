@@ -1,0 +1,64 @@
+"""Tables of images and of the figures that score them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.renderers.markdown import short, table
+
+
+def transformers(data: Any) -> str:
+    rows = [
+        (name, one["fd_base"], one["fd_real"], one["psnr"], one["speedup"])
+        for name, one in sorted(data["rows"].items(), key=lambda item: item[1]["speedup"])
+    ]
+    heads = ["strategy", "FD to unaccelerated", "FD to real", "PSNR, dB", "speedup"]
+    return f"{data['images']} held-out prompts.\n\n" + table(heads, rows)
+
+
+def order(data: Any) -> str:
+    rows = []
+    for name, one in data["rows"].items():
+        change = one.get("fd_base_minus_order_0")
+        told = None if change is None else " to ".join(short(value) for value in change[1:])
+        rows.append((name, one["fd_base"], told, one["psnr"], one["speedup"]))
+    heads = ["schedule", "FD to unaccelerated", "less order 0's, 95 %", "PSNR, dB", "speedup"]
+    return f"{data['images']} held-out prompts.\n\n" + table(heads, rows)
+
+
+def mask(data: Any) -> str:
+    rows = [
+        (name, one["fora"], one["cache-dit"], one["apart"]) for name, one in data["rows"].items()
+    ]
+    heads = ["schedule", "`fora`, PSNR in dB", "cache-dit", "`fora` to cache-dit"]
+    return f"{data['images']} held-out prompts, {data['steps']} steps.\n\n" + table(heads, rows)
+
+
+def distances(data: Any) -> str:
+    rows = [
+        (
+            one["features"], one["clean_fid_seconds"], one["seconds"], one["times_faster"],
+            one["relative_difference"],
+        )
+        for one in data["frechet"]
+    ]  # fmt: skip
+    heads = ["features", "clean-fid, s", "here, s", "times faster", "relative difference"]
+    return table(heads, rows)
+
+
+def rungs(data: Any) -> str:
+    parts = [
+        f"Kendall's tau against FD on {data['heldout_images']} held-out prompts, over "
+        f"{data['strategies']} strategies of {data['model']}.\n"
+    ]
+    for noise in ("common_noise", "own_noise"):
+        rows = [
+            (one["figure"], one["images"], one["tau_fd_base"], one["tau_fd_real"])
+            for one in data[noise]
+        ]
+        heads = [
+            f"{noise.replace('_', ' ')}: figure", "images", "tau with FD to unaccelerated",
+            "tau with FD to real",
+        ]  # fmt: skip
+        parts += [table(heads, rows), ""]
+    return "\n".join(parts)

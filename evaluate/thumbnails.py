@@ -1,0 +1,24 @@
+"""Small copies of drawn images, to be looked at: lossless, so that they can be subtracted."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+from evaluate.networks.base import Pixels
+
+SIDE = 512  # Pixels of the longer side, at most.
+
+
+def encode(image: Pixels) -> bytes:
+    """An image as a PNG file, scaled down by means over areas where it is larger than `SIDE`.
+
+    Args:
+        image: 8-bit RGB `[h, w, 3]`.
+    """
+    copy = Image.fromarray(image)
+    copy.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
+    buffer = io.BytesIO()
+    copy.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()

@@ -1,0 +1,29 @@
+"""`python -m search report`: the run as one page for a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search import report
+from search.commands import reading
+from strategies import StrategyError
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page; returns the exit code."""
+    flags = reading.parser(
+        "report",
+        "The front, images, what runs when, convergence and settings, in one file that needs no "
+        "network. Every search that is finished writes it.",
+        ["RUN", "RUN --out FOLDER"],
+    )
+    flags.add_argument("--out", type=Path, metavar="FOLDER", help="(default: RUN)")
+    given = flags.parse_args(arguments)
+    run = reading.read(given)
+    folder = given.out or given.run
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
+    print(report.write(run, folder))
+    return 0

@@ -1,0 +1,29 @@
+"""The command line that began a run, as the study keeps it: without its folder and any password."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+NOTE = "command"  # What the study notes it under.
+ITS_OWN = ("--out", "--storage")  # Of this run alone, and the latter may hold a password.
+
+
+def command(arguments: Sequence[str]) -> str:
+    """The command that begins the same search anew.
+
+    Args:
+        arguments: after `python -m search`.
+    """
+    kept: list[str] = []
+    left = list(arguments)
+    while left:
+        word = left.pop(0)
+        name, joined, _ = word.partition("=")
+        # argparse takes a flag by its beginning, too.
+        if len(name) > 3 and any(flag.startswith(name) for flag in ITS_OWN):
+            if not joined and left:
+                left.pop(0)
+            continue
+        kept.append(word)
+    return shlex.join(["python", "-m", "search", *kept])

@@ -1,0 +1,133 @@
+"""The page: template, styles, scripts and data put together in one file."""
+
+from __future__ import annotations
+
+import math
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from search.plots import pareto
+from search.report import facts, strips
+from search.report.growth import growth
+from search.report.panels import groups, panels
+from search.report.pictures import pictures
+from search.report.shown import Shown, as_data, collect, headline, interval, setting, words
+from search.report.weights import shown as shown_importance
+from search.runs import Run
+from search.titles import short, title, value
+from strategies.files import write as write_file
+
+FILE = "report.html"
+SCRIPTS = ("actions.js", "charts.js", "gallery.js", "main.js")
+
+
+def write(run: Run, folder: Path) -> Path:
+    """Write `report.html` to a folder; returns its path.
+
+    Raises:
+        StrategyError: nothing has been scored yet, or it cannot be written.
+    """
+    path = folder / FILE
+    write_file(render(run), path)
+    return path
+
+
+def render(run: Run) -> str:
+    """The page as text.
+
+    Raises:
+        StrategyError: nothing has been scored yet.
+    """
+    rows = collect(run)
+    data = {
+        "groups": groups(),
+        "panels": panels(run, rows),
+        "strategies": as_data(run, rows),
+        "gallery": pictures(run, rows),
+        "growth": growth(run),
+    }
+    environment = Environment(
+        loader=FunctionLoader(text), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    points = run.front()
+    return environment.get_template("page.html").render(
+        run=run,
+        caption=pareto.caption(run, points),
+        summary=facts.summary(run),
+        rows=[_line(run, one) for one in rows],
+        columns=[short(name) for name in _columns(run)],
+        titles=[(short(name), title(name)) for name in _columns(run)],
+        maps=strips.schedules(run, rows),
+        importance=shown_importance(run),
+        latency=facts.latency(run),
+        setting=facts.setting(run),
+        command=facts.command(run),
+        settings=facts.settings(run),
+        gallery=data["gallery"],
+        growth=data["growth"],
+        palette=strips.palette(),
+        data=finite(data),
+        style=Markup(text("report.css")),
+        scripts=[Markup(text(name)) for name in SCRIPTS],
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def text(name: str) -> str:
+    """A template, style or script of the page."""
+    return (resources.files("search.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _columns(run: Run) -> list[str]:
+    own = run.config.figures.yardstick
+    names = ["speedup", *run.config.objectives, *([own] if own is not None else [])]
+    return list(dict.fromkeys(names))
+
+
+def unaccelerated(run: Run) -> str:
+    """The unaccelerated pipeline's solver and steps."""
+    model = run.config.model
+    return f"{model.scheduler.removesuffix('Scheduler')} {model.steps}"
+
+
+def _line(run: Run, one: Shown) -> dict[str, Any]:
+    """A row of the table of strategies."""
+    cells = []
+    for name in _columns(run):
+        known = name in one.scores
+        change = one.point.intervals.get(f"{name}_change") if one.point else None
+        cells.append(
+            {
+                "text": value(name, one.scores[name]) if known else "",
+                "more": f"change {interval(name, change, signed=True)}" if change else "",
+            }
+        )
+    return {
+        "key": one.key,
+        "group": one.group,
+        "front": one.on_front,
+        "headline": headline(one),
+        "labels": one.labels,
+        "setting": setting(one) if one.point else unaccelerated(run),
+        "words": words(one),
+        "cells": cells,
+        "lossless": {True: "yes", False: "no", None: "not tested"}[
+            one.point.lossless if one.point else True
+        ],
+        "file": one.point is not None,
+    }
+
+
+def finite(data: Any) -> Any:
+    """The data with None for numbers that JSON does not have."""
+    if isinstance(data, dict):
+        return {key: finite(item) for key, item in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(item) for item in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -1,0 +1,191 @@
+"""Strategies in repositories of the Hugging Face Hub; nothing else in this package has a network.
+
+What is pulled is data: its size is bounded, it is read as `strategies.load` reads a file, and every
+file is checked before one is written. What is pushed is checked first, too, and comes with a model
+card that has the scores.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from strategies import card, trust
+from strategies.errors import StrategyError
+from strategies.files import MAX_BYTES, load, parse, write
+from strategies.strategy import Strategy
+
+MAX_FILES = 1000
+CARD = "README.md"
+REPO = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,95}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
+FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,150}\.json")
+LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
+
+
+def push(files: Sequence[Path], repo: str, private: bool = False, message: str = "") -> str:
+    """Upload strategy files in one commit, with a model card of all that the repository then has.
+
+    Args:
+        files: valid strategy files of different names.
+        repo: `owner/name`, or a name of your own; it is made where there is none.
+        private: whether a new repository is.
+        message: of the commit.
+
+    Returns:
+        The commit's address.
+
+    Raises:
+        StrategyError: a file is not valid, you are not logged in, or the hub refuses.
+    """
+    chosen = {path.name: path for path in files}
+    if len(chosen) < len(files):
+        raise StrategyError("two files have one name; a repository holds one of each name")
+    strategies = dict[str, Strategy]()
+    for name, path in chosen.items():
+        if not FILE.fullmatch(name):
+            raise StrategyError(
+                f"{path}: a file in a repository is named with letters, digits, ., _ and -, and "
+                "ends with .json"
+            )
+        strategies[name] = load(path)
+        trust.check(strategies[name], str(path))
+    with _hub(repo) as api:
+        from huggingface_hub import CommitOperationAdd, get_token
+
+        if get_token() is None:
+            raise StrategyError(f"not logged in to the hub, so {repo} cannot be written; {LOGIN}")
+        full = api.create_repo(repo, private=private, exist_ok=True).repo_id
+        texts = _fetch(api, full, None)
+        kept = {n: one for n, text in texts.items() if (one := _valid(n, text)) is not None}
+        parts = [CommitOperationAdd(name, path.read_bytes()) for name, path in chosen.items()]
+        parts.append(CommitOperationAdd(CARD, card.markdown(full, kept | strategies).encode()))
+        title = message or f"Add {', '.join(chosen)}"[:200]
+        return str(api.create_commit(full, parts, commit_message=title).commit_url)
+
+
+def pull(repo: str, out: Path, revision: str | None = None) -> list[Path]:
+    """Download a repository's strategies; nothing is written unless all of them are valid.
+
+    Args:
+        repo: `owner/name`.
+        out: folder, made where there is none; a file in it that differs is not replaced.
+        revision: branch, tag or commit; by default the newest.
+
+    Returns:
+        The files.
+
+    Raises:
+        StrategyError: no such repository or revision, no network, a file is too large or not a
+            valid strategy, or the folder holds another file of its name.
+    """
+    with _hub(repo, revision) as api:
+        texts = _fetch(api, repo, revision)
+    if not texts:
+        raise StrategyError(f"{repo} holds no strategy: no file at its top ends with .json")
+    for name, text in texts.items():
+        trust.check(parse(text, f"{repo}: {name}"), f"{repo}: {name}")
+        path = out / name
+        if path.exists() and path.read_bytes() != text.encode():
+            raise StrategyError(f"{path} is there and differs; give another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StrategyError(f"{out}: cannot be made ({error.strerror})") from None
+    for name, text in texts.items():
+        write(text, out / name)
+    return [out / name for name in texts]
+
+
+def _valid(name: str, text: str) -> Strategy | None:
+    """A strategy that is in a repository already; what is none is not in the card's table."""
+    try:
+        return parse(text, name)
+    except StrategyError:
+        return None
+
+
+def _fetch(api: Any, repo: str, revision: str | None) -> dict[str, str]:
+    """The texts of a repository's strategy files by name, all of one commit.
+
+    Raises:
+        StrategyError: too many or too large files, or one that is no text.
+    """
+    commit = api.model_info(repo, revision=revision).sha
+    sizes = {
+        entry.path: entry.size
+        for entry in api.list_repo_tree(repo, revision=commit)
+        if getattr(entry, "size", None) is not None and entry.path.endswith(".json")
+    }
+    if len(sizes) > MAX_FILES:
+        raise StrategyError(f"{repo} holds {len(sizes)} .json files; at most {MAX_FILES} are read")
+    texts = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, size in sorted(sizes.items()):
+            if not FILE.fullmatch(name):
+                raise StrategyError(f"{repo}: {name!r:.200} is no name of a strategy file")
+            if size > MAX_BYTES:
+                raise StrategyError(
+                    f"{repo}: {name} has {size} bytes, a strategy file at most {MAX_BYTES}"
+                )
+            got = Path(api.hf_hub_download(repo, name, revision=commit, local_dir=scratch))
+            if got.stat().st_size > MAX_BYTES:
+                raise StrategyError(f"{repo}: {name} is larger than {MAX_BYTES} bytes")
+            try:
+                texts[name] = got.read_bytes().decode("utf-8")
+            except UnicodeDecodeError:
+                raise StrategyError(f"{repo}: {name} is no text, so not a strategy") from None
+    return texts
+
+
+@contextmanager
+def _hub(repo: str, revision: str | None = None) -> Iterator[Any]:
+    """The hub's client; what it raises within becomes one line.
+
+    Raises:
+        StrategyError: says what to do.
+    """
+    if not REPO.fullmatch(repo):
+        raise StrategyError(f"{repo!r:.200} is no repository; give owner/name")
+    # Here and not above: strategies are read without it.
+    from huggingface_hub import HfApi, constants, errors
+    from huggingface_hub.utils.logging import set_verbosity
+
+    set_verbosity(logging.ERROR)
+    # What it makes of an answer, and whatever its HTTP client raises where there is none.
+    client: Any = errors.HfHubHTTPError.__bases__[0]
+    transport: tuple[type[Exception], ...] = (errors.HfHubHTTPError, client, OSError)
+    try:
+        yield HfApi(endpoint=constants.ENDPOINT, library_name="diffusion-stratagem")
+    except errors.RevisionNotFoundError:
+        raise StrategyError(f"{repo} has no revision {revision!r}") from None
+    except errors.GatedRepoError:
+        raise StrategyError(f"{repo} asks for its terms to be accepted on the hub first") from None
+    except errors.RepositoryNotFoundError:
+        raise StrategyError(
+            f"the hub has no repository {repo}, or it is private and not yours; {LOGIN}"
+        ) from None
+    except errors.HFValidationError as error:
+        raise StrategyError(f"{repo!r}: {_line(error)}") from None
+    except transport as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status == 401:
+            line = f"the hub does not know your token, so {repo} is out of reach; {LOGIN}"
+        elif status == 403:
+            line = f"your token may not do this with {repo} ({_line(error)}); {LOGIN}"
+        elif status is not None:
+            line = f"the hub refused: {_line(error)}"
+        else:
+            line = f"the hub at {constants.ENDPOINT} cannot be reached ({_line(error)})"
+        raise StrategyError(line) from None
+
+
+def _line(error: Exception) -> str:
+    """The last line of an error, which is what the hub said."""
+    return ([line for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[
+        -1
+    ]

@@ -1,0 +1,110 @@
+"""A strategy made for one model, solver and number of steps, for another: what has a meaning there.
+
+DaTo's paper finds schedules on Stable Diffusion 1.5 and uses them elsewhere; `python -m evaluate
+transfer` measures what that keeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from strategies.errors import StrategyError
+from strategies.knobs import Depth, known
+from strategies.methods.deepcache import DeepCache
+from strategies.strategy import Strategy
+
+SD_LEVELS = 12  # Skip levels of Stable Diffusion 1.x and 2.x, for which the presets are published.
+LEVELS = "skip_levels"  # In a file's provenance: those of the UNet that it was made on.
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a strategy is moved to.
+
+    Attributes:
+        name: of the model, for messages.
+        family, scheduler, steps, calls: as in a `Strategy`.
+        levels: skip levels of its UNet; None of other families.
+    """
+
+    name: str
+    family: str
+    scheduler: str
+    steps: int
+    calls: int
+    levels: int | None = None
+
+
+def transfer(
+    strategy: Strategy, target: Target, levels: int | None = None
+) -> tuple[Strategy, list[str]]:
+    """The strategy for another model, with what was changed or left out on the way.
+
+    Calls are resampled. On a UNet of other skip levels each depth keeps its share of them. On a
+    transformer DeepCache becomes FORA: both say which calls compute everything; at the others FORA
+    reuses every block, as DeepCache's few fresh outer levels have no counterpart. Methods that do
+    not work on the target's family are left out.
+
+    Args:
+        strategy: to move; its scores are dropped.
+        target: where to.
+        levels: skip levels of the UNet that it was made on, by default what its provenance says,
+            else Stable Diffusion's 12.
+
+    Raises:
+        StrategyError: nothing of it has a meaning there.
+    """
+    if not strategy.canonical().methods:
+        raise StrategyError(
+            f"{strategy.name or 'the strategy'} has no method that does something: it is its "
+            "solver and steps alone, and of those there is nothing to transfer"
+        )
+    there = strategy.resample(target.calls, target.steps, target.scheduler)
+    notes, methods = [], dict[str, Any]()
+    for name, knobs in there.methods.items():
+        if isinstance(knobs, DeepCache) and target.family != "unet":
+            methods["fora"] = _as_fora(knobs)
+            notes.append(
+                "deepcache became fora: full calls compute all blocks, the others reuse all of them"
+            )
+        elif target.family not in known()[name].families:
+            notes.append(f"{name} left out: it does not work on family {target.family}")
+        elif isinstance(knobs, DeepCache) and target.levels is not None:
+            own = levels or strategy.provenance.get(LEVELS) or SD_LEVELS
+            methods[name] = _deepened(knobs, own, target.levels)
+            if own != target.levels:
+                notes.append(f"depths of {own} skip levels became depths of {target.levels}")
+        else:
+            methods[name] = knobs.compact()
+    fields = there.to_json() | {"family": target.family, "methods": methods}
+    moved = Strategy.create(**fields)
+    if not moved.canonical().methods:
+        raise StrategyError(
+            f"nothing of {strategy.name or 'the strategy'} has a meaning on {target.name} (family "
+            f"{target.family}): {'; '.join(notes) or 'its methods do nothing at these calls'}"
+        )
+    origin = {
+        "digest": strategy.digest,
+        "family": strategy.family,
+        "scheduler": strategy.scheduler,
+        "steps": strategy.steps,
+        "calls": strategy.calls,
+    }
+    provenance = dict(strategy.provenance) | {"transferred_from": origin, "notes": notes}
+    return moved.model_copy(update={"provenance": provenance}), notes
+
+
+def _deepened(knobs: DeepCache, own: int, target: int) -> dict[str, Any]:
+    def scaled(depth: Depth) -> Depth:
+        if depth in ("full", 0):
+            return depth
+        return min(target, max(1, round(int(depth) * target / own)))
+
+    return {"depth": [scaled(depth) for depth in knobs.depth], "order": list(knobs.order)}
+
+
+def _as_fora(knobs: DeepCache) -> dict[str, Any]:
+    computed = [depth == "full" for depth in knobs.depth]
+    parts = dict.fromkeys(("attn", "cross", "mlp"), computed)
+    return {**parts, "order": list(knobs.order)}

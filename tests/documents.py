@@ -1,0 +1,67 @@
+"""Commands and snippets of the README and the docs, for the tests that run them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "benchmarks" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+BLOCK = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its language, what stands behind it, and its text."""
+
+    page: str
+    language: str
+    note: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """One `python -m ...` of a page, as a list of words."""
+
+    page: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.page}: {' '.join(self.words[2:])}"
+
+
+def blocks() -> list[Block]:
+    """Of all pages, in order."""
+    return [
+        Block(path.relative_to(ROOT).as_posix(), *found)
+        for path in PAGES
+        for found in BLOCK.findall(path.read_text("utf-8"))
+    ]
+
+
+def commands() -> list[Command]:
+    """Every `python -m` in a block without a language or of `sh`, and in `code` of the text."""
+    found = []
+    for path in PAGES:
+        text, page = path.read_text("utf-8"), path.relative_to(ROOT).as_posix()
+        lines = [
+            line
+            for language, _, body in BLOCK.findall(text)
+            if language in ("", "sh")
+            for line in body.replace("\\\n", " ").splitlines()
+        ]
+        prose = BLOCK.sub("", text)
+        lines += re.findall(r"`(python -m [^`]+)`", prose.replace("\n", " "))
+        for line in lines:
+            words = shlex.split(line, comments=True)
+            if words[:2] == ["python", "-m"]:
+                found.append(Command(page, tuple(words)))
+    return list(dict.fromkeys(found))

@@ -1,0 +1,57 @@
+"""The entry point of the benchmarks, and the page of their results."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from benchmarks import __main__ as cli
+from benchmarks import report
+from benchmarks.catalogue import BENCHMARKS, FOLDER, RESULTS
+from benchmarks.renderers import RENDERERS
+from benchmarks.renderers.markdown import short, table
+
+ROOT = FOLDER.parent
+
+
+def test_every_script_and_result_is_in_the_catalogue() -> None:
+    runnable = {path for path in FOLDER.glob("*.py") if "def main(" in path.read_text("utf-8")} - {
+        FOLDER / "__main__.py",
+        FOLDER / "side_by_side.py",
+    }
+    assert {one.path for one in BENCHMARKS} == runnable
+    known = {path for one in BENCHMARKS for path in one.files}
+    # Written by `python -m evaluate`.
+    assert set(RESULTS.glob("*.json")) - {RESULTS / "lossless_384.json"} == known
+    assert {one.name for one in BENCHMARKS if one.results} == set(RENDERERS)
+
+
+def test_the_page_is_of_the_results() -> None:
+    """Run `python -m benchmarks report` after a new result."""
+    assert (ROOT / "docs" / "benchmarks.md").read_text("utf-8") == report.page()
+
+
+def test_list_and_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list"]) == 0
+    shown = capsys.readouterr().out
+    assert all(one.name in shown for one in BENCHMARKS)
+    with pytest.raises(SystemExit):
+        cli.main(["run", "nothing"])
+    assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [one.name for one in BENCHMARKS])
+def test_scripts_start_from_the_entry_point(name: str) -> None:
+    command = [sys.executable, "-m", "benchmarks", "run", name, "--", "--help"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout
+
+
+def test_numbers_have_three_digits() -> None:
+    told = [short(value) for value in (0.0, 0.00012, 0.1234, 1.234, 12.34, 123.4, 1234.5)]
+    assert told == ["0", "1.2e-04", "0.123", "1.23", "12.3", "123", "1,234"]
+    assert table(["a", "b"], [("x|y", None)]) == "| a | b |\n| --- | --- |\n| x/y |  |"

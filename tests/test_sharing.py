@@ -1,0 +1,193 @@
+"""Strategies through a hub, which is a real server on this machine."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import constants
+
+from strategies import cli, load, save
+from strategies.card import markdown
+from strategies.files import MAX_BYTES
+from strategies.hub import pull, push
+from strategies.strategy import SCORED
+from strategies.trust import check, missing
+from tests.hub import TOKEN, Hub, serving
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+LOSSLESS = EXAMPLES / "tiny-sd-lossless.json"
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    with serving() as server:
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield server
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
+    capsys.readouterr()
+    assert cli.main([str(word) for word in arguments]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    return line
+
+
+def test_there_and_back(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    knee = EXAMPLES / "tiny-sd-knee.json"
+    flags = ["--repo", "me/found", "--private", "--message", "two of them"]
+    assert cli.main(["push", str(LOSSLESS), str(knee), *flags]) == 0
+    told = capsys.readouterr().out
+    assert f"{hub.url}/me/found/commit/" in told
+    assert "says nothing of provenance.scored" in told
+    assert hub.messages == ["two of them"]
+    assert hub.private == {"me/found"}
+    assert cli.main(["pull", "me/found", "--out", str(tmp_path / "got")]) == 0
+    for path in (LOSSLESS, knee):
+        assert (tmp_path / "got" / path.name).read_bytes() == path.read_bytes()
+    assert pull("me/found", tmp_path / "got")  # Again: what is the same stays.
+    text = hub.repos["me/found"][-1]["README.md"].decode()
+    for said in (
+        LOSSLESS.name,
+        knee.name,
+        "3.12x",
+        load(LOSSLESS).digest[:12],
+        "96 images",
+        "fd&#95;base",
+    ):
+        assert said in text, said
+
+
+def test_later_files_join_the_earlier_ones_on_the_card(hub: Hub, tmp_path: Path) -> None:
+    first = push([LOSSLESS], "me/found").rsplit("/", 1)[-1]
+    save(load("dato-b1"), tmp_path / "dato-b1.json")
+    push([tmp_path / "dato-b1.json"], "me/found")
+    files = hub.repos["me/found"][-1]
+    assert {LOSSLESS.name, "dato-b1.json", "README.md"} <= set(files)
+    text = files["README.md"].decode()
+    assert LOSSLESS.name in text
+    assert "not measured" in text
+    assert hub.messages[-1] == "Add dato-b1.json"
+    assert [path.name for path in pull("me/found", tmp_path / "old", first)] == [LOSSLESS.name]
+    assert len(pull("me/found", tmp_path / "new")) == 2
+
+
+def test_nothing_bad_is_pushed(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = tmp_path / "bad.json"
+    bad.write_text('{"schema": 1, "family": "unet"}')
+    assert f"{bad}: " in fails(capsys, "push", LOSSLESS, bad, "--repo", "me/found")
+    (tmp_path / "sub").mkdir()
+    copy = tmp_path / "sub" / LOSSLESS.name
+    copy.write_bytes(LOSSLESS.read_bytes())
+    assert "two files have one name" in fails(capsys, "push", LOSSLESS, copy, "--repo", "me/found")
+    odd = tmp_path / "odd name.json"
+    odd.write_bytes(LOSSLESS.read_bytes())
+    assert "is named with letters" in fails(capsys, "push", odd, "--repo", "me/found")
+    assert "give owner/name" in fails(capsys, "push", LOSSLESS, "--repo", "a/b/c")
+    assert hub.asked == []
+
+
+def test_nothing_bad_is_pulled(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, out = LOSSLESS.read_bytes(), tmp_path / "out"
+    changed = json.loads(good)
+    changed["steps"], changed["provenance"][SCORED] = 14, load(LOSSLESS).digest
+    for files, said in (
+        ({"bad.json": b"{}"}, "me/x: bad.json: schema is missing"),
+        ({"bad.json": b"\xff\xfe"}, "me/x: bad.json is no text"),
+        ({"bad.json": b'{"schema": 1, "x": NaN}'}, "me/x: bad.json"),
+        ({"changed.json": json.dumps(changed).encode()}, "changed after it was scored"),
+        ({"..json": good}, "no name of a strategy file"),
+        ({"a b.json": good}, "no name of a strategy file"),
+        ({"large.json": b" " * (MAX_BYTES + 1)}, f"large.json has {MAX_BYTES + 1} bytes"),
+        ({"README.md": b"x"}, "holds no strategy"),
+        ({f"{i}.json": b"" for i in range(1001)}, "holds 1002 .json files"),
+    ):
+        hub.repos["me/x"] = [{"a.json": good, **files} if "README.md" not in files else files]
+        line = fails(capsys, "pull", "me/x", "--out", out)
+        assert said in line
+        assert not out.exists()
+    hub.repos["me/x"] = [{"large.json": b" " * (MAX_BYTES + 1)}]
+    hub.lies["large.json"] = 10  # A listing is not believed either.
+    assert cli.main(["pull", "me/x", "--out", str(out)]) == 2
+    assert not out.exists()
+    hub.repos["me/x"] = [{"a.json": good, "run.py": b"raise SystemExit(1)", "w.bin": b"x"}]
+    out.mkdir()
+    (out / "a.json").write_text("mine")
+    assert "is there and differs" in fails(capsys, "pull", "me/x", "--out", out)
+    assert (out / "a.json").read_text() == "mine"
+    assert not any("run.py" in path or "w.bin" in path for path in hub.asked)
+
+
+def test_a_hub_that_does_not_serve_is_one_line(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = ["--out", tmp_path / "out"]
+    assert "the hub has no repository me/none" in fails(capsys, "pull", "me/none", *out)
+    push([LOSSLESS], "me/found", private=True)
+    assert "no revision 'v9'" in fails(capsys, "pull", "me/found", "--revision", "v9", *out)
+    line = fails(capsys, "push", LOSSLESS, "--repo", "others/found")
+    assert "your token may not do this with others/found" in line
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    assert "does not know your token" in fails(capsys, "push", LOSSLESS, "--repo", "me/found")
+    assert "private and not yours" in fails(capsys, "pull", "me/found", *out)
+    monkeypatch.delenv("HF_TOKEN")
+    line = fails(capsys, "push", LOSSLESS, "--repo", "me/found")
+    assert "not logged in" in line
+    assert "hf auth login" in line
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    assert "http://127.0.0.1:9 cannot be reached" in fails(capsys, "pull", "me/found", *out)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_strategy_says_what_its_scores_are_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = load(LOSSLESS)
+    assert missing(one) == [f"provenance.{SCORED}"]
+    assert missing(load("dato-b1")) == ["scores"]
+    signed = one.model_copy(update={"provenance": one.provenance | {SCORED: one.digest}})
+    check(signed, "here")
+    assert missing(signed) == []
+    save(signed, tmp_path / "signed.json")
+    assert cli.main(["validate", str(tmp_path / "signed.json")]) == 0
+    edited = (
+        (tmp_path / "signed.json").read_text().replace('"full", 1, "full"', '"full", 2, "full"')
+    )
+    (tmp_path / "signed.json").write_text(edited)
+    assert cli.main(["validate", str(tmp_path / "signed.json")]) == 1
+    assert "changed after it was scored" in capsys.readouterr().out
+    fewer = signed.resample(steps=10)
+    assert SCORED not in fewer.provenance
+    check(fewer, "here")
+
+
+def test_a_card_is_text_alone() -> None:
+    one = load(LOSSLESS)
+    evil = one.model_copy(update={"provenance": {"model": "<script>|[x](y)\n\x1b[31m"}})
+    text = markdown("me/found", {"a.json": evil})
+    assert "<script>" not in text
+    assert "[x]" not in text
+    assert "\x1b" not in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert [row.count("|") for row in rows] == [9, 9, 9]
+
+
+def test_the_library_is_imported_by_these_commands_alone() -> None:
+    code = (
+        "import sys, strategies, strategies.cli; strategies.load('dato-b1');"
+        "assert not [m for m in sys.modules if m.startswith(('huggingface_hub', 'httpx'))]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,14 +1,7 @@
-"""The picture of `equal_latency.py`: quality against latency, a search's front and its rivals.
-
-    python benchmarks/equal_latency_plot.py tiny-sd        # again, from the results
-
-Reads `benchmarks/results/equal-latency-MODEL.json`, writes `docs/equal-latency-MODEL.png`.
-"""
+"""The picture of `equal_latency.py`: quality against latency, a search's front and its rivals."""
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -78,16 +71,3 @@ def panel(axes: Axes, rows: Mapping[str, Mapping[str, Any]], figure: str, title:
         plain(axes.yaxis)
     axes.grid(visible=True)
     axes.set_axisbelow(True)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model")
-    model = parser.parse_args().model
-    root = Path(__file__).parent
-    document = json.loads((root / "results" / f"equal-latency-{model}.json").read_text())
-    plotted(document, model, root.parent / "docs" / f"equal-latency-{model}.png")
-
-
-if __name__ == "__main__":
-    main()

@@ -72,6 +72,14 @@ BENCHMARKS = (
         ("selection-*",),
     ),
     Benchmark(
+        "profile_calls",
+        "time of every kind of accelerated call beside the ideal, what is left above it, and how "
+        "much of it is Stratagem's own",
+        SPEED,
+        ("profile-*",),
+        ("unet", "--width", "0.1", "--latent", "32"),
+    ),
+    Benchmark(
         "latency_table",
         "the latency table against end-to-end time on random strategies, interleaved",
         SPEED,

@@ -5,17 +5,19 @@
 
 Rivals: every preset of the model's family (resampled to the model's solver and steps), every point
 of the uniform grid that seeds a search, and fewer steps of DDIM and DPM++. The front is the run's
-`strategies/[0-9]*.json`; what of it is also a rival, as fewer steps, counts as one. All draw the
-same held-out prompts from the same noise, scored as `python -m evaluate` does, with 95 % intervals.
-Latency is end to end, of one image on one thread, all strategies in turns, medians; on a CPU the
-process's own time, so that other processes do not count.
+`strategies/[0-9]*.json`, fewer steps among them. All draw the same held-out prompts from the same
+noise, scored as `python -m evaluate` does, with 95 % intervals. Latency is end to end, of one image
+on one thread, all strategies in turns, medians; on a CPU the process's own time, so that other
+processes do not count.
 
 Rows: one per strategy. `verdicts` has for every rival and figure the strategies of the front that
 dominate it (latency and figure both not worse, one better), and for FD to the unaccelerated images
-the nearest of the front that is no slower, with the paired 95 % interval of the difference. `share`
-is the part of the rivals that is dominated; `share_beyond_noise` the part for which that interval
-lies below zero. Images and turns are kept in `--cache`, so the same command goes on where it was
-stopped. Writes `benchmarks/results/equal-latency-MODEL.json` and `docs/equal-latency-MODEL.png`.
+the nearest of the front that is no slower, with the paired 95 % interval of the difference.
+`shares` are of the rivals that are not themselves on the front: `share` of them are dominated, and
+for `share_beyond_noise` that interval lies below zero. `by_found` is the same over all rivals where
+only strategies of the front with some method may dominate: what the search adds to fewer steps.
+Images and turns are kept in `--cache`, so the same command goes on where it was stopped. Writes
+`benchmarks/results/equal-latency-MODEL.json` and `docs/equal-latency-MODEL.png`.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from typing import Any
 import drawn
 import torch
 from drawn import BASELINE, Candidate, Rows
-from equal_latency_plot import plotted
+from equal_latency_plot import on_front, plotted
 
 import accel
 import strategies
@@ -87,7 +89,8 @@ def candidates(
             unfit[name] = str(error)
     for path in sorted(folder.glob("strategies/[0-9]*.json")) if folder else ():
         strategy = strategies.load(path)
-        add(f"{FRONT} {path.stem}", FRONT if strategy.methods else "fewer steps", strategy)
+        group = FRONT if strategy.canonical().methods else "fewer steps"
+        add(f"{FRONT} {path.stem}", group, strategy)
     return found, unfit
 
 
@@ -96,7 +99,7 @@ def dominating(rows: Rows, rival: str, figure: str) -> list[str]:
     sign = -1 if figure in MORE_IS_BETTER else 1
     found, theirs = [], rows[rival]
     for name, mine in rows.items():
-        if mine["group"] == FRONT:
+        if on_front(name, mine):
             faster = theirs["seconds"] - mine["seconds"]
             better = sign * (theirs[figure] - mine[figure])
             if faster >= 0 and better >= 0 and faster + better > 0:
@@ -111,7 +114,7 @@ def nearest(
     faster = [
         name
         for name, row in rows.items()
-        if row["group"] == FRONT and row["seconds"] <= rows[rival]["seconds"]
+        if on_front(name, row) and row["seconds"] <= rows[rival]["seconds"] and name != rival
     ]
     if not faster:
         return None
@@ -136,18 +139,29 @@ def judge(
         beside = nearest(rows, functions, name, images)
         verdicts[name] = {"group": rows[name]["group"], "by": beaten, "nearest": beside}
     groups = [*dict.fromkeys(rows[name]["group"] for name in rivals), "all"]
-    found: dict[str, Any] = {}
-    for group in groups:
-        mine = [verdicts[name] for name in rivals if group in ("all", rows[name]["group"])]
-        sure = sum(
-            one["nearest"] is not None and one["nearest"]["difference"][2] < 0 for one in mine
-        )
-        found[group] = {
-            "rivals": len(mine),
-            "share": {f: sum(bool(one["by"][f]) for one in mine) / len(mine) for f in FIGURES},
-            "share_beyond_noise": {"fd_base": sure / len(mine)},
-        }
-    return verdicts, found
+    return verdicts, {group: _shares(rows, verdicts, group) for group in groups}
+
+
+def _shares(rows: Rows, verdicts: Mapping[str, Any], group: str) -> dict[str, Any]:
+    every = [name for name, one in verdicts.items() if group in ("all", one["group"])]
+    others = [name for name in every if not on_front(name, rows[name])]
+    beside = [verdicts[name]["nearest"] for name in others]
+    sure = sum(one is not None and one["difference"][2] < 0 for one in beside)
+
+    def share(names: Sequence[str], figure: str, found: bool) -> float | None:
+        beaten = [
+            any(not found or rows[one]["group"] == FRONT for one in verdicts[name]["by"][figure])
+            for name in names
+        ]
+        return sum(beaten) / len(beaten) if beaten else None
+
+    return {
+        "rivals": len(every),
+        "on_front": len(every) - len(others),
+        "share": {figure: share(others, figure, False) for figure in FIGURES},
+        "share_beyond_noise": {"fd_base": sure / len(others) if others else None},
+        "by_found": {figure: share(every, figure, True) for figure in FIGURES},
+    }
 
 
 def searched(folder: Path | None) -> dict[str, Any] | None:

@@ -37,6 +37,7 @@ import papers_cat  # noqa: E402
 import papers_catome  # noqa: E402
 import papers_dato  # noqa: E402
 import papers_fora  # noqa: E402
+import profile_calls  # noqa: E402
 
 TINY: dict[str, Any] = {"width": 0.05, "latent": 16}
 STEPS = 5
@@ -93,7 +94,7 @@ def test_rows_are_scored_timed_and_kept(
     assert again == rows
     verdicts, shares = equal_latency.judge(rows, functions, 3)
     assert set(verdicts) == {"DDIM, 4 steps", "dato-b1"}
-    assert shares["all"]["rivals"] == 2
+    assert (shares["all"]["rivals"], shares["all"]["on_front"]) == (2, 1)
     picture = tmp_path / "front.png"
     document = {"setting": {"images": 3}, "rows": rows, "shares": shares}
     equal_latency_plot.plotted(document, "tiny-sd", picture)
@@ -102,30 +103,39 @@ def test_rows_are_scored_timed_and_kept(
 
 def test_who_dominates() -> None:
     def row(group: str, seconds: float, fd: float, psnr: float) -> dict[str, Any]:
-        return {"group": group, "seconds": seconds, "fd_base": fd, "psnr": psnr}
+        figures = dict.fromkeys(equal_latency.FIGURES, fd) | {"psnr": psnr}
+        return {"group": group, "seconds": seconds, "also": [], **figures}
 
     rows = {
-        "fast": row("front", 1.0, 9.0, 20.0),
-        "good": row("front", 2.0, 3.0, 30.0),
+        "front fast": row("front", 1.0, 9.0, 20.0),
+        "front good": row("front", 2.0, 3.0, 30.0),
         "slower": row("grid", 3.0, 3.0, 31.0),
         "same": row("grid", 2.0, 3.0, 30.0),
         "faster": row("preset", 0.5, 50.0, 10.0),
     }
     dominating = equal_latency.dominating
-    assert dominating(rows, "slower", "fd_base") == ["good"]
+    assert dominating(rows, "slower", "fd_base") == ["front good"]
     assert dominating(rows, "slower", "psnr") == []
     assert dominating(rows, "same", "fd_base") == []
     assert dominating(rows, "faster", "fd_base") == []
     assert dominating(rows | {"worse": row("grid", 4.0, 10.0, 5.0)}, "worse", "psnr") == [
-        "fast",
-        "good",
+        "front fast",
+        "front good",
     ]
     exact = {name: {"fd_base": lambda w, fd=one["fd_base"]: fd} for name, one in rows.items()}
     beside = equal_latency.nearest(rows, exact, "slower", 3)
     assert beside is not None
-    assert beside["name"] == "good"
+    assert beside["name"] == "front good"
     assert beside["difference"] == [0, 0, 0]
     assert equal_latency.nearest(rows, exact, "faster", 3) is None
+    steps = row("fewer steps", 1.5, 4.0, 25.0) | {"also": ["front steps"]}
+    rows |= {"steps": steps, "beaten": row("grid", 1.5, 5.0, 20.0)}
+    exact |= {name: {"fd_base": lambda w, fd=rows[name]["fd_base"]: fd} for name in rows}
+    _, shares = equal_latency.judge(rows, exact, 3)
+    assert (shares["all"]["rivals"], shares["all"]["on_front"]) == (5, 1)
+    assert shares["all"]["share"]["fd_base"] == 2 / 4  # "slower" and "beaten".
+    assert shares["all"]["by_found"]["fd_base"] == 1 / 5
+    assert shares["fewer steps"]["share"]["fd_base"] is None
 
 
 @pytest.mark.parametrize("name", ["dato", "cat", "fora", "catome"])
@@ -230,6 +240,35 @@ def test_cat_is_timed_where_there_is_a_device() -> None:
     for one in papers_cat.speedups(flags):
         assert one["ours"] is None
         assert "needs a GPU" in one["why"]
+
+
+def test_calls_are_profiled() -> None:
+    sizes = {"device": "cpu", "width": 0.05, "layers": 2, "latent": 16, "calls": 5}
+    loop = profile_calls.Loop("unet", SimpleNamespace(**sizes))  # type: ignore[arg-type]
+    found = profile_calls.profiled(loop, "unet", 2, ["tome 0.5"])
+    assert set(found) == {"neutral", "tome 0.5"}
+    (plain,) = found["neutral"]["calls"]
+    assert plain["macs_share"] == 1
+    assert found["neutral"]["ours"] == 0  # Of operators that Stratagem's lines call.
+    (merged,) = found["tome 0.5"]["calls"]
+    assert 0.3 < merged["macs_share"] < 1
+    full = merged["ideal_seconds"] / merged["macs_share"]
+    assert merged["above"] == pytest.approx(merged["seconds"] / full - merged["macs_share"])
+    ours = found["tome 0.5"]
+    assert 0 < ours["ours"] < 1
+    assert "accel/merging.py: rank" in ours["ours_by_function"]
+    assert not any("mm" in name for name in ours["ours_by_operator"])
+    json.dumps(found)
+
+
+def test_every_family_has_a_loop() -> None:
+    sizes = {"device": "cpu", "width": 0.05, "layers": 2, "latent": 16, "calls": 4}
+    for family in ("dit", "mmdit"):
+        loop = profile_calls.Loop(family, SimpleNamespace(**sizes))  # type: ignore[arg-type]
+        plan = loop.plan(profile_calls.plans(family, 4)["fora N=3"])
+        macs = profile_calls.counted(loop, plan)
+        assert macs[1] < macs[0] == macs[3]
+        assert len(loop.draw()) == 4
 
 
 QUICK = ["--images", "3", "--repeats", "1", "--device", "cpu", "--steps", "4"]

@@ -11,6 +11,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "sampler": speed.sampler,
     "transformer_speed": speed.transformers,
     "selection": speed.selection,
+    "profile_calls": papers.profile,
     "latency_table": speed.latency_table,
     "macs": speed.macs,
     "transformer_quality": quality.transformers,

@@ -1,8 +1,7 @@
-"""The papers' tables beside ours, and a front beside its rivals."""
+"""The papers' tables beside ours, a front beside its rivals, and calls beside their ideal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.renderers.markdown import table
@@ -24,7 +23,7 @@ def tables(data: Any) -> str:
 
 
 def equal_latency(data: Any) -> str:
-    """Shares of the rivals that the front dominates, then every strategy."""
+    """Shares of the rivals beside the front that it dominates, then every strategy."""
     setting, run = data["setting"], data["setting"]["run"]
     told = f"{setting['images']} held-out prompts; latency {setting['latency']}."
     if run:
@@ -32,8 +31,11 @@ def equal_latency(data: Any) -> str:
     rows = []
     for group, one in data["shares"].items():
         share, sure = one["share"], one["share_beyond_noise"]["fd_base"]
-        rows.append((group, one["rivals"], *(_percent(share, k) for k in KEYS), f"{sure:.0%}"))
-    heads = ["rivals", "number", *KEYS.values(), "FD beyond noise"]
+        found = one["by_found"]["fd_base"]
+        told_of = (*(_percent(share[key]) for key in KEYS), _percent(sure), _percent(found))
+        rows.append((group, one["rivals"], one["on_front"], *told_of))
+    heads = ["rivals", "number", "on the front", *KEYS.values(), "FD beyond noise"]
+    heads.append("FD, of all rivals by what has a method")
     order = sorted(data["rows"].items(), key=lambda item: item[1]["seconds"])
     everyone = [
         (
@@ -47,6 +49,23 @@ def equal_latency(data: Any) -> str:
     return f"{told}\n\n{table(heads, rows)}\n\n{table(columns, everyone)}"
 
 
+def profile(data: Any) -> str:
+    """Every kind of call, then what of each strategy is Stratagem's own."""
+    rows, own = [], []
+    for name, one in data["strategies"].items():
+        for call in one["calls"]:
+            seconds, ideal = call["seconds"] * 1e3, call["ideal_seconds"] * 1e3
+            kind = call["kind"].partition(" ")[0]
+            rows.append((name, kind, call["calls"], seconds, ideal, f"{call['above']:+.1%}"))
+        most = ", ".join(f"{key} {value:.1%}" for key, value in one["ours_by_function"].items())
+        own.append((name, one["speedup"], f"{one['ours']:.1%}", most))
+    settings = data["settings"]
+    told = f"{settings['family']}, width {settings['width']}, {settings['calls']} calls."
+    heads = ["strategy", "kind of call", "calls", "ms", "ideal, ms", "above, of an unmodified call"]
+    heads_own = ["strategy", "speedup", "ours, of all operators", "by function"]
+    return f"{told}\n\n{table(heads, rows)}\n\n{table(heads_own, own)}"
+
+
 KEYS = {
     "fd_base": "dominated in FD to unaccelerated",
     "kd_base": "in KD",
@@ -56,5 +75,5 @@ KEYS = {
 }
 
 
-def _percent(share: Mapping[str, float], key: str) -> str:
-    return f"{share[key]:.0%}"
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"

@@ -92,6 +92,15 @@ BENCHMARKS = (
         "a finished run for the rows of the front: --run runs/NAME",
     ),
     Benchmark(
+        "equal_latency",
+        "the front of a search beside presets, the uniform grid and fewer steps, all scored and "
+        "timed alike: how many of these rivals it dominates",
+        QUALITY,
+        ("equal-latency-*",),
+        ("tiny-sd", "--run", "runs/NAME", "--images", "16", "--repeats", "3"),
+        "a finished run",
+    ),
+    Benchmark(
         "order",
         "what extrapolation brings over reuse in DeepCache on tiny-sd",
         QUALITY,
@@ -108,6 +117,34 @@ BENCHMARKS = (
         "method_figures",
         "the pictures of docs/methods.md: what each part of the denoiser computes at each call",
         QUALITY,
+    ),
+    Benchmark(
+        "papers_dato",
+        "DaTo's Tables 1 to 4 beside ours: from the real model with --model, else by "
+        "multiply-accumulates at full size and on tiny-sd",
+        PAPERS,
+        ("papers_dato",),
+    ),
+    Benchmark(
+        "papers_cat",
+        "CAT Pruning's Tables 2 and 3 beside ours: from the real model with --model, else by "
+        "multiply-accumulates at full size; on a GPU also speedups",
+        PAPERS,
+        ("papers_cat",),
+    ),
+    Benchmark(
+        "papers_fora",
+        "FORA's Tables 1 to 3 beside ours: from the real model with --model, else by "
+        "multiply-accumulates at full size and on tiny-pixart",
+        PAPERS,
+        ("papers_fora",),
+    ),
+    Benchmark(
+        "papers_catome",
+        "CA-ToMe's Tables I to IV beside ours: from the real model with --model, else as bounds by "
+        "multiply-accumulates at full size and on tiny-sd",
+        PAPERS,
+        ("papers_catome",),
     ),
     Benchmark(
         "distances",

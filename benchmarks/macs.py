@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from networks import NETWORKS, Bare, strategy
+from networks import NETWORKS, OTHERS, Bare, strategy
 
 import accel
 from strategies import Strategy
@@ -36,28 +36,32 @@ ALPHA, START = 0.3, 8
 ATTENTION = {"sd3-medium": (24, 1536, 333, 0), "pixart-sigma": (28, 1152, 0, 300)}
 
 
-def build(name: str) -> tuple[Bare, dict[str, Any]]:
+def build(name: str, **size: Any) -> tuple[Bare, dict[str, Any]]:
     """One network without weights."""
     with torch.device("meta"):
-        return NETWORKS[name]()
+        return (NETWORKS | OTHERS)[name](**size)
 
 
 @torch.inference_mode()
-def count(pipe: Bare, given: dict[str, Any], short: Strategy) -> dict[str, int]:
-    """Multiply-accumulates of the last call of each kind, guidance included."""
-    config = pipe.transformer.config
+def by_call(pipe: Bare, given: dict[str, Any], plan: Strategy) -> list[int]:
+    """Multiply-accumulates of every call, guidance included."""
+    config = pipe.denoiser.config
     shape = (1, config.in_channels, config.sample_size, config.sample_size)
     latents = torch.empty(shape, device="meta")
-    pipe.scheduler.set_timesteps(short.calls, device="meta")
+    pipe.scheduler.set_timesteps(plan.calls, device="meta")
     pipe.scheduler.step = lambda *_: None  # It would look times up, and there are no values.
-    with accel.accelerated(pipe, short):
+    with accel.accelerated(pipe, plan):
         with accel.measuring(pipe, macs=True):
             for t in pipe.scheduler.timesteps:
                 doubled = torch.cat([latents] * 2)
-                guess = pipe.transformer(doubled, timestep=t.expand(2), **given).sample
+                guess = pipe.denoiser(doubled, timestep=t.expand(2), **given).sample
                 pipe.scheduler.step(guess[:1, : shape[1]], t, latents)
-        macs = [record.macs or 0 for record in accel.stats(pipe)]
-    return dict(zip(short.kinds(), macs, strict=True))
+        return [record.macs or 0 for record in accel.stats(pipe)]
+
+
+def count(pipe: Bare, given: dict[str, Any], short: Strategy) -> dict[str, int]:
+    """Multiply-accumulates of the last call of each kind, guidance included."""
+    return dict(zip(short.kinds(), by_call(pipe, given, short), strict=True))
 
 
 def total(kinds: dict[str, int], long: Strategy) -> float:

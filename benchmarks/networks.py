@@ -1,7 +1,7 @@
-"""Transformers of the published topologies with random weights, and what they get besides latents.
+"""Denoisers of the published topologies with random weights, and what they get besides latents.
 
-Each has two rows, for guidance, and takes heads, layers and the latents' side to be made smaller;
-the defaults are the published sizes.
+Each has two rows, for guidance; the defaults are the published sizes. Transformers take heads,
+layers and the latents' side to be made smaller, UNets the share of their width and that side.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     PixArtTransformer2DModel,
     SD3Transformer2DModel,
+    UNet2DConditionModel,
 )
 
 from accel import families
@@ -26,15 +27,22 @@ FEWER_TOKENS = 77  # Of the text, where the image is smaller too.
 
 
 class Bare:
-    """As much of a pipeline as the sampler needs."""
+    """As much of a pipeline as the sampler needs: a `unet` or a `transformer`, and a scheduler."""
 
-    def __init__(self, transformer: Any, scheduler: Any) -> None:
-        self.transformer, self.scheduler = transformer, scheduler
+    def __init__(self, network: Any, scheduler: Any) -> None:
+        name = "unet" if isinstance(network, UNet2DConditionModel) else "transformer"
+        setattr(self, name, network)
+        self.scheduler = scheduler
+
+    @property
+    def denoiser(self) -> Any:
+        """The network."""
+        return vars(self).get("unet") or self.transformer  # type: ignore[attr-defined]
 
     @property
     def device(self) -> torch.device:
-        """Where the transformer is."""
-        return self.transformer.device
+        """Where the network is."""
+        return self.denoiser.device
 
 
 Built = tuple[Bare, dict[str, Any]]
@@ -81,6 +89,12 @@ def pixart_sigma(heads: int = 16, layers: int = 28, latent: int = 128) -> Built:
     return Bare(network, tiny_sd.scheduler()), given
 
 
+def pixart_alpha(heads: int = 16, layers: int = 28, latent: int = 32) -> Built:
+    """As `pixart_sigma`, at 256 x 256 pixels, with 120 T5 tokens."""
+    pipe, given = pixart_sigma(heads, layers, latent)
+    return pipe, given | {"encoder_hidden_states": torch.randn(2, 120, 4096)}
+
+
 def dit_xl_2(heads: int = 16, layers: int = 28, latent: int = 32) -> Built:
     """Latents of 4 channels, 256 x 256 pixels; a class and no class."""
     network = DiTTransformer2DModel(
@@ -95,6 +109,55 @@ def dit_xl_2(heads: int = 16, layers: int = 28, latent: int = 32) -> Built:
     return Bare(network.eval(), tiny_sd.scheduler()), given
 
 
+def sd15(width: float = 1.0, latent: int = 64) -> Built:
+    """Stable Diffusion 1.x: latents of 4 channels, 77 CLIP tokens."""
+    channels = tuple(int(c * width) for c in (320, 640, 1280, 1280))
+    network = tiny_sd.unet(
+        latent,
+        block_out_channels=channels,
+        cross_attention_dim=768,
+        attention_head_dim=8,
+        norm_num_groups=32 if channels[0] % 32 == 0 else 16,
+    )
+    return Bare(network.eval(), tiny_sd.scheduler()), {
+        "encoder_hidden_states": torch.randn(2, 77, 768)
+    }
+
+
+def sdxl(width: float = 1.0, latent: int = 128, layers: tuple[int, ...] = (1, 2, 10)) -> Built:
+    """Stable Diffusion XL: latents of 4 channels, 77 tokens of both CLIP encoders.
+
+    Args:
+        layers: transformer blocks at each level.
+    """
+    channels = tuple(int(c * width) for c in (320, 640, 1280))
+    network = tiny_sd.unet(
+        latent,
+        block_out_channels=channels,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=layers,
+        attention_head_dim=tuple(max(1, c // 64) for c in channels),
+        use_linear_projection=True,
+        cross_attention_dim=2048,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=256,
+        projection_class_embeddings_input_dim=1280 + 6 * 256,
+        norm_num_groups=32 if channels[0] % 32 == 0 else 16,
+    )
+    added = {"text_embeds": torch.randn(2, 1280), "time_ids": torch.zeros(2, 6)}
+    return Bare(network.eval(), tiny_sd.scheduler()), {
+        "encoder_hidden_states": torch.randn(2, 77, 2048),
+        "added_cond_kwargs": added,
+    }
+
+
+# What transformer_speed.py does not race: UNets, and PixArt at another size.
+OTHERS: dict[str, Callable[..., Built]] = {
+    "sd15": sd15,
+    "sdxl": sdxl,
+    "pixart-alpha": pixart_alpha,
+}
 NETWORKS: dict[str, Callable[..., Built]] = {
     "sd3-medium": sd3_medium,
     "pixart-sigma": pixart_sigma,

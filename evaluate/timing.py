@@ -59,7 +59,7 @@ def conditions(pipe: Any, config: ModelConfig) -> dict[str, Any]:
         "guidance": config.guidance,
         "attention": attention(pipe),
         "threads": torch.get_num_threads(),
-        "versions": {package: _version(package) for package in PACKAGES},
+        "versions": versions(),
         "python": platform.python_version(),
     }
 
@@ -114,6 +114,11 @@ def _clock(device: str) -> float | None:
         return max(rates, default=None)
     except (OSError, ValueError):
         return None
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a figure may depend on."""
+    return {package: _version(package) for package in PACKAGES}
 
 
 def _version(package: str) -> str:

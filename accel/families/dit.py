@@ -50,7 +50,7 @@ def _null_class(denoiser: Any) -> Callable[[Mapping[str, Any]], bool]:
 
     def doubled(given: Mapping[str, Any]) -> bool:
         labels = given.get("class_labels")
-        if labels is None or len(labels) % 2:
+        if labels is None or len(labels) % 2 or labels.is_meta:  # Without values none is known.
             return False
         one, other = labels.chunk(2)
         return bool(((one != null) & (other == null)).all())

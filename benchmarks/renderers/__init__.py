@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.renderers import engine, quality, searches, speed
+from benchmarks.renderers import engine, papers, quality, searches, speed
 
 RENDERERS: dict[str, Callable[[Any], str]] = {
     "sampler": speed.sampler,
@@ -14,8 +14,13 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "latency_table": speed.latency_table,
     "macs": speed.macs,
     "transformer_quality": quality.transformers,
+    "equal_latency": papers.equal_latency,
     "order": quality.order,
     "mask": quality.mask,
+    "papers_dato": papers.tables,
+    "papers_cat": papers.tables,
+    "papers_fora": papers.tables,
+    "papers_catome": papers.tables,
     "distances": quality.distances,
     "rungs": quality.rungs,
     "tabular": searches.tabular,

@@ -1,0 +1,167 @@
+"""CAT Pruning's Tables 2 and 3 beside ours.
+
+    python benchmarks/papers_cat.py                     # without weights; on a GPU also speedups
+    python benchmarks/papers_cat.py --model SD3 --prompts PARTI.tsv --images 1632
+    python benchmarks/papers_cat.py --model PIXART --network pixart --prompts CAPTIONS.json --coco
+
+With `--model`: the rows of one table (`--table 2` is of 28 steps, 3 of 50) from Stable Diffusion 3
+medium or PixArt-Sigma at 1024 x 1024: CLIP score, speedup and multiply-accumulates, on PartiPrompts
+or, with `--coco`, on COCO's captions, by `python -m evaluate`. Needs weights that are not part of
+this project. Without:
+
+- Multiply-accumulates of whole generations on the full-size shapes without weights, guidance
+  included. The paper's leave out attention's own matrix products, so ours are given without them;
+  `share` is of the unaccelerated model's, with them as `counted share`.
+- Speedup at full size in fp16 where there is a GPU, in turns with the unaccelerated network, random
+  weights, the denoiser's loop alone. Elsewhere the row says that it was not measured.
+
+The paper's AT-EDM is its own combination of AT-EDM's choice of tokens with CAT Pruning's reuse, and
+so is ours. Writes `benchmarks/results/papers_cat.json` (`-real` with `--model`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Any
+
+import macs
+import papers
+import torch
+from papers import Entry, cell, entry, published
+from turns import ratios, shuffled
+
+import strategies
+from accel.models import quiet
+from strategies import Strategy
+
+TABLES = {
+    ("sd3-medium", 28): "Table 2, 28 steps, Stable Diffusion 3",
+    ("pixart-sigma", 28): "Table 2, 28 steps, PixArt-Sigma",
+    ("sd3-medium", 50): "Table 3, 50 steps, Stable Diffusion 3",
+    ("pixart-sigma", 50): "Table 3, 50 steps, PixArt-Sigma",
+}
+ROWS = {"cat": "Ours", "atedm": "AT-EDM"}
+WHY = {
+    ("pixart-sigma", "cat"): "the text's keys and values run at every call",
+    ("pixart-sigma", "atedm"): "the text's keys and values run at every call",
+    ("sd3-medium", "atedm"): "the paper's AT-EDM counts more; how is not said",
+}
+GUIDANCE = {"mmdit": "7.0", "dit": "4.5"}
+
+
+def counted(names: Sequence[str] = ("sd3-medium", "pixart-sigma")) -> Iterator[Entry]:
+    """Multiply-accumulates, and their share of the unaccelerated model's."""
+    for one in (row for name in names for row in macs.pruning(name)):
+        place, method = TABLES[one["network"], one["steps"]], one["method"]
+        table = published("cat")[place]
+        row, source = ROWS.get(method, table["base"]), f"{one['network']}, counted"
+        why = WHY.get((one["network"], method), "")
+        theirs, ours = cell(table, row, "TMACs"), one["tmacs_without_attention_products"]
+        yield entry(place, row, "TMACs", theirs, ours, source, why)
+        if method != "whole":
+            share = (theirs or 0) / (cell(table, table["base"], "TMACs") or 1)
+            yield entry(place, row, "share", share, one["share"], source, "attention's included")
+
+
+def speedups(flags: Any) -> Iterator[Entry]:
+    """Of both data sets, which draw alike: measured on a GPU, else said not to be."""
+    on_gpu = flags.device.startswith("cuda")
+    for (name, steps), place in TABLES.items():
+        table = published("cat")[place]
+        found = measured(name, steps, flags) if on_gpu else {}
+        for method, row in ROWS.items():
+            for data in ("Parti", "COCO"):
+                figure = f"{data} speedup"
+                theirs = cell(table, row, figure)
+                ours = found.get(method)
+                why = (
+                    "random weights, the denoiser alone" if on_gpu else "not measured: needs a GPU"
+                )
+                source = f"{name}, {torch.cuda.get_device_name()}" if on_gpu else ""
+                yield entry(place, row, figure, theirs, ours, source, why)
+
+
+def measured(name: str, steps: int, flags: Any, **size: Any) -> dict[str, float]:
+    """Median speedups over the unaccelerated network within a turn.
+
+    Args:
+        size: `width`, `layers` and `latent` of `transformer_speed.py`, where it is not full.
+    """
+    from transformer_speed import Network  # Needs diffusers' hooks.
+
+    asked = {"width": 1.0, "layers": 0, "latent": 0} | size
+    net = Network(name, argparse.Namespace(device=flags.device, calls=steps, **asked))
+    pruned = {"alpha": macs.ALPHA, "start": min(macs.START, steps - 1)}
+    methods: dict[str, Any] = {"": {}, **{one: {one: pruned} for one in ROWS}}
+    times: dict[str, list[float]] = {one: [] for one in methods}
+    for turn, one in shuffled(list(methods), max(2, flags.repeats)):
+        with net.accelerated(methods[one]):
+            seconds = net.draw()
+        if turn:
+            times[one].append(seconds)
+    return {one: ratios(times[""], times[one])[0] for one in ROWS if median(times[one])}
+
+
+def unscored() -> Iterator[Entry]:
+    """What only the real model can show."""
+    for place, table in published("cat").items():
+        for row in table["rows"]:
+            for data in ("Parti", "COCO"):
+                figure = f"{data} CLIP score"
+                why = "needs the model: --model"
+                yield entry(place, row, figure, cell(table, row, figure), None, "", why)
+
+
+def pruned_by(method: str, preset: str) -> Strategy:
+    """CAT Pruning's preset, or AT-EDM in its place."""
+    found = strategies.load(preset)
+    if method == "cat":
+        return found
+    methods = {"atedm": {"alpha": macs.ALPHA, "start": macs.START}}
+    return Strategy.create(**(found.to_json() | {"methods": methods}))
+
+
+def real(flags: Any, rest: Sequence[str]) -> list[Entry]:
+    """Rows of one table from the user's model."""
+    steps = {2: 28, 3: 50}[flags.table]
+    short, name = {"sd3": ("sd3", "sd3-medium"), "pixart": ("pixart", "pixart-sigma")}[
+        flags.network
+    ]
+    preset = f"cat-{short}-{steps}"
+    plans = {method: pruned_by(method, preset) for method in ROWS}
+    own = plans["cat"]
+    protocol = ["--metrics", "clip-score", "--scheduler", own.scheduler, "--steps", str(steps)]
+    protocol += ["--guidance", GUIDANCE[own.family], "--size", "1024"]
+    rows = papers.real(flags, protocol, rest, plans)
+    place = TABLES[name, steps]
+    table, data = published("cat")[place], "COCO" if flags.coco else "Parti"
+    names = {table["base"]: "", **{row: method for method, row in ROWS.items()}}
+    columns = {f"{data} CLIP score": "CLIP score", f"{data} speedup": "speedup"}
+    found = papers.beside(place, table, names, rows, columns)
+    why = "ours with attention's matrix products, the paper's without"
+    for row, method in names.items():
+        ours = rows[method].get("macs")
+        theirs = cell(table, row, "TMACs")
+        given = None if ours is None else ours / 1e12
+        found.append(entry(place, row, "TMACs", theirs, given, "the real model", why))
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = papers.parser(__doc__, "papers_cat")
+    parser.add_argument("--network", choices=("sd3", "pixart"), default="sd3", help="of --model")
+    parser.add_argument("--table", type=int, choices=(2, 3), default=2)
+    parser.add_argument("--coco", action="store_true", help="the prompts are COCO's captions")
+    flags, rest = parser.parse_known_args(arguments)
+    quiet()
+    torch.set_num_threads(1)
+    if flags.model:
+        papers.finish(flags, "papers_cat", real(flags, rest))
+        return
+    papers.finish(flags, "papers_cat", [*counted(), *speedups(flags), *unscored()])
+
+
+if __name__ == "__main__":
+    main()

@@ -151,7 +151,7 @@ def test_a_strategy_of_a_unet_on_a_transformer(
     # Of 4 calls one in three is full, which is one.
     assert row["rival"] == "1 step"
     rival = next(r for r in rows if r["name"] == "1 step")
-    assert rival["macs"] == pytest.approx(row["macs"], rel=0.1)
+    assert abs(rival["macs"] - row["macs"]) <= rival["macs"] / 2  # Half a step.
     assert "deepcache became fora" in row["notes"][0]
     for bad, said in (
         (["tome-0.5", *words], "nothing of tome-0.5"),

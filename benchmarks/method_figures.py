@@ -21,9 +21,11 @@ from numpy.typing import NDArray
 
 import accel
 import zoo
+from accel import change_curves, schedulers
 from accel.measure import flop_counter
 from accel.models import quiet
 from strategies import Strategy
+from strategies.methods.blockcache import BlockCache
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -85,18 +87,14 @@ def main() -> None:
         print(f"{name}: {shares[1].sum() / shares[0].sum():.3f} of the work", flush=True)
 
 
-def calibrated(pipe: Any, model: str) -> Any:
+def calibrated(pipe: Any, model: str) -> BlockCache:
     """Block Caching planned from the change of its blocks on the prompt."""
-    plain = strategy(model, {})
-    with accel.accelerated(pipe, plain, set_scheduler=True):
-        generate(pipe, model)
-    from accel import change_curves
-    from strategies.methods.blockcache import BlockCache
-
-    def one() -> None:
-        generate(pipe, model)
-
-    return BlockCache.from_curves(change_curves(pipe, one), 0.2)
+    scheduler, pipe.scheduler = pipe.scheduler, schedulers.make(pipe.scheduler, "DDIMScheduler")
+    try:
+        curves = change_curves(pipe, [lambda: generate(pipe, model)])
+    finally:
+        pipe.scheduler = scheduler
+    return BlockCache.from_curves(curves, 0.2)
 
 
 def strategy(model: str, methods: dict[str, Any]) -> Strategy:

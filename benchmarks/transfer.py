@@ -4,7 +4,7 @@
 
 The strategies of `examples/` were found on tiny-sd beside 25 DDIM steps, the presets are published
 for Stable Diffusion 1.5 at 50 PNDM steps. Writes after every setting, and goes on with what is
-missing.
+missing. Rivals are as many steps as do as much work, which holds on a busy machine, too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from diffusers import StableDiffusionImg2ImgPipeline
 
 import zoo
 from evaluate import cli, transfer
-from evaluate.timing import conditions
 from strategies import StrategyError, load
 from strategies import transfer as moving
 
@@ -87,22 +86,47 @@ def measure(name: str, images: int, repeats: int) -> dict[str, Any]:
             refused[title] = str(error)
         else:
             moved.append(transfer.Moved(title, one, there, notes))
-    found = transfer.measure(job, moved, lambda *_: None)
+    found = transfer.measure(job, moved, lambda *_: None, "macs")
     cli.finish(job, parsed)
     for row in found["rows"]:
         row.pop("kinds", None)
         row.get("source", {}).pop("scores", None)
-    return found | {
-        "refused": refused,
-        "conditions": conditions(job.evaluator.pipe, job.evaluator.config),
-    }
+    return found | {"refused": refused}
+
+
+TITLES = (
+    *("setting", "strategy", "work saved", "speedup", "PSNR", "FD", "rival", "its work saved"),
+    *("gain in PSNR", "gain in FD"),
+)
+
+
+def markdown(data: dict[str, Any]) -> str:
+    """The moved strategies beside their rivals, one row each."""
+    lines = [TITLES, ["---"] * len(TITLES)]
+    for setting, found in data["settings"].items():
+        rows = {row["name"]: row for row in found["rows"]}
+        whole = found["rows"][0]["macs"]
+        for row in rows.values():
+            if "rival" not in row:
+                continue
+            gains = [row["beside_rival"][key] for key in ("psnr", "fd_base")]
+            cells = [f"{gain:+.1f} ({low:+.1f} to {high:+.1f})" for gain, low, high in gains]
+            work = [f"{whole / one['macs']:.2f}x" for one in (row, rows[row["rival"]])]
+            speed = f"{row['speedup']:.2f}x"
+            own = [f"{row['psnr']:.1f}", f"{row['fd_base']:.0f}"]
+            lines.append(
+                [setting, row["name"], work[0], speed, *own, row["rival"], work[1], *cells]
+            )
+        for name, reason in found["refused"].items():
+            lines.append([setting, name, reason, *[""] * (len(TITLES) - 3)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def main() -> None:
     """Measure what is missing and write it."""
     flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     flags.add_argument("--images", type=int, default=12)
-    flags.add_argument("--repeats", type=int, default=2)
+    flags.add_argument("--repeats", type=int, default=1)
     flags.add_argument("--out", type=Path, default=ROOT / "results" / "transfer-tiny-sd.json")
     given = flags.parse_args()
     data: dict[str, Any] = {"images": given.images, "repeats": given.repeats, "settings": {}}
@@ -116,6 +140,7 @@ def main() -> None:
         data["settings"][name] = measure(name, given.images, given.repeats)
         given.out.write_text(json.dumps(data, indent=1) + "\n")
         print(name, "done", flush=True)
+    print(markdown(data))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """`python -m evaluate transfer`: what strategies are worth on another model, solver or size.
 
 Each strategy is moved (`strategies.transfer`) and scored beside the unaccelerated target and beside
-fewer steps of the same solver that take as long. Its *loss* is how far its figures are from the
+fewer steps of the same solver that take as long, or by `--equal macs` do as much work, which a busy
+machine cannot blur. Its *loss* is how far its figures are from the
 unaccelerated target's; its *gain* is how much better they are than those of its rival, the fewer
 steps, with a paired 95 % interval: a gain below zero says that fewer steps are the better strategy.
 """
@@ -17,16 +18,19 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+import accel
 from accel import families
 from evaluate import cli, table
 from evaluate.compare import BASELINE, compare
 from evaluate.evaluator import Evaluator
 from evaluate.latency import measure_end_to_end, unaccelerated
 from evaluate.metrics import VIEWS, Metric
+from evaluate.sample import run as draw
 from evaluate.store import Report
 from strategies import Strategy, StrategyError, load
 from strategies.transfer import Target, transfer
 
+EQUAL = ("latency", "macs")
 TURNS = 3  # Of the times by which rivals are chosen; what is reported is measured again.
 EXAMPLES = """\
 examples:
@@ -55,6 +59,13 @@ def parser() -> argparse.ArgumentParser:
         help="of the UNet that the strategies were made on (default: what their files say, else "
         "12, Stable Diffusion 1.x and 2.x)",
     )
+    what.add_argument(
+        "--equal",
+        choices=EQUAL,
+        default=EQUAL[0],
+        help="what fewer steps have in common with a strategy; macs are the same however busy the "
+        f"machine is (default: {EQUAL[0]})",
+    )
     cli.add_what(what)
     cli.add_setting(made)
     cli.add_output(made)
@@ -82,7 +93,7 @@ def run(flags: argparse.Namespace) -> int:
             Moved(name, source, *transfer(source, where, flags.skip_levels))
             for name, source in given
         ]
-        found = measure(job, moved, report)
+        found = measure(job, moved, report, flags.equal)
     cli.finish(job, flags)
     show(found, job.metrics, flags.calls)
     if flags.json is not None:
@@ -109,13 +120,17 @@ class Moved:
     notes: list[str]
 
 
-def measure(job: cli.Job, moved: Sequence[Moved], report: Report) -> dict[str, Any]:
-    """Compare strategies with the job's unaccelerated model and with rivals of the same latency.
+def measure(
+    job: cli.Job, moved: Sequence[Moved], report: Report, equal: str = EQUAL[0]
+) -> dict[str, Any]:
+    """Compare strategies with the job's unaccelerated model and with rivals as fast.
 
     Args:
         job: the target and what is to be found out.
         moved: strategies that fit it.
         report: told how far it is.
+        equal: what they have in common with their rivals: `latency`, or `macs`, the denoiser's
+            multiply-accumulates.
 
     Returns:
         As `compare`, the strategies first, then the rivals. A strategy's row has its `notes` and
@@ -125,9 +140,9 @@ def measure(job: cli.Job, moved: Sequence[Moved], report: Report) -> dict[str, A
         StrategyError: a strategy does not fit the target.
     """
     pipe, config = job.evaluator.pipe, job.evaluator.config
-    report("measuring latency to choose rivals", 0, 0)
-    steps = _rivals(job, [one.strategy for one in moved])
-    names = {n: f"{n} steps" if n != config.steps else BASELINE for n in steps}
+    report(f"measuring {equal} to choose rivals", 0, 0)
+    steps = _rivals(job, [one.strategy for one in moved], equal)
+    names = {n: f"{n} step{'s' * (n > 1)}" if n != config.steps else BASELINE for n in steps}
     against = {one.name: names[n] for one, n in zip(moved, steps, strict=True)}
     everyone = [(one.name, one.strategy) for one in moved]
     everyone += [
@@ -160,18 +175,36 @@ def _source(strategy: Strategy) -> dict[str, Any]:
     }
 
 
-def _rivals(job: cli.Job, moved: Sequence[Strategy]) -> list[int]:
+def _rivals(job: cli.Job, moved: Sequence[Strategy], equal: str) -> list[int]:
     """For each strategy the number of steps that takes nearest to as long, by a straight line
-    through the times of all steps and of a quarter of them. Times are each setting's shortest:
-    what else the machine does only adds to them.
+    through what all steps and a quarter of them take.
     """
-    pipe, config = job.evaluator.pipe, job.evaluator.config
+    config = job.evaluator.config
     many, few = config.steps, max(1, config.steps // 4)
-    plain = [unaccelerated(pipe, config.scheduler, n) for n in (many, few)]
-    times = measure_end_to_end(pipe, config, job.prompts, [*plain, *moved], TURNS)
-    long, short, *mine = map(min, times)
+    plain = [unaccelerated(job.evaluator.pipe, config.scheduler, n) for n in (many, few)]
+    take = _seconds if equal == "latency" else _work
+    long, short, *mine = take(job, [*plain, *moved])
     each = (long - short) / (many - few) if many > few else long
     return [max(1, min(many, round(many - (long - one) / each))) for one in mine]
+
+
+def _seconds(job: cli.Job, strategies: Sequence[Strategy]) -> list[float]:
+    """Of one image, the shortest of some turns: what else the machine does only adds to them."""
+    times = measure_end_to_end(
+        job.evaluator.pipe, job.evaluator.config, job.prompts, strategies, TURNS
+    )
+    return [min(turns) for turns in times]
+
+
+def _work(job: cli.Job, strategies: Sequence[Strategy]) -> list[float]:
+    """Multiply-accumulates of the denoiser for one image."""
+    pipe, found = job.evaluator.pipe, []
+    for one in strategies:
+        with accel.accelerated(pipe, one, set_scheduler=True):
+            with accel.measuring(pipe, macs=True):
+                draw(pipe, job.evaluator.config, one, job.prompts.first(1))
+            found.append(float(sum(record.macs or 0 for record in accel.stats(pipe))))
+    return found
 
 
 def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
@@ -180,7 +213,7 @@ def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
     table.show(found, metrics, calls)
     console = Console()
     moved = [row for row in found["rows"] if "source" in row]
-    shown = Table(title="gains: beside fewer steps that take as long")
+    shown = Table(title="gains: beside fewer steps as fast")
     shown.add_column("")
     for row in moved:
         shown.add_column(row["name"], justify="right", overflow="fold")
@@ -223,12 +256,19 @@ def _loss(scores: dict[str, Any], key: str, form: str) -> str:
     """The change from the unaccelerated pipeline's figure, or the figure where it compares with its
     images, with the interval where there is one.
     """
-    intervals = scores.get("intervals", {})
-    cell = intervals.get(f"{key}_change") or intervals.get(key)
-    if cell:
+    intervals = scores.get("intervals")
+    if isinstance(intervals, dict):  # A file's scores may be anything.
+        cell = intervals.get(f"{key}_change") or intervals.get(key)
+    else:
+        cell = None
+    if isinstance(cell, list) and len(cell) == 3 and all(map(_is_number, cell)):
         return f"{form.format(cell[0])} ({table.interval(cell, form)})"
-    return form.format(scores[key]) if key in scores else "not in the file"
+    return form.format(scores[key]) if _is_number(scores.get(key)) else "not in the file"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def _figure(scores: dict[str, Any], key: str) -> str:
-    return f"{scores[key]:.2f}x" if isinstance(scores.get(key), int | float) else "not in the file"
+    return f"{scores[key]:.2f}x" if _is_number(scores.get(key)) else "not in the file"

@@ -26,6 +26,7 @@ from strategies import SearchSpace, Strategy
 TREES = 60
 GROUPS = 6  # Of trees; each group's mean is one possible outcome.
 FEWEST = 30  # Evaluations before a model is worth fitting.
+LINEAR = 0.02  # Share of the evaluations whose losses are so small that they count as they are.
 TRUST = 0.6  # Spearman's correlation with what is out of bag, at least.
 
 Costs = Mapping[str, Callable[[Strategy], float]]
@@ -103,7 +104,7 @@ class Surrogate:
         for one in history.good[len(self._told) : size]:
             self._told.append(self._describe(one.strategy))
         told = _with_images(np.array(self._told[:size]), history.images[:size])
-        scales = np.quantile(np.abs(history.objectives[:size]), 0.1, axis=0)
+        scales = np.quantile(np.abs(history.objectives[:size]), LINEAR, axis=0)
         scales[scales == 0] = 1.0
         trees, ranks = list[ExtraTreesRegressor](), list[float]()
         for index in self.predicted:

@@ -71,7 +71,7 @@ def transfer(
         elif target.family not in known()[name].families:
             notes.append(f"{name} left out: it does not work on family {target.family}")
         elif isinstance(knobs, DeepCache) and target.levels is not None:
-            own = levels or strategy.provenance.get(LEVELS) or SD_LEVELS
+            own = levels or _levels(strategy)
             methods[name] = _deepened(knobs, own, target.levels)
             if own != target.levels:
                 notes.append(f"depths of {own} skip levels became depths of {target.levels}")
@@ -93,6 +93,15 @@ def transfer(
     }
     provenance = dict(strategy.provenance) | {"transferred_from": origin, "notes": notes}
     return moved.model_copy(update={"provenance": provenance}), notes
+
+
+def _levels(strategy: Strategy) -> int:
+    found = strategy.provenance.get(LEVELS, SD_LEVELS)
+    if type(found) is not int or found < 1:
+        raise StrategyError(
+            f"provenance.{LEVELS} is {found!r:.80}; it must be a whole number from 1"
+        )
+    return found
 
 
 def _deepened(knobs: DeepCache, own: int, target: int) -> dict[str, Any]:

@@ -62,6 +62,7 @@ def commands() -> list[Command]:
         lines += re.findall(r"`(python -m [^`]+)`", prose.replace("\n", " "))
         for line in lines:
             words = shlex.split(line, comments=True)
-            if words[:2] == ["python", "-m"]:
+            is_synopsis = any(word.startswith("[") for word in words)
+            if words[:2] == ["python", "-m"] and not is_synopsis:
                 found.append(Command(page, tuple(words)))
     return list(dict.fromkeys(found))

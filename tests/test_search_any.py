@@ -88,6 +88,8 @@ def test_every_family_is_searched(
     assert {"unaccelerated", "front"} <= set(table["role"]) | {"front"}
     one = strategies.load(run / "strategies" / "fastest.json")
     assert one.scores["speedup"] > 0
+    assert one.provenance["scored"] == one.digest
+    assert one.provenance.get("skip_levels") == {"sd1": 12, "sdxl": 9}.get(name)
     names = list(configuration.read(run).objectives)
     assert names == (["fid_self", "latency_s"] if asked else ["kid_base", "latency_s"])
     yardstick = "fid_self" if asked else "kid_self"

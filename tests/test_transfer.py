@@ -85,6 +85,9 @@ def test_what_has_no_meaning_there_is_refused() -> None:
         transfer(load("fora-n3"), SDXL)
     with pytest.raises(StrategyError, match="no method that does something"):
         transfer(made({}), SDXL)
+    wrong = made({"deepcache": {"depth": ["full", 1]}}, 2, provenance={"skip_levels": "many"})
+    with pytest.raises(StrategyError, match="skip_levels is 'many'"):
+        transfer(wrong, SDXL)
 
 
 def run(folder: Path, *words: Any) -> tuple[int, Path]:
@@ -101,7 +104,8 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
     build("sdxl").save_pretrained(tmp_path / "xl")
     own = tmp_path / "own.json"
     depth = ["full", 12, 1, "full", 1, 0]
-    scored = {"provenance": {"model": "tiny-sd"}, "scores": {"speedup": 2.5, "psnr": 31.4}}
+    strange = {"scores": {"speedup": 2.5, "psnr": 31.4, "intervals": "none"}}
+    scored = {"provenance": {"model": "tiny-sd"}, **strange}
     save(made({"deepcache": {"depth": depth}}, **scored), own)
     words = [own, "deepcache-n3", "--to", tmp_path / "xl", "--size", 32, "--steps", 9]
     code, found = run(tmp_path, *words, "--scheduler", "DPMSolverMultistepScheduler")
@@ -120,11 +124,17 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
         )
         assert row["macs"] < rows["unaccelerated"]["macs"]
         assert row["notes"] == ["depths of 12 skip levels became depths of 9"]
-    assert rows["own"]["source"]["scores"] == {"speedup": 2.5, "psnr": 31.4}
+    assert rows["own"]["source"]["scores"] == strange["scores"]
     table = list(csv.DictReader((tmp_path / "found.csv").open()))
     assert "psnr_beside_rival_low" in table[0]
     shown = capsys.readouterr().out
-    for said in ("gains: beside fewer steps", "2.50x", "not in the file", "tiny-sd 6 DDIM", "31.4"):
+    for said in (
+        "gains: beside fewer steps as fast",
+        "2.50x",
+        "not in the file",
+        "tiny-sd 6 DDIM",
+        "31.4",
+    ):
         assert said in shown
 
 
@@ -134,9 +144,14 @@ def test_a_strategy_of_a_unet_on_a_transformer(
     monkeypatch.setenv("STRATAGEM_CACHE", str(tmp_path / "cache"))
     transformer("dit").save_pretrained(tmp_path / "dit")
     words = ["--to", tmp_path / "dit", "--steps", 4]
-    code, found = run(tmp_path, "deepcache-n3", *words)
+    code, found = run(tmp_path, "deepcache-n3", *words, "--equal", "macs")
     assert code == 0
-    (row,) = [r for r in json.loads(found.read_text())["rows"] if "source" in r]
+    rows = json.loads(found.read_text())["rows"]
+    (row,) = [r for r in rows if "source" in r]
+    # Of 4 calls one in three is full, which is one.
+    assert row["rival"] == "1 step"
+    rival = next(r for r in rows if r["name"] == "1 step")
+    assert abs(rival["macs"] - row["macs"]) <= rival["macs"] / 2  # Half a step.
     assert "deepcache became fora" in row["notes"][0]
     for bad, said in (
         (["tome-0.5", *words], "nothing of tome-0.5"),

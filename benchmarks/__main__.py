@@ -57,7 +57,7 @@ def run(name: str, cpu: bool, arguments: list[str]) -> int:
 def listed() -> None:
     table = Table(box=None, header_style="bold")
     for name in ("benchmark", "measures", "measured on", "needs"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name == "benchmark")
     for one in BENCHMARKS:
         table.add_row(one.name, one.about, ", ".join(devices(one)), one.needs)
     Console().print(table)

@@ -37,14 +37,24 @@ class Selection:
     def put(self, whole: Tensor, some: Tensor) -> Tensor:
         """`[rows, text + total, c]` with the rows of `[rows, text + kept, c]` in their places."""
         text = some.shape[1] - self.kept
-        image = whole[:, text:].scatter(1, self._places(some, 0), some[:, text:])
-        return torch.cat([some[:, :text], image], dim=1) if text else image
+        rows, tokens, width = whole.shape
+        first = torch.arange(text, rows * tokens, tokens, device=whole.device)
+        places = (self._index(rows) + first[:, None]).flatten()
+        image = some[:, text:].reshape(-1, width)
+        # Whole rows at once: a scatter would look every channel's place up.
+        filled = whole.reshape(-1, width).index_copy(0, places, image).view(rows, tokens, width)
+        if text:
+            filled[:, :text] = some[:, :text]
+        return filled
 
     def _places(self, like: Tensor, offset: int) -> Tensor:
-        times = len(like) // len(self.index)
-        index = self.index if times == 1 else self.index.repeat(times, 1)
+        index = self._index(len(like))
         index = index + offset if offset else index
         return index[..., None].expand(-1, -1, like.shape[-1])
+
+    def _index(self, rows: int) -> Tensor:
+        times = rows // len(self.index)
+        return self.index if times == 1 else self.index.repeat(times, 1)
 
 
 def at_least_single(values: Tensor) -> Tensor:

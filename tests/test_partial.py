@@ -258,3 +258,17 @@ def test_a_loop_that_steps_one_half_of_dits_guidance_is_narrowed() -> None:
             latents = pipe.scheduler.step(both[:1], t, latents).prev_sample
     tokens = [record.tokens.get("image") for record in accel.stats(pipe)]
     assert tokens == [None, None, (64, 32), (64, 32), None, None]
+
+
+@pytest.mark.parametrize("text", [0, 3])
+def test_rows_are_put_where_they_were_taken(text: int) -> None:
+    index = torch.stack([torch.randperm(10)[:4], torch.randperm(10)[:4]])
+    chosen = Selection(index, total=10)
+    whole = torch.randn(4, text + 10, 5)  # Two rows of each image.
+    before = whole.clone()
+    some = chosen.take(whole)
+    assert torch.equal(chosen.put(whole, some), whole)
+    put = chosen.put(whole, some + 1)
+    assert torch.equal(chosen.take(put), some + 1)
+    assert int((put != whole).all(-1).sum()) == 4 * (text + 4)
+    assert torch.equal(whole, before)

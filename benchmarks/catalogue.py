@@ -155,6 +155,13 @@ BENCHMARKS = (
         ("papers_catome",),
     ),
     Benchmark(
+        "transfer",
+        "strategies found on tiny-sd at other solvers, steps, sizes and tasks, and on tiny-pixart, "
+        "beside fewer steps of equal work (docs/transfer.md)",
+        QUALITY,
+        ("transfer-*",),
+    ),
+    Benchmark(
         "distances",
         "the Frechet distance beside clean-fid's: how equal, how much faster",
         SCORES,

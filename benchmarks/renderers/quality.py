@@ -62,3 +62,25 @@ def rungs(data: Any) -> str:
         ]  # fmt: skip
         parts += [table(heads, rows), ""]
     return "\n".join(parts)
+
+
+def transfer(data: Any) -> str:
+    rows = []
+    for name, found in data["settings"].items():
+        plain = found["rows"][0]["macs"]
+        for one in found["rows"]:
+            if "rival" not in one:
+                continue
+            gains = [_gain(one["beside_rival"][key]) for key in ("psnr", "fd_base")]
+            work = f"{plain / one['macs']:.2f}x"
+            rows.append((name, one["name"], work, one["psnr"], one["rival"], *gains))
+    heads = [
+        "setting", "strategy", "work saved", "PSNR, dB", "rival of equal work", "gain in PSNR",
+        "gain in FD",
+    ]  # fmt: skip
+    return f"{data['images']} prompts; intervals of 95 %.\n\n" + table(heads, rows)
+
+
+def _gain(entry: list[float]) -> str:
+    middle, low, high = entry
+    return f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"

@@ -170,6 +170,7 @@ def test_full_size_is_stable_diffusion() -> None:
     assert papers.work("sd15", plan) == pytest.approx(2 * 401.6e9, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_dato_counts() -> None:
     rows = list(papers_dato.counted(("deepcache-n3", "tome-0.5"), **TINY))
     rows += papers_dato.counted_xl(**TINY, layers=(1, 1, 1))
@@ -195,6 +196,7 @@ def test_dato_ablations_are_measured(evaluator: Evaluator, tmp_path: Path) -> No
     assert all(one["ours"] > 0 for one in found)
 
 
+@pytest.mark.slow
 def test_the_bound_of_catome_is_what_it_counts_where_all_is_merged() -> None:
     bound = {(one["table"], one["row"]): one for one in papers_catome.bounds(**TINY)}
     pipe, given = networks.sd15(**TINY)
@@ -285,6 +287,7 @@ def rows_of(where: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
     return {(one["row"], one["figure"]): one for one in rows}
 
 
+@pytest.mark.slow
 def test_dato_from_a_model_and_images(
     tmp_path: Path, where: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -305,6 +308,7 @@ def test_dato_from_a_model_and_images(
     assert found["Ours-b1", "FID"]["published"] == 25.40
 
 
+@pytest.mark.slow
 def test_catome_from_a_model(
     tmp_path: Path, where: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,6 +333,7 @@ def test_fora_from_a_model(tmp_path: Path, where: list[str]) -> None:
     assert found["N = 3", "speedup"]["published"] == 2.80
 
 
+@pytest.mark.slow
 def test_cat_from_a_model(tmp_path: Path, where: list[str]) -> None:
     untrained.load("sd3").save_pretrained(tmp_path / "sd3")
     model = ["--model", str(tmp_path / "sd3"), "--metrics", "psnr", "--size", "32"]

@@ -259,6 +259,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(
     assert Reading.of(metrics) == Reading((), ("psnr", "ssim"))
 
 
+@pytest.mark.slow
 def test_a_bundled_model_by_inception(
     cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -129,6 +129,7 @@ def test_the_card_is_true() -> None:
     assert card["guidance_5"]["shape"] >= 0.80
 
 
+@pytest.mark.slow
 def test_the_card_of_pixart_is_true() -> None:
     """What the card says of the shipped weights is seen again on held-out prompts."""
     said = json.loads((PIXART / "card.json").read_text())["guidance_5"]

@@ -86,6 +86,7 @@ PARTS = {
     "without grid": replace(OURS, origins=()),
     "without surrogate": replace(OURS, surrogate=False),
     "without operators": replace(OURS, proposer="plain-operators"),
+    "without surrogate and operators": replace(OURS, surrogate=False, proposer="plain-operators"),
     "with sensitivity": replace(OURS, paths=("minimax", "sum")),
     "with rungs of 8 and 16": replace(OURS, ladder=(8, FULL)),
     "with rungs of 4 and 16": replace(OURS, ladder=(4, FULL)),

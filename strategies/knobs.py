@@ -87,8 +87,9 @@ class Knobs(BaseModel):
 
     def at(self, call: int) -> dict[str, Any]:
         """The knobs in force at one call, or nothing where the method does nothing there."""
-        now = {name: (value[call],) if name in self.per_call else value for name, value in self}
-        return dict(_shown(type(self), tuple(now.items())))
+        lists = self.per_call
+        now = ((k, (v[call],) if k in lists else v) for k, v in vars(self).items())
+        return dict(_shown(type(self), tuple(now)))
 
     def compact(self) -> dict[str, Any]:
         """The JSON form, with a per-call list of one repeated value written as that value.

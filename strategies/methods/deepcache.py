@@ -101,11 +101,13 @@ class DeepCache(Knobs):
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> DeepCache:
         depth: tuple[Depth, ...] = ("full", *self.depth[1:])
-        order = [
-            0 if d == "full" else min(o, max(0, computed(depth[:c], d) - 1))
+        order = tuple(
+            0 if d == "full" or o == 0 else min(o, max(0, computed(depth[:c], d) - 1))
             for c, (d, o) in enumerate(zip(depth, self.order, strict=True))
-        ]
-        return DeepCache(depth=depth, order=tuple(order))
+        )
+        if (depth, order) == (self.depth, self.order):
+            return self
+        return DeepCache(depth=depth, order=order)
 
 
 def computed(depths: Iterable[Depth], depth: int) -> int:

@@ -52,4 +52,5 @@ class ToMe(Knobs):
         return not any(self.ratio)
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> ToMe:
-        return self.model_copy(update={"ratio": silence(self.ratio, depths, 0.0)})
+        ratio = silence(self.ratio, depths, 0.0)
+        return self if ratio == self.ratio else self.model_copy(update={"ratio": ratio})

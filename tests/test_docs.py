@@ -54,9 +54,10 @@ def is_quick(command: Command) -> bool:
 
 def can_run(command: Command) -> bool:
     words = set(command.words[3:])
-    return (
-        bool(words) and not words & ELSEWHERE and "--help" not in words and "--resume" not in words
-    )
+    if not words or words & ELSEWHERE or words & {"--help", "--resume"}:
+        return False
+    # Of a folder the default figure is KID, whose network is not here.
+    return module(command) != "search" or "FOLDER" not in words or "psnr" in words
 
 
 def given(command: Command) -> list[str]:

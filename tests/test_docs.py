@@ -65,6 +65,8 @@ def given(command: Command) -> list[str]:
     found: list[str] = []
     for word in command.words[3:]:
         here = PLACES.get(word, word)
+        if found[-1:] == ["--log-json"]:
+            here = "log.jsonl"
         found += sorted(map(str, Path().glob(here))) if "*" in here else [here]
     return found
 
@@ -75,6 +77,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("docs")
     shutil.copytree(ROOT / "examples", folder / "examples")
     (folder / "runs").mkdir()
+    (folder / "benchmarks" / "results").mkdir(parents=True)
     finished(folder / "runs" / "first")
     return folder
 

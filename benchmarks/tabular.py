@@ -2,10 +2,12 @@
 
     python benchmarks/tabular_draw.py tiny-sd --out runs/tabular --rounds 12
     python benchmarks/tabular.py pack tiny-sd --drawn runs/tabular
+    python benchmarks/tabular.py extend tiny-sd --drawn runs/drawn
     python benchmarks/tabular.py check tiny-sd
 
 `pack` writes `benchmarks/tables/MODEL.safetensors`: genomes, features of 16 images of each strategy
-and of the unaccelerated model, and the latency table. `check` says how wrong the model is on
+and of the unaccelerated model, and the latency table. `extend` adds what searches have drawn
+(`efficiency.py --draw`). `check` says how wrong the model is on
 strategies that it has not seen, by origin, and writes `benchmarks/results/tabular-MODEL.json`.
 A search that is run on the table costs no drawing; what it finds is confirmed by drawing.
 """
@@ -15,6 +17,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ from sklearn.model_selection import KFold
 from sklearn.preprocessing import StandardScaler
 
 from accel.models import load_pipeline, quiet, read_config, read_model
+from evaluate import Evaluator
 from evaluate.distances import frechet_paired, frechet_statistic
 from evaluate.evaluator import real_images
 from evaluate.latency import LatencyTable
@@ -38,6 +42,7 @@ from search import config as configuration
 from search import rungs, sensitivity
 from search.description import Description
 from strategies import SearchSpace, Strategy
+from strategies.space import Genome
 
 HERE = Path(__file__).parent
 SIZES = (4, 8, 16)  # Images that a strategy can be scored on.
@@ -47,13 +52,15 @@ PROMPTS = 4  # Of the measured sensitivity.
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["pack", "check"])
+    parser.add_argument("what", choices=["pack", "extend", "check"])
     parser.add_argument("model")
     parser.add_argument("--drawn", type=Path, default=Path("runs/tabular"))
     flags = parser.parse_args()
     quiet()
     if flags.what == "pack":
         pack(flags.model, flags.drawn / flags.model)
+    elif flags.what == "extend":
+        extend(flags.model, flags.drawn)
     else:
         found = Table(flags.model).check()
         target = HERE / "results" / f"tabular-{flags.model}.json"
@@ -74,17 +81,45 @@ def pack(model: str, folder: Path) -> None:
         features.append(load_file(path)["features"][: SIZES[-1]])
         origins.append(path.stem.split("-", 2)[2])
     base = load_file(folder / "unaccelerated.safetensors")["features"][: SIZES[-1]]
+    notes = {
+        "latency": (folder / "latency.json").read_text("utf-8"),
+        "origins": json.dumps(origins),
+        "space": json.dumps(read_config("spaces", read_model(model).space)),
+    }
+    write(model, genomes, features, base, notes)
+
+
+def extend(model: str, folder: Path) -> None:
+    """Add the strategies that searches have drawn."""
+    table = Table(model)
+    genomes = [table.space.encode(one) for one in table.strategies]
+    features = [table.features[one.digest] for one in table.strategies]
+    origins = list(table.origins)
+    for path in sorted(folder.glob(f"search-{SIZES[-1]}-*.safetensors")):
+        with safe_open(path, "np") as file:
+            strategy = Strategy.create(**json.loads(file.metadata()["strategy"]))
+        if strategy.digest not in table.features | {table.unaccelerated.digest: None}:
+            genomes.append(table.space.encode(strategy))
+            features.append(load_file(path)["features"])
+            origins.append("searched")
+    notes = table.notes | {"origins": json.dumps(origins)}
+    write(model, genomes, features, table.base.astype(np.float32), notes)
+
+
+def write(
+    model: str,
+    genomes: Sequence[Genome],
+    features: Sequence[NDArray[Any]],
+    base: NDArray[np.float32],
+    notes: dict[str, str],
+) -> None:
+    """The table's file."""
     target = HERE / "tables" / f"{model}.safetensors"
     target.parent.mkdir(exist_ok=True)
     tensors = {
         "genomes": np.array(genomes, np.int8),
         "features": np.array(features, np.float16),
         "unaccelerated": base,
-    }
-    notes = {
-        "latency": (folder / "latency.json").read_text("utf-8"),
-        "origins": json.dumps(origins),
-        "space": json.dumps(read_config("spaces", read_model(model).space)),
     }
     save_file(tensors, target, notes)
     print(f"{target}: {len(genomes)} strategies, {target.stat().st_size / 2**20:.1f} MiB")
@@ -112,7 +147,8 @@ class Table:
         path = HERE / "tables" / f"{model}.safetensors"
         tensors = load_file(path)
         with safe_open(path, "np") as file:
-            notes = file.metadata()
+            self.notes: dict[str, str] = file.metadata()
+        notes = self.notes
         self.space = make_space(model, json.loads(notes["space"]))
         self.describe = Description(self.space)
         self.latency = LatencyTable.model_validate_json(notes["latency"])
@@ -212,6 +248,43 @@ class Table:
                 for name, chosen in rows.items()
             },
         }
+
+
+class Drawn(Table):
+    """A table that draws what it does not have, and keeps it for all searches.
+
+    Args:
+        model: whose table.
+        folder: of what was drawn, the strategy beside its features.
+    """
+
+    def __init__(self, model: str, folder: Path) -> None:
+        super().__init__(model)
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.evaluator = Evaluator(read_model(model))
+
+    def figure(self, strategy: Strategy, images: int) -> float:
+        """FD to the unaccelerated images on so many, drawn."""
+        digest = strategy.digest
+        if (digest, images) not in self.seen:
+            features = self.read(strategy, "search", SIZES[-1]).astype(float)
+            self.features[digest] = features
+            self.seen |= {(digest, n): self._measured(features, n) for n in SIZES}
+        return self.seen[digest, images]
+
+    def read(self, strategy: Strategy, split: str, images: int) -> NDArray[np.float32]:
+        """Features of the first images of a split, from the folder where they are there."""
+        path = self.folder / f"{split}-{images}-{strategy.digest}.safetensors"
+        if not path.exists():
+            chosen = self.evaluator.prompts[split].first(images)  # type: ignore[index]
+            drawn = self.evaluator.draw("drawn", strategy, chosen).features("bundled")
+            part = path.with_suffix(f".part{os.getpid()}")
+            text = json.dumps(strategy.to_json())
+            save_file({"features": np.asarray(drawn, np.float32)}, part, {"strategy": text})
+            part.replace(path)
+        found: NDArray[np.float32] = load_file(path)["features"]
+        return found
 
 
 class Mixture:

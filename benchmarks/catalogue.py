@@ -51,16 +51,18 @@ PAPERS = "The papers' tables"
 BENCHMARKS = (
     Benchmark(
         "sampler",
-        "calls of every UNet method beside the packages DeepCache and tomesd and the unmodified "
-        "network, alternating; on a GPU at full size with memory and synchronisations",
+        "generations and calls of every UNet method on Stable Diffusion 1.5, 2.1 and XL beside "
+        "DeepCache, tomesd, cache-dit, diffusers' hooks and the work they save, alternating; on a "
+        "GPU at full size and at batches 1 and 8, with peak memory and synchronisations; --compile",
         SPEED,
         ("sampler-*",),
         ("--width", "0.1", "--latent", "32"),
     ),
     Benchmark(
         "transformer_speed",
-        "whole generations of every transformer method beside the work they save, cache-dit and "
-        "diffusers' hooks, alternating",
+        "generations of every transformer method on Stable Diffusion 3, PixArt-Sigma and DiT "
+        "beside cache-dit, diffusers' hooks and the work they save, alternating; on a GPU at full "
+        "size and at batches 1 and 8, with peak memory and synchronisations; --compile",
         SPEED,
         ("transformer_speed-*",),
         ("--width", "0.25", "--layers", "6", "--latent", "48", "--calls", "14"),

@@ -2,6 +2,8 @@
 
 Each has two rows, for guidance; the defaults are the published sizes. Transformers take heads,
 layers and the latents' side to be made smaller, UNets the share of their width and that side.
+Stable Diffusion 2.1 is the one for 768 x 768 pixels (v-prediction, latents 96 x 96); the one for
+512 has the same network.
 """
 
 from __future__ import annotations
@@ -124,6 +126,22 @@ def sd15(width: float = 1.0, latent: int = 64) -> Built:
     }
 
 
+def sd21(width: float = 1.0, latent: int = 96) -> Built:
+    """Stable Diffusion 2.1: as `sd15`, heads of 64 channels, 77 OpenCLIP tokens."""
+    channels = tuple(int(c * width) for c in (320, 640, 1280, 1280))
+    network = tiny_sd.unet(
+        latent,
+        block_out_channels=channels,
+        cross_attention_dim=1024,
+        attention_head_dim=tuple(max(1, c // 64) for c in channels),
+        use_linear_projection=True,
+        norm_num_groups=32 if channels[0] % 32 == 0 else 16,
+    )
+    return Bare(network.eval(), tiny_sd.scheduler()), {
+        "encoder_hidden_states": torch.randn(2, 77, 1024)
+    }
+
+
 def sdxl(width: float = 1.0, latent: int = 128, layers: tuple[int, ...] = (1, 2, 10)) -> Built:
     """Stable Diffusion XL: latents of 4 channels, 77 tokens of both CLIP encoders.
 
@@ -152,17 +170,31 @@ def sdxl(width: float = 1.0, latent: int = 128, layers: tuple[int, ...] = (1, 2,
     }
 
 
+UNETS: dict[str, Callable[..., Built]] = {"sd15": sd15, "sd21": sd21, "sdxl": sdxl}
 # What transformer_speed.py does not race: UNets, and PixArt at another size.
-OTHERS: dict[str, Callable[..., Built]] = {
-    "sd15": sd15,
-    "sdxl": sdxl,
-    "pixart-alpha": pixart_alpha,
-}
+OTHERS: dict[str, Callable[..., Built]] = UNETS | {"pixart-alpha": pixart_alpha}
 NETWORKS: dict[str, Callable[..., Built]] = {
     "sd3-medium": sd3_medium,
     "pixart-sigma": pixart_sigma,
     "dit-xl-2": dit_xl_2,
 }
+
+# Heads, layers and the side of the latents at full size; of UNets that side alone.
+SIZES = {"sd3-medium": (24, 24, 128), "pixart-sigma": (16, 28, 128), "dit-xl-2": (16, 28, 32)}
+LATENTS = {"sd15": 64, "sd21": 96, "sdxl": 128}
+
+
+def sized(name: str, width: float, latent: int = 0, layers: int = 0) -> Built:
+    """A network at a share of its width.
+
+    Args:
+        latent: side of the latents, 0 for the network's own.
+        layers: of a transformer, 0 for the network's own.
+    """
+    if name in UNETS:
+        return UNETS[name](width, latent or LATENTS[name])
+    heads, own_layers, own_latent = SIZES[name]
+    return NETWORKS[name](max(1, round(heads * width)), layers or own_layers, latent or own_latent)
 
 
 def strategy(pipe: Bare, calls: int, methods: dict[str, Any]) -> Strategy:

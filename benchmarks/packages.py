@@ -1,6 +1,7 @@
-"""Other packages' caches on a bare transformer: cache-dit's steps mask and diffusers' hooks.
+"""Other packages on a bare denoiser: DeepCache, tomesd, cache-dit and diffusers' hooks.
 
-Each is a context that puts the cache on and takes it off again, and raises where it does not run.
+Each is a context that puts the package's changes on and takes them off again, and raises where it
+does not run.
 """
 
 from __future__ import annotations
@@ -25,6 +26,44 @@ from diffusers.hooks import (
 from diffusers.hooks.hooks import HookRegistry
 
 EVERY = (-1, 1001)  # Of the timesteps.
+
+
+@contextmanager
+def deepcache(pipe: Any, interval: int) -> Iterator[None]:
+    """DeepCache's helper with its branch 0."""
+    from DeepCache import DeepCacheSDHelper
+
+    helper = DeepCacheSDHelper(pipe=pipe)
+    helper.set_params(cache_interval=interval, cache_branch_id=0)
+    helper.enable()
+    try:
+        yield
+    finally:
+        helper.disable()
+
+
+@contextmanager
+def tome(unet: Any, ratio: float, downsample: int) -> Iterator[None]:
+    """Tomesd on grids halved up to `downsample` in each direction."""
+    import tomesd
+
+    tomesd.apply_patch(unet, ratio=ratio, max_downsample=downsample, use_rand=False)
+    try:
+        yield
+    finally:
+        tomesd.remove_patch(unet)
+
+
+@contextmanager
+def cached(network: Any) -> Iterator[None]:
+    """cache-dit as it sets itself up for a network."""
+    import cache_dit
+
+    cache_dit.enable_cache(network)
+    try:
+        yield
+    finally:
+        cache_dit.disable_cache(network)
 
 
 @contextmanager
@@ -66,13 +105,18 @@ def steps_mask(network: Any, full: Sequence[bool]) -> Iterator[None]:
 def _hooked(network: Any, apply: Callable[[Any, Any], Any], config: Any) -> Iterator[None]:
     try:
         apply(network, config)
+        if not any(registry.hooks for registry in _registries(network)):
+            raise RuntimeError(f"it finds nothing to hook in {type(network).__name__}")
         yield
     finally:
-        for module in network.modules():
-            registry = getattr(module, "_diffusers_hook", None)
-            if isinstance(registry, HookRegistry):
-                for name in list(registry.hooks):
-                    registry.remove_hook(name, recurse=False)
+        for registry in _registries(network):
+            for name in list(registry.hooks):
+                registry.remove_hook(name, recurse=False)
+
+
+def _registries(network: Any) -> list[HookRegistry]:
+    found = [getattr(module, "_diffusers_hook", None) for module in network.modules()]
+    return [registry for registry in found if isinstance(registry, HookRegistry)]
 
 
 Hooks = Callable[[Any, int, Callable[[], float]], AbstractContextManager[None]]

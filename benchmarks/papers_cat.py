@@ -21,14 +21,16 @@ so is ours. Writes `benchmarks/results/papers_cat.json` (`-real` with `--model`)
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
+from functools import partial
 from statistics import median
 from typing import Any
 
 import macs
 import papers
 import torch
+from loops import Network
+from networks import sized
 from papers import Entry, cell, entry, published
 from turns import ratios, shuffled
 
@@ -87,18 +89,16 @@ def measured(name: str, steps: int, flags: Any, **size: Any) -> dict[str, float]
     """Median speedups over the unaccelerated network within a turn.
 
     Args:
-        size: `width`, `layers` and `latent` of `transformer_speed.py`, where it is not full.
+        size: of `networks.sized`, where it is not full.
     """
-    from transformer_speed import Network  # Needs diffusers' hooks.
-
-    asked = {"width": 1.0, "layers": 0, "latent": 0} | size
-    net = Network(name, argparse.Namespace(device=flags.device, calls=steps, **asked))
+    build = partial(sized, name, **({"width": 1.0} | size))
+    net = Network(build, steps, flags.device)
     pruned = {"alpha": macs.ALPHA, "start": min(macs.START, steps - 1)}
     methods: dict[str, Any] = {"": {}, **{one: {one: pruned} for one in ROWS}}
     times: dict[str, list[float]] = {one: [] for one in methods}
     for turn, one in shuffled(list(methods), max(2, flags.repeats)):
         with net.accelerated(methods[one]):
-            seconds = net.draw()
+            seconds = sum(net.draw())
         if turn:
             times[one].append(seconds)
     return {one: ratios(times[""], times[one])[0] for one in ROWS if median(times[one])}

@@ -24,14 +24,16 @@ import argparse
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
-from networks import NETWORKS, sd15, strategy
+from loops import Network
+from networks import sized
 from torch.profiler import ProfilerActivity, profile
-from turns import clock, shuffled, wait
+from turns import shuffled
 
 import accel
 from accel.models import default_device, quiet
@@ -42,7 +44,6 @@ from strategies.methods.fora import FORA
 from strategies.methods.toca import ToCa
 
 FAMILIES = {"unet": "sd15", "dit": "pixart-sigma", "mmdit": "sd3-medium"}
-HEADS = {"pixart-sigma": (16, 28, 128), "sd3-medium": (24, 24, 128)}
 OWNERS = ("accel/", "diffusers/")
 MODULES = "torch/nn/modules/"  # A module's own forward is the network's, whoever wraps it.
 WORK = ("conv", "mm", "bmm", "addmm", "linear", "matmul", "attention", "mkldnn", "einsum")
@@ -67,61 +68,15 @@ def plans(family: str, calls: int) -> dict[str, dict[str, Any]]:
     }
 
 
-class Loop:
-    """A denoiser in as much of a pipeline as the sampler needs, and the loop around it."""
-
-    def __init__(self, family: str, flags: argparse.Namespace) -> None:
-        name = FAMILIES[family]
-        torch.manual_seed(0)
-        with torch.device(flags.device):
-            if family == "unet":
-                self.latent = flags.latent or 64
-                self.pipe, given = sd15(flags.width, self.latent)
-            else:
-                heads, layers, latent = HEADS[name]
-                self.latent = flags.latent or latent
-                few = max(1, round(heads * flags.width))
-                self.pipe, given = NETWORKS[name](few, flags.layers or layers, self.latent)
-        network = self.pipe.denoiser
-        with torch.no_grad():
-            for weight in network.parameters() if family != "unet" else ():
-                weight.normal_(std=0.02)  # Fresh modulations are zero.
-        kind = torch.float16 if flags.device.startswith("cuda") else torch.float32
-        network.to(kind).eval()
-        self.given = {key: _as(value, kind) for key, value in given.items()}
-        self.calls = flags.calls
-
-    def plan(self, methods: dict[str, Any]) -> Strategy:
-        """A strategy for this network."""
-        return strategy(self.pipe, self.calls, methods)
-
-    @torch.inference_mode()
-    def draw(self) -> list[float]:
-        """Seconds of each call of a guided generation."""
-        pipe, network = self.pipe, self.pipe.denoiser
-        to = {"device": pipe.device, "dtype": network.dtype}
-        shape = (1, network.config.in_channels, self.latent, self.latent)
-        latents = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(**to)
-        pipe.scheduler.set_timesteps(self.calls, device=pipe.device)
-        now, seconds = clock(pipe.device), []
-        for t in pipe.scheduler.timesteps:
-            doubled = torch.cat([latents] * 2)
-            wait(pipe.device)
-            began = now()
-            guess = network(doubled, timestep=t.expand(2), **self.given).sample
-            wait(pipe.device)
-            seconds.append(now() - began)
-            first, second = guess[:, : shape[1]].chunk(2)
-            latents = pipe.scheduler.step(first + 4 * (second - first), t, latents).prev_sample
-        return seconds
+def build(family: str, flags: argparse.Namespace) -> Network:
+    """The network of a family at the size that was asked for."""
+    make = partial(sized, FAMILIES[family], flags.width, flags.latent, flags.layers)
+    return Network(make, flags.calls, flags.device)
 
 
-def _as(value: Any, kind: torch.dtype) -> Any:
-    floating = isinstance(value, torch.Tensor) and value.is_floating_point()
-    return value.to(kind) if floating else value
-
-
-def timed(loop: Loop, chosen: Mapping[str, Strategy], turns: int) -> dict[str, list[list[float]]]:
+def timed(
+    loop: Network, chosen: Mapping[str, Strategy], turns: int
+) -> dict[str, list[list[float]]]:
     """Seconds of every call in each turn after the first; `""` is the unmodified network."""
     found: dict[str, list[list[float]]] = defaultdict(list)
     for turn, name in shuffled(["", *chosen], turns):
@@ -135,16 +90,14 @@ def timed(loop: Loop, chosen: Mapping[str, Strategy], turns: int) -> dict[str, l
     return found
 
 
-def counted(loop: Loop, plan: Strategy) -> list[int]:
+def counted(loop: Network, plan: Strategy) -> list[int]:
     """Multiply-accumulates of every call."""
     with accel.accelerated(loop.pipe, plan):
-        with accel.measuring(loop.pipe, macs=True):
-            loop.draw()
-        return [record.macs or 0 for record in accel.stats(loop.pipe)]
+        return loop.work()
 
 
 def by_kind(
-    loop: Loop, plan: Strategy, mine: list[list[float]], whole: list[list[float]]
+    loop: Network, plan: Strategy, mine: list[list[float]], whole: list[list[float]]
 ) -> list[dict[str, Any]]:
     """Every kind of call beside its ideal."""
     macs, most = counted(loop, plan), max(counted(loop, loop.plan({})))
@@ -178,7 +131,7 @@ def nodes(roots: Sequence[Any]) -> Iterator[tuple[Any, str, int]]:
         waiting += [(child, owner) for child in children]
 
 
-def traced(loop: Loop, plan: Strategy) -> dict[str, Any]:
+def traced(loop: Network, plan: Strategy) -> dict[str, Any]:
     """One generation under the profiler: whose operators take how much."""
     activities = [ProfilerActivity.CPU]
     on_gpu = loop.pipe.device.type == "cuda"
@@ -228,7 +181,9 @@ def _shares(found: Counter[str], total: int) -> dict[str, float]:
     return {name: value / total for name, value in found.most_common(8)}
 
 
-def profiled(loop: Loop, family: str, turns: int, only: list[str] | None = None) -> dict[str, Any]:
+def profiled(
+    loop: Network, family: str, turns: int, only: list[str] | None = None
+) -> dict[str, Any]:
     """Everything of a family, by strategy."""
     chosen = {
         name: loop.plan(methods)
@@ -257,7 +212,7 @@ def main() -> None:
     flags = parser.parse_args()
     torch.set_num_threads(1)
     quiet()
-    loop = Loop(flags.family, flags)
+    loop = build(flags.family, flags)
     found = profiled(loop, flags.family, flags.turns, flags.only)
     document = {
         "device": device_name(loop.pipe),

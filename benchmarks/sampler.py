@@ -1,299 +1,99 @@
-"""Our sampler beside the published packages, call by call, alternated in one process.
+"""Methods for UNets beside the published packages, alternated in one process.
 
-    python benchmarks/sampler.py                       # a GPU: SD 1.5's full size, fp16
-    python benchmarks/sampler.py --width 0.25          # a CPU: narrower, fp32, same grids
-    python benchmarks/sampler.py --compile             # the same with torch.compile on the UNet
+    python benchmarks/sampler.py                            # a GPU: full sizes, fp16
+    python benchmarks/sampler.py --width 0.1 --latent 32    # a CPU: narrower, fp32
+    python benchmarks/sampler.py --compile                  # the same with torch.compile
 
-Random weights. Each turn runs every rival once over the same calls, in shuffled order; times are
-medians of one call after warm-up, ratios are medians of the ratios within a turn. Writes
-`benchmarks/results/sampler-DEVICE.json`.
+Topologies of Stable Diffusion 1.5, 2.1 and XL with random weights; whole guided generations of few
+calls. Ours have the uniform settings of their rival: DeepCache's helper, tomesd, diffusers' pyramid
+attention broadcast. What does not run on UNets has the reason why not. Writes
+`results/sampler-NETWORK-DEVICE.json`, `-compiled` behind it with `--compile`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import time
-import warnings
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from statistics import median
+from functools import partial
 from typing import Any
 
-import diffusers
-import tomesd
 import torch
-from DeepCache import DeepCacheSDHelper
-from diffusers import UNet2DConditionModel
-from torch import nn
-from turns import ratios, shuffled, wait
+from compared import completed, heading, parser, tables, write
+from loops import Network
+from networks import UNETS, sized
+from packages import HOOKS, cached, deepcache, tome
+from racing import Rival, chosen, ours, unmodified
 
-import accel
 from accel import families
-from accel.models import default_device
-from evaluate.timing import device_name
-from strategies import Strategy
-from zoo import tiny_sd
+from accel.models import quiet
+from strategies.methods.deepcache import DeepCache
 
-CALLS = 6
-SHALLOW = ["full", 1, "full", 1, "full", 1]
-WIDTHS = (320, 640, 1280, 1280)
+INTERVAL = 3
+SHALLOW = {"full": lambda call: call % INTERVAL == 0, "shallow": lambda call: call % INTERVAL > 0}
 
 
-class Bare:
-    """As much of a pipeline as the sampler and the packages need."""
-
-    def __init__(self, unet: UNet2DConditionModel) -> None:
-        self.unet = unet
-        self.scheduler = tiny_sd.scheduler()
-        self.device = unet.device
+def package_tome(net: Network) -> Any:
+    """On the largest grid with self-attention, as ours."""
+    _, sites = families.find(net.pipe)
+    return tome(net.pipe.unet, 0.5, 2 ** min(site.halvings for site in sites.attentions))
 
 
-def build(width: float, device: str, latent: int) -> Bare:
-    torch.manual_seed(0)
-    channels = tuple(int(c * width) for c in WIDTHS)
-    with torch.device(device):
-        unet = tiny_sd.unet(
-            latent,
-            block_out_channels=channels,
-            cross_attention_dim=768,
-            attention_head_dim=8,
-            norm_num_groups=32 if channels[0] % 32 == 0 else 16,
-        )
-    return Bare(unet.to(torch.float16 if device.startswith("cuda") else torch.float32).eval())
+def hooked(name: str) -> Rival:
+    return Rival(lambda net: HOOKS[name](net.pipe.unet, net.calls, lambda: net.now), package=True)
 
 
-@torch.inference_mode()
-def calls(pipe: Bare, batch: int, latent: int) -> list[float]:
-    """Seconds of each call of a guided generation from fixed inputs."""
-    draws = torch.Generator().manual_seed(0)
-    to = {"device": pipe.device, "dtype": pipe.unet.dtype}
-    latents = torch.randn(batch, 4, latent, latent, generator=draws).to(**to)
-    text = torch.randn(2 * batch, 77, 768, generator=draws).to(**to)
-    pipe.scheduler.set_timesteps(CALLS, device=pipe.device)
-    seconds = []
-    for t in pipe.scheduler.timesteps:
-        wait(pipe.device)
-        began = time.perf_counter()
-        doubled = pipe.unet(torch.cat([latents] * 2), t, encoder_hidden_states=text).sample
-        wait(pipe.device)
-        seconds.append(time.perf_counter() - began)
-        uncond, cond = doubled.chunk(2)
-        latents = pipe.scheduler.step(uncond + 5 * (cond - uncond), t, latents).prev_sample
-    return seconds
-
-
-def strategy(methods: dict[str, Any]) -> Strategy:
-    return Strategy.create(
-        family="unet", scheduler="DDIMScheduler", steps=CALLS, calls=CALLS, methods=methods
-    )
-
-
-@contextmanager
-def package_deepcache(pipe: Bare) -> Iterator[None]:
-    helper = DeepCacheSDHelper(pipe=pipe)
-    helper.set_params(cache_interval=2, cache_branch_id=0)
-    helper.enable()
-    try:
-        yield
-    finally:
-        helper.disable()
-
-
-@contextmanager
-def package_tome(pipe: Bare) -> Iterator[None]:
-    tomesd.apply_patch(pipe.unet, ratio=0.5, max_downsample=1, use_rand=False)
-    try:
-        yield
-    finally:
-        tomesd.remove_patch(pipe.unet)
-
-
-@contextmanager
-def unmodified(pipe: Bare) -> Iterator[None]:
-    yield
-
-
-def ours(methods: dict[str, Any]) -> Callable[[Bare], Any]:
-    return lambda pipe: accel.accelerated(pipe, strategy(methods))
-
-
-def block_caching(pipe: Bare) -> Any:
+def block_caching(net: Network) -> dict[str, Any]:
     """Every transformer block computed at every other call."""
-    _, sites = families.find(pipe)
+    _, sites = families.find(net.pipe)
     names = [block.name for block in sites.blocks if "attentions" in block.name]
-    refresh = {name: list(range(0, CALLS, 2)) for name in names}
-    return accel.accelerated(pipe, strategy({"blockcache": {"refresh": refresh}}))
+    return {"blockcache": {"refresh": {name: list(range(0, net.calls, 2)) for name in names}}}
 
 
-# Rival -> how to set it up, and which of its calls count.
-RIVALS: dict[str, tuple[Callable[[Bare], Any], tuple[int, ...]]] = {
-    "unmodified": (unmodified, (2, 3, 4, 5)),
-    "neutral": (ours({}), (2, 3, 4, 5)),
-    "deepcache shallow": (ours({"deepcache": {"depth": SHALLOW}}), (3, 5)),
-    "deepcache full": (ours({"deepcache": {"depth": SHALLOW}}), (2, 4)),
-    "package deepcache shallow": (package_deepcache, (3, 5)),
-    "package deepcache full": (package_deepcache, (2, 4)),
-    "tome 0.5": (ours({"tome": {"ratio": 0.5}}), (2, 3, 4, 5)),
-    "package tome 0.5": (package_tome, (2, 3, 4, 5)),
-    "dato 0.5": (ours({"dato": {"ratio": 0.5}}), (2, 3, 4, 5)),
-    "catome 0.5, reused pairs": (
-        ours({"catome": {"threshold": -1.0, "checkpoints": [0]}}),
-        (2, 3, 4, 5),
+def self_attention(net: Network) -> dict[str, Any]:
+    """Self-attention alone at every third call."""
+    return {"tgate": {"gate": None, "self_interval": INTERVAL, "warmup": 0}}
+
+
+RIVALS: dict[str, Rival] = {
+    "unmodified": Rival(unmodified),
+    "neutral": Rival(ours(lambda net: {})),
+    "deepcache N=3": Rival(
+        ours(lambda net: {"deepcache": DeepCache.uniform(net.calls, INTERVAL)}),
+        equal="DeepCache N=3",
+        kinds=SHALLOW,
     ),
-    "tgate": (ours({"tgate": {"gate": 2}}), (3, 4, 5)),
-    "blockcache, attentions reused": (block_caching, (3, 5)),
+    "DeepCache N=3": Rival(lambda net: deepcache(net.pipe, INTERVAL), package=True, kinds=SHALLOW),
+    "tome 0.5": Rival(ours(lambda net: {"tome": {"ratio": 0.5}}), equal="tomesd 0.5"),
+    "tomesd 0.5": Rival(package_tome, package=True),
+    "dato 0.5": Rival(ours(lambda net: {"dato": {"ratio": 0.5}})),
+    "catome, all merged, pairs reused": Rival(
+        ours(lambda net: {"catome": {"threshold": -1.0, "checkpoints": [0]}}),
+        kinds={"reusing": lambda call: call > 0},
+    ),
+    "tgate, gate 2": Rival(
+        ours(lambda net: {"tgate": {"gate": 2}}), kinds={"behind the gate": lambda call: call > 2}
+    ),
+    "tgate, self-attention N=3": Rival(
+        ours(self_attention), equal="diffusers PyramidAttentionBroadcast, range 3"
+    ),
+    "blockcache, transformers N=2": Rival(
+        ours(block_caching), kinds={"reusing": lambda call: call % 2 == 1}
+    ),
+    "cache-dit": Rival(lambda net: cached(net.pipe.unet), package=True),
+    **{f"diffusers {name}": hooked(name) for name in HOOKS},
 }
-PAIRS = [
-    ("neutral", "unmodified"),
-    ("deepcache shallow", "package deepcache shallow"),
-    ("deepcache full", "package deepcache full"),
-    ("tome 0.5", "package tome 0.5"),
-    ("tome 0.5", "unmodified"),
-    ("dato 0.5", "unmodified"),
-    ("catome 0.5, reused pairs", "unmodified"),
-    ("tgate", "unmodified"),
-    ("blockcache, attentions reused", "unmodified"),
-    ("deepcache shallow", "unmodified"),
-]
-
-
-def race(
-    pipe: Bare, batch: int, latent: int, turns: int, names: list[str]
-) -> dict[str, list[float]]:
-    """For every rival, the median seconds of its calls in each turn."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for turn, name in shuffled(names, turns):
-        setup, places = RIVALS[name]
-        with setup(pipe):
-            seconds = calls(pipe, batch, latent)
-        if turn:
-            found[name].append(median(seconds[place] for place in places))
-    return found
-
-
-def attention_share(pipe: Bare, batch: int, latent: int) -> float:
-    """Share of a full call's time that the self-attentions on the largest grid take."""
-    total, began = 0.0, 0.0
-
-    def start(*_: Any) -> None:
-        nonlocal began
-        wait(pipe.device)
-        began = time.perf_counter()
-
-    def stop(*_: Any) -> None:
-        nonlocal total
-        wait(pipe.device)
-        total += time.perf_counter() - began
-
-    handles = []
-    for block in (pipe.unet.down_blocks[0], pipe.unet.up_blocks[-1]):
-        for transformer in block.attentions:
-            attention: nn.Module = transformer.transformer_blocks[0].attn1
-            handles += [attention.register_forward_pre_hook(start)]
-            handles += [attention.register_forward_hook(stop)]
-    whole = sum(calls(pipe, batch, latent))
-    for handle in handles:
-        handle.remove()
-    return total / whole
-
-
-def macs(pipe: Bare, latent: int, methods: dict[str, Any]) -> list[int]:
-    with accel.accelerated(pipe, strategy(methods)):
-        with accel.measuring(pipe, macs=True):
-            calls(pipe, 1, latent)
-        return [record.macs or 0 for record in accel.stats(pipe)]
-
-
-def peak_memory(pipe: Bare, latent: int) -> dict[str, float] | None:
-    """Bytes of the peak above an unmodified generation's, as a multiple of the cached feature."""
-    if pipe.device.type != "cuda":
-        return None
-    feature = 2 * pipe.unet.config.block_out_channels[0] * 2 * latent**2 * 2
-    peaks = {}
-    for name in ("unmodified", "deepcache shallow"):
-        with RIVALS[name][0](pipe):
-            calls(pipe, 1, latent)
-            torch.cuda.reset_peak_memory_stats()
-            calls(pipe, 1, latent)
-            peaks[name] = torch.cuda.max_memory_allocated()
-    above = peaks["deepcache shallow"] - peaks["unmodified"]
-    return {"above_bytes": above, "feature_bytes": feature, "ratio": above / feature}
-
-
-def synchronisations(pipe: Bare, latent: int) -> dict[str, int] | None:
-    """Warnings of torch's synchronisation check in a generation of each rival."""
-    if pipe.device.type != "cuda":
-        return None
-    counts = {}
-    for name, (setup, _) in RIVALS.items():
-        with setup(pipe), warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            torch.cuda.set_sync_debug_mode("warn")
-            try:
-                calls(pipe, 1, latent)
-            finally:
-                torch.cuda.set_sync_debug_mode("default")
-            counts[name] = sum("synchroniz" in str(w.message) for w in caught)
-    return counts
-
-
-def summary(found: dict[str, list[float]]) -> dict[str, Any]:
-    speedups = {}
-    for ours_, theirs in PAIRS:
-        if ours_ not in found or theirs not in found:
-            continue
-        speedup, quartiles = ratios(found[theirs], found[ours_])
-        speedups[f"{ours_} over {theirs}"] = {"speedup": speedup, "quartiles": quartiles}
-    return {"seconds": {n: median(v) for n, v in found.items()}, "speedups": speedups}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--width", type=float, default=1.0, help="of the channels, 1 is SD 1.5")
-    parser.add_argument("--latent", type=int, default=64)
-    parser.add_argument("--batches", type=int, nargs="+", default=None)
-    parser.add_argument("--turns", type=int, default=9)
-    parser.add_argument("--device", default=default_device())
-    parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--only", nargs="+", choices=RIVALS, default=list(RIVALS), metavar="RIVAL")
-    flags = parser.parse_args()
-    torch.set_grad_enabled(False)
+    made = parser(__doc__, RIVALS, calls=6)
+    made.add_argument("--networks", nargs="+", choices=UNETS, default=list(UNETS))
+    flags = completed(made.parse_args())
     torch.set_num_threads(1)
-    pipe = build(flags.width, flags.device, flags.latent)
-    on_gpu = flags.device.startswith("cuda")
-    full, *_ = macs(pipe, flags.latent, {})
-    shallow = macs(pipe, flags.latent, {"deepcache": {"depth": SHALLOW}})[1]
-    result: dict[str, Any] = {
-        "device": device_name(pipe),
-        "torch": torch.__version__,
-        "diffusers": diffusers.__version__,
-        "width": flags.width,
-        "latent": flags.latent,
-        "compiled": flags.compile,
-        "turns": flags.turns,
-        "macs": {"full": full, "shallow": shallow, "share": shallow / full},
-    }
-    if flags.compile:
-        pipe.unet.compile()
-    else:
-        result["top_level_self_attention_share"] = attention_share(pipe, 1, flags.latent)
-        result["peak_memory"] = peak_memory(pipe, flags.latent)
-        result["synchronisations"] = synchronisations(pipe, flags.latent)
-    for batch in flags.batches or ([1, 8] if on_gpu else [1]):
-        found = summary(race(pipe, batch, flags.latent, flags.turns, flags.only))
-        times = found["seconds"]
-        if {"deepcache shallow", "unmodified"} <= set(times):
-            share = times["deepcache shallow"] / times["unmodified"]
-            found["shallow_time_over_macs_share"] = share / (shallow / full)
-        result[f"batch_{batch}"] = found
-    kind = "gpu" if on_gpu else "cpu"
-    name = f"sampler-{kind}{'-compiled' if flags.compile else ''}.json"
-    target = Path(__file__).parent / "results" / name
-    target.write_text(json.dumps(result, indent=2) + "\n")
-    print(json.dumps(result, indent=2))
+    quiet()
+    for name in flags.networks:
+        build = partial(sized, name, flags.width, flags.latent)
+        net = Network(build, flags.calls, flags.device)
+        result = heading(net, flags) | {"network": name}
+        result |= tables(net, chosen(RIVALS, flags.only), flags)
+        write(f"sampler-{name}", flags, result)
 
 
 if __name__ == "__main__":

@@ -246,7 +246,7 @@ def test_cat_is_timed_where_there_is_a_device() -> None:
 
 def test_calls_are_profiled() -> None:
     sizes = {"device": "cpu", "width": 0.05, "layers": 2, "latent": 16, "calls": 5}
-    loop = profile_calls.Loop("unet", SimpleNamespace(**sizes))  # type: ignore[arg-type]
+    loop = profile_calls.build("unet", SimpleNamespace(**sizes))  # type: ignore[arg-type]
     found = profile_calls.profiled(loop, "unet", 2, ["tome 0.5"])
     assert set(found) == {"neutral", "tome 0.5"}
     (plain,) = found["neutral"]["calls"]
@@ -266,7 +266,7 @@ def test_calls_are_profiled() -> None:
 def test_every_family_has_a_loop() -> None:
     sizes = {"device": "cpu", "width": 0.05, "layers": 2, "latent": 16, "calls": 4}
     for family in ("dit", "mmdit"):
-        loop = profile_calls.Loop(family, SimpleNamespace(**sizes))  # type: ignore[arg-type]
+        loop = profile_calls.build(family, SimpleNamespace(**sizes))  # type: ignore[arg-type]
         plan = loop.plan(profile_calls.plans(family, 4)["fora N=3"])
         macs = profile_calls.counted(loop, plan)
         assert macs[1] < macs[0] == macs[3]

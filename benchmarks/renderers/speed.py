@@ -2,50 +2,86 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from benchmarks.renderers.markdown import ratio, table
 
 
 def sampler(data: Any) -> str:
-    parts = [
-        f"Width {data['width']} of Stable Diffusion 1.5's, latents {data['latent']} x "
-        f"{data['latent']}, {'compiled' if data['compiled'] else 'eager'}, {data['turns']} turns, "
-        f"torch {data['torch']}, diffusers {data['diffusers']}.\n"
-    ]
-    batches = {name: found for name, found in data.items() if name.startswith("batch_")}
-    for name, found in batches.items():
-        rows = [(pair, ratio(entry)) for pair, entry in found["speedups"].items()]
-        parts.append(table([f"speed of one call over another, batch {name[6:]}", "ratio"], rows))
-        above = found.get("shallow_time_over_macs_share")
-        if above is not None:
-            parts.append(
-                f"\nA shallow call takes {above:.2f} times its share of the multiply-accumulates "
-                f"({data['macs']['share']:.3f})."
-            )
-    for name in ("peak_memory", "synchronisations"):
-        if data.get(name):
-            rows = [(key, value) for key, value in data[name].items()]
-            parts.append("\n" + table([name.replace("_", " "), ""], rows))
-    return "\n".join(parts)
+    return f"{data['network']}; {_setting(data)}\n\n{_batches(data)}"
 
 
 def transformers(data: Any) -> str:
-    setting = data["settings"]
-    size = ", ".join(f"{key} {value}" for key, value in setting.items() if key != "device")
-    parts = [f"{size}; torch {data['torch']}.\n"]
-    for network, found in data.items():
-        if not isinstance(found, dict) or network == "settings":
-            continue
-        rows = []
-        for name, one in sorted(found.items(), key=lambda item: item[1].get("speedup", 0)):
-            if "does not run" in one:
-                rows.append((name, "does not run: " + one["does not run"].split(". ")[0], None))
-            else:
-                rows.append((name, ratio(one), one.get("macs_reduction")))
-        heads = [network, "speed over unmodified", "reduction of multiply-accumulates"]
-        parts += [table(heads, rows), ""]
-    return "\n".join(parts)
+    networks = {
+        name: one for name, one in data.items() if isinstance(one, dict) and name != "settings"
+    }
+    parts = [f"{name}:\n\n{_batches(one)}\n" for name, one in networks.items()]
+    return "\n".join([_setting(data) + "\n", *parts])
+
+
+def _setting(data: Any) -> str:
+    hidden = ("device", "networks", "batches", "only", "compile")
+    size = [f"{key} {value}" for key, value in data["settings"].items() if key not in hidden]
+    kind = "compiled" if data["settings"]["compile"] else "eager"
+    versions = f"torch {data['torch']}, diffusers {data['diffusers']}"
+    return f"{', '.join(size)}; {kind}; {versions}."
+
+
+def _batches(data: Any) -> str:
+    parts = []
+    for name, found in data.items():
+        if name.startswith("batch_"):
+            parts += [_rivals(f"generation, batch {name[6:]}", found), _calls(found)]
+    if data.get("synchronisations"):
+        rows = list(data["synchronisations"].items())
+        parts.append(table(["generation", "synchronisations with the GPU"], rows))
+    return "\n\n".join(filter(None, parts))
+
+
+def _over_package(row: dict[str, Any]) -> str | None:
+    return ratio(row["over_package"]) if "over_package" in row else None
+
+
+# Column -> what a row of a race has in it; a column without anything is left out.
+COLUMNS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "speed over unmodified": ratio,
+    "over the package's": _over_package,
+    "images per second": lambda row: row["images_per_second"],
+    "reduction of MACs": lambda row: row["macs_reduction"],
+    "share realised": lambda row: row.get("realised"),
+    "peak, GiB": lambda row: row["peak_bytes"] / 2**30 if "peak_bytes" in row else None,
+    "graphs": lambda row: row.get("graphs"),
+    "breaks": lambda row: row.get("breaks"),
+}
+
+
+def _rivals(title: str, found: Any) -> str:
+    ran = {name: row for name, row in found.items() if "does not run" not in row}
+    read = {head: [one(row) for row in ran.values()] for head, one in COLUMNS.items()}
+    columns = {head: cells for head, cells in read.items() if set(cells) != {None}}
+    rows: list[Sequence[Any]] = list(zip(ran, *columns.values(), strict=True))
+    rest = [None] * (len(columns) - 1)
+    for name, row in found.items():
+        if name not in ran:
+            rows.append((name, "does not run: " + row["does not run"].split(". ")[0], *rest))
+    return table([title, *columns], rows)
+
+
+def _calls(found: Any) -> str:
+    rows = [
+        (
+            f"{name}, {kind}", ratio(one), _over_package(one), one["macs_share"],
+            one["time_over_macs_share"],
+        )
+        for name, row in found.items()
+        for kind, one in row.get("calls", {}).items()
+    ]  # fmt: skip
+    heads = [
+        "call", "speed over unmodified", "over the package's", "share of MACs",
+        "time over that share",
+    ]  # fmt: skip
+    return table(heads, rows) if rows else ""
 
 
 def selection(data: Any) -> str:

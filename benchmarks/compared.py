@@ -1,0 +1,137 @@
+"""Rows of a race: speed, realised savings and memory; the flags and the file of a comparison."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import diffusers
+import torch
+from loops import Network
+from racing import Found, Rival, Rivals, race, synchronisations, works
+from turns import ratios
+
+from accel.models import default_device
+from evaluate.timing import device_name
+
+RESULTS = Path(__file__).parent / "results"
+NOTHING = 1.05  # A reduction too small for a share of it to mean anything.
+
+
+def rows(
+    rivals: Rivals, found: Found, work: Mapping[str, Sequence[int]], batch: int
+) -> dict[str, Any]:
+    """Every rival's row, in their order."""
+    table: dict[str, Any] = {}
+    for name, rival in rivals.items():
+        if name not in found.laps:
+            table[name] = {"does not run": found.failed[name]}
+            continue
+        seconds = median(found.totals(name))
+        row = {"seconds": seconds, "images_per_second": batch / seconds}
+        row |= beside(found, name, "unmodified")
+        row |= saved(row["speedup"], sum(work["unmodified"]) / sum(work[name]))
+        if rival.equal in found.laps:
+            row["over_package"] = {"package": rival.equal} | beside(found, name, rival.equal)
+        if found.peaks[name]:
+            row["peak_bytes"] = found.peaks[name]
+        row |= found.graphs.get(name, {})
+        row["calls"] = {
+            kind: call(rival, found, work, name, rival.places(kind, len(work[name])))
+            for kind in rival.kinds
+        }
+        table[name] = row
+    return table
+
+
+def call(
+    rival: Rival,
+    found: Found,
+    work: Mapping[str, Sequence[int]],
+    name: str,
+    places: Sequence[int],
+) -> dict[str, Any]:
+    """Calls of one kind beside the same calls of the unmodified network and of the package."""
+    share = sum(work[name][i] for i in places) / sum(work["unmodified"][i] for i in places)
+    row = {"seconds": median(found.totals(name, places)), "macs_share": share}
+    row |= beside(found, name, "unmodified", places)
+    row["time_over_macs_share"] = 1 / row["speedup"] / share
+    if rival.equal in found.laps:
+        row["over_package"] = beside(found, name, rival.equal, places)
+    return row
+
+
+def beside(found: Found, name: str, other: str, places: Sequence[int] = ()) -> dict[str, Any]:
+    """Speedup over another rival."""
+    speedup, quartiles = ratios(found.totals(other, places), found.totals(name, places))
+    return {"speedup": speedup, "quartiles": quartiles}
+
+
+def saved(speedup: float, reduction: float) -> dict[str, float]:
+    """The reduction of work, and which share of the work saved is time saved."""
+    row = {"macs_reduction": reduction}
+    if reduction > NOTHING:
+        row["realised"] = (1 - 1 / speedup) / (1 - 1 / reduction)
+    return row
+
+
+def tables(net: Network, rivals: Rivals, flags: argparse.Namespace) -> dict[str, Any]:
+    """All rows of a network: of every batch, and on a GPU how often the rivals wait for it."""
+    work, failed = works(net, rivals)
+    running = {name: rival for name, rival in rivals.items() if name not in failed}
+    result: dict[str, Any] = {}
+    if net.pipe.device.type == "cuda" and not flags.compile:
+        result["synchronisations"] = synchronisations(net, running)
+    for batch in flags.batches:
+        found = race(net, running, batch, flags)
+        found.failed |= failed
+        result[f"batch_{batch}"] = rows(rivals, found, work, batch)
+    return result
+
+
+def parser(about: str | None, rivals: Rivals, calls: int) -> argparse.ArgumentParser:
+    """The flags of every race."""
+    made = argparse.ArgumentParser(
+        description=about, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--width", type=float, default=1.0, help="share of the published width")
+    made.add_argument("--latent", type=int, default=0, help="0 is the network's own")
+    made.add_argument("--calls", type=int, default=calls, help="of a generation")
+    made.add_argument("--batches", type=int, nargs="+", help="1 and 8 on a GPU, else 1")
+    made.add_argument("--turns", type=int, help="9, or 3 with --compile")
+    made.add_argument("--draws", type=int, help="of a turn: 1, or 3 with --compile")
+    made.add_argument("--device", default=default_device())
+    made.add_argument("--compile", action="store_true")
+    made.add_argument("--only", nargs="+", choices=rivals, metavar="RIVAL")
+    return made
+
+
+def completed(flags: argparse.Namespace) -> argparse.Namespace:
+    """The flags with what they are by default on this device."""
+    on_gpu = flags.device.startswith("cuda")
+    flags.batches = flags.batches or ([1, 8] if on_gpu else [1])
+    flags.turns = flags.turns or (3 if flags.compile else 9)
+    flags.draws = flags.draws or (3 if flags.compile else 1)
+    return flags
+
+
+def heading(net: Network, flags: argparse.Namespace) -> dict[str, Any]:
+    """What a result says first."""
+    return {
+        "device": device_name(net.pipe),
+        "settings": vars(flags).copy(),
+        "torch": torch.__version__,
+        "diffusers": diffusers.__version__,
+    }
+
+
+def write(name: str, flags: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Into the file of this device."""
+    kind = "gpu" if flags.device.startswith("cuda") else "cpu"
+    target = RESULTS / f"{name}-{kind}{'-compiled' if flags.compile else ''}.json"
+    target.write_text(json.dumps(result, indent=2) + "\n")
+    print(target)

@@ -1,0 +1,180 @@
+"""Rivals on one network: their work, then time and memory of generations in alternating turns.
+
+A turn sets every rival up once, in shuffled order, and draws some generations; ratios are between
+the draws of a turn. Times are the GPU's own, or on a CPU the process's. With `--compile` the
+network is compiled afresh for each set-up, and a generation is drawn before those that count.
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import torch
+from loops import Network
+from torch._dynamo.exc import FailOnRecompileLimitHit
+from torch._dynamo.utils import counters
+from turns import shuffled
+
+Setup = Callable[[Network], Any]
+LIMITS = (torch.OutOfMemoryError, FailOnRecompileLimitHit)
+
+
+@contextmanager
+def unmodified(net: Network) -> Iterator[None]:
+    """The network as it is."""
+    yield
+
+
+def ours(methods: Callable[[Network], dict[str, Any]]) -> Setup:
+    """Our sampler with methods that may depend on the network."""
+    return lambda net: net.accelerated(methods(net))
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A way to draw.
+
+    Attributes:
+        setup: from the network, a context in which it acts.
+        equal: the package's rival of equal setting.
+        package: whether it is somebody else's, which need not run on every network.
+        kinds: kinds of call by name, whether a call is of that kind.
+    """
+
+    setup: Setup
+    equal: str = ""
+    package: bool = False
+    kinds: Mapping[str, Callable[[int], bool]] = field(default_factory=dict)
+
+    def places(self, kind: str, calls: int) -> list[int]:
+        """Calls of a kind, without the first."""
+        return [call for call in range(1, calls) if self.kinds[kind](call)]
+
+
+Rivals = Mapping[str, Rival]
+
+
+def chosen(rivals: Rivals, only: Sequence[str] | None) -> dict[str, Rival]:
+    """Those of these names with the unmodified network, or all."""
+    return {
+        name: rival
+        for name, rival in rivals.items()
+        if only is None or name in only or name == "unmodified"
+    }
+
+
+@dataclass
+class Found:
+    """What a race found, by rival.
+
+    Attributes:
+        laps: seconds of each call, of each generation that counts.
+        peaks: bytes allocated at most in a generation, on a GPU.
+        graphs: of the last compilation: their number, and the breaks between them.
+        failed: why rivals do not run.
+    """
+
+    laps: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
+    peaks: dict[str, int] = field(default_factory=dict)
+    graphs: dict[str, dict[str, int]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def totals(self, name: str, places: Sequence[int] = ()) -> list[float]:
+        """Seconds of each generation, or the median of some of its calls."""
+        if not places:
+            return [sum(laps) for laps in self.laps[name]]
+        return [median(laps[place] for place in places) for laps in self.laps[name]]
+
+
+@contextmanager
+def excusing(rival: Rival, name: str, failed: dict[str, str]) -> Iterator[None]:
+    """Note why a package does not run; of ours only that memory or graphs do not suffice."""
+    try:
+        yield
+    except Exception as error:
+        if not rival.package and (name == "unmodified" or not isinstance(error, LIMITS)):
+            raise
+        failed[name] = f"{type(error).__name__}: {str(error)[:200]}"
+
+
+def works(net: Network, rivals: Rivals) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """Multiply-accumulates of every rival's calls, and why some packages do not run."""
+    found: dict[str, list[int]] = {}
+    failed: dict[str, str] = {}
+    for name, rival in rivals.items():
+        with excusing(rival, name, failed), rival.setup(net):
+            found[name] = net.work()
+    return found, failed
+
+
+def race(net: Network, rivals: Rivals, batch: int, flags: argparse.Namespace) -> Found:
+    """Draw in turns; the first is for warming up."""
+    found = Found()
+    for turn, name in shuffled(list(rivals), flags.turns):
+        if name in found.failed:
+            continue
+        rival = rivals[name]
+        with excusing(rival, name, found.failed), compiled(net, rival, flags.compile):
+            with rival.setup(net):
+                if flags.compile:
+                    net.draw(batch)
+                    found.graphs[name] = _graphs()
+                drawn = [_measured(net, batch) for _ in range(flags.draws if turn else 1)]
+            if turn:
+                found.laps[name] += [laps for laps, _ in drawn]
+                found.peaks[name] = max(peak for _, peak in drawn)
+    for name in found.failed:
+        found.laps.pop(name, None)
+    return found
+
+
+def _measured(net: Network, batch: int) -> tuple[list[float], int]:
+    if net.pipe.device.type != "cuda":
+        return net.draw(batch), 0
+    torch.cuda.reset_peak_memory_stats()
+    return net.draw(batch), torch.cuda.max_memory_allocated()
+
+
+@contextmanager
+def compiled(net: Network, rival: Rival, on: bool) -> Iterator[None]:
+    """Compile the network afresh; ours may not give up compiling, as torch does silently."""
+    if not on:
+        yield
+        return
+    torch._dynamo.reset()
+    counters.clear()
+    net.pipe.denoiser.compile()
+    try:
+        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=not rival.package):
+            yield
+    finally:
+        net.pipe.denoiser._compiled_call_impl = None
+
+
+def _graphs() -> dict[str, int]:
+    return {
+        "graphs": counters["stats"]["unique_graphs"],
+        "breaks": sum(counters["graph_break"].values()),
+    }
+
+
+def synchronisations(net: Network, rivals: Rivals) -> dict[str, int]:
+    """Warnings of torch's synchronisation check in a generation of each rival, on a GPU."""
+    counts = {}
+    for name, rival in rivals.items():
+        with rival.setup(net), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                net.draw()
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+            counts[name] = sum("synchroniz" in str(w.message) for w in caught)
+    return counts

@@ -268,14 +268,20 @@ class Drawn(Table):
         """FD to the unaccelerated images on so many, drawn."""
         digest = strategy.digest
         if (digest, images) not in self.seen:
-            features = self.read(strategy, "search", SIZES[-1]).astype(float)
+            whole = self._path(digest, "search", SIZES[-1]).exists()
+            count = SIZES[-1] if whole else images
+            features = self.read(strategy, "search", count).astype(float)
             self.features[digest] = features
-            self.seen |= {(digest, n): self._measured(features, n) for n in SIZES}
+            sizes = [n for n in SIZES if n <= count]
+            self.seen |= {(digest, n): self._measured(features, n) for n in sizes}
         return self.seen[digest, images]
+
+    def _path(self, digest: str, split: str, images: int) -> Path:
+        return self.folder / f"{split}-{images}-{digest}.safetensors"
 
     def read(self, strategy: Strategy, split: str, images: int) -> NDArray[np.float32]:
         """Features of the first images of a split, from the folder where they are there."""
-        path = self.folder / f"{split}-{images}-{strategy.digest}.safetensors"
+        path = self._path(strategy.digest, split, images)
         if not path.exists():
             chosen = self.evaluator.prompts[split].first(images)  # type: ignore[index]
             drawn = self.evaluator.draw("drawn", strategy, chosen).features("bundled")

@@ -35,11 +35,12 @@ class Description:
 
         Solver (one of them is 1), calls and steps; choices of the whole generation's knobs; and of
         every per-call knob, dead values being neutral: how often each choice is made, and over time
-        how often it acts, how strongly, and for how long it has acted without a break.
+        how often it acts, how strongly, and for how long it has acted without a break; logarithms
+        of the calls at which it does nothing, acts, and does so without a break.
         """
         alive = strategy.canonical()
         found: list[float] = [float(solver == strategy.scheduler) for solver in self.space.solvers]
-        found += [strategy.calls, 1 / strategy.calls, strategy.steps]
+        found += [strategy.calls, 1 / strategy.calls, strategy.steps, np.log(strategy.calls)]
         for gene in self.space.whole:
             knobs = alive.methods.get(gene.method)
             value = None if knobs is None else getattr(knobs, gene.knob)
@@ -72,7 +73,7 @@ class _Gene:
         acting = choices > 0
         series = np.stack([acting, self.strengths[choices], _runs(acting)])
         shares = np.bincount(choices, minlength=self.size) / len(choices)
-        return np.concatenate([shares, (series @ weights).ravel()])
+        return np.concatenate([shares, (series @ weights).ravel(), _counts(acting, series[1])])
 
     def choices(self, strategy: Strategy) -> NDArray[np.intp]:
         """The index of the choice at each call; what the space does not have counts as the last."""
@@ -102,6 +103,17 @@ def _runs(acting: NDArray[np.bool_]) -> NDArray[np.float64]:
     calls = np.arange(len(acting))
     last = np.maximum.accumulate(np.where(acting, -1, calls))
     return (calls - last) / len(acting)
+
+
+def _counts(acting: NDArray[np.bool_], strengths: NDArray[np.float64]) -> list[float]:
+    """Logarithms of numbers of calls: idle, as much as idle, acting, acting without a break at most
+    and on average over the calls; the last two also as shares of the generation.
+    """
+    edges = np.flatnonzero(np.diff([0, *acting.astype(int), 0]))
+    spans = edges[1::2] - edges[::2]
+    longest, mean = spans.max(initial=0), np.square(spans).sum() / len(acting)
+    counts = [(~acting).sum(), (1 - strengths).sum(), acting.sum(), longest, mean]
+    return [*np.log1p(counts), longest / len(acting), mean / len(acting)]
 
 
 @cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
-from search import rungs
+from search import rungs, start
 from search.history import History
 from search.proposers import SOURCES, Settings, Source, Waiting
 from search.study import Evaluation
@@ -44,7 +44,7 @@ class Proposer:
 
     Args:
         space: of the search.
-        seeds: origin and strategy; proposals 0, 1, ... are these.
+        seeds: origin and strategy; of these the first proposals are.
         kind: a name in `search.proposers.SOURCES`.
         population: parents, where the source has no published number of its own.
         seed: of every random draw.
@@ -60,7 +60,8 @@ class Proposer:
         seed: int,
         ladder: Sequence[int] = (0,),
     ) -> None:
-        self.space, self.seeds = space, list(seeds)
+        self.space, self.known = space, list(seeds)
+        self.seeds = self.known
         self.kind, self.population, self.seed = kind, population, seed
         self.ladder = tuple(ladder)
         self._history = History()
@@ -76,7 +77,8 @@ class Proposer:
         surrogate: Surrogate | None = None,
         reference: Sequence[float] = (),
     ) -> None:
-        """Take what was measured before the first proposal.
+        """Take what was measured before the first proposal; from now on `seeds` are proposals
+        0, 1, ..., in this order.
 
         Args:
             latency: seconds of a strategy.
@@ -84,8 +86,9 @@ class Proposer:
             surrogate: to choose children by, where the source does.
             reference: the worst point that counts.
         """
-        known = {strategy.digest for _, strategy in self.seeds}
-        self.seeds += [(origin, one) for origin, one in more if one.digest not in known]
+        known = start.spread([*self.known, *more], latency)
+        count = self.population if SOURCES[self.kind].mixed else 0
+        self.seeds = start.mixed(known, start.drawn(self.space, count, self.seed))
         self._latency, self._surrogate, self._source = latency, surrogate, None
         self._reference = tuple(reference)
 

@@ -1,10 +1,10 @@
 """What a search expects of strategies that nobody has drawn yet.
 
-Costs are exact, from the tables; the other objectives are predicted by extremely randomised trees
-(Geurts, Ernst, Wehenkel, 2006; scikit-learn's), whose spread says how sure the prediction is. Of a
-pool of strategies the one is chosen that may add most to the hypervolume of the front (the expected
-hypervolume improvement of Emmerich, Deutz, Klinkenberg, 2011, over the trees). The model is held
-against what it has not seen, out of bag, and is not used while its ranks are poor.
+Costs are exact, from the tables; the other objectives are predicted by a regression, whose spread
+says how sure the prediction is. Of a pool of strategies the one is chosen that may add most to the
+hypervolume of the front (the expected hypervolume improvement of Emmerich, Deutz, Klinkenberg,
+2011, over the possible outcomes). The model is held against what it has not seen, and is not used
+while its ranks are poor.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
-from sklearn.ensemble import ExtraTreesRegressor
 
 from search.description import Description
 from search.front import nondominated
 from search.history import History
+from search.regression import GROUPS, Regression
 from strategies import SearchSpace, Strategy
 
-TREES = 60
-GROUPS = 6  # Of trees; each group's mean is one possible outcome.
 FEWEST = 30  # Evaluations before a model is worth fitting.
 LINEAR = 0.02  # Share of the evaluations whose losses are so small that they count as they are.
-TRUST = 0.6  # Spearman's correlation with what is out of bag, at least.
+LEAST = 1e-9  # Of a cost, so that it has a logarithm.
+TRUST = 0.6  # Spearman's correlation with what was not fitted on, at least.
 
 Costs = Mapping[str, Callable[[Strategy], float]]
 Points = NDArray[np.float64]
@@ -38,12 +37,12 @@ class Fitted:
     """A model of one state of the history.
 
     Attributes:
-        trees: of every predicted objective, in order.
+        models: of every predicted objective, in order.
         scales: of every objective; above its scale it counts by its logarithm.
-        correlation: the lowest of Spearman's out-of-bag correlations.
+        correlation: the lowest of Spearman's correlations with what was not fitted on.
     """
 
-    trees: tuple[ExtraTreesRegressor, ...]
+    models: tuple[Regression, ...]
     scales: Points
     correlation: float
 
@@ -102,33 +101,30 @@ class Surrogate:
 
     def _fit(self, history: History, size: int) -> Fitted:
         for one in history.good[len(self._told) : size]:
-            self._told.append(self._describe(one.strategy))
+            self._told.append(self._tell(one.strategy))
         told = _with_images(np.array(self._told[:size]), history.images[:size])
         scales = np.quantile(np.abs(history.objectives[:size]), LINEAR, axis=0)
         scales[scales == 0] = 1.0
-        trees, ranks = list[ExtraTreesRegressor](), list[float]()
+        models, ranks = list[Regression](), list[float]()
         for index in self.predicted:
             losses = history.objectives[:size, index]
-            model = ExtraTreesRegressor(
-                TREES,
-                min_samples_leaf=2,
-                max_features=0.4,
-                bootstrap=True,
-                oob_score=True,
-                random_state=self.seed,
-            ).fit(told, np.arcsinh(losses / scales[index]))
-            trees.append(model)
-            ranks.append(float(spearmanr(model.oob_prediction_, losses).statistic))
-        return Fitted(tuple(trees), scales, float(np.nan_to_num(min(ranks))))
+            models.append(Regression(told, np.arcsinh(losses / scales[index]), self.seed))
+            ranks.append(float(spearmanr(models[-1].unseen, losses).statistic))
+        return Fitted(tuple(models), scales, float(np.nan_to_num(min(ranks))))
+
+    def _tell(self, strategy: Strategy) -> NDArray[np.float32]:
+        """The description of a strategy and the logarithms of what it costs."""
+        costs = np.abs([cost(strategy) for cost in self.costs.values()])
+        logs = np.log(np.maximum(costs, LEAST))
+        return np.array([*self._describe(strategy), *logs], np.float32)
 
     def outcomes(self, model: Fitted, rows: Sequence[Strategy], images: int) -> Points:
         """Possible objectives of strategies scored on so many images: `[groups, n, objectives]`."""
-        told = _with_images(self._describe.rows(rows), np.full(len(rows), images))
+        known = np.array([self._tell(one) for one in rows])
+        told = _with_images(known, np.full(len(rows), images))
         found = np.empty((GROUPS, len(rows), len(self.names)))
-        for index, trees in zip(self.predicted, model.trees, strict=True):
-            each = np.array([tree.tree_.predict(told).ravel() for tree in trees.estimators_])
-            means = each.reshape(GROUPS, -1, len(rows)).mean(1)
-            found[:, :, index] = model.scales[index] * np.sinh(means)
+        for index, one in zip(self.predicted, model.models, strict=True):
+            found[:, :, index] = model.scales[index] * np.sinh(one.outcomes(told))
         for index, name in enumerate(self.names):
             if name in self.costs:
                 found[:, :, index] = [self.costs[name](one) for one in rows]

@@ -148,4 +148,4 @@ def test_any_objectives(names: tuple[str, ...]) -> None:
     model = found.fitted(history)
     predicted = len(set(names) - set(costs))
     assert (model is None) == (predicted == 0)
-    assert model is None or len(model.trees) == predicted
+    assert model is None or len(model.models) == predicted

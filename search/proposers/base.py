@@ -54,12 +54,15 @@ class Source(ABC):
         about: one line for `--help`.
         generational: whether it waits for whole generations of its own, so that nothing may come
             between them.
+        mixed: whether as many strategies as the population holds, drawn evenly, come between the
+            seeds.
         attempts: how often it is asked for something new before a genome is drawn evenly.
     """
 
     name: ClassVar[str]
     about: ClassVar[str]
     generational: ClassVar[bool] = False
+    mixed: ClassVar[bool] = False
     attempts: ClassVar[int] = 100
 
     def __init__(self, settings: Settings) -> None:
@@ -84,4 +87,9 @@ class Source(ABC):
 
     def anything(self, rng: np.random.Generator) -> Genome:
         """A genome drawn evenly."""
-        return tuple(int(rng.integers(0, size)) for size in self.space.sizes)
+        return evenly(self.space, rng)
+
+
+def evenly(space: SearchSpace, rng: np.random.Generator) -> Genome:
+    """A genome of which every choice is as likely as any other."""
+    return tuple(int(rng.integers(0, size)) for size in space.sizes)

@@ -21,6 +21,7 @@ class NSGA2(Source):
 
     name = "nsga2"
     about = "NSGA-II, steady state, operators made for schedules"
+    mixed = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

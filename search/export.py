@@ -143,9 +143,7 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
         "hypervolume_baselines": hypervolume(_points(rivals), reference),
         "hypervolume_together": hypervolume(_points(best), reference),
         "evaluations": len(engine.study.evaluations),
-        "beyond_seeds": sum(
-            e.number >= len(engine.proposer.seeds) for e in engine.study.evaluations
-        ),
+        "beyond_seeds": sum(e.strategy.digest not in seeds for e in engine.study.evaluations),
         "failed": sum(not e.ok for e in engine.study.evaluations),
         "device_seconds": engine.study.spent,
         "front": len(best),

@@ -13,6 +13,7 @@ from search.surrogate import Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
 from strategies.space import Genome
 
+FIRST = 30  # Proposals before a search that mixes breeds at every other one.
 DRAWS = 100  # Genomes drawn evenly before the space counts as exhausted.
 
 
@@ -40,11 +41,11 @@ class Proposal:
 
 
 class Proposer:
-    """Seeds first, then the search proper.
+    """Seeds first, then the search proper; where the source mixes, by turns after a while.
 
     Args:
         space: of the search.
-        seeds: origin and strategy; of these the first proposals are.
+        seeds: origin and strategy; in the order in which they are proposed once the latencies are known.
         kind: a name in `search.proposers.SOURCES`.
         population: parents, where the source has no published number of its own.
         seed: of every random draw.
@@ -77,8 +78,7 @@ class Proposer:
         surrogate: Surrogate | None = None,
         reference: Sequence[float] = (),
     ) -> None:
-        """Take what was measured before the first proposal; from now on `seeds` are proposals
-        0, 1, ..., in this order.
+        """Take what was measured before the first proposal; it decides the order of `seeds`.
 
         Args:
             latency: seconds of a strategy.
@@ -130,15 +130,18 @@ class Proposer:
         Raises:
             Waiting: not before another evaluation has finished.
         """
-        if number < len(self.seeds):
-            origin, strategy = self.seeds[number]
-            return Proposal(number, origin, self.space.encode(strategy), strategy, self.ladder[0])
         history = self._history.read(finished)
-        found = rungs.promotion(history, self.ladder, taken)
+        seed = self._seed(number, taken)
+        found = None
+        if seed is None or self.source.mixed:
+            found = rungs.promotion(history, self.ladder, taken)
         if found is not None:
             row, images = found
             best = history.good[row]
             return Proposal(number, best.origin, best.genome, best.strategy, images, best.images)
+        if seed is not None:
+            origin, strategy = seed
+            return Proposal(number, origin, self.space.encode(strategy), strategy, self.ladder[0])
         for attempt in range(self.source.attempts + DRAWS):
             if attempt < self.source.attempts:
                 genome = self.source.genome(number, attempt, history)
@@ -148,6 +151,14 @@ class Proposer:
             if strategy.digest not in taken:
                 return Proposal(number, self.kind, genome, strategy, self.ladder[0])
         return None
+
+    def _seed(self, number: int, taken: Collection[str]) -> tuple[str, Strategy] | None:
+        """The next seed, where it is a seed's turn."""
+        if not self.source.mixed:
+            return self.seeds[number] if number < len(self.seeds) else None
+        if number >= FIRST and number % 2:
+            return None
+        return next((seed for seed in self.seeds if seed[1].digest not in taken), None)
 
 
 def _unknown(strategy: Strategy) -> float:

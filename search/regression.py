@@ -49,7 +49,7 @@ class Regression:
             oob_score=True,
             random_state=seed,
         ).fit(told, left)
-        chosen = int(np.flatnonzero(PENALTIES == self._line.alpha_)[0])
+        chosen = int(np.flatnonzero(self._line.alpha_ == PENALTIES)[0])
         self.unseen: Values = self._line.cv_results_[:, chosen] + self._trees.oob_prediction_
 
     def outcomes(self, told: Rows) -> Values:

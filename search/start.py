@@ -21,8 +21,8 @@ Seed = tuple[str, Strategy]
 
 
 def spread(seeds: Sequence[Seed], latency: Callable[[Strategy], float]) -> list[Seed]:
-    """Those of earlier searches as they come, then the others so that the first few of them, however
-    many, are spread over all latencies (van der Corput's sequence).
+    """Those of earlier searches as they come, then the others so that the first few, however many,
+    are spread over all latencies (van der Corput's sequence).
     """
     first = [seed for seed in seeds if seed[0] == warm.ORIGIN]
     rest = [seed for seed in seeds if seed[0] != warm.ORIGIN]

@@ -1,6 +1,6 @@
 """Which calls matter for quality: permutation importance of a forest of the search's evaluations.
 
-Extremely randomised trees, as in `search.surrogate`, are fitted to the first objective of quality
+Extremely randomised trees, as in `search.regression`, are fitted to the first objective of quality
 from what every knob does over normalised time. On folds that the trees have not seen, one column
 after the other is shuffled, and the loss of R^2 is the importance (Breiman, 2001, "Random forests",
 section 10; scikit-learn's `permutation_importance`). It says what the search's own strategies show,
@@ -22,9 +22,10 @@ from sklearn.model_selection import KFold
 
 from search import config as configuration
 from search.description import BINS, Description
+from search.regression import TREES
 from search.runs import Run
 from search.study import Evaluation, comparable
-from search.surrogate import FEWEST, TREES, TRUST
+from search.surrogate import FEWEST, TRUST
 from strategies import SearchSpace
 
 FOLDS = 5

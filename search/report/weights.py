@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from search.description import BINS
+from search.regression import TREES
 from search.report.importance import FOLDS, Row, importance
 from search.report.strips import IDLE, Cell, Map, Strip, shade
 from search.runs import Run
-from search.surrogate import FEWEST, TREES, TRUST
+from search.surrogate import FEWEST, TRUST
 from search.titles import title
 
 

@@ -136,6 +136,7 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
     plain = next(final for final in finals if final.role == "unaccelerated")
     reference = engine.make_goals(plain.scores).reference
     feasible = [f for f in finals if f.violation <= 0]
+    seeds = {one.digest for _, one in engine.proposer.seeds}
     rivals = [f for f in feasible if f.role == "baseline"]
     mine = [f for f in feasible if f.role == "front"]
     found = {

@@ -45,7 +45,7 @@ class Proposer:
 
     Args:
         space: of the search.
-        seeds: origin and strategy; in the order in which they are proposed once the latencies are known.
+        seeds: origin and strategy; once latencies are known, in the order of their proposals.
         kind: a name in `search.proposers.SOURCES`.
         population: parents, where the source has no published number of its own.
         seed: of every random draw.

@@ -81,7 +81,7 @@ class PlainOperators(NSGA2):
 
 
 SOURCES[PlainOperators.name] = PlainOperators
-OURS = Rival("nsga2", ORIGINS, surrogate=True)
+OURS = Rival("nsga2", ORIGINS, ladder=(FULL // 4, FULL), surrogate=True)
 PARTS = {
     "without grid": replace(OURS, origins=()),
     "without surrogate": replace(OURS, surrogate=False),
@@ -89,7 +89,7 @@ PARTS = {
     "without surrogate and operators": replace(OURS, surrogate=False, proposer="plain-operators"),
     "with sensitivity": replace(OURS, paths=("minimax", "sum")),
     "with rungs of 8 and 16": replace(OURS, ladder=(8, FULL)),
-    "with rungs of 4 and 16": replace(OURS, ladder=(4, FULL)),
+    "without rungs": replace(OURS, ladder=(FULL,)),
 }
 RIVALS = {
     "random": Rival("random"),

@@ -107,8 +107,8 @@ def predict(engine: Engine) -> Prediction:
     calls, around = turn.value
     engine.table = make_table([{}, calls], [[], around], device)
     latency = engine.table.predict
-    plain, seeds = latency(engine.baseline), [one for _, one in engine.proposer.seeds]
     engine.proposer.learn(latency)
+    plain, seeds = latency(engine.baseline), [one for _, one in engine.proposer.seeds]
     batch = min(config.model.batch, config.images)
     base = ask(drawing.request(engine, "base", engine.baseline, "search", batch)).seconds / batch
     middle = sorted(seeds, key=latency)[len(seeds) // 2] if seeds else engine.baseline
@@ -132,7 +132,7 @@ def predict(engine: Engine) -> Prediction:
         search=search,
         after=after + timed,
         evaluations=evaluations,
-        seeds=min(len(seeds), done),
+        seeds=engine.proposer.seeded(done),
         finalists=finalists,
         wall=start_up + shared / executor.slots + table + timed,
         workers=executor.slots,
@@ -206,7 +206,7 @@ class _Plan:
         drawing and of timing them.
         """
         config, spending = self.engine.config, self.spending
-        rivals = self.rivals[min(done, len(self.seeds))]
+        rivals = self.rivals[self.engine.proposer.seeded(done)]
         finalists = min(config.export, rivals) + min(config.export, done - rivals)
         latencies = finalists * self.mean
         drawn = spending.draw(latencies, config.heldout_images) + self.base * self.owed
@@ -222,7 +222,9 @@ class _Plan:
         ladder, budget = self.engine.rungs, self.engine.budget
         done, seconds, counts = 0, 0.0, dict.fromkeys(ladder, 0)
         while True:
-            latency = self.seeds[done] if done < len(self.seeds) else self.later
+            seeded = self.engine.proposer.seeded
+            bred = seeded(done) == seeded(done + 1)
+            latency = self.later if bred else self.seeds[seeded(done)]
             cost, after = self.spending.draw(latency, ladder[0]), counts | {ladder[0]: done + 1}
             for rung, below in zip(ladder[1:], ladder, strict=False):
                 after[rung] = after[below] // REDUCTION

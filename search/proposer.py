@@ -152,6 +152,12 @@ class Proposer:
                 return Proposal(number, self.kind, genome, strategy, self.ladder[0])
         return None
 
+    def seeded(self, count: int) -> int:
+        """How many of the first `count` proposals that are no promotions are seeds."""
+        if self.source.mixed and count > FIRST:
+            count = FIRST + (count - FIRST + 1) // 2
+        return min(len(self.seeds), count)
+
     def _seed(self, number: int, taken: Collection[str]) -> tuple[str, Strategy] | None:
         """The next seed, where it is a seed's turn."""
         if not self.source.mixed:

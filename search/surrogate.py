@@ -147,10 +147,9 @@ class Surrogate:
             images: of the rung that the front is on.
         """
         points = history.objectives[history.top(images)]
-        # By logarithms, so that a factor counts alike at the slow end and at the fast end.
-        front = np.arcsinh(points[nondominated(points)] / model.scales)
-        outcomes = np.arcsinh(self.outcomes(model, rows, images) / model.scales)
-        worst = np.arcsinh(np.asarray(reference) / model.scales)
+        front = points[nondominated(points)]
+        outcomes = self.outcomes(model, rows, images)
+        worst = np.asarray(reference, dtype=float)
         before = _volume(front, worst)
         behind = np.all(front <= outcomes[:, :, None], axis=3)
         new: NDArray[np.bool_] = np.asarray(~behind.any(axis=2))

@@ -20,7 +20,7 @@ import torch
 
 from accel.models import load_pipeline, quiet
 from evaluate.latency import unaccelerated
-from search import config, finalists, rungs, workers
+from search import config, finalists, workers
 from search.engine import Engine
 from search.predict import predict
 from search.proposer import Proposer
@@ -90,7 +90,7 @@ def make(settings: dict[str, Any], folder: Path) -> Engine:
     pipe = load_pipeline(model)
     space = config.make_space(chosen.space, "unet", pipe.scheduler)
     known = seeds(space, model.scheduler, model.steps)
-    ladder = rungs.check(chosen.rungs, chosen.images)
+    ladder = chosen.ladder
     proposer = Proposer(space, known, chosen.proposer, chosen.population, chosen.seed, ladder)
     baseline = unaccelerated(pipe, model.scheduler, model.steps)
     study, executor = Study(folder / "study.journal"), workers.start(chosen, "cpu")

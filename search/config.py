@@ -31,6 +31,8 @@ from strategies import Gene, SearchSpace, StrategyError
 from strategies.files import write
 from strategies.strategy import explain
 
+FEWEST_FIRST = 4  # Images of a first rung that nobody asked for.
+
 
 class SearchConfig(Where):
     """Everything that decides a search, and where it runs; written to `config.yaml`.
@@ -42,7 +44,8 @@ class SearchConfig(Where):
         seed: of every random draw of the search.
         images: per evaluation, prompts of the search split.
         rungs: numbers of images on which candidates are scored one after the other, ending with
-            `images`; empty is that alone.
+            `images`; by default a quarter of them first, where that is `FEWEST_FIRST` or more and
+            the proposer is one of Stratagem's own.
         heldout_images: per exported strategy and baseline, prompts of the held-out split.
         export: strategies on the exported front, at most.
         population: parents, where the proposer has no published number of its own.
@@ -106,7 +109,7 @@ class SearchConfig(Where):
 
     @model_validator(mode="after")
     def _rungs(self) -> Self:
-        ladder = rungs.check(self.rungs, self.images)
+        ladder = self.ladder
         if len(ladder) > 1 and SOURCES[self.proposer].generational:
             raise ValueError(
                 f"proposer {self.proposer} goes by whole generations, between which nothing can "
@@ -136,6 +139,15 @@ class SearchConfig(Where):
             raise ValueError("reference is missing; give self, a folder or a .npz file")
         _ = self.figures
         return self
+
+    @property
+    def ladder(self) -> tuple[int, ...]:
+        """The rungs, those of the default too."""
+        if self.rungs:
+            return rungs.check(self.rungs, self.images)
+        first = self.images // 4
+        early = SOURCES[self.proposer].mixed and first >= FEWEST_FIRST
+        return (first, self.images) if early else (self.images,)
 
     @property
     def figures(self) -> Figures:

@@ -58,7 +58,7 @@ class Engine:
         self.budget = budgets.parse(config.budget)
         self.figures = config.figures
         self.scoring: dict[str, Scoring] = {}
-        self.rungs = rungs.check(config.rungs, config.images)
+        self.rungs = config.ladder
         self.doing = "starting"
         self.unscored = 0
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import strategies
 from accel.models import load_pipeline, read_model
 from evaluate.latency import unaccelerated
-from search import budget, config, export, finalists, rungs
+from search import budget, config, export, finalists
 from search.engine import Engine
 from search.front import hypervolume, knee, nondominated, spread
 from search.journal import drop_torn_tail
@@ -32,7 +32,8 @@ FLAGS: dict[str, Any] = {"workers": 0, "images": 16, "heldout_images": 16, "expo
 
 
 def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Engine:
-    settings = config.resolve("tiny-sd", FLAGS | {"budget": "70evals"} | flags)
+    given = FLAGS | {"budget": "70evals"} | flags
+    settings = config.resolve("tiny-sd", {"rungs": [given["images"]]} | given)
     space = config.make_space(settings.space, "unet", SCHEDULER)
     folder.mkdir(parents=True, exist_ok=True)
     baseline = unaccelerated(PIPE, MODEL.scheduler, MODEL.steps)
@@ -42,7 +43,7 @@ def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any
         settings.proposer,
         settings.population,
         settings.seed,
-        rungs.check(settings.rungs, settings.images),
+        settings.ladder,
     )
     study = Study(folder / "study.journal", settings.objectives)
     workers = executor or FakeExecutor()

@@ -17,7 +17,7 @@ from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists, lock, repeating, rungs, runs, storage, trackers, warm, workers
+from search import export, finalists, lock, repeating, runs, storage, trackers, warm, workers
 from search.commands import setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
@@ -60,7 +60,7 @@ def _run(flags: argparse.Namespace) -> int:
         *((warm.ORIGIN, nearest(space, parse(text))) for text in config.warm_start),
         *seeds(space, config.model.scheduler, config.model.steps, config.seeds),
     ]
-    ladder = rungs.check(config.rungs, config.images)
+    ladder = config.ladder
     proposer = Proposer(space, known, config.proposer, config.population, config.seed, ladder)
     # People read what standard output has no log lines for.
     console = Console(stderr=flags.log_json == "-")

@@ -1,0 +1,75 @@
+"""What a search evaluates first."""
+
+from __future__ import annotations
+
+import pytest
+
+from search import start, warm
+from search.proposer import Proposer
+from search.proposers import SOURCES
+from strategies import Gene, SearchSpace, Strategy
+
+STEPS = list(range(4, 20))
+GENES = (Gene("deepcache", "depth", ("full", 0, 1)),)
+CALLS = {("DDIMScheduler", n): n for n in STEPS}
+SPACE = SearchSpace("unet", ["DDIMScheduler"], STEPS, CALLS, GENES)
+
+
+def latency(one: Strategy) -> float:
+    return float(one.calls)
+
+
+def seeds(origin: str = "grid") -> list[start.Seed]:
+    return [(origin, SPACE.uniform("DDIMScheduler", count)) for count in STEPS]
+
+
+def steps(rows: list[start.Seed]) -> list[int]:
+    return [one.steps for _, one in rows]
+
+
+def test_the_first_few_are_spread_over_all_latencies() -> None:
+    found = steps(start.spread(seeds(), latency))
+    assert sorted(found) == STEPS
+    assert found == steps(start.spread(seeds()[::-1], latency))
+    for count in (2, 4, 8):
+        parts = len(STEPS) // count
+        assert {(one - STEPS[0]) // parts for one in found[:count]} == set(range(count))
+
+
+def test_what_earlier_searches_found_comes_first_as_it_comes() -> None:
+    known = seeds(warm.ORIGIN)[5:8][::-1]
+    found = start.spread([*seeds()[:4], *known], latency)
+    assert found[:3] == known
+    assert sorted(steps(found[3:])) == STEPS[:4]
+    assert start.spread([], latency) == []
+
+
+@pytest.mark.parametrize("count", [0, 3, 40])
+def test_seeds_and_strategies_drawn_evenly_by_turns(count: int) -> None:
+    known = seeds()[:6]
+    new = [one for _, one in seeds()[6:]] * 4
+    found = start.mixed(known, new[:count])
+    assert [one for one in found if one[0] == "grid"] == known
+    assert len({one.digest for _, one in found}) == len(found) == 6 + min(count, 10)
+    assert [origin for origin, _ in found[: 2 * min(count, 6)]] == ["grid", "random"] * min(
+        count, 6
+    )
+
+
+def test_only_steady_state_searches_start_with_some() -> None:
+    for name, source in SOURCES.items():
+        proposer = Proposer(SPACE, seeds()[:4], name, 8, 0)
+        proposer.learn(latency)
+        again = Proposer(SPACE, seeds()[:4], name, 8, 0)
+        again.learn(latency)
+        assert proposer.seeds == again.seeds
+        drawn = [origin for origin, _ in proposer.seeds].count("random")
+        assert (drawn > 0) == source.mixed == (name in ("nsga2", "nsga3"))
+
+
+def test_learning_again_keeps_the_seeds() -> None:
+    proposer = Proposer(SPACE, seeds()[:4], "nsga2", 8, 0)
+    proposer.learn(latency)
+    once = proposer.seeds
+    proposer.learn(latency)
+    assert proposer.seeds == once

@@ -205,10 +205,10 @@ BENCHMARKS = (
     ),
     Benchmark(
         "efficiency_live",
-        "what those searches found, drawn for real on held-out prompts",
+        "such searches with everything drawn, and what they found on held-out prompts",
         SEARCH,
         ("efficiency-live-*",),
-        ("tiny-sd", "--evaluations", "200", "--images", "48"),
+        ("tiny-sd", "--evaluations", "100", "--draw", "runs/drawn"),
     ),
     Benchmark(
         "hypervolume",

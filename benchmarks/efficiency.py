@@ -1,6 +1,7 @@
 """Searches beside each other on the tabular benchmark, at equal numbers of images.
 
     python benchmarks/efficiency.py tiny-sd --evaluations 1000 --seeds 5
+    python benchmarks/efficiency.py tiny-sd --evaluations 100 --draw runs/drawn   # nothing guessed
 
 Each rival is Stratagem's own proposer of that name under the same evaluator (`tabular.py`), and
 spends the same: an evaluation is 16 images, one on a lower rung or a measured sensitivity counts
@@ -9,8 +10,9 @@ unaccelerated model: as the search has it, and with both objectives by their log
 of 0.1 and a speedup of 20. Medians and quartiles over seeds, and the Mann-Whitney test of
 Stratagem's being larger. The structured searches draw one schedule for each number of computed
 calls and stop. `--parts` takes parts of Stratagem away in turn, and adds those that are off by
-default. Writes `benchmarks/results/efficiency-MODEL-rivals.json` or `-parts.json` after each rival;
-the same command goes on.
+default. With `--draw` every strategy is drawn that was not (hours of a core) and kept there.
+Writes `benchmarks/results/efficiency-MODEL-rivals.json` or `-parts.json`, with `--draw`
+`-rivals-drawn.json`, after each rival; the same command goes on.
 """
 
 from __future__ import annotations
@@ -222,10 +224,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="+", help="names of rivals, or parts")
     parser.add_argument("--parts", action="store_true", help="Stratagem without parts, instead")
+    parser.add_argument("--draw", type=Path, metavar="FOLDER", help="of what is drawn")
     parser.add_argument("--label", default="", help="goes into the name of the result's file")
     flags = parser.parse_args()
     quiet()
-    table = tabular.Table(flags.model)
+    table = tabular.Drawn(flags.model, flags.draw) if flags.draw else tabular.Table(flags.model)
     everyone = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
     rivals = everyone
     if flags.only:
@@ -251,7 +254,8 @@ def main() -> None:
 
 
 def label(flags: argparse.Namespace) -> str:
-    return ("parts" if flags.parts else "rivals") + (f"-{flags.label}" if flags.label else "")
+    parts = ["parts" if flags.parts else "rivals", "drawn" if flags.draw else "", flags.label]
+    return "-".join(part for part in parts if part)
 
 
 def read(target: Path, setting: dict[str, Any]) -> dict[str, list[list[Mark]]]:

@@ -52,10 +52,13 @@ def _volume(entry: dict[str, Any], kind: str) -> str:
 
 
 def live(data: Any) -> str:
-    keys = [k for k, v in data["rows"][0].items() if k != "name" and isinstance(v, int | float)]
-    rows = [(one["name"], *(one.get(key) for key in keys)) for one in data["rows"]]
     setting = ", ".join(f"{k} {v}" for k, v in data.items() if isinstance(v, int))
-    return f"{setting}.\n\n" + table(["search", *(k.replace("_", " ") for k in keys)], rows)
+    rows = [
+        (one["name"], _volume(one, "linear"), _volume(one, "logarithmic"), one["kendall_tau"])
+        for one in data["rows"]
+    ]
+    heads = ["search", "hypervolume", "logarithmic hypervolume", "Kendall's tau with the search's"]
+    return f"{setting}.\n\n" + table(heads, rows)
 
 
 def hypervolume(data: Any) -> str:

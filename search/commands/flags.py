@@ -99,8 +99,8 @@ def parser() -> argparse.ArgumentParser:
         type=_numbers,
         metavar="NUMBERS",
         help="score everything on few images and only the best third of each rung on the next "
-        "one's, such as 8,24; the last is --images, which alone means no others (default: a quarter "
-        "of --images first, where that is at least 4)",
+        "one's, such as 8,24; the last is --images, which alone means no others (default: a "
+        "quarter of --images first, where that is at least 4)",
     )
     much.add_argument(
         "--heldout-images",

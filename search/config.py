@@ -12,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -31,8 +32,6 @@ from strategies import Gene, SearchSpace, StrategyError
 from strategies.files import write
 from strategies.strategy import explain
 
-FEWEST_FIRST = 4  # Images of a first rung that nobody asked for.
-
 
 class SearchConfig(Where):
     """Everything that decides a search, and where it runs; written to `config.yaml`.
@@ -44,7 +43,7 @@ class SearchConfig(Where):
         seed: of every random draw of the search.
         images: per evaluation, prompts of the search split.
         rungs: numbers of images on which candidates are scored one after the other, ending with
-            `images`; by default a quarter of them first, where that is `FEWEST_FIRST` or more and
+            `images`; by default a quarter of them first, where that is `rungs.FEWEST` or more and
             the proposer is one of Stratagem's own.
         heldout_images: per exported strategy and baseline, prompts of the held-out split.
         export: strategies on the exported front, at most.
@@ -109,8 +108,7 @@ class SearchConfig(Where):
 
     @model_validator(mode="after")
     def _rungs(self) -> Self:
-        ladder = self.ladder
-        if len(ladder) > 1 and SOURCES[self.proposer].generational:
+        if len(self.ladder) > 1 and SOURCES[self.proposer].generational:
             raise ValueError(
                 f"proposer {self.proposer} goes by whole generations, between which nothing can "
                 "be promoted; leave --rungs out"
@@ -143,31 +141,21 @@ class SearchConfig(Where):
     @property
     def ladder(self) -> tuple[int, ...]:
         """The rungs, those of the default too."""
-        if self.rungs:
-            return rungs.check(self.rungs, self.images)
-        first = self.images // 4
-        early = SOURCES[self.proposer].mixed and first >= FEWEST_FIRST
-        return (first, self.images) if early else (self.images,)
+        return rungs.ladder(self.rungs, self.images, SOURCES[self.proposer].mixed)
 
     @property
     def figures(self) -> Figures:
         """What is measured of every strategy."""
         return figures_of(self.model_dump(), is_bundled(self.model))
 
-    @field_validator("seeds")
+    @field_validator("seeds", "track")
     @classmethod
-    def _known_seeds(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _known(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        there = ORIGINS if info.field_name == "seeds" else TRACKERS
         for name in names:
-            if name not in ORIGINS:
-                raise ValueError(f"seeds {name!r} are unknown; there are {', '.join(ORIGINS)}")
-        return names
-
-    @field_validator("track")
-    @classmethod
-    def _known_trackers(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in TRACKERS:
-                raise ValueError(f"track {name!r} is unknown; there are {', '.join(TRACKERS)}")
+            if name not in there:
+                text = f"{info.field_name} {name!r} is unknown; there are {', '.join(there)}"
+                raise ValueError(text)
         return names
 
     def write(self, path: Path) -> None:

@@ -21,25 +21,32 @@ from search.history import History
 from strategies import StrategyError
 
 REDUCTION = 3  # One in so many is promoted.
+FEWEST = 4  # Images of a first rung that nobody asked for.
 DRAWS = 40  # Resamples of the prompts, the same ones for every candidate of a rung.
 DOUBT = 0.975  # Share of the resamples in which a candidate must be worse to be given up.
 
 
-def check(rungs: Sequence[int], images: int) -> tuple[int, ...]:
-    """The rungs of a search, ending with its images; without any given, that alone.
+def ladder(asked: Sequence[int], images: int, early: bool) -> tuple[int, ...]:
+    """The rungs of a search, ending with its images.
+
+    Args:
+        asked: all of them; empty are a quarter of the images, where that is `FEWEST` or more, and
+            all.
+        early: whether there is such a quarter; else all images alone.
 
     Raises:
         StrategyError: not ascending, below 2, or not ending with `images`.
     """
-    if not rungs:
-        return (images,)
-    ascending = all(a < b for a, b in itertools.pairwise(rungs))
-    if not ascending or rungs[0] < 2 or rungs[-1] != images:
+    first = images // 4
+    if not asked:
+        return (first, images) if early and first >= FEWEST else (images,)
+    ascending = all(a < b for a, b in itertools.pairwise(asked))
+    if not ascending or asked[0] < 2 or asked[-1] != images:
         raise StrategyError(
-            f"rungs are {','.join(map(str, rungs))}; give ascending numbers of images from 2 up, "
+            f"rungs are {','.join(map(str, asked))}; give ascending numbers of images from 2 up, "
             f"the last being --images, here {images}"
         )
-    return tuple(rungs)
+    return tuple(asked)
 
 
 def resampled(

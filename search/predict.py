@@ -2,8 +2,9 @@
 
 Measured are a batch of unaccelerated images, a batch with a seed of middling latency, and two turns
 of the latency table, of which the first warms up. The rest follows: what the seeds cost by the
-table, what proposals cost by asking the proposer as if all seeds were equally good, and the final
-scoring of as many strategies as may be exported.
+table, what proposals cost by the strategies drawn evenly that the search starts with (where it does
+not, by asking the proposer as if all seeds were equally good), and the final scoring of as many
+strategies as may be exported.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from search.proposer import Waiting
 from search.rungs import REDUCTION
 from search.sensitivity import Sensitivity
 from search.spending import TURNS, Spending
+from search.start import RANDOM
 from search.study import Evaluation
 from search.worker import Outcome, Request
 from strategies import Strategy
@@ -167,6 +169,10 @@ def _equally_good(engine: Engine) -> list[Evaluation]:
 
 
 def _proposals(engine: Engine) -> list[Strategy]:
+    """Such as are bred: about as fast as those drawn evenly, where there are any."""
+    drawn = [one for origin, one in engine.proposer.seeds if origin == RANDOM]
+    if drawn:
+        return drawn
     finished = _equally_good(engine)
     taken, found = {one.strategy.digest for one in finished}, list[Strategy]()
     for number in range(len(finished), len(finished) + ASKED):

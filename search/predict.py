@@ -2,9 +2,9 @@
 
 Measured are a batch of unaccelerated images, a batch with a seed of middling latency, and two turns
 of the latency table, of which the first warms up. The rest follows: what the seeds cost by the
-table, what proposals cost by the strategies drawn evenly that the search starts with (where it does
-not, by asking the proposer as if all seeds were equally good), and the final scoring of as many
-strategies as may be exported.
+table, what proposals cost by the strategies drawn evenly that the search starts with (where nothing
+is screened, by asking the proposer as if all seeds were equally good), and the final scoring of as
+many strategies as may be exported.
 """
 
 from __future__ import annotations
@@ -169,9 +169,9 @@ def _equally_good(engine: Engine) -> list[Evaluation]:
 
 
 def _proposals(engine: Engine) -> list[Strategy]:
-    """Such as are bred: about as fast as those drawn evenly, where there are any."""
+    """Such as are bred: where they are screened, about as fast as what is drawn evenly."""
     drawn = [one for origin, one in engine.proposer.seeds if origin == RANDOM]
-    if drawn:
+    if drawn and engine.config.surrogate:
         return drawn
     finished = _equally_good(engine)
     taken, found = {one.strategy.digest for one in finished}, list[Strategy]()

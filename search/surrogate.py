@@ -101,7 +101,7 @@ class Surrogate:
 
     def _fit(self, history: History, size: int) -> Fitted:
         for one in history.good[len(self._told) : size]:
-            self._told.append(self._tell(one.strategy))
+            self._told.append(self._tell(one.strategy, self._cost([one.strategy])[0]))
         told = _with_images(np.array(self._told[:size]), history.images[:size])
         scales = np.quantile(np.abs(history.objectives[:size]), LINEAR, axis=0)
         scales[scales == 0] = 1.0
@@ -112,22 +112,26 @@ class Surrogate:
             ranks.append(float(spearmanr(models[-1].unseen, losses).statistic))
         return Fitted(tuple(models), scales, float(np.nan_to_num(min(ranks))))
 
-    def _tell(self, strategy: Strategy) -> NDArray[np.float32]:
+    def _cost(self, rows: Sequence[Strategy]) -> Points:
+        """What strategies cost, `[n, costs]`."""
+        each = [[cost(one) for cost in self.costs.values()] for one in rows]
+        return np.array(each, dtype=float).reshape(len(rows), len(self.costs))
+
+    def _tell(self, strategy: Strategy, costs: Points) -> NDArray[np.float32]:
         """The description of a strategy and the logarithms of what it costs."""
-        costs = np.abs([cost(strategy) for cost in self.costs.values()])
-        logs = np.log(np.maximum(costs, LEAST))
-        return np.array([*self._describe(strategy), *logs], np.float32)
+        logs = np.log(np.maximum(np.abs(costs), LEAST))
+        return np.concatenate([self._describe(strategy), logs]).astype(np.float32)
 
     def outcomes(self, model: Fitted, rows: Sequence[Strategy], images: int) -> Points:
         """Possible objectives of strategies scored on so many images: `[groups, n, objectives]`."""
-        known = np.array([self._tell(one) for one in rows])
+        costs = self._cost(rows)
+        known = np.array([self._tell(*pair) for pair in zip(rows, costs, strict=True)])
         told = _with_images(known, np.full(len(rows), images))
         found = np.empty((GROUPS, len(rows), len(self.names)))
         for index, one in zip(self.predicted, model.models, strict=True):
             found[:, :, index] = model.scales[index] * np.sinh(one.outcomes(told))
-        for index, name in enumerate(self.names):
-            if name in self.costs:
-                found[:, :, index] = [self.costs[name](one) for one in rows]
+        for column, name in zip(costs.T, self.costs, strict=True):
+            found[:, :, self.names.index(name)] = column
         return found
 
     def order(

@@ -152,12 +152,12 @@ class Strategy(BaseModel):
 
         Neutral is the empty text. Taken from the canonical form, so dead values make no kinds.
         """
-        methods = self.canonical().methods
+        methods = sorted(self.canonical().methods.items())
         rows = []
         for call in range(self.calls):
             parts = [
                 f"{name}.{knob}={value}"
-                for name, knobs in sorted(methods.items())
+                for name, knobs in methods
                 for knob, value in knobs.at(call).items()
                 if knob not in knobs.costless
             ]

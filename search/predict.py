@@ -3,8 +3,8 @@
 Measured are a batch of unaccelerated images, a batch with a seed of middling latency, and two turns
 of the latency table, of which the first warms up. The rest follows: what the seeds cost by the
 table, what proposals cost by the strategies drawn evenly that the search starts with (where nothing
-is screened, by asking the proposer as if all seeds were equally good), and the final scoring of as
-many strategies as may be exported.
+is screened, also by asking the proposer as if all seeds were equally good), and the final scoring
+of as many strategies as may be exported.
 """
 
 from __future__ import annotations
@@ -169,7 +169,9 @@ def _equally_good(engine: Engine) -> list[Evaluation]:
 
 
 def _proposals(engine: Engine) -> list[Strategy]:
-    """Such as are bred: where they are screened, about as fast as what is drawn evenly."""
+    """Such as are bred: where they are screened, about as fast as what is drawn evenly, else
+    between that and children of seeds that are equally good.
+    """
     drawn = [one for origin, one in engine.proposer.seeds if origin == RANDOM]
     if drawn and engine.config.surrogate:
         return drawn
@@ -184,7 +186,7 @@ def _proposals(engine: Engine) -> list[Strategy]:
             break
         taken.add(proposal.mark)
         found.append(proposal.strategy)
-    return found
+    return drawn + found
 
 
 class _Plan:

@@ -6,7 +6,6 @@ counts are near each other where they do the same at the same share of the gener
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -29,6 +28,10 @@ class Description:
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self._genes = [_Gene(gene) for gene in space.genes]
+        sizes = [len(gene.strengths) for gene in self._genes]
+        self._first = np.cumsum([0, *sizes])[:-1, None].astype(np.intp)  # Choice of each gene.
+        self._choices = sum(sizes)
+        self._strengths = np.concatenate([np.empty(0), *(gene.strengths for gene in self._genes)])
 
     def __call__(self, strategy: Strategy) -> NDArray[np.float32]:
         """The numbers of one strategy, `[d]`.
@@ -38,25 +41,32 @@ class Description:
         how often it acts, how strongly, and for how long it has acted without a break; logarithms
         of the calls at which it does nothing, acts, and does so without a break.
         """
-        alive = strategy.canonical()
+        alive, calls = strategy.canonical(), strategy.calls
         found: list[float] = [float(solver == strategy.scheduler) for solver in self.space.solvers]
-        found += [strategy.calls, 1 / strategy.calls, strategy.steps, np.log(strategy.calls)]
+        found += [calls, 1 / calls, strategy.steps, np.log(calls)]
         for gene in self.space.whole:
             knobs = alive.methods.get(gene.method)
             value = None if knobs is None else getattr(knobs, gene.knob)
             found.append(float(value) if isinstance(value, int | float) else -1.0)
-        weights = _weights(strategy.calls)
-        rows = [gene.describe(alive, weights) for gene in self._genes]
-        return np.concatenate([found, *rows]).astype(np.float32)
+        places = self._places(alive)
+        acting, strengths = places > self._first, self._strengths[places]
+        runs = _runs(acting)
+        over_time = np.concatenate([acting, strengths, runs / calls]) @ _weights(calls)
+        shares = np.bincount(places.ravel(), minlength=self._choices) / calls
+        counts = _counts(acting, strengths, runs)
+        return np.concatenate([found, shares, over_time.ravel(), counts]).astype(np.float32)
 
     def strengths(self, strategy: Strategy) -> NDArray[np.float64]:
         """How strongly each per-call knob acts over time, from 0 to 1: `[genes, BINS]`."""
-        alive, weights = strategy.canonical(), _weights(strategy.calls)
-        return np.stack([gene.strengths[gene.choices(alive)] for gene in self._genes]) @ weights
+        acting = self._strengths[self._places(strategy.canonical())]
+        found: NDArray[np.float64] = acting @ _weights(strategy.calls)
+        return found
 
-    def rows(self, strategies: Iterable[Strategy]) -> NDArray[np.float32]:
-        """Of several strategies, `[n, d]`."""
-        return np.array([self(one) for one in strategies])
+    def _places(self, strategy: Strategy) -> NDArray[np.intp]:
+        """The choice of each gene at each call, all genes' choices in one row: `[genes, calls]`."""
+        chosen = [gene.choices(strategy) for gene in self._genes]
+        indices = np.array(chosen, dtype=np.intp).reshape(len(chosen), strategy.calls)
+        return indices + self._first
 
 
 class _Gene:
@@ -65,23 +75,15 @@ class _Gene:
     def __init__(self, gene: Gene) -> None:
         self.method, self.knob = gene.method, gene.knob
         self.places = {_key(choice): index for index, choice in enumerate(gene.choices)}
-        self.size = len(gene.choices)
         self.strengths = _strengths(gene)
 
-    def describe(self, strategy: Strategy, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        choices = self.choices(strategy)
-        acting = choices > 0
-        series = np.stack([acting, self.strengths[choices], _runs(acting)])
-        shares = np.bincount(choices, minlength=self.size) / len(choices)
-        return np.concatenate([shares, (series @ weights).ravel(), _counts(acting, series[1])])
-
-    def choices(self, strategy: Strategy) -> NDArray[np.intp]:
+    def choices(self, strategy: Strategy) -> list[int]:
         """The index of the choice at each call; what the space does not have counts as the last."""
         knobs = strategy.methods.get(self.method)
         if knobs is None:
-            return np.zeros(strategy.calls, dtype=np.intp)
-        last = self.size - 1
-        return np.array([self.places.get(_key(one), last) for one in getattr(knobs, self.knob)])
+            return [0] * strategy.calls
+        last = len(self.strengths) - 1
+        return [self.places.get(_key(one), last) for one in getattr(knobs, self.knob)]
 
 
 def _key(value: Any) -> Any:
@@ -98,22 +100,26 @@ def _strengths(gene: Gene) -> NDArray[np.float64]:
     return np.array([0.0, *rest]) / max(1, len(gene.choices) - 1)
 
 
-def _runs(acting: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """At each call the share of the generation since the knob last did nothing."""
-    calls = np.arange(len(acting))
-    last = np.maximum.accumulate(np.where(acting, -1, calls))
-    return (calls - last) / len(acting)
+def _runs(acting: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """At each call, how many calls ago the knob last did nothing: `[genes, calls]`."""
+    calls = np.arange(acting.shape[1])
+    idle = np.where(acting, -1, calls)
+    return np.asarray(calls - np.maximum.accumulate(idle, axis=1), dtype=np.intp)
 
 
-def _counts(acting: NDArray[np.bool_], strengths: NDArray[np.float64]) -> list[float]:
-    """Logarithms of numbers of calls: idle, as much as idle, acting, acting without a break at most
-    and on average over the calls; the last two also as shares of the generation.
+def _counts(
+    acting: NDArray[np.bool_], strengths: NDArray[np.float64], runs: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Of each gene logarithms of numbers of calls: idle, as much as idle, acting, acting without a
+    break at most and on average over the calls; the last two also as shares of the generation.
     """
-    edges = np.flatnonzero(np.diff([0, *acting.astype(int), 0]))
-    spans = edges[1::2] - edges[::2]
-    longest, mean = spans.max(initial=0), np.square(spans).sum() / len(acting)
-    counts = [(~acting).sum(), (1 - strengths).sum(), acting.sum(), longest, mean]
-    return [*np.log1p(counts), longest / len(acting), mean / len(acting)]
+    calls = acting.shape[1]
+    longest = runs.max(axis=1)
+    # 1 + 3 + 5 + ... over a run is the square of its length.
+    mean = ((2 * runs - 1) * acting).sum(axis=1) / calls
+    idle, active = (~acting).sum(axis=1), acting.sum(axis=1)
+    counts = np.log1p([idle, (1 - strengths).sum(axis=1), active, longest, mean])
+    return np.concatenate([counts, [longest / calls, mean / calls]]).ravel()
 
 
 @cache

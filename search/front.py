@@ -31,6 +31,29 @@ def hypervolume(points: Points, reference: Sequence[float]) -> float:
     return float(moocore.hypervolume(inside, ref=list(reference)) / np.prod(reference))
 
 
+def gains(points: Points, front: Points, reference: Sequence[float]) -> NDArray[np.float64]:
+    """The volume that each point alone would add to what a front dominates below `reference`.
+
+    Args:
+        points: `[n, objectives]`.
+        front: `[m, objectives]`, of which none dominates another.
+    """
+    worst = np.asarray(reference, dtype=float)
+    inside = front[(front < worst).all(axis=1)]
+    if len(worst) == 2:
+        # Above each stretch of the first objective the front leaves free what is below a height.
+        inside = inside[np.argsort(inside[:, 0])]
+        begins = np.concatenate([[-np.inf], inside[:, 0]])
+        ends = np.concatenate([inside[:, 0], worst[:1]])
+        heights = np.concatenate([worst[1:], inside[:, 1]])
+        widths = np.clip(ends - np.maximum(begins, points[:, :1]), 0, None)
+        found: NDArray[np.float64] = (widths * np.clip(heights - points[:, 1:], 0, None)).sum(1)
+        return found
+    before = hypervolume(inside, reference)
+    added = [hypervolume(np.vstack([inside, one]), reference) - before for one in points]
+    return np.array(added) * float(np.prod(worst))
+
+
 def spread(points: Points, reference: Sequence[float], count: int) -> list[int]:
     """At most `count` rows that together dominate as much as possible, chosen greedily: the first
     dominates most, and every further one adds most to those before it.

@@ -21,7 +21,7 @@ from search import drawing
 from search.contenders import is_rival
 from search.goals import needed
 from search.measuring import table_turn
-from search.proposer import Waiting
+from search.proposer import FIRST, Waiting
 from search.rungs import REDUCTION
 from search.sensitivity import Sensitivity
 from search.spending import TURNS, Spending
@@ -47,7 +47,7 @@ class Prediction:
         search: the evaluations.
         after: the final scoring, and the timing end to end.
         evaluations: by number of images.
-        seeds: how many of those on the fewest images are seeds.
+        seeds: how many of the strategies are seeds.
         finalists: strategies that are scored finally.
         wall: seconds on the clock with the workers that there are.
         workers: how many.
@@ -134,7 +134,7 @@ def predict(engine: Engine) -> Prediction:
         search=search,
         after=after + timed,
         evaluations=evaluations,
-        seeds=engine.proposer.seeded(done),
+        seeds=plan.seeded(done),
         finalists=finalists,
         wall=start_up + shared / executor.slots + table + timed,
         workers=executor.slots,
@@ -201,6 +201,7 @@ class _Plan:
         self, engine: Engine, spending: Spending, base: float, proposals: Sequence[Strategy]
     ) -> None:
         self.engine, self.spending, self.base = engine, spending, base
+        self.screened = engine.config.surrogate and engine.proposer.source.mixed
         self.owed = drawing.owed(engine, "heldout", engine.config.heldout_images)
         rows, latency = _equally_good(engine), engine.table.predict
         self.seeds = [row.scores["latency_s"] for row in rows]
@@ -209,12 +210,16 @@ class _Plan:
         self.later = fmean(map(latency, proposals)) if proposals else latency(engine.baseline)
         self.mean = fmean([*self.seeds, self.later])
 
+    def seeded(self, done: int) -> int:
+        """How many of so many strategies are seeds; a surrogate chooses few."""
+        return self.engine.proposer.seeded(min(done, FIRST) if self.screened else done)
+
     def after(self, done: int) -> tuple[int, float, float]:
-        """After so many evaluations on the lowest rung: how many finalists, and the seconds of
+        """After so many strategies: how many finalists, and the seconds of
         drawing and of timing them.
         """
         config, spending = self.engine.config, self.spending
-        rivals = self.rivals[self.engine.proposer.seeded(done)]
+        rivals = self.rivals[self.seeded(done)]
         finalists = min(config.export, rivals) + min(config.export, done - rivals)
         latencies = finalists * self.mean
         drawn = spending.draw(latencies, config.heldout_images) + self.base * self.owed
@@ -222,7 +227,7 @@ class _Plan:
 
     def evaluations(self, before: float) -> tuple[dict[int, int], float, int]:
         """How many evaluations the budget has room for by number of images, their seconds, and how
-        many of them are on the lowest rung.
+        many strategies they are of.
 
         Args:
             before: seconds that are spent before the first.
@@ -230,14 +235,17 @@ class _Plan:
         ladder, budget = self.engine.rungs, self.engine.budget
         done, seconds, counts = 0, 0.0, dict.fromkeys(ladder, 0)
         while True:
-            seeded = self.engine.proposer.seeded
-            bred = seeded(done) == seeded(done + 1)
-            latency = self.later if bred else self.seeds[seeded(done)]
-            cost, after = self.spending.draw(latency, ladder[0]), counts | {ladder[0]: done + 1}
-            for rung, below in zip(ladder[1:], ladder, strict=False):
-                after[rung] = after[below] // REDUCTION
-                drawn = (after[rung] - counts[rung]) * (rung - below)
-                cost += self.spending.draw(self.mean, drawn)
+            bred = self.seeded(done) == self.seeded(done + 1)
+            latency = self.later if bred else self.seeds[self.seeded(done)]
+            if self.screened and done >= FIRST:
+                cost = self.spending.draw(latency, ladder[-1])
+                after = counts | {ladder[-1]: counts[ladder[-1]] + 1}
+            else:
+                cost, after = self.spending.draw(latency, ladder[0]), counts | {ladder[0]: done + 1}
+                for rung, below in zip(ladder[1:], ladder, strict=False):
+                    after[rung] = after[below] // REDUCTION
+                    drawn = (after[rung] - counts[rung]) * (rung - below)
+                    cost += self.spending.draw(self.mean, drawn)
             if budget.evaluations is not None:
                 full = sum(counts.values()) >= budget.evaluations
             else:

@@ -9,11 +9,11 @@ from search import rungs, start
 from search.history import History
 from search.proposers import SOURCES, Settings, Source, Waiting
 from search.study import Evaluation
-from search.surrogate import Surrogate
+from search.surrogate import Fitted, Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
 from strategies.space import Genome
 
-FIRST = 30  # Proposals before a search that mixes breeds at every other one.
+FIRST = 30  # Proposals before a search that mixes breeds at every other one, or screens.
 DRAWS = 100  # Genomes drawn evenly before the space counts as exhausted.
 
 
@@ -41,7 +41,8 @@ class Proposal:
 
 
 class Proposer:
-    """Seeds first, then the search proper; where the source mixes, by turns after a while.
+    """Seeds first, then the search proper. Where the source mixes, both after a while: by what a
+    surrogate expects of them, or by turns where none is trusted.
 
     Args:
         space: of the search.
@@ -107,9 +108,6 @@ class Proposer:
                 self.seed,
                 len(self.seeds),
                 self._latency,
-                self._surrogate,
-                self._reference,
-                self.ladder[-1],
             )
             self._source = SOURCES[self.kind](settings)
         return self._source
@@ -131,6 +129,12 @@ class Proposer:
             Waiting: not before another evaluation has finished.
         """
         history = self._history.read(finished)
+        if number >= FIRST and self.source.mixed and self._surrogate is not None:
+            model = self._surrogate.fitted(history)
+            if model is not None and model.trusted:
+                chosen = self._screened(number, history, self._surrogate, model, taken)
+                if chosen is not None:
+                    return chosen
         seed = self._seed(number, taken)
         found = None
         if seed is None or self.source.mixed:
@@ -165,6 +169,30 @@ class Proposer:
         if number >= FIRST and number % 2:
             return None
         return next((seed for seed in self.seeds if seed[1].digest not in taken), None)
+
+    def _screened(
+        self,
+        number: int,
+        history: History,
+        surrogate: Surrogate,
+        model: Fitted,
+        taken: Collection[str],
+    ) -> Proposal | None:
+        """Of the seeds that are left and a pool of children the one that may add most to the front,
+        on all images; None where nothing of them is new.
+        """
+        seeds = [(o, one) for o, one in self.seeds if one.digest not in taken]
+        genomes = self.source.pool(number, history)
+        children = [(self.kind, self.space.decode(genome)) for genome in genomes]
+        everyone, images = children + seeds, self.ladder[-1]
+        rows = [one for _, one in everyone]
+        for index in surrogate.order(model, history, rows, self._reference, images):
+            origin, strategy = everyone[index]
+            if strategy.digest not in taken:
+                own = index < len(genomes)
+                genome = genomes[index] if own else self.space.encode(strategy)
+                return Proposal(number, origin, genome, strategy, images)
+        return None
 
 
 def _unknown(strategy: Strategy) -> float:

@@ -1,21 +1,34 @@
-"""Losses of strategies predicted: a linear model, and trees for what it leaves.
+"""Losses of strategies predicted: a Gaussian process over the features that matter.
 
-Ridge regression (scikit-learn's, its penalty by leave-one-out) carries what trees cannot, a trend
-beyond what was seen; extremely randomised trees (Geurts, Ernst, Wehenkel, 2006) learn the rest, and
-their spread says how sure the prediction is.
+A description has many numbers of which few matter, and a kernel that treats them alike learns
+slowly. So each is scaled by how much extremely randomised trees (Geurts, Ernst, Wehenkel, 2006)
+split on it, before a Matern kernel (scikit-learn's, its parameters by marginal likelihood).
 """
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_solve
+from scipy.stats import norm
 from sklearn.ensemble import ExtraTreesRegressor
-from sklearn.linear_model import RidgeCV
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 from sklearn.preprocessing import StandardScaler
 
-TREES = 60
-GROUPS = 6  # Of trees; each group's mean is one possible outcome.
-PENALTIES = np.logspace(-1, 4, 11)
+GROUPS = 6  # Possible outcomes, equally likely.
+TREES = 100
+POWER = 0.75  # Of a feature's importance, for its scale.
+IDLE = 0.05  # Importance of every feature, in shares of the mean.
+FEW = 300  # Rows that the kernel's parameters are fitted to.
+MOST = 500  # Rows that are learnt from.
+DARING = (
+    0.5  # Of the posterior's spread: all of it explores too much for a few hundred evaluations.
+)
+QUANTILES = DARING * norm.ppf((np.arange(GROUPS) + 0.5) / GROUPS)
 
 Rows = NDArray[np.float32]
 Values = NDArray[np.float64]
@@ -30,31 +43,67 @@ class Regression:
         seed: of the trees.
 
     Attributes:
-        unseen: predictions of the same rows by what was not fitted on them, `[n]`.
+        kept: the rows that it learnt from, all up to `MOST`.
+        unseen: predictions of these by the others of them (Rasmussen, Williams, 2006, eq. 5.12).
     """
 
     def __init__(self, told: Rows, values: Values, seed: int) -> None:
-        self._scale = StandardScaler().fit(told)
-        scaled = self._scale.transform(told)
-        # With a scoring, what is kept are predictions of each row by the others.
-        self._line = RidgeCV(
-            PENALTIES, scoring="neg_mean_squared_error", store_cv_results=True
-        ).fit(scaled, values)
-        left = values - self._line.predict(scaled)
-        self._trees = ExtraTreesRegressor(
-            TREES,
-            min_samples_leaf=2,
-            max_features=0.4,
-            bootstrap=True,
-            oob_score=True,
-            random_state=seed,
-        ).fit(told, left)
-        chosen = int(np.flatnonzero(self._line.alpha_ == PENALTIES)[0])
-        self.unseen: Values = self._line.cv_results_[:, chosen] + self._trees.oob_prediction_
+        self.kept = _kept(len(told))
+        told, values = told[self.kept], values[self.kept]
+        self._scaler = StandardScaler().fit(told)
+        self._scales = _scales(self._scaler.transform(told), values, seed)
+        scaled = self._scaled(told)
+        kernel = _kernel(scaled, values, seed)
+        self._process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
+        self._process.fit(scaled, values)
+        weights = self._process.alpha_.ravel()
+        inverse = cho_solve((self._process.L_, True), np.eye(len(values)))
+        spread = float(np.std(values)) or 1.0
+        self.unseen: Values = values - spread * weights / np.diag(inverse)
+        self._noise = kernel.k2.noise_level * spread**2
+
+    def _scaled(self, told: Rows) -> Values:
+        found: Values = self._scaler.transform(told) * self._scales
+        return found
 
     def outcomes(self, told: Rows) -> Values:
-        """Possible values, `[GROUPS, n]`."""
-        each = np.array([tree.tree_.predict(told).ravel() for tree in self._trees.estimators_])
-        left = each.reshape(GROUPS, -1, len(told)).mean(1)
-        found: Values = self._line.predict(self._scale.transform(told)) + left
+        """Possible values, `[GROUPS, n]`: quantiles of the posterior, narrowed by `DARING`, without
+        the scatter of single strategies that the description does not explain.
+        """
+        mean, spread = self._process.predict(self._scaled(told), return_std=True)
+        uncertain = np.sqrt(np.maximum(spread**2 - self._noise, 0))
+        found: Values = mean + QUANTILES[:, None] * uncertain
         return found
+
+
+def _kept(count: int) -> NDArray[np.intp]:
+    """Half of `MOST` rows are the newest, which lie near the front, half spread over the others."""
+    if count <= MOST:
+        return np.arange(count)
+    newest = count - MOST // 2
+    return np.concatenate(
+        [np.linspace(0, newest - 1, MOST // 2).astype(np.intp), np.arange(newest, count)]
+    )
+
+
+def _scales(scaled: Values, values: Values, seed: int) -> Values:
+    """By how much each feature counts, `[d]`; their mean square is 1."""
+    trees = ExtraTreesRegressor(TREES, min_samples_leaf=3, max_features=0.4, random_state=seed).fit(
+        scaled, values
+    )
+    importances = trees.feature_importances_ * scaled.shape[1]
+    scales = (importances + IDLE) ** POWER
+    found: Values = scales / np.sqrt(np.mean(scales**2))
+    return found
+
+
+def _kernel(scaled: Values, values: Values, seed: int) -> Kernel:
+    """The kernel, its parameters fitted to some of the rows."""
+    width = np.sqrt(scaled.shape[1])
+    matern = Matern(width, (width / 10, width * 10), nu=1.5)
+    kernel = ConstantKernel(4.0) * matern + WhiteKernel(0.1)
+    few = np.random.default_rng(seed).permutation(len(values))[:FEW]
+    process = GaussianProcessRegressor(kernel, normalize_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # At a bound it is good enough.
+        return process.fit(scaled[few], values[few]).kernel_

@@ -1,7 +1,7 @@
 """What a search expects of strategies that nobody has drawn yet.
 
-Costs are exact, from the tables; the other objectives are predicted by a regression, whose spread
-says how sure the prediction is. Of a pool of strategies the one is chosen that may add most to the
+Costs are exact, from the tables; the other objectives are predicted by a regression, which says how
+sure it is. Of a pool of strategies the one is chosen that may add most to the
 hypervolume of the front (the expected hypervolume improvement of Emmerich, Deutz, Klinkenberg,
 2011, over the possible outcomes). The model is held against what it has not seen, and is not used
 while its ranks are poor.
@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import moocore
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from search.description import Description
-from search.front import nondominated
+from search.front import gains, nondominated
 from search.history import History
 from search.regression import GROUPS, Regression
 from strategies import SearchSpace, Strategy
@@ -109,7 +108,8 @@ class Surrogate:
         for index in self.predicted:
             losses = history.objectives[:size, index]
             models.append(Regression(told, np.arcsinh(losses / scales[index]), self.seed))
-            ranks.append(float(spearmanr(models[-1].unseen, losses).statistic))
+            kept = losses[models[-1].kept]
+            ranks.append(float(spearmanr(models[-1].unseen, kept).statistic))
         return Fitted(tuple(models), scales, float(np.nan_to_num(min(ranks))))
 
     def _cost(self, rows: Sequence[Strategy]) -> Points:
@@ -153,17 +153,11 @@ class Surrogate:
         points = history.objectives[history.top(images)]
         front = points[nondominated(points)]
         outcomes = self.outcomes(model, rows, images)
-        worst = np.asarray(reference, dtype=float)
-        before = _volume(front, worst)
-        behind = np.all(front <= outcomes[:, :, None], axis=3)
-        new: NDArray[np.bool_] = np.asarray(~behind.any(axis=2))
-        gains = [
-            sum(_volume(np.vstack([front, one]), worst) - before for one in outcomes[new[:, i], i])
-            for i in range(len(rows))
-        ]
+        added = gains(outcomes.reshape(-1, len(self.names)), front, reference)
+        expected = added.reshape(GROUPS, len(rows)).mean(0)
         # What adds nothing in any outcome goes by how near it comes to adding something.
         outside = np.array([self.violation(one) for one in rows])
-        order = np.lexsort((_shortfall(outcomes.mean(0), front), -np.array(gains), outside))
+        order = np.lexsort((_shortfall(outcomes.mean(0), front), -expected, outside))
         return [int(index) for index in order]
 
 
@@ -177,11 +171,6 @@ def _size(finished: int) -> int:
 
 def _with_images(told: NDArray[np.float32], images: NDArray[np.intp]) -> NDArray[np.float32]:
     return np.column_stack([told, np.log2(np.maximum(1, images))]).astype(np.float32)
-
-
-def _volume(points: Points, reference: Points) -> float:
-    inside = points[(points < reference).all(axis=1)]
-    return float(moocore.hypervolume(inside, ref=reference)) if len(inside) else 0.0
 
 
 def _shortfall(points: Points, front: Points) -> Points:

@@ -17,7 +17,7 @@ from accel.models import load_pipeline, read_model
 from evaluate.latency import unaccelerated
 from search import budget, config, export, finalists
 from search.engine import Engine
-from search.front import hypervolume, knee, nondominated, spread
+from search.front import gains, hypervolume, knee, nondominated, spread
 from search.journal import drop_torn_tail
 from search.proposer import Proposer
 from search.seeds import ORIGINS, seeds
@@ -240,6 +240,17 @@ def test_front_and_hypervolume_by_counting(pairs: list[tuple[int, int]]) -> None
     assert len(chosen) <= 3
     assert {tuple(points[i]) for i in chosen} <= kept
     assert 0 <= knee(points) < len(points)
+
+
+@given(st.integers(2, 3).flatmap(lambda n: st.lists(st.tuples(*[st.integers(0, 9)] * n))))
+def test_gains_are_what_hypervolume_grows_by(rows: list[tuple[int, ...]]) -> None:
+    points = np.array(rows, dtype=float).reshape(len(rows), -1 if rows else 2)
+    reference = (8.0,) * points.shape[1]
+    front = points[: len(points) // 2]
+    front = front[nondominated(front)]
+    for one, gain in zip(points, gains(points, front, reference), strict=True):
+        grown = hypervolume(np.vstack([front, one]), reference) - hypervolume(front, reference)
+        assert gain == pytest.approx(grown * np.prod(reference), abs=1e-9)
 
 
 @pytest.mark.parametrize(

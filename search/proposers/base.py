@@ -10,9 +10,10 @@ from typing import ClassVar
 import numpy as np
 
 from search.history import History
-from search.surrogate import Surrogate
 from strategies import SearchSpace, Strategy
 from strategies.space import Genome
+
+POOL = 24  # Candidates to choose from.
 
 
 class Waiting(Exception):  # noqa: N818
@@ -29,9 +30,6 @@ class Settings:
         seed: of every random draw.
         first: number of the first proposal that is not a seed.
         latency: seconds of a strategy by the latency table.
-        surrogate: what is expected of strategies, for sources that choose by it; None has none.
-        reference: the worst point that counts.
-        images: of the highest rung.
     """
 
     space: SearchSpace
@@ -39,9 +37,6 @@ class Settings:
     seed: int
     first: int
     latency: Callable[[Strategy], float]
-    surrogate: Surrogate | None = None
-    reference: tuple[float, ...] = ()
-    images: int = 0
 
 
 class Source(ABC):
@@ -55,7 +50,7 @@ class Source(ABC):
         generational: whether it waits for whole generations of its own, so that nothing may come
             between them.
         mixed: whether as many strategies as the population holds, drawn evenly, come between the
-            seeds.
+            seeds, and a surrogate may choose from a `pool`.
         attempts: how often it is asked for something new before a genome is drawn evenly.
     """
 
@@ -80,6 +75,10 @@ class Source(ABC):
         Raises:
             Waiting: not before another evaluation has finished.
         """
+
+    def pool(self, number: int, history: History) -> list[Genome]:
+        """Candidates for proposal `number`, of which a surrogate chooses."""
+        return [self.genome(number, attempt, history) for attempt in range(POOL)]
 
     def stream(self, number: int, attempt: int) -> np.random.Generator:
         """The random stream of one proposal."""

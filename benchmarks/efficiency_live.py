@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--draw", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--only", nargs="+", help="names of rivals")
+    parser.add_argument(
+        "--only", nargs="+", help="names of rivals; of the others an earlier result is kept"
+    )
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
@@ -47,7 +50,7 @@ def main() -> None:
     target = Path(__file__).parent / "results" / f"efficiency-live-{flags.model}.json"
     names = ("model", "evaluations", "images", "points", "seeds")
     setting = {name: getattr(flags, name) for name in names}
-    found: dict[str, list[dict[str, Any]]] = {}
+    found = kept(target, setting, flags.only or rivals)
     for name, rival in rivals.items():
         if flags.only and name not in flags.only:
             continue
@@ -56,10 +59,21 @@ def main() -> None:
             for seed in range(flags.seeds)
         ]
         found[name] = [live.score(run, flags.points) for run in runs]
-        rows = [row(name, found[name], found.get("Stratagem", [])) for name in found]
-        print(json.dumps(rows[-1] | {"runs": None}), flush=True)
+        ours = found.get("Stratagem", [])
+        print(json.dumps(row(name, found[name], ours) | {"runs": None}), flush=True)
+        rows = [row(name, found[name], ours) for name in rivals if name in found]
         text = json.dumps(setting | {"rows": rows}, indent=1)
         target.write_text(text + "\n", encoding="utf-8")
+
+
+def kept(
+    target: Path, setting: dict[str, Any], anew: Collection[str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Runs of an earlier result of the same setting, by rival, without those to be made anew."""
+    told = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
+    if any(told.get(key) != value for key, value in setting.items()):
+        return {}
+    return {one["name"]: one["runs"] for one in told["rows"] if one["name"] not in anew}
 
 
 def row(name: str, found: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, Any]:

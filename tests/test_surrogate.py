@@ -105,6 +105,32 @@ def test_is_not_trusted_where_it_knows_nothing() -> None:
     assert proposals[0] == proposals[1]
 
 
+@pytest.mark.parametrize("best", ["nsga2", "grid"])
+def test_chooses_among_children_and_seeds(monkeypatch: pytest.MonkeyPatch, best: str) -> None:
+    """What may add most is proposed, a seed or a child, on all images; nothing a second time."""
+    seeds = [("grid", SPACE.uniform(SPACE.solvers[0], steps)) for steps in SPACE.steps]
+    history = drawn(60)
+    pool = 24
+
+    def order(_: Any, model: Any, history: Any, rows: list[Strategy], *__: Any) -> list[int]:
+        assert len(rows) == pool + left
+        first = range(pool) if best == "nsga2" else range(pool, len(rows))
+        return [*first, *(set(range(len(rows))) - set(first))]
+
+    monkeypatch.setattr(Surrogate, "order", order)
+    proposer = Proposer(SPACE, seeds, "nsga2", 4, 0, (4, 16))
+    proposer.learn(latency, surrogate=surrogate(), reference=REFERENCE)
+    taken = {proposer.seeds[0][1].digest}
+    left = len(proposer.seeds) - 1
+    proposal = proposer.propose(60, history.good, taken)
+    assert proposal is not None
+    assert (proposal.origin == "nsga2", proposal.images) == (best == "nsga2", 16)
+    left -= proposal.origin != "nsga2"
+    again = proposer.propose(60, history.good, taken | {proposal.mark})
+    assert again is not None
+    assert again.strategy.digest != proposal.strategy.digest
+
+
 def test_a_fresh_one_goes_on_alike() -> None:
     """Refitting follows a schedule, so it does not matter when a surrogate was made."""
     rows = search(60, 0, screened=True)

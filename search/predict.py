@@ -237,15 +237,11 @@ class _Plan:
         while True:
             bred = self.seeded(done) == self.seeded(done + 1)
             latency = self.later if bred else self.seeds[self.seeded(done)]
-            if self.screened and done >= FIRST:
-                cost = self.spending.draw(latency, ladder[-1])
-                after = counts | {ladder[-1]: counts[ladder[-1]] + 1}
-            else:
-                cost, after = self.spending.draw(latency, ladder[0]), counts | {ladder[0]: done + 1}
-                for rung, below in zip(ladder[1:], ladder, strict=False):
-                    after[rung] = after[below] // REDUCTION
-                    drawn = (after[rung] - counts[rung]) * (rung - below)
-                    cost += self.spending.draw(self.mean, drawn)
+            cost, after = self.spending.draw(latency, ladder[0]), counts | {ladder[0]: done + 1}
+            for rung, below in zip(ladder[1:], ladder, strict=False):
+                after[rung] = after[below] // REDUCTION
+                drawn = (after[rung] - counts[rung]) * (rung - below)
+                cost += self.spending.draw(self.mean, drawn)
             if budget.evaluations is not None:
                 full = sum(counts.values()) >= budget.evaluations
             else:

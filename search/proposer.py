@@ -129,13 +129,8 @@ class Proposer:
             Waiting: not before another evaluation has finished.
         """
         history = self._history.read(finished)
-        if number >= FIRST and self.source.mixed and self._surrogate is not None:
-            model = self._surrogate.fitted(history)
-            if model is not None and model.trusted:
-                chosen = self._screened(number, history, self._surrogate, model, taken)
-                if chosen is not None:
-                    return chosen
-        seed = self._seed(number, taken)
+        model = self._model(number, history)
+        seed = None if model is not None else self._seed(number, taken)
         found = None
         if seed is None or self.source.mixed:
             found = rungs.promotion(history, self.ladder, taken)
@@ -146,6 +141,10 @@ class Proposer:
         if seed is not None:
             origin, strategy = seed
             return Proposal(number, origin, self.space.encode(strategy), strategy, self.ladder[0])
+        if model is not None:
+            chosen = self._screened(number, history, model, taken)
+            if chosen is not None:
+                return chosen
         for attempt in range(self.source.attempts + DRAWS):
             if attempt < self.source.attempts:
                 genome = self.source.genome(number, attempt, history)
@@ -170,28 +169,31 @@ class Proposer:
             return None
         return next((seed for seed in self.seeds if seed[1].digest not in taken), None)
 
+    def _model(self, number: int, history: History) -> Fitted | None:
+        """What proposals are chosen by; None before `FIRST`, and while there is none to trust."""
+        if self._surrogate is None or not self.source.mixed or number < FIRST:
+            return None
+        model = self._surrogate.fitted(history)
+        return model if model is not None and model.trusted else None
+
     def _screened(
-        self,
-        number: int,
-        history: History,
-        surrogate: Surrogate,
-        model: Fitted,
-        taken: Collection[str],
+        self, number: int, history: History, model: Fitted, taken: Collection[str]
     ) -> Proposal | None:
-        """Of the seeds that are left and a pool of children the one that may add most to the front,
-        on all images; None where nothing of them is new.
+        """Of the seeds that are left and a pool of children the one that may add most to the front;
+        None where nothing of them is new.
         """
+        assert self._surrogate is not None
         seeds = [(o, one) for o, one in self.seeds if one.digest not in taken]
         genomes = self.source.pool(number, history)
         children = [(self.kind, self.space.decode(genome)) for genome in genomes]
         everyone, images = children + seeds, self.ladder[-1]
         rows = [one for _, one in everyone]
-        for index in surrogate.order(model, history, rows, self._reference, images):
+        for index in self._surrogate.order(model, history, rows, self._reference, images):
             origin, strategy = everyone[index]
             if strategy.digest not in taken:
                 own = index < len(genomes)
                 genome = genomes[index] if own else self.space.encode(strategy)
-                return Proposal(number, origin, genome, strategy, images)
+                return Proposal(number, origin, genome, strategy, self.ladder[0])
         return None
 
 

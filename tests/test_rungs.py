@@ -14,7 +14,6 @@ from evaluate.metrics import choose
 from evaluate.scores import Scoring
 from search import config, export, finalists, rungs
 from search.history import History
-from search.proposer import FIRST
 from strategies import StrategyError
 from tests.fakes import FakeExecutor, make_sample
 from tests.test_proposers import _distinct, scored
@@ -125,14 +124,8 @@ def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
     rows = engine.study.evaluations
     assert summary["evaluations"] == len(rows) == 60
     assert max(executor.images.values()) == 1
-    climbed = rows
-    if screened:
-        climbed = [one for one in rows if one.number < FIRST]
-        # What a surrogate chose is drawn on all images.
-        assert Counter(one.images for one in rows[-20:]) == {16: 20}
-        assert sum(executor.images.values()) > 20 * 16
-    by_rung = Counter(one.images for one in climbed)
-    assert set(by_rung) == {4, 8, 16} or screened
+    by_rung = Counter(one.images for one in rows)
+    assert set(by_rung) == {4, 8, 16}
     assert by_rung[8] <= by_rung[4] // 3
     assert by_rung[16] <= by_rung[8] // 3
     # What is exported was drawn on the highest rung, and its figures are those of all its images.

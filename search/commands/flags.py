@@ -136,7 +136,7 @@ def parser() -> argparse.ArgumentParser:
         "--surrogate",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="choose each child of nsga2 and nsga3 from a pool by a model of the objectives "
+        help="choose each proposal of nsga2 and nsga3 from a pool by a model of the objectives "
         "(default: yes, where the model is good enough)",
     )
     how.add_argument(

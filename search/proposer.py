@@ -185,10 +185,11 @@ class Proposer:
         assert self._surrogate is not None
         seeds = [(o, one) for o, one in self.seeds if one.digest not in taken]
         genomes = self.source.pool(number, history)
-        children = [(self.kind, self.space.decode(genome)) for genome in genomes]
-        everyone, images = children + seeds, self.ladder[-1]
-        rows = [one for _, one in everyone]
-        for index in self._surrogate.order(model, history, rows, self._reference, images):
+        children = [self.space.decode(genome) for genome in genomes]
+        everyone = [*((self.kind, one) for one in children), *seeds]
+        left, images = [one for _, one in seeds], self.ladder[-1]
+        order = self._surrogate.order(model, history, children, self._reference, images, left)
+        for index in order:
             origin, strategy = everyone[index]
             if strategy.digest not in taken:
                 own = index < len(genomes)

@@ -79,6 +79,7 @@ class Surrogate:
         self.predicted = [i for i, name in enumerate(self.names) if name not in costs]
         self._told: list[NDArray[np.float32]] = []
         self._fitted: tuple[int, Fitted] | None = None
+        self._lasting: tuple[Fitted | None, int, dict[str, tuple[Points, float]]] = (None, 0, {})
 
     def fitted(self, history: History) -> Fitted | None:
         """The model of as many evaluations as the schedule says; None while there are too few."""
@@ -134,6 +135,20 @@ class Surrogate:
             found[:, :, self.names.index(name)] = column
         return found
 
+    def _again(
+        self, model: Fitted, rows: Sequence[Strategy], images: int
+    ) -> tuple[Points, list[float]]:
+        """Outcomes and violations of strategies that are asked about while the model lasts."""
+        if self._lasting[0] is not model or self._lasting[1] != images:
+            self._lasting = model, images, {}
+        known = self._lasting[2]
+        new = [one for one in rows if one.digest not in known]
+        if new:
+            found = self.outcomes(model, new, images).swapaxes(0, 1)
+            known |= {o.digest: (c, self.violation(o)) for o, c in zip(new, found, strict=True)}
+        columns = [known[one.digest] for one in rows]
+        return np.stack([one for one, _ in columns], axis=1), [outside for _, outside in columns]
+
     def order(
         self,
         model: Fitted,
@@ -141,6 +156,7 @@ class Surrogate:
         rows: Sequence[Strategy],
         reference: Sequence[float],
         images: int,
+        again: Sequence[Strategy] = (),
     ) -> list[int]:
         """Rows by what they may add to the front, most first; what breaks a limit comes last.
 
@@ -149,15 +165,18 @@ class Surrogate:
             rows: strategies to choose from.
             reference: the worst point that counts.
             images: of the rung that the front is on.
+            again: further strategies, counted on from the rows, that are asked about again.
         """
         points = history.objectives[history.top(images)]
         front = points[nondominated(points)]
-        outcomes = self.outcomes(model, rows, images)
+        outcomes, outside = self.outcomes(model, rows, images), [self.violation(o) for o in rows]
+        if again:
+            others, also = self._again(model, again, images)
+            outcomes, outside = np.concatenate([outcomes, others], axis=1), outside + also
         added = gains(outcomes.reshape(-1, len(self.names)), front, reference)
-        expected = added.reshape(GROUPS, len(rows)).mean(0)
+        expected = added.reshape(GROUPS, -1).mean(0)
         # What adds nothing in any outcome goes by how near it comes to adding something.
-        outside = np.array([self.violation(one) for one in rows])
-        order = np.lexsort((_shortfall(outcomes.mean(0), front), -expected, outside))
+        order = np.lexsort((_shortfall(outcomes.mean(0), front), -expected, np.array(outside)))
         return [int(index) for index in order]
 
 

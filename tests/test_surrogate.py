@@ -112,8 +112,9 @@ def test_chooses_among_children_and_seeds(monkeypatch: pytest.MonkeyPatch, best:
     history = drawn(60)
     pool = 24
 
-    def order(_: Any, model: Any, history: Any, rows: list[Strategy], *__: Any) -> list[int]:
-        assert len(rows) == pool + left
+    def order(*given: Any) -> list[int]:
+        rows = [*given[3], *given[6]]
+        assert (len(given[3]), len(given[6])) == (pool, left)
         first = range(pool) if best == "nsga2" else range(pool, len(rows))
         return [*first, *(set(range(len(rows))) - set(first))]
 
@@ -156,6 +157,21 @@ def test_what_breaks_a_limit_comes_last() -> None:
     outside = [slow(rows[index]) > 0 for index in order]
     assert 0 < sum(outside) < 40
     assert outside == sorted(outside)
+
+
+def test_what_is_asked_again_is_as_what_is_asked_once() -> None:
+    history = drawn(120)
+    found = surrogate(violation=lambda one: max(0.0, latency(one) - 6.0))
+    rows = [one.strategy for one in drawn(240).good[120:180]]
+    for size in (60, 120):
+        part = History().read(history.good[:size])
+        model = found.fitted(part)
+        assert model is not None
+        for images in (0, 16, 0):
+            once = found.order(model, part, rows, REFERENCE, images)
+            for _ in range(2):
+                again = found.order(model, part, rows[:20], REFERENCE, images, rows[20:])
+                assert again == once
 
 
 @pytest.mark.parametrize("names", [("latency_s", "macs"), ("fd_base", "psnr", "latency_s")])

@@ -41,6 +41,18 @@ def test_unseen_is_what_the_other_rows_predict() -> None:
         assert made.unseen[row] == pytest.approx(expected, rel=1e-6)
 
 
+def test_outcomes_are_quantiles_of_the_process() -> None:
+    """scikit-learn's prediction, its spread without the noise of a single value."""
+    told, values = problem(200, width=5)
+    made = Regression(told[:150], values[:150], 0)
+    found, process = made.outcomes(told[150:]), made._process
+    mean, spread = process.predict(made._scaled(told[150:]), return_std=True)
+    noise = process.kernel_.k2.noise_level * values[:150].var()
+    spread = np.sqrt(spread**2 - noise)
+    assert found.mean(0) == pytest.approx(mean, abs=1e-9)
+    assert found == pytest.approx(mean + regression.QUANTILES[:, None] * spread, abs=1e-6)
+
+
 def test_is_surer_near_what_it_knows() -> None:
     told, values = problem(120, width=4)
     made = Regression(told, values, 0)

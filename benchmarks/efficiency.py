@@ -28,8 +28,8 @@ from typing import Any
 
 import numpy as np
 import tabular
+from efficiency_rows import Mark, middle, read, row
 from numpy.typing import NDArray
-from scipy.stats import mannwhitneyu
 
 from accel.models import quiet, read_model
 from search import sensitivity
@@ -44,7 +44,6 @@ from strategies import Strategy
 from strategies.space import Genome
 
 FULL = 16
-KINDS = ("linear", "logarithmic")
 LEAST_FD, MOST_SPEEDUP = 0.1, 20.0  # Where the logarithmic box ends.
 CURVE = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)
 
@@ -105,15 +104,6 @@ RIVALS = {
     "annealing and hill climbing, from our grid": Rival("local", ORIGINS),
     "Optuna TPE": Rival("optuna-tpe"),  # Last: it takes longer than all others together.
 }
-
-
-@dataclass(frozen=True)
-class Mark:
-    """Where a run stands after so many evaluations."""
-
-    evaluations: int
-    device: float
-    volumes: dict[str, float]
 
 
 @dataclass
@@ -256,48 +246,6 @@ def main() -> None:
 def label(flags: argparse.Namespace) -> str:
     parts = ["parts" if flags.parts else "rivals", "drawn" if flags.draw else "", flags.label]
     return "-".join(part for part in parts if part)
-
-
-def read(target: Path, setting: dict[str, Any]) -> dict[str, list[list[Mark]]]:
-    """Curves of an earlier run of the same setting, by rival."""
-    if not target.exists():
-        return {}
-    told = json.loads(target.read_text(encoding="utf-8"))
-    if any(told.get(key) != value for key, value in setting.items()):
-        return {}
-    return {
-        one["name"]: [
-            [
-                Mark(int(mark), at["devices_s"][i], {k: at["volumes"][k][i] for k in KINDS})
-                for mark, at in one["at"].items()
-            ]
-            for i in range(setting["seeds"])
-        ]
-        for one in told["rows"]
-    }
-
-
-def middle(curves: Sequence[Sequence[Mark]], place: int) -> float:
-    return float(np.median([curve[place].volumes["logarithmic"] for curve in curves]))
-
-
-def row(
-    name: str, curves: Sequence[Sequence[Mark]], ours: Sequence[Sequence[Mark]]
-) -> dict[str, Any]:
-    """Quartiles of hypervolume at each mark, and the chance that Stratagem is not better."""
-    at: dict[int, dict[str, Any]] = {}
-    for place, mark in enumerate(curves[0]):
-        seconds = [round(curve[place].device, 1) for curve in curves]
-        volumes = {k: [curve[place].volumes[k] for curve in curves] for k in KINDS}
-        entry: dict[str, Any] = {"devices_s": seconds, "volumes": volumes}
-        for kind, values in volumes.items():
-            mine = [curve[place].volumes[kind] for curve in ours]
-            entry[kind] = [round(float(q), 4) for q in np.quantile(values, [0.25, 0.5, 0.75])]
-            if ours and name != "Stratagem":
-                test = mannwhitneyu(mine, values, alternative="greater")
-                entry[f"{kind}_p"] = round(float(test.pvalue), 4)
-        at[mark.evaluations] = entry
-    return {"name": name, "at": at}
 
 
 if __name__ == "__main__":

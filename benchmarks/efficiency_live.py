@@ -21,6 +21,7 @@ import efficiency
 import numpy as np
 import tabular
 import torch
+from efficiency_rows import KINDS
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, mannwhitneyu
 
@@ -79,7 +80,7 @@ def kept(
 def row(name: str, found: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, Any]:
     """Quartiles over the runs, and the chance that Stratagem is not better."""
     told: dict[str, Any] = {"name": name}
-    for kind in efficiency.KINDS:
+    for kind in KINDS:
         values = [one[kind] for one in found]
         told[kind] = [round(float(q), 4) for q in np.quantile(values, [0.25, 0.5, 0.75])]
         if ours and name != "Stratagem":

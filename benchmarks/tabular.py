@@ -15,7 +15,6 @@ A search that is run on the table costs no drawing; what it finds is confirmed b
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -27,11 +26,8 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from scipy.stats import kendalltau, spearmanr
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.model_selection import KFold
-from sklearn.preprocessing import StandardScaler
+from tabular_model import Mixture, Shift
 
 from accel.models import load_pipeline, quiet, read_config, read_model
 from evaluate import Evaluator
@@ -47,7 +43,6 @@ from strategies.space import Genome
 HERE = Path(__file__).parent
 SIZES = (4, 8, 16)  # Images that a strategy can be scored on.
 FOLDS = 10
-WIDTHS_FROM = 800  # Strategies that the process's kernel is fitted to; more take minutes.
 PROMPTS = 4  # Of the measured sensitivity.
 
 
@@ -292,44 +287,6 @@ class Drawn(Table):
             part.replace(path)
         found: NDArray[np.float32] = load_file(path)["features"]
         return found
-
-
-class Mixture:
-    """The mean of boosted trees and a Gaussian process, of another kind than the search's model."""
-
-    def fit(self, told: NDArray[np.float64], values: NDArray[np.float64]) -> Mixture:
-        self._scale = StandardScaler().fit(told)
-        scaled = self._scale.transform(told)
-        self._trees = HistGradientBoostingRegressor(
-            learning_rate=0.05, max_iter=400, min_samples_leaf=8, random_state=0
-        ).fit(told, values)
-        width = np.sqrt(told.shape[1])
-        kernel = ConstantKernel(4.0) * RBF(width, (width / 10, width * 10)) + WhiteKernel(0.1)
-        process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
-        few = np.random.default_rng(0).permutation(len(values))[:WIDTHS_FROM]
-        kernel = process.fit(scaled[few], values[few]).kernel_
-        self._process = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
-        self._process.fit(scaled, values)
-        return self
-
-    def predict(self, told: NDArray[np.float64]) -> NDArray[np.float64]:
-        process = self._process.predict(self._scale.transform(told))
-        found: NDArray[np.float64] = (self._trees.predict(told) + process) / 2
-        return found
-
-
-class Shift:
-    """How a figure on fewer images lies to that on all: a line, and scatter by the strategy."""
-
-    def fit(self, whole: NDArray[np.float64], fewer: NDArray[np.float64]) -> Shift:
-        self.line = np.polyfit(whole, fewer, 1)
-        self.spread = float(np.std(fewer - np.polyval(self.line, whole)))
-        return self
-
-    def draw(self, value: float, digest: str) -> float:
-        seed = int.from_bytes(hashlib.sha256(digest.encode()).digest()[:8], "big")
-        noise = np.random.default_rng(seed).normal() * self.spread
-        return float(np.polyval(self.line, value) + noise)
 
 
 if __name__ == "__main__":

@@ -169,12 +169,12 @@ def _equally_good(engine: Engine) -> list[Evaluation]:
 
 
 def _proposals(engine: Engine) -> list[Strategy]:
-    """Such as are bred: where they are screened, about as fast as what is drawn evenly, else
-    between that and children of seeds that are equally good.
+    """Such as are bred: where they are screened, about as fast as the faster half of what is drawn
+    evenly, else between all of that and children of seeds that are equally good.
     """
     drawn = [one for origin, one in engine.proposer.seeds if origin == RANDOM]
     if drawn and engine.config.surrogate:
-        return drawn
+        return sorted(drawn, key=engine.table.predict)[: (len(drawn) + 1) // 2]
     finished = _equally_good(engine)
     taken, found = {one.strategy.digest for one in finished}, list[Strategy]()
     for number in range(len(finished), len(finished) + ASKED):

@@ -42,7 +42,8 @@ def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
         clusters: at most one per token.
     """
     points = at_least_single(points)
-    centres = points[:, spread(grid, clusters)]
+    first = torch.tensor(spread(grid, clusters)).to(points.device, non_blocking=True)
+    centres = points.index_select(1, first)
     for _ in range(ITERATIONS):
         member = one_hot(nearest(points, centres), clusters).to(points.dtype)
         count = member.sum(1)[..., None]

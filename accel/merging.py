@@ -60,24 +60,40 @@ class Reduction:
         back: `[n, tokens]`, for every token the place in the reduced sequence that it copies.
         merged: `[n, r]`, tokens that are averaged into others, or None where none are.
         into: `[n, r]`, the place in the reduced sequence that each of them is averaged into.
+        destinations: how many places at the end of that sequence these are among.
     """
 
     kept: Tensor
     back: Tensor
     merged: Tensor | None = None
     into: Tensor | None = None
+    destinations: int = 0
 
     def reduce(self, tokens: Tensor) -> Tensor:
         """`[n, tokens, c]` to `[n, m, c]`."""
         reduced = rows(tokens, self.kept)
         if self.merged is None or self.into is None:
             return reduced
+        merged = rows(tokens, self.merged)
+        if tokens.is_cuda:
+            return averaged(reduced, merged, self.into, self.destinations)
         index = self.into.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
-        return reduced.scatter_reduce_(1, index, rows(tokens, self.merged), "mean")
+        return reduced.scatter_reduce_(1, index, merged, "mean")
 
     def restore(self, reduced: Tensor) -> Tensor:
         """`[n, m, c]` back to `[n, tokens, c]`."""
         return rows(reduced, self.back)
+
+
+def averaged(reduced: Tensor, merged: Tensor, into: Tensor, destinations: int) -> Tensor:
+    """The mean as a product of matrices: a scatter on a GPU adds in another order each time."""
+    first = reduced.shape[1] - destinations
+    places = torch.arange(first, reduced.shape[1], device=into.device)
+    member = into[:, None] == places[:, None]
+    count = member.sum(-1, keepdim=True) + 1
+    left, own = reduced[:, :first], reduced[:, first:]
+    mean = own / count + (member / count).to(merged.dtype) @ merged  # No sum that overflows.
+    return torch.cat([left, mean.to(reduced.dtype)], dim=1)
 
 
 def similarity(metric: Tensor, source: Tensor, destination: Tensor) -> Tensor:
@@ -118,7 +134,9 @@ def reduction(
     places = torch.arange(kept.shape[1], device=kept.device).expand(images, -1)
     back = kept.new_empty(images, source.shape[1] + destination.shape[1])
     back = back.scatter_(1, kept, places).scatter_(1, merged, into)
-    return Reduction(kept, back, merged, into) if merge else Reduction(kept, back)
+    if not merge:
+        return Reduction(kept, back)
+    return Reduction(kept, back, merged, into, destination.shape[1])
 
 
 def match(metric: Tensor, source: Tensor, destination: Tensor, count: int) -> Reduction:

@@ -102,7 +102,7 @@ def parser(about: str | None, rivals: Rivals, calls: int) -> argparse.ArgumentPa
     made.add_argument("--latent", type=int, default=0, help="0 is the network's own")
     made.add_argument("--calls", type=int, default=calls, help="of a generation")
     made.add_argument("--batches", type=int, nargs="+", help="1 and 8 on a GPU, else 1")
-    made.add_argument("--turns", type=int, help="9, or 3 with --compile")
+    made.add_argument("--turns", type=int, help="9, or 3 with --compile; of batches half")
     made.add_argument("--draws", type=int, help="of a turn: 1, or 3 with --compile")
     made.add_argument("--device", default=default_device())
     made.add_argument("--compile", action="store_true")

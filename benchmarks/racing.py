@@ -115,9 +115,10 @@ def works(net: Network, rivals: Rivals) -> tuple[dict[str, list[int]], dict[str,
 
 
 def race(net: Network, rivals: Rivals, batch: int, flags: argparse.Namespace) -> Found:
-    """Draw in turns; the first is for warming up."""
+    """Draw in turns; the first is for warming up. Of batches there are half as many, at least 2."""
     found = Found()
-    for turn, name in shuffled(list(rivals), flags.turns):
+    turns = flags.turns if batch == 1 else max(2, flags.turns // 2)
+    for turn, name in shuffled(list(rivals), turns):
         if name in found.failed:
             continue
         rival = rivals[name]

@@ -9,7 +9,7 @@ import torch
 
 import accel
 from accel.history import extrapolate
-from accel.merging import match, split_grid
+from accel.merging import averaged, match, rows, split_grid
 from tests.pipes import STEPS, build, draw, strategy
 from tests.test_laws import TwoCalls
 
@@ -167,3 +167,17 @@ def test_group_offloading_comes_after(pipe: Any) -> None:
     del pipe.unet.up_blocks[3]._diffusers_hook
     accel.apply(pipe, strategy({"deepcache": {"depth": 1}}))
     assert len(draw(pipe, STEPS)) == 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_merging_by_a_product_is_merging_by_a_scatter(dtype: torch.dtype) -> None:
+    """Which a GPU does instead, as its scatter would add up in another order each time."""
+    tokens = torch.randn(2, 63, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
+    source, destination = split_grid(9, 7, 2, tokens.device)
+    merge = match(tokens.float(), source, destination, 20)
+    assert merge.merged is not None
+    assert merge.into is not None
+    kept, gone = rows(tokens, merge.kept), rows(tokens, merge.merged)
+    found = averaged(kept, gone, merge.into, merge.destinations)
+    tolerance = 1e-6 if dtype == torch.float32 else 4e-3
+    torch.testing.assert_close(found, merge.reduce(tokens), rtol=tolerance, atol=tolerance)

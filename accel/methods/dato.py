@@ -98,7 +98,8 @@ class Dynamics(Listener):
         noise = None
         if score is None or knobs.noise:
             draws = torch.Generator().manual_seed(knobs.seed * 100_003 + clock.call)
-            noise = torch.randn(1, height, width, generator=draws).to(clock.device)
+            noise = torch.randn(1, height, width, generator=draws)
+            noise = noise.to(clock.device, non_blocking=True)
         if score is None:
             assert noise is not None
             return noise.expand(clock.rows, -1, -1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -12,12 +12,13 @@ from typing import Any
 import diffusers
 import torch
 from loops import Network
-from racing import Found, Rival, Rivals, race, synchronisations, works
+from racing import Found, Rival, Rivals, synchronisations, works
 from turns import ratios
 
 from accel.models import default_device
 from evaluate.timing import device_name
 
+Race = Callable[[Rivals, int, argparse.Namespace], Found]
 RESULTS = Path(__file__).parent / "results"
 NOTHING = 1.05  # A reduction too small for a share of it to mean anything.
 
@@ -79,15 +80,21 @@ def saved(speedup: float, reduction: float) -> dict[str, float]:
     return row
 
 
-def tables(net: Network, rivals: Rivals, flags: argparse.Namespace) -> dict[str, Any]:
-    """All rows of a network: of every batch, and on a GPU how often the rivals wait for it."""
+def tables(
+    net: Network, rivals: Rivals, flags: argparse.Namespace, race: Race
+) -> dict[str, Any]:
+    """All rows of a network: of every batch, and on a GPU how often the rivals wait for it.
+
+    Args:
+        race: from rivals, the size of a batch and the flags, what is found.
+    """
     work, failed = works(net, rivals)
     running = {name: rival for name, rival in rivals.items() if name not in failed}
     result: dict[str, Any] = {}
     if net.pipe.device.type == "cuda" and not flags.compile:
         result["synchronisations"] = synchronisations(net, running)
     for batch in flags.batches:
-        found = race(net, running, batch, flags)
+        found = race(running, batch, flags)
         found.failed |= failed
         result[f"batch_{batch}"] = rows(rivals, found, work, batch)
     return result
@@ -101,7 +108,7 @@ def parser(about: str | None, rivals: Rivals, calls: int) -> argparse.ArgumentPa
     made.add_argument("--width", type=float, default=1.0, help="share of the published width")
     made.add_argument("--latent", type=int, default=0, help="0 is the network's own")
     made.add_argument("--calls", type=int, default=calls, help="of a generation")
-    made.add_argument("--batches", type=int, nargs="+", help="1 and 8 on a GPU, else 1")
+    made.add_argument("--batches", type=int, nargs="+", help="1 and 8 on a GPU, else and with --compile 1")
     made.add_argument("--turns", type=int, help="9, or 3 with --compile; of batches half")
     made.add_argument("--draws", type=int, help="of a turn: 1, or 3 with --compile")
     made.add_argument("--device", default=default_device())
@@ -113,7 +120,7 @@ def parser(about: str | None, rivals: Rivals, calls: int) -> argparse.ArgumentPa
 def completed(flags: argparse.Namespace) -> argparse.Namespace:
     """The flags with what they are by default on this device."""
     on_gpu = flags.device.startswith("cuda")
-    flags.batches = flags.batches or ([1, 8] if on_gpu else [1])
+    flags.batches = flags.batches or ([1, 8] if on_gpu and not flags.compile else [1])
     flags.turns = flags.turns or (3 if flags.compile else 9)
     flags.draws = flags.draws or (3 if flags.compile else 1)
     return flags

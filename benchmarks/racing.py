@@ -1,8 +1,7 @@
 """Rivals on one network: their work, then time and memory of generations in alternating turns.
 
 A turn sets every rival up once, in shuffled order, and draws some generations; ratios are between
-the draws of a turn. Times are the GPU's own, or on a CPU the process's. With `--compile` the
-network is compiled afresh for each set-up, and a generation is drawn before those that count.
+the draws of a turn. Times are the GPU's own, or on a CPU the process's.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from typing import Any
 import torch
 from loops import Network
 from torch._dynamo.exc import FailOnRecompileLimitHit
-from torch._dynamo.utils import counters
 from turns import shuffled
 
 Setup = Callable[[Network], Any]
@@ -77,7 +75,7 @@ class Found:
     Attributes:
         laps: seconds of each call, of each generation that counts.
         peaks: bytes allocated at most in a generation, on a GPU.
-        graphs: of the last compilation: their number, and the breaks between them.
+        graphs: with `--compile` their number, and the breaks between them.
         failed: why rivals do not run.
     """
 
@@ -122,12 +120,8 @@ def race(net: Network, rivals: Rivals, batch: int, flags: argparse.Namespace) ->
         if name in found.failed:
             continue
         rival = rivals[name]
-        with excusing(rival, name, found.failed), compiled(net, rival, flags.compile):
-            with rival.setup(net):
-                if flags.compile:
-                    net.draw(batch)
-                    found.graphs[name] = _graphs()
-                drawn = [_measured(net, batch) for _ in range(flags.draws if turn else 1)]
+        with excusing(rival, name, found.failed), rival.setup(net):
+            drawn = [measured(net, batch) for _ in range(flags.draws if turn else 1)]
             if turn:
                 found.laps[name] += [laps for laps, _ in drawn]
                 found.peaks[name] = max(peak for _, peak in drawn)
@@ -136,34 +130,12 @@ def race(net: Network, rivals: Rivals, batch: int, flags: argparse.Namespace) ->
     return found
 
 
-def _measured(net: Network, batch: int) -> tuple[list[float], int]:
+def measured(net: Network, batch: int) -> tuple[list[float], int]:
+    """Seconds of each call of a generation, and the bytes it allocated at most on a GPU."""
     if net.pipe.device.type != "cuda":
         return net.draw(batch), 0
     torch.cuda.reset_peak_memory_stats()
     return net.draw(batch), torch.cuda.max_memory_allocated()
-
-
-@contextmanager
-def compiled(net: Network, rival: Rival, on: bool) -> Iterator[None]:
-    """Compile the network afresh; ours may not give up compiling, as torch does silently."""
-    if not on:
-        yield
-        return
-    torch._dynamo.reset()
-    counters.clear()
-    net.pipe.denoiser.compile()
-    try:
-        with torch._dynamo.config.patch(fail_on_recompile_limit_hit=not rival.package):
-            yield
-    finally:
-        net.pipe.denoiser._compiled_call_impl = None
-
-
-def _graphs() -> dict[str, int]:
-    return {
-        "graphs": counters["stats"]["unique_graphs"],
-        "breaks": sum(counters["graph_break"].values()),
-    }
 
 
 def synchronisations(net: Network, rivals: Rivals) -> dict[str, int]:

@@ -15,12 +15,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import apart
 import torch
 from compared import completed, heading, parser, tables, write
 from loops import Network
 from networks import UNETS, sized
 from packages import HOOKS, cached, deepcache, tome
-from racing import Rival, chosen, ours, unmodified
+from racing import Rival, chosen, ours, race, unmodified
 
 from accel import families
 from accel.models import quiet
@@ -91,8 +92,10 @@ def main() -> None:
     for name in flags.networks:
         build = partial(sized, name, flags.width, flags.latent)
         net = Network(build, flags.calls, flags.device)
+        alone = partial(apart.race, "sampler", build)
+        runner = alone if flags.compile else partial(race, net)
         result = heading(net, flags) | {"network": name}
-        result |= tables(net, chosen(RIVALS, flags.only), flags)
+        result |= tables(net, chosen(RIVALS, flags.only), flags, runner)
         write(f"sampler-{name}", flags, result)
 
 

@@ -15,12 +15,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import apart
 import torch
 from compared import completed, heading, parser, tables, write
 from loops import Network
 from networks import NETWORKS, sized
 from packages import HOOKS, steps_mask
-from racing import Rival, chosen, ours, unmodified
+from racing import Rival, chosen, ours, race, unmodified
 
 from accel.models import quiet
 from strategies.methods.fora import FORA
@@ -85,8 +86,10 @@ def main() -> None:
     for name in flags.networks:
         build = partial(sized, name, flags.width, flags.latent, flags.layers)
         net = Network(build, flags.calls, flags.device)
+        alone = partial(apart.race, "transformer_speed", build)
+        runner = alone if flags.compile else partial(race, net)
         result |= heading(net, flags)
-        result[name] = tables(net, chosen(RIVALS, flags.only), flags)
+        result[name] = tables(net, chosen(RIVALS, flags.only), flags, runner)
         write("transformer_speed", flags, result)
 
 

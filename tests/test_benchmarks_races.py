@@ -106,7 +106,8 @@ def flat(given: dict[str, Any]) -> list[torch.Tensor]:
 def test_rows_of_a_race() -> None:
     net = build("sd15")
     names = ["deepcache N=3", "DeepCache N=3", "cache-dit"]
-    found = compared.tables(net, racing.chosen(sampler.RIVALS, names), FLAGS)["batch_1"]
+    rivals = racing.chosen(sampler.RIVALS, names)
+    found = compared.tables(net, rivals, FLAGS, partial(racing.race, net))["batch_1"]
     assert list(found) == ["unmodified", *names]
     assert found["unmodified"]["speedup"] == 1
     assert "does not run" in found["cache-dit"]
@@ -149,9 +150,12 @@ def test_a_script_writes_what_is_rendered(
 
 @pytest.mark.slow
 def test_ours_compile_without_breaks() -> None:
-    flags = Namespace(turns=2, draws=2, compile=True, batches=[1])
+    flags = Namespace(
+        turns=2, draws=2, compile=True, batches=[1], calls=CALLS, device="cpu"
+    )
     rivals = racing.chosen(sampler.RIVALS, ["deepcache N=3", "DeepCache N=3"])
-    found = compared.tables(build("sd15"), rivals, flags)["batch_1"]
+    race = partial(apart.race, "sampler", partial(networks.sized, "sd15", 0.05, 16))
+    found = compared.tables(build("sd15"), rivals, flags, race)["batch_1"]
     assert found["unmodified"]["graphs"] == 1
     assert (found["deepcache N=3"]["graphs"], found["deepcache N=3"]["breaks"]) == (2, 0)
     assert found["DeepCache N=3"]["graphs"] > 2

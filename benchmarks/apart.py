@@ -1,0 +1,151 @@
+"""A race of compiled rivals: each in a process of its own, which keeps its graphs, by turns.
+
+Compiling takes minutes for a rival, and one process forgets a rival's graphs when it compiles the
+next one. So every rival has its process with its own copy of the network; all compile at the same
+time, as many as there are cores, and then draw in shuffled turns while the others wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import multiprocessing as mp
+import os
+import traceback
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection
+from typing import Any
+
+import torch
+from loops import Network
+from networks import Built
+from racing import Found, Rival, excusing, measured
+from torch._dynamo.utils import counters
+from turns import shuffled
+
+from accel.models import quiet
+
+WARM = 2  # Generations: the first compiles, the second finds what depends on the first.
+Drawn = list[tuple[list[float], int]]
+Build = Callable[[], Built]
+
+
+def race(
+    script: str, build: Build, rivals: Iterable[str], batch: int, flags: argparse.Namespace
+) -> Found:
+    """As `racing.race`, of a script's rivals by name.
+
+    Args:
+        script: module that has them as `RIVALS`.
+        build: makes the network, anew in each process.
+
+    Raises:
+        RuntimeError: a rival of ours failed, with its traceback.
+    """
+    found = Found()
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "2")
+    lanes = {name: Lane(script, build, name, batch, flags) for name in rivals}
+    try:
+        waiting, cores = list(lanes), len(os.sched_getaffinity(0))
+        running: list[str] = []
+        while waiting or running:
+            while waiting and len(running) < cores:
+                running.append(waiting.pop(0))
+                lanes[running[-1]].start()
+            ready = mp.connection.wait([lanes[name].ours for name in running])
+            for name in [one for one in running if lanes[one].ours in ready]:
+                running.remove(name)
+                told = lanes[name].answer()
+                if isinstance(told, str):
+                    found.failed[name] = told
+                else:
+                    found.graphs[name] = told
+        for _, name in shuffled(list(found.graphs), flags.turns):
+            if name in found.failed:
+                continue
+            drawn = lanes[name].ask(flags.draws)
+            if isinstance(drawn, str):
+                found.failed[name] = drawn
+                continue
+            found.laps[name] += [laps for laps, _ in drawn]
+            found.peaks[name] = max(peak for _, peak in drawn)
+    finally:
+        for lane in lanes.values():
+            lane.stop()
+    for name in found.failed:
+        found.laps.pop(name, None)
+    return found
+
+
+class Lane:
+    """One rival's process."""
+
+    def __init__(
+        self, script: str, build: Build, name: str, batch: int, flags: argparse.Namespace
+    ) -> None:
+        context = mp.get_context("spawn")
+        self.ours, theirs = context.Pipe()
+        given = (theirs, script, build, name, batch, flags.calls, flags.device)
+        self.process = context.Process(target=serve, args=given, daemon=False)
+
+    def start(self) -> None:
+        """Build, compile and draw once."""
+        self.process.start()
+
+    def ask(self, draws: int) -> Drawn | str:
+        """So many generations, or why there are none."""
+        self.ours.send(draws)
+        drawn: Drawn | str = self.answer()
+        return drawn
+
+    def answer(self) -> Any:
+        """What the process says next."""
+        told = self.ours.recv()
+        if isinstance(told, tuple):
+            raise RuntimeError(told[0])
+        return told
+
+    def stop(self) -> None:
+        """Let the process end."""
+        if self.process.pid is not None:
+            self.ours.close()
+            self.process.join(30)
+            self.process.kill()
+
+
+def serve(
+    ours: Connection, script: str, build: Build, name: str, batch: int, calls: int, device: str
+) -> None:
+    """A rival's process: say how many graphs there are or why none, then draw when asked."""
+    quiet()
+    torch.set_num_threads(1)
+    try:
+        rival: Rival = importlib.import_module(script).RIVALS[name]
+        net, failed = Network(build, calls, device), dict[str, str]()
+        with excusing(rival, name, failed):
+            _serve(ours, net, rival, batch)
+        if failed:
+            ours.send(failed[name])
+    except EOFError:
+        return
+    except Exception:
+        ours.send((traceback.format_exc(),))
+
+
+def _serve(ours: Connection, net: Network, rival: Rival, batch: int) -> None:
+    net.pipe.denoiser.compile()
+    # Ours may not give up compiling, as torch does silently.
+    with (
+        torch._dynamo.config.patch(fail_on_recompile_limit_hit=not rival.package),
+        rival.setup(net),
+    ):
+        for _ in range(WARM):
+            net.draw(batch)
+        graphs = counters["stats"]["unique_graphs"]
+        ours.send({"graphs": graphs, "breaks": sum(counters["graph_break"].values())})
+        while True:
+            try:
+                draws = ours.recv()
+            except EOFError:
+                return
+            ours.send([measured(net, batch) for _ in range(draws)])

@@ -11,8 +11,9 @@ import argparse
 import importlib
 import multiprocessing as mp
 import os
+import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -46,20 +47,7 @@ def race(
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "2")
     lanes = {name: Lane(script, build, name, batch, flags) for name in rivals}
     try:
-        waiting, cores = list(lanes), len(os.sched_getaffinity(0))
-        running: list[str] = []
-        while waiting or running:
-            while waiting and len(running) < cores:
-                running.append(waiting.pop(0))
-                lanes[running[-1]].start()
-            ready = mp.connection.wait([lanes[name].ours for name in running])
-            for name in [one for one in running if lanes[one].ours in ready]:
-                running.remove(name)
-                told = lanes[name].answer()
-                if isinstance(told, str):
-                    found.failed[name] = told
-                else:
-                    found.graphs[name] = told
+        _compile(lanes, found, flags.patience)
         for _, name in shuffled(list(found.graphs), flags.turns):
             if name in found.failed:
                 continue
@@ -75,6 +63,31 @@ def race(
     for name in found.failed:
         found.laps.pop(name, None)
     return found
+
+
+def _compile(lanes: Mapping[str, Lane], found: Found, patience: float) -> None:
+    """All of them, as many at a time as there are cores."""
+    waiting, cores = list(lanes), len(os.sched_getaffinity(0))
+    began: dict[str, float] = {}
+    while waiting or began:
+        while waiting and len(began) < cores:
+            name = waiting.pop(0)
+            began[name] = time.monotonic()
+            lanes[name].start()
+        ready = mp.connection.wait([lanes[name].ours for name in began], timeout=1)
+        for name, since in list(began.items()):
+            if lanes[name].ours in ready:
+                told = lanes[name].answer()
+                if isinstance(told, str):
+                    found.failed[name] = told
+                else:
+                    found.graphs[name] = told
+            elif time.monotonic() > since + patience:
+                found.failed[name] = f"TimeoutError: compiling took more than {patience:.0f} s"
+                lanes[name].process.kill()
+            else:
+                continue
+            del began[name]
 
 
 class Lane:

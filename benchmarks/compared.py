@@ -80,9 +80,7 @@ def saved(speedup: float, reduction: float) -> dict[str, float]:
     return row
 
 
-def tables(
-    net: Network, rivals: Rivals, flags: argparse.Namespace, race: Race
-) -> dict[str, Any]:
+def tables(net: Network, rivals: Rivals, flags: argparse.Namespace, race: Race) -> dict[str, Any]:
     """All rows of a network: of every batch, and on a GPU how often the rivals wait for it.
 
     Args:
@@ -108,11 +106,14 @@ def parser(about: str | None, rivals: Rivals, calls: int) -> argparse.ArgumentPa
     made.add_argument("--width", type=float, default=1.0, help="share of the published width")
     made.add_argument("--latent", type=int, default=0, help="0 is the network's own")
     made.add_argument("--calls", type=int, default=calls, help="of a generation")
-    made.add_argument("--batches", type=int, nargs="+", help="1 and 8 on a GPU, else and with --compile 1")
+    made.add_argument(
+        "--batches", type=int, nargs="+", help="1 and 8 on a GPU, else and with --compile 1"
+    )
     made.add_argument("--turns", type=int, help="9, or 3 with --compile; of batches half")
     made.add_argument("--draws", type=int, help="of a turn: 1, or 3 with --compile")
     made.add_argument("--device", default=default_device())
     made.add_argument("--compile", action="store_true")
+    made.add_argument("--patience", type=float, default=1800, help="seconds of a rival's compiling")
     made.add_argument("--only", nargs="+", choices=rivals, metavar="RIVAL")
     return made
 

@@ -17,7 +17,9 @@ from benchmarks.renderers import speed
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
+import apart  # noqa: E402
 import compared  # noqa: E402
+import networks  # noqa: E402
 import racing  # noqa: E402
 import sampler  # noqa: E402
 import transformer_speed  # noqa: E402
@@ -151,7 +153,7 @@ def test_a_script_writes_what_is_rendered(
 @pytest.mark.slow
 def test_ours_compile_without_breaks() -> None:
     flags = Namespace(
-        turns=2, draws=2, compile=True, batches=[1], calls=CALLS, device="cpu"
+        turns=2, draws=2, compile=True, batches=[1], calls=CALLS, device="cpu", patience=600
     )
     rivals = racing.chosen(sampler.RIVALS, ["deepcache N=3", "DeepCache N=3"])
     race = partial(apart.race, "sampler", partial(networks.sized, "sd15", 0.05, 16))

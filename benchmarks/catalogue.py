@@ -138,9 +138,18 @@ BENCHMARKS = (
     Benchmark(
         "papers_cat",
         "CAT Pruning's Tables 2 and 3 beside ours: from the real model with --model, else by "
-        "multiply-accumulates at full size; on a GPU also speedups",
+        "multiply-accumulates at full size",
         PAPERS,
         ("papers_cat",),
+    ),
+    Benchmark(
+        "papers_speed",
+        "speedups of DaTo's, CAT Pruning's, FORA's and ToMe's published settings at full size with "
+        "random weights, beside the papers'",
+        PAPERS,
+        ("papers_speed",),
+        ("--width", "0.1", "--latent", "16", "--layers", "2"),
+        "a GPU for figures that mean something",
     ),
     Benchmark(
         "papers_fora",

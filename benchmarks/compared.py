@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -80,22 +80,22 @@ def saved(speedup: float, reduction: float) -> dict[str, float]:
     return row
 
 
-def tables(net: Network, rivals: Rivals, flags: argparse.Namespace, race: Race) -> dict[str, Any]:
-    """All rows of a network: of every batch, and on a GPU how often the rivals wait for it.
+def tables(
+    net: Network, rivals: Rivals, flags: argparse.Namespace, race: Race
+) -> Iterator[dict[str, Any]]:
+    """Parts of a network's result: on a GPU how often rivals wait for it, then batch by batch.
 
     Args:
         race: from rivals, the size of a batch and the flags, what is found.
     """
     work, failed = works(net, rivals)
     running = {name: rival for name, rival in rivals.items() if name not in failed}
-    result: dict[str, Any] = {}
     if net.pipe.device.type == "cuda" and not flags.compile:
-        result["synchronisations"] = synchronisations(net, running)
+        yield {"synchronisations": synchronisations(net, running)}
     for batch in flags.batches:
         found = race(running, batch, flags)
         found.failed |= failed
-        result[f"batch_{batch}"] = rows(rivals, found, work, batch)
-    return result
+        yield {f"batch_{batch}": rows(rivals, found, work, batch)}
 
 
 def parser(about: str | None, rivals: Rivals, calls: int) -> argparse.ArgumentParser:

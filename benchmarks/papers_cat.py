@@ -1,19 +1,16 @@
 """CAT Pruning's Tables 2 and 3 beside ours.
 
-    python benchmarks/papers_cat.py                     # without weights; on a GPU also speedups
+    python benchmarks/papers_cat.py                     # without weights
     python benchmarks/papers_cat.py --model SD3 --prompts PARTI.tsv --images 1632
     python benchmarks/papers_cat.py --model PIXART --network pixart --prompts CAPTIONS.json --coco
 
 With `--model`: the rows of one table (`--table 2` is of 28 steps, 3 of 50) from Stable Diffusion 3
 medium or PixArt-Sigma at 1024 x 1024: CLIP score, speedup and multiply-accumulates, on PartiPrompts
 or, with `--coco`, on COCO's captions, by `python -m evaluate`. Needs weights that are not part of
-this project. Without:
-
-- Multiply-accumulates of whole generations on the full-size shapes without weights, guidance
-  included. The paper's leave out attention's own matrix products, so ours are given without them;
-  `share` is of the unaccelerated model's, with them as `counted share`.
-- Speedup at full size in fp16 where there is a GPU, in turns with the unaccelerated network, random
-  weights, the denoiser's loop alone. Elsewhere the row says that it was not measured.
+this project. Without,
+multiply-accumulates of whole generations on the full-size shapes, guidance included. The paper's
+leave out attention's own matrix products, so ours are given without them; `share` is of the
+unaccelerated model's, with them as `counted share`. Speedups without weights: `papers_speed.py`.
 
 The paper's AT-EDM is its own combination of AT-EDM's choice of tokens with CAT Pruning's reuse, and
 so is ours. Writes `benchmarks/results/papers_cat.json` (`-real` with `--model`).
@@ -22,17 +19,12 @@ so is ours. Writes `benchmarks/results/papers_cat.json` (`-real` with `--model`)
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
-from statistics import median
 from typing import Any
 
 import macs
 import papers
 import torch
-from loops import Network
-from networks import sized
 from papers import Entry, cell, entry, published
-from turns import ratios, shuffled
 
 import strategies
 from accel.models import quiet
@@ -65,43 +57,6 @@ def counted(names: Sequence[str] = ("sd3-medium", "pixart-sigma")) -> Iterator[E
         if method != "whole":
             share = (theirs or 0) / (cell(table, table["base"], "TMACs") or 1)
             yield entry(place, row, "share", share, one["share"], source, "attention's included")
-
-
-def speedups(flags: Any) -> Iterator[Entry]:
-    """Of both data sets, which draw alike: measured on a GPU, else said not to be."""
-    on_gpu = flags.device.startswith("cuda")
-    for (name, steps), place in TABLES.items():
-        table = published("cat")[place]
-        found = measured(name, steps, flags) if on_gpu else {}
-        for method, row in ROWS.items():
-            for data in ("Parti", "COCO"):
-                figure = f"{data} speedup"
-                theirs = cell(table, row, figure)
-                ours = found.get(method)
-                why = (
-                    "random weights, the denoiser alone" if on_gpu else "not measured: needs a GPU"
-                )
-                source = f"{name}, {torch.cuda.get_device_name()}" if on_gpu else ""
-                yield entry(place, row, figure, theirs, ours, source, why)
-
-
-def measured(name: str, steps: int, flags: Any, **size: Any) -> dict[str, float]:
-    """Median speedups over the unaccelerated network within a turn.
-
-    Args:
-        size: of `networks.sized`, where it is not full.
-    """
-    build = partial(sized, name, **({"width": 1.0} | size))
-    net = Network(build, steps, flags.device)
-    pruned = {"alpha": macs.ALPHA, "start": min(macs.START, steps - 1)}
-    methods: dict[str, Any] = {"": {}, **{one: {one: pruned} for one in ROWS}}
-    times: dict[str, list[float]] = {one: [] for one in methods}
-    for turn, one in shuffled(list(methods), max(2, flags.repeats)):
-        with net.accelerated(methods[one]):
-            seconds = sum(net.draw())
-        if turn:
-            times[one].append(seconds)
-    return {one: ratios(times[""], times[one])[0] for one in ROWS if median(times[one])}
 
 
 def unscored() -> Iterator[Entry]:
@@ -160,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if flags.model:
         papers.finish(flags, "papers_cat", real(flags, rest))
         return
-    papers.finish(flags, "papers_cat", [*counted(), *speedups(flags), *unscored()])
+    papers.finish(flags, "papers_cat", [*counted(), *unscored()])
 
 
 if __name__ == "__main__":

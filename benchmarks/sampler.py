@@ -95,8 +95,9 @@ def main() -> None:
         alone = partial(apart.race, "sampler", build)
         runner = alone if flags.compile else partial(race, net)
         result = heading(net, flags) | {"network": name}
-        result |= tables(net, chosen(RIVALS, flags.only), flags, runner)
-        write(f"sampler-{name}", flags, result)
+        for part in tables(net, chosen(RIVALS, flags.only), flags, runner):
+            result |= part
+            write(f"sampler-{name}", flags, result)
 
 
 if __name__ == "__main__":

@@ -7,4 +7,8 @@ for name in sampler transformer_speed; do
     "$python" -m benchmarks run "$name" "$@"
     "$python" -m benchmarks run "$name" --compile "$@"
 done
+"$python" -m benchmarks run papers_speed
+for family in unet dit mmdit; do
+    "$python" benchmarks/profile_calls.py "$family"
+done
 "$python" -m benchmarks report

@@ -89,8 +89,10 @@ def main() -> None:
         alone = partial(apart.race, "transformer_speed", build)
         runner = alone if flags.compile else partial(race, net)
         result |= heading(net, flags)
-        result[name] = tables(net, chosen(RIVALS, flags.only), flags, runner)
-        write("transformer_speed", flags, result)
+        result[name] = {}
+        for part in tables(net, chosen(RIVALS, flags.only), flags, runner):
+            result[name] |= part
+            write("transformer_speed", flags, result)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -189,6 +190,11 @@ def _proposals(engine: Engine) -> list[Strategy]:
     return drawn + found
 
 
+def _evenly(fast: float, slow: float) -> float:
+    """The mean latency of a front, whose strategies are spread evenly by speedup's logarithm."""
+    return (slow - fast) / log(slow / fast) if 0 < fast < slow else slow
+
+
 class _Plan:
     """How far the budget goes.
 
@@ -208,7 +214,7 @@ class _Plan:
         # After so many seeds, how many of them are baselines.
         self.rivals = list(itertools.accumulate((is_rival(row) for row in rows), initial=0))
         self.later = fmean(map(latency, proposals)) if proposals else latency(engine.baseline)
-        self.mean = fmean([*self.seeds, self.later])
+        self.best = _evenly(min([*self.seeds, self.later]), latency(engine.baseline))
 
     def seeded(self, done: int) -> int:
         """How many of so many strategies are seeds; a surrogate chooses few."""
@@ -221,7 +227,7 @@ class _Plan:
         config, spending = self.engine.config, self.spending
         rivals = self.rivals[self.seeded(done)]
         finalists = min(config.export, rivals) + min(config.export, done - rivals)
-        latencies = finalists * self.mean
+        latencies = finalists * self.best
         drawn = spending.draw(latencies, config.heldout_images) + self.base * self.owed
         return finalists, drawn, spending.timing(latencies)
 
@@ -241,7 +247,7 @@ class _Plan:
             for rung, below in zip(ladder[1:], ladder, strict=False):
                 after[rung] = after[below] // REDUCTION
                 drawn = (after[rung] - counts[rung]) * (rung - below)
-                cost += self.spending.draw(self.mean, drawn)
+                cost += self.spending.draw(self.best, drawn)
             if budget.evaluations is not None:
                 full = sum(counts.values()) >= budget.evaluations
             else:

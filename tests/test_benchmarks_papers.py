@@ -37,6 +37,7 @@ import papers_cat  # noqa: E402
 import papers_catome  # noqa: E402
 import papers_dato  # noqa: E402
 import papers_fora  # noqa: E402
+import papers_speed  # noqa: E402
 import profile_calls  # noqa: E402
 
 TINY: dict[str, Any] = {"width": 0.05, "latent": 16}
@@ -84,7 +85,7 @@ def test_rows_are_scored_timed_and_kept(
     found, _ = equal_latency.candidates(evaluator, space(), run)
     few = {name: found[name] for name in ("unaccelerated", "DDIM, 4 steps", "dato-b1", "front 01")}
     rows, functions = drawn.rows(evaluator, few, 3, 2, tmp_path / "cache")
-    assert rows["unaccelerated"]["fd_base"] == 0
+    assert rows["unaccelerated"]["fd_base"] == pytest.approx(0, abs=1e-9)
     assert rows["unaccelerated"]["speedup"] == 1
     assert rows["front 01"]["fd_base"] > 0
     assert rows["dato-b1"]["intervals"]["psnr"][1] <= rows["dato-b1"]["psnr"]
@@ -234,14 +235,22 @@ def test_fora_counts() -> None:
     assert [papers_fora.computed(one.strategy) for one in chosen.values()] == [20, 11, 5]
 
 
-def test_cat_is_timed_where_there_is_a_device() -> None:
-    flags = SimpleNamespace(device="cpu", repeats=2)
-    found = papers_cat.measured("pixart-sigma", 4, flags, width=0.07, layers=2, latent=16)
-    assert set(found) == {"cat", "atedm"}
-    assert all(value > 0 for value in found.values())
-    for one in papers_cat.speedups(flags):
-        assert one["ours"] is None
-        assert "needs a GPU" in one["why"]
+def test_published_settings_are_timed_by_kinds_of_calls(tmp_path: Path) -> None:
+    small = "--width 0.07 --layers 2 --latent 8 --repeats 2 --device cpu --networks"
+    target = tmp_path / "speed.json"
+    papers_speed.main([*small.split(), "dit-xl-2", "pixart-sigma", "--json", str(target)])
+    rows = json.loads(target.read_text())["rows"]
+    assert len(rows) == 5 + 2 * 2 * 2
+    assert all(one["ours"] > 0 and one["published"] > 1 for one in rows)
+
+
+def test_a_generation_takes_what_its_calls_take() -> None:
+    plan = papers_fora.plan(250, 5)
+    short = papers_speed.Short.of(plan)
+    assert len(short.kinds) == 2
+    assert sum(short.counts.values()) == 250
+    full = papers_fora.computed(plan)
+    assert short.total([9.0, 1.0, 0.25]) == full + 0.25 * (250 - full)
 
 
 def test_calls_are_profiled() -> None:

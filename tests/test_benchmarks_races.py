@@ -109,7 +109,7 @@ def test_rows_of_a_race() -> None:
     net = build("sd15")
     names = ["deepcache N=3", "DeepCache N=3", "cache-dit"]
     rivals = racing.chosen(sampler.RIVALS, names)
-    found = compared.tables(net, rivals, FLAGS, partial(racing.race, net))["batch_1"]
+    found = next(compared.tables(net, rivals, FLAGS, partial(racing.race, net)))["batch_1"]
     assert list(found) == ["unmodified", *names]
     assert found["unmodified"]["speedup"] == 1
     assert "does not run" in found["cache-dit"]
@@ -157,7 +157,7 @@ def test_ours_compile_without_breaks() -> None:
     )
     rivals = racing.chosen(sampler.RIVALS, ["deepcache N=3", "DeepCache N=3"])
     race = partial(apart.race, "sampler", partial(networks.sized, "sd15", 0.05, 16))
-    found = compared.tables(build("sd15"), rivals, flags, race)["batch_1"]
+    found = next(compared.tables(build("sd15"), rivals, flags, race))["batch_1"]
     assert found["unmodified"]["graphs"] == 1
     assert (found["deepcache N=3"]["graphs"], found["deepcache N=3"]["breaks"]) == (2, 0)
     assert found["DeepCache N=3"]["graphs"] > 2

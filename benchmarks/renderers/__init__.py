@@ -22,6 +22,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "papers_cat": papers.tables,
     "papers_fora": papers.tables,
     "papers_catome": papers.tables,
+    "papers_speed": papers.tables,
     "transfer": quality.transfer,
     "distances": quality.distances,
     "rungs": quality.rungs,

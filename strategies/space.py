@@ -9,6 +9,7 @@ counts can be crossed by spans of time. Knobs that name a call are searched as s
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -161,18 +162,19 @@ class SearchSpace:
         """
         if len(genome) != len(self.sizes):
             raise StrategyError(f"a genome has {len(self.sizes)} genes here, not {len(genome)}")
-        for index, (value, size) in enumerate(zip(genome, self.sizes, strict=True)):
-            if not 0 <= value < size:
-                raise StrategyError(f"gene {index} is {value}; allowed are 0 to {size - 1}")
+        if not all(map(operator.lt, genome, self.sizes)) or min(genome) < 0:
+            outside = ((i, v, n) for i, (v, n) in enumerate(zip(genome, self.sizes, strict=True)))
+            index, value, size = next(one for one in outside if not 0 <= one[1] < one[2])
+            raise StrategyError(f"gene {index} is {value}; allowed are 0 to {size - 1}")
         solver, steps = self.solvers[genome[0]], self.steps[genome[1]]
         calls = self.calls[solver, steps]
         methods = {name: dict(knobs) for name, knobs in self.fixed.items()}
         for gene, index in zip(self.whole, genome[GLOBALS : self.head], strict=True):
             value = self.value(gene, gene.choices[index], calls)
             methods.setdefault(gene.method, {})[gene.knob] = value
+        starts = [self.head + self.slot(call, calls) * self.width for call in range(calls)]
         for offset, gene in enumerate(self.genes):
-            places = [self.head + self.slot(i, calls) * self.width + offset for i in range(calls)]
-            values = [gene.choices[genome[place]] for place in places]
+            values = [gene.choices[genome[start + offset]] for start in starts]
             methods.setdefault(gene.method, {})[gene.knob] = values
         return Strategy.create(
             family=self.family, scheduler=solver, steps=steps, calls=calls, methods=methods

@@ -8,6 +8,8 @@ worth there. All of these are our own, on the moves that reviewed searches name:
 
 from __future__ import annotations
 
+from bisect import bisect
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -51,12 +53,12 @@ def mutate(space: SearchSpace, row: Row, rng: np.random.Generator) -> Row:
     for index in range(space.head):
         draw = rng.random()
         if draw < STEP:
-            row[index] = np.clip(row[index] + rng.choice((-1, 1)), 0, sizes[index] - 1)
+            row[index] = min(max(row[index] + _either(rng), 0), sizes[index] - 1)
         elif draw < STEP + JUMP:
             row[index] = rng.integers(0, sizes[index])
     if space.width:
         for _ in range(int(rng.integers(1, 4))):
-            MOVES[int(rng.choice(len(MOVES), p=CHANCES))](space, row, rng)
+            MOVES[bisect(UP_TO, rng.random())](space, row, rng)
     return row
 
 
@@ -94,7 +96,7 @@ def shift_span(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
     """A span of time happens one call earlier or later; what it pushes out goes behind it."""
     slots = _slots(space, row)
     start, stop = np.sort(rng.integers(0, space.slots + 1, 2))
-    slots[start:stop] = np.roll(slots[start:stop], int(rng.choice((-1, 1))), axis=0)
+    slots[start:stop] = np.roll(slots[start:stop], _either(rng), axis=0)
 
 
 def _slots(space: SearchSpace, row: Row) -> NDArray[np.int64]:
@@ -102,15 +104,20 @@ def _slots(space: SearchSpace, row: Row) -> NDArray[np.int64]:
     return row[space.head :].reshape(space.slots, space.width)
 
 
+def _either(rng: np.random.Generator) -> int:
+    """One step back or forth."""
+    return 2 * int(rng.integers(0, 2)) - 1
+
+
 def _neighbours(space: SearchSpace, rng: np.random.Generator) -> tuple[int, int]:
     here = int(rng.integers(0, space.slots))
-    return here, int(np.clip(here + rng.choice((-1, 1)), 0, space.slots - 1))
+    return here, min(max(here + _either(rng), 0), space.slots - 1)
 
 
 def to_genome(row: Row) -> Genome:
     """A row as plain integers."""
-    return tuple(int(value) for value in row)
+    return tuple(row.tolist())
 
 
 MOVES = (reset_gene, reset_call, copy_neighbour, swap_neighbours, shift_span)
-CHANCES = (0.4, 0.1, 0.2, 0.2, 0.1)
+UP_TO = (0.4, 0.5, 0.7, 0.9)  # Where the next of these begins to be drawn.

@@ -7,6 +7,7 @@ the draws of a turn. Times are the GPU's own, or on a CPU the process's.
 from __future__ import annotations
 
 import argparse
+import gc
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -134,6 +135,7 @@ def measured(net: Network, batch: int) -> tuple[list[float], int]:
     """Seconds of each call of a generation, and the bytes it allocated at most on a GPU."""
     if net.pipe.device.type != "cuda":
         return net.draw(batch), 0
+    gc.collect()  # What the rival before kept in cycles is not this one's.
     torch.cuda.reset_peak_memory_stats()
     return net.draw(batch), torch.cuda.max_memory_allocated()
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from search import rungs
 from search.proposer import Proposal, Waiting
+from strategies import StrategyError
 
 if TYPE_CHECKING:
     from search.engine import Engine
@@ -14,7 +15,11 @@ DONE = "searched"  # Noted with the budget that was searched for.
 
 
 def search(engine: Engine) -> None:
-    """Evaluate proposals until the budget, less what the final scoring needs, is spent."""
+    """Evaluate proposals until the budget, less what the final scoring needs, is spent.
+
+    Raises:
+        StrategyError: there is no budget for a single one.
+    """
     executor, study, spending = engine.executor, engine.study, engine.spending
     if study.noted(DONE) == engine.config.budget:
         return  # A run that was stopped later, while it scored its finalists.
@@ -45,6 +50,8 @@ def search(engine: Engine) -> None:
                 engine.events.promoted(proposal)
             executor.submit(engine.request(proposal))
         if not running and executor.slots:
+            if not finished and spending.exhausted(()):
+                raise StrategyError(_too_small(engine))
             study.note(DONE, engine.config.budget)
             return
         answer = executor.next()
@@ -54,3 +61,13 @@ def search(engine: Engine) -> None:
             study.add(engine.evaluation(proposal, request, outcome))
             engine.events.evaluated(engine, finished[-1])
             engine.say("searching")
+
+
+def _too_small(engine: Engine) -> str:
+    spent, after = engine.study.spent, engine.spending.reserve()
+    return (
+        f"a budget of {engine.config.budget} is too small for one evaluation: measuring the model "
+        f"took {spent:.0f} s and scoring what is found begins with {after:.0f} s, all of device "
+        f"time; what was measured is kept: python -m search --resume {engine.folder} --budget "
+        f"{2 * (spent + after):.0f}s, or more"
+    )

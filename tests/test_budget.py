@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from search.predict import Prediction, predict
 from search.worker import Outcome, Request
-from strategies import parse
+from strategies import StrategyError, parse
 from tests.fakes import FakeExecutor, latency
 from tests.test_search import go, make_engine
 
@@ -50,6 +51,21 @@ def test_the_budget_is_kept_within_an_evaluation_per_worker(
     if drift == 3.0:  # There was no room for all, and the summary says so.
         assert summary["left_out_for_budget"] > 0
         assert summary["front"] > 0
+
+
+def test_a_budget_too_small_for_anything_says_what_is_enough(tmp_path: Path) -> None:
+    executor = Paid()
+    engine = make_engine(tmp_path, executor, budget="1s", heldout_images=48)
+    with pytest.raises(
+        StrategyError, match=r"too small for one evaluation.* --budget \d+s"
+    ) as told:
+        go(engine)
+    spent = engine.study.spent
+    enough = re.search(r"--budget (\d+s)", str(told.value))
+    assert enough is not None
+    again = make_engine(tmp_path, executor, budget=enough[1], heldout_images=48)
+    assert go(again)["evaluations"] > 0
+    assert again.study.spent > spent
 
 
 FLAGS: list[dict[str, Any]] = [

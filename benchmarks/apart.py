@@ -48,16 +48,18 @@ def race(
     lanes = {name: Lane(script, build, name, batch, flags) for name in rivals}
     try:
         _compile(lanes, found, flags.patience)
-        for _, name in shuffled(list(found.graphs), flags.turns):
+        for turn, name in shuffled(list(found.graphs), flags.turns):
             if name in found.failed:
                 continue
-            drawn = lanes[name].ask(flags.draws)
+            drawn = lanes[name].ask(flags.draws if turn else 1, flags.patience)
             if isinstance(drawn, str):
                 found.failed[name] = drawn
-                continue
-            found.laps[name] += [laps for laps, _ in drawn]
-            found.peaks[name] = max(peak for _, peak in drawn)
+            elif turn:
+                found.laps[name] += [laps for laps, _ in drawn]
+                found.peaks[name] = max(found.peaks.get(name, 0), *(peak for _, peak in drawn))
     finally:
+        for lane in lanes.values():
+            lane.dismiss()
         for lane in lanes.values():
             lane.stop()
     for name in found.failed:
@@ -105,25 +107,36 @@ class Lane:
         """Build, compile and draw once."""
         self.process.start()
 
-    def ask(self, draws: int) -> Drawn | str:
+    def ask(self, draws: int, patience: float) -> Drawn | str:
         """So many generations, or why there are none."""
         self.ours.send(draws)
+        if not self.ours.poll(patience):
+            self.process.kill()
+            return f"TimeoutError: drawing took more than {patience:.0f} s"
         drawn: Drawn | str = self.answer()
         return drawn
 
     def answer(self) -> Any:
-        """What the process says next."""
-        told = self.ours.recv()
+        """What the process says next, or that it is no more."""
+        try:
+            told = self.ours.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return f"RuntimeError: its process ended with {self.process.exitcode}"
         if isinstance(told, tuple):
             raise RuntimeError(told[0])
         return told
 
+    def dismiss(self) -> None:
+        """Nothing more will be asked."""
+        self.ours.close()
+
     def stop(self) -> None:
-        """Let the process end."""
+        """Wait until the process has ended, and its memory is free."""
         if self.process.pid is not None:
-            self.ours.close()
-            self.process.join(30)
+            self.process.join(10)
             self.process.kill()
+            self.process.join()
 
 
 def serve(
@@ -134,9 +147,9 @@ def serve(
     torch.set_num_threads(1)
     try:
         rival: Rival = importlib.import_module(script).RIVALS[name]
-        net, failed = Network(build, calls, device), dict[str, str]()
+        failed: dict[str, str] = {}
         with excusing(rival, name, failed):
-            _serve(ours, net, rival, batch)
+            _serve(ours, Network(build, calls, device), rival, batch)
         if failed:
             ours.send(failed[name])
     except EOFError:

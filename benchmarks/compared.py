@@ -109,7 +109,9 @@ def parser(about: str | None, rivals: Rivals, calls: int) -> argparse.ArgumentPa
     made.add_argument(
         "--batches", type=int, nargs="+", help="1 and 8 on a GPU, else and with --compile 1"
     )
-    made.add_argument("--turns", type=int, help="9, or 3 with --compile; of batches half")
+    made.add_argument(
+        "--turns", type=int, help="9, or 3 with --compile; not compiled, half as many of batches"
+    )
     made.add_argument("--draws", type=int, help="of a turn: 1, or 3 with --compile")
     made.add_argument("--device", default=default_device())
     made.add_argument("--compile", action="store_true")

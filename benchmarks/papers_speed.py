@@ -36,7 +36,7 @@ import strategies
 from accel.models import quiet
 from strategies import Strategy
 
-WHY = "random weights, the denoiser alone, fp16"
+WHY = "random weights, the denoiser alone"
 ALPHA_HEADS = 16
 
 
@@ -97,11 +97,14 @@ def build(name: str, flags: argparse.Namespace) -> Built:
 
 @dataclass(frozen=True)
 class Short:
-    """One call of each kind of a strategy, behind a first call that does not count.
+    """Two calls of each kind of a strategy, of which the second counts, and one on either side.
+
+    The first of a kind may do what the others do not, such as CAT Pruning's clusters, and so may
+    the first and the last call of a generation.
 
     Attributes:
         methods: of these calls.
-        kinds: of all calls but the first.
+        kinds: in the order of these calls.
         counts: how many calls of each kind the whole strategy makes.
     """
 
@@ -114,13 +117,19 @@ class Short:
         """From the whole."""
         kinds = plan.kinds()
         chosen = tuple(dict.fromkeys(kinds))
-        places = [0, *(kinds.index(kind) for kind in chosen)]
+        places = [kinds.index(kind) for kind in chosen]
+        places = [0, *(place for one in places for place in (one, one)), places[-1]]
         methods = {name: knobs.take(places) for name, knobs in plan.canonical().methods.items()}
         return cls(methods, chosen, Counter(kinds))
 
+    @property
+    def calls(self) -> int:
+        """Of these."""
+        return 2 * len(self.kinds) + 2
+
     def total(self, laps: Sequence[float]) -> float:
         """Seconds of the whole from those of these calls."""
-        each = dict(zip(self.kinds, laps[1:], strict=True))
+        each = dict(zip(self.kinds, laps[2::2], strict=False))
         return sum(each[kind] * count for kind, count in self.counts.items())
 
 
@@ -130,7 +139,7 @@ def measured(net: Network, rows: Sequence[Setting], turns: int) -> list[float]:
     times: dict[str, list[float]] = defaultdict(list)
     for turn, name in shuffled(["", *shorts], turns):
         short = shorts.get(name)
-        net.calls = len(short.kinds) + 1 if short else 4
+        net.calls = short.calls if short else 4
         with net.accelerated(short.methods) if short else nullcontext():
             laps = net.draw()
         if turn:
@@ -167,7 +176,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     quiet()
     torch.set_num_threads(1)
     on_gpu = flags.device.startswith("cuda")
-    device = torch.cuda.get_device_name() if on_gpu else "a smaller network on a CPU"
+    where = torch.cuda.get_device_name() if on_gpu else "a CPU"
+    whole = flags.width == 1 and not flags.latent and not flags.layers
+    device = where if whole else f"a smaller network on {where}"
     entries: list[Entry] = []
     known = list(settings())
     for name in dict.fromkeys(one.network for one in known):

@@ -125,7 +125,7 @@ def race(net: Network, rivals: Rivals, batch: int, flags: argparse.Namespace) ->
             drawn = [measured(net, batch) for _ in range(flags.draws if turn else 1)]
             if turn:
                 found.laps[name] += [laps for laps, _ in drawn]
-                found.peaks[name] = max(peak for _, peak in drawn)
+                found.peaks[name] = max(found.peaks.get(name, 0), *(peak for _, peak in drawn))
     for name in found.failed:
         found.laps.pop(name, None)
     return found

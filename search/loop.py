@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from search import rungs
@@ -68,6 +70,6 @@ def _too_small(engine: Engine) -> str:
     return (
         f"a budget of {engine.config.budget} is too small for one evaluation: measuring the model "
         f"took {spent:.0f} s and scoring what is found begins with {after:.0f} s, all of device "
-        f"time; what was measured is kept: python -m search --resume {engine.folder} --budget "
-        f"{2 * (spent + after):.0f}s, or more"
+        f"time; what was measured is kept: python -m search --resume {quote(str(engine.folder))} "
+        f"--budget {ceil(2 * (spent + after))}s, or more"
     )

@@ -250,7 +250,9 @@ def test_a_generation_takes_what_its_calls_take() -> None:
     assert len(short.kinds) == 2
     assert sum(short.counts.values()) == 250
     full = papers_fora.computed(plan)
-    assert short.total([9.0, 1.0, 0.25]) == full + 0.25 * (250 - full)
+    laps = [9.0, 9.0, 1.0, 9.0, 0.25, 9.0]
+    assert short.calls == len(laps)
+    assert short.total(laps) == full + 0.25 * (250 - full)
 
 
 def test_calls_are_profiled() -> None:

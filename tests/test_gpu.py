@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import accel
-from evaluate.memory import peak, weights
 from tests import cases, pipes, transformers
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -107,12 +106,10 @@ def waits(one: Case) -> int:
 
 
 @EVERY
-def test_memory_is_freed_and_counted(model: str, name: str) -> None:
+def test_memory_is_freed(model: str, name: str) -> None:
     one = case(model, name, torch.float16)
     with accel.accelerated(one.pipe, one.strong):
         one.draw(one.pipe)
         before = torch.cuda.memory_allocated()
-        highest = peak(one.pipe, lambda: one.draw(one.pipe))
-        after = torch.cuda.memory_allocated()
-    assert after <= before
-    assert highest > weights(one.pipe, one.pipe.device)
+        one.draw(one.pipe)
+        assert torch.cuda.memory_allocated() <= before

@@ -4,9 +4,10 @@
 
 The loop is the real one, with the study in a journal and the budget's accounts; its evaluations are
 made up and take no time. Each proposer is measured over `--repeats` evaluations after so many
-finished ones that the journal holds. Prints one JSON line per proposer and size and writes them to
-`benchmarks/results/bookkeeping.json`: medians of all of it, on the clock and of the processor, and
-of proposing and writing alone. Writing waits for the disk once.
+finished ones that the journal holds; `+surrogate` screens children, and with `+rungs`, as a search
+has it by default, a third of the evaluations are promotions of others. Prints one JSON line per
+proposer and size and writes them to `benchmarks/results/bookkeeping.json`: medians of all of it, on
+the clock and of the processor, and of proposing and writing alone. Writing waits for the disk once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,19 +25,23 @@ from typing import Any
 
 import numpy as np
 
-from search import loop
+from search import loop, rungs
 from search.budget import Budget
 from search.events import Events
 from search.executor import Executor
+from search.history import History
 from search.proposer import Proposer
 from search.spending import Spending
 from search.study import Evaluation, Study
 from search.surrogate import Surrogate
 from search.worker import Outcome, Request
 from strategies import Gene, SearchSpace, Strategy
+from strategies.space import Genome
 
 STEPS = [4, 5, 6, 8, 10, 12, 15, 20, 25]
 SOLVERS = ["DDIMScheduler", "DPMSolverMultistepScheduler"]
+PROPOSERS = ["nsga2", "nsga2+surrogate", "nsga2+surrogate+rungs", "nsga3", "local", "random"]
+FEW, ALL = 6, 24  # Images of the rungs.
 GENES = [
     Gene("deepcache", "depth", ("full", 0, 1, 2, 3, 6)),
     Gene("tome", "ratio", (0.0, 0.25, 0.5)),
@@ -46,16 +51,16 @@ GENES = [
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default="100,1000,10000")
-    parser.add_argument("--proposers", default="nsga2,nsga2+surrogate,nsga3,local,random")
+    parser.add_argument("--proposers", default=",".join(PROPOSERS))
     parser.add_argument("--repeats", type=int, default=50)
     flags = parser.parse_args()
     space = make_space()
     sizes = [int(size) for size in flags.sizes.split(",")]
     lines = []
-    rows = [invented(space, number) for number in range(max(sizes))]
+    genomes = [invented(space, number) for number in range(max(sizes))]
     for name in flags.proposers.split(","):
         for size in sizes:
-            line = measure(space, name, rows[:size], flags.repeats)
+            line = measure(space, name, genomes[:size], flags.repeats)
             lines.append(line)
             print(json.dumps(line), flush=True)
     target = Path(__file__).parent / "results" / "bookkeeping.json"
@@ -67,19 +72,34 @@ def make_space() -> SearchSpace:
     return SearchSpace("unet", SOLVERS, STEPS, calls, GENES, {"tome": {"stride": 2, "levels": 1}})
 
 
-def invented(space: SearchSpace, number: int) -> Evaluation:
+def invented(space: SearchSpace, number: int) -> tuple[Genome, Strategy]:
     rng = np.random.default_rng([7, number])
     genome = tuple(int(rng.integers(0, size)) for size in space.sizes)
-    return evaluation(number, genome, space.decode(genome))
+    return genome, space.decode(genome)
 
 
-def evaluation(number: int, genome: tuple[int, ...], strategy: Strategy) -> Evaluation:
-    noise = float(np.random.default_rng([8, number]).random())
+def on_rungs(pairs: Sequence[tuple[Genome, Strategy]]) -> list[Evaluation]:
+    """So many evaluations, of which one in four is a promotion of one of the others."""
+    few = [evaluation(n, *pair, FEW) for n, pair in enumerate(pairs[: len(pairs) * 3 // 4])]
+    history, promotions = History().read(few), rungs.Promotions((FEW, ALL))
+    taken, found = set[str](), list(few)
+    while (best := promotions.next(history, taken)) is not None:
+        one = few[best[0]]
+        taken.add(rungs.mark(one.strategy.digest, ALL))
+        found.append(evaluation(len(found), one.genome, one.strategy, ALL))
+    return found
+
+
+def evaluation(number: int, genome: Genome, strategy: Strategy, images: int = ALL) -> Evaluation:
+    rng = np.random.default_rng([8, number])
     # Mostly foreseeable, so that the surrogate is trusted and works.
     reused = sum(kind != "" for kind in strategy.kinds()) / strategy.calls
-    losses = (reused + (2 + noise) / strategy.calls, latency(strategy))
+    losses = (reused + (2 + float(rng.random())) / strategy.calls, latency(strategy))
+    draws: tuple[tuple[float, ...], ...] = ()
+    if images < ALL:
+        draws = tuple((losses[0] * rng.normal(1, 0.1, rungs.DRAWS)).tolist()), ()
     scores = {"fd_base": losses[0], "latency_s": losses[1]}
-    return Evaluation(number, "test", genome, strategy, scores, "", 1.0, losses, 0.0, 24)
+    return Evaluation(number, "test", genome, strategy, scores, "", 1.0, losses, 0.0, images, draws)
 
 
 def latency(strategy: Strategy) -> float:
@@ -133,21 +153,25 @@ def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget
     return SimpleNamespace(
         executor=executor,
         study=study,
-        spending=Spending(budget, study, (24,), 96, 8, 1.0),
+        spending=Spending(budget, study, proposer.ladder, 96, 8, 1.0),
         baseline=proposer.space.uniform(SOLVERS[0], STEPS[-1]),
         proposer=proposer,
         config=SimpleNamespace(budget=str(budget)),
         table=SimpleNamespace(predict=latency),
         request=lambda p: Request(str(p.number), "sample"),
-        evaluation=lambda p, request, outcome: evaluation(p.number, p.genome, p.strategy),
+        evaluation=lambda p, request, outcome: evaluation(p.number, p.genome, p.strategy, p.images),
         say=lambda text: None,
         events=Events(),
     )
 
 
-def measure(space: SearchSpace, name: str, rows: list[Evaluation], repeats: int) -> dict[str, Any]:
-    kind, _, screened = name.partition("+")
-    proposer = Proposer(space, [], kind, 24, 0)
+def measure(
+    space: SearchSpace, name: str, pairs: Sequence[tuple[Genome, Strategy]], repeats: int
+) -> dict[str, Any]:
+    kind, *parts = name.split("+")
+    screened, rungs_too = "surrogate" in parts, "rungs" in parts
+    rows = on_rungs(pairs) if rungs_too else [evaluation(n, *p) for n, p in enumerate(pairs)]
+    proposer = Proposer(space, [], kind, 24, 0, (FEW, ALL) if rungs_too else (ALL,))
     surrogate = Surrogate(space, ("fd_base", "latency_s"), {"latency_s": latency}, 0)
     proposer.learn(latency, surrogate=surrogate if screened else None, reference=(1.0, 1.0))
     with tempfile.TemporaryDirectory() as folder:

@@ -30,6 +30,7 @@ import numpy as np
 import tabular
 from efficiency_rows import Mark, middle, read, row
 from numpy.typing import NDArray
+from tpe_once import tpe_once
 
 from accel.models import quiet, read_model
 from search import sensitivity
@@ -231,9 +232,10 @@ def main() -> None:
         if name in found:
             continue
         began = time.monotonic()
-        found[name] = [
-            Run(table, rival, seed).go(flags.evaluations).curve for seed in range(flags.seeds)
-        ]
+        with tpe_once():
+            found[name] = [
+                Run(table, rival, seed).go(flags.evaluations).curve for seed in range(flags.seeds)
+            ]
         took = time.monotonic() - began
         shown = [round(middle(found[name], i), 4) for i in range(len(found[name][0]))]
         print(f"{name}, {took:.0f} s: {shown}", flush=True)

@@ -1,6 +1,6 @@
 """Draw the strategies of the tabular benchmark: many of one model's default space, once.
 
-    python benchmarks/tabular_draw.py tiny-sd --out runs/tabular --rounds 12
+    python benchmarks/tabular_draw.py tiny-sd --out runs/tabular --rounds 12 --workers 2
 
 Rounds of strategies, each drawn on the first search prompts with the noise that every search uses.
 The first holds the seeds of a search, strategies drawn evenly from the space, and schedules with
@@ -15,6 +15,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -28,6 +31,7 @@ from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model
 from evaluate.latency import LatencyTable, measure_table
 from search import config as configuration
+from search.description import Description
 from search.front import nondominated, spread
 from search.probes import probes
 from search.proposers import operators
@@ -46,36 +50,59 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     flags = parser.parse_args()
-    quiet()
-    torch.set_num_threads(1)
     draw = Draw(flags.model, flags.out / flags.model)
     draw.measure()
-    for index, strategy in enumerate(draw.stretches()):
-        draw.one(strategy, f"s-{index:03d}-stretch")
-    for number in range(flags.rounds):
-        chosen = draw.first() if number == 0 else draw.led(number)
-        for index, (origin, strategy) in enumerate(chosen):
-            draw.one(strategy, f"{number:02d}-{index:03d}-{origin}")
-        print(f"round {number}: {len(draw.known)} strategies", flush=True)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(flags.workers, context, _start, (flags.model,)) as pool:
+        draw.all([("stretch", one) for one in draw.stretches()], "s", pool)
+        for number in range(flags.rounds):
+            chosen = draw.first() if number == 0 else draw.led(number)
+            draw.all(chosen, f"{number:02d}", pool)
+            print(f"round {number}: {len(draw.known)} strategies", flush=True)
+
+
+def _start(model: str) -> None:
+    """Make a process ready to draw."""
+    global _evaluator
+    quiet()
+    torch.set_num_threads(1)
+    _evaluator = Evaluator(read_model(model))
+
+
+def features(strategy: Strategy, path: Path) -> NDArray[np.float32]:
+    """Of a strategy's images of the search's prompts, from a file that is written where it is not
+    there.
+    """
+    if not path.exists():
+        chosen = _evaluator.prompts["search"].first(IMAGES)
+        drawn = _evaluator.draw("drawn", strategy, chosen).features("bundled")
+        part = path.with_suffix(".part")
+        save_file({"features": drawn}, part)
+        part.replace(path)
+    found: NDArray[np.float32] = load_file(path)["features"][:IMAGES]
+    return found
 
 
 class Draw:
     """What is drawn so far, and how to draw more."""
 
     def __init__(self, model: str, folder: Path) -> None:
-        self.evaluator = Evaluator(read_model(model))
+        _start(model)
+        self.evaluator = _evaluator
         config = self.evaluator.config
         space = read_config("spaces", config.space)
         family = self.evaluator.baseline.family
         self.space: SearchSpace = configuration.make_space(
             space, family, self.evaluator.pipe.scheduler
         )
+        self.describe = Description(self.space)
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.known: dict[str, tuple[Strategy, float]] = {}
         self.plain = self.evaluator.baseline.digest
-        self.base = self._features(self.evaluator.baseline, folder / "unaccelerated.safetensors")
+        self.base = features(self.evaluator.baseline, folder / "unaccelerated.safetensors")
 
     def measure(self) -> None:
         """The latency table, once."""
@@ -89,25 +116,19 @@ class Draw:
             path.write_text(table.model_dump_json(indent=2), encoding="utf-8")
         self.table = LatencyTable.model_validate_json(path.read_text("utf-8"))
 
-    def _features(self, strategy: Strategy, path: Path) -> NDArray[np.float32]:
-        if not path.exists():
-            chosen = self.evaluator.prompts["search"].first(IMAGES)
-            features = self.evaluator.draw("drawn", strategy, chosen).features("bundled")
-            part = path.with_suffix(".part")
-            save_file({"features": features}, part)
-            part.replace(path)
-        found: NDArray[np.float32] = load_file(path)["features"][:IMAGES]
-        return found
-
-    def one(self, strategy: Strategy, name: str) -> None:
-        """Draw a strategy, unless it is there or is the unaccelerated model."""
-        if strategy.digest == self.plain:
-            return
-        path = self.folder / f"{name}.safetensors"
-        path.with_suffix(".json").write_text(json.dumps(strategy.to_json()), encoding="utf-8")
-        features = self._features(strategy, path)
-        error = np.square(features - self.base).sum(1).mean() / self.base.var(0).sum()
-        self.known[strategy.digest] = strategy, float(error)
+    def all(self, chosen: Sequence[tuple[str, Strategy]], label: str, pool: Executor) -> None:
+        """Draw strategies, unless they are there or are the unaccelerated model."""
+        rows = []
+        for index, (origin, strategy) in enumerate(chosen):
+            if strategy.digest != self.plain:
+                path = self.folder / f"{label}-{index:03d}-{origin}.safetensors"
+                text = json.dumps(strategy.to_json())
+                path.with_suffix(".json").write_text(text, encoding="utf-8")
+                rows.append((strategy, path))
+        found = pool.map(features, *zip(*rows, strict=True))
+        for (strategy, _), theirs in zip(rows, found, strict=True):
+            error = np.square(theirs - self.base).sum(1).mean() / self.base.var(0).sum()
+            self.known[strategy.digest] = strategy, float(error)
 
     def first(self) -> list[tuple[str, Strategy]]:
         """Seeds, strategies drawn evenly, and cached calls at random densities."""
@@ -138,7 +159,7 @@ class Draw:
         """The best that a model of what is known can find, mutations of the front, random ones."""
         rng = np.random.default_rng([1, number])
         rows = list(self.known.values())
-        told = self.describe.rows(one for one, _ in rows)
+        told = self._told(one for one, _ in rows)
         model = ExtraTreesRegressor(200, min_samples_leaf=2, random_state=number)
         model.fit(told, np.log([error for _, error in rows]))
         front = [rows[i][0] for i in nondominated(self._points(rows))]
@@ -153,11 +174,11 @@ class Draw:
                 one = self.space.decode(genome)
                 pool[one.digest] = one
             everyone = list(pool.values())
-            guess = np.exp(model.predict(self.describe.rows(everyone)))
+            guess = np.exp(model.predict(self._told(everyone)))
             points = self._points(list(zip(everyone, guess.tolist(), strict=True)))
             pool = {everyone[i].digest: everyone[i] for i in nondominated(points)}
         best = [one for one in pool.values() if one.digest not in self.known]
-        guess = np.exp(model.predict(self.describe.rows(best)))
+        guess = np.exp(model.predict(self._told(best)))
         points = self._points(list(zip(best, guess.tolist(), strict=True)))
         found = [("led", best[i]) for i in spread(np.log(points), (1.0, 3.0), LED)]
         while len(found) < LED + MUTATED:
@@ -168,6 +189,9 @@ class Draw:
         found += [("dense", self.space.decode(self._dense(rng))) for _ in range(RANDOM)]
         new = {one.digest: (origin, one) for origin, one in found}
         return [pair for digest, pair in new.items() if digest not in self.known]
+
+    def _told(self, rows: Iterable[Strategy]) -> NDArray[np.float32]:
+        return np.array([self.describe(one) for one in rows])
 
     def _points(self, rows: list[tuple[Strategy, float]]) -> NDArray[np.float64]:
         return np.array([[self.table.predict(one), error] for one, error in rows])

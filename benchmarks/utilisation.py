@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bookkeeping import latency, made_up, make_space
+from bookkeeping import ALL, FEW, latency, made_up, make_space
 
 from search import loop
 from search.budget import Budget
@@ -86,7 +86,7 @@ class Sleeper:
 def run(executor: Executor, evaluations: int) -> float:
     """Carry out a search; returns the seconds it took by the real clock."""
     space = make_space()
-    proposer = Proposer(space, [], "nsga2", 24, 0)
+    proposer = Proposer(space, [], "nsga2", 24, 0, (FEW, ALL))
     surrogate = Surrogate(space, ("fd_base", "latency_s"), {"latency_s": latency}, 0)
     proposer.learn(latency, surrogate=surrogate, reference=(1.0, 1.0))
     with tempfile.TemporaryDirectory() as folder:

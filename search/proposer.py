@@ -67,6 +67,7 @@ class Proposer:
         self.kind, self.population, self.seed = kind, population, seed
         self.ladder = tuple(ladder)
         self._history = History()
+        self._promotions = rungs.Promotions(self.ladder)
         self._source: Source | None = None
         self._latency: Callable[[Strategy], float] = _unknown
         self._surrogate: Surrogate | None = None
@@ -133,7 +134,7 @@ class Proposer:
         seed = None if model is not None else self._seed(number, taken)
         found = None
         if seed is None or self.source.mixed:
-            found = rungs.promotion(history, self.ladder, taken)
+            found = self._promotions.next(history, taken)
         if found is not None:
             row, images = found
             best = history.good[row]

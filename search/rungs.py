@@ -86,61 +86,111 @@ def mark(digest: str, images: int) -> str:
     return f"{digest}@{images}"
 
 
-def promotion(
-    history: History, rungs: Sequence[int], taken: Collection[str]
-) -> tuple[int, int] | None:
-    """The row to promote next and the number of images to promote it to, the highest rung first.
+class Promotions:
+    """What is scored on more images next, the highest rung first.
+
+    Whatever it keeps only saves time: one made afresh promotes the same.
 
     Args:
-        taken: `mark` of every promotion that was proposed.
+        rungs: numbers of images, ascending.
     """
-    for below, above in reversed(list(itertools.pairwise(rungs))):
-        rows = history.top(below)
+
+    def __init__(self, rungs: Sequence[int]) -> None:
+        pairs = reversed(list(itertools.pairwise(rungs)))
+        self._rungs = [(below, _Rung(above)) for below, above in pairs]
+
+    def next(self, history: History, taken: Collection[str]) -> tuple[int, int] | None:
+        """The row to promote and the number of images to promote it to; None for none.
+
+        Args:
+            history: the one of the last time, or one that goes on from it.
+            taken: `mark` of every promotion that was proposed.
+        """
+        for below, rung in self._rungs:
+            rows = history.top(below)
+            place = rung.next(history, rows, taken)
+            if place is not None:
+                return int(rows[place]), rung.above
+        return None
+
+
+class _Rung:
+    """Candidates on one number of images, by their places among these.
+
+    Args:
+        above: images that the best of them are scored on next.
+    """
+
+    def __init__(self, above: int) -> None:
+        self.above = above
+        self._marks: list[str] = []
+        self._drawn: list[NDArray[np.bool_]] = []  # Whether each objective has draws.
+        self._draws = np.empty((0, 0, DRAWS))  # By place and objective; NaN where there are none.
+        self._beaten: set[int] = set()  # For good: who beats them stays.
+
+    def next(self, history: History, rows: NDArray[np.intp], taken: Collection[str]) -> int | None:
+        """The place of the best that is neither promoted nor beaten, if it is in the best third."""
+        self._read(history, rows)
         room = len(rows) // REDUCTION
-        digests = [history.good[row].strategy.digest for row in rows]
-        gone = sum(mark(digest, above) in taken for digest in digests)
-        if gone >= room:
-            continue
+        if sum(map(taken.__contains__, self._marks)) >= room:
+            return None
         points = history.objectives[rows]
         ranks = moocore.pareto_rank(points)
-        for place in np.lexsort((rows, -_loneliness(points, ranks), ranks))[:room]:
-            new = mark(digests[place], above) not in taken
-            if new and not beaten(history, rows, int(place)):
-                return int(rows[place]), above
-    return None
+        best = np.lexsort((rows, -_loneliness(points, ranks), ranks))[:room]
+        for place in best.tolist():
+            if place in self._beaten or self._marks[place] in taken:
+                continue
+            if not self.beaten(points, place):
+                return int(place)
+            self._beaten.add(place)
+        return None
+
+    def _read(self, history: History, rows: NDArray[np.intp]) -> None:
+        known, count = len(self._marks), len(rows)
+        if count > len(self._draws):
+            width = history.objectives.shape[1]
+            larger = np.full((2 * count, width, DRAWS), np.nan)
+            if known:
+                larger[:known] = self._draws[:known]
+            self._draws = larger
+        for place in range(known, count):
+            candidate = history.good[rows[place]]
+            self._marks.append(mark(candidate.strategy.digest, self.above))
+            drawn = np.zeros(self._draws.shape[1], dtype=bool)
+            for index in (i for i, draws in enumerate(candidate.draws) if draws):
+                drawn[index], self._draws[place, index] = True, candidate.draws[index]
+            self._drawn.append(drawn)
+
+    def beaten(self, points: NDArray[np.float64], place: int) -> bool:
+        """Whether another candidate dominates the one at `place` beyond doubt.
+
+        In what is not resampled (latency, multiply-accumulates) it must be at least as good; in
+        every resampled loss, lower in a share `DOUBT` of the paired resamples.
+
+        Args:
+            points: objectives of all of them, `[n, objectives]`.
+        """
+        drawn = self._drawn[place]
+        if not drawn.any():
+            return False
+        rivals = np.flatnonzero((points[:, ~drawn] <= points[place, ~drawn]).all(axis=1))
+        rivals = rivals[rivals != place]
+        mine, theirs = self._draws[place, drawn], self._draws[rivals][:, drawn]
+        return bool(((theirs < mine).mean(axis=2) >= DOUBT).all(axis=1).any())
 
 
 def _loneliness(points: NDArray[np.float64], ranks: NDArray[np.int64]) -> NDArray[np.float64]:
     """NSGA-II's crowding distance within each rank; ends of a front are infinitely lonely."""
     lonely = np.zeros(len(points))
-    for rank in np.unique(ranks):
-        rows = np.flatnonzero(ranks == rank)
-        for values in points[rows].T:
-            order = rows[np.argsort(values, kind="stable")]
-            span = float(values.max() - values.min()) or 1.0
-            lonely[order[[0, -1]]] = np.inf
-            ordered = np.sort(values)
-            lonely[order[1:-1]] += (ordered[2:] - ordered[:-2]) / span
+    for values in points.T:
+        order = np.lexsort((values, ranks))
+        ordered, level = values[order], ranks[order]
+        first = np.flatnonzero(np.concatenate([[True], level[1:] != level[:-1]]))
+        last = np.append(first[1:], len(order)) - 1
+        spans = ordered[last] - ordered[first]
+        spans[spans == 0] = 1.0
+        gaps = np.empty(len(order))
+        gaps[1:-1] = ordered[2:] - ordered[:-2]
+        gaps[first] = gaps[last] = np.inf
+        lonely[order] += gaps / np.repeat(spans, last - first + 1)
     return lonely
-
-
-def beaten(history: History, rows: NDArray[np.intp], place: int) -> bool:
-    """Whether another of these rows of one rung dominates the one at `place` beyond doubt.
-
-    In what is not resampled (latency, multiply-accumulates) it must be at least as good; in every
-    resampled loss, lower in a share `DOUBT` of the paired resamples.
-    """
-    mine = history.good[rows[place]]
-    if not mine.draws:
-        return False
-    points = history.objectives[rows]
-    exact = [index for index, draws in enumerate(mine.draws) if not draws]
-    rivals = np.flatnonzero((points[:, exact] <= points[place, exact]).all(axis=1))
-    for rival in rivals:
-        theirs = history.good[rows[rival]].draws
-        pairs = [(a, b) for a, b in zip(theirs, mine.draws, strict=False) if b]
-        if rival != place and pairs:
-            lower = [np.mean(np.subtract(a, b) < 0) for a, b in pairs]
-            if min(lower) >= DOUBT:
-                return True
-    return False

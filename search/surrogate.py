@@ -80,6 +80,7 @@ class Surrogate:
         self._told: list[NDArray[np.float32]] = []
         self._fitted: tuple[int, Fitted] | None = None
         self._lasting: tuple[Fitted | None, int, dict[str, tuple[Points, float]]] = (None, 0, {})
+        self._fronts: dict[int, tuple[int, Points]] = {}
 
     def fitted(self, history: History) -> Fitted | None:
         """The model of as many evaluations as the schedule says; None while there are too few."""
@@ -167,8 +168,7 @@ class Surrogate:
             images: of the rung that the front is on.
             again: further strategies, counted on from the rows, that are asked about again.
         """
-        points = history.objectives[history.top(images)]
-        front = points[nondominated(points)]
+        front = self._front(history, images)
         outcomes, outside = self.outcomes(model, rows, images), [self.violation(o) for o in rows]
         if again:
             others, also = self._again(model, again, images)
@@ -178,6 +178,15 @@ class Surrogate:
         # What adds nothing in any outcome goes by how near it comes to adding something.
         order = np.lexsort((_shortfall(outcomes.mean(0), front), -expected, np.array(outside)))
         return [int(index) for index in order]
+
+    def _front(self, history: History, images: int) -> Points:
+        """Of what was scored on so many images, what nothing dominates."""
+        rows = history.top(images)
+        read, front = self._fronts.get(images, (0, np.empty((0, len(self.names)))))
+        points = np.concatenate([front, history.objectives[rows[read:]]])
+        front = points[nondominated(points)]
+        self._fronts[images] = len(rows), front
+        return front
 
 
 def _size(finished: int) -> int:

@@ -171,7 +171,8 @@ class Strategy(BaseModel):
     @cached_property
     def _normal(self) -> Strategy | None:
         """The normal form, None of a strategy that is known to be its own."""
-        alive = {n: k.canonical(self.calls, self.depths) for n, k in self.methods.items()}
+        depths = self.depths
+        alive = {n: k.canonical(self.calls, depths) for n, k in self.methods.items()}
         methods = {n: k for n, k in alive.items() if not k.is_neutral()}
         normal = self.model_copy(update={"methods": methods})
         vars(normal)["_normal"] = None

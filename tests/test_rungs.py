@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evaluate.evaluator import real_images
 from evaluate.metrics import choose
@@ -21,6 +24,7 @@ from tests.test_search import go, make_engine
 
 SCORING = Scoring(tuple(choose(["fd", "psnr"], bundled=True)), {"real": real_images()})
 GENOME = (0, 0, *(0,) * 16)
+_CANDIDATES = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2))
 
 
 def row(number: int, quality: float, seconds: float, images: int = 8, **changes: Any) -> Any:
@@ -32,21 +36,22 @@ def test_the_best_third_goes_on_front_first() -> None:
     points = [(1, 9), (5, 5), (9, 1), (6, 6), (9, 9), (8, 8), (7, 9)]
     rows = [row(i, *map(float, point)) for i, point in enumerate(points)]
     taken: set[str] = set()
-    assert rungs.promotion(History().read(rows[:2]), (8, 24), taken) is None  # Not yet three.
-    history, chosen = History().read(rows), []
-    while (found := rungs.promotion(history, (8, 24), taken)) is not None:
+    history, promotions = History(), rungs.Promotions((8, 24))
+    assert promotions.next(history.read(rows[:2]), taken) is None  # Not yet three.
+    history, chosen = history.read(rows), list[int]()
+    while (found := promotions.next(history, taken)) is not None:
         assert found[1] == 24
         chosen.append(found[0])
         taken.add(rungs.mark(history.good[found[0]].strategy.digest, 24))
     assert chosen == [0, 2]  # Two of seven: the ends of the front are the loneliest.
     rows.append(row(7, 0.5, 0.5, violation=1.0))
-    assert rungs.promotion(History().read(rows), (8, 24), taken) is None
+    assert promotions.next(history.read(rows), taken) is None
 
 
 def test_higher_rungs_are_filled_first() -> None:
     low = [row(i, 1.0 + i, 9.0 - i) for i in range(6)]
     high = [row(i, 1.0 + i, 9.0 - i, 24) for i in range(6, 9)]
-    found = rungs.promotion(History().read([*low, *high]), (8, 24, 96), set())
+    found = rungs.Promotions((8, 24, 96)).next(History().read([*low, *high]), set())
     assert found is not None
     assert found[0] >= 6
     assert found[1] == 96
@@ -56,11 +61,39 @@ def test_what_is_beaten_beyond_doubt_stops() -> None:
     noise = np.random.default_rng(0).normal(size=rungs.DRAWS)
     better, worse = tuple(1.0 + noise), tuple(1.2 + noise)  # Paired, the gap is certain.
     unsure = tuple(1.2 + np.random.default_rng(1).normal(size=rungs.DRAWS))
+    # All but the first are on the same front, and there is room for a third of 12.
     rows = [row(0, 1.0, 5.0, draws=(better, ())), row(1, 1.2, 5.0, draws=(worse, ()))]
     rows += [row(2, 1.2, 5.0, draws=(unsure, ())), row(3, 1.2, 4.9, draws=(worse, ()))]
-    history = History().read(rows)
-    given_up = [rungs.beaten(history, history.top(8), place) for place in range(4)]
-    assert given_up == [False, True, False, False]
+    rows += [row(i, 9.0, 9.0 + i, draws=(tuple(9.0 + noise), ())) for i in range(4, 15)]
+    history, promotions, taken, chosen = (
+        History().read(rows),
+        rungs.Promotions((8, 24)),
+        set[str](),
+        [],
+    )
+    while (found := promotions.next(history, taken)) is not None:
+        chosen.append(found[0])
+        taken.add(rungs.mark(history.good[found[0]].strategy.digest, 24))
+    assert sorted(chosen) == [0, 2, 3]
+
+
+@given(st.lists(_CANDIDATES, max_size=40), st.integers(0, 2**16))
+def test_what_promotions_keep_changes_nothing(
+    points: list[tuple[int, int, int]], seed: int
+) -> None:
+    """Asked after every evaluation, and afresh, the same are promoted."""
+    rng = np.random.default_rng(seed)
+    kept, history, taken = rungs.Promotions((8, 16, 24)), History(), set[str]()
+    rows: list[Any] = []
+    for number, (quality, seconds, drawn) in enumerate(points):
+        draws = (tuple(quality + rng.normal(size=rungs.DRAWS) * 0.1), ()) if drawn else ()
+        rows.append(row(number, quality, seconds, draws=draws, violation=float(drawn == 2)))
+        found = kept.next(history.read(rows), taken)
+        assert found == rungs.Promotions((8, 16, 24)).next(History().read(rows), taken)
+        if found is not None:
+            best = history.good[found[0]]
+            taken.add(rungs.mark(best.strategy.digest, found[1]))
+            rows.append(replace(best, number=1000 + number, images=found[1]))
 
 
 def test_resamples_are_paired_and_spread_around_the_figure() -> None:

@@ -16,6 +16,7 @@ from search.seeds import ORIGINS
 from search.storage import PASSWORD
 from search.trackers import TRACKERS
 
+Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no public name.
 USAGE = "python -m search [flags]\n       python -m search COMMAND RUN [flags]"
 EXAMPLES = """examples:
   python -m search                                     the bundled model, a few minutes on 2 cores
@@ -41,33 +42,43 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=Formatter,
     )
-    what = made.add_argument_group("what to search")
-    what.add_argument(
+    _what(made.add_argument_group("what to search"))
+    setting.add(made)
+    _how_much(made.add_argument_group("how much"))
+    _how(made.add_argument_group("how to search"))
+    _where(made.add_argument_group("where it runs"))
+    _run(made.add_argument_group("the run"))
+    _told(made.add_argument_group("who is told"))
+    return made
+
+
+def _what(group: Group) -> None:
+    group.add_argument(
         "--model",
         metavar="NAME",
         help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id "
         "(default: tiny-sd)",
     )
-    what.add_argument(
+    group.add_argument(
         "--space",
         metavar="NAME",
         help=f"knobs and their choices: {', '.join(configs('spaces'))} or a .yaml file (default: "
         "the model's)",
     )
-    what.add_argument(
+    group.add_argument(
         "--schedulers",
         type=_solvers,
         metavar="NAMES",
         help="solvers to choose from, such as DDIM,DPMSolverMultistep; one keeps it fixed "
         "(default: the space's)",
     )
-    what.add_argument(
+    group.add_argument(
         "--steps",
         type=_numbers,
         metavar="NUMBERS",
         help="step counts to choose from, such as 20, 8,10,12 or 6-50 (default: the space's)",
     )
-    what.add_argument(
+    group.add_argument(
         "--objective",
         action="append",
         metavar="NAME",
@@ -75,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
         f"memory; give it once for each (default: {' and '.join(OTHERS)}, of the bundled models "
         f"{' and '.join(DEFAULT)})",
     )
-    what.add_argument(
+    group.add_argument(
         "--min-NAME, --max-NAME, --max-NAME-increase",
         dest="limits",
         metavar="VALUE",
@@ -83,18 +94,19 @@ def parser() -> argparse.ArgumentParser:
         "--min-speedup 2, --max-fid-increase 0.5, --max-memory 8GiB. What breaks one is never "
         "exported",
     )
-    setting.add(made)
-    much = made.add_argument_group("how much")
-    much.add_argument(
+
+
+def _how_much(group: Group) -> None:
+    group.add_argument(
         "--budget",
         metavar="AMOUNT",
         help="device time of all workers together (20gpuh, 90m, 45s), or 600evals (default: the "
         "model's; 12m for tiny-sd)",
     )
-    much.add_argument(
+    group.add_argument(
         "--images", type=int, metavar="N", help="per evaluation (default: the model's)"
     )
-    much.add_argument(
+    group.add_argument(
         "--rungs",
         type=_numbers,
         metavar="NUMBERS",
@@ -102,106 +114,116 @@ def parser() -> argparse.ArgumentParser:
         "one's, such as 8,24; the last is --images, which alone means no others (default: a "
         "quarter of --images first, where that is at least 4)",
     )
-    much.add_argument(
+    group.add_argument(
         "--heldout-images",
         type=int,
         metavar="N",
         help="per finally scored strategy, of prompts that the search has not seen (default: the "
         "model's)",
     )
-    much.add_argument(
+    group.add_argument(
         "--export", type=int, metavar="N", help="strategies exported, at most (default: 8)"
     )
-    how = made.add_argument_group("how to search")
-    how.add_argument(
+
+
+def _how(group: Group) -> None:
+    group.add_argument(
         "--proposer",
         choices=list(SOURCES),
         metavar="NAME",
         help="what proposes after the seeds (default: nsga2, from three objectives up nsga3)\n"
         + "\n".join(f"{name}: {kind.about}" for name, kind in SOURCES.items()),
     )
-    how.add_argument(
+    group.add_argument(
         "--seeds",
         type=_words,
         metavar="NAMES",
         help=f"what is evaluated first: any of {','.join(ORIGINS)}, or none (default: all)",
     )
-    how.add_argument(
+    group.add_argument(
         "--warm-start",
         nargs="+",
         metavar="RUN|FILE",
         help="seeds from earlier runs, strategy files or presets, as near as this space comes",
     )
-    how.add_argument(
+    group.add_argument(
         "--surrogate",
         action=argparse.BooleanOptionalAction,
         default=None,
         help="choose each proposal of nsga2 and nsga3 from a pool by a model of the objectives "
         "(default: yes, where the model is good enough)",
     )
-    how.add_argument(
+    group.add_argument(
         "--sensitivity",
         type=int,
         metavar="PROMPTS",
         help="first measure on so many prompts what reusing each call costs, and seed with the "
         "schedules that follow; 0 does not (default: 0)",
     )
-    how.add_argument(
+    group.add_argument(
         "--seed", type=int, metavar="N", help="of every random draw of the search (default: 0)"
     )
-    where = made.add_argument_group("where it runs")
-    where.add_argument(
+
+
+def _where(group: Group) -> None:
+    group.add_argument(
         "--workers",
         type=int,
         metavar="N",
         help="Ray actors, at most; 0 runs in this process (default: one for each GPU, without any "
         "2)",
     )
-    where.add_argument(
+    group.add_argument(
         "--gpus-per-worker",
         type=float,
         metavar="N",
         help="such as 0.5 for two on a GPU (default: 1)",
     )
-    where.add_argument(
+    group.add_argument(
         "--cpus-per-worker", type=int, metavar="N", help="cores for each worker (default: 1)"
     )
-    where.add_argument(
+    group.add_argument(
         "--address",
         help="of a Ray cluster that is up, auto or host:port; nodes that join it later are used, "
         "up to --workers (default: Ray is started on this machine)",
     )
-    where.add_argument(
+    group.add_argument(
         "--timeout",
         type=float,
         metavar="SECONDS",
         help="after which a candidate that hangs is given up (default: ten times what is expected)",
     )
-    run = made.add_argument_group("the run")
-    run.add_argument(
+
+
+def _run(group: Group) -> None:
+    group.add_argument(
         "--out", type=Path, metavar="FOLDER", help="of the run (default: runs/MODEL-TIME)"
     )
-    run.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
-    run.add_argument(
+    group.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with the run in this folder"
+    )
+    group.add_argument(
         "--storage",
         metavar="URL",
         help="keep the study in a database, such as sqlite:///studies.db or "
         "postgresql://me@host/studies, not in RUN/study.journal. A password is not written down: "
         f"on --resume give the URL again or set {PASSWORD}",
     )
-    run.add_argument(
+    group.add_argument(
         "--dry-run",
         action="store_true",
         help="measure a little, say what the search would cost, and stop",
     )
-    told = made.add_argument_group("who is told")
-    told.add_argument(
+
+
+def _told(group: Group) -> None:
+    group.add_argument(
         "--log-json",
         metavar="FILE|-",
         help="append one JSON line for each event (docs/events.md); with - to standard output, and "
         "what is for people to standard error",
     )
-    told.add_argument(
+    group.add_argument(
         "--track",
         action="append",
         choices=list(TRACKERS),
@@ -209,7 +231,6 @@ def parser() -> argparse.ArgumentParser:
         help=f"also write for an experiment tracker: {' or '.join(TRACKERS)}, each an extra of the "
         "same name; give it once for each",
     )
-    return made
 
 
 def limits(arguments: list[str]) -> tuple[dict[str, float], list[str]]:

@@ -65,7 +65,7 @@ def _narrow(history: History, rows: Rows, count: int) -> Rows:
     feasible, broken = rows[outside <= 0], rows[outside > 0]
     if len(feasible) > count:
         ranks = moocore.pareto_rank(history.objectives[feasible])
-        last = int(np.sort(ranks)[count - 1])
+        last = int(np.partition(ranks, count - 1)[count - 1])
         kept: Rows = feasible[ranks <= last]
         return kept
     order = np.argsort(history.violations[broken], kind="stable")

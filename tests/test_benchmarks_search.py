@@ -1,0 +1,95 @@
+"""Benchmarks of the search: what they measure with is what they say."""
+
+from __future__ import annotations
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from search.proposer import Proposer
+from strategies import Strategy
+
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+
+import bookkeeping  # noqa: E402
+import tabular_draw  # noqa: E402
+from tpe_once import tpe_once  # noqa: E402
+
+
+def proposals(count: int) -> list[str]:
+    """Of Optuna's TPE, each evaluated before the next."""
+    space = bookkeeping.make_space()
+    proposer = Proposer(space, [], "optuna-tpe", 24, 0, (bookkeeping.ALL,))
+    proposer.learn(bookkeeping.latency, reference=(1.0, 1.0))
+    rows, taken = [], set[str]()
+    for number in range(count):
+        found = proposer.propose(number, rows, taken)
+        assert found is not None
+        taken.add(found.mark)
+        rows.append(bookkeeping.evaluation(number, found.genome, found.strategy))
+    return [one.strategy.digest for one in rows]
+
+
+def test_what_tpe_does_once_changes_no_proposal() -> None:
+    plain = proposals(20)
+    with tpe_once():
+        assert proposals(20) == plain
+        assert proposals(20) == plain  # A second study does not read the first one's.
+    assert len(set(plain)) == 20
+
+
+@pytest.mark.parametrize("name", bookkeeping.PROPOSERS)
+def test_bookkeeping_measures_the_real_loop(name: str) -> None:
+    space = bookkeeping.make_space()
+    pairs = [bookkeeping.invented(space, number) for number in range(60)]
+    line = bookkeeping.measure(space, name, pairs, repeats=6)
+    assert line["finished"] == 60
+    assert line["all_ms"] > line["propose_ms"] > 0
+    assert line["all_ms"] > line["write_ms"] > 0
+
+
+def test_one_in_four_is_a_promotion() -> None:
+    space = bookkeeping.make_space()
+    rows = bookkeeping.on_rungs([bookkeeping.invented(space, number) for number in range(80)])
+    few = {row.strategy.digest for row in rows if row.images == bookkeeping.FEW}
+    promoted = [row.strategy.digest for row in rows if row.images == bookkeeping.ALL]
+    assert len(rows) == 80
+    assert len(promoted) == 20
+    assert set(promoted) < few
+
+
+def test_the_table_is_led_by_what_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = []
+
+    def features(strategy: Strategy, path: Path) -> np.ndarray:
+        """Made up: the more is reused, the farther away."""
+        if not path.exists():
+            drawn.append(strategy.digest)
+            reused = (
+                sum(kind != "" for kind in strategy.kinds()) / strategy.calls + 1 / strategy.steps
+            )
+            rng = np.random.default_rng(0)
+            save_file({"features": rng.random((16, 4), np.float32) + np.float32(reused)}, path)
+        return tabular_draw.load_file(path)["features"]
+
+    monkeypatch.setattr(tabular_draw, "features", features)
+    monkeypatch.setattr(tabular_draw, "EVENLY", 10)
+    monkeypatch.setattr(tabular_draw, "DENSE", 10)
+    for _ in range(2):  # The second finds everything drawn.
+        draw = tabular_draw.Draw("tiny-sd", tmp_path)
+        draw.table = SimpleNamespace(predict=bookkeeping.latency)
+        with ThreadPoolExecutor(2) as pool:
+            draw.all(draw.first(), "00", pool)
+            led = draw.led(1)
+            draw.all(led, "01", pool)
+    assert {origin for origin, _ in led} == {"led", "mutated", "dense"}
+    assert len(drawn) == len(set(drawn)) == len(draw.known) + 1  # And the unaccelerated model.
+    written = json.loads(next(tmp_path.glob("01-000-led.json")).read_text())
+    assert Strategy.create(**written).digest in draw.known

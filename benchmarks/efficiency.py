@@ -221,6 +221,8 @@ def main() -> None:
     quiet()
     table = tabular.Drawn(flags.model, flags.draw) if flags.draw else tabular.Table(flags.model)
     everyone = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
+    if "stretch" not in table.origins:
+        everyone = {n: one for n, one in everyone.items() if not one.paths}
     rivals = everyone
     if flags.only:
         rivals = {n: one for n, one in everyone.items() if n in {"Stratagem", *flags.only}}

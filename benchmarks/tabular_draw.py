@@ -4,7 +4,8 @@
 
 Rounds of strategies, each drawn on the first search prompts with the noise that every search uses.
 The first holds the seeds of a search, strategies drawn evenly from the space, and schedules with
-calls cached at random densities; before it comes what a measured sensitivity draws. Every later
+calls cached at random densities; before it comes what a measured sensitivity draws (without that
+`efficiency.py` leaves out the paths that follow from it). Every later
 round is led by what is known so far, so that the table is dense where searches go: a model is
 fitted, NSGA-II runs on it, and the best of its front are drawn beside mutations of the known front
 and further random ones. A stopped run goes on where it was. `tabular.py` packs what is drawn and
@@ -51,12 +52,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
+    parser.add_argument(
+        "--no-stretches", action="store_true", help="nothing that a measured sensitivity asks for"
+    )
     flags = parser.parse_args()
     draw = Draw(flags.model, flags.out / flags.model)
     draw.measure()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(flags.workers, context, _start, (flags.model,)) as pool:
-        draw.all([("stretch", one) for one in draw.stretches()], "s", pool)
+        if not flags.no_stretches:
+            draw.all([("stretch", one) for one in draw.stretches()], "s", pool)
         for number in range(flags.rounds):
             chosen = draw.first() if number == 0 else draw.led(number)
             draw.all(chosen, f"{number:02d}", pool)

@@ -90,6 +90,7 @@ class Engine:
             known = sensitivity.seeds()
         surrogate = self._surrogate() if self.config.surrogate else None
         self.proposer.learn(self.table.predict, known, surrogate, self.reference)
+        self.spending.more = self.proposer.baselines
 
     def _surrogate(self) -> Surrogate:
         """Predictions of the objectives, those that follow from the tables exactly."""

@@ -68,13 +68,22 @@ def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
     """Strategies for the exported front, and baselines to hold against them.
 
     Both are the points that dominate most on the search's own scores, at most `export` each, the
-    most valuable first.
+    most valuable first. Of baselines that the search passed over, what its surrogate expects
+    counts: held against the front they are all the same.
     """
     good = comparable(engine.study.evaluations)
-    rivals = [e for e in good if is_rival(e)]
+    rivals = [e for e in good if is_rival(e)] + _passed_over(engine)
     mine = [e for e in good if not is_rival(e)]
     count = engine.config.export
     return pick(mine, engine.reference, count), pick(rivals, engine.reference, count)
+
+
+def _passed_over(engine: Engine) -> list[Evaluation]:
+    """Baselines that were not scored on all images, as if they had been."""
+    return [
+        Evaluation(-1, origin, (), strategy, engine.costs(strategy), "", 0.0, objectives, 0.0, 0)
+        for origin, strategy, objectives in engine.proposer.unscored(engine.study.evaluations)
+    ]
 
 
 def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> list[Evaluation]:

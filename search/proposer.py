@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from search import rungs, start
 from search.history import History
 from search.proposers import SOURCES, Settings, Source, Waiting
+from search.seeds import BASELINES
 from search.study import Evaluation
 from search.surrogate import Fitted, Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
@@ -100,6 +101,13 @@ class Proposer:
         return "" if self._surrogate is None else self._surrogate.words
 
     @property
+    def baselines(self) -> int:
+        """How many seeds are baselines that a surrogate may pass over."""
+        if self._surrogate is None or not self.source.mixed:
+            return 0
+        return sum(origin in BASELINES for origin, _ in self.seeds)
+
+    @property
     def source(self) -> Source:
         """What proposes when the seeds are used up."""
         if self._source is None:
@@ -161,6 +169,28 @@ class Proposer:
         if self.source.mixed and count > FIRST:
             count = FIRST + (count - FIRST + 1) // 2
         return min(len(self.seeds), count)
+
+    def unscored(
+        self, finished: Sequence[Evaluation]
+    ) -> list[tuple[str, Strategy, tuple[float, ...]]]:
+        """Baselines that are not scored on the top rung, with the objectives that the surrogate
+        expects there; none where no surrogate is trusted. What broke or breaks a limit is left out.
+        """
+        history = self._history.read(finished)
+        model = self._model(len(finished), history)
+        if model is None or self._surrogate is None:
+            return []
+        done = {e.strategy.digest for e in finished if e.images == self.ladder[-1] or e.error}
+        left = [
+            (origin, one)
+            for origin, one in self.seeds
+            if origin in BASELINES and one.digest not in done and not self._surrogate.violation(one)
+        ]
+        if not left:
+            return []
+        expected = self._surrogate.outcomes(model, [one for _, one in left], self.ladder[-1])
+        rows = expected.mean(0).tolist()
+        return [(*pair, tuple(row)) for pair, row in zip(left, rows, strict=True)]
 
     def _seed(self, number: int, taken: Collection[str]) -> tuple[str, Strategy] | None:
         """The next seed, where it is a seed's turn."""

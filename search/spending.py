@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from statistics import median
+from statistics import fmean, median
 
 from search.budget import Budget
 from search.contenders import Contenders
@@ -35,6 +35,7 @@ class Spending:
 
     Attributes:
         owed: unaccelerated images that the final scoring has yet to draw.
+        more: baselines that may be finalists without having been scored in the search.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Spending:
         self._contenders = Contenders()
         self._read = 0
         self.owed = heldout
+        self.more = 0
 
     def saw(self, latency: float, images: int, seconds: float) -> None:
         """A draw of so many images of a strategy of that latency took so long."""
@@ -92,17 +94,16 @@ class Spending:
     def reserve(self) -> float:
         """Seconds that the final scoring of the present front will take."""
         present = self._contenders.read(self.study.evaluations)
-        mine, rivals = (self._mean(rows) for rows in (present.mine, present.rivals))
-        latencies = mine + rivals
+        latencies = self._sum(present.mine, 0) + self._sum(present.rivals, self.more)
         drawing = self.draw(latencies, self.heldout)
         return drawing + self.draw(self.plain, self.owed) + self.timing(latencies)
 
-    def _mean(self, rows: Sequence[Evaluation]) -> float:
-        """The latencies of the finalists out of some rows, added up."""
+    def _sum(self, rows: Sequence[Evaluation], more: int) -> float:
+        """Latencies of the finalists out of some rows and so many more like them, added up."""
         if not rows:
             return 0.0
-        total = sum(row.scores["latency_s"] for row in rows)
-        return total / len(rows) * min(self.export, len(rows))
+        mean = fmean(row.scores["latency_s"] for row in rows)
+        return mean * min(self.export, len(rows) + more)
 
     def timing(self, latencies: float) -> float:
         """Seconds of timing finalists, whose latencies add up to so much, end to end."""

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 import strategies
 from accel.models import load_pipeline, read_model
 from evaluate.latency import unaccelerated
-from search import budget, config, export, finalists
+from search import budget, config, export, finalists, record
 from search.engine import Engine
 from search.front import gains, hypervolume, knee, nondominated, spread
 from search.journal import drop_torn_tail
 from search.proposer import Proposer
-from search.seeds import ORIGINS, seeds
+from search.seeds import BASELINES, ORIGINS, seeds
 from search.study import Study
 from strategies import StrategyError
 from tests.fakes import FakeExecutor
@@ -54,6 +54,28 @@ def go(engine: Engine) -> dict[str, Any]:
     engine.prepare()
     engine.search()
     return export.write(engine, finalists.finish(engine))
+
+
+def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, budget="60evals", rungs=[4, 16])
+    summary = go(engine)
+    known = {one.digest for origin, one in engine.proposer.seeds if origin in BASELINES}
+    scored = {e.strategy.digest for e in engine.study.evaluations if e.images == 16}
+    finals = [final for final in record.finals(engine.study) if final.role == "baseline"]
+    passed_over = [final for final in finals if final.strategy.digest not in scored]
+    assert passed_over
+    assert {final.strategy.digest for final in passed_over} <= known
+    assert all(engine.executor.seen[f.strategy.digest, "heldout"] == 1 for f in passed_over)
+    assert len(finals) == engine.config.export  # Not as few as the search itself had scored.
+    # Resumed, the same ones are chosen, and none is drawn again.
+    again = make_engine(tmp_path, budget="60evals", rungs=[4, 16])
+    assert go(again)["hypervolume_baselines"] == summary["hypervolume_baselines"]
+    assert not any(split == "heldout" for _, split in again.executor.seen)
+    # Without a model nobody knows what to expect of them.
+    plain = make_engine(tmp_path / "plain", budget="60evals", rungs=[4, 16], surrogate=False)
+    plain.prepare()
+    plain.search()
+    assert plain.proposer.unscored(plain.study.evaluations) == []
 
 
 def test_a_whole_run(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@
 The loop is the real one, with the study in a journal and the budget's accounts; its evaluations are
 made up and take no time. Each proposer is measured over `--repeats` evaluations after so many
 finished ones that the journal holds; `+surrogate` screens children, and with `+rungs`, as a search
-has it by default, a third of the evaluations are promotions of others. Prints one JSON line per
+has it by default, one evaluation in four is a promotion of another. Prints one JSON line per
 proposer and size and writes them to `benchmarks/results/bookkeeping.json`: medians of all of it, on
 the clock and of the processor, and of proposing and writing alone. Writing waits for the disk once.
 """

@@ -209,7 +209,7 @@ BENCHMARKS = (
         "efficiency",
         "searches beside one another on the tabular benchmark, at equal numbers of images",
         SEARCH,
-        ("efficiency-*-rivals*", "efficiency-*-parts"),
+        ("efficiency-*-rivals*", "efficiency-*-parts*"),
         ("tiny-sd", "--evaluations", "1000", "--seeds", "5"),
     ),
     Benchmark(

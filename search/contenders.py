@@ -6,15 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search.seeds import BASELINES
+from search.seeds import is_baseline
 from search.study import Evaluation
 
 
 def is_rival(evaluation: Evaluation) -> bool:
-    """Whether it is a baseline: of a baseline's origin, or without any method, which is fewer
-    steps, whoever proposed it.
-    """
-    return evaluation.origin in BASELINES or not evaluation.strategy.methods
+    """Whether it is a baseline."""
+    return is_baseline(evaluation.origin, evaluation.strategy)
 
 
 class Contenders:

@@ -72,18 +72,46 @@ def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
     counts: held against the front they are all the same.
     """
     good = comparable(engine.study.evaluations)
-    rivals = [e for e in good if is_rival(e)] + _passed_over(engine)
     mine = [e for e in good if not is_rival(e)]
-    count = engine.config.export
-    return pick(mine, engine.reference, count), pick(rivals, engine.reference, count)
+    return pick(mine, engine.reference, engine.config.export), _rivals(engine, good)
 
 
-def _passed_over(engine: Engine) -> list[Evaluation]:
+def _rivals(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
+    rows = [*filter(is_rival, good), *_passed_over(engine, good)]
+    return pick(rows, engine.reference, engine.config.export)
+
+
+def _passed_over(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
     """Baselines that were not scored on all images, as if they had been."""
+    if not good or good[0].images < engine.rungs[-1]:
+        return []  # What is expected on the top rung cannot be held against a lower one.
+    tables = engine.costs(engine.baseline)
+    if any(limit.name not in tables for limit in engine.goals.limits):
+        return []  # Nobody knows whether they keep it, and they would stand in for who does.
+    known = {e.strategy.digest for e in good} | {engine.baseline.digest}
     return [
-        Evaluation(-1, origin, (), strategy, engine.costs(strategy), "", 0.0, objectives, 0.0, 0)
-        for origin, strategy, objectives in engine.proposer.unscored(engine.study.evaluations)
+        Evaluation(-1, origin, (), strategy, engine.costs(strategy), "", 0.0, losses, 0.0, 0)
+        for origin, strategy, losses in engine.proposer.passed_over(engine.study.evaluations)
+        if strategy.digest not in known
     ]
+
+
+class PassedOver:
+    """What `choose` would add now, as often as a model is fitted; keeps the budget for it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._known: tuple[Any, dict[str, float]] = (None, {})
+
+    def latencies(self) -> list[float]:
+        """Seconds of each baseline that is to be scored without the search having done so."""
+        engine = self._engine
+        model = engine.proposer.model(engine.study.evaluations)
+        if model is not self._known[0]:
+            good = comparable(engine.study.evaluations)
+            chosen = [e for e in _rivals(engine, good) if e.images == 0] if model else []
+            self._known = model, {e.strategy.digest: e.scores["latency_s"] for e in chosen}
+        return list(self._known[1].values())
 
 
 def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> list[Evaluation]:
@@ -133,16 +161,16 @@ def _score_heldout(engine: Engine, rows: dict[str, Evaluation], base: Sample) ->
     """Draw and score what is not scored yet, as far as the budget goes."""
     count, spending = engine.config.heldout_images, engine.spending
     missing = [d for d in rows if engine.study.noted(f"heldout:{d}") is None]
-    todo = set(missing)
+    todo, scored = set(missing), len(rows) - len(missing)
     running: dict[str, float] = {}
     latency = {digest: row.scores["latency_s"] for digest, row in rows.items()}
 
     def wanted() -> Iterator[Request]:
-        for index, digest in enumerate(missing):
+        for digest in missing:
             cost = spending.draw(latency[digest], count)
             timed = [x for d, x in latency.items() if d not in todo or d == digest]
             ahead = sum(running.values()) + cost + spending.timing(sum(timed))
-            if index and ahead > spending.left():
+            if len(missing) - len(todo) + scored and ahead > spending.left():
                 continue
             todo.remove(digest)
             running[digest] = cost

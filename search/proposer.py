@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from search import rungs, start
 from search.history import History
 from search.proposers import SOURCES, Settings, Source, Waiting
-from search.seeds import BASELINES
+from search.seeds import is_baseline
 from search.study import Evaluation
 from search.surrogate import Fitted, Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
@@ -101,13 +101,6 @@ class Proposer:
         return "" if self._surrogate is None else self._surrogate.words
 
     @property
-    def baselines(self) -> int:
-        """How many seeds are baselines that a surrogate may pass over."""
-        if self._surrogate is None or not self.source.mixed:
-            return 0
-        return sum(origin in BASELINES for origin, _ in self.seeds)
-
-    @property
     def source(self) -> Source:
         """What proposes when the seeds are used up."""
         if self._source is None:
@@ -170,21 +163,28 @@ class Proposer:
             count = FIRST + (count - FIRST + 1) // 2
         return min(len(self.seeds), count)
 
-    def unscored(
+    def model(self, finished: Sequence[Evaluation]) -> Fitted | None:
+        """What the next proposal would be chosen by, the same object while it stays the same."""
+        return self._model(len(finished), self._history.read(finished))
+
+    def passed_over(
         self, finished: Sequence[Evaluation]
     ) -> list[tuple[str, Strategy, tuple[float, ...]]]:
-        """Baselines that are not scored on the top rung, with the objectives that the surrogate
-        expects there; none where no surrogate is trusted. What broke or breaks a limit is left out.
+        """Baselines among the seeds that are not scored on the top rung, with the objectives that
+        the surrogate expects there; none where no surrogate is trusted. What failed or broke a
+        limit on a lower rung, or breaks one by the tables, is left out.
         """
-        history = self._history.read(finished)
-        model = self._model(len(finished), history)
+        model = self.model(finished)
         if model is None or self._surrogate is None:
             return []
-        done = {e.strategy.digest for e in finished if e.images == self.ladder[-1] or e.error}
+        top = self.ladder[-1]
+        done = {e.strategy.digest for e in finished if e.images == top or not e.feasible}
         left = [
             (origin, one)
             for origin, one in self.seeds
-            if origin in BASELINES and one.digest not in done and not self._surrogate.violation(one)
+            if is_baseline(origin, one)
+            and one.digest not in done
+            and self._surrogate.violation(one) <= 0
         ]
         if not left:
             return []

@@ -189,8 +189,9 @@ def _loneliness(points: NDArray[np.float64], ranks: NDArray[np.int64]) -> NDArra
         last = np.append(first[1:], len(order)) - 1
         spans = ordered[last] - ordered[first]
         spans[spans == 0] = 1.0
-        gaps = np.empty(len(order))
+        gaps = np.zeros(len(order))
         gaps[1:-1] = ordered[2:] - ordered[:-2]
+        gaps /= np.repeat(spans, last - first + 1)
         gaps[first] = gaps[last] = np.inf
-        lonely[order] += gaps / np.repeat(spans, last - first + 1)
+        lonely[order] += gaps
     return lonely

@@ -17,6 +17,13 @@ BASELINES = ("grid", "fewer-steps", "preset")
 ORIGINS = ("fewer-steps", "grid", "preset", "combined")
 
 
+def is_baseline(origin: str, strategy: Strategy) -> bool:
+    """Whether it is of a baseline's origin, or without any method, which is fewer steps, whoever
+    proposed it.
+    """
+    return origin in BASELINES or not strategy.methods
+
+
 def seeds(
     space: SearchSpace, scheduler: str, steps: int, origins: Collection[str] = ORIGINS
 ) -> list[tuple[str, Strategy]]:

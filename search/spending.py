@@ -8,12 +8,12 @@ that of the last draws, so that it follows the machine.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean, median
 
 from search.budget import Budget
 from search.contenders import Contenders
-from search.study import Evaluation, Study
+from search.study import Study
 
 RECENT = 12  # Draws that the factor is the median of.
 TURNS = 8  # Of the latency table's measurement, the first of which warms up.
@@ -35,7 +35,8 @@ class Spending:
 
     Attributes:
         owed: unaccelerated images that the final scoring has yet to draw.
-        more: baselines that may be finalists without having been scored in the search.
+        more: latencies of baselines that will be finalists without having been scored on all
+            images in the search.
     """
 
     def __init__(
@@ -54,7 +55,7 @@ class Spending:
         self._contenders = Contenders()
         self._read = 0
         self.owed = heldout
-        self.more = 0
+        self.more: Callable[[], list[float]] = list
 
     def saw(self, latency: float, images: int, seconds: float) -> None:
         """A draw of so many images of a strategy of that latency took so long."""
@@ -94,16 +95,16 @@ class Spending:
     def reserve(self) -> float:
         """Seconds that the final scoring of the present front will take."""
         present = self._contenders.read(self.study.evaluations)
-        latencies = self._sum(present.mine, 0) + self._sum(present.rivals, self.more)
+        mine, rivals = (
+            [row.scores["latency_s"] for row in rows] for rows in (present.mine, present.rivals)
+        )
+        latencies = self._finalists(mine) + self._finalists(rivals + self.more())
         drawing = self.draw(latencies, self.heldout)
         return drawing + self.draw(self.plain, self.owed) + self.timing(latencies)
 
-    def _sum(self, rows: Sequence[Evaluation], more: int) -> float:
-        """Latencies of the finalists out of some rows and so many more like them, added up."""
-        if not rows:
-            return 0.0
-        mean = fmean(row.scores["latency_s"] for row in rows)
-        return mean * min(self.export, len(rows) + more)
+    def _finalists(self, latencies: Sequence[float]) -> float:
+        """Latencies of the finalists out of some, added up."""
+        return fmean(latencies) * min(self.export, len(latencies)) if latencies else 0.0
 
     def timing(self, latencies: float) -> float:
         """Seconds of timing finalists, whose latencies add up to so much, end to end."""

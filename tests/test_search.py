@@ -75,7 +75,7 @@ def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_pa
     plain = make_engine(tmp_path / "plain", budget="60evals", rungs=[4, 16], surrogate=False)
     plain.prepare()
     plain.search()
-    assert plain.proposer.unscored(plain.study.evaluations) == []
+    assert plain.proposer.passed_over(plain.study.evaluations) == []
 
 
 def test_a_whole_run(tmp_path: Path) -> None:
@@ -321,3 +321,27 @@ def test_the_log_holds_plain_json(tmp_path: Path) -> None:
     engine.search()
     for line in (tmp_path / "study.journal").read_text().splitlines():
         assert isinstance(json.loads(line), dict)
+
+
+def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> None:
+    engine = make_engine(
+        tmp_path, budget="60evals", rungs=[4, 16], constraints={"max-fd_base-increase": 60.0}
+    )
+    engine.prepare()
+    engine.search()
+    assert engine.proposer.passed_over(engine.study.evaluations)
+    assert all(e.images == 16 and e.feasible for e in finalists.choose(engine)[1])
+
+
+def test_the_budget_has_room_for_baselines_that_are_passed_over(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, budget="500s", rungs=[4, 16])
+    summary = go(engine)
+    drawn = {digest for digest, split in engine.executor.seen if split == "heldout"}
+    passed_over = [e for e in finalists.choose(engine)[1] if e.images == 0]
+    assert passed_over
+    assert {e.strategy.digest for e in passed_over} <= drawn
+    assert engine.unscored == 0
+    assert summary["device_seconds"] <= 500
+    assert engine.spending.more() == pytest.approx(
+        [engine.table.predict(e.strategy) for e in passed_over]
+    )

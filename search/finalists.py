@@ -13,7 +13,7 @@ from evaluate.reading import Sample
 from evaluate.statistics import ScoreError
 from search import drawing, gallery
 from search.contenders import is_rival
-from search.front import nondominated, spread
+from search.front import hypervolume, nondominated, spread
 from search.goals import Goals, more_is_better
 from search.spending import REPEATS
 from search.study import Evaluation, comparable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from search.engine import Engine
 
 LEAST = 2  # End-to-end timings after the warm-up, where the budget has no room for more.
+MATTERS = 0.01  # Share of the baselines' hypervolume that one must add to be drawn only for it.
 ACCURACIES = ("right_shape", "right_colour", "right_position")
 
 
@@ -68,8 +69,8 @@ def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
     """Strategies for the exported front, and baselines to hold against them.
 
     Both are the points that dominate most on the search's own scores, at most `export` each, the
-    most valuable first. Of baselines that the search passed over, what its surrogate expects
-    counts: held against the front they are all the same.
+    most valuable first. Of baselines that the search passed over those are added that matter by
+    what its surrogate expects: the front is held against the best ones there are.
     """
     good = comparable(engine.study.evaluations)
     mine = [e for e in good if not is_rival(e)]
@@ -77,8 +78,14 @@ def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
 
 
 def _rivals(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
-    rows = [*filter(is_rival, good), *_passed_over(engine, good)]
-    return pick(rows, engine.reference, engine.config.export)
+    rows, count = [*filter(is_rival, good), *_passed_over(engine, good)], engine.config.export
+    found, volume = list[Evaluation](), 0.0
+    for one in pick(rows, engine.reference, count):
+        points = np.array([e.objectives for e in (*found, one)])
+        larger = hypervolume(points, engine.reference)
+        if one.images or larger >= (1 + MATTERS) * volume:
+            found, volume = [*found, one], larger
+    return found
 
 
 def _passed_over(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:

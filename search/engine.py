@@ -9,7 +9,7 @@ from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
 from search import budget as budgets
-from search import drawing, finalists, loop, measuring, record, rungs, samples
+from search import drawing, loop, measuring, record, rungs, samples
 from search.config import SearchConfig
 from search.events import Events
 from search.executor import Executor
@@ -90,7 +90,6 @@ class Engine:
             known = sensitivity.seeds()
         surrogate = self._surrogate() if self.config.surrogate else None
         self.proposer.learn(self.table.predict, known, surrogate, self.reference)
-        self.spending.more = finalists.PassedOver(self).latencies
 
     def _surrogate(self) -> Surrogate:
         """Predictions of the objectives, those that follow from the tables exactly."""

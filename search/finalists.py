@@ -13,7 +13,7 @@ from evaluate.reading import Sample
 from evaluate.statistics import ScoreError
 from search import drawing, gallery
 from search.contenders import is_rival
-from search.front import hypervolume, nondominated, spread
+from search.front import nondominated, spread
 from search.goals import Goals, more_is_better
 from search.spending import REPEATS
 from search.study import Evaluation, comparable
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from search.engine import Engine
 
 LEAST = 2  # End-to-end timings after the warm-up, where the budget has no room for more.
-MATTERS = 0.01  # Share of the baselines' hypervolume that one must add to be drawn only for it.
 ACCURACIES = ("right_shape", "right_colour", "right_position")
 
 
@@ -69,23 +68,14 @@ def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
     """Strategies for the exported front, and baselines to hold against them.
 
     Both are the points that dominate most on the search's own scores, at most `export` each, the
-    most valuable first. Of baselines that the search passed over those are added that matter by
-    what its surrogate expects: the front is held against the best ones there are.
+    most valuable first. Where the baselines that the search scored leave room, those follow that it
+    passed over and that should count by what its surrogate expects.
     """
-    good = comparable(engine.study.evaluations)
-    mine = [e for e in good if not is_rival(e)]
-    return pick(mine, engine.reference, engine.config.export), _rivals(engine, good)
-
-
-def _rivals(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
-    rows, count = [*filter(is_rival, good), *_passed_over(engine, good)], engine.config.export
-    found, volume = list[Evaluation](), 0.0
-    for one in pick(rows, engine.reference, count):
-        points = np.array([e.objectives for e in (*found, one)])
-        larger = hypervolume(points, engine.reference)
-        if one.images or larger >= (1 + MATTERS) * volume:
-            found, volume = [*found, one], larger
-    return found
+    good, count = comparable(engine.study.evaluations), engine.config.export
+    mine = pick([e for e in good if not is_rival(e)], engine.reference, count)
+    rivals = pick([e for e in good if is_rival(e)], engine.reference, count)
+    more = pick([*rivals, *_passed_over(engine, good)], engine.reference, count)
+    return mine, [*rivals, *(e for e in more if not e.images)][:count]
 
 
 def _passed_over(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
@@ -103,24 +93,6 @@ def _passed_over(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
     ]
 
 
-class PassedOver:
-    """What `choose` would add now, as often as a model is fitted; keeps the budget for it."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._known: tuple[Any, dict[str, float]] = (None, {})
-
-    def latencies(self) -> list[float]:
-        """Seconds of each baseline that is to be scored without the search having done so."""
-        engine = self._engine
-        model = engine.proposer.model(engine.study.evaluations)
-        if model is not self._known[0]:
-            good = comparable(engine.study.evaluations)
-            chosen = [e for e in _rivals(engine, good) if e.images == 0] if model else []
-            self._known = model, {e.strategy.digest: e.scores["latency_s"] for e in chosen}
-        return list(self._known[1].values())
-
-
 def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> list[Evaluation]:
     """At most `count` evaluations that together dominate most."""
     if not rows:
@@ -136,14 +108,17 @@ def finish(engine: Engine) -> list[Final]:
     no room for all, the least valuable are left out; `engine.unscored` counts them.
     """
     best, rivals = choose(engine)
-    pairs = itertools.zip_longest(best, rivals)
+    scored = [e for e in rivals if e.images]
+    pairs = itertools.zip_longest(best, scored)
     rows = {e.strategy.digest: e for pair in pairs for e in pair if e is not None}
+    # No budget is kept for what the search passed over; it comes last, where there is room.
+    rows |= {e.strategy.digest: e for e in rivals if not e.images}
     count = engine.config.heldout_images
     engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
     base = drawing.unaccelerated(engine, "heldout", count)
     _score_heldout(engine, rows, base)
     found = {digest: engine.study.noted(f"heldout:{digest}") for digest in rows}
-    engine.unscored = sum(one is None for one in found.values())
+    engine.unscored = sum(one is None and rows[d].images > 0 for d, one in found.items())
     good = [rows[digest] for digest, one in found.items() if one and not one["error"]]
     times = _time(engine, good)
     plain = {

@@ -226,8 +226,9 @@ class _Plan:
         """
         config, spending = self.engine.config, self.spending
         rivals = self.rivals[self.seeded(done)]
-        # A model that is trusted says which of all baselines count, evaluated or not.
-        held = self.rivals[-1] if self.screened and done >= FIRST else rivals
+        # Baselines that the search passed over are scored where the budget has room for them.
+        roomy = self.engine.budget.evaluations is not None
+        held = self.rivals[-1] if roomy and self.screened and done >= FIRST else rivals
         finalists = min(config.export, held) + min(config.export, done - rivals)
         latencies = finalists * self.best
         drawn = spending.draw(latencies, config.heldout_images) + self.base * self.owed

@@ -163,10 +163,6 @@ class Proposer:
             count = FIRST + (count - FIRST + 1) // 2
         return min(len(self.seeds), count)
 
-    def model(self, finished: Sequence[Evaluation]) -> Fitted | None:
-        """What the next proposal would be chosen by, the same object while it stays the same."""
-        return self._model(len(finished), self._history.read(finished))
-
     def passed_over(
         self, finished: Sequence[Evaluation]
     ) -> list[tuple[str, Strategy, tuple[float, ...]]]:
@@ -174,7 +170,7 @@ class Proposer:
         the surrogate expects there; none where no surrogate is trusted. What failed or broke a
         limit on a lower rung, or breaks one by the tables, is left out.
         """
-        model = self.model(finished)
+        model = self._model(len(finished), self._history.read(finished))
         if model is None or self._surrogate is None:
             return []
         top = self.ladder[-1]

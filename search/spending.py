@@ -8,12 +8,12 @@ that of the last draws, so that it follows the machine.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from statistics import fmean, median
+from collections.abc import Iterable, Sequence
+from statistics import median
 
 from search.budget import Budget
 from search.contenders import Contenders
-from search.study import Study
+from search.study import Evaluation, Study
 
 RECENT = 12  # Draws that the factor is the median of.
 TURNS = 8  # Of the latency table's measurement, the first of which warms up.
@@ -35,8 +35,6 @@ class Spending:
 
     Attributes:
         owed: unaccelerated images that the final scoring has yet to draw.
-        more: latencies of baselines that will be finalists without having been scored on all
-            images in the search.
     """
 
     def __init__(
@@ -55,7 +53,6 @@ class Spending:
         self._contenders = Contenders()
         self._read = 0
         self.owed = heldout
-        self.more: Callable[[], list[float]] = list
 
     def saw(self, latency: float, images: int, seconds: float) -> None:
         """A draw of so many images of a strategy of that latency took so long."""
@@ -95,16 +92,17 @@ class Spending:
     def reserve(self) -> float:
         """Seconds that the final scoring of the present front will take."""
         present = self._contenders.read(self.study.evaluations)
-        mine, rivals = (
-            [row.scores["latency_s"] for row in rows] for rows in (present.mine, present.rivals)
-        )
-        latencies = self._finalists(mine) + self._finalists(rivals + self.more())
+        mine, rivals = (self._mean(rows) for rows in (present.mine, present.rivals))
+        latencies = mine + rivals
         drawing = self.draw(latencies, self.heldout)
         return drawing + self.draw(self.plain, self.owed) + self.timing(latencies)
 
-    def _finalists(self, latencies: Sequence[float]) -> float:
-        """Latencies of the finalists out of some, added up."""
-        return fmean(latencies) * min(self.export, len(latencies)) if latencies else 0.0
+    def _mean(self, rows: Sequence[Evaluation]) -> float:
+        """The latencies of the finalists out of some rows, added up."""
+        if not rows:
+            return 0.0
+        total = sum(row.scores["latency_s"] for row in rows)
+        return total / len(rows) * min(self.export, len(rows))
 
     def timing(self, latencies: float) -> float:
         """Seconds of timing finalists, whose latencies add up to so much, end to end."""

@@ -188,8 +188,7 @@ class Draw:
         found = [("led", best[i]) for i in spread(np.log(points), (1.0, 3.0), LED)]
         while len(found) < LED + MUTATED:
             parent = front[int(rng.integers(len(front)))]
-            row = np.array(self.space.encode(parent))
-            genome = operators.to_genome(operators.mutate(self.space, row, rng))
+            genome = operators.mutate(self.space, self.space.encode(parent), rng)
             found.append(("mutated", self.space.decode(genome)))
         found += [("dense", self.space.decode(self._dense(rng))) for _ in range(RANDOM)]
         new = {one.digest: (origin, one) for origin, one in found}

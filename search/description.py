@@ -6,7 +6,9 @@ counts are near each other where they do the same at the same share of the gener
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
+from math import log
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from strategies import SearchSpace, Strategy
 from strategies.space import Gene
 
 BINS = 12  # Of normalised time.
+COUNTS = 7  # Of each per-call knob, beside those over time.
 
 
 class Description:
@@ -32,29 +35,53 @@ class Description:
         self._first = np.cumsum([0, *sizes])[:-1, None].astype(np.intp)  # Choice of each gene.
         self._choices = sum(sizes)
         self._strengths = np.concatenate([np.empty(0), *(gene.strengths for gene in self._genes)])
+        whole = len(space.solvers) + 4 + len(space.whole)
+        self._length = whole + self._choices + (3 * BINS + COUNTS) * len(sizes)
 
     def __call__(self, strategy: Strategy) -> NDArray[np.float32]:
-        """The numbers of one strategy, `[d]`.
+        """The numbers of one strategy, `[d]`, as `many` has them."""
+        found: NDArray[np.float32] = self.many([strategy])[0]
+        return found
+
+    def many(self, strategies: Sequence[Strategy]) -> NDArray[np.float32]:
+        """The numbers of some strategies, `[n, d]`.
 
         Solver (one of them is 1), calls and steps; choices of the whole generation's knobs; and of
         every per-call knob, dead values being neutral: how often each choice is made, and over time
         how often it acts, how strongly, and for how long it has acted without a break; logarithms
         of the calls at which it does nothing, acts, and does so without a break.
         """
-        alive, calls = strategy.canonical(), strategy.calls
-        found: list[float] = [float(solver == strategy.scheduler) for solver in self.space.solvers]
-        found += [calls, 1 / calls, strategy.steps, np.log(calls)]
+        alike: dict[int, list[int]] = {}
+        for row, strategy in enumerate(strategies):
+            alike.setdefault(strategy.calls, []).append(row)
+        found = np.empty((len(strategies), self._length), dtype=np.float32)
+        for rows in alike.values():
+            found[rows] = self._alike([strategies[row].canonical() for row in rows])
+        return found
+
+    def _alike(self, alive: Sequence[Strategy]) -> NDArray[np.float64]:
+        """Of strategies in their canonical form that make equally many calls."""
+        calls, count = alive[0].calls, len(alive)
+        whole = np.array([self._whole(one) for one in alive])
+        places = np.stack([self._places(one) for one in alive])
+        acting, strengths = places > self._first, self._strengths[places]
+        runs = _runs(acting)
+        over_time = np.concatenate([acting, strengths, runs / calls], axis=1) @ _weights(calls)
+        apart = places.reshape(count, -1) + self._choices * np.arange(count)[:, None]
+        shares = np.bincount(apart.ravel(), minlength=self._choices * count) / calls
+        counts = _counts(acting, strengths, runs)
+        rest = (shares, over_time, counts)
+        return np.concatenate([whole, *(one.reshape(count, -1) for one in rest)], axis=1)
+
+    def _whole(self, alive: Strategy) -> list[float]:
+        """What holds for the whole generation."""
+        found = [float(solver == alive.scheduler) for solver in self.space.solvers]
+        found += [alive.calls, 1 / alive.calls, alive.steps, log(alive.calls)]
         for gene in self.space.whole:
             knobs = alive.methods.get(gene.method)
             value = None if knobs is None else getattr(knobs, gene.knob)
             found.append(float(value) if isinstance(value, int | float) else -1.0)
-        places = self._places(alive)
-        acting, strengths = places > self._first, self._strengths[places]
-        runs = _runs(acting)
-        over_time = np.concatenate([acting, strengths, runs / calls]) @ _weights(calls)
-        shares = np.bincount(places.ravel(), minlength=self._choices) / calls
-        counts = _counts(acting, strengths, runs)
-        return np.concatenate([found, shares, over_time.ravel(), counts]).astype(np.float32)
+        return found
 
     def strengths(self, strategy: Strategy) -> NDArray[np.float64]:
         """How strongly each per-call knob acts over time, from 0 to 1: `[genes, BINS]`."""
@@ -101,25 +128,27 @@ def _strengths(gene: Gene) -> NDArray[np.float64]:
 
 
 def _runs(acting: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """At each call, how many calls ago the knob last did nothing: `[genes, calls]`."""
-    calls = np.arange(acting.shape[1])
+    """At each call, how many calls ago the knob last did nothing: `[n, genes, calls]`."""
+    calls = np.arange(acting.shape[2])
     idle = np.where(acting, -1, calls)
-    return np.asarray(calls - np.maximum.accumulate(idle, axis=1), dtype=np.intp)
+    return np.asarray(calls - np.maximum.accumulate(idle, axis=2), dtype=np.intp)
 
 
 def _counts(
     acting: NDArray[np.bool_], strengths: NDArray[np.float64], runs: NDArray[np.intp]
 ) -> NDArray[np.float64]:
     """Of each gene logarithms of numbers of calls: idle, as much as idle, acting, acting without a
-    break at most and on average over the calls; the last two also as shares of the generation.
+    break at most and on average over the calls; the last two also as shares of the generation:
+    `[n, numbers, genes]`.
     """
-    calls = acting.shape[1]
-    longest = runs.max(axis=1)
+    calls = acting.shape[2]
+    longest = runs.max(axis=2)
     # 1 + 3 + 5 + ... over a run is the square of its length.
-    mean = ((2 * runs - 1) * acting).sum(axis=1) / calls
-    idle, active = (~acting).sum(axis=1), acting.sum(axis=1)
-    counts = np.log1p([idle, (1 - strengths).sum(axis=1), active, longest, mean])
-    return np.concatenate([counts, [longest / calls, mean / calls]]).ravel()
+    mean = ((2 * runs - 1) * acting).sum(axis=2) / calls
+    active = acting.sum(axis=2)
+    idle = calls - active
+    counts = np.log1p([idle, (1 - strengths).sum(axis=2), active, longest, mean])
+    return np.concatenate([counts, [longest / calls, mean / calls]]).swapaxes(0, 1)
 
 
 @cache

@@ -62,7 +62,9 @@ class Regression:
         self.unseen: Values = values - self._spread * weights / np.diag(self._inverse)
 
     def _scaled(self, told: Rows) -> Values:
-        found: Values = self._scaler.transform(told) * self._scales
+        # As the scaler's `transform` has it, which checks for longer than it scales.
+        mean, spread = self._scaler.mean_, self._scaler.scale_
+        found: Values = (told - mean.astype(told.dtype)) / spread.astype(told.dtype) * self._scales
         return found
 
     def outcomes(self, told: Rows) -> Values:

@@ -132,17 +132,22 @@ class _Rung:
         """The place of the best that is neither promoted nor beaten, if it is in the best third."""
         self._read(history, rows)
         room = len(rows) // REDUCTION
-        if sum(map(taken.__contains__, self._marks)) >= room:
+        promoted = np.fromiter(map(taken.__contains__, self._marks), bool, len(rows))
+        if np.count_nonzero(promoted) >= room:
             return None
         points = history.objectives[rows]
         ranks = moocore.pareto_rank(points)
-        best = np.lexsort((rows, -_loneliness(points, ranks), ranks))[:room]
-        for place in best.tolist():
-            if place in self._beaten or self._marks[place] in taken:
-                continue
-            if not self.beaten(points, place):
-                return int(place)
-            self._beaten.add(place)
+        last = np.partition(ranks, room - 1)[room - 1]
+        open_ = ~promoted & (ranks <= last)
+        open_[list(self._beaten)] = False
+        for rank in np.unique(ranks[open_]):
+            front = np.flatnonzero(ranks == rank)
+            front = front[np.lexsort((rows[front], -_loneliness(points[front])))]
+            within = front[: room - np.count_nonzero(ranks < rank)]
+            for place in within[open_[within]].tolist():
+                if not self.beaten(points, place):
+                    return int(place)
+                self._beaten.add(place)
         return None
 
     def _read(self, history: History, rows: NDArray[np.intp]) -> None:
@@ -179,19 +184,13 @@ class _Rung:
         return bool(((theirs < mine).mean(axis=2) >= DOUBT).all(axis=1).any())
 
 
-def _loneliness(points: NDArray[np.float64], ranks: NDArray[np.int64]) -> NDArray[np.float64]:
-    """NSGA-II's crowding distance within each rank; ends of a front are infinitely lonely."""
+def _loneliness(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """NSGA-II's crowding distance in one front, whose ends are infinitely lonely."""
     lonely = np.zeros(len(points))
     for values in points.T:
-        order = np.lexsort((values, ranks))
-        ordered, level = values[order], ranks[order]
-        first = np.flatnonzero(np.concatenate([[True], level[1:] != level[:-1]]))
-        last = np.append(first[1:], len(order)) - 1
-        spans = ordered[last] - ordered[first]
-        spans[spans == 0] = 1.0
-        gaps = np.zeros(len(order))
-        gaps[1:-1] = ordered[2:] - ordered[:-2]
-        gaps /= np.repeat(spans, last - first + 1)
-        gaps[first] = gaps[last] = np.inf
+        order = np.argsort(values, kind="stable")
+        ordered = values[order]
+        gaps = np.full(len(order), np.inf)
+        gaps[1:-1] = (ordered[2:] - ordered[:-2]) / ((ordered[-1] - ordered[0]) or 1.0)
         lonely[order] += gaps
     return lonely

@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from search.goals import DEFAULT
 from search.storage import FAULTS, Place, open_storage, refused, shown
 from strategies import Strategy, StrategyError
+from strategies.knobs import known
 
 NAME = "stratagem"
+RANGES = {"steps": IntDistribution(1, 10_000)}
+SHARE = FloatDistribution(0, 1)
 SECONDS = "seconds:"  # What device time was noted under.
 
 
@@ -117,7 +120,7 @@ class Study:
 
     def add(self, evaluation: Evaluation) -> None:
         """Append a finished evaluation; it is on disk when this returns."""
-        names = {f"g{i:03d}": value for i, value in enumerate(evaluation.genome)}
+        shown = _shown(evaluation.strategy)
         attributes = {
             "number": evaluation.number,
             "origin": evaluation.origin,
@@ -136,8 +139,8 @@ class Study:
                 create_trial(
                     state=TrialState.COMPLETE if evaluation.ok else TrialState.FAIL,
                     values=list(evaluation.objectives) if evaluation.ok else None,
-                    params=names,
-                    distributions={name: IntDistribution(0, 99) for name in names},
+                    params=shown,
+                    distributions={name: RANGES.get(name, SHARE) for name in shown},
                     user_attrs=attributes,
                     constraints={"violation": evaluation.violation} if evaluation.ok else None,
                 )
@@ -198,6 +201,21 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
+
+
+def _shown(strategy: Strategy) -> dict[str, int | float]:
+    """What a dashboard shows as a trial's parameters, the same names for all of a family: the
+    steps, and the share of the calls at which each method acts. The search reads the genome.
+    """
+    found: dict[str, int | float] = {"steps": strategy.steps}
+    alive = strategy.canonical().methods
+    for name, kind in known().items():
+        if strategy.family in kind.families:
+            acts = 0
+            if name in alive:
+                acts = sum(bool(alive[name].at(call)) for call in range(strategy.calls))
+            found[name] = acts / strategy.calls
+    return found
 
 
 def _read(trial: optuna.trial.FrozenTrial) -> Evaluation:

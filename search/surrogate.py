@@ -101,8 +101,8 @@ class Surrogate:
         return words if model.trusted else f"off, {words} is below {TRUST}"
 
     def _fit(self, history: History, size: int) -> Fitted:
-        for one in history.good[len(self._told) : size]:
-            self._told.append(self._tell(one.strategy, self._cost([one.strategy])[0]))
+        new = [one.strategy for one in history.good[len(self._told) : size]]
+        self._told.extend(self._tell(new, self._cost(new)))
         told = _with_images(np.array(self._told[:size]), history.images[:size])
         scales = np.quantile(np.abs(history.objectives[:size]), LINEAR, axis=0)
         scales[scales == 0] = 1.0
@@ -119,16 +119,15 @@ class Surrogate:
         each = [[cost(one) for cost in self.costs.values()] for one in rows]
         return np.array(each, dtype=float).reshape(len(rows), len(self.costs))
 
-    def _tell(self, strategy: Strategy, costs: Points) -> NDArray[np.float32]:
-        """The description of a strategy and the logarithms of what it costs."""
+    def _tell(self, rows: Sequence[Strategy], costs: Points) -> NDArray[np.float32]:
+        """The descriptions of strategies and the logarithms of what they cost, `[n, d]`."""
         logs = np.log(np.maximum(np.abs(costs), LEAST))
-        return np.concatenate([self._describe(strategy), logs]).astype(np.float32)
+        return np.concatenate([self._describe.many(rows), logs], axis=1).astype(np.float32)
 
     def outcomes(self, model: Fitted, rows: Sequence[Strategy], images: int) -> Points:
         """Possible objectives of strategies scored on so many images: `[groups, n, objectives]`."""
         costs = self._cost(rows)
-        known = np.array([self._tell(*pair) for pair in zip(rows, costs, strict=True)])
-        told = _with_images(known, np.full(len(rows), images))
+        told = _with_images(self._tell(rows, costs), np.full(len(rows), images))
         found = np.empty((GROUPS, len(rows), len(self.names)))
         for index, one in zip(self.predicted, model.models, strict=True):
             found[:, :, index] = model.scales[index] * np.sinh(one.outcomes(told))

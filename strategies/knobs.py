@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -85,11 +86,11 @@ class Knobs(BaseModel):
         """Knobs for another number of calls; as `take`, but schedules keep their density."""
         return self.take(indices)
 
-    def at(self, call: int) -> dict[str, Any]:
+    def at(self, call: int) -> Mapping[str, Any]:
         """The knobs in force at one call, or nothing where the method does nothing there."""
-        lists = self.per_call
-        now = ((k, (v[call],) if k in lists else v) for k, v in vars(self).items())
-        return dict(_shown(type(self), tuple(now)))
+        lists, own = self.per_call, vars(self)
+        now = tuple([v[call] if k in lists else v for k, v in own.items()])
+        return _shown(type(self), tuple(own), now)
 
     def compact(self) -> dict[str, Any]:
         """The JSON form, with a per-call list of one repeated value written as that value.
@@ -105,13 +106,15 @@ class Knobs(BaseModel):
 
 
 @lru_cache(maxsize=4096)
-def _shown(kind: type[Knobs], now: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+def _shown(kind: type[Knobs], names: tuple[str, ...], now: tuple[Any, ...]) -> Mapping[str, Any]:
     """What knobs of a single call show; a search asks for the same few all the time."""
-    knobs = kind(**dict(now))
+    given = dict(zip(names, now, strict=True))
+    knobs = kind(**{k: (v,) if k in kind.per_call else v for k, v in given.items()})
     if knobs.is_neutral():
-        return {}
+        return MappingProxyType({})
     values = {k: v[0] if k in kind.per_call else v for k, v in knobs.model_dump().items()}
-    return {k: v for k, v in values.items() if k not in kind.per_call or v != kind.neutral[k]}
+    shown = {k: v for k, v in values.items() if k not in kind.per_call or v != kind.neutral[k]}
+    return MappingProxyType(shown)
 
 
 _REGISTRY: dict[str, type[Knobs]] = {}
@@ -126,12 +129,14 @@ def register(kind: type[Knobs]) -> type[Knobs]:
     if kind.method in _REGISTRY:
         raise StrategyError(f"two methods are called {kind.method!r}; rename one of them")
     _REGISTRY[kind.method] = kind
+    known.cache_clear()
     return kind
 
 
+@cache
 def known() -> Mapping[str, type[Knobs]]:
     """Every registered method's knobs by name, sorted."""
-    return dict(sorted(_REGISTRY.items()))
+    return MappingProxyType(dict(sorted(_REGISTRY.items())))
 
 
 def expand(kind: type[Knobs], given: Mapping[str, Any], calls: int) -> dict[str, Any]:

@@ -76,6 +76,10 @@ class SearchSpace:
         self.genes = tuple(self._read(g, genes) for g in genes if g not in self.whole)
         self._check_together()
         self.head = GLOBALS + len(self.whole)
+        self._starts = {
+            calls: [self.head + self.slot(call, calls) * self.width for call in range(calls)]
+            for calls in set(self.calls.values())
+        }
         whole = [len(gene.choices) for gene in self.whole]
         per_slot = [len(gene.choices) for gene in self.genes]
         self.sizes: Genome = (
@@ -172,7 +176,7 @@ class SearchSpace:
         for gene, index in zip(self.whole, genome[GLOBALS : self.head], strict=True):
             value = self.value(gene, gene.choices[index], calls)
             methods.setdefault(gene.method, {})[gene.knob] = value
-        starts = [self.head + self.slot(call, calls) * self.width for call in range(calls)]
+        starts = self._starts[calls]
         for offset, gene in enumerate(self.genes):
             values = [gene.choices[genome[start + offset]] for start in starts]
             methods.setdefault(gene.method, {})[gene.knob] = values

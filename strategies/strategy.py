@@ -171,8 +171,13 @@ class Strategy(BaseModel):
     @cached_property
     def _normal(self) -> Strategy | None:
         """The normal form, None of a strategy that is known to be its own."""
-        depths = self.depths
-        alive = {n: k.canonical(self.calls, depths) for n, k in self.methods.items()}
+        given = dict(self.methods)
+        if "deepcache" in given:
+            given["deepcache"] = given["deepcache"].canonical(self.calls, None)
+        depths = getattr(given.get("deepcache"), "depth", None)
+        alive = {
+            n: k if n == "deepcache" else k.canonical(self.calls, depths) for n, k in given.items()
+        }
         methods = {n: k for n, k in alive.items() if not k.is_neutral()}
         normal = self.model_copy(update={"methods": methods})
         vars(normal)["_normal"] = None

@@ -205,7 +205,11 @@ def served(kept: Any) -> tuple[int, list[str]]:
 
     (study,) = get("/api/studies")["study_summaries"]
     found = get(f"/api/studies/{study['study_id']}")
-    assert all(trial["params"] for trial in found["trials"])
+    for trial in found["trials"]:
+        shown = {one["name"]: float(one["param_internal_value"]) for one in trial["params"]}
+        assert shown["steps"] >= 1
+        assert {"deepcache", "tome"} < set(shown)
+        assert all(0 <= value <= 1 for name, value in shown.items() if name != "steps")
     return len(found["trials"]), found["objective_names"]
 
 

@@ -62,6 +62,14 @@ def test_descriptions_are_of_what_a_strategy_does(one: Any, other: Any) -> None:
     assert np.array_equal(told, others) == (a.digest == b.digest)
 
 
+@given(st.lists(genomes, min_size=1, max_size=12))
+@settings(max_examples=30, deadline=None)
+def test_descriptions_of_many_are_those_of_each(rows: list[Any]) -> None:
+    strategies = [SPACE.decode(one) for one in rows]
+    describe = Description(SPACE)
+    assert np.array_equal(describe.many(strategies), [describe(one) for one in strategies])
+
+
 def test_descriptions_know_switches_groups_and_knobs_of_a_generation() -> None:
     genes = (
         Gene("fora", "attn", (True, False, (True, False))),

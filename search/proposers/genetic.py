@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any
 
 import moocore
 import numpy as np
 from numpy.typing import NDArray
-from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival, binary_tournament
+from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
 from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival, comp_by_cv_then_random
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
@@ -50,11 +49,12 @@ def survivors(
         along: reference directions of NSGA-III, or None for NSGA-II.
     """
     rows = _narrow(history, rows, count)
-    losses = history.objectives[rows]
-    everyone = Population.new(
-        "X", rows[:, None], "F", losses, "G", history.violations[rows][:, None]
-    )
-    problem = Problem(n_var=1, n_obj=losses.shape[1], n_ieq_constr=1)
+    losses, outside = history.objectives[rows], history.violations[rows]
+    everyone = Population.new("X", rows[:, None], "F", losses)
+    limited = bool((outside > 0).any())  # Where nothing is, pymoo need not look at each.
+    if limited:
+        everyone.set("G", outside[:, None])
+    problem = Problem(n_var=1, n_obj=losses.shape[1], n_ieq_constr=int(limited))
     kind = RankAndCrowdingSurvival() if along is None else ReferenceDirectionSurvival(along)
     return kind.do(problem, everyone, n_survive=min(count, len(rows)), random_state=rng)
 
@@ -92,13 +92,35 @@ def pairs(
     parents: Any, along: Directions | None, rng: np.random.Generator, count: int = 1
 ) -> list[tuple[int, int]]:
     """Rows of two parents each, by binary tournament."""
-    judge = binary_tournament if along is None else comp_by_cv_then_random
-    # What pymoo's tournament asks the algorithm that runs it.
-    asked = SimpleNamespace(tournament_type="comp_by_rank_and_crowding", random_state=rng)
-    selection = TournamentSelection(func_comp=judge)
+    selection = TournamentSelection(func_comp=_judge if along is None else comp_by_cv_then_random)
     problem = Problem(n_var=1, n_obj=len(parents[0].F), n_ieq_constr=1)
-    chosen = selection.do(problem, parents, count, n_parents=2, random_state=rng, algorithm=asked)
+    chosen = selection.do(problem, parents, count, n_parents=2, random_state=rng)
     return [(int(first.X[0]), int(second.X[0])) for first, second in chosen]
+
+
+def _judge(
+    parents: Any, duels: NDArray[np.intp], random_state: np.random.Generator, **_: Any
+) -> NDArray[np.intp]:
+    """NSGA-II's tournament: by constraints, else by rank, else by crowding, else by chance.
+
+    pymoo's `binary_tournament` decides the same one duel after the other, which takes longer than
+    all of the survival.
+
+    Args:
+        duels: rows of two parents each, `[n, 2]`.
+    """
+    outside, rank, crowding = (
+        parents.get(what).astype(float).reshape(-1) for what in ("CV", "rank", "crowding")
+    )
+    left, right = duels.T
+    feasible = (outside[duels] <= 0).all(axis=1)
+    ahead = np.where(feasible, rank[right] - rank[left], outside[right] - outside[left])
+    lonelier = np.greater(*crowding[[left, right]]).astype(int) - np.less(*crowding[[left, right]])
+    ahead = np.where(feasible & (ahead == 0), lonelier, ahead)
+    winners: NDArray[np.intp] = np.where(ahead > 0, left, right)
+    for tie in np.flatnonzero(ahead == 0):
+        winners[tie] = random_state.choice(duels[tie])
+    return winners.reshape(-1, 1)
 
 
 def simulated_binary(

@@ -15,7 +15,7 @@ import numpy as np
 
 from search.history import History
 from search.proposers.base import Settings, Source
-from search.proposers.operators import MOVES, to_genome
+from search.proposers.operators import MOVES
 from strategies import SearchSpace
 from strategies.space import GLOBALS, Genome
 
@@ -58,9 +58,9 @@ class LocalSearch(Source):
         for _ in range(TRIES):
             genome = swap(self.space, start, rng)
             if rng.random() < 0.2:
-                changed = np.array(genome, dtype=np.int64)
+                changed = list(genome)
                 MOVES[int(rng.integers(0, len(MOVES)))](self.space, changed, rng)
-                genome = to_genome(changed)
+                genome = tuple(changed)
             if genome != start and self._band_of(genome) == band:
                 return genome
         return swap(self.space, start, rng)
@@ -112,7 +112,7 @@ def swap(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> Genome
         second = int(rng.choice(others))
         slots[[first, second]] = slots[[second, first]]
     assert space.head >= GLOBALS
-    return to_genome(row)
+    return tuple(row.tolist())
 
 
 def _band(seconds: float) -> int:

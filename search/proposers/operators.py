@@ -9,53 +9,52 @@ worth there. All of these are our own, on the moves that reviewed searches name:
 from __future__ import annotations
 
 from bisect import bisect
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from strategies import SearchSpace
 from strategies.space import Genome
 
-Row = NDArray[np.int64]
+Row = list[int]
 CROSS = 0.9
 STEP, JUMP = 0.15, 0.05  # Chances that a global gene goes to a neighbouring choice, or anywhere.
 
 
 def child(space: SearchSpace, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:
     """A mutated child of two genomes."""
-    row = np.array(mother, dtype=np.int64)
+    row: Sequence[int] = mother
     if rng.random() < CROSS:
-        row = segment_crossover(space, row, np.array(father, dtype=np.int64), rng)
-    return to_genome(mutate(space, row, rng))
+        row = segment_crossover(space, mother, father, rng)
+    return tuple(mutate(space, row, rng))
 
 
 def segment_crossover(
-    space: SearchSpace, mother: Row, father: Row, rng: np.random.Generator
+    space: SearchSpace, mother: Sequence[int], father: Sequence[int], rng: np.random.Generator
 ) -> Row:
     """The mother with one span of time from the father, and each global gene from either.
 
     Slots are shares of the generation, so parents of different step counts exchange the same part
     of it.
     """
-    row = mother.copy()
-    swap = np.zeros(len(row), dtype=bool)
-    swap[: space.head] = rng.random(space.head) < 0.5
-    start, stop = np.sort(rng.integers(0, space.slots + 1, 2))
-    swap[space.head + start * space.width : space.head + stop * space.width] = True
-    row[swap] = father[swap]
+    row = list(mother)
+    for gene, draw in enumerate(rng.random(space.head).tolist()):
+        if draw < 0.5:
+            row[gene] = father[gene]
+    span = _span(space, rng)
+    row[span] = father[span]
     return row
 
 
-def mutate(space: SearchSpace, row: Row, rng: np.random.Generator) -> Row:
+def mutate(space: SearchSpace, row: Sequence[int], rng: np.random.Generator) -> Row:
     """Global genes step or jump; then one to three of the moves of `MOVES`."""
-    row = row.copy()
-    sizes = space.sizes
+    row, sizes = list(row), space.sizes
     for index in range(space.head):
         draw = rng.random()
         if draw < STEP:
             row[index] = min(max(row[index] + _either(rng), 0), sizes[index] - 1)
         elif draw < STEP + JUMP:
-            row[index] = rng.integers(0, sizes[index])
+            row[index] = int(rng.integers(0, sizes[index]))
     if space.width:
         for _ in range(int(rng.integers(1, 4))):
             MOVES[bisect(UP_TO, rng.random())](space, row, rng)
@@ -67,41 +66,44 @@ def reset_gene(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
     gene = space.head + int(rng.integers(0, space.slots * space.width))
     size = space.sizes[gene]
     if size > 1:
-        row[gene] = (row[gene] + rng.integers(1, size)) % size
+        row[gene] = (row[gene] + int(rng.integers(1, size))) % size
 
 
 def reset_call(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
     """All genes of one call are drawn anew together."""
-    slots = _slots(space, row)
-    slots[int(rng.integers(0, space.slots))] = [
-        rng.integers(0, len(gene.choices)) for gene in space.genes
-    ]
+    drawn = [int(rng.integers(0, len(gene.choices))) for gene in space.genes]
+    row[_call(space, int(rng.integers(0, space.slots)))] = drawn
 
 
 def copy_neighbour(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
     """A call does all that its neighbour does."""
-    slots = _slots(space, row)
     here, there = _neighbours(space, rng)
-    slots[here] = slots[there]
+    row[here] = row[there]
 
 
 def swap_neighbours(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
     """Two neighbouring calls exchange what they do."""
-    slots = _slots(space, row)
     here, there = _neighbours(space, rng)
-    slots[[here, there]] = slots[[there, here]]
+    row[here], row[there] = row[there], row[here]
 
 
 def shift_span(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
     """A span of time happens one call earlier or later; what it pushes out goes behind it."""
-    slots = _slots(space, row)
-    start, stop = np.sort(rng.integers(0, space.slots + 1, 2))
-    slots[start:stop] = np.roll(slots[start:stop], _either(rng), axis=0)
+    span = _span(space, rng)
+    moved, cut = row[span], -space.width * _either(rng)
+    row[span] = moved[cut:] + moved[:cut]
 
 
-def _slots(space: SearchSpace, row: Row) -> NDArray[np.int64]:
-    """The per-call genes, a view `[slots, width]`."""
-    return row[space.head :].reshape(space.slots, space.width)
+def _call(space: SearchSpace, slot: int) -> slice:
+    """Where the genes of one slot are."""
+    start = space.head + slot * space.width
+    return slice(start, start + space.width)
+
+
+def _span(space: SearchSpace, rng: np.random.Generator) -> slice:
+    """Where the genes of some neighbouring slots are."""
+    start, stop = sorted(rng.integers(0, space.slots + 1, 2).tolist())
+    return slice(space.head + start * space.width, space.head + stop * space.width)
 
 
 def _either(rng: np.random.Generator) -> int:
@@ -109,14 +111,10 @@ def _either(rng: np.random.Generator) -> int:
     return 2 * int(rng.integers(0, 2)) - 1
 
 
-def _neighbours(space: SearchSpace, rng: np.random.Generator) -> tuple[int, int]:
+def _neighbours(space: SearchSpace, rng: np.random.Generator) -> tuple[slice, slice]:
     here = int(rng.integers(0, space.slots))
-    return here, min(max(here + _either(rng), 0), space.slots - 1)
-
-
-def to_genome(row: Row) -> Genome:
-    """A row as plain integers."""
-    return tuple(row.tolist())
+    there = min(max(here + _either(rng), 0), space.slots - 1)
+    return _call(space, here), _call(space, there)
 
 
 MOVES = (reset_gene, reset_call, copy_neighbour, swap_neighbours, shift_span)

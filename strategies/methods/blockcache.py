@@ -71,6 +71,6 @@ class BlockCache(Knobs):
     def take(self, indices: list[int]) -> BlockCache:
         return BlockCache(refresh={n: carry_over(c, indices) for n, c in self.refresh.items()})
 
-    def at(self, call: int) -> dict[str, Any]:
+    def at(self, call: int) -> Mapping[str, Any]:
         reused = [n for n, calls in sorted(self.refresh.items()) if call and call not in calls]
         return {"reuse": tuple(reused)} if reused else {}

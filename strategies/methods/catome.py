@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StrictInt
@@ -63,7 +64,7 @@ class CAToMe(Knobs):
             checkpoints = carry_over(checkpoints, indices)
         return CAToMe(**(self.model_dump() | {"threshold": threshold, "checkpoints": checkpoints}))
 
-    def at(self, call: int) -> dict[str, Any]:
+    def at(self, call: int) -> Mapping[str, Any]:
         if self.threshold[call] == 1:
             return {}
         return {

@@ -107,7 +107,7 @@ class DeepCache(Knobs):
         )
         if (depth, order) == (self.depth, self.order):
             return self
-        return DeepCache(depth=depth, order=order)
+        return self.model_copy(update={"depth": depth, "order": order})
 
 
 def computed(depths: Iterable[Depth], depth: int) -> int:

@@ -61,6 +61,6 @@ class Narrowing(Knobs):
         start = start if start < len(indices) else LEAD
         return self.model_copy(update={"alpha": alpha, "start": start})
 
-    def at(self, call: int) -> dict[str, Any]:
+    def at(self, call: int) -> Mapping[str, Any]:
         share = self.shares()[call]
         return {"alpha": share} if share < 1 else {}

@@ -100,7 +100,7 @@ class TGate(Knobs):
             False,
         )
 
-    def at(self, call: int) -> dict[str, Any]:
+    def at(self, call: int) -> Mapping[str, Any]:
         plan = self.plan(call)
         shown = {"self": plan.reuse_self, "cross": plan.reuse_cross, "single": plan.single}
         return {name: value for name, value in shown.items() if value}

@@ -8,10 +8,10 @@ from benchmarks.renderers.markdown import table
 
 
 def bookkeeping(data: Any) -> str:
-    keys = ("proposer", "finished", "all_ms", "all_cpu_ms", "propose_ms", "write_ms")
+    keys = ("proposer", "finished", "mean_ms", "all_ms", "all_cpu_ms", "propose_ms", "write_ms")
     heads = [
-        "proposer", "evaluations finished", "all, ms", "of the processor, ms", "proposing, ms",
-        "writing, ms",
+        "proposer", "evaluations finished", "mean, ms", "median, ms", "of the processor, ms",
+        "proposing, ms", "writing, ms",
     ]  # fmt: skip
     return table(heads, [[one[key] for key in keys] for one in data])
 

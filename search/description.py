@@ -101,7 +101,10 @@ class _Gene:
 
     def __init__(self, gene: Gene) -> None:
         self.method, self.knob = gene.method, gene.knob
-        self.places = {_key(choice): index for index, choice in enumerate(gene.choices)}
+        # Numbers and words are their own keys, which are found sooner.
+        self.plain = not any(isinstance(choice, bool | list | tuple) for choice in gene.choices)
+        keys = gene.choices if self.plain else map(_key, gene.choices)
+        self.places = {key: index for index, key in enumerate(keys)}
         self.strengths = _strengths(gene)
 
     def choices(self, strategy: Strategy) -> list[int]:
@@ -109,8 +112,9 @@ class _Gene:
         knobs = strategy.methods.get(self.method)
         if knobs is None:
             return [0] * strategy.calls
-        last = len(self.strengths) - 1
-        return [self.places.get(_key(one), last) for one in getattr(knobs, self.knob)]
+        last, values = len(self.strengths) - 1, getattr(knobs, self.knob)
+        keys = values if self.plain else map(_key, values)
+        return [self.places.get(key, last) for key in keys]
 
 
 def _key(value: Any) -> Any:

@@ -11,13 +11,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Collection, Sequence
 
-import moocore
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from search.history import History
+from search.leading import Leading
 from strategies import StrategyError
 
 REDUCTION = 3  # One in so many is promoted.
@@ -123,44 +123,52 @@ class _Rung:
 
     def __init__(self, above: int) -> None:
         self.above = above
-        self._marks: list[str] = []
+        self._places: dict[str, list[int]] = {}  # By what a promotion is remembered by.
+        self._open: set[str] = set()  # Of these, what is not promoted.
+        self._promoted = np.empty(0, dtype=bool)
         self._drawn: list[NDArray[np.bool_]] = []  # Whether each objective has draws.
         self._draws = np.empty((0, 0, DRAWS))  # By place and objective; NaN where there are none.
-        self._beaten: set[int] = set()  # For good: who beats them stays.
+        self._leading = Leading()
+        self._beaten = np.empty(0, dtype=bool)  # For good: who beats them stays.
 
     def next(self, history: History, rows: NDArray[np.intp], taken: Collection[str]) -> int | None:
         """The place of the best that is neither promoted nor beaten, if it is in the best third."""
         self._read(history, rows)
         room = len(rows) // REDUCTION
-        promoted = np.fromiter(map(taken.__contains__, self._marks), bool, len(rows))
+        for name in self._open.intersection(taken):
+            self._promoted[self._places[name]] = True
+            self._open.discard(name)
+        promoted = self._promoted[: len(rows)]
         if np.count_nonzero(promoted) >= room:
             return None
-        points = history.objectives[rows]
-        ranks = moocore.pareto_rank(points)
-        last = np.partition(ranks, room - 1)[room - 1]
-        open_ = ~promoted & (ranks <= last)
-        open_[list(self._beaten)] = False
-        for rank in np.unique(ranks[open_]):
-            front = np.flatnonzero(ranks == rank)
-            front = front[np.lexsort((rows[front], -_loneliness(points[front])))]
+        points, fronts = history.objectives[rows], self._leading.fronts(history, rows, room)
+        places, ranks = np.searchsorted(rows, fronts.rows), fronts.ranks
+        undecided = ~(promoted | self._beaten[: len(rows)])
+        for rank in np.unique(ranks[undecided[places]]):
+            front = places[ranks == rank]
+            front = front[np.argsort(-_loneliness(points[front]), kind="stable")]
             within = front[: room - np.count_nonzero(ranks < rank)]
-            for place in within[open_[within]].tolist():
+            for place in within[undecided[within]].tolist():
                 if not self.beaten(points, place):
                     return int(place)
-                self._beaten.add(place)
+                self._beaten[place] = True
         return None
 
     def _read(self, history: History, rows: NDArray[np.intp]) -> None:
-        known, count = len(self._marks), len(rows)
+        known, count = len(self._drawn), len(rows)
         if count > len(self._draws):
             width = history.objectives.shape[1]
             larger = np.full((2 * count, width, DRAWS), np.nan)
             if known:
                 larger[:known] = self._draws[:known]
             self._draws = larger
+            more = 0, len(larger) - len(self._beaten)
+            self._beaten, self._promoted = np.pad(self._beaten, more), np.pad(self._promoted, more)
         for place in range(known, count):
             candidate = history.good[rows[place]]
-            self._marks.append(mark(candidate.strategy.digest, self.above))
+            name = mark(candidate.strategy.digest, self.above)
+            self._places.setdefault(name, []).append(place)
+            self._open.add(name)
             drawn = np.zeros(self._draws.shape[1], dtype=bool)
             for index in (i for i, draws in enumerate(candidate.draws) if draws):
                 drawn[index], self._draws[place, index] = True, candidate.draws[index]

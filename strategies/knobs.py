@@ -50,11 +50,11 @@ class Knobs(BaseModel):
         """Per-call knobs that are not given are neutral at every call."""
         if not isinstance(given, Mapping):
             return given
-        known = {n: given[n] for n in cls.per_call if isinstance(given.get(n), list | tuple)}
-        calls = len(next(iter(known.values()))) if known else 0
-        absent = [
-            n for n in cls.per_call if n not in given and not cls.model_fields[n].is_required()
-        ]
+        absent = [n for n in _defaulted(cls) if n not in given]
+        if not absent:
+            return dict(given)
+        lists = (given.get(n) for n in cls.per_call)
+        calls = next((len(one) for one in lists if isinstance(one, list | tuple)), 0)
         return dict(given) | {name: (cls.neutral[name],) * calls for name in absent}
 
     @abstractmethod
@@ -103,6 +103,12 @@ class Knobs(BaseModel):
             if not isinstance(first, list) and all(value == first for value in data[name]):
                 data[name] = first
         return data
+
+
+@cache
+def _defaulted(kind: type[Knobs]) -> tuple[str, ...]:
+    """Per-call knobs that need not be given."""
+    return tuple(n for n in kind.per_call if not kind.model_fields[n].is_required())
 
 
 @lru_cache(maxsize=4096)

@@ -18,6 +18,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 
 from search.front import hypervolume
 from search.history import History
+from search.leading import Leading
 from search.proposer import Proposer
 from search.proposers import SOURCES, Settings, Waiting, genetic, operators
 from search.study import Evaluation
@@ -200,11 +201,8 @@ def test_survival_among_many_is_pymoos_own() -> None:
     assert {int(one.X[0]) for one in quick} == {int(one.X[0]) for one in whole}
 
 
-def _distinct(row: Evaluation) -> Evaluation:
-    class Named:
-        digest = str(row.number)
-
-    return replace(row, strategy=Named())  # type: ignore[arg-type]
+def _distinct(row: Evaluation, name: str = "") -> Evaluation:
+    return replace(row, strategy=SimpleNamespace(digest=name or str(row.number)))  # type: ignore[arg-type]
 
 
 @given(
@@ -233,6 +231,39 @@ def test_tournaments_are_pymoos_own(told: list[tuple[int, int, float]], seed: in
     )
     expected = [(int(first.X[0]), int(second.X[0])) for first, second in chosen]
     assert genetic.pairs(parents, None, np.random.default_rng(seed), 30) == expected
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 9), st.integers(0, 9), st.sampled_from([0.0, 0.0, 0.0, 1.0]),
+            st.sampled_from([4, 8]), st.integers(0, 30),
+        ),
+        min_size=1,
+        max_size=60,
+    ),
+    st.sampled_from([1, 2, 5]),
+    st.integers(1, 4),
+)  # fmt: skip
+@settings(max_examples=150, deadline=None)
+def test_what_leads_is_followed_exactly(told: list[Any], count: int, stride: int) -> None:
+    """Also where the best are promoted to the next rung, and so are gone from theirs."""
+    genome = SPACE.encode(SPACE.uniform("DDIMScheduler", 4))
+    history, rows, leading = History(), list[Evaluation](), dict[int, Leading]()
+    for number, (a, b, outside, images, again) in enumerate(told):
+        row = _distinct(scored(number, genome), str(again) if images == 8 else f"{number}")
+        losses = float(a), float(b)
+        rows.append(replace(row, objectives=losses, violation=outside, images=images))
+        if number % stride == 0:
+            for rung in history.read(rows).rungs():
+                feasible = rung[history.violations[rung] <= 0]
+                asked = min(len(feasible), count + number // 9)
+                if asked:
+                    own = leading.setdefault(int(history.images[rung[0]]), Leading())
+                    found = own.fronts(history, feasible, asked)
+                    afresh = Leading().fronts(history, feasible, asked)
+                    assert found.rows.tolist() == afresh.rows.tolist()
+                    assert found.ranks.tolist() == afresh.ranks.tolist()
 
 
 def test_niches_keep_three_objectives_apart() -> None:

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import moocore
 import numpy as np
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
@@ -26,6 +25,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from pymoo.util.ref_dirs import get_reference_directions
 
 from search.history import History, Rows
+from search.leading import Leading
 from strategies.space import Genome
 
 Directions = NDArray[np.float64]
@@ -41,14 +41,20 @@ def directions(objectives: int, population: int) -> Directions:
 
 
 def survivors(
-    history: History, rows: Rows, count: int, along: Directions | None, rng: np.random.Generator
+    history: History,
+    rows: Rows,
+    count: int,
+    along: Directions | None,
+    rng: np.random.Generator,
+    leading: Leading | None = None,
 ) -> Any:
     """At most `count` of some rows of one rung, as a pymoo population whose X is the row.
 
     Args:
         along: reference directions of NSGA-III, or None for NSGA-II.
+        leading: the one of the last time, to save time.
     """
-    rows = _narrow(history, rows, count)
+    rows = _narrow(history, rows, count, leading or Leading())
     losses, outside = history.objectives[rows], history.violations[rows]
     everyone = Population.new("X", rows[:, None], "F", losses)
     limited = bool((outside > 0).any())  # Where nothing is, pymoo need not look at each.
@@ -59,27 +65,34 @@ def survivors(
     return kind.do(problem, everyone, n_survive=min(count, len(rows)), random_state=rng)
 
 
-def _narrow(history: History, rows: Rows, count: int) -> Rows:
+def _narrow(history: History, rows: Rows, count: int, leading: Leading) -> Rows:
     """The rows that can survive: the best fronts up to the one that is split, without the rest."""
     outside = history.violations[rows]
     feasible, broken = rows[outside <= 0], rows[outside > 0]
     if len(feasible) > count:
-        ranks = moocore.pareto_rank(history.objectives[feasible])
-        last = int(np.partition(ranks, count - 1)[count - 1])
-        kept: Rows = feasible[ranks <= last]
-        return kept
+        return leading.fronts(history, feasible, count).rows
     order = np.argsort(history.violations[broken], kind="stable")
     return np.concatenate([feasible, np.sort(broken[order[: count - len(feasible)]])])
 
 
 def population(
-    history: History, count: int, along: Directions | None, rng: np.random.Generator
+    history: History,
+    count: int,
+    along: Directions | None,
+    rng: np.random.Generator,
+    leading: dict[int, Leading] | None = None,
 ) -> Any:
-    """The best `count` evaluations, from the highest rung down, ranked across rungs."""
+    """The best `count` evaluations, from the highest rung down, ranked across rungs.
+
+    Args:
+        leading: those of the last time by images, to save time.
+    """
     found, offset = Population(), 0
+    leading = {} if leading is None else leading
     for rows in history.rungs():
         if len(found) < count:
-            best = survivors(history, rows, count - len(found), along, rng)
+            own = leading.setdefault(int(history.images[rows[0]]), Leading())
+            best = survivors(history, rows, count - len(found), along, rng, own)
             for one in best:
                 rank = one.get("rank")
                 one.set("rank", offset + (0 if rank is None else int(rank)))

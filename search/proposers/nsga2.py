@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from search.history import History
+from search.leading import Leading
 from search.proposers import genetic, operators
 from search.proposers.base import POOL, Settings, Source
 from strategies.space import Genome
@@ -19,6 +20,7 @@ class NSGA2(Source):
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
+        self._leading: dict[int, Leading] = {}
         self._kept: tuple[tuple[int, int], list[tuple[int, int]]] | None = None
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
@@ -33,7 +35,8 @@ class NSGA2(Source):
         state = number, len(history.evaluations)
         if self._kept is None or self._kept[0] != state:
             along, rng = self.along(history), self.stream(number, 0)
-            parents = genetic.population(history, self.settings.population, along, rng)
+            count = self.settings.population
+            parents = genetic.population(history, count, along, rng, self._leading)
             self._kept = state, genetic.pairs(parents, along, rng, POOL)
         return self._kept[1]
 

@@ -220,10 +220,7 @@ def main() -> None:
     flags = parser.parse_args()
     quiet()
     table = tabular.Drawn(flags.model, flags.draw) if flags.draw else tabular.Table(flags.model)
-    everyone = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
-    if "stretch" not in table.origins:
-        everyone = {n: one for n, one in everyone.items() if not one.paths}
-    rivals = everyone
+    rivals = everyone = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
     if flags.only:
         rivals = {n: one for n, one in everyone.items() if n in {"Stratagem", *flags.only}}
     target = Path(__file__).parent / "results" / f"efficiency-{flags.model}-{label(flags)}.json"

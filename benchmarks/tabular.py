@@ -44,6 +44,7 @@ HERE = Path(__file__).parent
 SIZES = (4, 8, 16)  # Images that a strategy can be scored on.
 FOLDS = 10
 PROMPTS = 4  # Of the measured sensitivity.
+APART = ("stretches", "changes")  # Its genomes and features, where it was drawn on so few.
 
 
 def main() -> None:
@@ -67,14 +68,20 @@ def main() -> None:
 def pack(model: str, folder: Path) -> None:
     """Collect what is drawn into one file."""
     space, genomes, features, origins = make_space(model), [], [], []
+    stretches, changes = [], []  # Of the measured sensitivity, where it was drawn apart.
     config = read_model(model)
     plain = space.uniform(config.scheduler, config.steps).digest
     for path in sorted(folder.glob("*-*-*.safetensors")):
         strategy = Strategy.create(**json.loads(path.with_suffix(".json").read_text("utf-8")))
         if strategy.digest == plain:
             continue
+        drawn = load_file(path)["features"][: SIZES[-1]]
+        if len(drawn) < SIZES[-1]:
+            stretches.append(space.encode(strategy))
+            changes.append(drawn)
+            continue
         genomes.append(space.encode(strategy))
-        features.append(load_file(path)["features"][: SIZES[-1]])
+        features.append(drawn)
         origins.append(path.stem.split("-", 2)[2])
     base = load_file(folder / "unaccelerated.safetensors")["features"][: SIZES[-1]]
     notes = {
@@ -82,7 +89,11 @@ def pack(model: str, folder: Path) -> None:
         "origins": json.dumps(origins),
         "space": json.dumps(read_config("spaces", read_model(model).space)),
     }
-    write(model, genomes, features, base, notes)
+    apart = {}
+    if stretches:
+        found = np.array(stretches, np.int8), np.array(changes, np.float16)
+        apart = dict(zip(APART, found, strict=True))
+    write(model, genomes, features, base, notes, apart)
 
 
 def extend(model: str, folder: Path) -> None:
@@ -99,7 +110,7 @@ def extend(model: str, folder: Path) -> None:
             features.append(load_file(path)["features"])
             origins.append("searched")
     notes = table.notes | {"origins": json.dumps(origins)}
-    write(model, genomes, features, table.base.astype(np.float32), notes)
+    write(model, genomes, features, table.base.astype(np.float32), notes, table.apart)
 
 
 def write(
@@ -108,14 +119,20 @@ def write(
     features: Sequence[NDArray[Any]],
     base: NDArray[np.float32],
     notes: dict[str, str],
+    apart: dict[str, NDArray[Any]],
 ) -> None:
-    """The table's file."""
+    """The table's file.
+
+    Args:
+        apart: genomes and features of what only the measured sensitivity reads, if any.
+    """
     target = HERE / "tables" / f"{model}.safetensors"
     target.parent.mkdir(exist_ok=True)
     tensors = {
         "genomes": np.array(genomes, np.int8),
         "features": np.array(features, np.float16),
         "unaccelerated": base,
+        **apart,
     }
     save_file(tensors, target, notes)
     print(f"{target}: {len(genomes)} strategies, {target.stat().st_size / 2**20:.1f} MiB")
@@ -158,6 +175,11 @@ class Table:
                 strict=True,
             )
         )
+        self.apart = {key: tensors[key] for key in APART if key in tensors}
+        self._few = {
+            self.space.decode(tuple(map(int, genome))).digest: features.astype(float)
+            for genome, features in zip(*self.apart.values(), strict=True)
+        }
         self.seen = {(d, n): self._measured(f, n) for d, f in self.features.items() for n in SIZES}
         told = np.array([self.told(one) for one in self.strategies])
         logs = {n: np.log([self.seen[s.digest, n] for s in self.strategies]) for n in SIZES}
@@ -180,12 +202,13 @@ class Table:
 
     def noted(self, key: str) -> float | None:
         """What a study would have noted of a measured sensitivity."""
-        features = self.features.get(key.removeprefix("sensitivity:"))
+        known = self._few | self.features
+        features = known.get(key.removeprefix("sensitivity:"))
         if features is None:
             return None
         steps = min(self.space.steps, key=lambda n: (abs(n - sensitivity.STEPS), n))
         plain = self.space.uniform(self.unaccelerated.scheduler, steps)
-        return sensitivity.change_of(features[:PROMPTS], self.features[plain.digest][:PROMPTS])
+        return sensitivity.change_of(features[:PROMPTS], known[plain.digest][:PROMPTS])
 
     def draws(
         self, strategy: Strategy, images: int, ladder: Sequence[int]

@@ -4,12 +4,11 @@
 
 Rounds of strategies, each drawn on the first search prompts with the noise that every search uses.
 The first holds the seeds of a search, strategies drawn evenly from the space, and schedules with
-calls cached at random densities; before it comes what a measured sensitivity draws (without that
-`efficiency.py` leaves out the paths that follow from it). Every later
-round is led by what is known so far, so that the table is dense where searches go: a model is
-fitted, NSGA-II runs on it, and the best of its front are drawn beside mutations of the known front
-and further random ones. A stopped run goes on where it was. `tabular.py` packs what is drawn and
-answers for it.
+calls cached at random densities; before it comes what a measured sensitivity draws, on as few
+prompts as it has. Every later round is led by what is known so far, so that the table is dense
+where searches go: a model is fitted, NSGA-II runs on it, and the best of its front are drawn beside
+mutations of the known front and further random ones. A stopped run goes on where it was.
+`tabular.py` packs what is drawn and answers for it.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from sklearn.ensemble import ExtraTreesRegressor
+from tabular import PROMPTS
 
 from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model
@@ -52,16 +52,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--workers", type=int, default=1, help="processes that draw")
-    parser.add_argument(
-        "--no-stretches", action="store_true", help="nothing that a measured sensitivity asks for"
-    )
     flags = parser.parse_args()
     draw = Draw(flags.model, flags.out / flags.model)
     draw.measure()
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(flags.workers, context, _start, (flags.model,)) as pool:
-        if not flags.no_stretches:
-            draw.all([("stretch", one) for one in draw.stretches()], "s", pool)
+        draw.all([("stretch", one) for one in draw.stretches()], "s", pool, PROMPTS)
         for number in range(flags.rounds):
             chosen = draw.first() if number == 0 else draw.led(number)
             draw.all(chosen, f"{number:02d}", pool)
@@ -76,17 +72,17 @@ def _start(model: str) -> None:
     _evaluator = Evaluator(read_model(model))
 
 
-def features(strategy: Strategy, path: Path) -> NDArray[np.float32]:
+def features(strategy: Strategy, path: Path, images: int = IMAGES) -> NDArray[np.float32]:
     """Of a strategy's images of the search's prompts, from a file that is written where it is not
     there.
     """
     if not path.exists():
-        chosen = _evaluator.prompts["search"].first(IMAGES)
+        chosen = _evaluator.prompts["search"].first(images)
         drawn = _evaluator.draw("drawn", strategy, chosen).features("bundled")
         part = path.with_suffix(".part")
         save_file({"features": drawn}, part)
         part.replace(path)
-    found: NDArray[np.float32] = load_file(path)["features"][:IMAGES]
+    found: NDArray[np.float32] = load_file(path)["features"][:images]
     return found
 
 
@@ -121,19 +117,28 @@ class Draw:
             path.write_text(table.model_dump_json(indent=2), encoding="utf-8")
         self.table = LatencyTable.model_validate_json(path.read_text("utf-8"))
 
-    def all(self, chosen: Sequence[tuple[str, Strategy]], label: str, pool: Executor) -> None:
-        """Draw strategies, unless they are there or are the unaccelerated model."""
+    def all(
+        self,
+        chosen: Sequence[tuple[str, Strategy]],
+        label: str,
+        pool: Executor,
+        images: int = IMAGES,
+    ) -> None:
+        """Draw strategies, unless they are there or are the unaccelerated model; what is drawn on
+        all images is known from then on.
+        """
         rows = []
         for index, (origin, strategy) in enumerate(chosen):
             if strategy.digest != self.plain:
                 path = self.folder / f"{label}-{index:03d}-{origin}.safetensors"
                 text = json.dumps(strategy.to_json())
                 path.with_suffix(".json").write_text(text, encoding="utf-8")
-                rows.append((strategy, path))
+                rows.append((strategy, path, images))
         found = pool.map(features, *zip(*rows, strict=True))
-        for (strategy, _), theirs in zip(rows, found, strict=True):
-            error = np.square(theirs - self.base).sum(1).mean() / self.base.var(0).sum()
-            self.known[strategy.digest] = strategy, float(error)
+        for (strategy, *_), theirs in zip(rows, found, strict=True):
+            if images == IMAGES:
+                error = np.square(theirs - self.base).sum(1).mean() / self.base.var(0).sum()
+                self.known[strategy.digest] = strategy, float(error)
 
     def first(self) -> list[tuple[str, Strategy]]:
         """Seeds, strategies drawn evenly, and cached calls at random densities."""
@@ -146,7 +151,7 @@ class Draw:
     def stretches(self) -> list[Strategy]:
         """What a measured sensitivity draws."""
         engine = SimpleNamespace(space=self.space, baseline=self.evaluator.baseline)
-        return Sensitivity(engine, IMAGES).asked()  # type: ignore[arg-type]
+        return Sensitivity(engine, PROMPTS).asked()  # type: ignore[arg-type]
 
     def _even(self, rng: np.random.Generator) -> list[int]:
         return [int(rng.integers(0, size)) for size in self.space.sizes]

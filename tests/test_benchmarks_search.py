@@ -19,6 +19,7 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 import bookkeeping  # noqa: E402
+import tabular  # noqa: E402
 import tabular_draw  # noqa: E402
 from tpe_once import tpe_once  # noqa: E402
 
@@ -65,18 +66,19 @@ def test_one_in_four_is_a_promotion() -> None:
     assert set(promoted) < few
 
 
+def made_up(strategy: Strategy, images: int) -> np.ndarray:
+    """Features: the more is reused, the farther away."""
+    reused = sum(kind != "" for kind in strategy.kinds()) / strategy.calls + 1 / strategy.steps
+    return np.random.default_rng(0).random((images, 4), np.float32) + np.float32(reused)
+
+
 def test_the_table_is_led_by_what_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = []
 
-    def features(strategy: Strategy, path: Path) -> np.ndarray:
-        """Made up: the more is reused, the farther away."""
+    def features(strategy: Strategy, path: Path, images: int = 16) -> np.ndarray:
         if not path.exists():
             drawn.append(strategy.digest)
-            reused = (
-                sum(kind != "" for kind in strategy.kinds()) / strategy.calls + 1 / strategy.steps
-            )
-            rng = np.random.default_rng(0)
-            save_file({"features": rng.random((16, 4), np.float32) + np.float32(reused)}, path)
+            save_file({"features": made_up(strategy, images)}, path)
         return tabular_draw.load_file(path)["features"]
 
     monkeypatch.setattr(tabular_draw, "features", features)
@@ -93,3 +95,35 @@ def test_the_table_is_led_by_what_is_known(tmp_path: Path, monkeypatch: pytest.M
     assert len(drawn) == len(set(drawn)) == len(draw.known) + 1  # And the unaccelerated model.
     written = json.loads(next(tmp_path.glob("01-000-led.json")).read_text())
     assert Strategy.create(**written).digest in draw.known
+
+
+def test_a_table_has_what_a_sensitivity_draws_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On few images, where the paths that follow from it find it."""
+
+    def features(strategy: Strategy, path: Path, images: int = 16) -> np.ndarray:
+        save_file({"features": made_up(strategy, images)}, path)
+        return tabular_draw.load_file(path)["features"]
+
+    monkeypatch.setattr(tabular_draw, "features", features)
+    monkeypatch.setattr(tabular_draw, "EVENLY", 10)
+    monkeypatch.setattr(tabular_draw, "DENSE", 10)
+    published = tabular.Table("tiny-sd")
+    draw = tabular_draw.Draw("tiny-sd", tmp_path)
+    stretches = draw.stretches()
+    with ThreadPoolExecutor(1) as pool:
+        draw.all([("stretch", one) for one in stretches], "s", pool, tabular_draw.PROMPTS)
+        assert not draw.known
+        draw.all(draw.first(), "00", pool)
+    (tmp_path / "latency.json").write_text(published.notes["latency"])
+    monkeypatch.setattr(tabular, "HERE", tmp_path)
+    tabular.pack("tiny-sd", tmp_path)
+    table = tabular.Table("tiny-sd")
+    assert {one.digest for one in table.strategies} == set(draw.known)
+    assert table.noted(f"sensitivity:{stretches[0].digest}") == 0  # The one without any reuse.
+    for one in stretches[1:]:
+        change = table.noted(f"sensitivity:{one.digest}")
+        assert change is not None
+        assert change > 0
+    assert table.noted("sensitivity:of another") is None

@@ -45,8 +45,9 @@ class Leading:
 
         Args:
             history: any.
-            rows: feasible ones of one rung, ascending and at least `count`. Where the history is
-                that of the last time they may be more or fewer; what was left out stays out.
+            rows: feasible ones of one rung, at least `count`. Where the history is that of the last
+                time they are ascending, and may be more or fewer; what was left out stays out.
+            count: may be another each time.
         """
         before = self._before if history is self._history else None
         found = None if before is None else _followed(history, rows, count, before)

@@ -120,7 +120,7 @@ class Study:
 
     def add(self, evaluation: Evaluation) -> None:
         """Append a finished evaluation; it is on disk when this returns."""
-        shown = _shown(evaluation.strategy)
+        parameters = _parameters(evaluation.strategy)
         attributes = {
             "number": evaluation.number,
             "origin": evaluation.origin,
@@ -139,8 +139,8 @@ class Study:
                 create_trial(
                     state=TrialState.COMPLETE if evaluation.ok else TrialState.FAIL,
                     values=list(evaluation.objectives) if evaluation.ok else None,
-                    params=shown,
-                    distributions={name: RANGES.get(name, SHARE) for name in shown},
+                    params=parameters,
+                    distributions={name: RANGES.get(name, SHARE) for name in parameters},
                     user_attrs=attributes,
                     constraints={"violation": evaluation.violation} if evaluation.ok else None,
                 )
@@ -203,7 +203,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _shown(strategy: Strategy) -> dict[str, int | float]:
+def _parameters(strategy: Strategy) -> dict[str, int | float]:
     """What a dashboard shows as a trial's parameters, the same names for all of a family: the
     steps, and the share of the calls at which each method acts. The search reads the genome.
     """

@@ -231,6 +231,9 @@ def test_tournaments_are_pymoos_own(told: list[tuple[int, int, float]], seed: in
     )
     expected = [(int(first.X[0]), int(second.X[0])) for first, second in chosen]
     assert genetic.pairs(parents, None, np.random.default_rng(seed), 30) == expected
+    along = genetic.directions(2, 12)
+    twice = [genetic.pairs(parents, along, np.random.default_rng(seed), 30) for _ in range(2)]
+    assert twice[0] == twice[1]
 
 
 @given(

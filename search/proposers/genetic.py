@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
-from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival, comp_by_cv_then_random
+from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
 from pymoo.core.population import Population
 from pymoo.core.problem import Problem
 from pymoo.operators.crossover.pntx import PointCrossover
@@ -105,31 +106,38 @@ def pairs(
     parents: Any, along: Directions | None, rng: np.random.Generator, count: int = 1
 ) -> list[tuple[int, int]]:
     """Rows of two parents each, by binary tournament."""
-    selection = TournamentSelection(func_comp=_judge if along is None else comp_by_cv_then_random)
+    selection = TournamentSelection(func_comp=partial(_judge, crowded=along is None))
     problem = Problem(n_var=1, n_obj=len(parents[0].F), n_ieq_constr=1)
     chosen = selection.do(problem, parents, count, n_parents=2, random_state=rng)
     return [(int(first.X[0]), int(second.X[0])) for first, second in chosen]
 
 
 def _judge(
-    parents: Any, duels: NDArray[np.intp], random_state: np.random.Generator, **_: Any
+    parents: Any,
+    duels: NDArray[np.intp],
+    random_state: np.random.Generator,
+    crowded: bool,
+    **_: Any,
 ) -> NDArray[np.intp]:
-    """NSGA-II's tournament: by constraints, else by rank, else by crowding, else by chance.
+    """The tournaments: by constraints, else of NSGA-II by rank and crowding, else by chance.
 
-    pymoo's `binary_tournament` decides the same one duel after the other, which takes longer than
-    all of the survival.
+    pymoo's decide one duel after the other, which takes longer than all of the survival, and
+    NSGA-III's does not draw from the stream where two break the constraints alike.
 
     Args:
         duels: rows of two parents each, `[n, 2]`.
+        crowded: whether the parents have ranks and crowding distances that count.
     """
-    outside, rank, crowding = (
-        parents.get(what).astype(float).reshape(-1) for what in ("CV", "rank", "crowding")
-    )
     left, right = duels.T
-    feasible = (outside[duels] <= 0).all(axis=1)
-    ahead = np.where(feasible, rank[right] - rank[left], outside[right] - outside[left])
-    lonelier = np.greater(*crowding[[left, right]]).astype(int) - np.less(*crowding[[left, right]])
-    ahead = np.where(feasible & (ahead == 0), lonelier, ahead)
+    outside = parents.get("CV").astype(float).reshape(-1)
+    ahead = np.sign(outside[right] - outside[left])
+    if crowded:
+        rank, crowding = (parents.get(n).astype(float) for n in ("rank", "crowding"))
+        lonelier = np.greater(*crowding[[left, right]]).astype(int)
+        lonelier -= np.less(*crowding[[left, right]])
+        closer = np.sign(rank[right] - rank[left])
+        among = np.where(closer == 0, lonelier, closer)
+        ahead = np.where((outside[duels] <= 0).all(axis=1), among, ahead)
     winners: NDArray[np.intp] = np.where(ahead > 0, left, right)
     for tie in np.flatnonzero(ahead == 0):
         winners[tie] = random_state.choice(duels[tie])

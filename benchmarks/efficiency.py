@@ -225,7 +225,7 @@ def main() -> None:
         rivals = {n: one for n, one in everyone.items() if n in {"Stratagem", *flags.only}}
     target = Path(__file__).parent / "results" / f"efficiency-{flags.model}-{label(flags)}.json"
     setting = {"model": flags.model, "seeds": flags.seeds, "evaluations": flags.evaluations}
-    setting["strategies"] = len(table.strategies)
+    setting["strategies"] = len(table.everyone)
     found = read(target, setting)
     for name, rival in rivals.items():
         if name in found:

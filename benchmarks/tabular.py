@@ -3,11 +3,13 @@
     python benchmarks/tabular_draw.py tiny-sd --out runs/tabular --rounds 12
     python benchmarks/tabular.py pack tiny-sd --drawn runs/tabular
     python benchmarks/tabular.py extend tiny-sd --drawn runs/drawn
+    python benchmarks/tabular.py take tiny-pixart --run runs/a-search
     python benchmarks/tabular.py check tiny-sd
 
 `pack` writes `benchmarks/tables/MODEL.safetensors`: genomes, features of 16 images of each strategy
 and of the unaccelerated model, and the latency table. `extend` adds what searches have drawn
-(`efficiency.py --draw`). `check` says how wrong the model is on
+(`efficiency.py --draw`), `take` what a run of `python -m search` has scored: figures without
+features. `check` says how wrong the model is on
 strategies that it has not seen, by origin, and writes `benchmarks/results/tabular-MODEL.json`.
 A search that is run on the table costs no drawing; what it finds is confirmed by drawing.
 """
@@ -37,6 +39,7 @@ from evaluate.latency import LatencyTable
 from search import config as configuration
 from search import rungs, sensitivity
 from search.description import Description
+from search.study import Study
 from strategies import SearchSpace, Strategy
 from strategies.space import Genome
 
@@ -45,19 +48,24 @@ SIZES = (4, 8, 16)  # Images that a strategy can be scored on.
 FOLDS = 10
 PROMPTS = 4  # Of the measured sensitivity.
 APART = ("stretches", "changes")  # Its genomes and features, where it was drawn on so few.
+SCORED = ("scored", "figures")  # Genomes, and FD on each of the sizes, NaN where it is not known.
+LEAST = 1e-3  # FD that is told from none.
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["pack", "extend", "check"])
+    parser.add_argument("what", choices=["pack", "extend", "take", "check"])
     parser.add_argument("model")
     parser.add_argument("--drawn", type=Path, default=Path("runs/tabular"))
+    parser.add_argument("--run", type=Path, help="of `take`: a run's folder")
     flags = parser.parse_args()
     quiet()
     if flags.what == "pack":
         pack(flags.model, flags.drawn / flags.model)
     elif flags.what == "extend":
         extend(flags.model, flags.drawn)
+    elif flags.what == "take":
+        take(flags.model, flags.run)
     else:
         found = Table(flags.model).check()
         target = HERE / "results" / f"tabular-{flags.model}.json"
@@ -101,7 +109,7 @@ def extend(model: str, folder: Path) -> None:
     table = Table(model)
     genomes = [table.space.encode(one) for one in table.strategies]
     features = [table.features[one.digest] for one in table.strategies]
-    origins = list(table.origins)
+    origins = table.origins[: len(genomes)]
     for path in sorted(folder.glob(f"search-{SIZES[-1]}-*.safetensors")):
         with safe_open(path, "np") as file:
             strategy = Strategy.create(**json.loads(file.metadata()["strategy"]))
@@ -111,6 +119,29 @@ def extend(model: str, folder: Path) -> None:
             origins.append("searched")
     notes = table.notes | {"origins": json.dumps(origins)}
     write(model, genomes, features, table.base.astype(np.float32), notes, table.apart)
+
+
+def take(model: str, run: Path) -> None:
+    """Add the figures of a search of the same model on the same first prompts."""
+    table = Table(model)
+    found: dict[str, tuple[Genome, dict[int, float]]] = {}
+    for one in Study(run / "study.journal", read_only=True).evaluations:
+        digest, value = one.strategy.digest, one.scores.get("fd_base")
+        if value is None or one.images not in SIZES:
+            continue
+        if digest in table.features:
+            theirs = table.seen[digest, one.images]
+            if not np.isclose(max(LEAST, value), theirs, rtol=0.02):
+                raise SystemExit(f"{run} was not drawn as the table: {value} instead of {theirs}")
+            continue
+        found.setdefault(digest, (table.space.encode(one.strategy), {}))[1][one.images] = value
+    figures = [[known.get(n, np.nan) for n in SIZES] for _, known in found.values()]
+    scored = np.array([genome for genome, _ in found.values()], np.int8)
+    added = dict(zip(SCORED, (scored, np.array(figures, np.float32)), strict=True))
+    genomes = [table.space.encode(one) for one in table.strategies]
+    features = [table.features[one.digest] for one in table.strategies]
+    base = table.base.astype(np.float32)
+    write(model, genomes, features, base, table.notes, table.apart | added)
 
 
 def write(
@@ -124,7 +155,8 @@ def write(
     """The table's file.
 
     Args:
-        apart: genomes and features of what only the measured sensitivity reads, if any.
+        apart: genomes and features of what only the measured sensitivity reads, and genomes and
+            figures of what searches have scored, if any.
     """
     target = HERE / "tables" / f"{model}.safetensors"
     target.parent.mkdir(exist_ok=True)
@@ -175,17 +207,38 @@ class Table:
                 strict=True,
             )
         )
-        self.apart = {key: tensors[key] for key in APART if key in tensors}
+        self.apart = {key: tensors[key] for key in (*APART, *SCORED) if key in tensors}
+        few = [self.apart[key] for key in APART if key in self.apart]
         self._few = {
             self.space.decode(tuple(map(int, genome))).digest: features.astype(float)
-            for genome, features in zip(*self.apart.values(), strict=True)
+            for genome, features in zip(*few, strict=True)
         }
         self.seen = {(d, n): self._measured(f, n) for d, f in self.features.items() for n in SIZES}
-        told = np.array([self.told(one) for one in self.strategies])
-        logs = {n: np.log([self.seen[s.digest, n] for s in self.strategies]) for n in SIZES}
-        self.told_all, self.logs = told, logs
-        self.model = Mixture().fit(told, logs[SIZES[-1]])
-        self.fewer = {n: Shift().fit(logs[SIZES[-1]], logs[n]) for n in SIZES[:-1]}
+        scored = self._scored()
+        self.everyone = [*self.strategies, *scored]
+        self.origins += ["searched"] * len(scored)
+        self.told_all = np.array([self.told(one) for one in self.everyone])
+        self.logs = np.log([self.seen[one.digest, SIZES[-1]] for one in self.everyone])
+        self.model = Mixture().fit(self.told_all, self.logs)
+        self.fewer = {n: self._shift(n) for n in SIZES[:-1]}
+
+    def _scored(self) -> list[Strategy]:
+        """Take in what searches have scored; on all images, those that are not drawn here."""
+        found = []
+        rows = [self.apart[key] for key in SCORED if key in self.apart]
+        for genome, figures in zip(*rows, strict=True):
+            strategy = self.space.decode(tuple(map(int, genome)))
+            known = {n: float(v) for n, v in zip(SIZES, figures, strict=True) if np.isfinite(v)}
+            for n, value in known.items():
+                self.seen.setdefault((strategy.digest, n), max(LEAST, value))
+            if SIZES[-1] in known and strategy.digest not in self.features:
+                found.append(strategy)
+        return found
+
+    def _shift(self, images: int) -> Shift:
+        both = [i for i, one in enumerate(self.everyone) if (one.digest, images) in self.seen]
+        fewer = np.log([self.seen[self.everyone[i].digest, images] for i in both])
+        return Shift().fit(self.logs[both], fewer)
 
     @property
     def unaccelerated(self) -> Strategy:
@@ -222,7 +275,7 @@ class Table:
 
     def _measured(self, features: NDArray[np.float64], images: int) -> float:
         value = frechet_paired(features[:images], self.base[:images])(np.ones(images))
-        return max(1e-3, float(value))
+        return max(LEAST, float(value))
 
     def told(self, strategy: Strategy) -> NDArray[np.float64]:
         """What the model reads: the description, and what the calls cost together."""
@@ -236,7 +289,12 @@ class Table:
         """
         key = (strategy.digest, images)
         if key not in self.seen:
-            value = float(self.model.predict(self.told(strategy)[None])[0])
+            whole = self.seen.get((strategy.digest, SIZES[-1]))
+            value = (
+                float(self.model.predict(self.told(strategy)[None])[0])
+                if whole is None
+                else float(np.log(whole))
+            )
             if images in self.fewer:
                 value = self.fewer[images].draw(value, strategy.digest)
             self.seen[key] = float(np.exp(value))
@@ -244,7 +302,7 @@ class Table:
 
     def check(self) -> dict[str, Any]:
         """Errors of the model on strategies that it was not fitted on, in natural logarithms."""
-        truth, guess = self.logs[SIZES[-1]], np.empty(len(self.strategies))
+        truth, guess = self.logs, np.empty(len(self.logs))
         for fit, test in KFold(FOLDS, shuffle=True, random_state=0).split(truth):
             guess[test] = Mixture().fit(self.told_all[fit], truth[fit]).predict(self.told_all[test])
         error = guess - truth

@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from search.proposer import Proposer
+from search.study import Evaluation, Study
 from strategies import Strategy
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -127,3 +128,28 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
         assert change is not None
         assert change > 0
     assert table.noted("sensitivity:of another") is None
+    # What a search of the same model has scored is known from then on, and needs no features.
+    (tmp_path / "run").mkdir()
+    study = Study(tmp_path / "run" / "study.journal")
+    rng, new = np.random.default_rng(1), list[Strategy]()
+    while len(new) < 3:
+        one = table.space.decode([int(rng.integers(0, size)) for size in table.space.sizes])
+        new += [one] if one.digest not in table.features else []
+    known = table.strategies[0]
+    rows = [(known, table.seen[known.digest, 16], 16), (new[0], 5.0, 4), (new[0], 7.0, 16)]
+    for number, (one, value, images) in enumerate([*rows, (new[1], 9.0, 4), (new[2], 8.0, 24)]):
+        losses, scores = (value, 1.0), {"fd_base": value}
+        genome = table.space.encode(one)
+        study.add(Evaluation(number, "nsga2", genome, one, scores, "", 1.0, losses, 0.0, images))
+    tabular.take("tiny-sd", tmp_path / "run")
+    taken = tabular.Table("tiny-sd")
+    assert [one.digest for one in taken.everyone[len(table.strategies) :]] == [new[0].digest]
+    assert len(taken.origins) == len(taken.everyone) == len(taken.logs)
+    figures = [taken.figure(new[0], 4), taken.figure(new[0], 16), taken.figure(new[1], 4)]
+    assert figures == pytest.approx([5.0, 7.0, 9.0])
+    assert taken.noted(f"sensitivity:{stretches[1].digest}") is not None
+    losses, scores = (1e4, 1.0), {"fd_base": 1e4}
+    row = Evaluation(9, "nsga2", table.space.encode(known), known, scores, "", 1.0, losses, 0.0, 16)
+    study.add(row)
+    with pytest.raises(SystemExit, match="was not drawn as the table"):
+        tabular.take("tiny-sd", tmp_path / "run")

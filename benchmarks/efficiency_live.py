@@ -1,12 +1,13 @@
 """What searches found, drawn for real on held-out prompts.
 
     python benchmarks/efficiency_live.py tiny-sd --evaluations 100 --draw runs/drawn
+    python benchmarks/efficiency_live.py tiny-pixart --on-table --draw runs/fronts
 
-The searches are those of `efficiency.py`, with every strategy drawn. Of each front the points that
-together dominate most are drawn on prompts and noise that no search has seen. Hypervolume of what
-was drawn, with latency from the table: medians and quartiles over seeds, and the Mann-Whitney test
-of Stratagem's being larger. Writes `benchmarks/results/efficiency-live-MODEL.json`; what is drawn
-is kept, so the same command goes on.
+The searches are those of `efficiency.py`, with every strategy drawn, or on the table alone. Of
+each front the points that together dominate most are drawn on prompts and noise that no search has
+seen. Hypervolume of what was drawn, with latency from the table: medians and quartiles over seeds,
+and the Mann-Whitney test of Stratagem's being larger. Writes
+`benchmarks/results/efficiency-live-MODEL.json`; what is drawn is kept, so the same command goes on.
 """
 
 from __future__ import annotations
@@ -40,17 +41,19 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--draw", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--on-table", action="store_true", help="only the fronts are drawn")
     parser.add_argument(
         "--only", nargs="+", help="names of rivals; of the others an earlier result is kept"
     )
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
-    live = Live(tabular.Drawn(flags.model, flags.draw), flags.images)
+    live = Live(tabular.Drawn(flags.model, flags.draw, not flags.on_table), flags.images)
     rivals = {"Stratagem": efficiency.OURS} | efficiency.RIVALS
     target = Path(__file__).parent / "results" / f"efficiency-live-{flags.model}.json"
     names = ("model", "evaluations", "images", "points", "seeds")
     setting = {name: getattr(flags, name) for name in names}
+    setting |= {"on_table": True} if flags.on_table else {}
     found = kept(target, setting, flags.only or rivals)
     for name, rival in rivals.items():
         if flags.only and name not in flags.only:

@@ -333,16 +333,19 @@ class Drawn(Table):
     Args:
         model: whose table.
         folder: of what was drawn, the strategy beside its features.
+        answers: whether a search is answered by drawing, else by the table.
     """
 
-    def __init__(self, model: str, folder: Path) -> None:
+    def __init__(self, model: str, folder: Path, answers: bool = True) -> None:
         super().__init__(model)
-        self.folder = folder
+        self.folder, self.answers = folder, answers
         folder.mkdir(parents=True, exist_ok=True)
         self.evaluator = Evaluator(read_model(model))
 
     def figure(self, strategy: Strategy, images: int) -> float:
         """FD to the unaccelerated images on so many, drawn."""
+        if not self.answers:
+            return super().figure(strategy, images)
         digest = strategy.digest
         if (digest, images) not in self.seen:
             whole = self._path(digest, "search", SIZES[-1]).exists()

@@ -65,6 +65,8 @@ def main() -> None:
     elif flags.what == "extend":
         extend(flags.model, flags.drawn)
     elif flags.what == "take":
+        if flags.run is None:
+            parser.error("take needs --run, the folder of a finished search")
         take(flags.model, flags.run)
     else:
         found = Table(flags.model).check()
@@ -125,6 +127,9 @@ def take(model: str, run: Path) -> None:
     """Add the figures of a search of the same model on the same first prompts."""
     table = Table(model)
     found: dict[str, tuple[Genome, dict[int, float]]] = {}
+    for genome, figures in zip(*(table.apart.get(key, ()) for key in SCORED), strict=True):
+        known = tuple(map(int, genome))
+        found[table.space.decode(known).digest] = known, dict(zip(SIZES, figures, strict=True))
     for one in Study(run / "study.journal", read_only=True).evaluations:
         digest, value = one.strategy.digest, one.scores.get("fd_base")
         if value is None or one.images not in SIZES:
@@ -135,9 +140,9 @@ def take(model: str, run: Path) -> None:
                 raise SystemExit(f"{run} was not drawn as the table: {value} instead of {theirs}")
             continue
         found.setdefault(digest, (table.space.encode(one.strategy), {}))[1][one.images] = value
-    figures = [[known.get(n, np.nan) for n in SIZES] for _, known in found.values()]
     scored = np.array([genome for genome, _ in found.values()], np.int8)
-    added = dict(zip(SCORED, (scored, np.array(figures, np.float32)), strict=True))
+    values = np.array([[f.get(n, np.nan) for n in SIZES] for _, f in found.values()], np.float32)
+    added = dict(zip(SCORED, (scored, values), strict=True))
     genomes = [table.space.encode(one) for one in table.strategies]
     features = [table.features[one.digest] for one in table.strategies]
     base = table.base.astype(np.float32)

@@ -148,6 +148,15 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
     figures = [taken.figure(new[0], 4), taken.figure(new[0], 16), taken.figure(new[1], 4)]
     assert figures == pytest.approx([5.0, 7.0, 9.0])
     assert taken.noted(f"sensitivity:{stretches[1].digest}") is not None
+    # Another run adds to it.
+    (tmp_path / "other").mkdir()
+    genome, scores = table.space.encode(new[1]), {"fd_base": 11.0}
+    row = Evaluation(0, "nsga2", genome, new[1], scores, "", 1.0, (11.0, 1.0), 0.0, 16)
+    Study(tmp_path / "other" / "study.journal").add(row)
+    tabular.take("tiny-sd", tmp_path / "other")
+    taken = tabular.Table("tiny-sd")
+    figures = [taken.figure(one, n) for one, n in ((new[0], 4), (new[1], 4), (new[1], 16))]
+    assert figures == pytest.approx([5.0, 9.0, 11.0])
     losses, scores = (1e4, 1.0), {"fd_base": 1e4}
     row = Evaluation(9, "nsga2", table.space.encode(known), known, scores, "", 1.0, losses, 0.0, 16)
     study.add(row)

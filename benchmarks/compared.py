@@ -5,20 +5,24 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import apart
 import diffusers
 import torch
 from loops import Network
-from racing import Found, Rival, Rivals, synchronisations, works
+from networks import Built
+from racing import Found, Rival, Rivals, chosen, race, synchronisations, works
 from turns import ratios
 
 from accel.models import default_device
 from evaluate.timing import device_name
 
 Race = Callable[[Rivals, int, argparse.Namespace], Found]
+Build = Callable[[str], Built]
 RESULTS = Path(__file__).parent / "results"
 NOTHING = 1.05  # A reduction too small for a share of it to mean anything.
 
@@ -81,19 +85,19 @@ def saved(speedup: float, reduction: float) -> dict[str, float]:
 
 
 def tables(
-    net: Network, rivals: Rivals, flags: argparse.Namespace, race: Race
+    net: Network, rivals: Rivals, flags: argparse.Namespace, run: Race
 ) -> Iterator[dict[str, Any]]:
     """Parts of a network's result: on a GPU how often rivals wait for it, then batch by batch.
 
     Args:
-        race: from rivals, the size of a batch and the flags, what is found.
+        run: from rivals, the size of a batch and the flags, what is found.
     """
     work, failed = works(net, rivals)
     running = {name: rival for name, rival in rivals.items() if name not in failed}
     if net.pipe.device.type == "cuda" and not flags.compile:
         yield {"synchronisations": synchronisations(net, running)}
     for batch in flags.batches:
-        found = race(running, batch, flags)
+        found = run(running, batch, flags)
         found.failed |= failed
         yield {f"batch_{batch}": rows(rivals, found, work, batch)}
 
@@ -127,6 +131,23 @@ def completed(flags: argparse.Namespace) -> argparse.Namespace:
     flags.turns = flags.turns or (3 if flags.compile else 9)
     flags.draws = flags.draws or (3 if flags.compile else 1)
     return flags
+
+
+def compare(script: str, rivals: Rivals, flags: argparse.Namespace, build: Build) -> None:
+    """Every network of the flags, each into `results/SCRIPT-NETWORK-DEVICE.json`.
+
+    Args:
+        script: module that holds the rivals.
+        build: makes the network of a name.
+    """
+    for name in flags.networks:
+        make = partial(build, name)
+        net = Network(make, flags.calls, flags.device)
+        runner = partial(apart.race, script, make) if flags.compile else partial(race, net)
+        result = heading(net, flags) | {"network": name}
+        for part in tables(net, chosen(rivals, flags.only), flags, runner):
+            result |= part
+            write(f"{script}-{name}", flags, result)
 
 
 def heading(net: Network, flags: argparse.Namespace) -> dict[str, Any]:

@@ -15,13 +15,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import apart
 import torch
-from compared import completed, heading, parser, tables, write
+from compared import compare, completed, parser
 from loops import Network
 from networks import UNETS, sized
 from packages import HOOKS, cached, deepcache, tome
-from racing import Rival, chosen, ours, race, unmodified
+from racing import Rival, ours, unmodified
 
 from accel import families
 from accel.models import quiet
@@ -89,15 +88,7 @@ def main() -> None:
     flags = completed(made.parse_args())
     torch.set_num_threads(1)
     quiet()
-    for name in flags.networks:
-        build = partial(sized, name, flags.width, flags.latent)
-        net = Network(build, flags.calls, flags.device)
-        alone = partial(apart.race, "sampler", build)
-        runner = alone if flags.compile else partial(race, net)
-        result = heading(net, flags) | {"network": name}
-        for part in tables(net, chosen(RIVALS, flags.only), flags, runner):
-            result |= part
-            write(f"sampler-{name}", flags, result)
+    compare("sampler", RIVALS, flags, partial(sized, width=flags.width, latent=flags.latent))
 
 
 if __name__ == "__main__":

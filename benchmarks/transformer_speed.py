@@ -7,7 +7,7 @@
 Topologies of Stable Diffusion 3 medium, PixArt-Sigma and DiT-XL/2 with random weights; whole guided
 generations. Ours have the uniform settings of their rival: cache-dit's steps mask with FORA's full
 calls, diffusers' pyramid attention broadcast. What does not run has the reason why not. Writes
-`results/transformer_speed-DEVICE.json`, `-compiled` behind it with `--compile`.
+`results/transformer_speed-NETWORK-DEVICE.json`, `-compiled` behind it with `--compile`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import apart
 import torch
-from compared import completed, heading, parser, tables, write
+from compared import compare, completed, parser
 from loops import Network
 from networks import NETWORKS, sized
 from packages import HOOKS, steps_mask
-from racing import Rival, chosen, ours, race, unmodified
+from racing import Rival, ours, unmodified
 
 from accel.models import quiet
 from strategies.methods.fora import FORA
@@ -82,17 +81,8 @@ def main() -> None:
     flags = completed(made.parse_args())
     torch.set_num_threads(1)
     quiet()
-    result: dict[str, Any] = {}
-    for name in flags.networks:
-        build = partial(sized, name, flags.width, flags.latent, flags.layers)
-        net = Network(build, flags.calls, flags.device)
-        alone = partial(apart.race, "transformer_speed", build)
-        runner = alone if flags.compile else partial(race, net)
-        result |= heading(net, flags)
-        result[name] = {}
-        for part in tables(net, chosen(RIVALS, flags.only), flags, runner):
-            result[name] |= part
-            write("transformer_speed", flags, result)
+    build = partial(sized, width=flags.width, latent=flags.latent, layers=flags.layers)
+    compare("transformer_speed", RIVALS, flags, build)
 
 
 if __name__ == "__main__":

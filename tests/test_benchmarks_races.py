@@ -133,7 +133,7 @@ def test_laps_are_between_readings() -> None:
 
 @pytest.mark.parametrize(
     ("script", "name", "network"),
-    [(sampler, "sampler-sd21", "sd21"), (transformer_speed, "transformer_speed", "dit-xl-2")],
+    [(sampler, "sampler", "sd21"), (transformer_speed, "transformer_speed", "dit-xl-2")],
 )
 def test_a_script_writes_what_is_rendered(
     script: Any, name: str, network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -142,8 +142,8 @@ def test_a_script_writes_what_is_rendered(
     small = "--width 0.05 --latent 16 --calls 5 --turns 2 --batches 1 2 --device cpu --only neutral"
     monkeypatch.setattr(sys, "argv", [name, *small.split(), "--networks", network])
     script.main()
-    data = json.loads((tmp_path / f"{name}-cpu.json").read_text())
-    page = (speed.sampler if script is sampler else speed.transformers)(data)
+    data = json.loads((tmp_path / f"{name}-{network}-cpu.json").read_text())
+    page = speed.race(data)
     assert network in page
     assert "generation, batch 2" in page
     assert "peak" not in page
@@ -174,7 +174,7 @@ def test_a_gpus_rows_show_memory_and_graphs() -> None:
         "synchronisations": {"ours": 1},
         "batch_8": {"ours": row | gpu, "theirs": {"does not run": "Error: why. More"}},
     }
-    page = speed.sampler(data)
+    page = speed.race(data)
     assert "| peak, GiB | graphs | breaks |" in page
     assert "| ours | 2.00 (1.90 to 2.10) | 3.00 | 2.50 | 2.00 | 2 | 0 |" in page
     assert "| theirs | does not run: Error: why |  |  |  |  |  |" in page

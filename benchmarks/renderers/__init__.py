@@ -8,8 +8,8 @@ from typing import Any
 from benchmarks.renderers import engine, papers, quality, searches, speed
 
 RENDERERS: dict[str, Callable[[Any], str]] = {
-    "sampler": speed.sampler,
-    "transformer_speed": speed.transformers,
+    "sampler": speed.race,
+    "transformer_speed": speed.race,
     "selection": speed.selection,
     "profile_calls": papers.profile,
     "latency_table": speed.latency_table,

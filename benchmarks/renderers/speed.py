@@ -8,16 +8,8 @@ from typing import Any
 from benchmarks.renderers.markdown import ratio, table
 
 
-def sampler(data: Any) -> str:
+def race(data: Any) -> str:
     return f"{data['network']}; {_setting(data)}\n\n{_batches(data)}"
-
-
-def transformers(data: Any) -> str:
-    networks = {
-        name: one for name, one in data.items() if isinstance(one, dict) and name != "settings"
-    }
-    parts = [f"{name}:\n\n{_batches(one)}\n" for name, one in networks.items()]
-    return "\n".join([_setting(data) + "\n", *parts])
 
 
 def _setting(data: Any) -> str:

@@ -146,6 +146,7 @@ class Sites:
         output: what the denoiser returns its prediction in, as the field `sample`.
         doubled: where the solver, too, gets every image twice for guidance: whether it does, from
             the denoiser's arguments by name. Asked once per generation; may wait for the device.
+        embedders: of timesteps and classes, `[rows]` each, one in every block.
     """
 
     denoiser: nn.Module
@@ -160,6 +161,7 @@ class Sites:
     scaled_time: bool = False
     output: type[BaseOutput] = UNet2DConditionOutput
     doubled: Callable[[Mapping[str, Any]], bool] | None = None
+    embedders: tuple[nn.Module, ...] = ()
 
     @property
     def skip_levels(self) -> int:

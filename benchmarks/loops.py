@@ -6,13 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
+from diffusers import DiTTransformer2DModel, UNet2DConditionModel
 from networks import Built, strategy
 from turns import GPULaps, Laps, laps, wait
 
 import accel
 from accel.measure import flop_counter
 from strategies import Strategy
+from zoo import untrained
 
 
 class Network:
@@ -34,6 +35,8 @@ class Network:
                 weight.normal_(std=0.02)  # Fresh modulations are zero.
         self.kind = torch.float16 if device.startswith("cuda") else torch.float32
         network.to(self.kind).eval()
+        if isinstance(network, DiTTransformer2DModel):
+            untrained.one_embedder(network)
         self.given, self.calls, self.now = given, calls, 0.0
 
     def plan(self, methods: dict[str, Any]) -> Strategy:

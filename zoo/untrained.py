@@ -45,9 +45,18 @@ def load(name: str, seed: int = 0, **overrides: Any) -> Any:
         torch.manual_seed(seed)
         pipe = BUILDERS[name](overrides)
         _enliven(pipe.transformer)
+        if name == "dit":
+            one_embedder(pipe.transformer)
     pipe.transformer.eval()  # In training, DiT drops class labels at random.
     pipe.set_progress_bar_config(disable=True)
     return pipe
+
+
+def one_embedder(network: Any) -> None:
+    """As in DiT's published weights, whose embedder of time and class every block has a copy of."""
+    one, *others = (block.norm1.emb for block in network.transformer_blocks)
+    for other in others:
+        other.load_state_dict(one.state_dict())
 
 
 def dit(overrides: dict[str, Any]) -> DiTPipeline:

@@ -40,8 +40,9 @@ def sites(denoiser: Any) -> Sites | None:
     stream, output = _stream(denoiser), Transformer2DModelOutput
     doubled = _null_class(denoiser) if isinstance(denoiser, DiTTransformer2DModel) else None
     return Sites(
-        denoiser, (), None, (), (), (), parts, inputs, stream, output=output, doubled=doubled
-    )
+        denoiser, (), None, (), (), (), parts, inputs, stream,
+        output=output, doubled=doubled, embedders=_embedders(denoiser),
+    )  # fmt: skip
 
 
 def _null_class(denoiser: Any) -> Callable[[Mapping[str, Any]], bool]:
@@ -56,6 +57,12 @@ def _null_class(denoiser: Any) -> Callable[[Mapping[str, Any]], bool]:
         return bool(((one != null) & (other == null)).all())
 
     return doubled
+
+
+def _embedders(denoiser: Any) -> tuple[nn.Module, ...]:
+    """Every block's own, of DiT."""
+    found = (getattr(block.norm1, "emb", None) for block in denoiser.transformer_blocks)
+    return tuple(one for one in found if one is not None)
 
 
 def _norms(block: Any, name: str) -> tuple[nn.Module, ...]:

@@ -1,7 +1,8 @@
 """FORA (Selvaraju et al., arXiv 2407.01425): attention and MLP outputs reused between calls.
 
 What is kept is each component's output before its adaptive-norm gate, so gates and residuals follow
-the current call (section 3.3); norms before what is reused are left out. With order 1 or 2 the
+the current call (section 3.3); norms before what is reused are left out, and of an embedding that
+blocks hold equal copies of, all but one. With order 1 or 2 the
 outputs are extrapolated over the calls instead (the idea of TaylorSeer, arXiv 2503.06923). Where
 guidance is done as two passes, each has outputs of its own.
 """
@@ -14,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from accel.clock import Clock
+from accel.embedding import shared
 from accel.patching import Forward, Undo, replace_forward, undo_all
 from accel.records import Recorder
 from accel.reuse import Reuse, reusing, spare
@@ -41,7 +43,8 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
         undos += [replace_forward(module, leaving_out(place)) for module in part.inside]
         undos.append(replace_forward(part.module, reusing(place)))
         places.append((part, place))
-    undos += spare(places, sites.parts)
+    if places:
+        undos += spare(places, sites.parts) + shared(clock, sites.embedders)
     return lambda: undo_all(undos)
 
 

@@ -21,6 +21,7 @@ from torch.nn import functional
 
 from accel.attention_map import Watched
 from accel.clock import Clock, Listener
+from accel.embedding import shared
 from accel.grid import Grid
 from accel.history import fold
 from accel.patching import Forward, Undo, replace_forward, undo_all
@@ -57,7 +58,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
         shares = [min(1.0, ratio * (1 + slope)) for ratio in knobs.ratio]
         rows = Rows(clock, recorder, knobs, part, shares, grid, watched.get(part.block))
         undos += rows.attach()
-    undos += spare(places, sites.parts)
+    undos += spare(places, sites.parts) + shared(clock, sites.embedders)
     return lambda: undo_all(undos)
 
 

@@ -3,7 +3,7 @@
     python benchmarks/efficiency.py tiny-sd --evaluations 1000 --seeds 5
     python benchmarks/efficiency.py tiny-sd --evaluations 100 --draw runs/drawn   # nothing guessed
 
-Each rival is Stratagem's own proposer of that name under the same evaluator (`tabular.py`), and
+Each rival is Stratagem's own proposer of that name under one evaluator (`tabular_table.py`) and
 spends the same: an evaluation is 16 images, one on a lower rung or a measured sensitivity counts
 by its images. Hypervolume of all that was scored on 16 images, as a share of the box up to the
 unaccelerated model: as the search has it, and with both objectives by their logarithms, from an FD
@@ -27,9 +27,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import tabular
 from efficiency_rows import Mark, middle, read, row
 from numpy.typing import NDArray
+from tabular_drawn import Drawn
+from tabular_table import PROMPTS, Table
 from tpe_once import tpe_once
 
 from accel.models import quiet, read_model
@@ -111,7 +112,7 @@ RIVALS = {
 class Run:
     """One search on the table."""
 
-    table: tabular.Table
+    table: Table
     rival: Rival
     seed: int
     spent: float = 0.0
@@ -147,9 +148,9 @@ class Run:
             table=self.table.latency,
             config=SimpleNamespace(population=24),
         )
-        measured = sensitivity.Sensitivity(engine, tabular.PROMPTS)  # type: ignore[arg-type]
+        measured = sensitivity.Sensitivity(engine, PROMPTS)  # type: ignore[arg-type]
         for one in measured.asked():
-            self._pay(one, tabular.PROMPTS)
+            self._pay(one, PROMPTS)
         yield from measured.seeds(self.rival.paths)
 
     def _pay(self, strategy: Strategy, images: int) -> None:
@@ -219,7 +220,7 @@ def main() -> None:
     parser.add_argument("--label", default="", help="goes into the name of the result's file")
     flags = parser.parse_args()
     quiet()
-    table = tabular.Drawn(flags.model, flags.draw) if flags.draw else tabular.Table(flags.model)
+    table = Drawn(flags.model, flags.draw) if flags.draw else Table(flags.model)
     rivals = everyone = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
     if flags.only:
         rivals = {n: one for n, one in everyone.items() if n in {"Stratagem", *flags.only}}

@@ -20,11 +20,11 @@ from typing import Any
 
 import efficiency
 import numpy as np
-import tabular
 import torch
 from efficiency_rows import KINDS
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, mannwhitneyu
+from tabular_drawn import Drawn
 
 from accel.models import quiet
 from evaluate.distances import frechet_paired, frechet_statistic
@@ -48,7 +48,7 @@ def main() -> None:
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
-    live = Live(tabular.Drawn(flags.model, flags.draw, not flags.on_table), flags.images)
+    live = Live(Drawn(flags.model, flags.draw, not flags.on_table), flags.images)
     rivals = {"Stratagem": efficiency.OURS} | efficiency.RIVALS
     target = Path(__file__).parent / "results" / f"efficiency-live-{flags.model}.json"
     names = ("model", "evaluations", "images", "points", "seeds")
@@ -101,7 +101,7 @@ class Live:
         images: held-out prompts.
     """
 
-    def __init__(self, table: tabular.Drawn, images: int) -> None:
+    def __init__(self, table: Drawn, images: int) -> None:
         self.table, self.images = table, images
         self.base = self._features(table.unaccelerated)
         real = real_images().statistics("bundled")

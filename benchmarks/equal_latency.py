@@ -2,13 +2,15 @@
 
     python benchmarks/equal_latency.py tiny-sd --run runs/NAME
     python benchmarks/equal_latency.py tiny-pixart --run runs/NAME --images 32 --repeats 5
+    python -m search export runs/NAME --out FOLDER --count 60  # then, for all of its front:
+    python benchmarks/equal_latency.py tiny-sd --run runs/NAME --front FOLDER
 
 Rivals: every preset of the model's family (resampled to the model's solver and steps), every point
 of the uniform grid that seeds a search, and fewer steps of DDIM and DPM++. The front is the run's
-`strategies/[0-9]*.json`, fewer steps among them. All draw the same held-out prompts from the same
-noise, scored as `python -m evaluate` does, with 95 % intervals. Latency is end to end, of one image
-on one thread, all strategies in turns, medians; on a CPU the process's own time, so that other
-processes do not count.
+`strategies/[0-9]*.json`, or with `--front` those of another folder, fewer steps among them. All
+draw the same held-out prompts from the same noise, scored as `python -m evaluate` does, with 95 %
+intervals. Latency is end to end, of one image on one thread, all strategies in turns, medians; on
+a CPU the process's own time, so that other processes do not count.
 
 Rows: one per strategy. `verdicts` has for every rival and figure the strategies of the front that
 dominate it (latency and figure both not worse, one better), and for FD to the unaccelerated images
@@ -56,7 +58,7 @@ def candidates(
 
     Args:
         space: as in `configs/spaces/`.
-        folder: of a search's run.
+        folder: with the strategy files of a front.
     """
     plain, pipe = evaluator.baseline, evaluator.pipe
     found = {BASELINE: Candidate(BASELINE, plain)}
@@ -87,7 +89,7 @@ def candidates(
                 add(name, "preset", preset)
         except StrategyError as error:
             unfit[name] = str(error)
-    for path in sorted(folder.glob("strategies/[0-9]*.json")) if folder else ():
+    for path in sorted(folder.glob("[0-9]*.json")) if folder else ():
         strategy = strategies.load(path)
         group = FRONT if strategy.canonical().methods else "fewer steps"
         add(f"{FRONT} {path.stem}", group, strategy)
@@ -182,6 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", choices=("tiny-sd", "tiny-pixart"))
     parser.add_argument("--run", type=Path, help="a finished search's folder")
+    parser.add_argument("--front", type=Path, help="its strategy files; RUN/strategies by default")
     parser.add_argument("--images", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default=default_device())
@@ -193,7 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = (
         configuration.read(flags.run) if flags.run else configuration.resolve(flags.model, {})
     )
-    chosen, unfit = candidates(evaluator, settings.space, flags.run)
+    front = flags.front or (flags.run and flags.run / "strategies")
+    chosen, unfit = candidates(evaluator, settings.space, front)
     rows, functions = drawn.rows(evaluator, chosen, flags.images, flags.repeats, flags.cache)
     verdicts, shares = judge(rows, functions, flags.images)
     document = {
@@ -202,6 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "repeats": flags.repeats,
             "latency": "end to end, one image, in turns, medians",
             "run": searched(flags.run),
+            "front": len(list(front.glob("[0-9]*.json"))) if front else 0,
             **conditions(evaluator.pipe, evaluator.config),
         },
         "not_fitting": unfit,

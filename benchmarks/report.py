@@ -16,8 +16,8 @@ benchmarks list` shows what there is, `python -m benchmarks run NAME` measures (
 size for machines without a GPU), from the repository's root. Rivals take turns in one process, and
 ratios are of neighbouring turns; in brackets are quartiles.
 
-Nothing here was measured on a GPU unless the device says so: none was at hand. Where there is one,
-the scripts measure full sizes in fp16.
+Nothing here was measured on a GPU unless the device says so. Where there is one, the scripts
+measure full sizes in fp16.
 """
 
 

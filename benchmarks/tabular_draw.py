@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from sklearn.ensemble import ExtraTreesRegressor
-from tabular import PROMPTS
+from tabular_table import PROMPTS
 
 from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model

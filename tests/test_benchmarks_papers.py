@@ -51,23 +51,23 @@ def evaluator() -> Evaluator:
 
 
 @pytest.fixture
-def run(tmp_path: Path, evaluator: Evaluator) -> Path:
-    """As much of a search's folder as the benchmark reads: one found strategy, one fewer steps."""
-    folder = tmp_path / "run" / "strategies"
+def front(tmp_path: Path, evaluator: Evaluator) -> Path:
+    """A front: one found strategy, one of fewer steps."""
+    folder = tmp_path / "front"
     folder.mkdir(parents=True)
     plain = evaluator.baseline
     methods = {"deepcache": {"depth": ["full", 0, "full", 0, 0]}}
     strategies.save(Strategy.create(**(plain.to_json() | {"methods": methods})), folder / "01.json")
     strategies.save(plain.resample(steps=4), folder / "02.json")
-    return folder.parent
+    return folder
 
 
 def space() -> Any:
     return configuration.resolve("tiny-sd", {}).space
 
 
-def test_everybody_fits_and_is_there_once(evaluator: Evaluator, run: Path) -> None:
-    found, unfit = equal_latency.candidates(evaluator, space(), run)
+def test_everybody_fits_and_is_there_once(evaluator: Evaluator, front: Path) -> None:
+    found, unfit = equal_latency.candidates(evaluator, space(), front)
     groups = {name: one.group for name, one in found.items()}
     assert not unfit
     assert set(groups.values()) == {"unaccelerated", "fewer steps", "grid", "preset", "front"}
@@ -80,9 +80,9 @@ def test_everybody_fits_and_is_there_once(evaluator: Evaluator, run: Path) -> No
 
 
 def test_rows_are_scored_timed_and_kept(
-    evaluator: Evaluator, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    evaluator: Evaluator, front: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, _ = equal_latency.candidates(evaluator, space(), run)
+    found, _ = equal_latency.candidates(evaluator, space(), front)
     few = {name: found[name] for name in ("unaccelerated", "DDIM, 4 steps", "dato-b1", "front 01")}
     rows, functions = drawn.rows(evaluator, few, 3, 2, tmp_path / "cache")
     assert rows["unaccelerated"]["fd_base"] == pytest.approx(0, abs=1e-9)

@@ -22,6 +22,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import bookkeeping  # noqa: E402
 import tabular  # noqa: E402
 import tabular_draw  # noqa: E402
+import tabular_table  # noqa: E402
 from tpe_once import tpe_once  # noqa: E402
 
 
@@ -110,7 +111,7 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
     monkeypatch.setattr(tabular_draw, "features", features)
     monkeypatch.setattr(tabular_draw, "EVENLY", 10)
     monkeypatch.setattr(tabular_draw, "DENSE", 10)
-    published = tabular.Table("tiny-sd")
+    published = tabular_table.Table("tiny-sd")
     draw = tabular_draw.Draw("tiny-sd", tmp_path)
     stretches = draw.stretches()
     with ThreadPoolExecutor(1) as pool:
@@ -118,9 +119,9 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
         assert not draw.known
         draw.all(draw.first(), "00", pool)
     (tmp_path / "latency.json").write_text(published.notes["latency"])
-    monkeypatch.setattr(tabular, "HERE", tmp_path)
+    monkeypatch.setattr(tabular_table, "TABLES", tmp_path)
     tabular.pack("tiny-sd", tmp_path)
-    table = tabular.Table("tiny-sd")
+    table = tabular_table.Table("tiny-sd")
     assert {one.digest for one in table.strategies} == set(draw.known)
     assert table.noted(f"sensitivity:{stretches[0].digest}") == 0  # The one without any reuse.
     for one in stretches[1:]:
@@ -142,7 +143,7 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
         genome = table.space.encode(one)
         study.add(Evaluation(number, "nsga2", genome, one, scores, "", 1.0, losses, 0.0, images))
     tabular.take("tiny-sd", tmp_path / "run")
-    taken = tabular.Table("tiny-sd")
+    taken = tabular_table.Table("tiny-sd")
     assert [one.digest for one in taken.everyone[len(table.strategies) :]] == [new[0].digest]
     assert len(taken.origins) == len(taken.everyone) == len(taken.logs)
     figures = [taken.figure(new[0], 4), taken.figure(new[0], 16), taken.figure(new[1], 4)]
@@ -154,7 +155,7 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
     row = Evaluation(0, "nsga2", genome, new[1], scores, "", 1.0, (11.0, 1.0), 0.0, 16)
     Study(tmp_path / "other" / "study.journal").add(row)
     tabular.take("tiny-sd", tmp_path / "other")
-    taken = tabular.Table("tiny-sd")
+    taken = tabular_table.Table("tiny-sd")
     figures = [taken.figure(one, n) for one, n in ((new[0], 4), (new[1], 4), (new[1], 16))]
     assert figures == pytest.approx([5.0, 9.0, 11.0])
     losses, scores = (1e4, 1.0), {"fd_base": 1e4}

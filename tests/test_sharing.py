@@ -178,10 +178,9 @@ def test_a_strategy_says_what_its_scores_are_of(
     assert missing(signed) == []
     save(signed, tmp_path / "signed.json")
     assert cli.main(["validate", str(tmp_path / "signed.json")]) == 0
-    edited = (
-        (tmp_path / "signed.json").read_text().replace('"full", 1, "full"', '"full", 2, "full"')
-    )
-    (tmp_path / "signed.json").write_text(edited)
+    edited = json.loads((tmp_path / "signed.json").read_text())
+    edited["methods"]["deepcache"]["depth"][1] = "full"
+    (tmp_path / "signed.json").write_text(json.dumps(edited))
     assert cli.main(["validate", str(tmp_path / "signed.json")]) == 1
     assert "changed after it was scored" in capsys.readouterr().out
     fewer = signed.resample(steps=10)

@@ -2,9 +2,9 @@
 
     python benchmarks/transfer.py
 
-The strategies of `examples/` were found on tiny-sd beside 25 DDIM steps, the presets are published
-for Stable Diffusion 1.5 at 50 PNDM steps. Writes after every setting, and goes on with what is
-missing. Rivals are as many steps as do as much work, which holds on a busy machine, too.
+The strategies of `benchmarks/found/` were found on tiny-sd beside 25 DDIM steps, the presets are
+published for Stable Diffusion 1.5 at 50 PNDM steps. Writes after every setting, and goes on with
+what is missing. Rivals are as many steps as do as much work, which holds on a busy machine, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from strategies import StrategyError, load
 from strategies import transfer as moving
 
 ROOT = Path(__file__).parent
-FOUND = {name: f"examples/tiny-sd-{name}.json" for name in ("lossless", "knee")}
+FOUND = {name: f"benchmarks/found/tiny-sd-{name}.json" for name in ("lossless", "knee")}
 PRESETS = {name: name for name in ("dato-b1", "deepcache-n3")}
 # Tasks by name: the model, its flags, and whether the strategies are moved or drawn as found.
 SETTINGS: dict[str, tuple[str, list[str], bool]] = {

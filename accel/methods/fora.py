@@ -2,9 +2,9 @@
 
 What is kept is each component's output before its adaptive-norm gate, so gates and residuals follow
 the current call (section 3.3); norms before what is reused are left out, and of an embedding that
-blocks hold equal copies of, all but one. With order 1 or 2 the
-outputs are extrapolated over the calls instead (the idea of TaylorSeer, arXiv 2503.06923). Where
-guidance is done as two passes, each has outputs of its own.
+blocks hold equal copies of, all but one. With order 1 or 2 the outputs are extrapolated over the
+calls instead (the idea of TaylorSeer, arXiv 2503.06923). Where guidance is done as two passes, each
+has outputs of its own.
 """
 
 from __future__ import annotations

@@ -145,9 +145,9 @@ class Timed:
         self.seconds.append(time.perf_counter() - began)
         return found
 
-    @property
-    def ms(self) -> float:
-        return round(1000 * float(np.median(self.seconds)), 2)
+    def ms(self, count: int) -> float:
+        """The median of the last so many calls."""
+        return milliseconds(np.median(self.seconds[-count:]))
 
 
 def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget) -> Any:
@@ -192,15 +192,20 @@ def measure(
         )
         with suppress(KeyboardInterrupt):
             loop.search(engine)
+    each = np.diff(executor.answered[1:])
     return {
         "proposer": name,
         "finished": len(rows),
-        "mean_ms": round(1000 * float(np.mean(np.diff(executor.answered[1:]))), 2),
-        "all_ms": round(1000 * float(np.median(np.diff(executor.answered[1:]))), 2),
-        "all_cpu_ms": round(1000 * float(np.median(np.diff(executor.cpu[1:]))), 2),
-        "propose_ms": proposing.ms,
-        "write_ms": writing.ms,
+        "mean_ms": milliseconds(np.mean(each)),
+        "all_ms": milliseconds(np.median(each)),
+        "all_cpu_ms": milliseconds(np.median(np.diff(executor.cpu[1:]))),
+        "propose_ms": proposing.ms(len(each)),
+        "write_ms": writing.ms(len(each)),
     }
+
+
+def milliseconds(seconds: np.floating[Any]) -> float:
+    return round(1000 * float(seconds), 2)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def embeddings(network: Any) -> int:
     return len(blocks) * 2 * sum(one.weight.numel() for one in linear)
 
 
-@pytest.mark.parametrize("name", RACES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "sd21" else []) for n in RACES]
+)
 def test_ours_save_what_the_package_of_equal_setting_saves(name: str) -> None:
     net, rivals = build(name), RACES[name]
     before = {key: value.clone() for key, value in net.pipe.denoiser.state_dict().items()}

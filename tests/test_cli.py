@@ -14,18 +14,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import accel
 import strategies
 import zoo
 from evaluate import Evaluator, evaluate, read_model
 from evaluate import cli as evaluate_cli
-from search import cli, config
+from search import cli, config, finalists
 from search.study import Study
 from tests.pipes import strategy
 
 SMALL = ["--workers", "0", "--images", "2", "--heldout-images", "2", "--export", "2"]
 FAST = ["--schedulers", "DDIMScheduler,DPMSolverMultistepScheduler", "--steps", "4,6"]
+
+
+@pytest.fixture(autouse=True)
+def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of latency, where it is this process that measures."""
+    monkeypatch.setattr("search.measuring.TURNS", 2)
+    monkeypatch.setattr(finalists, "REPEATS", 1)
 
 
 def command(*arguments: str) -> list[str]:
@@ -63,10 +71,12 @@ def test_a_small_real_search(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_kill_minus_nine_and_resume(tmp_path: Path) -> None:
-    run = tmp_path / "run"
+    run, space = tmp_path / "run", tmp_path / "space.yaml"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    knobs = {"deepcache.depth": ["full", 1, 3]}
+    space.write_text(yaml.safe_dump({"schedulers": ["DDIM"], "steps": [4], "knobs": knobs}))
     process = subprocess.Popen(
-        command("--budget", "40evals", "--out", str(run)),
+        command("--budget", "40evals", "--base-steps", "6", "--space", str(space), "--out", str(run)),
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -177,6 +187,7 @@ def test_evaluate_shows_both_views(tmp_path: Path, capsys: pytest.CaptureFixture
     strategies.save(one, tmp_path / "one.json")
     target = tmp_path / "out.json"
     arguments = ["--strategy", str(tmp_path / "one.json"), "--images", "4", "--repeats", "2"]
+    arguments += ["--steps", "6"]
     assert evaluate_cli.main([*arguments, "--json", str(target)]) == 0
     rows = json.loads(target.read_text())["rows"]
     assert rows[0]["speedup"] == 1
@@ -200,6 +211,6 @@ def test_evaluate_in_python() -> None:
 
 
 def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["--dry-run", "--out", str(tmp_path / "run")]) == 0
+    assert cli.main([*SMALL, *FAST, "--dry-run", "--out", str(tmp_path / "run")]) == 0
     assert "seeds" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()

@@ -106,7 +106,7 @@ OTHER_RUNS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "other"), spread(METHODS, OTHER_RUNS, every=2))
+@pytest.mark.parametrize(("name", "other"), spread(METHODS, OTHER_RUNS, every=3))
 def test_law_4_no_generation_sees_another(pipe: Any, name: str, other: str) -> None:
     accel.apply(pipe, strategy(ALL[name]))
 

@@ -120,8 +120,7 @@ def test_fid_of_a_folder_against_itself_and_against_images(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory,
 ) -> None:  # fmt: skip
-    from cleanfid.fid import fid_from_feats
-
+    from evaluate.distances import frechet_from_features  # tests/test_metrics.py has clean-fid's.
     from evaluate.networks import Networks
     from tests.weightfiles import provide
 
@@ -148,7 +147,7 @@ def test_fid_of_a_folder_against_itself_and_against_images(
 
     mine, reference = features(one, 2), features(plain, 3)
     assert document["rows"][1]["fid_self"] == pytest.approx(
-        fid_from_feats(mine, reference), rel=1e-5
+        frechet_from_features(mine, reference), rel=1e-5
     )
     run(capsys, *arguments, "--reference", str(plain))
     document = json.loads(found.read_text())

@@ -188,12 +188,12 @@ def test_real_references(
 def test_the_space_follows_from_the_family(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    given = ["--model", str(saved(folders, "sd3")), "--objective", "psnr", "--dry-run"]
+    assert cli.main([*given, "--objective", "latency", *SETTING]) == 0
+    assert "seeds" in capsys.readouterr().out
     for name, knob in (("sd1", "dato.ratio"), ("pixart", "fora.cross"), ("sd3", "cat.alpha"),
                        ("dit", "cat.alpha")):  # fmt: skip
-        given = ["--model", str(saved(folders, name)), "--objective", "psnr", "--dry-run"]
-        assert cli.main([*given, "--objective", "latency", *SETTING]) == 0
-        assert "seeds" in capsys.readouterr().out
-        flags = parser().parse_args(["--model", str(folders / name)])
+        flags = parser().parse_args(["--model", str(saved(folders, name))])
         _, model = setting.load(flags)
         found = configuration.resolve(model, {"objectives": ["psnr", "latency"]})
         assert knob in found.space["knobs"]

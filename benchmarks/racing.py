@@ -44,17 +44,17 @@ class Rival:
         setup: from the network, a context in which it acts.
         equal: the package's rival of equal setting.
         package: whether it is somebody else's, which need not run on every network.
-        kinds: kinds of call by name, whether a call is of that kind.
+        kinds: kinds of call by name, whether a call of so many is of that kind.
     """
 
     setup: Setup
     equal: str = ""
     package: bool = False
-    kinds: Mapping[str, Callable[[int], bool]] = field(default_factory=dict)
+    kinds: Mapping[str, Callable[[int, int], bool]] = field(default_factory=dict)
 
     def places(self, kind: str, calls: int) -> list[int]:
         """Calls of a kind, without the first."""
-        return [call for call in range(1, calls) if self.kinds[kind](call)]
+        return [call for call in range(1, calls) if self.kinds[kind](call, calls)]
 
 
 Rivals = Mapping[str, Rival]

@@ -27,7 +27,10 @@ from accel.models import quiet
 from strategies.methods.deepcache import DeepCache
 
 INTERVAL = 3
-SHALLOW = {"full": lambda call: call % INTERVAL == 0, "shallow": lambda call: call % INTERVAL > 0}
+SHALLOW = {
+    "full": lambda call, calls: call % INTERVAL == 0,
+    "shallow": lambda call, calls: call % INTERVAL > 0,
+}
 
 
 def package_tome(net: Network) -> Any:
@@ -66,16 +69,17 @@ RIVALS: dict[str, Rival] = {
     "dato 0.5": Rival(ours(lambda net: {"dato": {"ratio": 0.5}})),
     "catome, all merged, pairs reused": Rival(
         ours(lambda net: {"catome": {"threshold": -1.0, "checkpoints": [0]}}),
-        kinds={"reusing": lambda call: call > 0},
+        kinds={"reusing": lambda call, calls: call > 0},
     ),
     "tgate, gate 2": Rival(
-        ours(lambda net: {"tgate": {"gate": 2}}), kinds={"behind the gate": lambda call: call > 2}
+        ours(lambda net: {"tgate": {"gate": 2}}),
+        kinds={"behind the gate": lambda call, calls: call > 2},
     ),
     "tgate, self-attention N=3": Rival(
         ours(self_attention), equal="diffusers PyramidAttentionBroadcast, range 3"
     ),
     "blockcache, transformers N=2": Rival(
-        ours(block_caching), kinds={"reusing": lambda call: call % 2 == 1}
+        ours(block_caching), kinds={"reusing": lambda call, calls: call % 2 == 1}
     ),
     "cache-dit": Rival(lambda net: cached(net.pipe.unet), package=True),
     **{f"diffusers {name}": hooked(name) for name in HOOKS},

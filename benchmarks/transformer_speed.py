@@ -12,6 +12,7 @@ calls, diffusers' pyramid attention broadcast. What does not run has the reason 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -48,7 +49,16 @@ def hooked(name: str) -> Rival:
 
 def fora(interval: int, order: int = 0, equal: str = "") -> Rival:
     methods = ours(lambda net: {"fora": FORA.published(net.calls, interval, order)})
-    return Rival(methods, equal=equal)
+    return Rival(methods, equal=equal, kinds=computing(interval))
+
+
+def computing(interval: int) -> dict[str, Callable[[int, int], bool]]:
+    """FORA's kinds of call."""
+
+    def full(call: int, calls: int) -> bool:
+        return FORA.published(calls, interval).attn[call] is True
+
+    return {"full": full, "reusing": lambda call, calls: not full(call, calls)}
 
 
 def self_attention(net: Network) -> dict[str, Any]:
@@ -64,12 +74,14 @@ RIVALS: dict[str, Rival] = {
     "fora N=3, order 1": fora(3, order=1),
     "fora N=5": fora(5),
     "fora, self-attention N=3": Rival(
-        ours(self_attention), equal="diffusers PyramidAttentionBroadcast, range 3"
+        ours(self_attention),
+        equal="diffusers PyramidAttentionBroadcast, range 3",
+        kinds={"reusing": lambda call, calls: call % 3 > 0},
     ),
     "cat 0.3": Rival(ours(lambda net: {"cat": {"alpha": 0.3, "start": start(net)}})),
     "atedm 0.3": Rival(ours(lambda net: {"atedm": {"alpha": 0.3, "start": start(net)}})),
     "toca": Rival(ours(lambda net: {"toca": ToCa.published(net.calls)})),
-    "cache-dit, calls of fora N=3": Rival(mask, package=True),
+    "cache-dit, calls of fora N=3": Rival(mask, package=True, kinds=computing(3)),
     **{f"diffusers {name}": hooked(name) for name in HOOKS},
 }
 

@@ -136,6 +136,19 @@ def test_rows_of_a_race() -> None:
     assert "peak_bytes" not in ours
 
 
+def test_calls_of_a_transformer_by_kind() -> None:
+    """FORA's rivals compute at the same calls; in the others no block does any work."""
+    net = build("pixart-sigma")
+    work, _ = racing.works(net, racing.chosen(transformer_speed.RIVALS, ["fora N=3"]))
+    for name in ("fora N=3", "cache-dit, calls of fora N=3"):
+        rival = transformer_speed.RIVALS[name]
+        assert rival.places("full", CALLS) == [1, 4]
+        assert rival.places("reusing", CALLS) == [2, 3]
+    net.pipe.denoiser.transformer_blocks = torch.nn.ModuleList()
+    whole, without = work["unmodified"], net.work()
+    assert work["fora N=3"] == [*whole[:2], *without[2:4], whole[4]]
+
+
 def test_laps_are_between_readings() -> None:
     readings = iter([1.0, 3.0, 4.5])
     passed = Laps(lambda: next(readings))

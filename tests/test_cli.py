@@ -76,7 +76,9 @@ def test_kill_minus_nine_and_resume(tmp_path: Path) -> None:
     knobs = {"deepcache.depth": ["full", 1, 3]}
     space.write_text(yaml.safe_dump({"schedulers": ["DDIM"], "steps": [4], "knobs": knobs}))
     process = subprocess.Popen(
-        command("--budget", "40evals", "--base-steps", "6", "--space", str(space), "--out", str(run)),
+        command(
+            "--budget", "40evals", "--base-steps", "6", "--space", str(space), "--out", str(run)
+        ),
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

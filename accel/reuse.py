@@ -175,7 +175,7 @@ def spare(places: Sequence[tuple[Part, Reuse]], parts: Sequence[Part]) -> list[U
 
 
 def _sparing(places: Sequence[Reuse], leads: bool) -> Callable[[Forward], Forward]:
-    """Wrap a norm: a single token, which can be modulated, where `places` need none.
+    """Wrap a norm: no tokens, which can be modulated for nothing, where `places` need none.
 
     Args:
         leads: the norm's tokens have the shape of the results; else another norm has decided.
@@ -188,7 +188,7 @@ def _sparing(places: Sequence[Reuse], leads: bool) -> Callable[[Forward], Forwar
                 return original(hidden_states)
             for place, value in zip(places, values, strict=True):
                 place.ready = value
-            return hidden_states[:, :1]
+            return hidden_states[:, :0]
 
         return forward
 

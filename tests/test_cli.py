@@ -189,7 +189,7 @@ def test_evaluate_shows_both_views(tmp_path: Path, capsys: pytest.CaptureFixture
     strategies.save(one, tmp_path / "one.json")
     target = tmp_path / "out.json"
     arguments = ["--strategy", str(tmp_path / "one.json"), "--images", "4", "--repeats", "2"]
-    arguments += ["--steps", "6"]
+    arguments += ["--steps", "12"]
     assert evaluate_cli.main([*arguments, "--json", str(target)]) == 0
     rows = json.loads(target.read_text())["rows"]
     assert rows[0]["speedup"] == 1

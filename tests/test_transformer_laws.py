@@ -206,6 +206,26 @@ def test_law_9_applying_twice_replaces() -> None:
         assert traces(pipe) == []
 
 
+@pytest.mark.parametrize("name", ["fora", "toca"])
+def test_chunked_feed_forwards_are_refused(name: str) -> None:
+    """Before a strategy is applied, and from then on; others take them."""
+    pipe = build("sd3")
+    accel.apply(pipe, strategy("sd3", ALL[name]))
+    mine = draw(pipe)
+    pipe.transformer.enable_forward_chunking(1, 0)
+    with pytest.raises(StrategyError, match=rf"methods\.{name}.*disable_forward_chunking"):
+        draw(pipe)
+    accel.remove(pipe)
+    assert torch.equal(draw(pipe), draw(build("sd3")))
+    with pytest.raises(StrategyError, match=rf"methods\.{name}.*disable_forward_chunking"):
+        accel.apply(pipe, strategy("sd3", ALL[name]))
+    accel.apply(pipe, strategy("sd3", ALL["cat"]))
+    assert torch.equal(draw(pipe), fresh("sd3", "cat"))
+    pipe.transformer.disable_forward_chunking()
+    accel.apply(pipe, strategy("sd3", ALL[name]))
+    assert torch.equal(draw(pipe), mine)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(StrategyError, match="cat"):
         strategy("sd3", {"cat": {"alpha": 0.5}, "atedm": {"alpha": 0.5}})

@@ -80,7 +80,7 @@ def test_a_partial_call_does_the_work_of_its_tokens(model: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_norms_before_reused_parts_do_not_run(model: str) -> None:
-    """Where a part reuses, one token stands in for all; a norm that others need runs in full."""
+    """Where a part reuses, its norm gives no tokens; a norm that others need runs in full."""
     pipe = build(model)
     _, sites = families.find(pipe)
     seen: dict[Any, list[int]] = {norm: [] for part in sites.parts for norm in part.norms}
@@ -93,7 +93,7 @@ def test_norms_before_reused_parts_do_not_run(model: str) -> None:
     passes = 2 if model == "flux" else 1
     for norm, counts in seen.items():
         runs = [any(calls[kind][call] for kind in kinds[norm]) for call in range(6)]
-        assert [count > 1 for count in counts] == [run for run in runs for _ in range(passes)]
+        assert [count > 0 for count in counts] == [run for run in runs for _ in range(passes)]
 
 
 def text_tokens(pipe: Any, model: str) -> int:

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
+from accel.chunking import Unchunked
 from accel.clock import Clock
 from accel.embedding import shared
 from accel.patching import Forward, Undo, replace_forward, undo_all
@@ -27,8 +28,10 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
     """Reuse along the lists of `knobs` until undone.
 
     Raises:
-        StrategyError: the lists have more groups than the model has blocks.
+        StrategyError: the lists have more groups than the model has blocks, or feed-forwards run in
+            chunks.
     """
+    Unchunked(sites, clock, "fora")
     blocks = 1 + max(part.block for part in sites.parts)
     undos: list[Undo] = []
     places: list[tuple[Part, Reuse]] = []

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from accel.attention_map import Watched
+from accel.chunking import Unchunked
 from accel.clock import Clock, Listener
 from accel.embedding import shared
 from accel.grid import Grid
@@ -37,10 +38,11 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
     """Reuse and recompute along `knobs.ratio` until undone.
 
     Raises:
-        StrategyError: the model is no transformer.
+        StrategyError: the model is no transformer, or feed-forwards run in chunks.
     """
     if sites.stream is None:
         raise StrategyError("methods.toca needs a transformer; this model is none")
+    Unchunked(sites, clock, "toca")
     grid = Grid(sites, sites.stream, clock)
     undos = [grid.attach()]
     last = max(part.block for part in sites.parts)

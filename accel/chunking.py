@@ -1,0 +1,30 @@
+"""Feed-forwards that run in chunks, which methods that keep their outputs do not take."""
+
+from __future__ import annotations
+
+from accel.clock import Clock, Listener
+from accel.sites import Sites
+from strategies import StrategyError
+
+
+class Unchunked(Listener):
+    """Sees to it, at the start and at every pass, that feed-forwards run as a whole.
+
+    diffusers calls a chunked one several times in a pass, with the same module for every chunk.
+
+    Raises:
+        StrategyError: some block runs its feed-forward in chunks.
+    """
+
+    def __init__(self, sites: Sites, clock: Clock, method: str) -> None:
+        names = {part.name.rpartition(".")[0] for part in sites.parts}
+        self.method, self.blocks = method, [sites.denoiser.get_submodule(name) for name in names]
+        self.begin()
+        clock.listeners.append(self)
+
+    def begin(self) -> None:
+        if any(getattr(block, "_chunk_size", None) is not None for block in self.blocks):
+            raise StrategyError(
+                f"methods.{self.method} keeps outputs of whole feed-forwards, but the transformer "
+                "runs them in chunks; call disable_forward_chunking() on it"
+            )

@@ -49,13 +49,13 @@ def extrapolate(history: Sequence[tuple[int, Any]], call: int, order: int) -> An
     points = list(history)[-(order + 1) :]
     if len(points) == 1:
         return newest
-    value = newest.clone()
+    value = newest
     for at, feature in points[:-1]:
         weight = 1.0
         for other, _ in points:
             if other != at:
                 weight *= (call - other) / (at - other)
-        value.add_(feature - newest, alpha=weight)
+        value = torch.add(value, feature - newest, alpha=weight)
     return value
 
 

@@ -88,6 +88,13 @@ BENCHMARKS = (
         ("latency_table",),
     ),
     Benchmark(
+        "launches",
+        "tensors that generations and calls of every method compute, which is what a GPU waits for "
+        "where launching takes longer than computing, beside the packages'",
+        WORK,
+        ("launches",),
+    ),
+    Benchmark(
         "macs",
         "multiply-accumulates of the published settings at full size beside CAT Pruning's tables",
         WORK,

@@ -16,12 +16,18 @@ from strategies import Strategy
 from zoo import untrained
 
 
+def nothing() -> None:
+    """Nothing."""
+
+
 class Network:
     """One of `networks.py` on a device, in half precision on a GPU, and guided generations of it.
 
     Args:
         build: makes it.
         calls: of a generation.
+
+    `before` runs before every generation.
     """
 
     def __init__(self, build: Callable[[], Built], calls: int, device: str) -> None:
@@ -38,6 +44,7 @@ class Network:
         if isinstance(network, DiTTransformer2DModel):
             untrained.one_embedder(network)
         self.given, self.calls, self.now = given, calls, 0.0
+        self.before: Callable[[], None] = nothing
 
     def plan(self, methods: dict[str, Any]) -> Strategy:
         """A strategy for this network."""
@@ -54,8 +61,12 @@ class Network:
     def work(self) -> list[int]:
         """Multiply-accumulates of each call of a generation of one image."""
         with flop_counter() as counter:
-            found = self._draw(1, Laps(counter.get_total_flops))
+            found = self.read(Laps(counter.get_total_flops))
         return [int(flops) // 2 for flops in found]
+
+    def read(self, passed: Laps) -> list[float]:
+        """What a counter says of each call of a generation of one image."""
+        return self._draw(1, passed)
 
     @torch.inference_mode()
     def _draw(self, batch: int, passed: Laps | GPULaps) -> list[float]:
@@ -66,6 +77,7 @@ class Network:
         latents = latents.to(device=pipe.device, dtype=self.kind)
         pipe.scheduler.set_timesteps(self.calls, device=pipe.device)
         times = pipe.scheduler.timesteps.tolist()
+        self.before()
         wait(pipe.device)
         passed.mark()
         for t, self.now in zip(pipe.scheduler.timesteps, times, strict=True):

@@ -7,8 +7,8 @@ does not run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from diffusers import DiTTransformer2DModel, SD3Transformer2DModel
 from diffusers.hooks import (
@@ -24,6 +24,7 @@ from diffusers.hooks import (
     apply_taylorseer_cache,
 )
 from diffusers.hooks.hooks import HookRegistry
+from loops import Network, nothing
 
 EVERY = (-1, 1001)  # Of the timesteps.
 
@@ -67,8 +68,12 @@ def cached(network: Any) -> Iterator[None]:
 
 
 @contextmanager
-def steps_mask(network: Any, full: Sequence[bool]) -> Iterator[None]:
-    """cache-dit with one block ahead of its cache, computing the others at `full` calls."""
+def steps_mask(network: Any, full: Sequence[bool]) -> Iterator[Callable[[], None]]:
+    """cache-dit with one block ahead of its cache, computing the others at `full` calls.
+
+    Yields what has to run before a generation, as cache-dit does where it has the pipeline; by
+    itself it starts again only one call after a generation's first.
+    """
     import cache_dit
     from cache_dit.caching.patch_functors import DiTPatchFunctor
 
@@ -92,7 +97,7 @@ def steps_mask(network: Any, full: Sequence[bool]) -> Iterator[None]:
     )
     try:
         cache_dit.enable_cache(adapter, cache_config=config)
-        yield
+        yield lambda: cache_dit.refresh_context(network, cache_config=config)
     finally:
         cache_dit.disable_cache(adapter)
         # What its adapter for DiT leaves behind.
@@ -102,16 +107,20 @@ def steps_mask(network: Any, full: Sequence[bool]) -> Iterator[None]:
 
 
 @contextmanager
-def _hooked(network: Any, apply: Callable[[Any, Any], Any], config: Any) -> Iterator[None]:
+def hooked(net: Network, name: str) -> Iterator[None]:
+    """One of diffusers' hooks, which starts anew before each generation, as in its pipelines."""
+    network, hook = net.pipe.denoiser, HOOKS[name]
     try:
-        apply(network, config)
+        hook.apply(network, hook.config(net))
         if not any(registry.hooks for registry in _registries(network)):
             raise RuntimeError(f"it finds nothing to hook in {type(network).__name__}")
+        net.before = HookRegistry.check_if_exists_or_initialize(network).reset_stateful_hooks
         yield
     finally:
+        net.before = nothing
         for registry in _registries(network):
-            for name in list(registry.hooks):
-                registry.remove_hook(name, recurse=False)
+            for put in list(registry.hooks):
+                registry.remove_hook(put, recurse=False)
 
 
 def _registries(network: Any) -> list[HookRegistry]:
@@ -119,39 +128,40 @@ def _registries(network: Any) -> list[HookRegistry]:
     return [registry for registry in found if isinstance(registry, HookRegistry)]
 
 
-Hooks = Callable[[Any, int, Callable[[], float]], AbstractContextManager[None]]
+class Hook(NamedTuple):
+    """How diffusers puts one on, and its config for a network."""
 
-# Hook -> from the transformer, the number of calls and the current timestep, its context.
-HOOKS: dict[str, Hooks] = {
-    "FirstBlockCache": lambda network, calls, now: _hooked(
-        network, apply_first_block_cache, FirstBlockCacheConfig(threshold=0.05)
+    apply: Callable[[Any, Any], Any]
+    config: Callable[[Network], Any]
+
+
+HOOKS = {
+    "FirstBlockCache": Hook(
+        apply_first_block_cache, lambda net: FirstBlockCacheConfig(threshold=0.05)
     ),
-    "TaylorSeer, interval 3": lambda network, calls, now: _hooked(
-        network, apply_taylorseer_cache, TaylorSeerCacheConfig(cache_interval=3)
+    "TaylorSeer, interval 3": Hook(
+        apply_taylorseer_cache, lambda net: TaylorSeerCacheConfig(cache_interval=3)
     ),
-    "MagCache, all ratios 1": lambda network, calls, now: _hooked(
-        network,
+    "MagCache, all ratios 1": Hook(
         apply_mag_cache,
-        MagCacheConfig(mag_ratios=[1.0] * calls, num_inference_steps=calls),
+        lambda net: MagCacheConfig(mag_ratios=[1.0] * net.calls, num_inference_steps=net.calls),
     ),
-    "PyramidAttentionBroadcast, range 3": lambda network, calls, now: _hooked(
-        network,
+    "PyramidAttentionBroadcast, range 3": Hook(
         apply_pyramid_attention_broadcast,
-        PyramidAttentionBroadcastConfig(
+        lambda net: PyramidAttentionBroadcastConfig(
             spatial_attention_block_skip_range=3,
             spatial_attention_timestep_skip_range=EVERY,
-            current_timestep_callback=now,
+            current_timestep_callback=lambda: net.now,
         ),
     ),
-    "FasterCache": lambda network, calls, now: _hooked(
-        network,
+    "FasterCache": Hook(
         apply_faster_cache,
-        FasterCacheConfig(
+        lambda net: FasterCacheConfig(
             spatial_attention_timestep_skip_range=EVERY,
             unconditional_batch_timestep_skip_range=EVERY,
             attention_weight_callback=lambda module: 0.5,
             tensor_format="BCHW",
-            current_timestep_callback=now,
+            current_timestep_callback=lambda: net.now,
         ),
     ),
 }

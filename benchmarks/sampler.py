@@ -19,7 +19,7 @@ import torch
 from compared import compare, completed, parser
 from loops import Network
 from networks import UNETS, sized
-from packages import HOOKS, cached, deepcache, tome
+from packages import HOOKS, cached, deepcache, hooked, tome
 from racing import Rival, ours, unmodified
 
 from accel import families
@@ -37,10 +37,6 @@ def package_tome(net: Network) -> Any:
     """On the largest grid with self-attention, as ours."""
     _, sites = families.find(net.pipe)
     return tome(net.pipe.unet, 0.5, 2 ** min(site.halvings for site in sites.attentions))
-
-
-def hooked(name: str) -> Rival:
-    return Rival(lambda net: HOOKS[name](net.pipe.unet, net.calls, lambda: net.now), package=True)
 
 
 def block_caching(net: Network) -> dict[str, Any]:
@@ -82,7 +78,7 @@ RIVALS: dict[str, Rival] = {
         ours(block_caching), kinds={"reusing": lambda call, calls: call % 2 == 1}
     ),
     "cache-dit": Rival(lambda net: cached(net.pipe.unet), package=True),
-    **{f"diffusers {name}": hooked(name) for name in HOOKS},
+    **{f"diffusers {name}": Rival(partial(hooked, name=name), package=True) for name in HOOKS},
 }
 
 

@@ -12,15 +12,16 @@ calls, diffusers' pyramid attention broadcast. What does not run has the reason 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import torch
 from compared import compare, completed, parser
-from loops import Network
+from loops import Network, nothing
 from networks import NETWORKS, sized
-from packages import HOOKS, steps_mask
+from packages import HOOKS, hooked, steps_mask
 from racing import Rival, ours, unmodified
 
 from accel.models import quiet
@@ -35,16 +36,13 @@ def start(net: Network) -> int:
     return min(START, max(2, round(START * net.calls / 28)))
 
 
-def mask(net: Network) -> Any:
+@contextmanager
+def mask(net: Network) -> Iterator[None]:
     """cache-dit, computing at FORA's full calls."""
-    full = FORA.published(net.calls, 3).attn
-    return steps_mask(net.pipe.transformer, [one is True for one in full])
-
-
-def hooked(name: str) -> Rival:
-    return Rival(
-        lambda net: HOOKS[name](net.pipe.transformer, net.calls, lambda: net.now), package=True
-    )
+    full = [one is True for one in FORA.published(net.calls, 3).attn]
+    with steps_mask(net.pipe.transformer, full) as net.before:
+        yield
+    net.before = nothing
 
 
 def fora(interval: int, order: int = 0, equal: str = "") -> Rival:
@@ -82,7 +80,7 @@ RIVALS: dict[str, Rival] = {
     "atedm 0.3": Rival(ours(lambda net: {"atedm": {"alpha": 0.3, "start": start(net)}})),
     "toca": Rival(ours(lambda net: {"toca": ToCa.published(net.calls)})),
     "cache-dit, calls of fora N=3": Rival(mask, package=True, kinds=computing(3)),
-    **{f"diffusers {name}": hooked(name) for name in HOOKS},
+    **{f"diffusers {name}": Rival(partial(hooked, name=name), package=True) for name in HOOKS},
 }
 
 

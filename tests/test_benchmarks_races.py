@@ -20,6 +20,7 @@ sys.path.insert(0, str(BENCHMARKS))
 
 import apart  # noqa: E402
 import compared  # noqa: E402
+import launches  # noqa: E402
 import networks  # noqa: E402
 import racing  # noqa: E402
 import sampler  # noqa: E402
@@ -205,3 +206,35 @@ def test_a_gpus_rows_show_memory_and_graphs() -> None:
     assert "| ours | 2.00 (1.90 to 2.10) | 3.00 | 2.50 | 2.00 | 2 | 0 |" in page
     assert "| theirs | does not run: Error: why |  |  |  |  |  |" in page
     assert "| ours | 1 |" in page
+
+
+@pytest.mark.parametrize(
+    "name", ["cache-dit, calls of fora N=3", "diffusers PyramidAttentionBroadcast, range 3"]
+)
+def test_packages_start_anew_with_each_generation(name: str) -> None:
+    net = build("pixart-sigma")
+    with transformer_speed.RIVALS[name].setup(net):
+        first = net.work()
+        assert len(set(first)) > 1
+        assert [net.work() for _ in range(3)] == [first] * 3
+
+
+def test_views_and_empty_tensors_are_not_computed() -> None:
+    with launches.Computed() as mode:
+        one = torch.ones(4, 4)
+        other = one.t() + 1
+        other.add_(other[:0].mul(2).sum(0))
+    assert mode.count == 4  # Made, added, the sum over nothing, and added in place.
+
+
+def test_tensors_by_kind_of_call() -> None:
+    net = build("pixart-sigma")
+    rivals = racing.chosen(transformer_speed.RIVALS, ["fora N=3", "diffusers FirstBlockCache"])
+    found = launches.rows(net, rivals)
+    whole, fora = found["unmodified"], found["fora N=3"]
+    assert fora["calls"]["full"] * CALLS == whole["tensors"]
+    saved = 2 * (fora["calls"]["full"] - fora["calls"]["reusing"])
+    assert fora["tensors"] == whole["tensors"] - saved
+    assert fora["reduction"] == pytest.approx(whole["tensors"] / fora["tensors"])
+    assert fora["calls"]["reusing"] < fora["calls"]["full"]
+    assert "No cache context" in found["diffusers FirstBlockCache"]["does not run"]

@@ -13,6 +13,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "selection": speed.selection,
     "profile_calls": papers.profile,
     "latency_table": speed.latency_table,
+    "launches": speed.launches,
     "macs": speed.macs,
     "transformer_quality": quality.transformers,
     "equal_latency": papers.equal_latency,

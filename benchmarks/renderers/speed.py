@@ -104,6 +104,23 @@ def latency_table(data: Any) -> str:
     )
 
 
+def launches(data: Any) -> str:
+    parts = []
+    for network, found in data["networks"].items():
+        rows = [
+            (
+                name,
+                one.get("tensors") or f"does not run: {one['does not run'].split('. ')[0]}",
+                one.get("reduction"),
+                ", ".join(f"{kind} {count:,}" for kind, count in one.get("calls", {}).items()),
+            )
+            for name, one in found.items()
+        ]
+        heads = [f"{network}, {data['calls']} calls", "tensors", "reduction", "of a call"]
+        parts.append(table(heads, rows))
+    return "\n\n".join(parts)
+
+
 def macs(data: Any) -> str:
     rows = [
         (

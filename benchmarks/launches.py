@@ -1,0 +1,105 @@
+"""How many tensors a generation computes: what a GPU that waits for launches waits for.
+
+    python benchmarks/launches.py
+
+Every rival of `sampler.py` on Stable Diffusion 1.5 and of `transformer_speed.py` on its networks,
+at full depth, little width and few tokens, on the CPU: a kernel or more is launched for each tensor
+that an operator gives, but for views and for tensors without elements. The solver's are counted,
+too, and so is guidance. By kind of call the median. Writes `benchmarks/results/launches.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import sampler
+import torch
+import transformer_speed
+from loops import Network
+from networks import NETWORKS, sized
+from racing import Rival, Rivals, excusing
+from torch.utils._python_dispatch import TorchDispatchMode
+from turns import Laps
+
+from accel.models import quiet
+from evaluate.timing import versions
+
+CALLS = 14
+SIZES = {"sd15": (0.05, 16), **dict.fromkeys(NETWORKS, (0.07, 8))}  # Share of width, latents.
+RIVALS: Mapping[str, Rivals] = {
+    "sd15": sampler.RIVALS,
+    **dict.fromkeys(NETWORKS, transformer_speed.RIVALS),
+}
+
+
+class Computed(TorchDispatchMode):
+    """Counts tensors with elements that operators give, without views."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        aliases = (one.alias_info for one in func._schema.returns)
+        if not any(alias is not None and not alias.is_write for alias in aliases):
+            made = found if isinstance(found, tuple | list) else [found]
+            self.count += any(isinstance(one, torch.Tensor) and one.numel() for one in made)
+        return found
+
+
+def counts(net: Network) -> list[int]:
+    """Of each call of a generation of one image."""
+    with Computed() as mode:
+        return [int(count) for count in net.read(Laps(lambda: mode.count))]
+
+
+def rows(net: Network, rivals: Rivals) -> dict[str, Any]:
+    """Every rival's row, in their order; why a package does not run."""
+    found: dict[str, list[int]] = {}
+    failed: dict[str, str] = {}
+    for name, rival in rivals.items():
+        with excusing(rival, name, failed), rival.setup(net):
+            found[name] = counts(net)
+    return {
+        name: row(rival, found[name], found["unmodified"])
+        if name in found
+        else {"does not run": failed[name]}
+        for name, rival in rivals.items()
+    }
+
+
+def row(rival: Rival, found: Sequence[int], plain: Sequence[int]) -> dict[str, Any]:
+    """A generation's tensors, how many times fewer they are, and those of a call by kind."""
+    calls = {
+        kind: int(median(found[place] for place in rival.places(kind, len(found))))
+        for kind in rival.kinds
+    }
+    return {"tensors": sum(found), "reduction": sum(plain) / sum(found), "calls": calls}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("--layers", type=int, default=0, help="0 is the network's own number")
+    flags = parser.parse_args()
+    quiet()
+    torch.set_num_threads(1)
+    result: dict[str, Any] = {"calls": CALLS, "versions": versions(), "networks": {}}
+    for name in flags.networks:
+        width, latent = SIZES[name]
+        net = Network(partial(sized, name, width, latent, flags.layers), CALLS, "cpu")
+        result["networks"][name] = rows(net, RIVALS[name])
+        print(name, json.dumps(result["networks"][name]), flush=True)
+    target = Path(__file__).parent / "results" / "launches.json"
+    target.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

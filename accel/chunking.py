@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from accel.clock import Clock, Listener
-from accel.sites import Sites
+from accel.sites import Part, Sites
 from strategies import StrategyError
 
 
@@ -12,12 +14,15 @@ class Unchunked(Listener):
 
     diffusers calls a chunked one several times in a pass, with the same module for every chunk.
 
+    Args:
+        kept: parts whose outputs are kept; those that are no feed-forwards do not matter.
+
     Raises:
         StrategyError: some block runs its feed-forward in chunks.
     """
 
-    def __init__(self, sites: Sites, clock: Clock, method: str) -> None:
-        names = {part.name.rpartition(".")[0] for part in sites.parts}
+    def __init__(self, sites: Sites, clock: Clock, method: str, kept: Iterable[Part]) -> None:
+        names = {part.name.rpartition(".")[0] for part in kept if "mlp" in part.kinds}
         self.method, self.blocks = method, [sites.denoiser.get_submodule(name) for name in names]
         self.begin()
         clock.listeners.append(self)
@@ -26,5 +31,6 @@ class Unchunked(Listener):
         if any(getattr(block, "_chunk_size", None) is not None for block in self.blocks):
             raise StrategyError(
                 f"methods.{self.method} keeps outputs of whole feed-forwards, but the transformer "
-                "runs them in chunks; call disable_forward_chunking() on it"
+                "runs them in chunks; call disable_forward_chunking() on it, or "
+                "set_chunk_feed_forward(None) on its blocks"
             )

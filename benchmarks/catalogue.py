@@ -89,8 +89,8 @@ BENCHMARKS = (
     ),
     Benchmark(
         "launches",
-        "tensors that generations and calls of every method compute, which is what a GPU waits for "
-        "where launching takes longer than computing, beside the packages'",
+        "operators of generations and calls of every method that compute, beside the packages': what "
+        "a GPU waits for where launching takes longer than computing",
         WORK,
         ("launches",),
     ),

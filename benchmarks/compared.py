@@ -45,9 +45,9 @@ def rows(
         if found.peaks[name]:
             row["peak_bytes"] = found.peaks[name]
         row |= found.graphs.get(name, {})
+        kinds = {kind: rival.places(kind, len(work[name])) for kind in rival.kinds}
         row["calls"] = {
-            kind: call(rival, found, work, name, rival.places(kind, len(work[name])))
-            for kind in rival.kinds
+            kind: call(rival, found, work, name, places) for kind, places in kinds.items() if places
         }
         table[name] = row
     return table

@@ -1,11 +1,11 @@
-"""How many tensors a generation computes: what a GPU that waits for launches waits for.
+"""How many operators of a generation compute: what a GPU that waits for launches waits for.
 
     python benchmarks/launches.py
 
 Every rival of `sampler.py` on Stable Diffusion 1.5 and of `transformer_speed.py` on its networks,
-at full depth, little width and few tokens, on the CPU: a kernel or more is launched for each tensor
-that an operator gives, but for views and for tensors without elements. The solver's are counted,
-too, and so is guidance. By kind of call the median. Writes `benchmarks/results/launches.json`.
+at full depth, little width and few tokens, on the CPU: operators that make a tensor with elements
+or write to one, which takes a kernel or more; views take none. The solver's are counted, too, and
+so is guidance. By kind of call the median. Writes `benchmarks/results/launches.json`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from loops import Network
 from networks import NETWORKS, sized
 from racing import Rival, Rivals, excusing
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from turns import Laps
 
 from accel.models import quiet
@@ -39,7 +40,7 @@ RIVALS: Mapping[str, Rivals] = {
 
 
 class Computed(TorchDispatchMode):
-    """Counts tensors with elements that operators give, without views."""
+    """Counts operators that make a tensor with elements or write to one; a view is not made."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,11 +48,19 @@ class Computed(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        aliases = (one.alias_info for one in func._schema.returns)
-        if not any(alias is not None and not alias.is_write for alias in aliases):
-            made = found if isinstance(found, tuple | list) else [found]
-            self.count += any(isinstance(one, torch.Tensor) and one.numel() for one in made)
+        old = set() if func._schema.is_mutable else set(map(place, tensors((args, kwargs))))
+        self.count += any(one.numel() > 0 and place(one) not in old for one in tensors(found))
         return found
+
+
+def tensors(tree: Any) -> list[torch.Tensor]:
+    """All in nested arguments or results."""
+    return [one for one in tree_leaves(tree) if isinstance(one, torch.Tensor)]
+
+
+def place(one: torch.Tensor) -> int:
+    """Of its storage."""
+    return one.untyped_storage()._cdata
 
 
 def counts(net: Network) -> list[int]:
@@ -76,12 +85,14 @@ def rows(net: Network, rivals: Rivals) -> dict[str, Any]:
 
 
 def row(rival: Rival, found: Sequence[int], plain: Sequence[int]) -> dict[str, Any]:
-    """A generation's tensors, how many times fewer they are, and those of a call by kind."""
+    """A generation's operators, how many times fewer they are, and those of a call by kind."""
+    kinds = {kind: rival.places(kind, len(found)) for kind in rival.kinds}
     calls = {
-        kind: int(median(found[place] for place in rival.places(kind, len(found))))
-        for kind in rival.kinds
+        kind: int(median(found[place] for place in places))
+        for kind, places in kinds.items()
+        if places
     }
-    return {"tensors": sum(found), "reduction": sum(plain) / sum(found), "calls": calls}
+    return {"operators": sum(found), "reduction": sum(plain) / sum(found), "calls": calls}
 
 
 def main() -> None:

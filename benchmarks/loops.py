@@ -56,7 +56,8 @@ class Network:
 
     def draw(self, batch: int = 1) -> list[float]:
         """Seconds of each call of a generation, with the solver's step."""
-        return self._draw(batch, laps(self.pipe.device))
+        with torch.inference_mode():
+            return self._draw(batch, laps(self.pipe.device))
 
     def work(self) -> list[int]:
         """Multiply-accumulates of each call of a generation of one image."""
@@ -65,10 +66,10 @@ class Network:
         return [int(flops) // 2 for flops in found]
 
     def read(self, passed: Laps) -> list[float]:
-        """What a counter says of each call of a generation of one image."""
-        return self._draw(1, passed)
+        """What a counter says of each call of a generation of one image, as pipelines run it."""
+        with torch.no_grad():
+            return self._draw(1, passed)
 
-    @torch.inference_mode()
     def _draw(self, batch: int, passed: Laps | GPULaps) -> list[float]:
         pipe, config = self.pipe, self.pipe.denoiser.config
         shape = (batch, config.in_channels, config.sample_size, config.sample_size)

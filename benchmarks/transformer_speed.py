@@ -41,8 +41,10 @@ def mask(net: Network) -> Iterator[None]:
     """cache-dit, computing at FORA's full calls."""
     full = [one is True for one in FORA.published(net.calls, 3).attn]
     with steps_mask(net.pipe.transformer, full) as net.before:
-        yield
-    net.before = nothing
+        try:
+            yield
+        finally:
+            net.before = nothing
 
 
 def fora(interval: int, order: int = 0, equal: str = "") -> Rival:

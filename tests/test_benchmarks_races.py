@@ -219,22 +219,27 @@ def test_packages_start_anew_with_each_generation(name: str) -> None:
         assert [net.work() for _ in range(3)] == [first] * 3
 
 
-def test_views_and_empty_tensors_are_not_computed() -> None:
-    with launches.Computed() as mode:
+def test_views_and_empty_tensors_are_not_counted() -> None:
+    with torch.no_grad(), launches.Computed() as mode:
         one = torch.ones(4, 4)
         other = one.t() + 1
         other.add_(other[:0].mul(2).sum(0))
-    assert mode.count == 4  # Made, added, the sum over nothing, and added in place.
+        assert mode.count == 4  # Made, added, the sum over nothing, and added in place.
+        torch.nn.functional.dropout(one, training=False).reshape(2, 8).to(torch.float32)
+        assert mode.count == 4
+        one[:, :2].reshape(8).to(torch.float64)
+        torch.max(other, dim=0)
+    assert mode.count == 7  # A copy, a conversion, and two tensors of one operator.
 
 
-def test_tensors_by_kind_of_call() -> None:
+def test_operators_by_kind_of_call() -> None:
     net = build("pixart-sigma")
     rivals = racing.chosen(transformer_speed.RIVALS, ["fora N=3", "diffusers FirstBlockCache"])
     found = launches.rows(net, rivals)
     whole, fora = found["unmodified"], found["fora N=3"]
-    assert fora["calls"]["full"] * CALLS == whole["tensors"]
+    assert fora["calls"]["full"] * CALLS == whole["operators"]
     saved = 2 * (fora["calls"]["full"] - fora["calls"]["reusing"])
-    assert fora["tensors"] == whole["tensors"] - saved
-    assert fora["reduction"] == pytest.approx(whole["tensors"] / fora["tensors"])
+    assert fora["operators"] == whole["operators"] - saved
+    assert fora["reduction"] == pytest.approx(whole["operators"] / fora["operators"])
     assert fora["calls"]["reusing"] < fora["calls"]["full"]
     assert "No cache context" in found["diffusers FirstBlockCache"]["does not run"]

@@ -28,18 +28,20 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
     """Reuse along the lists of `knobs` until undone.
 
     Raises:
-        StrategyError: the lists have more groups than the model has blocks, or feed-forwards run in
-            chunks.
+        StrategyError: the lists have more groups than the model has blocks, or feed-forwards that
+            are reused run in chunks.
     """
-    Unchunked(sites, clock, "fora")
     blocks = 1 + max(part.block for part in sites.parts)
-    undos: list[Undo] = []
-    places: list[tuple[Part, Reuse]] = []
+    plans: list[tuple[Part, list[bool]]] = []
     for part in sites.parts:
         streams = (knobs.computed(kind, part.block, blocks) for kind in part.kinds)
         computed = [any(kinds) for kinds in zip(*streams, strict=True)]
-        if all(computed):
-            continue
+        if not all(computed):
+            plans.append((part, computed))
+    Unchunked(sites, clock, "fora", [part for part, _ in plans])
+    undos: list[Undo] = []
+    places: list[tuple[Part, Reuse]] = []
+    for part, computed in plans:
         place = Reuse(
             clock, recorder, computed.__getitem__, part.name, orders=knobs.order, text=part.text
         )

@@ -42,7 +42,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
     """
     if sites.stream is None:
         raise StrategyError("methods.toca needs a transformer; this model is none")
-    Unchunked(sites, clock, "toca")
+    Unchunked(sites, clock, "toca", sites.parts)
     grid = Grid(sites, sites.stream, clock)
     undos = [grid.attach()]
     last = max(part.block for part in sites.parts)

@@ -110,13 +110,13 @@ def launches(data: Any) -> str:
         rows = [
             (
                 name,
-                one.get("tensors") or f"does not run: {one['does not run'].split('. ')[0]}",
+                one.get("operators") or f"does not run: {one['does not run'].split('. ')[0]}",
                 one.get("reduction"),
                 ", ".join(f"{kind} {count:,}" for kind, count in one.get("calls", {}).items()),
             )
             for name, one in found.items()
         ]
-        heads = [f"{network}, {data['calls']} calls", "tensors", "reduction", "of a call"]
+        heads = [f"{network}, {data['calls']} calls", "operators", "reduction", "of a call"]
         parts.append(table(heads, rows))
     return "\n\n".join(parts)
 

@@ -89,8 +89,8 @@ BENCHMARKS = (
     ),
     Benchmark(
         "launches",
-        "operators of generations and calls of every method that compute, beside the packages': what "
-        "a GPU waits for where launching takes longer than computing",
+        "operators of generations and calls of every method that compute, beside the packages': "
+        "what a GPU waits for where launching takes longer than computing",
         WORK,
         ("launches",),
     ),

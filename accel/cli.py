@@ -14,6 +14,7 @@ from accel.calibrate import add_command
 from accel.generate import OWN, Drawn, Request, compare, draw, fit, open_model, own_steps, what_ran
 from accel.models import SOURCE_HELP, available, default_device, quiet
 from strategies import StrategyError, describe, load
+from strategies.interrupts import stopped
 
 REPEAT = 3
 EXAMPLES = """examples:
@@ -91,6 +92,8 @@ def main(arguments: list[str] | None = None) -> int:
     except StrategyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return stopped()
 
 
 def _generate(flags: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ from accel.models import (
 )
 from accel.records import CallRecord
 from strategies import Strategy, StrategyError
+from strategies.words import did_you_mean
 
 OWN = {"guidance", "height", "width", "arguments"}  # What a model's config says of every call.
 
@@ -108,6 +109,7 @@ def open_model(
         raise StrategyError(
             f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
             "a folder in diffusers format or, with --download, a hub id such as owner/name"
+            f"{did_you_mean(name, available())}"
         )
     takes = inspect.signature(pipe.__call__).parameters
     if "prompt" not in takes or "image" in takes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 import zoo
 from accel import hub, schedulers
 from strategies import StrategyError
+from strategies.places import beside
 from strategies.strategy import explain
+from strategies.words import did_you_mean, one_line
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SOURCE_HELP = "folder with a local copy of the model that --model names, in diffusers format"
@@ -86,8 +87,7 @@ def available() -> list[str]:
 
 def configs(folder: str) -> list[str]:
     """Names of the YAML files in `configs/<folder>/`."""
-    entries = (resources.files("configs") / folder).iterdir()
-    return sorted(e.name.removesuffix(".yaml") for e in entries if e.name.endswith(".yaml"))
+    return sorted(path.stem for path in (beside("configs") / folder).glob("*.yaml"))
 
 
 def read_config(folder: str, name: str) -> dict[str, Any]:
@@ -98,17 +98,18 @@ def read_config(folder: str, name: str) -> dict[str, Any]:
     """
     try:
         if name in configs(folder):
-            text = (resources.files("configs") / folder / f"{name}.yaml").read_text("utf-8")
+            text = (beside("configs") / folder / f"{name}.yaml").read_text("utf-8")
         elif name.endswith((".yaml", ".yml")):
             text = Path(name).read_text("utf-8")
         else:
             raise StrategyError(
                 f"{folder.removesuffix('s')} {name!r} is unknown; there are "
                 f"{', '.join(configs(folder))}, or give the path of a .yaml file"
+                f"{did_you_mean(name, configs(folder))}"
             )
         data = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StrategyError(f"{name}: cannot be read as YAML ({error})") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise StrategyError(f"{name}: cannot be read as YAML ({one_line(error)})") from None
     if not isinstance(data, dict):
         raise StrategyError(f"{name}: must hold a mapping of settings")
     return data

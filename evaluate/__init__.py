@@ -1,12 +1,38 @@
 """Scoring strategies: prompts and seeds, quality, latency, confidence.
 
 This package has the import name of Hugging Face's `evaluate`; the two cannot share an environment.
+Names are imported when they are first used, so that Ctrl-C ends `python -m evaluate` in one line.
 """
 
-from accel.models import ModelConfig, available, read_model
-from evaluate.distances import frechet_from_features, kid_from_features
-from evaluate.evaluator import Evaluator, evaluate
-from evaluate.statistics import ScoreError, Statistics
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accel.models import ModelConfig, available, read_model
+    from evaluate.distances import frechet_from_features, kid_from_features
+    from evaluate.evaluator import Evaluator, evaluate
+    from evaluate.statistics import ScoreError, Statistics
+
+_HOMES = {
+    "Evaluator": "evaluate.evaluator",
+    "ModelConfig": "accel.models",
+    "ScoreError": "evaluate.statistics",
+    "Statistics": "evaluate.statistics",
+    "available": "accel.models",
+    "evaluate": "evaluate.evaluator",
+    "frechet_from_features": "evaluate.distances",
+    "kid_from_features": "evaluate.distances",
+    "read_model": "accel.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
 
 __all__ = [
     "Evaluator",

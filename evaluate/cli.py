@@ -26,6 +26,7 @@ from evaluate.statistics import ScoreError
 from evaluate.store import Report, Store, identity
 from evaluate.weights import VARIABLE, cache_folder
 from strategies import StrategyError, load
+from strategies.interrupts import stopped
 
 MODEL_HELP = f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id"
 EXAMPLES = """\
@@ -71,7 +72,8 @@ def add_what(what: Any) -> None:
     )
     what.add_argument("--images", type=int, default=64, help="of each (default: 64)")
     what.add_argument(
-        "--prompts", help="imagenet, zoo:NAME, or a .txt, .tsv (PartiPrompts) or .json (COCO) file"
+        "--prompts",
+        help="imagenet, zoo:NAME, a .txt, .tsv (PartiPrompts), .csv, .json (COCO) or .jsonl file",
     )
     what.add_argument(
         "--reference",
@@ -144,8 +146,7 @@ def _guarded(flags: argparse.Namespace, work: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on with the images drawn so far", file=sys.stderr)
-        return 130
+        return stopped("stopped; the same command goes on with the images drawn so far")
 
 
 def _score(flags: argparse.Namespace) -> int:

@@ -31,6 +31,7 @@ from evaluate.prompts import IMAGENET
 from evaluate.untrained import from_components, untrained
 from strategies import StrategyError
 from strategies.strategy import explain
+from strategies.words import did_you_mean
 
 FOLDER_BATCH = 4
 
@@ -89,6 +90,7 @@ def is_config(name: str) -> bool:
         raise StrategyError(
             f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
             "a folder in diffusers format or, with --download, a hub id such as owner/name"
+            f"{did_you_mean(name, available())}"
         )
     return False
 

@@ -6,18 +6,16 @@ many are drawn matters, and fewer prompts are always the first of more.
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torchvision.models import Inception_V3_Weights
 
+from evaluate import promptfiles
 from strategies import StrategyError
+from strategies.places import beside
 
 IMAGENET = "imagenet"
 TEMPLATE = "A high quality photograph of a {}."  # As ToMe for SD, CA-ToMe and DaTo have it.
@@ -66,9 +64,10 @@ def read(source: str, seed: int) -> Prompts:
 
     Args:
         source: `imagenet`, for two prompts of each class in a fixed shuffled order; `zoo:NAME` for
-            a list that comes with the package; or a file: `.tsv` with a column `Prompt` as
-            PartiPrompts has, `.json` with COCO's `annotations` (the first caption of each image) or
-            a list of texts, otherwise one prompt per line.
+            a list that comes with the package; or a file: `.tsv` or `.csv` with a column `Prompt`
+            as PartiPrompts has (or `Caption`, or `Text`), `.json` with COCO's `annotations` (the
+            first caption of each image) or a list of texts, `.jsonl` with one text or object in
+            each line, otherwise one prompt per line.
         seed: of the noise.
 
     Raises:
@@ -76,22 +75,18 @@ def read(source: str, seed: int) -> Prompts:
     """
     if source == IMAGENET:
         return _imagenet(seed)
+    if source.startswith("zoo:"):
+        path = beside("zoo") / "prompts" / f"{source.removeprefix('zoo:')}.txt"
+    else:
+        path = Path(source)
     try:
-        if source.startswith("zoo:"):
-            name = source.removeprefix("zoo:")
-            text = (resources.files("zoo") / "prompts" / f"{name}.txt").read_text("utf-8")
-        else:
-            text = Path(source).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        texts = promptfiles.read(path)
+    except OSError as error:
         raise StrategyError(
-            f"prompts {source!r} cannot be read ({error}); give {IMAGENET}, zoo:search, "
-            "zoo:heldout or a .txt, .tsv or .json file"
+            f"prompts {source!r} cannot be read ({error.strerror or error}); give {IMAGENET}, "
+            f"zoo:search, zoo:heldout or a {promptfiles.SUFFIXES} file"
         ) from None
-    form = FORMS.get(Path(source).suffix.lower(), _lines)
-    texts = tuple(" ".join(one.split()) for one in form(source, text) if one.strip())
-    if not texts:
-        raise StrategyError(f"prompts {source!r} hold no line of text")
-    return Prompts(texts, _seeds(seed, len(texts)))
+    return Prompts(tuple(texts), _seeds(seed, len(texts)))
 
 
 def classes() -> list[str]:
@@ -109,35 +104,3 @@ def _imagenet(seed: int) -> Prompts:
 
 def _seeds(seed: int, count: int) -> tuple[int, ...]:
     return tuple(seed * 1_000_003 + index for index in range(count))
-
-
-def _lines(_: str, text: str) -> list[str]:
-    return text.splitlines()
-
-
-def _table(source: str, text: str) -> list[str]:
-    rows = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
-    if "Prompt" not in (rows.fieldnames or []):
-        raise StrategyError(f"prompts {source!r}: no column Prompt, only {rows.fieldnames}")
-    return [row["Prompt"] or "" for row in rows]
-
-
-def _json(source: str, text: str) -> list[str]:
-    try:
-        data = json.loads(text)
-        if isinstance(data, dict):
-            captions: dict[int, str] = {}
-            for row in sorted(data["annotations"], key=lambda row: (row["image_id"], row["id"])):
-                captions.setdefault(row["image_id"], row["caption"])
-            data = list(captions.values())
-        if not isinstance(data, list) or not all(isinstance(one, str) for one in data):
-            raise TypeError("entries that are not texts")
-    except (ValueError, KeyError, TypeError) as error:
-        raise StrategyError(
-            f"prompts {source!r} must be a list of texts or COCO captions with annotations, each "
-            f"of image_id, id and caption ({type(error).__name__}: {error})"
-        ) from None
-    return data
-
-
-FORMS: dict[str, Callable[[str, str], list[str]]] = {".tsv": _table, ".json": _json}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +15,13 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from evaluate import images
 from evaluate.networks import SOURCES, Networks
 from evaluate.side import Side
 from evaluate.statistics import Statistics
-from evaluate.store import read_image
 from evaluate.weights import cache_folder
 from strategies import StrategyError
+from strategies.words import one_line
 
 # As clean-fid reads a folder.
 SUFFIXES = {".bmp", ".jpg", ".jpeg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
@@ -42,12 +42,7 @@ def read(source: str, networks: Networks, per_folder: int | None = None) -> Side
     path = Path(source)
     if path.is_dir():
         return _folder(path, networks, per_folder)
-    if path.suffix == ".npz" and path.is_file():
-        return _file(path)
-    raise StrategyError(
-        f"reference {source!r} is no folder of images and no .npz file of statistics; give one of "
-        "these, or self for the unaccelerated model's own images at other seeds"
-    )
+    return _elsewhere(path, source)
 
 
 class _Folder(Side):
@@ -70,30 +65,89 @@ class _Folder(Side):
         return found
 
 
+def check(source: str, per_folder: int | None = None) -> None:
+    """See that a reference is there and that its files begin as images, without reading them all.
+
+    Raises:
+        StrategyError: as `read`.
+    """
+    path = Path(source)
+    if not path.is_dir():
+        _elsewhere(path, source)
+        return
+    for image in _files(path, per_folder):
+        images.check(image)
+
+
+def _elsewhere(path: Path, source: str) -> Side:
+    if path.suffix == ".npz" and path.is_file():
+        return _file(path)
+    raise StrategyError(
+        f"reference {source!r} is no folder of images and no .npz file of statistics; give one of "
+        "these, or self for the unaccelerated model's own images at other seeds"
+    )
+
+
+def _files(folder: Path, per_folder: int | None) -> list[Path]:
+    """The image files of a folder and of those within, also where these are links.
+
+    Hidden files and folders, and those that archives of macOS bring along, hold no images of the
+    reference.
+    """
+    groups: dict[Path, list[Path]] = {}
+    seen = set[str]()
+
+    def refuse(error: OSError) -> None:
+        raise StrategyError(f"reference {error.filename} cannot be read ({error.strerror})")
+
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # A link that leads back up.
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not _hidden(name)]
+        paths = [Path(place) / name for name in sorted(names) if not _hidden(name)]
+        groups[Path(place)] = [p for p in paths if p.suffix.lower() in SUFFIXES]
+    found = sorted(path for group in groups.values() for path in group[:per_folder])
+    for path in found:
+        if not path.is_file():
+            raise StrategyError(
+                f"reference {path} is no file that can be read (a link to nowhere?); remove it"
+            )
+    if len(found) < 2:
+        raise StrategyError(
+            f"reference {folder} holds {len(found)} images ({', '.join(sorted(SUFFIXES))}); at "
+            "least 2 are needed"
+        )
+    return found
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"
+
+
 def _folder(folder: Path, networks: Networks, per_folder: int | None) -> Side:
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if per_folder is not None:
-        groups: dict[Path, list[Path]] = defaultdict(list)
-        for path in paths:
-            groups[path.parent].append(path)
-        paths = [path for group in groups.values() for path in group[:per_folder]]
-    if len(paths) < 2:
-        raise StrategyError(f"reference {folder} holds {len(paths)} images; at least 2 are needed")
-    content = hashlib.sha256()
+    paths = _files(folder, per_folder)
+    content, wide = hashlib.sha256(), 0
     for path in paths:
+        wide += images.check(path) == images.WIDE
         with path.open("rb") as file:
             content.update(hashlib.file_digest(file, "sha256").digest())
-    name = f"{folder} ({len(paths)} images, {content.hexdigest()[:16]})"
-    return _Folder(name, len(paths), lambda i: read_image(paths[i]), networks=networks)
+    # Those of 16 bits were once read otherwise: their features have a name of their own.
+    beside = f", {wide} of 16 bits" if wide else ""
+    name = f"{folder} ({len(paths)} images{beside}, {content.hexdigest()[:16]})"
+    return _Folder(name, len(paths), lambda i: images.read(paths[i]), networks=networks)
 
 
 def _file(path: Path) -> Side:
     try:
         with np.load(path, allow_pickle=False) as data:
             mean, covariance = data["mu"], data["sigma"]
-    except (OSError, ValueError, KeyError) as error:
+        known = {"inception": Statistics.of_covariance(mean, covariance)}
+    except Exception as error:  # A torn archive may raise anything.
         raise StrategyError(
-            f"reference {path}: needs the arrays mu and sigma ({type(error).__name__}: {error})"
+            f"reference {path}: needs the arrays mu and sigma ({type(error).__name__}: "
+            f"{one_line(error)})"
         ) from None
-    known = {"inception": Statistics.of_covariance(mean, covariance)}
     return Side(str(path), 0, gaussians=known)

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from accel.models import ModelConfig
+from evaluate.images import read as read_image
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts
@@ -104,19 +104,6 @@ def _write(path: Path, image: Pixels) -> None:
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     Image.fromarray(image).save(part, format="png", compress_level=1)
     part.replace(path)
-
-
-def read_image(path: Path) -> Pixels:
-    """An image file as RGB `[h, w, 3]`.
-
-    Raises:
-        StrategyError: it is no image.
-    """
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError) as error:
-        raise StrategyError(f"{path} cannot be read as an image ({error})") from None
 
 
 def identity(source: str) -> str:

@@ -7,6 +7,8 @@ import sys
 
 from search.commands import COMMANDS
 from strategies import StrategyError
+from strategies.interrupts import stopped
+from strategies.words import did_you_mean
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,13 +21,15 @@ def main(arguments: list[str] | None = None) -> int:
         if command != "run" and command not in COMMANDS:
             raise StrategyError(
                 f"{command!r} is no command; there are {', '.join(COMMANDS)}, and flags alone run "
-                "a search"
+                f"a search{did_you_mean(command, COMMANDS)}"
             )
         code: int = importlib.import_module(f"search.commands.{command}").main(rest)
         return code
     except StrategyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return stopped()
     except BrokenPipeError:  # What reads our lines, such as head, has seen enough.
         sys.stderr.close()
         return 0

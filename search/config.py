@@ -17,7 +17,6 @@ from pydantic import (
     model_validator,
 )
 
-from accel import schedulers
 from accel.models import ModelConfig, configs, read_config, read_model
 from evaluate.evaluator import is_bundled
 from evaluate.metrics import View
@@ -25,12 +24,14 @@ from search import figures, goals, rungs
 from search.figures import Figures
 from search.proposers import SOURCES
 from search.seeds import ORIGINS
+from search.spaces import make_space, with_calls
 from search.study import NAME
 from search.trackers import TRACKERS
 from search.where import Where
-from strategies import Gene, SearchSpace, StrategyError
+from strategies import StrategyError
 from strategies.files import write
 from strategies.strategy import explain
+from strategies.words import did_you_mean, one_line
 
 
 class SearchConfig(Where):
@@ -78,7 +79,7 @@ class SearchConfig(Where):
     export: int = Field(default=8, ge=1, le=100)
     population: int = Field(default=24, ge=4)
     proposer: str = Field(default="", validate_default=True)
-    objectives: tuple[str, ...] = Field(default=goals.DEFAULT, min_length=2)
+    objectives: tuple[str, ...] = goals.DEFAULT
     constraints: dict[str, float] = Field(default_factory=dict)
     reference: str | None = None
     reference_images: int | None = Field(default=None, ge=2)
@@ -103,7 +104,8 @@ class SearchConfig(Where):
     @classmethod
     def _known_proposer(cls, name: str) -> str:
         if name not in SOURCES:
-            raise ValueError(f"proposer {name!r} is unknown; there are {', '.join(SOURCES)}")
+            hint = did_you_mean(name, SOURCES)
+            raise ValueError(f"proposer {name!r} is unknown; there are {', '.join(SOURCES)}{hint}")
         return name
 
     @model_validator(mode="after")
@@ -118,6 +120,12 @@ class SearchConfig(Where):
     @field_validator("objectives")
     @classmethod
     def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(names) < 2:
+            there = ", ".join(names) or "none"
+            raise ValueError(
+                f"objectives: {there} given, but a front needs at least two; give one more, such "
+                "as --objective kid --objective latency"
+            )
         if len(set(names)) < len(names):
             raise ValueError(f"objectives {', '.join(names)} name one twice; give each once")
         return names
@@ -155,7 +163,7 @@ class SearchConfig(Where):
         for name in names:
             if name not in there:
                 text = f"{info.field_name} {name!r} is unknown; there are {', '.join(there)}"
-                raise ValueError(text)
+                raise ValueError(f"{text}{did_you_mean(name, there)}")
         return names
 
     def write(self, path: Path) -> None:
@@ -250,49 +258,24 @@ def read(folder: Path) -> SearchConfig:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StrategyError(f"{folder} is not a run's folder: {path.name}: {error}") from None
+        raise StrategyError(
+            f"{folder} is not a run's folder: {path.name}: {one_line(error)}"
+        ) from None
     if not isinstance(data, dict):
         raise StrategyError(f"{path} does not hold a search's settings")
-    return build(data)
-
-
-def make_space(settings: dict[str, Any], family: str, scheduler: Any) -> SearchSpace:
-    """The space of a config, for a family and a scheduler's noise schedule.
-
-    Args:
-        scheduler: of the pipeline; tells how many calls each solver makes.
-
-    Raises:
-        StrategyError: a missing or wrong entry.
-    """
     try:
-        solvers, steps, knobs = settings["schedulers"], settings["steps"], settings["knobs"]
-    except KeyError as error:
-        raise StrategyError(
-            f"the space lacks {error}; it needs schedulers, steps and knobs"
-        ) from None
-    unknown = sorted(set(settings) - {"schedulers", "steps", "knobs", "fixed"})
-    if unknown:
-        raise StrategyError(f"the space has an unknown entry {unknown[0]!r}")
-    lists = [solvers, steps, *(knobs.values() if isinstance(knobs, dict) else [None])]
-    if not all(isinstance(entry, list) and entry for entry in lists):
-        raise StrategyError(
-            "the space's schedulers, steps and each knob's choices must be lists that are not "
-            "empty, and knobs a mapping such as {deepcache.depth: [full, 0, 1]}"
-        )
-    if any(not isinstance(n, int) or n < 1 for n in steps):
-        raise StrategyError(f"the space's steps must be whole numbers from 1, not {steps}")
-    calls = {(s, n): schedulers.count_calls(scheduler, s, n) for s in solvers for n in steps}
-    return with_calls(settings, family, calls)
+        return build(data)
+    except StrategyError as error:
+        raise StrategyError(f"{path} is damaged or of another version: {error}") from None
 
 
-def with_calls(
-    settings: Mapping[str, Any], family: str, calls: Mapping[tuple[str, int], int]
-) -> SearchSpace:
-    """The space of a config of the right form; `calls` are of each solver and number of steps."""
-    genes = []
-    for name, choices in settings["knobs"].items():
-        method, _, knob = name.partition(".")
-        genes.append(Gene(method, knob, tuple(choices)))
-    solvers, steps = settings["schedulers"], sorted(settings["steps"])
-    return SearchSpace(family, solvers, steps, calls, genes, settings.get("fixed"))
+__all__ = [
+    "SearchConfig",
+    "build",
+    "figures_of",
+    "make_space",
+    "named",
+    "read",
+    "resolve",
+    "with_calls",
+]

@@ -15,6 +15,7 @@ from evaluate.reading import Reading
 from evaluate.weights import MissingWeightsError, find
 from search.goals import COSTS
 from strategies import StrategyError
+from strategies.words import did_you_mean
 
 # By default, of models that the bundled network does not know: unbiased, so honest on few images.
 DEFAULT = ("kid_base", "latency_s")
@@ -51,9 +52,10 @@ class Figures:
         there = figures(bundled, view)
         for name in (*names, *limits):
             if name not in there and name not in (*COSTS, "speedup"):
+                every = sorted([*there, *COSTS, "speedup"])
                 raise StrategyError(
                     f"objective or constraint {name!r} is no figure of this search; there are "
-                    f"{', '.join(sorted([*there, *COSTS, 'speedup']))}"
+                    f"{', '.join(every)}{did_you_mean(name, every)}"
                 )
         named = [there[name] for name in (*names, *limits) if name in there]
         free = [METRICS[name] for name in SEARCH if bundled or not METRICS[name].bundled]

@@ -2,6 +2,6 @@
 
 import sys
 
-from strategies.cli import main
+from strategies.interrupts import guarded
 
-sys.exit(main())
+sys.exit(guarded("strategies.cli"))

@@ -23,7 +23,9 @@ from strategies import (
     trust,
 )
 from strategies.files import write
+from strategies.interrupts import stopped
 from strategies.strategy import Strategy
+from strategies.words import did_you_mean
 
 EXAMPLES = """examples:
   python -m strategies list                             the published presets
@@ -109,6 +111,11 @@ def main(arguments: list[str] | None = None) -> int:
     except StrategyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return stopped()
+    except BrokenPipeError:  # What reads our lines, such as head, has seen enough.
+        sys.stderr.close()
+        return 0
 
 
 def _list(flags: argparse.Namespace) -> int:
@@ -146,7 +153,8 @@ def _show(flags: argparse.Namespace) -> int:
 def _methods(flags: argparse.Namespace) -> int:
     kinds = known()
     if flags.name is not None and flags.name not in kinds:
-        raise StrategyError(f"method {flags.name!r} is unknown; there are {', '.join(kinds)}")
+        hint = did_you_mean(flags.name, kinds)
+        raise StrategyError(f"method {flags.name!r} is unknown; there are {', '.join(kinds)}{hint}")
     names = list(kinds) if flags.name is None else [flags.name]
     found = [describe.method(kinds[name]) for name in names]
     if flags.json:

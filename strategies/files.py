@@ -10,6 +10,7 @@ from typing import Any
 
 from strategies.errors import StrategyError
 from strategies.strategy import Strategy
+from strategies.words import did_you_mean
 
 MAX_BYTES = 4_000_000
 
@@ -31,7 +32,8 @@ def load(source: str | os.PathLike[str]) -> Strategy:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         names = ", ".join(presets()) or "none"
-        raise StrategyError(f"{path}: no such file, and no such preset ({names})") from None
+        hint = did_you_mean(str(source), presets())
+        raise StrategyError(f"{path}: no such file, and no such preset ({names}){hint}") from None
     except UnicodeDecodeError:
         raise StrategyError(f"{path}: not a text file, so not a strategy") from None
     except OSError as error:

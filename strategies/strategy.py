@@ -23,6 +23,7 @@ from pydantic import (
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, expand, known
 from strategies.solvers import calls_of
+from strategies.words import allowed, did_you_mean
 
 SCHEMA: Literal[1] = 1
 FAMILIES = ("unet", "dit", "mmdit")
@@ -247,7 +248,9 @@ class Strategy(BaseModel):
 def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
     methods = known()
     if name not in methods:
-        raise StrategyError(f"methods.{name} is unknown; known methods are {', '.join(methods)}")
+        hint = did_you_mean(name, methods)
+        known_ones = ", ".join(methods)
+        raise StrategyError(f"methods.{name} is unknown; known methods are {known_ones}{hint}")
     kind = methods[name]
     if family not in kind.families:
         raise StrategyError(
@@ -274,7 +277,8 @@ def explain(error: ValidationError, prefix: str = "") -> str:
     where = prefix + ".".join(str(part) for part in first["loc"])
     given = repr(first["input"])
     given = given if len(given) <= 80 else given[:77] + "..."
-    reason = first["msg"].removeprefix("Value error, ")
+    plain = allowed(first["type"], first.get("ctx", {}))
+    reason = plain or first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
         return f"{where} is missing"
     if first["type"] == "extra_forbidden":

@@ -16,8 +16,9 @@ import torch
 import evaluate
 import strategies
 from evaluate import Evaluator, cli, models, prompts, read_model, sample
+from evaluate.images import read as read_image
 from evaluate.metrics import METRICS
-from evaluate.store import Store, read_image
+from evaluate.store import Store
 from evaluate.weights import VARIABLE
 from strategies import StrategyError
 from tests.pipes import build, strategy
@@ -239,7 +240,7 @@ def test_prompts_from_every_form(tmp_path: Path) -> None:
     (tmp_path / "list.json").write_text('["x", "y"]')
     assert prompts.read(str(tmp_path / "list.json"), 2).texts == ("x", "y")
     for name, text, said in (
-        ("bad.tsv", "Text\nx\n", "no column Prompt"),
+        ("bad.tsv", "Category\nx\n", "no column Prompt"),
         ("bad.json", '{"captions": []}', "annotations"),
         ("worse.json", "[1, 2]", "not texts"),
         ("empty.txt", "\n\n", "no line of text"),

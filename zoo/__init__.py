@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from diffusers import DiffusionPipeline
 from safetensors.torch import load_file
 
 from strategies import StrategyError
+from strategies.places import beside
 
 # The bundled models, with what a call of each pipeline has to be told besides the prompt: the bins
 # of PixArt's resolutions end at 256 pixels, and its 300 tokens are mostly padding here.
@@ -32,7 +32,7 @@ def folder(name: str) -> Path:
     """
     if name not in MODELS:
         raise StrategyError(f"bundled model {name!r} is unknown; there are {', '.join(MODELS)}")
-    return Path(str(resources.files("zoo"))) / "models" / name
+    return beside("zoo") / "models" / name
 
 
 def load(name: str, dtype: torch.dtype = torch.float32) -> Any:
@@ -55,4 +55,4 @@ def reference_features() -> torch.Tensor:
 
 def networks_folder() -> Path:
     """Where the feature network, the judge and the reference features are."""
-    return Path(str(resources.files("zoo"))) / "networks"
+    return beside("zoo") / "networks"

@@ -25,6 +25,7 @@ from evaluate.metrics import (
 from evaluate.metrics.base import VIEWS, Metric, View
 from evaluate.networks import missing
 from strategies import StrategyError
+from strategies.words import did_you_mean
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -68,7 +69,10 @@ def choose(names: Collection[str], bundled: bool) -> list[Metric]:
         for one in GROUPS.get(name, (name,)):
             if one not in METRICS:
                 known = [*GROUPS, *(n for n in METRICS if n not in GROUPS["accuracy"])]
-                raise StrategyError(f"metric {one!r} is unknown; there are {', '.join(known)}")
+                hint = did_you_mean(one, known)
+                raise StrategyError(
+                    f"metric {one!r} is unknown; there are {', '.join(known)}{hint}"
+                )
             metric = METRICS[one]
             if metric.bundled and not bundled:
                 others = [m.name for m in METRICS.values() if not m.bundled]

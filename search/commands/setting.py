@@ -39,7 +39,8 @@ def add(made: argparse.ArgumentParser) -> None:
     ):
         against.add_argument(
             flag,
-            help=f"{which}: imagenet, zoo:NAME, a .txt, .tsv (PartiPrompts) or .json (COCO) file",
+            help=f"{which}: imagenet, zoo:NAME, a .txt, .tsv (PartiPrompts), .csv, .json (COCO) or "
+            ".jsonl file",
         )
     against.add_argument(
         "--reference",

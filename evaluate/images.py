@@ -1,0 +1,57 @@
+"""Image files as 8-bit RGB, whatever they hold; one that cannot be read is one clear error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from evaluate.networks.base import Pixels
+from strategies import StrategyError
+from strategies.words import one_line
+
+WIDE = 16  # Bits.
+
+
+def read(path: Path) -> Pixels:
+    """An image file as RGB `[h, w, 3]`; 16 bits of grey keep their brightness.
+
+    Raises:
+        StrategyError: it is no image, damaged, or of pixels without a known range.
+    """
+    try:
+        with Image.open(path) as image:
+            return _eight_bits(image)
+    except Exception as error:  # A broken file may raise anything in a decoder.
+        raise StrategyError(f"{path} cannot be read as an image ({one_line(error)})") from None
+
+
+def check(path: Path) -> int:
+    """See that a file begins as an image and, of a PNG, that its checksums are right.
+
+    Returns:
+        The bits of each of its channels, 8 or 16.
+
+    Raises:
+        StrategyError: it does not.
+    """
+    try:
+        with Image.open(path) as image:
+            bits = WIDE if image.mode.startswith("I") else 8
+            image.verify()
+            return bits
+    except Exception as error:  # As above.
+        raise StrategyError(f"{path} cannot be read as an image ({one_line(error)})") from None
+
+
+def _eight_bits(image: Image.Image) -> Pixels:
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers; save it with 8 bits")
+    if not image.mode.startswith("I"):
+        return np.array(image.convert("RGB"))
+    grey = np.asarray(image).astype(np.int64)
+    if grey.min() < 0 or grey.max() >= 2**WIDE:
+        raise ValueError("its pixels have more than 16 bits; save it with 8 or 16")
+    narrow = np.round(grey / (2**WIDE - 1) * 255).astype(np.uint8)
+    return np.repeat(narrow[:, :, None], 3, axis=2)

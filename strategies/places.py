@@ -1,0 +1,13 @@
+"""Where the data that come with the packages lie.
+
+They are found beside this file, never by import: a project may have a package `configs` of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def beside(name: str) -> Path:
+    """The folder `name` beside the packages, such as `configs` or `zoo`."""
+    return Path(__file__).resolve().parent.parent / name

@@ -1,0 +1,62 @@
+"""Words of error messages that several packages share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+NEAR = 0.6  # Two names that are less alike are not taken for each other.
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'sd15'?` where a known name is much like this one, else empty."""
+    plain = {_plain(one): one for one in known}
+    found = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=NEAR)
+    return f"; did you mean {plain[found[0]]!r}?" if found else ""
+
+
+def _plain(name: str) -> str:
+    """A name without what is easily left out or exchanged."""
+    return "".join(letter for letter in name.lower() if letter.isalnum())
+
+
+def allowed(kind: str, context: dict[str, Any]) -> str:
+    """What pydantic allows, in plain words; empty for a kind of error that is not known here.
+
+    Args:
+        kind: pydantic's name of the error, such as `greater_than_equal`.
+        context: the limits that belong to it.
+    """
+    entries = {1: "1 entry"}
+    least, most = context.get("min_length"), context.get("max_length")
+    words = {
+        "greater_than_equal": f"give at least {context.get('ge')}",
+        "greater_than": f"give more than {context.get('gt')}",
+        "less_than_equal": f"give at most {context.get('le')}",
+        "less_than": f"give less than {context.get('lt')}",
+        "too_short": f"give at least {entries.get(least or 0, f'{least} entries')}",
+        "too_long": f"give at most {entries.get(most or 0, f'{most} entries')}",
+        "string_too_short": f"give a text of at least {least} characters",
+        "string_too_long": f"give a text of at most {most} characters",
+        "int_type": "give a whole number",
+        "int_parsing": "give a whole number",
+        "int_from_float": "give a whole number",
+        "float_type": "give a number",
+        "float_parsing": "give a number",
+        "finite_number": "give a finite number",
+        "string_type": "give a text",
+        "bool_type": "give true or false",
+        "bool_parsing": "give true or false",
+        "tuple_type": "give a list",
+        "list_type": "give a list",
+        "dict_type": "give a mapping of names to values",
+        "model_type": "give a mapping of names to values",
+        "literal_error": f"give {context.get('expected')}",
+    }
+    return words.get(kind, "")
+
+
+def one_line(error: BaseException) -> str:
+    """An error's message without line breaks, such as those of a parser that quotes its input."""
+    return " ".join(str(error).split()) or type(error).__name__

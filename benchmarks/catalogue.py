@@ -227,6 +227,11 @@ BENCHMARKS = (
         ("tiny-sd", "--evaluations", "100", "--draw", "runs/drawn"),
     ),
     Benchmark(
+        "significance",
+        "recomputes the p-values of the searches above from the hypervolumes that are stored",
+        SEARCH,
+    ),
+    Benchmark(
         "hypervolume",
         "hypervolume of finished runs on held-out prompts, ours and the baselines'",
         SEARCH,

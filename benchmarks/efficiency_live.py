@@ -21,9 +21,9 @@ from typing import Any
 import efficiency
 import numpy as np
 import torch
-from efficiency_rows import KINDS
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, mannwhitneyu
+from scipy.stats import kendalltau
+from significance import KINDS, p_greater
 from tabular_drawn import Drawn
 
 from accel.models import quiet
@@ -87,8 +87,7 @@ def row(name: str, found: list[dict[str, Any]], ours: list[dict[str, Any]]) -> d
         values = [one[kind] for one in found]
         told[kind] = [round(float(q), 4) for q in np.quantile(values, [0.25, 0.5, 0.75])]
         if ours and name != "Stratagem":
-            test = mannwhitneyu([one[kind] for one in ours], values, alternative="greater")
-            told[f"{kind}_p"] = round(float(test.pvalue), 4)
+            told[f"{kind}_p"] = p_greater([one[kind] for one in ours], values)
     told["kendall_tau"] = round(float(np.median([one["kendall_tau"] for one in found])), 3)
     return told | {"runs": found}
 

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import mannwhitneyu
-
-KINDS = ("linear", "logarithmic")
+from significance import KINDS, p_greater
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,6 @@ def row(
             mine = [curve[place].volumes[kind] for curve in ours]
             entry[kind] = [round(float(q), 4) for q in np.quantile(values, [0.25, 0.5, 0.75])]
             if ours and name != "Stratagem":
-                test = mannwhitneyu(mine, values, alternative="greater")
-                entry[f"{kind}_p"] = round(float(test.pvalue), 4)
+                entry[f"{kind}_p"] = p_greater(mine, values)
         at[mark.evaluations] = entry
     return {"name": name, "at": at}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from strategies import StrategyError
+from strategies import StrategyError, whole
 
 GAP = 8
 
@@ -51,13 +51,8 @@ def check_target(path: Path) -> None:
         raise StrategyError(f"{path}: not the name of an image file; use .png, .jpg or .webp")
     if path.is_dir():
         raise StrategyError(f"{path}: is a folder; give the name of an image file")
-    part = _part(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.touch()
-        part.unlink()
-    except OSError as error:
-        raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
+    whole.make_folder(path.parent)
+    whole.check(path)
 
 
 def save(picture: Image.Image, path: Path) -> None:
@@ -66,15 +61,9 @@ def save(picture: Image.Image, path: Path) -> None:
     Raises:
         StrategyError: the file cannot be written.
     """
-    part = _part(path)
+    buffer = io.BytesIO()
     try:
-        picture.save(part, Image.registered_extensions()[path.suffix.lower()])
-        part.replace(path)
-    except (OSError, ValueError) as error:
+        picture.save(buffer, Image.registered_extensions()[path.suffix.lower()])
+    except (OSError, ValueError) as error:  # The format does not have such pictures.
         raise StrategyError(f"{path}: cannot be written ({error})") from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{os.getpid()}.part")
+    whole.write(buffer.getvalue(), path)

@@ -24,7 +24,7 @@ from evaluate.side import Side
 from evaluate.store import Store, identity
 from evaluate.timing import conditions, spread
 from strategies import Strategy
-from strategies.files import write
+from strategies.whole import write
 
 BASELINE = "unaccelerated"
 METRICS = ("fd", "kd", "feature-error", "psnr", "ssim")

@@ -25,7 +25,7 @@ from evaluate.sample import NotFiniteError
 from evaluate.statistics import ScoreError
 from evaluate.store import Report, Store, identity
 from evaluate.weights import VARIABLE, cache_folder
-from strategies import StrategyError, load
+from strategies import StrategyError, load, whole
 from strategies.interrupts import stopped
 
 MODEL_HELP = f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id"
@@ -140,7 +140,7 @@ def _guarded(flags: argparse.Namespace, work: Callable[[], int]) -> int:
     try:
         for path in (flags.json, flags.csv):
             if path is not None:
-                table.check_writable(path)
+                whole.check(path)
         return work()
     except (StrategyError, ScoreError, NotFiniteError) as error:
         print(f"error: {error}", file=sys.stderr)

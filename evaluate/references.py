@@ -7,20 +7,20 @@ network, so that a second run reads them, and a changed image is never scored by
 from __future__ import annotations
 
 import hashlib
-import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from evaluate import images
 from evaluate.networks import SOURCES, Networks
 from evaluate.side import Side
 from evaluate.statistics import Statistics
 from evaluate.weights import cache_folder
-from strategies import StrategyError
+from strategies import StrategyError, whole
 from strategies.words import one_line
 
 # As clean-fid reads a folder.
@@ -57,10 +57,9 @@ class _Folder(Side):
             found = load_file(path)["features"]
         except (OSError, SafetensorError, KeyError):  # Not computed yet, or torn by a kill.
             found = super().features(network)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f"{path.name}.{os.getpid()}.part")
-            save_file({"features": found}, part)
-            part.replace(path)
+            with suppress(whole.UnwritableError):  # Only the next run would gain from it.
+                whole.make_folder(path.parent)
+                whole.write(save({"features": found}), path)
         self.known[network] = found
         return found
 

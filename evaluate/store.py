@@ -8,8 +8,8 @@ that decides its images, and any other tool can score it.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts
 from evaluate.sample import batches
 from evaluate.side import Side
-from strategies import Strategy, StrategyError
+from strategies import Strategy, StrategyError, whole
 
 # Settings that do not change an image; the solver and the steps are the strategy's.
 APART = {
@@ -76,10 +76,7 @@ class Store:
             StrategyError: the strategy does not fit, or the folder cannot be written.
         """
         folder = self.place(config, strategy, str(pipe.device))
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StrategyError(f"{folder} cannot be written ({error.strerror})") from None
+        whole.make_folder(folder)
         count = len(prompts.texts)
         todo = [i for i in range(start, count) if not _path(folder, i, prompts).exists()]
         done = count - start - len(todo)
@@ -101,9 +98,9 @@ def _path(folder: Path, index: int, prompts: Prompts) -> Path:
 
 
 def _write(path: Path, image: Pixels) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    Image.fromarray(image).save(part, format="png", compress_level=1)
-    part.replace(path)
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="png", compress_level=1)
+    whole.write(buffer.getvalue(), path)
 
 
 def identity(source: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluate.metrics import VIEWS, Metric
-from strategies import StrategyError
+from strategies import whole
 
 SPEED = {
     "speedup": ("speedup", "{:.2f}x", 1.0),
@@ -134,7 +135,7 @@ def _calls(row: dict[str, Any]) -> Table:
 
 def write_json(found: dict[str, Any], path: Path) -> None:
     """Everything, as JSON."""
-    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    whole.write(json.dumps(found, indent=2) + "\n", path)
 
 
 def write_csv(found: dict[str, Any], path: Path) -> None:
@@ -149,15 +150,8 @@ def write_csv(found: dict[str, Any], path: Path) -> None:
             flat |= {name: value, f"{name}_low": low, f"{name}_high": high}
         rows.append(flat)
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def check_writable(path: Path) -> None:
-    """Raise a StrategyError where a file cannot be written."""
-    try:
-        path.touch()
-    except OSError as error:
-        raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, names)
+    writer.writeheader()
+    writer.writerows(rows)
+    whole.write(text.getvalue(), path)

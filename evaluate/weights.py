@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from filelock import FileLock
 
-from strategies import StrategyError
+from strategies import StrategyError, whole
 
 VARIABLE = "STRATAGEM_CACHE"
 HUB = "https://huggingface.co"
@@ -119,7 +120,7 @@ def find(weights: Weights, download: bool = False) -> Path:
 
 
 def _fetch(weights: Weights, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    whole.make_folder(path.parent)
     with FileLock(f"{path}.lock"):
         if path.is_file():
             return  # Another worker has fetched it meanwhile.
@@ -147,6 +148,5 @@ def _verify(weights: Weights, path: Path) -> None:
             f"{path} has sha256 {found}, not {weights.sha256}: it is damaged or another file; "
             f"delete it, and get it from {weights.url}"
         )
-    part = note.with_name(f"{note.name}.{os.getpid()}")
-    part.write_text(stamp)
-    part.replace(note)
+    with suppress(whole.UnwritableError):  # A folder that others share: checked once more then.
+        whole.write(stamp, note)

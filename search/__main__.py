@@ -2,6 +2,17 @@
 
 import sys
 
-from strategies.interrupts import guarded
+from search.ending import Ending
 
-sys.exit(guarded("search.cli"))
+ending = Ending()
+ending.watch()  # Before anything that takes long to import.
+
+try:
+    from strategies.interrupts import guarded
+
+    code = guarded("search.cli")
+except KeyboardInterrupt:
+    print("interrupted", file=sys.stderr)
+    code = 130
+ending.asked = True  # Nothing is left to be written: a signal ends the process at once.
+sys.exit(code)

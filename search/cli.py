@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 
 from search.commands import COMMANDS
 from strategies import StrategyError
 from strategies.interrupts import stopped
+from strategies.whole import FAULTS, refused
 from strategies.words import did_you_mean
 
 
@@ -33,3 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # What reads our lines, such as head, has seen enough.
         sys.stderr.close()
         return 0
+    except OSError as error:
+        if error.errno not in (*FAULTS, errno.EACCES, errno.EPERM):
+            raise
+        print(f"error: {refused(error.filename or 'standard output', error)}", file=sys.stderr)
+        return 2

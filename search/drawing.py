@@ -91,19 +91,18 @@ def _draw(engine: Engine, split: str, count: int) -> Sample:
     size = max(PART, -(-count // executor.slots))
     waiting = [
         request(engine, f"baseline-{split}-{start}", engine.baseline, split,
-                min(start + size, count), start)
+                min(start + size, count), start, engine.patience(size))
         for start in range(0, count, size)
     ]  # fmt: skip
     parts: dict[int, Sample] = {}
-    seconds, left = float(study.noted(f"seconds:baseline-{split}") or 0.0), count
+    left = count
     engine.say(f"drawing the unaccelerated images, {left} to go")
     for done, outcome in executor.each(waiting):
         engine.must(outcome)
         start = done.arguments[3]
         parts[start] = outcome.value
         gallery.keep(engine.folder, engine.baseline.digest, outcome.value, start)
-        seconds += outcome.seconds
-        study.note(f"seconds:baseline-{split}", seconds)
+        study.enter(f"baseline-{split}:{start}", {}, outcome.seconds)
         left -= outcome.value.count
         engine.say(f"drawing the unaccelerated images, {left} to go")
     if split == "heldout":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 
 from evaluate.reading import Sample
 from evaluate.scores import Scoring
@@ -12,7 +13,7 @@ from search import budget as budgets
 from search import drawing, loop, measuring, record, rungs, samples
 from search.config import SearchConfig
 from search.events import Events
-from search.executor import Executor
+from search.executor import LATE, Executor
 from search.goals import Goals, needed
 from search.proposer import Proposal, Proposer
 from search.sensitivity import Sensitivity
@@ -61,6 +62,8 @@ class Engine:
         self.rungs = config.ladder
         self.doing = "starting"
         self.unscored = 0
+        self.measured = False  # Whether it is known what drawing costs.
+        self.accepted: Callable[[], None] = lambda: None  # Called once nothing can be refused.
 
     def say(self, doing: str) -> None:
         """Report, with what is being done now."""
@@ -70,6 +73,8 @@ class Engine:
     def prepare(self) -> None:
         """Measure what every evaluation needs: the unaccelerated images and the latency table."""
         measuring.open_workers(self)
+        self.accepted()
+        samples.sweep(self.folder / "samples", self.study.evaluations)
         count = self.config.images
         self.scoring["search"] = drawing.scoring(self, "search", count)
         self.base = drawing.unaccelerated(self, "search", count)
@@ -83,6 +88,7 @@ class Engine:
         record.prepared(self)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
         self.spending = measuring.spending(self)
+        self.measured = True
         known: list[tuple[str, Strategy]] = []
         if self.config.sensitivity:
             sensitivity = Sensitivity(self, self.config.sensitivity)
@@ -139,12 +145,23 @@ class Engine:
         """Seconds after which drawing so many images at that latency is given up."""
         return self.config.timeout or self.spending.limit(latency, images)
 
+    def patience(self, images: int) -> float | None:
+        """The same for unaccelerated images; None, for ever, as long as nothing was drawn yet."""
+        if not self.measured:
+            return self.config.timeout
+        return self.limit(self.base_scores["latency_s"], images)
+
     def _kept(self, proposal: Proposal) -> Sample | None:
-        place = self._place(proposal.strategy)
+        place = self._place(proposal.strategy, proposal.drawn)
         return samples.read(place, proposal.drawn or -1, self.figures.reading)
 
-    def _place(self, strategy: Strategy) -> Path:
-        return self.folder / "samples" / f"{strategy.digest}.safetensors"
+    def _place(self, strategy: Strategy, images: int) -> Path:
+        return samples.place(self.folder / "samples", strategy.digest, images)
+
+    def settle(self, proposal: Proposal) -> None:
+        """Forget the sample that an evaluation went on from, once it is in the study."""
+        if proposal.drawn:
+            samples.forget(self._place(proposal.strategy, proposal.drawn))
 
     def evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
         """What the answer to a proposal's request is worth."""
@@ -163,9 +180,7 @@ class Engine:
                 scores |= self.costs(proposal.strategy)
                 if images < self.rungs[-1]:
                     draws = self._draws(sample, base)
-                    samples.write(sample, self._place(proposal.strategy))
-                else:
-                    self._place(proposal.strategy).unlink(missing_ok=True)
+                    samples.write(sample, self._place(proposal.strategy, images))
             except ScoreError as broken:
                 scores, error = {}, str(broken)
         goals = self.goals_at[images]
@@ -197,7 +212,14 @@ class Engine:
         """The worst point that counts; see `Goals.reference`."""
         return self.goals.reference
 
-    def must(self, outcome: Outcome) -> None:
-        """Raise where the unaccelerated pipeline itself failed."""
-        if outcome.error:
-            raise StrategyError(f"the unaccelerated pipeline failed: {outcome.error}")
+    def must(self, outcome: Outcome, what: str = "the unaccelerated pipeline") -> None:
+        """Raise where that failed without which there is no search."""
+        if not outcome.error:
+            return
+        longer = ""
+        if outcome.error.startswith(LATE):
+            longer = (
+                "; where it only needs longer, go on with: python -m search --resume "
+                f"{quote(str(self.folder))} --timeout SECONDS"
+            )
+        raise StrategyError(f"{what} failed: {outcome.error}{longer}")

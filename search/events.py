@@ -18,7 +18,7 @@ from search.standing import Best, reference
 if TYPE_CHECKING:
     from search.engine import Engine
     from search.proposer import Proposal
-    from search.study import Evaluation
+    from search.study import Evaluation, Study
 
 SCHEMA = 1
 
@@ -102,12 +102,18 @@ class Events:
             images_before=proposal.drawn,
         )
 
-    def evaluated(self, engine: Engine, evaluation: Evaluation) -> None:
-        """An evaluation has finished."""
+    def evaluated(self, study: Study, evaluation: Evaluation, finished: int | None = None) -> None:
+        """An evaluation has finished.
+
+        Args:
+            study: of the search.
+            evaluation: which.
+            finished: how many had finished with it; by default all that the study has.
+        """
         if not self._listeners:
             return
-        study, worst = engine.study, reference(engine.study)
-        on_front = [row.number for row in self._best.read(study.evaluations).front]
+        count, worst = finished or len(study.evaluations), reference(study)
+        on_front = [row.number for row in self._best.read(study.evaluations[:count]).front]
         self.emit(
             "evaluation",
             number=evaluation.number,
@@ -121,7 +127,7 @@ class Events:
             violation=evaluation.violation,
             seconds=evaluation.seconds,
             on_front=evaluation.number in on_front,
-            evaluations=len(study.evaluations),
+            evaluations=count,
             spent_s=study.spent,
             front=len(on_front),
             hypervolume=self._best.hypervolume(worst) if worst else None,

@@ -15,6 +15,7 @@ from search.worker import Outcome, Request
 
 Answer = tuple[Request, Outcome]
 Report = Callable[[str], None]
+LATE = "took longer than its limit"
 
 
 class Answering(Protocol):
@@ -160,4 +161,4 @@ def _ring(number: int, frame: FrameType | None) -> Any:
 
 def too_long(request: Request, seconds: float) -> Outcome:
     """What becomes of a request that was broken off."""
-    return Outcome(None, f"took longer than its limit of {request.limit:.0f} s", seconds)
+    return Outcome(None, f"{LATE} of {request.limit:.0f} s", seconds)

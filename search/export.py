@@ -10,35 +10,40 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from search import record, report
+from search import exchange, record, report
 from search.engine import Engine
 from search.finalists import Final, front
 from search.front import hypervolume
 from search.plots import pareto
 from search.runs import Point, Run, named
 from strategies import save
+from strategies.whole import make_folder
+from strategies.whole import write as put
+
+STRATEGIES, UNFINISHED = "strategies", "unfinished-"  # Folder, and names in it before the end.
 
 
 def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
-    """Write everything and return the summary.
+    """Write everything beside what is there, exchange it, and return the summary.
 
     Args:
         finals: the finalists scored on held-out prompts.
     """
-    record.keep_finals(engine.study, finals)
-    best, run = front(finals), Run(engine.folder, engine.config, engine.study)
-    folder = engine.folder / "strategies"
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.json"):
-        old.unlink()
-    files(run, run.front(), folder)
-    trials(engine).to_csv(engine.folder / "trials.csv", index=False)
-    table(finals, best, engine.figures.yardstick).to_csv(engine.folder / "front.csv", index=False)
+    best, run = front(finals), Run(engine.folder, engine.config, engine.study, finals)
     summary = summarise(engine, finals, best)
-    text = json.dumps(summary, indent=2) + "\n"
-    (engine.folder / "summary.json").write_text(text, encoding="utf-8")
-    pareto.write(run, engine.folder)
-    report.write(Run(engine.folder, engine.config, engine.study), engine.folder)
+    with exchange.stage(engine.folder / "export") as new:
+        make_folder(new / STRATEGIES)
+        files(run, run.front(), new / STRATEGIES)
+        _csv(trials(engine), new / "trials.csv")
+        _csv(table(finals, best, engine.figures.yardstick), new / "front.csv")
+        put(json.dumps(summary, indent=2) + "\n", new / "summary.json")
+        pareto.write(run, new)
+        report.write(run, new)
+        # The strategies first: they are what a run is for.
+        for entry in sorted(new.iterdir(), key=lambda path: not path.is_dir()):
+            exchange.put(entry, engine.folder / entry.name)
+    # A run is finished when its study says so, and by then everything is in its place.
+    record.keep_finals(engine.study, finals, engine.config)
     return summary
 
 
@@ -47,16 +52,23 @@ def write_unfinished(engine: Engine) -> int:
     run = Run(engine.folder, engine.config, engine.study)
     if not any(row.feasible for row in engine.study.evaluations):
         return 0
-    folder = engine.folder / "strategies"
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("unfinished-*.json"):
-        old.unlink()
     points = run.search_front(engine.config.export)
-    for index, point in enumerate(points, 1):
-        name = f"unfinished-{index:02d}"
-        save(run.file(point, name), folder / f"{name}.json")
-    trials(engine).to_csv(engine.folder / "trials.csv", index=False)
+    with exchange.stage(engine.folder / "export") as new:
+        make_folder(new / STRATEGIES)
+        for old in (engine.folder / STRATEGIES).glob("*.json"):
+            if not old.name.startswith(UNFINISHED):
+                put(old.read_bytes(), new / STRATEGIES / old.name)
+        for index, point in enumerate(points, 1):
+            name = f"{UNFINISHED}{index:02d}"
+            save(run.file(point, name), new / STRATEGIES / f"{name}.json")
+        _csv(trials(engine), new / "trials.csv")
+        for name in (STRATEGIES, "trials.csv"):
+            exchange.put(new / name, engine.folder / name)
     return len(points)
+
+
+def _csv(rows: pd.DataFrame, path: Path) -> None:
+    put(rows.to_csv(index=False), path)
 
 
 def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
@@ -151,7 +163,7 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
     }
     if engine.unscored:
         found["left_out_for_budget"] = engine.unscored
-    run = Run(engine.folder, engine.config, engine.study)
+    run = Run(engine.folder, engine.config, engine.study, finals)
     for label, point in named(run.front()).items():
         found[f"{label}_speedup"] = point.scores["speedup"]
     return found

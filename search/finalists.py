@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from strategies import Strategy, dump
 if TYPE_CHECKING:
     from search.engine import Engine
 
+HELDOUT = "heldout:"  # What a finalist's figures are noted under, with its digest.
 LEAST = 2  # End-to-end timings after the warm-up, where the budget has no room for more.
 ACCURACIES = ("right_shape", "right_colour", "right_position")
 
@@ -117,7 +119,7 @@ def finish(engine: Engine) -> list[Final]:
     engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
     base = drawing.unaccelerated(engine, "heldout", count)
     _score_heldout(engine, rows, base)
-    found = {digest: engine.study.noted(f"heldout:{digest}") for digest in rows}
+    found = {digest: engine.study.noted(f"{HELDOUT}{digest}") for digest in rows}
     engine.unscored = sum(one is None and rows[d].images > 0 for d, one in found.items())
     good = [rows[digest] for digest, one in found.items() if one and not one["error"]]
     times = _time(engine, good)
@@ -142,7 +144,7 @@ def finish(engine: Engine) -> list[Final]:
 def _score_heldout(engine: Engine, rows: dict[str, Evaluation], base: Sample) -> None:
     """Draw and score what is not scored yet, as far as the budget goes."""
     count, spending = engine.config.heldout_images, engine.spending
-    missing = [d for d in rows if engine.study.noted(f"heldout:{d}") is None]
+    missing = [d for d in rows if engine.study.noted(f"{HELDOUT}{d}") is None]
     todo, scored = set(missing), len(rows) - len(missing)
     running: dict[str, float] = {}
     latency = {digest: row.scores["latency_s"] for digest, row in rows.items()}
@@ -178,28 +180,44 @@ def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
             found["intervals"] = scoring.intervals(outcome.value, base)
         except ScoreError as broken:
             found = {"error": str(broken)}
-    engine.study.note(f"heldout:{digest}", found)
-    engine.study.note(f"seconds:heldout:{digest}", outcome.seconds)
+    name = f"{HELDOUT}{digest}"
+    engine.study.enter(name, {name: found}, outcome.seconds)
     engine.events.scored(digest, found)
 
 
 def _time(engine: Engine, rows: list[Evaluation]) -> dict[str, list[float]]:
-    """End-to-end seconds by digest: interleaved turns, of which the first warms up."""
+    """End-to-end seconds by digest: interleaved turns, of which the first warms up.
+
+    What was timed together is timed once: a run that is resumed reads it from its study.
+    """
     strategies = [engine.baseline, *(row.strategy for row in rows)]
+    digests = [strategy.digest for strategy in strategies]
+    series = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+    name = f"end-to-end:{series}"
+    if engine.study.noted(name) is None:
+        turns, seconds = _turns(engine, strategies)
+        engine.study.enter(name, {name: turns}, seconds)
+    turns = engine.study.noted(name)
+    return {d: list(times) for d, times in zip(digests, zip(*turns[1:], strict=True), strict=True)}
+
+
+def _turns(engine: Engine, strategies: list[Strategy]) -> tuple[list[list[float]], float]:
+    """Seconds of each strategy, turn by turn, and the device time that it took."""
     texts = [dump(strategy) for strategy in strategies]
+    limit = engine.limit(sum(map(engine.table.predict, strategies)), 1)
     turns: list[list[float]] = []
+    seconds = 0.0
     while len(turns) <= REPEATS:
         number = len(turns) + 1
-        if number > LEAST + 1 and sum(turns[-1]) > engine.spending.left():
+        if number > LEAST + 1 and sum(turns[-1]) > engine.spending.left() - seconds:
             break
         engine.say(f"measuring latency end to end, turn {number} of {REPEATS + 1}")
-        outcome = engine.executor.alone(Request(f"end-to-end-{number}", "end_to_end", (texts,)))
-        engine.must(outcome)
-        former = float(engine.study.noted("seconds:end-to-end") or 0.0)
-        engine.study.note("seconds:end-to-end", former + outcome.seconds)
+        request = Request(f"end-to-end-{number}", "end_to_end", (texts,), limit)
+        outcome = engine.executor.alone(request)
+        engine.must(outcome, "measuring latency end to end")
+        seconds += outcome.seconds
         turns.append(outcome.value)
-    digests = [strategy.digest for strategy in strategies]
-    return {d: list(times) for d, times in zip(digests, zip(*turns[1:], strict=True), strict=True)}
+    return turns, seconds
 
 
 def _final(

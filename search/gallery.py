@@ -16,8 +16,7 @@ from pathlib import Path
 from accel.models import ModelConfig
 from evaluate.evaluator import read_prompts
 from evaluate.reading import Sample
-from strategies import StrategyError
-from strategies.files import write
+from strategies.whole import make_folder, write
 
 NAME = "gallery"
 PROMPTS = "prompts.json"
@@ -36,17 +35,12 @@ def keep(run: Path, digest: str, sample: Sample, start: int = 0) -> None:
     """Write the thumbnails of a sample whose first image is that of prompt `start`.
 
     Raises:
-        StrategyError: the folder cannot be written.
+        UnwritableError: the folder cannot be written.
     """
     for index, content in enumerate(sample.thumbnails, start):
         path = _path(run, digest, index)
-        part = path.with_suffix(".part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(content)
-            part.replace(path)
-        except OSError as error:
-            raise StrategyError(f"{path} cannot be written ({error.strerror})") from None
+        make_folder(path.parent)
+        write(content, path)
 
 
 def describe(run: Path, model: ModelConfig) -> None:
@@ -57,7 +51,7 @@ def describe(run: Path, model: ModelConfig) -> None:
         for text, seed in zip(prompts.texts[:COUNT], prompts.seeds, strict=False)
     ]
     path = run / NAME / PROMPTS
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", path)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,8 +25,32 @@ class WholeLines(JournalFileBackend):
         try:
             super().append_logs(logs)
         except OSError:
-            os.truncate(self._file_path, size)  # On a full disk a part of it was written.
+            self._cut(size)
             raise
+        except RuntimeError as error:  # Optuna's word for a lock that could not be let go of.
+            self._cut(size)
+            causes = list(_contexts(error))
+            if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
+                raise KeyboardInterrupt from None
+            failed = next((cause for cause in causes if isinstance(cause, OSError)), None)
+            if failed is None:
+                raise
+            raise OSError(failed.errno, failed.strerror, self._file_path) from None
+
+    def _cut(self, size: int) -> None:
+        """Take away what was written of an entry that failed, as on a full disk.
+
+        Where that fails as well, whoever opens the journal next cuts a torn end.
+        """
+        with suppress(OSError):
+            os.truncate(self._file_path, size)
+
+
+def _contexts(error: BaseException) -> Iterator[BaseException]:
+    """What an error came of, the latest first."""
+    while error.__context__ is not None:
+        error = error.__context__
+        yield error
 
 
 def open_journal(path: Path) -> JournalStorage:

@@ -9,6 +9,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from strategies import StrategyError
+from strategies.whole import refused
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows.
+    fcntl = None  # type: ignore[assignment]
 
 NAME = "search.lock"
 PATIENCE = 2.0  # Seconds; a look at the lock holds it for a moment.
@@ -30,7 +36,7 @@ def writing(folder: Path) -> Iterator[None]:
             f"{folder}"
         ) from None
     except OSError as error:
-        raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
+        raise refused(folder, error) from None
     try:
         yield
     finally:
@@ -38,18 +44,31 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a search is running in the folder.
+    """Whether a search is running in the folder; it takes no right to write there.
 
     Raises:
         StrategyError: this user may not look.
     """
     path = folder / NAME
-    if not path.exists():
-        return False
     try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
+        return _is_locked(path)
+    except FileNotFoundError:
+        return False
     except OSError as error:
-        raise StrategyError(f"{path}: cannot be opened ({error.strerror})") from None
+        raise StrategyError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _is_locked(path: Path) -> bool:
+    if fcntl is None:
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+    with path.open("rb") as file:
+        try:
+            # Shared, so that many may look at once; a search holds it alone.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False

@@ -61,7 +61,8 @@ def search(engine: Engine) -> None:
             request, outcome = answer
             proposal, _ = running.pop(request.key)
             study.add(engine.evaluation(proposal, request, outcome))
-            engine.events.evaluated(engine, finished[-1])
+            engine.settle(proposal)
+            engine.events.evaluated(study, finished[-1])
             engine.say("searching")
 
 

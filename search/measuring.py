@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from evaluate.latency import LatencyTable, make_table
 from search import drawing
 from search.probes import probes
-from search.spending import TURNS, Spending
+from search.spending import HANGS, MINUTE, TURNS, Spending
 from search.worker import Request
 from strategies import StrategyError, dump
 
@@ -37,16 +38,17 @@ def latency_table(engine: Engine) -> LatencyTable:
     """The latency table, measured where the study has none."""
     study = engine.study
     if study.noted("table") is None:
-        turns, seconds = [], 0.0
+        turns, seconds, limit = [], 0.0, engine.config.timeout
         for turn in range(TURNS):
             engine.say(f"measuring latency, turn {turn + 1} of {TURNS}")
-            outcome = engine.executor.alone(table_turn(engine, turn))
-            engine.must(outcome)
+            outcome = engine.executor.alone(replace(table_turn(engine, turn), limit=limit))
+            engine.must(outcome, "measuring the latency table")
+            limit = engine.config.timeout or max(MINUTE, HANGS * outcome.seconds)
             turns.append(outcome.value)
             seconds += outcome.seconds
-        study.note("seconds:table", seconds)
         calls, around = zip(*turns, strict=True)
-        study.note("table", make_table(calls, around, study.noted("device")).model_dump())
+        made = make_table(calls, around, study.noted("device"))
+        study.enter("table", {"table": made.model_dump()}, seconds)
     return LatencyTable.model_validate(study.noted("table"))
 
 
@@ -62,10 +64,9 @@ def multiply_accumulates(engine: Engine) -> dict[str, float]:
     if study.noted("macs") is None:
         engine.say("counting multiply-accumulates")
         texts = [dump(one) for one in probes(engine.space, 0)]
-        outcome = engine.executor.alone(Request("macs", "macs", (texts,)))
-        engine.must(outcome)
-        study.note("seconds:macs", outcome.seconds)
-        study.note("macs", outcome.value)
+        outcome = engine.executor.alone(Request("macs", "macs", (texts,), engine.config.timeout))
+        engine.must(outcome, "counting multiply-accumulates")
+        study.enter("macs", {"macs": outcome.value}, outcome.seconds)
     found: dict[str, float] = study.noted("macs")
     return found
 
@@ -76,6 +77,6 @@ def spending(engine: Engine) -> Spending:
     made = Spending(
         engine.budget, engine.study, engine.rungs, config.heldout_images, config.export, plain
     )
-    made.saw(plain, config.images, float(engine.study.noted("seconds:baseline-search")))
+    made.saw(plain, config.images, engine.study.seconds("baseline-search"))
     made.owed = drawing.owed(engine, "heldout", config.heldout_images)
     return made

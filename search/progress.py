@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -47,7 +48,8 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         if self._live is not None:
-            self._live.__exit__(kind, error, trace)
+            with suppress(OSError):  # The terminal may be gone.
+                self._live.__exit__(kind, error, trace)
 
     def __call__(self, engine: Engine) -> None:
         now = time.monotonic()

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from search.ending import there
 from search.executor import Answering
 from search.pool import Dead, Hands
 from search.worker import Outcome, Request
 from strategies import StrategyError
+from strategies.whole import UnwritableError
 
 OBJECT_STORE = 256 * 2**20
 KNOCK = 10.0  # Seconds to wait for a cluster to take a connection.
@@ -96,26 +101,32 @@ class Ray(Hands):
                 "env_vars": {"OMP_NUM_THREADS": str(self._cpus), "OMP_WAIT_POLICY": "PASSIVE"},
             },
         }
-        return ray.remote(Actor).options(**options).remote(self._make)
+        with _runtime():
+            return ray.remote(Actor).options(**options).remote(self._make)
 
     def call(self, handle: Any, method: str, *arguments: Any) -> Any:
-        return getattr(handle, method).remote(*arguments)
+        with _runtime():
+            return getattr(handle, method).remote(*arguments)
 
     def wait(self, calls: Collection[Any], seconds: float) -> Any:
-        done, _ = ray.wait(list(calls), num_returns=1, timeout=seconds)
+        with _runtime():
+            done, _ = ray.wait(list(calls), num_returns=1, timeout=seconds)
         return done[0] if done else None
 
     def result(self, call: Any) -> Any:
         try:
             return ray.get(call)
         except RayTaskError as error:
+            if isinstance(error.cause, UnwritableError):
+                raise error.cause from None
             reason = str(error.cause).splitlines() or [type(error.cause).__name__]
             raise StrategyError(f"a worker cannot be used: {reason[0]}") from None
         except RayError:
             raise Dead from None
 
     def kill(self, handle: Any) -> None:
-        ray.kill(handle)
+        with suppress(RayError):  # Gone already, perhaps with the runtime.
+            ray.kill(handle)
 
     def alive(self) -> set[str]:
         return {str(node["NodeID"]) for node in _nodes()}
@@ -124,7 +135,37 @@ class Ray(Hands):
         ray.shutdown()
 
 
+@contextmanager
+def _runtime() -> Iterator[None]:
+    """Within it a runtime that is gone is one line."""
+    try:
+        yield
+    except (RayError, ConnectionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StrategyError(
+            f"the Ray runtime is gone ({reason}); nothing finished is lost: go on with --resume"
+        ) from None
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Give back the signals that Ray takes, below Python too, where it dumps its own frames."""
+    former = {number: signal.getsignal(number) for number in there()}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in former.items():
+                if handler is not None:
+                    signal.signal(number, handler)
+
+
 def _connect(address: str, cpus: int) -> None:
+    with _own_signals():
+        _initialise(address, cpus)
+
+
+def _initialise(address: str, cpus: int) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if not address:
         ray.init(
@@ -152,7 +193,8 @@ def _connect(address: str, cpus: int) -> None:
 
 
 def _nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
+    with _runtime():
+        return [node for node in ray.nodes() if node["Alive"]]
 
 
 def _fits(there: dict[str, float], gpus: float, cpus: int) -> int:

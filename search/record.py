@@ -16,6 +16,7 @@ from strategies.strategy import SCORED
 from strategies.transfer import LEVELS
 
 if TYPE_CHECKING:
+    from search.config import SearchConfig
     from search.engine import Engine
     from search.runs import Run
 
@@ -29,9 +30,8 @@ def prepared(engine: Engine) -> None:
         "reference": list(engine.reference),
         "versions": {package: _version(package) for package in PACKAGES},
     }
-    for key, value in kept.items():
-        if engine.study.noted(key) != value:
-            engine.study.note(key, value)
+    if any(engine.study.noted(key) != value for key, value in kept.items()):
+        engine.study.enter("prepared", kept)
 
 
 def _version(package: str) -> str:
@@ -41,13 +41,29 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def keep_finals(study: Study, finals: Sequence[Final]) -> None:
-    """Keep the finalists, with the number of evaluations that they were chosen from."""
+def keep_finals(study: Study, finals: Sequence[Final], config: SearchConfig) -> None:
+    """Keep the finalists, with what they were chosen from: evaluations, and what was asked for.
+
+    It is the last thing that a search writes, and what makes it a finished one.
+    """
     rows = []
     for final in finals:
         row = {field.name: getattr(final, field.name) for field in fields(final)}
         rows.append(row | {"strategy": final.strategy.to_json(), "lossless": final.lossless})
-    study.note("finals", {"evaluations": len(study.evaluations), "rows": rows})
+    asked = _asked(config)
+    study.note("finals", {"evaluations": len(study.evaluations), "asked": asked, "rows": rows})
+
+
+def _asked(config: SearchConfig) -> dict[str, Any]:
+    return {"budget": config.budget, "export": config.export}
+
+
+def is_finished(study: Study, config: SearchConfig) -> bool:
+    """Whether the front that these settings ask for is exported."""
+    if not finals(study):
+        return False
+    kept = study.noted("finals")
+    return bool(kept.get("asked", _asked(config)) == _asked(config))
 
 
 def finals(study: Study) -> list[Final]:

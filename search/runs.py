@@ -67,23 +67,25 @@ class Run:
         folder: of the run.
         config: its settings.
         study: its log, read only.
+        scored: the finalists of a search that is about to export them; else the study has them.
     """
 
     folder: Path
     config: SearchConfig
     study: Study
+    scored: Sequence[Final] | None = None
 
     @cached_property
     def state(self) -> str:
         """`running`, `finished` or `interrupted`."""
         if lock.is_held(self.folder):
             return "running"
-        return "finished" if self.finals else "interrupted"
+        return "finished" if record.is_finished(self.study, self.config) else "interrupted"
 
     @cached_property
     def finals(self) -> list[Final]:
         """Scored on held-out prompts, baselines among them; none before the search is finished."""
-        return record.finals(self.study)
+        return record.finals(self.study) if self.scored is None else list(self.scored)
 
     @cached_property
     def base(self) -> dict[str, float]:

@@ -6,37 +6,68 @@ is asked of it is drawn anew.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from evaluate.reading import Reading, Sample
-from strategies import StrategyError
+from strategies import whole
+
+if TYPE_CHECKING:
+    from search.study import Evaluation
 
 FEATURES, PAIRED, MEMORY = "features.", "paired.", "memory"
+
+
+def place(folder: Path, digest: str, images: int) -> Path:
+    """The file of a candidate's sample of so many images."""
+    return folder / f"{digest}-{images}.safetensors"
+
+
+def forget(path: Path) -> None:
+    """Remove a sample that nothing goes on from any more.
+
+    Raises:
+        UnwritableError: it cannot be removed.
+    """
+    with whole.refusing(path):
+        path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, evaluations: Iterable[Evaluation]) -> None:
+    """Remove the samples that a kill has left of candidates that were scored on more images since.
+
+    Args:
+        folder: of the samples.
+        evaluations: all that finished.
+    """
+    reached: dict[str, int] = {}
+    for one in evaluations:
+        digest = one.strategy.digest
+        reached[digest] = max(one.images, reached.get(digest, 0))
+    for path in sorted(folder.glob("*-*.safetensors")):
+        digest, _, images = path.stem.rpartition("-")
+        if reached.get(digest, 0) > int(images):
+            forget(path)
 
 
 def write(sample: Sample, path: Path) -> None:
     """Store a sample; there is the whole of it afterwards or none.
 
     Raises:
-        StrategyError: it cannot be written.
+        UnwritableError: it cannot be written.
     """
     tensors: dict[str, Any] = {f"{FEATURES}{name}": v for name, v in sample.features.items()}
     tensors |= {f"{PAIRED}{name}": values for name, values in sample.paired.items()}
     if sample.memory is not None:
         tensors[MEMORY] = np.array([sample.memory], np.int64)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    try:
-        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, part)
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        raise StrategyError(f"{path}: cannot be written ({error})") from None
+    whole.make_folder(path.parent)
+    content = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
+    whole.write(content, path)
 
 
 def read(path: Path, count: int, reading: Reading) -> Sample | None:

@@ -139,14 +139,12 @@ class Sensitivity:
         return drawing.request(self.engine, digest, strategy, "search", count, limit=limit)
 
     def _note(self, digest: str, outcome: Outcome, reference: Sample) -> None:
-        study = self.engine.study
-        former = float(study.noted(f"seconds:sensitivity:{digest}") or 0.0)
-        study.note(f"seconds:sensitivity:{digest}", former + outcome.seconds)
         change: Any = "failed"
         if outcome.value is not None:
             value = difference(outcome.value, reference, self.engine.figures.network)
             change = value if np.isfinite(value) else "failed"
-        study.note(f"sensitivity:{digest}", change)
+        name = f"sensitivity:{digest}"
+        self.engine.study.enter(name, {name: change}, outcome.seconds)
 
     def error(self, action: Action, *stretches: tuple[int, int]) -> float | None:
         """The measured change of the images (`difference`); None where it was not measured or

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from search.journal import open_journal
-from strategies import StrategyError
+from strategies import StrategyError, whole
 
 JOURNAL = "study.journal"
 PASSWORD = "STRATAGEM_STORAGE_PASSWORD"  # Name of the environment variable.
@@ -115,7 +115,7 @@ def open_storage(place: Place, read_only: bool) -> BaseStorage:
             "'diffusion-stratagem[postgresql]'"
         ) from None
     except (*FAULTS, RuntimeError) as error:
-        raise StrategyError(refused(place, error)) from None
+        raise refused(place, error) from None
 
 
 def shown(place: Place) -> str:
@@ -123,15 +123,16 @@ def shown(place: Place) -> str:
     return str(place) if isinstance(place, Path) else f"storage {public(parse(place))}"
 
 
-def refused(place: Place, error: BaseException) -> str:
+def refused(place: Place, error: BaseException) -> StrategyError:
     """One line that says why a study's place does not serve, and what to do."""
     if isinstance(place, Path):
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return f"{shown(place)}: cannot be written ({reason})"
+        if isinstance(error, OSError):
+            return whole.refused(place, error)
+        return StrategyError(f"{shown(place)}: cannot be written ({error})")
     cause = getattr(error, "orig", None) or error.__cause__ or error
     cause = getattr(cause, "orig", None) or cause
     reason = " ".join(str(cause).split()) or type(error).__name__
     hint = (
         "" if place.startswith("sqlite") else f"; a password is read from --storage or {PASSWORD}"
     )
-    return f"{shown(place)}: {reason}{hint}"
+    return StrategyError(f"{shown(place)}: {reason}{hint}")

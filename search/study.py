@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -21,11 +22,13 @@ from search.goals import DEFAULT
 from search.storage import FAULTS, Place, open_storage, refused, shown
 from strategies import Strategy, StrategyError
 from strategies.knobs import known
+from strategies.whole import beside
 
 NAME = "stratagem"
 RANGES = {"steps": IntDistribution(1, 10_000)}
 SHARE = FloatDistribution(0, 1)
-SECONDS = "seconds:"  # What device time was noted under.
+ENTRY = "entry:"  # What notes that belong together are kept under, with the device time they took.
+SECONDS = "seconds:"  # What earlier versions kept device time under, beside its notes.
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Study:
         name: of the study, among others in a database.
         read_only: for a look at what is there, while a search may be writing: nothing is created,
             changed or mended, and `add` and `note` are errors.
+        notes: of a new study, there as soon as it is; of one that is there only what it lacks.
 
     Raises:
         StrategyError: it exists but is damaged other than at its end, cannot be written, or is not
@@ -91,23 +95,27 @@ class Study:
         objectives: Sequence[str] = DEFAULT,
         name: str = NAME,
         read_only: bool = False,
+        notes: Mapping[str, Any] | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._place, self._read_only = place, read_only
         try:
-            storage = open_storage(place, read_only)
             if read_only:
+                storage = open_storage(place, read_only)
                 self._study = optuna.load_study(study_name=name, storage=storage)
             else:
-                self._study = _create(name, storage, objectives)
+                self._study = _open(place, name, objectives, notes or {})
         except FAULTS as error:
-            raise StrategyError(refused(place, error)) from None
+            raise refused(place, error) from None
         except (ValueError, KeyError) as error:
             empty = f", or one without the study {name!r} yet" if read_only else ""
             raise StrategyError(
                 f"{shown(place)}: not a readable study log{empty} ({error})"
             ) from None
-        self._notes: dict[str, Any] = dict(self._study.user_attrs)
+        self._notes: dict[str, Any] = {}
+        self._seconds: dict[str, float] = {}
+        for key, value in self._study.user_attrs.items():
+            self._take(key, value)
         trials = self._study.get_trials(deepcopy=False)
         try:
             self.evaluations = [_read(trial) for trial in trials]
@@ -115,8 +123,7 @@ class Study:
             raise StrategyError(
                 f"{shown(place)}: a study log of another version, without {error}; start a new run"
             ) from None
-        beside = sum(value for key, value in self._notes.items() if key.startswith(SECONDS))
-        self._spent = float(beside + sum(evaluation.seconds for evaluation in self.evaluations))
+        self._evaluating = sum(evaluation.seconds for evaluation in self.evaluations)
 
     def add(self, evaluation: Evaluation) -> None:
         """Append a finished evaluation; it is on disk when this returns."""
@@ -146,20 +153,48 @@ class Study:
                 )
             )
         self.evaluations.append(evaluation)
-        self._spent += evaluation.seconds
+        self._evaluating += evaluation.seconds
 
     def note(self, key: str, value: Any) -> None:
         """Remember something measured once."""
         with self._writing():
             self._study.set_user_attr(key, value)
-        former = self._notes.get(key, 0.0)
+        self._take(key, value)
+
+    def enter(self, name: str, notes: Mapping[str, Any], seconds: float = 0.0) -> None:
+        """Remember what belongs together, as one entry of the log: all of it is there or nothing.
+
+        Args:
+            name: of the entry; one of the same name is replaced, its seconds too.
+            notes: read by `noted`.
+            seconds: device time that it took.
+        """
+        self.note(f"{ENTRY}{name}", {"notes": dict(notes), "seconds": seconds})
+
+    def _take(self, key: str, value: Any) -> None:
+        if key.startswith(ENTRY):
+            self._notes |= value["notes"]
+            self._seconds[key] = float(value["seconds"])
+            return
         self._notes[key] = value
         if key.startswith(SECONDS):
-            self._spent += float(value) - float(former)
+            self._seconds[key] = float(value)
 
     def noted(self, key: str) -> Any:
         """What `note` remembered under `key`, or None."""
         return self._notes.get(key)
+
+    def named(self, prefix: str) -> dict[str, Any]:
+        """All notes whose keys begin so, by the rest of their keys."""
+        there = self._notes.items()
+        return {key.removeprefix(prefix): v for key, v in there if key.startswith(prefix)}
+
+    def seconds(self, name: str) -> float:
+        """Device time of the entries of a name, and of those named `name:...`."""
+        whole = (f"{ENTRY}{name}", f"{SECONDS}{name}")
+        parts = tuple(f"{key}:" for key in whole)
+        taken = self._seconds.items()
+        return sum(value for key, value in taken if key in whole or key.startswith(parts))
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -168,12 +203,12 @@ class Study:
         try:
             yield
         except FAULTS as error:
-            raise StrategyError(refused(self._place, error)) from None
+            raise refused(self._place, error) from None
 
     @property
     def spent(self) -> float:
         """Device seconds: of the evaluations, and of everything measured beside them."""
-        return self._spent
+        return self._evaluating + sum(self._seconds.values())
 
 
 def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
@@ -181,6 +216,31 @@ def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
     good = [one for one in evaluations if one.feasible]
     most = max((one.images for one in good), default=0)
     return [one for one in good if one.images == most]
+
+
+def _open(
+    place: Place, name: str, objectives: Sequence[str], notes: Mapping[str, Any]
+) -> optuna.Study:
+    """The study, created where it is not there; a new journal has its notes from the first on."""
+    if isinstance(place, Path) and notes and not place.exists():
+        part = beside(place)
+        try:
+            _lacking(_create(name, open_storage(part, False), objectives), notes)
+            part.replace(place)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+    study = _create(name, open_storage(place, False), objectives)
+    _lacking(study, notes)
+    return study
+
+
+def _lacking(study: optuna.Study, notes: Mapping[str, Any]) -> None:
+    there = study.user_attrs
+    for key, value in notes.items():
+        if key not in there:
+            study.set_user_attr(key, value)
 
 
 def _create(

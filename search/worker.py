@@ -23,6 +23,7 @@ from evaluate.statistics import ScoreError
 from evaluate.store import Store, identity
 from evaluate.timing import device_name
 from strategies import StrategyError, parse
+from strategies.whole import FAULTS, UnwritableError, refused
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,16 @@ class Worker:
         try:
             value = getattr(self, request.method)(*request.arguments)
             return Outcome(value, "", time.monotonic() - began)
+        except UnwritableError:
+            raise  # No fault of the strategy, and none that the next would not meet.
         except (NotFiniteError, ScoreError, StrategyError) as error:
             reason = str(error)
         except (MemoryError, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
             reason = "out of memory"
         except Exception as error:  # Whatever a candidate does, the search goes on.
+            if isinstance(error, OSError) and error.errno in FAULTS:
+                raise refused(error.filename or "what a worker writes", error) from error
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             if "can't allocate memory" in str(error):
                 reason = "out of memory"

@@ -22,9 +22,9 @@ from strategies import (
     tables,
     trust,
 )
-from strategies.files import write
 from strategies.interrupts import stopped
 from strategies.strategy import Strategy
+from strategies.whole import write
 from strategies.words import did_you_mean
 
 EXAMPLES = """examples:

@@ -10,6 +10,7 @@ from typing import Any
 
 from strategies.errors import StrategyError
 from strategies.strategy import Strategy
+from strategies.whole import write
 from strategies.words import did_you_mean
 
 MAX_BYTES = 4_000_000
@@ -72,22 +73,6 @@ def save(strategy: Strategy, path: str | os.PathLike[str]) -> None:
         StrategyError: the file cannot be written.
     """
     write(dump(strategy), path)
-
-
-def write(text: str, path: str | os.PathLike[str]) -> None:
-    """Write a text file; an existing one is replaced only once the new one is complete.
-
-    Raises:
-        StrategyError: the file cannot be written.
-    """
-    target = Path(path)
-    part = target.with_name(f"{target.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StrategyError(f"{target}: cannot be written ({error.strerror})") from None
 
 
 def dump(strategy: Strategy) -> str:

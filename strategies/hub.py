@@ -17,8 +17,9 @@ from typing import Any
 
 from strategies import card, trust
 from strategies.errors import StrategyError
-from strategies.files import MAX_BYTES, load, parse, write
+from strategies.files import MAX_BYTES, load, parse
 from strategies.strategy import Strategy
+from strategies.whole import write
 
 MAX_FILES = 1000
 CARD = "README.md"

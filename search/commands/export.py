@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search import export
+from search import exchange, export
 from search.commands import reading
 from strategies import StrategyError
+from strategies.whole import refused
 
 
 def main(arguments: list[str]) -> int:
@@ -29,10 +30,11 @@ def main(arguments: list[str]) -> int:
     try:
         if given.out.is_dir() and any(given.out.iterdir()):
             raise StrategyError(f"{given.out} is not empty; give another --out")
-        given.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StrategyError(f"{given.out}: cannot be written ({error.strerror})") from None
-    written = export.files(run, points, given.out)
+        raise refused(given.out, error) from None
+    with exchange.stage(given.out) as new:
+        written = export.files(run, points, new)
+        exchange.put(new, given.out)
     split = "held-out" if points and points[0].prompts == "heldout" else "search's"
     print(f"{len(written)} files in {given.out}, of {len(points)} strategies; {split} prompts")
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from search.commands import reading
 from search.plots import convergence, pareto, schedules
-from strategies import StrategyError
+from strategies.whole import make_folder
 
 PICTURES = {"pareto": pareto.write, "convergence": convergence.write, "schedules": schedules.write}
 
@@ -24,11 +24,8 @@ def main(arguments: list[str]) -> int:
     given = flags.parse_args(arguments)
     run = reading.read(given)
     folder = given.out or given.run
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, write in PICTURES.items():
-            if given.only in (None, name):
-                print(*write(run, folder), sep="\n")
-    except OSError as error:
-        raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
+    make_folder(folder)
+    for name, write in PICTURES.items():
+        if given.only in (None, name):
+            print(*write(run, folder), sep="\n")
     return 0

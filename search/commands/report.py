@@ -6,7 +6,7 @@ from pathlib import Path
 
 from search import report
 from search.commands import reading
-from strategies import StrategyError
+from strategies.whole import make_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -21,9 +21,6 @@ def main(arguments: list[str]) -> int:
     given = flags.parse_args(arguments)
     run = reading.read(given)
     folder = given.out or given.run
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
+    make_folder(folder)
     print(report.write(run, folder))
     return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import secrets
 import tempfile
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists, lock, repeating, runs, storage, trackers, warm, workers
+from search import export, finalists, repeating, replay, runs, storage, trackers, warm, workers
 from search.commands import setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
+from search.ending import CODE, Ending
 from search.engine import Engine
 from search.events import Events
+from search.farewell import farewell
+from search.founding import Opened, opened
 from search.log import JsonLog
 from search.nearest import nearest
 from search.predict import predict
@@ -33,16 +37,19 @@ from search.study import Study
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
 from strategies.transfer import LEVELS
 
+GONE = "error: the search was killed, or ran out of memory, or has lost its Ray runtime"
+
 
 def main(arguments: list[str]) -> int:
     """Run the search that the arguments describe; returns the exit code."""
     constraints, rest = limits(arguments)
     flags = parser().parse_args(rest)
     flags.constraints, flags.given = constraints or None, arguments
-    return _run(flags)
+    with Ending() as ending:
+        return _run(flags, ending)
 
 
-def _run(flags: argparse.Namespace) -> int:
+def _run(flags: argparse.Namespace, ending: Ending) -> int:
     device = default_device()
     torch.set_num_threads(1)
     quiet()
@@ -67,25 +74,26 @@ def _run(flags: argparse.Namespace) -> int:
     del pipe
     if flags.dry_run:
         return _predict(config, device, space, baseline, proposer, console)
-    log = [JsonLog(flags.log_json)] if flags.log_json else []
+    log = JsonLog(flags.log_json) if flags.log_json else None
     kinds = trackers.load(config.track)
-    _create(folder, resumed=flags.resume is not None)
-    with lock.writing(folder):
-        study = _open(folder, config, place, resumed=flags.resume is not None)
-        if flags.resume is None:
-            study.note(repeating.NOTE, repeating.command(flags.given))
-            study.note(LEVELS, levels)
+    notes = {repeating.NOTE: repeating.command(flags.given), LEVELS: levels}
+    with opened(folder, config, place, notes, flags.resume is not None) as run:
         if config.storage and storage.is_secret(storage.parse(str(place))):
             console.print(storage.REMINDER, highlight=False, soft_wrap=True)
-        events = Events([*log, *(kind(folder) for kind in kinds)])
         executor = workers.start(config, device)
+        events = Events()
         try:
-            with Progress(console) as progress:
+            with farewell(f"{GONE}; {run.how}") as dismiss, Progress(console) as progress:
+                ending.how, ending.before = run.how, dismiss
+                events = Events([*([log] if log else []), *(kind(folder) for kind in kinds)])
                 engine = Engine(
-                    config, folder, study, executor, space, baseline, proposer, progress, events
+                    config, folder, run.study, executor, space, baseline, proposer, progress, events
                 )
-                events.started(engine, flags.resume is not None)
-                return _drive(engine, console)
+                engine.accepted = run.accept
+                if log and run.resumed:
+                    replay.missing(run.study, log, folder)
+                events.started(engine, run.resumed)
+                return _drive(engine, run, console)
         except BaseException as error:
             events.emit("error", message=str(error) or type(error).__name__)
             raise
@@ -122,7 +130,7 @@ def _predict(
     return 0
 
 
-def _drive(engine: Engine, console: Console) -> int:
+def _drive(engine: Engine, run: Opened, console: Console) -> int:
     try:
         engine.prepare()
         engine.search()
@@ -131,13 +139,11 @@ def _drive(engine: Engine, console: Console) -> int:
     except KeyboardInterrupt:
         size = export.write_unfinished(engine)
         engine.events.emit("stopped", reason="interrupted", front=size)
-        console.print(
-            f"\ninterrupted: {size} strategies of the front so far are in "
-            f"{engine.folder}/strategies; go on with: python -m search --resume {engine.folder}",
-            highlight=False,
-            soft_wrap=True,
-        )
-        return 130
+        found = f"{size} strategies of the front so far are in {engine.folder}/strategies"
+        line = f"\ninterrupted: {found if size else 'nothing was found yet'}; {run.how}"
+        with suppress(OSError):  # The terminal may be what is gone.
+            console.print(line, highlight=False, soft_wrap=True)
+        return CODE
     engine.events.exported(engine.folder, summary)
     engine.events.emit("stopped", reason="finished", front=summary["front"])
     for name, value in summary.items():
@@ -219,27 +225,3 @@ def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig
         "study": f"{folder.absolute().name}-{secrets.token_hex(4)}",
     }
     return configuration.build(config.model_dump() | kept)
-
-
-def _create(folder: Path, resumed: bool) -> None:
-    try:
-        kept = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        if not resumed and set(kept) - {lock.NAME}:
-            raise StrategyError(
-                f"{folder} is not empty; go on with a run by --resume {folder}, or give another "
-                "--out"
-            )
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StrategyError(f"{folder}: cannot be written ({error.strerror})") from None
-
-
-def _open(folder: Path, config: SearchConfig, place: storage.Place, resumed: bool) -> Study:
-    """The study of a run whose settings are written; of a new one neither or both are there."""
-    config.write(folder / "config.yaml")
-    try:
-        return Study(place, config.objectives, config.study)
-    except StrategyError:
-        if not resumed:
-            (folder / "config.yaml").unlink()
-        raise

@@ -11,7 +11,6 @@ from search.contenders import is_rival
 from search.plots.style import BLUE, GREEN, GREY, save, styled
 from search.runs import Run
 from search.standing import Best, reference
-from search.study import SECONDS
 from strategies import StrategyError
 
 FIRST = ("baseline-search", "table", "macs", "memory", "sensitivity")  # Before any evaluation.
@@ -87,8 +86,7 @@ def curves(run: Run) -> Convergence:
     if worst is None:
         return Convergence(everything, baselines, None)
     most = max((row.images for row in rows if row.feasible), default=0)
-    known = (run.study.noted(f"{SECONDS}{name}") for name in FIRST)
-    spent = float(sum(seconds or 0.0 for seconds in known))
+    spent = float(sum(map(run.study.seconds, FIRST)))
     mine, rivals = Best(), Best()
     seeds_end: tuple[int, float] | None = None
     for number, row in enumerate(rows, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from matplotlib import font_manager, ticker
 from matplotlib import pyplot as plt
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+
+from strategies import whole
 
 plt.switch_backend("Agg")
 
@@ -51,7 +54,9 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write `NAME.png` and `NAME.svg`, and close the figure."""
     paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
     for path in paths:
-        figure.savefig(path)
+        content = io.BytesIO()
+        figure.savefig(content, format=path.suffix[1:])
+        whole.write(content.getvalue(), path)
     plt.close(figure)
     return paths
 

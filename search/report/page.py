@@ -20,7 +20,7 @@ from search.report.shown import Shown, as_data, collect, headline, interval, set
 from search.report.weights import shown as shown_importance
 from search.runs import Run
 from search.titles import short, title, value
-from strategies.files import write as write_file
+from strategies.whole import write as write_file
 
 FILE = "report.html"
 SCRIPTS = ("actions.js", "charts.js", "gallery.js", "main.js")

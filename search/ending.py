@@ -1,0 +1,68 @@
+"""How a command is ended from outside: Ctrl-C, SIGTERM of a scheduler, SIGHUP of a closed terminal.
+
+The first signal becomes a `KeyboardInterrupt`, so that a search writes what it has; a second one
+ends the process at once, with one line.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Self
+
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+CODE = 130  # The exit code of what was ended so.
+
+
+class Ending:
+    """Within it the signals are taken care of; only the main thread can do that.
+
+    Attributes:
+        how: to go on, said where a second signal ends all.
+        asked: whether a signal has come.
+        before: called before a second signal ends all.
+    """
+
+    def __init__(self) -> None:
+        self.how = ""
+        self.asked = False
+        self.before: Callable[[], None] = lambda: None
+        self._former: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.watch()
+        return self
+
+    def watch(self) -> None:
+        """Take the signals."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in there():
+            former = signal.getsignal(number)
+            if former is not signal.SIG_IGN:  # As `nohup` has it.
+                self._former[number] = former
+                signal.signal(number, self._take)
+
+    def __exit__(self, *_: object) -> None:
+        for number, former in self._former.items():
+            # None is a handler that was not set by Python, and cannot be set by it.
+            signal.signal(number, signal.SIG_DFL if former is None else former)
+        self._former.clear()
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if not self.asked:
+            self.asked = True
+            raise KeyboardInterrupt
+        try:
+            self.before()
+            os.write(2, f"\ninterrupted{'; ' if self.how else ''}{self.how}\n".encode())
+        finally:
+            os._exit(CODE)
+
+
+def there() -> list[signal.Signals]:
+    """The signals of this system that end a program."""
+    return [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]

@@ -1,0 +1,61 @@
+"""A folder in the place of another, in one step: nobody sees it empty or half of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from strategies.whole import beside, make_folder, refusing
+
+HERE = -100  # Of `renameat2`: paths are as seen from the working folder.
+SWAP = 2  # Of `renameat2`: both names stay, with each other's content.
+
+
+@contextmanager
+def stage(folder: Path) -> Iterator[Path]:
+    """A new folder beside or in the place of what it will replace; it is gone after the block.
+
+    Raises:
+        UnwritableError: it cannot be made.
+    """
+    new = beside(folder)
+    make_folder(new)
+    try:
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def put(new: Path, place: Path) -> None:
+    """Put a file or folder in a place, and remove what was there.
+
+    Raises:
+        UnwritableError: it cannot be put there; what was there still is.
+    """
+    with refusing(place):
+        if not new.is_dir():
+            new.replace(place)
+        elif not place.exists():
+            new.rename(place)
+        else:
+            _swap(new, place)
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _swap(new: Path, old: Path) -> None:
+    """Exchange two folders: in one step where the system can, else by way of a third name."""
+    swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if swap is not None and not swap(HERE, os.fsencode(new), HERE, os.fsencode(old), SWAP):
+        return
+    third = beside(old.with_name(f"{old.name}.old"))
+    old.rename(third)
+    try:
+        new.rename(old)
+    except OSError:
+        third.rename(old)
+        raise
+    third.rename(new)

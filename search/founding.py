@@ -1,0 +1,138 @@
+"""How a run's folder comes to be: with its settings and its study, or not at all.
+
+`config.yaml` is written first and the study last. A folder that holds no more than the former was
+never a run, so a new one may take it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from search import lock, storage
+from search.config import SearchConfig
+from search.study import Study
+from strategies import StrategyError, whole
+from strategies.transfer import LEVELS
+
+CONFIG = "config.yaml"
+
+
+def check(folder: Path) -> None:
+    """See that a new run may be in a folder.
+
+    Raises:
+        StrategyError: there is something in it, or it cannot be read.
+    """
+    with whole.refusing(folder):
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    begun = {lock.NAME, CONFIG, *(path.name for path in whole.leftovers(folder))}
+    if there - begun:
+        raise StrategyError(
+            f"{folder} is not empty; go on with a run by --resume {quote(str(folder))}, or give "
+            "another --out"
+        )
+
+
+class Opened:
+    """A run's folder that is held by this process.
+
+    Args:
+        folder: of the run.
+        config: its settings.
+        study: its log.
+        levels: see `Strategy.provenance`; noted in runs of earlier versions that lack it.
+        resumed: whether the run was there before.
+
+    Attributes:
+        how: what to say of going on.
+        accepted: whether all that could be refused has been looked at.
+    """
+
+    def __init__(
+        self, folder: Path, config: SearchConfig, study: Study, levels: Any, resumed: bool
+    ) -> None:
+        self.folder, self.config, self.study = folder, config, study
+        self.resumed, self.accepted, self._levels = resumed, False, levels
+        self.how = f"go on with: python -m search --resume {quote(str(folder))}"
+
+    def accept(self) -> None:
+        """Write what a resumed run changes; before this a refusal leaves every file as it was."""
+        self.accepted = True
+        sweep(self.folder)
+        if self.resumed:
+            self.config.write(self.folder / CONFIG)
+            if self._levels is not None and self.study.noted(LEVELS) is None:
+                self.study.note(LEVELS, self._levels)
+
+
+@contextmanager
+def opened(
+    folder: Path,
+    config: SearchConfig,
+    place: storage.Place,
+    notes: Mapping[str, Any],
+    resumed: bool,
+) -> Iterator[Opened]:
+    """Hold the folder of a run, and open its study.
+
+    A new run that fails before it is accepted leaves nothing behind.
+
+    Raises:
+        StrategyError: the folder is not empty or another search's, or something in it cannot be
+            read or written; says how to go on.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    if not resumed:
+        check(folder)
+    run = None
+    try:
+        whole.make_folder(folder)
+        with lock.writing(folder):
+            if not resumed:
+                check(folder)  # Once more: another search may have begun meanwhile.
+            try:
+                if not resumed:
+                    config.write(folder / CONFIG)
+                begun = {} if resumed else notes
+                study = Study(place, config.objectives, config.study, notes=begun)
+                run = Opened(folder, config, study, notes.get(LEVELS), resumed)
+                yield run
+            except BaseException:
+                if not resumed and (run is None or not run.accepted):
+                    _undo(folder)
+                raise
+    except whole.UnwritableError as error:
+        accepted = resumed or (run is not None and run.accepted)
+        how = run.how if run and accepted else "give the same command again"
+        raise StrategyError(f"{error}; then {how}") from None
+    finally:
+        if run is None or not (run.accepted or resumed):
+            for path in made:
+                with suppress(OSError):
+                    path.rmdir()  # Only an empty folder is removed.
+
+
+def _undo(folder: Path) -> None:
+    journal = storage.JOURNAL
+    for name in (CONFIG, journal, f"{journal}.lock", lock.NAME):
+        with suppress(OSError):
+            (folder / name).unlink(missing_ok=True)
+    with suppress(OSError, StrategyError):
+        sweep(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes have left unfinished in a run's folder."""
+    with whole.refusing(folder):
+        folders = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]
+        for place in (folder, *folders):
+            for path in whole.leftovers(place):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)

@@ -1,0 +1,118 @@
+"""Files that are whole or not there: written beside the old one, then renamed over it.
+
+Everything that this project writes goes through `write`, so that a kill, a full disk or a second
+process leaves the old file or the new one, and never a part of one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from strategies.errors import StrategyError
+
+SUFFIX = ".part"
+FULL = (errno.ENOSPC, errno.EDQUOT)
+# The file system's own errors: nothing that a model or a strategy does raises them.
+FAULTS = (*FULL, errno.EROFS, errno.EIO, errno.ESTALE)
+REMEDIES = {
+    errno.EROFS: "; its file system is read-only: give another place",
+    errno.EACCES: "; give another place, or get permission to write there",
+    errno.EPERM: "; give another place, or get permission to write there",
+    errno.EIO: "; see to the disk",
+} | dict.fromkeys(FULL, "; make room on that disk")
+
+
+class UnwritableError(StrategyError):
+    """A place that cannot be written; says why and what to do about it."""
+
+
+def refused(path: str | os.PathLike[str], error: OSError) -> UnwritableError:
+    """The one line for a file or folder that cannot be written."""
+    reason = error.strerror or str(error) or type(error).__name__
+    return UnwritableError(
+        f"{os.fspath(path)}: cannot be written ({reason}){REMEDIES.get(error.errno or 0, '')}"
+    )
+
+
+@contextmanager
+def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Within it an error of the file system is an `UnwritableError` about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise refused(path, error) from None
+
+
+def beside(path: Path) -> Path:
+    """The name that a file has until it is whole; every process has its own."""
+    return path.with_name(f"{path.name}.{os.getpid()}{SUFFIX}")
+
+
+def write(content: str | bytes, path: str | os.PathLike[str]) -> None:
+    """Write a file; an existing one is replaced only once the new one is complete and on disk.
+
+    Raises:
+        UnwritableError: the file cannot be written; nothing of it is left.
+    """
+    target = Path(path)
+    part = beside(target)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with refusing(target):
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(target)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it.
+
+    Raises:
+        UnwritableError: it cannot be made.
+    """
+    with refusing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def check(path: Path) -> None:
+    """See that a file could be written later; an existing one stays as it is.
+
+    Raises:
+        UnwritableError: it could not.
+    """
+    part = beside(path)
+    with refusing(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        part.touch()
+        part.unlink()
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What killed processes have left unfinished in a folder."""
+    found = sorted(folder.glob(f"*{SUFFIX}*"))
+    return [path for path in found if not _is_alive(path.name)]
+
+
+def _is_alive(name: str) -> bool:
+    """Whether the process that an unfinished file is named after is there and not this one."""
+    number = name.rpartition(SUFFIX)[0].rpartition(".")[2]
+    if not number.isdigit() or int(number) == os.getpid():
+        return False
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

@@ -7,6 +7,7 @@ network, so that a second run reads them, and a changed image is never scored by
 from __future__ import annotations
 
 import hashlib
+import os
 from contextlib import suppress
 from pathlib import Path
 

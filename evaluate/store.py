@@ -24,7 +24,7 @@ from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts
 from evaluate.sample import batches
 from evaluate.side import Side
-from strategies import Strategy, StrategyError, whole
+from strategies import Strategy, whole
 
 # Settings that do not change an image; the solver and the steps are the strategy's.
 APART = {

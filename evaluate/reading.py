@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluate.looks import NUMBERS, Looks, look
 from evaluate.metrics import METRICS, Metric
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
@@ -54,6 +55,7 @@ class Sample:
         paired: by metric, what each image is beside the unaccelerated one, float64 `[n]`.
         memory: bytes at the highest moment of one generation, where it was measured.
         thumbnails: PNG files of the first images, see `evaluate.thumbnails`, where asked for.
+        looks: how each image looks as a whole, see `evaluate.looks`; None where it is not known.
     """
 
     count: int
@@ -61,6 +63,7 @@ class Sample:
     paired: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     memory: int | None = None
     thumbnails: tuple[bytes, ...] = ()
+    looks: Looks | None = None
 
     def side(self) -> Side:
         """As one side of a comparison."""
@@ -72,16 +75,21 @@ class Sample:
         features = {name: rows[:count] for name, rows in self.features.items()}
         paired = {name: rows[:count] for name, rows in self.paired.items()}
         kept = self.thumbnails[:count]
-        return Sample(min(count, self.count), features, paired, self.memory, kept)
+        looks = None if self.looks is None else self.looks[:count]
+        return Sample(min(count, self.count), features, paired, self.memory, kept, looks)
 
     def followed_by(self, other: Sample) -> Sample:
         """Both together, the other on the prompts that follow."""
+        looks = None
+        if self.looks is not None and other.looks is not None:
+            looks = np.concatenate([self.looks, other.looks])
         return Sample(
             self.count + other.count,
             {name: np.concatenate([v, other.features[name]]) for name, v in self.features.items()},
             {name: np.concatenate([v, other.paired[name]]) for name, v in self.paired.items()},
             self.memory if other.memory is None else other.memory,
             self.thumbnails + other.thumbnails,
+            looks,
         )
 
 
@@ -104,6 +112,7 @@ def take(
     features: dict[str, list[NDArray[np.float32]]] = {name: [] for name in reading.networks}
     paired: dict[str, list[float]] = {name: [] for name in reading.pairs}
     thumbnails: list[bytes] = []
+    looks: list[list[int]] = []
     compare = {}
     for name in reading.pairs:
         how = METRICS[name].compare
@@ -119,6 +128,7 @@ def take(
             base = next(unaccelerated)
             for name, value in compare.items():
                 paired[name].append(value(image, base))
+        looks += map(look, images)
         thumbnails += map(encode, images[: max(0, reading.thumbnails - done)])
         done += len(images)
     return Sample(
@@ -126,4 +136,5 @@ def take(
         {name: np.concatenate(rows) for name, rows in features.items()},
         {name: np.array(values) for name, values in paired.items()},
         thumbnails=tuple(thumbnails),
+        looks=np.array(looks, np.int32).reshape(-1, NUMBERS),
     )

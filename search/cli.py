@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         return code
     except StrategyError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return getattr(error, "code", 2)
     except KeyboardInterrupt:
         return stopped()
     except BrokenPipeError:  # What reads our lines, such as head, has seen enough.

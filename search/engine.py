@@ -10,13 +10,14 @@ from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
 from search import budget as budgets
-from search import drawing, loop, measuring, record, rungs, samples
+from search import drawing, gate, loop, measuring, record, repeats, rungs, samples
 from search.config import SearchConfig
 from search.events import Events
 from search.executor import LATE, Executor
 from search.goals import Goals, needed
 from search.proposer import Proposal, Proposer
 from search.sensitivity import Sensitivity
+from search.spending import HANGS, MINUTE
 from search.study import Evaluation, Study
 from search.surrogate import Surrogate
 from search.worker import Outcome, Request
@@ -75,17 +76,21 @@ class Engine:
         measuring.open_workers(self)
         self.accepted()
         samples.sweep(self.folder / "samples", self.study.evaluations)
+        repeats.check(self)
         count = self.config.images
         self.scoring["search"] = drawing.scoring(self, "search", count)
         self.base = drawing.unaccelerated(self, "search", count)
-        self.chance = self.scoring["search"].chance(self.base)
-        plain = self.scoring["search"].score(self.base, self.base)
+        gate.unaccelerated_images(self.base)
+        self.chance = gate.unaccelerated_chance(self.scoring["search"], self.base)
+        plain = gate.unaccelerated_scores(self.scoring["search"], self.base)
         self.table = measuring.latency_table(self)
         counted = "macs" in needed(self.config.objectives, self.config.constraints)
         self.macs = measuring.multiply_accumulates(self) if counted else None
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
         record.prepared(self)
+        limit = self.config.timeout or max(MINUTE, HANGS * 2 * self.base_scores["latency_s"])
+        self.executor.check = repeats.request(self, limit)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
         self.spending = measuring.spending(self)
         self.measured = True
@@ -114,7 +119,7 @@ class Engine:
     def _goals_at(self, count: int) -> Goals:
         """The goals held against the unaccelerated figures on a rung's prompts."""
         base = self.base.first(count)
-        plain = self.scoring["search"].score(base, base)
+        plain = gate.unaccelerated_scores(self.scoring["search"], base)
         return self.make_goals(plain | self.costs(self.baseline))
 
     def make_goals(self, base: dict[str, float]) -> Goals:
@@ -176,7 +181,7 @@ class Engine:
                     assert kept is not None
                     sample = kept.followed_by(sample)
                 base = self.base.first(images)
-                scores = self.scoring["search"].score(sample, base)
+                scores = gate.scores(self.scoring["search"], sample, base)
                 scores |= self.costs(proposal.strategy)
                 if images < self.rungs[-1]:
                     draws = self._draws(sample, base)
@@ -201,6 +206,7 @@ class Engine:
     def _draws(self, sample: Sample, base: Sample) -> tuple[tuple[float, ...], ...]:
         """Of every objective its losses on resamples of the prompts, costs having none."""
         found = rungs.resampled(self.scoring["search"], sample, base, self.goals.names)
+        gate.finite({f"{name} on a resample of the prompts": v for name, v in found.items()})
         goals = self.goals_at[sample.count]
         return tuple(
             tuple(goals.loss(name, value) for value in found.get(name, ()))
@@ -216,10 +222,10 @@ class Engine:
         """Raise where that failed without which there is no search."""
         if not outcome.error:
             return
-        longer = ""
+        more = f"; {gate.USUAL}" if "NaN" in outcome.error else ""
         if outcome.error.startswith(LATE):
-            longer = (
+            more = (
                 "; where it only needs longer, go on with: python -m search --resume "
                 f"{quote(str(self.folder))} --timeout SECONDS"
             )
-        raise StrategyError(f"{what} failed: {outcome.error}{longer}")
+        raise StrategyError(f"{what} failed: {outcome.error}{more}")

@@ -8,9 +8,12 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from types import FrameType
 from typing import Any, Protocol
 
+from search.casualties import MAX_KILLS, hopeless
+from search.failures import SearchError
 from search.worker import Outcome, Request
 
 Answer = tuple[Request, Outcome]
@@ -35,9 +38,13 @@ class Executor(ABC):
     Attributes:
         slots: how many requests can be under way at once; it changes as workers join and leave.
         report: told in a few words what there is to wait for.
+        check: a request that every sound worker answers. A worker that fails a request is asked it
+            next; where it fails that, too, the worker is replaced and the request done again. None
+            checks nothing.
     """
 
     slots: int
+    check: Request | None = None
     report: Report = staticmethod(lambda _: None)
 
     def open(self) -> str:
@@ -115,16 +122,45 @@ class InProcess(Executor):
         self._waiting.append(request)
 
     def next(self) -> Answer:
-        request = self._waiting.popleft()
-        self.open()
-        assert self._worker is not None
+        request, seconds = self._waiting.popleft(), 0.0
+        for _ in range(MAX_KILLS):
+            outcome = self._ask(request)
+            seconds += outcome.seconds
+            if not outcome.error:
+                return request, replace(outcome, seconds=seconds)
+            broken = self._broken()
+            seconds += broken.seconds
+            if not broken.error:
+                return request, replace(outcome, seconds=seconds)
+            self.report("replacing a worker that is broken")
+            self._worker = None
+        again = self._broken()
+        if again.error:
+            raise SearchError(hopeless(1, again.error))
+        reason = f"broke its worker {MAX_KILLS} times: {outcome.error}"
+        return request, Outcome(None, reason, seconds + again.seconds)
+
+    def _ask(self, request: Request) -> Outcome:
         began = time.monotonic()
         try:
+            self.open()
+        except Exception as error:  # A device that is broken cannot load the model, either.
+            if self.check is None:
+                raise
+            return Outcome(None, f"{type(error).__name__}: {first_line(error)}", 0.0)
+        assert self._worker is not None
+        try:
             with Alarm(request.limit):
-                return request, self._worker.answer(request)
+                return self._worker.answer(request)
         except TookTooLong:
             self._worker = None  # Whatever was broken off may have left it in any state.
-            return request, too_long(request, time.monotonic() - began)
+            return too_long(request, time.monotonic() - began)
+
+    def _broken(self) -> Outcome:
+        """The check of the worker after a request that failed; no error where it is sound."""
+        if self.check is None:
+            return Outcome(None, "", 0.0)
+        return self._ask(self.check)
 
     def close(self) -> None:
         self._waiting.clear()
@@ -157,6 +193,11 @@ class Alarm:
 
 def _ring(number: int, frame: FrameType | None) -> Any:
     raise TookTooLong
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first."""
+    return next(iter(str(error).splitlines()), "")
 
 
 def too_long(request: Request, seconds: float) -> Outcome:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from search import exchange, record, report
+from search import exchange, failures, record, report
 from search.engine import Engine
+from search.failures import Failure
 from search.finalists import Final, front
 from search.front import hypervolume
 from search.plots import pareto
@@ -35,8 +36,9 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
         make_folder(new / STRATEGIES)
         files(run, run.front(), new / STRATEGIES)
         _csv(trials(engine), new / "trials.csv")
-        _csv(table(finals, best, engine.figures.yardstick), new / "front.csv")
-        put(json.dumps(summary, indent=2) + "\n", new / "summary.json")
+        failed = failures.failures(engine.study)
+        _csv(table(finals, best, engine.figures.yardstick, failed), new / "front.csv")
+        put(_json(summary), new / "summary.json")
         pareto.write(run, new)
         report.write(run, new)
         # The strategies first: they are what a run is for.
@@ -45,6 +47,22 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
     # A run is finished when its study says so, and by then everything is in its place.
     record.keep_finals(engine.study, finals, engine.config)
     return summary
+
+
+def _json(summary: dict[str, Any]) -> str:
+    return json.dumps(summary, indent=2) + "\n"
+
+
+def write_failed(engine: Engine) -> None:
+    """After a search that cannot go on: what failed, and the front found so far."""
+    write_unfinished(engine)
+    failed = failures.failures(engine.study)
+    _csv(trials(engine), engine.folder / "trials.csv")
+    _csv(table([], [], None, failed), engine.folder / "front.csv")
+    put(_json(_counts(engine, failed)), engine.folder / "summary.json")
+    run = Run(engine.folder, engine.config, engine.study)
+    if any(row.feasible for row in engine.study.evaluations):
+        report.write(run, engine.folder)
 
 
 def write_unfinished(engine: Engine) -> int:
@@ -116,13 +134,19 @@ def _change(final: Final, yardstick: str | None) -> dict[str, float]:
     return {f"{yardstick}_change_low": low, f"{yardstick}_change_high": high}
 
 
-def table(finals: list[Final], best: list[Final], yardstick: str | None) -> pd.DataFrame:
-    """One row per exported strategy and baseline, fastest first.
+def table(
+    finals: list[Final],
+    best: list[Final],
+    yardstick: str | None,
+    failed: Sequence[Failure] = (),
+) -> pd.DataFrame:
+    """One row per exported strategy and baseline, fastest first, then one per failure.
 
     Args:
         finals: all that were scored.
         best: those on the front.
         yardstick: the figure that shows a loss, whose change has columns of its own.
+        failed: what failed, at any stage.
     """
     order = sorted(finals, key=lambda final: final.scores["latency_s"])
     rows = [
@@ -137,8 +161,23 @@ def table(finals: list[Final], best: list[Final], yardstick: str | None) -> pd.D
             "steps": final.strategy.steps,
             **final.scores,
             **_change(final, yardstick),
+            "stage": "",
+            "error": "",
         }
         for final in order
+    ]
+    rows += [
+        {
+            "role": "failed",
+            "origin": one.origin,
+            "on_front": False,
+            "digest": one.digest[:12],
+            "scheduler": one.scheduler,
+            "steps": one.steps,
+            "stage": one.stage,
+            "error": one.error,
+        }
+        for one in failed
     ]
     return pd.DataFrame(rows)
 
@@ -148,17 +187,13 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
     plain = next(final for final in finals if final.role == "unaccelerated")
     reference = engine.make_goals(plain.scores).reference
     feasible = [f for f in finals if f.violation <= 0]
-    seeds = {one.digest for _, one in engine.proposer.seeds}
     rivals = [f for f in feasible if f.role == "baseline"]
     mine = [f for f in feasible if f.role == "front"]
-    found = {
+    found: dict[str, Any] = {
         "hypervolume": hypervolume(_points(mine), reference),
         "hypervolume_baselines": hypervolume(_points(rivals), reference),
         "hypervolume_together": hypervolume(_points(best), reference),
-        "evaluations": len(engine.study.evaluations),
-        "beyond_seeds": sum(e.strategy.digest not in seeds for e in engine.study.evaluations),
-        "failed": sum(not e.ok for e in engine.study.evaluations),
-        "device_seconds": engine.study.spent,
+        **_counts(engine, failures.failures(engine.study)),
         "front": len(best),
     }
     if engine.unscored:
@@ -167,6 +202,19 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
     for label, point in named(run.front()).items():
         found[f"{label}_speedup"] = point.scores["speedup"]
     return found
+
+
+def _counts(engine: Engine, failed: Sequence[Failure]) -> dict[str, Any]:
+    """What a summary says of a search, whether it could be finished or not."""
+    rows = engine.study.evaluations
+    seeds = {one.digest for _, one in engine.proposer.seeds}
+    return {
+        "evaluations": len(rows),
+        "beyond_seeds": sum(e.strategy.digest not in seeds for e in rows),
+        "failed": len(failed),
+        "failures": [one.to_json() for one in failed],
+        "device_seconds": engine.study.spent,
+    }
 
 
 def _points(finals: list[Final]) -> np.ndarray[Any, np.dtype[np.float64]]:

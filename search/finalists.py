@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,20 +12,18 @@ import numpy as np
 
 from evaluate.reading import Sample
 from evaluate.statistics import ScoreError
-from search import drawing, gallery
+from search import drawing, end_to_end, failures, gallery, gate, untimed
 from search.contenders import is_rival
 from search.front import nondominated, spread
 from search.goals import Goals, more_is_better
-from search.spending import REPEATS
 from search.study import Evaluation, comparable
 from search.worker import Outcome, Request
-from strategies import Strategy, dump
+from strategies import Strategy
 
 if TYPE_CHECKING:
     from search.engine import Engine
 
 HELDOUT = "heldout:"  # What a finalist's figures are noted under, with its digest.
-LEAST = 2  # End-to-end timings after the warm-up, where the budget has no room for more.
 ACCURACIES = ("right_shape", "right_colour", "right_position")
 
 
@@ -66,17 +64,26 @@ def lossless(final: Final, yardstick: str | None) -> bool | None:
     return all(final.intervals[name][0] >= -0.01 for name in names if name in final.intervals)
 
 
-def choose(engine: Engine) -> tuple[list[Evaluation], list[Evaluation]]:
+def choose(
+    engine: Engine, failed: Collection[str] = ()
+) -> tuple[list[Evaluation], list[Evaluation]]:
     """Strategies for the exported front, and baselines to hold against them.
 
     Both are the points that dominate most on the search's own scores, at most `export` each, the
     most valuable first. Where the baselines that the search scored leave room, those follow that it
     passed over and that should count by what its surrogate expects.
+
+    Args:
+        failed: digests of finalists that failed; they make room for the next ones.
     """
-    good, count = comparable(engine.study.evaluations), engine.config.export
+    count = engine.config.export
+    good = [
+        e for e in comparable(engine.study.evaluations) if e.strategy.digest not in failed
+    ]  # fmt: skip
     mine = pick([e for e in good if not is_rival(e)], engine.reference, count)
     rivals = pick([e for e in good if is_rival(e)], engine.reference, count)
-    more = pick([*rivals, *_passed_over(engine, good)], engine.reference, count)
+    over = [e for e in _passed_over(engine, good) if e.strategy.digest not in failed]
+    more = pick([*rivals, *over], engine.reference, count)
     return mine, [*rivals, *(e for e in more if not e.images)][:count]
 
 
@@ -91,7 +98,7 @@ def _passed_over(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
     return [
         Evaluation(-1, origin, (), strategy, engine.costs(strategy), "", 0.0, losses, 0.0, 0)
         for origin, strategy, losses in engine.proposer.passed_over(engine.study.evaluations)
-        if strategy.digest not in known
+        if strategy.digest not in known and not untimed.reason(engine.study, strategy)
     ]
 
 
@@ -107,38 +114,101 @@ def finish(engine: Engine) -> list[Final]:
     """Score the finalists on held-out prompts and time them end to end.
 
     What a former run of the same study has already scored is not scored again. Where the budget has
-    no room for all, the least valuable are left out; `engine.unscored` counts them.
+    no room for all, the least valuable are left out; `engine.unscored` counts them. A finalist that
+    fails makes room for the next one of the front.
+
+    Raises:
+        SearchError: no finalist could be scored, or no candidate of the search.
     """
-    best, rivals = choose(engine)
+    _see_that_any_succeeded(engine)
+    _forget_if_all_failed(engine)
+    count = engine.config.heldout_images
+    engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
+    base = drawing.unaccelerated(engine, "heldout", count)
+    gate.unaccelerated_images(base)
+    plain = gate.unaccelerated_scores(engine.scoring["heldout"], base)
+    while True:
+        failed = failures.finalists(engine.study)
+        rows, rivals = _chosen(engine, failed)
+        _score_heldout(engine, rows, base)
+        found = {digest: _noted(engine, digest) for digest in rows}
+        good = [rows[digest] for digest, one in found.items() if one and not one["error"]]
+        now = failures.finalists(engine.study)
+        if now != failed and _room(engine, now, good):
+            continue
+        times = end_to_end.measure(engine, [(row.strategy, row.origin) for row in good])
+        good = [row for row in good if row.strategy.digest in times]
+        after = failures.finalists(engine.study)
+        if after != now and _room(engine, after, good):
+            continue
+        if after and not good:
+            raise failures.SearchError(_none_left(engine))
+        break
+    engine.unscored = sum(one is None and rows[d].images > 0 for d, one in found.items())
+    first = {"role": "unaccelerated", "scores": plain, "intervals": {}}
+    finals = [_final(engine, engine.baseline, "", first, times)]
+    goals = engine.make_goals(finals[0].scores)
+    yardstick = engine.figures.yardstick
+    finals[0] = _judged(finals[0], goals, yardstick)
+    for evaluation in good:
+        digest = evaluation.strategy.digest
+        scored = found[digest] | {"role": "baseline" if digest in rivals else "front"}
+        final = _final(engine, evaluation.strategy, evaluation.origin, scored, times)
+        finals.append(_judged(final, goals, yardstick))
+    return finals
+
+
+def _room(engine: Engine, failed: Collection[str], good: Collection[Evaluation]) -> bool:
+    """Whether further finalists take the places of those that failed."""
+    return len(failed) <= 2 * engine.config.export if good else len(failed) < failures.ROW
+
+
+def _chosen(engine: Engine, failed: Collection[str]) -> tuple[dict[str, Evaluation], set[str]]:
+    """The finalists by digest, the most valuable first, and which of them are baselines."""
+    best, rivals = choose(engine, failed)
     scored = [e for e in rivals if e.images]
     pairs = itertools.zip_longest(best, scored)
     rows = {e.strategy.digest: e for pair in pairs for e in pair if e is not None}
     # No budget is kept for what the search passed over; it comes last, where there is room.
     rows |= {e.strategy.digest: e for e in rivals if not e.images}
-    count = engine.config.heldout_images
-    engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
-    base = drawing.unaccelerated(engine, "heldout", count)
-    _score_heldout(engine, rows, base)
-    found = {digest: engine.study.noted(f"{HELDOUT}{digest}") for digest in rows}
-    engine.unscored = sum(one is None and rows[d].images > 0 for d, one in found.items())
-    good = [rows[digest] for digest, one in found.items() if one and not one["error"]]
-    times = _time(engine, good)
-    plain = {
-        "role": "unaccelerated",
-        "scores": engine.scoring["heldout"].score(base, base),
-        "intervals": {},
-    }
-    finals = [_final(engine, engine.baseline, "", plain, times)]
-    goals = engine.make_goals(finals[0].scores)
-    yardstick = engine.figures.yardstick
-    finals[0] = _judged(finals[0], goals, yardstick)
-    roles = {e.strategy.digest: "baseline" for e in rivals}
-    for evaluation in good:
-        digest = evaluation.strategy.digest
-        scored = found[digest] | {"role": roles.get(digest, "front")}
-        final = _final(engine, evaluation.strategy, evaluation.origin, scored, times)
-        finals.append(_judged(final, goals, yardstick))
-    return finals
+    return rows, {e.strategy.digest for e in rivals}
+
+
+def _noted(engine: Engine, digest: str) -> Any:
+    """What is known of a finalist on held-out prompts, or None."""
+    found = engine.study.noted(f"{HELDOUT}{digest}")
+    return found and gate.finalist(found)
+
+
+def _see_that_any_succeeded(engine: Engine) -> None:
+    rows = engine.study.evaluations
+    if rows and not any(row.ok for row in rows):
+        raise failures.SearchError(
+            f"all {len(rows)} candidates of the search failed, the last one: {rows[-1].error}; "
+            "mend that and start a new run, or go on with: python -m search --resume "
+            f"{engine.folder} --budget MORE"
+        )
+
+
+def _forget_if_all_failed(engine: Engine) -> None:
+    """Let finalists be tried again where a former run could score none of them."""
+    study = engine.study
+    heldout, timed = (failures.finalists(study, stage) for stage in failures.NOTES)
+    if study.named(HELDOUT).keys() - (heldout | timed):
+        return
+    for stage, digests in ((failures.HELD_OUT, heldout), (failures.END_TO_END, timed)):
+        for digest in sorted(digests):
+            name = f"{failures.NOTES[stage]}{digest}"
+            study.enter(name, {name: None}, study.seconds(name))
+
+
+def _none_left(engine: Engine) -> str:
+    rows = [one for one in failures.failures(engine.study) if one.stage != failures.SEARCH]
+    told = "; ".join(failures.lines(rows))
+    return (
+        f"no finalist could be scored: {told}; nothing is exported. Mend that and go on with: "
+        f"python -m search --resume {engine.folder}"
+    )
 
 
 def _score_heldout(engine: Engine, rows: dict[str, Evaluation], base: Sample) -> None:
@@ -167,57 +237,25 @@ def _score_heldout(engine: Engine, rows: dict[str, Evaluation], base: Sample) ->
         del running[request.key]
         if outcome.value is not None:
             spending.saw(latency[request.key], count, outcome.seconds)
-        _note(engine, request.key, outcome, base)
+        _note(engine, rows[request.key], outcome, base)
 
 
-def _note(engine: Engine, digest: str, outcome: Outcome, base: Sample) -> None:
-    found: dict[str, Any] = {"error": outcome.error}
+def _note(engine: Engine, row: Evaluation, outcome: Outcome, base: Sample) -> None:
+    digest, error = row.strategy.digest, outcome.error
+    found: dict[str, Any] = {"error": ""}
     if outcome.value is not None:
         gallery.keep(engine.folder, digest, outcome.value)
         try:
             scoring = engine.scoring["heldout"]
-            found["scores"] = scoring.score(outcome.value, base)
-            found["intervals"] = scoring.intervals(outcome.value, base)
+            found["scores"] = gate.scores(scoring, outcome.value, base)
+            found["intervals"] = gate.intervals(scoring, outcome.value, base)
         except ScoreError as broken:
-            found = {"error": str(broken)}
+            error = str(broken)
+    if error:
+        found = failures.noted(row.strategy, row.origin, error)
     name = f"{HELDOUT}{digest}"
-    engine.study.enter(name, {name: found}, outcome.seconds)
+    engine.study.enter(name, {name: found}, engine.study.seconds(name) + outcome.seconds)
     engine.events.scored(digest, found)
-
-
-def _time(engine: Engine, rows: list[Evaluation]) -> dict[str, list[float]]:
-    """End-to-end seconds by digest: interleaved turns, of which the first warms up.
-
-    What was timed together is timed once: a run that is resumed reads it from its study.
-    """
-    strategies = [engine.baseline, *(row.strategy for row in rows)]
-    digests = [strategy.digest for strategy in strategies]
-    series = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
-    name = f"end-to-end:{series}"
-    if engine.study.noted(name) is None:
-        turns, seconds = _turns(engine, strategies)
-        engine.study.enter(name, {name: turns}, seconds)
-    turns = engine.study.noted(name)
-    return {d: list(times) for d, times in zip(digests, zip(*turns[1:], strict=True), strict=True)}
-
-
-def _turns(engine: Engine, strategies: list[Strategy]) -> tuple[list[list[float]], float]:
-    """Seconds of each strategy, turn by turn, and the device time that it took."""
-    texts = [dump(strategy) for strategy in strategies]
-    limit = engine.limit(sum(map(engine.table.predict, strategies)), 1)
-    turns: list[list[float]] = []
-    seconds = 0.0
-    while len(turns) <= REPEATS:
-        number = len(turns) + 1
-        if number > LEAST + 1 and sum(turns[-1]) > engine.spending.left() - seconds:
-            break
-        engine.say(f"measuring latency end to end, turn {number} of {REPEATS + 1}")
-        request = Request(f"end-to-end-{number}", "end_to_end", (texts,), limit)
-        outcome = engine.executor.alone(request)
-        engine.must(outcome, "measuring latency end to end")
-        seconds += outcome.seconds
-        turns.append(outcome.value)
-    return turns, seconds
 
 
 def _final(

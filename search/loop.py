@@ -6,8 +6,9 @@ from math import ceil
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from search import rungs
+from search import failures, rungs, untimed
 from search.proposer import Proposal, Waiting
+from search.worker import Outcome
 from strategies import StrategyError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def search(engine: Engine) -> None:
     taken = {e.strategy.digest for e in finished} | {engine.baseline.digest}
     taken |= {rungs.mark(e.strategy.digest, e.images) for e in finished}
     numbers = {evaluation.number for evaluation in finished}
-    number = 0
+    number, row = 0, failures.Row()
     while True:
         while len(running) < executor.slots:
             if spending.exhausted(cost for _, cost in running.values()):
@@ -45,6 +46,12 @@ def search(engine: Engine) -> None:
                 break
             numbers.add(number)
             taken.add(proposal.mark)
+            reason = untimed.reason(study, proposal.strategy)
+            if reason:
+                unasked = Outcome(None, reason, 0.0)
+                study.add(engine.evaluation(proposal, engine.request(proposal), unasked))
+                engine.events.evaluated(engine, finished[-1])
+                continue
             drawn = proposal.images - proposal.drawn
             cost = spending.draw(engine.table.predict(proposal.strategy), drawn)
             running[str(number)] = proposal, cost
@@ -64,6 +71,12 @@ def search(engine: Engine) -> None:
             engine.settle(proposal)
             engine.events.evaluated(study, finished[-1])
             engine.say("searching")
+            reason = row.saw(finished[-1])
+            if reason:
+                raise failures.SearchError(
+                    f"{reason}; mend what they have in common and go on with: "
+                    f"python -m search --resume {quote(str(engine.folder))}"
+                )
 
 
 def _too_small(engine: Engine) -> str:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from evaluate.latency import LatencyTable, make_table
-from search import drawing
+from search import drawing, untimed
+from search.executor import LATE
 from search.probes import probes
 from search.spending import HANGS, MINUTE, TURNS, Spending
 from search.worker import Request
@@ -38,24 +42,60 @@ def latency_table(engine: Engine) -> LatencyTable:
     """The latency table, measured where the study has none."""
     study = engine.study
     if study.noted("table") is None:
-        turns, seconds, limit = [], 0.0, engine.config.timeout
-        for turn in range(TURNS):
+        turns: list[Any] = []
+        seconds, limit = 0.0, engine.config.timeout
+        notes: dict[str, Any] = {}
+        sound: untimed.Sound | None = None
+        while len(turns) < TURNS:
+            turn = len(turns)
             engine.say(f"measuring latency, turn {turn + 1} of {TURNS}")
-            outcome = engine.executor.alone(replace(table_turn(engine, turn), limit=limit))
-            engine.must(outcome, "measuring the latency table")
-            limit = engine.config.timeout or max(MINUTE, HANGS * outcome.seconds)
-            turns.append(outcome.value)
+            asked = replace(table_turn(engine, turn, sound), limit=limit)
+            outcome = engine.executor.alone(asked)
             seconds += outcome.seconds
+            if not outcome.error:
+                limit = engine.config.timeout or max(MINUTE, HANGS * outcome.seconds)
+                turns.append(outcome.value)
+            elif sound is not None or outcome.error.startswith(LATE):
+                engine.must(outcome, "measuring the latency table")
+            else:
+                sound, turns = untimed.find(engine, "table_turn"), []
+                seconds += sound.seconds
         calls, around = zip(*turns, strict=True)
-        made = make_table(calls, around, study.noted("device"))
-        study.enter("table", {"table": made.model_dump()}, seconds)
+        table = make_table(calls, around, study.noted("device"))
+        if sound is not None:
+            notes[untimed.NOTE] = sound.failed
+            table = _filled(table, sound.failed, engine.space.solvers)
+        study.enter("table", notes | {"table": table.model_dump()}, seconds)
     return LatencyTable.model_validate(study.noted("table"))
 
 
-def table_turn(engine: Engine, turn: int) -> Request:
-    """To time every kind of call once, in an order of this turn's own."""
-    texts = [dump(one) for one in probes(engine.space, turn)]
-    return Request(f"table-{turn}", "table_turn", (texts, list(engine.space.solvers)))
+def _filled(
+    table: LatencyTable, failed: Mapping[str, str], solvers: Collection[str]
+) -> LatencyTable:
+    """The table with stand-ins for what could not be timed, which nothing feasible reads.
+
+    Proposals are ordered by latency before anybody asks whether they are feasible.
+    """
+    kinds = {kind: table.kinds[""] for kind in failed if kind not in solvers}
+    share = max(table.solver.values())
+    around = {solver: share for solver in failed if solver in solvers}
+    return table.model_copy(
+        update={"kinds": table.kinds | kinds, "solver": table.solver | around}
+    )  # fmt: skip
+
+
+def table_turn(engine: Engine, turn: int, sound: untimed.Sound | None = None) -> Request:
+    """To time every kind of call once, in an order of this turn's own.
+
+    Args:
+        sound: what can be timed, where not everything can be.
+    """
+    solvers = list(engine.space.solvers)
+    rows = probes(engine.space, turn)
+    if sound is not None:
+        order = np.random.default_rng(turn).permutation(len(sound.probes))
+        rows, solvers = [sound.probes[index] for index in order], sound.solvers
+    return Request(f"table-{turn}", "table_turn", ([dump(one) for one in rows], solvers))
 
 
 def multiply_accumulates(engine: Engine) -> dict[str, float]:
@@ -65,8 +105,17 @@ def multiply_accumulates(engine: Engine) -> dict[str, float]:
         engine.say("counting multiply-accumulates")
         texts = [dump(one) for one in probes(engine.space, 0)]
         outcome = engine.executor.alone(Request("macs", "macs", (texts,), engine.config.timeout))
-        engine.must(outcome, "counting multiply-accumulates")
-        study.enter("macs", {"macs": outcome.value}, outcome.seconds)
+        counted, seconds, notes = outcome.value, outcome.seconds, dict[str, Any]()
+        if outcome.error:
+            sound = untimed.find(engine, "macs")
+            texts = [dump(one) for one in sound.probes]
+            again = Request("macs", "macs", (texts,), engine.config.timeout)
+            outcome = engine.executor.alone(again)
+            engine.must(outcome, "counting multiply-accumulates")
+            seconds += sound.seconds + outcome.seconds
+            counted = outcome.value | dict.fromkeys(sound.failed, outcome.value[""])
+            notes[untimed.NOTE] = (study.noted(untimed.NOTE) or {}) | sound.failed
+        study.enter("macs", notes | {"macs": counted}, seconds)
     found: dict[str, float] = study.noted("macs")
     return found
 

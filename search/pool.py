@@ -7,92 +7,20 @@ request that takes longer than its limit is given up at once, with its worker.
 
 from __future__ import annotations
 
-import time
-from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from search.casualties import MAX_DEATHS, MAX_KILLS, Casualties
+from search.casualties import MAX_DEATHS, Casualties, hopeless
 from search.executor import Answer, Executor, too_long
+from search.failures import SearchError
+from search.hands import Dead, Hands, Member
 from search.worker import Outcome, Request
 from strategies import StrategyError
 
 TICK = 5.0  # Seconds between two looks at whether anything has hung.
 PATIENCE = 60.0  # Seconds to wait for further workers once one is ready.
 SETTLE = 30.0  # Seconds that it may take until a machine is known to be gone.
-
-
-class Dead(Exception):  # noqa: N818
-    """The worker that was called is no more."""
-
-
-class Hands(ABC):
-    """How workers are started and called: what a pool needs of Ray."""
-
-    @abstractmethod
-    def room(self) -> int:
-        """How many workers there would be room for if nothing else ran."""
-
-    @abstractmethod
-    def start(self) -> Any:
-        """Ask for a worker, which comes when there is room for it; returns its handle."""
-
-    @abstractmethod
-    def call(self, handle: Any, method: str, *arguments: Any) -> Any:
-        """Call `place` (tells the node), `load` (the device) or `answer`; what to wait for."""
-
-    @abstractmethod
-    def wait(self, calls: Collection[Any], seconds: float) -> Any:
-        """One of the calls that has ended, or None if none ends in so many seconds."""
-
-    @abstractmethod
-    def result(self, call: Any) -> Any:
-        """What a call that has ended returned.
-
-        Raises:
-            Dead: the worker died.
-            StrategyError: the worker could not be made.
-        """
-
-    @abstractmethod
-    def kill(self, handle: Any) -> None:
-        """End a worker, whatever it does."""
-
-    @abstractmethod
-    def alive(self) -> set[str]:
-        """Ids of the nodes that are there."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Let go of everything."""
-
-    def now(self) -> float:
-        """The time in seconds."""
-        return time.monotonic()
-
-    def pause(self, seconds: float) -> None:
-        """Do nothing for a while."""
-        time.sleep(seconds)
-
-
-@dataclass(eq=False)
-class Member:
-    """One worker, as the pool knows it.
-
-    Attributes:
-        state: `placing`, `placed`, `loading`, `idle`, `busy`; `apart` on another kind of device.
-        node: id, once it is placed.
-        request: what it is on.
-        began: when its state began.
-    """
-
-    handle: Any
-    state: str = "placing"
-    node: str = ""
-    request: Request | None = None
-    began: float = 0.0
 
 
 class Pool(Executor):
@@ -110,6 +38,8 @@ class Pool(Executor):
         self._again: deque[Request] = deque()
         self._done: deque[Answer | None] = deque()
         self._casualties = Casualties()
+        # Given up, but not told before a worker is known to be sound: else the device is to blame.
+        self._verdicts: list[Answer] = []
         self._quiet = self._opened = False
 
     @property
@@ -216,13 +146,61 @@ class Pool(Executor):
             member.state = "idle"
             if value != self._device:
                 self._other(member, value)
+            elif self._verdicts:
+                self._examine(member)
             self._done.append(None)
         else:
-            assert member.request is not None
-            request, member.request, member.state = member.request, None, "idle"
-            self._casualties.answered()
-            lost = self._casualties.paid(request.key)
-            self._done.append((request, replace(value, seconds=value.seconds + lost)))
+            self._answered(member, value)
+
+    def _answered(self, member: Member, outcome: Outcome) -> None:
+        assert member.request is not None
+        request, member.request, member.state = member.request, None, "idle"
+        if request is self.check:
+            self._checked(member, outcome)
+        elif outcome.error and self.check is not None:
+            member.suspect = request, outcome
+            self._examine(member)
+        else:
+            self._tell(request, outcome)
+
+    def _examine(self, member: Member) -> None:
+        """Have a worker answer the check before it gets anything else."""
+        assert self.check is not None
+        member.request = self.check
+        self._call(member, "busy", "answer", self.check)
+
+    def _checked(self, member: Member, outcome: Outcome) -> None:
+        if outcome.error:
+            self._broke(member, outcome)
+            return
+        suspect, member.suspect = member.suspect, None
+        if suspect is not None:
+            request, failed = suspect
+            self._tell(request, replace(failed, seconds=failed.seconds + outcome.seconds))
+        else:
+            self._sound()
+
+    def _broke(self, member: Member, check: Outcome) -> None:
+        """Replace a worker that fails the check, and do again what it failed."""
+        suspect, member.suspect, member.request = member.suspect, None, None
+        self._remove(member)
+        request, failed = suspect if suspect is not None else (None, check)
+        seconds = check.seconds + (failed.seconds if suspect else 0.0)
+        key = request.key if request else None
+        self._casualties.broke(member.node, key, seconds, failed.error)
+        self._again_or_never(request, check.error)
+
+    def _tell(self, request: Request, outcome: Outcome) -> None:
+        """Hand on an answer of a sound worker."""
+        self._sound()
+        lost = self._casualties.paid(request.key)
+        self._done.append((request, replace(outcome, seconds=outcome.seconds + lost)))
+
+    def _sound(self) -> None:
+        """A worker is known to be sound: so what was given up is to blame itself."""
+        self._casualties.answered()
+        self._done.extend(self._verdicts)
+        self._verdicts.clear()
 
     def _other(self, member: Member, device: str) -> None:
         """A worker on another kind of device than the first: an error at the start, else unused."""
@@ -237,23 +215,29 @@ class Pool(Executor):
 
     def _died(self, member: Member) -> None:
         request, elapsed = member.request, self._hands.now() - member.began
+        if request is self.check:
+            request = member.suspect[0] if member.suspect else None
         self._remove(member)
         self._casualties.died(member.node, request.key if request else None, elapsed)
+        self._again_or_never(request)
+
+    def _again_or_never(self, request: Request | None, error: str = "") -> None:
+        """Do a request again that its worker died of, unless too many have."""
         if self._casualties.hopeless(self._hands.alive()):
             self._hands.pause(SETTLE)
             if self._casualties.hopeless(self._hands.alive()):
-                raise StrategyError(
-                    f"{MAX_DEATHS} workers died one after the other; the device or its memory "
-                    "is not fit for this model. Mend it and go on with --resume"
-                )
+                raise SearchError(hopeless(MAX_DEATHS, error))
         if request is None:
             return
-        if self._casualties.poisonous(request.key, self._hands.alive()):
-            seconds = self._casualties.paid(request.key)
-            reason = f"killed its worker {MAX_KILLS} times"
-            self._done.append((request, Outcome(None, reason, seconds)))
-        else:
+        if not self._casualties.poisonous(request.key, self._hands.alive()):
             self._again.appendleft(request)
+            return
+        seconds = self._casualties.paid(request.key)
+        answer = request, Outcome(None, self._casualties.verdict(request.key), seconds)
+        if self.check is None:
+            self._done.append(answer)
+        else:
+            self._verdicts.append(answer)
 
     def _remove(self, member: Member) -> None:
         """Have another worker in the place of one that is dead or must be."""
@@ -270,6 +254,9 @@ class Pool(Executor):
             if request is None or request.limit is None or now - member.began < request.limit:
                 continue
             del self._pending[ref]
+            if request is self.check:
+                self._broke(member, too_long(request, now - member.began))
+                continue
             self._remove(member)
             lost = self._casualties.paid(request.key)
             self._done.append((request, too_long(request, now - member.began + lost)))

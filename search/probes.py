@@ -48,6 +48,15 @@ def probes(space: SearchSpace, seed: int) -> list[Strategy]:
     return found
 
 
+def uniform(space: SearchSpace) -> Iterator[Strategy]:
+    """Generations all of whose calls do the same, one for each choice of every knob."""
+    solver, steps = max(space.calls, key=lambda pair: space.calls[pair])
+    calls = space.calls[solver, steps]
+    for whole in _wholes(space):
+        for row in itertools.product(*(range(len(gene.choices)) for gene in space.genes)):
+            yield _make(space, solver, steps, whole, [row] * calls)
+
+
 def _wholes(space: SearchSpace) -> Iterator[tuple[int, ...]]:
     yield from itertools.product(*(range(len(gene.choices)) for gene in space.whole))
 

@@ -17,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from search.ending import there
 from search.executor import Answering
-from search.pool import Dead, Hands
+from search.hands import Dead, Hands
 from search.worker import Outcome, Request
 from strategies import StrategyError
 from strategies.whole import UnwritableError

@@ -20,7 +20,7 @@ from strategies import whole
 if TYPE_CHECKING:
     from search.study import Evaluation
 
-FEATURES, PAIRED, MEMORY = "features.", "paired.", "memory"
+FEATURES, PAIRED, MEMORY, LOOKS = "features.", "paired.", "memory", "looks"
 
 
 def place(folder: Path, digest: str, images: int) -> Path:
@@ -65,6 +65,8 @@ def write(sample: Sample, path: Path) -> None:
     tensors |= {f"{PAIRED}{name}": values for name, values in sample.paired.items()}
     if sample.memory is not None:
         tensors[MEMORY] = np.array([sample.memory], np.int64)
+    if sample.looks is not None:
+        tensors[LOOKS] = sample.looks
     whole.make_folder(path.parent)
     content = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
     whole.write(content, path)
@@ -79,9 +81,11 @@ def read(path: Path, count: int, reading: Reading) -> Sample | None:
             {name: tensors[f"{FEATURES}{name}"] for name in reading.networks},
             {name: tensors[f"{PAIRED}{name}"] for name in reading.pairs},
             int(tensors[MEMORY][0]) if reading.memory else None,
+            looks=tensors.get(LOOKS),
         )
     except (OSError, SafetensorError, KeyError):
         return None
     lengths = {len(rows) for rows in found.features.values()}
     lengths |= {len(rows) for rows in found.paired.values()}
+    lengths |= set() if found.looks is None else {len(found.looks)}
     return found if lengths == {count} else None

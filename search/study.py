@@ -18,6 +18,7 @@ import optuna
 from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
+from search import gate
 from search.goals import DEFAULT
 from search.storage import FAULTS, Place, open_storage, refused, shown
 from strategies import Strategy, StrategyError
@@ -118,7 +119,7 @@ class Study:
             self._take(key, value)
         trials = self._study.get_trials(deepcopy=False)
         try:
-            self.evaluations = [_read(trial) for trial in trials]
+            self.evaluations = [gate.evaluation(_read(trial)) for trial in trials]
         except KeyError as error:
             raise StrategyError(
                 f"{shown(place)}: a study log of another version, without {error}; start a new run"
@@ -126,7 +127,11 @@ class Study:
         self._evaluating = sum(evaluation.seconds for evaluation in self.evaluations)
 
     def add(self, evaluation: Evaluation) -> None:
-        """Append a finished evaluation; it is on disk when this returns."""
+        """Append a finished evaluation; it is on disk when this returns.
+
+        One that does not pass the gate is kept as infeasible.
+        """
+        evaluation = gate.evaluation(evaluation)
         parameters = _parameters(evaluation.strategy)
         attributes = {
             "number": evaluation.number,

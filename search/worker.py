@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import accel
@@ -18,7 +19,7 @@ from evaluate.latency import Around, time_around, time_calls, time_end_to_end
 from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts
 from evaluate.reading import Reading, Sample
-from evaluate.sample import NotFiniteError, run
+from evaluate.sample import NotFiniteError, batches, run
 from evaluate.statistics import ScoreError
 from evaluate.store import Store, identity
 from evaluate.timing import device_name
@@ -146,6 +147,22 @@ class Worker:
                 for record in accel.stats(pipe):
                     calls[record.call] += record.macs or 0
             found |= dict(zip(strategy.kinds(), calls, strict=True))
+        return found
+
+    def repeats(self, texts: list[str]) -> list[float]:
+        """Draw the first prompt twice with each strategy as JSON text.
+
+        Returns:
+            How far apart the two images are, in levels of 255 on average.
+        """
+        evaluator, found = self.evaluator, []
+        prompt = evaluator.prompts["search"].first(1)
+        for strategy in map(parse, texts):
+            first, second = (
+                np.stack(next(batches(evaluator.pipe, evaluator.config, strategy, prompt)))
+                for _ in range(2)
+            )
+            found.append(float(np.abs(first.astype(float) - second).mean()))
         return found
 
     def end_to_end(self, texts: list[str]) -> list[float]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from search.pool import Dead, Hands
+from search.hands import Dead, Hands
 from search.worker import Outcome, Request
 from strategies import StrategyError
 

@@ -18,13 +18,25 @@ from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
-from search import export, finalists, repeating, replay, runs, storage, trackers, warm, workers
+from search import (
+    export,
+    failures,
+    finalists,
+    repeating,
+    replay,
+    runs,
+    storage,
+    trackers,
+    warm,
+    workers,
+)
 from search.commands import setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
 from search.ending import CODE, Ending
 from search.engine import Engine
 from search.events import Events
+from search.failures import SearchError
 from search.farewell import farewell
 from search.founding import Opened, opened
 from search.log import JsonLog
@@ -136,6 +148,9 @@ def _drive(engine: Engine, run: Opened, console: Console) -> int:
         engine.search()
         finals = finalists.finish(engine)
         summary = export.write(engine, finals)
+    except SearchError:
+        export.write_failed(engine)
+        raise
     except KeyboardInterrupt:
         size = export.write_unfinished(engine)
         engine.events.emit("stopped", reason="interrupted", front=size)
@@ -146,9 +161,14 @@ def _drive(engine: Engine, run: Opened, console: Console) -> int:
         return CODE
     engine.events.exported(engine.folder, summary)
     engine.events.emit("stopped", reason="finished", front=summary["front"])
+    told = failures.lines(failures.failures(engine.study))
     for name, value in summary.items():
+        if isinstance(value, list):
+            continue  # The failures, which have lines of their own.
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         console.print(f"{name.replace('_', ' '):>22}  {shown}", highlight=False)
+    for line in told:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     console.print(f"strategies and plot are in {engine.folder}", highlight=False, soft_wrap=True)
     return 0
 

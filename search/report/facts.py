@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import yaml
 
 from evaluate.latency import LatencyTable
-from search import titles
+from search import failures, titles
 from search.repeating import NOTE
 from search.runs import Run
 from search.standing import Best, stand
@@ -42,6 +42,14 @@ def summary(run: Run) -> dict[str, str]:
     if "left_out_for_budget" in written:
         found["not scored"] = f"{written['left_out_for_budget']:.0f} finalists, for the budget"
     return found
+
+
+def failed_rows(run: Run) -> list[dict[str, str]]:
+    """Every candidate that failed, at which stage and why."""
+    return [
+        {"name": one.name, "stage": failures.STAGES[one.stage], "error": one.error}
+        for one in failures.failures(run.study)
+    ]
 
 
 def _written(run: Run) -> dict[str, float]:

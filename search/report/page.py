@@ -65,6 +65,7 @@ def render(run: Run) -> str:
         titles=[(short(name), title(name)) for name in _columns(run)],
         maps=strips.schedules(run, rows),
         importance=shown_importance(run),
+        failed=facts.failed_rows(run),
         latency=facts.latency(run),
         setting=facts.setting(run),
         command=facts.command(run),

@@ -102,7 +102,7 @@ def finalists(study: Study, *stages: str) -> set[str]:
 
 def kind(error: str) -> str:
     """What two failures have in common: their error without its numbers and names."""
-    return re.sub(r"[0-9a-f]{12,}|-?\b(?:\d+(?:\.\d+)?|nan|inf)\b", "#", error)
+    return re.sub(r"0x[0-9a-f]+|[0-9a-f]{12,}|-?\d+(?:\.\d+)?|-?\b(?:nan|inf)\b", "#", error)
 
 
 def lines(found: Iterable[Failure]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 import zoo
 from evaluate.latency import Around
+from evaluate.looks import look
 from evaluate.networks.base import Pixels
 from evaluate.networks.bundled import KINDS
 from evaluate.reading import Sample
@@ -38,7 +39,9 @@ def make_sample(
     judged = np.ones((size, len(KINDS)), np.float32)
     paired = {"psnr": np.full(size, 99.0 - 10 * damage(strategy))}
     kept = tuple(encode(image(strategy, start + index)) for index in range(thumbnails))
-    return Sample(size, {"bundled": features, "judge": judged}, paired, thumbnails=kept)
+    looks = np.array([look(image(strategy, index)) for index in range(start, count)], np.int32)
+    known = {"bundled": features, "judge": judged}
+    return Sample(size, known, paired, thumbnails=kept, looks=looks)
 
 
 def image(strategy: Strategy, index: int) -> Pixels:

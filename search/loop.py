@@ -50,7 +50,7 @@ def search(engine: Engine) -> None:
             if reason:
                 unasked = Outcome(None, reason, 0.0)
                 study.add(engine.evaluation(proposal, engine.request(proposal), unasked))
-                engine.events.evaluated(engine, finished[-1])
+                engine.events.evaluated(study, finished[-1])
                 continue
             drawn = proposal.images - proposal.drawn
             cost = spending.draw(engine.table.predict(proposal.strategy), drawn)

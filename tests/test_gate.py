@@ -101,7 +101,7 @@ def same_as_of_the_sound_ones_alone(folder: Path, seed: int, share: float) -> No
     }
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.3))
 @example(seed=1, share=0.25)
 def test_the_front_and_its_files_are_those_of_the_sound_candidates(
@@ -235,9 +235,7 @@ def test_on_held_out_prompts_it_stops_before_anything_is_exported(tmp_path: Path
     engine = make_engine(tmp_path, Unaccelerated(nan, "heldout"), budget="8evals")
     engine.prepare()
     engine.search()
-    with pytest.raises(
-        StrategyError, match="the unaccelerated model cannot be scored: psnr is nan"
-    ):
+    with pytest.raises(StrategyError, match="unaccelerated model cannot be scored: psnr is nan"):
         finalists.finish(engine)
     assert not (tmp_path / "strategies").exists()
 
@@ -262,9 +260,7 @@ def test_a_real_pipeline_repeats_and_one_with_noise_of_its_own_is_refused(
 
     monkeypatch.setattr(sample, "run", noisy)
     engine = make_engine(tmp_path / "bad", worker())  # type: ignore[arg-type]
-    with pytest.raises(
-        StrategyError, match="another image each time from the same prompt and seed"
-    ):
+    with pytest.raises(StrategyError, match="another image each time from the same prompt"):
         engine.prepare()
     assert engine.study.noted("repeats") is None
 

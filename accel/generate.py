@@ -131,6 +131,7 @@ def fit(pipe: Any, strategy: Strategy, steps: int | None) -> Strategy:
         StrategyError: the solver cannot make so many steps.
     """
     if steps is None or steps == strategy.steps:
+        schedulers.check_steps(pipe.scheduler, strategy.steps)
         return strategy
     calls = schedulers.count_calls(pipe.scheduler, strategy.scheduler, steps)
     return strategy.resample(calls=calls, steps=steps)

@@ -195,9 +195,7 @@ def _load(
     bundled, local = source.startswith("zoo:"), Path(source).is_dir()
     if local:
         _check_folder(name, Path(source), config)
-    elif not (bundled or download or hub.is_cached(source)):
-        gated, described = (config.gated, bool(config.components)) if config else (False, False)
-        raise StrategyError(hub.absent(name, source, gated, described))
+    require_weights(name, source, download, config)
     try:
         if bundled:
             return zoo.load(source.removeprefix("zoo:"), dtype)
@@ -211,6 +209,26 @@ def _load(
         raise StrategyError(f"model {name}: cannot load {source!r}: {why}{hint}") from None
     _check_class(name, source, type(pipe).__name__, config)
     return pipe
+
+
+def require_weights(
+    name: str, source: str, download: bool, config: ModelConfig | None = None
+) -> None:
+    """See that a model's weights are on this machine, or may be fetched.
+
+    Args:
+        name: as given on the command line.
+        source: `zoo:NAME`, a folder or a hub id.
+        download: whether the hub may be asked.
+        config: of the model, where it has one.
+
+    Raises:
+        StrategyError: they are not; says how to get them.
+    """
+    here = source.startswith("zoo:") or Path(source).is_dir() or hub.is_cached(source)
+    if not here and not download:
+        gated, described = (config.gated, bool(config.components)) if config else (False, False)
+        raise StrategyError(hub.absent(name, source, gated, described))
 
 
 def _check_folder(name: str, folder: Path, config: ModelConfig | None) -> None:

@@ -38,6 +38,7 @@ def count_calls(current: Any, name: str, steps: int) -> int:
         StrategyError: no such scheduler, or it refuses that many steps.
     """
     scheduler = make(current, name)
+    check_steps(scheduler, steps)
     # FLUX shifts its times by the number of tokens, which does not change how many there are.
     shift = {"mu": 1.0} if scheduler.config.get("use_dynamic_shifting") else {}
     try:
@@ -45,3 +46,17 @@ def count_calls(current: Any, name: str, steps: int) -> int:
     except (ValueError, IndexError, RuntimeError, TypeError, AttributeError) as error:
         raise StrategyError(f"{name} cannot make {steps} steps: {error}") from None
     return len(scheduler.timesteps)
+
+
+def check_steps(scheduler: Any, steps: int) -> None:
+    """See that the model was trained on as many timesteps as a run asks for.
+
+    Raises:
+        StrategyError: it was trained on fewer; more steps would draw some of them twice.
+    """
+    trained = scheduler.config.get("num_train_timesteps")
+    if trained is not None and steps > trained:
+        raise StrategyError(
+            f"{type(scheduler).__name__} cannot make {steps} steps: the model was trained on "
+            f"{trained} timesteps; give at most {trained} steps"
+        )

@@ -16,10 +16,10 @@ from rich.console import Console
 from rich.status import Status
 
 from accel.models import DTYPES, SOURCE_HELP, available, quiet
-from evaluate import models, prompts, table
+from evaluate import asked, models, prompts, table
 from evaluate.compare import Request, compare
 from evaluate.evaluator import SEEDS, Evaluator, is_bundled
-from evaluate.metrics import GROUPS, METRICS, Metric, choose, usual
+from evaluate.metrics import GROUPS, METRICS, Metric
 from evaluate.networks import Networks
 from evaluate.sample import NotFiniteError
 from evaluate.statistics import ScoreError
@@ -202,7 +202,7 @@ def prepare(flags: argparse.Namespace) -> Job:
         ScoreError: weights of a metric are missing.
     """
     images = 0 if flags.random_weights else flags.images
-    _check(flags, images)
+    asked.check(flags, images)
     quiet()
     torch.set_num_threads(1)
     changes = {
@@ -218,7 +218,7 @@ def prepare(flags: argparse.Namespace) -> Job:
     pipe, config = models.find(
         flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
     )
-    metrics, without = _metrics(flags, is_bundled(config))
+    metrics, without = asked.metrics(flags, is_bundled(config))
     networks = Networks(str(pipe.device), flags.download)
     if images:
         for metric in metrics:  # What is missing is said before hours of drawing.
@@ -243,30 +243,6 @@ def finish(job: Job, flags: argparse.Namespace) -> None:
     """Forget the images that nobody asked to keep."""
     if flags.out is None and job.store.folder.is_dir():
         shutil.rmtree(job.store.folder)
-
-
-def _check(flags: argparse.Namespace, images: int) -> None:
-    if flags.random_weights and (flags.metrics or flags.reference):
-        raise StrategyError(
-            "--random-weights draws noise, which has no quality: leave out --metrics and "
-            "--reference, or give the model's weights"
-        )
-    if images in (1,) or images < 0 or flags.repeats < 0 or not images + flags.repeats:
-        raise StrategyError(
-            f"{images} images and {flags.repeats} repeats asked for; quality needs at least 2 "
-            "images (0 leaves it out), speed at least 1 repeat (0 leaves it out)"
-        )
-    for name in ("reference_images", "reference_per_class", "throughput"):
-        value = getattr(flags, name)
-        if value is not None and value < 1:
-            raise StrategyError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
-
-
-def _metrics(flags: argparse.Namespace, bundled: bool) -> tuple[list[Metric], dict[str, str]]:
-    if flags.metrics is None:
-        return usual(bundled)
-    names = [name.strip() for name in flags.metrics.split(",") if name.strip()]
-    return choose(names, bundled), {}
 
 
 def _store(flags: argparse.Namespace, source: str) -> Store:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evaluate import scores
+from evaluate import checks, scores
 from evaluate.evaluator import REFERENCE_SEED, Evaluator, is_bundled, real_images
 from evaluate.metrics import Metric, View
 from evaluate.prompts import Prompts
@@ -72,6 +72,7 @@ def compare(
         ScoreError: a reference lacks what a metric reads.
         StrategyError: a strategy does not fit, or there are too few prompts.
     """
+    checks.fit(evaluator.pipe, strategies)
     everyone = [(BASELINE, evaluator.baseline), *strategies]
     rows: list[dict[str, Any]] = [
         {"name": name, "digest": one.digest, "scheduler": one.scheduler, "steps": one.steps}
@@ -79,6 +80,7 @@ def compare(
     ]
     references: dict[View, Side] = {}
     if request.images:
+        prompts.first(request.images)
         references = _references(evaluator, prompts, request, store, report)
         found = _quality(
             evaluator, everyone, prompts, references, request, store, report, rivals or {}
@@ -122,6 +124,7 @@ def _references(
         )  # fmt: skip
     elif request.reference is not None:
         found["real"] = read_reference(request.reference, evaluator.networks, request.per_folder)
+        checks.readable(found["real"], request.metrics)
     elif is_bundled(evaluator.config):
         found["real"] = real_images()
     else:

@@ -27,6 +27,7 @@ from accel.models import (
     load_pipeline,
     read_model,
 )
+from evaluate import checks
 from evaluate.prompts import IMAGENET
 from evaluate.untrained import from_components, untrained
 from strategies import StrategyError
@@ -57,6 +58,19 @@ def find(
     Raises:
         StrategyError: there is no such model, it cannot be loaded, or a setting is wrong.
     """
+    pipe, config = _find(name, device, download, random_weights, changes, source)
+    checks.setting(pipe, config)
+    return pipe, config
+
+
+def _find(
+    name: str,
+    device: str | None,
+    download: bool,
+    random_weights: bool,
+    changes: dict[str, Any] | None,
+    source: str | None,
+) -> tuple[Any, ModelConfig]:
     device = default_device() if device is None else device
     _check_device(device)
     given = {key: value for key, value in (changes or {}).items() if value is not None}

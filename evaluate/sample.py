@@ -16,6 +16,7 @@ from accel.models import ModelConfig
 from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts
 from strategies import Strategy, StrategyError
+from strategies.words import one_line
 
 
 class NotFiniteError(ArithmeticError):
@@ -57,7 +58,7 @@ def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) ->
     """One call of the pipeline: float32 RGB `[n, 3, h, w]` in [0, 1].
 
     Raises:
-        StrategyError: the pipeline draws classes and the prompts are none.
+        StrategyError: the pipeline draws classes and the prompts are none, or it refuses them.
     """
     takes = inspect.signature(pipe.__call__).parameters
     arguments: dict[str, Any] = {
@@ -71,8 +72,19 @@ def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) ->
             raise StrategyError(
                 f"{type(pipe).__name__} draws classes of ImageNet; give --prompts imagenet"
             )
-        images = pipe(class_labels=list(prompts.labels), output_type="np", **arguments).images
+        asked = {"class_labels": list(prompts.labels), "output_type": "np"}
+        images = _drawn(pipe, asked | arguments)
         return torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2).float()
     arguments |= {"height": config.height, "width": config.width}
-    found: Tensor = pipe(prompt=list(prompts.texts), output_type="pt", **arguments).images
+    found: Tensor = _drawn(pipe, {"prompt": list(prompts.texts), "output_type": "pt"} | arguments)
     return found.float()
+
+
+def _drawn(pipe: Any, arguments: dict[str, Any]) -> Any:
+    try:
+        return pipe(**arguments).images
+    except StrategyError:
+        raise
+    except (ValueError, TypeError) as error:
+        reason = one_line(error)
+        raise StrategyError(f"{type(pipe).__name__} cannot draw this: {reason}") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,16 +108,30 @@ def find(weights: Weights, download: bool = False) -> Path:
     """
     path = cache_folder() / "weights" / weights.name
     if not path.is_file():
-        if not download:
-            sum_ = f" with sha256 {weights.sha256}" if weights.sha256 else ""
-            sum_ += "..." if 0 < len(weights.sha256) < 64 else ""
-            raise MissingWeightsError(
-                f"weights missing: put {path.name}{sum_} at {path} (from {weights.url}), or pass "
-                f"--download; {VARIABLE} sets another folder than {cache_folder()}"
-            )
+        require([weights], download)
         _fetch(weights, path)
     _verify(weights, path)
     return path
+
+
+def require(wanted: Iterable[Weights], download: bool = False) -> None:
+    """See that files of published weights are on disk, or may be fetched.
+
+    Raises:
+        MissingWeightsError: some are not; names each, with place, checksum and source.
+    """
+    folder, missing = cache_folder() / "weights", list[str]()
+    for weights in dict.fromkeys(wanted):
+        path = folder / weights.name
+        if not path.is_file():
+            sum_ = f" with sha256 {weights.sha256}" if weights.sha256 else ""
+            sum_ += "..." if 0 < len(weights.sha256) < 64 else ""
+            missing.append(f"put {path.name}{sum_} at {path} (from {weights.url})")
+    if missing and not download:
+        raise MissingWeightsError(
+            f"weights missing: {' and '.join(missing)}, or pass --download; {VARIABLE} sets "
+            f"another folder than {cache_folder()}"
+        )
 
 
 def _fetch(weights: Weights, path: Path) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from evaluate.metrics import METRICS, SEARCH, Metric, View
-from evaluate.networks import SOURCES
+from evaluate.networks import missing, require
 from evaluate.reading import Reading
-from evaluate.weights import MissingWeightsError, find
+from evaluate.weights import MissingWeightsError
 from search.goals import COSTS
 from strategies import StrategyError
 from strategies.words import did_you_mean
@@ -121,16 +121,14 @@ def find_weights(metrics: Iterable[Metric], download: bool) -> None:
     Raises:
         StrategyError: they are missing; names file, place, checksum and what needs none.
     """
-    for metric in metrics:
-        if metric.network is None:
-            continue
-        SOURCES[metric.network].check()
-        try:
-            for weights in SOURCES[metric.network].weights:
-                find(weights, download)
-        except MissingWeightsError as error:
-            free = [m.name for m in METRICS.values() if m.network is None]
-            raise StrategyError(
-                f"{metric.name} needs a network: {error}. Without any weights there "
-                f"are {' and '.join(free)}, such as --objective psnr --objective latency_s"
-            ) from None
+    asked = [metric for metric in metrics if metric.network is not None]
+    try:
+        require([metric.network for metric in asked if metric.network], download)
+    except MissingWeightsError as error:
+        names = [metric.name for metric in asked if missing([metric.network or ""])]
+        free = [m.name for m in METRICS.values() if m.network is None]
+        raise StrategyError(
+            f"{' and '.join(names)} need{'s' * (len(names) == 1)} a network: {error}. Without any "
+            f"weights there are {' and '.join(free)}, such as --objective psnr --objective "
+            "latency_s"
+        ) from None

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from evaluate.networks import bundled, clip, inception, lpips, reward
 from evaluate.networks.base import Extract, Pixels, Source
 from evaluate.weights import find
+from evaluate.weights import require as weights_there
 from strategies import StrategyError
 
 SOURCES: dict[str, Source] = {
@@ -95,16 +96,30 @@ class Networks:
         return np.concatenate(rows).astype(np.float32)
 
 
+def require(names: Iterable[str], download: bool = False) -> None:
+    """See that the weights of networks are on disk, or fetch them.
+
+    Raises:
+        MissingWeightsError: they are not; names all that are missing.
+        StrategyError: one cannot be fetched or is damaged, or its network needs another package.
+    """
+    sources = [SOURCES[name] for name in dict.fromkeys(names)]
+    for source in sources:
+        source.check()
+    files = [weights for source in sources for weights in source.weights]
+    weights_there(files, download)
+    for weights in files:
+        find(weights, download)
+
+
 def missing(names: Iterable[str]) -> str:
     """Why one of these networks cannot be loaded from disk, in a line; empty where all can."""
     for name in names:
         try:
-            SOURCES[name].check()
-            for weights in SOURCES[name].weights:
-                find(weights)
+            require([name])
         except StrategyError as error:
             return str(error)
     return ""
 
 
-__all__ = ["SOURCES", "Networks", "missing"]
+__all__ = ["SOURCES", "Networks", "missing", "require"]

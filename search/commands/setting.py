@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from accel.models import DTYPES, SOURCE_HELP, ModelConfig, default_device, from_source, read_model
-from evaluate import models
+from evaluate import checks, models, references
 from evaluate.evaluator import is_bundled, read_prompts
 from evaluate.prompts import IMAGENET
 from search import config as configuration
@@ -93,7 +93,11 @@ def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
     name = flags.model or "tiny-sd"
     bundled = models.is_config(name) and is_bundled(from_source(read_model(name), flags.source))
     asked = configuration.named(settings, bundled)
-    find_weights(configuration.figures_of(asked, bundled).metrics, flags.download)
+    metrics = configuration.figures_of(asked, bundled).metrics
+    checks.together(
+        lambda: checks.model(name, flags.source, flags.download),
+        lambda: find_weights(metrics, flags.download),
+    )
 
 
 def given(flags: argparse.Namespace) -> dict[str, Any]:
@@ -132,6 +136,8 @@ def check(config: SearchConfig, download: bool) -> None:
         )
     find_weights(config.figures.metrics, download)
     source = config.reference
+    if source is not None and source != "self":
+        references.check(source, config.reference_per_class)
     if source is None or (source != "self" and not Path(source).is_dir()):
         reference(config)
 

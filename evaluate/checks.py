@@ -1,0 +1,103 @@
+"""What can be known to be wrong before the first image is drawn."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import accel
+from accel import schedulers
+from accel.models import ModelConfig, available, from_source, read_model, require_weights
+from evaluate.metrics import Metric
+from evaluate.side import Side
+from strategies import Strategy, StrategyError
+from strategies.words import one_line
+
+
+def setting(pipe: Any, config: ModelConfig) -> None:
+    """See that a pipeline can draw as many steps and pixels as its config says.
+
+    Raises:
+        StrategyError: it cannot.
+    """
+    schedulers.check_steps(pipe.scheduler, config.steps)
+    check = getattr(pipe, "check_inputs", None)
+    if check is None:
+        return
+    known = {"prompt": "", "height": config.height, "width": config.width, "callback_steps": 1}
+    takes = inspect.signature(check).parameters
+    needed = [name for name, one in takes.items() if name in known or one.default is one.empty]
+    try:
+        check(**{name: known.get(name) for name in needed})
+    except (TypeError, AttributeError):
+        return  # It looks at more than is known here; the first image will tell.
+    except ValueError as error:
+        raise StrategyError(
+            f"{type(pipe).__name__} cannot draw {config.width} x {config.height} pixels: "
+            f"{one_line(error)}; give another --size"
+        ) from None
+
+
+def fit(pipe: Any, strategies: Iterable[tuple[str, Strategy]]) -> None:
+    """See that every strategy can be applied to a pipeline, by applying and removing it.
+
+    Raises:
+        StrategyError: one cannot; names it.
+    """
+    for name, one in strategies:
+        try:
+            with accel.accelerated(pipe, one, set_scheduler=True):
+                calls = schedulers.count_calls(pipe.scheduler, one.scheduler, one.steps)
+            if calls != one.calls:
+                raise StrategyError(
+                    f"{one.steps} steps of {one.scheduler} here, so this run makes {calls} calls "
+                    f"of the denoiser, but the strategy is for {one.calls}; give "
+                    f"strategy.resample(calls={calls})"
+                )
+        except StrategyError as error:
+            raise StrategyError(f"{name}: {error}") from None
+
+
+def readable(reference: Side, metrics: Iterable[Metric]) -> None:
+    """Read all of a reference that metrics compare with it; the side keeps what they need.
+
+    Raises:
+        ScoreError: it lacks what a metric reads.
+        StrategyError: a file of it cannot be read.
+    """
+    for metric in metrics:
+        if "real" in metric.views and metric.network is not None:
+            (reference.statistics if metric.gaussian else reference.features)(metric.network)
+
+
+def model(name: str, source: str | None, download: bool) -> None:
+    """See that a model's weights are here, or may be fetched.
+
+    Args:
+        name: of a config, a folder or a hub id.
+        source: folder with a local copy of the model that `name` is the config of.
+        download: whether the hub may be asked.
+
+    Raises:
+        StrategyError: they are not here.
+    """
+    known = name in available() or name.endswith((".yaml", ".yml"))
+    config = from_source(read_model(name), source) if known else None
+    require_weights(name, name if config is None else config.source, download, config)
+
+
+def together(*checks: Callable[[], None]) -> None:
+    """Make several checks and tell of all that fail, so that one try is enough.
+
+    Raises:
+        StrategyError: any of them failed.
+    """
+    told = []
+    for check in checks:
+        try:
+            check()
+        except StrategyError as error:
+            told.append(str(error))
+    if told:
+        raise StrategyError("; also, ".join(told))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluate.confidence import paired_bootstrap
+from evaluate.confidence import Interval, interval
 from evaluate.distances import Statistic, Weights
+from evaluate.means import Mean
 from evaluate.metrics import Metric, View
 from evaluate.reading import Sample
 from evaluate.side import Side
@@ -49,27 +50,26 @@ def intervals(
 ) -> dict[str, list[float]]:
     """95 % intervals, paired over prompts, as `[value, low, high]`.
 
-    Of biased figures value and interval are what endless images would have.
+    Of biased figures value and interval are what endless images would have. What has no interval,
+    as most figures of fewer than `confidence.FEWEST` images, is left out.
 
     Returns:
         What compares with the unaccelerated images, and every biased figure, by its name; of what
         does not compare with them the difference to the unaccelerated pipeline, by its name and
         `_change`, unless `mine` is `base`.
     """
-    found = {}
+    found: dict[str, Interval] = {}
     for metric in metrics:
         for view in metric.views:
             key = metric.key(view)
             if key not in mine:
                 continue
             if view == "base" or metric.biased:
-                own = paired_bootstrap(mine[key], count, biased=metric.biased)
-                found[key] = own.to_json()
+                found[key] = interval(mine[key], count, biased=metric.biased)
             if view != "base" and mine is not base:
                 change = _difference(mine[key], base[key])
-                interval = paired_bootstrap(change, count, biased=metric.biased)
-                found[f"{key}_change"] = interval.to_json()
-    return found
+                found[f"{key}_change"] = interval(change, count, biased=metric.biased)
+    return _known(found)
 
 
 def changes(
@@ -77,19 +77,26 @@ def changes(
 ) -> dict[str, list[float]]:
     """95 % intervals of every figure's difference, paired over prompts, as `[value, low, high]`.
 
-    Of biased figures they are what endless images would have.
+    Of biased figures they are what endless images would have. What has no interval is left out.
     """
-    return {
-        key: paired_bootstrap(
-            _difference(mine[key], other[key]), count, biased=metric.biased
-        ).to_json()
-        for metric in metrics
-        for key in map(metric.key, metric.views)
-        if key in mine
-    }
+    return _known(
+        {
+            key: interval(_difference(mine[key], other[key]), count, biased=metric.biased)
+            for metric in metrics
+            for key in map(metric.key, metric.views)
+            if key in mine
+        }
+    )
+
+
+def _known(found: Mapping[str, Interval]) -> dict[str, list[float]]:
+    return {key: one.to_json() for key, one in found.items() if one.known}
 
 
 def _difference(mine: Statistic, base: Statistic) -> Statistic:
+    if isinstance(mine, Mean) and isinstance(base, Mean):
+        return mine.minus(base)
+
     def value(weights: Weights) -> float:
         return mine(weights) - base(weights)
 

@@ -99,6 +99,8 @@ def verdict(cell: list[float] | None, better: str) -> str:
     """What the interval of a difference says, in words; empty where there is none."""
     if cell is None:
         return ""
+    if cell[1] == cell[2] and cell[0]:
+        return "interval without width"
     if cell[1] <= 0 <= cell[2]:
         return "within noise"
     return "better" if (cell[0] < 0) == (better == "lower") else "worse"

@@ -74,7 +74,7 @@ def test_any_folder_is_scored_against_itself(
     assert plain["speedup"] == 1
     assert 5 < mine["psnr"] < 99
     assert 0 < mine["ssim"] < 1
-    assert mine["intervals"]["psnr"][1] <= mine["psnr"] <= mine["intervals"]["psnr"][2]
+    assert "psnr" not in mine["intervals"]  # Three images have none.
     assert mine["macs"] < plain["macs"]
     assert mine["throughput"] > 0
     assert mine["memory_bytes"] > 0

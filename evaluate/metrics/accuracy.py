@@ -7,14 +7,16 @@ from evaluate.metrics.base import Metric, View, mean_of
 from evaluate.networks.bundled import KINDS
 from evaluate.side import Side
 
+BOUNDS = (0.0, 1.0)
+
 
 def _make(column: int, kind: str) -> Metric:
     def prepare(side: Side, _: Side | None, __: View) -> Statistic:
-        return mean_of(side.features("judge")[:, column])
+        return mean_of(side.features("judge")[:, column], BOUNDS)
 
     return Metric(
         f"right-{kind}", f"{kind} right", "higher", "judge", prepare, ("alone",), "", bundled=True,
-        form="{:.3f}",
+        form="{:.3f}", bounds=BOUNDS, margin=0.02,
     )  # fmt: skip
 
 

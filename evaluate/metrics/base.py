@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from evaluate.distances import Statistic, Weights
+from evaluate.distances import Statistic
+from evaluate.means import Bounds, mean_of
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 from evaluate.side import Side
@@ -48,6 +46,10 @@ class Metric:
         chance: of unbiased distances, how far two sets as large as a side and of one model are
             apart where chance is not taken out: the scale of what is much.
         form: of its values.
+        bounds: the least and the largest value that one image can have, where the figure is a mean
+            over images that has such; its intervals are then score intervals.
+        margin: how much worse than the unaccelerated model's it may be and still count as no loss;
+            None where every change is a loss, or where nobody has said.
     """
 
     name: str
@@ -64,6 +66,8 @@ class Metric:
     compare: Compare | None = None
     chance: Callable[[Side], float] | None = None
     form: str = "{:.2f}"
+    bounds: Bounds | None = None
+    margin: float | None = None
 
     def key(self, view: View) -> str:
         """The name of its figure under a view: `fid_real`, `psnr`."""
@@ -71,17 +75,10 @@ class Metric:
         return f"{name}_{view}" if self.views == SETS else name
 
 
-def mean_of(values: NDArray[np.floating[Any]]) -> Statistic:
-    """The weighted mean of a figure per image, `[n]`."""
-    array = np.asarray(values, np.float64).reshape(-1)
-
-    def value(weights: Weights) -> float:
-        return float(weights @ array / weights.sum())
-
-    return value
-
-
 def other(side: Side | None) -> Side:
     """The second side, which the metrics that compare always get."""
     assert side is not None
     return side
+
+
+__all__ = ["SETS", "VIEWS", "Compare", "Metric", "View", "mean_of", "other"]

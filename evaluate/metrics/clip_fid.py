@@ -2,4 +2,4 @@
 
 from evaluate.metrics import frechet
 
-METRIC = frechet.make("clip-fid", "CLIP-FID", "clip-b32", "2203.06026")
+METRIC = frechet.make("clip-fid", "CLIP-FID", "clip-b32", "2203.06026", margin=0.5)

@@ -17,5 +17,5 @@ def prepare(side: Side, _: Side | None, __: View) -> Statistic:
 
 METRIC = Metric(
     "clip-score", "CLIP score", "higher", "clip-score", prepare, ("alone",), "2104.08718",
-    "DeepCache",
+    "DeepCache", margin=0.2,
 )  # fmt: skip

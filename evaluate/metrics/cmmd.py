@@ -19,4 +19,4 @@ def gaussian(a: Array, b: Array) -> Array:
     return found
 
 
-METRIC = kernel.make("cmmd", "CMMD", "clip-l14-336", gaussian, 1000.0, "2401.09603", "{:.3f}")
+METRIC = kernel.make("cmmd", "CMMD", "clip-l14-336", gaussian, 1000.0, "2401.09603", "{:.3f}", 0.02)

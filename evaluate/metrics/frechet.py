@@ -7,7 +7,9 @@ from evaluate.metrics.base import SETS, Metric, View, other
 from evaluate.side import Side
 
 
-def make(name: str, title: str, network: str, paper: str, reported: str = "") -> Metric:
+def make(
+    name: str, title: str, network: str, paper: str, reported: str = "", margin: float = 1.0
+) -> Metric:
     """A Frechet distance over a network's features (Heusel et al., 2017)."""
 
     def prepare(side: Side, against: Side | None, view: View) -> Statistic:
@@ -18,5 +20,5 @@ def make(name: str, title: str, network: str, paper: str, reported: str = "") ->
 
     return Metric(
         name, title, "lower", network, prepare, SETS, paper, reported, biased=True,
-        bundled=network == "bundled", gaussian=True,
+        bundled=network == "bundled", gaussian=True, margin=margin,
     )  # fmt: skip

@@ -14,5 +14,5 @@ def prepare(side: Side, _: Side | None, __: View) -> Statistic:
 
 METRIC = Metric(
     "image-reward", "ImageReward", "higher", "image-reward", prepare, ("alone",), "2304.05977",
-    "DaTo (in its published search)", form="{:.3f}",
+    "DaTo (in its published search)", form="{:.3f}", margin=0.05,
 )  # fmt: skip

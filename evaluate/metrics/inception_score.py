@@ -28,5 +28,5 @@ def prepare(side: Side, _: Side | None, __: View) -> Statistic:
 
 METRIC = Metric(
     "is", "Inception Score", "higher", "inception-classes", prepare, ("alone",), "1606.03498",
-    "DeepCache, FORA", biased=True,
+    "DeepCache, FORA", biased=True, margin=1.0,
 )  # fmt: skip

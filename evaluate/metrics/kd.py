@@ -4,5 +4,5 @@ from evaluate.distances import cubic
 from evaluate.metrics import kernel
 
 METRIC = kernel.make(
-    "kd", "KD", "bundled", cubic, 1.0, "1801.01401, over the bundled network", "{:.0f}"
+    "kd", "KD", "bundled", cubic, 1.0, "1801.01401, over the bundled network", "{:.0f}", 400.0
 )  # fmt: skip

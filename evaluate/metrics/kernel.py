@@ -18,7 +18,14 @@ from evaluate.statistics import check
 
 
 def make(
-    name: str, title: str, network: str, kernel: Kernel, scale: float, paper: str, form: str
+    name: str,
+    title: str,
+    network: str,
+    kernel: Kernel,
+    scale: float,
+    paper: str,
+    form: str,
+    margin: float,
 ) -> Metric:
     """An unbiased squared MMD over a network's features, times `scale` (Gretton et al., 2012)."""
 
@@ -44,5 +51,5 @@ def make(
 
     return Metric(
         name, title, "lower", network, prepare, SETS, paper, form=form,
-        bundled=network == "bundled", chance=chance,
+        bundled=network == "bundled", chance=chance, margin=margin,
     )  # fmt: skip

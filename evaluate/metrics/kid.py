@@ -6,4 +6,4 @@ Closed form over all pairs; times 1,000, as it is mostly reported.
 from evaluate.distances import cubic
 from evaluate.metrics import kernel
 
-METRIC = kernel.make("kid", "KID x 1000", "inception", cubic, 1000.0, "1801.01401", "{:.3f}")
+METRIC = kernel.make("kid", "KID x 1000", "inception", cubic, 1000.0, "1801.01401", "{:.3f}", 0.5)

@@ -17,6 +17,7 @@ from evaluate.side import Side
 from evaluate.statistics import ScoreError, check
 
 NEIGHBOURS = 3
+BOUNDS = (0.0, 1.0)
 CHUNK = 1024
 NETWORK = "inception"
 
@@ -42,7 +43,7 @@ def precision(side: Side, against: Side | None, _: View) -> Statistic:
     reach, there = torch.from_numpy(radii(real)), torch.from_numpy(real)
     parts = torch.from_numpy(mine).split(CHUNK)
     inside = torch.cat([(torch.cdist(part, there) <= reach).any(1) for part in parts])
-    return mean_of(inside.numpy().astype(np.float64))
+    return mean_of(inside.numpy().astype(np.float64), BOUNDS)
 
 
 def recall(side: Side, against: Side | None, _: View) -> Statistic:
@@ -62,10 +63,10 @@ def recall(side: Side, against: Side | None, _: View) -> Statistic:
 PRECISION = Metric(
     "precision", "precision", "higher", NETWORK, precision, SETS[:2], "1904.06991",
     "DeepCache, FORA",
-    biased=True, form="{:.3f}",
+    biased=True, form="{:.3f}", bounds=BOUNDS, margin=0.02,
 )  # fmt: skip
 RECALL = Metric(
     "recall", "recall", "higher", NETWORK, recall, SETS[:2], "1904.06991",
     "DeepCache, FORA",
-    biased=True, form="{:.3f}",
+    biased=True, form="{:.3f}", margin=0.02,
 )  # fmt: skip

@@ -7,7 +7,7 @@ never a run, so a new one may take it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
@@ -58,7 +58,7 @@ class Opened:
     ) -> None:
         self.folder, self.config, self.study = folder, config, study
         self.resumed, self.accepted, self._levels = resumed, False, levels
-        self.how = f"go on with: python -m search --resume {quote(str(folder))}"
+        self.how = going_on(folder)
 
     def accept(self) -> None:
         """Write what a resumed run changes; before this a refusal leaves every file as it was."""
@@ -68,6 +68,11 @@ class Opened:
             self.config.write(self.folder / CONFIG)
             if self._levels is not None and self.study.noted(LEVELS) is None:
                 self.study.note(LEVELS, self._levels)
+
+
+def going_on(folder: Path) -> str:
+    """What to say of going on with a run."""
+    return f"go on with: python -m search --resume {quote(str(folder))}"
 
 
 @contextmanager
@@ -89,6 +94,7 @@ def opened(
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     if not resumed:
         check(folder)
+    before = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     run = None
     try:
         whole.make_folder(folder)
@@ -98,17 +104,17 @@ def opened(
             try:
                 if not resumed:
                     config.write(folder / CONFIG)
-                begun = {} if resumed else notes
-                study = Study(place, config.objectives, config.study, notes=begun)
+                first = {} if resumed else notes
+                study = Study(place, config.objectives, config.study, notes=first)
                 run = Opened(folder, config, study, notes.get(LEVELS), resumed)
                 yield run
             except BaseException:
                 if not resumed and (run is None or not run.accepted):
-                    _undo(folder)
+                    _undo(folder, before - {CONFIG})
                 raise
     except whole.UnwritableError as error:
-        accepted = resumed or (run is not None and run.accepted)
-        how = run.how if run and accepted else "give the same command again"
+        begun = resumed or (run is not None and run.accepted)
+        how = going_on(folder) if begun else "give the same command again"
         raise StrategyError(f"{error}; then {how}") from None
     finally:
         if run is None or not (run.accepted or resumed):
@@ -117,13 +123,16 @@ def opened(
                     path.rmdir()  # Only an empty folder is removed.
 
 
-def _undo(folder: Path) -> None:
-    journal = storage.JOURNAL
-    for name in (CONFIG, journal, f"{journal}.lock", lock.NAME):
-        with suppress(OSError):
-            (folder / name).unlink(missing_ok=True)
-    with suppress(OSError, StrategyError):
-        sweep(folder)
+def _undo(folder: Path, before: Collection[str]) -> None:
+    """Remove all that was not there before."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name in before:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def sweep(folder: Path) -> None:

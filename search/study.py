@@ -252,9 +252,10 @@ def _create(
     name: str, storage: optuna.storages.BaseStorage, objectives: Sequence[str]
 ) -> optuna.Study:
     directions: list[Literal["minimize"]] = ["minimize"] * len(objectives)
-    study = optuna.create_study(
-        study_name=name, storage=storage, directions=directions, load_if_exists=True
-    )
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:  # Asked to create one that is there, Optuna would still write to its log.
+        study = optuna.create_study(study_name=name, storage=storage, directions=directions)
     with _quiet():
         if study.metric_names is None:
             study.set_metric_names(list(objectives))

@@ -106,7 +106,7 @@ def test_a_running_search_is_seen_and_not_disturbed(
     with pytest.raises(strategies.StrategyError, match="for reading only"):
         Study(journal, read_only=True).note("key", 1)
     Study(journal)
-    assert journal.read_bytes().startswith(whole + b'{"op_code":0')
+    assert journal.read_bytes() == whole  # Opening it cuts the torn end and adds nothing.
 
 
 def test_front(done: Path, broken_off: Path, capsys: pytest.CaptureFixture[str]) -> None:

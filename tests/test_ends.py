@@ -1,4 +1,4 @@
-"""Every wait has a limit and every end a word: hangs, signals, refusals, what is gone or read-only."""
+"""Every wait has a limit and every end a word: hangs, signals, refusals, places without room."""
 
 from __future__ import annotations
 

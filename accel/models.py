@@ -9,7 +9,6 @@ from typing import Any, Literal
 import diffusers
 import torch
 import transformers
-import yaml
 from diffusers import DiffusionPipeline
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -18,7 +17,8 @@ from accel import hub, schedulers
 from strategies import StrategyError
 from strategies.places import beside
 from strategies.strategy import explain
-from strategies.words import did_you_mean, one_line
+from strategies.words import did_you_mean
+from strategies.yaml_files import from_yaml, read_yaml
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SOURCE_HELP = "folder with a local copy of the model that --model names, in diffusers format"
@@ -96,20 +96,16 @@ def read_config(folder: str, name: str) -> dict[str, Any]:
     Raises:
         StrategyError: there is none, or it is not a YAML mapping.
     """
-    try:
-        if name in configs(folder):
-            text = (beside("configs") / folder / f"{name}.yaml").read_text("utf-8")
-        elif name.endswith((".yaml", ".yml")):
-            text = Path(name).read_text("utf-8")
-        else:
-            raise StrategyError(
-                f"{folder.removesuffix('s')} {name!r} is unknown; there are "
-                f"{', '.join(configs(folder))}, or give the path of a .yaml file"
-                f"{did_you_mean(name, configs(folder))}"
-            )
-        data = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise StrategyError(f"{name}: cannot be read as YAML ({one_line(error)})") from None
+    if name in configs(folder):
+        data = from_yaml((beside("configs") / folder / f"{name}.yaml").read_text("utf-8"))
+    elif name.endswith((".yaml", ".yml")):
+        data = read_yaml(name)
+    else:
+        raise StrategyError(
+            f"{folder.removesuffix('s')} {name!r} is unknown; there are "
+            f"{', '.join(configs(folder))}, or give the path of a .yaml file"
+            f"{did_you_mean(name, configs(folder))}"
+        )
     if not isinstance(data, dict):
         raise StrategyError(f"{name}: must hold a mapping of settings")
     return data

@@ -31,7 +31,8 @@ from search.where import Where
 from strategies import StrategyError
 from strategies.strategy import explain
 from strategies.whole import write
-from strategies.words import did_you_mean, one_line
+from strategies.words import did_you_mean
+from strategies.yaml_files import read_yaml
 
 
 class SearchConfig(Where):
@@ -256,11 +257,9 @@ def read(folder: Path) -> SearchConfig:
     """
     path = folder / "config.yaml"
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise StrategyError(
-            f"{folder} is not a run's folder: {path.name}: {one_line(error)}"
-        ) from None
+        data = read_yaml(path)
+    except StrategyError as error:
+        raise StrategyError(f"{folder} is not a run's folder: {error}") from None
     if not isinstance(data, dict):
         raise StrategyError(f"{path} does not hold a search's settings")
     try:

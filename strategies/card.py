@@ -7,6 +7,7 @@ from typing import Any
 
 from strategies import describe
 from strategies.strategy import Strategy
+from strategies.text import cut, plain
 
 HEAD = """\
 ---
@@ -62,7 +63,7 @@ def _row(name: str, one: Strategy) -> list[str]:
         str(where.get("model", where.get("paper", ""))),
         f"{one.scheduler.removesuffix('Scheduler')}, {one.steps} steps",
         "; ".join(describe.summary(one)),
-        f"{speedup:.2f}x" if isinstance(speedup, int | float) else "not measured",
+        f"{speedup:.2f}x" if _is_number(speedup) else "not measured",
         "; ".join(_quality(scores)) or "not measured",
         ", ".join(_conditions(one)),
         one.digest[:12],
@@ -82,7 +83,7 @@ def _quality(scores: Mapping[str, Any]) -> list[str]:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _conditions(one: Strategy) -> list[str]:
@@ -102,7 +103,7 @@ def _conditions(one: Strategy) -> list[str]:
 
 def _cell(text: str) -> str:
     """Text in one cell of a table, none of it Markdown or HTML."""
-    plain = describe.plain(text)
+    shown = plain(cut(text))
     for sign in "\\|`*_[]<>":
-        plain = plain.replace(sign, f"&#{ord(sign)};")
-    return plain
+        shown = shown.replace(sign, f"&#{ord(sign)};")
+    return shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -24,7 +25,8 @@ from strategies import (
 )
 from strategies.interrupts import stopped
 from strategies.strategy import Strategy
-from strategies.whole import write
+from strategies.text import say
+from strategies.whole import make_folder, write
 from strategies.words import did_you_mean
 
 EXAMPLES = """examples:
@@ -105,6 +107,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # A terminal may lack some of the characters.
+            stream.reconfigure(errors="backslashreplace")
     flags = parser().parse_args(arguments)
     try:
         return int(flags.run(flags))
@@ -172,9 +177,9 @@ def _validate(flags: argparse.Namespace) -> int:
             trust.check(strategy, name)
         except StrategyError as error:
             bad += 1
-            print(error)
+            say(str(error))
         else:
-            print(f"{name}: ok, {strategy.scheduler}, {tables.schedule(strategy)}")
+            say(f"{name}: ok, {strategy.scheduler}, {tables.schedule(strategy)}")
     return 1 if bad else 0
 
 
@@ -194,8 +199,9 @@ def _resample(flags: argparse.Namespace) -> int:
     if flags.out is None:
         print(dump(after), end="")
         return 0
+    make_folder(flags.out.parent)
     save(after, flags.out)
-    print(f"{flags.out}: {after.scheduler}, {tables.schedule(after)}")
+    say(f"{flags.out}: {after.scheduler}, {tables.schedule(after)}")
     return 0
 
 
@@ -205,17 +211,18 @@ def _export(flags: argparse.Namespace) -> int:
     if flags.out is None:
         print(text, end="")
         return 0
+    make_folder(flags.out.parent)
     write(text, flags.out)
-    print(f"{flags.out}: {flags.to} {export.VERSIONS[flags.to]}, {tables.schedule(strategy)}")
+    say(f"{flags.out}: {flags.to} {export.VERSIONS[flags.to]}, {tables.schedule(strategy)}")
     return 0
 
 
 def _push(flags: argparse.Namespace) -> int:
-    print(hub.push(flags.files, flags.repo, flags.private, flags.message))
+    say(hub.push(flags.files, flags.repo, flags.private, flags.message, say))
     for path in flags.files:
         lacks = trust.missing(load(path))
         if lacks:
-            print(f"{path}: says nothing of {', '.join(lacks)}")
+            say(f"{path}: says nothing of {', '.join(lacks)}")
     return 0
 
 
@@ -223,7 +230,7 @@ def _pull(flags: argparse.Namespace) -> int:
     out = flags.out or Path(flags.repo.rsplit("/", 1)[-1])
     for path in hub.pull(flags.repo, out, flags.revision):
         one = load(path)
-        print(f"{path}: {one.scheduler}, {tables.schedule(one)}")
+        say(f"{path}: {one.scheduler}, {tables.schedule(one)}")
     return 0
 
 

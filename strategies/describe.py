@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from strategies.knobs import Knobs
 from strategies.strategy import Strategy
+from strategies.text import cut, plain
 
 NOTHING = "unaccelerated"
+ABSENT = object()  # Stands for free JSON that is not there, as None is a value.
 MANY = 4  # Up to so many distinct values are listed in a summary, more are reduced to a range.
 
 
@@ -62,17 +64,22 @@ def flat(knobs: Knobs) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, value in settings(knobs).items():
         items = value.items() if isinstance(value, dict) else [("", value)]
-        found |= {f"{name}.{key}".rstrip("."): text(item) for key, item in items}
+        found |= {f"{name}.{plain(key)}".rstrip("."): text(item) for key, item in items}
     return found
 
 
-def free(field: str, value: Mapping[str, Any]) -> dict[str, str]:
-    """Free JSON as text, with one entry for each item, at whatever depth."""
-    found: dict[str, str] = {}
+def free(field: str, value: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Free JSON as pairs of name and text, one for each item, at whatever depth."""
     for key, item in value.items():
-        name = f"{field}.{plain(key)}"
-        found |= free(name, item) if isinstance(item, dict) and item else {name: text(item)}
-    return found
+        name = _within(field, key)
+        if isinstance(item, dict) and item:
+            yield from free(name, item)
+        else:
+            yield name, text(item)
+
+
+def _within(field: str, key: Any) -> str:
+    return cut(f"{field}.{plain(str(key))}")
 
 
 def acts(strategy: Strategy) -> list[dict[str, dict[str, Any]]]:
@@ -115,11 +122,6 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     return plain(value) if isinstance(value, str) else json.dumps(value)
-
-
-def plain(line: str) -> str:
-    """Text from a file with what a terminal would act on written as escapes."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def summary(strategy: Strategy) -> list[str]:
@@ -173,20 +175,34 @@ def differences(one: Strategy, other: Strategy) -> list[Row]:
     if one.calls == other.calls:
         rows += [row for name in names for row in _call_differences(one, other, name)]
     for field in ("scores", "baseline", "provenance"):
-        rows += _changed(free(field, getattr(one, field)), free(field, getattr(other, field)))
+        rows += _free_differences(field, getattr(one, field), getattr(other, field))
     return rows
+
+
+def _free_differences(
+    field: str, one: Mapping[str, Any], other: Mapping[str, Any]
+) -> Iterator[Row]:
+    for key in dict.fromkeys((*one, *other)):
+        name, pair = _within(field, key), (one.get(key, ABSENT), other.get(key, ABSENT))
+        a, b = (value if isinstance(value, dict) else {} for value in pair)
+        yield from _free_differences(name, a, b)
+        x, y = (ABSENT if isinstance(v, dict) and v else v for v in pair)
+        if _free_text(x) != _free_text(y):
+            yield name, _free_text(x), _free_text(y)
+
+
+def _free_text(value: Any) -> str:
+    return "absent" if value is ABSENT else text(value)
 
 
 def _call_differences(one: Strategy, other: Strategy, name: str) -> list[Row]:
-    pairs = zip(acts(one), acts(other), strict=True)
-    texts = [tuple(act_text(row.get(name, {})) or "-" for row in pair) for pair in pairs]
-    rows, call = [], 0
-    for (a, b), run in groupby(texts):
-        length = len(list(run))
-        if a != b:
-            rows.append((f"{name} at {span(call, call + length - 1)}", a, b))
-        call += length
-    return rows
+    """One row for each pair of acts that differ, with all the calls at which they do."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for call, (a, b) in enumerate(zip(acts(one), acts(other), strict=True)):
+        pair = (act_text(a.get(name, {})) or "-", act_text(b.get(name, {})) or "-")
+        if pair[0] != pair[1]:
+            found.setdefault(pair, []).append(call)
+    return [(f"{name} at {ranges(calls)}", a, b) for (a, b), calls in found.items()]
 
 
 def _changed(one: Mapping[str, str], other: Mapping[str, str], prefix: str = "") -> list[Row]:

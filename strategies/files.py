@@ -8,12 +8,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from strategies import reading
 from strategies.errors import StrategyError
+from strategies.limits import MAX_BYTES
 from strategies.strategy import Strategy
 from strategies.whole import write
 from strategies.words import did_you_mean
 
-MAX_BYTES = 4_000_000
+__all__ = ["MAX_BYTES", "dump", "load", "parse", "presets", "read", "save", "write"]
 
 
 def load(source: str | os.PathLike[str]) -> Strategy:
@@ -23,23 +25,25 @@ def load(source: str | os.PathLike[str]) -> Strategy:
         StrategyError: no such file or preset, not readable, not JSON, or not a valid strategy; the
             message names the file and the field.
     """
+    return parse(read(source), str(Path(source)))
+
+
+def read(source: str | os.PathLike[str]) -> str:
+    """The text of a strategy file or of a published preset, not checked.
+
+    Raises:
+        StrategyError: no such file or preset, not a regular file, not text, or too large.
+    """
     path = Path(source)
-    if not path.exists() and str(source) in presets():
-        text = (_preset_folder() / f"{source}.json").read_text(encoding="utf-8")
-        return parse(text, f"preset {source}")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise StrategyError(f"{path}: larger than {MAX_BYTES} bytes, so not a strategy file")
-        text = path.read_text(encoding="utf-8")
+        data = reading.read_bytes(path)
     except FileNotFoundError:
-        names = ", ".join(presets()) or "none"
-        hint = did_you_mean(str(source), presets())
-        raise StrategyError(f"{path}: no such file, and no such preset ({names}){hint}") from None
-    except UnicodeDecodeError:
-        raise StrategyError(f"{path}: not a text file, so not a strategy") from None
-    except OSError as error:
-        raise StrategyError(f"{path}: cannot be read ({error.strerror})") from None
-    return parse(text, str(path))
+        names = presets()
+        if str(source) in names:
+            return str((_preset_folder() / f"{source}.json").read_text(encoding="utf-8"))
+        shown, hint = ", ".join(names) or "none", did_you_mean(str(source), names)
+        raise StrategyError(f"{path}: no such file, and no such preset ({shown}){hint}") from None
+    return reading.decode(data, str(path))
 
 
 def parse(text: str, origin: str = "strategy") -> Strategy:
@@ -49,21 +53,12 @@ def parse(text: str, origin: str = "strategy") -> Strategy:
         StrategyError: not JSON, or not a valid strategy.
     """
     try:
-        data = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, StrategyError):
-            raise StrategyError(f"{origin}: {error}") from None
-        raise StrategyError(f"{origin}: not JSON ({error})") from None
-    if not isinstance(data, dict):
-        raise StrategyError(f"{origin}: a strategy is a JSON object, not {type(data).__name__}")
-    if "schema" not in data:
-        raise StrategyError(f'{origin}: schema is missing; a strategy file says "schema": 1')
-    try:
-        return Strategy.create(**data)
+        data = reading.from_json(text)
+        if isinstance(data, dict) and "schema" not in data:
+            raise StrategyError('schema is missing; a strategy file says "schema": 1')
+        return Strategy.read(data)
     except StrategyError as error:
         raise StrategyError(f"{origin}: {error}") from None
-    except TypeError:
-        raise StrategyError(f"{origin}: field names must be plain strings") from None
 
 
 def save(strategy: Strategy, path: str | os.PathLike[str]) -> None:
@@ -96,16 +91,3 @@ def presets() -> list[str]:
 
 def _preset_folder() -> Any:
     return resources.files("strategies") / "presets"
-
-
-def _refuse_constant(name: str) -> float:
-    raise StrategyError(f"{name} is not a number that a strategy may hold")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [key for key, _ in pairs]
-        twice = next(key for key in names if names.count(key) > 1)
-        raise StrategyError(f"the field {twice!r} is given twice")
-    return found

@@ -9,33 +9,44 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from strategies import card, trust
+from strategies import card, reading, trust
 from strategies.errors import StrategyError
-from strategies.files import MAX_BYTES, load, parse
+from strategies.files import parse, read
+from strategies.hub_files import FILE, texts
 from strategies.strategy import Strategy
-from strategies.whole import write
+from strategies.whole import make_folder, write
 
-MAX_FILES = 1000
 CARD = "README.md"
 REPO = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,95}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
-FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,150}\.json")
 LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
 
 
-def push(files: Sequence[Path], repo: str, private: bool = False, message: str = "") -> str:
+def _unheard(_: str) -> None:
+    """Tell nobody."""
+
+
+def push(
+    files: Sequence[Path],
+    repo: str,
+    private: bool = False,
+    message: str = "",
+    tell: Callable[[str], None] = _unheard,
+) -> str:
     """Upload strategy files in one commit, with a model card of all that the repository then has.
+
+    Files of other people that are no strategies stay as they are, and are not on the card.
 
     Args:
         files: valid strategy files of different names.
         repo: `owner/name`, or a name of your own; it is made where there is none.
         private: whether a new repository is.
         message: of the commit.
+        tell: called with a line for each file in the repository that is not on the card.
 
     Returns:
         The commit's address.
@@ -46,14 +57,15 @@ def push(files: Sequence[Path], repo: str, private: bool = False, message: str =
     chosen = {path.name: path for path in files}
     if len(chosen) < len(files):
         raise StrategyError("two files have one name; a repository holds one of each name")
-    strategies = dict[str, Strategy]()
+    strategies, contents = dict[str, Strategy](), dict[str, str]()
     for name, path in chosen.items():
         if not FILE.fullmatch(name):
             raise StrategyError(
                 f"{path}: a file in a repository is named with letters, digits, ., _ and -, and "
                 "ends with .json"
             )
-        strategies[name] = load(path)
+        contents[name] = read(path)
+        strategies[name] = parse(contents[name], str(path))
         trust.check(strategies[name], str(path))
     with _hub(repo) as api:
         from huggingface_hub import CommitOperationAdd, get_token
@@ -61,10 +73,9 @@ def push(files: Sequence[Path], repo: str, private: bool = False, message: str =
         if get_token() is None:
             raise StrategyError(f"not logged in to the hub, so {repo} cannot be written; {LOGIN}")
         full = api.create_repo(repo, private=private, exist_ok=True).repo_id
-        texts = _fetch(api, full, None)
-        kept = {n: one for n, text in texts.items() if (one := _valid(n, text)) is not None}
-        parts = [CommitOperationAdd(name, path.read_bytes()) for name, path in chosen.items()]
-        parts.append(CommitOperationAdd(CARD, card.markdown(full, kept | strategies).encode()))
+        there = _others(texts(api, full, None, tell), chosen, tell)
+        parts = [CommitOperationAdd(name, text.encode()) for name, text in contents.items()]
+        parts.append(CommitOperationAdd(CARD, card.markdown(full, there | strategies).encode()))
         title = message or f"Add {', '.join(chosen)}"[:200]
         return str(api.create_commit(full, parts, commit_message=title).commit_url)
 
@@ -85,62 +96,41 @@ def pull(repo: str, out: Path, revision: str | None = None) -> list[Path]:
             valid strategy, or the folder holds another file of its name.
     """
     with _hub(repo, revision) as api:
-        texts = _fetch(api, repo, revision)
-    if not texts:
+        found = texts(api, repo, revision)
+    if not found:
         raise StrategyError(f"{repo} holds no strategy: no file at its top ends with .json")
-    for name, text in texts.items():
+    for name, text in found.items():
         trust.check(parse(text, f"{repo}: {name}"), f"{repo}: {name}")
-        path = out / name
-        if path.exists() and path.read_bytes() != text.encode():
-            raise StrategyError(f"{path} is there and differs; give another --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StrategyError(f"{out}: cannot be made ({error.strerror})") from None
-    for name, text in texts.items():
+        if _differs(out / name, text.encode()):
+            raise StrategyError(f"{out / name} is there and differs; give another --out")
+    make_folder(out)
+    for name, text in found.items():
         write(text, out / name)
-    return [out / name for name in texts]
+    return [out / name for name in found]
 
 
-def _valid(name: str, text: str) -> Strategy | None:
-    """A strategy that is in a repository already; what is none is not in the card's table."""
-    try:
-        return parse(text, name)
-    except StrategyError:
-        return None
-
-
-def _fetch(api: Any, repo: str, revision: str | None) -> dict[str, str]:
-    """The texts of a repository's strategy files by name, all of one commit.
-
-    Raises:
-        StrategyError: too many or too large files, or one that is no text.
-    """
-    commit = api.model_info(repo, revision=revision).sha
-    sizes = {
-        entry.path: entry.size
-        for entry in api.list_repo_tree(repo, revision=commit)
-        if getattr(entry, "size", None) is not None and entry.path.endswith(".json")
-    }
-    if len(sizes) > MAX_FILES:
-        raise StrategyError(f"{repo} holds {len(sizes)} .json files; at most {MAX_FILES} are read")
-    texts = {}
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, size in sorted(sizes.items()):
-            if not FILE.fullmatch(name):
-                raise StrategyError(f"{repo}: {name!r:.200} is no name of a strategy file")
-            if size > MAX_BYTES:
-                raise StrategyError(
-                    f"{repo}: {name} has {size} bytes, a strategy file at most {MAX_BYTES}"
-                )
-            got = Path(api.hf_hub_download(repo, name, revision=commit, local_dir=scratch))
-            if got.stat().st_size > MAX_BYTES:
-                raise StrategyError(f"{repo}: {name} is larger than {MAX_BYTES} bytes")
+def _others(
+    found: dict[str, str], replaced: dict[str, Path], tell: Callable[[str], None]
+) -> dict[str, Strategy]:
+    """The strategies that are in a repository already and stay there."""
+    strategies = dict[str, Strategy]()
+    for name, text in found.items():
+        if name not in replaced:
             try:
-                texts[name] = got.read_bytes().decode("utf-8")
-            except UnicodeDecodeError:
-                raise StrategyError(f"{repo}: {name} is no text, so not a strategy") from None
-    return texts
+                strategies[name] = parse(text, name)
+            except StrategyError as error:
+                tell(f"not on the card: {error}")
+    return strategies
+
+
+def _differs(path: Path, data: bytes) -> bool:
+    """Whether something else than this file is at its place."""
+    try:
+        return reading.read_bytes(path, len(data)) != data
+    except FileNotFoundError:
+        return False
+    except StrategyError:
+        return True
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from strategies.errors import StrategyError
+from strategies.text import cut
 
 Depth = int | Literal["full"]
 
@@ -145,13 +146,29 @@ def known() -> Mapping[str, type[Knobs]]:
     return MappingProxyType(dict(sorted(_REGISTRY.items())))
 
 
+def check_names(given: Mapping[Any, Any], kind: type[BaseModel], prefix: str) -> None:
+    """Refuse the first field that a record does not have, at once however many there are.
+
+    Raises:
+        StrategyError: names the field.
+    """
+    fields = kind.model_fields
+    aliases = {field.alias for field in fields.values()}
+    for name in given:
+        if name not in fields and name not in aliases:
+            raise StrategyError(
+                f"{prefix}{cut(str(name))} is an unknown field; remove it or upgrade "
+                "diffusion-stratagem"
+            )
+
+
 def expand(kind: type[Knobs], given: Mapping[str, Any], calls: int) -> dict[str, Any]:
-    """Per-call knobs as lists of `calls` values, whatever form the file used.
+    """Per-call knobs as lists of `calls` values, whatever form the file used or if it has none.
 
     Raises:
         StrategyError: a list of another length.
     """
-    full = dict(given)
+    full = {name: kind.neutral[name] for name in _defaulted(kind)} | dict(given)
     for name in kind.per_call:
         if name not in full:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from strategies.errors import StrategyError
@@ -61,10 +62,23 @@ def carry_over(calls: Sequence[int], indices: Sequence[int]) -> tuple[int, ...]:
     """
     found, before = [], -1
     for new, old in enumerate(indices):
-        if any(before < call <= old for call in calls):
+        if bisect_right(calls, before) < bisect_right(calls, old):
             found.append(new)
         before = old
     return tuple(found)
+
+
+def happens(calls: Sequence[int], call: int) -> bool:
+    """Whether a call is among ascending ones."""
+    at = bisect_left(calls, call)
+    return at < len(calls) and calls[at] == call
+
+
+def nearest(calls: Sequence[int], call: int) -> int | None:
+    """The nearest of ascending calls, the earlier of two; None where there are none."""
+    at = bisect_left(calls, call)
+    beside = calls[max(0, at - 1) : at + 1]
+    return min(beside, key=lambda other: abs(other - call), default=None)
 
 
 def stretch(events: Sequence[int], calls: int, new_calls: int) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -14,15 +13,20 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializeAsAny,
+    StrictInt,
     ValidationError,
+    ValidationInfo,
     field_serializer,
     field_validator,
     model_validator,
 )
 
+from strategies import reading
 from strategies.errors import StrategyError
-from strategies.knobs import Depth, Knobs, expand, known
+from strategies.knobs import Depth, Knobs, check_names, expand, known
+from strategies.limits import MAX_CALLS, MAX_STEPS
 from strategies.solvers import calls_of
+from strategies.text import brief, cut
 from strategies.words import allowed, did_you_mean
 
 SCHEMA: Literal[1] = 1
@@ -53,8 +57,8 @@ class Strategy(BaseModel):
     name: str = Field(default="", max_length=200)
     family: str
     scheduler: str = Field(min_length=1, max_length=100)
-    steps: int = Field(ge=1, le=10_000)
-    calls: int = Field(ge=1, le=100_000)
+    steps: StrictInt = Field(ge=1, le=MAX_STEPS)
+    calls: StrictInt = Field(ge=1, le=MAX_CALLS)
     methods: Mapping[str, SerializeAsAny[Knobs]] = Field(default_factory=dict)
     scores: dict[str, Any] = Field(default_factory=dict)
     baseline: dict[str, Any] = Field(default_factory=dict)
@@ -66,6 +70,7 @@ class Strategy(BaseModel):
         if not isinstance(given, Mapping):
             raise StrategyError(f"a strategy is a JSON object, not {type(given).__name__}")
         given = dict(given)
+        check_names(given, cls, "")
         version = given.get("schema", given.get("version", SCHEMA))
         if isinstance(version, int) and version > SCHEMA:
             raise StrategyError(
@@ -74,11 +79,15 @@ class Strategy(BaseModel):
             )
         family, calls, methods = given.get("family"), given.get("calls"), given.get("methods", {})
         if isinstance(family, str) and family not in FAMILIES:
-            raise StrategyError(f"family is {family!r}; known families are {', '.join(FAMILIES)}")
+            known_ones = ", ".join(FAMILIES)
+            raise StrategyError(f"family is {brief(family)}; known families are {known_ones}")
         for field, kind in (("family", str), ("calls", int)):
-            if field in given and not isinstance(given[field], kind):
+            value = given.get(field, kind())
+            if not isinstance(value, kind) or isinstance(value, bool):
                 what = "text" if kind is str else "a whole number"
-                raise StrategyError(f"{field} is {given[field]!r:.80}; it must be {what}")
+                raise StrategyError(f"{field} is {brief(value)}; it must be {what}")
+        if calls is not None and not 1 <= calls <= MAX_CALLS:
+            raise StrategyError(f"calls is {brief(calls)}; allowed are 1 to {MAX_CALLS}")
         if family is None or calls is None:
             given.pop("methods", None)  # What is missing is the error; methods cannot be read.
         elif isinstance(methods, Mapping):
@@ -111,8 +120,8 @@ class Strategy(BaseModel):
 
     @field_validator("scores", "baseline", "provenance")
     @classmethod
-    def _finite(cls, value: dict[str, Any]) -> dict[str, Any]:
-        _refuse_non_finite(value, "")
+    def _storable(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        reading.check(value, ((), info.field_name))
         return value
 
     @field_serializer("methods")
@@ -126,8 +135,17 @@ class Strategy(BaseModel):
         Raises:
             StrategyError: names the field, what was given and what is allowed.
         """
+        return cls.read(fields)
+
+    @classmethod
+    def read(cls, data: Any) -> Self:
+        """Check a strategy in its JSON form.
+
+        Raises:
+            StrategyError: names the field, what was given and what is allowed.
+        """
         try:
-            return cls.model_validate(fields)
+            return cls.model_validate(data)
         except ValidationError as error:
             raise StrategyError(explain(error)) from None
 
@@ -214,8 +232,11 @@ class Strategy(BaseModel):
             calls = self._calls(steps, scheduler or self.scheduler)
         if steps is None:
             steps = calls - (self.calls - self.steps)
-        if calls < 1 or steps < 1:
-            raise StrategyError(f"cannot resample to {calls} calls and {steps} steps; need 1 each")
+        if not (1 <= calls <= MAX_CALLS and 1 <= steps <= MAX_STEPS):
+            raise StrategyError(
+                f"cannot resample to {brief(calls)} calls and {brief(steps)} steps; need 1 each, "
+                f"and at most {MAX_CALLS} calls and {MAX_STEPS} steps"
+            )
         indices = [
             min(self.calls - 1, (2 * i + 1) * self.calls // (2 * calls)) for i in range(calls)
         ]
@@ -248,9 +269,8 @@ class Strategy(BaseModel):
 def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
     methods = known()
     if name not in methods:
-        hint = did_you_mean(name, methods)
-        known_ones = ", ".join(methods)
-        raise StrategyError(f"methods.{name} is unknown; known methods are {known_ones}{hint}")
+        there, hint = ", ".join(methods), did_you_mean(str(name), methods)
+        raise StrategyError(f"methods.{cut(str(name))} is unknown; known methods are {there}{hint}")
     kind = methods[name]
     if family not in kind.families:
         raise StrategyError(
@@ -259,7 +279,8 @@ def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
     if isinstance(given, Knobs):
         given = given.model_dump()
     if not isinstance(given, Mapping):
-        raise StrategyError(f"methods.{name} must be an object of knobs, not {given!r}")
+        raise StrategyError(f"methods.{name} must be an object of knobs, not {brief(given)}")
+    check_names(given, kind, f"methods.{name}.")
     try:
         knobs = kind.model_validate(expand(kind, given, calls))
     except ValidationError as error:
@@ -273,10 +294,8 @@ def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
 
 def explain(error: ValidationError, prefix: str = "") -> str:
     """A pydantic error as one line that names the field, what was given and what is allowed."""
-    first = error.errors()[0]
+    first = error.errors(include_url=False)[0]
     where = prefix + ".".join(str(part) for part in first["loc"])
-    given = repr(first["input"])
-    given = given if len(given) <= 80 else given[:77] + "..."
     plain = allowed(first["type"], first.get("ctx", {}))
     reason = plain or first["msg"].removeprefix("Value error, ")
     if first["type"] == "missing":
@@ -285,15 +304,4 @@ def explain(error: ValidationError, prefix: str = "") -> str:
         return f"{where} is an unknown field; remove it or upgrade diffusion-stratagem"
     if not first["loc"] or first["type"] == "value_error":
         return f"{prefix.rstrip('.') + ': ' if prefix else ''}{reason}"
-    return f"{where} is {given}: {reason}"
-
-
-def _refuse_non_finite(value: Any, where: str) -> None:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{where or 'value'} is {value}; only finite numbers may be stored")
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            _refuse_non_finite(item, f"{where}.{key}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            _refuse_non_finite(item, f"{where}[{index}]")
+    return f"{where} is {brief(first['input'])}: {reason}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from rich import box
@@ -13,6 +14,10 @@ from rich.table import Table
 
 from strategies import describe
 from strategies.strategy import Strategy
+from strategies.text import cut, plain
+
+ROWS = 300  # Of a table; a real strategy has fewer, and rich needs seconds for many more.
+NAME = 48  # Columns for a name beside its value.
 
 
 def console() -> Console:
@@ -22,11 +27,12 @@ def console() -> Console:
 
 def listing(rows: Iterable[tuple[str, Strategy]]) -> RenderableType:
     """One entry for each (name, strategy)."""
-    table = _table("name", "for", "what it does")
+    table = _table("name", "what it does")
     table.columns[0].max_width = 26
     for name, strategy in rows:
-        made_for = f"{strategy.family}, {describe.plain(strategy.scheduler)}\n{schedule(strategy)}"
-        table.add_row(describe.plain(name), made_for, "\n".join(describe.summary(strategy)))
+        made_for = f"{strategy.family}, {strategy.scheduler}, {schedule(strategy)}"
+        lines = map(_cell, [made_for, *describe.summary(strategy)])
+        table.add_row(_cell(name), "\n".join(lines))
     return table
 
 
@@ -36,7 +42,7 @@ def schedule(strategy: Strategy) -> str:
 
 
 def details(strategy: Strategy) -> RenderableType:
-    """Every field, and what happens at every call."""
+    """The fields, and what happens at every call."""
     head: list[tuple[str, str]] = [
         (field, describe.text(getattr(strategy, field)))
         for field in ("name", "family", "scheduler", "steps", "calls")
@@ -44,9 +50,10 @@ def details(strategy: Strategy) -> RenderableType:
     head.append(("digest", strategy.digest[:12]))
     for name, knobs in sorted(strategy.methods.items()):
         head += [(f"{name}.{key}", value) for key, value in describe.flat(knobs).items()]
-    measured: list[tuple[str, str]] = []
-    for field in ("scores", "baseline", "provenance"):
-        measured += describe.free(field, _rounded(getattr(strategy, field))).items()
+    measured = chain.from_iterable(
+        describe.free(field, _rounded(getattr(strategy, field)))
+        for field in ("scores", "baseline", "provenance")
+    )
     return Group(_pairs(head), "", _calls(strategy), "", _pairs(measured))
 
 
@@ -56,10 +63,16 @@ def _calls(strategy: Strategy) -> RenderableType:
         return f"no method does anything: {describe.NOTHING}"
     table = _table("calls", *names)
     table.columns[0].no_wrap = True
-    for span in describe.spans(strategy):
+    spans = describe.spans(strategy)
+    for span in spans[:ROWS]:
         cells = (describe.act_text(span.acts.get(name, {})) or "-" for name in names)
-        table.add_row(str(span), *cells)
-    return Group(table, 'At "-" the method does nothing.')
+        table.add_row(str(span), *map(_cell, cells))
+    return Group(table, *_more(len(spans)), 'At "-" the method does nothing.')
+
+
+def _more(rows: int) -> list[str]:
+    """A line for the rows that a table leaves out."""
+    return [f"... and {rows - ROWS} more; --json shows all" for _ in range(rows > ROWS)]
 
 
 def _rounded(value: Any) -> Any:
@@ -80,16 +93,22 @@ def method(about: Mapping[str, Any]) -> RenderableType:
         facts.append("required" if knob["required"] else f"default {default}")
         if knob["neutral"] is not None:
             facts.append(f"neutral {json.dumps(knob['neutral'])}")
-        rows.append((knob["name"], f"{'; '.join(facts)}\n{knob['description']}"))
+        rows += [(knob["name"], "; ".join(facts)), ("", knob["description"])]
     return Group(f"{about['name']}: {about['about']}", Padding(_pairs(rows), (0, 0, 1, 2)))
 
 
 def difference(rows: Sequence[tuple[str, str, str]], names: tuple[str, str]) -> RenderableType:
     """Rows of `describe.differences`."""
-    table = _table("", *map(describe.plain, names))
-    for row in rows:
-        table.add_row(*row)
-    return table
+    table = _table("", *map(_cell, names))
+    for row in rows[:ROWS]:
+        table.add_row(*map(_cell, row))
+    more = [f"... and {len(rows) - ROWS} more rows"] if len(rows) > ROWS else []
+    return Group(table, *more)
+
+
+def _cell(text: str) -> str:
+    """Text of a file in one cell: it prints, and is not endless."""
+    return plain(cut(text))
 
 
 def _table(*columns: str) -> Table:
@@ -99,10 +118,14 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _pairs(rows: Iterable[tuple[str, str]]) -> Table:
+def _pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:
+    """Names and values; the rows beyond so many are counted."""
     table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
+    table.add_column(max_width=NAME, overflow="fold")
     table.add_column(overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    return table
+    count = 0
+    for name, value in rows:
+        count += 1
+        if count <= ROWS:
+            table.add_row(_cell(name), _cell(value))
+    return Group(table, *_more(count))

@@ -13,6 +13,7 @@ from strategies.errors import StrategyError
 from strategies.knobs import Depth, known
 from strategies.methods.deepcache import DeepCache
 from strategies.strategy import Strategy
+from strategies.text import brief
 
 SD_LEVELS = 12  # Skip levels of Stable Diffusion 1.x and 2.x, for which the presets are published.
 LEVELS = "skip_levels"  # In a file's provenance: those of the UNet that it was made on.
@@ -99,7 +100,7 @@ def _levels(strategy: Strategy) -> int:
     found = strategy.provenance.get(LEVELS, SD_LEVELS)
     if type(found) is not int or found < 1:
         raise StrategyError(
-            f"provenance.{LEVELS} is {found!r:.80}; it must be a whole number from 1"
+            f"provenance.{LEVELS} is {brief(found)}; it must be a whole number from 1"
         )
     return found
 

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 NEAR = 0.6  # Two names that are less alike are not taken for each other.
+LONGEST = 100  # Characters of a name that is compared: the cost is the square of it.
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'sd15'?` where a known name is much like this one, else empty."""
+    if len(name) > LONGEST:
+        return ""
     plain = {_plain(one): one for one in known}
     found = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=NEAR)
     return f"; did you mean {plain[found[0]]!r}?" if found else ""

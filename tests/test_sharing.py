@@ -121,7 +121,7 @@ def test_nothing_bad_is_pulled(
     changed["steps"], changed["provenance"][SCORED] = 14, load(LOSSLESS).digest
     for files, said in (
         ({"bad.json": b"{}"}, "me/x: bad.json: schema is missing"),
-        ({"bad.json": b"\xff\xfe"}, "me/x: bad.json is no text"),
+        ({"bad.json": b"\xff\xfe"}, "me/x: bad.json: not a text file"),
         ({"bad.json": b'{"schema": 1, "x": NaN}'}, "me/x: bad.json"),
         ({"changed.json": json.dumps(changed).encode()}, "changed after it was scored"),
         ({"..json": good}, "no name of a strategy file"),

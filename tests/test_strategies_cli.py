@@ -212,9 +212,10 @@ def test_diff_names_fields_and_calls(tmp_path: Path) -> None:
     assert "methods.tome absent present" in lines
     assert not any(line.startswith("deepcache at") for line in lines)
     code, out, _ = run("diff", "deepcache-n5", "deepcache-n10")
-    calls = re.findall(r"^deepcache at ([\d-]+) +- +depth 1", out, re.MULTILINE)
     assert code == 1
-    assert calls == ["5", "15", "25", "35", "45"]
+    assert re.findall(r"^deepcache at .*", out, re.MULTILINE) == [
+        "deepcache at 5, 15, 25, 35, 45   -              depth 1"
+    ]
     path = tmp_path / "short.json"
     strategies.save(strategies.load("tome-0.5").resample(calls=6), path)
     code, out, _ = run("diff", path, "tome-0.5")
@@ -244,8 +245,9 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     assert "method 'warp' is unknown; there are atedm, blockcache" in fails("methods", "warp")
     assert "--calls, --steps or --scheduler" in fails("resample", "dato-b1")
     assert "cannot resample to 0 calls" in fails("resample", "dato-b1", "--calls", 0)
-    where = tmp_path / "no" / "x.json"
-    assert "cannot be written" in fails("resample", "dato-b1", "--calls", 5, "--out", where)
+    (tmp_path / "file").touch()
+    where = tmp_path / "file" / "x.json"
+    assert "cannot be made" in fails("resample", "dato-b1", "--calls", 5, "--out", where)
     assert "not JSON" in fails("diff", "dato-b1", Path(__file__))
     with pytest.raises(SystemExit) as caught:
         main([])

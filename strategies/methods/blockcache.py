@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, StrictInt
+from pydantic import FailFast, Field, StrictInt
 
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, check_calls, register
-from strategies.schedules import carry_over
+from strategies.limits import MAX_BLOCKS
+from strategies.schedules import carry_over, happens
 
 
 @register
@@ -22,9 +23,11 @@ class BlockCache(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[dict[str, Any]] = {}
 
-    refresh: dict[str, tuple[StrictInt, ...]] = Field(
+    # The first wrong call of a block is the error; others would cost as much again each.
+    refresh: dict[str, Annotated[tuple[StrictInt, ...], FailFast()]] = Field(
+        max_length=MAX_BLOCKS,
         description="by block name, the calls at which the block is computed; at the others what "
-        "it added last is added again. The first call always computes, as do blocks not named"
+        "it added last is added again. The first call always computes, as do blocks not named",
     )
 
     def model_post_init(self, context: object) -> None:
@@ -72,5 +75,7 @@ class BlockCache(Knobs):
         return BlockCache(refresh={n: carry_over(c, indices) for n, c in self.refresh.items()})
 
     def at(self, call: int) -> Mapping[str, Any]:
-        reused = [n for n, calls in sorted(self.refresh.items()) if call and call not in calls]
+        reused = [
+            n for n, calls in sorted(self.refresh.items()) if call and not happens(calls, call)
+        ]
         return {"reuse": tuple(reused)} if reused else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -9,7 +10,7 @@ from pydantic import Field, StrictInt
 
 from strategies.knobs import Depth, Knobs, check_calls, register, silence
 from strategies.methods.tome import Levels, Stride
-from strategies.schedules import carry_over
+from strategies.schedules import carry_over, happens
 
 
 @register
@@ -44,14 +45,15 @@ class CAToMe(Knobs):
 
     def computes(self, call: int) -> bool:
         """Whether the pairs are computed anew at a call."""
-        return call == 0 or self.checkpoints == "all" or call in self.checkpoints
+        return call == 0 or self.checkpoints == "all" or happens(self.checkpoints, call)
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> CAToMe:
         threshold = silence(self.threshold, depths, 1.0)
         active = [call for call, value in enumerate(threshold) if value < 1]
         asked = [call for call in range(len(threshold)) if self.computes(call)]
         # A checkpoint where nothing is merged takes effect at the next call that merges.
-        moved = sorted({next((a for a in active if a >= c), -1) for c in asked} - {-1})
+        places = {bisect_left(active, call) for call in asked} - {len(active)}
+        moved = [active[place] for place in sorted(places)]
         every = moved == active
         return self.model_copy(
             update={"threshold": threshold, "checkpoints": "all" if every else tuple(moved)}

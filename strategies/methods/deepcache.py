@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictInt
@@ -92,8 +93,9 @@ class DeepCache(Knobs):
         depth: list[Depth] = ["full"] * new
         order = [self.order[at] for at in indices]
         for call in set(range(new if rest else 0)) - full:
-            nearest = min((abs(old_call - indices[call]), old_call) for old_call in rest)[1]
-            depth[call], order[call] = self.depth[nearest], self.order[nearest]
+            old_call = schedules.nearest(rest, indices[call])
+            assert old_call is not None
+            depth[call], order[call] = self.depth[old_call], self.order[old_call]
         return DeepCache(depth=tuple(depth), order=tuple(order))
 
     def is_neutral(self) -> bool:
@@ -101,15 +103,22 @@ class DeepCache(Knobs):
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> DeepCache:
         depth: tuple[Depth, ...] = ("full", *self.depth[1:])
-        order = tuple(
-            0 if d == "full" or o == 0 else min(o, max(0, computed(depth[:c], d) - 1))
-            for c, (d, o) in enumerate(zip(depth, self.order, strict=True))
-        )
-        if (depth, order) == (self.depth, self.order):
+        so_far = Counter[Depth]()
+        order = []
+        for now, wanted in zip(depth, self.order, strict=True):
+            known = computed(so_far, now) if now != "full" and wanted else 1
+            order.append(min(wanted, max(0, known - 1)))
+            so_far[now] += 1
+        if (depth, tuple(order)) == (self.depth, self.order):
             return self
-        return self.model_copy(update={"depth": depth, "order": order})
+        return self.model_copy(update={"depth": depth, "order": tuple(order)})
 
 
-def computed(depths: Iterable[Depth], depth: int) -> int:
-    """At how many of these calls the feature below the outermost `depth` levels is computed."""
-    return sum(d == "full" or d > depth for d in depths)
+def computed(depths: Mapping[Depth, int], depth: int) -> int:
+    """At how many calls the feature below the outermost `depth` levels is computed.
+
+    Args:
+        depths: how many calls have each depth.
+        depth: of the call that reuses the feature.
+    """
+    return sum(count for d, count in depths.items() if d == "full" or d > depth)

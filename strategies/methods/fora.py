@@ -9,7 +9,8 @@ from pydantic import Field, StrictBool, model_validator
 
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, register
-from strategies.schedules import stretch
+from strategies.limits import MAX_GROUPS
+from strategies.schedules import nearest, stretch
 
 COMPONENTS = ("attn", "cross", "mlp")
 Groups = Annotated[tuple[StrictBool, ...], Field(min_length=1)]
@@ -68,6 +69,11 @@ class FORA(Knobs):
                         "value for each group of blocks"
                     )
                 if isinstance(value, list | tuple):
+                    if len(value) > MAX_GROUPS:
+                        raise ValueError(
+                            f"{where} has {len(value)} groups of blocks; at most {MAX_GROUPS} are "
+                            "allowed"
+                        )
                     if first and len(value) != groups:
                         raise ValueError(
                             f"{where} has {len(value)} groups of blocks, but {first} has {groups}; "
@@ -121,12 +127,18 @@ class FORA(Knobs):
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> FORA:
         lists = {name: (True, *getattr(self, name)[1:]) for name in COMPONENTS}
         alive = FORA(**lists, order=self.order)
-        streams = [alive._stream(n, group) for n in COMPONENTS for group in range(alive.groups)]
-        order = []
-        for call in range(calls):
-            known = [sum(row[:call]) for row in streams if not row[call]]
-            order.append(min(self.order[call], max(known) - 1) if known else 0)
-        return alive.model_copy(update={"order": tuple(order)})
+        streams = {alive._stream(n, group) for n in COMPONENTS for group in range(alive.groups)}
+        most = [0] * calls  # Outputs known so far, of what is reused and has the most of them.
+        for stream in streams:
+            known = 0
+            for call, computed in enumerate(stream):
+                if computed:
+                    known += 1
+                else:
+                    most[call] = max(most[call], known)
+        limits = (max(0, known - 1) for known in most)
+        order = tuple(map(min, self.order, limits))
+        return alive.model_copy(update={"order": order})
 
     def resample(self, indices: list[int]) -> FORA:
         """Each component of each group keeps its rule: FORA's stays FORA's with the same interval,
@@ -135,7 +147,9 @@ class FORA(Knobs):
         new = len(indices)
         lists = {}
         for name in COMPONENTS:
-            rows = [_resampled(self._stream(name, group), new) for group in range(self.groups)]
+            streams = [self._stream(name, group) for group in range(self.groups)]
+            moved = {stream: _resampled(stream, new) for stream in set(streams)}
+            rows = [moved[stream] for stream in streams]
             lists[name] = tuple(_plain(values) for values in zip(*rows, strict=True))
         reused = [
             call
@@ -144,8 +158,8 @@ class FORA(Knobs):
         ]
         order = []
         for old in indices:
-            nearest = min(reused, key=lambda call: (abs(call - old), call), default=old)
-            order.append(self.order[nearest])
+            call = nearest(reused, old)
+            order.append(self.order[old if call is None else call])
         return FORA(**lists, order=tuple(order))
 
 
@@ -158,10 +172,12 @@ def _rule(calls: int, interval: int) -> Stream:
 def _resampled(stream: Stream, calls: int) -> Stream:
     """A component's calls for another number of them; the first always computes."""
     old = (True, *stream[1:])
-    for interval in range(1, len(old) + 1):
-        if _rule(len(old), interval) == old:
-            return _rule(calls, interval)
-    full = stretch([call for call, value in enumerate(old) if value], len(old), calls)
+    chosen = [call for call, value in enumerate(old) if value]
+    # The rule counts from the last call, so the last two calls that it chose tell the interval.
+    interval = max(1, chosen[-1] - chosen[-2]) if len(chosen) > 1 else 1
+    if _rule(len(old), interval) == old:
+        return _rule(calls, interval)
+    full = set(stretch(chosen, len(old), calls))
     return tuple(call == 0 or call in full for call in range(calls))
 
 

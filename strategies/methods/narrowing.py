@@ -9,7 +9,7 @@ from pydantic import Field, StrictInt
 
 from strategies.knobs import Depth, Knobs
 
-Share = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 LEAD = 2
 
 
@@ -62,5 +62,5 @@ class Narrowing(Knobs):
         return self.model_copy(update={"alpha": alpha, "start": start})
 
     def at(self, call: int) -> Mapping[str, Any]:
-        share = self.shares()[call]
-        return {"alpha": share} if share < 1 else {}
+        share = self.alpha[call]
+        return {"alpha": share} if call >= self.start and share < 1 else {}

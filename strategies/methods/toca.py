@@ -23,7 +23,7 @@ class ToCa(Knobs):
     neutral: ClassVar[dict[str, Any]] = {"ratio": 1.0}
     narrows: ClassVar[bool] = True
 
-    ratio: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
+    ratio: tuple[Annotated[float, Field(ge=0, le=1, strict=True)], ...] = Field(
         description="share of the tokens whose feed-forward is computed while attention is reused; "
         "1 computes everything, 0 nothing (FORA)"
     )

@@ -15,7 +15,7 @@ from strategies.strategy import Strategy
 from strategies.whole import write
 from strategies.words import did_you_mean
 
-__all__ = ["MAX_BYTES", "dump", "load", "parse", "presets", "read", "save", "write"]
+__all__ = ["MAX_BYTES", "dump", "load", "parse", "presets", "read", "save"]
 
 
 def load(source: str | os.PathLike[str]) -> Strategy:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from importlib import import_module
 from itertools import islice
 from typing import Any
 
@@ -75,16 +76,18 @@ def _download(api: Any, repo: str, commit: str, name: str, size: int, left: int)
     if size > MAX_BYTES:
         raise StrategyError(f"{repo}: {name} has {size} bytes, a strategy file at most {MAX_BYTES}")
     from huggingface_hub import errors, hf_hub_url
-    from huggingface_hub.utils import build_hf_headers, hf_raise_for_status, http_stream_backoff
 
+    client: Any = import_module("huggingface_hub.utils")
     url = hf_hub_url(repo, name, revision=commit, endpoint=api.endpoint)
     # Compressed, a small answer could become a large file.
-    headers = build_hf_headers(token=api.token, library_name=api.library_name)
+    headers = client.build_hf_headers(token=api.token, library_name=api.library_name)
     headers |= {"Accept-Encoding": "identity"}
     data, limit = bytearray(), min(MAX_BYTES, left)
     try:
-        with http_stream_backoff("GET", url, headers=headers, follow_redirects=True) as answer:
-            hf_raise_for_status(answer)
+        with client.http_stream_backoff(
+            "GET", url, headers=headers, follow_redirects=True
+        ) as answer:
+            client.hf_raise_for_status(answer)
             for chunk in answer.iter_raw():
                 data += chunk
                 if len(data) > limit:

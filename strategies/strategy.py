@@ -27,7 +27,8 @@ from strategies.knobs import Depth, Knobs, check_names, expand, known
 from strategies.limits import MAX_CALLS, MAX_STEPS
 from strategies.solvers import calls_of
 from strategies.text import brief, cut
-from strategies.words import allowed, did_you_mean
+from strategies.words import did_you_mean
+from strategies.words import explain as explain
 
 SCHEMA: Literal[1] = 1
 FAMILIES = ("unet", "dit", "mmdit")
@@ -290,18 +291,3 @@ def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
     except ValueError as error:
         raise StrategyError(f"methods.{name}: {error}") from None
     return knobs
-
-
-def explain(error: ValidationError, prefix: str = "") -> str:
-    """A pydantic error as one line that names the field, what was given and what is allowed."""
-    first = error.errors(include_url=False)[0]
-    where = prefix + ".".join(str(part) for part in first["loc"])
-    plain = allowed(first["type"], first.get("ctx", {}))
-    reason = plain or first["msg"].removeprefix("Value error, ")
-    if first["type"] == "missing":
-        return f"{where} is missing"
-    if first["type"] == "extra_forbidden":
-        return f"{where} is an unknown field; remove it or upgrade diffusion-stratagem"
-    if not first["loc"] or first["type"] == "value_error":
-        return f"{prefix.rstrip('.') + ': ' if prefix else ''}{reason}"
-    return f"{where} is {brief(first['input'])}: {reason}"

@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from pydantic import ValidationError
+
+from strategies.text import brief
+
 NEAR = 0.6  # Two names that are less alike are not taken for each other.
 LONGEST = 100  # Characters of a name that is compared: the cost is the square of it.
 
@@ -63,3 +67,18 @@ def allowed(kind: str, context: dict[str, Any]) -> str:
 def one_line(error: BaseException) -> str:
     """An error's message without line breaks, such as those of a parser that quotes its input."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def explain(error: ValidationError, prefix: str = "") -> str:
+    """A pydantic error as one line that names the field, what was given and what is allowed."""
+    first = error.errors(include_url=False)[0]
+    where = prefix + ".".join(str(part) for part in first["loc"])
+    plain = allowed(first["type"], first.get("ctx", {}))
+    reason = plain or first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        return f"{where} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{where} is an unknown field; remove it or upgrade diffusion-stratagem"
+    if not first["loc"] or first["type"] == "value_error":
+        return f"{prefix.rstrip('.') + ': ' if prefix else ''}{reason}"
+    return f"{where} is {brief(first['input'])}: {reason}"

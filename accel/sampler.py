@@ -61,6 +61,7 @@ class Sampler:
     def _fit_scheduler(self, pipe: Any, swap: bool) -> None:
         before = pipe.scheduler
         given = type(before).__name__
+        schedulers.check(before, self.sites)
         if given == self.strategy.scheduler:
             return
         if not swap:
@@ -68,7 +69,9 @@ class Sampler:
                 f"the strategy is for {self.strategy.scheduler}, but the pipeline has {given}; "
                 "pass set_scheduler=True to accel.apply, or set pipe.scheduler"
             )
-        pipe.scheduler = after = schedulers.make(before, self.strategy.scheduler)
+        after = schedulers.make(before, self.strategy.scheduler)
+        schedulers.check(after, self.sites)
+        pipe.scheduler = after
 
         there = self._pipe
 

@@ -74,7 +74,8 @@ class Part:
         block: number of its block, in the order they run.
         kinds: what its output holds: `attn`, `cross` or `mlp`; two where they share a projection.
         module: its first input and its output are tokens `[n, tokens, c]`; joint attention gives
-            two such tensors, of the image and of the text.
+            two such tensors, of the image and of the text, and with an IP-Adapter a third one, of
+            the image.
         inside: modules whose outputs only `module` reads.
         text: its tokens are the text's alone.
         norms: what its tokens come from, token by token and otherwise only modulated; the first is
@@ -147,6 +148,7 @@ class Sites:
         doubled: where the solver, too, gets every image twice for guidance: whether it does, from
             the denoiser's arguments by name. Asked once per generation; may wait for the device.
         embedders: of timesteps and classes, `[rows]` each, one in every block.
+        flow: the denoiser predicts the velocity of a flow.
     """
 
     denoiser: nn.Module
@@ -162,6 +164,7 @@ class Sites:
     output: type[BaseOutput] = UNet2DConditionOutput
     doubled: Callable[[Mapping[str, Any]], bool] | None = None
     embedders: tuple[nn.Module, ...] = ()
+    flow: bool = False
 
     @property
     def skip_levels(self) -> int:

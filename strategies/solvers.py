@@ -1,30 +1,43 @@
-"""How many calls of the denoiser a number of steps makes, by solver, without torch.
+"""Which solvers a strategy may name, and how many calls of the denoiser they make, without torch.
 
 `accel.schedulers.count_calls` asks the solver itself; a test holds this table against it.
 """
 
 from __future__ import annotations
 
-ONE_EACH = frozenset(
-    f"{name}Scheduler"
-    for name in (
-        "DDIM",
-        "DDPM",
-        "DEISMultistep",
-        "DPMSolverMultistep",
-        "DPMSolverSinglestep",
-        "EulerAncestralDiscrete",
-        "EulerDiscrete",
-        "FlowMatchEulerDiscrete",
-        "LCM",
-        "LMSDiscrete",
-        "UniPCMultistep",
-    )
+
+def _named(*names: str) -> frozenset[str]:
+    return frozenset(f"{name}Scheduler" for name in names)
+
+
+# Solvers of flow models alone (Stable Diffusion 3, FLUX).
+FLOW = _named("FlowMatchEulerDiscrete", "FlowMatchHeunDiscrete", "FlowMatchLCM")
+# Solvers of diffusion models that solve flow models too, where they are told to.
+EITHER = _named(
+    "DEISMultistep", "DPMSolverMultistep", "DPMSolverSinglestep", "SASolver", "UniPCMultistep"
 )
-TWO_EACH = frozenset(
-    f"{name}Scheduler"
-    for name in ("FlowMatchHeunDiscrete", "HeunDiscrete", "KDPM2AncestralDiscrete", "KDPM2Discrete")
+# Solvers of diffusion models alone.
+DIFFUSION = _named(
+    "DDIM",
+    "DDIMParallel",
+    "DDPM",
+    "DDPMParallel",
+    "DPMSolverSDE",
+    "EulerAncestralDiscrete",
+    "EulerDiscrete",
+    "HeunDiscrete",
+    "KDPM2AncestralDiscrete",
+    "KDPM2Discrete",
+    "LCM",
+    "LMSDiscrete",
+    "PNDM",
+    "TCD",
 )
+TWO_EACH = _named(
+    "DPMSolverSDE", "FlowMatchHeunDiscrete", "HeunDiscrete", "KDPM2AncestralDiscrete",
+    "KDPM2Discrete",
+)  # fmt: skip
+ONE_EACH = (FLOW | EITHER | DIFFUSION) - TWO_EACH - {"PNDMScheduler"}
 
 
 def calls_of(scheduler: str, steps: int) -> int | None:

@@ -29,8 +29,9 @@ def sites(denoiser: Any) -> Sites | None:
     stream = _stream(denoiser, flux)
     inputs = FLUX_INPUTS if flux else INPUTS
     return Sites(
-        denoiser, (), None, (), (), (), parts, inputs, stream, flux, Transformer2DModelOutput
-    )
+        denoiser, (), None, (), (), (), parts, inputs, stream, flux, Transformer2DModelOutput,
+        flow=True,
+    )  # fmt: skip
 
 
 def _parts(denoiser: Any) -> Iterator[Part]:

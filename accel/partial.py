@@ -18,6 +18,7 @@ from torch import Tensor
 from accel.clock import Clock, Listener
 from accel.history import fold
 from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
+from accel.processors import Processors, Trait
 from accel.records import Recorder
 from accel.rotary import Rotary
 from accel.selection import Selection
@@ -55,7 +56,8 @@ class PartialRun(Listener):
         method: its name, for messages.
 
     Raises:
-        StrategyError: the model is no transformer, or its attentions have fused projections.
+        StrategyError: the model is no transformer, or its attentions have fused projections or
+            processors that do not go with this.
     """
 
     lead: ClassVar[int] = 1
@@ -68,6 +70,8 @@ class PartialRun(Listener):
         self.stream: TokenStream = sites.stream
         self.sites, self.clock, self.shares, self.recorder = sites, clock, shares, recorder
         self.method = method
+        modules = {one.name: one.module for one in self.stream.attentions}
+        Processors(clock, method, modules, [Trait.KEEPS, Trait.SPLITS])
         partial = [call for call in range(clock.calls) if self.planned(call)]
         self._first, self._last = (partial or [clock.calls])[0], (partial or [0])[-1]
         clock.partial = self.planned

@@ -94,8 +94,7 @@ class Reuse(Listener):
         if not self.keep or (chosen is not None and self.newest is None):
             return
         if chosen is not None:
-            whole = first(self.newest)
-            value = on_image(lambda some: chosen.put(whole, some), value)
+            value = on_image(lambda some, whole: chosen.put(whole, some), value, self.newest)
         self.fresh = value
 
     def _chosen(self) -> Selection | None:
@@ -134,9 +133,20 @@ def first(value: Any) -> Tensor:
     return found
 
 
-def on_image(change: Callable[[Tensor], Tensor], value: Any) -> Any:
-    """A result with its image tokens changed."""
-    return (change(value[0]), *value[1:]) if isinstance(value, tuple) else change(value)
+def on_image(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:
+    """A result with its image tokens changed: all of a tuple but the second, which is the text's.
+
+    Joint attention gives two tensors, with an IP-Adapter a third one, of the image's tokens too.
+
+    Args:
+        change: gets a tensor of the result, and those of `beside` at the same place.
+        value: a tensor, or a tuple of them.
+        beside: results of the same form.
+    """
+    if not isinstance(value, tuple):
+        return change(value, *beside)
+    places = enumerate(zip(value, *beside, strict=True))
+    return tuple(tensors[0] if place == 1 else change(*tensors) for place, tensors in places)
 
 
 def reusing(place: Reuse) -> Callable[[Forward], Forward]:

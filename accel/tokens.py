@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from accel.clock import Clock, Listener
 from accel.merging import Reduction
 from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.processors import Processors, Trait
 from accel.records import Recorder
 from accel.sites import AttentionSite, Sites
 from strategies import StrategyError
@@ -95,6 +96,19 @@ def choose(sites: Sites, levels: int, method: str) -> list[AttentionSite]:
     if not chosen:
         raise StrategyError(f"methods.{method} needs a model with self-attention; this has none")
     return chosen
+
+
+def plain_maps(sites: list[AttentionSite], clock: Clock, method: str, *breaks: Trait) -> None:
+    """See to it that nobody reads the maps of attentions over fewer tokens.
+
+    Args:
+        breaks: what else processors must not do.
+
+    Raises:
+        StrategyError: a processor of one of the attentions does.
+    """
+    modules = {f"{site.name}.attn1": site.block.get_submodule("attn1") for site in sites}
+    Processors(clock, method, modules, (Trait.KEEPS, *breaks))
 
 
 def attach_all(sites: list[TokenSite]) -> Undo:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from accel.clock import Clock
 from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.processors import Processors, Trait, attentions
 from accel.records import Recorder
 from accel.reuse import Reuse
 from accel.sites import Block, Sites
@@ -26,7 +27,8 @@ def attach(sites: Sites, clock: Clock, knobs: BlockCache, recorder: Recorder) ->
     """Reuse along `knobs.refresh` until undone.
 
     Raises:
-        StrategyError: a block that the model does not have.
+        StrategyError: a block that the model does not have, or one with attention processors whose
+            calls others count on.
     """
     blocks = {block.name: block for block in sites.blocks}
     undos: list[Undo] = []
@@ -36,6 +38,8 @@ def attach(sites: Sites, clock: Clock, knobs: BlockCache, recorder: Recorder) ->
                 f"methods.blockcache.refresh has {name!r}, which this model does not have; its "
                 f"blocks are {', '.join(blocks)}"
             )
+        inside = attentions(blocks[name].module, name)
+        Processors(clock, "blockcache", inside, [Trait.KEEPS])
         place = Reuse(clock, recorder, set(calls).__contains__, name)
         undos.append(replace_forward(blocks[name].module, _wrap(place, blocks[name])))
     return lambda: undo_all(undos)

@@ -20,10 +20,11 @@ from torch import Tensor
 from accel.clock import Clock
 from accel.merging import Reduction, rank, reduction, similarity, split_grid
 from accel.patching import Forward, Undo
+from accel.processors import Trait
 from accel.records import Recorder
 from accel.reuse import Reuse
 from accel.sites import AttentionSite, Sites
-from accel.tokens import TokenSite, attach_all, choose, no_grad
+from accel.tokens import TokenSite, attach_all, choose, no_grad, plain_maps
 from strategies.methods.catome import CAToMe
 
 Pairs = list[tuple[Tensor, Reduction]]  # Rows of the batch that merge equally many, and how.
@@ -33,9 +34,11 @@ def attach(sites: Sites, clock: Clock, knobs: CAToMe, recorder: Recorder) -> Und
     """Merge along `knobs.threshold` until undone.
 
     Raises:
-        StrategyError: the model has no self-attention over a grid.
+        StrategyError: the model has no self-attention over a grid, or attention processors that
+            this method would mislead.
     """
     chosen = choose(sites, knobs.levels, knobs.method)
+    plain_maps(chosen, clock, knobs.method, Trait.ROWS)
     return attach_all([_Site(site, clock, recorder, knobs) for site in chosen])
 
 

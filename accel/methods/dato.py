@@ -35,7 +35,7 @@ from accel.merging import (
 from accel.patching import Forward, Undo, untraced
 from accel.records import Recorder
 from accel.sites import AttentionSite, Sites
-from accel.tokens import TokenSite, attach_all, choose, no_grad
+from accel.tokens import TokenSite, attach_all, choose, no_grad, plain_maps
 from strategies.methods.dato import DaTo
 
 
@@ -43,9 +43,11 @@ def attach(sites: Sites, clock: Clock, knobs: DaTo, recorder: Recorder) -> Undo:
     """Prune along `knobs.ratio` until undone.
 
     Raises:
-        StrategyError: the model has no self-attention over a grid.
+        StrategyError: the model has no self-attention over a grid, or attention processors that
+            this method would mislead.
     """
     chosen = choose(sites, knobs.levels, knobs.method)
+    plain_maps(chosen, clock, knobs.method)
     dynamics = Dynamics(clock, recorder, knobs)
     return attach_all([_Site(site, clock, recorder, knobs, dynamics) for site in chosen])
 

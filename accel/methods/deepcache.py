@@ -29,6 +29,7 @@ from accel.features import Features
 from accel.history import FULL
 from accel.outputs import as_output
 from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.processors import Processors, Trait, attentions
 from accel.records import Recorder
 from accel.sites import Sites, Stage
 from strategies import StrategyError
@@ -41,7 +42,8 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
     """Cache along `knobs.depth` until undone.
 
     Raises:
-        StrategyError: a depth that the network does not have, or hooks on its blocks.
+        StrategyError: a depth that the network does not have, hooks on its blocks, or attention
+            processors whose calls others count on.
     """
     levels = sites.skip_levels
     for call, depth in enumerate(knobs.depth):
@@ -58,8 +60,11 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
         lambda: any(getattr(stage.block, "b1", None) is not None for stage in sites.up),
     )
     wanted = {depth for depth in knobs.depth if depth != "full"}
+    if wanted:
+        Processors(clock, "deepcache", attentions(sites.denoiser), [Trait.KEEPS])
     undos = [*_attach_blocks(sites, features, wanted), *_attach_taps(sites, features, wanted)]
-    undos.append(replace_forward(sites.denoiser, _denoiser(features, sites.output), traced=False))
+    whole = _denoiser(features, sites.output, bool(wanted))
+    undos.append(replace_forward(sites.denoiser, whole, traced=False))
     return lambda: undo_all(undos)
 
 
@@ -81,11 +86,11 @@ def running(sites: Sites, depth: int) -> list[str]:
     return names
 
 
-def _denoiser(features: Features, kind: type[BaseOutput]) -> Wrap:
+def _denoiser(features: Features, kind: type[BaseOutput], acts: bool) -> Wrap:
     def make(original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
             features.decide(kwargs["sample"] if "sample" in kwargs else args[0])
-            if features.depth != FULL and kwargs.get("down_intrablock_additional_residuals"):
+            if acts and kwargs.get("down_intrablock_additional_residuals"):
                 raise StrategyError(
                     "deepcache does not work with T2I-Adapters; remove the adapter, or use a "
                     'strategy whose depth is "full" at every call'

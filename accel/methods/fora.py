@@ -18,6 +18,7 @@ from accel.chunking import Unchunked
 from accel.clock import Clock
 from accel.embedding import shared
 from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.processors import Processors, Trait, of_parts
 from accel.records import Recorder
 from accel.reuse import Reuse, reusing, spare
 from accel.sites import Part, Sites
@@ -29,7 +30,7 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
 
     Raises:
         StrategyError: the lists have more groups than the model has blocks, or feed-forwards that
-            are reused run in chunks.
+            are reused run in chunks, or attention processors whose calls others count on.
     """
     blocks = 1 + max(part.block for part in sites.parts)
     plans: list[tuple[Part, list[bool]]] = []
@@ -39,6 +40,7 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
         if not all(computed):
             plans.append((part, computed))
     Unchunked(sites, clock, "fora", [part for part, _ in plans])
+    Processors(clock, "fora", of_parts(part for part, _ in plans), [Trait.KEEPS])
     undos: list[Undo] = []
     places: list[tuple[Part, Reuse]] = []
     for part, computed in plans:

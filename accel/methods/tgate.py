@@ -23,6 +23,7 @@ from torch import Tensor
 from accel.clock import Clock, Listener
 from accel.outputs import as_output, prediction
 from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
+from accel.processors import Processors, Trait, attentions
 from accel.records import Recorder
 from accel.reuse import Reuse, reusing
 from accel.sites import Sites
@@ -36,13 +37,18 @@ def attach(sites: Sites, clock: Clock, knobs: TGate, recorder: Recorder) -> Undo
     """Reuse attention outputs until undone.
 
     Raises:
-        StrategyError: the model has no cross-attention.
+        StrategyError: the model has no cross-attention, or attention processors that do not go with
+            this.
     """
     if not any("cross" in part.kinds for part in sites.parts):
         raise StrategyError(
             "methods.tgate needs a model with cross-attention, which "
             f"{type(sites.denoiser).__name__} does not have; take methods.tgate out"
         )
+    reused = {p.name: p.module for p in sites.parts if {"attn", "cross"} & set(p.kinds)}
+    Processors(clock, "tgate", reused, [Trait.KEEPS])
+    if knobs.gate is not None and knobs.drop_guidance:
+        Processors(clock, "tgate", attentions(sites.denoiser), [Trait.ROWS])
     gate = Gate(clock, knobs, recorder, sites.output)
     undos: list[Undo] = []
     for part in sites.parts:
@@ -75,6 +81,7 @@ class Gate(Listener):
 
     def begin(self) -> None:
         clock = self.clock
+        self._check_parts()
         guided = clock.halves or clock.branches == 2
         self.single = guided and clock.call > clock.first and self.knobs.plan(clock.call).single
         if self.single and clock.halves:
@@ -82,6 +89,18 @@ class Gate(Listener):
         if self.single and not self.folded:
             self.folded = True
             clock.fold()
+
+    def _check_parts(self) -> None:
+        """Refuse batches that hold every image more than twice, as soon as that is known."""
+        clock, knobs = self.clock, self.knobs
+        drops = knobs.gate is not None and knobs.drop_guidance
+        if not drops or clock.images is None or clock.rows in (clock.images, 2 * clock.images):
+            return
+        raise StrategyError(
+            f"methods.tgate ends guidance of two parts, but this pipeline runs {clock.rows} rows "
+            f"for {clock.images} images, so that guidance has more; set drop_guidance: false in "
+            "methods.tgate, which keeps all parts"
+        )
 
     def end(self, output: Tensor) -> None:
         self._first = output if self.single and self.clock.branches == 2 else None

@@ -26,6 +26,7 @@ from accel.embedding import shared
 from accel.grid import Grid
 from accel.history import fold
 from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.processors import Processors, Trait, of_parts
 from accel.records import Recorder
 from accel.reuse import Reuse, reusing, spare
 from accel.selection import Selection
@@ -38,11 +39,14 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
     """Reuse and recompute along `knobs.ratio` until undone.
 
     Raises:
-        StrategyError: the model is no transformer, or feed-forwards run in chunks.
+        StrategyError: the model is no transformer, feed-forwards run in chunks, or attention
+            processors do not go with this.
     """
     if sites.stream is None:
         raise StrategyError("methods.toca needs a transformer; this model is none")
     Unchunked(sites, clock, "toca", sites.parts)
+    breaks = [Trait.KEEPS] + [Trait.SPLITS] * (knobs.score == "attention")
+    Processors(clock, "toca", of_parts(sites.parts), breaks)
     grid = Grid(sites, sites.stream, clock)
     undos = [grid.attach()]
     last = max(part.block for part in sites.parts)

@@ -15,7 +15,7 @@ from accel.merging import match, split_grid
 from accel.patching import Forward, Undo
 from accel.records import Recorder
 from accel.sites import Sites
-from accel.tokens import TokenSite, attach_all, choose, no_grad
+from accel.tokens import TokenSite, attach_all, choose, no_grad, plain_maps
 from strategies.methods.tome import ToMe
 
 
@@ -23,9 +23,11 @@ def attach(sites: Sites, clock: Clock, knobs: ToMe, recorder: Recorder) -> Undo:
     """Merge along `knobs.ratio` until undone.
 
     Raises:
-        StrategyError: the model has no self-attention over a grid.
+        StrategyError: the model has no self-attention over a grid, or attention processors that
+            this method would mislead.
     """
     chosen = choose(sites, knobs.levels, knobs.method)
+    plain_maps(chosen, clock, knobs.method)
     return attach_all([_Site(site, clock, recorder, knobs) for site in chosen])
 
 

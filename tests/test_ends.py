@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -395,3 +396,19 @@ def test_seconds_and_what_they_were_spent_on_are_one_entry(tmp_path: Path) -> No
         assert one.spent == 12.0
     lines = (tmp_path / "study.journal").read_text().splitlines()
     assert sum('"table"' in line for line in lines) == 1
+
+
+def test_no_candidate_is_blamed_for_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = object.__new__(Worker)
+
+    def full(_: Worker) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/images")
+
+    def unreadable(_: Worker) -> None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/data/adapter")
+
+    monkeypatch.setattr(Worker, "full", full, raising=False)
+    monkeypatch.setattr(Worker, "unreadable", unreadable, raising=False)
+    with pytest.raises(whole.UnwritableError, match=r"/data/images.*No space left.*make room"):
+        worker.answer(Request("a", "full"))
+    assert "FileNotFoundError" in worker.answer(Request("a", "unreadable")).error

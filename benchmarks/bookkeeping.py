@@ -175,7 +175,7 @@ def measure(
     rows = on_rungs(pairs) if rungs_too else [evaluation(n, *p) for n, p in enumerate(pairs)]
     proposer = Proposer(space, [], kind, 24, 0, (FEW, ALL) if rungs_too else (ALL,))
     surrogate = Surrogate(space, ("fd_base", "latency_s"), {"latency_s": latency}, 0)
-    proposer.learn(latency, surrogate=surrogate if screened else None, reference=(1.0, 1.0))
+    proposer.learn(latency, surrogate=surrogate if screened else None, reference=lambda: (1.0, 1.0))
     with tempfile.TemporaryDirectory() as folder:
         study = Study(Path(folder) / "study.journal")
         kept, os.fsync = os.fsync, lambda fd: None  # Only while it is filled.

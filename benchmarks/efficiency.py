@@ -133,7 +133,7 @@ class Run:
             Surrogate(table.space, names, costs, self.seed) if self.rival.surrogate else None
         )
         self.paths = list(self._paths())
-        self.proposer.learn(table.latency.predict, self.paths, surrogate, self.reference)
+        self.proposer.learn(table.latency.predict, self.paths, surrogate, lambda: self.reference)
         self.rows: list[Evaluation] = []
         self.points: list[tuple[float, float]] = []
 

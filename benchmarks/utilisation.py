@@ -88,7 +88,7 @@ def run(executor: Executor, evaluations: int) -> float:
     space = make_space()
     proposer = Proposer(space, [], "nsga2", 24, 0, (FEW, ALL))
     surrogate = Surrogate(space, ("fd_base", "latency_s"), {"latency_s": latency}, 0)
-    proposer.learn(latency, surrogate=surrogate, reference=(1.0, 1.0))
+    proposer.learn(latency, surrogate=surrogate, reference=lambda: (1.0, 1.0))
     with tempfile.TemporaryDirectory() as folder:
         study = Study(Path(folder) / "study.journal")
         engine = made_up(study, proposer, executor, Budget(evaluations=evaluations))

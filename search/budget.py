@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import ceil
 
 from strategies import StrategyError
 
@@ -39,3 +40,11 @@ def parse(text: str) -> Budget:
         f"budget {text!r} is not understood; give device time such as 20gpuh, 90m or 45s, or a "
         "number of evaluations such as 600evals, without a space"
     )
+
+
+def words(seconds: float) -> str:
+    """Device time of at least so many seconds in words that `parse` reads, such as `24m`."""
+    for size, unit in ((3600, "h"), (60, "m")):
+        if seconds >= 10 * size:
+            return f"{ceil(seconds / size)}{unit}"
+    return f"{ceil(seconds)}s"

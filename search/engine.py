@@ -21,6 +21,7 @@ from search.spending import HANGS, MINUTE
 from search.study import Evaluation, Study
 from search.surrogate import Surrogate
 from search.worker import Outcome, Request
+from search.worst import worst
 from strategies import SearchSpace, Strategy, StrategyError
 
 Report = Callable[["Engine"], None]
@@ -100,7 +101,7 @@ class Engine:
             sensitivity.measure()
             known = sensitivity.seeds()
         surrogate = self._surrogate() if self.config.surrogate else None
-        self.proposer.learn(self.table.predict, known, surrogate, self.reference)
+        self.proposer.learn(self.table.predict, known, surrogate, lambda: self.reference)
 
     def _surrogate(self) -> Surrogate:
         """Predictions of the objectives, those that follow from the tables exactly."""
@@ -215,8 +216,12 @@ class Engine:
 
     @property
     def reference(self) -> tuple[float, ...]:
-        """The worst point that counts; see `Goals.reference`."""
-        return self.goals.reference
+        """The worst point that counts; see `search.worst`."""
+        return self.worst(self.goals)
+
+    def worst(self, goals: Goals) -> tuple[float, ...]:
+        """The worst point that counts under goals, by what the search has measured so far."""
+        return worst(goals.reference, goals.unscaled, self.study.evaluations)
 
     def must(self, outcome: Outcome, what: str = "the unaccelerated pipeline") -> None:
         """Raise where that failed without which there is no search."""

@@ -185,7 +185,7 @@ def table(
 def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[str, Any]:
     """Hypervolumes on held-out prompts, of the front and of the baselines, and the named points."""
     plain = next(final for final in finals if final.role == "unaccelerated")
-    reference = engine.make_goals(plain.scores).reference
+    reference = engine.worst(engine.make_goals(plain.scores))
     feasible = [f for f in finals if f.violation <= 0]
     rivals = [f for f in feasible if f.role == "baseline"]
     mine = [f for f in feasible if f.role == "front"]

@@ -152,14 +152,26 @@ class Goals:
 
     @property
     def reference(self) -> tuple[float, ...]:
-        """The worst point that counts.
+        """The worst point that counts, as far as it is known before the search.
 
         Of a distance to the unaccelerated images, as far as those are from the reference, and at
         least as far as two sets of one model are apart by chance; of other figures the
         unaccelerated pipeline's own, which for those where more is better is a loss of everything;
-        where that is nothing, 1. Of memory twice its own: caches take some.
+        where that is nothing, 0. Of memory twice its own: caches take some.
         """
         return tuple(self._worst(name) for name in self.names)
+
+    @property
+    def unscaled(self) -> tuple[bool, ...]:
+        """Which objectives have no scale of their own, so that losses may lie beyond `reference`;
+        the worst of them that counts is measured, see `search.worst`.
+        """
+        return tuple(name not in COSTS and not self._is_scaled(name) for name in self.names)
+
+    def _is_scaled(self, name: str) -> bool:
+        """Of a distance to the unaccelerated images, whether that to the reference is known."""
+        stem = name.removesuffix("_base")
+        return stem != name and self._worst(name) > 0
 
     def _worst(self, name: str) -> float:
         stem = name.removesuffix("_base")
@@ -167,7 +179,7 @@ class Goals:
         if name == "memory_bytes":
             return 2 * float(self.base[name])
         known = (max(self.base.get(end, 0.0), self.chance.get(end, 0.0)) for end in ends)
-        return float(next((value for value in known if value > 0), 1.0))
+        return float(next((value for value in known if value > 0), 0.0))
 
 
 def needed(names: Iterable[str], limits: Iterable[str]) -> set[str]:

@@ -17,6 +17,7 @@ except ImportError:  # Not on Windows.
     fcntl = None  # type: ignore[assignment]
 
 NAME = "search.lock"
+RUNNING = "{folder}: a search is running in it; look at it with: python -m search status {folder}"
 PATIENCE = 2.0  # Seconds; a look at the lock holds it for a moment.
 
 
@@ -31,16 +32,23 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=PATIENCE)
     except Timeout:
-        raise StrategyError(
-            f"{folder}: a search is running in it; look at it with: python -m search status "
-            f"{folder}"
-        ) from None
+        raise StrategyError(RUNNING.format(folder=folder)) from None
     except OSError as error:
         raise refused(folder, error) from None
     try:
         yield
     finally:
         lock.release()
+
+
+def check_free(folder: Path) -> None:
+    """See that no search is running in a folder.
+
+    Raises:
+        StrategyError: one is.
+    """
+    if is_held(folder):
+        raise StrategyError(RUNNING.format(folder=folder))
 
 
 def is_held(folder: Path) -> bool:

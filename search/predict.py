@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from math import log
 from statistics import fmean
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from search import drawing
 from search.contenders import is_rival
 from search.goals import needed
 from search.measuring import table_turn
+from search.prediction import Prediction
 from search.proposer import FIRST, Waiting
 from search.rungs import REDUCTION
 from search.sensitivity import Sensitivity
@@ -35,56 +35,6 @@ if TYPE_CHECKING:
     from search.engine import Engine
 
 ASKED = 48  # Proposals whose latencies are averaged.
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """Seconds of device time, unless said otherwise.
-
-    Attributes:
-        device: what it was measured on.
-        measured: spent on measuring it.
-        before: the unaccelerated images, the latency table, and what else precedes the search.
-        search: the evaluations.
-        after: the final scoring, and the timing end to end.
-        evaluations: by number of images.
-        seeds: how many of the strategies are seeds.
-        finalists: strategies that are scored finally.
-        wall: seconds on the clock with the workers that there are.
-        workers: how many.
-    """
-
-    device: str
-    measured: float
-    before: float
-    search: float
-    after: float
-    evaluations: dict[int, int]
-    seeds: int
-    finalists: int
-    wall: float
-    workers: int
-
-    @property
-    def total(self) -> float:
-        """Device time of the whole run."""
-        return self.before + self.search + self.after
-
-    def lines(self) -> list[str]:
-        """For people."""
-        counts = ", ".join(f"{n} on {images} images" for images, n in self.evaluations.items())
-        return [
-            f"{self.workers} x {self.device}; measured for {self.measured:.0f} s of device time",
-            f"before the search  {_minutes(self.before)}  unaccelerated images, latency table",
-            f"search             {_minutes(self.search)}  evaluations: {counts}; "
-            f"{self.seeds} are seeds",
-            f"final scoring      {_minutes(self.after)}  {self.finalists} strategies at most",
-            f"device time        {_minutes(self.total)}  {self.wall / 60:.1f} min on the clock",
-        ]
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:6.1f} min"
 
 
 def predict(engine: Engine) -> Prediction:
@@ -128,6 +78,8 @@ def predict(engine: Engine) -> Prediction:
     evaluations, search, done = plan.evaluations(before)
     finalists, after, timed = plan.after(done)
     shared = images + others + search + after
+    beyond = done - plan.seeded(done)
+    timeless = engine.budget.seconds is None
     return Prediction(
         device=device,
         measured=spent,
@@ -139,6 +91,8 @@ def predict(engine: Engine) -> Prediction:
         finalists=finalists,
         wall=start_up + shared / executor.slots + table + timed,
         workers=executor.slots,
+        beyond=beyond,
+        enough=None if beyond or timeless else plan.enough(before),
     )
 
 
@@ -241,7 +195,34 @@ class _Plan:
         Args:
             before: seconds that are spent before the first.
         """
-        ladder, budget = self.engine.rungs, self.engine.budget
+        budget, found = self.engine.budget, (dict.fromkeys(self.engine.rungs, 0), 0.0, 0)
+        for counts, seconds, done in self._grow():
+            if budget.evaluations is not None:
+                full = sum(found[0].values()) >= budget.evaluations
+            else:
+                assert budget.seconds is not None
+                full = self._whole(before, found[1], found[2]) > budget.seconds
+            if full:
+                break
+            found = counts, seconds, done
+        return found
+
+    def enough(self, before: float) -> float:
+        """Seconds of a whole run in which as many strategies are proposed as there are seeds."""
+        for _, seconds, done in self._grow():
+            if 2 * self.seeded(done) <= done:
+                return self._whole(before, seconds, done)
+        raise AssertionError("seeds are finite")
+
+    def _whole(self, before: float, seconds: float, done: int) -> float:
+        _, drawing, timing = self.after(done)
+        return before + seconds + drawing + timing
+
+    def _grow(self) -> Iterator[tuple[dict[int, int], float, int]]:
+        """Ever longer searches: evaluations by number of images, their seconds, and how many
+        strategies they are of.
+        """
+        ladder = self.engine.rungs
         done, seconds, counts = 0, 0.0, dict.fromkeys(ladder, 0)
         while True:
             bred = self.seeded(done) == self.seeded(done + 1)
@@ -251,12 +232,5 @@ class _Plan:
                 after[rung] = after[below] // REDUCTION
                 drawn = (after[rung] - counts[rung]) * (rung - below)
                 cost += self.spending.draw(self.best, drawn)
-            if budget.evaluations is not None:
-                full = sum(counts.values()) >= budget.evaluations
-            else:
-                assert budget.seconds is not None
-                _, drawing, timing = self.after(done)
-                full = before + seconds + drawing + timing > budget.seconds
-            if full:
-                return counts, seconds, done
             done, seconds, counts = done + 1, seconds + cost, after
+            yield counts, seconds, done

@@ -72,14 +72,14 @@ class Proposer:
         self._source: Source | None = None
         self._latency: Callable[[Strategy], float] = _unknown
         self._surrogate: Surrogate | None = None
-        self._reference: tuple[float, ...] = ()
+        self._reference: Callable[[], Sequence[float]] = tuple
 
     def learn(
         self,
         latency: Callable[[Strategy], float],
         more: Sequence[tuple[str, Strategy]] = (),
         surrogate: Surrogate | None = None,
-        reference: Sequence[float] = (),
+        reference: Callable[[], Sequence[float]] = tuple,
     ) -> None:
         """Take what was measured before the first proposal; it decides the order of `seeds`.
 
@@ -87,13 +87,13 @@ class Proposer:
             latency: seconds of a strategy.
             more: further seeds.
             surrogate: to choose children by, where the source does.
-            reference: the worst point that counts.
+            reference: gives the worst point that counts; what is measured may move it.
         """
         known = start.spread([*self.known, *more], latency)
         count = self.population if SOURCES[self.kind].mixed else 0
         self.seeds = start.mixed(known, start.drawn(self.space, count, self.seed))
         self._latency, self._surrogate, self._source = latency, surrogate, None
-        self._reference = tuple(reference)
+        self._reference = reference
 
     @property
     def surrogate(self) -> str:
@@ -215,7 +215,8 @@ class Proposer:
         children = [self.space.decode(genome) for genome in genomes]
         everyone = [*((self.kind, one) for one in children), *seeds]
         left, images = [one for _, one in seeds], self.ladder[-1]
-        order = self._surrogate.order(model, history, children, self._reference, images, left)
+        worst = tuple(self._reference())
+        order = self._surrogate.order(model, history, children, worst, images, left)
         for index in order:
             origin, strategy = everyone[index]
             if strategy.digest not in taken:

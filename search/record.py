@@ -27,7 +27,8 @@ def prepared(engine: Engine) -> None:
     """Keep what was measured before the first evaluation."""
     kept = {
         "base_scores": engine.base_scores,
-        "reference": list(engine.reference),
+        "reference": list(engine.goals.reference),
+        "unscaled": list(engine.goals.unscaled),
         "versions": {package: _version(package) for package in PACKAGES},
     }
     if any(engine.study.noted(key) != value for key, value in kept.items()):

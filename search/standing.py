@@ -13,6 +13,7 @@ from search.config import SearchConfig
 from search.front import hypervolume, nondominated
 from search.goals import more_is_better
 from search.study import Evaluation, Study
+from search.worst import worst
 
 
 class Best:
@@ -122,9 +123,13 @@ def base_scores(study: Study) -> dict[str, float] | None:
 
 
 def reference(study: Study) -> tuple[float, ...] | None:
-    """The worst point that counts, see `Goals.reference`, once it is known."""
+    """The worst point that counts, see `search.worst`, once it is known."""
     found = study.noted("reference")
-    return None if found is None else tuple(found)
+    if found is None:
+        return None
+    # Runs of earlier versions have a constant in its place.
+    unscaled = study.noted("unscaled") or [False] * len(found)
+    return worst(found, unscaled, study.evaluations)
 
 
 def stand(config: SearchConfig, study: Study, best: Best) -> Standing:

@@ -26,7 +26,9 @@ def surrogate(**changes: Any) -> Surrogate:
 
 def search(count: int, seed: int, screened: bool) -> list[Evaluation]:
     proposer, rows, taken = Proposer(SPACE, [], "nsga2", 8, seed), list[Evaluation](), set[str]()
-    proposer.learn(latency, surrogate=surrogate() if screened else None, reference=REFERENCE)
+    proposer.learn(
+        latency, surrogate=surrogate() if screened else None, reference=lambda: REFERENCE
+    )
     for number in range(count):
         proposal = proposer.propose(number, rows, taken)
         assert proposal is not None
@@ -108,7 +110,7 @@ def test_is_not_trusted_where_it_knows_nothing() -> None:
     proposals = []
     for given_model in (None, surrogate()):
         proposer = Proposer(SPACE, [], "nsga2", 8, 0)
-        proposer.learn(latency, surrogate=given_model, reference=REFERENCE)
+        proposer.learn(latency, surrogate=given_model, reference=lambda: REFERENCE)
         proposals.append(proposer.propose(120, drawn(120, noise=True).good, set()))
     assert proposals[0] == proposals[1]
 
@@ -128,7 +130,7 @@ def test_chooses_among_children_and_seeds(monkeypatch: pytest.MonkeyPatch, best:
 
     monkeypatch.setattr(Surrogate, "order", order)
     proposer = Proposer(SPACE, seeds, "nsga2", 4, 0, (4, 16))
-    proposer.learn(latency, surrogate=surrogate(), reference=REFERENCE)
+    proposer.learn(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
     taken = {proposer.seeds[0][1].digest}
     left = len(proposer.seeds) - 1
     proposal = proposer.propose(60, history.good, taken)
@@ -145,7 +147,7 @@ def test_a_fresh_one_goes_on_alike() -> None:
     rows = search(60, 0, screened=True)
     for cut in (31, 47, 59):
         proposer = Proposer(SPACE, [], "nsga2", 8, 0)
-        proposer.learn(latency, surrogate=surrogate(), reference=REFERENCE)
+        proposer.learn(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
         taken = {row.strategy.digest for row in rows[:cut]}
         proposal = proposer.propose(cut, rows[:cut], taken)
         assert proposal is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import secrets
+import sys
 import tempfile
 from contextlib import suppress
 from datetime import datetime
@@ -22,6 +23,8 @@ from search import (
     export,
     failures,
     finalists,
+    founding,
+    lock,
     repeating,
     replay,
     runs,
@@ -30,7 +33,7 @@ from search import (
     warm,
     workers,
 )
-from search.commands import setting
+from search.commands import finished, setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
 from search.ending import CODE, Ending
@@ -58,7 +61,11 @@ def main(arguments: list[str]) -> int:
     flags = parser().parse_args(rest)
     flags.constraints, flags.given = constraints or None, arguments
     with Ending() as ending:
-        return _run(flags, ending)
+        try:
+            return _run(flags, ending)
+        except finished.NothingLeftError as told:
+            print(told, file=sys.stderr if flags.log_json == "-" else sys.stdout)
+            return 0
 
 
 def _run(flags: argparse.Namespace, ending: Ending) -> int:
@@ -139,6 +146,8 @@ def _predict(
         highlight=False,
         soft_wrap=True,
     )
+    if found.lack:
+        raise StrategyError(found.lack)
     return 0
 
 
@@ -195,6 +204,9 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:
         given["workers"] = _workers(flags)
+        if flags.out is not None and not flags.dry_run:
+            lock.check_free(flags.out)
+            founding.check(flags.out)
         setting.look(flags, given)
         pipe, model = setting.load(flags)
         config = configuration.resolve(model, given)
@@ -220,6 +232,8 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         )
     changed = {key: given[key] for key in RESUMABLE if given[key] is not None}
     config = configuration.build(before.model_dump() | changed)
+    if not flags.dry_run:
+        finished.check(flags.resume, before, config, flags.storage)
     _check(config, flags.download)
     return load_pipeline(config.model, download=flags.download), config, flags.resume
 

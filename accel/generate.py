@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 import accel
-from accel import schedulers
+from accel import noise, schedulers
 from accel.models import (
     NO_SOURCE,
     ModelConfig,
@@ -207,10 +207,10 @@ def _add(found: Drawn, drawn: tuple[Image.Image, float]) -> None:
 
 
 def once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Image, float]:
-    """One image and its seconds.
+    """One image and its seconds; all its noise comes from the seed, also what the solver draws.
 
     Raises:
-        StrategyError: the pipeline refuses the request.
+        StrategyError: the pipeline refuses the request, or draws noise that no seed reaches.
     """
     chosen = {
         "negative_prompt": request.negative,
@@ -220,14 +220,13 @@ def once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Imag
     }
     given = {name: value for name, value in chosen.items() if value is not None}
     given |= request.arguments
+    generator = torch.Generator("cpu").manual_seed(seed)
     began = time.perf_counter()
     try:
-        image = pipe(
-            request.prompt,
-            num_inference_steps=steps,
-            generator=torch.Generator("cpu").manual_seed(seed),
-            **given,
-        ).images[0]
+        with noise.seeded(pipe, [generator]):
+            image = pipe(
+                request.prompt, num_inference_steps=steps, generator=generator, **given
+            ).images[0]
     except StrategyError:
         raise
     except (ValueError, TypeError, torch.OutOfMemoryError) as error:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import accel
+from accel import noise
 from accel.models import ModelConfig
 from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts
@@ -57,8 +58,11 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
 def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> Tensor:
     """One call of the pipeline: float32 RGB `[n, 3, h, w]` in [0, 1].
 
+    All noise of an image comes from its own seed, also what the solver draws.
+
     Raises:
-        StrategyError: the pipeline draws classes and the prompts are none, or it refuses them.
+        StrategyError: the pipeline draws classes and the prompts are none, it refuses them, or
+            its images do not follow from their seeds.
     """
     takes = inspect.signature(pipe.__call__).parameters
     arguments: dict[str, Any] = {
@@ -82,7 +86,8 @@ def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) ->
 
 def _drawn(pipe: Any, arguments: dict[str, Any]) -> Any:
     try:
-        return pipe(**arguments).images
+        with noise.seeded(pipe, arguments["generator"]):
+            return pipe(**arguments).images
     except StrategyError:
         raise
     except (ValueError, TypeError) as error:

@@ -13,7 +13,7 @@ from diffusers import DiffusionPipeline
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import zoo
-from accel import hub, schedulers
+from accel import hub, integrity, schedulers
 from strategies import StrategyError
 from strategies.places import beside
 from strategies.strategy import explain
@@ -195,9 +195,13 @@ def _load(
     try:
         if bundled:
             return zoo.load(source.removeprefix("zoo:"), dtype)
-        pipe = DiffusionPipeline.from_pretrained(
-            source, dtype=dtype, local_files_only=local or not download, use_safetensors=True
-        )
+        with integrity.watched() as loaded:
+            pipe = DiffusionPipeline.from_pretrained(
+                source, dtype=dtype, local_files_only=local or not download, use_safetensors=True
+            )
+        integrity.check(name, pipe, loaded)
+    except StrategyError:
+        raise
     except (OSError, ValueError, AttributeError, ImportError) as error:
         why = hub.reason(error, source, download)
         incomplete = not (local or download or bundled)

@@ -1,0 +1,167 @@
+"""Whether a loaded pipeline is whole: every weight from the files, every word in the tokenizer.
+
+diffusers and transformers load a folder that lost something and go on: a text encoder's lacking
+tensors are drawn at random, a network's stay without values, and a tokenizer without its file has a
+vocabulary of two. Each only leaves a line in the log.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from diffusers import ModelMixin
+from safetensors import SafetensorError
+from torch import nn
+from transformers import PreTrainedModel
+
+from strategies import StrategyError
+
+SHOWN = 3  # Keys that a message names.
+# A vocabulary is padded to a round number of rows by a few in a hundred: T5's 32100 to 32128.
+LEAST_SHARE = 0.9
+# Tables that older versions kept in files and today's compute.
+COMPUTED = re.compile(r"(^|\.)(position_ids|inv_freq|pos_embed\.pos_embed|num_batches_tracked)$")
+# What the files of a text encoder may hold of the larger model that it is a part of.
+REST = re.compile(
+    r"^(logit_scale|logit_bias|visual_projection|text_projection|vision_model|lm_head|decoder)\b"
+)
+
+
+@dataclass
+class Loaded:
+    """One part as its library loaded it.
+
+    Attributes:
+        module: the part.
+        missing: weights of the part that its files lack.
+        unexpected: weights in its files that the part has no place for.
+    """
+
+    module: nn.Module
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextmanager
+def watched() -> Iterator[list[Loaded]]:
+    """Note what diffusers and transformers report of each part that is loaded in the block.
+
+    A pipeline's `from_pretrained` does not hand their reports on, so both libraries' loading
+    functions are asked for them here.
+    """
+    found: list[Loaded] = []
+    with _ONE_AT_A_TIME, ExitStack() as stack:
+        for kind in (ModelMixin, PreTrainedModel):
+            stack.enter_context(_reporting(kind, found))
+        yield found
+
+
+@contextmanager
+def _reporting(kind: Any, found: list[Loaded]) -> Iterator[None]:
+    own = kind.__dict__["from_pretrained"]
+
+    @functools.wraps(own.__func__)
+    def from_pretrained(cls: Any, source: Any, *args: Any, **kwargs: Any) -> Any:
+        asked = kwargs.pop("output_loading_info", False)
+        kwargs["output_loading_info"] = True
+        try:
+            module, report = own.__func__(cls, source, *args, **kwargs)
+        except (RuntimeError, KeyError, TypeError, SafetensorError) as error:
+            # Without config.json transformers takes the default sizes of the class.
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise ValueError(
+                f"the files in {Path(source).name} are cut or do not fit its config.json, or this "
+                f"is lost ({reason})"
+            ) from error
+        missing, unexpected = (sorted(report[f"{n}_keys"]) for n in ("missing", "unexpected"))
+        found.append(Loaded(module, missing, [k for k in unexpected if not _harmless(module, k)]))
+        return (module, report) if asked else module
+
+    kind.from_pretrained = classmethod(from_pretrained)
+    try:
+        yield
+    finally:
+        kind.from_pretrained = own
+
+
+def _harmless(module: nn.Module, key: str) -> bool:
+    """Whether the part draws the same without a key that it has no place for."""
+    rest = isinstance(module, PreTrainedModel) and REST.search(key)
+    return bool(rest or COMPUTED.search(key))
+
+
+def check(name: str, pipe: Any, loaded: Iterable[Loaded]) -> None:
+    """Refuse a pipeline that lost something.
+
+    Args:
+        name: of the model, for the message.
+        pipe: as loaded, not yet moved to its device.
+        loaded: from `watched`.
+
+    Raises:
+        StrategyError: names the parts and what they lost.
+    """
+    parts = {key: part for key, part in pipe.components.items() if isinstance(part, nn.Module)}
+    reports = {id(one.module): one for one in loaded}
+    faults = []
+    for key, part in parts.items():
+        faults += _of_weights(key, part, reports.get(id(part)))
+    for key, part in parts.items():
+        if key.startswith("text_encoder"):
+            tokenizer = pipe.components.get(key.replace("text_encoder", "tokenizer"))
+            faults += _of_words(key, part, tokenizer)
+    if faults:
+        raise StrategyError(
+            f"model {name} is not whole: {'; '.join(faults)}; copy or download it again"
+        )
+
+
+def _of_weights(key: str, part: nn.Module, report: Loaded | None) -> list[str]:
+    """What a part's weights lack or have too much."""
+    faults = []
+    named = [*part.named_parameters(), *part.named_buffers()]
+    empty = [weight for weight, value in named if value.is_meta]
+    # A quantized part's files hold each weight as several tensors under names of their own.
+    if report is not None and getattr(part, "hf_quantizer", None) is None:
+        empty += [weight for weight in report.missing if weight not in empty]
+        if report.unexpected:
+            faults.append(f"{key} has no place for {_some(report.unexpected)} of its files")
+    if empty:
+        faults.insert(0, f"{key} lacks {_some(empty)}")
+    return faults
+
+
+def _of_words(key: str, encoder: Any, tokenizer: Any) -> list[str]:
+    """What is wrong between a text encoder and its tokenizer."""
+    if tokenizer is None or not hasattr(encoder, "get_input_embeddings"):
+        return []
+    name = key.replace("text_encoder", "tokenizer")
+    rows = len(encoder.get_input_embeddings().weight)
+    if len(tokenizer) < LEAST_SHARE * rows:
+        return [
+            f"{name} knows {len(tokenizer)} tokens where {key} has embeddings of {rows} "
+            "(tokenizer.json, or vocab.json and merges.txt, may be lost)"
+        ]
+    positions = getattr(encoder.config, "max_position_embeddings", None)
+    longest = getattr(tokenizer, "model_max_length", 0)
+    if type(encoder).__name__.startswith("CLIP") and positions and longest > positions:
+        return [
+            f"{name} makes up to {longest:g} tokens where {key} has {positions} positions "
+            "(tokenizer_config.json may be lost)"
+        ]
+    return []
+
+
+def _some(keys: list[str]) -> str:
+    more = len(keys) - SHOWN
+    return ", ".join(keys[:SHOWN]) + (f" and {more} more" if more > 0 else "")

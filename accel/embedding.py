@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from accel.clock import Clock, Listener
 from accel.patching import Forward, Undo, replace_forward
@@ -28,14 +29,44 @@ def shared(clock: Clock, embedders: Sequence[nn.Module]) -> list[Undo]:
 
 def equal(one: nn.Module, other: nn.Module) -> bool:
     """Whether two modules compute the same, as far as their weights tell."""
-    mine, theirs = one.state_dict(), other.state_dict()
+    mine, theirs = weights(one), weights(other)
     if type(one) is not type(other) or mine.keys() != theirs.keys():
         return False
     return all(_equal(mine[name], theirs[name]) for name in mine)
 
 
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, those that are not saved included."""
+    parameters = module.named_parameters(remove_duplicate=False)
+    return {**dict(parameters), **dict(module.named_buffers(remove_duplicate=False))}
+
+
 def _equal(one: Tensor, other: Tensor) -> bool:
-    if one.is_meta or not one.is_floating_point():  # Offloaded, or quantized with a scale besides.
+    """Whether two weights hold the same; False where that cannot be told.
+
+    Quantized weights of torchao and optimum-quanto are made of plain tensors, which are compared
+    one by one. Others keep a scale elsewhere, so equal integers of theirs say nothing.
+    """
+    if (type(one), one.dtype) != (type(other), other.dtype):
+        return False
+    if is_traceable_wrapper_subclass(one) and is_traceable_wrapper_subclass(other):
+        (mine, how), (theirs, other_how) = one.__tensor_flatten__(), other.__tensor_flatten__()
+        same = mine == theirs and bool(how == other_how)
+        return same and all(_holds_equal(getattr(one, n), getattr(other, n)) for n in mine)
+    if not one.is_floating_point() or type(one) not in (Tensor, nn.Parameter):
+        return False
+    return _same_values(one, other)
+
+
+def _holds_equal(one: Any, other: Any) -> bool:
+    """The same of what a quantized weight is made of."""
+    if isinstance(one, Tensor) and is_traceable_wrapper_subclass(one):
+        return _equal(cast(Tensor, one), other)
+    return isinstance(other, Tensor) and type(one) is Tensor and _same_values(one, other)
+
+
+def _same_values(one: Tensor, other: Tensor) -> bool:
+    if one.is_meta or other.is_meta:  # Offloaded.
         return False
     same = (one.dtype, one.device, one.shape) == (other.dtype, other.device, other.shape)
     return same and torch.equal(one, other)

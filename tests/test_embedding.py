@@ -74,3 +74,81 @@ def test_every_generation_embeds_anew() -> None:
         again = draw(pipe)
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+class Scaled(torch.Tensor):
+    """A weight of integers and a scale, as quantizing packages make them; compares with nothing."""
+
+    whole: torch.Tensor
+    scale: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, whole: torch.Tensor, scale: torch.Tensor) -> Any:
+        made = torch.Tensor._make_wrapper_subclass(cls, whole.shape, dtype=scale.dtype)
+        made.whole, made.scale = whole, scale
+        return made
+
+    def __tensor_flatten__(self) -> tuple[list[str], Any]:
+        return ["whole", "scale"], None
+
+    @staticmethod
+    def __tensor_unflatten__(inner: Any, how: Any, size: Any, stride: Any) -> Any:
+        return Scaled(inner["whole"], inner["scale"])
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.detach.default:
+            return Scaled(args[0].whole, args[0].scale)
+        raise NotImplementedError(str(func))
+
+
+def quantized(values: int, scale: float) -> torch.nn.Linear:
+    layer = torch.nn.Linear(2, 2, bias=False)
+    made = Scaled(torch.full((2, 2), values, dtype=torch.int8), torch.tensor(scale))
+    layer.weight = torch.nn.Parameter(made, requires_grad=False)
+    return layer
+
+
+def test_quantized_weights_are_compared_by_what_they_are_made_of() -> None:
+    one = quantized(3, 0.5)
+    with pytest.raises(NotImplementedError):
+        torch.equal(one.weight, one.weight)
+    assert embedding.equal(one, quantized(3, 0.5))
+    assert not embedding.equal(one, quantized(4, 0.5))
+    assert not embedding.equal(one, quantized(3, 0.25))
+    assert not embedding.equal(one, torch.nn.Linear(2, 2, bias=False))
+
+
+def test_integers_whose_scale_is_elsewhere_are_not_equal() -> None:
+    one = torch.nn.Linear(2, 2, bias=False)
+    one.weight = torch.nn.Parameter(torch.ones(2, 2, dtype=torch.uint8), requires_grad=False)
+    assert not embedding.equal(one, one)
+
+
+@pytest.mark.parametrize("name", USERS)
+@pytest.mark.parametrize("kind", ["Int8WeightOnlyConfig", "Int8DynamicActivationInt8WeightConfig"])
+def test_a_network_quantized_by_torchao(name: str, kind: str) -> None:
+    quantization = pytest.importorskip("torchao.quantization")
+    pipe = build("dit")
+    quantization.quantize_(pipe.transformer, getattr(quantization, kind)())
+    plain = draw(pipe)
+    found, ran = drawn(pipe, name)
+    assert ran == {0: STEPS}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding, "equal", lambda one, other: False)
+        assert torch.equal(found, drawn(pipe, name)[0])
+    assert torch.equal(draw(pipe), plain)
+
+
+@pytest.mark.parametrize("name", USERS)
+def test_a_network_quantized_by_quanto(name: str) -> None:
+    quanto = pytest.importorskip("optimum.quanto")
+    pipe = build("dit")
+    quanto.quantize(pipe.transformer, weights=quanto.qint8)
+    quanto.freeze(pipe.transformer)
+    plain = draw(pipe)
+    found, _ = drawn(pipe, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding, "equal", lambda one, other: False)
+        assert torch.equal(found, drawn(pipe, name)[0])
+    assert torch.equal(draw(pipe), plain)

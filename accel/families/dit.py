@@ -21,7 +21,6 @@ KINDS = {"attn1": "attn", "attn2": "cross", "ff": "mlp"}
 
 def sites(denoiser: Any) -> Sites | None:
     """The sites of a transformer, or None where `denoiser` is not one of this family."""
-    denoiser = getattr(denoiser, "_orig_mod", denoiser)  # Inside torch.compile's wrapper.
     inputs = next((names for kind, names in INPUTS.items() if isinstance(denoiser, kind)), None)
     if inputs is None:
         return None

@@ -21,7 +21,6 @@ KINDS = {"attn": "attn", "attn2": "attn", "ff": "mlp", "ff_context": "mlp"}
 
 def sites(denoiser: Any) -> Sites | None:
     """The sites of a transformer, or None where `denoiser` is not one of this family."""
-    denoiser = getattr(denoiser, "_orig_mod", denoiser)  # Inside torch.compile's wrapper.
     flux = isinstance(denoiser, FluxTransformer2DModel)
     if not flux and not isinstance(denoiser, SD3Transformer2DModel):
         return None

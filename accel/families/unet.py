@@ -18,7 +18,6 @@ SUPPORTED = "a `unet` of class UNet2DConditionModel (Stable Diffusion 1.x, 2.x, 
 
 def sites(denoiser: Any) -> Sites | None:
     """The sites of a UNet, or None where `denoiser` is not one."""
-    denoiser = getattr(denoiser, "_orig_mod", denoiser)  # Inside torch.compile's wrapper.
     if not isinstance(denoiser, UNet2DConditionModel):
         return None
     down = tuple(

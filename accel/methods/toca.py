@@ -8,6 +8,10 @@ has moved from the one that its kept output was computed from, which needs no at
 `attention` it is the attention a token got at the last full call, as in the paper. The text's own
 feed-forwards are reused. FLUX's single blocks project attention and feed-forward together: there
 the projection of the chosen tokens is computed from their last attention output.
+
+The same image in another batch has the same scores but for float noise. Where two tokens tie to
+that noise, at the cut or for a cell's bonus, another one may be chosen; the image then differs by
+what a token is worth. tests/test_toca_ties.py shows that choices part nowhere else.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
     """
     best, run = front(finals), Run(engine.folder, engine.config, engine.study, finals)
     summary = summarise(engine, finals, best)
+    run = replace(run, told=summary)
     with exchange.stage(engine.folder / "export") as new:
         make_folder(new / STRATEGIES)
         files(run, run.front(), new / STRATEGIES)
@@ -107,7 +109,9 @@ def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
 
 
 def trials(engine: Engine) -> pd.DataFrame:
-    """One row per evaluation."""
+    """One row per evaluation, with why it failed, also where it did so as a finalist."""
+    failed = failures.failures(engine.study)
+    later = {f.digest: f"{f.stage}: {f.error}" for f in failed if f.stage != failures.SEARCH}
     rows = [
         {
             "number": e.number,
@@ -124,7 +128,9 @@ def trials(engine: Engine) -> pd.DataFrame:
         }
         for e in engine.study.evaluations
     ]
-    return pd.DataFrame(rows)
+    found = pd.DataFrame(rows)
+    found["failed_later"] = [later.get(e.strategy.digest, "") for e in engine.study.evaluations]
+    return found
 
 
 def _change(final: Final, yardstick: str | None) -> dict[str, float]:

@@ -135,6 +135,8 @@ def finish(engine: Engine) -> list[Final]:
         now = failures.finalists(engine.study)
         if now != failed and _room(engine, now, good):
             continue
+        if now and not good:
+            raise failures.SearchError(_none_left(engine))
         times = end_to_end.measure(engine, [(row.strategy, row.origin) for row in good])
         good = [row for row in good if row.strategy.digest in times]
         after = failures.finalists(engine.study)

@@ -41,7 +41,7 @@ def unsound(figures: Mapping[str, Any]) -> str:
         numbers = value if isinstance(value, Iterable) else (value,)
         broken = [float(number) for number in numbers if not math.isfinite(number)]
         if broken:
-            return f"{name} is {broken[0]}, not a finite number"
+            return f"{name} is {broken[0]} and not a finite number"
     return ""
 
 
@@ -74,7 +74,7 @@ def images(sample: Sample, base: Sample) -> None:
     if len(blank):
         raise ScoreError(
             f"{len(blank)} of {sample.count} images are of one colour ({_colour(mine[blank[0]])}) "
-            f"where the unaccelerated ones are not, the first of prompt {blank[0] + 1}"
+            f"where the unaccelerated ones are not (the first: prompt {blank[0] + 1})"
         )
 
 

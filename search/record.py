@@ -9,6 +9,7 @@ from dataclasses import fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
+from search import gate
 from search.finalists import Final
 from search.study import Study
 from strategies import Strategy
@@ -68,17 +69,22 @@ def is_finished(study: Study, config: SearchConfig) -> bool:
 
 
 def finals(study: Study) -> list[Final]:
-    """The finalists of a finished search; none where it has gone on since."""
+    """The finalists of a finished search; none where it has gone on since.
+
+    An earlier version may have kept figures that are not finite; those finalists are left out.
+    """
     kept = study.noted("finals")
     if kept is None or kept["evaluations"] != len(study.evaluations):
         return []
     names = {field.name for field in fields(Final)}
     found = []
     for row in kept["rows"]:
+        if gate.unsound({**row["scores"], "an objective": row["objectives"]}):
+            continue
         given = {name: value for name, value in row.items() if name in names}
         given["strategy"] = Strategy.create(**row["strategy"])
         found.append(Final(**given | {"objectives": tuple(row["objectives"])}))
-    return found
+    return found if any(one.role == "unaccelerated" for one in found) else []
 
 
 def described(

@@ -68,12 +68,14 @@ class Run:
         config: its settings.
         study: its log, read only.
         scored: the finalists of a search that is about to export them; else the study has them.
+        told: the summary of such a search; else its folder has it.
     """
 
     folder: Path
     config: SearchConfig
     study: Study
     scored: Sequence[Final] | None = None
+    told: Mapping[str, Any] | None = None
 
     @cached_property
     def state(self) -> str:

@@ -110,7 +110,7 @@ def test_the_last_lines_the_report_and_the_files_name_what_failed(
     for one in summary["failures"]:
         assert one["digest"][:12] in shown
         assert one["digest"][:12] in report
-    assert "failed in the search: psnr is nan, not a finite number" in shown
+    assert "failed in the search: psnr is nan and not a finite number" in shown
     assert "failed on held-out prompts: a cold lamp" in shown
     assert "a cold lamp" in report
 

@@ -143,7 +143,7 @@ def test_a_study_keeps_and_reads_no_figure_that_is_not_finite(tmp_path: Path) ->
     study.add(evaluation({"psnr": math.inf}, (-math.inf, 1.0)))
     for one in (study, Study(tmp_path / "study.journal")):
         (row,) = one.evaluations
-        assert row.error == "psnr is inf, not a finite number"
+        assert row.error == "psnr is inf and not a finite number"
         assert not row.feasible
 
 

@@ -53,10 +53,12 @@ def failed_rows(run: Run) -> list[dict[str, str]]:
 
 
 def _written(run: Run) -> dict[str, float]:
-    try:
-        found = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
+    found = run.told
+    if found is None:
+        try:
+            found = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
     return {key: value for key, value in found.items() if isinstance(value, int | float)}
 
 

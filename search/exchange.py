@@ -9,23 +9,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from strategies.whole import beside, make_folder, refusing
+from strategies.whole import UnwritableError, beside, make_folder, refusing
 
 HERE = -100  # Of `renameat2`: paths are as seen from the working folder.
 SWAP = 2  # Of `renameat2`: both names stay, with each other's content.
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Path]:
-    """A new folder beside or in the place of what it will replace; it is gone after the block.
+def stage(folder: Path, place: Path) -> Iterator[Path]:
+    """A new folder for what is then put in its place; it is gone after the block.
+
+    Args:
+        folder: beside which it is made.
+        place: where its content will be, which is what errors name.
 
     Raises:
-        UnwritableError: it cannot be made.
+        UnwritableError: it, or something in it, cannot be written.
     """
     new = beside(folder)
     make_folder(new)
     try:
         yield new
+    except UnwritableError as error:
+        raise UnwritableError(str(error).replace(str(new), str(place))) from None
     finally:
         shutil.rmtree(new, ignore_errors=True)
 

@@ -34,7 +34,7 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
     best, run = front(finals), Run(engine.folder, engine.config, engine.study, finals)
     summary = summarise(engine, finals, best)
     run = replace(run, told=summary)
-    with exchange.stage(engine.folder / "export") as new:
+    with exchange.stage(engine.folder / "export", engine.folder) as new:
         make_folder(new / STRATEGIES)
         files(run, run.front(), new / STRATEGIES)
         _csv(trials(engine), new / "trials.csv")
@@ -73,7 +73,7 @@ def write_unfinished(engine: Engine) -> int:
     if not any(row.feasible for row in engine.study.evaluations):
         return 0
     points = run.search_front(engine.config.export)
-    with exchange.stage(engine.folder / "export") as new:
+    with exchange.stage(engine.folder / "export", engine.folder) as new:
         make_folder(new / STRATEGIES)
         for old in (engine.folder / STRATEGIES).glob("*.json"):
             if not old.name.startswith(UNFINISHED):

@@ -113,7 +113,7 @@ def opened(
                     _undo(folder, before - {CONFIG})
                 raise
     except whole.UnwritableError as error:
-        begun = resumed or (run is not None and run.accepted)
+        begun = resumed or (run is not None and run.accepted) or (folder / storage.JOURNAL).exists()
         how = going_on(folder) if begun else "give the same command again"
         raise StrategyError(f"{error}; then {how}") from None
     finally:
@@ -124,9 +124,12 @@ def opened(
 
 
 def _undo(folder: Path, before: Collection[str]) -> None:
-    """Remove all that was not there before."""
+    """Remove all that was not there before.
+
+    The study is the first: where it cannot be removed, everything stays, and is a run.
+    """
     with suppress(OSError):
-        for path in folder.iterdir():
+        for path in sorted(folder.iterdir(), key=lambda one: one.name != storage.JOURNAL):
             if path.name in before:
                 continue
             if path.is_dir() and not path.is_symlink():

@@ -354,7 +354,7 @@ def test_a_folder_takes_the_place_of_another(
         monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
     place = tmp_path / "place"
     for name in ("first", "second"):
-        with exchange.stage(place) as new:
+        with exchange.stage(place, place) as new:
             whole.write(name, new / name)
             exchange.put(new, place)
         assert [path.name for path in place.iterdir()] == [name]
@@ -412,3 +412,9 @@ def test_no_candidate_is_blamed_for_a_disk(monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(whole.UnwritableError, match=r"/data/images.*No space left.*make room"):
         worker.answer(Request("a", "full"))
     assert "FileNotFoundError" in worker.answer(Request("a", "unreadable")).error
+
+
+def test_what_is_staged_is_named_by_its_place(tmp_path: Path) -> None:
+    refused = pytest.raises(whole.UnwritableError, match=rf"^{tmp_path}/run/a/b: cannot be")
+    with refused, exchange.stage(tmp_path / "run" / "export", tmp_path / "run") as new:
+        whole.write("a", new / "a" / "b")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 
 from search.pool import Pool
+from search.study import Study
 from search.worker import Request
 from strategies import StrategyError
 from tests.raying import Plain
@@ -127,3 +131,41 @@ def test_devices_of_two_kinds_and_wrong_addresses_are_refused(tmp_path: Path) ->
         pool(tmp_path, 2, address="127.0.0.1:1")
     with pytest.raises(StrategyError, match="room for 0; lower --workers"):
         pool(tmp_path, 2, device="cuda", gpus=0.5)
+
+
+def raylet(parent: int) -> int:
+    """The process of Ray that runs on every node, of a search with a Ray of its own."""
+    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True)
+    rows = [line.split(None, 2) for line in listed.stdout.splitlines()[1:]]
+    (found,) = [
+        int(pid) for pid, above, args in rows if int(above) == parent and "/raylet/raylet" in args
+    ]
+    return found
+
+
+@pytest.mark.parametrize("what", ["signal", "raylet"])
+def test_a_search_that_is_ended_says_how_to_go_on(what: str, tmp_path: Path) -> None:
+    folder, shown = tmp_path / "run", tmp_path / "shown"
+    few = ["--base-steps", "4", "--steps", "3,4", "--schedulers", "DDIM", "--seeds", "none"]
+    size = ["--images", "4", "--heldout-images", "4", "--rungs", "4", "--budget", "60evals"]
+    command = [sys.executable, "-m", "search", "--out", str(folder), "--workers", "2", *few, *size]
+    with shown.open("w") as file:
+        search = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+    journal = folder / "study.journal"
+    while search.poll() is None:
+        if journal.exists() and '"number"' in journal.read_text():
+            break
+        time.sleep(0.1)
+    assert search.poll() is None, shown.read_text()
+    if what == "signal":
+        os.kill(search.pid, signal.SIGTERM)
+    else:
+        os.kill(raylet(search.pid), signal.SIGKILL)
+    assert search.wait() == (130 if what == "signal" else 1)
+    until = time.monotonic() + 30
+    while "--resume" not in shown.read_text() and time.monotonic() < until:
+        time.sleep(0.1)  # The word may come from a process that outlives the search.
+    text = shown.read_text()
+    assert f"go on with: python -m search --resume {folder}" in text
+    assert "Traceback" not in text
+    assert Study(journal, read_only=True).evaluations

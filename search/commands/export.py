@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
             raise StrategyError(f"{given.out} is not empty; give another --out")
     except OSError as error:
         raise refused(given.out, error) from None
-    with exchange.stage(given.out) as new:
+    with exchange.stage(given.out, given.out) as new:
         written = export.files(run, points, new)
         exchange.put(new, given.out)
     split = "held-out" if points and points[0].prompts == "heldout" else "search's"

@@ -6,12 +6,14 @@ several runs are told apart by their `started` lines.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from search.events import Events
 from search.finalists import HELDOUT
 from search.log import JsonLog, read
+from search.runs import Run
 from search.study import Study
 
 
@@ -23,7 +25,7 @@ def missing(study: Study, log: JsonLog, folder: Path) -> None:
         log: of an earlier start of it, or of another run.
         folder: of the run.
     """
-    rows = [] if log.path is None or not log.path.exists() else _own(read(log.path), folder)
+    rows = _own(log, folder)
     if not rows:
         return
     events = Events([log])
@@ -35,15 +37,34 @@ def missing(study: Study, log: JsonLog, folder: Path) -> None:
     told = {row.get("digest") for row in rows if row["event"] == "final"}
     if before == 0:
         for digest, found in study.named(HELDOUT).items():
-            if digest not in told:
+            if found and digest not in told:
                 events.scored(digest, found)
 
 
-def _own(rows: list[dict[str, Any]], folder: Path) -> list[dict[str, Any]]:
+def ended(run: Run, log: JsonLog) -> None:
+    """Tell a log of a finished run what it lacks, its end among it."""
+    missing(run.study, log, run.folder)
+    rows = _own(log, run.folder)
+    done = len(run.study.evaluations)
+    kept = [row["summary"]["evaluations"] for row in rows if row["event"] == "exported"]
+    if not rows or done in kept:
+        return
+    try:
+        summary = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # Somebody has taken it away, and nothing can be told of it.
+    events = Events([log])
+    events.exported(run.folder, summary)
+    events.emit("stopped", reason="finished", front=summary["front"])
+
+
+def _own(log: JsonLog, folder: Path) -> list[dict[str, Any]]:
     """The lines of a run: what follows its own `started` lines, from its latest beginning on."""
     own: list[dict[str, Any]] = []
     ours = False
-    for row in rows:
+    if log.path is None or not log.path.exists():
+        return own
+    for row in read(log.path):
         if row["event"] == "started":
             ours = Path(str(row.get("folder"))).absolute() == folder.absolute()
             if ours and not row.get("resumed"):

@@ -418,3 +418,23 @@ def test_what_is_staged_is_named_by_its_place(tmp_path: Path) -> None:
     refused = pytest.raises(whole.UnwritableError, match=rf"^{tmp_path}/run/a/b: cannot be")
     with refused, exchange.stage(tmp_path / "run" / "export", tmp_path / "run") as new:
         whole.write("a", new / "a" / "b")
+
+
+def test_a_finished_run_tells_of_an_end_that_a_kill_has_cost(
+    tmp_path: Path, executor: FakeExecutor
+) -> None:
+    run, log = tmp_path / "run", tmp_path / "log"
+    assert cli.main([*SMALL, *BUDGET, "--out", str(run), "--log-json", str(log)]) == 0
+    before = content(run)
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:-2]))  # Killed after the run was finished.
+    whole_log = [json.loads(line) for line in lines]
+    for _ in range(2):
+        assert cli.main(["--resume", str(run), "--log-json", str(log)]) == 0
+        found = [json.loads(line) for line in log.read_text().splitlines()]
+        for row, expected in zip(found, whole_log, strict=True):
+            assert row | {"time": ""} == expected | {"time": ""}
+    other = tmp_path / "other"  # A log of no earlier start has nothing to be completed.
+    assert cli.main(["--resume", str(run), "--log-json", str(other)]) == 0
+    assert not other.exists()
+    assert content(run) == before

@@ -64,6 +64,8 @@ def main(arguments: list[str]) -> int:
         try:
             return _run(flags, ending)
         except finished.NothingLeftError as told:
+            if flags.log_json:
+                replay.ended(runs.read(flags.resume, flags.storage), JsonLog(flags.log_json))
             print(told, file=sys.stderr if flags.log_json == "-" else sys.stdout)
             return 0
 

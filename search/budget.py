@@ -36,6 +36,8 @@ def parse(text: str) -> Budget:
         return Budget(evaluations=int(amount))
     if unit in _SECONDS and amount > 0:
         return Budget(seconds=amount * _SECONDS[unit])
+    if match and not amount and unit in (*_SECONDS, "evals"):
+        raise StrategyError(f"budget {text!r} is nothing; give more, such as 20gpuh or 600evals")
     raise StrategyError(
         f"budget {text!r} is not understood; give device time such as 20gpuh, 90m or 45s, or a "
         "number of evaluations such as 600evals, without a space"
@@ -48,3 +50,12 @@ def words(seconds: float) -> str:
         if seconds >= 10 * size:
             return f"{ceil(seconds / size)}{unit}"
     return f"{ceil(seconds)}s"
+
+
+def twice(text: str, spent: float) -> str:
+    """Twice a budget, and more than was spent, in words that `parse` reads."""
+    budget = parse(text)
+    if budget.evaluations is not None:
+        return f"{2 * budget.evaluations}evals"
+    assert budget.seconds is not None
+    return words(2 * max(budget.seconds, spent))

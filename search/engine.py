@@ -75,11 +75,14 @@ class Engine:
     def prepare(self) -> None:
         """Measure what every evaluation needs: the unaccelerated images and the latency table."""
         measuring.open_workers(self)
+        count = self.config.images
+        if self.figures.view == "real":  # That it can be read is seen before a run is accepted.
+            self.scoring["search"] = drawing.scoring(self, "search", count)
         self.accepted()
         samples.sweep(self.folder / "samples", self.study.evaluations)
         repeats.check(self)
-        count = self.config.images
-        self.scoring["search"] = drawing.scoring(self, "search", count)
+        if self.figures.view == "self":
+            self.scoring["search"] = drawing.scoring(self, "search", count)
         self.base = drawing.unaccelerated(self, "search", count)
         gate.unaccelerated_images(self.base)
         self.chance = gate.unaccelerated_chance(self.scoring["search"], self.base)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -21,8 +23,12 @@ from search.hands import Dead, Hands
 from search.worker import Outcome, Request
 from strategies import StrategyError
 from strategies.whole import UnwritableError
+from strategies.words import one_line
 
 OBJECT_STORE = 256 * 2**20
+SOCKET = 103  # Bytes of a socket's path, at most, on any Unix.
+IN_IT = 70  # Of these, what Ray adds to its folder's path.
+SHORT = ("/tmp", "/var/tmp", "/dev/shm")
 KNOCK = 10.0  # Seconds to wait for a cluster to take a connection.
 
 
@@ -75,7 +81,7 @@ class Ray(Hands):
         cpus: int = 1,
         address: str = "",
     ) -> None:
-        _connect(address, workers * cpus)
+        self._scratch = _connect(address, workers * cpus)
         if address:
             device = "cuda" if any(n["Resources"].get("GPU") for n in _nodes()) else "cpu"
         self._gpus, self._cpus = gpus if device == "cuda" else 0.0, cpus
@@ -133,6 +139,8 @@ class Ray(Hands):
 
     def close(self) -> None:
         ray.shutdown()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
 
 
 @contextmanager
@@ -160,14 +168,21 @@ def _own_signals() -> Iterator[None]:
                     signal.signal(number, handler)
 
 
-def _connect(address: str, cpus: int) -> None:
+def _connect(address: str, cpus: int) -> str | None:
+    """Connect to a cluster or start Ray here; returns the folder that was made for it, if any."""
     with _own_signals():
-        _initialise(address, cpus)
+        if address:
+            _join(address)
+            return None
+        return _start(cpus)
 
 
-def _initialise(address: str, cpus: int) -> None:
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if not address:
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+def _start(cpus: int) -> str | None:
+    scratch = _short_folder()
+    try:
         ray.init(
             address="local",
             # More workers than cores still run, only slower.
@@ -176,15 +191,45 @@ def _initialise(address: str, cpus: int) -> None:
             object_store_memory=OBJECT_STORE,
             # Ray gives its workers a low priority, and latency is measured in them.
             _system_config={"worker_niceness": 0},
-            **quiet,
+            **({} if scratch is None else {"_temp_dir": scratch}),
+            **QUIET,
         )
-        return
+    except BaseException as error:
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if isinstance(error, OSError | RuntimeError | ValueError):
+            raise StrategyError(
+                f"Ray cannot be started here ({one_line(error)}); set RAY_TMPDIR to a folder of a "
+                "short path with room in it, or give --workers 0, which runs in this process"
+            ) from None
+        raise
+    return scratch
+
+
+def _short_folder() -> str | None:
+    """A new folder for Ray's sockets where the path of its own one is too long for them, as that
+    of a job's TMPDIR may be; None leaves Ray its own.
+    """
+    own = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
+    if os.name == "nt" or len(os.fsencode(own)) + IN_IT <= SOCKET:
+        return None
+    for place in SHORT:
+        with suppress(OSError):
+            return tempfile.mkdtemp(prefix="ray-", dir=place)
+    raise StrategyError(
+        f"Ray's sockets need a folder whose path is at most {SOCKET - IN_IT} characters long, and "
+        f"{own} is longer; set RAY_TMPDIR to such a folder, or give --workers 0, which runs in "
+        "this process"
+    )
+
+
+def _join(address: str) -> None:
     try:
         if address != "auto":
             # Ray itself tries for minutes where nobody listens.
             host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), timeout=KNOCK).close()
-        ray.init(address=address, **quiet)
+        ray.init(address=address, **QUIET)
     except (OSError, RuntimeError, ValueError) as error:
         raise StrategyError(
             f"no Ray cluster can be reached at {address} ({str(error).splitlines()[0]}); start one "

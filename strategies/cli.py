@@ -186,6 +186,10 @@ def _validate(flags: argparse.Namespace) -> int:
 def _resample(flags: argparse.Namespace) -> int:
     if flags.calls is None and flags.steps is None and flags.scheduler is None:
         raise StrategyError("say what to resample to: --calls, --steps or --scheduler")
+    for flag in ("calls", "steps"):
+        value = getattr(flags, flag)
+        if value is not None and value < 1:
+            raise StrategyError(f"--{flag} is {value}; give at least 1")
     before = load(flags.source)
     after = before.resample(flags.calls, flags.steps, flags.scheduler)
     source = {
@@ -200,6 +204,7 @@ def _resample(flags: argparse.Namespace) -> int:
         print(dump(after), end="")
         return 0
     make_folder(flags.out.parent)
+    make_folder(flags.out.parent)
     save(after, flags.out)
     say(f"{flags.out}: {after.scheduler}, {tables.schedule(after)}")
     return 0
@@ -211,6 +216,7 @@ def _export(flags: argparse.Namespace) -> int:
     if flags.out is None:
         print(text, end="")
         return 0
+    make_folder(flags.out.parent)
     make_folder(flags.out.parent)
     write(text, flags.out)
     say(f"{flags.out}: {flags.to} {export.VERSIONS[flags.to]}, {tables.schedule(strategy)}")

@@ -42,7 +42,7 @@ def check(folder: Path, before: SearchConfig, asked: SearchConfig, url: str | No
     raise NothingLeftError(
         f"{folder} is finished and was left as it is: {done} evaluations, {spent / 60:.1f} min of "
         f"device time, budget {before.budget}. To go on, give it more: python -m search --resume "
-        f"{quote(str(folder))} --budget {_more(before.budget, spent)}"
+        f"{quote(str(folder))} --budget {budgets.twice(before.budget, spent)}"
     )
 
 
@@ -52,12 +52,3 @@ def _asks_for_more(run: Run, before: SearchConfig, asked: SearchConfig) -> bool:
         return new.seconds > (run.study.spent if old.seconds is None else old.seconds)
     assert new.evaluations is not None
     return new.evaluations > (old.evaluations or len(run.study.evaluations))
-
-
-def _more(text: str, spent: float) -> str:
-    """Twice a budget, in words that `--budget` takes."""
-    budget = budgets.parse(text)
-    if budget.evaluations is not None:
-        return f"{2 * budget.evaluations}evals"
-    assert budget.seconds is not None
-    return budgets.words(2 * max(budget.seconds, spent))

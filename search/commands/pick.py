@@ -6,9 +6,11 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
+from accel.models import available
 from evaluate.evaluator import is_bundled
 from search import figures
 from search.commands import reading
@@ -18,6 +20,7 @@ from search.goals import COSTS, Limit, parse_limit
 from search.runs import Point, Run
 from search.titles import title, value
 from strategies import StrategyError, describe, save, tables
+from strategies.whole import make_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -40,9 +43,10 @@ def main(arguments: list[str]) -> int:
     label = _label(constraints, given.knee, given.lossless)
     strategy = run.file(point, f"{run.config.model.name}-{label}")
     target = given.out or Path(f"{strategy.name}.json")
+    make_folder(target.parent)
     save(strategy, target)
     show(run, points, point)
-    print(f"written to {target}")
+    print(f"written to {target}; draw with it: {_how(run, target)}")
     return 0
 
 
@@ -146,5 +150,15 @@ def show(run: Run, points: list[Point], point: Point) -> None:
         print(f"lossless: {'yes' if point.lossless else 'no'}")
     strategy = point.strategy
     print(f"{strategy.scheduler}, {tables.schedule(strategy)}")
-    for line in describe.summary(strategy):
+    for line in describe.summary(strategy) if strategy.methods else ["fewer steps, no method"]:
         print(line)
+
+
+def _how(run: Run, target: Path) -> str:
+    """The command that draws an image with the strategy."""
+    model = run.config.model
+    name = model.name if model.name in available() else model.source
+    return (
+        f"python -m accel generate --model {quote(name)} --strategy {quote(str(target))} "
+        "--compare --prompt PROMPT --out compared.png"
+    )

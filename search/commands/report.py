@@ -15,12 +15,19 @@ def main(arguments: list[str]) -> int:
         "report",
         "The front, images, what runs when, convergence and settings, in one file that needs no "
         "network. Every search that is finished writes it.",
-        ["RUN", "RUN --out FOLDER"],
+        ["RUN", "RUN --out FOLDER", "RUN --out mine.html"],
     )
-    flags.add_argument("--out", type=Path, metavar="FOLDER", help="(default: RUN)")
+    flags.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER|FILE",
+        help="a folder for report.html, or a file whose name ends with .html (default: RUN)",
+    )
     given = flags.parse_args(arguments)
     run = reading.read(given)
-    folder = given.out or given.run
-    make_folder(folder)
-    print(report.write(run, folder))
+    target = given.out or given.run
+    if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
+        target = target / report.FILE
+    make_folder(target.parent)
+    print(report.write(run, target.parent, target.name))
     return 0

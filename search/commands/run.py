@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import sys
 import tempfile
@@ -52,6 +53,7 @@ from search.study import Study
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
 from strategies.transfer import LEVELS
 
+CROWD = 8  # Workers of each core, at most.
 GONE = "error: the search was killed, or ran out of memory, or has lost its Ray runtime"
 
 
@@ -180,6 +182,12 @@ def _drive(engine: Engine, run: Opened, console: Console) -> int:
         console.print(f"{name.replace('_', ' '):>22}  {shown}", highlight=False)
     for line in told:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if not summary["beyond_seeds"]:
+        console.print(
+            f"the budget was used up by the seeds, and nothing was proposed beyond them; {run.how} "
+            f"--budget {budgets.twice(engine.config.budget, engine.study.spent)}",
+            highlight=False, soft_wrap=True,
+        )  # fmt: skip
     console.print(f"strategies and plot are in {engine.folder}", highlight=False, soft_wrap=True)
     return 0
 
@@ -242,6 +250,12 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
 
 def _check(config: SearchConfig, download: bool) -> None:
     budgets.parse(config.budget)
+    cores = os.cpu_count() or 1
+    if config.workers > CROWD * cores and not config.address and not torch.cuda.is_available():
+        raise StrategyError(
+            f"--workers {config.workers} asked for, each a process that holds the model, but this "
+            f"machine has {cores} cores; give at most {CROWD * cores}, or a cluster by --address"
+        )
     setting.check(config, download)
 
 

@@ -26,13 +26,13 @@ FILE = "report.html"
 SCRIPTS = ("actions.js", "charts.js", "gallery.js", "main.js")
 
 
-def write(run: Run, folder: Path) -> Path:
-    """Write `report.html` to a folder; returns its path.
+def write(run: Run, folder: Path, name: str = FILE) -> Path:
+    """Write the page to a folder; returns its path.
 
     Raises:
         StrategyError: nothing has been scored yet, or it cannot be written.
     """
-    path = folder / FILE
+    path = folder / name
     write_file(render(run), path)
     return path
 

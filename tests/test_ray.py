@@ -135,7 +135,7 @@ def test_devices_of_two_kinds_and_wrong_addresses_are_refused(tmp_path: Path) ->
 
 def raylet(parent: int) -> int:
     """The process of Ray that runs on every node, of a search with a Ray of its own."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True)
+    listed = subprocess.run(["ps", "-ewwo", "pid,ppid,args"], capture_output=True, text=True)
     rows = [line.split(None, 2) for line in listed.stdout.splitlines()[1:]]
     (found,) = [
         int(pid) for pid, above, args in rows if int(above) == parent and "/raylet/raylet" in args

@@ -12,10 +12,9 @@ import argparse
 import json
 from pathlib import Path
 
-import yaml
-
 from evaluate.cli import scored
 from strategies import load
+from strategies.yaml_files import read_yaml
 
 
 def main() -> None:
@@ -23,7 +22,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--every", type=int, default=1, help="take every so-manieth strategy")
     flags = parser.parse_args()
-    images = yaml.safe_load((flags.run / "config.yaml").read_text())["heldout_images"]
+    images = read_yaml(flags.run / "config.yaml")["heldout_images"]
     files = sorted((flags.run / "strategies").glob("[0-9][0-9]-*.json"))[:: flags.every]
     rows = scored("tiny-sd", [str(path) for path in files], images, 9)
     result = []

@@ -19,5 +19,5 @@ MAX_STEPS = 10_000
 MAX_BLOCKS = 256  # That a method names one by one; Stable Diffusion XL has 87.
 MAX_GROUPS = 256  # Of blocks; FLUX has 57 blocks.
 
-MAX_YAML_BYTES = 64_000  # Of a config; the largest of ours has 830.
-MAX_YAML_VALUES = 20_000  # Of a config, with every alias written out.
+MAX_YAML_BYTES = 32_000  # Of a config; the largest of ours has 830.
+MAX_YAML_VALUES = 5_000  # Of a config, with every alias written out.

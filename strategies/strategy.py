@@ -73,6 +73,8 @@ class Strategy(BaseModel):
         given = dict(given)
         check_names(given, cls, "")
         version = given.get("schema", given.get("version", SCHEMA))
+        if isinstance(version, bool):
+            raise StrategyError(f"schema is {version}; it must be {SCHEMA}")
         if isinstance(version, int) and version > SCHEMA:
             raise StrategyError(
                 f"schema is {version}, but this version of Stratagem reads up to {SCHEMA}; "

@@ -7,6 +7,7 @@ prints it. So the size of a file is counted with every alias written out, before
 from __future__ import annotations
 
 import os
+import re
 from typing import Any, NoReturn
 
 import yaml
@@ -16,6 +17,8 @@ from strategies.errors import StrategyError
 from strategies.limits import MAX_DEPTH, MAX_DIGITS, MAX_YAML_BYTES, MAX_YAML_VALUES
 from strategies.text import brief, cut
 
+OPEN = 200  # Brackets that are not closed, wherever they are.
+_BRACKET = re.compile(r"[\[{}\]]")
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
@@ -59,16 +62,21 @@ def from_yaml(text: str) -> Any:
 
 
 def _build(text: str) -> Any:
+    if max(text.count(","), text.count("\n")) > MAX_YAML_VALUES:
+        _large()
+    # Its scanner looks at all open brackets for every sign. Some in texts and comments are fine.
+    depth = 0
+    for sign in _BRACKET.findall(text):
+        depth += 1 if sign in "[{" else -1
+        if depth > OPEN:
+            _deep()
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
         if node is None:
             return None
         if _size(node, {}, MAX_DEPTH) > MAX_YAML_VALUES:
-            raise StrategyError(
-                f"more than {MAX_YAML_VALUES} values with its aliases written out, the most that "
-                "a file may hold"
-            )
+            _large()
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -117,3 +125,10 @@ def _check_keys(node: yaml.MappingNode) -> None:
 
 def _deep() -> NoReturn:
     raise StrategyError(f"lists and mappings are more than {MAX_DEPTH} deep within each other")
+
+
+def _large() -> NoReturn:
+    raise StrategyError(
+        f"more than {MAX_YAML_VALUES} values or lines with its aliases written out, the most that "
+        "a file may hold"
+    )

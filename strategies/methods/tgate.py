@@ -81,12 +81,10 @@ class TGate(Knobs):
         def moved(call: int) -> int:
             return sum(i < call for i in indices)
 
-        gate = None if self.gate is None else moved(self.gate)
+        gate = None if self.gate is None else max(1, moved(self.gate))
         gate = None if gate is not None and gate >= len(indices) else gate
         warmup = max(0, moved(self.warmup + 1) - 1)
-        return self.model_copy(
-            update={"gate": None if gate is None else max(1, gate), "warmup": warmup}
-        )
+        return self.model_copy(update={"gate": gate, "warmup": warmup})
 
     def plan(self, call: int) -> Plan:
         """What a call reuses, where there is something to reuse."""

@@ -16,8 +16,7 @@ import zoo
 from accel import hub, integrity, schedulers
 from strategies import StrategyError
 from strategies.places import beside
-from strategies.strategy import explain
-from strategies.words import did_you_mean
+from strategies.words import did_you_mean, explain
 from strategies.yaml_files import from_yaml, read_yaml
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}

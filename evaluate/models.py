@@ -31,8 +31,7 @@ from evaluate import checks
 from evaluate.prompts import IMAGENET
 from evaluate.untrained import from_components, untrained
 from strategies import StrategyError
-from strategies.strategy import explain
-from strategies.words import did_you_mean
+from strategies.words import did_you_mean, explain
 
 FOLDER_BATCH = 4
 

@@ -29,9 +29,8 @@ from search.study import NAME
 from search.trackers import TRACKERS
 from search.where import Where
 from strategies import StrategyError
-from strategies.strategy import explain
 from strategies.whole import write
-from strategies.words import did_you_mean
+from strategies.words import did_you_mean, explain
 from strategies.yaml_files import read_yaml
 
 

@@ -27,8 +27,7 @@ from strategies.knobs import Depth, Knobs, check_names, expand, known
 from strategies.limits import MAX_CALLS, MAX_STEPS
 from strategies.solvers import calls_of
 from strategies.text import brief, cut
-from strategies.words import did_you_mean
-from strategies.words import explain as explain
+from strategies.words import did_you_mean, explain
 
 SCHEMA: Literal[1] = 1
 FAMILIES = ("unet", "dit", "mmdit")
@@ -82,8 +81,7 @@ class Strategy(BaseModel):
             )
         family, calls, methods = given.get("family"), given.get("calls"), given.get("methods", {})
         if isinstance(family, str) and family not in FAMILIES:
-            known_ones = ", ".join(FAMILIES)
-            raise StrategyError(f"family is {brief(family)}; known families are {known_ones}")
+            raise StrategyError(f"family is {brief(family)}; known ones are {', '.join(FAMILIES)}")
         for field, kind in (("family", str), ("calls", int)):
             value = given.get(field, kind())
             if not isinstance(value, kind) or isinstance(value, bool):
@@ -120,6 +118,13 @@ class Strategy(BaseModel):
                     f"self-attention at call {call}; let one of them act at a call"
                 )
         return self
+
+    @field_validator("scheduler")
+    @classmethod
+    def _is_name(cls, value: str) -> str:
+        if not value.isprintable() or " " in value:
+            raise StrategyError(f"scheduler is {brief(value)}; give the class name of a solver")
+        return value
 
     @field_validator("scores", "baseline", "provenance")
     @classmethod
@@ -272,8 +277,8 @@ class Strategy(BaseModel):
 def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
     methods = known()
     if name not in methods:
-        there, hint = ", ".join(methods), did_you_mean(str(name), methods)
-        raise StrategyError(f"methods.{cut(str(name))} is unknown; known methods are {there}{hint}")
+        there = ", ".join(methods) + did_you_mean(str(name), methods)
+        raise StrategyError(f"methods.{cut(str(name))} is unknown; known methods are {there}")
     kind = methods[name]
     if family not in kind.families:
         raise StrategyError(

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 TOKEN = "hf_test"
+CHUNK = 64_000
 Files = dict[str, bytes]
 
 
@@ -27,6 +28,7 @@ class Hub(ThreadingHTTPServer):
         self.private: set[str] = set()
         self.messages: list[str] = []
         self.asked: list[str] = []
+        self.sent = 0  # Bytes of all answers.
         self.lies: dict[str, int] = {}  # Sizes that a listing tells instead of the real ones.
 
     @property
@@ -48,8 +50,15 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(data)), **headers}.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(data)
+        if self.command == "HEAD":
+            return
+        for start in range(0, len(data), CHUNK):
+            try:
+                self.wfile.write(data[start : start + CHUNK])
+            except OSError:  # The client has seen enough.
+                self.close_connection = True
+                return
+            self.server.sent += len(data[start : start + CHUNK])
 
     def missing(self, what: str) -> None:
         self.answer(404, {"error": what}, X_Error_Code=what, X_Error_Message=what)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from strategies import Strategy, cli, load, save
+from strategies import Strategy, StrategyError, cli, hub_files, load, save
 from strategies.card import markdown
 from strategies.files import MAX_BYTES
 from strategies.hub import pull, push
@@ -136,7 +137,7 @@ def test_nothing_bad_is_pulled(
         assert not out.exists()
     hub.repos["me/x"] = [{"large.json": b" " * (MAX_BYTES + 1)}]
     hub.lies["large.json"] = 10  # A listing is not believed either.
-    assert cli.main(["pull", "me/x", "--out", str(out)]) == 2
+    assert f"large.json is larger than {MAX_BYTES}" in fails(capsys, "pull", "me/x", "--out", out)
     assert not out.exists()
     hub.repos["me/x"] = [{"a.json": good, "run.py": b"raise SystemExit(1)", "w.bin": b"x"}]
     out.mkdir()
@@ -144,6 +145,76 @@ def test_nothing_bad_is_pulled(
     assert "is there and differs" in fails(capsys, "pull", "me/x", "--out", out)
     assert (out / "a.json").read_text() == "mine"
     assert not any("run.py" in path or "w.bin" in path for path in hub.asked)
+
+
+def test_a_file_announced_as_small_is_not_downloaded_whole(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.repos["me/x"] = [{"a.json": b" " * 100_000_000}]
+    hub.lies["a.json"] = 10
+    line = fails(capsys, "pull", "me/x", "--out", tmp_path / "out")
+    assert f"a.json is larger than {MAX_BYTES} bytes" in line
+    assert hub.sent < 50_000_000  # What the network holds on the way is on top of the limit.
+
+
+def test_all_files_together_have_a_limit(
+    hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_files, "MAX_TOTAL", 3_000)
+    good = LOSSLESS.read_bytes()
+    hub.repos["me/x"] = [{"a.json": good}]
+    assert pull("me/x", tmp_path / "one")
+    hub.repos["me/x"] = [{"a.json": good, "b.json": good}]
+    line = fails(capsys, "pull", "me/x", "--out", tmp_path / "out")
+    assert "more than 3000 bytes together" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_foreign_files_stop_no_push(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+    good = LOSSLESS.read_bytes()
+    deep = b'{"schema": 1, "scores": ' + b"[" * 900 + b"]" * 900 + b"}"
+    foreign = {
+        "config.json": b'{"model_type": "x"}',
+        "list.json": b"[]",
+        "deep.json": deep,
+        "bytes.json": b"\xff\xfe",
+        "link.json": b"../../secrets",
+        "a b.json": b"{}",
+        "\x1b[31m.json": b"{}",
+        "large.json": b" " * (MAX_BYTES + 1),
+        "lying.json": b" " * (MAX_BYTES + 1),
+    }
+    hub.repos["me/x"] = [foreign | {"old.json": good}]
+    hub.lies["lying.json"] = 5
+    assert cli.main(["push", str(LOSSLESS), "--repo", "me/x"]) == 0
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert out.count("not on the card: ") == len(foreign)
+    files = hub.repos["me/x"][-1]
+    assert {name: files[name] for name in foreign} == foreign
+    text = files["README.md"].decode()
+    assert "| old.json |" in text
+    assert f"| {LOSSLESS.name} |" in text
+    assert not [name for name in foreign if name in text]
+
+
+def test_a_file_in_the_way_is_not_read_whole(hub: Hub, tmp_path: Path) -> None:
+    hub.repos["me/x"] = [{"a.json": LOSSLESS.read_bytes()}]
+    for kind in ("pipe", "folder", "large", "link"):
+        out = tmp_path / kind
+        out.mkdir()
+        there = out / "a.json"
+        if kind == "pipe":
+            os.mkfifo(there)
+        elif kind == "folder":
+            there.mkdir()
+        elif kind == "link":
+            there.symlink_to("/dev/zero")
+        else:
+            with there.open("wb") as file:
+                file.truncate(10**11)
+        with pytest.raises(StrategyError, match="is there and differs"):
+            pull("me/x", out)
 
 
 def test_a_hub_that_does_not_serve_is_one_line(

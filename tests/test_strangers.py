@@ -193,6 +193,7 @@ def test_no_list_of_a_method_is_empty() -> None:
         ({"name": "x" * (MAX_TEXT + 1)}, f"at most {MAX_TEXT}"),
         ({"scores": {"k" * 201: 0}}, "at most 200 are allowed"),
         ({"scores": {"\u00e9": 0, "e\u0301": 1}}, "given twice"),
+        ({"scheduler": "DDIM\x1b[2J"}, "give the class name of a solver"),
         ({"cls": 1}, "cls is an unknown field"),
         ({"methods": [1]}, "methods"),
         (
@@ -342,7 +343,7 @@ def test_no_text_of_a_file_reaches_the_terminal_raw(tmp_path: Path) -> None:
     signs = "".join(TERMINAL) + "\n"
     good, other, bad = (tmp_path / name for name in ("good.json", "other.json", "bad.json"))
     blocks = {"blockcache": {"refresh": {f"a{signs}": [0]}}}
-    fields = BASE | {"name": signs, "scheduler": f"S{signs}", "methods": blocks}
+    fields = BASE | {"name": signs, "methods": blocks}
     free = {"a" + signs: signs, "b": {signs: [signs]}}
     good.write_text(json.dumps(fields | {"provenance": free, "scores": free}))
     other.write_text(json.dumps(fields | {"name": "x" + signs, "scores": {signs: 1}}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 from torch import Tensor
@@ -50,8 +51,8 @@ class Reuse(Listener):
         self.clock, self.recorder, self.name, self.foldable = clock, recorder, name, foldable
         self.text = text
         self._orders = [0] * clock.calls if orders is None else list(orders)
-        asked = [call for call in range(clock.calls) if call == 0 or computes(call)]
-        self._since = [max(c for c in asked if c <= call) for call in range(clock.calls)]
+        asked = {call for call in range(clock.calls) if call == 0 or computes(call)}
+        self._since = list(accumulate((c if c in asked else 0 for c in range(clock.calls)), max))
         # A call that computes some rows reads the others, as one that reuses.
         fresh = [call in asked and not clock.partial(call) for call in range(clock.calls)]
         plan: list[Depth] = ["full" if made else 0 for made in fresh]

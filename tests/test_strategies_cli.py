@@ -245,7 +245,7 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     assert "no such preset" in fails("show", "dato-z9")
     assert "method 'warp' is unknown; there are atedm, blockcache" in fails("methods", "warp")
     assert "--calls, --steps or --scheduler" in fails("resample", "dato-b1")
-    assert "cannot resample to 0 calls" in fails("resample", "dato-b1", "--calls", 0)
+    assert "--calls is 0; give at least 1" in fails("resample", "dato-b1", "--calls", 0)
     (tmp_path / "file").touch()
     where = tmp_path / "file" / "x.json"
     assert "cannot be written" in fails("resample", "dato-b1", "--calls", 5, "--out", where)

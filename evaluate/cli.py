@@ -246,7 +246,7 @@ def finish(job: Job, flags: argparse.Namespace) -> None:
 
 
 def _store(flags: argparse.Namespace, source: str) -> Store:
-    weights = identity(source)
+    weights = source if flags.random_weights else identity(source)
     if flags.out is not None:
         return Store(flags.out, weights)
     job = repr([flags.model, flags.strategy, flags.images, flags.prompts, flags.reference, weights])

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import accel
 import zoo
 from accel.models import ModelConfig, load_pipeline, read_model
-from evaluate import latency, prompts, scores
+from evaluate import latency, prompts, recorded, scores
 from evaluate.memory import peak
 from evaluate.metrics import View, choose, usual
 from evaluate.networks import Networks
@@ -34,6 +34,7 @@ class Evaluator:
         device: such as `cpu` or `cuda:0`.
         pipe: an already loaded pipeline of that model.
         networks: for scoring; by default on the same device.
+        lists: the prompts of every split; by default those that the config names.
 
     Raises:
         StrategyError: the model or its prompts cannot be loaded.
@@ -45,11 +46,12 @@ class Evaluator:
         device: str = "cpu",
         pipe: Any = None,
         networks: Networks | None = None,
+        lists: dict[Split, prompts.Prompts] | None = None,
     ) -> None:
         self.config = config
         self.pipe = load_pipeline(config, device) if pipe is None else pipe
         self.networks = networks or Networks(device)
-        self.prompts = read_prompts(config)
+        self.prompts = lists or read_prompts(config)
 
     @property
     def baseline(self) -> Strategy:
@@ -119,8 +121,8 @@ def read_prompts(config: ModelConfig) -> dict[Split, prompts.Prompts]:
     Where both come from one list, the search takes it from its end, so that as long as there are
     enough the held-out prompts are others.
     """
-    search = prompts.read(config.search_prompts, SEEDS["search"])
-    heldout = prompts.read(config.heldout_prompts, SEEDS["heldout"])
+    search = recorded.find(config.search_prompts, SEEDS["search"])
+    heldout = recorded.find(config.heldout_prompts, SEEDS["heldout"])
     if config.search_prompts == config.heldout_prompts:
         search = search.at(range(len(search.texts) - 1, -1, -1))
     return {

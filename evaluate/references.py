@@ -6,21 +6,19 @@ network, so that a second run reads them, and a changed image is never scored by
 
 from __future__ import annotations
 
-import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
-from evaluate import images
+import zoo
+from evaluate import fingerprint, images, kept
 from evaluate.networks import SOURCES, Networks
 from evaluate.side import Side
 from evaluate.statistics import Statistics
-from evaluate.weights import cache_folder
+from evaluate.weights import cache_folder, find
 from strategies import StrategyError, whole
 from strategies.words import one_line
 
@@ -52,15 +50,14 @@ class _Folder(Side):
     def features(self, network: str) -> NDArray[np.float32]:
         if network in self.known:
             return self.known[network]
-        key = hashlib.sha256(f"{self.name}\n{SOURCES[network].identity}".encode()).hexdigest()
-        path = cache_folder() / "features" / f"{network}-{key[:24]}.safetensors"
-        try:
-            found = load_file(path)["features"]
-        except (OSError, SafetensorError, KeyError):  # Not computed yet, or torn by a kill.
+        origin = fingerprint.combined([self.name, of_network(network), fingerprint.versions()])
+        path = cache_folder() / "features" / f"{network}-{origin[:24]}.safetensors"
+        found = (kept.unpack(path, origin) or {}).get("features")
+        if found is None or found.ndim != 2 or len(found) != self.count:
             found = super().features(network)
             with suppress(whole.UnwritableError):  # Only the next run would gain from it.
                 whole.make_folder(path.parent)
-                whole.write(save({"features": found}), path)
+                whole.write(kept.pack({"features": found}, origin), path)
         self.known[network] = found
         return found
 
@@ -127,16 +124,45 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
+def of_network(name: str) -> list[str]:
+    """What features of a network depend on: its identity, and files without a published sum."""
+    source = SOURCES[name]
+    files = [find(weights) for weights in source.weights if not weights.sha256]
+    if not source.weights:
+        files = sorted(zoo.networks_folder().glob("*.safetensors"))
+    return [source.identity, *map(fingerprint.digest, files)]
+
+
+def of(source: str | None, per_folder: int | None = None) -> str:
+    """What tells a reference of real images from others, by content.
+
+    Args:
+        source: as `read` takes it; None is the bundled models' own.
+        per_folder: see `read`.
+
+    Raises:
+        StrategyError: it cannot be read.
+    """
+    if source is None:
+        return fingerprint.digest(zoo.networks_folder() / "reference.safetensors")
+    path = Path(source)
+    if not path.is_dir():
+        return fingerprint.digest(path)
+    return _content(path, _files(path, per_folder))
+
+
+def _content(folder: Path, paths: list[Path]) -> str:
+    """One digest of images, in the order they are read."""
+    found = fingerprint.digests(folder, paths)
+    return fingerprint.combined([found[path.relative_to(folder).as_posix()] for path in paths])
+
+
 def _folder(folder: Path, networks: Networks, per_folder: int | None) -> Side:
     paths = _files(folder, per_folder)
-    content, wide = hashlib.sha256(), 0
-    for path in paths:
-        wide += images.check(path) == images.WIDE
-        with path.open("rb") as file:
-            content.update(hashlib.file_digest(file, "sha256").digest())
+    wide = sum(images.check(path) == images.WIDE for path in paths)
     # Those of 16 bits were once read otherwise: their features have a name of their own.
     beside = f", {wide} of 16 bits" if wide else ""
-    name = f"{folder} ({len(paths)} images{beside}, {content.hexdigest()[:16]})"
+    name = f"{folder} ({len(paths)} images{beside}, {_content(folder, paths)[:16]})"
     return _Folder(name, len(paths), lambda i: images.read(paths[i]), networks=networks)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 from PIL import Image
 
 from accel.models import ModelConfig
+from evaluate import fingerprint
 from evaluate.images import read as read_image
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
@@ -53,6 +54,7 @@ class Store:
             "strategy": strategy.digest,
             "setting": config.model_dump(exclude=APART),
             "device": device.split(":")[0],
+            "packages": fingerprint.versions(),
         }
         text = json.dumps(decides, sort_keys=True, default=str)
         setting = hashlib.sha256(text.encode()).hexdigest()
@@ -78,7 +80,7 @@ class Store:
         folder = self.place(config, strategy, str(pipe.device))
         whole.make_folder(folder)
         count = len(prompts.texts)
-        todo = [i for i in range(start, count) if not _path(folder, i, prompts).exists()]
+        todo = [i for i in range(start, count) if not _is_whole(_path(folder, i, prompts))]
         done = count - start - len(todo)
         report(name, done, count - start)
         waiting = iter(todo)
@@ -97,6 +99,16 @@ def _path(folder: Path, index: int, prompts: Prompts) -> Path:
     return folder / f"{index:05d}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.png"
 
 
+def _is_whole(path: Path) -> bool:
+    """Whether an image is there and its checksums are right; a damaged one is drawn anew."""
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (OSError, SyntaxError):
+        return False
+    return True
+
+
 def _write(path: Path, image: Pixels) -> None:
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="png", compress_level=1)
@@ -104,13 +116,9 @@ def _write(path: Path, image: Pixels) -> None:
 
 
 def identity(source: str) -> str:
-    """What tells a model's weights from others': names, sizes and times of a folder's files."""
-    folder = Path(source)
-    if source.startswith("zoo:") or not folder.is_dir():
-        return source
-    rows = [
-        f"{path.relative_to(folder)} {path.stat().st_size} {path.stat().st_mtime_ns}"
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    ]
-    return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+    """What tells a model's weights from others', by content.
+
+    Raises:
+        StrategyError: the model is not here.
+    """
+    return fingerprint.combined(fingerprint.weights(source))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import (
     ConfigDict,
     Field,
@@ -22,6 +21,7 @@ from evaluate.evaluator import is_bundled
 from evaluate.metrics import View
 from search import figures, goals, rungs
 from search.figures import Figures
+from search.portable import dump, load, placed
 from search.proposers import SOURCES
 from search.seeds import ORIGINS
 from search.spaces import make_space, with_calls
@@ -31,7 +31,6 @@ from search.where import Where
 from strategies import StrategyError
 from strategies.whole import write
 from strategies.words import did_you_mean, explain
-from strategies.yaml_files import read_yaml
 
 
 class SearchConfig(Where):
@@ -168,7 +167,7 @@ class SearchConfig(Where):
 
     def write(self, path: Path) -> None:
         """Write `config.yaml`; a kill leaves the former one or the new one."""
-        write(yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False), path)
+        write(dump(self.model_dump(mode="json"), path.parent), path)
 
 
 def _view(reference: str | None) -> View:
@@ -255,12 +254,7 @@ def read(folder: Path) -> SearchConfig:
         StrategyError: `folder` is not a run.
     """
     path = folder / "config.yaml"
-    try:
-        data = read_yaml(path)
-    except StrategyError as error:
-        raise StrategyError(f"{folder} is not a run's folder: {error}") from None
-    if not isinstance(data, dict):
-        raise StrategyError(f"{path} does not hold a search's settings")
+    data = placed(load(path), folder)
     try:
         return build(data)
     except StrategyError as error:

@@ -68,10 +68,11 @@ def unaccelerated(engine: Engine, split: str, count: int) -> Sample:
         StrategyError: the unaccelerated pipeline failed.
     """
     path = engine.folder / f"baseline-{split}.safetensors"
-    found = samples.read(path, count, _reading(engine, split))
+    reading = _reading(engine, split)
+    found = samples.read(path, count, reading, engine.origin, engine.unsigned)
     if found is None:
         found = _draw(engine, split, count)
-        samples.write(found, path)
+        samples.write(found, path, engine.origin)
     return found
 
 

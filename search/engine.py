@@ -63,6 +63,7 @@ class Engine:
         self.scoring: dict[str, Scoring] = {}
         self.rungs = config.ladder
         self.doing = "starting"
+        self.origin, self.unsigned = "", False  # See `search.samples.read`.
         self.unscored = 0
         self.measured = False  # Whether it is known what drawing costs.
         self.accepted: Callable[[], None] = lambda: None  # Called once nothing can be refused.
@@ -162,7 +163,8 @@ class Engine:
 
     def _kept(self, proposal: Proposal) -> Sample | None:
         place = self._place(proposal.strategy, proposal.drawn)
-        return samples.read(place, proposal.drawn or -1, self.figures.reading)
+        kept = proposal.drawn or -1
+        return samples.read(place, kept, self.figures.reading, self.origin, self.unsigned)
 
     def _place(self, strategy: Strategy, images: int) -> Path:
         return samples.place(self.folder / "samples", strategy.digest, images)
@@ -189,7 +191,8 @@ class Engine:
                 scores |= self.costs(proposal.strategy)
                 if images < self.rungs[-1]:
                     draws = self._draws(sample, base)
-                    samples.write(sample, self._place(proposal.strategy, images))
+                    place = self._place(proposal.strategy, images)
+                    samples.write(sample, place, self.origin)
             except ScoreError as broken:
                 scores, error = {}, str(broken)
         goals = self.goals_at[images]

@@ -13,9 +13,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from search import lock, storage
+from search import copies, lock, storage
 from search.config import SearchConfig
 from search.study import Study
+from search.ties import Ties
 from strategies import StrategyError, whole
 from strategies.transfer import LEVELS
 
@@ -45,6 +46,7 @@ class Opened:
         folder: of the run.
         config: its settings.
         study: its log.
+        ties: of the run.
         levels: see `Strategy.provenance`; noted in runs of earlier versions that lack it.
         resumed: whether the run was there before.
 
@@ -54,9 +56,15 @@ class Opened:
     """
 
     def __init__(
-        self, folder: Path, config: SearchConfig, study: Study, levels: Any, resumed: bool
+        self,
+        folder: Path,
+        config: SearchConfig,
+        study: Study,
+        ties: Ties,
+        levels: Any,
+        resumed: bool,
     ) -> None:
-        self.folder, self.config, self.study = folder, config, study
+        self.folder, self.config, self.study, self.ties = folder, config, study, ties
         self.resumed, self.accepted, self._levels = resumed, False, levels
         self.how = going_on(folder)
 
@@ -68,6 +76,7 @@ class Opened:
             self.config.write(self.folder / CONFIG)
             if self._levels is not None and self.study.noted(LEVELS) is None:
                 self.study.note(LEVELS, self._levels)
+        self.ties.keep(self.study)
 
 
 def going_on(folder: Path) -> str:
@@ -101,13 +110,18 @@ def opened(
         with lock.writing(folder):
             if not resumed:
                 check(folder)  # Once more: another search may have begun meanwhile.
+            ties = Ties(folder, config)
+            if resumed:
+                ties.check(place)
+                config = ties.adopt(copies.own(config, folder, place))
             try:
-                if not resumed:
-                    config.write(folder / CONFIG)
-                first = {} if resumed else notes
-                study = Study(place, config.objectives, config.study, notes=first)
-                run = Opened(folder, config, study, notes.get(LEVELS), resumed)
-                yield run
+                with lock.studying(place, config.study):
+                    if not resumed:
+                        config.write(folder / CONFIG)
+                    first = {} if resumed else {**notes, **ties.notes()}
+                    study = Study(place, config.objectives, config.study, notes=first)
+                    run = Opened(folder, config, study, ties, notes.get(LEVELS), resumed)
+                    yield run
             except BaseException:
                 if not resumed and (run is None or not run.accepted):
                     _undo(folder, before - {CONFIG})

@@ -5,22 +5,60 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal._storage import JournalOperation
+
+from strategies import StrategyError
 
 BLOCK = 2**20  # Bytes read at a time when looking for the last whole line.
+NUMBER = "entry"  # What an entry's own number is under.
+OPERATIONS = {*JournalOperation}
 MOMENT = 1.0  # Seconds that a living process may hold the journal's lock.
 
 
-class WholeLines(JournalFileBackend):
+class Numbered(JournalFileBackend):
+    """A journal that is read only where its lines are entries and, by their own numbers, all that
+    were written are there, each once.
+
+    Entries of earlier versions and of other programs, such as a dashboard, have no numbers.
+    """
+
+    _numbered = 0  # Entries with a number that were read.
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        if log_number_from == 0:
+            self._numbered = 0
+        line = log_number_from
+        try:
+            for entry in super().read_logs(log_number_from):
+                line += 1
+                reason = _wrong(entry, self._numbered)
+                if reason:
+                    raise self._damaged(line, reason)
+                self._numbered += NUMBER in entry
+                yield entry
+        except StrategyError:
+            raise
+        except ValueError:  # Of the decoder, once a further line follows.
+            raise self._damaged(line + 1, "is not JSON") from None
+
+    def _damaged(self, line: int, reason: str) -> StrategyError:
+        return StrategyError(
+            f"{self._file_path}: line {line} {reason}; put a whole copy back, or start a new run"
+        )
+
+
+class WholeLines(Numbered):
     """A journal to which all of an entry is appended or, where that fails, nothing."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        logs = [{NUMBER: number, **log} for number, log in enumerate(logs, self._numbered)]
         size = Path(self._file_path).stat().st_size
         try:
             super().append_logs(logs)
@@ -51,6 +89,25 @@ def _contexts(error: BaseException) -> Iterator[BaseException]:
     while error.__context__ is not None:
         error = error.__context__
         yield error
+
+
+def _wrong(entry: Any, expected: int) -> str:
+    """Why a line is not the entry that follows, or nothing.
+
+    Args:
+        entry: what the line holds.
+        expected: the number of the next entry that has one.
+    """
+    if not isinstance(entry, dict) or "worker_id" not in entry:
+        return "is no entry of a study"
+    if entry.get("op_code") not in OPERATIONS:
+        return f"is no entry of a study (op_code {entry.get('op_code')})"
+    own = entry.get(NUMBER, expected)
+    if own == expected:
+        return ""
+    if isinstance(own, int) and own > expected:
+        return f"is entry {own}, and {expected} should follow: {own - expected} are missing"
+    return f"is entry {own}, which is there twice"
 
 
 def open_journal(path: Path) -> JournalStorage:

@@ -1,4 +1,6 @@
-"""Who writes into a run's folder: one search at a time, whose end however violent frees it."""
+"""Who writes into a run's folder, and into a study in a database: one search at a time, whose end
+however violent frees it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from search.storage import Place, asked, parse, shown
 from strategies import StrategyError
 from strategies.whole import refused
 
@@ -49,6 +52,53 @@ def check_free(folder: Path) -> None:
     """
     if is_held(folder):
         raise StrategyError(RUNNING.format(folder=folder))
+
+
+@contextmanager
+def studying(place: Place, study: str) -> Iterator[None]:
+    """Hold a study in a database, wherever the folders of its runs are.
+
+    Args:
+        place: of the study; a journal is held with its folder.
+        study: its name.
+
+    Raises:
+        StrategyError: another search holds it.
+    """
+    if isinstance(place, Path):
+        yield
+        return
+    url = parse(place)
+    if url.get_backend_name() == "sqlite":
+        with _file(Path(f"{url.database}.{study}.lock"), place, study):
+            yield
+        return
+    with asked(place, study) as given:
+        if not given:
+            raise _busy(place, study)
+        yield
+
+
+@contextmanager
+def _file(path: Path, place: Place, study: str) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise _busy(place, study) from None
+    except OSError as error:
+        raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(place: Place, study: str) -> StrategyError:
+    return StrategyError(
+        f"{shown(place)}: a search is running in the study {study!r}, from another folder or "
+        "machine; wait for its end"
+    )
 
 
 def is_held(folder: Path) -> bool:

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from search import config as configuration
-from search import lock, record
+from search import lock, record, settled
 from search.config import SearchConfig
 from search.finalists import Final, front
 from search.front import knee, spread
@@ -194,6 +193,8 @@ def read(folder: Path, url: str | None = None) -> Run:
     Raises:
         StrategyError: it is no run's folder, or its study cannot be read.
     """
-    config = configuration.read(folder)
-    study = Study(place(folder, config, url), name=config.study, read_only=True)
+    config = settled.read(folder)
+    where = place(folder, config, url)
+    study = Study(where, name=config.study, read_only=True)
+    settled.check(study.noted(settled.NOTE), folder)
     return Run(folder, config, study)

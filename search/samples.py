@@ -1,7 +1,7 @@
 """Samples kept in a run's folder: the unaccelerated ones, and candidates' that may be continued.
 
-They only save drawing again: a sample that is missing, torn by a kill, or without something that
-is asked of it is drawn anew.
+They only save drawing again: a sample that is missing, torn by a kill, of other inputs, or without
+something that is asked of it is drawn anew.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
 
+from evaluate import kept
 from evaluate.reading import Reading, Sample
 from strategies import whole
 
@@ -55,8 +54,13 @@ def sweep(folder: Path, evaluations: Iterable[Evaluation]) -> None:
             forget(path)
 
 
-def write(sample: Sample, path: Path) -> None:
+def write(sample: Sample, path: Path, origin: str = "") -> None:
     """Store a sample; there is the whole of it afterwards or none.
+
+    Args:
+        sample: to be kept.
+        path: of its file.
+        origin: what it was drawn from, see `evaluate.kept`.
 
     Raises:
         UnwritableError: it cannot be written.
@@ -68,14 +72,25 @@ def write(sample: Sample, path: Path) -> None:
     if sample.looks is not None:
         tensors[LOOKS] = sample.looks
     whole.make_folder(path.parent)
-    content = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
-    whole.write(content, path)
+    whole.write(kept.pack(tensors, origin), path)
 
 
-def read(path: Path, count: int, reading: Reading) -> Sample | None:
-    """A stored sample of exactly so many images with all that a reading takes, or None."""
+def read(
+    path: Path, count: int, reading: Reading, origin: str = "", unsigned: bool = False
+) -> Sample | None:
+    """A stored sample of exactly so many images with all that a reading takes, or None.
+
+    Args:
+        path: of its file.
+        count: of images.
+        reading: what is asked of it.
+        origin: what it has to have been drawn from.
+        unsigned: also take one that does not say what it was drawn from.
+    """
+    tensors = kept.unpack(path, origin, unsigned)
+    if tensors is None:
+        return None
     try:
-        tensors = load_file(path)
         found = Sample(
             count,
             {name: tensors[f"{FEATURES}{name}"] for name in reading.networks},
@@ -83,7 +98,7 @@ def read(path: Path, count: int, reading: Reading) -> Sample | None:
             int(tensors[MEMORY][0]) if reading.memory else None,
             looks=tensors.get(LOOKS),
         )
-    except (OSError, SafetensorError, KeyError):
+    except KeyError:
         return None
     lengths = {len(rows) for rows in found.features.values()}
     lengths |= {len(rows) for rows in found.paired.values()}

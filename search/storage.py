@@ -5,21 +5,31 @@ A database is named by its URL. What of it is secret is never written into a run
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import optuna
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from search.journal import open_journal
+from search.journal import Numbered, open_journal
 from strategies import StrategyError, whole
 
 JOURNAL = "study.journal"
 PASSWORD = "STRATAGEM_STORAGE_PASSWORD"  # Name of the environment variable.
+ASKED = {
+    "postgresql": "SELECT pg_try_advisory_lock(:key)",
+    "mysql": "SELECT GET_LOCK(:key, 2)",
+    "mariadb": "SELECT GET_LOCK(:key, 2)",
+}
 SECRETS = ("password", "sslpassword")
 REMINDER = (
     "the storage's password is not kept in config.yaml; to go on or to look, give --storage URL "
@@ -100,7 +110,7 @@ def open_storage(place: Place, read_only: bool) -> BaseStorage:
     if isinstance(place, Path):
         if read_only and not place.exists():
             raise StrategyError(f"{place}: no such study; give the folder of a run")
-        return JournalStorage(JournalFileBackend(str(place))) if read_only else open_journal(place)
+        return JournalStorage(Numbered(str(place))) if read_only else open_journal(place)
     url = parse(place)
     missing = url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
     if read_only and missing:
@@ -136,3 +146,83 @@ def refused(place: Place, error: BaseException) -> StrategyError:
         "" if place.startswith("sqlite") else f"; a password is read from --storage or {PASSWORD}"
     )
     return StrategyError(f"{shown(place)}: {reason}{hint}")
+
+
+def notes(place: Place, name: str) -> dict[str, Any]:
+    """What a study has noted, read without its evaluations; empty where there is no such study.
+
+    Raises:
+        StrategyError: it is damaged or cannot be read.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        storage = open_storage(place, read_only=True)
+        return dict(optuna.load_study(study_name=name, storage=storage).user_attrs)
+    except KeyError:
+        return {}
+    except FAULTS as error:
+        raise refused(place, error) from None
+
+
+def copy(place: Place, former: str, name: str) -> None:
+    """Copy a study under another name.
+
+    Raises:
+        StrategyError: the place cannot be read or written.
+    """
+    try:
+        kept = open_storage(place, read_only=False)
+        optuna.copy_study(
+            from_study_name=former, from_storage=kept, to_storage=kept, to_study_name=name
+        )
+    except FAULTS as error:
+        raise refused(place, error) from None
+
+
+def check_numbers(place: Place, numbers: Iterable[int]) -> None:
+    """See that every evaluation is there once.
+
+    Args:
+        place: of the study.
+        numbers: of the proposals that were evaluated.
+
+    Raises:
+        StrategyError: one is there twice.
+    """
+    twice = [number for number, count in Counter(numbers).items() if count > 1]
+    if twice:
+        raise StrategyError(
+            f"{shown(place)}: evaluation {twice[0]} is in it twice, so it was copied together or "
+            "written to by two searches; put a whole copy back, or start a new run"
+        )
+
+
+@contextmanager
+def asked(url: str, study: str) -> Iterator[bool]:
+    """Ask a database's server for a lock that lasts as long as the connection, however that ends.
+
+    Yields:
+        Whether it was given; also where the server has none to give.
+    """
+    kind = parse(url).get_backend_name()
+    if kind not in ASKED:
+        yield True
+        return
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    try:
+        with engine.connect() as connection:
+            asking = sqlalchemy.text(ASKED[kind])
+            given = bool(connection.execute(asking, {"key": _key(kind, study)}).scalar())
+            connection.commit()
+            yield given
+    except SQLAlchemyError as error:
+        raise refused(url, error) from None
+    finally:
+        engine.dispose()
+
+
+def _key(kind: str, study: str) -> int | str:
+    digest = hashlib.sha256(f"stratagem {study}".encode())
+    if kind == "postgresql":
+        return int.from_bytes(digest.digest()[:8], "big", signed=True)
+    return digest.hexdigest()[:60]

@@ -15,19 +15,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
 from search import gate
+from search.columns import columns
 from search.goals import DEFAULT
-from search.storage import FAULTS, Place, open_storage, refused, shown
+from search.storage import FAULTS, Place, check_numbers, open_storage, refused, shown
 from strategies import Strategy, StrategyError
-from strategies.knobs import known
 from strategies.whole import beside
 
 NAME = "stratagem"
-RANGES = {"steps": IntDistribution(1, 10_000)}
-SHARE = FloatDistribution(0, 1)
 ENTRY = "entry:"  # What notes that belong together are kept under, with the device time they took.
 SECONDS = "seconds:"  # What earlier versions kept device time under, beside its notes.
 
@@ -106,6 +103,8 @@ class Study:
                 self._study = optuna.load_study(study_name=name, storage=storage)
             else:
                 self._study = _open(place, name, objectives, notes or {})
+        except StrategyError:
+            raise
         except FAULTS as error:
             raise refused(place, error) from None
         except (ValueError, KeyError) as error:
@@ -124,6 +123,7 @@ class Study:
             raise StrategyError(
                 f"{shown(place)}: a study log of another version, without {error}; start a new run"
             ) from None
+        check_numbers(place, (evaluation.number for evaluation in self.evaluations))
         self._evaluating = sum(evaluation.seconds for evaluation in self.evaluations)
 
     def add(self, evaluation: Evaluation) -> None:
@@ -132,7 +132,7 @@ class Study:
         One that does not pass the gate is kept as infeasible.
         """
         evaluation = gate.evaluation(evaluation)
-        parameters = _parameters(evaluation.strategy)
+        parameters, ranges = columns(evaluation.strategy)
         attributes = {
             "number": evaluation.number,
             "origin": evaluation.origin,
@@ -152,7 +152,7 @@ class Study:
                     state=TrialState.COMPLETE if evaluation.ok else TrialState.FAIL,
                     values=list(evaluation.objectives) if evaluation.ok else None,
                     params=parameters,
-                    distributions={name: RANGES.get(name, SHARE) for name in parameters},
+                    distributions=ranges,
                     user_attrs=attributes,
                     constraints={"violation": evaluation.violation} if evaluation.ok else None,
                 )
@@ -267,21 +267,6 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
-
-
-def _parameters(strategy: Strategy) -> dict[str, int | float]:
-    """What a dashboard shows as a trial's parameters, the same names for all of a family: the
-    steps, and the share of the calls at which each method acts. The search reads the genome.
-    """
-    found: dict[str, int | float] = {"steps": strategy.steps}
-    alive = strategy.canonical().methods
-    for name, kind in known().items():
-        if strategy.family in kind.families:
-            acts = 0
-            if name in alive:
-                acts = sum(bool(alive[name].at(call)) for call in range(strategy.calls))
-            found[name] = acts / strategy.calls
-    return found
 
 
 def _read(trial: optuna.trial.FrozenTrial) -> Evaluation:

@@ -35,6 +35,11 @@ def read(sources: Iterable[str], family: str) -> list[Strategy]:
     return list(found.values())
 
 
+def runs_among(sources: Iterable[str]) -> list[str]:
+    """The sources that are folders of runs."""
+    return [source for source in sources if (Path(source) / "config.yaml").exists()]
+
+
 def _read_run(folder: Path) -> list[Strategy]:
     files = sorted((folder / "strategies").glob("*.json"))
     is_run = (folder / "config.yaml").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,12 +64,31 @@ class Worker:
         model: a `ModelConfig` as plain data.
         device: such as `cpu` or `cuda`.
         threads: of torch on a CPU.
+        lists: the prompts of every split as the search read them; by default those of the model.
+        weights: digest of the model's weights as the search found them; empty takes any.
+
+    Raises:
+        StrategyError: the model cannot be loaded, or its weights here are others.
     """
 
-    def __init__(self, model: dict[str, Any], device: str, threads: int) -> None:
+    def __init__(
+        self,
+        model: dict[str, Any],
+        device: str,
+        threads: int,
+        lists: dict[Split, Prompts] | None = None,
+        weights: str = "",
+    ) -> None:
         torch.set_num_threads(threads)
         quiet()
-        self.evaluator = Evaluator(ModelConfig.model_validate(model), device)
+        config = ModelConfig.model_validate(model)
+        self.weights = identity(config.source)
+        if weights and self.weights != weights:
+            raise StrategyError(
+                f"{config.source} holds other weights on {platform.node()} than those that the "
+                "search began with; put these there"
+            )
+        self.evaluator = Evaluator(config, device, lists=lists)
 
     @property
     def device(self) -> str:
@@ -118,7 +138,7 @@ class Worker:
     def _unaccelerated(self, folder: Path, chosen: Prompts, start: int) -> Callable[[int], Pixels]:
         """The unaccelerated images of prompts from `start` on; what is not there is drawn."""
         one = self.evaluator
-        side = Store(folder, identity(one.config.source)).draw(
+        side = Store(folder, self.weights).draw(
             "unaccelerated", one.pipe, one.config, one.baseline, chosen, one.networks, start=start
         )
         assert side.image is not None

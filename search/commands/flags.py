@@ -203,6 +203,12 @@ def _run(group: Group) -> None:
         "--resume", type=Path, metavar="RUN", help="go on with the run in this folder"
     )
     group.add_argument(
+        "--recorded-prompts",
+        action="store_true",
+        help="go on with the prompts that the run began with, which its folder keeps, where those "
+        "that it was given have changed since; stays so",
+    )
+    group.add_argument(
         "--storage",
         metavar="URL",
         help="keep the study in a database, such as sqlite:///studies.db or "

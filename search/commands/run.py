@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import secrets
 import sys
 import tempfile
 from contextlib import suppress
@@ -17,18 +16,22 @@ from rich.console import Console
 
 from accel import families
 from accel.models import default_device, load_pipeline, quiet
+from evaluate.evaluator import read_prompts
 from evaluate.latency import unaccelerated
 from search import budget as budgets
 from search import config as configuration
 from search import (
+    copies,
     export,
     failures,
     finalists,
     founding,
+    inputs,
     lock,
     repeating,
     replay,
     runs,
+    settled,
     storage,
     trackers,
     warm,
@@ -101,9 +104,13 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
     kinds = trackers.load(config.track)
     notes = {repeating.NOTE: repeating.command(flags.given), LEVELS: levels}
     with opened(folder, config, place, notes, flags.resume is not None) as run:
+        config = run.config
+        run.ties.beside(flags.warm_start or ())
+        for line in run.ties.told:
+            console.print(line, highlight=False, soft_wrap=True)
         if config.storage and storage.is_secret(storage.parse(str(place))):
             console.print(storage.REMINDER, highlight=False, soft_wrap=True)
-        executor = workers.start(config, device)
+        executor = workers.start(config, device, run.ties.inputs)
         events = Events()
         try:
             with farewell(f"{GONE}; {run.how}") as dismiss, Progress(console) as progress:
@@ -113,6 +120,7 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
                     config, folder, run.study, executor, space, baseline, proposer, progress, events
                 )
                 engine.accepted = run.accept
+                engine.origin, engine.unsigned = run.ties.inputs.origin, run.ties.unsigned
                 if log and run.resumed:
                     replay.missing(run.study, log, folder)
                 events.started(engine, run.resumed)
@@ -213,6 +221,10 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         )
     } | {"objectives": flags.objective}  # fmt: skip
     if flags.resume is None:
+        if flags.recorded_prompts:
+            raise StrategyError(
+                f"{inputs.FLAG} goes with --resume, for a run that has recorded some"
+            )
         given["workers"] = _workers(flags)
         if flags.out is not None and not flags.dry_run:
             lock.check_free(flags.out)
@@ -224,7 +236,7 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = flags.out or Path("runs") / f"{config.model.name}-{stamp}"
         return pipe, _stored(config, folder, flags.storage), folder
-    before = configuration.read(flags.resume)
+    before = settled.read(flags.resume)
     if flags.model is not None and Path(flags.model).stem != before.model.name:
         raise StrategyError(
             f"{flags.resume} is a run of model {before.model.name}, not of {flags.model}; leave "
@@ -232,18 +244,26 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
         )
     given["warm_start"] = flags.warm_start
     given["storage"] = None if before.storage else flags.storage
-    fixed = [key for key, value in given.items() if value is not None and key not in RESUMABLE]
+    fixed = [
+        key for key, value in given.items() if value is not None and key not in settled.RESUMABLE
+    ]
     fixed += setting.changed(flags)
     if fixed or flags.out is not None:
         name = fixed[0].replace("_", "-") if fixed else "out"
         raise StrategyError(
             f"--{name} cannot change in a resumed run; what can is "
-            f"{', '.join('--' + key.replace('_', '-') for key in RESUMABLE)}"
+            f"{', '.join('--' + key.replace('_', '-') for key in settled.RESUMABLE)}"
         )
-    changed = {key: given[key] for key in RESUMABLE if given[key] is not None}
+    changed = {key: given[key] for key in settled.RESUMABLE if given[key] is not None}
     config = configuration.build(before.model_dump() | changed)
     if not flags.dry_run:
         finished.check(flags.resume, before, config, flags.storage)
+    if flags.recorded_prompts:
+        config = inputs.record(flags.resume, config)
+    try:
+        read_prompts(config.model)
+    except StrategyError as error:
+        raise inputs.hint(error, flags.resume) from None
     _check(config, flags.download)
     return load_pipeline(config.model, download=flags.download), config, flags.resume
 
@@ -259,12 +279,6 @@ def _check(config: SearchConfig, download: bool) -> None:
     setting.check(config, download)
 
 
-RESUMABLE = (
-    *("budget", "workers", "export", "track"),
-    *("gpus_per_worker", "cpus_per_worker", "address", "timeout"),
-)
-
-
 def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig:
     """The settings of a new run with where its study is kept."""
     if not url:
@@ -272,6 +286,6 @@ def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig
     # A database may hold many studies, also of equally named folders.
     kept = {
         "storage": storage.public(storage.parse(url)),
-        "study": f"{folder.absolute().name}-{secrets.token_hex(4)}",
+        "study": copies.name_of(folder),
     }
     return configuration.build(config.model_dump() | kept)

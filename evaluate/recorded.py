@@ -1,0 +1,53 @@
+"""Prompts as something was drawn from them: texts, seeds and classes, in a file of their own.
+
+A list of prompts may be edited, or be read from its end. What was drawn once can be drawn again
+from here alone.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from evaluate.prompts import Prompts, read
+from strategies import StrategyError
+from strategies.whole import write as write_text
+
+SUFFIX = ".prompts.json"
+
+
+def rows(prompts: Prompts) -> list[list[object]]:
+    """Prompts as plain JSON: of each its text, its seed, and its class where it is one."""
+    pairs = zip(prompts.texts, prompts.seeds, strict=True)
+    found: list[list[object]] = [list(pair) for pair in pairs]
+    for row, label in zip(found, prompts.labels, strict=False):
+        row.append(label)
+    return found
+
+
+def write(prompts: Prompts, path: Path) -> None:
+    """Write a file that `find` reads.
+
+    Raises:
+        StrategyError: it cannot be written.
+    """
+    lines = (f"  {json.dumps(row, ensure_ascii=False)}" for row in rows(prompts))
+    write_text("[\n" + ",\n".join(lines) + "\n]\n", path)
+
+
+def find(source: str, seed: int) -> Prompts:
+    """Prompts as recorded, or by name or from a file as `evaluate.prompts.read` has them.
+
+    Raises:
+        StrategyError: the file cannot be read, is of another form, or is empty.
+    """
+    if not source.endswith(SUFFIX):
+        return read(source, seed)
+    try:
+        data = json.loads(Path(source).read_text(encoding="utf-8"))
+        columns = list(zip(*data, strict=True))
+        texts, seeds = map(str, columns[0]), map(int, columns[1])
+        labels = map(int, columns[2]) if len(columns) > 2 else ()
+        return Prompts(tuple(texts), tuple(seeds), tuple(labels))
+    except (OSError, ValueError, TypeError, IndexError) as error:
+        raise StrategyError(f"recorded prompts {source} cannot be read ({error})") from None

@@ -1,0 +1,182 @@
+"""What the figures of a run depend on: prompts, weights, reference, networks and packages.
+
+A run notes all of it by content when it begins, and holds it against what is there whenever it goes
+on. Figures of other inputs cannot be compared, so it goes on with the same ones or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from evaluate import fingerprint, recorded, references
+from evaluate.evaluator import Split, read_prompts
+from evaluate.prompts import Prompts
+from search.config import SearchConfig
+from strategies import StrategyError, whole
+
+NOTE = "inputs"  # What the study keeps them under.
+FOLDER = "inputs"  # Of a run's folder, with its prompts.
+FLAG = "--recorded-prompts"
+SPLITS: dict[Split, str] = {"search": "the prompts of the search", "heldout": "held-out prompts"}
+Marks = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a run works with now.
+
+    Attributes:
+        prompts: of every split.
+        weights: one digest of the model's parts.
+        marks: by kind and name the content of everything that figures depend on.
+    """
+
+    prompts: dict[Split, Prompts]
+    weights: str
+    marks: Marks
+
+    @cached_property
+    def origin(self) -> str:
+        """One digest of all: what whatever is used again has to have come from."""
+        return fingerprint.combined(self.marks)
+
+
+def collect(config: SearchConfig) -> Inputs:
+    """What is there now.
+
+    Raises:
+        StrategyError: prompts, model or reference cannot be read.
+    """
+    lists, parts = read_prompts(config.model), fingerprint.weights(config.model.source)
+    metrics, found = config.figures.metrics, dict[str, str]()
+    if config.figures.needs_reference and config.reference != "self":
+        found = {"images": references.of(config.reference, config.reference_per_class)}
+    networks = {metric.network for metric in metrics if metric.network is not None}
+    marks: dict[str, dict[str, Any]] = {
+        "prompts": {one: fingerprint.combined(recorded.rows(used(config, lists, one)))
+                    for one in SPLITS},
+        "weights": parts,
+        "reference": found,
+        "networks": {name: references.of_network(name) for name in sorted(networks)},
+        "packages": fingerprint.versions(),
+    }  # fmt: skip
+    return Inputs(lists, fingerprint.combined(parts), marks)
+
+
+def used(config: SearchConfig, lists: Mapping[Split, Prompts], split: Split) -> Prompts:
+    """The prompts of a split that the run draws."""
+    count = config.images if split == "search" else config.heldout_images
+    if config.reference == "self":
+        count = max(count, config.reference_images or 0)
+    return lists[split].first(min(count, len(lists[split].texts)))
+
+
+def place(folder: Path, split: Split) -> Path:
+    """Where a run keeps the prompts of a split."""
+    return folder / FOLDER / f"{split}{recorded.SUFFIX}"
+
+
+def keep(folder: Path, config: SearchConfig, there: Inputs) -> None:
+    """Keep the prompts of a run in its folder.
+
+    Raises:
+        UnwritableError: they cannot be written.
+    """
+    whole.make_folder(folder / FOLDER)
+    for split in SPLITS:
+        if not place(folder, split).is_file():
+            recorded.write(used(config, there.prompts, split), place(folder, split))
+
+
+def check(
+    kept: Mapping[str, Any] | None, folder: Path, config: SearchConfig, there: Inputs
+) -> None:
+    """Hold what is there against what a run has noted.
+
+    Args:
+        kept: what its study has noted, if anything.
+        folder: of the run.
+        config: its settings.
+        there: what is there.
+
+    Raises:
+        StrategyError: something else is there; says what, and what can be done.
+    """
+    if kept is None:
+        return
+    changed = differences(kept["marks"], there.marks, config)
+    if changed:
+        raise StrategyError(
+            f"{folder}: its figures depend on what has changed since it began: "
+            f"{', '.join(changed)}; {remedy(folder, kept['marks'], there.marks)}"
+        )
+
+
+def differences(former: Marks, now: Marks, config: SearchConfig) -> list[str]:
+    """What differs, in words."""
+    model, found = config.model, list[str]()
+    sources = {"search": model.search_prompts, "heldout": model.heldout_prompts}
+    for split, words in SPLITS.items():
+        if former["prompts"][split] != now["prompts"][split]:
+            found.append(f"{words} ({sources[split]})")
+    parts = _names(former["weights"], now["weights"])
+    if parts:
+        found.append(f"{', '.join(parts)} of the model ({model.source})")
+    if _names(former["reference"], now["reference"]):
+        found.append(f"the reference ({config.reference or 'the bundled one'})")
+    found += [f"the network {name}" for name in _names(former["networks"], now["networks"])]
+    for name, version in former["packages"].items():
+        other = now["packages"].get(name, version)
+        if other != version:
+            found.append(f"{name} ({version}, now {other})")
+    return found
+
+
+def _names(former: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [name for name in {**former, **now} if former.get(name) != now.get(name)]
+
+
+def remedy(folder: Path, former: Marks, now: Marks) -> str:
+    """What can be done about it."""
+    apart = {kind for kind in former if _names(former[kind], now.get(kind, {}))}
+    first = f"go on with the recorded prompts by {FLAG}" if apart == {"prompts"} else "put it back"
+    return (
+        f"{first}, or start a new run with its strategies as hints by --warm-start "
+        f"{quote(str(folder))}"
+    )
+
+
+def record(folder: Path, config: SearchConfig) -> SearchConfig:
+    """The settings with the prompts that the run has recorded in place of those they name.
+
+    Raises:
+        StrategyError: it has recorded none.
+    """
+    for split in SPLITS:
+        if not place(folder, split).is_file():
+            raise StrategyError(f"{folder} has no recorded prompts ({place(folder, split)})")
+    changed = {f"{split}_prompts": str(place(folder, split).absolute()) for split in SPLITS}
+    return config.model_copy(update={"model": config.model.model_copy(update=changed)})
+
+
+def hint(error: StrategyError, folder: Path) -> StrategyError:
+    """An error about prompts that cannot be read, with what can be done in a run that has them."""
+    if place(folder, "search").is_file() and FLAG not in str(error):
+        return StrategyError(f"{error}; the run has recorded its own: go on with {FLAG}")
+    return error
+
+
+def beside(source: str, kept: Mapping[str, Any] | None, there: Inputs, config: SearchConfig) -> str:
+    """One line where the run that a search starts warm from had other inputs, or nothing."""
+    changed = differences(kept["marks"], there.marks, config) if kept else []
+    if not changed:
+        return ""
+    return (
+        f"--warm-start {source}: scored with other inputs ({', '.join(changed)}); its strategies "
+        "are hints, and everything is scored anew"
+    )

@@ -1,0 +1,61 @@
+"""`config.yaml` as it is written: places in the run's own folder are named from there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from strategies import StrategyError
+from strategies.yaml_files import read_yaml
+
+OWN = "run:"  # A place in the run's own folder.
+PROMPTS = ("search_prompts", "heldout_prompts")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The content of a `config.yaml`.
+
+    Raises:
+        StrategyError: its folder is not a run.
+    """
+    try:
+        data = read_yaml(path)
+    except StrategyError as error:
+        raise StrategyError(f"{path.parent} is not a run's folder: {error}") from None
+    if not isinstance(data, dict):
+        raise StrategyError(f"{path} does not hold a search's settings")
+    return data
+
+
+def dump(data: dict[str, Any], folder: Path) -> str:
+    """The text of a `config.yaml` in a run's folder."""
+    return yaml.safe_dump(portable(data, folder), sort_keys=False)
+
+
+def portable(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Settings with places in the run's own folder named from there.
+
+    Args:
+        data: settings as plain data.
+        folder: of the run.
+    """
+    model, home = dict(data["model"]), folder.absolute()
+    for key in PROMPTS:
+        if Path(model[key]).is_relative_to(home):
+            model[key] = f"{OWN}{Path(model[key]).relative_to(home).as_posix()}"
+    return data | {"model": model}
+
+
+def placed(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """What `portable` made, as it holds where the run's folder is now."""
+    model = data.get("model")
+    if not isinstance(model, dict):
+        return data
+    own = {
+        key: str(folder.absolute() / model[key].removeprefix(OWN))
+        for key in PROMPTS
+        if isinstance(model.get(key), str) and model[key].startswith(OWN)
+    }
+    return data | {"model": model | own}

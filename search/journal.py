@@ -50,7 +50,8 @@ class Numbered(JournalFileBackend):
 
     def _damaged(self, line: int, reason: str) -> StrategyError:
         return StrategyError(
-            f"{self._file_path}: line {line} {reason}; put a whole copy back, or start a new run"
+            f"{self._file_path}: not a readable study log: line {line} {reason}; put a whole copy "
+            "back, or start a new run"
         )
 
 

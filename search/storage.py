@@ -120,12 +120,16 @@ def open_storage(place: Place, read_only: bool) -> BaseStorage:
             place, engine_kwargs={"pool_pre_ping": True}, skip_table_creation=read_only
         )
     except ImportError:
-        raise StrategyError(
-            f"{shown(place)}: its driver is not installed; for PostgreSQL: pip install "
-            "'diffusion-stratagem[postgresql]'"
-        ) from None
+        raise _without_driver(place) from None
     except (*FAULTS, RuntimeError) as error:
         raise refused(place, error) from None
+
+
+def _without_driver(place: Place) -> StrategyError:
+    return StrategyError(
+        f"{shown(place)}: its driver is not installed; for PostgreSQL: pip install "
+        "'diffusion-stratagem[postgresql]'"
+    )
 
 
 def shown(place: Place) -> str:
@@ -208,7 +212,10 @@ def asked(url: str, study: str) -> Iterator[bool]:
     if kind not in ASKED:
         yield True
         return
-    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    try:
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    except ImportError:
+        raise _without_driver(url) from None
     try:
         with engine.connect() as connection:
             asking = sqlalchemy.text(ASKED[kind])

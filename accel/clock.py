@@ -145,6 +145,11 @@ def position(timesteps: Tensor, timestep: Any) -> int:
         StrategyError: it is not there, or its value occurs more than once.
     """
     if isinstance(timestep, Tensor):
+        if any(timestep.stride()) and bool((timestep != timestep.flatten()[0]).any()):
+            raise StrategyError(
+                "one pass of the denoiser has rows of several timesteps, so that it is no call of "
+                "the schedule; remove the strategy, or use a pipeline that makes one call at a time"
+            )
         same = timestep.untyped_storage().data_ptr() == timesteps.untyped_storage().data_ptr()
         if same and timestep.dtype == timesteps.dtype:
             return int(timestep.storage_offset() - timesteps.storage_offset())

@@ -48,7 +48,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if isinstance(kind, type) and issubclass(kind, DiffusionPipeline):
             own = vars(kind).get("__call__")
             if own is not None:
-                kind.__call__ = _accelerating(own, mode)
+                type.__setattr__(kind, "__call__", _accelerating(own, mode))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -193,3 +193,15 @@ def test_flux_with_an_ip_adapter(name: str, adapters: int) -> None:
     assert (both[:1] - mine).norm() < 1e-5 * mine.norm()
     accel.remove(pipe)
     assert torch.equal(transformers.draw(pipe, **given), plain)
+
+
+def test_rows_of_several_timesteps_are_refused() -> None:
+    """A window of the schedule at once, as ParaDiGMS draws, is no call of it."""
+    pipe = pipes.build()
+    accel.apply(pipe, pipes.strategy(GATE))
+    pipe.scheduler.set_timesteps(6)
+    words, several = torch.zeros(2, 7, 64), pipe.scheduler.timesteps[:2]
+    for given in (several, several.clone()):
+        with pytest.raises(StrategyError, match="rows of several timesteps"):
+            pipe.unet(torch.zeros(2, 4, 16, 16), given, words)
+    pipe.unet(torch.zeros(2, 4, 16, 16), several[:1].expand(2), words)

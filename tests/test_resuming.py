@@ -127,6 +127,32 @@ def test_images_of_the_reference_that_changed(
     assert f"the reference ({folder})" in refused(run, monkeypatch, capsys)
 
 
+def test_only_what_was_written_since_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    whole = fingerprint._digest
+    monkeypatch.setattr(fingerprint, "_digest", lambda p: (read.append(p.name), whole(p))[1])
+    monkeypatch.setattr(fingerprint, "MOMENT", 0)
+    paths = [tmp_path / name for name in ("a", "b")]
+    for path in paths:
+        path.write_text("x")
+    first = fingerprint.digests(tmp_path, paths)
+    assert fingerprint.digests(tmp_path, paths) == first
+    assert sorted(read) == ["a", "b"]
+    paths[0].write_text("y")  # As long as before.
+    os.utime(paths[1], (1, 1))  # Another time, the same content.
+    second = fingerprint.digests(tmp_path, paths)
+    assert second["a"] != first["a"]
+    assert second["b"] == first["b"]
+    assert sorted(read) == ["a", "a", "b", "b"]
+    monkeypatch.setattr(fingerprint, "MOMENT", 1e15)  # Just written: not relied on.
+    paths[0].write_text("z")
+    fingerprint.digests(tmp_path, paths)
+    fingerprint.digests(tmp_path, paths)
+    assert sorted(read)[:4] == ["a"] * 4
+
+
 def test_weights_and_packages_that_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -259,4 +259,6 @@ def _diff(flags: argparse.Namespace) -> int:
 
 
 def _print_json(data: Any) -> None:
-    print(json.dumps(data, indent=2))
+    # Written part by part: as one text it takes many times the memory of the data.
+    json.dump(data, sys.stdout, indent=2)
+    print()

@@ -15,6 +15,7 @@ from strategies.text import cut, plain
 
 NOTHING = "unaccelerated"
 ABSENT = object()  # Stands for free JSON that is not there, as None is a value.
+PLAIN = (str, int, float, bool)
 MANY = 4  # Up to so many distinct values are listed in a summary, more are reduced to a range.
 
 
@@ -183,7 +184,10 @@ def _free_differences(
     field: str, one: Mapping[str, Any], other: Mapping[str, Any]
 ) -> Iterator[Row]:
     for key in dict.fromkeys((*one, *other)):
-        name, pair = _within(field, key), (one.get(key, ABSENT), other.get(key, ABSENT))
+        pair = (one.get(key, ABSENT), other.get(key, ABSENT))
+        if type(pair[0]) is type(pair[1]) in PLAIN and pair[0] == pair[1]:
+            continue
+        name = _within(field, key)
         a, b = (value if isinstance(value, dict) else {} for value in pair)
         yield from _free_differences(name, a, b)
         x, y = (ABSENT if isinstance(v, dict) and v else v for v in pair)

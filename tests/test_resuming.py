@@ -132,7 +132,12 @@ def test_only_what_was_written_since_is_read_again(
 ) -> None:
     read: list[str] = []
     whole = fingerprint._digest
-    monkeypatch.setattr(fingerprint, "_digest", lambda p: (read.append(p.name), whole(p))[1])
+
+    def noticed(path: Path) -> str:
+        read.append(path.name)
+        return whole(path)
+
+    monkeypatch.setattr(fingerprint, "_digest", noticed)
     monkeypatch.setattr(fingerprint, "MOMENT", 0)
     paths = [tmp_path / name for name in ("a", "b")]
     for path in paths:

@@ -60,8 +60,9 @@ def write_failed(engine: Engine) -> None:
     write_unfinished(engine)
     failed = failures.failures(engine.study)
     _csv(trials(engine), engine.folder / "trials.csv")
-    _csv(table([], [], None, failed), engine.folder / "front.csv")
-    put(_json(_counts(engine, failed)), engine.folder / "summary.json")
+    if engine.study.noted("finals") is None:  # The tables of a former export stay.
+        _csv(table([], [], None, failed), engine.folder / "front.csv")
+        put(_json(_counts(engine, failed)), engine.folder / "summary.json")
     run = Run(engine.folder, engine.config, engine.study)
     if any(row.feasible for row in engine.study.evaluations):
         report.write(run, engine.folder)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from strategies import Strategy, StrategyError
@@ -117,6 +119,41 @@ def _line(stage: str, rows: list[Failure]) -> str:
     names = ", ".join(one.name for one in rows[:NAMED])
     more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
     return f"{len(rows)} failed {STAGES[stage]}: {rows[0].error}: {names}{more}"
+
+
+def see_that_any_succeeded(study: Study, folder: Path) -> None:
+    """Raise where every candidate of a search failed.
+
+    Raises:
+        SearchError: says why the last one did.
+    """
+    rows = study.evaluations
+    if rows and not any(row.ok for row in rows):
+        raise SearchError(
+            f"all {len(rows)} candidates of the search failed, the last one: {rows[-1].error}; "
+            "mend that and start a new run, or go on with: python -m search --resume "
+            f"{quote(str(folder))} --budget MORE"
+        )
+
+
+def forget_if_all(study: Study) -> None:
+    """Let finalists be tried again where a former run could score none of them."""
+    heldout, timed = (finalists(study, stage) for stage in NOTES)
+    if study.named(NOTES[HELD_OUT]).keys() - (heldout | timed):
+        return
+    for stage, digests in ((HELD_OUT, heldout), (END_TO_END, timed)):
+        for digest in sorted(digests):
+            name = f"{NOTES[stage]}{digest}"
+            study.enter(name, {name: None}, study.seconds(name))
+
+
+def none_left(study: Study, folder: Path) -> str:
+    """What to say where no finalist could be scored."""
+    rows = [one for one in failures(study) if one.stage != SEARCH]
+    return (
+        f"no finalist could be scored: {'; '.join(lines(rows))}; nothing is exported. Mend that "
+        f"and go on with: python -m search --resume {quote(str(folder))}"
+    )
 
 
 class Row:

@@ -81,7 +81,11 @@ def choose(
     ]  # fmt: skip
     mine = pick([e for e in good if not is_rival(e)], engine.reference, count)
     rivals = pick([e for e in good if is_rival(e)], engine.reference, count)
-    over = [e for e in _passed_over(engine, good) if e.strategy.digest not in failed]
+    over = [
+        e
+        for e in _passed_over(engine, good)
+        if e.strategy.digest not in failed and not gate.unsound({"a loss": e.objectives})
+    ]
     more = pick([*rivals, *over], engine.reference, count)
     return mine, [*rivals, *(e for e in more if not e.images)][:count]
 
@@ -119,8 +123,8 @@ def finish(engine: Engine) -> list[Final]:
     Raises:
         SearchError: no finalist could be scored, or no candidate of the search.
     """
-    _see_that_any_succeeded(engine)
-    _forget_if_all_failed(engine)
+    failures.see_that_any_succeeded(engine.study, engine.folder)
+    failures.forget_if_all(engine.study)
     count = engine.config.heldout_images
     engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
     base = drawing.unaccelerated(engine, "heldout", count)
@@ -136,14 +140,14 @@ def finish(engine: Engine) -> list[Final]:
         if now != failed and _room(engine, now, good):
             continue
         if now and not good:
-            raise failures.SearchError(_none_left(engine))
+            raise failures.SearchError(failures.none_left(engine.study, engine.folder))
         times = end_to_end.measure(engine, [(row.strategy, row.origin) for row in good])
         good = [row for row in good if row.strategy.digest in times]
         after = failures.finalists(engine.study)
         if after != now and _room(engine, after, good):
             continue
         if after and not good:
-            raise failures.SearchError(_none_left(engine))
+            raise failures.SearchError(failures.none_left(engine.study, engine.folder))
         break
     engine.unscored = sum(one is None and rows[d].images > 0 for d, one in found.items())
     first = {"role": "unaccelerated", "scores": plain, "intervals": {}}
@@ -179,37 +183,6 @@ def _noted(engine: Engine, digest: str) -> Any:
     """What is known of a finalist on held-out prompts, or None."""
     found = engine.study.noted(f"{HELDOUT}{digest}")
     return found and gate.finalist(found)
-
-
-def _see_that_any_succeeded(engine: Engine) -> None:
-    rows = engine.study.evaluations
-    if rows and not any(row.ok for row in rows):
-        raise failures.SearchError(
-            f"all {len(rows)} candidates of the search failed, the last one: {rows[-1].error}; "
-            "mend that and start a new run, or go on with: python -m search --resume "
-            f"{engine.folder} --budget MORE"
-        )
-
-
-def _forget_if_all_failed(engine: Engine) -> None:
-    """Let finalists be tried again where a former run could score none of them."""
-    study = engine.study
-    heldout, timed = (failures.finalists(study, stage) for stage in failures.NOTES)
-    if study.named(HELDOUT).keys() - (heldout | timed):
-        return
-    for stage, digests in ((failures.HELD_OUT, heldout), (failures.END_TO_END, timed)):
-        for digest in sorted(digests):
-            name = f"{failures.NOTES[stage]}{digest}"
-            study.enter(name, {name: None}, study.seconds(name))
-
-
-def _none_left(engine: Engine) -> str:
-    rows = [one for one in failures.failures(engine.study) if one.stage != failures.SEARCH]
-    told = "; ".join(failures.lines(rows))
-    return (
-        f"no finalist could be scored: {told}; nothing is exported. Mend that and go on with: "
-        f"python -m search --resume {engine.folder}"
-    )
 
 
 def _score_heldout(engine: Engine, rows: dict[str, Evaluation], base: Sample) -> None:

@@ -73,7 +73,7 @@ def predict(engine: Engine) -> Prediction:
 
     table, others = TURNS * turn.seconds, _others(engine, spending, turn.seconds)
     images = base * drawing.owed(engine, "search", config.images)
-    before = images + table + others
+    before = images + table + others + 2 * base  # The first prompt is drawn twice.
     plan = _Plan(engine, spending, base, proposals=_proposals(engine) or seeds)
     evaluations, search, done = plan.evaluations(before)
     finalists, after, timed = plan.after(done)

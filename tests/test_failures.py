@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from search import failures, finalists, record
+from search import export, failures, finalists, record
 from search.engine import Engine
 from search.failures import ROW, SearchError, kind, lines
 from search.worker import Outcome, Request
@@ -180,6 +180,21 @@ def test_lines_name_every_candidate_of_a_kind() -> None:
     (line,) = lines(rows)
     assert line.startswith("3 failed in the search: psnr is 1: ")
     assert line.count("(grid, DDIM ") == 3
+
+
+def test_a_search_that_stops_later_leaves_the_tables_of_its_former_export(tmp_path: Path) -> None:
+    engine = searched(tmp_path)
+    finish(engine)
+    front, table = (tmp_path / "front.csv").read_text(), (tmp_path / "trials.csv").read_text()
+    more = make_engine(
+        tmp_path, Faulty(only("search", lambda _: True)), **(FEW | {"budget": "99evals"})
+    )
+    more.prepare()
+    with pytest.raises(SearchError):
+        more.search()
+    export.write_failed(more)
+    assert (tmp_path / "front.csv").read_text() == front
+    assert len((tmp_path / "trials.csv").read_text()) > len(table)
 
 
 class Untimed(FakeExecutor):

@@ -111,7 +111,7 @@ def test_the_front_and_its_files_are_those_of_the_sound_candidates(
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.4))
 def test_of_many_more_candidates(
     tmp_path_factory: pytest.TempPathFactory, seed: int, share: float

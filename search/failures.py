@@ -139,7 +139,8 @@ def see_that_any_succeeded(study: Study, folder: Path) -> None:
 def forget_if_all(study: Study) -> None:
     """Let finalists be tried again where a former run could score none of them."""
     heldout, timed = (finalists(study, stage) for stage in NOTES)
-    if study.named(NOTES[HELD_OUT]).keys() - (heldout | timed):
+    scored = {digest for digest, note in study.named(NOTES[HELD_OUT]).items() if note is not None}
+    if scored - (heldout | timed):
         return
     for stage, digests in ((HELD_OUT, heldout), (END_TO_END, timed)):
         for digest in sorted(digests):

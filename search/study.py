@@ -127,10 +127,7 @@ class Study:
         self._evaluating = sum(evaluation.seconds for evaluation in self.evaluations)
 
     def add(self, evaluation: Evaluation) -> None:
-        """Append a finished evaluation; it is on disk when this returns.
-
-        One that does not pass the gate is kept as infeasible.
-        """
+        """Append a finished evaluation, through the gate; it is on disk when this returns."""
         evaluation = gate.evaluation(evaluation)
         parameters, ranges = columns(evaluation.strategy)
         attributes = {

@@ -131,7 +131,12 @@ def test_a_held_out_stage_in_which_all_fail_is_an_error_and_tried_again(
     for name in ("front.csv", "report.html", "summary.json"):
         assert "out of memory" in (folder / name).read_text()
     assert not list((folder / "strategies").glob("knee*"))
-    # After it is mended, they are scored.
+    # As often as it fails, they are tried again; after it is mended, they are scored.
+    again = Faulty(only("heldout", lambda _: True))
+    assert made.search(monkeypatch, again, "--resume", str(folder)) == 1
+    assert made.search(monkeypatch, again, "--resume", str(folder)) == 1
+    tries = [count for (_, split), count in again.seen.items() if split == "heldout"]
+    assert max(tries) == 2
     assert made.search(monkeypatch, FakeExecutor(), "--resume", str(folder)) == 0
     assert json.loads((folder / "summary.json").read_text())["failed"] == 0
     assert (folder / "strategies" / "knee.json").exists()

@@ -9,20 +9,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from accel.applying import accelerated, apply, measuring, remove, stats
     from accel.calibration import change_curves
     from accel.records import CallRecord
-    from accel.sampler import accelerated, apply, measuring, remove, stats
     from strategies import StrategyError
 
 _HOMES = {
     "CallRecord": "accel.records",
     "StrategyError": "strategies",
-    "accelerated": "accel.sampler",
-    "apply": "accel.sampler",
+    "accelerated": "accel.applying",
+    "apply": "accel.applying",
     "change_curves": "accel.calibration",
-    "measuring": "accel.sampler",
-    "remove": "accel.sampler",
-    "stats": "accel.sampler",
+    "measuring": "accel.applying",
+    "remove": "accel.applying",
+    "stats": "accel.applying",
 }
 
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from accel import families
-from accel.clock import Clock, position
+from accel.applying import remove
+from accel.clock import Clock
+from accel.moments import Moments
 from accel.patching import Forward, Undo, replace_forward, undo_all
-from accel.sampler import remove
 from accel.sites import Block
 from strategies import StrategyError
 
@@ -67,6 +68,7 @@ class _Changes:
     def __init__(self, pipe: Any) -> None:
         self.pipe = pipe
         self.clock: Clock | None = None
+        self.moments = Moments()
         self._last: dict[tuple[str, int], Tensor] = {}
         self._found: dict[str, dict[int, list[Tensor]]] = {}
 
@@ -75,11 +77,11 @@ class _Changes:
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             given = dict(zip(("sample", "timestep"), args, strict=False)) | kwargs
-            timesteps = self.pipe.scheduler.timesteps
+            scheduler = self.pipe.scheduler
             if self.clock is None:
-                self.clock = Clock(len(timesteps))
-            place = position(timesteps, given["timestep"])
-            self.clock.tick(timesteps, place, given["sample"])
+                self.clock = Clock(len(scheduler.timesteps))
+            moment = self.moments.find(scheduler, given["timestep"], scaled=False, piped=True)
+            self.clock.tick(moment, given["sample"])
             return original(*args, **kwargs)
 
         return forward

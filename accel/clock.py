@@ -1,10 +1,7 @@
-"""The call clock: which call of the generation is the denoiser making now?
+"""The call clock: it follows the passes of the denoiser through one generation after another.
 
-A call is found by its place in the scheduler's timesteps, never by counting across generations, so
-an interrupted image cannot shift the next one. Pipelines iterate over `scheduler.timesteps`, and
-what they hand to the denoiser is a view of that tensor: its storage offset is the place, without
-any device synchronisation and also where a timestep occurs twice (PNDM, Heun). `set_timesteps`
-makes a new tensor, which is how a new generation is recognised.
+Where a pass is in its generation is found by `accel.moments`, never by counting across generations,
+so an interrupted image cannot shift the next one.
 """
 
 from __future__ import annotations
@@ -15,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accel.moments import Moment
 from accel.selection import Selection
 from strategies import StrategyError
 
@@ -46,7 +44,9 @@ class Clock:
         call: index of the current call in the full schedule.
         branch: how many denoiser passes this call has had before; 1 in the second pass of
             pipelines that do guidance as two calls.
-        branches: passes of the call before this one; 1 at a generation's first call.
+        part: the same, counted from the solver's last step: pipelines that draw one image in
+            several views step after each view.
+        parts: passes for the last step of the call before this one; 1 at a generation's first call.
         first: index of this generation's first call; above 0 for image-to-image.
         generation: counts generations.
         rows, size, device: of the denoiser's input `[rows, c, *size]`.
@@ -63,8 +63,9 @@ class Clock:
     def __init__(self, calls: int) -> None:
         self.calls = calls
         self.call = -1
-        self.branch = 0
-        self.branches = 1
+        self.branch = self.part = 0
+        self.parts = 1
+        self.stepped = False
         self.first = 0
         self.generation = 0
         self.rows = self.running = 0
@@ -76,45 +77,59 @@ class Clock:
         self.reuses = False
         self.partial: Callable[[int], bool] = lambda call: False
         self.listeners: list[Listener] = []
-        self._timesteps: Tensor | None = None
+        self._schedule: Any = None
 
     @property
     def halves(self) -> bool:
         """Whether the batch holds every image twice, for guidance, as far as is known."""
         return self.images is not None and self.rows == 2 * self.images
 
-    def tick(self, timesteps: Tensor, place: int, sample: Tensor) -> None:
+    def starts(self, moment: Moment) -> bool:
+        """Whether a pass belongs to another generation than the last one."""
+        if moment.schedule is not self._schedule or moment.place < self.call:
+            return True
+        # A loop of one's own that starts again on the same schedule, after its first step.
+        return not moment.piped and moment.place == self.call and self.stepped
+
+    def tick(self, moment: Moment, sample: Tensor) -> None:
         """Note that the denoiser is about to run.
 
         Args:
-            timesteps: the scheduler's, `[calls]`.
-            place: index of the call in them.
+            moment: where the pass is in its generation.
             sample: its input `[rows, c, h, w]` or, of FLUX, `[rows, tokens, c]`.
 
         Raises:
             StrategyError: the schedule has another number of calls.
         """
-        if timesteps is not self._timesteps or place < self.call:
-            if len(timesteps) != self.calls:
+        if self.starts(moment):
+            if moment.calls != self.calls:
                 raise StrategyError(
-                    f"this run makes {len(timesteps)} calls of the denoiser, but the strategy is "
+                    f"this run makes {moment.calls} calls of the denoiser, but the strategy is "
                     f"for {self.calls}; pass num_inference_steps=strategy.steps, or apply "
-                    f"strategy.resample(calls={len(timesteps)})"
+                    f"strategy.resample(calls={moment.calls})"
                 )
             self.clear()
-            self._timesteps = timesteps
+            self._schedule = moment.schedule
             self.generation += 1
-            self.first, self.call, self.branch = place, place, 0
-        elif place == self.call:
+            self.first, self.call, self.branch, self.part = moment.place, moment.place, 0, 0
+        elif moment.place == self.call:
             self.branch += 1
+            self.part = 0 if self.stepped else self.part + 1
         else:
-            self.branches = self.branch + 1
-            self.call, self.branch = place, 0
+            self.parts = self.part + 1
+            self.call, self.branch, self.part = moment.place, 0, 0
+        self.stepped = False
         self.rows = self.running = len(sample)
         self.size = (sample.shape[-2], sample.shape[-1])
         self.device = sample.device
         for listener in self.listeners:
             listener.begin()
+
+    def step(self, rows: int) -> None:
+        """Note that the solver makes a step, from a prediction of so many rows."""
+        # A loop of one's own may step one half where the pipeline steps both.
+        self.images = rows // self.per_image if rows == self.rows else rows
+        self.stepped = True
 
     def end(self, output: Tensor) -> None:
         """Note that the denoiser has run."""
@@ -128,56 +143,7 @@ class Clock:
 
     def clear(self) -> None:
         """Forget the generation; the next pass starts another."""
-        self._timesteps, self.images, self.branches = None, None, 1
+        self._schedule, self.images, self.parts, self.stepped = None, None, 1, False
         self.selection = None
         for listener in self.listeners:
             listener.clear()
-
-
-def position(timesteps: Tensor, timestep: Any) -> int:
-    """The index of `timestep` in `timesteps`.
-
-    Args:
-        timesteps: `[calls]`.
-        timestep: a view of one entry, as pipelines pass it, or an equal value.
-
-    Raises:
-        StrategyError: it is not there, or its value occurs more than once.
-    """
-    if isinstance(timestep, Tensor):
-        if any(timestep.stride()) and bool((timestep != timestep.flatten()[0]).any()):
-            raise StrategyError(
-                "one pass of the denoiser has rows of several timesteps, so that it is no call of "
-                "the schedule; remove the strategy, or use a pipeline that makes one call at a time"
-            )
-        same = timestep.untyped_storage().data_ptr() == timesteps.untyped_storage().data_ptr()
-        if same and timestep.dtype == timesteps.dtype:
-            return int(timestep.storage_offset() - timesteps.storage_offset())
-        value = timestep.flatten()[0]
-    else:
-        value = torch.as_tensor(timestep)
-    places = (timesteps == value.to(timesteps.device)).nonzero().flatten().tolist()
-    if len(places) == 1:
-        return int(places[0])
-    reason = "is not on the schedule of the pipeline's scheduler"
-    if places:
-        reason = "occurs more than once in the schedule and was copied on its way to the denoiser"
-    raise StrategyError(
-        f"the denoiser was called at timestep {float(value)}, which {reason}; run it through the "
-        "pipeline that the strategy was applied to, or remove the strategy"
-    )
-
-
-def counted(scheduler: Any) -> int:
-    """The index of the call that comes next, from how many steps a solver has made.
-
-    Raises:
-        StrategyError: the solver does not count its steps.
-    """
-    if not hasattr(scheduler, "step_index"):
-        raise StrategyError(
-            f"{type(scheduler).__name__} does not count its steps, and this denoiser is not given "
-            "the timestep itself; use a scheduler that has `step_index`"
-        )
-    made = scheduler.step_index
-    return int((scheduler.begin_index or 0) if made is None else made)

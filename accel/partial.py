@@ -128,7 +128,7 @@ class PartialRun(Listener):
         if clock.branch == 0:
             self._before, self._now = self._now, {}
             self._chosen = None
-            self._kept = {b: kept for b, kept in self._kept.items() if b < clock.branches}
+            self._kept = {b: kept for b, kept in self._kept.items() if b < clock.parts}
             if self._before and clock.images is not None:
                 noise = self.conditional(self._before)
                 count = self.count(clock.call)

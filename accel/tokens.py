@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from accel.clock import Clock, Listener
 from accel.merging import Reduction
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.patching import Forward, Undo, replace_forward, undo_all, watch
 from accel.processors import Processors, Trait
 from accel.records import Recorder
 from accel.sites import AttentionSite, Sites
@@ -80,8 +80,8 @@ class TokenSite(Listener):
         """Wrap the block."""
         block: Any = self.site.block
         return [
-            self.site.grid.register_forward_pre_hook(self.see_grid, with_kwargs=True).remove,
-            block.norm1.register_forward_pre_hook(self.see_input, with_kwargs=True).remove,
+            watch(self.site.grid, "register_forward_pre_hook", self.see_grid, with_kwargs=True),
+            watch(block.norm1, "register_forward_pre_hook", self.see_input, with_kwargs=True),
             replace_forward(block.attn1, self.wrap),
         ]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import accel
 from accel.methods.atedm import ITERATIONS, Attended, importance
-from accel.sampler import _find
+from accel.registry import find
 from tests.transformers import MODELS, build, draw, last_block, strategy
 
 Array = NDArray[np.float64]
@@ -35,7 +35,7 @@ def pagerank(table: Array) -> Array:
 
 def watched(pipe: Any, model: str) -> tuple[Attended, list[tuple[int, Tensor | None]]]:
     accel.apply(pipe, strategy(model, {"atedm": HALF}))
-    run = next(one for one in _find(pipe)._clock.listeners if isinstance(one, Attended))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, Attended))  # type: ignore[union-attr]
     log: list[tuple[int, Tensor | None]] = []
     inner = run.choose
 
@@ -114,7 +114,7 @@ def test_queries_of_tokens_that_did_not_run_are_their_last_ones(model: str) -> N
     """After a partial call, queries and keys are new where tokens ran, and old elsewhere."""
     pipe = build(model)
     accel.apply(pipe, strategy(model, {"atedm": {"alpha": [1.0, 1.0, 0.3, 0.5, 0.5, 1.0]}}))
-    run = next(one for one in _find(pipe)._clock.listeners if isinstance(one, Attended))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, Attended))  # type: ignore[union-attr]
     states: dict[int, dict[str, Tensor]] = {}
     chosen: dict[int, Tensor | None] = {}
     inner = run.choose

@@ -67,7 +67,7 @@ def test_free_u_does_not_touch_what_is_kept(depth: int, first: bool) -> None:
         pipe.enable_freeu(s1=0.9, s2=0.2, b1=1.5, b2=1.6)
     mine = draw(pipe)
     values: list[torch.Tensor] = []
-    sampler = accel.sampler._find(pipe)
+    sampler = accel.registry.find(pipe)
     assert sampler is not None
     (features,) = [one for one in sampler._clock.listeners if type(one).__name__ == "Features"]
 

@@ -58,7 +58,7 @@ def test_deepcache_holds_one_feature(model: str, depth: int) -> None:
     accel.apply(pipe, strategy(methods))
     (features,) = [
         one
-        for one in accel.sampler._find(pipe)._clock.listeners  # type: ignore[union-attr]
+        for one in accel.registry.find(pipe)._clock.listeners  # type: ignore[union-attr]
         if type(one).__name__ == "Features"
     ]
 

@@ -118,7 +118,7 @@ def test_law_8_only_what_is_read_is_kept(model: str) -> None:
 
     pipe = build(model)
     accel.apply(pipe, strategy(STRONG))
-    sampler = accel.sampler._find(pipe)
+    sampler = accel.registry.find(pipe)
     assert sampler is not None
     places = [one for one in sampler._clock.listeners if isinstance(one, Reuse)]
     attention = next(place for place in places if place.name == "transformer_blocks.0.attn1")

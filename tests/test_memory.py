@@ -12,7 +12,7 @@ import accel
 from accel.clock import Listener
 from accel.features import Features
 from accel.history import extrapolate, needs
-from accel.sampler import _find
+from accel.registry import find
 from tests.cases import ALL
 from tests.pipes import draw, strategy
 
@@ -47,7 +47,7 @@ def test_a_generation_that_stops_early_frees_too(pipe: Any) -> None:
 
 
 def listeners(pipe: Any) -> list[Listener]:
-    sampler = _find(pipe)
+    sampler = find(pipe)
     assert sampler is not None
     return sampler._clock.listeners
 

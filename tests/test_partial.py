@@ -15,7 +15,7 @@ from torch import Tensor
 
 import accel
 from accel.partial import PartialRun
-from accel.sampler import _find
+from accel.registry import find
 from accel.selection import Selection
 from tests.pipes import spread
 from tests.transformers import FREE_SIZE, MODELS, build, draw, strategy
@@ -29,7 +29,7 @@ class Scripted:
     def __init__(self, pipe: Any) -> None:
         self.run = next(
             one
-            for one in _find(pipe)._clock.listeners  # type: ignore[union-attr]
+            for one in find(pipe)._clock.listeners  # type: ignore[union-attr]
             if isinstance(one, PartialRun)
         )
         self.chosen: dict[int, Tensor] = {}
@@ -220,7 +220,7 @@ def test_every_token_runs_again_soon(model: str, alpha: float) -> None:
     """Three quarters of each selection are the stalest tokens, so all take their turn."""
     pipe, calls = build(model), 24
     accel.apply(pipe, strategy(model, {"cat": {"alpha": alpha}}, calls))
-    run = next(one for one in _find(pipe)._clock.listeners if isinstance(one, PartialRun))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialRun))  # type: ignore[union-attr]
     ran: list[set[int]] = []
     inner = run.choose
 

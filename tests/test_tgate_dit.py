@@ -202,7 +202,7 @@ def test_law_8_nothing_is_left() -> None:
     pipe = build("pixart")
     accel.apply(pipe, strategy({"tgate": GATE}))
     draw(pipe)
-    sampler = accel.sampler._find(pipe)
+    sampler = accel.registry.find(pipe)
     assert sampler is not None
     places = [one for one in sampler._clock.listeners if isinstance(one, Reuse)]
     assert len(places) == 6

@@ -13,7 +13,7 @@ from torch import nn
 import accel
 from accel import families
 from accel.partial import PartialRun
-from accel.sampler import _find
+from accel.registry import find
 from tests.transformers import ALL, MODELS, InTheMiddleError, build, cases, draw, failing, strategy
 
 PAIRS = pytest.mark.parametrize(("model", "name"), cases(every=8))
@@ -131,7 +131,7 @@ def test_the_modules_see_the_tokens_of_their_call(model: str, method: str) -> No
 
 def _stream(pipe: Any, model: str) -> Any:
     with accel.accelerated(pipe, strategy(model, {})):
-        return _find(pipe).sites.stream  # type: ignore[union-attr]
+        return find(pipe).sites.stream  # type: ignore[union-attr]
 
 
 def tensors() -> set[int]:
@@ -171,7 +171,7 @@ def held(value: Any, depth: int = 6) -> list[torch.Tensor]:
 def watch(pipe: Any, kinds: Any) -> list[list[torch.Size]]:
     """Shapes of the features that a listener of a kind holds after each call."""
     found: list[list[torch.Size]] = []
-    run = next(one for one in _find(pipe)._clock.listeners if isinstance(one, kinds))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, kinds))  # type: ignore[union-attr]
     own = {k: v for k, v in vars(run).items() if k not in ("clock", "sites", "stream", "_watched")}
     step = pipe.scheduler.step
 
@@ -192,7 +192,7 @@ def test_only_what_a_later_call_reads_is_kept(model: str, method: str) -> None:
     pipe = build(model)
     accel.apply(pipe, strategy(model, {method: {"alpha": [1, 1, 1, 0.5, 1, 1]}}))
     after = watch(pipe, PartialRun)
-    stream = _find(pipe).sites.stream  # type: ignore[union-attr]
+    stream = find(pipe).sites.stream  # type: ignore[union-attr]
     assert stream is not None
     passes = 2 if model == "flux" else 1
     keys = 2 * len(stream.attentions) * passes
@@ -207,7 +207,7 @@ def test_a_pass_that_ends_leaves_nothing() -> None:
     """Keys of the third pass of skip-layer guidance go when it is over."""
     pipe = build("sd3")
     accel.apply(pipe, strategy("sd3", {"cat": {"alpha": 0.5}}))
-    run = next(one for one in _find(pipe)._clock.listeners if isinstance(one, PartialRun))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialRun))  # type: ignore[union-attr]
     branches: list[set[int]] = []
     step = pipe.scheduler.step
 
@@ -231,7 +231,7 @@ def test_nothing_of_a_generation_outlives_its_pipeline() -> None:
     accel.apply(pipe, strategy("flux", ALL["cat"]))
     with pytest.raises(InTheMiddleError), failing(pipe, 7):
         draw(pipe)
-    run = weakref.ref(_find(pipe)._clock)  # type: ignore[union-attr]
+    run = weakref.ref(find(pipe)._clock)  # type: ignore[union-attr]
     del pipe
     gc.collect()
     assert run() is None

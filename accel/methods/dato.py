@@ -93,8 +93,8 @@ class Dynamics(Listener):
     def _score(self, height: int, width: int) -> Tensor:
         """`[rows, h, w]`, one row per row of the denoiser's batch."""
         clock, knobs = self.clock, self.knobs
-        apart = clock.branches > 1 and knobs.align_cfg
-        score = self._scores.get(clock.branches - 1 if apart else clock.branch)
+        apart = clock.parts > 1 and knobs.align_cfg
+        score = self._scores.get(clock.parts - 1 if apart else clock.branch)
         if score is not None and len(score) != clock.rows:  # Guidance came or went on the way.
             score = None
         noise = None

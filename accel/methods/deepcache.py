@@ -28,7 +28,7 @@ from accel.clock import Clock
 from accel.features import Features
 from accel.history import FULL
 from accel.outputs import as_output
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.patching import Forward, Undo, replace_forward, undo_all, watch
 from accel.processors import Processors, Trait, attentions
 from accel.records import Recorder
 from accel.sites import Sites, Stage
@@ -130,7 +130,7 @@ def _attach_taps(sites: Sites, features: Features, wanted: set[int]) -> Iterator
         for layer in stage.layers[:-1]:
             below -= 1
             if below in wanted:
-                yield layer[-1].register_forward_hook(_tap(features, below)).remove
+                yield watch(layer[-1], "register_forward_hook", _tap(features, below))
         below -= 1
 
 

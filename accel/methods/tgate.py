@@ -82,7 +82,7 @@ class Gate(Listener):
     def begin(self) -> None:
         clock = self.clock
         self._check_parts()
-        guided = clock.halves or clock.branches == 2
+        guided = clock.halves or clock.parts == 2
         self.single = guided and clock.call > clock.first and self.knobs.plan(clock.call).single
         if self.single and clock.halves:
             clock.running = clock.rows // 2
@@ -103,7 +103,7 @@ class Gate(Listener):
         )
 
     def end(self, output: Tensor) -> None:
-        self._first = output if self.single and self.clock.branches == 2 else None
+        self._first = output if self.single and self.clock.parts == 2 else None
 
     def wrap(self, original: Forward) -> Forward:
         """What takes the place of the denoiser's forward."""
@@ -111,8 +111,8 @@ class Gate(Listener):
         def forward(*args: Any, **kwargs: Any) -> Any:
             if not self.single:
                 return original(*args, **kwargs)
-            if self.clock.branches == 2:
-                if self.clock.branch == 0 or self._first is None:
+            if self.clock.parts == 2:
+                if self.clock.part == 0 or self._first is None:
                     return original(*args, **kwargs)
                 self.recorder.now.ran = []
                 self.recorder.now.reused.append("prediction")

@@ -1,0 +1,47 @@
+"""The solver that a strategy is for, on the pipeline that it is applied to."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from accel import schedulers
+from accel.patching import Undo
+from accel.sites import Sites
+from strategies import StrategyError
+
+
+def exchange(pipe: Any, name: str, sites: Sites, swap: bool) -> Undo:
+    """See to it that a pipeline has a scheduler of class `name` that fits its network.
+
+    Args:
+        swap: put one in where the pipeline has another.
+
+    Returns:
+        A function that puts the pipeline's own back; it leaves a third one alone.
+
+    Raises:
+        StrategyError: the pipeline has another scheduler and `swap` is false, or the scheduler
+            does not fit the network.
+    """
+    before = pipe.scheduler
+    schedulers.check(before, sites)
+    given = type(before).__name__
+    if given == name:
+        return lambda: None
+    if not swap:
+        raise StrategyError(
+            f"the strategy is for {name}, but the pipeline has {given}; "
+            "pass set_scheduler=True to accel.apply, or set pipe.scheduler"
+        )
+    after = schedulers.make(before, name)
+    schedulers.check(after, sites)
+    pipe.scheduler = after
+    there = weakref.ref(pipe)
+
+    def undo() -> None:
+        pipe = there()
+        if pipe is not None and pipe.scheduler is after:
+            pipe.scheduler = before
+
+    return undo

@@ -1,0 +1,130 @@
+"""Where a pass of the denoiser is in its generation: on which schedule, at which of its calls.
+
+Pipelines iterate over `scheduler.timesteps`, and what they hand to the denoiser is a view of that
+tensor. Its storage tells the schedule, as `set_timesteps` makes a new tensor for every generation,
+and its storage offset is the call's place, without any device synchronisation and also where a
+timestep occurs twice (PNDM, Heun). Pipelines that put copies of their scheduler's state back
+between views (Panorama) go on handing out views of the first tensor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from strategies import StrategyError
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """One pass.
+
+    Attributes:
+        schedule: an object that passes of one generation share; kept, so that no other gets its
+            identity.
+        place: index of the call in the full schedule.
+        calls: of the full schedule.
+        piped: a pipeline makes the pass, not a loop of one's own.
+    """
+
+    schedule: Any
+    place: int
+    calls: int
+    piped: bool
+
+
+class Moments:
+    """Finds the moment of each pass; remembers the schedule that the last one was on."""
+
+    def __init__(self) -> None:
+        self._storage: Any = None
+        self._pointer = 0
+
+    def find(self, scheduler: Any, timestep: Any, scaled: bool, piped: bool) -> Moment:
+        """Where a pass is.
+
+        Args:
+            scheduler: of the pipeline.
+            timestep: as the denoiser gets it.
+            scaled: it is a computed share of the schedule's timestep; the solver counts the steps.
+            piped: a pipeline makes the pass.
+
+        Raises:
+            StrategyError: the timestep is not on the schedule, or its place cannot be told.
+        """
+        timesteps: Tensor = scheduler.timesteps
+        if scaled:
+            return Moment(timesteps, counted(scheduler), len(timesteps), piped)
+        if isinstance(timestep, Tensor):
+            _check_single(timestep)
+        if isinstance(timestep, Tensor) and _is_view(timestep, timesteps):
+            storage = timestep.untyped_storage()
+            if self._storage is None or storage.data_ptr() != self._pointer:
+                self._storage, self._pointer = storage, storage.data_ptr()
+            place = int(timestep.storage_offset() - timesteps.storage_offset())
+            return Moment(self._storage, place, len(timesteps), piped)
+        return Moment(timesteps, _searched(scheduler, timestep, piped), len(timesteps), piped)
+
+
+def _check_single(timestep: Tensor) -> None:
+    """Refuse rows of several timesteps; waits for the device where rows have copies of one."""
+    if timestep.numel() < 2 or not any(timestep.stride()):
+        return
+    if bool((timestep != timestep.flatten()[0]).any()):
+        raise StrategyError(
+            "one pass of the denoiser has rows of several timesteps, so that it is no call of "
+            "the schedule; remove the strategy, or use a pipeline that makes one call at a time"
+        )
+
+
+def _is_view(timestep: Tensor, timesteps: Tensor) -> bool:
+    """Whether a timestep lies in the storage of a schedule, or of one that a copy was made of."""
+    mine, whole = timestep.untyped_storage(), timesteps.untyped_storage()
+    if timestep.dtype != timesteps.dtype:
+        return False
+    if mine.data_ptr() == whole.data_ptr():
+        return True
+    single = all(
+        size == 1 or stride == 0 for size, stride in zip(timestep.shape, timestep.stride())
+    )
+    return single and len(timesteps) > 1 and mine.nbytes() == whole.nbytes()
+
+
+def _searched(scheduler: Any, timestep: Any, piped: bool) -> int:
+    """The place of a timestep by its value; waits for the device.
+
+    Raises:
+        StrategyError: it is not there, or its value occurs more than once.
+    """
+    timesteps: Tensor = scheduler.timesteps
+    value = timestep.flatten()[0] if isinstance(timestep, Tensor) else torch.as_tensor(timestep)
+    places = (timesteps == value.to(timesteps.device)).nonzero().flatten().tolist()
+    if len(places) == 1:
+        return int(places[0])
+    if not places and piped and hasattr(scheduler, "step_index"):
+        return counted(scheduler)  # The latent upscaler hands out the logarithm of its noise level.
+    reason = "is not on the schedule of the pipeline's scheduler"
+    if places:
+        reason = "occurs more than once in the schedule and was copied on its way to the denoiser"
+    raise StrategyError(
+        f"the denoiser was called at timestep {float(value)}, which {reason}; run it through the "
+        "pipeline that the strategy was applied to, or remove the strategy"
+    )
+
+
+def counted(scheduler: Any) -> int:
+    """The index of the call that comes next, from how many steps a solver has made.
+
+    Raises:
+        StrategyError: the solver does not count its steps.
+    """
+    if not hasattr(scheduler, "step_index"):
+        raise StrategyError(
+            f"{type(scheduler).__name__} does not count its steps, and this denoiser is not given "
+            "the timestep itself; use a scheduler that has `step_index`"
+        )
+    made = scheduler.step_index
+    return int((scheduler.begin_index or 0) if made is None else made)

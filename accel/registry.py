@@ -1,0 +1,63 @@
+"""Which pipeline has which strategy, and which pipelines share a network."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any, Protocol
+
+from torch import nn
+
+
+class Applied(Protocol):
+    """A strategy on a pipeline, as far as others that share its network need to know it."""
+
+    network: nn.Module
+
+    def pipe(self) -> Any:
+        """The pipeline, or None where it is gone."""
+
+    def detach(self) -> None:
+        """Put the pipeline and its network back as they were."""
+
+
+# By the id of the pipeline; an entry goes with its pipeline.
+_APPLIED: dict[int, tuple[Applied, weakref.finalize[[int], Any]]] = {}
+_LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
+
+
+def find(pipe: Any) -> Any:
+    """What is applied to a pipeline, or None."""
+    entry = _APPLIED.get(id(pipe))
+    return None if entry is None else entry[0]
+
+
+def add(pipe: Any, applied: Applied) -> None:
+    """Note what is applied to a pipeline; it is detached when the pipeline is gone."""
+    ending = weakref.finalize(pipe, forget, id(pipe))
+    ending.atexit = False
+    _APPLIED[id(pipe)] = (applied, ending)
+
+
+def forget(key: int) -> None:
+    """Detach what is applied to the pipeline of this id, if anything is."""
+    entry = _APPLIED.pop(key, None)
+    if entry is not None:
+        applied, ending = entry
+        ending.detach()
+        applied.detach()
+
+
+def pipes() -> list[Any]:
+    """Every pipeline that has a strategy."""
+    return [applied.pipe() for applied, _ in _APPLIED.values()]
+
+
+def sharing(network: nn.Module) -> list[Any]:
+    """What is applied to pipelines with this network."""
+    return [applied for applied, _ in list(_APPLIED.values()) if applied.network is network]
+
+
+def lock(network: nn.Module) -> threading.RLock:
+    """Held during a pass of a network: passes that pipelines make in threads wait in turn."""
+    return _LOCKS.setdefault(network, threading.RLock())

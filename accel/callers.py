@@ -23,9 +23,9 @@ def calling(network: nn.Module, known: Collection[Any]) -> Any:
     while frame is not None:
         for candidate in _candidates(frame):
             pipeline = isinstance(candidate, DiffusionPipeline)
-            if pipeline or any(candidate is one for one in known):
-                if holder(candidate, network) is not None:
-                    return candidate
+            known_one = pipeline or any(candidate is one for one in known)
+            if known_one and holder(candidate, network) is not None:
+                return candidate
         frame = frame.f_back
     return None
 

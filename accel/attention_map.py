@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from accel.patching import Forward, Undo, replace_forward
 from accel.rotary import Tables, turned
 from accel.selection import at_least_single
 from accel.sites import TokenAttention
+from strategies import StrategyError
 
 
 class Watched:
@@ -22,12 +23,22 @@ class Watched:
     """
 
     def __init__(self, attention: TokenAttention) -> None:
-        self.module: Any = attention.module
+        self.name, self.module = attention.name, cast(Any, attention.module)
         self.projected: dict[str, Tensor] = {}
         self._tables: Tables | None = None
 
     def attach(self) -> list[Undo]:
-        """Watch the attention."""
+        """Watch the attention.
+
+        Raises:
+            StrategyError: its projections are fused, so that queries and keys are not projected
+                by themselves.
+        """
+        if getattr(self.module, "fused_projections", False):
+            raise StrategyError(
+                f"{self.name} has its projections fused, but its attention map is made from queries "
+                "and keys apart; call unfuse_qkv_projections() on the pipeline"
+            )
         undos = [replace_forward(self.module, self._positions)]
         for name in ("to_q", "to_k"):
             undos.append(replace_forward(getattr(self.module, name), self._projection(name)))

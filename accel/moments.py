@@ -87,9 +87,8 @@ def _is_view(timestep: Tensor, timesteps: Tensor) -> bool:
         return False
     if mine.data_ptr() == whole.data_ptr():
         return True
-    single = all(
-        size == 1 or stride == 0 for size, stride in zip(timestep.shape, timestep.stride())
-    )
+    axes = zip(timestep.shape, timestep.stride(), strict=True)
+    single = all(size == 1 or stride == 0 for size, stride in axes)
     return single and len(timesteps) > 1 and mine.nbytes() == whole.nbytes()
 
 

@@ -10,6 +10,8 @@ from accel.patching import Attachment, reached
 from accel.sites import Sites
 
 Fact = tuple[Any, ...]
+# State of a layer that PEFT put in the place of another.
+ADAPTED = ("scaling", "merged_adapters", "_active_adapter", "_disable_adapters")
 
 
 class Placement:
@@ -65,8 +67,7 @@ def _weights(module: nn.Module) -> Fact:
         for weight in module.parameters()
     )
     adapters = tuple(
-        (str(vars(one).get("scaling")), str(vars(one).get("merged_adapters")))
-        + (str(vars(one).get("_active_adapter")), vars(one).get("_disable_adapters"))
+        tuple(str(vars(one).get(name)) for name in ADAPTED)
         for one in module.modules()
         if "merged_adapters" in vars(one)
     )

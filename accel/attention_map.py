@@ -36,8 +36,8 @@ class Watched:
         """
         if getattr(self.module, "fused_projections", False):
             raise StrategyError(
-                f"{self.name} has its projections fused, but its attention map is made from queries "
-                "and keys apart; call unfuse_qkv_projections() on the pipeline"
+                f"{self.name} has its projections fused, but its attention map is made from "
+                "queries and keys apart; call unfuse_qkv_projections() on the pipeline"
             )
         undos = [replace_forward(self.module, self._positions)]
         for name in ("to_q", "to_k"):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import MethodType
+from types import CellType, MethodType
 from typing import Any, TypeVar, cast
 
 import torch
@@ -229,10 +229,27 @@ def reached(patched: Patched, outer: Any) -> bool:
             return slot.value is patched
     if any(slot.value is patched for slot in slots(module)):
         return True
-    step = vars(module).get("forward")
-    while step is not None and step is not patched:
-        step = getattr(step, "__wrapped__", None)
-    return step is patched
+    return _leads(vars(module).get("forward"), patched)
+
+
+def _leads(step: Any, patched: Patched, depth: int = 8) -> bool:
+    """Whether a function that somebody has put over a method holds a `Patched` to call."""
+    if step is patched:
+        return True
+    if depth == 0 or not callable(step) or isinstance(step, type | nn.Module):
+        return False
+    cells = getattr(step, "__closure__", None) or ()
+    inner = [getattr(step, "__wrapped__", None), getattr(step, "func", None)]
+    inner += [cell.cell_contents for cell in cells if _filled(cell)]
+    return any(_leads(one, patched, depth - 1) for one in inner)
+
+
+def _filled(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  # An empty cell says so by an error.
+    except ValueError:
+        return False
+    return True
 
 
 def replace_forward(module: nn.Module, make: Make, traced: bool = True) -> Undo:

@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from accel.patching import Forward, Undo, replace_forward
+from accel.layers import Forward
+from accel.patching import Undo, replace_forward
 from accel.rotary import Tables, turned
 from accel.selection import at_least_single
 from accel.sites import TokenAttention

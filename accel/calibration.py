@@ -16,8 +16,9 @@ from torch import Tensor
 from accel import families
 from accel.applying import remove
 from accel.clock import Clock
+from accel.layers import Forward
 from accel.moments import Moments
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.patching import Undo, replace_forward, undo_all
 from accel.sites import Block
 from strategies import StrategyError
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from accel.clock import Clock, Listener
-from accel.patching import Forward, Undo, replace_forward
+from accel.layers import Forward
+from accel.patching import Undo, replace_forward
 
 
 def shared(clock: Clock, embedders: Sequence[nn.Module]) -> list[Undo]:

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from accel.clock import Clock, Listener
 from accel.history import fold
-from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
+from accel.layers import Forward
+from accel.patching import Undo, replace_forward, undo_all, untraced
 from accel.processors import Processors, Trait
 from accel.records import Recorder
 from accel.rotary import Rotary

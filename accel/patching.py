@@ -6,32 +6,20 @@ taking it along. Where several replace the same method, their layers stack in on
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from types import CellType, MethodType
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
-Forward = Callable[..., Any]
+from accel.layers import Gate, Layer, Make, Patched, Untraced
+from accel.slots import Slot, innermost, outside, slots
+
 Undo = Callable[[], None]
-Make = Callable[[Forward], Forward]
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Gate:
-    """Whether the pass that runs now belongs to the pipeline that layers were attached for.
-
-    Attributes:
-        on: layers act; else they pass through.
-    """
-
-    def __init__(self) -> None:
-        self.on = False
 
 
 @dataclass
@@ -64,194 +52,6 @@ def attaching(attachment: Attachment) -> Iterator[None]:
         _CURRENT.reset(token)
 
 
-class Layer:
-    """One replacement: what makes it from the method below it, and when it acts."""
-
-    def __init__(self, make: Make, gate: Gate | None) -> None:
-        self.make, self.gate = make, gate
-
-    def over(self, below: Forward) -> Forward:
-        """The method with this layer on top."""
-        replacement, gate = self.make(below), self.gate
-        if gate is None:
-            return replacement
-
-        def forward(*args: Any, **kwargs: Any) -> Any:
-            return replacement(*args, **kwargs) if gate.on else below(*args, **kwargs)
-
-        return forward
-
-
-class Patched:
-    """Stands in the place of one method of one object.
-
-    A deep copy or a pickle of the object has its own method there, not this one.
-
-    Attributes:
-        owner: the object.
-        original: the method that was in place.
-        layers: the innermost first; without any, the original runs.
-        run: the original with all layers on top.
-    """
-
-    __slots__ = ("layers", "original", "owner", "run")
-
-    def __init__(self, owner: Any, original: Forward) -> None:
-        self.owner, self.original = owner, original
-        self.layers: list[Layer] = []
-        self.run = original
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.run(*args, **kwargs)
-
-    @property
-    def __wrapped__(self) -> Forward:
-        """Where `inspect.signature` finds the arguments."""
-        return self.original
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        # A copy of the owner's dictionary alone goes back into the owner.
-        return copy.deepcopy(self.original, memo) if id(self.owner) in memo else self
-
-    def __reduce__(self) -> Any:
-        return _same, (self.original,)
-
-    def add(self, layer: Layer) -> None:
-        """Put a layer on top."""
-        self.layers.append(layer)
-        self._compose()
-
-    def drop(self, layer: Layer) -> None:
-        """Take a layer out, wherever it lies."""
-        self.layers.remove(layer)
-        self._compose()
-
-    def _compose(self) -> None:
-        run = self.original
-        for layer in self.layers:
-            run = layer.over(run)
-        self.run = run
-
-
-class Untraced(Patched):
-    """A `Patched` that `torch.compile` leaves alone; it compiles what this calls."""
-
-    __slots__ = ()
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return _call_untraced(self.run, args, kwargs)
-
-
-def _untraced_call(run: Forward, args: Any, kwargs: Any) -> Any:
-    return run(*args, **kwargs)
-
-
-_call_untraced = torch.compiler.disable(_untraced_call, recursive=False)
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-@dataclass(frozen=True)
-class Slot:
-    """One place that holds a method of an object or of a hook on it."""
-
-    holder: Any
-    name: str
-
-    @property
-    def value(self) -> Any:
-        return getattr(self.holder, self.name, None)
-
-    def put(self, value: Any) -> None:
-        """Fill it; a module's own attributes are set without asking `nn.Module`."""
-        vars(self.holder)[self.name] = value
-
-    def restore(self, value: Any) -> None:
-        """Fill it with what was there; a class's own method needs no attribute."""
-        if _plain(self.holder, self.name, value):
-            vars(self.holder).pop(self.name, None)
-        else:
-            self.put(value)
-
-
-def _plain(owner: Any, name: str, value: Any) -> bool:
-    """Whether a value is the bound method that the owner's class has under this name."""
-    return (
-        isinstance(value, MethodType)
-        and value.__self__ is owner
-        and value.__func__ is getattr(type(owner), name, None)
-    )
-
-
-def slots(owner: Any, name: str = "forward") -> list[Slot]:
-    """Where a method can be: in hooks of diffusers, in one of accelerate, on the object itself."""
-    found = []
-    if name == "forward":
-        for hook in getattr(vars(owner).get("_diffusers_hook"), "_fn_refs", ()):
-            whole = hook.original_forward is None
-            found.append(Slot(hook, "forward" if whole else "original_forward"))
-        if "_old_forward" in vars(owner):
-            found.append(Slot(owner, "_old_forward"))
-    return [*found, Slot(owner, name)]
-
-
-def _innermost(owner: Any, name: str) -> Slot:
-    """The slot of a `Patched`, else of the class's own method, else the outermost."""
-    found = slots(owner, name)
-    for slot in found:
-        if isinstance(slot.value, Patched):
-            return slot
-    plain = (slot for slot in found if _plain(owner, name, slot.value))
-    return next(plain, found[-1])
-
-
-def _outside(module: nn.Module, outer: Any) -> Slot:
-    """Where what `torch.compile` must not see goes: around what it compiled."""
-    if outer is not module and hasattr(outer, "_orig_mod"):
-        return Slot(outer, "forward")
-    if getattr(module, "_compiled_call_impl", None) is not None:
-        return Slot(module, "_compiled_call_impl")
-    return _innermost(module, "forward")
-
-
-def reached(patched: Patched, outer: Any) -> bool:
-    """Whether a `Patched` is where its module's forward is called.
-
-    Args:
-        outer: the network as the pipeline holds it.
-    """
-    module = patched.owner
-    if isinstance(patched, Untraced):
-        slot = _outside(module, outer)
-        if slot.holder is not module or slot.name != "forward":
-            return slot.value is patched
-    if any(slot.value is patched for slot in slots(module)):
-        return True
-    return _leads(vars(module).get("forward"), patched)
-
-
-def _leads(step: Any, patched: Patched, depth: int = 8) -> bool:
-    """Whether a function that somebody has put over a method holds a `Patched` to call."""
-    if step is patched:
-        return True
-    if depth == 0 or not callable(step) or isinstance(step, type | nn.Module):
-        return False
-    cells = getattr(step, "__closure__", None) or ()
-    inner = [getattr(step, "__wrapped__", None), getattr(step, "func", None)]
-    inner += [cell.cell_contents for cell in cells if _filled(cell)]
-    return any(_leads(one, patched, depth - 1) for one in inner)
-
-
-def _filled(cell: CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018  # An empty cell says so by an error.
-    except ValueError:
-        return False
-    return True
-
-
 def replace_forward(module: nn.Module, make: Make, traced: bool = True) -> Undo:
     """Put `make(forward)` over `module.forward`.
 
@@ -266,9 +66,9 @@ def replace_forward(module: nn.Module, make: Make, traced: bool = True) -> Undo:
     """
     current = _CURRENT.get()
     slot = (
-        _innermost(module, "forward")
+        innermost(module, "forward")
         if traced
-        else _outside(module, current.outer if current else module)
+        else outside(module, current.outer if current else module)
     )
     undo, patched = _replace(slot, module, make, current.gate if current else None, traced)
     if current is not None:
@@ -279,7 +79,7 @@ def replace_forward(module: nn.Module, make: Make, traced: bool = True) -> Undo:
 
 def replace_method(owner: Any, name: str, make: Make) -> Undo:
     """Put `make(method)` over a method of an object that is no network, whoever calls it."""
-    return _replace(_innermost(owner, name), owner, make, None, True)[0]
+    return _replace(innermost(owner, name), owner, make, None, True)[0]
 
 
 def _replace(

@@ -6,8 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from accel.patching import Attachment, reached
+from accel.patching import Attachment
 from accel.sites import Sites
+from accel.slots import reached
 
 Fact = tuple[Any, ...]
 # State of a layer that PEFT put in the place of another.

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from accel.clock import Clock, Listener
 from accel.history import History, extrapolate, fold, needs
-from accel.patching import Forward, Undo, replace_forward
+from accel.layers import Forward
+from accel.patching import Undo, replace_forward
 from accel.records import Recorder
 from accel.selection import Selection
 from accel.sites import Part

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from accel.clock import Clock
-from accel.patching import Forward, Undo, replace_forward
+from accel.layers import Forward
+from accel.patching import Undo, replace_forward
 from accel.selection import Selection
 
 Tables = tuple[Tensor, Tensor]

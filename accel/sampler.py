@@ -12,6 +12,7 @@ from accel import families, registry, schedulers
 from accel.callers import calling, holder
 from accel.clock import Clock
 from accel.exchange import exchange
+from accel.layers import Forward, Gate
 from accel.measure import Measure
 from accel.methods import METHODS
 from accel.moments import Moment, Moments
@@ -19,8 +20,6 @@ from accel.outputs import prediction
 from accel.overrides import override
 from accel.patching import (
     Attachment,
-    Forward,
-    Gate,
     Undo,
     attaching,
     replace_forward,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from accel.clock import Clock
-from accel.patching import Forward, Undo, replace_method
+from accel.layers import Forward
+from accel.patching import Undo, replace_method
 
 
 class Solver:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from accel.clock import Clock, Listener
+from accel.layers import Forward
 from accel.merging import Reduction
-from accel.patching import Forward, Undo, replace_forward, undo_all, watch
+from accel.patching import Undo, replace_forward, undo_all, watch
 from accel.processors import Processors, Trait
 from accel.records import Recorder
 from accel.sites import AttentionSite, Sites

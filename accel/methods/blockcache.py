@@ -14,7 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from accel.clock import Clock
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.layers import Forward
+from accel.patching import Undo, replace_forward, undo_all
 from accel.processors import Processors, Trait, attentions
 from accel.records import Recorder
 from accel.reuse import Reuse

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from accel.clock import Clock
+from accel.layers import Forward
 from accel.merging import Reduction, rank, reduction, similarity, split_grid
-from accel.patching import Forward, Undo
+from accel.patching import Undo
 from accel.processors import Trait
 from accel.records import Recorder
 from accel.reuse import Reuse

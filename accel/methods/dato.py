@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from accel.clock import Clock, Listener
+from accel.layers import Forward
 from accel.merging import (
     Reduction,
     cell_origins,
@@ -32,7 +33,7 @@ from accel.merging import (
     reduction,
     similarity,
 )
-from accel.patching import Forward, Undo, untraced
+from accel.patching import Undo, untraced
 from accel.records import Recorder
 from accel.sites import AttentionSite, Sites
 from accel.tokens import TokenSite, attach_all, choose, no_grad, plain_maps

@@ -27,8 +27,9 @@ from torch import Tensor, nn
 from accel.clock import Clock
 from accel.features import Features
 from accel.history import FULL
+from accel.layers import Forward
 from accel.outputs import as_output
-from accel.patching import Forward, Undo, replace_forward, undo_all, watch
+from accel.patching import Undo, replace_forward, undo_all, watch
 from accel.processors import Processors, Trait, attentions
 from accel.records import Recorder
 from accel.sites import Sites, Stage

@@ -17,7 +17,8 @@ from torch import Tensor
 from accel.chunking import Unchunked
 from accel.clock import Clock
 from accel.embedding import shared
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.layers import Forward
+from accel.patching import Undo, replace_forward, undo_all
 from accel.processors import Processors, Trait, of_parts
 from accel.records import Recorder
 from accel.reuse import Reuse, reusing, spare

@@ -21,8 +21,9 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from accel.clock import Clock, Listener
+from accel.layers import Forward
 from accel.outputs import as_output, prediction
-from accel.patching import Forward, Undo, replace_forward, undo_all, untraced
+from accel.patching import Undo, replace_forward, undo_all, untraced
 from accel.processors import Processors, Trait, attentions
 from accel.records import Recorder
 from accel.reuse import Reuse, reusing

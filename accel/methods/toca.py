@@ -29,7 +29,8 @@ from accel.clock import Clock, Listener
 from accel.embedding import shared
 from accel.grid import Grid
 from accel.history import fold
-from accel.patching import Forward, Undo, replace_forward, undo_all
+from accel.layers import Forward
+from accel.patching import Undo, replace_forward, undo_all
 from accel.processors import Processors, Trait, of_parts
 from accel.records import Recorder
 from accel.reuse import Reuse, reusing, spare

@@ -11,8 +11,9 @@ from __future__ import annotations
 from torch import Tensor
 
 from accel.clock import Clock
+from accel.layers import Forward
 from accel.merging import match, split_grid
-from accel.patching import Forward, Undo
+from accel.patching import Undo
 from accel.records import Recorder
 from accel.sites import Sites
 from accel.tokens import TokenSite, attach_all, choose, no_grad, plain_maps

@@ -1,0 +1,112 @@
+"""What stands in the place of a method: the original with layers on top."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+Forward = Callable[..., Any]
+Make = Callable[[Forward], Forward]
+
+
+class Gate:
+    """Whether the pass that runs now belongs to the pipeline that layers were attached for.
+
+    Attributes:
+        on: layers act; else they pass through.
+    """
+
+    def __init__(self) -> None:
+        self.on = False
+
+
+class Layer:
+    """One replacement: what makes it from the method below it, and when it acts."""
+
+    def __init__(self, make: Make, gate: Gate | None) -> None:
+        self.make, self.gate = make, gate
+
+    def over(self, below: Forward) -> Forward:
+        """The method with this layer on top."""
+        replacement, gate = self.make(below), self.gate
+        if gate is None:
+            return replacement
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            return replacement(*args, **kwargs) if gate.on else below(*args, **kwargs)
+
+        return forward
+
+
+class Patched:
+    """Stands in the place of one method of one object.
+
+    A deep copy or a pickle of the object has its own method there, not this one.
+
+    Attributes:
+        owner: the object.
+        original: the method that was in place.
+        layers: the innermost first; without any, the original runs.
+        run: the original with all layers on top.
+    """
+
+    __slots__ = ("layers", "original", "owner", "run")
+
+    def __init__(self, owner: Any, original: Forward) -> None:
+        self.owner, self.original = owner, original
+        self.layers: list[Layer] = []
+        self.run = original
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.run(*args, **kwargs)
+
+    @property
+    def __wrapped__(self) -> Forward:
+        """Where `inspect.signature` finds the arguments."""
+        return self.original
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        # A copy of the owner's dictionary alone goes back into the owner.
+        return copy.deepcopy(self.original, memo) if id(self.owner) in memo else self
+
+    def __reduce__(self) -> Any:
+        return _same, (self.original,)
+
+    def add(self, layer: Layer) -> None:
+        """Put a layer on top."""
+        self.layers.append(layer)
+        self._compose()
+
+    def drop(self, layer: Layer) -> None:
+        """Take a layer out, wherever it lies."""
+        self.layers.remove(layer)
+        self._compose()
+
+    def _compose(self) -> None:
+        run = self.original
+        for layer in self.layers:
+            run = layer.over(run)
+        self.run = run
+
+
+class Untraced(Patched):
+    """A `Patched` that `torch.compile` leaves alone; it compiles what this calls."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return _call_untraced(self.run, args, kwargs)
+
+
+def _untraced_call(run: Forward, args: Any, kwargs: Any) -> Any:
+    return run(*args, **kwargs)
+
+
+_call_untraced = torch.compiler.disable(_untraced_call, recursive=False)
+
+
+def _same(value: Any) -> Any:
+    return value

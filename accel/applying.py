@@ -82,7 +82,7 @@ def stats(pipe: Any) -> list[CallRecord]:
     """What ran at each call of the last generation, in order.
 
     Raises:
-        StrategyError: no strategy is applied.
+        StrategyError: no strategy is applied, or an unsupported pipeline.
     """
     return list(_require(pipe).recorder.calls)
 
@@ -94,7 +94,7 @@ def measuring(pipe: Any, time: bool = False, macs: bool = False) -> Iterator[Non
     Counting slows the generation down, so ask for one at a time.
 
     Raises:
-        StrategyError: no strategy is applied.
+        StrategyError: no strategy is applied, or an unsupported pipeline.
     """
     measure = _require(pipe).measure
     measure.time, measure.macs = time, macs
@@ -108,5 +108,6 @@ def measuring(pipe: Any, time: bool = False, macs: bool = False) -> Iterator[Non
 def _require(pipe: Any) -> Sampler:
     sampler: Sampler | None = registry.find(pipe)
     if sampler is None:
+        families.find(pipe)
         raise StrategyError("no strategy is applied to this pipeline; call accel.apply first")
     return sampler

@@ -8,6 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from accel.fused import is_fused
 from accel.layers import Forward
 from accel.patching import Undo, replace_forward
 from accel.rotary import Tables, turned
@@ -35,7 +36,7 @@ class Watched:
             StrategyError: its projections are fused, so that queries and keys are not projected
                 by themselves.
         """
-        if getattr(self.module, "fused_projections", False):
+        if is_fused(self.module):
             raise StrategyError(
                 f"{self.name} has its projections fused, but its attention map is made from "
                 "queries and keys apart; call unfuse_qkv_projections() on the pipeline"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -21,6 +21,25 @@ class Gate:
 
     def __init__(self) -> None:
         self.on = False
+
+
+class Gated:
+    """A hook that runs where its gate is on; a copy or a pickle of it does nothing."""
+
+    __slots__ = ("gate", "hook")
+
+    def __init__(self, hook: Callable[..., None] | None, gate: Gate | None) -> None:
+        self.hook, self.gate = hook, gate
+
+    def __call__(self, *args: Any) -> None:
+        if self.hook is not None and (self.gate is None or self.gate.on):
+            self.hook(*args)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Gated:
+        return Gated(None, None)
+
+    def __reduce__(self) -> Any:
+        return Gated, (None, None)
 
 
 class Layer:
@@ -99,6 +118,29 @@ class Untraced(Patched):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return _call_untraced(self.run, args, kwargs)
+
+
+class Inherited:
+    """The method that an object has from its class, whichever class it has by then."""
+
+    __slots__ = ("name", "owner")
+
+    def __init__(self, owner: Any, name: str) -> None:
+        self.owner, self.name = owner, name
+
+    @property
+    def __wrapped__(self) -> Forward:
+        """The method as it is now."""
+        return cast(Forward, getattr(type(self.owner), self.name).__get__(self.owner))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(*args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        return Inherited(memo[id(self.owner)], self.name)
+
+    def __reduce__(self) -> Any:
+        return Inherited, (self.owner, self.name)
 
 
 def _untraced_call(run: Forward, args: Any, kwargs: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from accel.clock import Clock, Listener
+from accel.fused import is_fused
 from accel.history import fold
 from accel.layers import Forward
 from accel.patching import Undo, replace_forward, undo_all, untraced
@@ -199,7 +200,7 @@ class PartialRun(Listener):
 
     def _attach_attention(self, attention: TokenAttention) -> list[Undo]:
         module: Any = attention.module
-        if getattr(module, "fused_projections", False):
+        if is_fused(module):
             raise StrategyError(
                 f"methods.{self.method} keeps keys and values apart, but {attention.name} has them "
                 "fused; call unfuse_qkv_projections() on the pipeline before applying the strategy"

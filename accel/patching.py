@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-from accel.layers import Gate, Layer, Make, Patched, Untraced
+from accel.layers import Gate, Gated, Inherited, Layer, Make, Patched, Untraced
 from accel.slots import Slot, innermost, outside, slots
 
 Undo = Callable[[], None]
@@ -78,8 +78,11 @@ def replace_forward(module: nn.Module, make: Make, traced: bool = True) -> Undo:
 
 
 def replace_method(owner: Any, name: str, make: Make) -> Undo:
-    """Put `make(method)` over a method of an object that is no network, whoever calls it."""
-    return _replace(innermost(owner, name), owner, make, None, True)[0]
+    """Put `make(method)` over a method of an object that is no network, whoever calls it.
+
+    The class of the object may be exchanged while the replacement is there.
+    """
+    return _replace(Slot(owner, name), owner, make, None, True)[0]
 
 
 def _replace(
@@ -87,7 +90,10 @@ def _replace(
 ) -> tuple[Undo, Patched]:
     patched = slot.value
     if not isinstance(patched, Patched):
-        patched = (Patched if traced else Untraced)(owner, slot.value)
+        found = slot.value
+        if not isinstance(owner, nn.Module) and slot.name not in vars(owner):
+            found = Inherited(owner, slot.name)
+        patched = (Patched if traced else Untraced)(owner, found)
         slot.put(patched)
     layer = Layer(make, gate)
     patched.add(layer)
@@ -111,12 +117,7 @@ def watch(module: nn.Module, register: str, hook: Callable[..., None], **setting
         settings: of `register`.
     """
     current = _CURRENT.get()
-    gate = current.gate if current else None
-
-    def gated(*args: Any) -> None:
-        if gate is None or gate.on:
-            hook(*args)
-
+    gated = Gated(hook, current.gate if current else None)
     if current is not None:
         current.modules.append(module)
     return cast(Undo, getattr(module, register)(gated, **settings).remove)

@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from accel.fused import is_fused
 from accel.patching import Attachment
 from accel.sites import Sites
 from accel.slots import reached
@@ -55,7 +56,7 @@ class Placement:
 def _facts(sites: Sites) -> list[Fact]:
     attentions = [] if sites.stream is None else [one.module for one in sites.stream.attentions]
     modules = [*(part.module for part in sites.parts), *attentions]
-    fused = tuple(bool(getattr(module, "fused_projections", False)) for module in modules)
+    fused = tuple(is_fused(module) for module in modules)
     stages = [stage.block for stage in (*sites.down, *sites.up)]
     hooks = tuple("_diffusers_hook" in vars(block) for block in stages)
     return [fused, hooks, *(_weights(module) for module in sites.embedders)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from accel.layers import Patched, Untraced
+from accel.layers import Inherited, Patched, Untraced
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Slot:
 
     def restore(self, value: Any) -> None:
         """Fill it with what was there; a class's own method needs no attribute."""
-        if _plain(self.holder, self.name, value):
+        if isinstance(value, Inherited) or _plain(self.holder, self.name, value):
             vars(self.holder).pop(self.name, None)
         else:
             self.put(value)

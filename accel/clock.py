@@ -57,6 +57,7 @@ class Clock:
         images: of the batch, from what the solver got at the call before; None at a generation's
             first call.
         per_image: rows that the solver gets for each image where it gets the denoiser's.
+        schedule: what passes of this generation share; None before the first.
         listeners: told about every pass, in this order.
     """
 
@@ -77,7 +78,7 @@ class Clock:
         self.reuses = False
         self.partial: Callable[[int], bool] = lambda call: False
         self.listeners: list[Listener] = []
-        self._schedule: Any = None
+        self.schedule: Any = None
 
     @property
     def halves(self) -> bool:
@@ -86,7 +87,7 @@ class Clock:
 
     def starts(self, moment: Moment) -> bool:
         """Whether a pass belongs to another generation than the last one."""
-        if moment.schedule is not self._schedule or moment.place < self.call:
+        if moment.schedule is not self.schedule or moment.place < self.call:
             return True
         # A loop of one's own that starts again on the same schedule, after its first step.
         return not moment.piped and moment.place == self.call and self.stepped
@@ -109,7 +110,7 @@ class Clock:
                     f"strategy.resample(calls={moment.calls})"
                 )
             self.clear()
-            self._schedule = moment.schedule
+            self.schedule = moment.schedule
             self.generation += 1
             self.first, self.call, self.branch, self.part = moment.place, moment.place, 0, 0
         elif moment.place == self.call:
@@ -143,7 +144,7 @@ class Clock:
 
     def clear(self) -> None:
         """Forget the generation; the next pass starts another."""
-        self._schedule, self.images, self.parts, self.stepped = None, None, 1, False
+        self.schedule, self.images, self.parts, self.stepped = None, None, 1, False
         self.selection = None
         for listener in self.listeners:
             listener.clear()

@@ -43,6 +43,14 @@ class Moments:
         self._storage: Any = None
         self._pointer = 0
 
+    def goes_on(self, timestep: Any, schedule: Any) -> bool:
+        """Whether a timestep is a view of the schedule of the generation that runs.
+
+        No other generation has such views, so whoever made its last pass makes this one.
+        """
+        ours = schedule is not None and schedule is self._storage
+        return ours and self._pointer != 0 and _pointer(timestep) == self._pointer
+
     def find(self, scheduler: Any, timestep: Any, scaled: bool, piped: bool) -> Moment:
         """Where a pass is.
 
@@ -67,6 +75,10 @@ class Moments:
             place = int(timestep.storage_offset() - timesteps.storage_offset())
             return Moment(self._storage, place, len(timesteps), piped)
         return Moment(timesteps, _searched(scheduler, timestep, piped), len(timesteps), piped)
+
+
+def _pointer(timestep: Any) -> int:
+    return timestep.untyped_storage().data_ptr() if isinstance(timestep, Tensor) else 0
 
 
 def _check_single(timestep: Tensor) -> None:

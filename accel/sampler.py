@@ -140,10 +140,12 @@ class Sampler:
         def forward(*args: Any, **kwargs: Any) -> Any:
             with self._lock:
                 given = dict(zip(names, args, strict=False)) | kwargs
-                pipe = calling(self.network, registry.pipes())
-                if not self._is_mine(pipe, given):
-                    return original(*args, **kwargs)
-                moment = self._moment(given, piped=pipe is not None)
+                if not self._moments.goes_on(given["timestep"], self._clock.schedule):
+                    pipe = calling(self.network, registry.pipes())
+                    if not self._is_mine(pipe, given):
+                        return original(*args, **kwargs)
+                    self._piped = pipe is not None
+                moment = self._moment(given, self._piped)
                 if self._clock.starts(moment) and self._settle():
                     return self._entry.run(*args, **kwargs)
                 return self._run(moment, given, original, args, kwargs)

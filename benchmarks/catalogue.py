@@ -59,6 +59,13 @@ BENCHMARKS = (
         ("--width", "0.1", "--latent", "32"),
     ),
     Benchmark(
+        "checks",
+        "share of a generation that the sampler's checks take: which pipeline makes a pass, and "
+        "whether everything that a strategy attached is in place",
+        SPEED,
+        ("checks",),
+    ),
+    Benchmark(
         "transformer_speed",
         "generations of every transformer method on Stable Diffusion 3, PixArt-Sigma and DiT "
         "beside cache-dit, diffusers' hooks and the work they save, alternating; on a GPU at full "

@@ -13,6 +13,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "selection": speed.selection,
     "profile_calls": papers.profile,
     "latency_table": speed.latency_table,
+    "checks": speed.checks,
     "launches": speed.launches,
     "macs": speed.macs,
     "transformer_quality": quality.transformers,

@@ -104,6 +104,22 @@ def latency_table(data: Any) -> str:
     )
 
 
+def checks(data: Any) -> str:
+    return table(
+        ["network", "generation", "its checks", "share"],
+        [
+            (
+                name,
+                f"{row['generation_s']:.2f} s",
+                f"{row['checks_s'] * 1000:.2f} ms",
+                f"{row['share']:.2%}",
+            )
+            for name, row in data.items()
+            if isinstance(row, dict)
+        ],
+    )
+
+
 def launches(data: Any) -> str:
     parts = []
     for network, found in data["networks"].items():

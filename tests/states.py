@@ -64,6 +64,9 @@ class Change:
     off: Callable[[Any], None] | None
     fits: Callable[[Any], bool] = lambda pipe: True
 
+    def __str__(self) -> str:
+        return self.name
+
 
 def _adapt(pipe: Any) -> None:
     torch.manual_seed(1)

@@ -26,10 +26,12 @@ from strategies import Strategy, StrategyError, save
 from tests import pipes
 from tests.states import CHANGES, MODELS, Change, build, draw, strategies_of
 
+CASES = [(model, name) for model in MODELS for name in strategies_of(model)]
 
-@pytest.mark.parametrize(("model", "name"), [(m, n) for m in MODELS for n in strategies_of(m)])
-@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
-def test_changes_before_and_after(model: str, name: str, change: Change) -> None:
+
+@pytest.mark.parametrize(("case", "change"), pipes.spread(CASES, CHANGES, every=3))
+def test_changes_before_and_after(case: tuple[str, str], change: Change) -> None:
+    model, name = case
     if not change.fits(build(model)):
         pytest.skip(f"{change.name} does not exist on {model}")
     strategy = strategies_of(model)[name]

@@ -214,12 +214,13 @@ class _Views:
 
     def __init__(self, stage: Stage, features: Features, counts: set[int], from_end: bool) -> None:
         self.block, self.from_end = stage.block, from_end
-        if hasattr(stage.block, "_diffusers_hook"):
-            raise StrategyError(
-                f"{stage.name} has a diffusers hook (group offloading, say), which a part of the "
-                "block would not pass through; apply the strategy first, then enable the hook"
-            )
         partial = {count for count in counts if 0 < count < len(stage.layers)}
+        if partial and hasattr(stage.block, "_diffusers_hook"):
+            raise StrategyError(
+                f"{stage.name} has a diffusers hook (group offloading by blocks, say), which a part "
+                "of the block would not pass through; offload by leaves "
+                '(offload_type="leaf_level"), or use depths that end between blocks'
+            )
         self.made = {count: self._make(count) for count in partial}
         if partial:
             features.views.append(self)

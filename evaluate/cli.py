@@ -24,6 +24,7 @@ from evaluate.networks import Networks
 from evaluate.sample import NotFiniteError
 from evaluate.statistics import ScoreError
 from evaluate.store import Report, Store, identity
+from evaluate.verdicts import margins_of, parse_margin
 from evaluate.weights import VARIABLE, cache_folder
 from strategies import StrategyError, load, whole
 from strategies.interrupts import stopped
@@ -79,6 +80,14 @@ def add_what(what: Any) -> None:
         "--reference",
         help="a folder of images, a .npz file of Inception statistics, or self: the unaccelerated "
         "model's own images at other seeds (default: the bundled one, else self)",
+    )
+    what.add_argument(
+        "--margin",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="how much worse than the unaccelerated model's a figure may be and count as no loss, "
+        "such as fid=0.5; give it once for each (default: docs/scoring.md)",
     )
     what.add_argument("--reference-images", type=int, help="drawn for self (default: --images)")
     what.add_argument(
@@ -219,12 +228,16 @@ def prepare(flags: argparse.Namespace) -> Job:
         flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
     )
     metrics, without = asked.metrics(flags, is_bundled(config))
+    reference = flags.reference or (None if is_bundled(config) else "self")
+    margins = dict(map(parse_margin, flags.margin))
+    view = "self" if reference == "self" else "real"
+    keys = [m.key(one) for m in metrics for one in m.views if one in (view, "base", "alone")]
+    margins_of(metrics, keys, margins)  # A wrong one is said before hours of drawing, too.
     networks = Networks(str(pipe.device), flags.download)
     if images:
         for metric in metrics:  # What is missing is said before hours of drawing.
             if metric.network is not None:
                 networks.load(metric.network)
-    reference = flags.reference or (None if is_bundled(config) else "self")
     request = Request(
         images,
         metrics,
@@ -233,6 +246,7 @@ def prepare(flags: argparse.Namespace) -> Job:
         flags.reference_per_class,
         flags.repeats,
         flags.throughput,
+        margins,
     )
     evaluator = Evaluator(config, str(pipe.device), pipe, networks)
     lists = prompts.read(config.heldout_prompts, SEEDS["heldout"])

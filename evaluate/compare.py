@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from evaluate import checks, scores
+from evaluate import checks, scores, verdicts
 from evaluate.evaluator import REFERENCE_SEED, Evaluator, is_bundled, real_images
 from evaluate.metrics import Metric, View
 from evaluate.prompts import Prompts
@@ -32,6 +32,7 @@ class Request:
         per_folder: files read of each folder of the reference; None reads all.
         repeats: turns of every measurement of speed; 0 leaves speed out.
         batch: of the throughput; None leaves it out.
+        margins: by figure, in place of `Metric.margin`, see `evaluate.verdicts`.
     """
 
     images: int
@@ -41,6 +42,7 @@ class Request:
     per_folder: int | None = None
     repeats: int = 7
     batch: int | None = None
+    margins: Mapping[str, float] = field(default_factory=dict)
 
 
 def compare(
@@ -161,6 +163,10 @@ def _quality(
             **scores.values(mine, count),
             "intervals": scores.intervals(mine, known[BASELINE], metrics, count),
         }
+        margins = verdicts.margins_of(request.metrics, list(mine), request.margins)
+        if name != BASELINE and margins:
+            changes = verdicts.changes_in(row["intervals"])
+            row["verdict"] = verdicts.judge(changes, margins, count).to_json()
         if name in rivals:
             beside = scores.changes(mine, known[rivals[name]], metrics, count)
             row |= {"rival": rivals[name], "beside_rival": beside}

@@ -45,8 +45,12 @@ def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
         for view in metric.views:
             if metric.key(view) in rows[0]:
                 _add(table, rows, metric, metric.key(view), VIEWS[view])
+    verdicts = [row.get("verdict") for row in rows]
+    if any(verdicts):
+        answers = [one["answer"] if one else "" for one in verdicts]
+        table.add_row("no loss beyond the margins", *answers, style="bold")
     console.print(table)
-    for note in notes(found, metrics):
+    for note in [*reasons(found), *notes(found, metrics)]:
         console.print(note, style="dim", highlight=False)
     if calls and "kinds" in rows[0]:
         for row in rows:
@@ -106,6 +110,17 @@ def verdict(cell: list[float] | None, better: str) -> str:
     return "better" if (cell[0] < 0) == (better == "lower") else "worse"
 
 
+def reasons(found: dict[str, Any]) -> list[str]:
+    """Why a loss is not ruled out of a strategy, a line for each."""
+    said = []
+    for row in found["rows"]:
+        told = row.get("verdict", {"answer": "yes", "figures": {}})
+        why = [one["reason"] for one in told["figures"].values() if one["answer"] == told["answer"]]
+        if told["answer"] != "yes":
+            said.append(f"{Path(row['name']).stem}, no loss {told['answer']}: {'; '.join(why)}")
+    return said
+
+
 def notes(found: dict[str, Any], metrics: list[Metric]) -> list[str]:
     """What has to be known to read the figures."""
     said = [f"{VIEWS[view]}: {name}" for view, name in found["references"].items()]
@@ -145,6 +160,8 @@ def write_csv(found: dict[str, Any], path: Path) -> None:
     rows = []
     for row in found["rows"]:
         flat = {k: v for k, v in row.items() if k not in ("intervals", "beside_rival", "kinds")}
+        if "verdict" in row:
+            flat["verdict"] = row["verdict"]["answer"]
         for key, (_, low, high) in row.get("intervals", {}).items():
             flat |= {f"{key}_low": low, f"{key}_high": high}
         for key, (value, low, high) in row.get("beside_rival", {}).items():

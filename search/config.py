@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from accel.models import ModelConfig, configs, read_config, read_model
+from evaluate import verdicts
 from evaluate.evaluator import is_bundled
 from evaluate.metrics import View
 from search import figures, goals, rungs
@@ -52,6 +53,8 @@ class SearchConfig(Where):
             up NSGA-III.
         objectives: names of figures; see `search.goals`.
         constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
+        margins: by figure, how much worse than the unaccelerated pipeline's it may be and count as
+            no loss, where that is not the metric's own margin; see `evaluate.verdicts`.
         seeds: origins of what is evaluated first.
         reference: what distances are to: `self` (the unaccelerated model's own images at other
             seeds), a folder of images or a file of statistics; None is the bundled models' own.
@@ -80,6 +83,7 @@ class SearchConfig(Where):
     proposer: str = Field(default="", validate_default=True)
     objectives: tuple[str, ...] = goals.DEFAULT
     constraints: dict[str, float] = Field(default_factory=dict)
+    margins: dict[str, float] = Field(default_factory=dict)
     reference: str | None = None
     reference_images: int | None = Field(default=None, ge=2)
     reference_per_class: int | None = Field(default=None, ge=1)
@@ -142,7 +146,7 @@ class SearchConfig(Where):
     def _known_figures(self) -> Self:
         if self.reference is None and not is_bundled(self.model):
             raise ValueError("reference is missing; give self, a folder or a .npz file")
-        _ = self.figures
+        verdicts.check_margins(self.margins, self.figures.keys)
         return self
 
     @property
@@ -154,6 +158,13 @@ class SearchConfig(Where):
     def figures(self) -> Figures:
         """What is measured of every strategy."""
         return figures_of(self.model_dump(), is_bundled(self.model))
+
+    @property
+    def all_margins(self) -> dict[str, float | None]:
+        """The margins of all figures that decide whether a strategy has no loss."""
+        found = self.figures
+        names = dict.fromkeys([*found.judged, *self.margins])
+        return {name: self.margins.get(name, verdicts.metric_of(name).margin) for name in names}
 
     @field_validator("seeds", "track")
     @classmethod
@@ -213,7 +224,8 @@ def named(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
         limit = goals.parse_limit(text, value)
         name = figures.full(limit.name, bundled, view)
         limits[f"{text[:4]}{name}{'-increase' if limit.relative else ''}"] = value
-    return found | {"constraints": limits}
+    margins = {figures.full(k, bundled, view): v for k, v in found.get("margins", {}).items()}
+    return found | {"constraints": limits, "margins": margins}
 
 
 def figures_of(asked: Mapping[str, Any], bundled: bool) -> Figures:

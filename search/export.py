@@ -11,17 +11,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evaluate.verdicts import Verdict
 from search import exchange, failures, record, report
 from search.engine import Engine
 from search.failures import Failure
 from search.finalists import Final, front
 from search.front import hypervolume
 from search.plots import pareto
-from search.runs import Point, Run, named
+from search.runs import NO_LOSS, Point, Run, named
 from strategies import save
 from strategies.whole import make_folder
 from strategies.whole import write as put
 
+FORMERLY = "lossless"  # The name of `NO_LOSS` up to version 0.1.
 STRATEGIES, UNFINISHED = "strategies", "unfinished-"  # Folder, and names in it before the end.
 
 
@@ -39,7 +41,7 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
         files(run, run.front(), new / STRATEGIES)
         _csv(trials(engine), new / "trials.csv")
         failed = failures.failures(engine.study)
-        _csv(table(finals, best, engine.figures.yardstick, failed), new / "front.csv")
+        _csv(table(run, finals, best, failed), new / "front.csv")
         put(_json(summary), new / "summary.json")
         pareto.write(run, new)
         report.write(run, new)
@@ -60,10 +62,10 @@ def write_failed(engine: Engine) -> None:
     write_unfinished(engine)
     failed = failures.failures(engine.study)
     _csv(trials(engine), engine.folder / "trials.csv")
-    if engine.study.noted("finals") is None:  # The tables of a former export stay.
-        _csv(table([], [], None, failed), engine.folder / "front.csv")
-        put(_json(_counts(engine, failed)), engine.folder / "summary.json")
     run = Run(engine.folder, engine.config, engine.study)
+    if engine.study.noted("finals") is None:  # The tables of a former export stay.
+        _csv(table(run, [], [], failed), engine.folder / "front.csv")
+        put(_json(_counts(engine, failed)), engine.folder / "summary.json")
     if any(row.feasible for row in engine.study.evaluations):
         report.write(run, engine.folder)
 
@@ -106,6 +108,9 @@ def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
     for label, point in named(points).items():
         found.append(folder / f"{label}.json")
         save(run.file(point, f"{run.config.model.name}-{label}"), found[-1])
+        if label == NO_LOSS:  # What reads runs by the file's former name still finds it.
+            found.append(folder / f"{FORMERLY}.json")
+            save(run.file(point, f"{run.config.model.name}-{label}"), found[-1])
     return found
 
 
@@ -134,25 +139,35 @@ def trials(engine: Engine) -> pd.DataFrame:
     return found
 
 
-def _change(final: Final, yardstick: str | None) -> dict[str, float]:
-    if yardstick is None:
-        return {}
-    _, low, high = final.intervals.get(f"{yardstick}_change", [0, 0, 0])
-    return {f"{yardstick}_change_low": low, f"{yardstick}_change_high": high}
+def _changes(final: Final, names: Sequence[str]) -> dict[str, float]:
+    """The ends of the intervals of these figures' changes, where there are such."""
+    found: dict[str, float] = {}
+    for name in names:
+        if f"{name}_change" in final.intervals:
+            _, low, high = final.intervals[f"{name}_change"]
+            found |= {f"{name}_change_low": low, f"{name}_change_high": high}
+    return found
+
+
+def _verdict(verdict: Verdict | None) -> dict[str, str]:
+    """Whether a loss is ruled out, and why not."""
+    if verdict is None:
+        return {"no_loss": "", "why": ""}
+    return {"no_loss": verdict.answer, "why": "; ".join(verdict.reasons)}
 
 
 def table(
+    run: Run,
     finals: list[Final],
     best: list[Final],
-    yardstick: str | None,
     failed: Sequence[Failure] = (),
 ) -> pd.DataFrame:
     """One row per exported strategy and baseline, fastest first, then one per failure.
 
     Args:
+        run: says which figures decide on a loss; their changes have columns of their own.
         finals: all that were scored.
         best: those on the front.
-        yardstick: the figure that shows a loss, whose change has columns of its own.
         failed: what failed, at any stage.
     """
     order = sorted(finals, key=lambda final: final.scores["latency_s"])
@@ -161,13 +176,13 @@ def table(
             "role": final.role,
             "origin": final.origin,
             "on_front": any(final is one for one in best),
-            "lossless": final.lossless,
+            **_verdict(run.verdict(final)),
             "violation": final.violation,
             "digest": final.strategy.digest[:12],
             "scheduler": final.strategy.scheduler,
             "steps": final.strategy.steps,
             **final.scores,
-            **_change(final, yardstick),
+            **_changes(final, list(run.config.all_margins)),
             "stage": "",
             "error": "",
         }
@@ -207,7 +222,7 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
         found["left_out_for_budget"] = engine.unscored
     run = Run(engine.folder, engine.config, engine.study, finals)
     for label, point in named(run.front()).items():
-        found[f"{label}_speedup"] = point.scores["speedup"]
+        found[f"{label.replace('-', '_')}_speedup"] = point.scores["speedup"]
     return found
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evaluate.metrics import METRICS, SEARCH, Metric, View
+from evaluate.metrics import GROUPS, METRICS, SEARCH, Metric, View
 from evaluate.networks import missing, require
 from evaluate.reading import Reading
+from evaluate.verdicts import metric_of
 from evaluate.weights import MissingWeightsError
 from search.goals import COSTS
 from strategies import StrategyError
@@ -34,6 +35,9 @@ class Figures:
         yardstick: the figure that shows whether quality is lost: of a distance that to the
             reference, of a score itself; None where there are only errors against the
             unaccelerated images, by which every change is a loss.
+        judged: the figures that decide whether a strategy has no loss, see `evaluate.verdicts`:
+            the yardstick of every objective and constraint that has one, and caption accuracies;
+            none where there is no yardstick.
     """
 
     metrics: tuple[Metric, ...]
@@ -41,6 +45,7 @@ class Figures:
     memory: bool
     quality: str | None
     yardstick: str | None
+    judged: tuple[str, ...]
 
     @classmethod
     def of(cls, names: Sequence[str], limits: Sequence[str], bundled: bool, view: View) -> Figures:
@@ -62,12 +67,22 @@ class Figures:
         metrics = tuple(dict.fromkeys([*named, *free]))
         quality = next((name for name in names if name in there), None)
         yardstick = next(filter(None, (_loss(metric, view) for metric in metrics)), None)
-        return cls(metrics, view, "memory_bytes" in (*names, *limits), quality, yardstick)
+        own = [found for found in (_loss(metric, view) for metric in named) if found is not None]
+        right = [m.key("alone") for m in metrics if m.name in GROUPS["accuracy"]]
+        judged = tuple(dict.fromkeys([*(own or [yardstick]), *right])) if yardstick else ()
+        memory = "memory_bytes" in (*names, *limits)
+        return cls(metrics, view, memory, quality, yardstick, judged)
 
     @property
     def reading(self) -> Reading:
         """What is taken of every image."""
         return Reading.of(self.metrics, self.memory)
+
+    @property
+    def keys(self) -> list[str]:
+        """The names of all figures of quality that are measured."""
+        views = (self.view, "base", "alone")
+        return [m.key(view) for m in self.metrics for view in m.views if view in views]
 
     @property
     def network(self) -> str | None:
@@ -100,11 +115,6 @@ def full(name: str, bundled: bool, view: View) -> str:
     name = SHORT.get(name, name)
     qualified = f"{name}_{view}"
     return qualified if qualified in figures(bundled, view) else name
-
-
-def metric_of(name: str) -> Metric:
-    """The metric that gives a figure of quality."""
-    return next(m for m in METRICS.values() if name in map(m.key, m.views))
 
 
 def _loss(metric: Metric, view: View) -> str | None:

@@ -14,7 +14,7 @@ from evaluate.statistics import ScoreError
 from search import drawing, end_to_end, failures, gallery, gate, untimed
 from search.contenders import is_rival
 from search.front import nondominated, spread
-from search.goals import Goals, more_is_better
+from search.goals import Goals
 from search.study import Evaluation, comparable
 from search.worker import Outcome, Request
 from strategies import Strategy
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from search.engine import Engine
 
 HELDOUT = "heldout:"  # What a finalist's figures are noted under, with its digest.
-ACCURACIES = ("right_shape", "right_colour", "right_position")
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,6 @@ class Final:
         intervals: `[value, low, high]` by name.
         objectives: as in the search.
         violation: how far outside the constraints; only what keeps them is exported.
-        lossless: see `lossless`.
     """
 
     role: str
@@ -46,21 +44,6 @@ class Final:
     intervals: dict[str, list[float]]
     objectives: tuple[float, ...] = ()
     violation: float = 0.0
-    lossless: bool | None = None
-
-
-def lossless(final: Final, yardstick: str | None) -> bool | None:
-    """Whether no loss could be measured: by its paired 95 % interval, the figure that shows a loss
-    is not worse than the unaccelerated model's, and no caption accuracy is lower by more than one
-    point. None where the search has no such figure.
-    """
-    if yardstick is None:
-        return None
-    _, low, high = final.intervals.get(f"{yardstick}_change", [0.0, 0.0, 0.0])
-    if high < 0 if more_is_better(yardstick) else low > 0:
-        return False
-    names = [f"{name}_change" for name in ACCURACIES]
-    return all(final.intervals[name][0] >= -0.01 for name in names if name in final.intervals)
 
 
 def choose(
@@ -153,13 +136,12 @@ def finish(engine: Engine) -> list[Final]:
     first = {"role": "unaccelerated", "scores": plain, "intervals": {}}
     finals = [_final(engine, engine.baseline, "", first, times)]
     goals = engine.make_goals(finals[0].scores)
-    yardstick = engine.figures.yardstick
-    finals[0] = _judged(finals[0], goals, yardstick)
+    finals[0] = _judged(finals[0], goals)
     for evaluation in good:
         digest = evaluation.strategy.digest
         scored = found[digest] | {"role": "baseline" if digest in rivals else "front"}
         final = _final(engine, evaluation.strategy, evaluation.origin, scored, times)
-        finals.append(_judged(final, goals, yardstick))
+        finals.append(_judged(final, goals))
     return finals
 
 
@@ -253,10 +235,9 @@ def _final(
     return Final(role, origin, strategy, found["scores"] | timed, found["intervals"])
 
 
-def _judged(final: Final, goals: Goals, yardstick: str | None) -> Final:
+def _judged(final: Final, goals: Goals) -> Final:
     losses, violation = goals.losses(final.scores), goals.violation(final.scores)
-    fine = lossless(final, yardstick)
-    return replace(final, objectives=losses, violation=violation, lossless=fine)
+    return replace(final, objectives=losses, violation=violation)
 
 
 def front(finals: list[Final]) -> list[Final]:

@@ -51,7 +51,7 @@ def keep_finals(study: Study, finals: Sequence[Final], config: SearchConfig) -> 
     rows = []
     for final in finals:
         row = {field.name: getattr(final, field.name) for field in fields(final)}
-        rows.append(row | {"strategy": final.strategy.to_json(), "lossless": final.lossless})
+        rows.append(row | {"strategy": final.strategy.to_json()})
     asked = _asked(config)
     study.note("finals", {"evaluations": len(study.evaluations), "asked": asked, "rows": rows})
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluate.verdicts import Answer, Verdict, changes_in, judge
 from search import lock, record, settled
 from search.config import SearchConfig
 from search.finalists import Final, front
@@ -22,6 +23,8 @@ from search.standing import Best, base_scores, reference
 from search.storage import JOURNAL, Place, complete
 from search.study import Study
 from strategies import Strategy, StrategyError
+
+NO_LOSS = "no-loss"  # Name of the fastest strategy of which a loss is ruled out.
 
 
 def place(folder: Path, config: SearchConfig, url: str | None = None) -> Place:
@@ -42,7 +45,8 @@ class Point:
         scores: on `prompts`, `heldout` or `search`.
         intervals: by name, `[value, low, high]`; none on the search's prompts.
         objectives: minimised.
-        lossless: see `Final`; None on the search's prompts, where it is not tested.
+        verdict: whether a loss is ruled out; None where that is not tested: on the search's
+            prompts, and where every change is a loss by what is measured.
         images: how many.
         base: the same figures of the unaccelerated pipeline.
     """
@@ -52,10 +56,15 @@ class Point:
     scores: Mapping[str, float]
     intervals: Mapping[str, list[float]]
     objectives: tuple[float, ...]
-    lossless: bool | None
+    verdict: Verdict | None
     prompts: str
     images: int
     base: Mapping[str, float] = field(repr=False)
+
+    @property
+    def no_loss(self) -> Answer | None:
+        """The verdict's answer."""
+        return None if self.verdict is None else self.verdict.answer
 
 
 @dataclass(frozen=True)
@@ -127,11 +136,18 @@ class Run:
             final.scores,
             final.intervals,
             final.objectives,
-            final.lossless,
+            self.verdict(final),
             "heldout",
             self.config.heldout_images,
             self.unaccelerated.scores,
         )
+
+    def verdict(self, final: Final) -> Verdict | None:
+        """Whether a loss is ruled out of a finalist; None where that is not tested."""
+        margins = self.config.all_margins
+        if not margins or final.role == "unaccelerated":
+            return None
+        return judge(changes_in(final.intervals), margins, self.config.heldout_images)
 
     def search_front(self, count: int | None = None) -> list[Point]:
         """The front by the search's own figures, fastest first.
@@ -167,12 +183,16 @@ class Run:
         """The strategy of a point as it is written: with its name, scores and provenance."""
         scores: dict[str, Any] = {**point.scores, "images": point.images, "prompts": point.prompts}
         if point.prompts == "heldout":
-            scores |= {"intervals": dict(point.intervals), "lossless": point.lossless}
+            scores |= {
+                "intervals": dict(point.intervals),
+                "no_loss": point.no_loss,
+                "margins": self.config.all_margins,
+            }
         return record.described(self, point.strategy, name, scores, dict(point.base))
 
 
 def named(points: Sequence[Point]) -> dict[str, Point]:
-    """The points that have names: `fastest`, `knee`, and `lossless` where one is.
+    """The points that have names: `fastest`, `knee`, and `no-loss` where one is.
 
     Args:
         points: of a front, fastest first.
@@ -181,9 +201,9 @@ def named(points: Sequence[Point]) -> dict[str, Point]:
         return {}
     rows = np.array([point.objectives for point in points], dtype=float)
     found = {"fastest": points[0], "knee": points[knee(rows)]}
-    lossless = [point for point in points if point.lossless]
-    if lossless:
-        found["lossless"] = lossless[0]
+    passed = [point for point in points if point.no_loss == "yes"]
+    if passed:
+        found[NO_LOSS] = passed[0]
     return found
 
 

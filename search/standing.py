@@ -51,10 +51,12 @@ class Best:
         """See `search.front.hypervolume`."""
         return hypervolume(np.array([row.objectives for row in self.front], dtype=float), reference)
 
-    def fastest_lossless(
+    def fastest_as_good(
         self, yardstick: str | None, base: Mapping[str, float]
     ) -> Evaluation | None:
-        """The fastest of the front that is no worse than the unaccelerated pipeline.
+        """The fastest of the front whose figure is no worse than the unaccelerated pipeline's.
+
+        That is no test: with few images a figure is no worse by chance.
 
         Args:
             yardstick: the figure that says so, see `search.figures.Figures`; None has none.
@@ -82,7 +84,8 @@ class Standing:
         rungs: by number of images, how many succeeded on so many.
         front: points on the search's own front.
         hypervolume: of that front; None before the unaccelerated pipeline is measured.
-        best: speedup of its fastest point without loss, None where there is none.
+        best: speedup of its fastest point with a figure no worse than the unaccelerated pipeline's,
+            which is no test; None where there is none.
         left: seconds until the budget is spent with all workers busy; None before the first
             evaluation.
     """
@@ -112,7 +115,7 @@ class Standing:
         if self.hypervolume is not None:
             found["hypervolume"] = f"{self.hypervolume:.4f}"
         if self.best is not None:
-            found["best at no loss"] = f"{self.best:.2f}x"
+            found["fastest as good"] = f"{self.best:.2f}x, not tested"
         return found
 
 
@@ -153,7 +156,7 @@ def stand(config: SearchConfig, study: Study, best: Best) -> Standing:
         )
         words = f"{done} of {budget.evaluations} evaluations"
     counts = Counter(row.images for row in rows if row.ok)
-    lossless = best.fastest_lossless(config.figures.yardstick, base) if base else None
+    good = best.fastest_as_good(config.figures.yardstick, base) if base else None
     return Standing(
         spent=spent,
         share=share,
@@ -163,6 +166,6 @@ def stand(config: SearchConfig, study: Study, best: Best) -> Standing:
         rungs=dict(sorted(counts.items())),
         front=len(best.front),
         hypervolume=best.hypervolume(worst) if worst else None,
-        best=lossless.scores["speedup"] if lossless else None,
+        best=good.scores["speedup"] if good else None,
         left=max(0.0, rest) / workers if done else None,
     )

@@ -192,9 +192,7 @@ def test_pick(done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         one = pick(f"--max-{name}-increase", f"{limit}")
         assert one.digest == near[0].strategy.digest
     assert pick("--knee").digest == strategies.load(done / "strategies" / "knee.json").digest
-    lossless = [point for point in points if point.lossless]
-    if lossless:
-        assert pick("--lossless").digest == lossless[0].strategy.digest
+    assert all(point.no_loss != "yes" for point in points)  # So few images show nothing.
     assert pick("--max-latency", "10").digest == points[-1].strategy.digest
 
 
@@ -213,7 +211,7 @@ def test_what_cannot_be_picked_is_said(
     shown = fails(capsys, "pick", str(done), "--speedup", "1000")
     assert "the nearest of the" in shown
     assert "there are fd_base" in fails(capsys, "pick", str(done), "--max-rubies", "3")
-    assert "finished search" in fails(capsys, "pick", str(broken_off), "--lossless")
+    assert "finished search" in fails(capsys, "pick", str(broken_off), "--no-loss")
 
 
 def test_bad_runs_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

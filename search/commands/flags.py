@@ -87,6 +87,14 @@ def _what(group: Group) -> None:
         f"{' and '.join(DEFAULT)})",
     )
     group.add_argument(
+        "--margin",
+        action="append",
+        metavar="NAME=VALUE",
+        help="how much worse than the unaccelerated pipeline's a figure may be and count as no "
+        "loss, such as fid=0.5 or right_shape=0.01; give it once for each (default: "
+        "docs/scoring.md)",
+    )
+    group.add_argument(
         "--min-NAME, --max-NAME, --max-NAME-increase",
         dest="limits",
         metavar="VALUE",

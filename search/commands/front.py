@@ -26,8 +26,9 @@ def main(arguments: list[str]) -> int:
     form = flags.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="one row each with every figure")
     form.add_argument("--json", action="store_true", help="with intervals and the strategies")
+    reading.add_margin(flags)
     given = flags.parse_args(arguments)
-    run = reading.read(given)
+    run = reading.with_margins(reading.read(given), given.margin)
     points = run.front()
     if given.json:
         rows = [_row(point) | _details(point) for point in points]
@@ -39,7 +40,7 @@ def main(arguments: list[str]) -> int:
         tables.console().print(reading.heading(run), highlight=False)
         tables.console().print(_table(run, points))
         for note in _notes(run, points):
-            tables.console().print(note)
+            tables.console().print(note, highlight=False)
     return 0
 
 
@@ -53,13 +54,19 @@ def _row(point: Point) -> dict[str, Any]:
         "calls": strategy.calls,
         "prompts": point.prompts,
         "images": point.images,
-        "lossless": point.lossless,
+        "no_loss": point.no_loss,
+        "why": "; ".join(point.verdict.reasons) if point.verdict else "",
         **point.scores,
     }
 
 
 def _details(point: Point) -> dict[str, Any]:
-    return {"intervals": dict(point.intervals), "strategy": point.strategy.to_json()}
+    verdict = None if point.verdict is None else point.verdict.to_json()
+    return {
+        "intervals": dict(point.intervals),
+        "verdict": verdict,
+        "strategy": point.strategy.to_json(),
+    }
 
 
 def _write_csv(rows: list[dict[str, Any]]) -> None:
@@ -75,7 +82,7 @@ def _table(run: Run, points: list[Point]) -> Table:
     made.add_column("", justify="right", no_wrap=True)
     for name in figures:
         made.add_column(short(name), justify="right")
-    made.add_column("lossless")
+    made.add_column("no loss")
     made.add_column("solver, steps")
     made.add_column("what it does", overflow="fold")
     for index, point in enumerate(points, 1):
@@ -84,7 +91,7 @@ def _table(run: Run, points: list[Point]) -> Table:
         made.add_row(
             str(index),
             *(value(name, point.scores[name]) for name in figures),
-            {True: "yes", False: "no", None: "?"}[point.lossless],
+            point.no_loss or "?",
             f"{solver} {strategy.steps}",
             "\n".join(describe.summary(strategy)) if strategy.methods else "fewer steps",
         )
@@ -95,5 +102,10 @@ def _notes(run: Run, points: list[Point]) -> list[str]:
     """What has to be known to read the table."""
     found = [f"{name}: {title(name)}" for name in run.config.objectives if short(name) == name]
     if points and points[0].prompts == "search":
-        found.append("lossless: tested on held-out prompts when the search is finished")
+        found.append("no loss: tested on held-out prompts when the search is finished")
+    elif points and points[0].verdict is None:
+        found.append("no loss: every change is a loss by the figures of this search")
+    for index, point in enumerate(points, 1):
+        if point.verdict is not None and point.verdict.reasons:
+            found.append(f"{index}, no loss {point.no_loss}: {'; '.join(point.verdict.reasons)}")
     return found

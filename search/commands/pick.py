@@ -17,7 +17,7 @@ from search.commands import reading
 from search.commands.flags import limits
 from search.front import knee
 from search.goals import COSTS, Limit, parse_limit
-from search.runs import Point, Run
+from search.runs import NO_LOSS, Point, Run
 from search.titles import title, value
 from strategies import StrategyError, describe, save, tables
 from strategies.whole import make_folder
@@ -29,18 +29,18 @@ def main(arguments: list[str]) -> int:
     given = parser().parse_args(rest)
     if given.speedup is not None:
         constraints["min-speedup"] = given.speedup
-    if not constraints and not given.knee and not given.lossless:
+    if not constraints and not given.knee and not given.no_loss:
         raise StrategyError(
-            "say what to pick: --speedup 3, --max-NAME-increase 0.2, --knee, --lossless"
+            "say what to pick: --speedup 3, --max-NAME-increase 0.2, --knee, --no-loss"
         )
-    run = reading.read(given)
+    run = reading.with_margins(reading.read(given), given.margin)
     points = run.front()
     if not points:
         raise StrategyError(reading.heading(run))
     bounds = [parse_limit(text, limit) for text, limit in constraints.items()]
     bounds = [_full(limit, run, points[0].base) for limit in bounds]
-    point = choose(run, points, bounds, given.knee, given.lossless)
-    label = _label(constraints, given.knee, given.lossless)
+    point = choose(run, points, bounds, given.knee, given.no_loss)
+    label = _label(constraints, given.knee, given.no_loss)
     strategy = run.file(point, f"{run.config.model.name}-{label}")
     target = given.out or Path(f"{strategy.name}.json")
     make_folder(target.parent)
@@ -68,14 +68,20 @@ def parser() -> argparse.ArgumentParser:
         help="a limit on any figure that the front has, or on how far it may lie above the "
         "unaccelerated pipeline's",
     )
-    what.add_argument("--lossless", action="store_true", help="without a loss that could be shown")
+    what.add_argument(
+        "--no-loss",
+        "--lossless",
+        action="store_true",
+        help="of which a loss beyond the margins is ruled out (--lossless is the former name)",
+    )
     what.add_argument("--knee", action="store_true", help="where the front bends most")
+    reading.add_margin(made)
     made.add_argument("--out", type=Path, metavar="FILE", help="(default: MODEL-WHAT.json here)")
     return made
 
 
 def choose(
-    run: Run, points: list[Point], bounds: list[Limit], at_knee: bool, lossless: bool
+    run: Run, points: list[Point], bounds: list[Limit], at_knee: bool, no_loss: bool
 ) -> Point:
     """The point that was asked for.
 
@@ -86,15 +92,15 @@ def choose(
         StrategyError: no point is so; says how near the front comes.
     """
     left = points
-    if lossless:
-        if points[0].lossless is None:
+    if no_loss:
+        if points[0].prompts == "search":
             raise StrategyError(
-                "--lossless needs the held-out scores of a finished search; this one is "
+                "--no-loss needs the held-out scores of a finished search; this one is "
                 f"{run.state}. What its own figures say: --max-NAME-increase 0"
             )
-        left = [point for point in left if point.lossless]
+        left = [point for point in left if point.no_loss == "yes"]
         if not left:
-            raise StrategyError("no strategy of the front is lossless")
+            raise StrategyError(_none_passes(points))
     for bound in bounds:
         kept = [point for point in left if bound.violation(point.scores, point.base) <= 0]
         if not kept:
@@ -103,7 +109,7 @@ def choose(
     if at_knee:
         return left[knee(np.array([point.objectives for point in left], dtype=float))]
     costs_only = all(bound.name in (*COSTS, "speedup") for bound in bounds)
-    if lossless or not costs_only:
+    if no_loss or not costs_only:
         return left[0]
     quality = [i for i, name in enumerate(run.config.objectives) if name not in COSTS]
     return min(left, key=lambda point: [point.objectives[i] for i in quality])
@@ -130,9 +136,26 @@ def _too_much(bound: Limit, points: list[Point]) -> str:
     )
 
 
-def _label(constraints: Mapping[str, float], at_knee: bool, lossless: bool) -> str:
+def _none_passes(points: list[Point]) -> str:
+    """Why no point passes, by the one that comes nearest: the slowest without a shown loss."""
+    if points[0].verdict is None:
+        return (
+            "by the figures of this search every change is a loss, so --no-loss picks nothing; "
+            "search with an objective such as kid or image-reward, or limit one: --min-psnr 30"
+        )
+    near = [point for point in points if point.no_loss == "not shown"] or points
+    verdict = near[-1].verdict
+    assert verdict is not None
+    return (
+        "of no strategy of the front a loss is ruled out; the nearest, "
+        f"{near[-1].scores['speedup']:.2f}x: {'; '.join(verdict.reasons)}. Score more held-out "
+        "images, or give a wider --margin NAME=VALUE"
+    )
+
+
+def _label(constraints: Mapping[str, float], at_knee: bool, no_loss: bool) -> str:
     words = [f"{text.removeprefix('min-')}-{limit:g}" for text, limit in constraints.items()]
-    return "-".join([*words, *(["lossless"] if lossless else []), *(["knee"] if at_knee else [])])
+    return "-".join([*words, *([NO_LOSS] if no_loss else []), *(["knee"] if at_knee else [])])
 
 
 def show(run: Run, points: list[Point], point: Point) -> None:
@@ -146,8 +169,8 @@ def show(run: Run, points: list[Point], point: Point) -> None:
     for name, (change, low, high) in changes.items():
         figure = name.removesuffix("_change")
         print(f"{title(figure)}: change {change:+.3g}, 95 % interval {low:+.3g} to {high:+.3g}")
-    if point.lossless is not None:
-        print(f"lossless: {'yes' if point.lossless else 'no'}")
+    if point.verdict is not None:
+        print("; ".join([f"no loss: {point.no_loss}", *point.verdict.reasons]))
     strategy = point.strategy
     print(f"{strategy.scheduler}, {tables.schedule(strategy)}")
     for line in describe.summary(strategy) if strategy.methods else ["fewer steps, no method"]:

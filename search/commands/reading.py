@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from search import runs
+from evaluate.evaluator import is_bundled
+from evaluate.verdicts import check_margins, parse_margin
+from search import figures, runs
 from search.commands import COMMANDS
 from search.commands.formatter import Formatter
 from search.runs import Run
@@ -42,6 +45,33 @@ def parser(name: str, about: str, examples: Sequence[str]) -> argparse.ArgumentP
 def read(flags: argparse.Namespace) -> Run:
     """The run that the flags name."""
     return runs.read(flags.run, flags.storage)
+
+
+def add_margin(made: argparse.ArgumentParser) -> None:
+    """Add the flag for other margins than those of the run."""
+    made.add_argument(
+        "--margin",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="how much worse a figure may be and count as no loss (default: the run's own margins)",
+    )
+
+
+def with_margins(run: Run, given: Sequence[str]) -> Run:
+    """The run with other margins.
+
+    Raises:
+        StrategyError: a margin of no figure of this run, or not above 0.
+    """
+    if not given:
+        return run
+    config = run.config
+    bundled, found = is_bundled(config.model), dict(config.margins)
+    for name, value in map(parse_margin, given):
+        found[figures.full(name, bundled, config.figures.view)] = value
+    check_margins(found, config.figures.keys)
+    return replace(run, config=config.model_copy(update={"margins": found}))
 
 
 def heading(run: Run) -> str:

@@ -23,8 +23,9 @@ def main(arguments: list[str]) -> int:
         metavar="FOLDER|FILE",
         help="a folder for report.html, or a file whose name ends with .html (default: RUN)",
     )
+    reading.add_margin(flags)
     given = flags.parse_args(arguments)
-    run = reading.read(given)
+    run = reading.with_margins(reading.read(given), given.margin)
     target = given.out or given.run
     if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
         target = target / report.FILE

@@ -18,6 +18,7 @@ from accel import families
 from accel.models import default_device, load_pipeline, quiet
 from evaluate.evaluator import read_prompts
 from evaluate.latency import unaccelerated
+from evaluate.verdicts import parse_margin
 from search import budget as budgets
 from search import config as configuration
 from search import (
@@ -219,7 +220,10 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
             "export", "proposer", "seed", "seeds", "constraints", "sensitivity", "rungs", "track",
             "surrogate", "gpus_per_worker", "cpus_per_worker", "address", "timeout",
         )
-    } | {"objectives": flags.objective}  # fmt: skip
+    } | {
+        "objectives": flags.objective,
+        "margins": dict(map(parse_margin, flags.margin or ())) or None,
+    }  # fmt: skip
     if flags.resume is None:
         if flags.recorded_prompts:
             raise StrategyError(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from search.commands import reading
 from search.progress import duration
-from search.runs import Run
+from search.runs import NO_LOSS, Run, named
 from search.standing import Best, Standing, stand
 
 
@@ -40,10 +40,14 @@ def words(run: Run, standing: Standing) -> dict[str, str]:
         **standing.words(),
     }
     if run.finals:
-        lossless = [point for point in run.front() if point.lossless]
+        passed = named(run.front()).get(NO_LOSS)
         found["exported front"] = str(len(run.front()))
-        if lossless:
-            found["best at no loss"] = f"{lossless[0].scores['speedup']:.2f}x, on held-out prompts"
+        found.pop("fastest as good", None)
+        found["no loss"] = (
+            f"{passed.scores['speedup']:.2f}x, on held-out prompts"
+            if passed
+            else "not shown of any"
+        )
     if run.state == "running" and standing.left is not None:
         found["left"] = f"about {duration(standing.left)}"
     return found

@@ -62,6 +62,8 @@ def render(run: Run) -> str:
         summary=facts.summary(run),
         rows=[_line(run, one) for one in rows],
         columns=[short(name) for name in _columns(run)],
+        margins=_margins(run),
+        images=run.config.heldout_images,
         titles=[(short(name), title(name)) for name in _columns(run)],
         maps=strips.schedules(run, rows),
         importance=shown_importance(run),
@@ -118,11 +120,25 @@ def _line(run: Run, one: Shown) -> dict[str, Any]:
         "setting": setting(one) if one.point else unaccelerated(run),
         "words": words(one),
         "cells": cells,
-        "lossless": {True: "yes", False: "no", None: "not tested"}[
-            one.point.lossless if one.point else True
-        ],
+        "no_loss": _answer(one),
+        "why": one.point.verdict.reasons if one.point and one.point.verdict else [],
         "file": one.point is not None,
     }
+
+
+def _answer(one: Shown) -> str:
+    """Whether a loss is ruled out; nothing of the unaccelerated pipeline."""
+    if one.point is None:
+        return ""
+    return one.point.no_loss or "not tested"
+
+
+def _margins(run: Run) -> list[tuple[str, str]]:
+    """Figures and margins by which a loss is ruled out."""
+    return [
+        (name, "no margin" if margin is None else f"{margin:g}")
+        for name, margin in run.config.all_margins.items()
+    ]
 
 
 def finite(data: Any) -> Any:

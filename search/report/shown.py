@@ -25,7 +25,7 @@ class Shown:
         key: its digest, or `PLAIN`.
         group: which of `search.plots.pareto.MARKERS` it is drawn as.
         name: of its file, without suffix; also what people read.
-        labels: `fastest`, `knee` and `lossless`, where it is that point of the front.
+        labels: `fastest`, `knee` and `no-loss`, where it is that point of the front.
         on_front: whether nothing dominates it.
         point: with its figures; None of the unaccelerated pipeline.
         scores: its figures.
@@ -117,7 +117,6 @@ def as_data(run: Run, rows: Iterable[Shown]) -> list[dict[str, Any]]:
 
 
 def _row(run: Run, one: Shown) -> dict[str, Any]:
-    lossless = one.point.lossless if one.point else None
     return {
         "key": one.key,
         "group": one.group,
@@ -127,7 +126,7 @@ def _row(run: Run, one: Shown) -> dict[str, Any]:
         "headline": headline(one),
         "words": words(one),
         "origin": one.point.origin if one.point else "",
-        "lossless": lossless,
+        "no_loss": one.point.no_loss if one.point else None,
         "figures": [_figure(one, name) for name in figures(one)],
         "file": dump(run.file(one.point, one.name)) if one.point else None,
     }

@@ -70,8 +70,9 @@ listeners.push((one) => {
   document.getElementById("headline").textContent = one.headline;
   const about = [one.group, ...one.labels];
   if (one.origin) about.push(`proposed by ${one.origin}`);
-  if (one.lossless === false) about.push("not lossless");
-  else if (one.lossless && one.file !== null && !one.labels.includes("lossless")) about.push("lossless");
+  if (one.no_loss === "no") about.push("a loss is shown");
+  else if (one.no_loss === "not shown") about.push("no loss: not shown");
+  else if (one.no_loss === "yes" && !one.labels.includes("no-loss")) about.push("no loss");
   document.getElementById("about").textContent = about.join(" · ");
   document.getElementById("words").replaceChildren(...one.words.map((line) => element("li", line)));
   for (const id of ["copy", "download"]) document.getElementById(id).disabled = one.file === null;

@@ -62,7 +62,7 @@ for (const button of document.querySelectorAll("[data-over]")) {
 }
 
 makePins();
-const first = DATA.strategies.find((one) => one.labels.includes("lossless"))
+const first = DATA.strategies.find((one) => one.labels.includes("no-loss"))
   || DATA.strategies.find((one) => one.labels.includes("knee")) || DATA.strategies[0];
 makePanels().then(() => {
   choose(first.key);

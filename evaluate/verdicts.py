@@ -1,0 +1,210 @@
+"""Is a loss of quality ruled out? A test of non-inferiority with a margin stated beforehand.
+
+A figure passes where its whole 95 % interval of the change to the unaccelerated pipeline is no
+worse than the margin (Piaggio et al., 2012, JAMA 308, 2594-2604). A figure that is not shown to be
+worse has not passed: with few images nothing is shown. All figures have to pass, so the chance that
+a strategy with a loss beyond the margin passes is at most 2.5 %, however many figures there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from evaluate.bounded import Z
+from evaluate.metrics import METRICS, Metric
+from strategies import StrategyError
+
+Answer = Literal["yes", "no", "not shown"]
+# Images without which nothing passes. A fault that hits one image in twenty is missing in so many
+# with a probability of 4 %; with fewer an interval can be narrow because the fault was not drawn.
+ENOUGH = 64
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is known of one figure.
+
+    Attributes:
+        name: of the figure.
+        answer: `yes`: no loss beyond the margin; `no`: there is a loss; `not shown`: neither.
+        reason: in words, with the interval and the margin.
+    """
+
+    name: str
+    answer: Answer
+    reason: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What all figures together say."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def answer(self) -> Answer:
+        """`no` where any figure has a loss, `yes` where none has beyond its margin."""
+        answers = {one.answer for one in self.findings}
+        if "no" in answers:
+            return "no"
+        return "yes" if answers == {"yes"} else "not shown"
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why it is not `yes`: the figures with a loss if there are, else those not shown."""
+        return [one.reason for one in self.findings if one.answer == self.answer != "yes"]
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer, and each figure's with its reason."""
+        figures = {one.name: {"answer": one.answer, "reason": one.reason} for one in self.findings}
+        return {"answer": self.answer, "figures": figures}
+
+
+def judge(
+    changes: Mapping[str, Sequence[float]], margins: Mapping[str, float | None], images: int
+) -> Verdict:
+    """The verdict on a strategy.
+
+    Args:
+        changes: 95 % intervals of figures minus the unaccelerated pipeline's, `[value, low, high]`,
+            by figure. What is missing is not shown.
+        margins: of the figures that decide, see `Metric.margin`. At least one.
+        images: that the intervals are of.
+    """
+    return Verdict(
+        tuple(_find(name, changes.get(name), margin, images) for name, margin in margins.items())
+    )
+
+
+def _find(name: str, change: Sequence[float] | None, margin: float | None, images: int) -> Finding:
+    metric = metric_of(name)
+    if change is None or not all(map(math.isfinite, change)):
+        return Finding(name, "not shown", f"{name}: {images} images give no interval")
+    told = _told(name, metric, change)
+    if margin is None:
+        return Finding(name, "not shown", f"{told}; it has no margin, give --margin {name}=VALUE")
+    told += f", margin {margin:g}"
+    value, low, high = change
+    worst = -low if metric.better == "higher" else high
+    least = -high if metric.better == "higher" else low
+    if low == high and (value or metric.bounds is not None):
+        return Finding(name, "not shown", f"{told}; the interval has no width")
+    if worst > margin and least > 0:
+        return Finding(name, "no", f"{told}: a loss")
+    if worst > margin:
+        return Finding(
+            name, "not shown", f"{told}: more is not ruled out{_hint(metric, margin, images)}"
+        )
+    if images < ENOUGH:
+        return Finding(name, "not shown", f"{told}; {images} images, at least {ENOUGH} are needed")
+    return Finding(name, "yes", told)
+
+
+def _told(name: str, metric: Metric, change: Sequence[float]) -> str:
+    value, low, high = (metric.form.replace("{:", "{:+").format(number) for number in change)
+    return f"{name} {value} ({low} to {high})"
+
+
+def _hint(metric: Metric, margin: float, images: int) -> str:
+    least = fewest(metric, margin)
+    return f"; that takes at least {least} images" if images < least else ""
+
+
+def fewest(metric: Metric, margin: float) -> int:
+    """Images below which a figure cannot pass, even where no image changes."""
+    if metric.bounds is None:
+        return ENOUGH
+    share = margin / (metric.bounds[1] - metric.bounds[0])
+    return max(ENOUGH, math.ceil(Z**2 * (1 - share) / share))
+
+
+def metric_of(name: str) -> Metric:
+    """The metric that gives a figure."""
+    return next(m for m in METRICS.values() if name in map(m.key, m.views))
+
+
+def margins_of(
+    metrics: Sequence[Metric], names: Sequence[str], given: Mapping[str, float]
+) -> dict[str, float | None]:
+    """The margins of all measured figures that have one.
+
+    Args:
+        metrics: that are measured.
+        names: of the figures that they gave.
+        given: margins by figure, with or without the view of the reference, such as `fid`.
+
+    Raises:
+        StrategyError: see `check_margins`.
+    """
+    there = {metric.key(view): metric for metric in metrics for view in metric.views}
+    found = {
+        name: there[name].margin
+        for name in names
+        if is_judged(there[name], name) and there[name].margin is not None
+    }
+    full = {}
+    for name, value in given.items():
+        views = (name, f"{name}_real", f"{name}_self")
+        full[next((one for one in views if one in names), name)] = value
+    check_margins(full, names)
+    return found | full
+
+
+def changes_in(intervals: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
+    """Of the intervals that scoring gives those of changes, by figure."""
+    ends = "_change"
+    return {n.removesuffix(ends): given for n, given in intervals.items() if n.endswith(ends)}
+
+
+def is_judged(metric: Metric, name: str) -> bool:
+    """Whether a figure has a change to the unaccelerated pipeline, instead of comparing with it."""
+    return any(metric.key(view) == name for view in metric.views if view != "base")
+
+
+def parse_margin(text: str) -> tuple[str, float]:
+    """A margin as it is given on the command line, `NAME=VALUE`.
+
+    Raises:
+        StrategyError: not of this form, or not above 0.
+    """
+    name, _, amount = text.partition("=")
+    try:
+        value = float(amount)
+    except ValueError:
+        value = math.nan
+    if not name.strip() or not (math.isfinite(value) and value > 0):
+        raise StrategyError(
+            f"--margin {text!r} is not understood; give NAME=VALUE with a value above 0, such as "
+            "fid=0.5 or right_shape=0.01"
+        )
+    return name.strip().replace("-", "_"), value
+
+
+def check_margins(given: Mapping[str, float], names: Sequence[str]) -> None:
+    """See that margins are of figures that can be judged.
+
+    Args:
+        given: by figure.
+        names: of the figures that are measured.
+
+    Raises:
+        StrategyError: an unknown figure, one by which every change is a loss, or a value that is
+            not above 0.
+    """
+    able = [name for name in names if is_judged(metric_of(name), name)]
+    for name, value in given.items():
+        if not (math.isfinite(value) and value > 0):
+            raise StrategyError(f"the margin of {name} is {value}; give a number above 0")
+        if name in able:
+            continue
+        if name in names:
+            raise StrategyError(
+                f"{name} compares with the unaccelerated images, so every change is a loss by it "
+                f"and it has no margin; there are {', '.join(able) or 'none'}"
+            )
+        raise StrategyError(
+            f"margin of {name!r}: there is no such figure; there are {', '.join(able) or 'none'}"
+        )

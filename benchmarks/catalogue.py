@@ -116,6 +116,12 @@ BENCHMARKS = (
         "a finished run for the rows of the front: --run runs/NAME",
     ),
     Benchmark(
+        "no_loss",
+        "which of some strategies have no loss on many held-out prompts, and a picture of one",
+        QUALITY,
+        cpu=("deepcache-n3", "--images", "64"),
+    ),
+    Benchmark(
         "equal_latency",
         "the front of a search beside presets, the uniform grid and fewer steps, all scored and "
         "timed alike: how many of these rivals it dominates",

@@ -217,8 +217,8 @@ class _Views:
         partial = {count for count in counts if 0 < count < len(stage.layers)}
         if partial and hasattr(stage.block, "_diffusers_hook"):
             raise StrategyError(
-                f"{stage.name} has a diffusers hook (group offloading by blocks, say), which a part "
-                "of the block would not pass through; offload by leaves "
+                f"{stage.name} has a diffusers hook (group offloading by blocks, say), which a "
+                "part of the block would not pass through; offload by leaves "
                 '(offload_type="leaf_level"), or use depths that end between blocks'
             )
         self.made = {count: self._make(count) for count in partial}

@@ -163,6 +163,7 @@ def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget
         request=lambda p: Request(str(p.number), "sample"),
         evaluation=lambda p, request, outcome: evaluation(p.number, p.genome, p.strategy, p.images),
         say=lambda text: None,
+        settle=lambda proposal: None,
         events=Events(),
     )
 

@@ -84,20 +84,20 @@ def test_rows_are_scored_timed_and_kept(
 ) -> None:
     found, _ = equal_latency.candidates(evaluator, space(), front)
     few = {name: found[name] for name in ("unaccelerated", "DDIM, 4 steps", "dato-b1", "front 01")}
-    rows, functions = drawn.rows(evaluator, few, 3, 2, tmp_path / "cache")
+    rows, functions = drawn.rows(evaluator, few, 4, 2, tmp_path / "cache")
     assert rows["unaccelerated"]["fd_base"] == pytest.approx(0, abs=1e-9)
     assert rows["unaccelerated"]["speedup"] == 1
     assert rows["front 01"]["fd_base"] > 0
     assert rows["dato-b1"]["intervals"]["psnr"][1] <= rows["dato-b1"]["psnr"]
     monkeypatch.setattr("evaluate.store.batches", lambda *_: iter(()))  # Nothing is drawn again,
     monkeypatch.setattr(drawn, "run", lambda *_: pytest.fail("timed again"))  # or timed.
-    again, _ = drawn.rows(evaluator, few, 3, 2, tmp_path / "cache")
+    again, _ = drawn.rows(evaluator, few, 4, 2, tmp_path / "cache")
     assert again == rows
-    verdicts, shares = equal_latency.judge(rows, functions, 3)
+    verdicts, shares = equal_latency.judge(rows, functions, 4)
     assert set(verdicts) == {"DDIM, 4 steps", "dato-b1"}
     assert (shares["all"]["rivals"], shares["all"]["on_front"]) == (2, 1)
     picture = tmp_path / "front.png"
-    document = {"setting": {"images": 3}, "rows": rows, "shares": shares}
+    document = {"setting": {"images": 4}, "rows": rows, "shares": shares}
     equal_latency_plot.plotted(document, "tiny-sd", picture)
     assert Image.open(picture).width > 1000
 
@@ -124,15 +124,15 @@ def test_who_dominates() -> None:
         "front good",
     ]
     exact = {name: {"fd_base": lambda w, fd=one["fd_base"]: fd} for name, one in rows.items()}
-    beside = equal_latency.nearest(rows, exact, "slower", 3)
+    beside = equal_latency.nearest(rows, exact, "slower", 8)
     assert beside is not None
     assert beside["name"] == "front good"
     assert beside["difference"] == [0, 0, 0]
-    assert equal_latency.nearest(rows, exact, "faster", 3) is None
+    assert equal_latency.nearest(rows, exact, "faster", 8) is None
     steps = row("fewer steps", 1.5, 4.0, 25.0) | {"also": ["front steps"]}
     rows |= {"steps": steps, "beaten": row("grid", 1.5, 5.0, 20.0)}
     exact |= {name: {"fd_base": lambda w, fd=rows[name]["fd_base"]: fd} for name in rows}
-    _, shares = equal_latency.judge(rows, exact, 3)
+    _, shares = equal_latency.judge(rows, exact, 8)
     assert (shares["all"]["rivals"], shares["all"]["on_front"]) == (5, 1)
     assert shares["all"]["share"]["fd_base"] == 2 / 4  # "slower" and "beaten".
     assert shares["all"]["by_found"]["fd_base"] == 1 / 5

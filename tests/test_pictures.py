@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ def test_an_existing_picture_survives_a_failure(
     target = tmp_path / "x.png"
     target.write_text("before")
 
-    def half(self: Any, part: Path, form: str) -> None:
-        part.write_text("half")
+    def half(self: Any, part: BinaryIO, form: str) -> None:
+        part.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", half)

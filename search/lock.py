@@ -110,7 +110,7 @@ def is_held(folder: Path) -> bool:
     path = folder / NAME
     try:
         return _is_locked(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # Nothing can be held there.
         return False
     except OSError as error:
         raise StrategyError(f"{path}: cannot be read ({error.strerror})") from None

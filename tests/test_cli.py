@@ -21,7 +21,7 @@ import strategies
 import zoo
 from evaluate import Evaluator, evaluate, read_model
 from evaluate import cli as evaluate_cli
-from search import cli, config, finalists
+from search import cli, config
 from search.study import Study
 from tests.pipes import strategy
 
@@ -33,7 +33,7 @@ FAST = ["--schedulers", "DDIMScheduler,DPMSolverMultistepScheduler", "--steps", 
 def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of latency, where it is this process that measures."""
     monkeypatch.setattr("search.measuring.TURNS", 2)
-    monkeypatch.setattr(finalists, "REPEATS", 1)
+    monkeypatch.setattr("search.end_to_end.REPEATS", 1)
 
 
 def command(*arguments: str) -> list[str]:

@@ -19,7 +19,7 @@ from evaluate.metrics import METRICS, choose
 from evaluate.reading import Reading
 from evaluate.side import Side
 from evaluate.weights import VARIABLE
-from search import cli, drawing, finalists, worker
+from search import cli, drawing, worker
 from search import config as configuration
 from search.commands import setting
 from search.commands.flags import parser
@@ -41,7 +41,7 @@ MODELS = {"sd1": "DDIM", "sdxl": "DDIM", "pixart": "DDIM", "sd3": "FlowMatchEule
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr("search.measuring.TURNS", 2)
-    monkeypatch.setattr(finalists, "REPEATS", 1)
+    monkeypatch.setattr("search.end_to_end.REPEATS", 1)
     return tmp_path / "cache"
 
 

@@ -20,7 +20,7 @@ UNET = {"family": "unet", "scheduler": "DDIMScheduler", "steps": 4, "calls": 4}
 FILES: dict[str, dict[str, Any]] = {
     "fine": UNET,
     "dit": DIT,
-    "long": UNET | {"steps": 5000, "calls": 5000},
+    "long": UNET | {"steps": 1500, "calls": 1500},
     "miscounted": UNET | {"steps": 5, "calls": 4},
 }
 
@@ -87,7 +87,7 @@ def test_evaluate_finds_mistakes_before_it_draws(
     ("arguments", "message"),
     [
         ("--steps 5000 --strategy fine.json", "cannot make 5000 steps: the model was trained on"),
-        ("--strategy long.json", "cannot make 5000 steps: the model was trained on 1000"),
+        ("--strategy long.json", "cannot make 1500 steps: the model was trained on 1000"),
         ("--strategy fine.json --height 30", "cannot draw this: `height` and `width`"),
         ("--strategy dit.json", "is for family 'dit'"),
     ],

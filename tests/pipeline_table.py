@@ -77,7 +77,7 @@ def row(name: str) -> str:
     together = cases.JOINT["everything"] if family == "unet" else transformers.JOINT["cat+fora"]
     refused: dict[str, list[str]] = {}
     works = list(together) if tried(name, together, plain) is None else []
-    for method in single.keys() - set(works):
+    for method in (one for one in single if one not in works):
         outcome = tried(name, single[method], plain)
         if outcome is None:
             works.append(method)

@@ -92,7 +92,7 @@ def test_what_has_no_meaning_there_is_refused() -> None:
 
 def run(folder: Path, *words: Any) -> tuple[int, Path]:
     found = folder / "found.json"
-    given = ["transfer", *map(str, words), "--images", "3", "--metrics", "psnr", "--repeats", "1"]
+    given = ["transfer", *map(str, words), "--images", "4", "--metrics", "psnr", "--repeats", "1"]
     given += ["--batch", "3", "--device", "cpu", "--json", str(found)]
     return cli.main([*given, "--csv", str(folder / "found.csv")]), found
 

@@ -48,9 +48,9 @@ class Ending:
 
     def __exit__(self, *_: object) -> None:
         for number, former in self._former.items():
-            if self.asked:  # The program is on its way out, and has said its word.
-                signal.signal(number, signal.SIG_IGN)
-                continue
+            outer = getattr(former, "__self__", None)
+            if self.asked and isinstance(outer, Ending):
+                outer.asked = True  # The program is on its way out, and has said its word.
             # None is a handler that was not set by Python, and cannot be set by it.
             signal.signal(number, signal.SIG_DFL if former is None else former)
         self._former.clear()

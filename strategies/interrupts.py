@@ -12,17 +12,26 @@ CODE = 130
 
 
 def stopped(line: str = "interrupted") -> int:
-    """Say that Ctrl-C ended a command; returns the exit code. A second Ctrl-C says no more."""
-    with suppress(ValueError):  # Only the main thread may set it, and only there Ctrl-C arrives.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Say that Ctrl-C ended a command; returns the exit code."""
     print(line, file=sys.stderr)
     return CODE
 
 
 def guarded(module: str) -> int:
-    """Import a command line and run its `main`; returns the exit code."""
+    """Import a command line and run its `main`, as the last thing of a process.
+
+    After Ctrl-C another one is ignored, so that it says no more. A `main` that is called from a
+    program of somebody else leaves that program's signals alone.
+
+    Returns:
+        The exit code.
+    """
     try:
         main: Callable[[], int] = importlib.import_module(module).main
-        return main()
+        code = main()
     except KeyboardInterrupt:
-        return stopped()
+        code = stopped()
+    if code == CODE:
+        with suppress(ValueError):  # Only the main thread may set it, and only there it arrives.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return code

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from search import cli, exchange, export, lock, runs
-from search.ending import Ending
+from search.ending import Ending, there
 from search.executor import InProcess
 from search.farewell import farewell
 from search.worker import Outcome, Request, Worker
 from strategies import StrategyError, whole
+from strategies.interrupts import stopped
 from tests.fakes import FakeExecutor
 from tests.test_faults import small_disk
 from tests.test_search import MODEL, PIPE, make_engine
@@ -97,8 +98,9 @@ def test_a_signal_ends_a_search_with_what_it_has(
     begun, shown, folder = tmp_path / "begun", tmp_path / "shown", tmp_path / "run"
     monkeypatch.setattr("search.workers.start", lambda *_: Slow(begun))
     flags = [*SMALL, "--budget", "200evals", "--out", str(folder)]
-    assert send(lambda: cli.main(flags), shown, begun, number) == 130
+    code = send(lambda: cli.main(flags), shown, begun, number)
     text = shown.read_text()
+    assert code == 130, text
     assert "Traceback" not in text
     assert f"go on with: python -m search --resume {folder}" in text
     assert list((folder / "strategies").glob("unfinished-*.json"))
@@ -218,6 +220,15 @@ def test_a_process_that_goes_without_a_word_has_a_last_one(tmp_path: Path) -> No
         in_a_child(work, shown)
         time.sleep(0.2)
         assert not shown.read_text()
+
+
+def test_an_end_leaves_the_signals_of_a_notebook_alone() -> None:
+    """A `main` that is called in somebody's program must not make that program deaf."""
+    before = {number: signal.getsignal(number) for number in there()}
+    with pytest.raises(KeyboardInterrupt), Ending():
+        signal.raise_signal(signal.SIGTERM)
+    assert stopped("interrupted") == 130
+    assert {number: signal.getsignal(number) for number in there()} == before
 
 
 def test_a_clock_that_is_set_changes_no_seconds(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,7 +163,7 @@ def test_ctrl_c_is_one_line_in_every_command(
     monkeypatch.setattr(called, interrupt)
     try:
         assert module.main(arguments) == 130  # type: ignore[attr-defined]
-        signal.raise_signal(signal.SIGINT)  # A second one, while the first ends the command.
+        assert signal.getsignal(signal.SIGINT) is former  # For whoever called `main`.
     finally:
         signal.signal(signal.SIGINT, former)
     assert len(capsys.readouterr().err.strip().splitlines()) == 1

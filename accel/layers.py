@@ -100,9 +100,10 @@ class Patched:
         self._compose()
 
     def drop(self, layer: Layer) -> None:
-        """Take a layer out, wherever it lies."""
-        self.layers.remove(layer)
-        self._compose()
+        """Take a layer out, wherever it lies, if it is there."""
+        if layer in self.layers:
+            self.layers.remove(layer)
+            self._compose()
 
     def _compose(self) -> None:
         run = self.original

@@ -31,12 +31,14 @@ class Attachment:
         outer: the network as the pipeline holds it; `torch.compile` may have wrapped it.
         modules: every module that got a layer or a hook.
         patches: every `Patched` that got a layer.
+        undos: of everything, for a method that fails while it attaches; each may run twice.
     """
 
     gate: Gate | None
     outer: Any
     modules: list[nn.Module] = field(default_factory=list)
     patches: list[Patched] = field(default_factory=list)
+    undos: list[Undo] = field(default_factory=list)
 
 
 _CURRENT: ContextVar[Attachment | None] = ContextVar("attachment", default=None)
@@ -74,6 +76,7 @@ def replace_forward(module: nn.Module, make: Make, traced: bool = True) -> Undo:
     if current is not None:
         current.modules.append(module)
         current.patches.append(patched)
+        current.undos.append(undo)
     return undo
 
 
@@ -118,9 +121,11 @@ def watch(module: nn.Module, register: str, hook: Callable[..., None], **setting
     """
     current = _CURRENT.get()
     gated = Gated(hook, current.gate if current else None)
+    undo = cast(Undo, getattr(module, register)(gated, **settings).remove)
     if current is not None:
         current.modules.append(module)
-    return cast(Undo, getattr(module, register)(gated, **settings).remove)
+        current.undos.append(undo)
+    return undo
 
 
 def untraced(function: F) -> F:

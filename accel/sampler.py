@@ -83,11 +83,15 @@ class Sampler:
         self._solver = Solver(self._clock)
         attachment = Attachment(self._gate, holder(pipe, self.network))
         methods = self.strategy.canonical().methods  # So that equal digests do the same.
-        with attaching(attachment):
-            for name, attach in METHODS.items():
-                if name in methods:
-                    knobs = methods[name]
-                    self._attached.append(attach(self.sites, self._clock, knobs, self.recorder))
+        try:
+            with attaching(attachment):
+                for name, attach in METHODS.items():
+                    if name in methods:
+                        knobs = methods[name]
+                        self._attached.append(attach(self.sites, self._clock, knobs, self.recorder))
+        except BaseException:
+            undo_all(attachment.undos)
+            raise
         with attaching(Attachment(None, attachment.outer, patches=attachment.patches)):
             self._attached.append(replace_forward(self.network, self._wrap, traced=False))
         self._entry = attachment.patches[-1]

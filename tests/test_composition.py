@@ -162,8 +162,11 @@ def test_resampling_keeps_the_share_of_full_calls(interval: int, calls: int) -> 
 
 def test_group_offloading_comes_after(pipe: Any) -> None:
     pipe.unet.up_blocks[3]._diffusers_hook = object()
+    before = {id(one): {*vars(one)} for one in pipe.unet.modules()}
     with pytest.raises(accel.StrategyError, match=r"up_blocks.3 has a diffusers hook"):
         accel.apply(pipe, strategy({"deepcache": {"depth": 1}}))
+    # Blocks before it had been wrapped by then.
+    assert {id(one): {*vars(one)} for one in pipe.unet.modules()} == before
     del pipe.unet.up_blocks[3]._diffusers_hook
     accel.apply(pipe, strategy({"deepcache": {"depth": 1}}))
     assert len(draw(pipe, STEPS)) == 1

@@ -9,12 +9,45 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Self
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 CODE = 130  # The exit code of what was ended so.
+
+
+class _Uninterrupted(threading.local):
+    """Whether the first signal may raise its interrupt now, in this thread."""
+
+    depth = 0
+    waiting = False
+
+    def take(self) -> None:
+        if self.depth:
+            self.waiting = True
+        else:
+            raise KeyboardInterrupt
+
+
+_uninterrupted = _Uninterrupted()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a short step end before the first signal raises its interrupt.
+
+    Use it for steps that libraries leave half done when they are interrupted.
+    """
+    _uninterrupted.depth += 1
+    try:
+        yield
+    finally:
+        _uninterrupted.depth -= 1
+        if _uninterrupted.waiting and not _uninterrupted.depth:
+            _uninterrupted.waiting = False
+            raise KeyboardInterrupt
 
 
 class Ending:
@@ -58,7 +91,8 @@ class Ending:
     def _take(self, number: int, frame: FrameType | None) -> None:
         if not self.asked:
             self.asked = True
-            raise KeyboardInterrupt
+            _uninterrupted.take()
+            return
         try:
             self.before()
             os.write(2, f"\ninterrupted{'; ' if self.how else ''}{self.how}\n".encode())

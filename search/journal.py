@@ -14,6 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.storages.journal._storage import JournalOperation
 
+from search.ending import uninterrupted
 from strategies import StrategyError
 
 BLOCK = 2**20  # Bytes read at a time when looking for the last whole line.
@@ -58,8 +59,16 @@ class Numbered(JournalFileBackend):
 class WholeLines(Numbered):
     """A journal to which all of an entry is appended or, where that fails, nothing."""
 
+    _appended = 0  # The number after that of the last entry appended, which may not be read yet.
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        logs = [{NUMBER: number, **log} for number, log in enumerate(logs, self._numbered)]
+        first = max(self._numbered, self._appended)
+        logs = [{NUMBER: number, **log} for number, log in enumerate(logs, first)]
+        with uninterrupted():  # Optuna unlinks its lock twice where it is interrupted.
+            self._append(logs)
+            self._appended = first + len(logs)
+
+    def _append(self, logs: list[dict[str, Any]]) -> None:
         size = Path(self._file_path).stat().st_size
         try:
             super().append_logs(logs)
@@ -68,9 +77,7 @@ class WholeLines(Numbered):
             raise
         except RuntimeError as error:  # Optuna's word for a lock that could not be let go of.
             self._cut(size)
-            causes = list(_contexts(error))
-            if any(isinstance(cause, KeyboardInterrupt) for cause in causes):
-                raise KeyboardInterrupt from None
+            causes = _contexts(error)
             failed = next((cause for cause in causes if isinstance(cause, OSError)), None)
             if failed is None:
                 raise

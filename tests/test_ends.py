@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 
-from search import cli, exchange, export, lock, runs
+from search import cli, exchange, export, lock, runs, storage
 from search.ending import Ending, there
 from search.executor import InProcess
 from search.farewell import farewell
+from search.journal import open_journal
 from search.worker import Outcome, Request, Worker
 from strategies import StrategyError, whole
 from strategies.interrupts import stopped
@@ -112,6 +114,30 @@ def test_a_signal_ends_a_search_with_what_it_has(
     assert list((folder / "strategies").glob("unfinished-*.json"))
     assert (folder / "trials.csv").stat().st_size
     assert runs.read(folder).state == "interrupted"
+
+
+@pytest.mark.parametrize("step", ["symlink", "fsync", "rename", "unlink"])
+def test_a_signal_within_an_entry_leaves_the_journal_whole(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "study.journal"
+    study = optuna.create_study(study_name="a", storage=open_journal(path))
+    before = len(path.read_text().splitlines())
+    do = getattr(os, step)
+
+    def interrupted(*given: Any) -> Any:
+        answer = do(*given)
+        signal.raise_signal(signal.SIGTERM)
+        return answer
+
+    with Ending():
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(os, step, interrupted)
+            study.set_user_attr("one", 1)
+        study.set_user_attr("two", 2)
+    assert len(path.read_text().splitlines()) == before + 2
+    assert [item.name for item in tmp_path.iterdir()] == [path.name]
+    assert storage.notes(path, "a") == {"one": 1, "two": 2}
 
 
 @needs_fork

@@ -5,9 +5,9 @@
 Draws the unaccelerated tiny-sd and every strategy on the same prompts and noise, and prints one
 line for each: the verdict with its reasons, by the metrics of `python -m evaluate`, and on how many
 images the judge sees another shape or colour than on the unaccelerated image. With `--picture`, the
-first strategy that passes and of which no shape or colour differs is drawn below the unaccelerated
-images. Writes `benchmarks/results/no_loss.json`. What is drawn is kept in `--out`, so the same
-command goes on.
+first strategy that passes, and on whose first images no shape or colour differs, is drawn below the
+unaccelerated images. Writes `benchmarks/results/no_loss.json`. What is drawn is kept in `--out`, so
+the same command goes on.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def main() -> None:
         told = {"model": config.name, "images": flags.images, "rows": rows}
         text = json.dumps(told, indent=1) + "\n"
         (FOLDER / "results" / "no_loss.json").write_text(text, encoding="utf-8")
-        if flags.picture and row["verdict"]["answer"] == "yes" and not row["other_content"]:
+        shown_alike = not differs(mine, base)[: flags.columns].any()
+        if flags.picture and row["verdict"]["answer"] == "yes" and shown_alike:
             picture(base, mine, flags.columns).save(flags.picture)
             print(f"{name} is drawn in {flags.picture}")
             break
@@ -86,10 +87,15 @@ def compare(mine: Side, base: Side) -> dict[str, Any]:
     verdict = verdicts.judge(verdicts.changes_in(intervals), margins, mine.count)
     return {
         "psnr": scores.values(found, mine.count)["psnr"],
-        "other_content": int((content(mine) != content(base)).any(1).sum()),
+        "other_content": int(differs(mine, base).sum()),
         "verdict": verdict.to_json(),
         "intervals": intervals,
     }
+
+
+def differs(mine: Side, base: Side) -> NDArray[np.bool_]:
+    """On which images the judge sees another shape or colour than on the unaccelerated one."""
+    return np.asarray((content(mine) != content(base)).any(1))
 
 
 def content(side: Side) -> NDArray[np.int64]:

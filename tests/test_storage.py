@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ import yaml
 from search import cli, runs, storage
 from search.commands import run as command
 from search.commands.flags import parser
+from search.lock import studying
 from search.study import Study
 from strategies import StrategyError
 from tests import runs as made
@@ -188,6 +190,35 @@ def test_postgresql(
     shown = fails(capsys, "status", str(run), "--storage", server.replace("s3cret", "wrong"))
     assert "password authentication failed" in shown
     assert served(storage.open_storage(server, read_only=True))[0] == 20
+
+
+@pytest.mark.slow
+def test_postgresql_holds_a_study_for_one_search(server: str, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    code = (
+        "import sys, time, pathlib; from search.lock import studying\n"
+        "with studying(sys.argv[1], 'mine'):\n"
+        "    pathlib.Path(sys.argv[2]).touch(); time.sleep(600)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, server, str(begun)])
+    try:
+        while not begun.exists():
+            assert other.poll() is None
+            time.sleep(0.05)
+        with pytest.raises(StrategyError, match="a search is running in the study 'mine'") as error:
+            studying(server, "mine").__enter__()
+        assert "s3cret" not in str(error.value)
+        with studying(server, "another"):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+    for _ in range(100):  # The server notices within a moment that the connection is gone.
+        with storage.asked(server, "mine") as given:
+            if given:
+                return
+        time.sleep(0.1)
+    pytest.fail("a killed search still holds its study")
 
 
 def served(kept: Any) -> tuple[int, list[str]]:

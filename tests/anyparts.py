@@ -146,6 +146,30 @@ def _upscale(parts: dict[str, Any]) -> dict[str, Any]:
     return dict(pipes.build("sd1", "upscale").components) | {"max_noise_level": 350}
 
 
+def _latent_upscale(parts: dict[str, Any]) -> dict[str, Any]:
+    unet = diffusers.UNet2DConditionModel(
+        in_channels=8,
+        out_channels=5,
+        block_out_channels=(32, 32, 64, 64),
+        down_block_types=("KDownBlock2D", *("KCrossAttnDownBlock2D",) * 3),
+        up_block_types=(*("KCrossAttnUpBlock2D",) * 3, "KUpBlock2D"),
+        mid_block_type=None,
+        only_cross_attention=False,
+        cross_attention_dim=parts["unet"].config.cross_attention_dim,
+        attention_head_dim=8,
+        act_fn="gelu",
+        norm_num_groups=None,
+        conv_in_kernel=1,
+        conv_out_kernel=1,
+        resnet_time_scale_shift="scale_shift",
+        time_embedding_type="fourier",
+        timestep_post_act="gelu",
+        time_cond_proj_dim=64 + 2 * parts["text_encoder"].config.hidden_size,
+    )
+    solver = diffusers.EulerDiscreteScheduler(prediction_type="sample")
+    return {"unet": unet.eval(), "scheduler": solver}
+
+
 def _sampler(kind: str, **settings: Any) -> Callable[[dict[str, Any]], dict[str, Any]]:
     def change(parts: dict[str, Any]) -> dict[str, Any]:
         made = getattr(diffusers, kind).from_config(parts["scheduler"].config, **settings)
@@ -171,6 +195,7 @@ EXTRA: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "ImageVariation": _variation,
     "LatentConsistency": _lcm,
     "StableDiffusionUpscale": _upscale,
+    "LatentUpscale": _latent_upscale,
     "DiffEdit": _inverse,
     "Paradigms": _sampler("DDIMParallelScheduler"),
     "Adapter": _adapter,
@@ -198,7 +223,6 @@ UNTRIED = {
     "StableDiffusionGLIGENTextImage": "its image projection has no tiny builder here",
     "StableDiffusionPix2PixZero": "its caption generator has no tiny builder here",
     "StableDiffusionLDM3D": "it needs an autoencoder of six channels",
-    "StableDiffusionLatentUpscale": "its network of K-blocks has no tiny builder here",
     "StableDiffusion3InpaintPipeline": "it needs an autoencoder of 16 channels, bigger than tiny",
     "StableUnCLIP": "its prior has no tiny builder here",
     "VisualCloze": "it draws grids of example images, which have no tiny call here",

@@ -30,6 +30,7 @@ NETWORKS = (
     "DiTTransformer2DModel",
 )
 DOCS = Path(__file__).parent.parent / "docs" / "models.md"
+REPEATS: dict[str, Any] = {"deepcache": {"depth": ["full", 0, "full", 0, "full", 0]}}
 START = "| pipeline | with a strategy | refused |"
 
 
@@ -84,11 +85,18 @@ def row(name: str) -> str:
         else:
             refused.setdefault(outcome, []).append(method)
     works = [method for method in single if method in works]
+    if "deepcache" in refused_names(refused) and tried(name, REPEATS, plain) is None:
+        works.append("deepcache of depths full and 0")
     refused = {why: [one for one in single if one in which] for why, which in refused.items()}
     said = "; ".join(f"{', '.join(which)}: {why}" for why, which in refused.items())
     if not works:
         return line(name, "no", said)
     return line(name, "all methods" if not refused else ", ".join(works), said)
+
+
+def refused_names(refused: dict[str, list[str]]) -> set[str]:
+    """The methods that were refused, for whatever reason."""
+    return {method for methods in refused.values() for method in methods}
 
 
 def tried(name: str, knobs: dict[str, Any], plain: torch.Tensor) -> str | None:

@@ -14,6 +14,7 @@ SAMPLE = {
     "PixArtSigmaPAGPipeline",
     "StableDiffusion3PAGPipeline",
     "StableDiffusionGLIGENPipeline",
+    "StableDiffusionLatentUpscalePipeline",
 }
 TRIED = [name for name, line in ROWS.items() if "| not tried |" not in line]
 

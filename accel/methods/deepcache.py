@@ -37,16 +37,19 @@ from strategies import StrategyError
 from strategies.methods.deepcache import DeepCache
 
 Wrap = Callable[[Forward], Forward]
+SHARED_SKIPS = ("KUpBlock2D", "KCrossAttnUpBlock2D", "SkipUpBlock2D", "AttnSkipUpBlock2D")
 
 
 def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> Undo:
     """Cache along `knobs.depth` until undone.
 
     Raises:
-        StrategyError: a depth that the network does not have, hooks on its blocks, or attention
-            processors whose calls others count on.
+        StrategyError: a depth that the network does not have, blocks that share one skip
+            connection between their layers, hooks on its blocks, or attention processors whose
+            calls others count on.
     """
     levels = sites.skip_levels
+    _check_skips(sites, knobs)
     for call, depth in enumerate(knobs.depth):
         if depth != "full" and depth > levels:
             raise StrategyError(
@@ -67,6 +70,18 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
     whole = _denoiser(features, sites.output, bool(wanted))
     undos.append(replace_forward(sites.denoiser, whole, traced=False))
     return lambda: undo_all(undos)
+
+
+def _check_skips(sites: Sites, knobs: DeepCache) -> None:
+    """See that every layer on the way up has a skip connection of its own."""
+    shared = [stage for stage in sites.up if type(stage.block).__name__ in SHARED_SKIPS]
+    deep = [call for call, depth in enumerate(knobs.depth) if depth not in ("full", 0)]
+    if shared and deep:
+        call, stage = deep[0], shared[0]
+        raise StrategyError(
+            f"methods.deepcache.depth[{call}] is {knobs.depth[call]}, but {stage.name} is a "
+            f'{type(stage.block).__name__}, whose layers share one skip connection; use "full" or 0'
+        )
 
 
 def running(sites: Sites, depth: int) -> list[str]:

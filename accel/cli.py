@@ -18,7 +18,7 @@ from strategies.interrupts import stopped
 
 REPEAT = 3
 EXAMPLES = """examples:
-  python -m accel generate --strategy examples/tiny-sd-lossless.json \\
+  python -m accel generate --strategy examples/tiny-sd-no-loss.json \\
       --prompt "a large red circle on a plain dark background" --compare --out circle.png
   python -m accel generate --model path/to/stable-diffusion-v1-5 --strategy dato-b1 \\
       --prompt "a harbour at dawn" --images 4 --out harbour.png

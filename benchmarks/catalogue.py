@@ -119,7 +119,8 @@ BENCHMARKS = (
         "no_loss",
         "which of some strategies have no loss on many held-out prompts, and a picture of one",
         QUALITY,
-        cpu=("deepcache-n3", "--images", "64"),
+        ("no_loss",),
+        ("deepcache-n3", "--images", "64"),
     ),
     Benchmark(
         "equal_latency",

@@ -23,7 +23,7 @@ from strategies import StrategyError, load
 from strategies import transfer as moving
 
 ROOT = Path(__file__).parent
-FOUND = {name: f"benchmarks/found/tiny-sd-{name}.json" for name in ("lossless", "knee")}
+FOUND = {name: f"benchmarks/found/tiny-sd-{name}.json" for name in ("mild", "knee")}
 PRESETS = {name: name for name in ("dato-b1", "deepcache-n3")}
 # Tasks by name: the model, its flags, and whether the strategies are moved or drawn as found.
 SETTINGS: dict[str, tuple[str, list[str], bool]] = {

@@ -32,7 +32,7 @@ from strategies.interrupts import stopped
 MODEL_HELP = f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id"
 EXAMPLES = """\
 examples:
-  python -m evaluate --strategy examples/tiny-sd-lossless.json
+  python -m evaluate --strategy examples/tiny-sd-no-loss.json
   python -m evaluate --model FOLDER --strategy dato-b1 --reference self --images 256
   python -m evaluate --model FOLDER --strategy dato-b1 --metrics fid,clip-score --images 2000 \\
       --prompts imagenet --reference IMAGENET/val --reference-per-class 5

@@ -34,7 +34,7 @@ EQUAL = ("latency", "macs")
 TURNS = 3  # Of the times by which rivals are chosen; what is reported is measured again.
 EXAMPLES = """\
 examples:
-  python -m evaluate transfer examples/tiny-sd-lossless.json --to tiny-sd \\
+  python -m evaluate transfer examples/tiny-sd-no-loss.json --to tiny-sd \\
       --steps 20 --scheduler DPMSolverMultistepScheduler --images 16
   python -m evaluate transfer dato-b1 deepcache-n3 --to sdxl --source FOLDER --steps 30
 """

@@ -28,7 +28,7 @@ ALL = commands()
 # What stands for something of the reader's own, and what it is here.
 PLACES = {
     "RUN": "runs/first",
-    "FILE": "examples/tiny-sd-lossless.json",
+    "FILE": "examples/tiny-sd-no-loss.json",
     "FOLDER": str(ROOT / "zoo" / "models" / "tiny-sd"),
     "NAME": "tome",
 }
@@ -141,7 +141,7 @@ def test_commands_that_draw_work(
         words += [] if "--rungs" in words else ["--images", "4"]
     if name == "evaluate" and words[:1] != ["transfer"]:
         words += SCORE
-    shutil.copy(place / "examples/tiny-sd-lossless.json", place / "best.json")
+    shutil.copy(place / "examples/tiny-sd-no-loss.json", place / "best.json")
     shutil.copytree(place / "runs/first", place / "runs/earlier", dirs_exist_ok=True)
     assert importlib.import_module(f"{name}.cli").main(words) == 0
 

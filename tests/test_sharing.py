@@ -22,7 +22,7 @@ from strategies.trust import check, missing
 from tests.hub import TOKEN, Hub, serving
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-LOSSLESS = EXAMPLES / "tiny-sd-lossless.json"
+NO_LOSS = EXAMPLES / "tiny-sd-no-loss.json"
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
 
 def unsigned() -> Strategy:
     """An example that does not say what its scores are of."""
-    one = load(LOSSLESS)
+    one = load(NO_LOSS)
     rest = {key: value for key, value in one.provenance.items() if key != SCORED}
     return one.model_copy(update={"provenance": rest})
 
@@ -61,39 +61,40 @@ def test_what_a_file_does_not_say_is_told(
 def test_there_and_back(hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     knee = EXAMPLES / "tiny-sd-knee.json"
     flags = ["--repo", "me/found", "--private", "--message", "two of them"]
-    assert cli.main(["push", str(LOSSLESS), str(knee), *flags]) == 0
+    assert cli.main(["push", str(NO_LOSS), str(knee), *flags]) == 0
     told = capsys.readouterr().out
     assert f"{hub.url}/me/found/commit/" in told
     assert "says nothing" not in told
     assert hub.messages == ["two of them"]
     assert hub.private == {"me/found"}
     assert cli.main(["pull", "me/found", "--out", str(tmp_path / "got")]) == 0
-    for path in (LOSSLESS, knee):
+    for path in (NO_LOSS, knee):
         assert (tmp_path / "got" / path.name).read_bytes() == path.read_bytes()
     assert pull("me/found", tmp_path / "got")  # Again: what is the same stays.
     text = hub.repos["me/found"][-1]["README.md"].decode()
     for said in (
-        LOSSLESS.name,
+        NO_LOSS.name,
         knee.name,
-        f"{load(LOSSLESS).scores['speedup']:.2f}x",
-        load(LOSSLESS).digest[:12],
+        f"{load(NO_LOSS).scores['speedup']:.2f}x",
+        load(NO_LOSS).digest[:12],
         "96 images",
+        "384 images",
         "fd&#95;base",
     ):
         assert said in text, said
 
 
 def test_later_files_join_the_earlier_ones_on_the_card(hub: Hub, tmp_path: Path) -> None:
-    first = push([LOSSLESS], "me/found").rsplit("/", 1)[-1]
+    first = push([NO_LOSS], "me/found").rsplit("/", 1)[-1]
     save(load("dato-b1"), tmp_path / "dato-b1.json")
     push([tmp_path / "dato-b1.json"], "me/found")
     files = hub.repos["me/found"][-1]
-    assert {LOSSLESS.name, "dato-b1.json", "README.md"} <= set(files)
+    assert {NO_LOSS.name, "dato-b1.json", "README.md"} <= set(files)
     text = files["README.md"].decode()
-    assert LOSSLESS.name in text
+    assert NO_LOSS.name in text
     assert "not measured" in text
     assert hub.messages[-1] == "Add dato-b1.json"
-    assert [path.name for path in pull("me/found", tmp_path / "old", first)] == [LOSSLESS.name]
+    assert [path.name for path in pull("me/found", tmp_path / "old", first)] == [NO_LOSS.name]
     assert len(pull("me/found", tmp_path / "new")) == 2
 
 
@@ -102,24 +103,24 @@ def test_nothing_bad_is_pushed(
 ) -> None:
     bad = tmp_path / "bad.json"
     bad.write_text('{"schema": 1, "family": "unet"}')
-    assert f"{bad}: " in fails(capsys, "push", LOSSLESS, bad, "--repo", "me/found")
+    assert f"{bad}: " in fails(capsys, "push", NO_LOSS, bad, "--repo", "me/found")
     (tmp_path / "sub").mkdir()
-    copy = tmp_path / "sub" / LOSSLESS.name
-    copy.write_bytes(LOSSLESS.read_bytes())
-    assert "two files have one name" in fails(capsys, "push", LOSSLESS, copy, "--repo", "me/found")
+    copy = tmp_path / "sub" / NO_LOSS.name
+    copy.write_bytes(NO_LOSS.read_bytes())
+    assert "two files have one name" in fails(capsys, "push", NO_LOSS, copy, "--repo", "me/found")
     odd = tmp_path / "odd name.json"
-    odd.write_bytes(LOSSLESS.read_bytes())
+    odd.write_bytes(NO_LOSS.read_bytes())
     assert "is named with letters" in fails(capsys, "push", odd, "--repo", "me/found")
-    assert "give owner/name" in fails(capsys, "push", LOSSLESS, "--repo", "a/b/c")
+    assert "give owner/name" in fails(capsys, "push", NO_LOSS, "--repo", "a/b/c")
     assert hub.asked == []
 
 
 def test_nothing_bad_is_pulled(
     hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    good, out = LOSSLESS.read_bytes(), tmp_path / "out"
+    good, out = NO_LOSS.read_bytes(), tmp_path / "out"
     changed = json.loads(good)
-    changed["steps"], changed["provenance"][SCORED] = 14, load(LOSSLESS).digest
+    changed["steps"], changed["provenance"][SCORED] = 14, load(NO_LOSS).digest
     for files, said in (
         ({"bad.json": b"{}"}, "me/x: bad.json: schema is missing"),
         ({"bad.json": b"\xff\xfe"}, "me/x: bad.json: not a text file"),
@@ -161,7 +162,7 @@ def test_all_files_together_have_a_limit(
     hub: Hub, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub_files, "MAX_TOTAL", 3_000)
-    good = LOSSLESS.read_bytes()
+    good = NO_LOSS.read_bytes()
     hub.repos["me/x"] = [{"a.json": good}]
     assert pull("me/x", tmp_path / "one")
     hub.repos["me/x"] = [{"a.json": good, "b.json": good}]
@@ -171,7 +172,7 @@ def test_all_files_together_have_a_limit(
 
 
 def test_foreign_files_stop_no_push(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
-    good = LOSSLESS.read_bytes()
+    good = NO_LOSS.read_bytes()
     deep = b'{"schema": 1, "scores": ' + b"[" * 900 + b"]" * 900 + b"}"
     foreign = {
         "config.json": b'{"model_type": "x"}',
@@ -186,7 +187,7 @@ def test_foreign_files_stop_no_push(hub: Hub, capsys: pytest.CaptureFixture[str]
     }
     hub.repos["me/x"] = [foreign | {"old.json": good}]
     hub.lies["lying.json"] = 5
-    assert cli.main(["push", str(LOSSLESS), "--repo", "me/x"]) == 0
+    assert cli.main(["push", str(NO_LOSS), "--repo", "me/x"]) == 0
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert out.count("not on the card: ") == len(foreign)
@@ -194,12 +195,12 @@ def test_foreign_files_stop_no_push(hub: Hub, capsys: pytest.CaptureFixture[str]
     assert {name: files[name] for name in foreign} == foreign
     text = files["README.md"].decode()
     assert "| old.json |" in text
-    assert f"| {LOSSLESS.name} |" in text
+    assert f"| {NO_LOSS.name} |" in text
     assert not [name for name in foreign if name in text]
 
 
 def test_a_file_in_the_way_is_not_read_whole(hub: Hub, tmp_path: Path) -> None:
-    hub.repos["me/x"] = [{"a.json": LOSSLESS.read_bytes()}]
+    hub.repos["me/x"] = [{"a.json": NO_LOSS.read_bytes()}]
     for kind in ("pipe", "folder", "large", "link"):
         out = tmp_path / kind
         out.mkdir()
@@ -222,15 +223,15 @@ def test_a_hub_that_does_not_serve_is_one_line(
 ) -> None:
     out = ["--out", tmp_path / "out"]
     assert "the hub has no repository me/none" in fails(capsys, "pull", "me/none", *out)
-    push([LOSSLESS], "me/found", private=True)
+    push([NO_LOSS], "me/found", private=True)
     assert "no revision 'v9'" in fails(capsys, "pull", "me/found", "--revision", "v9", *out)
-    line = fails(capsys, "push", LOSSLESS, "--repo", "others/found")
+    line = fails(capsys, "push", NO_LOSS, "--repo", "others/found")
     assert "your token may not do this with others/found" in line
     monkeypatch.setenv("HF_TOKEN", "hf_wrong")
-    assert "does not know your token" in fails(capsys, "push", LOSSLESS, "--repo", "me/found")
+    assert "does not know your token" in fails(capsys, "push", NO_LOSS, "--repo", "me/found")
     assert "private and not yours" in fails(capsys, "pull", "me/found", *out)
     monkeypatch.delenv("HF_TOKEN")
-    line = fails(capsys, "push", LOSSLESS, "--repo", "me/found")
+    line = fails(capsys, "push", NO_LOSS, "--repo", "me/found")
     assert "not logged in" in line
     assert "hf auth login" in line
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
@@ -250,7 +251,7 @@ def test_a_strategy_says_what_its_scores_are_of(
     save(signed, tmp_path / "signed.json")
     assert cli.main(["validate", str(tmp_path / "signed.json")]) == 0
     edited = json.loads((tmp_path / "signed.json").read_text())
-    edited["methods"]["deepcache"]["depth"][1] = "full"
+    edited["methods"]["deepcache"]["depth"][1] = 3
     (tmp_path / "signed.json").write_text(json.dumps(edited))
     assert cli.main(["validate", str(tmp_path / "signed.json")]) == 1
     assert "changed after it was scored" in capsys.readouterr().out
@@ -260,7 +261,7 @@ def test_a_strategy_says_what_its_scores_are_of(
 
 
 def test_a_card_is_text_alone() -> None:
-    one = load(LOSSLESS)
+    one = load(NO_LOSS)
     evil = one.model_copy(update={"provenance": {"model": "<script>|[x](y)\n\x1b[31m"}})
     text = markdown("me/found", {"a.json": evil})
     assert "<script>" not in text

@@ -17,6 +17,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "launches": speed.launches,
     "macs": speed.macs,
     "transformer_quality": quality.transformers,
+    "no_loss": quality.no_loss,
     "equal_latency": papers.equal_latency,
     "order": quality.order,
     "mask": quality.mask,

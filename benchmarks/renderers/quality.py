@@ -84,3 +84,21 @@ def transfer(data: Any) -> str:
 def _gain(entry: list[float]) -> str:
     middle, low, high = entry
     return f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def no_loss(data: Any) -> str:
+    rows = []
+    for one in data["rows"]:
+        figures = one["verdict"]["figures"].values()
+        against = [figure["reason"] for figure in figures if figure["answer"] != "yes"]
+        rows.append(
+            (
+                f"`{one['name']}`",
+                one["verdict"]["answer"],
+                "; ".join(against),
+                f"{one['psnr']:.1f} dB",
+                one["other_content"],
+            )
+        )
+    head = ["strategy", "no loss", "why not", "PSNR", "images of another shape or colour"]
+    return f"{data['model']}, {data['images']} held-out prompts.\n\n{table(head, rows)}"

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import diffusers
 import torch
 import transformers
 from diffusers import DiffusionPipeline
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 import zoo
 from accel import hub, integrity, schedulers
+from accel.tasks import TEXT, Task, convert
 from strategies import StrategyError
 from strategies.places import beside
 from strategies.words import did_you_mean, explain
 from strategies.yaml_files import from_yaml, read_yaml
 
+STRENGTH = 0.6
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 SOURCE_HELP = "folder with a local copy of the model that --model names, in diffusers format"
 NO_SOURCE = "--source goes with the name of a config; give the folder as --model, not {name}"
@@ -53,6 +55,12 @@ class ModelConfig(BaseModel):
         search: name of a file in `configs/searches/`, or a path: what a search of it has for
             settings that are not given; empty has the search's own.
         search_prompts, heldout_prompts: `zoo:NAME` or a text file, one prompt per line.
+        task: what is drawn from; see `accel.tasks`.
+        inputs: folder of the images that are changed, one for each prompt by their sorted names;
+            empty for text-to-image.
+        masks: folder of one mask for each image, under the image's name; white is drawn anew. Only
+            for inpainting.
+        strength: share of the schedule that is run from an image, in (0, 1].
         arguments: further ones of the pipeline's call.
         batch: images per batch while scoring. Latency is always of batch 1.
         components: by name, the parts that `--random-weights` builds.
@@ -75,8 +83,24 @@ class ModelConfig(BaseModel):
     search_prompts: str
     heldout_prompts: str
     batch: int = Field(ge=1)
+    task: Task = TEXT
+    inputs: str = ""
+    masks: str = ""
+    strength: float = Field(default=STRENGTH, gt=0, le=1)
     arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
     components: dict[str, Component] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _inputs_fit(self) -> Self:
+        """See that a task has the folders that it needs, and no others."""
+        needs = {"inputs": self.task != TEXT, "masks": self.task == "inpainting"}
+        for name, needed in needs.items():
+            if needed and not getattr(self, name):
+                raise ValueError(f"{name} are missing; {self.task} needs a folder of them")
+            if getattr(self, name) and not needed:
+                fits = "inpainting" if name == "masks" else "image-to-image or inpainting"
+                raise ValueError(f"{name} are of no use for {self.task}; give --task {fits}")
+        return self
 
 
 def available() -> list[str]:
@@ -164,7 +188,7 @@ def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = Fal
         pipe.scheduler = schedulers.make(pipe.scheduler, config.scheduler)
 
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    return convert(pipe.to(device), config.task)
 
 
 def load_folder(

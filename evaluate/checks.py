@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import accel
-from accel import schedulers
+from accel import families, schedulers
 from accel.models import ModelConfig, available, from_source, read_model, require_weights
+from accel.tasks import TEXT, skipped
 from evaluate.metrics import Metric
 from evaluate.side import Side
 from strategies import Strategy, StrategyError
@@ -22,10 +24,18 @@ def setting(pipe: Any, config: ModelConfig) -> None:
         StrategyError: it cannot.
     """
     schedulers.check_steps(pipe.scheduler, config.steps)
+    if config.task != TEXT:
+        strength(pipe, config, config.steps)
     check = getattr(pipe, "check_inputs", None)
     if check is None:
         return
-    known = {"prompt": "", "height": config.height, "width": config.width, "callback_steps": 1}
+    known = {
+        "prompt": "",
+        "height": config.height,
+        "width": config.width,
+        "strength": config.strength,
+        "callback_steps": 1,
+    }
     takes = inspect.signature(check).parameters
     needed = [name for name, one in takes.items() if name in known or one.default is one.empty]
     try:
@@ -37,6 +47,20 @@ def setting(pipe: Any, config: ModelConfig) -> None:
             f"{type(pipe).__name__} cannot draw {config.width} x {config.height} pixels: "
             f"{one_line(error)}; give another --size"
         ) from None
+
+
+def strength(pipe: Any, config: ModelConfig, steps: int) -> None:
+    """See that a run from an image makes at least one call.
+
+    Raises:
+        StrategyError: so few steps at this strength make none.
+    """
+    family, _ = families.find(pipe)
+    if skipped(family, config.scheduler, steps, config.strength) >= steps:
+        raise StrategyError(
+            f"--strength {config.strength:g} leaves no call of {steps} steps; give at least "
+            f"{math.ceil(1e4 / steps) / 1e4:g}, or more steps"
+        )
 
 
 def fit(pipe: Any, strategies: Iterable[tuple[str, Strategy]]) -> None:

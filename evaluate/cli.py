@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.status import Status
 
 from accel.models import DTYPES, SOURCE_HELP, available, quiet
-from evaluate import asked, models, prompts, table
+from evaluate import asked, input_images, models, prompts, table, tasks
 from evaluate.compare import Request, compare
-from evaluate.evaluator import SEEDS, Evaluator, is_bundled
+from evaluate.evaluator import Evaluator, is_bundled
 from evaluate.metrics import GROUPS, METRICS, Metric
 from evaluate.networks import Networks
 from evaluate.sample import NotFiniteError
@@ -109,6 +109,7 @@ def add_setting(made: argparse.ArgumentParser) -> None:
     how.add_argument("--device", help="such as cpu or cuda:0")
     how.add_argument("--batch", type=int, help="images drawn at once")
     how.add_argument("--download", action="store_true", help="fetch weights that are missing")
+    tasks.add(made.add_argument_group("what is drawn from"))
     speed = made.add_argument_group("speed")
     speed.add_argument("--repeats", type=int, default=7, help="turns (default: 7; 0: no speed)")
     speed.add_argument("--throughput", type=int, metavar="BATCH", help="also measure throughput")
@@ -223,6 +224,7 @@ def prepare(flags: argparse.Namespace) -> Job:
         "dtype": flags.dtype,
         "batch": flags.batch,
         "heldout_prompts": flags.prompts,
+        **tasks.placed(flags),
     }
     pipe, config = models.find(
         flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
@@ -249,7 +251,8 @@ def prepare(flags: argparse.Namespace) -> Job:
         margins,
     )
     evaluator = Evaluator(config, str(pipe.device), pipe, networks)
-    lists = prompts.read(config.heldout_prompts, SEEDS["heldout"])
+    input_images.check(config, 0, images)
+    lists = evaluator.prompts["heldout"]
     return Job(evaluator, lists, metrics, without, request, _store(flags, config.source))
 
 

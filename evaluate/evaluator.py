@@ -10,7 +10,7 @@ from typing import Any, Literal
 import accel
 import zoo
 from accel.models import ModelConfig, load_pipeline, read_model
-from evaluate import latency, prompts, recorded, scores
+from evaluate import input_images, latency, prompts, recorded, scores
 from evaluate.memory import peak
 from evaluate.metrics import View, choose, usual
 from evaluate.networks import Networks
@@ -119,12 +119,17 @@ def read_prompts(config: ModelConfig) -> dict[Split, prompts.Prompts]:
     """The prompts of every split.
 
     Where both come from one list, the search takes it from its end, so that as long as there are
-    enough the held-out prompts are others.
+    enough the held-out prompts are others. So it is with the images that prompts are drawn from.
+
+    Raises:
+        StrategyError: prompts or input images cannot be read.
     """
     search = recorded.find(config.search_prompts, SEEDS["search"])
     heldout = recorded.find(config.heldout_prompts, SEEDS["heldout"])
     if config.search_prompts == config.heldout_prompts:
         search = search.at(range(len(search.texts) - 1, -1, -1))
+    search = input_images.add(search, config, from_end=True)
+    heldout = input_images.add(heldout, config, from_end=False)
     return {
         "search": search,
         "heldout": heldout,

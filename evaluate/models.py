@@ -27,6 +27,7 @@ from accel.models import (
     load_pipeline,
     read_model,
 )
+from accel.tasks import convert
 from evaluate import checks
 from evaluate.prompts import IMAGENET
 from evaluate.untrained import from_components, untrained
@@ -130,7 +131,7 @@ def _dressed(pipe: Any, config: ModelConfig) -> Any:
     if type(pipe.scheduler).__name__ != config.scheduler:
         pipe.scheduler = schedulers.make(pipe.scheduler, config.scheduler)
     pipe.set_progress_bar_config(disable=True)
-    return pipe
+    return convert(pipe, config.task)
 
 
 def _random(source: str, dtype: str, device: str) -> Any:

@@ -6,7 +6,7 @@ many are drawn matters, and fewer prompts are always the first of more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,15 @@ class Prompts:
         texts: what to draw.
         seeds: one for each.
         labels: ImageNet class of each, where they are classes; else empty.
+        inputs: path of the image that each is drawn from; empty for text-to-image.
+        masks: path of the mask of each such image, for inpainting; else empty.
     """
 
     texts: tuple[str, ...]
     seeds: tuple[int, ...]
     labels: tuple[int, ...] = ()
+    inputs: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
 
     def first(self, count: int) -> Prompts:
         """The first `count` prompts.
@@ -48,15 +52,13 @@ class Prompts:
 
     def at(self, indices: Any) -> Prompts:
         """The prompts at some indices."""
-        return Prompts(
-            tuple(self.texts[i] for i in indices),
-            tuple(self.seeds[i] for i in indices),
-            tuple(self.labels[i] for i in indices) if self.labels else (),
-        )
+        chosen = list(indices)
+        columns = (self.texts, self.seeds, self.labels, self.inputs, self.masks)
+        return Prompts(*(tuple(column[i] for i in chosen) if column else () for column in columns))
 
     def reseeded(self, seed: int) -> Prompts:
         """The same prompts with other noise."""
-        return Prompts(self.texts, _seeds(seed, len(self.texts)), self.labels)
+        return replace(self, seeds=_seeds(seed, len(self.texts)))
 
 
 def read(source: str, seed: int) -> Prompts:

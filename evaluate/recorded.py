@@ -17,12 +17,14 @@ SUFFIX = ".prompts.json"
 
 
 def rows(prompts: Prompts) -> list[list[object]]:
-    """Prompts as plain JSON: of each its text, its seed, and its class where it is one."""
-    pairs = zip(prompts.texts, prompts.seeds, strict=True)
-    found: list[list[object]] = [list(pair) for pair in pairs]
-    for row, label in zip(found, prompts.labels, strict=False):
-        row.append(label)
-    return found
+    """Prompts as plain JSON: of each its text, its seed, its class where it is one (None where it
+    is none and images follow), and the paths of its input image and mask where it has them.
+    """
+    columns: list[tuple[object, ...]] = [prompts.texts, prompts.seeds]
+    if prompts.labels or prompts.inputs:
+        columns.append(prompts.labels or (None,) * len(prompts.texts))
+    columns += [column for column in (prompts.inputs, prompts.masks) if column]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 def write(prompts: Prompts, path: Path) -> None:
@@ -47,7 +49,9 @@ def find(source: str, seed: int) -> Prompts:
         data = json.loads(Path(source).read_text(encoding="utf-8"))
         columns = list(zip(*data, strict=True))
         texts, seeds = map(str, columns[0]), map(int, columns[1])
-        labels = map(int, columns[2]) if len(columns) > 2 else ()
-        return Prompts(tuple(texts), tuple(seeds), tuple(labels))
+        labelled = len(columns) > 2 and columns[2][0] is not None
+        labels = map(int, columns[2]) if labelled else ()
+        inputs, masks = (map(str, columns[i]) if len(columns) > i else () for i in (3, 4))
+        return Prompts(tuple(texts), tuple(seeds), tuple(labels), tuple(inputs), tuple(masks))
     except (OSError, ValueError, TypeError, IndexError) as error:
         raise StrategyError(f"recorded prompts {source} cannot be read ({error})") from None

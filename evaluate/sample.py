@@ -14,6 +14,7 @@ from torch import Tensor
 import accel
 from accel import noise
 from accel.models import ModelConfig
+from evaluate import input_images
 from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts
 from strategies import Strategy, StrategyError
@@ -79,7 +80,9 @@ def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) ->
         asked = {"class_labels": list(prompts.labels), "output_type": "np"}
         images = _drawn(pipe, asked | arguments)
         return torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2).float()
-    arguments |= {"height": config.height, "width": config.width}
+    size = {"height": config.height, "width": config.width}
+    arguments |= {name: value for name, value in size.items() if name in takes}
+    arguments |= input_images.arguments(config, prompts)
     found: Tensor = _drawn(pipe, {"prompt": list(prompts.texts), "output_type": "pt"} | arguments)
     return found.float()
 

@@ -18,7 +18,8 @@ from typing import Any
 from PIL import Image
 
 from accel.models import ModelConfig
-from evaluate import fingerprint
+from accel.tasks import TEXT
+from evaluate import fingerprint, input_images
 from evaluate.images import read as read_image
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
@@ -30,8 +31,9 @@ from strategies import Strategy, whole
 # Settings that do not change an image; the solver and the steps are the strategy's.
 APART = {
     *("batch", "name", "space", "source", "search_prompts", "heldout_prompts"),
-    *("scheduler", "steps"),
+    *("scheduler", "steps", "inputs", "masks"),
 }
+FROM_IMAGES = {"task", "strength"}  # Of no meaning for text-to-image.
 Report = Callable[[str, int, int], None]
 
 
@@ -49,10 +51,11 @@ class Store:
 
     def place(self, config: ModelConfig, strategy: Strategy, device: str) -> Path:
         """The folder of a strategy's images, on whatever prompts."""
+        apart = APART | (FROM_IMAGES if config.task == TEXT else set())
         decides = {
             "model": self.identity,
             "strategy": strategy.digest,
-            "setting": config.model_dump(exclude=APART),
+            "setting": config.model_dump(exclude=apart),
             "device": device.split(":")[0],
             "packages": fingerprint.versions(),
         }
@@ -80,23 +83,28 @@ class Store:
         folder = self.place(config, strategy, str(pipe.device))
         whole.make_folder(folder)
         count = len(prompts.texts)
-        todo = [i for i in range(start, count) if not _is_whole(_path(folder, i, prompts))]
+        paths = _paths(folder, prompts)
+        todo = [i for i in range(start, count) if not _is_whole(paths[i])]
         done = count - start - len(todo)
         report(name, done, count - start)
         waiting = iter(todo)
         for batch in batches(pipe, config, strategy, prompts.at(todo)):
             for image in batch:
-                _write(_path(folder, next(waiting), prompts), image)
+                _write(paths[next(waiting)], image)
             done += len(batch)
             report(name, done, count - start)
-        return Side(
-            name, count, lambda i: read_image(_path(folder, i, prompts)), prompts.texts, networks
-        )
+        return Side(name, count, lambda i: read_image(paths[i]), prompts.texts, networks)
 
 
-def _path(folder: Path, index: int, prompts: Prompts) -> Path:
-    key = f"{prompts.seeds[index]}\n{prompts.texts[index]}"
-    return folder / f"{index:05d}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.png"
+def _paths(folder: Path, prompts: Prompts) -> list[Path]:
+    """Of each prompt's image, named after all that it is drawn from."""
+    marks = input_images.marks(prompts)
+    found = []
+    for index, (seed, text) in enumerate(zip(prompts.seeds, prompts.texts, strict=True)):
+        key = f"{seed}\n{text}" + (f"\n{marks[index]}" if marks else "")
+        name = f"{index:05d}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.png"
+        found.append(folder / name)
+    return found
 
 
 def _is_whole(path: Path) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from evaluate import fingerprint, recorded, references
+from evaluate import fingerprint, input_images, recorded, references
 from evaluate.evaluator import Split, read_prompts
 from evaluate.prompts import Prompts
 from search.config import SearchConfig
@@ -65,6 +65,9 @@ def collect(config: SearchConfig) -> Inputs:
         "networks": {name: references.of_network(name) for name in sorted(networks)},
         "packages": fingerprint.versions(),
     }  # fmt: skip
+    drawn_from = {one: input_images.marks(used(config, lists, one)) for one in SPLITS}
+    if any(drawn_from.values()):
+        marks["images"] = {one: fingerprint.combined(row) for one, row in drawn_from.items()}
     return Inputs(lists, fingerprint.combined(parts), marks)
 
 
@@ -129,6 +132,8 @@ def differences(former: Marks, now: Marks, config: SearchConfig) -> list[str]:
         found.append(f"{', '.join(parts)} of the model ({model.source})")
     if _names(former["reference"], now["reference"]):
         found.append(f"the reference ({config.reference or 'the bundled one'})")
+    if _names(former.get("images", {}), now.get("images", {})):
+        found.append(f"the input images ({', '.join(filter(None, (model.inputs, model.masks)))})")
     found += [f"the network {name}" for name in _names(former["networks"], now["networks"])]
     for name, version in former["packages"].items():
         other = now["packages"].get(name, version)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from accel.models import DTYPES, SOURCE_HELP, ModelConfig, default_device, from_source, read_model
-from evaluate import checks, models, references
+from evaluate import checks, input_images, models, references, tasks
 from evaluate.evaluator import is_bundled, read_prompts
 from evaluate.prompts import IMAGENET
 from search import config as configuration
@@ -27,6 +27,10 @@ CHANGES = {
     "batch": ("batch",),
     "prompts": ("search_prompts",),
     "heldout_prompts": ("heldout_prompts",),
+    "task": ("task",),
+    "inputs": ("inputs",),
+    "masks": ("masks",),
+    "strength": ("strength",),
 }
 
 
@@ -54,6 +58,7 @@ def add(made: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of each folder within the reference only the first N images, by name",
     )
+    tasks.add(made.add_argument_group("what is drawn from"))
     how = made.add_argument_group("the unaccelerated model, where it differs from its own setting")
     how.add_argument("--base-scheduler", metavar="NAME", help="its solver")
     how.add_argument("--base-steps", type=int, metavar="N", help="its number of steps")
@@ -75,6 +80,7 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     changes = {key: getattr(flags, name) for name, keys in CHANGES.items() for key in keys}
     changes.pop("source")  # Not a setting, but where the weights are.
     changes["search_prompts"] = _place(flags.prompts)
+    changes |= tasks.placed(flags)
     # One list for both is read from its two ends.
     changes["heldout_prompts"] = _place(flags.heldout_prompts or flags.prompts)
     if changes["scheduler"] and not changes["scheduler"].endswith("Scheduler"):
@@ -121,7 +127,9 @@ def check(config: SearchConfig, download: bool) -> None:
     Raises:
         StrategyError: too few prompts, weights that are missing, or a reference that is not there.
     """
-    model, lists = config.model, read_prompts(config.model)
+    model = config.model
+    input_images.check(model, config.images, config.heldout_images)
+    lists = read_prompts(model)
     lists["search"].first(config.images)
     lists["heldout"].first(config.heldout_images)
     if config.reference == "self" and config.reference_images is not None:

@@ -1,0 +1,168 @@
+"""Drawing from images: which pipelines, which calls, which files, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import accel
+from accel import tasks
+from accel.models import ModelConfig, read_model
+from evaluate import cli, input_images, models, recorded
+from evaluate.evaluator import Evaluator, read_prompts
+from evaluate.sample import run
+from strategies import Strategy, StrategyError
+from tests import pipes, transformers
+
+SOLVERS = ["DDIMScheduler", "PNDMScheduler", "HeunDiscreteScheduler", "EulerDiscreteScheduler"]
+FLOW = ["FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"]
+TAKEN = {"sd3": FLOW, "flux": FLOW[:1]}  # FLUX shifts its times, which Heun's class does not.
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Ten images, each of its own colours, and their masks."""
+    for name in ("inputs", "masks"):
+        (tmp_path / name).mkdir()
+    noise = np.random.default_rng(0)
+    for i in range(10):
+        pixels = noise.integers(0, 255, (40, 48, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "inputs" / f"{i:02d}.png")
+        mask = np.zeros((40, 48), np.uint8)
+        mask[:, : 4 * (i + 1)] = 255
+        Image.fromarray(mask).save(tmp_path / "masks" / f"{i:02d}.png")
+    return tmp_path
+
+
+def config(folder: Path, task: tasks.Task = "image-to-image", **changes: Any) -> ModelConfig:
+    masks = str(folder / "masks") if task == "inpainting" else ""
+    given = {"task": task, "inputs": str(folder / "inputs"), "masks": masks} | changes
+    return ModelConfig.model_validate(read_model("tiny-sd").model_dump() | given)
+
+
+def tiny(model: str) -> Any:
+    return transformers.build(model) if model in ("sd3", "flux") else pipes.build(model)
+
+
+@pytest.mark.parametrize("task", tasks.TASKS[1:])
+@pytest.mark.parametrize("model", ["sd1", "sdxl", "sd3", "flux"])
+def test_calls_are_those_that_the_pipeline_makes(model: str, task: tasks.Task) -> None:
+    """`skipped` agrees with diffusers' own arithmetic for every solver, step count and strength."""
+    made = tasks.convert(tiny(model), task)
+    family, _ = accel.families.find(made)
+    for solver in TAKEN.get(model, SOLVERS):
+        scheduler = accel.schedulers.make(made.scheduler, solver)
+        for steps in (1, 4, 5, 7, 25):
+            shift = {"mu": 1.0} if scheduler.config.get("use_dynamic_shifting") else {}
+            scheduler.set_timesteps(steps, **shift)
+            made.scheduler = scheduler
+            for strength in (0.1, 0.3, 0.5, 0.6, 0.75, 1.0):
+                left, _ = made.get_timesteps(steps, strength, "cpu")
+                expected = len(scheduler.timesteps) - len(left)
+                found = tasks.skipped(family, solver, steps, strength)
+                assert found == expected or not len(left), (solver, steps, strength)
+
+
+@pytest.mark.parametrize("task", tasks.TASKS[1:])
+def test_each_prompt_has_its_image_whatever_the_batch(folder: Path, task: tasks.Task) -> None:
+    setting = config(folder, task, steps=5)
+    evaluator = Evaluator(setting)
+    few = evaluator.prompts["heldout"].first(3)
+    together = run(evaluator.pipe, setting, evaluator.baseline, few)
+    alone = [run(evaluator.pipe, setting, evaluator.baseline, few.at([i])) for i in range(3)]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=0)
+    other = run(evaluator.pipe, setting, evaluator.baseline, evaluator.prompts["search"].first(3))
+    assert not torch.allclose(together, other, atol=1e-2)
+    assert together.shape[-2:] == (32, 32)
+
+
+def test_only_the_last_calls_run(folder: Path) -> None:
+    setting = config(folder, steps=10, strength=0.6)
+    evaluator = Evaluator(setting)
+    strategy = Strategy.create(
+        family="unet", scheduler="DDIMScheduler", steps=10, calls=10,
+        methods={"deepcache": {"depth": ["full" if i % 2 == 0 else 2 for i in range(10)]}},
+    )  # fmt: skip
+    with accel.accelerated(evaluator.pipe, strategy, set_scheduler=True):
+        with accel.measuring(evaluator.pipe):
+            run(evaluator.pipe, setting, strategy, evaluator.prompts["heldout"].first(1))
+        calls = [record.call for record in accel.stats(evaluator.pipe)]
+    assert calls == list(range(tasks.skipped("unet", "DDIMScheduler", 10, 0.6), 10))
+
+
+def test_the_two_splits_take_images_from_both_ends(folder: Path) -> None:
+    lists = read_prompts(config(folder, "inpainting"))
+    assert [Path(one).name for one in lists["heldout"].inputs] == [
+        f"{i:02d}.png" for i in range(10)
+    ]
+    assert lists["search"].inputs == lists["heldout"].inputs[::-1]
+    assert [Path(one).name for one in lists["search"].masks[:2]] == ["09.png", "08.png"]
+    assert lists["heldout-self"].inputs == lists["heldout"].inputs
+    place = folder / f"mine{recorded.SUFFIX}"
+    recorded.write(lists["search"], place)
+    assert recorded.find(str(place), 0) == lists["search"]
+
+
+def test_an_image_that_changes_is_noticed(folder: Path) -> None:
+    lists = read_prompts(config(folder))["heldout"]
+    before = input_images.marks(lists)
+    assert len(set(before)) == 10
+    Image.new("RGB", (40, 48)).save(folder / "inputs" / "03.png")
+    after = input_images.marks(lists)
+    assert [i for i in range(10) if before[i] != after[i]] == [3]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--task", "image-to-image"], "inputs are missing; image-to-image needs a folder of them"),
+        (["--task", "inpainting", "--inputs", "IN"], "masks are missing; inpainting needs"),
+        (["--inputs", "IN"], "inputs are of no use for text-to-image"),
+        (["--task", "image-to-image", "--inputs", "IN", "--strength", "0"], "give more than 0"),
+        (["--task", "image-to-image", "--inputs", "IN", "--strength", "0.03"], "leaves no call"),
+        (["--task", "image-to-image", "--inputs", "nowhere"], "nowhere: cannot be read"),
+        (
+            ["--task", "image-to-image", "--inputs", "IN", "--images", "11"],
+            "holds 10 images, but 11",
+        ),
+        (
+            ["--model", "tiny-pixart", "--task", "image-to-image", "--inputs", "IN"],
+            "has no image-to",
+        ),
+    ],
+)
+def test_bad_input_is_one_line(
+    flags: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [str(folder / "inputs") if flag == "IN" else flag for flag in flags]
+    assert cli.main([*given, "--strategy", "tome-0.5", "--repeats", "0"]) == 2
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert len(shown.strip().splitlines()) == 1
+
+
+def test_a_mask_that_is_missing_is_named(folder: Path) -> None:
+    (folder / "masks" / "04.png").unlink()
+    with pytest.raises(StrategyError, match=r"no mask for 04\.png; give one for each image"):
+        read_prompts(config(folder, "inpainting"))
+
+
+def test_a_pipeline_is_converted_without_copies() -> None:
+    pipe = pipes.build("sd1")
+    made = tasks.convert(pipe, "inpainting")
+    assert isinstance(made, diffusers.StableDiffusionInpaintPipeline)
+    assert made.unet is pipe.unet
+    assert tasks.convert(pipe, tasks.TEXT) is pipe
+
+
+def test_a_config_draws_from_images(folder: Path) -> None:
+    changes = {"task": "image-to-image", "inputs": str(folder / "inputs"), "steps": 4}
+    pipe, setting = models.find("tiny-sd", "cpu", changes=changes)
+    assert type(pipe).__name__ == "StableDiffusionImg2ImgPipeline"
+    assert setting.strength == 0.6

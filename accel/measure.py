@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,17 @@ def flop_counter() -> FlopCounterMode:
 def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
     """Of shapes `[batch, heads, tokens, channels]`."""
     return int(sdpa_flop_count(query, key, value))
+
+
+def clock(device: str) -> Callable[[], float]:
+    """The clock by which work on a device that has no events of its own is timed.
+
+    On a CPU with one thread it is this thread's processor time: what other programs take from the
+    processor is no part of it. Several threads do not share such a clock, so they are timed by the
+    monotonic one.
+    """
+    alone = device.startswith("cpu") and torch.get_num_threads() == 1
+    return time.thread_time if alone else time.perf_counter
 
 
 class Measure:
@@ -53,9 +64,10 @@ class Measure:
             end.record()
             self._events.append((recorder.now, start, end))
         else:
-            began = time.perf_counter()
+            now = clock(device)
+            began = now()
             yield
-            recorder.now.seconds = time.perf_counter() - began
+            recorder.now.seconds = now() - began
 
     def finish(self) -> None:
         """Read the GPU events; waits for the device."""

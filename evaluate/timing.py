@@ -1,13 +1,12 @@
 """One clock for every figure of speed, and what has to be said beside a figure of speed.
 
 The device is waited for before and after; on a GPU the time between is taken from CUDA events,
-elsewhere from a monotonic clock.
+elsewhere from the clock of `accel.measure`: of one thread on a CPU its processor time.
 """
 
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median, quantiles
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 
+from accel.measure import clock
 from accel.models import ModelConfig
 
 PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "transformers", "numpy")
@@ -23,9 +23,10 @@ PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "transformers", "numpy"
 def seconds(device: str, work: Callable[[], Any]) -> float:
     """How long some work takes on a device, everything before it being done."""
     if not device.startswith("cuda"):
-        began = time.perf_counter()
+        now = clock(device)
+        began = now()
         work()
-        return time.perf_counter() - began
+        return now() - began
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     torch.cuda.synchronize()
     start.record()

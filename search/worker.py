@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from evaluate.sample import NotFiniteError, batches, run
 from evaluate.statistics import ScoreError
 from evaluate.store import Store, identity
 from evaluate.timing import device_name
+from search.meter import Meter
 from strategies import StrategyError, parse
 from strategies.whole import FAULTS, UnwritableError, refused
 
@@ -49,7 +49,7 @@ class Outcome:
     Attributes:
         value: what the method returned, None where it failed.
         error: one line that says why it failed, or empty.
-        seconds: device time it took.
+        seconds: device time it took, see `search.meter`.
     """
 
     value: Any
@@ -97,10 +97,10 @@ class Worker:
 
     def answer(self, request: Request) -> Outcome:
         """Carry out a request; what a strategy does wrong is an error in the outcome."""
-        began = time.monotonic()
+        paid = Meter(on_cpu=not str(self.evaluator.pipe.device).startswith("cuda"))
         try:
             value = getattr(self, request.method)(*request.arguments)
-            return Outcome(value, "", time.monotonic() - began)
+            return Outcome(value, "", paid.seconds())
         except UnwritableError:
             raise  # No fault of the strategy, and none that the next would not meet.
         except (NotFiniteError, ScoreError, StrategyError) as error:
@@ -114,7 +114,7 @@ class Worker:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             if "can't allocate memory" in str(error):
                 reason = "out of memory"
-        return Outcome(None, reason, time.monotonic() - began)
+        return Outcome(None, reason, paid.seconds())
 
     def sample(
         self, text: str, split: Split, count: int, start: int, keep: dict[str, Any]

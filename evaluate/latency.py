@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf, sqrt
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -83,6 +84,21 @@ def make_table(
         spread={kind: spread(values) for kind, values in times.items()},
         device=device,
     )
+
+
+def uncertainty(calls: Sequence[Mapping[str, Sequence[float]]]) -> float:
+    """How far off the median of a kind of call may be, as a share of it; that of the worst kind.
+
+    It is half the interquartile range by the root of how many were measured.
+
+    Args:
+        calls: of each turn what `time_calls` found; the first turn warmed up and does not count.
+    """
+    times: dict[str, list[float]] = defaultdict(list)
+    for turn in calls[1:]:
+        for kind, values in turn.items():
+            times[kind] += values
+    return max((spread(values) / sqrt(len(values)) for values in times.values()), default=inf)
 
 
 def measure_table(

@@ -83,20 +83,20 @@ class Store:
         folder = self.place(config, strategy, str(pipe.device))
         whole.make_folder(folder)
         count = len(prompts.texts)
-        paths = _paths(folder, prompts)
+        paths = paths_of(folder, prompts)
         todo = [i for i in range(start, count) if not _is_whole(paths[i])]
         done = count - start - len(todo)
         report(name, done, count - start)
         waiting = iter(todo)
         for batch in batches(pipe, config, strategy, prompts.at(todo)):
             for image in batch:
-                _write(paths[next(waiting)], image)
+                write_image(paths[next(waiting)], image)
             done += len(batch)
             report(name, done, count - start)
         return Side(name, count, lambda i: read_image(paths[i]), prompts.texts, networks)
 
 
-def _paths(folder: Path, prompts: Prompts) -> list[Path]:
+def paths_of(folder: Path, prompts: Prompts) -> list[Path]:
     """Of each prompt's image, named after all that it is drawn from."""
     marks = input_images.marks(prompts)
     found = []
@@ -117,7 +117,8 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _write(path: Path, image: Pixels) -> None:
+def write_image(path: Path, image: Pixels) -> None:
+    """Write the file of an image, all of it or nothing."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="png", compress_level=1)
     whole.write(buffer.getvalue(), path)

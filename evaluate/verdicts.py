@@ -64,7 +64,10 @@ class Verdict:
 
 
 def judge(
-    changes: Mapping[str, Sequence[float]], margins: Mapping[str, float | None], images: int
+    changes: Mapping[str, Sequence[float]],
+    margins: Mapping[str, float | None],
+    images: int,
+    planned: int = 0,
 ) -> Verdict:
     """The verdict on a strategy.
 
@@ -73,13 +76,20 @@ def judge(
             by figure. What is missing is not shown.
         margins: of the figures that decide, see `Metric.margin`. At least one.
         images: that the intervals are of.
+        planned: images that were planned beforehand. On fewer nothing passes: whoever looks several
+            times and stops at the first success passes more strategies with a loss.
     """
     return Verdict(
-        tuple(_find(name, changes.get(name), margin, images) for name, margin in margins.items())
+        tuple(
+            _find(name, changes.get(name), margin, images, planned)
+            for name, margin in margins.items()
+        )
     )
 
 
-def _find(name: str, change: Sequence[float] | None, margin: float | None, images: int) -> Finding:
+def _find(
+    name: str, change: Sequence[float] | None, margin: float | None, images: int, planned: int
+) -> Finding:
     metric = metric_of(name)
     if change is None or not all(map(math.isfinite, change)):
         return Finding(name, "not shown", f"{name}: {images} images give no interval")
@@ -100,6 +110,10 @@ def _find(name: str, change: Sequence[float] | None, margin: float | None, image
         )
     if images < ENOUGH:
         return Finding(name, "not shown", f"{told}; {images} images, at least {ENOUGH} are needed")
+    if images < planned:
+        return Finding(
+            name, "not shown", f"{told}; stopped on {images} of the {planned} images planned"
+        )
     return Finding(name, "yes", told)
 
 

@@ -8,11 +8,23 @@ import numpy as np
 
 from search.seeds import is_baseline
 from search.study import Evaluation
+from strategies import Strategy
 
 
 def is_rival(evaluation: Evaluation) -> bool:
     """Whether it is a baseline."""
     return is_baseline(evaluation.origin, evaluation.strategy)
+
+
+def kind(origin: str, strategy: Strategy, proposer: str) -> str:
+    """What a strategy is called: `baseline`; `found`, where the search has bred it; else `seed`.
+
+    Args:
+        proposer: of the search.
+    """
+    if is_baseline(origin, strategy):
+        return "baseline"
+    return "found" if origin == proposer else "seed"
 
 
 class Contenders:

@@ -7,6 +7,7 @@ parts, by all workers at once.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +27,7 @@ from strategies import Strategy, StrategyError, dump
 if TYPE_CHECKING:
     from search.engine import Engine
 
-PART = 32  # Images of a part, at least.
+DRAWN = "drawn-"  # What the number of unaccelerated images of a part is noted under.
 SELF: dict[str, Split] = {"search": "search-self", "heldout": "heldout-self"}
 
 
@@ -49,7 +50,7 @@ def request(
         "networks": list(reading.networks),
         "pairs": list(reading.pairs),
         "memory": reading.memory and not start,
-        "thumbnails": max(0, gallery.COUNT - start) if split == "heldout" else 0,
+        "thumbnails": _thumbnails(split, start),
         "images": str((engine.folder / "unaccelerated").resolve()),
     }
     return Request(key, "sample", (dump(strategy), split, count, start, keep), limit)
@@ -62,18 +63,55 @@ def _reading(engine: Engine, split: str) -> Reading:
 
 
 def unaccelerated(engine: Engine, split: str, count: int) -> Sample:
-    """The unaccelerated sample of a split, from the run's folder where it is there.
+    """The first unaccelerated images of a split, from the run's folder as far as they are there.
 
     Raises:
         StrategyError: the unaccelerated pipeline failed.
     """
     path = engine.folder / f"baseline-{split}.safetensors"
     reading = _reading(engine, split)
-    found = samples.read(path, count, reading, engine.origin, engine.unsigned)
-    if found is None:
-        found = _draw(engine, split, count)
+    found = samples.longest(path, reading, engine.origin, engine.unsigned)
+    if found is None or found.count < count:
+        found = _grown(engine, split, found, count)
         samples.write(found, path, engine.origin)
+    return found.first(count)
+
+
+def first(engine: Engine, split: str) -> Sample:
+    """The first unaccelerated image of a split; it is drawn where it is not there."""
+    path = engine.folder / f"baseline-{split}.safetensors"
+    found = samples.longest(path, _reading(engine, split), engine.origin, engine.unsigned)
+    if found is None:
+        found = _draw(engine, split, 0, 1)
+        samples.write(found, path, engine.origin)
+    return found.first(1)
+
+
+def _grown(engine: Engine, split: str, found: Sample | None, count: int) -> Sample:
+    """A sample with what is missing, of which only those images are drawn that nobody knows."""
+    reading, known = _reading(engine, split), list[int]()
+    done = found.count if found else 0
+    # Workers read images from the run's folder only where they compare pixels.
+    shared = engine.shared if reading.pairs and not reading.memory else None
+    if shared is not None:
+        shared.look(engine, split, done, count)
+        if found is None:  # Its first image may have been drawn just now.
+            path = engine.folder / f"baseline-{split}.safetensors"
+            found = samples.longest(path, reading, engine.origin, engine.unsigned)
+            done = found.count if found else 0
+        known = shared.put(split, done, count)
+    if done < count:
+        more = _draw(engine, split, done, count, known)
+        found = found.followed_by(more) if found else more
+    if shared is not None:
+        shared.keep(split, 0, count)
+    assert found is not None
     return found
+
+
+def _thumbnails(split: str, start: int) -> int:
+    """Small copies that are kept of the images from one on."""
+    return max(0, gallery.COUNT - start) if split == "heldout" else 0
 
 
 def owed(engine: Engine, split: str, count: int) -> int:
@@ -81,34 +119,41 @@ def owed(engine: Engine, split: str, count: int) -> int:
     sets = {split: count}
     if engine.figures.needs_reference and engine.figures.view == "self":
         sets[SELF[split]] = engine.config.reference_images or count
-    drawn = (engine.folder / f"baseline-{name}.safetensors" for name in sets)
-    return sum(
-        number for number, path in zip(sets.values(), drawn, strict=True) if not path.exists()
-    )
+    left = 0
+    for name, number in sets.items():
+        done = samples.count(engine.folder / f"baseline-{name}.safetensors")
+        there = engine.shared.count(name, done, number) if engine.shared else 0
+        left += max(0, number - done - there)
+    return left
 
 
-def _draw(engine: Engine, split: str, count: int) -> Sample:
+def _draw(
+    engine: Engine, split: str, first: int, count: int, known: Collection[int] = ()
+) -> Sample:
+    """Draw prompts `first` to `count`, but for those whose images are known."""
     executor, study = engine.executor, engine.study
-    size = max(PART, -(-count // executor.slots))
+    size = max(engine.config.model.batch, -(-(count - first) // executor.slots))
     waiting = [
         request(engine, f"baseline-{split}-{start}", engine.baseline, split,
                 min(start + size, count), start, engine.patience(size))
-        for start in range(0, count, size)
+        for start in range(first, count, size)
     ]  # fmt: skip
     parts: dict[int, Sample] = {}
-    left = count
+    left = count - first
     engine.say(f"drawing the unaccelerated images, {left} to go")
     for done, outcome in executor.each(waiting):
         engine.must(outcome)
         start = done.arguments[3]
         parts[start] = outcome.value
         gallery.keep(engine.folder, engine.baseline.digest, outcome.value, start)
-        study.enter(f"baseline-{split}:{start}", {}, outcome.seconds)
+        end = start + outcome.value.count
+        drawn = {f"{DRAWN}{split}:{start}": len(set(range(start, end)) - set(known))}
+        study.enter(f"baseline-{split}:{start}", drawn, outcome.seconds)
         left -= outcome.value.count
         engine.say(f"drawing the unaccelerated images, {left} to go")
     if split == "heldout":
         gallery.describe(engine.folder, engine.config.model)
-    found = parts.pop(0)
+    found = parts.pop(first)
     for start in sorted(parts):
         found = found.followed_by(parts[start])
     return found

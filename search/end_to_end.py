@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import sqrt
 from typing import TYPE_CHECKING
 
+from evaluate.timing import spread
 from search import failures
 from search.failures import NOTES, SearchError
-from search.spending import REPEATS
+from search.spending import REPEATS, STEADY
 from search.worker import Outcome, Request
 from strategies import Strategy, dump
 
 if TYPE_CHECKING:
     from search.engine import Engine
 
-LEAST = 2  # Timings after the warm-up, where the budget has no room for more.
+LEAST = 2  # Timings after the warm-up, where the budget has no room for more,
+ENOUGH = 3  # and where they hardly differ.
 TRIES = 3  # Turns that may fail although every strategy by itself does not.
-TURNS = "end-to-end:"  # What the turns of some strategies are noted under.
+TURNS = "end-to-end:"  # What the device time of some turns is entered under.
+TIMED = "timed:"  # What the seconds of a strategy are noted under, with its digest.
 NOTE = NOTES[failures.END_TO_END]
 Named = tuple[Strategy, str]  # With its origin.
+# Seconds of a strategy, and of the unaccelerated pipeline in the same turns.
+Times = tuple[list[float], list[float]]
 
 
-def measure(engine: Engine, rows: Sequence[Named]) -> dict[str, list[float]]:
+def measure(engine: Engine, rows: Sequence[Named]) -> dict[str, Times]:
     """Seconds by digest, of the unaccelerated pipeline and of all strategies that can be timed.
 
-    What was timed together is timed once: a run that is resumed reads it from its study.
+    Each strategy is timed once, by turns with the unaccelerated pipeline; what was timed before, in
+    this run or in the one that it goes on with, is read from the study.
 
     Args:
         rows: strategies with their origins.
@@ -38,17 +45,37 @@ def measure(engine: Engine, rows: Sequence[Named]) -> dict[str, list[float]]:
     Raises:
         SearchError: the unaccelerated pipeline cannot be timed.
     """
-    left: list[Named] = [(engine.baseline, ""), *rows]
-    if engine.study.noted(_name(left)) is None:
-        left, turns, seconds = _turns(engine, left)
-        engine.study.enter(_name(left), {_name(left): turns}, seconds)
-    columns = zip(*engine.study.noted(_name(left))[1:], strict=True)
-    return {one.digest: list(times) for (one, _), times in zip(left, columns, strict=True)}
+    study, plain = engine.study, engine.baseline.digest
+    every: list[Named] = [(engine.baseline, ""), *rows]
+    left = [row for row in every if _known(engine, every, row[0].digest) is None]
+    if left:
+        both = left if left[0][0].digest == plain else [every[0], *left]
+        timed, turns, seconds = _turns(engine, both)
+        columns = [list(times) for times in zip(*turns[1:], strict=True)]
+        found = {one.digest: times for (one, _), times in zip(timed, columns, strict=True)}
+        new = {row[0].digest for row in left} & set(found)
+        notes = {f"{TIMED}{digest}": [found[digest], found[plain]] for digest in sorted(new)}
+        study.enter(f"{TURNS}{_name(left)}", notes, seconds)
+    known = {one.digest: _known(engine, every, one.digest) for one, _ in every}
+    return {digest: times for digest, times in known.items() if times is not None}
+
+
+def _known(engine: Engine, every: Sequence[Named], digest: str) -> Times | None:
+    """The times of a strategy as the study has them."""
+    found = engine.study.noted(f"{TIMED}{digest}")
+    if found is not None:
+        return list(found[0]), list(found[1])
+    # Earlier versions noted all strategies that were timed together.
+    turns = engine.study.noted(f"{TURNS}{_name(every)}")
+    if turns is None:
+        return None
+    columns = dict(zip((one.digest for one, _ in every), zip(*turns[1:], strict=True), strict=True))
+    return list(columns[digest]), list(columns[engine.baseline.digest])
 
 
 def _name(rows: Sequence[Named]) -> str:
     digests = "\n".join(one.digest for one, _ in rows)
-    return f"{TURNS}{hashlib.sha256(digests.encode()).hexdigest()[:16]}"
+    return hashlib.sha256(digests.encode()).hexdigest()[:16]
 
 
 def _turns(engine: Engine, left: list[Named]) -> tuple[list[Named], list[list[float]], float]:
@@ -59,7 +86,9 @@ def _turns(engine: Engine, left: list[Named]) -> tuple[list[Named], list[list[fl
         number = len(turns) + 1
         if number > LEAST + 1 and sum(turns[-1].values()) > engine.spending.left() - seconds:
             break
-        engine.say(f"measuring latency end to end, turn {number} of {REPEATS + 1}")
+        if _stand(turns[1:]):
+            break
+        engine.say(f"measuring latency end to end, turn {number} of at most {REPEATS + 1}")
         outcome = _ask(engine, f"end-to-end-{number}", left)
         seconds += outcome.seconds
         if not outcome.error:
@@ -76,6 +105,14 @@ def _turns(engine: Engine, left: list[Named]) -> tuple[list[Named], list[list[fl
         left = sound
     rows = [[turn[one.digest] for one, _ in left] for turn in turns]
     return left, rows, seconds
+
+
+def _stand(turns: Sequence[Mapping[str, float]]) -> bool:
+    """Whether further turns would hardly change any median."""
+    if len(turns) < ENOUGH:
+        return False
+    columns = [[turn[digest] for turn in turns] for digest in turns[-1]]
+    return all(spread(times) <= STEADY * sqrt(len(times)) for times in columns)
 
 
 def _times(engine: Engine, row: Named) -> bool:

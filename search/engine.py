@@ -10,16 +10,18 @@ from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
 from search import budget as budgets
-from search import drawing, gate, loop, measuring, record, repeats, rungs, samples
+from search import crew, drawing, gate, loop, measuring, record, repeats, rungs, samples
 from search.config import SearchConfig
 from search.events import Events
 from search.executor import LATE, Executor
 from search.goals import Goals, needed
 from search.proposer import Proposal, Proposer
 from search.sensitivity import Sensitivity
+from search.shared import Shared
 from search.spending import HANGS, MINUTE
 from search.study import Evaluation, Study
 from search.surrogate import Surrogate
+from search.times import Clock
 from search.worker import Outcome, Request
 from search.worst import worst
 from strategies import SearchSpace, Strategy, StrategyError
@@ -63,10 +65,13 @@ class Engine:
         self.scoring: dict[str, Scoring] = {}
         self.rungs = config.ladder
         self.doing = "starting"
+        self.clock = Clock()
         self.origin, self.unsigned = "", False  # See `search.samples.read`.
         self.unscored = 0
+        self.shared: Shared | None = None  # Unaccelerated images that need not be drawn.
         self.measured = False  # Whether it is known what drawing costs.
         self.accepted: Callable[[], None] = lambda: None  # Called once nothing can be refused.
+        self.tell: Callable[[str], None] = lambda _: None  # Called with lines for people.
 
     def say(self, doing: str) -> None:
         """Report, with what is being done now."""
@@ -106,6 +111,10 @@ class Engine:
             known = sensitivity.seeds()
         surrogate = self._surrogate() if self.config.surrogate else None
         self.proposer.learn(self.table.predict, known, surrogate, lambda: self.reference)
+        crew.settle(self)
+        self.plan = measuring.plan(self)
+        for line in self.plan.lines():
+            self.tell(line)
 
     def _surrogate(self) -> Surrogate:
         """Predictions of the objectives, those that follow from the tables exactly."""

@@ -138,6 +138,7 @@ class Events:
         self.emit(
             "final",
             digest=digest,
+            images=found.get("images"),
             scores=found.get("scores", {}),
             intervals=found.get("intervals", {}),
             error=found["error"],

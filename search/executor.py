@@ -38,12 +38,16 @@ class Executor(ABC):
     Attributes:
         slots: how many requests can be under way at once; it changes as workers join and leave.
         report: told in a few words what there is to wait for.
+        crowded: whether the workers share the cores of one machine.
+        most: workers that are used at once, where not all are.
         check: a request that every sound worker answers. A worker that fails a request is asked it
             next; where it fails that, too, the worker is replaced and the request done again. None
             checks nothing.
     """
 
     slots: int
+    crowded = False
+    most: int | None = None
     check: Request | None = None
     report: Report = staticmethod(lambda _: None)
 

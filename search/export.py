@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from evaluate.verdicts import Verdict
-from search import exchange, failures, record, report
+from search import exchange, failures, record, report, times
+from search.contenders import kind
 from search.engine import Engine
 from search.failures import Failure
-from search.finalists import Final, front
+from search.finalists import Final, comparable, front
 from search.front import hypervolume
 from search.plots import pareto
 from search.runs import NO_LOSS, Point, Run, named
@@ -140,11 +141,12 @@ def trials(engine: Engine) -> pd.DataFrame:
 
 
 def _changes(final: Final, names: Sequence[str]) -> dict[str, float]:
-    """The ends of the intervals of these figures' changes, where there are such."""
+    """The ends of the intervals of these figures' changes, on the images of the verdict."""
     found: dict[str, float] = {}
     for name in names:
-        if f"{name}_change" in final.intervals:
-            _, low, high = final.intervals[f"{name}_change"]
+        known = final.changes or final.intervals
+        if f"{name}_change" in known:
+            _, low, high = known[f"{name}_change"]
             found |= {f"{name}_change_low": low, f"{name}_change_high": high}
     return found
 
@@ -174,9 +176,14 @@ def table(
     rows = [
         {
             "role": final.role,
+            "kind": final.role
+            if final.role == "unaccelerated"
+            else kind(final.origin, final.strategy, run.config.proposer),
             "origin": final.origin,
             "on_front": any(final is one for one in best),
             **_verdict(run.verdict(final)),
+            "images": final.images or run.config.heldout_images,
+            "no_loss_images": final.judged or run.config.heldout_images,
             "violation": final.violation,
             "digest": final.strategy.digest[:12],
             "scheduler": final.strategy.scheduler,
@@ -191,6 +198,7 @@ def table(
     rows += [
         {
             "role": "failed",
+            "kind": "failed",
             "origin": one.origin,
             "on_front": False,
             "digest": one.digest[:12],
@@ -208,7 +216,7 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
     """Hypervolumes on held-out prompts, of the front and of the baselines, and the named points."""
     plain = next(final for final in finals if final.role == "unaccelerated")
     reference = engine.worst(engine.make_goals(plain.scores))
-    feasible = [f for f in finals if f.violation <= 0]
+    feasible = [f for f in comparable(finals) if f.violation <= 0]
     rivals = [f for f in feasible if f.role == "baseline"]
     mine = [f for f in feasible if f.role == "front"]
     found: dict[str, Any] = {
@@ -217,6 +225,9 @@ def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[st
         "hypervolume_together": hypervolume(_points(best), reference),
         **_counts(engine, failures.failures(engine.study)),
         "front": len(best),
+        "heldout_images": plain.images,
+        "full_images": plain.full,
+        "times": times.table(engine),
     }
     if engine.unscored:
         found["left_out_for_budget"] = engine.unscored

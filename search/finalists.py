@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluate.reading import Sample
-from evaluate.statistics import ScoreError
-from search import drawing, end_to_end, failures, gallery, gate, untimed
+from search import end_to_end, failures, gate, heldout, untimed
 from search.contenders import is_rival
+from search.end_to_end import Times
 from search.front import nondominated, spread
 from search.goals import Goals
-from search.study import Evaluation, comparable
-from search.worker import Outcome, Request
+from search.race import Race
+from search.study import Evaluation
+from search.study import comparable as on_most
 from strategies import Strategy
 
 if TYPE_CHECKING:
     from search.engine import Engine
 
-HELDOUT = "heldout:"  # What a finalist's figures are noted under, with its digest.
+
+FAITHFUL = 4  # One in so many finalists is chosen from the slow and faithful end of the front.
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Final:
         intervals: `[value, low, high]` by name.
         objectives: as in the search.
         violation: how far outside the constraints; only what keeps them is exported.
+        images: that these are of; the same for all that are compared, see `comparable`. 0 in runs
+            of versions that had one number for all.
+        changes: intervals of changes on the most images that it was scored on, which say whether
+            it has no loss.
+        judged: images of those.
+        full: of the full set; on fewer nothing passes.
     """
 
     role: str
@@ -44,6 +51,20 @@ class Final:
     intervals: dict[str, list[float]]
     objectives: tuple[float, ...] = ()
     violation: float = 0.0
+    images: int = 0
+    changes: dict[str, list[float]] = field(default_factory=dict)
+    judged: int = 0
+    full: int = 0
+
+
+def comparable(finals: Iterable[Final]) -> list[Final]:
+    """Those whose figures are of the same images, the most that any has.
+
+    A finalist that another of its kind has beaten beyond doubt stopped on fewer.
+    """
+    rows = list(finals)
+    most = max((final.images for final in rows), default=0)
+    return [final for final in rows if final.images == most]
 
 
 def choose(
@@ -60,7 +81,7 @@ def choose(
     """
     count = engine.config.export
     good = [
-        e for e in comparable(engine.study.evaluations) if e.strategy.digest not in failed
+        e for e in on_most(engine.study.evaluations) if e.strategy.digest not in failed
     ]  # fmt: skip
     mine = pick([e for e in good if not is_rival(e)], engine.reference, count)
     rivals = pick([e for e in good if is_rival(e)], engine.reference, count)
@@ -89,36 +110,43 @@ def _passed_over(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
 
 
 def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> list[Evaluation]:
-    """At most `count` evaluations that together dominate most."""
+    """At most `count` evaluations that together dominate most.
+
+    The last quarter is chosen by the objectives' logarithms: the volume itself hardly sees the slow
+    and faithful end of a front, where strategies without a loss are.
+    """
     if not rows:
         return []
-    points = np.array([row.objectives for row in rows])
-    return [rows[index] for index in spread(points, reference, count)]
+    points, worst = np.array([row.objectives for row in rows]), np.array(reference)
+    chosen = spread(points, reference, count - count // FAITHFUL)
+    if (points > 0).all() and (worst > 0).all():
+        low = np.minimum(points.min(0), worst) / 2
+        points, worst = np.log(points / low), np.log(worst / low)
+    return [rows[index] for index in spread(points, tuple(worst), count, chosen)]
 
 
 def finish(engine: Engine) -> list[Final]:
     """Score the finalists on held-out prompts and time them end to end.
 
-    What a former run of the same study has already scored is not scored again. Where the budget has
+    They race on growing sets of prompts, see `search.race`. What a former run of the same study has
+    already scored or timed is not scored or timed again. Where the budget has
     no room for all, the least valuable are left out; `engine.unscored` counts them. A finalist that
     fails makes room for the next one of the front.
 
     Raises:
         SearchError: no finalist could be scored, or no candidate of the search.
     """
+    engine.clock.enter("scoring")
     failures.see_that_any_succeeded(engine.study, engine.folder)
     failures.forget_if_all(engine.study)
-    count = engine.config.heldout_images
-    engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
-    base = drawing.unaccelerated(engine, "heldout", count)
-    gate.unaccelerated_images(base)
-    plain = gate.unaccelerated_scores(engine.scoring["heldout"], base)
+    ceiling = engine.study.spent + min(engine.spending.left(), engine.spending.scoring)
     while True:
         failed = failures.finalists(engine.study)
         rows, rivals = _chosen(engine, failed)
-        _score_heldout(engine, rows, base)
-        found = {digest: _noted(engine, digest) for digest in rows}
-        good = [rows[digest] for digest, one in found.items() if one and not one["error"]]
+        race = Race(engine, rows, rivals, ceiling)
+        race.run()
+        held = {digest: heldout.read(engine.study, digest, race.levels[-1]) for digest in rows}
+        good = [rows[digest] for digest, one in held.items() if one.figures]
         now = failures.finalists(engine.study)
         if now != failed and _room(engine, now, good):
             continue
@@ -132,15 +160,27 @@ def finish(engine: Engine) -> list[Final]:
         if after and not good:
             raise failures.SearchError(failures.none_left(engine.study, engine.folder))
         break
-    engine.unscored = sum(one is None and rows[d].images > 0 for d, one in found.items())
-    first = {"role": "unaccelerated", "scores": plain, "intervals": {}}
-    finals = [_final(engine, engine.baseline, "", first, times)]
+    engine.unscored = sum(
+        not one.figures and not one.error and rows[d].images > 0 for d, one in held.items()
+    )
+    common = race.common or race.levels[0]
+    base = race.base(common)
+    plain = gate.unaccelerated_scores(engine.scoring[f"heldout-{common}"], base)
+    finals = [_final(engine, engine.baseline, "", "unaccelerated", plain, {}, times)]
+    finals[0] = replace(finals[0], images=common, judged=common, full=race.full)
     goals = engine.make_goals(finals[0].scores)
     finals[0] = _judged(finals[0], goals)
-    for evaluation in good:
-        digest = evaluation.strategy.digest
-        scored = found[digest] | {"role": "baseline" if digest in rivals else "front"}
-        final = _final(engine, evaluation.strategy, evaluation.origin, scored, times)
+    for row in good:
+        digest = row.strategy.digest
+        role = "baseline" if digest in rivals else "front"
+        figures = held[digest].figures
+        images = common if common in figures else held[digest].images
+        mine, last = figures[images], figures[held[digest].images]
+        final = _final(engine, row.strategy, row.origin, role, mine.scores, mine.intervals, times)
+        changes = {k: v for k, v in last.intervals.items() if k.endswith("_change")}
+        final = replace(
+            final, images=images, changes=changes, judged=held[digest].images, full=race.full
+        )
         finals.append(_judged(final, goals))
     return finals
 
@@ -161,67 +201,16 @@ def _chosen(engine: Engine, failed: Collection[str]) -> tuple[dict[str, Evaluati
     return rows, {e.strategy.digest for e in rivals}
 
 
-def _noted(engine: Engine, digest: str) -> Any:
-    """What is known of a finalist on held-out prompts, or None."""
-    found = engine.study.noted(f"{HELDOUT}{digest}")
-    return found and gate.finalist(found)
-
-
-def _score_heldout(engine: Engine, rows: dict[str, Evaluation], base: Sample) -> None:
-    """Draw and score what is not scored yet, as far as the budget goes."""
-    count, spending = engine.config.heldout_images, engine.spending
-    missing = [d for d in rows if engine.study.noted(f"{HELDOUT}{d}") is None]
-    todo, scored = set(missing), len(rows) - len(missing)
-    running: dict[str, float] = {}
-    latency = {digest: row.scores["latency_s"] for digest, row in rows.items()}
-
-    def wanted() -> Iterator[Request]:
-        for digest in missing:
-            cost = spending.draw(latency[digest], count)
-            timed = [x for d, x in latency.items() if d not in todo or d == digest]
-            ahead = sum(running.values()) + cost + spending.timing(sum(timed))
-            if len(missing) - len(todo) + scored and ahead > spending.left():
-                continue
-            todo.remove(digest)
-            running[digest] = cost
-            engine.say(f"scoring on held-out prompts, {len(todo) + len(running)} to go")
-            limit = engine.limit(latency[digest], count)
-            strategy = rows[digest].strategy
-            yield drawing.request(engine, digest, strategy, "heldout", count, limit=limit)
-
-    for request, outcome in engine.executor.each(wanted()):
-        del running[request.key]
-        if outcome.value is not None:
-            spending.saw(latency[request.key], count, outcome.seconds)
-        _note(engine, rows[request.key], outcome, base)
-
-
-def _note(engine: Engine, row: Evaluation, outcome: Outcome, base: Sample) -> None:
-    digest, error = row.strategy.digest, outcome.error
-    found: dict[str, Any] = {"error": ""}
-    if outcome.value is not None:
-        gallery.keep(engine.folder, digest, outcome.value)
-        try:
-            scoring = engine.scoring["heldout"]
-            found["scores"] = gate.scores(scoring, outcome.value, base)
-            found["intervals"] = gate.intervals(scoring, outcome.value, base)
-        except ScoreError as broken:
-            error = str(broken)
-    if error:
-        found = failures.noted(row.strategy, row.origin, error)
-    name = f"{HELDOUT}{digest}"
-    engine.study.enter(name, {name: found}, engine.study.seconds(name) + outcome.seconds)
-    engine.events.scored(digest, found)
-
-
 def _final(
     engine: Engine,
     strategy: Strategy,
     origin: str,
-    found: dict[str, Any],
-    times: dict[str, list[float]],
+    role: str,
+    scores: dict[str, float],
+    intervals: dict[str, list[float]],
+    times: dict[str, Times],
 ) -> Final:
-    mine, plain = times[strategy.digest], times[engine.baseline.digest]
+    mine, plain = times[strategy.digest]
     latency = float(np.median(mine))
     timed = {
         "latency_s": latency,
@@ -231,8 +220,7 @@ def _final(
     }
     if engine.macs is not None:
         timed["macs"] = engine.costs(strategy)["macs"]
-    role = str(found["role"])
-    return Final(role, origin, strategy, found["scores"] | timed, found["intervals"])
+    return Final(role, origin, strategy, scores | timed, intervals)
 
 
 def _judged(final: Final, goals: Goals) -> Final:
@@ -244,9 +232,14 @@ def front(finals: list[Final]) -> list[Final]:
     """The finals that no other dominates on held-out prompts, fastest first.
 
     A point that a baseline dominates is not on it; a baseline that nothing dominates is. What
-    breaks a constraint on held-out prompts, or end to end, is not.
+    breaks a constraint on held-out prompts, or end to end, is not, and neither is what was beaten
+    on fewer images.
     """
-    rows = [final for final in finals if final.role != "unaccelerated" and final.violation <= 0]
+    rows = [
+        final
+        for final in comparable(finals)
+        if final.role != "unaccelerated" and final.violation <= 0
+    ]
     points = np.array([final.objectives for final in rows], dtype=float)
     chosen = [rows[index] for index in nondominated(points)]
     return sorted(chosen, key=lambda final: final.scores["latency_s"])

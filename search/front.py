@@ -54,11 +54,17 @@ def gains(points: Points, front: Points, reference: Sequence[float]) -> NDArray[
     return np.array(added) * float(np.prod(worst))
 
 
-def spread(points: Points, reference: Sequence[float], count: int) -> list[int]:
+def spread(
+    points: Points, reference: Sequence[float], count: int, begun: Sequence[int] = ()
+) -> list[int]:
     """At most `count` rows that together dominate as much as possible, chosen greedily: the first
     dominates most, and every further one adds most to those before it.
+
+    Args:
+        begun: rows that are chosen already.
     """
-    left, chosen = nondominated(points), list[int]()
+    chosen = list(begun)
+    left = [row for row in nondominated(points) if row not in chosen]
     while left and len(chosen) < count:
         gains = [hypervolume(points[[*chosen, index]], reference) for index in left]
         chosen.append(left.pop(int(np.argmax(gains))))

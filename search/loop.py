@@ -57,6 +57,7 @@ def search(engine: Engine) -> None:
             running[str(number)] = proposal, cost
             if proposal.drawn:
                 engine.events.promoted(proposal)
+            engine.clock.enter("seeds" if proposal.origin != engine.proposer.kind else "evolving")
             executor.submit(engine.request(proposal))
         if not running and executor.slots:
             if not finished and spending.exhausted(()):
@@ -80,7 +81,7 @@ def search(engine: Engine) -> None:
 
 
 def _too_small(engine: Engine) -> str:
-    spent, after = engine.study.spent, engine.spending.reserve()
+    spent, after = engine.study.spent, engine.spending.wanted()
     return (
         f"a budget of {engine.config.budget} is too small for one evaluation: measuring the model "
         f"took {spent:.0f} s and scoring what is found begins with {after:.0f} s, all of device "

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evaluate.latency import LatencyTable, make_table
+from evaluate.latency import LatencyTable, make_table, uncertainty
 from search import drawing, untimed
 from search.executor import LATE
+from search.forecast import Forecast, bred
+from search.plan import Plan
 from search.probes import probes
-from search.spending import HANGS, MINUTE, TURNS, Spending
+from search.proposer import FIRST
+from search.spending import HANGS, MINUTE, STEADY, TURNS, Spending
 from search.worker import Request
 from strategies import StrategyError, dump
 
 if TYPE_CHECKING:
     from search.engine import Engine
+
+LEAST = 3  # Turns of the latency table, the one that warms up among them.
 
 
 def open_workers(engine: Engine) -> None:
@@ -39,16 +44,16 @@ def open_workers(engine: Engine) -> None:
 
 
 def latency_table(engine: Engine) -> LatencyTable:
-    """The latency table, measured where the study has none."""
+    """The latency table, measured where the study has none: in turns until it stands."""
     study = engine.study
     if study.noted("table") is None:
         turns: list[Any] = []
         seconds, limit = 0.0, engine.config.timeout
         notes: dict[str, Any] = {}
         sound: untimed.Sound | None = None
-        while len(turns) < TURNS:
+        while len(turns) < TURNS and not _stands(turns):
             turn = len(turns)
-            engine.say(f"measuring latency, turn {turn + 1} of {TURNS}")
+            engine.say(f"measuring latency, turn {turn + 1} of at most {TURNS}")
             asked = replace(table_turn(engine, turn, sound), limit=limit)
             outcome = engine.executor.alone(asked)
             seconds += outcome.seconds
@@ -67,6 +72,11 @@ def latency_table(engine: Engine) -> LatencyTable:
             table = _filled(table, sound.failed, engine.space.solvers)
         study.enter("table", notes | {"table": table.model_dump()}, seconds)
     return LatencyTable.model_validate(study.noted("table"))
+
+
+def _stands(turns: Sequence[Any]) -> bool:
+    """Whether further turns would hardly change the table."""
+    return len(turns) >= LEAST and uncertainty([calls for calls, _ in turns]) <= STEADY
 
 
 def _filled(
@@ -120,12 +130,40 @@ def multiply_accumulates(engine: Engine) -> dict[str, float]:
     return found
 
 
+# What is measured before the first proposal, as the study names it.
+MEASURED = (
+    *("repeats", "baseline-search", "baseline-search-self", "table", "macs", "memory"),
+    *("sensitivity", "workers"),
+)
+START = "start"  # Noted: proposals before children are bred.
+
+
+def plan(engine: Engine) -> Plan:
+    """What the budget buys. It bounds the final scoring, and says when the proposer breeds.
+
+    A run that goes on breeds from the proposal on that it was begun with.
+    """
+    study, accounts = engine.study, engine.spending
+    measured = sum(map(study.seconds, MEASURED))
+    owed = accounts.draw(accounts.plain, accounts.owed)
+    found = Forecast(engine, accounts, measured, owed, bred(engine)).plan()
+    former = study.noted(START)
+    if former is None:
+        former = FIRST if study.evaluations else found.start
+        study.note(START, former)
+    engine.proposer.first = former
+    accounts.scoring = found.scoring
+    return found
+
+
 def spending(engine: Engine) -> Spending:
     """The accounts of a search, beginning with what the unaccelerated images have cost."""
     config, plain = engine.config, engine.base_scores["latency_s"]
     made = Spending(
         engine.budget, engine.study, engine.rungs, config.heldout_images, config.export, plain
     )
-    made.saw(plain, config.images, engine.study.seconds("baseline-search"))
+    # Earlier versions did not note how many were drawn: it was all of them.
+    noted = engine.study.named(f"{drawing.DRAWN}search:").values()
+    made.saw(plain, sum(noted) or config.images, engine.study.seconds("baseline-search"))
     made.owed = drawing.owed(engine, "heldout", config.heldout_images)
     return made

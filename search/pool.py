@@ -44,8 +44,9 @@ class Pool(Executor):
 
     @property
     def slots(self) -> int:  # type: ignore[override]
-        """Workers that are ready."""
-        return sum(member.state in ("idle", "busy") for member in self._members)
+        """Workers that are ready, and at most as many as are used."""
+        ready = sum(member.state in ("idle", "busy") for member in self._members)
+        return ready if self.most is None else min(ready, self.most)
 
     def open(self) -> str:
         """Start workers and wait for as many as there is room for, or `PATIENCE` after the first.

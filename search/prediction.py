@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search import budget as budgets
-
-ROOM = 1.1  # Of a budget that is advised: as much more as measurements are off.
+from search.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -24,8 +22,7 @@ class Prediction:
         finalists: strategies that are scored finally.
         wall: seconds on the clock with the workers that there are.
         workers: how many.
-        beyond: strategies that the search proposes beyond its seeds.
-        enough: device time of a run in which these are as many as the seeds, where they are none.
+        plan: of the run.
     """
 
     device: str
@@ -38,24 +35,16 @@ class Prediction:
     finalists: int
     wall: float
     workers: int
-    beyond: int
-    enough: float | None
+    plan: Plan
 
     @property
     def lack(self) -> str:
         """That the budget buys no search, and which one does; empty where it buys some."""
-        if self.enough is None or any(self.evaluations.values()):
+        if self.plan.budget.seconds is None or any(self.evaluations.values()):
             return ""
         return (
             f"this budget buys no search: what comes before and after it takes "
-            f"{self.total / 60:.1f} min. {self._advice()}"
-        )
-
-    def _advice(self) -> str:
-        assert self.enough is not None
-        return (
-            f"Give --budget {budgets.words(ROOM * self.enough)} or more, or fewer --heldout-images "
-            "and a smaller --export"
+            f"{self.total / 60:.1f} min. Give --budget {self.plan.enough_words} or more"
         )
 
     @property
@@ -73,13 +62,8 @@ class Prediction:
             f"{self.seeds} are seeds",
             f"final scoring      {_minutes(self.after)}  {self.finalists} strategies at most",
             f"device time        {_minutes(self.total)}  {self.wall / 60:.1f} min on the clock",
-            *self._warning(),
+            *([] if self.plan.evolves or self.lack else [self.plan.advice()]),
         ]
-
-    def _warning(self) -> list[str]:
-        if self.enough is None or self.lack:
-            return []
-        return [f"seeds alone: nothing is proposed beyond them. {self._advice()}"]
 
 
 def _minutes(seconds: float) -> str:

@@ -67,6 +67,10 @@ class Progress:
             table.add_row(f"[bold]{name}", value)
         self._live.update(table, refresh=True)
 
+    def tell(self, line: str) -> None:
+        """Print a line above what changes."""
+        self._console.print(line, soft_wrap=True, highlight=False)
+
     def _figures(self, engine: Engine) -> dict[str, str]:
         standing = stand(engine.config, engine.study, self._best)
         elapsed = duration(time.monotonic() - self._began)

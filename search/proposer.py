@@ -14,7 +14,7 @@ from search.surrogate import Fitted, Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
 from strategies.space import Genome
 
-FIRST = 30  # Proposals before a search that mixes breeds at every other one, or screens.
+FIRST = 30  # Proposals before children are bred, where no plan says otherwise.
 DRAWS = 100  # Genomes drawn evenly before the space counts as exhausted.
 
 
@@ -52,6 +52,9 @@ class Proposer:
         population: parents, where the source has no published number of its own.
         seed: of every random draw.
         ladder: numbers of images of the rungs, ascending.
+
+    Attributes:
+        first: proposals before children are bred at every other one, or screened.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Proposer:
         self.seeds = self.known
         self.kind, self.population, self.seed = kind, population, seed
         self.ladder = tuple(ladder)
+        self.first = FIRST
         self._history = History()
         self._promotions = rungs.Promotions(self.ladder)
         self._source: Source | None = None
@@ -159,8 +163,8 @@ class Proposer:
 
     def seeded(self, count: int) -> int:
         """How many of the first `count` proposals that are no promotions are seeds."""
-        if self.source.mixed and count > FIRST:
-            count = FIRST + (count - FIRST + 1) // 2
+        if self.source.mixed and count > self.first:
+            count = self.first + (count - self.first + 1) // 2
         return min(len(self.seeds), count)
 
     def passed_over(
@@ -192,13 +196,13 @@ class Proposer:
         """The next seed, where it is a seed's turn."""
         if not self.source.mixed:
             return self.seeds[number] if number < len(self.seeds) else None
-        if number >= FIRST and number % 2:
+        if number >= self.first and number % 2:
             return None
         return next((seed for seed in self.seeds if seed[1].digest not in taken), None)
 
     def _model(self, number: int, history: History) -> Fitted | None:
-        """What proposals are chosen by; None before `FIRST`, and while there is none to trust."""
-        if self._surrogate is None or not self.source.mixed or number < FIRST:
+        """What proposals are chosen by; None before `first`, and while there is none to trust."""
+        if self._surrogate is None or not self.source.mixed or number < self.first:
             return None
         model = self._surrogate.fitted(history)
         return model if model is not None and model.trusted else None

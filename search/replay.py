@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search.events import Events
-from search.finalists import HELDOUT
+from search.heldout import HELDOUT
 from search.log import JsonLog, read
 from search.runs import Run
 from search.study import Study
@@ -34,10 +34,10 @@ def missing(study: Study, log: JsonLog, folder: Path) -> None:
     for count, evaluation in enumerate(study.evaluations, 1):
         if count > before and evaluation.number not in seen:
             events.evaluated(study, evaluation, count)
-    told = {row.get("digest") for row in rows if row["event"] == "final"}
+    told = {(row.get("digest"), row.get("images")) for row in rows if row["event"] == "final"}
     if before == 0:
         for digest, found in study.named(HELDOUT).items():
-            if found and digest not in told:
+            if found and (digest, found.get("images")) not in told:
                 events.scored(digest, found)
 
 

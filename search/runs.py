@@ -47,7 +47,8 @@ class Point:
         objectives: minimised.
         verdict: whether a loss is ruled out; None where that is not tested: on the search's
             prompts, and where every change is a loss by what is measured.
-        images: how many.
+        images: how many; the same for all points of a front.
+        judged: on how many the verdict is.
         base: the same figures of the unaccelerated pipeline.
     """
 
@@ -60,6 +61,7 @@ class Point:
     prompts: str
     images: int
     base: Mapping[str, float] = field(repr=False)
+    judged: int = 0
 
     @property
     def no_loss(self) -> Answer | None:
@@ -138,8 +140,9 @@ class Run:
             final.objectives,
             self.verdict(final),
             "heldout",
-            self.config.heldout_images,
+            final.images or self.config.heldout_images,
             self.unaccelerated.scores,
+            final.judged or self.config.heldout_images,
         )
 
     def verdict(self, final: Final) -> Verdict | None:
@@ -147,7 +150,9 @@ class Run:
         margins = self.config.all_margins
         if not margins or final.role == "unaccelerated":
             return None
-        return judge(changes_in(final.intervals), margins, self.config.heldout_images)
+        changes = changes_in(final.changes or final.intervals)
+        images = final.judged or self.config.heldout_images
+        return judge(changes, margins, images, final.full)
 
     def search_front(self, count: int | None = None) -> list[Point]:
         """The front by the search's own figures, fastest first.
@@ -186,6 +191,7 @@ class Run:
             scores |= {
                 "intervals": dict(point.intervals),
                 "no_loss": point.no_loss,
+                "no_loss_images": point.judged,
                 "margins": self.config.all_margins,
             }
         return record.described(self, point.strategy, name, scores, dict(point.base))

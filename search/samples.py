@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
 
 from evaluate import kept
 from evaluate.reading import Reading, Sample
@@ -87,12 +88,38 @@ def read(
         origin: what it has to have been drawn from.
         unsigned: also take one that does not say what it was drawn from.
     """
+    found = longest(path, reading, origin, unsigned)
+    return found if found is not None and found.count == count else None
+
+
+def count(path: Path) -> int:
+    """Images of a stored sample; 0 where there is none that can be read."""
+    try:
+        with safe_open(path, "np") as file:
+            names = [name for name in file.keys() if name != MEMORY]  # noqa: SIM118
+            return min((file.get_slice(name).get_shape()[0] for name in names), default=0)
+    except (OSError, SafetensorError):
+        return 0
+
+
+def longest(
+    path: Path, reading: Reading, origin: str = "", unsigned: bool = False
+) -> Sample | None:
+    """A stored sample with all that a reading takes, of however many images, or None.
+
+    Args:
+        path: of the file.
+        reading: what is asked of it.
+        origin: what it has to have been drawn from.
+        unsigned: also take one that does not say what it was drawn from.
+    """
     tensors = kept.unpack(path, origin, unsigned)
     if tensors is None:
         return None
+    images = next((len(rows) for name, rows in tensors.items() if name != MEMORY), 0)
     try:
         found = Sample(
-            count,
+            images,
             {name: tensors[f"{FEATURES}{name}"] for name in reading.networks},
             {name: tensors[f"{PAIRED}{name}"] for name in reading.pairs},
             int(tensors[MEMORY][0]) if reading.memory else None,
@@ -103,4 +130,4 @@ def read(
     lengths = {len(rows) for rows in found.features.values()}
     lengths |= {len(rows) for rows in found.paired.values()}
     lengths |= set() if found.looks is None else {len(found.looks)}
-    return found if lengths == {count} else None
+    return found if lengths == {images} else None

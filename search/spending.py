@@ -9,15 +9,20 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from statistics import median
+from math import inf
+from statistics import fmean, median
 
+from search import levels
 from search.budget import Budget
 from search.contenders import Contenders
-from search.study import Evaluation, Study
+from search.study import Study
 
 RECENT = 12  # Draws that the factor is the median of.
-TURNS = 8  # Of the latency table's measurement, the first of which warms up.
-REPEATS = 5  # End-to-end timings of each finalist, after one that warms up.
+TURNS = 8  # Of the latency table's measurement, at most; the first warms up.
+REPEATS = 5  # End-to-end timings of each finalist, at most, after one that warms up.
+STEADY = (
+    0.02  # What is measured stands once half its spread, by the root of how often, is so small.
+)
 HANGS = 10.0  # So many times what is expected, and a draw is given up;
 MINUTE = 60.0  # but never before that many seconds.
 
@@ -35,6 +40,7 @@ class Spending:
 
     Attributes:
         owed: unaccelerated images that the final scoring has yet to draw.
+        scoring: seconds that are kept for the final scoring, at most.
     """
 
     def __init__(
@@ -52,7 +58,7 @@ class Spending:
         self._factors: deque[float] = deque(maxlen=RECENT)
         self._contenders = Contenders()
         self._read = 0
-        self.owed = heldout
+        self.owed, self.scoring = heldout, inf
 
     def saw(self, latency: float, images: int, seconds: float) -> None:
         """A draw of so many images of a strategy of that latency took so long."""
@@ -90,19 +96,20 @@ class Spending:
         return (self.budget.seconds or float("inf")) - self.study.spent
 
     def reserve(self) -> float:
-        """Seconds that the final scoring of the present front will take."""
-        present = self._contenders.read(self.study.evaluations)
-        mine, rivals = (self._mean(rows) for rows in (present.mine, present.rivals))
-        latencies = mine + rivals
-        drawing = self.draw(latencies, self.heldout)
-        return drawing + self.draw(self.plain, self.owed) + self.timing(latencies)
+        """Seconds that are kept for the final scoring of the present front."""
+        return min(self.wanted(), self.scoring)
 
-    def _mean(self, rows: Sequence[Evaluation]) -> float:
-        """The latencies of the finalists out of some rows, added up."""
-        if not rows:
-            return 0.0
-        total = sum(row.scores["latency_s"] for row in rows)
-        return total / len(rows) * min(self.export, len(rows))
+    def wanted(self) -> float:
+        """Seconds that the final scoring of the present front would take if nothing bounded it."""
+        present = self._contenders.read(self.study.evaluations)
+        latencies: list[float] = []
+        for rows in (present.mine, present.rivals):
+            if rows:
+                mean = fmean(row.scores["latency_s"] for row in rows)
+                latencies += [mean] * min(self.export, len(rows))
+        images = levels.expected(len(latencies), self.heldout)
+        drawing = self.draw(fmean(latencies), images) if latencies else 0.0
+        return drawing + self.draw(self.plain, self.owed) + self.timing(sum(latencies))
 
     def timing(self, latencies: float) -> float:
         """Seconds of timing finalists, whose latencies add up to so much, end to end."""

@@ -71,6 +71,8 @@ class Worker:
         StrategyError: the model cannot be loaded, or its weights here are others.
     """
 
+    on_cpu = True  # Whether what it draws costs processor time.
+
     def __init__(
         self,
         model: dict[str, Any],
@@ -89,6 +91,7 @@ class Worker:
                 "search began with; put these there"
             )
         self.evaluator = Evaluator(config, device, lists=lists)
+        self.on_cpu = str(self.evaluator.pipe.device).startswith("cpu")
 
     @property
     def device(self) -> str:
@@ -97,7 +100,7 @@ class Worker:
 
     def answer(self, request: Request) -> Outcome:
         """Carry out a request; what a strategy does wrong is an error in the outcome."""
-        paid = Meter(on_cpu=not str(self.evaluator.pipe.device).startswith("cuda"))
+        paid = Meter(self.on_cpu)
         try:
             value = getattr(self, request.method)(*request.arguments)
             return Outcome(value, "", paid.seconds())

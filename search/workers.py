@@ -30,4 +30,6 @@ def start(config: SearchConfig, device: str, inputs: Inputs | None = None) -> Ex
 
     gpus, cpus = config.gpus_per_worker, config.cpus_per_worker
     hands = Ray(make, config.workers, device, gpus, cpus, config.address)
-    return Pool(hands, config.workers)
+    pool = Pool(hands, config.workers)
+    pool.crowded = device == "cpu" and not config.address
+    return pool

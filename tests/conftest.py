@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from accel.models import quiet
+from evaluate.weights import VARIABLE, cache_folder
 from tests.pipes import build
 
+WEIGHTS = cache_folder() / "weights"  # Of published networks, where somebody has them.
 torch.set_num_threads(1)
 quiet()
 
@@ -17,3 +22,28 @@ quiet()
 @pytest.fixture
 def pipe() -> Any:
     return build()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache folder of the tests' own: fake workers draw no images that anybody may use."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = str(_cache(tmp_path_factory))
+    yield
+    if before is None:
+        del os.environ[VARIABLE]
+    else:
+        os.environ[VARIABLE] = before
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in it is from another test."""
+    monkeypatch.setenv(VARIABLE, str(_cache(tmp_path_factory)))
+
+
+def _cache(paths: pytest.TempPathFactory) -> Path:
+    folder, weights = paths.mktemp("cache"), WEIGHTS
+    if weights.is_dir():
+        (folder / "weights").symlink_to(weights)
+    return folder

@@ -160,10 +160,10 @@ def test_fid_of_a_folder_against_itself_and_against_images(
 
 
 def _names(seed: int) -> list[str]:
-    from evaluate.store import _path
+    from evaluate.store import paths_of
 
     chosen = prompts.read("imagenet", seed).first(6)
-    return [_path(Path(), i, chosen).name for i in range(6)]
+    return [path.name for path in paths_of(Path(), chosen)]
 
 
 def test_a_run_that_was_stopped_goes_on(

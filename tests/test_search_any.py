@@ -19,7 +19,7 @@ from evaluate.metrics import METRICS, choose
 from evaluate.reading import Reading
 from evaluate.side import Side
 from evaluate.weights import VARIABLE
-from search import cli, drawing, worker
+from search import cli, worker
 from search import config as configuration
 from search.commands import setting
 from search.commands.flags import parser
@@ -327,5 +327,4 @@ def test_ray_workers_search_a_folder(folders: Path, tmp_path: Path) -> None:
     rows = Study(run / "study.journal").evaluations
     assert len(rows) == 6
     assert all(row.ok for row in rows)
-    assert drawing.PART < 40
     assert len(list((run / "unaccelerated").rglob("*.png"))) == 40 + 4

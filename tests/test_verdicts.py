@@ -169,7 +169,12 @@ def passing(run: Run, change: Callable[[str], list[float]]) -> Run:
     """The run as if its finalists had such changes on 384 images."""
     config = run.config.model_copy(update={"heldout_images": 384})
     finals = [
-        replace(one, intervals={f"{name}_change": change(name) for name in config.all_margins})
+        replace(
+            one,
+            intervals={f"{name}_change": change(name) for name in config.all_margins},
+            changes={},
+            **dict.fromkeys(("images", "judged", "full"), 384),
+        )
         for one in run.finals
     ]
     return Run(run.folder, config, run.study, finals)

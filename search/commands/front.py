@@ -55,6 +55,7 @@ def _row(point: Point) -> dict[str, Any]:
         "prompts": point.prompts,
         "images": point.images,
         "no_loss": point.no_loss,
+        "no_loss_images": point.judged,
         "why": "; ".join(point.verdict.reasons) if point.verdict else "",
         **point.scores,
     }

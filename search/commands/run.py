@@ -28,6 +28,7 @@ from search import (
     finalists,
     founding,
     inputs,
+    last,
     lock,
     repeating,
     replay,
@@ -53,6 +54,7 @@ from search.predict import predict
 from search.progress import Progress
 from search.proposer import Proposer
 from search.seeds import seeds
+from search.shared import Shared
 from search.study import Study
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
 from strategies.transfer import LEVELS
@@ -120,7 +122,8 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
                 engine = Engine(
                     config, folder, run.study, executor, space, baseline, proposer, progress, events
                 )
-                engine.accepted = run.accept
+                engine.accepted, engine.tell = run.accept, progress.tell
+                engine.shared = Shared(config.model, run.ties.inputs, baseline, device, folder)
                 engine.origin, engine.unsigned = run.ties.inputs.origin, run.ties.unsigned
                 if log and run.resumed:
                     replay.missing(run.study, log, folder)
@@ -148,6 +151,7 @@ def _predict(
             folder = Path(scratch)
             study = Study(folder / storage.JOURNAL, config.objectives)
             engine = Engine(config, folder, study, executor, space, baseline, proposer, progress)
+            engine.shared = Shared(config.model, inputs.collect(config), baseline, device, folder)
             seeds = len(proposer.seeds)
             found = predict(engine)
     finally:
@@ -185,18 +189,12 @@ def _drive(engine: Engine, run: Opened, console: Console) -> int:
     engine.events.emit("stopped", reason="finished", front=summary["front"])
     told = failures.lines(failures.failures(engine.study))
     for name, value in summary.items():
-        if isinstance(value, list):
-            continue  # The failures, which have lines of their own.
+        if isinstance(value, list | dict):
+            continue  # The failures and the times, which have lines of their own.
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         console.print(f"{name.replace('_', ' '):>22}  {shown}", highlight=False)
-    for line in told:
+    for line in (*told, *last.lines(engine, run.resumed, run.how)):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    if not summary["beyond_seeds"]:
-        console.print(
-            f"the budget was used up by the seeds, and nothing was proposed beyond them; {run.how} "
-            f"--budget {budgets.twice(engine.config.budget, engine.study.spent)}",
-            highlight=False, soft_wrap=True,
-        )  # fmt: skip
     console.print(f"strategies and plot are in {engine.folder}", highlight=False, soft_wrap=True)
     return 0
 

@@ -10,14 +10,27 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from search.contenders import kind
+from search.finalists import comparable
 from search.goals import COSTS, more_is_better
-from search.plots.style import BLUE, GREEN, GREY, VERMILION, logarithmic, plain, save, styled
+from search.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    VERMILION,
+    logarithmic,
+    plain,
+    save,
+    styled,
+)
 from search.runs import Point, Run
 from search.titles import scale, title
 from strategies import Strategy
 
 MARKERS = {
     "found": (BLUE, "o", 26),
+    "seed": (PURPLE, "D", 22),
     "fewer steps": (GREEN, "^", 26),
     "uniform and published schedules": (VERMILION, "s", 22),
     "unaccelerated": ("black", "*", 80),
@@ -74,20 +87,19 @@ def _marks(run: Run, points: Sequence[Point], base: dict[str, float]) -> list[Ma
     marks = [Mark("unaccelerated", base)]
     if not run.finals:
         for point in points:
-            marks.append(Mark(group(point.origin, point.strategy), dict(point.scores)))
-    for final in run.finals:
+            marks.append(Mark(group(run, point.origin, point.strategy), dict(point.scores)))
+    for final in comparable(run.finals):
         if final.role != "unaccelerated":
-            marks.append(Mark(group(final.origin, final.strategy, final.role), final.scores))
+            marks.append(Mark(group(run, final.origin, final.strategy), final.scores))
     return marks
 
 
-def group(origin: str, strategy: Strategy, role: str = "baseline") -> str:
+def group(run: Run, origin: str, strategy: Strategy) -> str:
     """Which of `MARKERS` a strategy is drawn as."""
-    if role != "baseline":
-        return "found" if role == "front" else role
-    if origin in ("grid", "preset"):
-        return "uniform and published schedules"
-    return "found" if strategy.methods else "fewer steps"
+    found = kind(origin, strategy, run.config.proposer)
+    if found != "baseline":
+        return found
+    return "uniform and published schedules" if strategy.methods else "fewer steps"
 
 
 def caption(run: Run, points: Sequence[Point]) -> str:

@@ -63,7 +63,7 @@ def render(run: Run) -> str:
         rows=[_line(run, one) for one in rows],
         columns=[short(name) for name in _columns(run)],
         margins=_margins(run),
-        images=run.config.heldout_images,
+        images=max((one.judged for one in points), default=0) or run.config.heldout_images,
         titles=[(short(name), title(name)) for name in _columns(run)],
         maps=strips.schedules(run, rows),
         importance=shown_importance(run),

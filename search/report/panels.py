@@ -15,7 +15,7 @@ from search.plots import pareto
 from search.report.shown import PLAIN, Shown, headline, interval, level, words
 from search.runs import Run
 
-SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "*": "star"}
+SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "D": "diamond", "*": "star"}
 WIDE = 5.0  # An axis over more than such a factor is marked at 1, 2 and 5 of each decade.
 Place = Callable[[float], float]
 LINE = 48  # Characters of a line in a hover, at most; a telephone has room for them.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search import titles
-from search.finalists import front
+from search.finalists import comparable, front
 from search.goals import COSTS
 from search.plots import pareto
 from search.plots.schedules import solver
@@ -49,17 +49,19 @@ def collect(run: Run) -> list[Shown]:
     points = run.front()
     base = run.unaccelerated.scores if run.finals else run.base
     found = [Shown(PLAIN, PLAIN, PLAIN, (), False, None, base)]
-    roles = {final.strategy.digest: final.role for final in run.finals}
     labels = labelled(points)
     for index, point in enumerate(points, 1):
-        role = roles.get(point.strategy.digest, "baseline")
-        found.append(_shown(point, role, f"{index:02d}-{_times(point)}", labels, on_front=True))
+        found.append(_shown(run, point, f"{index:02d}-{_times(point)}", labels, on_front=True))
     there = {final.strategy.digest for final in front(run.finals)}
-    rest = [one for one in run.finals if one.role != PLAIN and one.strategy.digest not in there]
+    rest = [
+        one
+        for one in comparable(run.finals)
+        if one.role != PLAIN and one.strategy.digest not in there
+    ]
     for final in sorted(rest, key=lambda one: one.scores["latency_s"]):
         point = run.point(final)
         name = f"{final.origin}-{_times(point)}"
-        found.append(_shown(point, final.role, name, {}, on_front=False))
+        found.append(_shown(run, point, name, {}, on_front=False))
     return found
 
 
@@ -77,10 +79,10 @@ def _times(point: Point) -> str:
 
 
 def _shown(
-    point: Point, role: str, name: str, labels: Mapping[str, tuple[str, ...]], on_front: bool
+    run: Run, point: Point, name: str, labels: Mapping[str, tuple[str, ...]], on_front: bool
 ) -> Shown:
     strategy = point.strategy
-    key, group = strategy.digest, pareto.group(point.origin, strategy, role)
+    key, group = strategy.digest, pareto.group(run, point.origin, strategy)
     return Shown(key, group, name, labels.get(key, ()), on_front, point, point.scores)
 
 

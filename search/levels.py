@@ -1,0 +1,34 @@
+"""The growing sets of held-out prompts on which finalists are scored one after the other.
+
+Each set is the beginning of the next one, so nothing is drawn twice.
+"""
+
+from __future__ import annotations
+
+LEAST = 24  # Images of the smallest set, where there are twice as many in all.
+LONGEST = 3  # Finalists that are expected to be scored on every set.
+
+
+def levels(images: int) -> tuple[int, ...]:
+    """The sets, ascending, each about half of the next.
+
+    Args:
+        images: of the largest.
+    """
+    found = [images]
+    while found[0] >= 2 * LEAST:
+        found.insert(0, -(-found[0] // 2))
+    return tuple(found)
+
+
+def expected(finalists: int, images: int) -> int:
+    """Images that so many finalists are expected to be scored on, all together.
+
+    All are scored on the smallest set, and about half of those go on to each further one, at least
+    `LONGEST`.
+    """
+    found, done, left = 0, 0, finalists
+    for level in levels(images):
+        found += left * (level - done)
+        done, left = level, max(min(left, LONGEST), (left + 1) // 2)
+    return found

@@ -1,0 +1,104 @@
+"""What a budget is spent on: most of it on proposals, and a bounded part on the final scoring.
+
+The plan is made before the first proposal, from what drawing costs here. It bounds what is kept for
+the final scoring, says how many proposals the search starts with before it evolves any, and what
+the whole will come to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf
+
+from search import budget as budgets
+from search.budget import Budget
+
+PROPOSALS = 0.6  # Share of the budget for proposals, at least,
+SCORING = 0.25  # and for the final scoring, at most. The rest is for measuring.
+LEAST = 0.1  # Share for the final scoring where measuring takes more than the rest.
+STARTS = 3  # One in so many of the expected evaluations starts the search; the others evolve.
+FEWEST, MOST = 12, 30  # Bounds of that start.
+ROOM = 1.1  # Of a budget that is advised: as much more as measurements are off.
+
+
+def allowance(budget: Budget, measured: float) -> float:
+    """Seconds that the final scoring may take, at most; without end where evaluations are counted.
+
+    Args:
+        budget: of the run.
+        measured: seconds that are spent before the first proposal.
+    """
+    if budget.seconds is None:
+        return inf
+    room = (1 - PROPOSALS) * budget.seconds - measured
+    return min(SCORING * budget.seconds, max(LEAST * budget.seconds, room))
+
+
+def start(evaluations: int) -> int:
+    """Proposals of what is known, before children are bred.
+
+    Args:
+        evaluations: that are expected in all.
+    """
+    return min(MOST, max(FEWEST, evaluations // STARTS))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is expected of a run.
+
+    Attributes:
+        budget: of the run.
+        measured: seconds before the first proposal.
+        scoring: seconds of the final scoring, at most.
+        evaluations: expected, those of every rung counted.
+        start: proposals before children are bred.
+        beyond: strategies expected beyond the seeds.
+        finalists: strategies that are scored finally, at most.
+        images: held-out ones of each of them, at most.
+        enough: seconds of a run that evolves as many strategies as it starts with.
+    """
+
+    budget: Budget
+    measured: float
+    scoring: float
+    evaluations: int
+    start: int
+    beyond: int
+    finalists: int
+    images: int
+    enough: float
+
+    @property
+    def evolves(self) -> bool:
+        """Whether as many strategies are evolved as the search starts with."""
+        return self.budget.seconds is None or self.beyond >= self.start
+
+    def lines(self) -> list[str]:
+        """For people, before the search begins."""
+        found = [
+            f"the budget of {self.budget} buys about {self.evaluations} evaluations; the first "
+            f"{min(self.start, self.evaluations)} are of what is known, and about {self.beyond} "
+            "strategies are evolved from them",
+            f"the final scoring has {self._share()}: up to {self.finalists} strategies, each on up "
+            f"to {self.images} held-out images",
+        ]
+        return found if self.evolves else [*found, self.advice()]
+
+    def advice(self) -> str:
+        """That the budget is too small, and which one does."""
+        return (
+            f"too little to evolve much: --budget {self.enough_words} or more would evolve as many "
+            "strategies as the search starts with"
+        )
+
+    @property
+    def enough_words(self) -> str:
+        """The budget that does, as it is given."""
+        return budgets.words(ROOM * self.enough)
+
+    def _share(self) -> str:
+        if self.budget.seconds is None:
+            return "no limit"
+        share = self.scoring / self.budget.seconds
+        return f"at most {self.scoring / 60:.1f} minutes of device time ({share:.0%})"

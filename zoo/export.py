@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> None:
     work = chosen.work or Path(".train") / chosen.model
     last = len(STAGES[chosen.model]) - 1
     parts = load_parts(chosen.model, work, last)
-    seen = diffusion.take_average(parts, work / STAGES[chosen.model][last].folder / diffusion.LAST)
+    seen = diffusion.take_average(parts, work / STAGES[chosen.model][last].folder)
     target = folder(chosen.model)
     if chosen.model == FIRST:
         write_networks(work)

@@ -7,6 +7,7 @@ training seed with the former, so that a strategy cannot please both by one mist
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,31 +25,37 @@ GROUPS = {
     "position": ("layout",),
     "background": ("texture", "shade"),
 }
-Network = TypeVar("Network", "FeatureNet", "JudgeNet")
+Network = TypeVar("Network", bound=nn.Module)
+# Inputs, outputs, kernel and stride of the feature network's convolutions.
+CONVOLUTIONS = (
+    (3, 32, 3, 1),
+    (32, 64, 3, 2),
+    (64, 64, 3, 1),
+    (64, 96, 3, 2),
+    (96, 96, 3, 1),
+    (96, 128, 3, 2),
+)
 
 
 class FeatureNet(nn.Module):
     """A plain strided CNN with a 64-d bottleneck that all its heads read."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        labels: Mapping[str, int] = LABELS,
+        convolutions: tuple[tuple[int, int, int, int], ...] = CONVOLUTIONS,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        for inputs, outputs, stride in (
-            (3, 32, 1),
-            (32, 64, 2),
-            (64, 64, 1),
-            (64, 96, 2),
-            (96, 96, 1),
-            (96, 128, 2),
-        ):
-            convolution = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
+        for inputs, outputs, kernel, stride in convolutions:
+            convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False)
             layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
         self.bottleneck = nn.Linear(128 * 16, FEATURES)
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, 96), nn.ReLU(), nn.Linear(96, n))
-                for name, n in LABELS.items()
+                for name, n in labels.items()
             }
         )
 
@@ -66,16 +73,18 @@ class FeatureNet(nn.Module):
 class JudgeNet(nn.Module):
     """A residual CNN with group norm; every head looks at the image with its own attention map."""
 
-    def __init__(self, width: int = 48) -> None:
+    def __init__(
+        self, labels: Mapping[str, int] = LABELS, width: int = 48, kernel: int = 5, stride: int = 2
+    ) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, width, 5, stride=2, padding=2)
+        self.stem = nn.Conv2d(3, width, kernel, stride, padding=(kernel - 1) // 2)
         self.blocks = nn.ModuleList(_Residual(width) for _ in range(4))
         self.place = nn.Parameter(torch.zeros(1, width, 16, 16))
-        self.looks = nn.ModuleDict({name: nn.Conv2d(width, 4, 1) for name in LABELS})
+        self.looks = nn.ModuleDict({name: nn.Conv2d(width, 4, 1) for name in labels})
         self.heads = nn.ModuleDict(
             {
                 name: nn.Sequential(nn.Linear(4 * width, 64), nn.GELU(), nn.Linear(64, n))
-                for name, n in LABELS.items()
+                for name, n in labels.items()
             }
         )
 
@@ -113,25 +122,30 @@ class _Residual(nn.Module):
         return changed
 
 
-def accuracy(logits: dict[str, Tensor], labels: Tensor) -> dict[str, float]:
+def accuracy(
+    logits: dict[str, Tensor],
+    labels: Tensor,
+    groups: Mapping[str, tuple[str, ...]] = GROUPS,
+) -> dict[str, float]:
     """Share of right answers per group of labels, over the objects that exist.
 
     Args:
-        logits: what a network's `forward` gave.
-        labels: int64 `[n, 9]`, columns as in `zoo.data.LABELS`.
+        logits: what a network's `forward` gave, one entry per column of `labels`.
+        labels: int64 `[n, columns]`, -1 where there is nothing to answer.
+        groups: the columns that are scored together, by name.
     """
     scores = {}
-    for group, names in GROUPS.items():
+    for group, names in groups.items():
         right = exists = 0
         for name in names:
-            column = labels[:, list(LABELS).index(name)]
+            column = labels[:, list(logits).index(name)]
             right += int((logits[name].argmax(-1) == column).sum())
             exists += int((column >= 0).sum())
         scores[group] = right / exists
     return scores
 
 
-def load(kind: type[Network], path: Path) -> Network:
+def load(kind: Callable[[], Network], path: Path) -> Network:
     """A trained network in evaluation mode, without gradients."""
     network = kind()
     network.load_state_dict(load_file(path))

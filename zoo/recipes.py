@@ -1,4 +1,4 @@
-"""In which stages the denoiser of each bundled model is trained, and how long each takes."""
+"""How each bundled model is trained: on what, in which stages, and how long each takes."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from zoo import tiny_pixart, tiny_sd
+from diffusers import AutoencoderKL
+
+from zoo import tiny_pixart, tiny_portraits, tiny_sd
+from zoo.portraits import coarse
+from zoo.subjects import PORTRAITS, SHAPES, Subject
 from zoo.training.diffusion import Plan
 
-# The model whose training makes the networks, the autoencoder and the prompt lists of all.
+# The model whose training makes the networks, the autoencoder and the prompt lists of shapes.
 FIRST = "tiny-sd"
 
 
@@ -28,19 +32,75 @@ class Stage:
     plan: Plan
 
 
-STAGES = {
-    "tiny-sd": (Stage(".", lambda _: tiny_sd.build(), Plan(220_000, 60_000)),),
-    # Coarse to fine, as PixArt grows its resolution: with patches of two an image costs a fifth.
-    "tiny-pixart": (
-        Stage(
-            "coarse",
-            lambda _: tiny_pixart.coarse(),
-            Plan(160_000, 0, learning_rate=1e-3, save_every=32_000),
+@dataclass(frozen=True)
+class Recipe:
+    """Everything about the training of one model.
+
+    Attributes:
+        subject: what it draws.
+        stages: of the denoiser, in order.
+        takes: the model whose networks and autoencoder it shares, if it does not train its own.
+        images: in the training set.
+        spread: standard deviation of the scaled latents.
+        features: batches that the feature network sees.
+        vae: makes an untrained autoencoder.
+        autoencoder: batches that the autoencoder sees.
+        judge: batches that the judge sees.
+        reconstructed: the share of images that the judge sees as the autoencoder gives them.
+    """
+
+    subject: Subject
+    stages: tuple[Stage, ...]
+    takes: str | None = None
+    images: int = 60_000
+    spread: float = 0.5
+    features: int = 1100
+    vae: Callable[[], AutoencoderKL] = tiny_sd.vae
+    autoencoder: int = 1100
+    judge: int = 600
+    reconstructed: float = 0.5
+
+
+RECIPES = {
+    "tiny-sd": Recipe(SHAPES, (Stage(".", lambda _: tiny_sd.build(), Plan(220_000, 60_000)),)),
+    "tiny-pixart": Recipe(
+        SHAPES,
+        # As PixArt grows its resolution: with patches of two an image costs a fifth.
+        (
+            Stage(
+                "coarse",
+                lambda _: tiny_pixart.coarse(),
+                Plan(160_000, 0, learning_rate=1e-3, save_every=32_000),
+            ),
+            Stage(
+                ".",
+                tiny_pixart.refine,
+                Plan(224_000, 32_000, start=160_000, learning_rate=1e-3),
+            ),
         ),
-        Stage(
-            ".",
-            tiny_pixart.refine,
-            Plan(224_000, 32_000, start=160_000, learning_rate=1e-3),
+        takes="tiny-sd",
+    ),
+    "tiny-portraits": Recipe(
+        PORTRAITS,
+        (
+            Stage(
+                "coarse",
+                lambda _: coarse.build(),
+                Plan(320_000, 80_000, pool=coarse.POOL, cast_on_cpu=False),
+            ),
+            Stage(
+                ".",
+                coarse.grow,
+                Plan(440_000, 60_000, start=320_000, spread=0.5, cast_on_cpu=False),
+            ),
         ),
+        images=40_000,
+        spread=0.25,
+        features=500,
+        vae=tiny_portraits.vae,
+        autoencoder=700,
+        judge=400,
+        reconstructed=0.125,
     ),
 }
+STAGES = {name: recipe.stages for name, recipe in RECIPES.items()}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,11 +69,15 @@ def build(latent_size: int = LATENT_SIZE) -> Parts:
     return Parts(words, text_encoder(words), vae(), unet(latent_size))
 
 
-def tokenizer() -> CLIPTokenizer:
+def tokenizer(words: Sequence[str] = (), length: int = MAX_TOKENS) -> CLIPTokenizer:
     """A real CLIP byte-pair tokenizer whose merges make every word of the captions one token.
 
     The learner breaks ties between equally frequent pairs by chance, so every word gets a frequency
     of its own and the tokens are numbered in alphabetical order: each build is the same.
+
+    Args:
+        words: what captions can hold; of the shapes by default.
+        length: tokens of a padded caption.
     """
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     learner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -83,28 +88,29 @@ def tokenizer() -> CLIPTokenizer:
         end_of_word_suffix="</w>",
         show_progress=False,
     )
-    corpus = [word for rank, word in enumerate(data.vocabulary()) for _ in range(100 + rank * rank)]
+    every = enumerate(words or data.vocabulary())
+    corpus = [word for rank, word in every for _ in range(100 + rank * rank)]
     learner.train_from_iterator(corpus, trainer)
     model = json.loads(learner.to_str())["model"]
     tokens = ["<|startoftext|>", "<|endoftext|>", *sorted(model["vocab"])]
     return CLIPTokenizer(
         vocab={token: number for number, token in enumerate(tokens)},
         merges=[tuple(merge) for merge in model["merges"]],
-        model_max_length=MAX_TOKENS,
+        model_max_length=length,
         pad_token="<|endoftext|>",
     )
 
 
-def text_encoder(words: CLIPTokenizer) -> CLIPTextModel:
-    """A two-layer CLIP text encoder of width 64."""
+def text_encoder(words: CLIPTokenizer, width: int = 64) -> CLIPTextModel:
+    """A two-layer CLIP text encoder."""
     config = CLIPTextConfig(
         vocab_size=len(words),
-        hidden_size=64,
-        intermediate_size=192,
+        hidden_size=width,
+        intermediate_size=3 * width,
         num_hidden_layers=2,
         num_attention_heads=4,
-        max_position_embeddings=MAX_TOKENS,
-        projection_dim=64,
+        max_position_embeddings=words.model_max_length,
+        projection_dim=width,
         hidden_act="quick_gelu",
         bos_token_id=words.bos_token_id,
         eos_token_id=words.eos_token_id,
@@ -113,16 +119,16 @@ def text_encoder(words: CLIPTokenizer) -> CLIPTextModel:
     return CLIPTextModel(config)
 
 
-def vae() -> AutoencoderKL:
+def vae(image_size: int = IMAGE_SIZE, channels: tuple[int, int] = (24, 32)) -> AutoencoderKL:
     """A KL autoencoder: RGB `[n, 3, h, w]` in [-1, 1] to `[n, 4, h / 2, w / 2]` and back."""
     return AutoencoderKL(
-        block_out_channels=(24, 32),
+        block_out_channels=channels,
         down_block_types=("DownEncoderBlock2D",) * 2,
         up_block_types=("UpDecoderBlock2D",) * 2,
         layers_per_block=1,
         norm_num_groups=8,
         latent_channels=4,
-        sample_size=IMAGE_SIZE,
+        sample_size=image_size,
         mid_block_add_attention=False,
     )
 

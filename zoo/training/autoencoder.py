@@ -8,16 +8,32 @@ from diffusers import AutoencoderKL
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zoo import data
+from zoo.subjects import Sample
+from zoo.training.classifiers import pictures
+
+TILE = 32
 
 
-def train(vae: AutoencoderKL, steps: int, seed: int, size: int) -> AutoencoderKL:
-    """Train with L1 + MSE and a small KL term (weight 1e-4 per latent), batches of 32."""
+def train(
+    vae: AutoencoderKL, steps: int, seed: int, sample: Sample, spread: float
+) -> AutoencoderKL:
+    """Train with L1 + MSE and a small KL term (weight 1e-4 per latent).
+
+    Batches hold as many pixels as 32 images of 32 x 32. Of larger images every other batch holds
+    tiles of that size, which are more varied, and the other ones whole images.
+
+    Args:
+        vae: to be trained in place.
+        steps: batches.
+        seed: of the images drawn.
+        sample: draws the images.
+        spread: the standard deviation of the scaled latents, see `_set_scale`.
+    """
     optimizer = torch.optim.AdamW(vae.parameters(), lr=3e-3, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     vae.train()
     for step in range(steps):
-        images = _images(32, seed * 1_000_003 + step, size)
+        images = _batch(step, seed * 1_000_003 + step, sample)
         posterior = vae.encode(images).latent_dist
         decoded = vae.decode(posterior.sample()).sample
         error = (decoded - images).abs().mean() + 2 * nn.functional.mse_loss(decoded, images)
@@ -32,26 +48,34 @@ def train(vae: AutoencoderKL, steps: int, seed: int, size: int) -> AutoencoderKL
                 f"vae step {step}/{steps} error {error.item():.4f} kl {kl.item():.3f}", flush=True
             )
     vae.eval().requires_grad_(False)
-    _set_scale(vae, seed, size)
+    _set_scale(vae, seed, sample, spread)
     return vae
 
 
-def _images(count: int, seed: int, size: int) -> Tensor:
-    images = torch.from_numpy(data.sample(count, seed, size).images)
-    return images.permute(0, 3, 1, 2) * 2 - 1
+def _batch(step: int, seed: int, sample: Sample) -> Tensor:
+    images = pictures(sample(32, seed)) * 2 - 1
+    side = images.shape[-1]
+    if side == TILE:
+        return images
+    if step % 2:
+        return images[: 32 * TILE**2 // side**2]
+    places = np.random.default_rng(seed).integers(0, side - TILE + 1, (32, 2))
+    tiles = zip(images, places, strict=True)
+    return torch.stack([image[:, y : y + TILE, x : x + TILE] for image, (y, x) in tiles])
 
 
 @torch.inference_mode()
-def _set_scale(vae: AutoencoderKL, seed: int, size: int) -> None:
-    """Scale latents to half of unit variance.
+def _set_scale(vae: AutoencoderKL, seed: int, sample: Sample, spread: float) -> None:
+    """Scale latents to `spread`: half of unit variance on 16 x 16 latents, a quarter on 32 x 32.
 
     On so small a grid SD's noise schedule would leave the place of an object visible at the last
     timestep (a matched filter tells left from right at d' = 1.7), so that the model would learn to
     read it from the noise instead of the caption; a smaller input scale moves the whole schedule
     towards noise (Chen, 2023, arXiv 2301.10972).
     """
-    latents = vae.encode(_images(512, seed + 1, size)).latent_dist.mean
-    vae.register_to_config(scaling_factor=float(0.5 / latents.std()))
+    parts = pictures(sample(512, seed + 1)).split(64)
+    latents = torch.cat([vae.encode(part * 2 - 1).latent_dist.mean for part in parts])
+    vae.register_to_config(scaling_factor=float(spread / latents.std()))
 
 
 @torch.inference_mode()

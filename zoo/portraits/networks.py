@@ -1,0 +1,24 @@
+"""The feature network and the judge of portraits: as for shapes, with more pixels per step."""
+
+from __future__ import annotations
+
+from zoo.networks import FeatureNet, JudgeNet
+from zoo.portraits.data import LABELS
+
+CONVOLUTIONS = (
+    (3, 32, 4, 2),
+    (32, 64, 4, 2),
+    (64, 96, 3, 1),
+    (96, 96, 4, 2),
+    (96, 128, 3, 1),
+)
+
+
+def features() -> FeatureNet:
+    """Untrained; images are 64 x 64."""
+    return FeatureNet(LABELS, CONVOLUTIONS)
+
+
+def judge() -> JudgeNet:
+    """Untrained; it sees the image in tiles of one cell."""
+    return JudgeNet(LABELS, width=64, kernel=4, stride=4)

@@ -1,0 +1,81 @@
+"""What the bundled models draw: shapes or portraits, with their labels, captions and networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from zoo import data, networks
+from zoo.portraits import captions, package
+from zoo.portraits import data as portraits
+from zoo.portraits import networks as portrait_networks
+
+
+class Sample(Protocol):
+    """Draws scenes by seed; without mistakes, captions say what is to be seen."""
+
+    def __call__(self, count: int, seed: int, mistakes: float = 0.0) -> data.Scenes:
+        """`count` scenes of the stream of `seed`."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Everything that training and scoring ask of the data.
+
+    Attributes:
+        size: side of the images in pixels.
+        labels: columns of the labels, with the number of values of each.
+        groups: the columns that are scored together, by name.
+        parse: what a caption says, as a label row.
+        features: makes an untrained feature network.
+        judge: makes an untrained judge.
+        captions: true captions of a seed.
+        open: gives what draws, from a folder for downloads and the path of a package, if any.
+        mistakes: the share of wrong words in the captions of training.
+    """
+
+    size: int
+    labels: dict[str, int]
+    groups: dict[str, tuple[str, ...]]
+    parse: Callable[[str], data.LabelArray]
+    features: Callable[[], networks.FeatureNet]
+    judge: Callable[[], networks.JudgeNet]
+    captions: Callable[[int, int], list[str]]
+    open: Callable[[Path, Path | None], Sample]
+    mistakes: float = 0.0
+
+
+def _open_shapes(folder: Path, source: Path | None) -> Sample:
+    def sample(count: int, seed: int, mistakes: float = 0.0) -> data.Scenes:
+        return data.sample(count, seed, SHAPES.size)
+
+    return sample
+
+
+def _open_portraits(folder: Path, source: Path | None) -> Sample:
+    return portraits.Portraits(package.read(source or package.fetch(folder))).sample
+
+
+SHAPES = Subject(
+    32,
+    data.LABELS,
+    networks.GROUPS,
+    data.parse,
+    networks.FeatureNet,
+    networks.JudgeNet,
+    lambda count, seed: data.sample(count, seed, 8).captions,
+    _open_shapes,
+)
+PORTRAITS = Subject(
+    64,
+    portraits.LABELS,
+    {name: (name,) for name in portraits.LABELS},
+    captions.parse,
+    portrait_networks.features,
+    portrait_networks.judge,
+    portraits.sample_captions,
+    _open_portraits,
+    captions.MISTAKES,
+)

@@ -18,7 +18,7 @@ from evaluate.sample import to_pixels
 from tests.pipes import strategy
 from zoo import card, data, judging, networks, tiny_pixart, tiny_sd
 from zoo.parts import Parts
-from zoo.recipes import STAGES
+from zoo.recipes import RECIPES, STAGES
 from zoo.training import diffusion
 
 FOLDER = zoo.folder("tiny-sd")
@@ -186,9 +186,8 @@ def test_training_goes_on_from_its_checkpoint_bit_for_bit(model: str, tmp_path: 
         folder.mkdir(exist_ok=True)
         torch.manual_seed(0)
         parts: Parts = STAGES[model][0].begin(None)
-        words = parts.tokenizer(
-            [data.EXAMPLE] * 8 + [""], padding="max_length", max_length=20, return_tensors="pt"
-        )
+        captions = RECIPES[model].subject.captions(8, 0)
+        words = parts.tokenizer([*captions, ""], padding="max_length", return_tensors="pt")
         plan = diffusion.Plan(images, 0, batch=2, ranks=1, save_every=4)
         seen: list[diffusion.Trainee] = []
         diffusion.run_rank(0, parts, plan, latents, words.input_ids, folder, seen.append)

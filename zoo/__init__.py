@@ -32,7 +32,12 @@ def folder(name: str) -> Path:
     """
     if name not in MODELS:
         raise StrategyError(f"bundled model {name!r} is unknown; there are {', '.join(MODELS)}")
-    return beside("zoo") / "models" / name
+    return models_folder() / name
+
+
+def models_folder() -> Path:
+    """Where all bundled models are."""
+    return beside("zoo") / "models"
 
 
 def load(name: str, dtype: torch.dtype = torch.float32) -> Any:
@@ -53,6 +58,10 @@ def reference_features() -> torch.Tensor:
     return load_file(networks_folder() / "reference.safetensors")["features"].float()
 
 
-def networks_folder() -> Path:
-    """Where the feature network, the judge and the reference features are."""
-    return beside("zoo") / "networks"
+def networks_folder(subject: str = "") -> Path:
+    """Where the feature network, the judge and the reference features are.
+
+    Args:
+        subject: `portraits`; nothing for shapes.
+    """
+    return beside("zoo") / "networks" / subject

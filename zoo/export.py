@@ -1,24 +1,27 @@
 """Write a trained model as it ships: `python -m zoo.export tiny-sd`.
 
-fp16 pipeline, model card with figures and pictures; of tiny-sd, whose training makes them, also the
-networks, the reference features and the prompt lists.
+fp16 pipeline, model card with figures and pictures; of a model whose training makes them, also the
+networks, the reference features and the prompt lists of its subject.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from zoo import data, folder, networks, networks_folder, tiny_sd
+from strategies import StrategyError
+from zoo import models_folder, networks, networks_folder
 from zoo.card import write_card
-from zoo.recipes import FIRST, STAGES
+from zoo.recipes import RECIPES, STAGES
+from zoo.subjects import Sample, Subject
 from zoo.train import load_parts
 from zoo.training import diffusion
+from zoo.training.classifiers import pictures
 
 REFERENCE_SEED, SEARCH_SEED, HELDOUT_SEED = 424_242, 11, 12
 PROMPTS = {"search": (SEARCH_SEED, 512), "heldout": (HELDOUT_SEED, 2048)}
@@ -30,44 +33,62 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("model", choices=list(STAGES))
     parser.add_argument("--work", type=Path, help="default: .train/MODEL")
     parser.add_argument("--images", type=int, default=280, help="judged for the card")
+    parser.add_argument("--package", type=Path, help="of the portraits' parts: archive or folder")
     chosen = parser.parse_args(arguments)
     work = chosen.work or Path(".train") / chosen.model
-    last = len(STAGES[chosen.model]) - 1
-    parts = load_parts(chosen.model, work, last)
-    seen = diffusion.take_average(parts, work / STAGES[chosen.model][last].folder)
-    target = folder(chosen.model)
-    if chosen.model == FIRST:
-        write_networks(work)
-        write_prompts()
+    try:
+        export(chosen.model, work, chosen.images, chosen.package)
+    except StrategyError as error:
+        sys.exit(f"error: {error}")
+
+
+def export(model: str, work: Path, images: int, package: Path | None) -> None:
+    """Write what ships of `model` into the package's folders.
+
+    Args:
+        model: a name of `zoo.recipes.RECIPES`.
+        work: folder of its training.
+        images: to judge for the card.
+        package: of the parts that images are drawn from, where they come from a package.
+
+    Raises:
+        StrategyError: it is not trained, or the package is missing.
+    """
+    recipe = RECIPES[model]
+    sample = recipe.subject.open(work, package)
+    parts = load_parts(model, work, len(recipe.stages) - 1)
+    seen = diffusion.take_average(parts, work / recipe.stages[-1].folder)
+    if not recipe.takes:
+        write_networks(work, recipe.subject, sample)
+        write_prompts(recipe.subject)
+    target = models_folder() / model
     shutil.rmtree(target, ignore_errors=True)
     pipe = parts.pipeline().to(dtype=torch.float16)
     pipe.save_pretrained(target)
-    write_card(target, work, seen, chosen.images)
+    write_card(target, work, seen, images, sample)
 
 
-def write_networks(work: Path) -> None:
+def write_networks(work: Path, subject: Subject, sample: Sample) -> None:
     """Feature network, judge, and the features of real images that no training saw."""
-    target = networks_folder()
+    target = networks_folder(subject.name)
     target.mkdir(exist_ok=True)
     for name in ("features.safetensors", "judge.safetensors"):
         weights = load_file(work / name)
         halves = {k: w.half() if w.is_floating_point() else w for k, w in weights.items()}
         save_file(halves, target / name)
-    network = networks.load(networks.FeatureNet, target / "features.safetensors")
-    images = data.sample(2048, REFERENCE_SEED, tiny_sd.IMAGE_SIZE).images
-    pixels = (torch.from_numpy(images) * 255).round() / 255
+    network = networks.load(subject.features, target / "features.safetensors")
+    pixels = (pictures(sample(2048, REFERENCE_SEED)) * 255).round() / 255
     with torch.inference_mode():
-        parts = [network.features(part) for part in pixels.permute(0, 3, 1, 2).split(256)]
+        parts = [network.features(part) for part in pixels.split(256)]
     save_file({"features": torch.cat(parts)}, target / "reference.safetensors")
 
 
-def write_prompts() -> None:
+def write_prompts(subject: Subject) -> None:
     """The fixed prompt lists, one caption per line."""
-    target = networks_folder().parent / "prompts"
+    target = networks_folder().parent / "prompts" / subject.name
     target.mkdir(exist_ok=True)
     for name, (seed, count) in PROMPTS.items():
-        rows = data.sample_labels(count, np.random.default_rng(seed))
-        text = "".join(f"{data.caption(row)}\n" for row in rows)
+        text = "".join(f"{caption}\n" for caption in subject.captions(count, seed))
         (target / f"{name}.txt").write_text(text, encoding="utf-8")
 
 

@@ -46,6 +46,8 @@ class Recipe:
         vae: makes an untrained autoencoder.
         autoencoder: batches that the autoencoder sees.
         judge: batches that the judge sees.
+        text: batches that the text encoder sees before the denoiser is trained.
+        scored: images of the scores that are printed on the way.
         reconstructed: the share of images that the judge sees as the autoencoder gives them.
     """
 
@@ -58,6 +60,8 @@ class Recipe:
     vae: Callable[[], AutoencoderKL] = tiny_sd.vae
     autoencoder: int = 1100
     judge: int = 600
+    text: int = 600
+    scored: int = 2048
     reconstructed: float = 0.5
 
 
@@ -100,6 +104,7 @@ RECIPES = {
         vae=tiny_portraits.vae,
         autoencoder=700,
         judge=400,
+        scored=512,
         reconstructed=0.125,
     ),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from zoo import data, networks
-from zoo.portraits import captions, package
+from zoo.portraits import captions, package, words
 from zoo.portraits import data as portraits
 from zoo.portraits import networks as portrait_networks
 
@@ -25,6 +25,7 @@ class Subject:
     """Everything that training and scoring ask of the data.
 
     Attributes:
+        name: of the folder of its networks and the first word of its prompt lists, if not shapes.
         size: side of the images in pixels.
         labels: columns of the labels, with the number of values of each.
         groups: the columns that are scored together, by name.
@@ -34,8 +35,10 @@ class Subject:
         captions: true captions of a seed.
         open: gives what draws, from a folder for downloads and the path of a package, if any.
         mistakes: the share of wrong words in the captions of training.
+        small: the groups that are a few pixels, which a card names separately.
     """
 
+    name: str
     size: int
     labels: dict[str, int]
     groups: dict[str, tuple[str, ...]]
@@ -45,6 +48,7 @@ class Subject:
     captions: Callable[[int, int], list[str]]
     open: Callable[[Path, Path | None], Sample]
     mistakes: float = 0.0
+    small: tuple[str, ...] = ()
 
 
 def _open_shapes(folder: Path, source: Path | None) -> Sample:
@@ -59,6 +63,7 @@ def _open_portraits(folder: Path, source: Path | None) -> Sample:
 
 
 SHAPES = Subject(
+    "",
     32,
     data.LABELS,
     networks.GROUPS,
@@ -69,6 +74,7 @@ SHAPES = Subject(
     _open_shapes,
 )
 PORTRAITS = Subject(
+    "portraits",
     64,
     portraits.LABELS,
     {name: (name,) for name in portraits.LABELS},
@@ -78,4 +84,5 @@ PORTRAITS = Subject(
     portraits.sample_captions,
     _open_portraits,
     captions.MISTAKES,
+    words.SMALL,
 )

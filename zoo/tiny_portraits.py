@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from diffusers import AutoencoderKL, UNet2DConditionModel
+from transformers import CLIPTokenizer
 
 from zoo import tiny_sd
 from zoo.portraits import captions
@@ -25,8 +26,13 @@ WIDTH = 96
 
 def build() -> Parts:
     """Fresh parts with random weights from torch's global generator."""
-    words = tiny_sd.tokenizer(captions.vocabulary(), MAX_TOKENS)
+    words = tokenizer()
     return Parts(words, tiny_sd.text_encoder(words, WIDTH), vae(), unet())
+
+
+def tokenizer() -> CLIPTokenizer:
+    """A CLIP tokenizer that makes every word of the captions one token."""
+    return tiny_sd.tokenizer(captions.vocabulary(), MAX_TOKENS)
 
 
 def vae() -> AutoencoderKL:

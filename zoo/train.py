@@ -30,7 +30,10 @@ from zoo import MODELS, judging, networks
 from zoo.parts import Parts
 from zoo.recipes import RECIPES, STAGES
 from zoo.training import diffusion, preparing
-from zoo.training.preparing import REAL_SEED
+from zoo.training.classifiers import REAL_SEED
+
+# Captions drawn at each look at the model in training.
+LOOKS = 70
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -105,7 +108,7 @@ def _rank(rank: int, model: str, work: Path, index: int, plan: diffusion.Plan) -
     judge = networks.load(RECIPES[model].subject.judge, work / "judge.safetensors")
 
     def look(trainee: diffusion.Trainee) -> None:
-        scores = judge_average(model, trainee, judge, 70)
+        scores = judge_average(model, trainee, judge, LOOKS)
         print("judged", trainee.seen, {k: round(v, 3) for k, v in scores.items()}, flush=True)
         path = work / "curve.csv"
         fresh = not path.exists()

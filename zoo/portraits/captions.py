@@ -18,13 +18,15 @@ from strategies import StrategyError
 from zoo.portraits.words import VALUES
 
 Labels = NDArray[np.int64]
+# The wordings of each value; `{}` stands where a colour may stand.
+Wordings = dict[str, tuple[str, ...]]
 NAMES = tuple(VALUES)
 MISTAKES = 0.15
 MAX_WORDS = 46
 EXAMPLE = "a portrait of a person with long blue hair and red glasses, on a plain pink background"
 
 OPENINGS = ("a portrait of a person", "a person", "pixel art of a person", "the face of a person")
-HAIR = {
+HAIR: Wordings = {
     "bald": ("no hair", "a bald head"),
     "short": ("short {}hair", "{}hair cut short"),
     "tuft": ("a tuft of {}hair", "a {}tuft"),
@@ -35,24 +37,24 @@ HAIR = {
     "long": ("long {}hair", "{}hair worn long"),
     "bun": ("a {}bun", "{}hair in a bun"),
 }
-BEARD = {
+BEARD: Wordings = {
     "no": ("no beard", "a shaved chin"),
     "goatee": ("a goatee",),
     "beard": ("a beard", "a full beard"),
     "long beard": ("a long beard",),
 }
-MOUTH = {
+MOUTH: Wordings = {
     "smile": ("a smile", "a smiling mouth"),
     "open": ("an open mouth", "a mouth wide open"),
     "frown": ("a frown", "a sad mouth"),
     "straight": ("a straight mouth", "a serious mouth"),
 }
-EARRINGS = {
+EARRINGS: Wordings = {
     "no": ("no earrings",),
     "gold": ("gold earrings", "earrings of gold"),
     "silver": ("silver earrings", "earrings of silver"),
 }
-CLOTHING = {
+CLOTHING: Wordings = {
     "shirt": ("a {}shirt",),
     "checked shirt": ("a {}checked shirt", "a checked {}shirt"),
     "striped shirt": ("a {}striped shirt", "a striped {}shirt"),
@@ -62,14 +64,14 @@ CLOTHING = {
     "tank top": ("a {}tank top",),
     "suspenders": ("{}suspenders",),
 }
-PATTERN = {
+PATTERN: Wordings = {
     "plain": ("a plain {}background",),
     "horizontal stripes": ("a {}background of horizontal stripes",),
     "vertical stripes": ("a {}background of vertical stripes",),
     "checkered": ("a checkered {}background", "a {}background of checks"),
     "dotted": ("a dotted {}background", "a {}background of dots"),
 }
-POSITION = {
+POSITION: Wordings = {
     "left": ("on the left", "at the left edge"),
     "middle": ("in the middle", "at the center"),
     "right": ("on the right", "at the right edge"),
@@ -107,10 +109,14 @@ _PAIRS = {
 _WITH = ("skin", "hair", "eyes", "glasses", "hat", "beard", "mouth", "earrings")
 
 
-def _kinds() -> dict[str, dict[str, tuple[str, ...]]]:
-    """For every clause the wordings of each value; `{}` stands where its colour may stand."""
-    glasses = {"no": ("no glasses",), "glasses": ("{}glasses",), "sunglasses": ("{}sunglasses",)}
-    hat = {"no": ("no hat", "a bare head")}
+def _kinds() -> dict[str, Wordings]:
+    """The wordings of every clause."""
+    glasses: Wordings = {
+        "no": ("no glasses",),
+        "glasses": ("{}glasses",),
+        "sunglasses": ("{}sunglasses",),
+    }
+    hat: Wordings = {"no": ("no hat", "a bare head")}
     hat |= {kind: (f"a {{}}{kind}", f"a {kind}") for kind in VALUES["hat"][1:]}
     return {
         "position": POSITION,

@@ -58,7 +58,8 @@ class Painter:
         image = figure + (1 - cover) * _background(labels, colours["background"], rng)
         image *= rng.normal(1, 0.02, (n, 1, 1, 3))
         cells = np.clip(image, 0, 1).astype(np.float32)
-        return cells.repeat(CELL, axis=1).repeat(CELL, axis=2)
+        pixels: Images = cells.repeat(CELL, axis=1).repeat(CELL, axis=2)
+        return pixels
 
     def _colour(self, name: str, labels: Labels, rng: np.random.Generator) -> NDArray[Any]:
         """A shade of the value, random where it is not decided: `[n, 3]`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tarfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -29,6 +30,16 @@ GRID = 16
 _ENTRY = re.compile(r"^\s*(\w+): \(components, colors\) => `(.*)`,$", re.MULTILINE)
 _COLOUR = re.compile(r"\$\{escape\.xml\(`\$\{colors\.(\w+)\}`\)\}")
 _STEP = re.compile(r"([MmHhVvLlZz])|(-?(?:\d+\.?\d*|\.\d+))")
+
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    tarfile.TarError,
+    zlib.error,
+    ElementTree.ParseError,
+)
 
 Mask = NDArray[np.bool_]
 
@@ -85,7 +96,7 @@ def read(source: Path) -> Parts:
     """
     try:
         return {kind: _variants(_text(source, f"lib/components/{kind}.js")) for kind in KINDS}
-    except (OSError, KeyError, tarfile.TarError, ValueError) as error:
+    except _UNREADABLE as error:
         raise StrategyError(
             f"{source} is not the npm package {NAME} {VERSION} ({error}); "
             f"`npm pack {NAME}@{VERSION}` writes {ARCHIVE}"
@@ -158,7 +169,8 @@ def _fill(outline: str, evenodd: bool) -> Mask:
                 raise ValueError(f"a line of {outline} is slanted")
             rows = (middle > min(y, v)) & (middle < max(y, v))
             winding += np.sign(v - y).astype(int) * np.outer(rows, middle > x)
-    return winding % 2 != 0 if evenodd else winding != 0
+    inside: Mask = winding % 2 != 0 if evenodd else winding != 0
+    return inside
 
 
 def _corners(outline: str) -> list[list[tuple[float, float]]]:

@@ -95,3 +95,9 @@ def reconstruct(vae: AutoencoderKL, images: Tensor) -> Tensor:
         vae.decode(vae.encode(chunk * 2 - 1).latent_dist.mean).sample for chunk in images.split(128)
     ]
     return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
+
+
+def psnr(vae: AutoencoderKL, images: Tensor) -> float:
+    """Of reconstructions of RGB in [0, 1], `[n, 3, h, w]`: mean over the images, in dB."""
+    noise = (reconstruct(vae, images) - images).square().mean((1, 2, 3))
+    return float((-10 * torch.log10(noise)).mean())

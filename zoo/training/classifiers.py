@@ -12,6 +12,7 @@ from zoo import networks
 from zoo.data import Scenes
 from zoo.subjects import Sample, Subject
 
+REAL_SEED = 99
 Augment = Callable[[Tensor], Tensor]
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -53,10 +54,10 @@ def train(
 
 @torch.inference_mode()
 def score(
-    network: nn.Module, seed: int, subject: Subject, sample: Sample, augment: Augment
+    network: nn.Module, count: int, subject: Subject, sample: Sample, augment: Augment
 ) -> dict[str, float]:
-    """Accuracy on 2,048 images of another seed, augmented the same way as asked."""
-    scenes = sample(2048, seed)
+    """Accuracy on `count` images that no training saw, augmented the same way as asked."""
+    scenes = sample(count, REAL_SEED)
     parts = [network(augment(chunk)) for chunk in pictures(scenes).split(256)]
     logits = {name: torch.cat([part[name] for part in parts]) for name in subject.labels}
     return networks.accuracy(logits, torch.from_numpy(scenes.labels), subject.groups)

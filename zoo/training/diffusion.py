@@ -150,7 +150,7 @@ def casts(plan: Plan, device: str) -> bool:
     Elsewhere it is emulated; tiny-sd then trains at a fifth of the speed of float32.
     """
     if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return plan.cast_on_cpu and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

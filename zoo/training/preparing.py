@@ -20,7 +20,7 @@ from zoo.subjects import Sample
 from zoo.training import autoencoder, classifiers, files, text
 from zoo.training.classifiers import pictures
 
-TRAIN_SEED, REAL_SEED = 1234, 99
+TRAIN_SEED = 1234
 CHUNK = 2000
 
 
@@ -38,7 +38,7 @@ def train_features(work: Path, recipe: Recipe, sample: Sample) -> None:
     torch.manual_seed(1)
     network = recipe.subject.features()
     classifiers.train(network, recipe.features, 1, recipe.subject, sample, _same)
-    print("features", classifiers.score(network, REAL_SEED, recipe.subject, sample, _same))
+    print("features", classifiers.score(network, recipe.scored, recipe.subject, sample, _same))
     _keep(network.state_dict(), work / "features.safetensors")
 
 
@@ -49,9 +49,8 @@ def train_autoencoder(work: Path, recipe: Recipe, sample: Sample) -> None:
     torch.manual_seed(2)
     vae = recipe.vae()
     autoencoder.train(vae, recipe.autoencoder, 2, sample, recipe.spread)
-    real = pictures(sample(256, REAL_SEED))
-    error = (autoencoder.reconstruct(vae, real) - real).square().mean((1, 2, 3))
-    print("autoencoder", round(float((-10 * torch.log10(error)).mean()), 2), "dB", flush=True)
+    real = pictures(sample(min(256, recipe.scored), classifiers.REAL_SEED))
+    print("autoencoder", round(autoencoder.psnr(vae, real), 2), "dB", flush=True)
     files.make(work / "vae", vae.save_pretrained)
 
 
@@ -65,7 +64,7 @@ def train_judge(work: Path, recipe: Recipe, sample: Sample) -> None:
     rough = _rough(vae, recipe.reconstructed)
     classifiers.train(judge, recipe.judge, 3, recipe.subject, sample, rough)
     for name, change in (("real", _same), ("reconstructed", _decoded(vae))):
-        right = classifiers.score(judge, REAL_SEED, recipe.subject, sample, change)
+        right = classifiers.score(judge, recipe.scored, recipe.subject, sample, change)
         print("judge on", name, right, flush=True)
     _keep(judge.state_dict(), work / "judge.safetensors")
 
@@ -105,18 +104,19 @@ def encode_data(work: Path, recipe: Recipe, sample: Sample) -> None:
     words = parts.tokenizer
     latents, tokens, seen = [], [], []
     for start in range(0, recipe.images, CHUNK):
-        scenes = sample(CHUNK, TRAIN_SEED * 1000 + start, recipe.subject.mistakes)
+        count = min(CHUNK, recipe.images - start)
+        scenes = sample(count, TRAIN_SEED * 1000 + start, recipe.subject.mistakes)
         latents.append(autoencoder.encode(vae, scenes.images))
         tokens.append(_tokens(words, scenes.captions))
         with torch.inference_mode():
             seen.append(features.features(pictures(scenes)))
-        print(f"encoded {start + CHUNK} of {recipe.images}", flush=True)
+        print(f"encoded {start + count} of {recipe.images}", flush=True)
     table = {
         "latents": torch.from_numpy(np.ascontiguousarray(np.concatenate(latents))),
         "tokens": torch.cat([*tokens, _tokens(words, [""])]).contiguous(),
     }
     _keep(table, work / "data.safetensors")
-    text.train(parts, torch.cat(tokens), torch.cat(seen), 600)
+    text.train(parts, torch.cat(tokens), torch.cat(seen), recipe.text)
     files.make(work / "text", parts.text_encoder.save_pretrained)
 
 

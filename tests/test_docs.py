@@ -108,6 +108,9 @@ def test_the_flags_of_all_others_are_there(command: Command) -> None:
     elif name == "benchmarks":
         known = [w if w != "NAME" else "macs" for w in words]
         benchmarks.parser().parse_known_args(known)
+    elif name.startswith("zoo."):
+        known = ["tiny-sd" if word == "MODEL" else word for word in words]
+        importlib.import_module(name).parser().parse_args(known)
     elif words == ["transfer"]:
         return
     elif words[:1] == ["transfer"]:

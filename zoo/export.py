@@ -27,14 +27,19 @@ REFERENCE_SEED, SEARCH_SEED, HELDOUT_SEED = 424_242, 11, 12
 PROMPTS = {"search": (SEARCH_SEED, 512), "heldout": (HELDOUT_SEED, 2048)}
 
 
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    made = argparse.ArgumentParser(prog="python -m zoo.export", description=__doc__)
+    made.add_argument("model", choices=list(STAGES))
+    made.add_argument("--work", type=Path, help="default: .train/MODEL")
+    made.add_argument("--images", type=int, default=280, help="judged for the card")
+    made.add_argument("--package", type=Path, help="of the portraits' parts: archive or folder")
+    return made
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m zoo.export", description=__doc__)
-    parser.add_argument("model", choices=list(STAGES))
-    parser.add_argument("--work", type=Path, help="default: .train/MODEL")
-    parser.add_argument("--images", type=int, default=280, help="judged for the card")
-    parser.add_argument("--package", type=Path, help="of the portraits' parts: archive or folder")
-    chosen = parser.parse_args(arguments)
+    chosen = parser().parse_args(arguments)
     work = chosen.work or Path(".train") / chosen.model
     try:
         export(chosen.model, work, chosen.images, chosen.package)

@@ -48,7 +48,8 @@ class FeatureNet(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for inputs, outputs, kernel, stride in convolutions:
-            convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding=1, bias=False)
+            padding = (kernel - stride + 1) // 2
+            convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
             layers += [convolution, nn.BatchNorm2d(outputs), nn.ReLU()]
         self.body = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(4), nn.Flatten())
         self.bottleneck = nn.Linear(128 * 16, FEATURES)
@@ -77,7 +78,7 @@ class JudgeNet(nn.Module):
         self, labels: Mapping[str, int] = LABELS, width: int = 48, kernel: int = 5, stride: int = 2
     ) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, width, kernel, stride, padding=(kernel - 1) // 2)
+        self.stem = nn.Conv2d(3, width, kernel, stride, (kernel - stride + 1) // 2)
         self.blocks = nn.ModuleList(_Residual(width) for _ in range(4))
         self.place = nn.Parameter(torch.zeros(1, width, 16, 16))
         self.looks = nn.ModuleDict({name: nn.Conv2d(width, 4, 1) for name in labels})

@@ -45,6 +45,7 @@ class Recipe:
         features: batches that the feature network sees.
         vae: makes an untrained autoencoder.
         autoencoder: batches that the autoencoder sees.
+        autoencoder_batch: images or tiles per batch.
         judge: batches that the judge sees.
         text: batches that the text encoder sees before the denoiser is trained.
         scored: images of the scores that are printed on the way.
@@ -59,6 +60,7 @@ class Recipe:
     features: int = 1100
     vae: Callable[[], AutoencoderKL] = tiny_sd.vae
     autoencoder: int = 1100
+    autoencoder_batch: int = 32
     judge: int = 600
     text: int = 600
     scored: int = 2048
@@ -100,9 +102,10 @@ RECIPES = {
         ),
         images=40_000,
         spread=0.25,
-        features=500,
+        features=1200,
         vae=tiny_portraits.vae,
-        autoencoder=700,
+        autoencoder=2500,
+        autoencoder_batch=8,
         judge=400,
         scored=512,
         reconstructed=0.125,

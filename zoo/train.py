@@ -36,16 +36,22 @@ from zoo.training.classifiers import REAL_SEED
 LOOKS = 70
 
 
+def parser() -> argparse.ArgumentParser:
+    """Of the command line."""
+    made = argparse.ArgumentParser(prog="python -m zoo.train", description=__doc__)
+    made.add_argument("model", choices=list(STAGES))
+    made.add_argument("--work", type=Path, help="default: .train/MODEL")
+    made.add_argument("--images", type=int, help="seen at the end of the last stage")
+    made.add_argument("--decay", type=int, help="of them with a falling rate")
+    made.add_argument("--ranks", type=int, default=2, help="CPU processes of one thread each")
+    made.add_argument("--package", type=Path, help="of the portraits' parts: archive or folder")
+    return made
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m zoo.train", description=__doc__)
-    parser.add_argument("model", choices=list(STAGES))
-    parser.add_argument("--work", type=Path, help="default: .train/MODEL")
-    parser.add_argument("--images", type=int, help="seen at the end of the last stage")
-    parser.add_argument("--decay", type=int, help="of them with a falling rate")
-    parser.add_argument("--ranks", type=int, default=2, help="CPU processes of one thread each")
-    parser.add_argument("--package", type=Path, help="of the portraits' parts: archive or folder")
-    chosen = parser.parse_args(arguments)
+    flags = parser()
+    chosen = flags.parse_args(arguments)
     work = chosen.work or Path(".train") / chosen.model
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1 if not torch.cuda.is_available() else os.cpu_count() or 1)
@@ -58,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     wanted = {"images": chosen.images, "decay": chosen.decay}
     plans[-1] = replace(plans[-1], **{k: v for k, v in wanted.items() if v is not None})
     if plans[-1].images <= plans[-1].start:
-        parser.error(f"--images counts all stages; the last one begins at {plans[-1].start}")
+        flags.error(f"--images counts all stages; the last one begins at {plans[-1].start}")
     for index, plan in enumerate(plans):
         train_diffusion(chosen.model, work, index, plan)
 

@@ -115,6 +115,7 @@ class Pipeline:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
+        self.scheduler: Any = tiny_sd.scheduler()
 
     def set_progress_bar_config(self, **settings: Any) -> None:
         """As of a diffusers pipeline; there is no bar."""
@@ -134,7 +135,7 @@ class Pipeline:
         texts = [*prompt, *[""] * len(prompt)]
         tokens = parts.tokenizer(texts, padding="max_length", truncation=True, return_tensors="pt")
         words = parts.text_encoder(tokens.input_ids.to(device)).last_hidden_state
-        solver = tiny_sd.scheduler()
+        solver = self.scheduler
         solver.set_timesteps(num_inference_steps)
         side = tiny_portraits.LATENT_SIZE // POOL
         noise = torch.randn(len(prompt), 4, side, side, generator=generator)

@@ -6,10 +6,9 @@ from zoo.networks import FeatureNet, JudgeNet
 from zoo.portraits.data import LABELS
 
 CONVOLUTIONS = (
-    (3, 32, 4, 2),
-    (32, 64, 4, 2),
+    (3, 64, 4, 4),
     (64, 96, 3, 1),
-    (96, 96, 4, 2),
+    (96, 96, 3, 2),
     (96, 128, 3, 1),
 )
 

@@ -15,12 +15,12 @@ TILE = 32
 
 
 def train(
-    vae: AutoencoderKL, steps: int, seed: int, sample: Sample, spread: float
+    vae: AutoencoderKL, steps: int, seed: int, sample: Sample, spread: float, batch: int = 32
 ) -> AutoencoderKL:
     """Train with L1 + MSE and a small KL term (weight 1e-4 per latent).
 
-    Batches hold as many pixels as 32 images of 32 x 32. Of larger images every other batch holds
-    tiles of that size, which are more varied, and the other ones whole images.
+    Of images larger than 32 x 32 every other batch holds tiles of that size, which are more
+    varied, and the other ones whole images, as many as have as many pixels.
 
     Args:
         vae: to be trained in place.
@@ -28,12 +28,13 @@ def train(
         seed: of the images drawn.
         sample: draws the images.
         spread: the standard deviation of the scaled latents, see `_set_scale`.
+        batch: images or tiles per step.
     """
     optimizer = torch.optim.AdamW(vae.parameters(), lr=3e-3, betas=(0.9, 0.99))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=steps)
     vae.train()
     for step in range(steps):
-        images = _batch(step, seed * 1_000_003 + step, sample)
+        images = _batch(batch, step % 2 == 1, seed * 1_000_003 + step, sample)
         posterior = vae.encode(images).latent_dist
         decoded = vae.decode(posterior.sample()).sample
         error = (decoded - images).abs().mean() + 2 * nn.functional.mse_loss(decoded, images)
@@ -52,14 +53,14 @@ def train(
     return vae
 
 
-def _batch(step: int, seed: int, sample: Sample) -> Tensor:
-    images = pictures(sample(32, seed)) * 2 - 1
+def _batch(count: int, whole: bool, seed: int, sample: Sample) -> Tensor:
+    images = pictures(sample(count, seed)) * 2 - 1
     side = images.shape[-1]
     if side == TILE:
         return images
-    if step % 2:
-        return images[: 32 * TILE**2 // side**2]
-    places = np.random.default_rng(seed).integers(0, side - TILE + 1, (32, 2))
+    if whole:
+        return images[: count * TILE**2 // side**2]
+    places = np.random.default_rng(seed).integers(0, side - TILE + 1, (count, 2))
     tiles = zip(images, places, strict=True)
     return torch.stack([image[:, y : y + TILE, x : x + TILE] for image, (y, x) in tiles])
 

@@ -48,7 +48,8 @@ def train_autoencoder(work: Path, recipe: Recipe, sample: Sample) -> None:
         return
     torch.manual_seed(2)
     vae = recipe.vae()
-    autoencoder.train(vae, recipe.autoencoder, 2, sample, recipe.spread)
+    steps, batch = recipe.autoencoder, recipe.autoencoder_batch
+    autoencoder.train(vae, steps, 2, sample, recipe.spread, batch)
     real = pictures(sample(min(256, recipe.scored), classifiers.REAL_SEED))
     print("autoencoder", round(autoencoder.psnr(vae, real), 2), "dB", flush=True)
     files.make(work / "vae", vae.save_pretrained)

@@ -106,7 +106,7 @@ RECIPES = {
         vae=tiny_portraits.vae,
         autoencoder=2500,
         autoencoder_batch=8,
-        judge=400,
+        judge=600,
         scored=512,
         reconstructed=0.125,
     ),

@@ -77,8 +77,7 @@ class Reduction:
         merged = rows(tokens, self.merged)
         if tokens.is_cuda:
             return averaged(reduced, merged, self.into, self.destinations)
-        index = self.into.unsqueeze(-1).expand(-1, -1, tokens.shape[-1])
-        return reduced.scatter_reduce_(1, index, merged, "mean")
+        return averaged_in_order(reduced, merged, self.into)
 
     def restore(self, reduced: Tensor) -> Tensor:
         """`[n, m, c]` back to `[n, tokens, c]`."""
@@ -94,6 +93,17 @@ def averaged(reduced: Tensor, merged: Tensor, into: Tensor, destinations: int) -
     left, own = reduced[:, :first], reduced[:, first:]
     mean = own / count + (member / count).to(merged.dtype) @ merged  # No sum that overflows.
     return torch.cat([left, mean.to(reduced.dtype)], dim=1)
+
+
+def averaged_in_order(reduced: Tensor, merged: Tensor, into: Tensor) -> Tensor:
+    """The mean by sums over whole rows, into `reduced`; bit for bit that of `scatter_reduce_`."""
+    images, count, width = reduced.shape
+    places = flat(into, count)
+    sums = reduced.view(-1, width).index_add_(0, places, merged.reshape(-1, width))
+    # In float32, because bfloat16 cannot count beyond 256.
+    members = torch.ones(images * count, device=into.device)
+    members.index_add_(0, places, torch.ones(len(places), device=into.device))
+    return sums.div_(members[:, None]).view(images, count, width)
 
 
 def similarity(metric: Tensor, source: Tensor, destination: Tensor) -> Tensor:
@@ -158,4 +168,13 @@ def rows(tokens: Tensor, index: Tensor) -> Tensor:
     """Rows of `[n, tokens, c]` by index `[m]`, the same for all, or `[n, m]`."""
     if index.ndim == 1:
         return tokens.index_select(1, index)
-    return tokens.gather(1, index.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+    images, count, width = tokens.shape
+    # Whole rows at once: `gather` would look every channel's place up.
+    chosen = tokens.reshape(-1, width).index_select(0, flat(index, count))
+    return chosen.view(images, index.shape[1], width)
+
+
+def flat(index: Tensor, count: int) -> Tensor:
+    """Places among the rows of all images, `[n * m]`, of `[n, m]` among `count` of each image."""
+    first = torch.arange(0, len(index) * count, count, device=index.device)
+    return (index + first[:, None]).flatten()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from accel.merging import flat, rows
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -31,26 +33,21 @@ class Selection:
     def take(self, whole: Tensor) -> Tensor:
         """The rows of `[rows, text + total, c]` that run: `[rows, text + kept, c]`."""
         text = whole.shape[1] - self.total
-        chosen = whole.gather(1, self._places(whole, text))
+        index = self._index(len(whole))
+        chosen = rows(whole, index + text if text else index)
         return torch.cat([whole[:, :text], chosen], dim=1) if text else chosen
 
     def put(self, whole: Tensor, some: Tensor) -> Tensor:
         """`[rows, text + total, c]` with the rows of `[rows, text + kept, c]` in their places."""
         text = some.shape[1] - self.kept
-        rows, tokens, width = whole.shape
-        first = torch.arange(text, rows * tokens, tokens, device=whole.device)
-        places = (self._index(rows) + first[:, None]).flatten()
+        count, tokens, width = whole.shape
+        places = flat(self._index(count) + text, tokens)
         image = some[:, text:].reshape(-1, width)
         # Whole rows at once: a scatter would look every channel's place up.
-        filled = whole.reshape(-1, width).index_copy(0, places, image).view(rows, tokens, width)
+        filled = whole.reshape(-1, width).index_copy(0, places, image).view(count, tokens, width)
         if text:
             filled[:, :text] = some[:, :text]
         return filled
-
-    def _places(self, like: Tensor, offset: int) -> Tensor:
-        index = self._index(len(like))
-        index = index + offset if offset else index
-        return index[..., None].expand(-1, -1, like.shape[-1])
 
     def _index(self, rows: int) -> Tensor:
         times = rows // len(self.index)

@@ -9,7 +9,7 @@ import torch
 
 import accel
 from accel.history import extrapolate
-from accel.merging import averaged, match, rows, split_grid
+from accel.merging import averaged, averaged_in_order, match, rows, split_grid
 from tests.pipes import STEPS, build, draw, strategy
 from tests.test_laws import TwoCalls
 
@@ -184,3 +184,39 @@ def test_merging_by_a_product_is_merging_by_a_scatter(dtype: torch.dtype) -> Non
     found = averaged(kept, gone, merge.into, merge.destinations)
     tolerance = 1e-6 if dtype == torch.float32 else 4e-3
     torch.testing.assert_close(found, merge.reduce(tokens), rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_rows_and_means_are_those_of_gather_and_scatter(
+    dtype: torch.dtype, contiguous: bool
+) -> None:
+    """Bit for bit, also where many tokens go into one and where none do."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randn(3, 5, 64, generator=generator).to(dtype).transpose(1, 2)
+    if contiguous:
+        tokens = tokens.contiguous()
+    source, destination = split_grid(8, 8, 2, tokens.device)
+    for count in (0, 20, 48):
+        merge = match(tokens.float(), source, destination, count)
+        assert merge.merged is not None
+        assert merge.into is not None
+        kept, gone = (
+            tokens.gather(1, index.unsqueeze(-1).expand(-1, -1, 5))
+            for index in (merge.kept, merge.merged)
+        )
+        assert torch.equal(rows(tokens, merge.kept), kept)
+        assert torch.equal(rows(tokens, merge.kept[0]), tokens[:, merge.kept[0]])
+        into = merge.into.unsqueeze(-1).expand(-1, -1, 5)
+        wanted = kept.scatter_reduce(1, into, gone, "mean")
+        before = tokens.clone()
+        assert torch.equal(merge.reduce(tokens), wanted)
+        assert torch.equal(tokens, before)
+
+
+def test_a_mean_of_more_tokens_than_bfloat16_counts() -> None:
+    ones = torch.ones(1, 600, 1, dtype=torch.bfloat16)
+    into = torch.zeros(1, 300, dtype=torch.int64)
+    found = averaged_in_order(ones[:, :300] * 0, ones[:, :300] * 2**-8, into)
+    # The sum itself is exact here: 300 / 256, divided by 301.
+    assert abs(float(found[0, 0, 0]) - 300 / 256 / 301) <= 0.01 * 300 / 256 / 301

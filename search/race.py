@@ -1,13 +1,14 @@
 """The final scoring as a race: finalists on growing sets of held-out prompts.
 
 First all are scored on ever larger sets, without those that another of their kind beats beyond
-doubt, as far as half of the time that is left allows. The largest set that all others have is what
+doubt, as far as a share of the time allows. The largest set that all others have is what
 the front is compared on. Then those follow that may yet be shown to have no loss, up to the full
 set. That is fixed before the first image is drawn, and no strategy passes on fewer images.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping
 from math import inf, log
 from statistics import fmean
@@ -16,18 +17,18 @@ from typing import TYPE_CHECKING
 from evaluate.reading import Sample
 from evaluate.verdicts import changes_in, judge
 from search import drawing, gate, heldout, promise
-from search.goals import Goals
-from search.heldout import Figures, Held
+from search.heldout import Held
 from search.levels import levels
-from search.rungs import DOUBT
 from search.study import Evaluation
+from search.unbeaten import unbeaten
 from search.worker import Request
 
 if TYPE_CHECKING:
     from search.engine import Engine
 
 NOTE = "race"  # The full set of a study is noted under it.
-HALF = 0.5  # Share of the time for larger sets of all; the rest is for those without a loss.
+ALL = 0.6  # Share of the time for the sets that all are scored on; the rest is for no loss.
+Ranked = tuple[float, str, int]  # How promising a finalist is, its digest, its images so far.
 Entry = tuple[str, int]  # Digest of a finalist, and the set that it is scored on next.
 
 
@@ -60,8 +61,9 @@ class Race:
 
     def run(self) -> None:
         """Score the finalists as far as the budget goes."""
-        self._draw(self._everyone(), {self.levels[0]})
-        left = self._room() * (HALF if self._may_pass else 1)
+        kept = self._room() * (1 - ALL) if self._may_pass and self._ceiling < inf else 0.0
+        self._draw(self._everyone(kept), {self.levels[0]})
+        left = self._room() - kept
         for below, level in zip(self.levels, self.levels[1:], strict=False):
             alive = [d for d in self._alive(below) if level not in self._held(d).figures]
             left -= sum(self._cost(d, level) for d in alive) + self._owed(level)
@@ -100,8 +102,9 @@ class Race:
         mean = fmean(row.scores["latency_s"] for row in self.rows.values()) if self.rows else 0.0
         found = self.levels[-1]
         for level in reversed(self.levels[:-1]):
-            both = 2 * self.engine.spending.draw(mean, found - self.levels[0])
-            if first + both + self._owed(found) <= self._room() or level < needed:
+            drawn = self.engine.spending.draw(mean, 2 * (found - self.levels[0]))
+            both, room = drawn + self._owed(found), self._room()
+            if (both <= (1 - ALL) * room and first + both <= room) or level < needed:
                 break
             found = level
         study.note(NOTE, {"full": found, "levels": list(self.levels)})
@@ -119,44 +122,19 @@ class Race:
 
     def _alive(self, level: int) -> list[str]:
         """Those that are scored on a set and that no other of their kind beats on it."""
-        rows = {d: self._held(d).figures for d in self._sound()}
-        there = {digest: one[level] for digest, one in rows.items() if level in one}
-        found = []
-        for digest, mine in there.items():
-            others = [
-                (other, figures)
-                for other, figures in there.items()
-                if other != digest and (other in self.rivals) == (digest in self.rivals)
-            ]
-            if not any(self._beats(o, theirs, digest, mine) for o, theirs in others):
-                found.append(digest)
-        return found
-
-    def _beats(self, digest: str, figures: Figures, other: str, theirs: Figures) -> bool:
-        """Whether a finalist is better than another beyond doubt.
-
-        In what is not resampled (latency, multiply-accumulates) it must be at least as good; in
-        every resampled loss, lower in a share `rungs.DOUBT` of the paired resamples.
-        """
+        rows = {digest: self._held(digest).figures for digest in self._sound()}
+        there = {digest: figures[level] for digest, figures in rows.items() if level in figures}
         goals = self.engine.goals
-        if not figures.draws or goals.violation(self._all(digest, figures)) > 0:
-            return False
-        for name in goals.names:
-            pair = figures.draws.get(name), theirs.draws.get(name)
-            if pair[0] and pair[1]:
-                lower = [a < b for a, b in zip(pair[0], pair[1], strict=True)]
-                if fmean(lower) < DOUBT:
-                    return False
-            elif self._loss(goals, name, digest, figures) > self._loss(goals, name, other, theirs):
-                return False
-        return True
-
-    def _loss(self, goals: Goals, name: str, digest: str, figures: Figures) -> float:
-        return goals.loss(name, self._all(digest, figures)[name])
-
-    def _all(self, digest: str, figures: Figures) -> dict[str, float]:
-        """The figures with what follows from the tables."""
-        return figures.scores | self.engine.costs(self.rows[digest].strategy)
+        every = {
+            d: one.scores | self.engine.costs(self.rows[d].strategy) for d, one in there.items()
+        }
+        kinds = [[d for d in there if (d in self.rivals) == rival] for rival in (False, True)]
+        alive = {
+            digest
+            for kind in kinds
+            for digest in unbeaten(goals, {d: (every[d], there[d].draws) for d in kind})
+        }
+        return [digest for digest in there if digest in alive]
 
     # What it costs.
 
@@ -182,15 +160,19 @@ class Race:
 
     # Who is next.
 
-    def _everyone(self) -> Iterator[Entry]:
-        """All that are not scored yet, as far as there is room; one always is."""
+    def _everyone(self, kept: float) -> Iterator[Entry]:
+        """All that are not scored yet, as far as there is room; one always is.
+
+        Args:
+            kept: seconds that are for something else.
+        """
         engine, level, any_yet = self.engine, self.levels[0], bool(self._sound())
         for digest, row in self.rows.items():
             held = self._held(digest)
             if held.error or held.figures:
                 continue
             timed = engine.spending.timing(row.scores["latency_s"])
-            if any_yet and self._cost(digest, level) + timed > self._room():
+            if any_yet and self._cost(digest, level) + timed > self._room() - kept:
                 continue
             any_yet = True
             yield digest, level
@@ -203,7 +185,7 @@ class Race:
         if not self._may_pass:
             return []
         passed = {True: 1.0, False: 1.0}
-        ranked: list[tuple[float, str, int]] = []
+        ranked: list[Ranked] = []
         for digest in self._alive(self.common):
             held, kind = self._held(digest), digest in self.rivals
             changes = changes_in(held.figures[held.images].intervals)
@@ -217,7 +199,7 @@ class Race:
                 ranked.append((found * log(speed), digest, held.images))
         chosen: list[Entry] = []
         room = self._room() - self._owed(self.full)
-        for _, digest, images in sorted(ranked, reverse=True):
+        for _, digest, images in self._by_turns(sorted(ranked, reverse=True)):
             speed = engine.costs(self.rows[digest].strategy)["speedup"]
             cost = self._cost(digest, self.full)
             if speed <= passed[digest in self.rivals] or cost > room:
@@ -227,6 +209,13 @@ class Race:
             if len(chosen) >= engine.executor.slots:
                 break
         return chosen
+
+    def _by_turns(self, ranked: list[Ranked]) -> list[Ranked]:
+        """The search's own and baselines by turns, so that what has no loss is known of both."""
+        mine = [one for one in ranked if one[1] not in self.rivals]
+        others = [one for one in ranked if one[1] in self.rivals]
+        pairs = itertools.zip_longest(mine, others)
+        return [one for pair in pairs for one in pair if one is not None]
 
     # Drawing.
 

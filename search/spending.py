@@ -20,6 +20,7 @@ from search.study import Study
 RECENT = 12  # Draws that the factor is the median of.
 TURNS = 8  # Of the latency table's measurement, at most; the first warms up.
 REPEATS = 5  # End-to-end timings of each finalist, at most, after one that warms up.
+TIMED = 4  # Turns of that which time is kept for: the one that warms up, and three that agree.
 STEADY = (
     0.02  # What is measured stands once half its spread, by the root of how often, is so small.
 )
@@ -113,4 +114,4 @@ class Spending:
 
     def timing(self, latencies: float) -> float:
         """Seconds of timing finalists, whose latencies add up to so much, end to end."""
-        return (REPEATS + 1) * (latencies + self.plain)
+        return TIMED * (latencies + self.plain)

@@ -132,8 +132,8 @@ def test_a_dry_run_without_a_search_says_which_budget_buys_one(tmp_path: Path) -
     assert advice is not None
     better = foretold(tmp_path / "b", advice[1])
     assert better.lack == ""
-    assert better.beyond > 0
-    assert not any("seeds alone" in line for line in better.lines())
+    assert better.plan.beyond >= better.plan.start
+    assert not any("too little" in line for line in better.lines())
     engine = make_engine(tmp_path / "real", Paid(2), budget=advice[1], surrogate=False)
     assert go(engine)["beyond_seeds"] > 0
 
@@ -142,10 +142,10 @@ def test_a_dry_run_says_where_only_seeds_fit(tmp_path: Path) -> None:
     nothing = foretold(tmp_path / "a", "20s")
     few = foretold(tmp_path / "b", f"{int(nothing.total * 1.5)}s")
     assert any(few.evaluations.values())
-    assert few.beyond == 0
+    assert few.plan.beyond < few.plan.start
     assert few.lack == ""
-    assert any("seeds alone" in line and "--budget" in line for line in few.lines())
-    assert foretold(tmp_path / "c", "12evals").enough is None  # What is asked for is what it does.
+    assert any("too little" in line and "--budget" in line for line in few.lines())
+    assert foretold(tmp_path / "c", "12evals").plan.evolves  # What is asked for is what it does.
 
 
 def test_a_dry_run_that_foretells_no_search_is_an_error_and_writes_nothing(

@@ -221,15 +221,15 @@ def test_unaccelerated_images_are_kept_between_runs(
 
 def test_what_ships_is_of_the_model_and_its_prompts(tmp_path: Path) -> None:
     """The file fits the weights and the first prompts of both splits, and is put into a run."""
-    engine = make_engine(tmp_path, heldout_images=192, images=24)
+    engine = make_engine(tmp_path, heldout_images=384, images=24)
     there = inputs.collect(engine.config)
     found = Shared(MODEL, there, engine.baseline, "cpu", tmp_path / "run")
     assert found.count("search", 0, 24) == 24
-    assert found.count("heldout", 0, 192) == 192
+    assert found.count("heldout", 0, 384) == 384
     assert found.put("heldout", 3, 10) == list(range(3, 10))
     assert found.put("heldout", 0, 10) == [0, 1, 2]
     other = engine.config.model.model_copy(update={"guidance": 4.0})
-    assert Shared(other, there, engine.baseline, "cpu", tmp_path).count("heldout", 0, 192) == 0
+    assert Shared(other, there, engine.baseline, "cpu", tmp_path).count("heldout", 0, 384) == 0
     assert shared.shipped("tiny-sd").stat().st_size < 2**21
 
 

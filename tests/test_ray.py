@@ -86,8 +86,7 @@ def test_workers_that_are_killed_hang_or_exhaust_memory(tmp_path: Path) -> None:
         if memory:
             assert answers["memory"].error == "killed its worker 2 times"
         assert not any(answers[str(n)].error for n in range(8))
-        assert workers.slots >= 1
-        # Alone means alone, whoever is ready.
+        # Alone means alone, whoever is ready; both workers may be starting anew by now.
         workers.submit(Request("beside", "rest", (2.0,)))
         assert workers.alone(Request("timing", "rest", (1.0,))).error == ""
         found = times(tmp_path)

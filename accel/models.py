@@ -16,9 +16,9 @@ import zoo
 from accel import hub, integrity, schedulers
 from accel.tasks import TEXT, Task, convert
 from strategies import StrategyError
-from strategies.places import beside
-from strategies.words import did_you_mean, explain
-from strategies.yaml_files import from_yaml, read_yaml
+from strategies.configs import configs as configs
+from strategies.configs import read_config as read_config
+from strategies.words import explain
 
 STRENGTH = 0.6
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -106,32 +106,6 @@ class ModelConfig(BaseModel):
 def available() -> list[str]:
     """Names of the model configs that come with the package."""
     return configs("models")
-
-
-def configs(folder: str) -> list[str]:
-    """Names of the YAML files in `configs/<folder>/`."""
-    return sorted(path.stem for path in (beside("configs") / folder).glob("*.yaml"))
-
-
-def read_config(folder: str, name: str) -> dict[str, Any]:
-    """A YAML file by its name in `configs/<folder>/` or by its path.
-
-    Raises:
-        StrategyError: there is none, or it is not a YAML mapping.
-    """
-    if name in configs(folder):
-        data = from_yaml((beside("configs") / folder / f"{name}.yaml").read_text("utf-8"))
-    elif name.endswith((".yaml", ".yml")):
-        data = read_yaml(name)
-    else:
-        raise StrategyError(
-            f"{folder.removesuffix('s')} {name!r} is unknown; there are "
-            f"{', '.join(configs(folder))}, or give the path of a .yaml file"
-            f"{did_you_mean(name, configs(folder))}"
-        )
-    if not isinstance(data, dict):
-        raise StrategyError(f"{name}: must hold a mapping of settings")
-    return data
 
 
 def read_model(name: str) -> ModelConfig:

@@ -13,11 +13,12 @@ from math import inf, sqrt
 from statistics import median
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr
 
 import accel
 from accel import families, schedulers
 from accel.models import ModelConfig
+from evaluate.kinds import Kinds
 from evaluate.prompts import Prompts
 from evaluate.sample import run
 from evaluate.timing import device_name, seconds, spread
@@ -40,18 +41,28 @@ class LatencyTable(BaseModel):
     kinds: dict[str, float]
     spread: dict[str, float]
     device: str
+    _costs: Kinds | None = PrivateAttr(default=None)
 
     def predict(self, strategy: Strategy) -> float:
         """Seconds of one image.
 
         Raises:
-            StrategyError: a solver or kind of call that was not measured.
+            StrategyError: a solver that was not measured, or what a method does at a call.
         """
-        try:
-            calls = sum(self.kinds[kind] for kind in strategy.kinds())
-            return self.fixed + strategy.calls * self.solver[strategy.scheduler] + calls
-        except KeyError as error:
-            raise StrategyError(f"the latency table has no entry for {error}") from None
+        if strategy.scheduler not in self.solver:
+            raise StrategyError(f"the latency table has no entry for {strategy.scheduler!r}")
+        calls = sum(map(self.seconds, strategy.kinds()))
+        return self.fixed + strategy.calls * self.solver[strategy.scheduler] + calls
+
+    def seconds(self, kind: str) -> float:
+        """Of a call of a kind, measured or composed; see `evaluate.kinds`.
+
+        Raises:
+            StrategyError: what a method does there was not measured.
+        """
+        if self._costs is None or self._costs.measured is not self.kinds:
+            self._costs = Kinds(self.kinds)
+        return self._costs.cost(kind)
 
 
 class Around(NamedTuple):

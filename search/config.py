@@ -29,7 +29,7 @@ from search.spaces import make_space, with_calls
 from search.study import NAME
 from search.trackers import TRACKERS
 from search.where import Where
-from strategies import StrategyError
+from strategies import StrategyError, compose
 from strategies.whole import write
 from strategies.words import did_you_mean, explain
 
@@ -185,12 +185,16 @@ def _view(reference: str | None) -> View:
     return "self" if reference == "self" else "real"
 
 
-def resolve(model: ModelConfig | str, flags: dict[str, Any]) -> SearchConfig:
+def resolve(
+    model: ModelConfig | str, flags: dict[str, Any], family: str | None = None
+) -> SearchConfig:
     """A search of a model: with the defaults of `configs/searches/` that its config names.
 
     Args:
         model: a config, or the name of one.
-        flags: settings given on the command line; None means not given.
+        flags: settings given on the command line; None means not given. `methods` compose the
+            space in place of what it names.
+        family: of the model, where it is known: what its space's methods mean is then settled.
 
     Raises:
         StrategyError: an unknown model or space, or a wrong setting; names it.
@@ -200,10 +204,15 @@ def resolve(model: ModelConfig | str, flags: dict[str, Any]) -> SearchConfig:
     if "space" in given or model.space not in configs("spaces"):
         space = read_config("spaces", given.pop("space", model.space))
     else:
-        space = _fitted(read_config("spaces", model.space), model)
+        space = compose.fitted(read_config("spaces", model.space), model.scheduler, model.steps)
+    if "methods" in given:
+        space = compose.of_methods(space, given.pop("methods"))
     for key in ("schedulers", "steps"):
         if key in given:
             space[key] = given.pop(key)
+    family = family or space.get("family")
+    if family is not None:
+        space = compose.resolved(space, family)
     bundled = is_bundled(model)
     defaults = read_config("searches", model.search) if model.search else {}
     asked = named(defaults | given, bundled)
@@ -236,15 +245,6 @@ def figures_of(asked: Mapping[str, Any], bundled: bool) -> Figures:
     """
     limits = [goals.parse_limit(text, 0.0).name for text in asked["constraints"]]
     return Figures.of(asked["objectives"], limits, bundled, _view(asked["reference"]))
-
-
-def _fitted(space: dict[str, Any], model: ModelConfig) -> dict[str, Any]:
-    """A space of ours with the model's own solver and steps in it, and steps up to those."""
-    solvers, steps = space["schedulers"], set(space["steps"])
-    if model.scheduler not in solvers:
-        solvers = [model.scheduler, *solvers]
-    steps |= {*range(30, model.steps, 10), model.steps}
-    return space | {"schedulers": solvers, "steps": sorted(n for n in steps if n <= model.steps)}
 
 
 def build(settings: dict[str, Any]) -> SearchConfig:

@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from math import log
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from search.lanes import lanes
 from strategies import SearchSpace, Strategy
-from strategies.space import Gene
+from strategies.space import OneOf
 
 BINS = 12  # Of normalised time.
-COUNTS = 7  # Of each per-call knob, beside those over time.
+COUNTS = 7  # Of each lane, beside those over time.
 
 
 class Description:
@@ -30,11 +30,11 @@ class Description:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self._genes = [_Gene(gene) for gene in space.genes]
-        sizes = [len(gene.strengths) for gene in self._genes]
-        self._first = np.cumsum([0, *sizes])[:-1, None].astype(np.intp)  # Choice of each gene.
+        self.lanes = lanes(space)
+        sizes = [len(lane.strengths) for lane in self.lanes]
+        self._first = np.cumsum([0, *sizes])[:-1, None].astype(np.intp)  # Choice of each lane.
         self._choices = sum(sizes)
-        self._strengths = np.concatenate([np.empty(0), *(gene.strengths for gene in self._genes)])
+        self._strengths = np.concatenate([np.empty(0), *(lane.strengths for lane in self.lanes)])
         whole = len(space.solvers) + 4 + len(space.whole)
         self._length = whole + self._choices + (3 * BINS + COUNTS) * len(sizes)
 
@@ -47,9 +47,9 @@ class Description:
         """The numbers of some strategies, `[n, d]`.
 
         Solver (one of them is 1), calls and steps; choices of the whole generation's knobs; and of
-        every per-call knob, dead values being neutral: how often each choice is made, and over time
-        how often it acts, how strongly, and for how long it has acted without a break; logarithms
-        of the calls at which it does nothing, acts, and does so without a break.
+        every lane (`search.lanes`), dead values being neutral: how often each choice is made, and
+        over time how often it acts, how strongly, and for how long it has acted without a break;
+        logarithms of the calls at which it does nothing, acts, and does so without a break.
         """
         alike: dict[int, list[int]] = {}
         for row, strategy in enumerate(strategies):
@@ -78,61 +78,30 @@ class Description:
         found = [float(solver == alive.scheduler) for solver in self.space.solvers]
         found += [alive.calls, 1 / alive.calls, alive.steps, log(alive.calls)]
         for gene in self.space.whole:
+            if isinstance(gene, OneOf):
+                there = [place for place, name in enumerate(gene.choices) if name in alive.methods]
+                found.append(float(there[0]) if there else -1.0)
+                continue
             knobs = alive.methods.get(gene.method)
             value = None if knobs is None else getattr(knobs, gene.knob)
             found.append(float(value) if isinstance(value, int | float) else -1.0)
         return found
 
     def strengths(self, strategy: Strategy) -> NDArray[np.float64]:
-        """How strongly each per-call knob acts over time, from 0 to 1: `[genes, BINS]`."""
+        """How strongly each lane acts over time, from 0 to 1: `[lanes, BINS]`."""
         acting = self._strengths[self._places(strategy.canonical())]
         found: NDArray[np.float64] = acting @ _weights(strategy.calls)
         return found
 
     def _places(self, strategy: Strategy) -> NDArray[np.intp]:
-        """The choice of each gene at each call, all genes' choices in one row: `[genes, calls]`."""
-        chosen = [gene.choices(strategy) for gene in self._genes]
+        """The choice of each lane at each call, all lanes' choices in one row: `[lanes, calls]`."""
+        chosen = [lane.choices(strategy) for lane in self.lanes]
         indices = np.array(chosen, dtype=np.intp).reshape(len(chosen), strategy.calls)
         return indices + self._first
 
 
-class _Gene:
-    """One per-call knob."""
-
-    def __init__(self, gene: Gene) -> None:
-        self.method, self.knob = gene.method, gene.knob
-        # Numbers and words are their own keys, which are found sooner.
-        self.plain = not any(isinstance(choice, bool | list | tuple) for choice in gene.choices)
-        keys = gene.choices if self.plain else map(_key, gene.choices)
-        self.places = {key: index for index, key in enumerate(keys)}
-        self.strengths = _strengths(gene)
-
-    def choices(self, strategy: Strategy) -> list[int]:
-        """The index of the choice at each call; what the space does not have counts as the last."""
-        knobs = strategy.methods.get(self.method)
-        if knobs is None:
-            return [0] * strategy.calls
-        last, values = len(self.strengths) - 1, getattr(knobs, self.knob)
-        keys = values if self.plain else map(_key, values)
-        return [self.places.get(key, last) for key in keys]
-
-
-def _key(value: Any) -> Any:
-    """Equal for equal choices; True is not 1 here."""
-    return (type(value) is bool, tuple(value) if isinstance(value, list) else value)
-
-
-def _strengths(gene: Gene) -> NDArray[np.float64]:
-    """How strongly each choice acts: numbers by their rank, others by their place; neutral is 0."""
-    others = gene.choices[1:]
-    numbers = sorted(c for c in others if isinstance(c, int | float) and not isinstance(c, bool))
-    order = {value: rank for rank, value in enumerate(numbers, 1)}
-    rest = [order.get(choice, place) for place, choice in enumerate(others, 1)]
-    return np.array([0.0, *rest]) / max(1, len(gene.choices) - 1)
-
-
 def _runs(acting: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """At each call, how many calls ago the knob last did nothing: `[n, genes, calls]`."""
+    """At each call, how many calls ago the lane last did nothing: `[n, lanes, calls]`."""
     calls = np.arange(acting.shape[2])
     idle = np.where(acting, -1, calls)
     return np.asarray(calls - np.maximum.accumulate(idle, axis=2), dtype=np.intp)
@@ -141,9 +110,9 @@ def _runs(acting: NDArray[np.bool_]) -> NDArray[np.intp]:
 def _counts(
     acting: NDArray[np.bool_], strengths: NDArray[np.float64], runs: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Of each gene logarithms of numbers of calls: idle, as much as idle, acting, acting without a
+    """Of each lane logarithms of numbers of calls: idle, as much as idle, acting, acting without a
     break at most and on average over the calls; the last two also as shares of the generation:
-    `[n, numbers, genes]`.
+    `[n, numbers, lanes]`.
     """
     calls = acting.shape[2]
     longest = runs.max(axis=2)

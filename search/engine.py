@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
 
+from evaluate.kinds import Kinds
 from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
@@ -95,7 +96,7 @@ class Engine:
         plain = gate.unaccelerated_scores(self.scoring["search"], self.base)
         self.table = measuring.latency_table(self)
         counted = "macs" in needed(self.config.objectives, self.config.constraints)
-        self.macs = measuring.multiply_accumulates(self) if counted else None
+        self.macs = Kinds(measuring.multiply_accumulates(self)) if counted else None
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
         record.prepared(self)
@@ -145,7 +146,7 @@ class Engine:
         seconds = self.table.predict(strategy)
         found = {"latency_s": seconds, "speedup": self.table.predict(self.baseline) / seconds}
         if self.macs is not None:
-            found["macs"] = sum(self.macs[kind] for kind in strategy.kinds())
+            found["macs"] = sum(map(self.macs.cost, strategy.kinds()))
         return found
 
     def search(self) -> None:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from strategies import SearchSpace, Strategy
-from strategies.knobs import known
-from strategies.space import Gene
+from strategies.encoding import spread as spread
+from strategies.knobs import Knobs, known
+from strategies.space import Gene, OneOf, Shared
 
 
 def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:
@@ -24,22 +25,17 @@ def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:
     calls = space.calls[solver, steps]
     if calls != strategy.calls:
         strategy = strategy.resample(calls=calls, steps=steps)
+    if space.shared:
+        strategy = strategy.canonical()  # Of what is read at a call, dead values are no part.
     head = [space.solvers.index(solver), space.steps.index(steps)]
     head += [_whole(space, gene, strategy) for gene in space.whole]
     rows = [[_per_call(gene, strategy, call) for gene in space.genes] for call in range(calls)]
     return space.decode((*head, *spread(space, rows)))
 
 
-def spread(space: SearchSpace, rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """The per-call genes of a genome from one row of choices for each call."""
-    calls = len(rows)
-    slots = [rows[min(calls - 1, slot * calls // space.slots)] for slot in range(space.slots)]
-    for call in range(calls):
-        slots[space.slot(call, calls)] = rows[call]
-    return tuple(value for row in slots for value in row)
-
-
-def _whole(space: SearchSpace, gene: Gene, strategy: Strategy) -> int:
+def _whole(space: SearchSpace, gene: Gene | OneOf, strategy: Strategy) -> int:
+    if isinstance(gene, OneOf):
+        return next((i for i, name in enumerate(gene.choices) if name in strategy.methods), 0)
     knobs = strategy.methods.get(gene.method)
     if knobs is None:
         return 0
@@ -48,12 +44,35 @@ def _whole(space: SearchSpace, gene: Gene, strategy: Strategy) -> int:
     return nearest_choice(choices, given, None)
 
 
-def _per_call(gene: Gene, strategy: Strategy, call: int) -> int:
+def _per_call(gene: Gene | Shared, strategy: Strategy, call: int) -> int:
+    if isinstance(gene, Shared):
+        return _act(gene, strategy, call)
     knobs = strategy.methods.get(gene.method)
     if knobs is None:
         return 0
+    if gene.knob in knobs.marks:
+        given = knobs.read(call).get(gene.knob, gene.choices[0])
+        return gene.choices.index(given) if given in gene.choices else 0
     neutral = known()[gene.method].neutral.get(gene.knob)
     return nearest_choice(gene.choices, getattr(knobs, gene.knob)[call], neutral)
+
+
+def _act(gene: Shared, strategy: Strategy, call: int) -> int:
+    """The act nearest to what one of the gene's methods does at a call."""
+    for method in gene.turned:
+        knobs = strategy.methods.get(method)
+        if knobs is None or not knobs.at(call):
+            continue
+        read, marks = knobs.read(call), knobs.marks
+        acts = {i: row[method] for i, row in enumerate(gene.values) if method in row}
+
+        def far(act: Mapping[str, Any], knobs: Knobs = knobs, read: Any = read) -> float:
+            there = [knob for knob in read if knob in act and knob not in knobs.marks]
+            return sum(_distance(act[k], read[k], knobs.neutral[k]) for k in there)
+
+        alike = [i for i, act in acts.items() if all(act.get(m) == read.get(m) for m in marks)]
+        return min(alike or acts, key=lambda i: far(acts[i]))
+    return 0
 
 
 def nearest_choice(choices: Sequence[Any], given: Any, neutral: Any) -> int:

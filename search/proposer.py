@@ -93,7 +93,10 @@ class Proposer:
             surrogate: to choose children by, where the source does.
             reference: gives the worst point that counts; what is measured may move it.
         """
-        known = start.spread([*self.known, *more], latency)
+        known = [*self.known, *more]
+        if self.space.methods:
+            known = start.worthwhile(self.space, known, latency)
+        known = start.spread(known, latency)
         count = self.population if SOURCES[self.kind].mixed else 0
         self.seeds = start.mixed(known, start.drawn(self.space, count, self.seed))
         self._latency, self._surrogate, self._source = latency, surrogate, None

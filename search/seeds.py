@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from search.nearest import nearest
-from strategies import SearchSpace, Strategy, StrategyError, load, presets
+from strategies import Gene, SearchSpace, Strategy, StrategyError, known, load, presets
 from strategies.methods.fora import COMPONENTS, FORA
 
 BASELINES = ("grid", "fewer-steps", "preset")
@@ -35,6 +35,8 @@ def seeds(
     """
     rows = [*_fewer_steps(space, scheduler, steps), *_grid(space, scheduler, steps)]
     rows += [*_presets(space, scheduler, steps), *_combined(space, scheduler)]
+    if space.methods:
+        rows += _of_methods(space, scheduler, steps)
     found: dict[str, tuple[str, Strategy]] = {}
     for origin, strategy in rows:
         if origin not in origins:
@@ -65,7 +67,7 @@ def _schedules(
     space: SearchSpace, solver: str, steps: int, intervals: tuple[int, ...]
 ) -> Iterator[Strategy]:
     depths = [d for d in _choices(space, "deepcache", "depth") if isinstance(d, int) and d > 0]
-    ratios = _choices(space, "tome", "ratio") or [None]
+    ratios = _choices(space, "tome", "ratio") or [0.0]
     calls = space.calls[solver, steps]
     components = [knob for knob in COMPONENTS if _choices(space, "fora", knob)]
     for interval in intervals if components else ():
@@ -94,14 +96,42 @@ def _grid(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str,
 
 
 def _presets(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
-    """Published strategies made for this solver and number of steps, as near as the space comes."""
+    """Published strategies made for this solver and number of steps, as near as the space comes; in
+    a composed space also those made for others, resampled.
+    """
+    calls = space.calls.get((scheduler, steps))
     for name in presets():
         one = load(name)
         made_for = (one.family, one.scheduler, one.steps, one.calls)
-        if made_for == (space.family, scheduler, steps, space.calls.get((scheduler, steps))):
-            found = nearest(space, one)
-            if set(found.methods) == set(one.methods):
-                yield "preset", found
+        if space.methods and calls is not None and one.family == space.family:
+            one = one.resample(calls=calls, steps=steps, scheduler=scheduler)
+        elif made_for != (space.family, scheduler, steps, calls):
+            continue
+        found = nearest(space, one)
+        if set(found.methods) == set(one.methods):
+            yield "preset", found
+
+
+def _of_methods(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
+    """What the methods of a composed space start with: on the unaccelerated pipeline's solver and
+    steps, as its papers have it, and on fewer steps of every solver.
+    """
+    middle = [count for count in space.steps if 8 <= count <= 15 and count < steps]
+    pairs = [("combined", solver, count) for solver in space.solvers for count in middle[::2]]
+    if (scheduler, steps) in space.calls:
+        pairs.insert(0, ("preset", scheduler, steps))
+    for origin, solver, count in pairs:
+        calls = space.calls[solver, count]
+        for method in space.methods:
+            starts = known()[method].starts(calls)
+            for knobs in starts if origin == "preset" else starts[-1:]:
+                one = Strategy.create(
+                    family=space.family, scheduler=solver, steps=count, calls=calls,
+                    methods={method: knobs},
+                )  # fmt: skip
+                found = nearest(space, one)
+                if set(found.methods) == {method}:
+                    yield origin, found
 
 
 def _combined(space: SearchSpace, scheduler: str) -> Iterator[tuple[str, Strategy]]:
@@ -116,4 +146,5 @@ def _combined(space: SearchSpace, scheduler: str) -> Iterator[tuple[str, Strateg
 
 
 def _choices(space: SearchSpace, method: str, knob: str) -> list[Any]:
-    return [c for g in space.genes if (g.method, g.knob) == (method, knob) for c in g.choices]
+    plain = [gene for gene in space.genes if isinstance(gene, Gene)]
+    return [c for g in plain if (g.method, g.knob) == (method, knob) for c in g.choices]

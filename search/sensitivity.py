@@ -21,6 +21,7 @@ from search.paths import Path, minimax, smallest_sum
 from search.worker import Outcome, Request
 from strategies import SearchSpace, Strategy
 from strategies.knobs import known
+from strategies.space import Gene, Shared
 
 if TYPE_CHECKING:
     from search.engine import Engine
@@ -40,7 +41,8 @@ def actions(space: SearchSpace) -> list[Action]:
     order of extrapolation, where the space has orders.
     """
     found: list[Action] = []
-    for method in dict.fromkeys(gene.method for gene in space.genes):
+    plain = [gene for gene in space.genes if isinstance(gene, Gene)]
+    for method in dict.fromkeys(gene.method for gene in plain):
         kind = known()[method]
         if kind.reduces_tokens or kind.narrows:
             continue
@@ -53,7 +55,7 @@ def actions(space: SearchSpace) -> list[Action]:
 
 def _choice(space: SearchSpace, index: int, method: str, order: int) -> int | None:
     gene = space.genes[index]
-    if gene.method != method:
+    if isinstance(gene, Shared) or gene.method != method:
         return 0
     if gene.knob == "order":
         return gene.choices.index(order) if order in gene.choices else None
@@ -107,7 +109,10 @@ class Sensitivity:
 
     def _extrapolates(self, action: Action) -> bool:
         pairs = zip(self.space.genes, action, strict=True)
-        return any(gene.knob == "order" and gene.choices[value] for gene, value in pairs)
+        return any(
+            isinstance(gene, Gene) and gene.knob == "order" and gene.choices[value]
+            for gene, value in pairs
+        )
 
     def _without(self, *stretches: tuple[int, int]) -> Path:
         reused = {call for i, j in stretches for call in range(i + 1, j)}

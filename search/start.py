@@ -16,6 +16,7 @@ from search.proposers.base import evenly
 from strategies import SearchSpace, Strategy
 
 RANDOM = "random"
+SAVES = 0.97  # A seed's latency as a share of its solver's and steps' own, at most.
 STREAM = 7  # Of the random numbers, apart from those of the proposals.
 Seed = tuple[str, Strategy]
 
@@ -29,6 +30,23 @@ def spread(seeds: Sequence[Seed], latency: Callable[[Strategy], float]) -> list[
     rest.sort(key=lambda seed: latency(seed[1]))
     order = np.argsort(qmc.Halton(1, scramble=False).random(len(rest))[:, 0]) if rest else ()
     return first + [rest[index] for index in order]
+
+
+def worthwhile(
+    space: SearchSpace, seeds: Sequence[Seed], latency: Callable[[Strategy], float]
+) -> list[Seed]:
+    """Seeds but for those of a composed space that save no time on this device: of many methods
+    some do not, and each of their settings would be drawn at full cost.
+    """
+    plain: dict[tuple[str, int], float] = {}
+    found = []
+    for origin, one in seeds:
+        pair = one.scheduler, one.steps
+        if pair not in plain:
+            plain[pair] = latency(space.uniform(*pair))
+        if not one.methods or origin == warm.ORIGIN or latency(one) < SAVES * plain[pair]:
+            found.append((origin, one))
+    return found
 
 
 def drawn(space: SearchSpace, count: int, seed: int) -> list[Strategy]:

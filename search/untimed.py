@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from evaluate.kinds import parts
 from search.failures import SearchError
 from search.probes import probes, uniform
 from search.worker import Outcome, Request
@@ -95,8 +96,12 @@ def reason(study: Study, strategy: Strategy) -> str:
 
 def why(failed: Mapping[str, str], strategy: Strategy) -> str:
     """Which part of a strategy could not be measured, and why; empty where all could be."""
-    for name in (strategy.scheduler, *strategy.kinds()):
-        if name in failed:
-            part = "the solver" if name == strategy.scheduler else "calls of the kind"
-            return f"{part} {name or 'unaccelerated'} could not be timed: {failed[name]}"
+    if strategy.scheduler in failed:
+        name = strategy.scheduler
+        return f"the solver {name} could not be timed: {failed[name]}"
+    for kind in strategy.kinds():
+        for name in (kind, *(one for one in failed if one and parts(one) <= parts(kind))):
+            if name in failed:
+                shown = name or "unaccelerated"
+                return f"calls of the kind {shown} could not be timed: {failed[name]}"
     return ""

@@ -20,6 +20,7 @@ from strategies import (
     load,
     presets,
     save,
+    spaces,
     tables,
     trust,
 )
@@ -33,6 +34,7 @@ EXAMPLES = """examples:
   python -m strategies list                             the published presets
   python -m strategies show dato-b1                     what it does at every call
   python -m strategies methods tome                     the knobs of a method
+  python -m strategies space --methods deepcache,catome,tgate   what a search of them turns
   python -m strategies validate runs/*/strategies/*.json
   python -m strategies resample dato-b1 --steps 25 --out dato-25.json
   python -m strategies diff deepcache-n3 deepcache-n5
@@ -66,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     one = command("methods", _methods, "the methods and their knobs")
     one.add_argument("name", nargs="?", metavar="NAME", help="only this method")
     one.add_argument("--json", action="store_true", help="as JSON")
+    one = command("space", _space, "the genes of a search space, their choices and its size")
+    spaces.add(one)
     one = command("validate", _validate, "check files; exit code 1 if any is bad")
     one.add_argument("files", nargs="+", metavar="FILE")
     one = command("resample", _resample, "a strategy for another number of calls")
@@ -169,6 +173,15 @@ def _methods(flags: argparse.Namespace) -> int:
     return 0
 
 
+def _space(flags: argparse.Namespace) -> int:
+    found = spaces.facts(*spaces.asked(flags))
+    if flags.json:
+        _print_json(found)
+    else:
+        tables.console().print(tables.pairs(spaces.lines(found)))
+    return 0
+
+
 def _validate(flags: argparse.Namespace) -> int:
     bad = 0
     for name in flags.files:
@@ -204,7 +217,6 @@ def _resample(flags: argparse.Namespace) -> int:
         print(dump(after), end="")
         return 0
     make_folder(flags.out.parent)
-    make_folder(flags.out.parent)
     save(after, flags.out)
     say(f"{flags.out}: {after.scheduler}, {tables.schedule(after)}")
     return 0
@@ -216,7 +228,6 @@ def _export(flags: argparse.Namespace) -> int:
     if flags.out is None:
         print(text, end="")
         return 0
-    make_folder(flags.out.parent)
     make_folder(flags.out.parent)
     write(text, flags.out)
     say(f"{flags.out}: {flags.to} {export.VERSIONS[flags.to]}, {tables.schedule(strategy)}")

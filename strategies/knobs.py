@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -31,6 +31,13 @@ class Knobs(BaseModel):
     leave tokens out of the whole network say so in `narrows`: a strategy has at most one of them.
     `costless` names per-call knobs that take no time to speak of, so that latency need not be
     measured for each. `places` has the knobs that name a call, with the first call they can name.
+    `marks` has the knobs that list calls; a space searches them as a yes or no for each call.
+
+    A method declares what a search chooses between: in `choices` by knob, where knobs are searched
+    each for itself, or in `acts`, rows of per-call knobs that go together, where at most one of
+    several methods can act at a call or in a generation. The first of `choices` does nothing.
+    `deeds` names what `at` may show of a method all of whose choices hold for a whole generation.
+    `graded` says that these differ in strength only, which the latency table makes use of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -44,6 +51,11 @@ class Knobs(BaseModel):
     narrows: ClassVar[bool] = False
     costless: ClassVar[tuple[str, ...]] = ()
     places: ClassVar[Mapping[str, int]] = {}
+    marks: ClassVar[tuple[str, ...]] = ()
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
+    acts: ClassVar[tuple[Mapping[str, Any], ...]] = ()
+    graded: ClassVar[bool] = False
+    deeds: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -92,6 +104,18 @@ class Knobs(BaseModel):
         lists, own = self.per_call, vars(self)
         now = tuple([v[call] if k in lists else v for k, v in own.items()])
         return _shown(type(self), tuple(own), now)
+
+    @classmethod
+    def starts(cls, calls: int) -> list[Self]:
+        """Settings that a search evaluates first, such as those of the paper."""
+        return []
+
+    def read(self, call: int) -> Mapping[str, Any]:
+        """The per-call knobs that decide what happens at one call of the canonical form.
+
+        A knob that lists calls is whether this call is in the list.
+        """
+        return {name: getattr(self, name)[call] for name in self.per_call}
 
     def compact(self) -> dict[str, Any]:
         """The JSON form, with a per-call list of one repeated value written as that value.

@@ -281,12 +281,12 @@ def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
         raise StrategyError(f"methods.{cut(str(name))} is unknown; known methods are {there}")
     kind = methods[name]
     if family not in kind.families:
-        raise StrategyError(
-            f"methods.{name} works on {', '.join(kind.families)}, not on family {family!r}"
-        )
+        there = ", ".join(kind.families)
+        raise StrategyError(f"methods.{name} works on {there}, not on family {family!r}")
     if isinstance(given, Knobs):
-        given = given.model_dump()
-    if not isinstance(given, Mapping):
+        # Made without lists, it has no calls to give values for.
+        given = {k: v for k, v in given.model_dump().items() if v or k not in kind.per_call}
+    elif not isinstance(given, Mapping):
         raise StrategyError(f"methods.{name} must be an object of knobs, not {brief(given)}")
     check_names(given, kind, f"methods.{name}.")
     try:

@@ -54,7 +54,7 @@ def details(strategy: Strategy) -> RenderableType:
         describe.free(field, _rounded(getattr(strategy, field)))
         for field in ("scores", "baseline", "provenance")
     )
-    return Group(_pairs(head), "", _calls(strategy), "", _pairs(measured))
+    return Group(pairs(head), "", _calls(strategy), "", pairs(measured))
 
 
 def _calls(strategy: Strategy) -> RenderableType:
@@ -94,7 +94,7 @@ def method(about: Mapping[str, Any]) -> RenderableType:
         if knob["neutral"] is not None:
             facts.append(f"neutral {json.dumps(knob['neutral'])}")
         rows += [(knob["name"], "; ".join(facts)), ("", knob["description"])]
-    return Group(f"{about['name']}: {about['about']}", Padding(_pairs(rows), (0, 0, 1, 2)))
+    return Group(f"{about['name']}: {about['about']}", Padding(pairs(rows), (0, 0, 1, 2)))
 
 
 def difference(rows: Sequence[tuple[str, str, str]], names: tuple[str, str]) -> RenderableType:
@@ -118,7 +118,7 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:
+def pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:
     """Names and values; the rows beyond so many are counted."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(max_width=NAME, overflow="fold")

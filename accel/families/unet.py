@@ -71,14 +71,17 @@ def _attentions(denoiser: UNet2DConditionModel) -> tuple[AttentionSite, ...]:
 
 
 def _blocks(denoiser: UNet2DConditionModel) -> tuple[Block, ...]:
-    """Residual and transformer blocks that keep the size of their feature map."""
+    """Residual and transformer blocks that keep the size of their feature map, in the order that
+    the parts of the network run.
+    """
     found = []
     for name, module in denoiser.named_modules():
         if isinstance(module, Transformer2DModel):
             found.append(Block(name, module, lambda hidden: hidden, in_tuple=True))
         elif isinstance(module, ResnetBlock2D) and not (module.up or module.down):
             found.append(Block(name, module, _shortcut(module), in_tuple=False))
-    return tuple(found)
+    order = {"down_blocks": 0, "mid_block": 1}
+    return tuple(sorted(found, key=lambda block: order.get(block.name.split(".")[0], 2)))
 
 
 def _shortcut(resnet: ResnetBlock2D) -> Callable[[Tensor], Tensor]:

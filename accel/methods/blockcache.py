@@ -25,25 +25,37 @@ from strategies.methods.blockcache import BlockCache
 
 
 def attach(sites: Sites, clock: Clock, knobs: BlockCache, recorder: Recorder) -> Undo:
-    """Reuse along `knobs.refresh` until undone.
+    """Reuse along `knobs` until undone.
 
     Raises:
-        StrategyError: a block that the model does not have, or one with attention processors whose
-            calls others count on.
+        StrategyError: a block that the model does not have, more groups than it has blocks, or a
+            block with attention processors whose calls others count on.
     """
-    blocks = {block.name: block for block in sites.blocks}
-    undos: list[Undo] = []
-    for name, calls in knobs.refresh.items():
-        if name not in blocks:
+    names = [block.name for block in sites.blocks]
+    for name in knobs.refresh:
+        if name not in names:
             raise StrategyError(
                 f"methods.blockcache.refresh has {name!r}, which this model does not have; its "
-                f"blocks are {', '.join(blocks)}"
+                f"blocks are {', '.join(names)}"
             )
-        inside = attentions(blocks[name].module, name)
-        Processors(clock, "blockcache", inside, [Trait.KEEPS])
-        place = Reuse(clock, recorder, set(calls).__contains__, name)
-        undos.append(replace_forward(blocks[name].module, _wrap(place, blocks[name])))
+    undos: list[Undo] = []
+    for index, block in enumerate(sites.blocks):
+        computes = _computes(knobs, block.name, index, len(names))
+        if computes is not None:
+            Processors(clock, "blockcache", attentions(block.module, block.name), [Trait.KEEPS])
+            place = Reuse(clock, recorder, computes, block.name)
+            undos.append(replace_forward(block.module, _wrap(place, block)))
     return lambda: undo_all(undos)
+
+
+def _computes(
+    knobs: BlockCache, name: str, index: int, blocks: int
+) -> Callable[[int], bool] | None:
+    """Whether a call computes a block; None of one that always is."""
+    if name in knobs.refresh:
+        return set(knobs.refresh[name]).__contains__
+    found = knobs.computed(index, blocks)
+    return None if found is None else found.__getitem__
 
 
 def _wrap(place: Reuse, block: Block) -> Callable[[Forward], Forward]:

@@ -66,6 +66,13 @@ def _what(group: Group) -> None:
         "the model's)",
     )
     group.add_argument(
+        "--methods",
+        type=_words,
+        metavar="NAMES",
+        help="compose the space of what these methods declare, such as deepcache,dato,catome; "
+        "python -m strategies space shows it (default: the space's)",
+    )
+    group.add_argument(
         "--schedulers",
         type=_solvers,
         metavar="NAMES",

@@ -214,8 +214,9 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
     given = setting.given(flags) | {
         key: getattr(flags, key)
         for key in (
-            "space", "schedulers", "steps", "budget", "workers", "images", "heldout_images",
-            "export", "proposer", "seed", "seeds", "constraints", "sensitivity", "rungs", "track",
+            "space", "methods", "schedulers", "steps", "budget", "workers", "images",
+            "heldout_images", "export", "proposer", "seed", "seeds", "constraints", "sensitivity",
+            "rungs", "track",
             "surrogate", "gpus_per_worker", "cpus_per_worker", "address", "timeout",
         )
     } | {
@@ -233,7 +234,7 @@ def _settings(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
             founding.check(flags.out)
         setting.look(flags, given)
         pipe, model = setting.load(flags)
-        config = configuration.resolve(model, given)
+        config = configuration.resolve(model, given, families.find(pipe)[0])
         _check(config, flags.download)
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = flags.out or Path("runs") / f"{config.model.name}-{stamp}"

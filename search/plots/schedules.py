@@ -90,7 +90,7 @@ def times(run: Run, strategies: Sequence[Strategy]) -> list[list[float]]:
     """Times of calls, `[strategy][call]`, as shares of an unaccelerated one's, at most 1."""
     table = LatencyTable.model_validate(run.study.noted("table"))
     whole = table.kinds[""]
-    return [[min(1.0, table.kinds[kind] / whole) for kind in one.kinds()] for one in strategies]
+    return [[min(1.0, table.seconds(kind) / whole) for kind in one.kinds()] for one in strategies]
 
 
 def _times(axes: Axes, run: Run, points: Sequence[Point]) -> None:

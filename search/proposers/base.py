@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from search.history import History
+from search.proposers import switching
 from strategies import SearchSpace, Strategy
 from strategies.space import Genome
 
@@ -90,5 +91,9 @@ class Source(ABC):
 
 
 def evenly(space: SearchSpace, rng: np.random.Generator) -> Genome:
-    """A genome of which every choice is as likely as any other."""
+    """A genome of which every choice is as likely as any other; of a composed space one of a few
+    of its methods, as all of them at every call are too much of everything.
+    """
+    if space.methods:
+        return switching.drawn(space, rng)
     return tuple(int(rng.integers(0, size)) for size in space.sizes)

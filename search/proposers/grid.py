@@ -5,7 +5,7 @@ from __future__ import annotations
 from search.history import History
 from search.proposers.base import Source
 from strategies.knobs import known
-from strategies.space import GLOBALS, Genome
+from strategies.space import GLOBALS, Genome, Shared
 
 
 class Grid(Source):
@@ -26,7 +26,7 @@ class Grid(Source):
         row = [int(rng.integers(0, len(gene.choices))) for gene in space.genes]
         # Of knobs that reuse, the first choice is to compute; the other knobs stay.
         key = [
-            0 if not known()[gene.method].reduces_tokens and not known()[gene.method].narrows else v
+            v if isinstance(gene, Shared) or _takes_tokens(gene.method) else 0
             for gene, v in zip(space.genes, row, strict=True)
         ]
         slots = [row] * space.slots
@@ -37,3 +37,8 @@ class Grid(Source):
             slots[space.slot(call, calls)] = key if call % interval == 0 else row
         assert space.head >= GLOBALS
         return (*head, *(value for one in slots for value in one))
+
+
+def _takes_tokens(method: str) -> bool:
+    kind = known()[method]
+    return kind.reduces_tokens or kind.narrows

@@ -13,11 +13,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from search.proposers import switching
 from strategies import SearchSpace
-from strategies.space import Genome
+from strategies.space import GLOBALS, Genome
 
 Row = list[int]
 CROSS = 0.9
+SWITCH = 0.2  # Chance that a method is switched on or off.
 STEP, JUMP = 0.15, 0.05  # Chances that a global gene goes to a neighbouring choice, or anywhere.
 
 
@@ -26,7 +28,7 @@ def child(space: SearchSpace, mother: Genome, father: Genome, rng: np.random.Gen
     row: Sequence[int] = mother
     if rng.random() < CROSS:
         row = segment_crossover(space, mother, father, rng)
-    return tuple(mutate(space, row, rng))
+    return tuple((mutate_some if space.methods else mutate)(space, row, rng))
 
 
 def segment_crossover(
@@ -59,6 +61,47 @@ def mutate(space: SearchSpace, row: Sequence[int], rng: np.random.Generator) -> 
         for _ in range(int(rng.integers(1, 4))):
             MOVES[bisect(UP_TO, rng.random())](space, row, rng)
     return row
+
+
+def mutate_some(space: SearchSpace, row: Sequence[int], rng: np.random.Generator) -> Row:
+    """The same in a composed space, where genes of methods that the row does not use stay quiet.
+
+    Now and then, and where it uses none, a method is switched on or off as a whole.
+    """
+    row, sizes = list(row), space.sizes
+    used = switching.used(space, row)
+    if not used or rng.random() < SWITCH:
+        switching.switch(space, row, used, rng)
+        used = switching.used(space, row)
+    for index in (*range(GLOBALS), *switching.whole_genes(space, used)):
+        draw = rng.random()
+        if draw < STEP:
+            row[index] = min(max(row[index] + _either(rng), 0), sizes[index] - 1)
+        elif draw < STEP + JUMP:
+            row[index] = int(rng.integers(0, sizes[index]))
+    allowed = switching.choices(space, used)
+    if any(len(choices) > 1 for choices in allowed):
+        for _ in range(int(rng.integers(1, 4))):
+            move = MOVES[bisect(UP_TO, rng.random())]
+            if move is reset_gene:
+                _reset_one(space, row, allowed, rng)
+            elif move is reset_call:
+                drawn = [choices[int(rng.integers(0, len(choices)))] for choices in allowed]
+                row[_call(space, int(rng.integers(0, space.slots)))] = drawn
+            else:
+                move(space, row, rng)
+    return row
+
+
+def _reset_one(
+    space: SearchSpace, row: Row, allowed: Sequence[Sequence[int]], rng: np.random.Generator
+) -> None:
+    """One gene of one call is drawn anew of what is allowed, and is another than before."""
+    free = [place for place, choices in enumerate(allowed) if len(choices) > 1]
+    place = free[int(rng.integers(0, len(free)))]
+    gene = space.head + int(rng.integers(0, space.slots)) * space.width + place
+    others = [choice for choice in allowed[place] if choice != row[gene]]
+    row[gene] = others[int(rng.integers(0, len(others)))]
 
 
 def reset_gene(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:

@@ -26,7 +26,7 @@ from search.regression import TREES
 from search.runs import Run
 from search.study import Evaluation, comparable
 from search.surrogate import FEWEST, TRUST
-from strategies import SearchSpace
+from strategies import Gene, SearchSpace
 
 FOLDS = 5
 SHUFFLES = 5  # Of every column on every fold.
@@ -107,18 +107,19 @@ def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[n
     space = _space(run, rows)
     describe = Description(space)
     names = ["solver", "steps"]
-    names += [f"{gene.method}: {gene.knob}" for gene in space.whole]
-    names += [f"{gene.method}: {gene.knob}" for gene in space.genes for _ in range(BINS)]
+    whole = [gene for gene in space.whole if isinstance(gene, Gene)]
+    names += [f"{gene.method}: {gene.knob}" for gene in whole]
+    names += [f"{lane.method}: {lane.knob}" for lane in describe.lanes for _ in range(BINS)]
     table = []
     for row in rows:
         strategy = row.strategy.canonical()
         solvers = [*space.solvers, strategy.scheduler]
         line = [float(solvers.index(strategy.scheduler)), float(strategy.steps)]
-        for gene in space.whole:
+        for gene in whole:
             knobs = strategy.methods.get(gene.method)
             value = None if knobs is None else getattr(knobs, gene.knob)
             line.append(float(value) if isinstance(value, int | float) else -1.0)
-        line += describe.strengths(strategy).ravel().tolist() if space.genes else []
+        line += describe.strengths(strategy).ravel().tolist() if describe.lanes else []
         table.append(line)
     return names, np.array(table)
 

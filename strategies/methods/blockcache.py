@@ -5,30 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import FailFast, Field, StrictInt
+from pydantic import FailFast, Field, StrictInt, model_validator
 
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, check_calls, register
 from strategies.limits import MAX_BLOCKS
+from strategies.methods import groups
+from strategies.methods.groups import Computed, Stream
 from strategies.schedules import carry_over, happens
 
 
 @register
 class BlockCache(Knobs):
-    """Reuse of what single blocks add to their input, each on its own schedule."""
+    """Reuse of what single blocks add to their input, each on its own schedule.
+
+    Blocks are named in `refresh`, or go by groups of consecutive blocks in `compute`, as in FORA:
+    of G groups block i of L is in group i * G // L.
+    """
 
     method: ClassVar[str] = "blockcache"
     paper: ClassVar[str] = "Cache Me if You Can, arXiv 2312.03209; without its trained scale-shift"
     families: ClassVar[tuple[str, ...]] = ("unet",)
-    per_call: ClassVar[tuple[str, ...]] = ()
-    neutral: ClassVar[dict[str, Any]] = {}
+    per_call: ClassVar[tuple[str, ...]] = ("compute",)
+    neutral: ClassVar[dict[str, Any]] = {"compute": True}
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "compute": (True, (False, True, True), (True, False, True), (True, True, False), False),
+    }
+    graded: ClassVar[bool] = True
 
     # The first wrong call of a block is the error; others would cost as much again each.
     refresh: dict[str, Annotated[tuple[StrictInt, ...], FailFast()]] = Field(
+        default_factory=dict,
         max_length=MAX_BLOCKS,
         description="by block name, the calls at which the block is computed; at the others what "
-        "it added last is added again. The first call always computes, as do blocks not named",
+        "it added last is added again. The first call always computes; blocks not named go by "
+        "compute",
     )
+    compute: tuple[Computed, ...] = Field(
+        default=(True,),
+        description="whether the blocks that refresh does not name are computed; a list has one "
+        "value for each of G groups of consecutive blocks, and G is the same wherever there is a "
+        "list",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_groups(cls, given: Any) -> Any:
+        return groups.read(given, ["compute"])
 
     def model_post_init(self, context: object) -> None:
         for name, calls in self.refresh.items():
@@ -60,8 +83,16 @@ class BlockCache(Knobs):
                 refresh[name] = tuple(computed)
         return cls(refresh=refresh)
 
+    @classmethod
+    def starts(cls, calls: int) -> list[Self]:
+        """The middle third of the blocks, or all of them, at every other call."""
+        inner: Computed = (True, False, True)
+        rows = [[inner if call % 2 else True for call in range(calls)]]
+        rows.append([call % 2 == 0 for call in range(calls)])
+        return [cls(compute=tuple(row)) for row in rows]
+
     def is_neutral(self) -> bool:
-        return not self.refresh
+        return not self.refresh and all(value is True for value in self.compute)
 
     def check(self, calls: int) -> None:
         for name, chosen in self.refresh.items():
@@ -69,13 +100,41 @@ class BlockCache(Knobs):
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> BlockCache:
         full = {name: tuple(sorted({0, *c})) for name, c in sorted(self.refresh.items())}
-        return BlockCache(refresh={n: c for n, c in full.items() if len(c) < calls})
+        by_groups = not all(value is True for value in self.compute[1:])
+        # A block that is named and always computes is not one that goes by its group.
+        refresh = {n: c for n, c in full.items() if by_groups or len(c) < calls}
+        compute = (True, *self.compute[1:]) if self.compute else (True,) * calls
+        return BlockCache(refresh=refresh, compute=compute)
 
     def take(self, indices: list[int]) -> BlockCache:
-        return BlockCache(refresh={n: carry_over(c, indices) for n, c in self.refresh.items()})
+        refresh = {n: carry_over(c, indices) for n, c in self.refresh.items()}
+        compute = tuple(self.compute[i] for i in indices) if self.compute else ()
+        return BlockCache(refresh=refresh, compute=compute)
+
+    def resample(self, indices: list[int]) -> BlockCache:
+        """Every group of blocks keeps its share of computed calls, as dense in time."""
+        streams = [groups.stream(self.compute, g) for g in range(groups.count([self.compute]))]
+        moved = [groups.stretched(one, len(indices)) for one in streams if self.compute]
+        return self.take(indices).model_copy(update={"compute": groups.merged(moved)})
+
+    def computed(self, block: int, blocks: int) -> Stream | None:
+        """For each call, whether a block that has no name here is computed; None where it always
+        is.
+
+        Args:
+            block: its place among the model's `blocks`.
+
+        Raises:
+            StrategyError: fewer blocks than groups.
+        """
+        group = groups.group_of(self.method, block, blocks, groups.count([self.compute]))
+        found = groups.stream(self.compute, group)
+        return None if all(found[1:]) else found
 
     def at(self, call: int) -> Mapping[str, Any]:
         reused = [
             n for n, calls in sorted(self.refresh.items()) if call and not happens(calls, call)
         ]
-        return {"reuse": tuple(reused)} if reused else {}
+        found: dict[str, Any] = {"reuse": tuple(reused)} if reused else {}
+        now = self.compute[call] if call and self.compute else True
+        return found if now is True else found | {"compute": now}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictInt
 
@@ -23,10 +23,21 @@ class CAToMe(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("threshold",)
     neutral: ClassVar[dict[str, Any]] = {"threshold": 1.0}
     reduces_tokens: ClassVar[bool] = True
+    marks: ClassVar[tuple[str, ...]] = ("checkpoints",)
+    # The threshold of a call that reuses pairs is read only where there are none yet.
+    acts: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"threshold": 0.9, "checkpoints": True},
+        {"threshold": 0.8, "checkpoints": True},
+        {"threshold": 0.7, "checkpoints": True},
+        {"threshold": 0.6, "checkpoints": True},
+        {"threshold": 0.7, "checkpoints": False},
+    )
+    graded: ClassVar[bool] = True
 
     threshold: tuple[Annotated[float, Field(ge=-1, le=1, strict=True)], ...] = Field(
         description="tokens whose cosine similarity to a merge destination is at least this are "
-        "merged; 1 merges nothing. Read when the pairs are computed"
+        "merged; 1 merges nothing. Read when the pairs are computed; between checkpoints only "
+        "whether it is below 1 counts"
     )
     checkpoints: tuple[StrictInt, ...] | Literal["all"] = Field(
         default="all",
@@ -40,6 +51,13 @@ class CAToMe(Knobs):
         if self.checkpoints != "all":
             check_calls(self.checkpoints, len(self.threshold), "checkpoints")
 
+    @classmethod
+    def starts(cls, calls: int) -> list[Self]:
+        """Thresholds of the paper's Table III with pairs found at every call; its Table II, which
+        keeps them, is among the presets.
+        """
+        return [cls(threshold=(threshold,) * calls) for threshold in (0.9, 0.7)]
+
     def is_neutral(self) -> bool:
         return all(value == 1 for value in self.threshold)
 
@@ -48,23 +66,42 @@ class CAToMe(Knobs):
         return call == 0 or self.checkpoints == "all" or happens(self.checkpoints, call)
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> CAToMe:
-        threshold = silence(self.threshold, depths, 1.0)
-        active = [call for call, value in enumerate(threshold) if value < 1]
-        asked = [call for call in range(len(threshold)) if self.computes(call)]
-        # A checkpoint where nothing is merged takes effect at the next call that merges.
-        places = {bisect_left(active, call) for call in asked} - {len(active)}
-        moved = [active[place] for place in sorted(places)]
-        every = moved == active
-        return self.model_copy(
-            update={"threshold": threshold, "checkpoints": "all" if every else tuple(moved)}
+        asked = silence(self.threshold, depths, 1.0)
+        active = [call for call, value in enumerate(asked) if value < 1]
+        moved = self._moved(active)
+        threshold = tuple(
+            1.0 if value == 1 else asked[last]
+            for value, last in zip(asked, _latest(moved, len(asked)), strict=True)
         )
+        update = {"threshold": threshold, "checkpoints": "all" if moved == active else tuple(moved)}
+        return self.model_copy(update=update)
+
+    def _moved(self, active: list[int]) -> list[int]:
+        """The calls that compute pairs. A checkpoint at a call that merges nothing takes effect at
+        the next one that merges.
+        """
+        asked = [call for call in range(len(self.threshold)) if self.computes(call)]
+        places = {bisect_left(active, call) for call in asked} - {len(active)}
+        return [active[place] for place in sorted(places)]
+
+    def in_force(self) -> tuple[float, ...]:
+        """The threshold that the pairs of each call are found with; 1 where nothing is merged."""
+        return self.canonical(len(self.threshold), None).threshold
 
     def take(self, indices: list[int]) -> CAToMe:
-        threshold = tuple(self.threshold[i] for i in indices)
+        known = self.in_force()
+        threshold = tuple(known[i] for i in indices)
         checkpoints = self.checkpoints
         if checkpoints != "all":
             checkpoints = carry_over(checkpoints, indices)
         return CAToMe(**(self.model_dump() | {"threshold": threshold, "checkpoints": checkpoints}))
+
+    def read(self, call: int) -> Mapping[str, Any]:
+        if self.threshold[call] == 1:
+            return {"threshold": 1.0}
+        if self.computes(call):
+            return {"threshold": self.threshold[call], "checkpoints": True}
+        return {"checkpoints": False}
 
     def at(self, call: int) -> Mapping[str, Any]:
         if self.threshold[call] == 1:
@@ -75,3 +112,12 @@ class CAToMe(Knobs):
             "stride": self.stride,
             "levels": self.levels,
         }
+
+
+def _latest(calls: list[int], count: int) -> list[int]:
+    """For each of so many calls the last of ascending ones up to it; before the first, itself."""
+    found = []
+    for call in range(count):
+        at = bisect_right(calls, call)
+        found.append(calls[at - 1] if at else call)
+    return found

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt
 
@@ -20,6 +21,8 @@ class DaTo(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("ratio",)
     neutral: ClassVar[dict[str, Any]] = {"ratio": 0.0}
     reduces_tokens: ClassVar[bool] = True
+    acts: ClassVar[tuple[Mapping[str, Any], ...]] = ({"ratio": 0.3}, {"ratio": 0.5}, {"ratio": 0.7})
+    graded: ClassVar[bool] = True
 
     ratio: tuple[Ratio, ...] = Field(
         description="share of tokens pruned before self-attention; at most 1 - 1 / patch^2, the "
@@ -55,6 +58,11 @@ class DaTo(Knobs):
 
     def model_post_init(self, context: object) -> None:
         check_ratio(self.ratio, self.patch, "patch")
+
+    @classmethod
+    def starts(cls, calls: int) -> list[Self]:
+        """The middle of the paper's ratios at every call, and its most."""
+        return [cls(ratio=(ratio,) * calls) for ratio in (0.5, 0.7)]
 
     def is_neutral(self) -> bool:
         return not any(self.ratio)

@@ -24,6 +24,10 @@ class DeepCache(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("depth", "order")
     neutral: ClassVar[dict[str, Any]] = {"depth": "full", "order": 0}
     costless: ClassVar[tuple[str, ...]] = ("order",)
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "depth": ("full", 0, 1, 2, 3, 6),
+        "order": (0, 1, 2),
+    }
 
     depth: tuple[StrictInt | Literal["full"], ...] = Field(
         description='how many shallow layers run: "full" runs everything, d the outermost d of the '

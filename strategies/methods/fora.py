@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import Field, StrictBool, model_validator
+from pydantic import Field, model_validator
 
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, register
-from strategies.limits import MAX_GROUPS
-from strategies.schedules import nearest, stretch
+from strategies.methods import groups
+from strategies.methods.groups import Computed, Stream
+from strategies.schedules import nearest
 
 COMPONENTS = ("attn", "cross", "mlp")
-Groups = Annotated[tuple[StrictBool, ...], Field(min_length=1)]
-Computed = StrictBool | Groups
-Stream = tuple[bool, ...]
 
 
 @register
@@ -33,6 +31,12 @@ class FORA(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("attn", "cross", "mlp", "order")
     neutral: ClassVar[dict[str, Any]] = {"attn": True, "cross": True, "mlp": True, "order": 0}
     costless: ClassVar[tuple[str, ...]] = ("order",)
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "attn": (True, False),
+        "cross": (True, False),
+        "mlp": (True, False),
+        "order": (0, 1, 2),
+    }
 
     attn: tuple[Computed, ...] = Field(
         default=(True,),
@@ -52,36 +56,7 @@ class FORA(Knobs):
     @model_validator(mode="before")
     @classmethod
     def _read_groups(cls, given: Any) -> Any:
-        """Refuse lists that do not go together; a list of one repeated value is that value."""
-        if not isinstance(given, dict):
-            return given
-        found, first, groups = dict(given), "", 0
-        for name in COMPONENTS:
-            values = given.get(name)
-            if not isinstance(values, list | tuple):
-                continue
-            for call, value in enumerate(values):
-                where = f"{name}[{call}]"
-                items = value if isinstance(value, list | tuple) else [value]
-                if not items or not all(isinstance(item, bool) for item in items):
-                    raise ValueError(
-                        f"{where} is {value!r:.80}; give true, false, or a list of these with one "
-                        "value for each group of blocks"
-                    )
-                if isinstance(value, list | tuple):
-                    if len(value) > MAX_GROUPS:
-                        raise ValueError(
-                            f"{where} has {len(value)} groups of blocks; at most {MAX_GROUPS} are "
-                            "allowed"
-                        )
-                    if first and len(value) != groups:
-                        raise ValueError(
-                            f"{where} has {len(value)} groups of blocks, but {first} has {groups}; "
-                            "give all lists the same length"
-                        )
-                    first, groups = first or where, len(value)
-            found[name] = tuple(_plain(value) for value in values)
-        return found
+        return groups.read(given, COMPONENTS)
 
     @classmethod
     def published(cls, calls: int, interval: int, order: int = 0) -> Self:
@@ -97,8 +72,7 @@ class FORA(Knobs):
     @property
     def groups(self) -> int:
         """How many groups of blocks its lists have; 1 where there are none."""
-        rows = (value for name in COMPONENTS for value in getattr(self, name))
-        return next((len(value) for value in rows if isinstance(value, tuple)), 1)
+        return groups.count([getattr(self, name) for name in COMPONENTS])
 
     def computed(self, component: str, block: int, blocks: int) -> Stream:
         """For each call, whether a component of one block is computed.
@@ -110,16 +84,10 @@ class FORA(Knobs):
         Raises:
             StrategyError: fewer blocks than groups.
         """
-        if blocks < self.groups:
-            raise StrategyError(
-                f"methods.fora has lists for {self.groups} groups of blocks, but the model has "
-                f"{blocks} blocks; give at most {blocks} values per list"
-            )
-        return self._stream(component, block * self.groups // blocks)
+        return self._stream(component, groups.group_of(self.method, block, blocks, self.groups))
 
     def _stream(self, component: str, group: int) -> Stream:
-        values: Sequence[Computed] = getattr(self, component)
-        return tuple(value[group] if isinstance(value, tuple) else value for value in values)
+        return groups.stream(getattr(self, component), group)
 
     def is_neutral(self) -> bool:
         return all(value is True for name in COMPONENTS for value in getattr(self, name))
@@ -149,8 +117,7 @@ class FORA(Knobs):
         for name in COMPONENTS:
             streams = [self._stream(name, group) for group in range(self.groups)]
             moved = {stream: _resampled(stream, new) for stream in set(streams)}
-            rows = [moved[stream] for stream in streams]
-            lists[name] = tuple(_plain(values) for values in zip(*rows, strict=True))
+            lists[name] = groups.merged([moved[stream] for stream in streams])
         reused = [
             call
             for call in range(len(self.order))
@@ -177,12 +144,4 @@ def _resampled(stream: Stream, calls: int) -> Stream:
     interval = max(1, chosen[-1] - chosen[-2]) if len(chosen) > 1 else 1
     if _rule(len(old), interval) == old:
         return _rule(calls, interval)
-    full = set(stretch(chosen, len(old), calls))
-    return tuple(call == 0 or call in full for call in range(calls))
-
-
-def _plain(value: Any) -> Any:
-    """A list of one repeated value as that value, another list as a tuple."""
-    if not isinstance(value, list | tuple):
-        return value
-    return value[0] if len(set(value)) == 1 else tuple(value)
+    return groups.stretched(old, calls)

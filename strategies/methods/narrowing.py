@@ -21,6 +21,14 @@ class Narrowing(Knobs):
     neutral: ClassVar[dict[str, Any]] = {"alpha": 1.0}
     narrows: ClassVar[bool] = True
     places: ClassVar[Mapping[str, int]] = {"start": LEAD}
+    # From which call on it acts is in the shares: 1 does nothing.
+    acts: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"alpha": 0.8},
+        {"alpha": 0.5},
+        {"alpha": 0.3},
+        {"alpha": 0.2},
+    )
+    graded: ClassVar[bool] = True
 
     alpha: tuple[Share, ...] = Field(
         description="share of the image's tokens that run (alpha in the paper); 1 runs all"
@@ -33,11 +41,17 @@ class Narrowing(Knobs):
     )
 
     def check(self, calls: int) -> None:
-        if self.start >= calls:
+        if self.start >= max(calls, LEAD + 1):  # With fewer calls than that nothing is left out.
             raise ValueError(
                 f"start is {self.start}, but the strategy makes {calls} calls; give a call from "
                 f"{LEAD} to {calls - 1}"
             )
+
+    @classmethod
+    def starts(cls, calls: int) -> list[Self]:
+        """The papers' share of the tokens, from a sixth of the calls on."""
+        start = max(LEAD, round(calls / 6))
+        return [cls(alpha=(share,) * calls, start=start) for share in (0.3, 0.5) if start < calls]
 
     def is_neutral(self) -> bool:
         return all(share == 1 for share in self.alpha[self.start :])

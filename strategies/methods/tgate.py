@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import Field, StrictBool, StrictInt
 
@@ -30,6 +30,13 @@ class TGate(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[dict[str, Any]] = {}
     places: ClassVar[Mapping[str, int]] = {"gate": 1, "warmup": 0}
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "gate": (None, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8),
+        "self_interval": (1, 2, 3, 5),
+        "cross_interval": (1, 2, 5),
+        "late_interval": (1, 2, 5),
+    }
+    deeds: ClassVar[tuple[str, ...]] = ("self", "cross", "single")
 
     gate: StrictInt | None = Field(
         default=None,
@@ -56,6 +63,16 @@ class TGate(Knobs):
         description="without guidance after the gate; false keeps both halves, each with its own "
         "cross-attention outputs",
     )
+
+    @classmethod
+    def starts(cls, calls: int) -> list[Self]:
+        """The paper's gate, 10 of 25 steps, also with the published code's interval of 5 before it;
+        and later gates, for fewer steps.
+        """
+        shares = dict.fromkeys(max(1, round(share * calls)) for share in (0.4, 0.6, 0.8))
+        gates = [gate for gate in shares if gate < calls]
+        both = [cls(gate=gate, self_interval=5) for gate in gates[:1]]
+        return [*both, *(cls(gate=gate) for gate in gates)]
 
     def is_neutral(self) -> bool:
         return self.gate is None and self.self_interval == self.cross_interval == 1

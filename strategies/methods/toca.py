@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -22,6 +23,13 @@ class ToCa(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("ratio",)
     neutral: ClassVar[dict[str, Any]] = {"ratio": 1.0}
     narrows: ClassVar[bool] = True
+    acts: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"ratio": 0.6},
+        {"ratio": 0.3},
+        {"ratio": 0.15},
+        {"ratio": 0.07},
+    )
+    graded: ClassVar[bool] = True
 
     ratio: tuple[Annotated[float, Field(ge=0, le=1, strict=True)], ...] = Field(
         description="share of the tokens whose feed-forward is computed while attention is reused; "
@@ -74,6 +82,11 @@ class ToCa(Knobs):
         """Whether a call computes everything."""
         return self.ratio[call] == 1
 
+    @classmethod
+    def starts(cls, calls: int) -> list[Self]:
+        """The published code's schedule."""
+        return [cls.published(calls, interval) for interval in (2, 3)]
+
     def is_neutral(self) -> bool:
         return all(ratio == 1 for ratio in self.ratio[1:])
 
@@ -84,3 +97,8 @@ class ToCa(Knobs):
             unused = ("score", "staleness", "cell_bonus", "depth_slope")
             update |= {name: fields[name].default for name in unused}
         return self.model_copy(update=update)
+
+    def at(self, call: int) -> Mapping[str, Any]:
+        if call == 0 or self.full(call):
+            return {}
+        return dict(self) | {"ratio": self.ratio[call]}

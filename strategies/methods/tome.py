@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StrictInt
@@ -37,6 +38,8 @@ class ToMe(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("ratio",)
     neutral: ClassVar[dict[str, Any]] = {"ratio": 0.0}
     reduces_tokens: ClassVar[bool] = True
+    acts: ClassVar[tuple[Mapping[str, Any], ...]] = ({"ratio": 0.25}, {"ratio": 0.5})
+    graded: ClassVar[bool] = True
 
     ratio: tuple[Ratio, ...] = Field(
         description="share of tokens merged away before self-attention; at most 1 - 1 / stride^2, "

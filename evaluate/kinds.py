@@ -1,0 +1,126 @@
+"""Kinds of calls, and what one that was never measured costs, from those that were.
+
+A kind is what every method does at a call (`Strategy.kinds`). In a space of many methods there are
+more kinds than anybody can time. Measured is each method by itself, and methods in pairs. The
+logarithm of the cost of any other kind is a sum of effects: of each method, how much it changes an
+unaccelerated call, and of each pair, how much the two together differ from both by themselves. A
+pair that was not measured differs as much, for the strength of its effects, as the pair that was of
+the same methods. Methods that cannot act together count as one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
+from math import exp, log
+
+from strategies import StrategyError, known
+
+LEAST = 1e-12  # Of a cost, so that it has a logarithm.
+SLIGHT = 0.01  # An effect below this is noise, and nothing is scaled by it.
+MOST = 2.0  # How many times as strong as a measured one an effect may count.
+_WORDS = re.compile(r" (?=\w+\.\w+=)")
+Part = tuple[str, str]  # The place of a method, and what acts there.
+Parts = frozenset[Part]
+
+
+@lru_cache(maxsize=65536)
+def parts(kind: str) -> Parts:
+    """What acts at a call of a kind, by place: a method, or one for all that exclude each other."""
+    found: dict[str, list[str]] = {}
+    for word in _WORDS.split(kind) if kind else ():
+        method = word.partition(".")[0]
+        found.setdefault(place(method), []).append(word)
+    return frozenset((where, " ".join(words)) for where, words in found.items())
+
+
+def place(method: str) -> str:
+    """The same for methods that cannot act together, else the method itself."""
+    kind = known().get(method)
+    if kind is not None and kind.reduces_tokens:
+        return "tokens"
+    return "share" if kind is not None and kind.narrows else method
+
+
+def _same(one: Part, other: Part) -> bool:
+    """Whether the same method acts."""
+    return one[1].partition(".")[0] == other[1].partition(".")[0]
+
+
+class Kinds:
+    """Costs of kinds of calls.
+
+    Args:
+        measured: by kind; the unaccelerated one, the empty text, is among them.
+    """
+
+    def __init__(self, measured: Mapping[str, float]) -> None:
+        self.measured = measured
+        self._known: dict[str, float] = dict(measured)
+        self._logs = {parts(kind): log(max(cost, LEAST)) for kind, cost in measured.items()}
+        self._pairs = self._find_pairs()
+
+    def cost(self, kind: str) -> float:
+        """Measured, or a sum of effects.
+
+        Raises:
+            StrategyError: what a method does there was not measured by itself.
+        """
+        found = self._known.get(kind)
+        if found is None:
+            found = self._known[kind] = self._composed(kind)
+        return found
+
+    def _composed(self, kind: str) -> float:
+        acting = sorted(parts(kind))
+        missing = next((words for p, words in acting if not self._is_there((p, words))), None)
+        if missing is not None or len(acting) < 2:
+            raise StrategyError(f"the latency table has no entry for {missing or kind!r}")
+        total = self._logs[frozenset()] + sum(map(self._effect, acting))
+        return exp(total + sum(self._beside(*pair) for pair in itertools.combinations(acting, 2)))
+
+    def _is_there(self, part: Part) -> bool:
+        return frozenset([part]) in self._logs
+
+    def _effect(self, part: Part) -> float:
+        """How much a method by itself changes the logarithm."""
+        return self._logs[frozenset([part])] - self._logs[frozenset()]
+
+    def _beside(self, one: Part, other: Part) -> float:
+        """How much two together differ from the sum of both."""
+        pairs = self._pairs[one[0], other[0]]
+        if (one, other) in pairs:
+            return pairs[one, other]
+        # Of measured pairs one that shares a part with this, else any; the most telling of them.
+        alike = [pair for pair in pairs if one in pair or other in pair] or list(pairs)
+        if not alike:
+            return 0.0
+
+        def telling(pair: tuple[Part, Part]) -> tuple[int, float]:
+            effects = self._effect(pair[0]) * self._effect(pair[1])
+            return _same(one, pair[0]) + _same(other, pair[1]), abs(effects)
+
+        a, b = max(alike, key=telling)
+        return pairs[a, b] * self._times(one, a) * self._times(other, b)
+
+    def _times(self, one: Part, measured: Part) -> float:
+        """How many times as strong an effect is as a measured one in its place."""
+        if one == measured:
+            return 1.0
+        strong = self._effect(measured)
+        if abs(strong) < SLIGHT:
+            return 0.0
+        return min(MOST, max(0.0, self._effect(one) / strong))
+
+    def _find_pairs(self) -> dict[tuple[str, str], dict[tuple[Part, Part], float]]:
+        """By two places, of every measured pair how much it differs from the sum of both."""
+        found: dict[tuple[str, str], dict[tuple[Part, Part], float]] = defaultdict(dict)
+        for together, logarithm in self._logs.items():
+            if len(together) == 2 and all(map(self._is_there, together)):
+                one, other = sorted(together)
+                apart = self._logs[frozenset()] + self._effect(one) + self._effect(other)
+                found[one[0], other[0]][one, other] = logarithm - apart
+        return found

@@ -1,0 +1,110 @@
+"""What methods do over the calls of a strategy, one lane for each knob: what a regressor reads.
+
+A per-call gene of one knob is a lane of its own. A shared gene has a lane for each knob of each
+method. A method whose genes all hold for a whole generation (T-GATE) has a lane for each thing that
+it does at a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from strategies import SearchSpace, Strategy, known
+from strategies.space import Gene
+
+
+class Lane:
+    """The choices of one knob over the calls.
+
+    Args:
+        method, knob: whose.
+        values: the choices, the first of which does nothing.
+
+    Attributes:
+        strengths: how strongly each choice acts, from 0 to 1.
+    """
+
+    def __init__(self, method: str, knob: str, values: Sequence[Any]) -> None:
+        self.method, self.knob = method, knob
+        # Numbers and words are their own keys, which are found sooner.
+        self.plain = not any(isinstance(choice, bool | list | tuple) for choice in values)
+        keys = values if self.plain else map(_key, values)
+        self.places = {key: index for index, key in enumerate(keys)}
+        self.strengths = _strengths(values)
+
+    def choices(self, strategy: Strategy) -> list[int]:
+        """The index of the choice at each call; what the space does not have counts as the last."""
+        knobs = strategy.methods.get(self.method)
+        if knobs is None:
+            return [0] * strategy.calls
+        last, values = len(self.strengths) - 1, getattr(knobs, self.knob)
+        keys = values if self.plain else map(_key, values)
+        return [self.places.get(key, last) for key in keys]
+
+
+class Mark(Lane):
+    """A knob that lists calls, of a method that acts at others too: 1 where it acts unlisted."""
+
+    def __init__(self, method: str, knob: str) -> None:
+        super().__init__(method, knob, (True, False))
+
+    def choices(self, strategy: Strategy) -> list[int]:
+        knobs = strategy.methods.get(self.method)
+        if knobs is None:
+            return [0] * strategy.calls
+        return [int(knobs.read(c).get(self.knob) is False) for c in range(strategy.calls)]
+
+
+class Deed(Lane):
+    """One thing that a method does at some calls or does not."""
+
+    def __init__(self, method: str, knob: str) -> None:
+        super().__init__(method, knob, (False, True))
+
+    def choices(self, strategy: Strategy) -> list[int]:
+        knobs = strategy.methods.get(self.method)
+        if knobs is None:
+            return [0] * strategy.calls
+        return [int(bool(knobs.at(call).get(self.knob))) for call in range(strategy.calls)]
+
+
+def lanes(space: SearchSpace) -> list[Lane]:
+    """The lanes of a space, in the order of its per-call genes."""
+    found: list[Lane] = []
+    for gene in space.genes:
+        if isinstance(gene, Gene):
+            mark = gene.knob in known()[gene.method].marks
+            found.append(
+                Mark(gene.method, gene.knob) if mark else Lane(gene.method, gene.knob, gene.choices)
+            )
+            continue
+        for method, knob in gene.knobs:
+            kind = known()[method]
+            if knob in kind.marks:
+                found.append(Mark(method, knob))
+                continue
+            given = [row[method][knob] for row in gene.values if knob in row.get(method, {})]
+            values = dict.fromkeys([kind.neutral[knob], *given])
+            found.append(Lane(method, knob, tuple(values)))
+    alone = dict.fromkeys(gene.method for gene in space.whole if isinstance(gene, Gene))
+    for method in alone:
+        found += [Deed(method, name) for name in known()[method].deeds]
+    return found
+
+
+def _key(value: Any) -> Any:
+    """Equal for equal choices; True is not 1 here."""
+    return (type(value) is bool, tuple(value) if isinstance(value, list) else value)
+
+
+def _strengths(choices: Sequence[Any]) -> NDArray[np.float64]:
+    """How strongly each choice acts: numbers by their rank, others by their place; neutral is 0."""
+    others = choices[1:]
+    numbers = sorted(c for c in others if isinstance(c, int | float) and not isinstance(c, bool))
+    order = {value: rank for rank, value in enumerate(numbers, 1)}
+    rest = [order.get(choice, place) for place, choice in enumerate(others, 1)]
+    return np.array([0.0, *rest]) / max(1, len(choices) - 1)

@@ -1,0 +1,169 @@
+"""Which kinds of calls of a composed space are measured.
+
+Every method by itself; and methods in pairs: what only differs in strength (`Knobs.graded`) by its
+strongest act, anything else by all that it does. Of any other kind the cost is a sum of these
+effects (`evaluate.kinds`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from strategies import SearchSpace, Strategy, known
+from strategies.encoding import spread
+from strategies.space import Gene, OneOf, Shared
+
+Row = tuple[int, ...]
+WHOLES = 600  # Ways to choose the knobs of a whole generation that are looked at.
+
+
+@dataclass(frozen=True)
+class Want:
+    """One kind of call, and how to show it.
+
+    Attributes:
+        row: the choices of the per-call genes.
+        lead: the row of the call before, where the kind depends on it.
+        one: the method that a `OneOf` gene has to name, if any.
+        pattern: what knobs of the whole generation let happen at the call, as a kind.
+        kind: that it shows.
+    """
+
+    row: Row
+    lead: Row | None = None
+    one: str = ""
+    pattern: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is wanted.
+
+    Attributes:
+        wants: in no order.
+        wholes: choices of the whole generation's knobs that together show every pattern.
+        patterns: of each of them the pattern of every call.
+    """
+
+    wants: tuple[Want, ...]
+    wholes: tuple[Row, ...]
+    patterns: tuple[tuple[str, ...], ...]
+
+
+def made(space: SearchSpace, whole: Sequence[int], one: str, rows: Sequence[Row]) -> Strategy:
+    """The longest generation with these choices, `one` being the method that a `OneOf` names."""
+    solver, steps = max(space.calls, key=lambda pair: space.calls[pair])
+    chosen = [
+        gene.choices.index(one) if isinstance(gene, OneOf) and one in gene.choices else index
+        for gene, index in zip(space.whole, whole, strict=True)
+    ]
+    first = (space.solvers.index(solver), space.steps.index(steps))
+    return space.decode((*first, *chosen, *spread(space, rows)))
+
+
+@lru_cache(maxsize=4)
+def plan(space: SearchSpace) -> Plan:
+    """What is measured of a composed space."""
+    calls = max(space.calls.values())
+    wholes, patterns = _wholes(space, calls)
+    found: dict[str, Want] = {}
+    for want in _wants(space, tuple(dict.fromkeys(p for row in patterns for p in row))):
+        for whole, row in zip(wholes, patterns, strict=True):
+            places = [call for call in range(2, calls) if row[call] == want.pattern]
+            if places:
+                rows: list[Row] = [(0,) * space.width] * calls
+                rows[places[-1]] = want.row
+                rows[places[-1] - 1] = want.lead or rows[0]
+                kind = made(space, whole, want.one, rows).kinds()[places[-1]]
+                found.setdefault(kind, replace(want, kind=kind))
+                break
+    return Plan(tuple(found.values()), wholes, patterns)
+
+
+def _wants(space: SearchSpace, patterns: Sequence[str]) -> Iterator[Want]:
+    """Everything by itself, and in pairs; the same kind may come more than once."""
+    acts = list(_acts(space))
+    strongest = [_strongest(space, rows) for rows in acts]
+    for pattern in patterns:
+        yield Want((0,) * space.width, pattern=pattern)
+        for rows, strong in zip(acts, strongest, strict=True):
+            for want in rows if pattern == "" else strong:
+                yield replace(want, pattern=pattern)
+    for some, others in itertools.combinations(strongest, 2):
+        for one, other in itertools.product(some, others):
+            row = tuple(map(max, one.row, other.row))
+            yield Want(row, one.lead or other.lead, one.one or other.one)
+
+
+def _acts(space: SearchSpace) -> Iterator[list[Want]]:
+    """What per-call genes do: of every method with genes of its own, of every shared gene."""
+    plain = [gene for gene in space.genes if isinstance(gene, Gene)]
+    for method in dict.fromkeys(gene.method for gene in plain):
+        costless = known()[method].costless
+        free = [
+            range(len(gene.choices))
+            if isinstance(gene, Gene) and gene.method == method and gene.knob not in costless
+            else (0,)
+            for gene in space.genes
+        ]
+        yield [Want(row) for row in itertools.product(*free) if any(row)]
+    for place, gene in enumerate(space.genes):
+        if isinstance(gene, Shared):
+            yield list(_shared(space, place, gene))
+
+
+def _shared(space: SearchSpace, place: int, gene: Shared) -> Iterator[Want]:
+    """The acts of a shared gene; one that goes on with what a call before it found comes after each
+    act that finds something.
+    """
+
+    def row(index: int) -> Row:
+        return tuple(index if i == place else 0 for i in range(space.width))
+
+    exclusive = {name for one in space.whole if isinstance(one, OneOf) for name in one.choices}
+    for index, values in enumerate(gene.values):
+        for method, knobs in values.items():
+            one = method if method in exclusive else ""
+            yield Want(row(index), one=one)
+            for mark in known()[method].marks:
+                if knobs.get(mark) is False:
+                    for before, other in enumerate(gene.values):
+                        if other.get(method, {}).get(mark):
+                            yield Want(row(index), row(before), one)
+
+
+def _strongest(space: SearchSpace, rows: Sequence[Want]) -> Sequence[Want]:
+    """What stands for a method in pairs: all that it does, or where its acts differ in strength
+    only, the last; of methods of which a strategy has one, the last of each.
+    """
+    gene = next(gene for gene, index in zip(space.genes, rows[0].row, strict=True) if index)
+    method = gene.methods(max(rows[0].row))[0]
+    if not known()[method].graded:
+        return rows
+    if isinstance(gene, Gene):
+        return rows[-1:]
+    last = {want.one: want for want in rows if want.lead is None}
+    if "" not in last:
+        return list(last.values())
+    mine = [i for i, values in enumerate(gene.values) if method in values]
+    return [want for want in rows if max(want.row) == mine[-1] and want.lead is None][:1]
+
+
+def _wholes(space: SearchSpace, calls: int) -> tuple[tuple[Row, ...], tuple[tuple[str, ...], ...]]:
+    """Choices of the whole generation's knobs: the first of each, and for every other pattern those
+    that show it at the most calls.
+    """
+    nothing: list[Row] = [(0,) * space.width] * calls
+    sizes = [1 if isinstance(gene, OneOf) else len(gene.choices) for gene in space.whole]
+    rows = list(itertools.islice(itertools.product(*map(range, sizes)), WHOLES))
+    shown = {row: made(space, row, "", nothing).kinds() for row in rows}
+    counts = {row: Counter(kinds[2:]) for row, kinds in shown.items()}
+    patterns = dict.fromkeys(kind for count in counts.values() for kind in count)
+    best = [max(rows, key=lambda row: counts[row][pattern]) for pattern in patterns if pattern]
+    chosen = tuple(dict.fromkeys([rows[0], *best]))
+    return chosen, tuple(shown[row] for row in chosen)

@@ -1,0 +1,62 @@
+"""What chosen genes give to the knobs of a generation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from strategies.errors import StrategyError
+from strategies.genes import AnyGene, Gene, Shared
+from strategies.knobs import known
+
+
+def is_whole(gene: AnyGene) -> bool:
+    """Whether it turns a knob of the whole generation."""
+    if not isinstance(gene, Gene):
+        return False
+    kind = known()[gene.method]
+    return gene.knob not in (*kind.per_call, *kind.marks)
+
+
+def value(gene: Gene, choice: Any, calls: int) -> Any:
+    """What a choice of a whole generation's knob means in so many calls.
+
+    Raises:
+        StrategyError: a knob that names a call, and a choice that is no share of the calls.
+    """
+    kind = known()[gene.method]
+    if gene.knob not in kind.places or choice is None:
+        return choice
+    if isinstance(choice, bool) or not isinstance(choice, int | float) or not 0 <= choice <= 1:
+        raise StrategyError(
+            f"{gene.method}.{gene.knob} has the choice {choice!r}; it names a call, so in a "
+            "space its choices are shares of the calls from 0 to 1, or null"
+        )
+    low = kind.places[gene.knob]
+    return min(max(low, round(choice * calls)), max(low, calls - 1))
+
+
+def listed(gene: Gene, values: Sequence[Any]) -> Any:
+    """What a per-call gene gives to its knob: one value for each call, or the calls listed."""
+    if gene.knob not in known()[gene.method].marks:
+        return list(values)
+    return tuple(call for call, value in enumerate(values) if value)
+
+
+def acting(gene: Shared, chosen: Sequence[int]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The methods that a shared gene lets act, and their knobs over the calls.
+
+    Args:
+        chosen: the choice at each call.
+    """
+    rows = [gene.values[index] for index in chosen]
+    for method in dict.fromkeys(name for row in rows for name in row):
+        kind, found = known()[method], dict[str, Any]()
+        for knob in gene.turned[method]:
+            given = [row.get(method, {}).get(knob) for row in rows]
+            if knob in kind.marks:
+                found[knob] = tuple(call for call, value in enumerate(given) if value)
+            else:
+                neutral = kind.neutral[knob]
+                found[knob] = [neutral if value is None else value for value in given]
+        yield method, found

@@ -1,0 +1,131 @@
+"""The genome of a strategy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from strategies import choosing
+from strategies.errors import StrategyError
+from strategies.genes import Gene, OneOf, Shared
+from strategies.knobs import Knobs
+from strategies.strategy import Strategy
+
+if TYPE_CHECKING:
+    from strategies.space import Genome, SearchSpace
+
+
+def encode(space: SearchSpace, strategy: Strategy) -> Genome:
+    """A genome that means `strategy`; slots it does not read repeat their neighbour's choice.
+
+    Raises:
+        StrategyError: the strategy lies outside the space.
+    """
+    pair = (strategy.scheduler, strategy.steps)
+    if pair not in space.calls or space.calls[pair] != strategy.calls:
+        raise StrategyError(
+            f"{strategy.scheduler} with {strategy.steps} steps is not in this space; it has "
+            f"{', '.join(space.solvers)} with {', '.join(map(str, space.steps))} steps"
+        )
+    first = [space.solvers.index(pair[0]), space.steps.index(pair[1])]
+    alive = strategy.canonical().methods
+    rows = [
+        [_choice(strategy, alive, gene, call) for gene in space.genes]
+        for call in range(strategy.calls)
+    ]
+    genome = (*first, *_whole(space, strategy, rows), *spread(space, rows))
+    if space.decode(genome).digest == strategy.digest:
+        return genome
+    names = ", ".join(gene.name for gene in space.whole)
+    raise StrategyError(
+        "the strategy has knobs that this space does not search or other choices of them"
+        + (f" ({names})" if names else "")
+    )
+
+
+def spread(space: SearchSpace, rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    """The per-call genes of a genome from one row of choices for each call."""
+    calls = len(rows)
+    slots = [rows[min(calls - 1, slot * calls // space.slots)] for slot in range(space.slots)]
+    for call in range(calls):
+        slots[space.slot(call, calls)] = rows[call]
+    return tuple(value for row in slots for value in row)
+
+
+def _choice(strategy: Strategy, alive: Mapping[str, Knobs], gene: Gene | Shared, call: int) -> int:
+    if isinstance(gene, Shared):
+        return _act(alive, gene, call)
+    knobs = strategy.methods.get(gene.method)
+    if knobs is None:
+        value = gene.choices[0]
+    elif gene.knob in knobs.marks:
+        value = knobs.read(call).get(gene.knob, gene.choices[0])
+    else:
+        value = getattr(knobs, gene.knob)[call]
+    if value not in gene.choices:
+        raise StrategyError(
+            f"{gene.method}.{gene.knob}[{call}] is {value!r}; this space has {gene.choices}"
+        )
+    return gene.choices.index(value)
+
+
+def _act(alive: Mapping[str, Knobs], gene: Shared, call: int) -> int:
+    """The act that a strategy has at a call; 0 where it has none."""
+    acting = [name for name in gene.turned if name in alive and alive[name].at(call)]
+    for index in range(1, len(gene.choices)) if acting else ():
+        if gene.matches(index, alive, call):
+            return index
+    if acting:
+        does = dict(alive[acting[0]].at(call))
+        raise StrategyError(
+            f"{acting[0]} does {does} at call {call}, which is no choice of this space's gene "
+            f"{gene.name}"
+        )
+    return 0
+
+
+def _whole(space: SearchSpace, strategy: Strategy, rows: Sequence[Sequence[int]]) -> list[int]:
+    """The first choices of the whole generation's genes by which every method does what it does in
+    the strategy; 0 where none do.
+
+    Which choices a strategy has may only show in what they do.
+    """
+    alive, depths = strategy.canonical().methods, strategy.depths
+    found, places = [0] * len(space.whole), dict[str, list[int]]()
+    for place, gene in enumerate(space.whole):
+        if isinstance(gene, OneOf):
+            found[place] = next((i for i, n in enumerate(gene.choices) if n in alive), 0)
+        else:
+            places.setdefault(gene.method, []).append(place)
+    for method, mine in places.items():
+        genes = [gene for gene in space.whole if isinstance(gene, Gene) and gene.method == method]
+        if method in space.shared and method not in alive:
+            continue
+        lists = _lists(space, method, rows)
+        for choice in itertools.product(*(range(len(gene.choices)) for gene in genes)):
+            whole = {
+                gene.knob: choosing.value(gene, gene.choices[index], strategy.calls)
+                for gene, index in zip(genes, choice, strict=True)
+            }
+            knobs = {method: {**space.fixed.get(method, {}), **lists, **whole}}
+            made = Strategy.create(
+                family=space.family, scheduler="-", steps=1, calls=strategy.calls, methods=knobs
+            ).methods[method]
+            normal = made.canonical(strategy.calls, depths)
+            if normal == alive.get(method) or (method not in alive and normal.is_neutral()):
+                for place, index in zip(mine, choice, strict=True):
+                    found[place] = index
+                break
+    return found
+
+
+def _lists(space: SearchSpace, method: str, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """The per-call knobs of one method."""
+    found: dict[str, Any] = {}
+    for gene, chosen in zip(space.genes, zip(*rows, strict=True), strict=True):
+        if isinstance(gene, Shared):
+            found |= dict(choosing.acting(gene, chosen)).get(method, {})
+        elif gene.method == method:
+            found[gene.knob] = choosing.listed(gene, [gene.choices[index] for index in chosen])
+    return found

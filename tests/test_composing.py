@@ -1,0 +1,268 @@
+"""Spaces composed of methods: every genome means a strategy, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evaluate.kinds import Kinds
+from search import wanted
+from search.description import Description
+from search.nearest import nearest
+from search.probes import probes
+from search.proposers import operators, switching
+from search.spaces import with_calls
+from strategies import SearchSpace, Strategy, StrategyError, compose, describe, known, parse
+from strategies.files import dump
+
+STEPS = (4, 7, 13)
+CALLS = {
+    (s, n): n + (s == "PNDMScheduler") for s in ("DDIMScheduler", "PNDMScheduler") for n in STEPS
+}
+FAMILIES = ("unet", "dit", "mmdit")
+
+
+def of_family(family: str) -> list[str]:
+    """Methods of a family."""
+    return [name for name, kind in known().items() if family in kind.families]
+
+
+def space_of(family: str, methods: list[str], **more: Any) -> SearchSpace:
+    """A composed space."""
+    solvers = sorted({solver for solver, _ in CALLS})
+    asked = {"schedulers": solvers, "steps": list(STEPS), "methods": methods} | more
+    return with_calls(asked, family, CALLS)
+
+
+@st.composite
+def composed(draw: st.DrawFn) -> tuple[SearchSpace, tuple[int, ...]]:
+    """A space composed of any methods of any family, and one of its genomes."""
+    family = draw(st.sampled_from(FAMILIES))
+    there = of_family(family)
+    methods = draw(st.lists(st.sampled_from(there), min_size=1, max_size=len(there), unique=True))
+    space = space_of(family, methods)
+    return space, draw(st.tuples(*(st.integers(0, size - 1) for size in space.sizes)))
+
+
+@given(composed())
+@settings(max_examples=150, deadline=None)
+def test_every_genome_is_a_strategy_that_comes_back(one: Any) -> None:
+    space, genome = one
+    strategy = space.decode(genome)
+    assert strategy.calls == CALLS[strategy.scheduler, strategy.steps]
+    again = space.decode(space.encode(strategy))
+    assert again.digest == strategy.digest
+    read = parse(dump(strategy))
+    assert read.digest == strategy.digest
+    assert space.decode(space.encode(read)).digest == strategy.digest
+    assert strategy.canonical().digest == Strategy.read(strategy.to_json()).canonical().digest
+    assert set(strategy.methods) <= set(space.methods)
+    assert describe.summary(strategy)
+    assert not describe.differences(strategy, read)
+    other = strategy.resample(calls=9, steps=9, scheduler="DDIMScheduler")
+    assert other.calls == 9
+    assert parse(dump(other)).digest == other.digest
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_neutral_genome_is_the_unaccelerated_strategy(family: str) -> None:
+    for methods in (of_family(family), *([name] for name in of_family(family))):
+        space = space_of(family, methods)
+        assert space.decode((0,) * len(space.sizes)).methods == {}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_method_can_act(family: str) -> None:
+    space = space_of(family, of_family(family))
+    for number, gene in enumerate(space.genes):
+        for index in range(1, len(gene.choices)):
+            for name in gene.methods(index):
+                row = [0] * len(space.sizes)
+                row[1] = len(STEPS) - 1
+                row[space.head + number :: space.width] = [index] * space.slots
+                for place, one in enumerate(space.whole):
+                    if name in one.choices:
+                        row[2 + place] = one.choices.index(name)
+                if name not in space.decode(row).methods:
+                    assert (gene.name, index) in {("deepcache.order", 1), ("deepcache.order", 2),
+                                                  ("fora.order", 1), ("fora.order", 2)}  # fmt: skip
+
+
+def test_methods_that_cannot_act_together_share_a_gene() -> None:
+    space = space_of("unet", ["deepcache", "dato", "tome", "catome", "tgate"])
+    assert [gene.name for gene in space.genes] == ["deepcache.depth", "deepcache.order", "tokens"]
+    assert [gene.name for gene in space.whole] == [
+        f"tgate.{knob}" for knob in ("gate", "self_interval", "cross_interval", "late_interval")
+    ]
+    acts = [{f"{m}.{k}": v for m, k, v in act} for act in space.genes[2].choices]
+    assert acts[0] == {}
+    assert {"dato.ratio": 0.3} in acts
+    assert {"dato.ratio": 0.7} in acts
+    assert {"tome.ratio": 0.25} in acts
+    assert {"catome.threshold": 0.6, "catome.checkpoints": True} in acts
+    narrow = space_of("dit", ["cat", "atedm", "toca", "fora"])
+    assert [gene.name for gene in narrow.whole] == ["narrowing"]
+    assert narrow.whole[0].choices == ("cat", "atedm", "toca")
+
+
+def test_a_composed_space_stays_what_it_was() -> None:
+    """What a run writes down is the space itself, whatever methods declare later."""
+    methods = ["dato", "catome", "tgate"]
+    asked = {"schedulers": ["DDIMScheduler"], "steps": [4, 7], "methods": methods}
+    kept = compose.resolved(asked, "unet")
+    assert "methods" not in kept
+    assert kept["composed"] == methods
+    assert compose.resolved(kept, "unet") == kept
+    calls = {("DDIMScheduler", n): n for n in (4, 7)}
+    one, other = (with_calls(s, "unet", calls) for s in (asked, kept))
+    assert (one.genes, one.whole, one.sizes) == (other.genes, other.whole, other.sizes)
+    assert one.methods == other.methods == ("dato", "catome", "tgate")
+
+
+@pytest.mark.parametrize(
+    ("family", "asked", "told"),
+    [
+        ("unet", {"methods": ["fora"]}, "method fora is for dit and mmdit, not for family unet"),
+        ("mmdit", {"methods": ["tgate"]}, "not for family mmdit"),
+        ("unet", {"methods": ["catomee"]}, "'catomee' is unknown"),
+        ("unet", {"methods": ["dato", "dato"]}, "method dato is given twice"),
+        ("unet", {"methods": "dato"}, "must be a list of names"),
+        ("unet", {"methods": []}, "must be a list of names"),
+        ("dit", {"methods": ["tgate"], "without": ["tgate"]}, "does not go with this model"),
+        ("unet", {"methods": ["dato"], "family": "dit"}, "the space is for family dit"),
+        ("unet", {"methods": ["deepcache"], "knobs": {"deepcache.depth": ["full", 1]}},
+         r"deepcache\.depth is given twice in the space, by its methods and under knobs"),
+        ("unet", {"methods": ["dato"], "knobs": {"dato.ratio": [0.0, 0.5]}},
+         r"dato\.ratio is given twice in the space, by dato\.ratio and by tokens"),
+        ("unet", {"methods": ["dato"], "fixed": {"dato": {"ratio": 0.5}}},
+         r"dato\.ratio is given twice in the space, by fixed and by tokens"),
+        ("unet", {"knobs": {"catome.checkpoints": [0, 5]}}, "its choices are true"),
+        ("unet", {"shared": {"t": [{"dato.ratio": 0.5}]}, "knobs": {}}, "the first one empty"),
+        ("unet", {"shared": {"t": [{}, {"dato.ratio": 0.5}, {"dato.ratio": 0.5}]}}, "twice"),
+        ("unet", {"shared": {"t": [{}, {"tgate.gate": 0.5}]}}, "holds for a whole generation"),
+        ("unet", {"shared": {"t": [{}, {"dato.ratio": 0.9}]}}, "at most 0.75"),
+        ("unet", {"shared": {"t": [{}, {"catome.threshold": 0.9, "catome.checkpoints": 3}]}},
+         "is true"),
+        ("unet", {"knobs": {"catome.treshold": [1.0, 0.5]}}, "not a knob of any method"),
+    ],
+)  # fmt: skip
+def test_bad_spaces_are_refused_in_one_line(family: str, asked: Any, told: str) -> None:
+    given = {"schedulers": ["DDIMScheduler"], "steps": [4]} | asked
+    with pytest.raises(StrategyError, match=told) as caught:
+        with_calls(given, family, {("DDIMScheduler", 4): 4})
+    assert "\n" not in str(caught.value)
+
+
+def test_checkpoints_are_a_knob_like_any_other() -> None:
+    """A space file may search them by themselves."""
+    asked = {
+        "schedulers": ["DDIMScheduler"], "steps": [6],
+        "knobs": {"catome.threshold": [1.0, 0.7, 0.9], "catome.checkpoints": [True, False]},
+    }  # fmt: skip
+    space = with_calls(asked, "unet", {("DDIMScheduler", 6): 6})
+    made = space.decode((0, 0, 1, 0, 1, 1, 0, 0, 2, 1, 2, 0, 1, 1))
+    knobs = made.methods["catome"]
+    # Pairs that are reused are those of the last call that found some, with its threshold.
+    assert knobs.threshold == (0.7, 0.7, 1.0, 0.9, 0.9, 0.9)
+    assert knobs.checkpoints == (0, 3, 4)
+    assert space.decode(space.encode(made)).digest == made.digest
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_children_turn_genes_of_methods_that_their_parents_use(family: str) -> None:
+    space, rng = space_of(family, of_family(family)), np.random.default_rng(0)
+    switched = 0
+    for _ in range(300):
+        one = switching.drawn(space, rng)
+        before = switching.used(space, one)
+        assert len(before) <= switching.MOST
+        assert set(space.decode(one).methods) <= before
+        child = operators.child(space, one, one, rng)
+        after = switching.used(space, child)
+        assert len(after - before) <= 1
+        switched += bool(after - before)
+        assert space.decode(space.encode(space.decode(child))).digest == space.decode(child).digest
+    assert 10 < switched < 100
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_method_is_switched_as_a_whole(family: str) -> None:
+    space, rng = space_of(family, of_family(family)), np.random.default_rng(1)
+    for method in space.methods:
+        acted = 0
+        for _ in range(30):
+            row = list(switching.drawn(space, rng))
+            switching.switch_on(space, row, method, rng)
+            assert method in switching.used(space, row)
+            acted += method in space.decode(row).methods
+            switching.switch_off(space, row, method)
+            assert method not in switching.used(space, row)
+            assert method not in space.decode(row).methods
+        assert acted > 10, method
+
+
+def test_what_a_genome_uses_is_what_its_strategy_has() -> None:
+    """Dead values apart, such as a share at the first calls."""
+    space, rng = space_of("unet", of_family("unet")), np.random.default_rng(2)
+    for _ in range(200):
+        genome = switching.drawn(space, rng)
+        assert set(space.decode(genome).methods) <= switching.used(space, genome)
+
+
+@given(composed())
+@settings(max_examples=40, deadline=None)
+def test_descriptions_tell_genomes_apart(one: Any) -> None:
+    space, genome = one
+    describe_ = Description(space)
+    strategy, plain = space.decode(genome), space.decode((*genome[:2], *(0,) * (len(genome) - 2)))
+    told, other = describe_.many([strategy, plain])
+    assert np.isfinite(told).all()
+    assert (strategy.digest == plain.digest) == bool(np.array_equal(told, other))
+
+
+@given(composed())
+@settings(max_examples=60, deadline=None)
+def test_the_nearest_of_a_strategy_of_the_space_is_itself(one: Any) -> None:
+    space, genome = one
+    strategy = space.decode(genome)
+    assert nearest(space, strategy).digest == strategy.digest
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_wanted_kinds_are_few_and_shown(family: str) -> None:
+    """By few generations; and of every strategy of the space the latency follows from them."""
+    space, rng = space_of(family, of_family(family)), np.random.default_rng(3)
+    wants = wanted.plan(space).wants
+    assert len(wants) < 120
+    for seed in (0, 1):
+        rows = probes(space, seed)
+        shown = {kind for one in rows for kind in one.kinds()}
+        assert {want.kind for want in wants} <= shown
+        assert len(rows) <= 2 + len(wants) // 6
+    table = Kinds({want.kind: 1.0 for want in wants})
+    for _ in range(100):
+        for kind in space.decode(tuple(int(rng.integers(0, size)) for size in space.sizes)).kinds():
+            assert table.cost(kind) == pytest.approx(1.0)
+
+
+def test_costs_of_kinds_are_sums_of_effects() -> None:
+    """Exactly where effects multiply, but for pairs that were measured, and rank by strength."""
+    one, two = "deepcache.depth=1", "deepcache.depth=3"
+    weak, strong = "dato.ratio=0.3", "dato.ratio=0.7"
+    table = Kinds({
+        "": 1.0, one: 0.2, two: 0.6, weak: 0.9, strong: 0.8, "tgate.cross=True": 0.7,
+        f"{strong} {one}": 0.2, f"{strong} {two}": 0.48,
+    })  # fmt: skip
+    assert table.cost(f"{strong} {one}") == 0.2
+    assert table.cost(f"{weak} {one}") == pytest.approx(0.2)  # Neither does anything there.
+    assert table.cost(f"{weak} {two}") == pytest.approx(0.54)
+    assert table.cost(f"{two} tgate.cross=True") == pytest.approx(0.42)
+    assert table.cost(f"{strong} {one} tgate.cross=True") == pytest.approx(0.14)
+    with pytest.raises(StrategyError, match=r"no entry for 'dato\.ratio=0\.5'"):
+        table.cost(f"dato.ratio=0.5 {two}")
+    with pytest.raises(StrategyError, match="no entry"):
+        table.cost("tome.ratio=0.5")

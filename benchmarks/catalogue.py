@@ -254,6 +254,14 @@ BENCHMARKS = (
         "finished runs, such as those of benchmarks/front.sh",
     ),
     Benchmark(
+        "wide_space",
+        "whether a space of everything costs: searches of the same device time in the wide and in "
+        "a narrow space, and which methods act in the wide one's fronts",
+        SEARCH,
+        ("wide-space-*",),
+        ("--budget", "2m", "--seeds", "0"),
+    ),
+    Benchmark(
         "reproduce",
         "an exported front applied again in a fresh process: scores and speedups",
         SEARCH,

@@ -34,6 +34,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "efficiency_live": searches.live,
     "hypervolume": searches.hypervolume,
     "reproduce": searches.reproduce,
+    "wide_space": searches.wide_space,
     "bookkeeping": engine.bookkeeping,
     "utilisation": engine.utilisation,
     "dry_run": engine.dry_run,

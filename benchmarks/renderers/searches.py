@@ -86,3 +86,23 @@ def reproduce(data: Any) -> str:
     ]  # fmt: skip
     heads = ["file", "FD in the file", "FD now", "speedup in the file", "speedup now"]
     return table(heads, rows)
+
+
+def wide_space(data: Any) -> str:
+    """Every search of the wide and of the narrow space, and what they are compared by."""
+    rows = []
+    for label, found in data["runs"].items():
+        for seed, one in found.items():
+            methods = ", ".join(f"{n} {k}" for n, k in sorted(one["methods"].items()))
+            rows.append(
+                [f"{label}, seed {seed}", one["evaluations"], one["beyond_seeds"],
+                 one["hypervolume"], one["hypervolume_together"], methods]
+            )  # fmt: skip
+    heads = ["search", "evaluations", "beyond the seeds", "hypervolume", "with the baselines",
+             "methods on the front, in so many strategies"]  # fmt: skip
+    lines = [
+        f"{name}: wide {short(one['wide'])}, narrow {short(one['narrow'])}; p of the wide one being "
+        f"lower {short(one['p_wide_is_lower'])}"
+        for name, one in data["compared"].items()
+    ]
+    return "\n\n".join([table(heads, rows), *lines])

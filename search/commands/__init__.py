@@ -7,5 +7,6 @@ COMMANDS = {
     "export": "write strategy files of its front, also while it runs",
     "plot": "pictures for papers, as PNG and SVG",
     "report": "write the run as one page for a browser, report.html",
+    "ablate": "score its named strategies without each of their methods",
     "pick": "choose one strategy of its front and write its file",
 }

@@ -19,9 +19,8 @@ from accel.models import default_device, load_pipeline, quiet
 from evaluate.evaluator import read_prompts
 from evaluate.latency import unaccelerated
 from evaluate.verdicts import parse_margin
-from search import budget as budgets
-from search import config as configuration
 from search import (
+    ablation,
     copies,
     export,
     failures,
@@ -39,6 +38,8 @@ from search import (
     warm,
     workers,
 )
+from search import budget as budgets
+from search import config as configuration
 from search.commands import finished, setting
 from search.commands.flags import limits, parser
 from search.config import SearchConfig
@@ -173,6 +174,9 @@ def _drive(engine: Engine, run: Opened, console: Console) -> int:
         engine.prepare()
         engine.search()
         finals = finalists.finish(engine)
+        seconds = ablation.spare(engine)
+        if seconds > 0:
+            ablation.ablate(engine, finals, seconds)
         summary = export.write(engine, finals)
     except SearchError:
         export.write_failed(engine)

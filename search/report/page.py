@@ -12,7 +12,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from search.plots import pareto
-from search.report import facts, strips
+from search.report import facts, methods, strips
 from search.report.growth import growth
 from search.report.panels import groups, panels
 from search.report.pictures import pictures
@@ -67,6 +67,9 @@ def render(run: Run) -> str:
         titles=[(short(name), title(name)) for name in _columns(run)],
         maps=strips.schedules(run, rows),
         importance=shown_importance(run),
+        uses=methods.uses(run),
+        taken_out=methods.taken_out(run),
+        judged=[title(name) for name in methods.figures(run)],
         failed=facts.failed_rows(run),
         latency=facts.latency(run),
         setting=facts.setting(run),

@@ -1,0 +1,145 @@
+"""What each method is worth in the strategies that people take: the same without it, drawn.
+
+Of the knee and of the fastest strategy without a loss every method is taken out in turn. What is
+left is scored on the finalists' held-out prompts. Its latency is the table's, as is that of the
+whole strategy which it is held against. Each answer is noted in the study, and none is paid for twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evaluate.statistics import ScoreError
+from search import drawing, gate
+from search.finalists import HELDOUT, Final
+from search.runs import NO_LOSS, Run, named
+from search.worker import Outcome, Request
+from strategies import Strategy
+
+if TYPE_CHECKING:
+    from search.engine import Engine
+
+NOTE = "ablation:"  # What the figures of what is left are noted under, with its digest.
+SHARE = 0.05  # Of a budget of device time, at most, at the end of a search.
+LABELS = ("knee", NO_LOSS)
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A strategy without one of its methods.
+
+    Attributes:
+        labels: what the whole strategy is called.
+        whole: as it was exported.
+        method: that is taken out.
+        left: the strategy without it.
+        scores, intervals: of `left` on held-out prompts; empty where it was not drawn or failed.
+        error: why it failed.
+    """
+
+    labels: tuple[str, ...]
+    whole: Strategy
+    whole_scores: dict[str, float]
+    method: str
+    left: Strategy
+    scores: dict[str, float]
+    intervals: dict[str, list[float]]
+    error: str
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is known what the method is worth."""
+        return bool(self.scores)
+
+
+def without(strategy: Strategy, method: str) -> Strategy:
+    """A strategy whose method does nothing; all others do what they did."""
+    whole = strategy.canonical()
+    kept = {name: knobs for name, knobs in whole.methods.items() if name != method}
+    return whole.model_copy(update={"methods": kept, "scores": {}, "baseline": {}}).canonical()
+
+
+def removals(run: Run) -> list[Removal]:
+    """Of the named strategies everything that is taken out, with what is known of it."""
+    labels: dict[str, list[str]] = {}
+    points = {label: point for label, point in named(run.front()).items() if label in LABELS}
+    for label, point in points.items():
+        labels.setdefault(point.strategy.digest, []).append(label)
+    found = []
+    for names in labels.values():
+        point = points[names[0]]
+        for method in sorted(point.strategy.canonical().methods):
+            left = without(point.strategy, method)
+            known = _known(run, left.digest)
+            found.append(
+                Removal(
+                    tuple(names), point.strategy, dict(point.scores), method, left,
+                    known.get("scores", {}), known.get("intervals", {}), known.get("error", ""),
+                )
+            )  # fmt: skip
+    return found
+
+
+def _known(run: Run, digest: str) -> dict[str, Any]:
+    """What is noted of a strategy, as left over or as a finalist of its own."""
+    for name in (NOTE, HELDOUT):
+        kept = run.study.noted(f"{name}{digest}")
+        if kept is not None:
+            found: dict[str, Any] = kept
+            return found
+    return {}
+
+
+def spare(engine: Engine) -> float:
+    """Seconds that a search may spend on this at its end; a budget of evaluations has none."""
+    seconds = engine.budget.seconds
+    return 0.0 if seconds is None else max(0.0, min(engine.spending.left(), SHARE * seconds))
+
+
+def ablate(engine: Engine, finals: Sequence[Final], seconds: float) -> list[Removal]:
+    """Draw and score what is not known yet, as far as so many seconds go.
+
+    Args:
+        engine: with the held-out prompts' scoring.
+        finals: of the search, finished or about to be exported.
+
+    Returns:
+        All removals; of those that there was no room for nothing is known.
+    """
+    run = Run(engine.folder, engine.config, engine.study, finals)
+    count, left = engine.config.heldout_images, seconds
+    base = drawing.unaccelerated(engine, "heldout", count)
+    waiting = {
+        one.left.digest: one.left for one in removals(run) if not one.drawn and not one.error
+    }
+
+    def wanted() -> Iterator[Request]:
+        nonlocal left
+        for number, (digest, strategy) in enumerate(waiting.items()):
+            latency = engine.table.predict(strategy)
+            cost = engine.spending.draw(latency, count)
+            if cost > left:
+                continue
+            left -= cost
+            engine.say(f"scoring strategies without a method, {len(waiting) - number} to go")
+            limit = engine.limit(latency, count)
+            yield drawing.request(engine, digest, strategy, "heldout", count, limit=limit)
+
+    for request, outcome in engine.executor.each(wanted()):
+        _note(engine, request.key, waiting[request.key], outcome, base)
+    return removals(run)
+
+
+def _note(engine: Engine, digest: str, strategy: Strategy, outcome: Outcome, base: Any) -> None:
+    found: dict[str, Any] = {"error": outcome.error}
+    if outcome.value is not None:
+        try:
+            scoring = engine.scoring["heldout"]
+            found["scores"] = gate.scores(scoring, outcome.value, base) | engine.costs(strategy)
+            found["intervals"] = gate.intervals(scoring, outcome.value, base)
+        except ScoreError as broken:
+            found["error"] = str(broken)
+    name = f"{NOTE}{digest}"
+    engine.study.enter(name, {name: found}, engine.study.seconds(name) + outcome.seconds)

@@ -1,0 +1,79 @@
+"""`python -m search ablate`: score the named strategies without each of their methods."""
+
+from __future__ import annotations
+
+import torch
+from rich.console import Console
+
+from accel import families
+from accel.models import default_device, load_pipeline, quiet
+from evaluate.latency import unaccelerated
+from search import ablation, budget, drawing, record, report, runs, settled, workers
+from search import config as configuration
+from search.commands import reading
+from search.ending import Ending
+from search.engine import Engine
+from search.founding import opened
+from search.progress import Progress
+from search.proposer import Proposer
+from search.report import methods
+from search.runs import Run
+from strategies import StrategyError
+
+DEFAULT = "10m"
+
+
+def main(arguments: list[str]) -> int:
+    """Draw what is missing and write the report anew; returns the exit code."""
+    made = reading.parser(
+        "ablate",
+        "Of the knee and of the fastest strategy without a loss every method is taken out in turn, "
+        "and what is left is scored on the same held-out prompts. The report shows it.",
+        ["RUN", "RUN --budget 30m"],
+    )
+    made.add_argument(
+        "--budget", default=DEFAULT, metavar="AMOUNT", help=f"device time (default: {DEFAULT})"
+    )
+    flags = made.parse_args(arguments)
+    seconds = budget.parse(flags.budget).seconds
+    if seconds is None:
+        raise StrategyError(f"--budget {flags.budget} is no device time; give one, such as 10m")
+    run = runs.read(flags.run, flags.storage)
+    if run.state != "finished":
+        raise StrategyError(
+            f"{flags.run} is {run.state}; finish it first: python -m search --resume {flags.run}"
+        )
+    quiet()
+    torch.set_num_threads(1)
+    config = settled.read(flags.run)
+    pipe = load_pipeline(config.model)
+    family, _ = families.find(pipe)
+    space = configuration.make_space(config.space, family, pipe.scheduler)
+    baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
+    proposer = Proposer(space, [], config.proposer, config.population, config.seed, config.ladder)
+    del pipe
+    place = runs.place(flags.run, config, flags.storage)
+    console = Console()
+    with Ending(), opened(flags.run, config, place, {}, True) as held:
+        executor = workers.start(held.config, default_device(), held.ties.inputs)
+        try:
+            with Progress(console) as progress:
+                engine = Engine(
+                    held.config, flags.run, held.study, executor, space, baseline, proposer,
+                    progress,
+                )  # fmt: skip
+                engine.accepted = held.accept
+                engine.origin, engine.unsigned = held.ties.inputs.origin, held.ties.unsigned
+                engine.prepare()
+                count = held.config.heldout_images
+                engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
+                finals = record.finals(held.study)
+                found = ablation.ablate(engine, finals, seconds)
+            page = report.write(Run(flags.run, held.config, held.study), flags.run)
+        finally:
+            executor.close()
+    for row in methods.taken_out(Run(flags.run, held.config, held.study)):
+        cells = " ".join(f"{cell['text']} {cell['more']}".rstrip() for cell in row["cells"])
+        console.print(f"{row['name']:>24}  {row['slower']:>6}  {cells}", highlight=False)
+    console.print(f"{methods.lines(found)}; {page} shows it", highlight=False, soft_wrap=True)
+    return 0

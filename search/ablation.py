@@ -2,7 +2,8 @@
 
 Of the knee and of the fastest strategy without a loss every method is taken out in turn. What is
 left is scored on the finalists' held-out prompts. Its latency is the table's, as is that of the
-whole strategy which it is held against. Each answer is noted in the study, and none is paid for twice.
+whole strategy which it is held against. Each answer is noted in the study, and none is paid for
+twice.
 """
 
 from __future__ import annotations
@@ -83,12 +84,14 @@ def removals(run: Run) -> list[Removal]:
 
 
 def _known(run: Run, digest: str) -> dict[str, Any]:
-    """What is noted of a strategy, as left over or as a finalist of its own."""
+    """What is known of a strategy, as left over, as a finalist, or as the unaccelerated one."""
+    for final in run.finals:
+        if final.strategy.digest == digest:
+            return {"scores": final.scores, "intervals": final.intervals}
     for name in (NOTE, HELDOUT):
-        kept = run.study.noted(f"{name}{digest}")
+        kept: dict[str, Any] | None = run.study.noted(f"{name}{digest}")
         if kept is not None:
-            found: dict[str, Any] = kept
-            return found
+            return kept
     return {}
 
 

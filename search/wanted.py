@@ -111,7 +111,9 @@ def _acts(space: SearchSpace) -> Iterator[list[Want]]:
             else (0,)
             for gene in space.genes
         ]
-        yield [Want(row) for row in itertools.product(*free) if any(row)]
+        # What single blocks reuse is fresh only after a call that ran them all.
+        lead = (0,) * space.width if known()[method].graded else None
+        yield [Want(row, lead) for row in itertools.product(*free) if any(row)]
     for place, gene in enumerate(space.genes):
         if isinstance(gene, Shared):
             yield list(_shared(space, place, gene))

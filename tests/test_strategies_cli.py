@@ -142,7 +142,7 @@ def test_methods_documents_every_knob() -> None:
     assert 'recover global; "base" or "kept"; default "base"' in one
     assert "to below 2147483648" in one
     assert "tome:" not in one
-    assert "{name: [whole number, ...]}; required" in shows("methods", "blockcache")
+    assert "{name: [whole number, ...]}; default {}" in shows("methods", "blockcache")
     assert 'whole number or "full"; required; neutral "full"' in shows("methods", "deepcache")
     assert "whole number from 1 or null; default null" in shows("methods", "tgate")
     data = json.loads(shows_json("methods", "catome"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.renderers.markdown import table
+from benchmarks.renderers.markdown import short, table
 
 MARKS = ("20", "50", "100", "200", "300", "500", "1000", "2000")
 
@@ -101,8 +101,8 @@ def wide_space(data: Any) -> str:
     heads = ["search", "evaluations", "beyond the seeds", "hypervolume", "with the baselines",
              "methods on the front, in so many strategies"]  # fmt: skip
     lines = [
-        f"{name}: wide {short(one['wide'])}, narrow {short(one['narrow'])}; p of the wide one being "
-        f"lower {short(one['p_wide_is_lower'])}"
+        f"{name}: wide {short(one['wide'])}, narrow {short(one['narrow'])}; p of the wide one "
+        f"being lower {short(one['p_wide_is_lower'])}"
         for name, one in data["compared"].items()
     ]
     return "\n\n".join([table(heads, rows), *lines])

@@ -20,6 +20,7 @@ from strategies import Strategy, StrategyError
 from strategies.knobs import known
 
 COLOURS = "cividis_r"  # Even in lightness, the same to colour-blind readers; dark is much.
+NOTHING = "-"  # In a lane, where a method does nothing.
 IDLE = "#E4E4E4"  # Where a method does nothing.
 
 
@@ -65,7 +66,8 @@ def write(run: Run, folder: Path) -> list[Path]:
 
 
 def lanes(strategies: Sequence[Strategy]) -> list[Lane]:
-    """Every knob that is set call by call and that the strategies set differently.
+    """Every knob that is set call by call and that the strategies set differently, also by a list
+    of calls, or by what knobs of the whole generation do at a call.
 
     Where a strategy lacks the method its values are the neutral one.
     """
@@ -83,6 +85,28 @@ def lanes(strategies: Sequence[Strategy]) -> list[Lane]:
             ]
             if len({repr(value) for row in rows for value in row}) > 1:
                 found.append(Lane(f"{method}: {knob}", rows, neutral))
+        found += _listed(strategies, method)
+    return found
+
+
+def _listed(strategies: Sequence[Strategy], method: str) -> list[Lane]:
+    """Lanes of knobs that list calls, and of what a method does at a call by knobs of the whole
+    generation.
+    """
+    kind, found = known()[method], list[Lane]()
+    alive = [one.canonical().methods.get(method) for one in strategies]
+    for name in (*kind.marks, *kind.deeds):
+        rows = []
+        for one, knobs in zip(strategies, alive, strict=True):
+            row: list[Any] = [NOTHING] * one.calls
+            for call in range(one.calls if knobs is not None else 0):
+                assert knobs is not None
+                if knobs.at(call):
+                    given = knobs.read(call) if name in kind.marks else knobs.at(call)
+                    row[call] = given.get(name, NOTHING)
+            rows.append(row)
+        if len({value for row in rows for value in row}) > 1:
+            found.append(Lane(f"{method}: {name}", rows, NOTHING))
     return found
 
 

@@ -35,7 +35,7 @@ class BlockCache(Knobs):
 
     # The first wrong call of a block is the error; others would cost as much again each.
     refresh: dict[str, Annotated[tuple[StrictInt, ...], FailFast()]] = Field(
-        default_factory=dict,
+        default={},
         max_length=MAX_BLOCKS,
         description="by block name, the calls at which the block is computed; at the others what "
         "it added last is added again. The first call always computes; blocks not named go by "

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evaluate.reading import Sample
+from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
-from search import drawing, gate
-from search.finalists import HELDOUT, Final
+from search import drawing, gate, heldout
+from search.finalists import Final, comparable
 from search.runs import NO_LOSS, Run, named
 from search.worker import Outcome, Request
 from strategies import Strategy
@@ -85,38 +87,56 @@ def removals(run: Run) -> list[Removal]:
 
 def _known(run: Run, digest: str) -> dict[str, Any]:
     """What is known of a strategy, as left over, as a finalist, or as the unaccelerated one."""
-    for final in run.finals:
+    for final in comparable(run.finals):
         if final.strategy.digest == digest:
             return {"scores": final.scores, "intervals": final.intervals}
-    for name in (NOTE, HELDOUT):
-        kept: dict[str, Any] | None = run.study.noted(f"{name}{digest}")
-        if kept is not None:
-            return kept
-    return {}
+    count = images(run)
+    figures = heldout.read(run.study, digest, count).figures.get(count)
+    if figures is not None:
+        return {"scores": figures.scores, "intervals": figures.intervals}
+    kept: dict[str, Any] = run.study.noted(f"{NOTE}{digest}") or {}
+    return kept if kept.get("images") == count else {}
 
 
-def spare(engine: Engine) -> float:
-    """Seconds that a search may spend on this at its end; a budget of evaluations has none."""
-    seconds = engine.budget.seconds
-    return 0.0 if seconds is None else max(0.0, min(engine.spending.left(), SHARE * seconds))
+def images(run: Run) -> int:
+    """Held-out images that the front is compared on."""
+    return run.unaccelerated.images or run.config.heldout_images
+
+
+def spare(engine: Engine, scored: float) -> float:
+    """Seconds that a search may spend on this at its end; a budget of evaluations has none.
+
+    Args:
+        scored: seconds that the final scoring has taken, of which this is a part.
+    """
+    seconds, spending = engine.budget.seconds, engine.spending
+    if seconds is None:
+        return 0.0
+    return max(0.0, min(spending.left(), spending.scoring - scored, SHARE * seconds))
 
 
 def ablate(engine: Engine, finals: Sequence[Final], seconds: float) -> list[Removal]:
     """Draw and score what is not known yet, as far as so many seconds go.
 
     Args:
-        engine: with the held-out prompts' scoring.
+        engine: of the run.
         finals: of the search, finished or about to be exported.
 
     Returns:
         All removals; of those that there was no room for nothing is known.
     """
     run = Run(engine.folder, engine.config, engine.study, finals)
-    count, left = engine.config.heldout_images, seconds
-    base = drawing.unaccelerated(engine, "heldout", count)
+    count, left = images(run), seconds
     waiting = {
         one.left.digest: one.left for one in removals(run) if not one.drawn and not one.error
     }
+
+    if not waiting:
+        return removals(run)
+    base = drawing.unaccelerated(engine, "heldout", count)
+    name = f"heldout-{count}"
+    scoring = engine.scoring.get(name) or drawing.scoring(engine, "heldout", count)
+    engine.scoring[name] = scoring
 
     def wanted() -> Iterator[Request]:
         nonlocal left
@@ -131,18 +151,19 @@ def ablate(engine: Engine, finals: Sequence[Final], seconds: float) -> list[Remo
             yield drawing.request(engine, digest, strategy, "heldout", count, limit=limit)
 
     for request, outcome in engine.executor.each(wanted()):
-        _note(engine, request.key, waiting[request.key], outcome, base)
+        _note(engine, waiting[request.key], outcome, base, scoring)
     return removals(run)
 
 
-def _note(engine: Engine, digest: str, strategy: Strategy, outcome: Outcome, base: Any) -> None:
-    found: dict[str, Any] = {"error": outcome.error}
+def _note(
+    engine: Engine, strategy: Strategy, outcome: Outcome, base: Sample, scoring: Scoring
+) -> None:
+    found: dict[str, Any] = {"error": outcome.error, "images": base.count}
     if outcome.value is not None:
         try:
-            scoring = engine.scoring["heldout"]
             found["scores"] = gate.scores(scoring, outcome.value, base) | engine.costs(strategy)
             found["intervals"] = gate.intervals(scoring, outcome.value, base)
         except ScoreError as broken:
             found["error"] = str(broken)
-    name = f"{NOTE}{digest}"
+    name = f"{NOTE}{strategy.digest}"
     engine.study.enter(name, {name: found}, engine.study.seconds(name) + outcome.seconds)

@@ -61,19 +61,21 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Engine, 
     depth = [1 if call % 3 == 1 else "full" for call in range(25)]
     ratio = [0.5 if call % 2 == 0 else 0.0 for call in range(25)]
     strategy = engine.space.uniform("DDIMScheduler", 25, deepcache_depth=depth, tome_ratio=ratio)
-    count, scoring = engine.config.heldout_images, engine.scoring["heldout"]
+    count = plain.images
+    scoring = engine.scoring[f"heldout-{count}"]
     base = drawing.unaccelerated(engine, "heldout", count)
     outcome = engine.executor.alone(drawing.request(engine, "two", strategy, "heldout", count))
     scores = gate.scores(scoring, outcome.value, base) | engine.costs(strategy)
     intervals = gate.intervals(scoring, outcome.value, base)
     losses = engine.goals.losses(scores)
-    return engine, [plain, Final("front", "nsga2", strategy, scores, intervals, losses)]
+    one = Final("front", "nsga2", strategy, scores, intervals, losses, images=count)
+    return engine, [plain, one]
 
 
 def test_a_run_says_what_its_methods_are_worth(tmp_path: Path) -> None:
     executor = FakeExecutor()
     engine, finals = scored(tmp_path, executor)
-    assert ablation.spare(engine) == 0  # A budget of evaluations has no seconds to spare.
+    assert ablation.spare(engine, 0.0) == 0  # A budget of evaluations has no seconds to spare.
     before = engine.study.spent
     nothing = ablation.ablate(engine, finals, 0.0)
     assert engine.study.spent == before
@@ -104,7 +106,7 @@ def test_what_there_is_no_room_for_is_named(tmp_path: Path) -> None:
     engine, finals = scored(tmp_path)
     rest = ablation.removals(runs.Run(tmp_path, engine.config, engine.study, finals))
     cheapest = min(engine.table.predict(one.left) for one in rest)
-    room = 1.01 * engine.spending.draw(cheapest, engine.config.heldout_images)
+    room = 1.01 * engine.spending.draw(cheapest, finals[0].images)
     found = ablation.ablate(engine, finals, room)
     assert [one.drawn for one in found].count(True) == 1
     assert "there was no room for 1" in methods.lines(found)
@@ -178,7 +180,6 @@ def test_a_finished_run_is_scored_as_its_finalists_were(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "one", tmp_path / "copy")
     other = make_engine(tmp_path / "copy", budget="40evals", **ONE)
     other.prepare()
-    other.scoring["heldout"] = drawing.scoring(other, "heldout", other.config.heldout_images)
     found = ablation.ablate(other, finals, 1e9)
     assert [one.scores for one in found] == [
         one.scores for one in ablation.ablate(engine, finals, 1e9)

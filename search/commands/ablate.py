@@ -8,7 +8,7 @@ from rich.console import Console
 from accel import families
 from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
-from search import ablation, budget, drawing, record, report, runs, settled, workers
+from search import ablation, budget, record, report, runs, settled, workers
 from search import config as configuration
 from search.commands import reading
 from search.ending import Ending
@@ -65,8 +65,6 @@ def main(arguments: list[str]) -> int:
                 engine.accepted = held.accept
                 engine.origin, engine.unsigned = held.ties.inputs.origin, held.ties.unsigned
                 engine.prepare()
-                count = held.config.heldout_images
-                engine.scoring["heldout"] = drawing.scoring(engine, "heldout", count)
                 finals = record.finals(held.study)
                 found = ablation.ablate(engine, finals, seconds)
             page = report.write(Run(flags.run, held.config, held.study), flags.run)

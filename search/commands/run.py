@@ -173,8 +173,9 @@ def _drive(engine: Engine, run: Opened, console: Console) -> int:
     try:
         engine.prepare()
         engine.search()
+        before = engine.study.spent
         finals = finalists.finish(engine)
-        seconds = ablation.spare(engine)
+        seconds = ablation.spare(engine, engine.study.spent - before)
         if seconds > 0:
             ablation.ablate(engine, finals, seconds)
         summary = export.write(engine, finals)

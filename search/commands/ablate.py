@@ -18,6 +18,7 @@ from search.progress import Progress
 from search.proposer import Proposer
 from search.report import methods
 from search.runs import Run
+from search.shared import Shared
 from strategies import StrategyError
 
 DEFAULT = "10m"
@@ -63,6 +64,9 @@ def main(arguments: list[str]) -> int:
                     progress,
                 )  # fmt: skip
                 engine.accepted = held.accept
+                engine.shared = Shared(
+                    held.config.model, held.ties.inputs, baseline, default_device(), flags.run
+                )
                 engine.origin, engine.unsigned = held.ties.inputs.origin, held.ties.unsigned
                 engine.prepare()
                 finals = record.finals(held.study)

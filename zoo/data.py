@@ -64,7 +64,7 @@ class Scenes:
     """A batch of scenes.
 
     Attributes:
-        labels: int64, `[n, 9]`, columns as in `LABELS`.
+        labels: int64, one row per scene; of shapes `[n, 9]`, columns as in `LABELS`.
         captions: `n` sentences.
         images: float32 RGB in [0, 1], `[n, size, size, 3]`.
     """

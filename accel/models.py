@@ -90,6 +90,11 @@ class ModelConfig(BaseModel):
     arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
     components: dict[str, Component] = Field(default_factory=dict)
 
+    @property
+    def share(self) -> float:
+        """Share of a schedule's calls that a run makes, the last ones."""
+        return 1.0 if self.task == TEXT else self.strength
+
     @model_validator(mode="after")
     def _inputs_fit(self) -> Self:
         """See that a task has the folders that it needs, and no others."""

@@ -18,6 +18,7 @@ from pydantic import BaseModel, PrivateAttr
 import accel
 from accel import families, schedulers
 from accel.models import ModelConfig
+from accel.tasks import skipped
 from evaluate.kinds import Kinds
 from evaluate.prompts import Prompts
 from evaluate.sample import run
@@ -34,6 +35,7 @@ class LatencyTable(BaseModel):
         kinds: of the denoiser, by kind of call (`Strategy.kinds`).
         spread: half the interquartile range of each kind, as a share of its median.
         device: where it was measured.
+        share: of the calls of a schedule that a run makes; see `ModelConfig.share`.
     """
 
     fixed: float
@@ -41,6 +43,7 @@ class LatencyTable(BaseModel):
     kinds: dict[str, float]
     spread: dict[str, float]
     device: str
+    share: float = 1.0
     _costs: Kinds | None = PrivateAttr(default=None)
 
     def predict(self, strategy: Strategy) -> float:
@@ -51,8 +54,9 @@ class LatencyTable(BaseModel):
         """
         if strategy.scheduler not in self.solver:
             raise StrategyError(f"the latency table has no entry for {strategy.scheduler!r}")
-        calls = sum(map(self.seconds, strategy.kinds()))
-        return self.fixed + strategy.calls * self.solver[strategy.scheduler] + calls
+        made = kinds_made(strategy, self.share)
+        calls = sum(map(self.seconds, made))
+        return self.fixed + len(made) * self.solver[strategy.scheduler] + calls
 
     def seconds(self, kind: str) -> float:
         """Of a call of a kind, measured or composed; see `evaluate.kinds`.
@@ -63,6 +67,12 @@ class LatencyTable(BaseModel):
         if self._costs is None or self._costs.measured is not self.kinds:
             self._costs = Kinds(self.kinds)
         return self._costs.cost(kind)
+
+
+def kinds_made(strategy: Strategy, share: float) -> tuple[str, ...]:
+    """The kinds of the calls that a run makes; see `ModelConfig.share`."""
+    first = skipped(strategy.family, strategy.scheduler, strategy.steps, share)
+    return strategy.kinds()[first:]
 
 
 class Around(NamedTuple):
@@ -144,10 +154,16 @@ def time_calls(
     return times
 
 
+def whole(config: ModelConfig) -> ModelConfig:
+    """The setting in which all calls of a schedule are made, so that each of them can be timed."""
+    return config.model_copy(update={"strength": 1.0})
+
+
 def _seconds_by_call(
     pipe: Any, config: ModelConfig, prompts: Prompts, strategy: Strategy
 ) -> list[float]:
     """Of the denoiser, passes of one call together."""
+    config = whole(config)
     with accel.accelerated(pipe, strategy, set_scheduler=True):
         with accel.measuring(pipe, time=True):
             _once(pipe, config, strategy, prompts)
@@ -161,7 +177,7 @@ def time_around(
     pipe: Any, config: ModelConfig, prompts: Prompts, solvers: Iterable[str]
 ) -> list[Around]:
     """Seconds outside the denoiser, of a short and a long generation with each solver."""
-    found = []
+    found, config = [], whole(config)
     for solver in solvers:
         for steps in (4, 12):
             plain = unaccelerated(pipe, solver, steps)

@@ -7,6 +7,7 @@ from pathlib import Path
 from shlex import quote
 
 from evaluate.kinds import Kinds
+from evaluate.latency import kinds_made
 from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
@@ -146,7 +147,7 @@ class Engine:
         seconds = self.table.predict(strategy)
         found = {"latency_s": seconds, "speedup": self.table.predict(self.baseline) / seconds}
         if self.macs is not None:
-            found["macs"] = sum(map(self.macs.cost, strategy.kinds()))
+            found["macs"] = sum(map(self.macs.cost, kinds_made(strategy, self.config.model.share)))
         return found
 
     def search(self) -> None:

@@ -71,7 +71,8 @@ def latency_table(engine: Engine) -> LatencyTable:
             notes[untimed.NOTE] = sound.failed
             table = _filled(table, sound.failed, engine.space.solvers)
         study.enter("table", notes | {"table": table.model_dump()}, seconds)
-    return LatencyTable.model_validate(study.noted("table"))
+    table = LatencyTable.model_validate(study.noted("table"))
+    return table.model_copy(update={"share": engine.config.model.share})
 
 
 def _stands(turns: Sequence[Any]) -> bool:

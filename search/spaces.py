@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from accel import schedulers
+from accel import schedulers, tasks
 from strategies import SearchSpace, StrategyError, compose
 
 
-def make_space(settings: Mapping[str, Any], family: str, scheduler: Any) -> SearchSpace:
+def make_space(
+    settings: Mapping[str, Any], family: str, scheduler: Any, share: float = 1.0
+) -> SearchSpace:
     """The space of a config, for a family and a scheduler's noise schedule.
 
     Args:
         scheduler: of the pipeline; tells how many calls each solver makes.
+        share: of the calls that a run makes; see `ModelConfig.share`.
 
     Raises:
-        StrategyError: a missing or wrong entry.
+        StrategyError: a missing or wrong entry, or a number of steps of which no call is made.
     """
     settings = compose.resolved(settings, family)
     for entry in ("schedulers", "steps", "knobs"):
@@ -31,15 +34,31 @@ def make_space(settings: Mapping[str, Any], family: str, scheduler: Any) -> Sear
         raise StrategyError(f"the space's steps must be whole numbers from 1, not {steps}")
     compose.genes(settings)  # Before anything is counted.
     calls = {(s, n): schedulers.count_calls(scheduler, s, n) for s in solvers for n in steps}
-    return with_calls(settings, family, calls)
+    skipped = {pair: tasks.skipped(family, *pair, share) for pair in calls}
+    for (solver, count), left_out in skipped.items():
+        if left_out >= calls[solver, count]:
+            enough = [n for n in steps if skipped[solver, n] < calls[solver, n]]
+            raise StrategyError(
+                f"strength {share:g} leaves no call of {count} steps; give a higher --strength, or "
+                f"--steps {','.join(map(str, enough)) or 'that are more'}"
+            )
+    return with_calls(settings, family, calls, skipped)
 
 
 def with_calls(
-    settings: Mapping[str, Any], family: str, calls: Mapping[tuple[str, int], int]
+    settings: Mapping[str, Any],
+    family: str,
+    calls: Mapping[tuple[str, int], int],
+    skipped: Mapping[tuple[str, int], int] | None = None,
 ) -> SearchSpace:
-    """The space of a config of the right form; `calls` are of each solver and number of steps."""
+    """The space of a config of the right form.
+
+    Args:
+        calls: of each solver and number of steps.
+        skipped: how many of them at the start a run does not make, where it leaves out any.
+    """
     settings = compose.resolved(settings, family)
     solvers, steps = settings["schedulers"], sorted(settings["steps"])
     methods = settings.get("composed", ())
     genes = compose.genes(settings)
-    return SearchSpace(family, solvers, steps, calls, genes, settings.get("fixed"), methods)
+    return SearchSpace(family, solvers, steps, calls, genes, settings.get("fixed"), methods, skipped)

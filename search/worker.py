@@ -15,7 +15,7 @@ import accel
 from accel.models import ModelConfig, quiet
 from evaluate import Evaluator
 from evaluate.evaluator import Split
-from evaluate.latency import Around, time_around, time_calls, time_end_to_end
+from evaluate.latency import Around, time_around, time_calls, time_end_to_end, whole
 from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts
 from evaluate.reading import Reading, Sample
@@ -160,7 +160,7 @@ class Worker:
     def macs(self, texts: list[str]) -> dict[str, float]:
         """Count the multiply-accumulates of each kind of call by strategies as JSON text."""
         evaluator, found = self.evaluator, dict[str, float]()
-        pipe, config = evaluator.pipe, evaluator.config
+        pipe, config = evaluator.pipe, whole(evaluator.config)
         prompt = evaluator.prompts["search"].first(1)
         for strategy in map(parse, texts):
             with accel.accelerated(pipe, strategy, set_scheduler=True):

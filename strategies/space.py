@@ -36,6 +36,8 @@ class SearchSpace:
         fixed: values of knobs that are not searched, by method.
         methods: that a search may switch on and off, each as a whole, where the space is composed
             of several; else none.
+        skipped: per (scheduler, steps) how many calls at the start are not made, as in
+            image-to-image; nothing acts there, nor at the first call that is made.
 
     Attributes:
         genes: the per-call ones.
@@ -57,9 +59,11 @@ class SearchSpace:
         genes: Sequence[AnyGene],
         fixed: Mapping[str, Mapping[str, Any]] | None = None,
         methods: Sequence[str] = (),
+        skipped: Mapping[tuple[str, int], int] | None = None,
     ) -> None:
         self.family, self.solvers, self.steps = family, tuple(solvers), tuple(steps)
         self.calls, self.methods = dict(calls), tuple(methods)
+        self.skipped = {pair: count for pair, count in (skipped or {}).items() if count}
         self.fixed = {name: dict(knobs) for name, knobs in (fixed or {}).items()}
         if not self.solvers or not self.steps:
             raise StrategyError("a space needs at least one solver and one number of steps")
@@ -116,9 +120,9 @@ class SearchSpace:
             if isinstance(gene, Gene):
                 value = self.value(gene, gene.choices[index], calls)
                 methods.setdefault(gene.method, {})[gene.knob] = value
-        starts = self._starts[calls]
+        starts, quiet = self._starts[calls], self._quiet(solver, steps)
         for offset, each in enumerate(self.genes):
-            chosen = [genome[start + offset] for start in starts]
+            chosen = [0] * quiet + [genome[start + offset] for start in starts[quiet:]]
             if isinstance(each, Gene):
                 values = choosing.listed(each, [each.choices[index] for index in chosen])
                 methods.setdefault(each.method, {})[each.knob] = values
@@ -131,6 +135,23 @@ class SearchSpace:
         return Strategy.create(
             family=self.family, scheduler=solver, steps=steps, calls=calls, methods=methods
         ).canonical()
+
+    def _quiet(self, solver: str, steps: int) -> int:
+        """Calls at the start at which nothing acts: those that are not made, and the first that is,
+        which has nothing to reuse.
+        """
+        skipped = self.skipped.get((solver, steps), 0)
+        return skipped + 1 if skipped else 0
+
+    def settled(self, strategy: Strategy) -> Strategy:
+        """The strategy of this space with nothing at calls that are not made.
+
+        Raises:
+            StrategyError: the strategy lies outside this space.
+        """
+        if (strategy.scheduler, strategy.steps) not in self.skipped:
+            return strategy
+        return self.decode(self.encode(strategy))
 
     def _others(self, genome: Sequence[int]) -> set[str]:
         """The methods that are not the chosen one of theirs."""

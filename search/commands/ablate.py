@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     config = settled.read(flags.run)
     pipe = load_pipeline(config.model)
     family, _ = families.find(pipe)
-    space = configuration.make_space(config.space, family, pipe.scheduler)
+    space = configuration.make_space(config.space, family, pipe.scheduler, config.model.share)
     baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
     proposer = Proposer(space, [], config.proposer, config.population, config.seed, config.ladder)
     del pipe

@@ -88,7 +88,7 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
     family, sites = families.find(pipe)
     levels = sites.skip_levels if family == "unet" else None
     del sites
-    space = configuration.make_space(config.space, family, pipe.scheduler)
+    space = configuration.make_space(config.space, family, pipe.scheduler, config.model.share)
     if flags.warm_start:
         found = tuple(dump(one) for one in warm.read(flags.warm_start, family))
         config = config.model_copy(update={"warm_start": found})
@@ -97,6 +97,7 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
         *((warm.ORIGIN, nearest(space, parse(text))) for text in config.warm_start),
         *seeds(space, config.model.scheduler, config.model.steps, config.seeds),
     ]
+    known = [(origin, space.settled(one)) for origin, one in known]
     ladder = config.ladder
     proposer = Proposer(space, known, config.proposer, config.population, config.seed, ladder)
     # People read what standard output has no log lines for.

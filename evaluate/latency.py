@@ -84,7 +84,10 @@ class Around(NamedTuple):
 
 
 def make_table(
-    calls: Sequence[Mapping[str, Sequence[float]]], around: Sequence[Sequence[Around]], device: str
+    calls: Sequence[Mapping[str, Sequence[float]]],
+    around: Sequence[Sequence[Around]],
+    device: str,
+    share: float = 1.0,
 ) -> LatencyTable:
     """The table of some turns, of which the first warmed up and does not count.
 
@@ -92,6 +95,7 @@ def make_table(
         calls: of each turn what `time_calls` found.
         around: of each turn what `time_around` found.
         device: where it was measured.
+        share: of the calls of a schedule that a run makes.
     """
     times: dict[str, list[float]] = defaultdict(list)
     for turn in calls[1:]:
@@ -104,6 +108,7 @@ def make_table(
         kinds={kind: median(values) for kind, values in times.items()},
         spread={kind: spread(values) for kind, values in times.items()},
         device=device,
+        share=share,
     )
 
 

@@ -66,13 +66,12 @@ def latency_table(engine: Engine) -> LatencyTable:
                 sound, turns = untimed.find(engine, "table_turn"), []
                 seconds += sound.seconds
         calls, around = zip(*turns, strict=True)
-        table = make_table(calls, around, study.noted("device"))
+        table = make_table(calls, around, study.noted("device"), engine.config.model.share)
         if sound is not None:
             notes[untimed.NOTE] = sound.failed
             table = _filled(table, sound.failed, engine.space.solvers)
         study.enter("table", notes | {"table": table.model_dump()}, seconds)
-    table = LatencyTable.model_validate(study.noted("table"))
-    return table.model_copy(update={"share": engine.config.model.share})
+    return LatencyTable.model_validate(study.noted("table"))
 
 
 def _stands(turns: Sequence[Any]) -> bool:

@@ -52,7 +52,7 @@ def predict(engine: Engine) -> Prediction:
     ask(table_turn(engine, 0))
     turn = ask(table_turn(engine, 1))
     calls, around = turn.value
-    engine.table = make_table([{}, calls], [[], around], device)
+    engine.table = make_table([{}, calls], [[], around], device, engine.config.model.share)
     latency = engine.table.predict
     engine.proposer.learn(latency)
     plain, seeds = latency(engine.baseline), [one for _, one in engine.proposer.seeds]

@@ -61,4 +61,6 @@ def with_calls(
     solvers, steps = settings["schedulers"], sorted(settings["steps"])
     methods = settings.get("composed", ())
     genes = compose.genes(settings)
-    return SearchSpace(family, solvers, steps, calls, genes, settings.get("fixed"), methods, skipped)
+    return SearchSpace(
+        family, solvers, steps, calls, genes, settings.get("fixed"), methods, skipped
+    )

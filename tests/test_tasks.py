@@ -16,7 +16,10 @@ from accel import tasks
 from accel.models import ModelConfig, read_model
 from evaluate import cli, input_images, models, recorded
 from evaluate.evaluator import Evaluator, read_prompts
+from evaluate.latency import LatencyTable
 from evaluate.sample import run
+from search import cli as search_cli
+from search import runs
 from strategies import Strategy, StrategyError
 from tests import pipes, transformers
 
@@ -166,3 +169,69 @@ def test_a_config_draws_from_images(folder: Path) -> None:
     pipe, setting = models.find("tiny-sd", "cpu", changes=changes)
     assert type(pipe).__name__ == "StableDiffusionImg2ImgPipeline"
     assert setting.strength == 0.6
+
+
+SMALL = [
+    *("--base-steps", "8", "--steps", "5,8", "--schedulers", "DDIM", "--workers", "0"),
+    *("--images", "3", "--heldout-images", "3", "--rungs", "3", "--export", "2", "--batch", "3"),
+    *("--seeds", "fewer-steps,random", "--no-surrogate", "--methods", "deepcache,tome"),
+]
+
+
+@pytest.mark.parametrize("task", tasks.TASKS[1:])
+def test_a_search_from_images(
+    task: tasks.Task, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the command to a strategy file that the same task draws."""
+    out = folder / "run"
+    flags = ["--task", task, "--inputs", str(folder / "inputs"), "--strength", "0.5"]
+    flags += ["--masks", str(folder / "masks")] if task == "inpainting" else []
+    assert search_cli.main([*SMALL, *flags, "--budget", "12evals", "--out", str(out)]) == 0
+    run = runs.read(out)
+    assert run.config.model.task == task
+    assert len(run.study.evaluations) == 12
+    for evaluation in run.study.evaluations:
+        one = evaluation.strategy
+        first = tasks.skipped("unet", one.scheduler, one.steps, 0.5)
+        assert not any(one.kinds()[: first + 1]), "nothing acts before the first call's end"
+    table = LatencyTable.model_validate(run.study.noted("table"))
+    assert table.share == 0.5
+    assert search_cli.main(["--resume", str(out), "--budget", "14evals"]) == 0
+    Image.new("RGB", (40, 48)).save(folder / "inputs" / "00.png")
+    capsys.readouterr()
+    assert search_cli.main(["--resume", str(out), "--budget", "16evals"]) == 2
+    assert "the input images" in capsys.readouterr().err
+    (file, *_) = sorted((out / "strategies").glob("0*.json"))
+    assert cli.main([*flags, "--strategy", str(file), "--images", "3", "--repeats", "0"]) == 0
+
+
+def test_a_latency_adds_up_the_calls_that_are_made() -> None:
+    one = Strategy.create(
+        family="unet", scheduler="DDIMScheduler", steps=10, calls=10,
+        methods={"deepcache": {"depth": ["full", *[0] * 5, "full", 0, 0, "full"]}},
+    )  # fmt: skip
+    skip, full = one.kinds()[1], ""
+    table = LatencyTable(
+        fixed=1.0, solver={"DDIMScheduler": 0.25}, kinds={full: 4.0, skip: 0.5}, spread={},
+        device="a CPU", share=0.4,
+    )  # fmt: skip
+    assert table.predict(one) == 1.0 + 4 * 0.25 + 2 * 4.0 + 2 * 0.5
+
+
+def test_steps_that_leave_no_call_are_named(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--task", "image-to-image", "--inputs", str(folder / "inputs"), "--strength", "0.15"]
+    assert search_cli.main([*SMALL, *flags, "--out", str(folder / "run")]) == 2
+    said = capsys.readouterr().err
+    assert "strength 0.15 leaves no call of 5 steps; give a higher --strength, or --steps 8" in said
+    assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize("few", [["--images", "8"], ["--heldout-images", "8"]])
+def test_a_search_needs_an_image_for_each_prompt(
+    few: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--task", "image-to-image", "--inputs", str(folder / "inputs")]
+    assert search_cli.main([*SMALL, *few, "--rungs", few[1], *flags]) == 2
+    assert "holds 10 images, but" in capsys.readouterr().err

@@ -34,6 +34,7 @@ def setting(pipe: Any, config: ModelConfig) -> None:
         "height": config.height,
         "width": config.width,
         "strength": config.strength,
+        "num_inference_steps": config.steps,
         "callback_steps": 1,
     }
     takes = inspect.signature(check).parameters

@@ -104,6 +104,26 @@ def test_every_family_is_searched(
     assert max(sizes) < 5 * (2048 * 4 + 1000)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sdxl", "sd3"])
+def test_a_folder_is_searched_from_images(name: str, folders: Path, tmp_path: Path) -> None:
+    (tmp_path / "inputs").mkdir()
+    noise = np.random.default_rng(0)
+    for i in range(8):
+        pixels = noise.integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "inputs" / f"{i}.png")
+    run = tmp_path / "run"
+    asked = ["--objective", "psnr", "--objective", "latency", "--task", "image-to-image"]
+    asked += ["--inputs", str(tmp_path / "inputs"), "--strength", "0.75", "--out", str(run)]
+    assert cli.main(arguments(folders, name, *asked)) == 0
+    rows = Study(run / "study.journal").evaluations
+    assert len(rows) == 4
+    assert all(row.ok and row.scores["psnr"] > 0 for row in rows)
+    assert any(row.strategy.methods for row in rows)
+    assert configuration.read(run).model.share == 0.75
+    assert list((run / "strategies").glob("0*.json"))
+
+
 def test_a_stopped_search_of_a_folder_goes_on(
     folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

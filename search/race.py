@@ -61,7 +61,8 @@ class Race:
 
     def run(self) -> None:
         """Score the finalists as far as the budget goes."""
-        kept = self._room() * (1 - ALL) if self._may_pass and self._ceiling < inf else 0.0
+        follow = self._may_pass and self._ceiling < inf and self._fits(self.full, 1)
+        kept = self._room() * (1 - ALL) if follow else 0.0
         self._draw(self._everyone(kept), {self.levels[0]})
         left = self._room() - kept
         for below, level in zip(self.levels, self.levels[1:], strict=False):
@@ -98,17 +99,21 @@ class Race:
         former = study.noted(NOTE)
         if former is not None and (former["full"] >= needed or former["full"] == self.levels[-1]):
             return int(former["full"])
-        first = sum(self._cost(digest, self.levels[0]) for digest in self.rows)
-        mean = fmean(row.scores["latency_s"] for row in self.rows.values()) if self.rows else 0.0
         found = self.levels[-1]
         for level in reversed(self.levels[:-1]):
-            drawn = self.engine.spending.draw(mean, 2 * (found - self.levels[0]))
-            both, room = drawn + self._owed(found), self._room()
-            if (both <= (1 - ALL) * room and first + both <= room) or level < needed:
+            if self._fits(found, 2) or level < needed:
                 break
             found = level
         study.note(NOTE, {"full": found, "levels": list(self.levels)})
         return found
+
+    def _fits(self, full: int, count: int) -> bool:
+        """Whether there is time to follow so many finalists from the first set to a full one."""
+        if not self.rows:
+            return True
+        mean = fmean(row.scores["latency_s"] for row in self.rows.values())
+        drawn = self.engine.spending.draw(mean, count * (full - self.levels[0]))
+        return drawn + self._owed(full) <= (1 - ALL) * self._room()
 
     # What is known of the finalists.
 

@@ -125,7 +125,7 @@ def foretold(folder: Path, budget: str) -> Any:
 
 
 def test_a_dry_run_without_a_search_says_which_budget_buys_one(tmp_path: Path) -> None:
-    nothing = foretold(tmp_path / "a", "20s")
+    nothing = foretold(tmp_path / "a", "11s")
     assert not any(nothing.evaluations.values())
     assert "this budget buys no search" in nothing.lack
     advice = re.search(r"--budget (\w+) or more", nothing.lack)
@@ -139,7 +139,7 @@ def test_a_dry_run_without_a_search_says_which_budget_buys_one(tmp_path: Path) -
 
 
 def test_a_dry_run_says_where_only_seeds_fit(tmp_path: Path) -> None:
-    nothing = foretold(tmp_path / "a", "20s")
+    nothing = foretold(tmp_path / "a", "11s")
     few = foretold(tmp_path / "b", f"{int(nothing.total * 1.5)}s")
     assert any(few.evaluations.values())
     assert few.plan.beyond < few.plan.start

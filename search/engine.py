@@ -20,7 +20,7 @@ from search.goals import Goals, needed
 from search.proposer import Proposal, Proposer
 from search.sensitivity import Sensitivity
 from search.shared import Shared
-from search.spending import HANGS, MINUTE
+from search.spending import patience
 from search.study import Evaluation, Study
 from search.surrogate import Surrogate
 from search.times import Clock
@@ -101,7 +101,7 @@ class Engine:
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
         record.prepared(self)
-        limit = self.config.timeout or max(MINUTE, HANGS * 2 * self.base_scores["latency_s"])
+        limit = self.config.timeout or patience(2 * self.base_scores["latency_s"])
         self.executor.check = repeats.request(self, limit)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
         self.spending = measuring.spending(self)

@@ -15,7 +15,7 @@ from search.forecast import Forecast, bred
 from search.plan import Plan
 from search.probes import probes
 from search.proposer import FIRST
-from search.spending import HANGS, MINUTE, STEADY, TURNS, Spending
+from search.spending import STEADY, TURNS, Spending, patience
 from search.worker import Request
 from strategies import StrategyError, dump
 
@@ -58,7 +58,7 @@ def latency_table(engine: Engine) -> LatencyTable:
             outcome = engine.executor.alone(asked)
             seconds += outcome.seconds
             if not outcome.error:
-                limit = engine.config.timeout or max(MINUTE, HANGS * outcome.seconds)
+                limit = engine.config.timeout or patience(outcome.seconds)
                 turns.append(outcome.value)
             elif sound is not None or outcome.error.startswith(LATE):
                 engine.must(outcome, "measuring the latency table")

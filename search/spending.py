@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from statistics import fmean, median
 
+from accel.models import default_device
 from search import levels
 from search.budget import Budget
 from search.contenders import Contenders
@@ -26,6 +27,13 @@ STEADY = (
 )
 HANGS = 10.0  # So many times what is expected, and a draw is given up;
 MINUTE = 60.0  # but never before that many seconds.
+# On a CPU what is expected is processor time, of which other programs may take most.
+CROWD = 5.0
+
+
+def patience(expected: float) -> float:
+    """Seconds on the clock after which what was expected to take so long counts as hanging."""
+    return max(MINUTE, HANGS * expected) * (CROWD if default_device() == "cpu" else 1.0)
 
 
 class Spending:
@@ -79,7 +87,7 @@ class Spending:
 
     def limit(self, latency: float, images: int) -> float:
         """Seconds after which a draw counts as hanging."""
-        return max(MINUTE, HANGS * self.draw(latency, images))
+        return patience(self.draw(latency, images))
 
     def exhausted(self, running: Iterable[float]) -> bool:
         """Whether no further evaluation may start.

@@ -72,8 +72,7 @@ def lanes(strategies: Sequence[Strategy]) -> list[Lane]:
     Where a strategy lacks the method its values are the neutral one.
     """
     found: list[Lane] = []
-    methods = dict.fromkeys(name for one in strategies for name in one.methods)
-    for method in methods:
+    for method in sorted({name for one in strategies for name in one.methods}):
         kind = known()[method]
         for knob in sorted(kind.per_call):
             neutral = kind.neutral.get(knob, kind.model_fields[knob].default)

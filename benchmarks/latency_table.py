@@ -23,12 +23,14 @@ from evaluate import Evaluator, read_model
 from evaluate.latency import measure_end_to_end, measure_table
 from search.config import make_space
 from search.probes import probes
+from search.proposers.base import evenly
 from strategies import Strategy
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tiny-sd")
+    parser.add_argument("--space", default="", help="another than the model's")
     parser.add_argument("--strategies", type=int, default=10)
     parser.add_argument("--repeats", type=int, default=15)
     flags = parser.parse_args()
@@ -37,12 +39,10 @@ def main() -> None:
     evaluator = Evaluator(read_model(flags.model))
     config, pipe = evaluator.config, evaluator.pipe
     family, _ = families.find(pipe)
-    space = make_space(read_config("spaces", config.space), family, pipe.scheduler)
+    name = flags.space or config.space
+    space = make_space(read_config("spaces", name), family, pipe.scheduler)
     rng = np.random.default_rng(0)
-    chosen: list[Strategy] = [
-        space.decode([int(rng.integers(0, size)) for size in space.sizes])
-        for _ in range(flags.strategies)
-    ]
+    chosen: list[Strategy] = [space.decode(evenly(space, rng)) for _ in range(flags.strategies)]
     prompts = evaluator.prompts["search"]
     turns = [probes(space, turn) for turn in range(flags.repeats + 1)]
     table = measure_table(pipe, config, prompts, turns, space.solvers)
@@ -53,6 +53,8 @@ def main() -> None:
     spread = [(np.quantile(s, 0.75) - np.quantile(s, 0.25)) / 2 / median(s) for s in times]
     result = {
         "device": table.device,
+        "space": name,
+        "kinds_timed": len(table.kinds),
         "strategies": len(chosen),
         "repeats": flags.repeats,
         "rank_correlation": float(spearmanr(predicted, measured).statistic),

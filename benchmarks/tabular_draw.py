@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from sklearn.ensemble import ExtraTreesRegressor
-from tabular_table import PROMPTS
+from tabular_table import NARROW, PROMPTS
 
 from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model
@@ -92,8 +92,7 @@ class Draw:
     def __init__(self, model: str, folder: Path) -> None:
         _start(model)
         self.evaluator = _evaluator
-        config = self.evaluator.config
-        space = read_config("spaces", config.space)
+        space = read_config("spaces", NARROW[model])
         family = self.evaluator.baseline.family
         self.space: SearchSpace = configuration.make_space(
             space, family, self.evaluator.pipe.scheduler

@@ -172,8 +172,8 @@ def _space(pipe: Any) -> str:
     """The space that a search of a pipeline without a config of ours walks."""
     family, sites = families.find(pipe)
     if family == "dit" and not any("cross" in part.kinds for part in sites.parts):
-        return "class-cat"
-    return {"unet": "unet-dato", "dit": "dit-cat", "mmdit": "mmdit-cat"}[family]
+        return "class-all"
+    return f"{family}-all"
 
 
 def _size(pipe: Any) -> int:

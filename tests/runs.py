@@ -10,7 +10,7 @@ from search import cli, export, finalists
 from tests.fakes import FakeExecutor
 from tests.test_search import make_engine
 
-SMALL = ["--images", "16", "--heldout-images", "16", "--export", "5"]
+SMALL = ["--space", "unet-small", "--images", "16", "--heldout-images", "16", "--export", "5"]
 
 
 def finished(folder: Path) -> Path:

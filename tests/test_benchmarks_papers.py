@@ -63,7 +63,7 @@ def front(tmp_path: Path, evaluator: Evaluator) -> Path:
 
 
 def space() -> Any:
-    return configuration.resolve("tiny-sd", {}).space
+    return configuration.resolve("tiny-sd", {"space": "unet-small"}).space
 
 
 def test_everybody_fits_and_is_there_once(evaluator: Evaluator, front: Path) -> None:

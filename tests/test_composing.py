@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from search.nearest import nearest
 from search.probes import probes
 from search.proposers import operators, switching
 from search.spaces import with_calls
-from strategies import SearchSpace, Strategy, StrategyError, compose, describe, known, parse
+from strategies import SearchSpace, Strategy, StrategyError, cli, compose, describe, known, parse
 from strategies.files import dump
 
 STEPS = (4, 7, 13)
@@ -266,3 +267,29 @@ def test_costs_of_kinds_are_sums_of_effects() -> None:
         table.cost(f"dato.ratio=0.5 {two}")
     with pytest.raises(StrategyError, match="no entry"):
         table.cost("tome.ratio=0.5")
+
+
+def test_the_space_command_shows_genes_choices_and_size(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["space", "--methods", "deepcache,catome,tgate"]) == 0
+    shown = capsys.readouterr().out
+    assert all(word in shown for word in ("tgate.gate", "tokens", "catome.checkpoints", "10^"))
+    assert cli.main(["space", "--methods", "fora,toca", "--model", "sd3-medium", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["family"] == "mmdit"
+    assert found["methods"] == ["fora", "toca"]
+    assert [gene["name"] for gene in found["per_call"]] == [
+        "fora.attn", "fora.mlp", "fora.order", "share",
+    ]  # fmt: skip
+    for model, methods, told in (
+        ("tiny-sd", "deepcache,fora", "method fora is for dit and mmdit, not for family unet"),
+        ("dit-xl-2", "tgate", "method tgate does not go with this model"),
+        ("tiny-sd", "dato,tome,dato", "method dato is given twice"),
+        ("tiny-sd", "datto", "did you mean 'dato'"),
+        ("tiny-sdd", "dato", "model 'tiny-sdd' is unknown"),
+    ):
+        assert cli.main(["space", "--methods", methods, "--model", model]) == 2
+        errors = capsys.readouterr().err
+        assert told in errors
+        assert errors.count("\n") == 1
+    for name in ("unet-all", "dit-all", "class-all", "mmdit-all", "unet-dato", "cat"):
+        assert cli.main(["space", "--space", name]) == 0

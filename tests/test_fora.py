@@ -192,7 +192,7 @@ def test_the_bundled_model_is_searchable() -> None:
 
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)
-    space = make_space(read_config("spaces", config.space), "dit", pipe.scheduler)
+    space = make_space(read_config("spaces", "dit-cat"), "dit", pipe.scheduler)
     # Every choice of three components and four shares; the order of extrapolation takes no time.
     assert len({kind for one in probes(space, 0) for kind in one.kinds()}) == 8 * 4
     found = [one for origin, one in seeds(space, config.scheduler, config.steps)]

@@ -125,7 +125,9 @@ def test_a_local_copy_is_drawn_in_the_configs_setting(name: str, folders: Path) 
 def test_a_search_of_a_config_has_its_space_and_its_own_solver(name: str, folders: Path) -> None:
     found = configuration.resolve(name, {"objectives": ["psnr", "latency"]})
     config = read_model(name)
-    assert found.space["knobs"] == read_config("spaces", config.space)["knobs"]
+    methods = read_config("spaces", config.space)["methods"]
+    assert found.space["composed"] == methods
+    assert {key.partition(".")[0] for key in found.space["knobs"]} <= set(methods)
     assert (found.budget, found.images, found.heldout_images) == ("20gpuh", 64, 256)
     family, _ = families.find(tiny(name))
     scheduler = schedulers.make(tiny(name).scheduler, config.scheduler)

@@ -28,7 +28,13 @@ from tests.fakes import FakeExecutor
 MODEL = read_model("tiny-sd")
 PIPE = load_pipeline(MODEL)
 SCHEDULER = PIPE.scheduler
-FLAGS: dict[str, Any] = {"workers": 0, "images": 16, "heldout_images": 16, "export": 5}
+FLAGS: dict[str, Any] = {
+    "space": "unet-small",
+    "workers": 0,
+    "images": 16,
+    "heldout_images": 16,
+    "export": 5,
+}
 
 
 def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Engine:

@@ -211,12 +211,12 @@ def test_the_space_follows_from_the_family(
     given = ["--model", str(saved(folders, "sd3")), "--objective", "psnr", "--dry-run"]
     assert cli.main([*given, "--objective", "latency", *SETTING]) == 0
     assert "seeds" in capsys.readouterr().out
-    for name, knob in (("sd1", "dato.ratio"), ("pixart", "fora.cross"), ("sd3", "cat.alpha"),
-                       ("dit", "cat.alpha")):  # fmt: skip
+    for name, method in (("sd1", "catome"), ("pixart", "tgate"), ("sd3", "toca"), ("dit", "cat")):
         flags = parser().parse_args(["--model", str(saved(folders, name))])
         _, model = setting.load(flags)
         found = configuration.resolve(model, {"objectives": ["psnr", "latency"]})
-        assert knob in found.space["knobs"]
+        assert method in found.space["composed"]
+        assert ("tgate" in found.space["composed"]) == (name in ("sd1", "pixart"))
         assert ("fora.cross" in found.space["knobs"]) == (name == "pixart")
         assert model.scheduler in found.space["schedulers"]
         assert found.space["steps"][-1] == model.steps

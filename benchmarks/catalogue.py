@@ -75,6 +75,11 @@ BENCHMARKS = (
         ("--width", "0.25", "--layers", "6", "--latent", "48", "--calls", "14"),
     ),
     Benchmark(
+        "merging",
+        "taking and averaging tokens as the token methods do, beside a gather and a scatter",
+        SPEED,
+    ),
+    Benchmark(
         "selection",
         "what CAT Pruning's choice of tokens costs; its k-means beside SciPy's and scikit-learn's",
         SPEED,
@@ -121,6 +126,14 @@ BENCHMARKS = (
         QUALITY,
         ("no_loss",),
         ("deepcache-n3", "--images", "64"),
+    ),
+    Benchmark(
+        "steps_needed",
+        "whether a bundled model in training needs its steps and its guidance: right answers and "
+        "FD to real images of few and many steps, with and without guidance",
+        QUALITY,
+        cpu=("tiny-portraits", "--images", "64"),
+        needs="a checkpoint of its training: --work FOLDER",
     ),
     Benchmark(
         "equal_latency",

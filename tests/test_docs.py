@@ -34,6 +34,7 @@ PLACES = {
 }
 # What no machine without weights, data or a cluster can run.
 ELSEWHERE = {"sd15", "VAL", "MODEL", "PRESET", "HOST:PORT", "--address", "PartiPrompts.tsv", "sdxl"}
+DRAWS = {"ablate"}  # A command on a run that loads its model.
 HUB = {"push", "pull"}  # `test_sharing.py` has a hub for them.
 SEARCH = ["--budget", "2evals", "--heldout-images", "4", "--export", "1", "--workers", "0"]
 SCORE = ["--images", "4", "--repeats", "1"]
@@ -49,7 +50,9 @@ def is_run(command: Command) -> bool:
 
 
 def is_quick(command: Command) -> bool:
-    return (module(command) == "strategies" and not HUB & set(command.words)) or is_run(command)
+    if is_run(command):
+        return command.words[3] not in DRAWS
+    return module(command) == "strategies" and not HUB & set(command.words)
 
 
 def can_run(command: Command) -> bool:
@@ -102,6 +105,9 @@ def test_the_flags_of_all_others_are_there(command: Command) -> None:
     words, name = list(command.words[3:]), module(command)
     if not words or "--help" in words:
         assert importlib.util.find_spec(name if "." in name else f"{name}.__main__")
+    elif is_run(command):
+        with pytest.raises(SystemExit, match="0"):
+            importlib.import_module("search.cli").main([words[0], "--help"])
     elif name == "search":
         _, rest = searching.limits(words)
         searching.parser().parse_args(rest)

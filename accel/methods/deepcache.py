@@ -4,8 +4,8 @@ At depth d the input convolution and the outermost d skip levels run on fresh fe
 would get from below is the feature of an earlier call (section 3.3 of the paper; d = 1 is its
 branch 0). Depth 0 repeats the previous prediction, as in DaTo (Table 6). The rest of the network
 does not run: its blocks are skipped whole, and of the block in which the border lies only the
-layers above it run. diffusers' own forward stays in charge, so ControlNet, added conditions and the
-like keep working.
+layers above it run. diffusers' own forward stays in charge, so ControlNet, T2I-Adapters, added
+conditions and the like keep working.
 
 With order 1 or 2 the feature is not repeated but extrapolated over the calls through the last two
 or three that were computed (the idea of TaylorSeer, arXiv 2503.06923, on unequal distances).
@@ -18,10 +18,9 @@ own. A cache that is missing or was made from another shape is not used: that ca
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
-from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from accel.clock import Clock
@@ -37,6 +36,7 @@ from strategies import StrategyError
 from strategies.methods.deepcache import DeepCache
 
 Wrap = Callable[[Forward], Forward]
+ADAPTER = "down_intrablock_additional_residuals"
 SHARED_SKIPS = ("KUpBlock2D", "KCrossAttnUpBlock2D", "SkipUpBlock2D", "AttnSkipUpBlock2D")
 
 
@@ -67,7 +67,7 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
     if wanted:
         Processors(clock, "deepcache", attentions(sites.denoiser), [Trait.KEEPS])
     undos = [*_attach_blocks(sites, features, wanted), *_attach_taps(sites, features, wanted)]
-    whole = _denoiser(features, sites.output, bool(wanted))
+    whole = _denoiser(features, sites)
     undos.append(replace_forward(sites.denoiser, whole, traced=False))
     return lambda: undo_all(undos)
 
@@ -102,17 +102,16 @@ def running(sites: Sites, depth: int) -> list[str]:
     return names
 
 
-def _denoiser(features: Features, kind: type[BaseOutput], acts: bool) -> Wrap:
+def _denoiser(features: Features, sites: Sites) -> Wrap:
+    kind = sites.output
+
     def make(original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
             features.decide(kwargs["sample"] if "sample" in kwargs else args[0])
-            if acts and kwargs.get("down_intrablock_additional_residuals"):
-                raise StrategyError(
-                    "deepcache does not work with T2I-Adapters; remove the adapter, or use a "
-                    'strategy whose depth is "full" at every call'
-                )
             if features.depth == 0:
                 return as_output(cast(Tensor, features.value), kwargs, kind)
+            if kwargs.get(ADAPTER) and features.depth != FULL:
+                kwargs[ADAPTER] = _adapter(kwargs[ADAPTER], sites, features.depth)
             output = original(*args, **kwargs)
             features.predicted(output)
             return output
@@ -120,6 +119,21 @@ def _denoiser(features: Features, kind: type[BaseOutput], acts: bool) -> Wrap:
         return forward
 
     return make
+
+
+def _adapter(residuals: Sequence[Tensor], sites: Sites, depth: int) -> list[Tensor]:
+    """What a T2I-Adapter adds at a depth: one tensor for each block on the way down.
+
+    Blocks with attention add theirs before they end. What diffusers adds behind the others is
+    nothing where these do not run to their end. The middle block does not run.
+    """
+    found, first = [], 1
+    for residual, stage in zip(residuals, sites.down, strict=False):
+        whole = depth - first >= len(stage.layers)
+        first += len(stage.layers)
+        inside = getattr(stage.block, "has_cross_attention", False)
+        found.append(residual if whole or inside else residual.new_zeros(()))
+    return found
 
 
 def _attach_blocks(sites: Sites, features: Features, wanted: set[int]) -> Iterator[Undo]:
@@ -170,6 +184,8 @@ def _down_block(features: Features, stage: Stage, first: int, views: _Views) -> 
             if count == 0:
                 return nothing, (nothing,) * len(stage.layers)
             part = views.made[count]
+            if count < len(cast(nn.ModuleList, stage.block.resnets)):
+                kwargs.pop("additional_residuals", None)  # A T2I-Adapter's, for the last of them.
             _, skips = type(part).forward(part, *args, **kwargs)
             return nothing, (*skips, *(nothing,) * (len(stage.layers) - count))
 

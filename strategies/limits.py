@@ -7,7 +7,7 @@ that grow with its size alone. The largest published preset has 800 values.
 from __future__ import annotations
 
 MAX_BYTES = 4_000_000  # Of a strategy file.
-MAX_VALUES = 100_000  # Of a file: values in lists and objects, at every depth.
+MAX_VALUES = 50_000  # Of a file: values in lists and objects, at every depth.
 MAX_DEPTH = 32  # Of lists and objects within each other.
 MAX_TEXT = 20_000  # Characters of one text.
 MAX_KEY = 200  # Characters of the name of an entry.

@@ -68,7 +68,7 @@ HEAVY: dict[str, Callable[[], str]] = {
         full(MAX_CALLS, **blocks(MAX_BLOCKS, MAX_CALLS, EACH))
     ),
     "as many groups as there may be": lambda: json.dumps(
-        full(MAX_CALLS) | {"family": "dit", "methods": groups(MAX_CALLS, 180)}
+        full(MAX_CALLS) | {"family": "dit", "methods": groups(MAX_CALLS, 90)}
     ),
     "cat from the last call on": lambda: json.dumps(
         full(MAX_CALLS)

@@ -36,6 +36,7 @@ from search.proposer import Proposer
 from search.spending import Spending
 from search.study import Evaluation, Study
 from search.surrogate import Surrogate
+from search.times import Clock
 from search.worker import Outcome, Request
 from strategies import Gene, SearchSpace, Strategy
 from strategies.space import Genome
@@ -165,6 +166,7 @@ def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget
         say=lambda text: None,
         settle=lambda proposal: None,
         events=Events(),
+        clock=Clock(),
     )
 
 
@@ -187,7 +189,7 @@ def measure(
         executor = Instant(repeats + 1)
         engine = made_up(study, proposer, executor, Budget(seconds=1e9))
         writing, proposing = Timed(study.add), Timed(proposer.propose)
-        engine.proposer = SimpleNamespace(propose=proposing)
+        engine.proposer = SimpleNamespace(propose=proposing, kind=proposer.kind)
         engine.study = SimpleNamespace(
             evaluations=study.evaluations, noted=study.noted, add=writing
         )

@@ -73,11 +73,19 @@ def send(work: Callable[[], int], shown: Path, begun: Path, *signals: int) -> in
     """Start some work in a child, send it signals once it has begun; returns its exit code."""
     child = os.fork()
     if not child:
-        os._exit(os.waitstatus_to_exitcode(in_a_child(work, shown)))
+        os._exit(os.waitstatus_to_exitcode(in_a_child(lambda: _as_usual(work), shown)))
     try:
         return _send(child, begun, signals)
     finally:
         begun.unlink(missing_ok=True)
+
+
+def _as_usual(work: Callable[[], int]) -> int:
+    """Work with the usual signals, as these tests may run where a shell has them ignored."""
+    for number in there():
+        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, usual)
+    return work()
 
 
 def _send(child: int, begun: Path, signals: tuple[int, ...]) -> int:
@@ -100,13 +108,7 @@ def test_a_signal_ends_a_search_with_what_it_has(
     begun, shown, folder = tmp_path / "begun", tmp_path / "shown", tmp_path / "run"
     monkeypatch.setattr("search.workers.start", lambda *_: Slow(begun))
     flags = [*SMALL, "--budget", "200evals", "--out", str(folder)]
-
-    def search() -> int:
-        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        signal.signal(number, usual)  # These tests may run under `nohup`.
-        return cli.main(flags)
-
-    code = send(search, shown, begun, number)
+    code = send(lambda: cli.main(flags), shown, begun, number)
     text = shown.read_text()
     assert code == 130, text
     assert "Traceback" not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.pipes import build
 WEIGHTS = cache_folder() / "weights"  # Of published networks, where somebody has them.
 torch.set_num_threads(1)
 quiet()
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # As a shell has it for what is behind `&`.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

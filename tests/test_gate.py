@@ -222,7 +222,7 @@ def test_an_unaccelerated_model_that_is_broken_stops_the_search(
     assert "VAE in half precision" in str(error.value)
     assert "safety checker" in str(error.value)
     assert "\n" not in str(error.value)
-    assert executor.seen.total() == 1
+    assert executor.seen.total() == 2  # The unaccelerated images, a part for each worker.
     assert engine.study.evaluations == []
 
 

@@ -229,6 +229,7 @@ def test_an_unaccelerated_model_that_is_broken_stops_the_search(
 def test_one_plain_unaccelerated_image_does_not(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, Unaccelerated(one_black))
     engine.prepare()
+    assert engine.measured  # It went on to what the search needs.
 
 
 def test_on_held_out_prompts_it_stops_before_anything_is_exported(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -483,3 +484,13 @@ def test_a_finished_run_tells_of_an_end_that_a_kill_has_cost(
     assert cli.main(["--resume", str(run), "--log-json", str(other)]) == 0
     assert not other.exists()
     assert content(run) == before
+
+
+@pytest.mark.parametrize("package", ["strategies", "accel", "evaluate", "search"])
+def test_a_command_freezes_what_python_would_search_when_it_exits(package: str) -> None:
+    watched = "import atexit, gc; atexit.register(lambda: print('frozen', gc.get_freeze_count()))"
+    run = f"import runpy, sys; sys.argv[1:] = ['--help']; runpy.run_module('{package}')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{watched}; {run}"], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout.split("frozen")[1]) > 1000

@@ -27,17 +27,18 @@ from typing import Any
 
 import numpy as np
 
-from search import loop, rungs
 from search.budget import Budget
-from search.events import Events
-from search.executor import Executor
-from search.history import History
-from search.proposer import Proposer
-from search.spending import Spending
-from search.study import Evaluation, Study
-from search.surrogate import Surrogate
-from search.times import Clock
-from search.worker import Outcome, Request
+from search.costs.cost_tracker import Spending
+from search.engine import loop
+from search.engine.time_report import Clock
+from search.proposers import successive_halving as rungs
+from search.proposers.generation_strategy import Proposer
+from search.study.history import History
+from search.study.study import Evaluation, Study
+from search.surrogate.surrogate import Surrogate
+from search.tracking.events import Events
+from search.workers.executor import Executor
+from search.workers.worker import Outcome, Request
 from strategies import Gene, SearchSpace, Strategy
 from strategies.space import Genome
 

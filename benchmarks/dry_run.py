@@ -20,12 +20,14 @@ import torch
 
 from accel.models import load_pipeline, quiet
 from evaluate.latency import unaccelerated
-from search import config, finalists, workers
-from search.engine import Engine
-from search.predict import predict
-from search.proposer import Proposer
-from search.seeds import seeds
-from search.study import Study
+from search import config
+from search.engine.dry_run import predict
+from search.engine.engine import Engine
+from search.finalists import final_scoring as finalists
+from search.initial.baselines import seeds
+from search.proposers.generation_strategy import Proposer
+from search.study.study import Study
+from search.workers import factory as workers
 
 
 def main() -> None:

@@ -34,14 +34,15 @@ from tabular_table import PROMPTS, Table
 from tpe_once import tpe_once
 
 from accel.models import quiet, read_model
-from search import sensitivity
-from search.front import hypervolume
-from search.proposer import Proposer, Waiting
-from search.proposers import SOURCES, genetic
+from search.engine import sensitivity
+from search.initial.baselines import ORIGINS, seeds
+from search.pareto import hypervolume
+from search.proposers import SOURCES
+from search.proposers import pymoo_adapter as genetic
+from search.proposers.generation_strategy import Proposer, Waiting
 from search.proposers.nsga2 import NSGA2
-from search.seeds import ORIGINS, seeds
-from search.study import Evaluation
-from search.surrogate import Surrogate
+from search.study.study import Evaluation
+from search.surrogate.surrogate import Surrogate
 from strategies import Strategy
 from strategies.space import Genome
 

@@ -29,7 +29,7 @@ from tabular_drawn import Drawn
 from accel.models import quiet
 from evaluate.distances import frechet_paired, frechet_statistic
 from evaluate.evaluator import real_images
-from search.front import hypervolume, spread
+from search.pareto import hypervolume, spread
 from strategies import Strategy
 
 

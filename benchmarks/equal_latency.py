@@ -42,7 +42,7 @@ from evaluate import Evaluator, scores
 from evaluate.confidence import paired_bootstrap
 from evaluate.timing import conditions
 from search import config as configuration
-from search.seeds import seeds
+from search.initial.baselines import seeds
 from strategies import Strategy, StrategyError, describe
 
 FRONT = "front"

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from search.plots.style import BLUE, GREEN, ORANGE, VERMILION, logarithmic, plain, styled
+from search.results.plots.style import BLUE, GREEN, ORANGE, VERMILION, logarithmic, plain, styled
 
 # Colour-blind readers have the shapes as well.
 MARKERS = {

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from search.front import hypervolume
-from search.study import Study
+from search.pareto import hypervolume
+from search.study.study import Study
 
 
 def main() -> None:

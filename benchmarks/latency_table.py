@@ -22,7 +22,7 @@ from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model
 from evaluate.latency import measure_end_to_end, measure_table
 from search.config import make_space
-from search.probes import probes
+from search.costs.probe_strategies import probes
 from search.proposers.base import evenly
 from strategies import Strategy
 

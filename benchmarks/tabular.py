@@ -31,7 +31,7 @@ from safetensors.numpy import load_file, save_file
 from tabular_table import APART, LEAST, SCORED, SIZES, Table, make_space
 
 from accel.models import quiet, read_config, read_model
-from search.study import Study
+from search.study.study import Study
 from strategies import Strategy
 from strategies.space import Genome
 

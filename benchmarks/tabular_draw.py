@@ -32,12 +32,12 @@ from accel.models import quiet, read_config
 from evaluate import Evaluator, read_model
 from evaluate.latency import LatencyTable, measure_table
 from search import config as configuration
-from search.description import Description
-from search.front import nondominated, spread
-from search.probes import probes
-from search.proposers import operators
-from search.seeds import seeds
-from search.sensitivity import Sensitivity
+from search.costs.probe_strategies import probes
+from search.engine.sensitivity import Sensitivity
+from search.initial.baselines import seeds
+from search.pareto import nondominated, spread
+from search.proposers import schedule_operators as operators
+from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy
 
 IMAGES = 16

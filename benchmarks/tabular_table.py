@@ -21,8 +21,9 @@ from evaluate.distances import frechet_paired, frechet_statistic
 from evaluate.evaluator import real_images
 from evaluate.latency import LatencyTable
 from search import config as configuration
-from search import rungs, sensitivity
-from search.description import Description
+from search.engine import sensitivity
+from search.proposers import successive_halving as rungs
+from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy
 
 TABLES = Path(__file__).parent / "tables"

@@ -26,14 +26,14 @@ from typing import Any
 import numpy as np
 from bookkeeping import ALL, FEW, latency, made_up, make_space
 
-from search import loop
 from search.budget import Budget
-from search.executor import Executor
-from search.pool import Pool
-from search.proposer import Proposer
-from search.study import Study
-from search.surrogate import Surrogate
-from search.worker import Outcome, Request
+from search.engine import loop
+from search.proposers.generation_strategy import Proposer
+from search.study.study import Study
+from search.surrogate.surrogate import Surrogate
+from search.workers.executor import Executor
+from search.workers.pool import Pool
+from search.workers.worker import Outcome, Request
 
 
 def length(key: str, shortest: float) -> float:
@@ -109,7 +109,7 @@ def in_process(workers: int, each: int, shortest: float) -> dict[str, Any]:
 def on_ray(each: int, shortest: float) -> dict[str, Any]:
     from ray.cluster_utils import Cluster
 
-    from search.ray_pool import Ray
+    from search.workers.ray_backend import Ray
 
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)
     cluster = Cluster(

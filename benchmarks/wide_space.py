@@ -19,8 +19,9 @@ from typing import Any
 
 from scipy.stats import mannwhitneyu
 
-from search import cli, runs
-from search.runs import Run
+from search import cli
+from search.results import run as runs
+from search.results.run import Run
 
 SPACES = {"wide": "unet-all", "narrow": "unet-small"}
 

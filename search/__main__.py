@@ -2,7 +2,7 @@
 
 import sys
 
-from search.ending import Ending
+from search.interruption import Ending
 
 ending = Ending()
 ending.watch()  # Before anything that takes long to import.

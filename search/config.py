@@ -20,15 +20,17 @@ from accel.models import ModelConfig, configs, read_config, read_model
 from evaluate import verdicts
 from evaluate.evaluator import is_bundled
 from evaluate.metrics import View
-from search import figures, goals, rungs
-from search.figures import Figures
-from search.portable import dump, load, placed
+from search.initial.baselines import ORIGINS
+from search.objectives import metric_set as figures
+from search.objectives import objectives as goals
+from search.objectives.metric_set import Figures
+from search.portable_paths import dump, load, placed
 from search.proposers import SOURCES
-from search.seeds import ORIGINS
+from search.proposers import successive_halving as rungs
 from search.spaces import make_space, with_calls
-from search.study import NAME
-from search.trackers import TRACKERS
-from search.where import Where
+from search.study.study import NAME
+from search.tracking import TRACKERS
+from search.workers.settings import Where
 from strategies import StrategyError, compose
 from strategies.whole import write
 from strategies.words import did_you_mean, explain
@@ -51,7 +53,7 @@ class SearchConfig(Where):
         population: parents, where the proposer has no published number of its own.
         proposer: a name in `search.proposers.SOURCES`; by default NSGA-II, from three objectives
             up NSGA-III.
-        objectives: names of figures; see `search.goals`.
+        objectives: names of figures; see `search.objectives.objectives`.
         constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
         margins: by figure, how much worse than the unaccelerated pipeline's it may be and count as
             no loss, where that is not the metric's own margin; see `evaluate.verdicts`.
@@ -66,7 +68,7 @@ class SearchConfig(Where):
         storage: URL of the database that holds the study, without passwords; empty is the journal
             in the run's folder.
         study: its name there.
-        track: experiment trackers, see `search.trackers`.
+        track: experiment trackers, see `search.tracking`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

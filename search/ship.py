@@ -19,7 +19,7 @@ from evaluate.evaluator import Evaluator, Split
 from evaluate.prompts import Prompts
 from evaluate.store import Store, identity
 from search import config
-from search.shared import origin, pack, shipped
+from search.images.shared_cache import origin, pack, shipped
 from strategies import whole
 
 

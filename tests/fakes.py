@@ -14,8 +14,8 @@ from evaluate.networks.base import Pixels
 from evaluate.networks.bundled import KINDS
 from evaluate.reading import Sample
 from evaluate.thumbnails import encode
-from search.executor import Executor
-from search.worker import Outcome, Request
+from search.workers.executor import Executor
+from search.workers.worker import Outcome, Request
 from strategies import Strategy, parse
 
 FULL = 0.02

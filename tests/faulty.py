@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from evaluate.reading import Sample
-from search.worker import Outcome, Request
+from search.workers.worker import Outcome, Request
 from strategies import Strategy, parse
 from tests.fakes import FakeExecutor
 

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from search import gallery, report, runs
+from search.results import gallery, report
+from search.results import run as runs
 
 EVIL = "</script><script>window.bad = 1</script><img src=x onerror='window.bad = 1'> \u2028 \"'&"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from search.worker import Outcome, Request
+from search.workers.worker import Outcome, Request
 
 
 @dataclass

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from search import cli, export, finalists
+from search import cli
+from search.finalists import final_scoring as finalists
+from search.results import export
 from tests.fakes import FakeExecutor
 from tests.test_search import make_engine
 
@@ -37,5 +39,5 @@ def interrupted(folder: Path) -> Path:
 
 def search(monkeypatch: pytest.MonkeyPatch, executor: FakeExecutor, *flags: str) -> int:
     """`python -m search` on the bundled model with fake workers; returns the exit code."""
-    monkeypatch.setattr("search.workers.start", lambda *_: executor)
+    monkeypatch.setattr("search.workers.factory.start", lambda *_: executor)
     return cli.main([*flags] if "--resume" in flags else [*SMALL, *flags])

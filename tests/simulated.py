@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from search.hands import Dead, Hands
-from search.worker import Outcome, Request
+from search.workers.backend import Dead, Hands
+from search.workers.worker import Outcome, Request
 from strategies import StrategyError
 
 FOREVER = 1e12

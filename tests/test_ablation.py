@@ -9,12 +9,17 @@ from typing import Any
 import pytest
 
 from evaluate.kinds import Kinds
-from search import ablation, drawing, export, finalists, gate, runs
 from search.commands import ablate
-from search.engine import Engine
-from search.finalists import Final
-from search.plots.schedules import lanes
-from search.report import methods
+from search.engine.engine import Engine
+from search.finalists import ablation
+from search.finalists import final_scoring as finalists
+from search.finalists.final_scoring import Final
+from search.images import unaccelerated as drawing
+from search.results import export
+from search.results import run as runs
+from search.results.plots.schedules import lanes
+from search.results.report import method_worth as methods
+from search.study import score_checks as gate
 from strategies import Strategy, StrategyError, describe, load, parse, save
 from tests.fakes import FakeExecutor
 from tests.test_search import make_engine

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from evaluate.metrics import METRICS, paired
-from search import config, goals, runs
-from search.engine import Engine
-from search.finalists import pick
-from search.front import hypervolume
-from search.standing import Best, reference
-from search.study import Evaluation
-from search.worker import Outcome, Request
-from search.worst import FIRST, worst
+from search import config
+from search.engine.engine import Engine
+from search.finalists.final_scoring import pick
+from search.objectives import objectives as goals
+from search.pareto import hypervolume
+from search.results import run as runs
+from search.results.status import Best, reference
+from search.study.reference_point import FIRST, worst
+from search.study.study import Evaluation
+from search.workers.worker import Outcome, Request
 from strategies import parse
 from tests.fakes import FakeExecutor, damage
 from tests.test_search import go, make_engine

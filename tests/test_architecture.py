@@ -49,13 +49,16 @@ def test_strategies_are_light() -> None:
 @pytest.mark.parametrize(
     ("library", "homes"),
     [
-        ("pymoo", ["genetic.py"]),
-        ("ray", ["ray_pool.py"]),
+        ("pymoo", ["pymoo_adapter.py"]),
+        ("ray", ["ray_backend.py"]),
         # The study's storage, and the baselines.
-        ("optuna", ["columns.py", "journal.py", "optuna_samplers.py", "storage.py", "study.py"]),
+        (
+            "optuna",
+            ["journal.py", "optuna_samplers.py", "storage.py", "study.py", "trial_columns.py"],
+        ),
         ("sqlalchemy", ["storage.py"]),
-        ("plotly", ["page.py"]),
-        ("jinja2", ["page.py"]),
+        ("plotly", ["render.py"]),
+        ("jinja2", ["render.py"]),
         ("mlflow", ["mlflow_tracker.py"]),
     ],
 )

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from evaluate.latency import unaccelerated
-from search.executor import InProcess
-from search.worker import Outcome, Request, Worker
+from search.workers.executor import InProcess
+from search.workers.worker import Outcome, Request, Worker
 from strategies import dump
 from tests.test_search import MODEL, PIPE
 

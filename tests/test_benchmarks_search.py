@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from search.proposer import Proposer
-from search.study import Evaluation, Study
+from search.proposers.generation_strategy import Proposer
+from search.study.study import Evaluation, Study
 from strategies import Strategy
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

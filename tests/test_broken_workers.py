@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from search.casualties import MAX_DEATHS
-from search.executor import InProcess
-from search.failures import SearchError
-from search.pool import Pool
-from search.worker import Outcome, Request
+from search.study.failures import SearchError
+from search.workers.executor import InProcess
+from search.workers.failures import MAX_DEATHS
+from search.workers.pool import Pool
+from search.workers.worker import Outcome, Request
 from tests.fakes import FakeExecutor
 from tests.simulated import Simulation
 from tests.test_failures import FEW

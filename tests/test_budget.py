@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from search.predict import Prediction, predict
-from search.worker import Outcome, Request
+from search.engine.dry_run import Prediction, predict
+from search.workers.worker import Outcome, Request
 from strategies import StrategyError, parse
 from tests.fakes import FakeExecutor, latency
 from tests.test_search import go, make_engine

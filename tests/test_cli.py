@@ -22,7 +22,7 @@ import zoo
 from evaluate import Evaluator, evaluate, read_model
 from evaluate import cli as evaluate_cli
 from search import cli, config
-from search.study import Study
+from search.study.study import Study
 from tests.pipes import strategy
 
 SMALL = ["--workers", "0", "--images", "2", "--heldout-images", "2", "--export", "2"]
@@ -32,8 +32,8 @@ FAST = ["--schedulers", "DDIMScheduler,DPMSolverMultistepScheduler", "--steps", 
 @pytest.fixture(autouse=True)
 def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of latency, where it is this process that measures."""
-    monkeypatch.setattr("search.measuring.TURNS", 2)
-    monkeypatch.setattr("search.end_to_end.REPEATS", 1)
+    monkeypatch.setattr("search.costs.measurement.TURNS", 2)
+    monkeypatch.setattr("search.finalists.end_to_end.REPEATS", 1)
 
 
 def command(*arguments: str) -> list[str]:

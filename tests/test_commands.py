@@ -17,10 +17,12 @@ import numpy as np
 import pytest
 
 import strategies
-from search import cli, config, lock, runs
+from search import cli, config
 from search.commands import COMMANDS
-from search.front import nondominated
-from search.study import Study
+from search.pareto import nondominated
+from search.results import run as runs
+from search.study import run_lock as lock
+from search.study.study import Study
 from tests import runs as made
 from tests.test_search import make_engine
 

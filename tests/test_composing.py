@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluate.kinds import Kinds
-from search import wanted
-from search.description import Description
-from search.nearest import nearest
-from search.probes import probes
-from search.proposers import operators, switching
+from search.costs import call_kinds as wanted
+from search.costs.probe_strategies import probes
+from search.initial.projection import nearest
+from search.proposers import method_switching as switching
+from search.proposers import schedule_operators as operators
 from search.spaces import with_calls
+from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy, StrategyError, cli, compose, describe, known, parse
 from strategies.files import dump
 

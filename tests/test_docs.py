@@ -20,7 +20,7 @@ from benchmarks import __main__ as benchmarks
 from evaluate import transfer
 from search import config as configuration
 from search.commands import COMMANDS
-from search.commands import flags as searching
+from search.commands import options as searching
 from tests.documents import ROOT, Block, Command, blocks, commands
 from tests.runs import finished
 

@@ -17,12 +17,17 @@ from typing import Any
 import optuna
 import pytest
 
-from search import cli, exchange, export, lock, runs, storage
-from search.ending import Ending, there
-from search.executor import InProcess
-from search.farewell import farewell
-from search.journal import open_journal
-from search.worker import Outcome, Request, Worker
+from search import cli
+from search.commands.crash_message import farewell
+from search.interruption import Ending, there
+from search.results import export
+from search.results import folder_swap as exchange
+from search.results import run as runs
+from search.study import run_lock as lock
+from search.study import storage
+from search.study.journal import open_journal
+from search.workers.executor import InProcess
+from search.workers.worker import Outcome, Request, Worker
 from strategies import StrategyError, whole
 from strategies.interrupts import stopped
 from tests.fakes import FakeExecutor
@@ -52,13 +57,13 @@ class Slow(FakeExecutor):
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that is loaded once."""
     monkeypatch.setattr("search.commands.run.load_pipeline", lambda *_, **__: PIPE)
-    monkeypatch.setattr("search.commands.setting.load", lambda *_: (PIPE, MODEL))
+    monkeypatch.setattr("search.commands.model_options.load", lambda *_: (PIPE, MODEL))
 
 
 @pytest.fixture
 def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
     found = FakeExecutor(slots=1)
-    monkeypatch.setattr("search.workers.start", lambda *_: found)
+    monkeypatch.setattr("search.workers.factory.start", lambda *_: found)
     return found
 
 
@@ -107,7 +112,7 @@ def test_a_signal_ends_a_search_with_what_it_has(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, shown, folder = tmp_path / "begun", tmp_path / "shown", tmp_path / "run"
-    monkeypatch.setattr("search.workers.start", lambda *_: Slow(begun))
+    monkeypatch.setattr("search.workers.factory.start", lambda *_: Slow(begun))
     flags = [*SMALL, "--budget", "200evals", "--out", str(folder)]
     code = send(lambda: cli.main(flags), shown, begun, number)
     text = shown.read_text()
@@ -146,7 +151,7 @@ def test_a_signal_within_an_entry_leaves_the_journal_whole(
 @needs_fork
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, shown, folder = tmp_path / "begun", tmp_path / "shown", tmp_path / "run"
-    monkeypatch.setattr("search.workers.start", lambda *_: Slow(begun))
+    monkeypatch.setattr("search.workers.factory.start", lambda *_: Slow(begun))
     monkeypatch.setattr(export, "write_unfinished", lambda _: time.sleep(1e6))
     flags = [*SMALL, "--budget", "200evals", "--out", str(folder)]
     both = (signal.SIGINT, signal.SIGINT)
@@ -167,7 +172,7 @@ def test_a_signal_while_it_starts_is_one_line(
         begun.touch()
         time.sleep(1e6)
 
-    monkeypatch.setattr("search.commands.setting.load", load)
+    monkeypatch.setattr("search.commands.model_options.load", load)
     flags = [*SMALL, "--out", str(tmp_path / "run")]
     assert send(lambda: cli.main(flags), shown, begun, number) == 130
     assert shown.read_text().split() == ["interrupted"]
@@ -217,7 +222,7 @@ def test_what_hangs_beside_the_candidates_is_given_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     worker = Hanging(hangs)
-    monkeypatch.setattr("search.workers.start", lambda *_: InProcess(lambda: worker))
+    monkeypatch.setattr("search.workers.factory.start", lambda *_: InProcess(lambda: worker))
     run = str(tmp_path / "run")
     assert cli.main([*SMALL, *BUDGET, "--timeout", "0.3", "--out", run]) in (1, 2)
     (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("error: ")]
@@ -324,7 +329,7 @@ def test_a_new_run_that_is_refused_leaves_nothing(
     def refuse(*_: Any) -> Any:
         raise StrategyError("there is no room for a worker")
 
-    monkeypatch.setattr("search.workers.start", refuse)
+    monkeypatch.setattr("search.workers.factory.start", refuse)
     (tmp_path / "there").mkdir()
     for folder in (tmp_path / "new" / "run", tmp_path / "there"):
         log = ["--log-json", str(tmp_path / "log")]

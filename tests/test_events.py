@@ -13,9 +13,9 @@ import pytest
 from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from search import runs
-from search.events import Event, Events
-from search.log import JsonLog
+from search.results import run as runs
+from search.tracking.events import Event, Events
+from search.tracking.json_log import JsonLog
 from strategies import StrategyError
 from tests import runs as made
 from tests.fakes import FakeExecutor
@@ -188,7 +188,7 @@ def test_a_listener_that_fails_is_left_out(capsys: pytest.CaptureFixture[str]) -
 def test_a_missing_extra_is_one_line(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, f"search.trackers.{name}_tracker", raising=False)
+    monkeypatch.delitem(sys.modules, f"search.tracking.{name}_tracker", raising=False)
     needs = {"tensorboard": "torch.utils.tensorboard", "mlflow": "mlflow"}[name]
     monkeypatch.setitem(sys.modules, needs, None)
     shown = fails(capsys, "--track", name, "--out", str(tmp_path / "run"))

@@ -10,10 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from search import export, failures, finalists, record
-from search.engine import Engine
-from search.failures import ROW, SearchError, kind, lines
-from search.worker import Outcome, Request
+from search.engine.engine import Engine
+from search.finalists import final_scoring as finalists
+from search.results import export
+from search.results import stored as record
+from search.study import failures
+from search.study.failures import ROW, SearchError, kind, lines
+from search.workers.worker import Outcome, Request
 from strategies import Strategy, parse
 from tests import runs as made
 from tests.fakes import FakeExecutor

@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
-from search import finalists
-from search.engine import Engine
-from search.journal import drop_torn_tail
-from search.study import Study
-from search.worker import Outcome, Request
+from search.engine.engine import Engine
+from search.finalists import final_scoring as finalists
+from search.study.journal import drop_torn_tail
+from search.study.study import Study
+from search.workers.worker import Outcome, Request
 from strategies import StrategyError
 from tests.fakes import FakeExecutor
 from tests.test_search import make_engine

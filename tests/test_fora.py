@@ -187,8 +187,8 @@ def test_the_bundled_model_is_searchable() -> None:
     from accel.models import load_pipeline, read_config, read_model
     from evaluate import Evaluator
     from search.config import make_space
-    from search.probes import probes
-    from search.seeds import seeds
+    from search.costs.probe_strategies import probes
+    from search.initial.baselines import seeds
 
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)

@@ -196,8 +196,8 @@ def test_the_space_of_groups() -> None:
     """A file's lists become choices; uniform FORA is among the seeds of the same space."""
     from accel.models import load_pipeline, read_config, read_model
     from search.config import make_space
-    from search.probes import probes
-    from search.seeds import seeds
+    from search.costs.probe_strategies import probes
+    from search.initial.baselines import seeds
 
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)

@@ -19,12 +19,15 @@ from evaluate import Evaluator, sample
 from evaluate.looks import look
 from evaluate.reading import Reading, Sample
 from evaluate.statistics import ScoreError
-from search import export, failures, finalists, gate
-from search.engine import Engine
-from search.executor import InProcess
-from search.loop import DONE
-from search.study import Evaluation, Study
-from search.worker import Outcome, Request, Worker
+from search.engine.engine import Engine
+from search.engine.loop import DONE
+from search.finalists import final_scoring as finalists
+from search.results import export
+from search.study import failures
+from search.study import score_checks as gate
+from search.study.study import Evaluation, Study
+from search.workers.executor import InProcess
+from search.workers.worker import Outcome, Request, Worker
 from strategies import Strategy, StrategyError
 from tests.fakes import FakeExecutor, make_sample
 from tests.faulty import KINDS, Faulty
@@ -46,8 +49,8 @@ NUMBERS = st.one_of(st.floats(), st.sampled_from([math.nan, math.inf, -math.inf,
 def finish(engine: Engine) -> dict[str, Any]:
     """Score the finalists and write the strategy files and tables, without pictures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("search.plots.pareto.write", lambda *_: None)
-        patch.setattr("search.report.write", lambda *_: None)
+        patch.setattr("search.results.plots.pareto.write", lambda *_: None)
+        patch.setattr("search.results.report.write", lambda *_: None)
         return export.write(engine, finalists.finish(engine))
 
 
@@ -249,7 +252,7 @@ def test_a_real_pipeline_repeats_and_one_with_noise_of_its_own_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine(tmp_path / "good", worker())  # type: ignore[arg-type]
-    monkeypatch.setattr("search.drawing.unaccelerated", stop)
+    monkeypatch.setattr("search.images.unaccelerated.unaccelerated", stop)
     with pytest.raises(KeyboardInterrupt):
         engine.prepare()
     assert engine.study.noted("repeats") == 0.0
@@ -278,7 +281,7 @@ def test_looks_come_with_every_drawn_image(tmp_path: Path) -> None:
     assert found.looks[:, :2].tolist() == [[MODEL.height, MODEL.width]] * 2
     assert (found.looks[:, 2] > 0).all()
     # A candidate's are kept with its sample, also where it goes on to more images.
-    from search import samples
+    from search.images import feature_cache as samples
 
     samples.write(found, tmp_path / "one.safetensors")
     again = samples.read(tmp_path / "one.safetensors", 2, Reading())

@@ -11,9 +11,9 @@ import pytest
 
 import strategies
 from search import cli, config
-from search.commands.flags import limits, parser
-from search.goals import Goals, Limit, more_is_better, parse_limit
-from search.study import Study
+from search.commands.options import limits, parser
+from search.objectives.objectives import Goals, Limit, more_is_better, parse_limit
+from search.study.study import Study
 from strategies import StrategyError
 from tests.fakes import FakeExecutor
 from tests.test_search import go, make_engine
@@ -106,7 +106,7 @@ class Counting(FakeExecutor):
     def answer(self, request: Any) -> Any:
         if request.method != "macs":
             return super().answer(request)
-        from search.worker import Outcome
+        from search.workers.worker import Outcome
 
         kinds = {k for text in request.arguments[0] for k in strategies.parse(text).kinds()}
         return Outcome({kind: 8.0 if kind == "" else 2.0 for kind in kinds}, "", 1.0)

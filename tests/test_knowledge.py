@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 from evaluate.reading import Sample
-from search.executor import Executor
-from search.figures import Figures
-from search.goals import DEFAULT
-from search.paths import minimax, smallest_sum
-from search.proposers.local import swap
-from search.sensitivity import LONGEST, Sensitivity, actions
-from search.study import Study
-from search.worker import Outcome, Request
+from search.engine.sensitivity import LONGEST, Sensitivity, actions
+from search.initial.shortest_path import minimax, smallest_sum
+from search.objectives.metric_set import Figures
+from search.objectives.objectives import DEFAULT
+from search.proposers.local_search import swap
+from search.study.study import Study
+from search.workers.executor import Executor
+from search.workers.worker import Outcome, Request
 from strategies import Gene, SearchSpace, Strategy, parse
 from tests.test_proposers import SPACE, latency, made, scored
 

@@ -19,11 +19,15 @@ from evaluate.prompts import Prompts
 from evaluate.store import Store, identity, paths_of, write_image
 from evaluate.timing import seconds
 from search import budget as budgets
-from search import crew, inputs, plan, shared, times
-from search.executor import Answer
-from search.meter import Meter
-from search.shared import Shared, keys
-from search.worker import Outcome, Request
+from search.costs import budget_plan as plan
+from search.engine import time_report as times
+from search.engine import worker_count as crew
+from search.images import shared_cache as shared
+from search.images.shared_cache import Shared, keys
+from search.run_folder import inputs
+from search.workers.cost_meter import Meter
+from search.workers.executor import Answer
+from search.workers.worker import Outcome, Request
 from strategies import parse, whole
 from tests.fakes import FakeExecutor
 from tests.test_budget import Paid

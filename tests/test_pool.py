@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from search.casualties import MAX_DEATHS, MAX_KILLS
-from search.pool import Pool
-from search.worker import Outcome, Request
+from search.workers.failures import MAX_DEATHS, MAX_KILLS
+from search.workers.pool import Pool
+from search.workers.worker import Outcome, Request
 from strategies import StrategyError
 from tests.simulated import Simulation
 

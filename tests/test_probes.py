@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.probes import probes
+from search.costs.probe_strategies import probes
 from strategies import Gene, SearchSpace, StrategyError
 
 CALLS = {("DDIMScheduler", n): n for n in (5, 8, 13)}

@@ -16,12 +16,14 @@ from pymoo.algorithms.moo.nsga2 import binary_tournament
 from pymoo.core.problem import Problem
 from pymoo.operators.selection.tournament import TournamentSelection
 
-from search.front import hypervolume
-from search.history import History
-from search.leading import Leading
-from search.proposer import Proposer
-from search.proposers import SOURCES, Settings, Waiting, genetic, operators
-from search.study import Evaluation
+from search.pareto import hypervolume
+from search.proposers import SOURCES, Settings, Waiting
+from search.proposers import pymoo_adapter as genetic
+from search.proposers import schedule_operators as operators
+from search.proposers.generation_strategy import Proposer
+from search.study.history import History
+from search.study.ranking import Leading
+from search.study.study import Evaluation
 from strategies import Gene, SearchSpace
 from strategies.space import Genome
 

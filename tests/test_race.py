@@ -14,10 +14,14 @@ import pytest
 from evaluate.confidence import interval
 from evaluate.means import mean_of
 from evaluate.verdicts import judge
-from search import export, finalists, heldout, promise, record
-from search.engine import Engine
-from search.levels import expected, levels
-from search.runs import Run
+from search.costs.heldout_rungs import expected, levels
+from search.engine.engine import Engine
+from search.finalists import final_scoring as finalists
+from search.finalists import heldout
+from search.finalists import lossless_probability as promise
+from search.results import export
+from search.results import stored as record
+from search.results.run import Run
 from strategies import parse
 from tests.fakes import FakeExecutor
 from tests.test_budget import Paid

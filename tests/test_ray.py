@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from search.pool import Pool
-from search.study import Study
-from search.worker import Request
+from search.study.study import Study
+from search.workers.pool import Pool
+from search.workers.worker import Request
 from strategies import StrategyError
 from tests.raying import Plain
 
@@ -33,7 +33,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def pool(folder: Path, workers: int, address: str = "", **arguments: Any) -> Pool:
-    from search.ray_pool import Ray
+    from search.workers.ray_backend import Ray
 
     kinds = arguments.pop("kinds", False)
     hands = Ray(lambda device: Plain(folder, kinds), workers, address=address, **arguments)

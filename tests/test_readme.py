@@ -10,7 +10,7 @@ import pytest
 import strategies
 from search import cli
 from search.commands import COMMANDS
-from search.commands.flags import parser
+from search.commands.options import parser
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

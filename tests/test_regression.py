@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from search import regression
-from search.regression import GROUPS, MOST, Regression
+from search.surrogate import gaussian_process as regression
+from search.surrogate.gaussian_process import GROUPS, MOST, Regression
 
 
 def problem(count: int, width: int = 60) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,14 @@ import pytest
 from PIL import Image
 
 from evaluate.thumbnails import SIDE, encode
-from search import cli, gallery, lock, repeating, report, runs
-from search.report import pictures
-from search.report.importance import importance
-from search.runs import Run
+from search import cli
+from search.results import command_line as repeating
+from search.results import gallery, report
+from search.results import run as runs
+from search.results.report import gallery_data as pictures
+from search.results.report.importance import importance
+from search.results.run import Run
+from search.study import run_lock as lock
 from tests import pages
 from tests import runs as made
 from tests.fakes import FakeExecutor, image

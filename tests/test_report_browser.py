@@ -12,7 +12,7 @@ import pytest
 from selenium.webdriver.common.by import By
 
 import strategies
-from search import report
+from search.results import report
 from tests import pages
 from tests import runs as made
 from tests.browser import chromium, needs_browser, show, wait

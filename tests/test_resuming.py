@@ -14,11 +14,15 @@ import yaml
 from PIL import Image
 
 from evaluate import fingerprint
-from search import cli, inputs, lock, runs, settled
-from search.executor import InProcess
-from search.storage import notes
-from search.study import Study
-from search.worker import Worker
+from search import cli
+from search.results import run as runs
+from search.results import run_settings as settled
+from search.run_folder import inputs
+from search.study import run_lock as lock
+from search.study.storage import notes
+from search.study.study import Study
+from search.workers.executor import InProcess
+from search.workers.worker import Worker
 from strategies import StrategyError
 from tests import runs as made
 from tests.fakes import FakeExecutor
@@ -177,7 +181,7 @@ def test_weights_and_packages_that_changed(
 
 def test_workers_draw_the_prompts_and_the_weights_of_the_search(tmp_path: Path) -> None:
     from search.config import resolve
-    from search.workers import start
+    from search.workers.factory import start
 
     config = resolve("tiny-sd", {"workers": 0, "images": 4, "heldout_images": 4})
     there = inputs.collect(config)

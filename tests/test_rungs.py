@@ -15,8 +15,11 @@ from hypothesis import strategies as st
 from evaluate.evaluator import real_images
 from evaluate.metrics import choose
 from evaluate.scores import Scoring
-from search import config, export, finalists, rungs
-from search.history import History
+from search import config
+from search.finalists import final_scoring as finalists
+from search.proposers import successive_halving as rungs
+from search.results import export
+from search.study.history import History
 from strategies import StrategyError
 from tests.fakes import FakeExecutor, make_sample
 from tests.test_proposers import _distinct, scored

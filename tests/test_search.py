@@ -15,13 +15,16 @@ from hypothesis import strategies as st
 import strategies
 from accel.models import load_pipeline, read_model
 from evaluate.latency import unaccelerated
-from search import budget, config, export, finalists, record
-from search.engine import Engine
-from search.front import gains, hypervolume, knee, nondominated, spread
-from search.journal import drop_torn_tail
-from search.proposer import Proposer
-from search.seeds import BASELINES, ORIGINS, seeds
-from search.study import Study
+from search import budget, config
+from search.engine.engine import Engine
+from search.finalists import final_scoring as finalists
+from search.initial.baselines import BASELINES, ORIGINS, seeds
+from search.pareto import gains, hypervolume, knee, nondominated, spread
+from search.proposers.generation_strategy import Proposer
+from search.results import export
+from search.results import stored as record
+from search.study.journal import drop_torn_tail
+from search.study.study import Study
 from strategies import StrategyError
 from tests.fakes import FakeExecutor
 

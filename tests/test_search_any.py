@@ -19,13 +19,14 @@ from evaluate.metrics import METRICS, choose
 from evaluate.reading import Reading
 from evaluate.side import Side
 from evaluate.weights import VARIABLE
-from search import cli, worker
+from search import cli
 from search import config as configuration
-from search.commands import setting
-from search.commands.flags import parser
-from search.figures import Figures, full
-from search.goals import Goals, parse_amount
-from search.study import Study
+from search.commands import model_options as setting
+from search.commands.options import parser
+from search.objectives.metric_set import Figures, full
+from search.objectives.objectives import Goals, parse_amount
+from search.study.study import Study
+from search.workers import worker
 from strategies import StrategyError
 from tests.pipes import build
 from tests.transformers import build as transformer
@@ -40,8 +41,8 @@ MODELS = {"sd1": "DDIM", "sdxl": "DDIM", "pixart": "DDIM", "sd3": "FlowMatchEule
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr("search.measuring.TURNS", 2)
-    monkeypatch.setattr("search.end_to_end.REPEATS", 1)
+    monkeypatch.setattr("search.costs.measurement.TURNS", 2)
+    monkeypatch.setattr("search.finalists.end_to_end.REPEATS", 1)
     return tmp_path / "cache"
 
 

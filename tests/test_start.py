@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from search import start, warm
-from search.proposer import Proposer
+from search.initial import design as start
 from search.proposers import SOURCES
+from search.proposers.generation_strategy import Proposer
+from search.results import warm_start as warm
 from strategies import Gene, SearchSpace, Strategy
 
 STEPS = list(range(4, 20))

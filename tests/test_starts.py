@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from search import cli, runs
+from search import cli
 from search.commands import report as command
+from search.results import run as runs
 from strategies import StrategyError
 from strategies import cli as strategies_cli
 from tests import runs as made
@@ -123,7 +124,7 @@ def long_folder(folder: Path) -> Path:
 def test_ray_gets_a_short_folder_where_its_own_is_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search import ray_pool
+    from search.workers import ray_backend as ray_pool
 
     given: list[dict[str, Any]] = []
 
@@ -148,7 +149,7 @@ def test_ray_gets_a_short_folder_where_its_own_is_too_long(
 def test_a_ray_that_cannot_start_is_one_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search import ray_pool
+    from search.workers import ray_backend as ray_pool
 
     places: list[str] = []
 
@@ -170,9 +171,9 @@ def test_a_ray_that_cannot_start_is_one_line_and_leaves_nothing(
 
 @pytest.mark.slow
 def test_a_real_ray_runs_in_a_long_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from search.pool import Pool
-    from search.ray_pool import Ray
-    from search.worker import Request
+    from search.workers.pool import Pool
+    from search.workers.ray_backend import Ray
+    from search.workers.worker import Request
 
     monkeypatch.setenv("TMPDIR", str(long_folder(tmp_path)))
     answers = tmp_path / "answers"

@@ -22,11 +22,13 @@ import optuna_dashboard
 import pytest
 import yaml
 
-from search import cli, runs, storage
+from search import cli
 from search.commands import run as command
-from search.commands.flags import parser
-from search.lock import studying
-from search.study import Study
+from search.commands.options import parser
+from search.results import run as runs
+from search.study import storage
+from search.study.run_lock import studying
+from search.study.study import Study
 from strategies import StrategyError
 from tests import runs as made
 from tests.fakes import FakeExecutor
@@ -67,7 +69,7 @@ def test_errors_are_one_line_and_without_passwords(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # Nobody listens there.
         url = f"postgresql://me:s3cret@127.0.0.1:{taken.getsockname()[1]}/studies"
-        monkeypatch.setattr("search.workers.start", None)
+        monkeypatch.setattr("search.workers.factory.start", None)
         shown = fails(capsys, *out, "--storage", url)
     assert "refused" in shown
     assert storage.PASSWORD in shown
@@ -196,7 +198,7 @@ def test_postgresql(
 def test_postgresql_holds_a_study_for_one_search(server: str, tmp_path: Path) -> None:
     begun = tmp_path / "begun"
     code = (
-        "import sys, time, pathlib; from search.lock import studying\n"
+        "import sys, time, pathlib; from search.study.run_lock import studying\n"
         "with studying(sys.argv[1], 'mine'):\n"
         "    pathlib.Path(sys.argv[2]).touch(); time.sleep(600)"
     )

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.description import Description
-from search.history import History
-from search.proposer import Proposer
-from search.study import Evaluation
-from search.surrogate import FEWEST, Surrogate
+from search.proposers.generation_strategy import Proposer
+from search.study.history import History
+from search.study.study import Evaluation
+from search.surrogate.strategy_features import Description
+from search.surrogate.surrogate import FEWEST, Surrogate
 from strategies import Gene, SearchSpace, Strategy
 from tests.test_proposers import SPACE, latency, scored
 

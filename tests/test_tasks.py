@@ -19,7 +19,7 @@ from evaluate.evaluator import Evaluator, read_prompts
 from evaluate.latency import LatencyTable
 from evaluate.sample import run
 from search import cli as search_cli
-from search import runs
+from search.results import run as runs
 from strategies import Strategy, StrategyError
 from tests import pipes, transformers
 

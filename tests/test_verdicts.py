@@ -19,11 +19,13 @@ from evaluate.confidence import interval
 from evaluate.means import mean_of
 from evaluate.metrics import METRICS
 from evaluate.verdicts import ENOUGH, check_margins, fewest, judge, margins_of, parse_margin
-from search import cli, export, runs
-from search.figures import Figures
-from search.report import facts
-from search.report.page import render
-from search.runs import Run
+from search import cli
+from search.objectives.metric_set import Figures
+from search.results import export
+from search.results import run as runs
+from search.results.report import run_details as facts
+from search.results.report.render import render
+from search.results.run import Run
 from strategies import StrategyError
 from tests.runs import finished
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 import strategies
-from search import config, warm
-from search.nearest import nearest, nearest_choice
-from search.seeds import seeds
-from search.study import Study
+from search import config
+from search.initial.baselines import seeds
+from search.initial.projection import nearest, nearest_choice
+from search.results import warm_start as warm
+from search.study.study import Study
 from strategies import Gene, SearchSpace, Strategy, StrategyError
 from tests.test_proposers import SPACE, scored
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from search import cli, runs
+from search import cli
+from search.results import run as runs
 from strategies import StrategyError, whole
 from tests.fakes import FakeExecutor
 from tests.test_search import MODEL, PIPE
@@ -37,11 +38,11 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         whole.write(f"{name} of {len(run.front())}", folder / name)
         return folder / name
 
-    monkeypatch.setattr("search.workers.start", lambda *_: FakeExecutor(slots=1))
+    monkeypatch.setattr("search.workers.factory.start", lambda *_: FakeExecutor(slots=1))
     monkeypatch.setattr("search.commands.run.load_pipeline", lambda *_, **__: PIPE)
-    monkeypatch.setattr("search.commands.setting.load", lambda *_: (PIPE, MODEL))
-    monkeypatch.setattr("search.export.pareto.write", picture)
-    monkeypatch.setattr("search.export.report.write", partial(picture, name="report.html"))
+    monkeypatch.setattr("search.commands.model_options.load", lambda *_: (PIPE, MODEL))
+    monkeypatch.setattr("search.results.export.pareto.write", picture)
+    monkeypatch.setattr("search.results.export.report.write", partial(picture, name="report.html"))
 
 
 @dataclass

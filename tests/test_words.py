@@ -144,8 +144,8 @@ configs_of = configs
         (accel_cli, "accel.cli.load", [*DRAW, "--strategy", "dato-b1"]),
         (evaluate_cli, "evaluate.cli.load", ["--strategy", "dato-b1"]),
         (search_cli, "search.commands.run.default_device", ["--dry-run"]),
-        (search_cli, "search.commands.reading.runs.read", ["status", "run"]),
-        (search_cli, "search.commands.reading.runs.read", ["report", "run"]),
+        (search_cli, "search.commands.run_options.runs.read", ["status", "run"]),
+        (search_cli, "search.commands.run_options.runs.read", ["report", "run"]),
         (strategies_cli, "strategies.cli.presets", ["list"]),
     ],
 )

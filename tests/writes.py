@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from search import exchange
+from search.results import folder_swap as exchange
 
 OPENED = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 PATHS = {

@@ -8,17 +8,23 @@ from rich.console import Console
 from accel import families
 from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
-from search import ablation, budget, record, report, runs, settled, workers
+from search import budget
 from search import config as configuration
-from search.commands import reading
-from search.ending import Ending
-from search.engine import Engine
-from search.founding import opened
-from search.progress import Progress
-from search.proposer import Proposer
-from search.report import methods
-from search.runs import Run
-from search.shared import Shared
+from search.commands import run_options as reading
+from search.engine.engine import Engine
+from search.engine.progress import Progress
+from search.finalists import ablation
+from search.images.shared_cache import Shared
+from search.interruption import Ending
+from search.proposers.generation_strategy import Proposer
+from search.results import report
+from search.results import run as runs
+from search.results import run_settings as settled
+from search.results import stored as record
+from search.results.report import method_worth as methods
+from search.results.run import Run
+from search.run_folder.creation import opened
+from search.workers import factory as workers
 from strategies import StrategyError
 
 DEFAULT = "10m"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search import exchange, export
-from search.commands import reading
+from search.commands import run_options as reading
+from search.results import export
+from search.results import folder_swap as exchange
 from strategies import StrategyError
 from strategies.whole import refused
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.table import Table
 
-from search.commands import reading
-from search.runs import Point, Run
-from search.titles import short, title, value
+from search.commands import run_options as reading
+from search.objectives.labels import short, title, value
+from search.results.run import Point, Run
 from strategies import describe, tables
 
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from accel.models import available
 from evaluate.evaluator import is_bundled
-from search import figures
-from search.commands import reading
-from search.commands.flags import limits
-from search.front import knee
-from search.goals import COSTS, Limit, parse_limit
-from search.runs import NO_LOSS, Point, Run
-from search.titles import title, value
+from search.commands import run_options as reading
+from search.commands.options import limits
+from search.objectives import metric_set as figures
+from search.objectives.labels import title, value
+from search.objectives.objectives import COSTS, Limit, parse_limit
+from search.pareto import knee
+from search.results.run import NO_LOSS, Point, Run
 from strategies import StrategyError, describe, save, tables
 from strategies.whole import make_folder
 

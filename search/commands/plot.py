@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search.commands import reading
-from search.plots import convergence, pareto, schedules
+from search.commands import run_options as reading
+from search.results.plots import convergence, pareto, schedules
 from strategies.whole import make_folder
 
 PICTURES = {"pareto": pareto.write, "convergence": convergence.write, "schedules": schedules.write}

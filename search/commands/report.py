@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from search import report
-from search.commands import reading
+from search.commands import run_options as reading
+from search.results import report
 from strategies.whole import make_folder
 
 

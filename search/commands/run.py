@@ -19,44 +19,42 @@ from accel.models import default_device, load_pipeline, quiet
 from evaluate.evaluator import read_prompts
 from evaluate.latency import unaccelerated
 from evaluate.verdicts import parse_margin
-from search import (
-    ablation,
-    copies,
-    export,
-    failures,
-    finalists,
-    founding,
-    inputs,
-    last,
-    lock,
-    repeating,
-    replay,
-    runs,
-    settled,
-    storage,
-    trackers,
-    warm,
-    workers,
-)
 from search import budget as budgets
 from search import config as configuration
-from search.commands import finished, setting
-from search.commands.flags import limits, parser
+from search import tracking as trackers
+from search.commands import closing_lines as last
+from search.commands import finished_run as finished
+from search.commands import model_options as setting
+from search.commands.crash_message import farewell
+from search.commands.options import limits, parser
 from search.config import SearchConfig
-from search.ending import CODE, Ending
-from search.engine import Engine
-from search.events import Events
-from search.failures import SearchError
-from search.farewell import farewell
-from search.founding import Opened, opened
-from search.log import JsonLog
-from search.nearest import nearest
-from search.predict import predict
-from search.progress import Progress
-from search.proposer import Proposer
-from search.seeds import seeds
-from search.shared import Shared
-from search.study import Study
+from search.engine import log_replay as replay
+from search.engine.dry_run import predict
+from search.engine.engine import Engine
+from search.engine.progress import Progress
+from search.finalists import ablation
+from search.finalists import final_scoring as finalists
+from search.images.shared_cache import Shared
+from search.initial.baselines import seeds
+from search.initial.projection import nearest
+from search.interruption import CODE, Ending
+from search.proposers.generation_strategy import Proposer
+from search.results import command_line as repeating
+from search.results import export
+from search.results import run as runs
+from search.results import run_settings as settled
+from search.results import warm_start as warm
+from search.run_folder import creation as founding
+from search.run_folder import inputs
+from search.run_folder import study_copy as copies
+from search.run_folder.creation import Opened, opened
+from search.study import failures, storage
+from search.study import run_lock as lock
+from search.study.failures import SearchError
+from search.study.study import Study
+from search.tracking.events import Events
+from search.tracking.json_log import JsonLog
+from search.workers import factory as workers
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
 from strategies.transfer import LEVELS
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from search.commands import reading
-from search.progress import duration
-from search.runs import NO_LOSS, Run, named
-from search.standing import Best, Standing, stand
+from search.commands import run_options as reading
+from search.engine.progress import duration
+from search.results.run import NO_LOSS, Run, named
+from search.results.status import Best, Standing, stand
 
 
 def main(arguments: list[str]) -> int:

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from search.history import History
-from search.proposers import switching
+from search.proposers import method_switching as switching
+from search.study.history import History
 from strategies import SearchSpace, Strategy
 from strategies.space import Genome
 

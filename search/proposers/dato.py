@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.proposers import genetic
+from search.proposers import pymoo_adapter as genetic
 from search.proposers.generational import Generational
 from strategies.space import Genome
 

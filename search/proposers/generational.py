@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from search.history import History
-from search.proposers import genetic
+from search.proposers import pymoo_adapter as genetic
 from search.proposers.base import Source, Waiting
+from search.study.history import History
 from strategies.space import Genome
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from search.history import History
 from search.proposers.base import Source
+from search.study.history import History
 from strategies.knobs import known
 from strategies.space import GLOBALS, Genome, Shared
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from search.history import History
-from search.leading import Leading
-from search.proposers import genetic, operators
+from search.proposers import pymoo_adapter as genetic
+from search.proposers import schedule_operators as operators
 from search.proposers.base import POOL, Settings, Source
+from search.study.history import History
+from search.study.ranking import Leading
 from strategies.space import Genome
 
 

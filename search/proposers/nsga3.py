@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from search.history import History
-from search.proposers import genetic
+from search.proposers import pymoo_adapter as genetic
 from search.proposers.nsga2 import NSGA2
+from search.study.history import History
 
 
 class NSGA3(NSGA2):

@@ -16,8 +16,8 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from search.history import History
 from search.proposers.base import Settings, Source
+from search.study.history import History
 from strategies.space import Genome
 
 

@@ -1,0 +1,33 @@
+"""The last lines of a search: what was found, where the time went, and how to go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from search import budget as budgets
+from search.engine import time_report as times
+from search.results import run as runs
+from search.study.archive import kind
+
+if TYPE_CHECKING:
+    from search.engine.engine import Engine
+
+# Kinds of points in words.
+KINDS = {"found": "found by evolving", "seed": "seeds of the search", "baseline": "baselines"}
+
+
+def lines(engine: Engine, resumed: bool, how: str) -> list[str]:
+    """The lines of a search that is exported.
+
+    Args:
+        resumed: whether an earlier start began it.
+        how: to go on with it.
+    """
+    run, mine = runs.Run(engine.folder, engine.config, engine.study), engine.config.proposer
+    kinds = [kind(point.origin, point.strategy, mine) for point in run.front()]
+    counts = [f"{kinds.count(one)} {words}" for one, words in KINDS.items() if one in kinds]
+    found = [f"on the front: {', '.join(counts)}"] if counts else []
+    if not any(row.origin == mine for row in engine.study.evaluations):
+        found.append("the budget was used up by the seeds, and nothing was evolved from them")
+    more = budgets.twice(engine.config.budget, engine.study.spent)
+    return [*found, *times.lines(engine, resumed), f"{how} --budget {more}"]

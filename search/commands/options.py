@@ -1,0 +1,295 @@
+"""The flags of a search, and how their values are read."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from accel.models import available, configs
+from search.commands import COMMANDS
+from search.commands import model_options as setting
+from search.commands.help_formatter import Formatter
+from search.initial.baselines import ORIGINS
+from search.objectives.metric_set import DEFAULT as OTHERS
+from search.objectives.objectives import DEFAULT, parse_amount
+from search.proposers import SOURCES
+from search.study.storage import PASSWORD
+from search.tracking import TRACKERS
+
+Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no public name.
+USAGE = "python -m search [flags]\n       python -m search COMMAND RUN [flags]"
+EXAMPLES = """examples:
+  python -m search                                     the bundled model, a few minutes on 2 cores
+  python -m search --budget 30m --workers 4            more device time, more workers
+  python -m search --schedulers DDIM --steps 20        keep the solver and the steps
+  python -m search --model sd15 --download --dry-run   what 20 GPU hours buy on this device
+  python -m search --model FOLDER --budget 20gpuh --max-memory 8GiB
+  python -m search --objective fd_real --objective latency_s --min-speedup 2
+  python -m search --resume runs/tiny-sd-20260101-120000    go on with a run
+  python -m search status runs/tiny-sd-20260101-120000      look at it, also while it runs
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    width = max(map(len, COMMANDS)) + 2
+    commands = "\n".join(f"  {name:<{width}}{about}" for name, about in COMMANDS.items())
+    made = argparse.ArgumentParser(
+        prog="python -m search",
+        usage=USAGE,
+        description="Search acceleration strategies for a diffusion pipeline and export the "
+        f"front.\n\ncommands, each with a --help of its own:\n{commands}",
+        epilog=EXAMPLES,
+        formatter_class=Formatter,
+    )
+    _what(made.add_argument_group("what to search"))
+    setting.add(made)
+    _how_much(made.add_argument_group("how much"))
+    _how(made.add_argument_group("how to search"))
+    _where(made.add_argument_group("where it runs"))
+    _run(made.add_argument_group("the run"))
+    _told(made.add_argument_group("who is told"))
+    return made
+
+
+def _what(group: Group) -> None:
+    group.add_argument(
+        "--model",
+        metavar="NAME",
+        help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id "
+        "(default: tiny-sd)",
+    )
+    group.add_argument(
+        "--space",
+        metavar="NAME",
+        help=f"knobs and their choices: {', '.join(configs('spaces'))} or a .yaml file (default: "
+        "the model's)",
+    )
+    group.add_argument(
+        "--methods",
+        type=_words,
+        metavar="NAMES",
+        help="compose the space of what these methods declare, such as deepcache,dato,catome; "
+        "python -m strategies space shows it (default: the space's)",
+    )
+    group.add_argument(
+        "--schedulers",
+        type=_solvers,
+        metavar="NAMES",
+        help="solvers to choose from, such as DDIM,DPMSolverMultistep; one keeps it fixed "
+        "(default: the space's)",
+    )
+    group.add_argument(
+        "--steps",
+        type=_numbers,
+        metavar="NUMBERS",
+        help="step counts to choose from, such as 20, 8,10,12 or 6-50 (default: the space's)",
+    )
+    group.add_argument(
+        "--objective",
+        action="append",
+        metavar="NAME",
+        help="a figure to optimise, such as kid_base, fid, psnr, image_reward, latency, macs or "
+        f"memory; give it once for each (default: {' and '.join(OTHERS)}, of the bundled models "
+        f"{' and '.join(DEFAULT)})",
+    )
+    group.add_argument(
+        "--margin",
+        action="append",
+        metavar="NAME=VALUE",
+        help="how much worse than the unaccelerated pipeline's a figure may be and count as no "
+        "loss, such as fid=0.5 or right_shape=0.01; give it once for each (default: "
+        "docs/scoring.md)",
+    )
+    group.add_argument(
+        "--min-NAME, --max-NAME, --max-NAME-increase",
+        dest="limits",
+        metavar="VALUE",
+        help="a limit on a figure, or on how far it may lie above the unaccelerated pipeline's: "
+        "--min-speedup 2, --max-fid-increase 0.5, --max-memory 8GiB. What breaks one is never "
+        "exported",
+    )
+
+
+def _how_much(group: Group) -> None:
+    group.add_argument(
+        "--budget",
+        metavar="AMOUNT",
+        help="device time of all workers together (20gpuh, 90m, 45s), or 600evals (default: the "
+        "model's; 12m for tiny-sd)",
+    )
+    group.add_argument(
+        "--images", type=int, metavar="N", help="per evaluation (default: the model's)"
+    )
+    group.add_argument(
+        "--rungs",
+        type=_numbers,
+        metavar="NUMBERS",
+        help="score everything on few images and only the best third of each rung on the next "
+        "one's, such as 8,24; the last is --images, which alone means no others (default: a "
+        "quarter of --images first, where that is at least 4)",
+    )
+    group.add_argument(
+        "--heldout-images",
+        type=int,
+        metavar="N",
+        help="per finally scored strategy, of prompts that the search has not seen (default: the "
+        "model's)",
+    )
+    group.add_argument(
+        "--export", type=int, metavar="N", help="strategies exported, at most (default: 8)"
+    )
+
+
+def _how(group: Group) -> None:
+    group.add_argument(
+        "--proposer",
+        choices=list(SOURCES),
+        metavar="NAME",
+        help="what proposes after the seeds (default: nsga2, from three objectives up nsga3)\n"
+        + "\n".join(f"{name}: {kind.about}" for name, kind in SOURCES.items()),
+    )
+    group.add_argument(
+        "--seeds",
+        type=_words,
+        metavar="NAMES",
+        help=f"what is evaluated first: any of {','.join(ORIGINS)}, or none (default: all)",
+    )
+    group.add_argument(
+        "--warm-start",
+        nargs="+",
+        metavar="RUN|FILE",
+        help="seeds from earlier runs, strategy files or presets, as near as this space comes",
+    )
+    group.add_argument(
+        "--surrogate",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="choose each proposal of nsga2 and nsga3 from a pool by a model of the objectives "
+        "(default: yes, where the model is good enough)",
+    )
+    group.add_argument(
+        "--sensitivity",
+        type=int,
+        metavar="PROMPTS",
+        help="first measure on so many prompts what reusing each call costs, and seed with the "
+        "schedules that follow; 0 does not (default: 0)",
+    )
+    group.add_argument(
+        "--seed", type=int, metavar="N", help="of every random draw of the search (default: 0)"
+    )
+
+
+def _where(group: Group) -> None:
+    group.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Ray actors, at most; 0 runs in this process (default: one for each GPU, without any "
+        "2)",
+    )
+    group.add_argument(
+        "--gpus-per-worker",
+        type=float,
+        metavar="N",
+        help="such as 0.5 for two on a GPU (default: 1)",
+    )
+    group.add_argument(
+        "--cpus-per-worker", type=int, metavar="N", help="cores for each worker (default: 1)"
+    )
+    group.add_argument(
+        "--address",
+        help="of a Ray cluster that is up, auto or host:port; nodes that join it later are used, "
+        "up to --workers (default: Ray is started on this machine)",
+    )
+    group.add_argument(
+        "--timeout",
+        type=float,
+        metavar="SECONDS",
+        help="after which a candidate that hangs is given up (default: ten times what is expected)",
+    )
+
+
+def _run(group: Group) -> None:
+    group.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="of the run (default: runs/MODEL-TIME)"
+    )
+    group.add_argument(
+        "--resume", type=Path, metavar="RUN", help="go on with the run in this folder"
+    )
+    group.add_argument(
+        "--recorded-prompts",
+        action="store_true",
+        help="go on with the prompts that the run began with, which its folder keeps, where those "
+        "that it was given have changed since; stays so",
+    )
+    group.add_argument(
+        "--storage",
+        metavar="URL",
+        help="keep the study in a database, such as sqlite:///studies.db or "
+        "postgresql://me@host/studies, not in RUN/study.journal. A password is not written down: "
+        f"on --resume give the URL again or set {PASSWORD}",
+    )
+    group.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="measure a little, say what the search would cost, and stop",
+    )
+
+
+def _told(group: Group) -> None:
+    group.add_argument(
+        "--log-json",
+        metavar="FILE|-",
+        help="append one JSON line for each event (docs/events.md); with - to standard output, and "
+        "what is for people to standard error",
+    )
+    group.add_argument(
+        "--track",
+        action="append",
+        choices=list(TRACKERS),
+        metavar="NAME",
+        help=f"also write for an experiment tracker: {' or '.join(TRACKERS)}, each an extra of the "
+        "same name; give it once for each",
+    )
+
+
+def limits(arguments: list[str]) -> tuple[dict[str, float], list[str]]:
+    """Constraints among the arguments, and the other arguments."""
+    found, rest, left = dict[str, float](), list[str](), list(arguments)
+    while left:
+        word = left.pop(0)
+        if not word.startswith(("--min-", "--max-")):
+            rest.append(word)
+            continue
+        name, _, value = word.partition("=")
+        value = value or (left.pop(0) if left else "")
+        flag = name.removeprefix("--")
+        found[flag] = parse_amount(flag, value)
+    return found, rest
+
+
+def _words(text: str) -> list[str]:
+    if text.strip() == "none":
+        return []
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    """Whole numbers and ranges, such as `8,10,12` or `6-50`, ascending and each once."""
+    found: set[int] = set()
+    for word in _words(text):
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if low > high or high > 10_000:
+            raise argparse.ArgumentTypeError(
+                f"{word!r} is neither a whole number nor a range such as 6-50"
+            )
+        found |= set(range(low, high + 1))
+    return sorted(found)
+
+
+def _solvers(text: str) -> list[str]:
+    """Class names, to which `Scheduler` is added where it is left out."""
+    return [name if name.endswith("Scheduler") else f"{name}Scheduler" for name in _words(text)]

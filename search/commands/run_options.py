@@ -1,0 +1,88 @@
+"""What the commands that look at a run have in common."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from evaluate.evaluator import is_bundled
+from evaluate.verdicts import check_margins, parse_margin
+from search.commands import COMMANDS
+from search.commands.help_formatter import Formatter
+from search.objectives import metric_set as figures
+from search.results import run as runs
+from search.results.run import Run
+from search.study.storage import PASSWORD
+
+
+def parser(name: str, about: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+    """A command's parser with what all have.
+
+    Args:
+        name: of the command.
+        about: what the first line of its help does not say.
+        examples: command lines after `python -m search NAME`.
+    """
+    lines = [f"  python -m search {name} {example}" for example in examples]
+    what = COMMANDS[name]
+    made = argparse.ArgumentParser(
+        prog=f"python -m search {name}",
+        description=f"{what[0].upper()}{what[1:]}. {about}",
+        epilog="\n".join(["examples:", *lines]),
+        formatter_class=Formatter,
+    )
+    made.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    made.add_argument(
+        "--storage",
+        metavar="URL",
+        help="where the study is, with its password; needed only if it has one and "
+        f"{PASSWORD} is not set",
+    )
+    return made
+
+
+def read(flags: argparse.Namespace) -> Run:
+    """The run that the flags name."""
+    return runs.read(flags.run, flags.storage)
+
+
+def add_margin(made: argparse.ArgumentParser) -> None:
+    """Add the flag for other margins than those of the run."""
+    made.add_argument(
+        "--margin",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="how much worse a figure may be and count as no loss (default: the run's own margins)",
+    )
+
+
+def with_margins(run: Run, given: Sequence[str]) -> Run:
+    """The run with other margins.
+
+    Raises:
+        StrategyError: a margin of no figure of this run, or not above 0.
+    """
+    if not given:
+        return run
+    config = run.config
+    bundled, found = is_bundled(config.model), dict(config.margins)
+    for name, value in map(parse_margin, given):
+        found[figures.full(name, bundled, config.figures.view)] = value
+    check_margins(found, config.figures.keys)
+    return replace(run, config=config.model_copy(update={"margins": found}))
+
+
+def heading(run: Run) -> str:
+    """Which front it is, in one line."""
+    points = run.front()
+    state = "exported front" if run.finals else f"front so far ({run.state}, the search's own)"
+    split = "held-out prompts" if run.finals else "of the search's prompts"
+    count = f"{len(points)} strateg{'y' if len(points) == 1 else 'ies'}"
+    return (
+        f"{run.config.model.name}: {state}, {count}, {points[0].images} {split}"
+        if points
+        else (f"{run.config.model.name}: {state} is empty: nothing keeps the constraints")
+    )

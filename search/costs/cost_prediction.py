@@ -1,0 +1,70 @@
+"""What `--dry-run` foretells of a search, in numbers and in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search.costs.budget_plan import Plan
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds of device time, unless said otherwise.
+
+    Attributes:
+        device: what it was measured on.
+        measured: spent on measuring it.
+        before: the unaccelerated images, the latency table, and what else precedes the search.
+        search: the evaluations.
+        after: the final scoring, and the timing end to end.
+        evaluations: by number of images.
+        seeds: how many of the strategies are seeds.
+        finalists: strategies that are scored finally.
+        wall: seconds on the clock with the workers that there are.
+        workers: how many.
+        plan: of the run.
+    """
+
+    device: str
+    measured: float
+    before: float
+    search: float
+    after: float
+    evaluations: dict[int, int]
+    seeds: int
+    finalists: int
+    wall: float
+    workers: int
+    plan: Plan
+
+    @property
+    def lack(self) -> str:
+        """That the budget buys no search, and which one does; empty where it buys some."""
+        if self.plan.budget.seconds is None or any(self.evaluations.values()):
+            return ""
+        return (
+            f"this budget buys no search: what comes before and after it takes "
+            f"{self.total / 60:.1f} min. Give --budget {self.plan.enough_words} or more"
+        )
+
+    @property
+    def total(self) -> float:
+        """Device time of the whole run."""
+        return self.before + self.search + self.after
+
+    def lines(self) -> list[str]:
+        """For people."""
+        counts = ", ".join(f"{n} on {images} images" for images, n in self.evaluations.items())
+        return [
+            f"{self.workers} x {self.device}; measured for {self.measured:.0f} s of device time",
+            f"before the search  {_minutes(self.before)}  unaccelerated images, latency table",
+            f"search             {_minutes(self.search)}  evaluations: {counts}; "
+            f"{self.seeds} are seeds",
+            f"final scoring      {_minutes(self.after)}  {self.finalists} strategies at most",
+            f"device time        {_minutes(self.total)}  {self.wall / 60:.1f} min on the clock",
+            *([] if self.plan.evolves or self.lack else [self.plan.advice()]),
+        ]
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:6.1f} min"

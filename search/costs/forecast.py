@@ -1,0 +1,174 @@
+"""How far a budget goes, from the costs of drawing: for the plan of a run, and for `--dry-run`."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from math import inf, log
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from search.costs import budget_plan as plan
+from search.costs import heldout_rungs as levels
+from search.costs.budget_plan import Plan
+from search.costs.cost_tracker import Spending
+from search.initial.design import RANDOM
+from search.proposers.successive_halving import REDUCTION
+from search.study.archive import is_rival
+from search.study.study import Evaluation
+from strategies import Strategy
+
+if TYPE_CHECKING:
+    from search.engine.engine import Engine
+
+Counts = dict[int, int]
+
+
+def equally_good(engine: Engine) -> list[Evaluation]:
+    """The seeds as if each were the best at its latency."""
+    rows = []
+    for number, (origin, one) in enumerate(engine.proposer.seeds):
+        seconds = engine.table.predict(one)
+        objectives = (-seconds, *(seconds for _ in engine.config.objectives[1:]))
+        genome = engine.space.encode(one)
+        scores = {"latency_s": seconds}
+        images = engine.rungs[-1]
+        rows.append(
+            Evaluation(number, origin, genome, one, scores, "", 0.0, objectives, 0.0, images)
+        )
+    return rows
+
+
+def bred(engine: Engine) -> list[Strategy]:
+    """Strategies about as fast as those that will be bred: where children are screened the faster
+    half of what is drawn evenly, else all of that; without any the seeds.
+    """
+    drawn = [one for origin, one in engine.proposer.seeds if origin == RANDOM]
+    if drawn and engine.config.surrogate:
+        return sorted(drawn, key=engine.table.predict)[: (len(drawn) + 1) // 2]
+    return drawn or [one for _, one in engine.proposer.seeds]
+
+
+def _evenly(fast: float, slow: float) -> float:
+    """The mean latency of a front, whose strategies are spread evenly by speedup's logarithm."""
+    return (slow - fast) / log(slow / fast) if 0 < fast < slow else slow
+
+
+class Forecast:
+    """How far the budget goes.
+
+    Args:
+        engine: whose latency table is measured, and whose proposer knows it.
+        spending: with what draws cost.
+        before: seconds before the first proposal.
+        owed: seconds of the unaccelerated images that the final scoring draws.
+        proposals: what is evaluated after the seeds is about as fast as these.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        spending: Spending,
+        before: float,
+        owed: float,
+        proposals: Sequence[Strategy],
+    ) -> None:
+        self.engine, self.spending = engine, spending
+        self.before, self.owed = before, owed
+        self.screened = engine.config.surrogate and engine.proposer.source.mixed
+        rows, latency = equally_good(engine), engine.table.predict
+        self.seeds = [row.scores["latency_s"] for row in rows]
+        # After so many seeds, how many of them are baselines.
+        self.rivals = list(itertools.accumulate((is_rival(row) for row in rows), initial=0))
+        self.later = fmean(map(latency, proposals)) if proposals else latency(engine.baseline)
+        self.best = _evenly(min([*self.seeds, self.later]), latency(engine.baseline))
+        self.scoring = plan.allowance(engine.budget, before)
+
+    def plan(self) -> Plan:
+        """The plan of the run; the proposer takes from it when to breed."""
+        engine, config = self.engine, self.engine.config
+        engine.proposer.first = plan.start(sum(self.evaluations()[0].values()))
+        counts, _, done = self.evaluations()
+        found = sum(counts.values())
+        timeless = engine.budget.seconds is None
+        return Plan(
+            budget=engine.budget,
+            measured=self.before,
+            scoring=self.scoring,
+            evaluations=found,
+            start=engine.proposer.first,
+            beyond=done - self.seeded(done),
+            finalists=self.after(done)[0],
+            images=config.heldout_images,
+            enough=inf if timeless else self.enough(),
+        )
+
+    def seeded(self, done: int) -> int:
+        """How many of so many strategies are seeds; a surrogate chooses few."""
+        proposer = self.engine.proposer
+        return proposer.seeded(min(done, proposer.first) if self.screened else done)
+
+    def after(self, done: int) -> tuple[int, float, float]:
+        """After so many strategies: how many finalists, and the seconds of drawing and of timing
+        them, together at most what the final scoring may take.
+        """
+        finalists, drawn, timed = self._after(done)
+        return finalists, min(drawn, max(0.0, self.scoring - timed)), timed
+
+    def _after(self, done: int) -> tuple[int, float, float]:
+        """The same without a bound."""
+        config, spending = self.engine.config, self.spending
+        rivals = self.rivals[self.seeded(done)]
+        # Baselines that the search passed over are scored where the budget has room for them.
+        roomy = self.engine.budget.evaluations is not None
+        passed = self.screened and done >= self.engine.proposer.first
+        held = self.rivals[-1] if roomy and passed else rivals
+        finalists = min(config.export, held) + min(config.export, done - rivals)
+        images = levels.expected(finalists, config.heldout_images)
+        drawn = spending.draw(self.best, images) + self.owed
+        return finalists, drawn, spending.timing(finalists * self.best)
+
+    def evaluations(self) -> tuple[Counts, float, int]:
+        """How many evaluations the budget has room for by number of images, their seconds, and how
+        many strategies they are of.
+        """
+        budget, found = self.engine.budget, (dict.fromkeys(self.engine.rungs, 0), 0.0, 0)
+        for counts, seconds, done in self._grow():
+            if budget.evaluations is not None:
+                full = sum(found[0].values()) >= budget.evaluations
+            else:
+                assert budget.seconds is not None
+                full = self._whole(seconds, done) > budget.seconds
+            if full:
+                break
+            found = counts, seconds, done
+        return found
+
+    def enough(self) -> float:
+        """Seconds of a whole run in which as many strategies are proposed as there are seeds."""
+        for _, seconds, done in self._grow():
+            if 2 * self.seeded(done) <= done:
+                most = (self.before + seconds) * plan.SCORING / (1 - plan.SCORING)
+                return self.before + seconds + min(sum(self._after(done)[1:]), most)
+        raise AssertionError("seeds are finite")
+
+    def _whole(self, seconds: float, done: int) -> float:
+        _, drawing, timing = self.after(done)
+        return self.before + seconds + drawing + timing
+
+    def _grow(self) -> Iterator[tuple[Counts, float, int]]:
+        """Ever longer searches: evaluations by number of images, their seconds, and how many
+        strategies they are of.
+        """
+        ladder = self.engine.rungs
+        done, seconds, counts = 0, 0.0, dict.fromkeys(ladder, 0)
+        while True:
+            grown = self.seeded(done) == self.seeded(done + 1)
+            latency = self.later if grown else self.seeds[self.seeded(done)]
+            cost, after = self.spending.draw(latency, ladder[0]), counts | {ladder[0]: done + 1}
+            for rung, below in zip(ladder[1:], ladder, strict=False):
+                after[rung] = after[below] // REDUCTION
+                drawn = (after[rung] - counts[rung]) * (rung - below)
+                cost += self.spending.draw(self.best, drawn)
+            done, seconds, counts = done + 1, seconds + cost, after
+            yield counts, seconds, done

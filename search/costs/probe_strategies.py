@@ -1,0 +1,148 @@
+"""Strategies to measure latency by: together they make every kind of call that a space can make, or
+of a composed space the kinds that are wanted (`search.costs.call_kinds`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from search.costs import call_kinds as wanted
+from search.costs.call_kinds import Row, Want
+from strategies import SearchSpace, Strategy
+
+
+def probes(space: SearchSpace, seed: int) -> list[Strategy]:
+    """Generations that show every kind of call at least once.
+
+    They have the most calls that the space has. For each way to choose the knobs of a whole
+    generation, calls are filled one by one with such per-call choices as have not shown their kind
+    yet, in random order. Of a composed space, that goes for the kinds that are wanted.
+    """
+    if space.methods:
+        return list(_planned(space, np.random.default_rng(seed)))
+    solver, steps = max(space.calls, key=lambda pair: space.calls[pair])
+    rng = np.random.default_rng(seed)
+    found: list[Strategy] = []
+    seen: set[str] = set()
+    for whole in _wholes(space):
+        rows = list(itertools.product(*(range(len(gene.choices)) for gene in space.genes)))
+        calls = space.calls[solver, steps]
+        alike = [_make(space, solver, steps, whole, [row] * calls).kinds() for row in rows]
+        missing = {kind for kinds in alike for kind in kinds} - seen
+        while missing:
+            order = rng.permutation(len(rows))
+            plan, new = [], set(missing)
+            for call in range(calls):
+                useful = [i for i in order if alike[i][call] in new]
+                pick = int(useful[0] if useful else order[call % len(order)])
+                plan.append(rows[pick])
+                new.discard(alike[pick][call])
+            probe = _make(space, solver, steps, whole, plan)
+            if not missing & set(probe.kinds()):
+                # Neighbours change what these choices mean, so each is shown by itself.
+                left = next(i for i in order if missing & set(alike[i]))
+                probe = _make(space, solver, steps, whole, [rows[left]] * calls)
+            found.append(probe)
+            seen |= set(probe.kinds())
+            missing -= set(probe.kinds())
+    return found
+
+
+def uniform(space: SearchSpace) -> Iterator[Strategy]:
+    """Generations all of whose calls do the same, one for each choice of every knob; of a composed
+    space those that are wanted.
+    """
+    if space.methods:
+        yield from (_alone(space, want) for want in wanted.plan(space).wants)
+        return
+    solver, steps = max(space.calls, key=lambda pair: space.calls[pair])
+    calls = space.calls[solver, steps]
+    for whole in _wholes(space):
+        for row in itertools.product(*(range(len(gene.choices)) for gene in space.genes)):
+            yield _make(space, solver, steps, whole, [row] * calls)
+
+
+def _planned(space: SearchSpace, rng: np.random.Generator) -> Iterator[Strategy]:
+    """Generations whose calls show wanted kinds one by one, in random order."""
+    plan = wanted.plan(space)
+    left = [plan.wants[index] for index in rng.permutation(len(plan.wants))]
+    while left:
+        probe = max(_fillings(space, left, rng), key=lambda one: _shows(one, left))
+        if not _shows(probe, left):
+            probe = _alone(space, left[0])  # Neighbours change what its choices mean.
+            left = left[1:]
+        yield probe
+        kinds = set(probe.kinds())
+        left = [want for want in left if want.kind not in kinds]
+
+
+def _shows(probe: Strategy, left: Sequence[Want]) -> int:
+    kinds = set(probe.kinds())
+    return sum(want.kind in kinds for want in left)
+
+
+def _fillings(
+    space: SearchSpace, left: Sequence[Want], rng: np.random.Generator
+) -> Iterator[Strategy]:
+    """For each choice of the whole generation's knobs, a generation full of what is left."""
+    plan = wanted.plan(space)
+    names = {want.one for want in left}
+    for whole, patterns in zip(plan.wholes, plan.patterns, strict=True):
+        for one in names - {""} or {""}:
+            fits = [want for want in plan.wants if want.one in ("", one)]
+            waiting = [want for want in left if want.one in ("", one)]
+            rows: list[Row] = [(0,) * space.width]
+            while len(rows) < len(patterns):
+                want = _next(waiting, patterns, len(rows))
+                if want is None:  # All are shown that can be: some once more.
+                    again = [w for w in fits if w.lead is None and w.pattern == patterns[len(rows)]]
+                    rows.append(again[int(rng.integers(0, len(again)))].row if again else rows[0])
+                    continue
+                waiting.remove(want)
+                rows += [want.row] if want.lead is None else [want.lead, want.row]
+            yield wanted.made(space, whole, one, rows)
+
+
+def _next(waiting: Sequence[Want], patterns: Sequence[str], call: int) -> Want | None:
+    """The first that can be shown at a call, or with what leads to it from there on."""
+    for want in waiting:
+        place = call if want.lead is None else call + 1
+        if place < len(patterns) and patterns[place] == want.pattern:
+            return want
+    return None
+
+
+def _alone(space: SearchSpace, want: Want) -> Strategy:
+    """A generation that does nothing but what is wanted, wherever it can."""
+    plan = wanted.plan(space)
+    index = next(i for i, row in enumerate(plan.patterns) if want.pattern in row[2:])
+    rows: list[Row] = []
+    for call, pattern in enumerate(plan.patterns[index]):
+        lead = call % 2 and want.lead is not None
+        rows.append(want.lead or want.row if lead else want.row)
+        if pattern != want.pattern and not lead:
+            rows[-1] = (0,) * space.width
+    return wanted.made(space, plan.wholes[index], want.one, rows)
+
+
+def _wholes(space: SearchSpace) -> Iterator[tuple[int, ...]]:
+    yield from itertools.product(*(range(len(gene.choices)) for gene in space.whole))
+
+
+def _make(
+    space: SearchSpace,
+    solver: str,
+    steps: int,
+    whole: tuple[int, ...],
+    plan: list[tuple[int, ...]],
+) -> Strategy:
+    calls = len(plan)
+    slots = [plan[min(calls - 1, slot * calls // space.slots)] for slot in range(space.slots)]
+    for call in range(calls):
+        slots[space.slot(call, calls)] = plan[call]
+    first = (space.solvers.index(solver), space.steps.index(steps))
+    genome = (*first, *whole, *(value for row in slots for value in row))
+    return space.decode(genome)

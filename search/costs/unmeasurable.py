@@ -1,0 +1,107 @@
+"""Kinds of calls and solvers that fail while the device is measured.
+
+A turn of the latency table runs every kind of call. Where it fails, each strategy of it is run by
+itself, and of those that fail each kind of call. What still fails is named: candidates that use it
+are infeasible, and the search goes on with the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from evaluate.kinds import parts
+from search.costs.probe_strategies import probes, uniform
+from search.study.failures import SearchError
+from search.workers.worker import Outcome, Request
+from strategies import Strategy, dump
+
+if TYPE_CHECKING:
+    from search.engine.engine import Engine
+    from search.study.study import Study
+
+NOTE = "untimed"
+
+
+@dataclass
+class Sound:
+    """What can be measured, and what cannot.
+
+    Attributes:
+        probes: strategies that show every kind of call that can be.
+        solvers: that can be.
+        failed: by kind of call or solver, why it cannot be.
+        seconds: that finding it out took.
+    """
+
+    probes: list[Strategy] = field(default_factory=list)
+    solvers: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+def find(engine: Engine, method: str) -> Sound:
+    """Run everything by itself that a turn runs together.
+
+    Args:
+        method: of a worker: `table_turn`, or `macs`.
+
+    Raises:
+        SearchError: the unaccelerated model's own calls fail.
+    """
+    found, space = Sound(), engine.space
+    shown: set[str] = set()
+    reasons: dict[str, str] = {}
+
+    def ask(key: str, *arguments: Any) -> Outcome:
+        engine.say(f"a measurement failed; looking for what it is of: {key}")
+        asked = Request(f"{method}-{key}", method, arguments, engine.config.timeout)
+        outcome = engine.executor.alone(asked)
+        found.seconds += outcome.seconds
+        return outcome
+
+    def run(name: str, strategy: Strategy) -> None:
+        more: tuple[list[str], ...] = ([],) if method == "table_turn" else ()
+        outcome = ask(name, [dump(strategy)], *more)
+        if outcome.error:
+            reasons.update(dict.fromkeys(strategy.kinds(), outcome.error))
+        else:
+            found.probes.append(strategy)
+            shown.update(strategy.kinds())
+
+    run("the unaccelerated model", engine.baseline)
+    for index, probe in enumerate(probes(space, 0)):
+        run(f"strategy {index + 1}", probe)
+    for strategy in uniform(space):
+        if set(strategy.kinds()) & (set(reasons) - shown):
+            run(f"kind {len(found.probes)}", strategy)
+    found.failed = {kind: why for kind, why in reasons.items() if kind not in shown}
+    for solver in space.solvers if method == "table_turn" else ():
+        outcome = ask(solver, [], [solver])
+        if outcome.error:
+            found.failed[solver] = outcome.error
+        else:
+            found.solvers.append(solver)
+    own = why(found.failed, engine.baseline)
+    if own:
+        raise SearchError(f"the unaccelerated pipeline failed: {own}")
+    return found
+
+
+def reason(study: Study, strategy: Strategy) -> str:
+    """Why the latency of a strategy is not known, or nothing."""
+    return why(study.noted(NOTE) or {}, strategy)
+
+
+def why(failed: Mapping[str, str], strategy: Strategy) -> str:
+    """Which part of a strategy could not be measured, and why; empty where all could be."""
+    if strategy.scheduler in failed:
+        name = strategy.scheduler
+        return f"the solver {name} could not be timed: {failed[name]}"
+    for kind in strategy.kinds():
+        for name in (kind, *(one for one in failed if one and parts(one) <= parts(kind))):
+            if name in failed:
+                shown = name or "unaccelerated"
+                return f"calls of the kind {shown} could not be timed: {failed[name]}"
+    return ""

@@ -1,0 +1,74 @@
+"""Log lines that a kill has cost: what the study has and the log has not is told on resumption.
+
+A line follows its record, so a log never has what the study has not. Lines of a log that holds
+several runs are told apart by their `started` lines.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from search.finalists.heldout import HELDOUT
+from search.results.run import Run
+from search.study.study import Study
+from search.tracking.events import Events
+from search.tracking.json_log import JsonLog, read
+
+
+def missing(study: Study, log: JsonLog, folder: Path) -> None:
+    """Tell a log which evaluations and finalists it lacks since the run's first line in it.
+
+    Args:
+        study: of the run.
+        log: of an earlier start of it, or of another run.
+        folder: of the run.
+    """
+    rows = _own(log, folder)
+    if not rows:
+        return
+    events = Events([log])
+    seen = {row.get("number") for row in rows if row["event"] == "evaluation"}
+    before = int(rows[0]["evaluations"])
+    for count, evaluation in enumerate(study.evaluations, 1):
+        if count > before and evaluation.number not in seen:
+            events.evaluated(study, evaluation, count)
+    told = {(row.get("digest"), row.get("images")) for row in rows if row["event"] == "final"}
+    if before == 0:
+        for digest, found in study.named(HELDOUT).items():
+            if found and (digest, found.get("images")) not in told:
+                events.scored(digest, found)
+
+
+def ended(run: Run, log: JsonLog) -> None:
+    """Tell a log of a finished run what it lacks, its end among it."""
+    missing(run.study, log, run.folder)
+    rows = _own(log, run.folder)
+    done = len(run.study.evaluations)
+    kept = [row["summary"]["evaluations"] for row in rows if row["event"] == "exported"]
+    if not rows or done in kept:
+        return
+    try:
+        summary = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # Somebody has taken it away, and nothing can be told of it.
+    events = Events([log])
+    events.exported(run.folder, summary)
+    events.emit("stopped", reason="finished", front=summary["front"])
+
+
+def _own(log: JsonLog, folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run: what follows its own `started` lines, from its latest beginning on."""
+    own: list[dict[str, Any]] = []
+    ours = False
+    if log.path is None or not log.path.exists():
+        return own
+    for row in read(log.path):
+        if row["event"] == "started":
+            ours = Path(str(row.get("folder"))).absolute() == folder.absolute()
+            if ours and not row.get("resumed"):
+                own = []
+        if ours:
+            own.append(row)
+    return own

@@ -1,0 +1,74 @@
+"""Where the time went: setting up, seeds, evolving and scoring, on the clock and of the device."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from search import BEGAN
+from search.costs.measurement import MEASURED
+
+if TYPE_CHECKING:
+    from search.engine.engine import Engine
+
+PHASES = ("setting up", "seeds", "evolving", "scoring")
+
+
+class Clock:
+    """The time on the clock of each phase of this start of a run; its first one is setting up."""
+
+    def __init__(self) -> None:
+        self._phase, self._since = PHASES[0], BEGAN
+        self._seconds = dict.fromkeys(PHASES, 0.0)
+
+    def enter(self, phase: str) -> None:
+        """From now on it is another phase; phases are never gone back to."""
+        if PHASES.index(phase) > PHASES.index(self._phase):
+            self._seconds, self._phase = self.seconds, phase
+            self._since = time.monotonic()
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """By phase, so far."""
+        now = self._seconds[self._phase] + time.monotonic() - self._since
+        return self._seconds | {self._phase: now}
+
+
+def device(engine: Engine) -> dict[str, float]:
+    """Device time of each phase, of the whole run."""
+    study, mine = engine.study, engine.config.proposer
+    measured = sum(map(study.seconds, MEASURED))
+    bred = sum(row.seconds for row in study.evaluations if row.origin == mine)
+    every = sum(row.seconds for row in study.evaluations)
+    scoring = study.spent - measured - every
+    return dict(zip(PHASES, (measured, every - bred, bred, scoring), strict=True))
+
+
+def table(engine: Engine) -> dict[str, Any]:
+    """Both by phase, as a summary has them."""
+    clock, paid = engine.clock.seconds, device(engine)
+    return {
+        phase.replace(" ", "_"): {"clock_s": clock[phase], "device_s": paid[phase]}
+        for phase in PHASES
+    }
+
+
+def lines(engine: Engine, resumed: bool) -> list[str]:
+    """Both by phase, for people.
+
+    Args:
+        resumed: whether the run was begun by an earlier start, whose time on the clock is not
+            known.
+    """
+    clock, paid = engine.clock.seconds, device(engine)
+    whole = sum(paid.values()) or 1.0
+    rows = [(phase, clock[phase], paid[phase]) for phase in PHASES]
+    rows.append(("together", sum(clock.values()), sum(paid.values())))
+    since = "clock, since resumed" if resumed else "clock"
+    return [
+        f"{'':>12}{since:>22}{'device time':>16}",
+        *(
+            f"{name:>12}{taken / 60:>18.1f} min{cost / 60:>12.1f} min{cost / whole:>7.0%}"
+            for name, taken, cost in rows
+        ),
+    ]

@@ -1,0 +1,182 @@
+"""Unaccelerated images that need not be drawn, because another run has drawn them.
+
+They ship with the bundled models, in their usual setting. Of any model they are kept in the cache
+folder, by its weights, setting, prompts and package versions. They are put where the workers of a
+run look for the images that they have drawn, and only where this machine draws the first prompt of
+the search alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.models import ModelConfig
+from evaluate import fingerprint, input_images, kept
+from evaluate.images import read as read_image
+from evaluate.prompts import Prompts
+from evaluate.store import APART, Store, paths_of, write_image
+from evaluate.weights import cache_folder
+from search.images import unaccelerated as drawing
+from search.run_folder.inputs import Inputs
+from strategies import Strategy, whole
+from strategies.places import beside
+
+if TYPE_CHECKING:
+    from search.engine.engine import Engine
+
+FOLDER = "unaccelerated"  # Of the cache, of what ships, and of a run.
+NOTE = "shared:"  # Whether the images of a source may be used, once that was looked at.
+WORDS = {"cache": "in the cache folder", "shipped": "that ship with the model"}
+FIRST = "search"  # The split whose first prompt is drawn to see that.
+NEAR = 1.0  # Mean difference, in levels of 255, that another machine's rounding does not come to.
+KEYS, IMAGES = "keys", "images"
+LENGTH = 16  # Bytes of a key.
+
+
+def keys(prompts: Prompts) -> list[str]:
+    """What tells each prompt with its noise, and with what it is drawn from, from all others."""
+    none = [""] * len(prompts.texts)
+    labels: Sequence[Any] = prompts.labels or none
+    marks = input_images.marks(prompts) or none
+    rows = zip(prompts.texts, prompts.seeds, labels, marks, strict=True)
+    texts = [f"{seed}\n{label}\n{mark}\n{text}" for text, seed, label, mark in rows]
+    return [hashlib.sha256(text.encode()).hexdigest()[: 2 * LENGTH] for text in texts]
+
+
+def origin(config: ModelConfig, weights: str, baseline: Strategy) -> str:
+    """What images that ship are of, as one digest."""
+    decides = {
+        "weights": weights,
+        "strategy": baseline.digest,
+        # What a later version adds to a setting is left out where it is not used.
+        "setting": config.model_dump(mode="json", exclude=APART, exclude_defaults=True),
+    }
+    return fingerprint.combined(decides)
+
+
+def shipped(name: str) -> Path:
+    """The file of a bundled model."""
+    return beside("zoo") / FOLDER / f"{name}.safetensors"
+
+
+def pack(prompts: Sequence[Prompts], images: NDArray[np.uint8], origin: str) -> bytes:
+    """The content of such a file."""
+    names = [name for one in prompts for name in keys(one)]
+    raw = np.frombuffer(b"".join(map(bytes.fromhex, names)), np.uint8)
+    return kept.pack({KEYS: raw.reshape(-1, LENGTH), IMAGES: images}, origin)
+
+
+class Shared:
+    """The images of one model in one setting.
+
+    Args:
+        config: of the model.
+        inputs: of the run.
+        baseline: the unaccelerated pipeline as a strategy.
+        device: such as `cpu`.
+        run: the run's folder.
+    """
+
+    def __init__(
+        self, config: ModelConfig, inputs: Inputs, baseline: Strategy, device: str, run: Path
+    ) -> None:
+        self._prompts = inputs.prompts
+        self._place = Store(run / FOLDER, inputs.weights).place(config, baseline, device)
+        self._cache = cache_folder() / FOLDER / self._place.name
+        found = kept.unpack(shipped(config.name), origin(config, inputs.weights, baseline)) or {}
+        self._images = found.get(IMAGES)
+        self._rows = {bytes(row).hex(): i for i, row in enumerate(found.get(KEYS, ()))}
+        self._sources = dict.fromkeys(WORDS, True)
+
+    def _chosen(self, split: str, count: int) -> Prompts:
+        return self._prompts[split].first(count)  # type: ignore[index]
+
+    def _find(self, name: str) -> str:
+        """Which source has the image of a key, if any."""
+        if self._sources["cache"] and (self._cache / f"{name}.png").is_file():
+            return "cache"
+        return "shipped" if self._sources["shipped"] and name in self._rows else ""
+
+    def count(self, split: str, start: int, count: int) -> int:
+        """Images from prompt `start` to `count` that need not be drawn."""
+        names = keys(self._chosen(split, count))[start:]
+        return sum(bool(self._find(name)) for name in names)
+
+    def look(self, engine: Engine, split: str, start: int, count: int) -> None:
+        """See once whether this machine draws what each source has, if there is anything to use.
+
+        The first prompt of the search is drawn for it, where that was not drawn yet.
+        """
+        names = keys(self._chosen(split, count))[start:]
+        for source in {found for found in map(self._find, names) if found}:
+            note = f"{NOTE}{source}"
+            noted = engine.study.noted(note)
+            if noted is None:
+                noted = self._is_alike(engine, source)
+                engine.study.note(note, noted)
+                if not noted:
+                    engine.tell(
+                        "this machine draws the first prompt otherwise than the unaccelerated "
+                        f"images {WORDS[source]} have it; they are drawn anew"
+                    )
+            self._sources[source] = bool(noted)
+
+    def _is_alike(self, engine: Engine, source: str) -> bool:
+        chosen = self._chosen(FIRST, 1)
+        known = self._read(keys(chosen)[0], source)
+        drawing.first(engine, FIRST)
+        (mine,) = paths_of(self._place, chosen)
+        if known is None or not mine.is_file():  # Workers elsewhere keep theirs for themselves.
+            return False
+        drawn = read_image(mine)
+        return drawn.shape == known.shape and bool(
+            np.abs(drawn.astype(float) - known).mean() <= NEAR
+        )
+
+    def _read(self, name: str, source: str) -> NDArray[np.uint8] | None:
+        if source == "shipped":
+            row = self._rows.get(name)
+            return None if row is None or self._images is None else self._images[row]
+        with suppress(OSError, SyntaxError, ValueError):
+            return read_image(self._cache / f"{name}.png")
+        return None
+
+    def put(self, split: str, start: int, count: int) -> list[int]:
+        """Put what is known where workers look for it; returns the numbers of these prompts."""
+        chosen, found = self._chosen(split, count), list[int]()
+        whole.make_folder(self._place)
+        rows = list(zip(keys(chosen), paths_of(self._place, chosen), strict=True))
+        for index, (name, path) in list(enumerate(rows))[start:]:
+            source = self._find(name)
+            if path.exists():
+                continue
+            image = self._read(name, source) if source else None
+            if image is not None:
+                write_image(path, image)
+                found.append(index)
+        return found
+
+    def keep(self, split: str, start: int, count: int) -> None:
+        """Keep what was drawn for other runs."""
+        chosen = self._chosen(split, count)
+        with suppress(OSError, whole.UnwritableError):  # Only the next run would gain from it.
+            whole.make_folder(self._cache)
+            rows = list(zip(keys(chosen), paths_of(self._place, chosen), strict=True))
+            for name, mine in rows[start:]:
+                theirs = self._cache / f"{name}.png"
+                if mine.is_file() and (not theirs.exists() or not self._sources["cache"]):
+                    part = whole.beside(theirs)
+                    try:
+                        os.link(mine, part)
+                    except OSError:
+                        shutil.copyfile(mine, part)
+                    part.replace(theirs)

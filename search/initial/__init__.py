@@ -1,0 +1,1 @@
+"""Strategies evaluated first: pure functions of a space, latencies and measured errors."""

@@ -1,0 +1,150 @@
+"""What a search knows before it starts: uniform grids, fewer steps, published schedules.
+
+`grid`, `fewer-steps` and `preset` are also the baselines that the front is held against; `combined`
+puts the uniform schedules on top of fewer steps of a faster solver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from search.initial.projection import nearest
+from strategies import Gene, SearchSpace, Strategy, StrategyError, known, load, presets
+from strategies.methods.fora import COMPONENTS, FORA
+
+BASELINES = ("grid", "fewer-steps", "preset")
+ORIGINS = ("fewer-steps", "grid", "preset", "combined")
+
+
+def is_baseline(origin: str, strategy: Strategy) -> bool:
+    """Whether it is of a baseline's origin, or without any method, which is fewer steps, whoever
+    proposed it.
+    """
+    return origin in BASELINES or not strategy.methods
+
+
+def seeds(
+    space: SearchSpace, scheduler: str, steps: int, origins: Collection[str] = ORIGINS
+) -> list[tuple[str, Strategy]]:
+    """Origin and strategy of every seed that lies in the space, without duplicates.
+
+    Args:
+        scheduler, steps: of the unaccelerated pipeline, on which the grid is laid.
+        origins: which of `ORIGINS`.
+    """
+    rows = [*_fewer_steps(space, scheduler, steps), *_grid(space, scheduler, steps)]
+    rows += [*_presets(space, scheduler, steps), *_combined(space, scheduler)]
+    if space.methods:
+        rows += _of_methods(space, scheduler, steps)
+    found: dict[str, tuple[str, Strategy]] = {}
+    for origin, strategy in rows:
+        if origin not in origins:
+            continue
+        try:
+            space.encode(strategy)
+        except StrategyError:
+            continue  # Schedules whose depth or ratio this space does not have.
+        found.setdefault(strategy.digest, (origin, strategy))
+    return list(found.values())
+
+
+def every(interval: int, calls: int, depth: int) -> list[Any]:
+    """DeepCache's uniform schedule: full at calls 0, N, 2N, ..."""
+    return ["full" if call % interval == 0 else depth for call in range(calls)]
+
+
+def _fewer_steps(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
+    """The model's own solver with every number of steps, the others on a coarse ladder."""
+    for solver in space.solvers:
+        ladder = space.steps if solver == scheduler else space.steps[1::2]
+        for count in ladder:
+            if count < steps:
+                yield "fewer-steps", space.uniform(solver, count)
+
+
+def _schedules(
+    space: SearchSpace, solver: str, steps: int, intervals: tuple[int, ...]
+) -> Iterator[Strategy]:
+    depths = [d for d in _choices(space, "deepcache", "depth") if isinstance(d, int) and d > 0]
+    ratios = _choices(space, "tome", "ratio") or [0.0]
+    calls = space.calls[solver, steps]
+    components = [knob for knob in COMPONENTS if _choices(space, "fora", knob)]
+    for interval in intervals if components else ():
+        if interval > 1:
+            rule = FORA.published(calls, interval)
+            lists = {f"fora_{knob}": getattr(rule, knob) for knob in components}
+            yield space.uniform(solver, steps, **lists)
+    for alpha in _choices(space, "cat", "alpha")[1:]:
+        yield space.uniform(solver, steps, cat_alpha=[alpha] * calls)
+    for ratio in dict.fromkeys((ratios[0], ratios[-1])):
+        for interval in intervals:
+            for depth in depths[:1] if interval > 1 else [0]:
+                knobs: dict[str, list[Any]] = {}
+                if interval > 1:
+                    knobs["deepcache_depth"] = every(interval, calls, depth)
+                if ratio:
+                    knobs["tome_ratio"] = [ratio] * calls
+                if knobs:
+                    yield space.uniform(solver, steps, **knobs)
+
+
+def _grid(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
+    if (scheduler, steps) in space.calls:
+        for strategy in _schedules(space, scheduler, steps, (1, 2, 3, 5, 10)):
+            yield "grid", strategy
+
+
+def _presets(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
+    """Published strategies made for this solver and number of steps, as near as the space comes; in
+    a composed space also those made for others, resampled.
+    """
+    calls = space.calls.get((scheduler, steps))
+    for name in presets():
+        one = load(name)
+        made_for = (one.family, one.scheduler, one.steps, one.calls)
+        if space.methods and calls is not None and one.family == space.family:
+            one = one.resample(calls=calls, steps=steps, scheduler=scheduler)
+        elif made_for != (space.family, scheduler, steps, calls):
+            continue
+        found = nearest(space, one)
+        if set(found.methods) == set(one.methods):
+            yield "preset", found
+
+
+def _of_methods(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
+    """What the methods of a composed space start with: on the unaccelerated pipeline's solver and
+    steps, as its papers have it, and on fewer steps of every solver.
+    """
+    middle = [count for count in space.steps if 8 <= count <= 15 and count < steps]
+    pairs = [("combined", solver, count) for solver in space.solvers for count in middle[::2]]
+    if (scheduler, steps) in space.calls:
+        pairs.insert(0, ("preset", scheduler, steps))
+    for origin, solver, count in pairs:
+        calls = space.calls[solver, count]
+        for method in space.methods:
+            starts = known()[method].starts(calls)
+            for knobs in starts if origin == "preset" else starts[-1:]:
+                one = Strategy.create(
+                    family=space.family, scheduler=solver, steps=count, calls=calls,
+                    methods={method: knobs},
+                )  # fmt: skip
+                found = nearest(space, one)
+                if set(found.methods) == {method}:
+                    yield origin, found
+
+
+def _combined(space: SearchSpace, scheduler: str) -> Iterator[tuple[str, Strategy]]:
+    middle = [count for count in space.steps if 6 <= count <= 15]
+    for solver in space.solvers:
+        for count in middle[::2]:
+            for strategy in _schedules(
+                space, solver, count, (2, 3) if solver == scheduler else (2,)
+            ):
+                if "tome" not in strategy.methods:
+                    yield "combined", strategy
+
+
+def _choices(space: SearchSpace, method: str, knob: str) -> list[Any]:
+    plain = [gene for gene in space.genes if isinstance(gene, Gene)]
+    return [c for g in plain if (g.method, g.knob) == (method, knob) for c in g.choices]

@@ -1,0 +1,1 @@
+"""Objectives, constraints and metrics of a search; no study, no strategy."""

@@ -1,0 +1,47 @@
+"""Figures in words: their titles, and their values as people read them."""
+
+from __future__ import annotations
+
+from evaluate.metrics import METRICS, VIEWS, Metric
+from search.objectives.objectives import more_is_better
+
+COSTS = {
+    "latency_s": ("latency of one image, ms", "{:.1f}", 1e3),
+    "macs": ("GMACs of the denoiser", "{:.2f}", 1e-9),
+    "memory_bytes": ("peak memory, MB", "{:.0f}", 1e-6),
+    "speedup": ("speedup", "{:.2f}x", 1.0),
+}
+
+
+def metric(name: str) -> Metric | None:
+    """The metric that gives a figure of quality; None for every other."""
+    return next((m for m in METRICS.values() if name in map(m.key, m.views)), None)
+
+
+def title(name: str) -> str:
+    """A figure in words, with its unit, and which way is better where that is not down."""
+    if name in COSTS:
+        return COSTS[name][0]
+    found = metric(name)
+    if found is None:
+        return name
+    view = next(view for view in found.views if found.key(view) == name)
+    words = f"{found.title} {VIEWS[view]}".strip()
+    return f"{words} (more is better)" if more_is_better(name) else words
+
+
+def short(name: str) -> str:
+    """A heading: a cost with its unit, any other figure by its name."""
+    return {"latency_s": "latency, ms", "macs": "GMACs", "memory_bytes": "MB"}.get(name, name)
+
+
+def scale(name: str) -> float:
+    """What a value is multiplied by to be in its title's unit."""
+    return COSTS[name][2] if name in COSTS else 1.0
+
+
+def value(name: str, given: float) -> str:
+    """A value in its title's unit."""
+    found = metric(name)
+    form = COSTS[name][1] if name in COSTS else found.form if found else "{:.4g}"
+    return form.format(given * scale(name))

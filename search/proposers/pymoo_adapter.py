@@ -1,0 +1,190 @@
+"""Selection and published operators by pymoo. The only file importing it.
+
+Survival is Deb et al.'s: feasible before infeasible by how far they break the constraints, then
+by non-dominated rank, then by crowding (NSGA-II, 2002) or niches of reference directions (NSGA-III,
+2014). Evaluations on different numbers of images are never compared: those on more come first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
+from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
+from pymoo.core.population import Population
+from pymoo.core.problem import Problem
+from pymoo.operators.crossover.pntx import PointCrossover
+from pymoo.operators.crossover.sbx import SBX
+from pymoo.operators.mutation.pm import PM
+from pymoo.operators.repair.rounding import RoundingRepair
+from pymoo.operators.selection.tournament import TournamentSelection
+from pymoo.util.ref_dirs import get_reference_directions
+
+from search.study.history import History, Rows
+from search.study.ranking import Leading
+from strategies.space import Genome
+
+Directions = NDArray[np.float64]
+
+
+def directions(objectives: int, population: int) -> Directions:
+    """Das and Dennis' evenly spread reference directions, as many as the population has room."""
+    parts = 1
+    while math.comb(parts + objectives, objectives - 1) <= population:
+        parts += 1
+    found: Directions = get_reference_directions("das-dennis", objectives, n_partitions=parts)
+    return found
+
+
+def survivors(
+    history: History,
+    rows: Rows,
+    count: int,
+    along: Directions | None,
+    rng: np.random.Generator,
+    leading: Leading | None = None,
+) -> Any:
+    """At most `count` of some rows of one rung, as a pymoo population whose X is the row.
+
+    Args:
+        along: reference directions of NSGA-III, or None for NSGA-II.
+        leading: the one of the last time, to save time.
+    """
+    rows = _narrow(history, rows, count, leading or Leading())
+    losses, outside = history.objectives[rows], history.violations[rows]
+    everyone = Population.new("X", rows[:, None], "F", losses)
+    limited = bool((outside > 0).any())  # Where nothing is, pymoo need not look at each.
+    if limited:
+        everyone.set("G", outside[:, None])
+    problem = Problem(n_var=1, n_obj=losses.shape[1], n_ieq_constr=int(limited))
+    kind = RankAndCrowdingSurvival() if along is None else ReferenceDirectionSurvival(along)
+    return kind.do(problem, everyone, n_survive=min(count, len(rows)), random_state=rng)
+
+
+def _narrow(history: History, rows: Rows, count: int, leading: Leading) -> Rows:
+    """The rows that can survive: the best fronts up to the one that is split, without the rest."""
+    outside = history.violations[rows]
+    feasible, broken = rows[outside <= 0], rows[outside > 0]
+    if len(feasible) > count:
+        return leading.fronts(history, feasible, count).rows
+    order = np.argsort(history.violations[broken], kind="stable")
+    return np.concatenate([feasible, np.sort(broken[order[: count - len(feasible)]])])
+
+
+def population(
+    history: History,
+    count: int,
+    along: Directions | None,
+    rng: np.random.Generator,
+    leading: dict[int, Leading] | None = None,
+) -> Any:
+    """The best `count` evaluations, from the highest rung down, ranked across rungs.
+
+    Args:
+        leading: those of the last time by images, to save time.
+    """
+    found, offset = Population(), 0
+    leading = {} if leading is None else leading
+    for rows in history.rungs():
+        if len(found) < count:
+            own = leading.setdefault(int(history.images[rows[0]]), Leading())
+            best = survivors(history, rows, count - len(found), along, rng, own)
+            for one in best:
+                rank = one.get("rank")
+                one.set("rank", offset + (0 if rank is None else int(rank)))
+            offset = 1 + max(one.get("rank") for one in best)
+            found = Population.merge(found, best)
+    return found
+
+
+def pairs(
+    parents: Any, along: Directions | None, rng: np.random.Generator, count: int = 1
+) -> list[tuple[int, int]]:
+    """Rows of two parents each, by binary tournament."""
+    selection = TournamentSelection(func_comp=partial(_judge, crowded=along is None))
+    problem = Problem(n_var=1, n_obj=len(parents[0].F), n_ieq_constr=1)
+    chosen = selection.do(problem, parents, count, n_parents=2, random_state=rng)
+    return [(int(first.X[0]), int(second.X[0])) for first, second in chosen]
+
+
+def _judge(
+    parents: Any,
+    duels: NDArray[np.intp],
+    random_state: np.random.Generator,
+    crowded: bool,
+    **_: Any,
+) -> NDArray[np.intp]:
+    """The tournaments: by constraints, else of NSGA-II by rank and crowding, else by chance.
+
+    pymoo's decide one duel after the other, which takes longer than all of the survival, and
+    NSGA-III's does not draw from the stream where two break the constraints alike.
+
+    Args:
+        duels: rows of two parents each, `[n, 2]`.
+        crowded: whether the parents have ranks and crowding distances that count.
+    """
+    left, right = duels.T
+    outside = parents.get("CV").astype(float).reshape(-1)
+    ahead = np.sign(outside[right] - outside[left])
+    if crowded:
+        rank, crowding = (parents.get(n).astype(float) for n in ("rank", "crowding"))
+        lonelier = np.greater(*crowding[[left, right]]).astype(int)
+        lonelier -= np.less(*crowding[[left, right]])
+        closer = np.sign(rank[right] - rank[left])
+        among = np.where(closer == 0, lonelier, closer)
+        ahead = np.where((outside[duels] <= 0).all(axis=1), among, ahead)
+    winners: NDArray[np.intp] = np.where(ahead > 0, left, right)
+    for tie in np.flatnonzero(ahead == 0):
+        winners[tie] = random_state.choice(duels[tie])
+    return winners.reshape(-1, 1)
+
+
+def simulated_binary(
+    sizes: Sequence[int],
+    mother: Genome,
+    father: Genome,
+    rng: np.random.Generator,
+    crossover: tuple[float, float],
+    mutation: tuple[float, float],
+) -> Genome:
+    """A child by simulated binary crossover and polynomial mutation, rounded.
+
+    Args:
+        crossover, mutation: probability and eta of each.
+    """
+    problem, pairs = _pairing(sizes, mother, father)
+    repair = RoundingRepair()
+    mate = SBX(prob=crossover[0], eta=crossover[1], vtype=float, repair=repair)
+    change = PM(prob=mutation[0], eta=mutation[1], vtype=float, repair=repair)
+    child = mate.do(problem, pairs, random_state=rng)[:1]
+    return _genome(change.do(problem, child, random_state=rng))
+
+
+def point_crossover(
+    sizes: Sequence[int],
+    mother: Genome,
+    father: Genome,
+    rng: np.random.Generator,
+    points: int,
+    probability: float,
+) -> Genome:
+    """A child by crossover at so many points."""
+    problem, pairs = _pairing(sizes, mother, father)
+    mate = PointCrossover(n_points=points, prob=probability)
+    return _genome(mate.do(problem, pairs, random_state=rng))
+
+
+def _pairing(sizes: Sequence[int], mother: Genome, father: Genome) -> tuple[Problem, Any]:
+    upper = np.array(sizes) - 1
+    problem = Problem(n_var=len(sizes), n_obj=2, xl=0, xu=upper, vtype=int)
+    both = Population.new("X", np.array([mother, father]))
+    return problem, np.array([[both[0], both[1]]], dtype=object)
+
+
+def _genome(children: Any) -> Genome:
+    return tuple(int(value) for value in children[0].X)

@@ -1,0 +1,204 @@
+"""Rungs: few prompts for all, more for the best, and nothing more for what is beaten beyond doubt.
+
+The prompts of a rung are the first of the next one's, so a candidate that is promoted only draws
+what it lacks. On each rung the best third by non-dominated rank is promoted (asynchronous
+successive halving, Li et al., 2020, with the rank of MO-ASHA, Schmucker et al., 2021), unless
+another candidate of the rung dominates it in nearly all paired resamples of the prompts.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluate.reading import Sample
+from evaluate.scores import Scoring
+from search.study.history import History
+from search.study.ranking import Leading
+from strategies import StrategyError
+
+REDUCTION = 3  # One in so many is promoted.
+FEWEST = 4  # Images of a first rung that nobody asked for.
+DRAWS = 40  # Resamples of the prompts, the same ones for every candidate of a rung.
+DOUBT = 0.975  # Share of the resamples in which a candidate must be worse to be given up.
+
+
+def ladder(asked: Sequence[int], images: int, early: bool) -> tuple[int, ...]:
+    """The rungs of a search, ending with its images.
+
+    Args:
+        asked: all of them; empty are a quarter of the images, where that is `FEWEST` or more, and
+            all.
+        early: whether there is such a quarter; else all images alone.
+
+    Raises:
+        StrategyError: not ascending, below 2, or not ending with `images`.
+    """
+    first = images // 4
+    if not asked:
+        return (first, images) if early and first >= FEWEST else (images,)
+    ascending = all(a < b for a, b in itertools.pairwise(asked))
+    if not ascending or asked[0] < 2 or asked[-1] != images:
+        raise StrategyError(
+            f"rungs are {','.join(map(str, asked))}; give ascending numbers of images from 2 up, "
+            f"the last being --images, here {images}"
+        )
+    return tuple(asked)
+
+
+def resampled(
+    scoring: Scoring, sample: Sample, base: Sample, names: Collection[str]
+) -> dict[str, list[float]]:
+    """Figures of a candidate on `DRAWS` resamples of its prompts, drawn with replacement.
+
+    Which prompts a resample has depends on their number alone, so that figures of two candidates
+    of one rung can be subtracted draw by draw: a paired bootstrap that needs no images.
+
+    Args:
+        scoring: what they are held against.
+        names: of the figures; those that no metric has are left out.
+    """
+    named = [m for m in scoring.metrics if any(m.key(view) in names for view in m.views)]
+    found = Scoring(tuple(named), scoring.references).statistics(sample, base)
+    drawn = weights(sample.count)
+    return {
+        name: [float(statistic(one)) for one in drawn]
+        for name, statistic in found.items()
+        if name in names
+    }
+
+
+def weights(count: int) -> list[NDArray[np.float64]]:
+    """How often each of `count` prompts is in each resample; a distance needs two that differ."""
+    rng, found = np.random.default_rng(count), list[NDArray[np.float64]]()
+    while len(found) < DRAWS:
+        one = np.bincount(rng.integers(0, count, count), minlength=count).astype(float)
+        if np.count_nonzero(one) > 1:
+            found.append(one)
+    return found
+
+
+def mark(digest: str, images: int) -> str:
+    """How a proposal of a strategy on so many images is remembered."""
+    return f"{digest}@{images}"
+
+
+class Promotions:
+    """What is scored on more images next, the highest rung first.
+
+    Whatever it keeps only saves time: one made afresh promotes the same.
+
+    Args:
+        rungs: numbers of images, ascending.
+    """
+
+    def __init__(self, rungs: Sequence[int]) -> None:
+        pairs = reversed(list(itertools.pairwise(rungs)))
+        self._rungs = [(below, _Rung(above)) for below, above in pairs]
+
+    def next(self, history: History, taken: Collection[str]) -> tuple[int, int] | None:
+        """The row to promote and the number of images to promote it to; None for none.
+
+        Args:
+            history: the one of the last time, or one that goes on from it.
+            taken: `mark` of every promotion that was proposed.
+        """
+        for below, rung in self._rungs:
+            rows = history.top(below)
+            place = rung.next(history, rows, taken)
+            if place is not None:
+                return int(rows[place]), rung.above
+        return None
+
+
+class _Rung:
+    """Candidates on one number of images, by their places among these.
+
+    Args:
+        above: images that the best of them are scored on next.
+    """
+
+    def __init__(self, above: int) -> None:
+        self.above = above
+        self._places: dict[str, list[int]] = {}  # By what a promotion is remembered by.
+        self._open: set[str] = set()  # Of these, what is not promoted.
+        self._promoted = np.empty(0, dtype=bool)
+        self._drawn: list[NDArray[np.bool_]] = []  # Whether each objective has draws.
+        self._draws = np.empty((0, 0, DRAWS))  # By place and objective; NaN where there are none.
+        self._leading = Leading()
+        self._beaten = np.empty(0, dtype=bool)  # For good: who beats them stays.
+
+    def next(self, history: History, rows: NDArray[np.intp], taken: Collection[str]) -> int | None:
+        """The place of the best that is neither promoted nor beaten, if it is in the best third."""
+        self._read(history, rows)
+        room = len(rows) // REDUCTION
+        for name in self._open.intersection(taken):
+            self._promoted[self._places[name]] = True
+            self._open.discard(name)
+        promoted = self._promoted[: len(rows)]
+        if np.count_nonzero(promoted) >= room:
+            return None
+        points, fronts = history.objectives[rows], self._leading.fronts(history, rows, room)
+        places, ranks = np.searchsorted(rows, fronts.rows), fronts.ranks
+        undecided = ~(promoted | self._beaten[: len(rows)])
+        for rank in np.unique(ranks[undecided[places]]):
+            front = places[ranks == rank]
+            front = front[np.argsort(-_loneliness(points[front]), kind="stable")]
+            within = front[: room - np.count_nonzero(ranks < rank)]
+            for place in within[undecided[within]].tolist():
+                if not self.beaten(points, place):
+                    return int(place)
+                self._beaten[place] = True
+        return None
+
+    def _read(self, history: History, rows: NDArray[np.intp]) -> None:
+        known, count = len(self._drawn), len(rows)
+        if count > len(self._draws):
+            width = history.objectives.shape[1]
+            larger = np.full((2 * count, width, DRAWS), np.nan)
+            if known:
+                larger[:known] = self._draws[:known]
+            self._draws = larger
+            more = 0, len(larger) - len(self._beaten)
+            self._beaten, self._promoted = np.pad(self._beaten, more), np.pad(self._promoted, more)
+        for place in range(known, count):
+            candidate = history.good[rows[place]]
+            name = mark(candidate.strategy.digest, self.above)
+            self._places.setdefault(name, []).append(place)
+            self._open.add(name)
+            drawn = np.zeros(self._draws.shape[1], dtype=bool)
+            for index in (i for i, draws in enumerate(candidate.draws) if draws):
+                drawn[index], self._draws[place, index] = True, candidate.draws[index]
+            self._drawn.append(drawn)
+
+    def beaten(self, points: NDArray[np.float64], place: int) -> bool:
+        """Whether another candidate dominates the one at `place` beyond doubt.
+
+        In what is not resampled (latency, multiply-accumulates) it must be at least as good; in
+        every resampled loss, lower in a share `DOUBT` of the paired resamples.
+
+        Args:
+            points: objectives of all of them, `[n, objectives]`.
+        """
+        drawn = self._drawn[place]
+        if not drawn.any():
+            return False
+        rivals = np.flatnonzero((points[:, ~drawn] <= points[place, ~drawn]).all(axis=1))
+        rivals = rivals[rivals != place]
+        mine, theirs = self._draws[place, drawn], self._draws[rivals][:, drawn]
+        return bool(((theirs < mine).mean(axis=2) >= DOUBT).all(axis=1).any())
+
+
+def _loneliness(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """NSGA-II's crowding distance in one front, whose ends are infinitely lonely."""
+    lonely = np.zeros(len(points))
+    for values in points.T:
+        order = np.argsort(values, kind="stable")
+        ordered = values[order]
+        gaps = np.full(len(order), np.inf)
+        gaps[1:-1] = (ordered[2:] - ordered[:-2]) / ((ordered[-1] - ordered[0]) or 1.0)
+        lonely[order] += gaps
+    return lonely

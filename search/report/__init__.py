@@ -1,5 +1,0 @@
-"""`RUN/report.html`: one page that shows a run, in any browser and without a network."""
-
-from search.report.page import FILE, write
-
-__all__ = ["FILE", "write"]

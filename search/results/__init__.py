@@ -1,0 +1,1 @@
+"""Reading a run: its front, its status, its exports, plots and report."""

@@ -1,0 +1,258 @@
+"""A run's folder: strategy files, tables and the picture of the front."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evaluate.verdicts import Verdict
+from search.engine import time_report as times
+from search.engine.engine import Engine
+from search.finalists.final_scoring import Final, comparable, front
+from search.pareto import hypervolume
+from search.results import folder_swap as exchange
+from search.results import report
+from search.results import stored as record
+from search.results.plots import pareto
+from search.results.run import NO_LOSS, Point, Run, named
+from search.study import failures
+from search.study.archive import kind
+from search.study.failures import Failure
+from strategies import save
+from strategies.whole import make_folder
+from strategies.whole import write as put
+
+FORMERLY = "lossless"  # The name of `NO_LOSS` up to version 0.1.
+STRATEGIES, UNFINISHED = "strategies", "unfinished-"  # Folder, and names in it before the end.
+
+
+def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
+    """Write everything beside what is there, exchange it, and return the summary.
+
+    Args:
+        finals: the finalists scored on held-out prompts.
+    """
+    best, run = front(finals), Run(engine.folder, engine.config, engine.study, finals)
+    summary = summarise(engine, finals, best)
+    run = replace(run, told=summary)
+    with exchange.stage(engine.folder / "export", engine.folder) as new:
+        make_folder(new / STRATEGIES)
+        files(run, run.front(), new / STRATEGIES)
+        _csv(trials(engine), new / "trials.csv")
+        failed = failures.failures(engine.study)
+        _csv(table(run, finals, best, failed), new / "front.csv")
+        put(_json(summary), new / "summary.json")
+        pareto.write(run, new)
+        report.write(run, new)
+        # The strategies first: they are what a run is for.
+        for entry in sorted(new.iterdir(), key=lambda path: not path.is_dir()):
+            exchange.put(entry, engine.folder / entry.name)
+    # A run is finished when its study says so, and by then everything is in its place.
+    record.keep_finals(engine.study, finals, engine.config)
+    return summary
+
+
+def _json(summary: dict[str, Any]) -> str:
+    return json.dumps(summary, indent=2) + "\n"
+
+
+def write_failed(engine: Engine) -> None:
+    """After a search that cannot go on: what failed, and the front found so far."""
+    write_unfinished(engine)
+    failed = failures.failures(engine.study)
+    _csv(trials(engine), engine.folder / "trials.csv")
+    run = Run(engine.folder, engine.config, engine.study)
+    if engine.study.noted("finals") is None:  # The tables of a former export stay.
+        _csv(table(run, [], [], failed), engine.folder / "front.csv")
+        put(_json(_counts(engine, failed)), engine.folder / "summary.json")
+    if any(row.feasible for row in engine.study.evaluations):
+        report.write(run, engine.folder)
+
+
+def write_unfinished(engine: Engine) -> int:
+    """After an interruption: the front found so far with its search scores; returns its size."""
+    run = Run(engine.folder, engine.config, engine.study)
+    if not any(row.feasible for row in engine.study.evaluations):
+        return 0
+    points = run.search_front(engine.config.export)
+    with exchange.stage(engine.folder / "export", engine.folder) as new:
+        make_folder(new / STRATEGIES)
+        for old in (engine.folder / STRATEGIES).glob("*.json"):
+            if not old.name.startswith(UNFINISHED):
+                put(old.read_bytes(), new / STRATEGIES / old.name)
+        for index, point in enumerate(points, 1):
+            name = f"{UNFINISHED}{index:02d}"
+            save(run.file(point, name), new / STRATEGIES / f"{name}.json")
+        _csv(trials(engine), new / "trials.csv")
+        for name in (STRATEGIES, "trials.csv"):
+            exchange.put(new / name, engine.folder / name)
+    return len(points)
+
+
+def _csv(rows: pd.DataFrame, path: Path) -> None:
+    put(rows.to_csv(index=False), path)
+
+
+def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
+    """Write a strategy file for each point, numbered from the fastest, and the named ones.
+
+    Returns:
+        The paths, the numbered ones first.
+    """
+    found = []
+    for index, point in enumerate(points, 1):
+        name = f"{index:02d}-{point.scores['speedup']:.1f}x"
+        found.append(folder / f"{name}.json")
+        save(run.file(point, name), found[-1])
+    for label, point in named(points).items():
+        found.append(folder / f"{label}.json")
+        save(run.file(point, f"{run.config.model.name}-{label}"), found[-1])
+        if label == NO_LOSS:  # What reads runs by the file's former name still finds it.
+            found.append(folder / f"{FORMERLY}.json")
+            save(run.file(point, f"{run.config.model.name}-{label}"), found[-1])
+    return found
+
+
+def trials(engine: Engine) -> pd.DataFrame:
+    """One row per evaluation, with why it failed, also where it did so as a finalist."""
+    failed = failures.failures(engine.study)
+    later = {f.digest: f"{f.stage}: {f.error}" for f in failed if f.stage != failures.SEARCH}
+    rows = [
+        {
+            "number": e.number,
+            "origin": e.origin,
+            "digest": e.strategy.digest[:12],
+            "scheduler": e.strategy.scheduler,
+            "steps": e.strategy.steps,
+            "calls": e.strategy.calls,
+            "error": e.error,
+            "seconds": round(e.seconds, 3),
+            "images": e.images,
+            "violation": e.violation,
+            **e.scores,
+        }
+        for e in engine.study.evaluations
+    ]
+    found = pd.DataFrame(rows)
+    found["failed_later"] = [later.get(e.strategy.digest, "") for e in engine.study.evaluations]
+    return found
+
+
+def _changes(final: Final, names: Sequence[str]) -> dict[str, float]:
+    """The ends of the intervals of these figures' changes, on the images of the verdict."""
+    found: dict[str, float] = {}
+    for name in names:
+        known = final.changes or final.intervals
+        if f"{name}_change" in known:
+            _, low, high = known[f"{name}_change"]
+            found |= {f"{name}_change_low": low, f"{name}_change_high": high}
+    return found
+
+
+def _verdict(verdict: Verdict | None) -> dict[str, str]:
+    """Whether a loss is ruled out, and why not."""
+    if verdict is None:
+        return {"no_loss": "", "why": ""}
+    return {"no_loss": verdict.answer, "why": "; ".join(verdict.reasons)}
+
+
+def table(
+    run: Run,
+    finals: list[Final],
+    best: list[Final],
+    failed: Sequence[Failure] = (),
+) -> pd.DataFrame:
+    """One row per exported strategy and baseline, fastest first, then one per failure.
+
+    Args:
+        run: says which figures decide on a loss; their changes have columns of their own.
+        finals: all that were scored.
+        best: those on the front.
+        failed: what failed, at any stage.
+    """
+    order = sorted(finals, key=lambda final: final.scores["latency_s"])
+    rows = [
+        {
+            "role": final.role,
+            "kind": final.role
+            if final.role == "unaccelerated"
+            else kind(final.origin, final.strategy, run.config.proposer),
+            "origin": final.origin,
+            "on_front": any(final is one for one in best),
+            **_verdict(run.verdict(final)),
+            "images": final.images or run.config.heldout_images,
+            "no_loss_images": final.judged or run.config.heldout_images,
+            "violation": final.violation,
+            "digest": final.strategy.digest[:12],
+            "scheduler": final.strategy.scheduler,
+            "steps": final.strategy.steps,
+            **final.scores,
+            **_changes(final, list(run.config.all_margins)),
+            "stage": "",
+            "error": "",
+        }
+        for final in order
+    ]
+    rows += [
+        {
+            "role": "failed",
+            "kind": "failed",
+            "origin": one.origin,
+            "on_front": False,
+            "digest": one.digest[:12],
+            "scheduler": one.scheduler,
+            "steps": one.steps,
+            "stage": one.stage,
+            "error": one.error,
+        }
+        for one in failed
+    ]
+    return pd.DataFrame(rows)
+
+
+def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[str, Any]:
+    """Hypervolumes on held-out prompts, of the front and of the baselines, and the named points."""
+    plain = next(final for final in finals if final.role == "unaccelerated")
+    reference = engine.worst(engine.make_goals(plain.scores))
+    feasible = [f for f in comparable(finals) if f.violation <= 0]
+    rivals = [f for f in feasible if f.role == "baseline"]
+    mine = [f for f in feasible if f.role == "front"]
+    found: dict[str, Any] = {
+        "hypervolume": hypervolume(_points(mine), reference),
+        "hypervolume_baselines": hypervolume(_points(rivals), reference),
+        "hypervolume_together": hypervolume(_points(best), reference),
+        **_counts(engine, failures.failures(engine.study)),
+        "front": len(best),
+        "heldout_images": plain.images,
+        "full_images": plain.full,
+        "times": times.table(engine),
+    }
+    if engine.unscored:
+        found["left_out_for_budget"] = engine.unscored
+    run = Run(engine.folder, engine.config, engine.study, finals)
+    for label, point in named(run.front()).items():
+        found[f"{label.replace('-', '_')}_speedup"] = point.scores["speedup"]
+    return found
+
+
+def _counts(engine: Engine, failed: Sequence[Failure]) -> dict[str, Any]:
+    """What a summary says of a search, whether it could be finished or not."""
+    rows = engine.study.evaluations
+    seeds = {one.digest for _, one in engine.proposer.seeds}
+    return {
+        "evaluations": len(rows),
+        "beyond_seeds": sum(e.strategy.digest not in seeds for e in rows),
+        "failed": len(failed),
+        "failures": [one.to_json() for one in failed],
+        "device_seconds": engine.study.spent,
+    }
+
+
+def _points(finals: list[Final]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    return np.array([final.objectives for final in finals], dtype=np.float64)

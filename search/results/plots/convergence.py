@@ -1,0 +1,108 @@
+"""How the hypervolume of the search's own front grows with device time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matplotlib import pyplot as plt
+
+from search.results.plots.style import BLUE, GREEN, GREY, save, styled
+from search.results.run import Run
+from search.results.status import Best, reference
+from search.study.archive import is_rival
+from strategies import StrategyError
+
+FIRST = ("baseline-search", "table", "macs", "memory", "sensitivity")  # Before any evaluation.
+
+
+def write(run: Run, folder: Path) -> list[Path]:
+    """Write `convergence.png` and `convergence.svg`; returns their paths.
+
+    Raises:
+        StrategyError: nothing has been scored yet.
+    """
+    found = curves(run)
+    if not found.everything.seconds:
+        raise StrategyError(f"{run.folder}: no strategy has been scored yet")
+    most = max(found.everything.seconds)
+    unit, divisor = ("h", 3600.0) if most > 7200 else ("min", 60.0)
+    with styled():
+        figure, axes = plt.subplots(figsize=(3.5, 2.7), layout="constrained")
+        for label, colour, curve in (
+            ("search", BLUE, found.everything),
+            ("its baselines alone", GREEN, found.baselines),
+        ):
+            if curve.seconds:
+                times, volumes = [*curve.seconds, most], [*curve.volumes, curve.volumes[-1]]
+                scaled = [time / divisor for time in times]
+                axes.plot(
+                    scaled, volumes, color=colour, drawstyle="steps-post", linewidth=1.2,
+                    label=label,
+                )  # fmt: skip
+        if found.seeds_end is not None:
+            end = found.seeds_end[1] / divisor
+            axes.axvline(end, color=GREY, linewidth=0.8, linestyle=":")
+            axes.annotate(
+                " seeds end", (end, 0), xycoords=("data", "axes fraction"),
+                xytext=(2, 3), textcoords="offset points", color=GREY, fontsize=7,
+            )  # fmt: skip
+        axes.set_xlabel(f"device time, {unit}")
+        axes.set_ylabel("hypervolume, share of the box")
+        axes.set_xlim(left=0)
+        axes.grid(visible=True)
+        figure.legend(loc="outside upper center", ncols=2)
+        return save(figure, folder, "convergence")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Hypervolumes, each after so many evaluations and device seconds; of equal lengths."""
+
+    evaluations: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    volumes: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Convergence:
+    """How the hypervolume grew.
+
+    Attributes:
+        everything: of the whole search.
+        baselines: of its baselines alone.
+        seeds_end: evaluations and device seconds when the last seed was finished, if more came.
+    """
+
+    everything: Curve
+    baselines: Curve
+    seeds_end: tuple[int, float] | None
+
+
+def curves(run: Run) -> Convergence:
+    """The hypervolume after each evaluation on the most images that any is on."""
+    worst, rows = reference(run.study), run.study.evaluations
+    everything, baselines = Curve(), Curve()
+    if worst is None:
+        return Convergence(everything, baselines, None)
+    most = max((row.images for row in rows if row.feasible), default=0)
+    spent = float(sum(map(run.study.seconds, FIRST)))
+    mine, rivals = Best(), Best()
+    seeds_end: tuple[int, float] | None = None
+    for number, row in enumerate(rows, 1):
+        spent += row.seconds
+        if row.origin != run.config.proposer:
+            seeds_end = number, spent
+        if row.images < most:
+            continue
+        for best, curve, counts in (
+            (mine, everything, True),
+            (rivals, baselines, is_rival(row)),
+        ):
+            if counts:
+                best.add(row)
+                curve.evaluations.append(number)
+                curve.seconds.append(spent)
+                curve.volumes.append(best.hypervolume(worst))
+    more = seeds_end != (len(rows), spent)
+    return Convergence(everything, baselines, seeds_end if more else None)

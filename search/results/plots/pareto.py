@@ -1,0 +1,161 @@
+"""The front: quality against cost, with every rival in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+
+from search.finalists.final_scoring import comparable
+from search.objectives.labels import scale, title
+from search.objectives.objectives import COSTS, more_is_better
+from search.results.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    PURPLE,
+    VERMILION,
+    logarithmic,
+    plain,
+    save,
+    styled,
+)
+from search.results.run import Point, Run
+from search.study.archive import kind
+from strategies import Strategy
+
+MARKERS = {
+    "found": (BLUE, "o", 26),
+    "seed": (PURPLE, "D", 22),
+    "fewer steps": (GREEN, "^", 26),
+    "uniform and published schedules": (VERMILION, "s", 22),
+    "unaccelerated": ("black", "*", 80),
+}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One point of the picture: which group it is of, and its figures."""
+
+    group: str
+    scores: dict[str, float]
+
+
+def write(run: Run, folder: Path) -> list[Path]:
+    """Write `pareto.png` and `pareto.svg`; returns their paths.
+
+    On held-out prompts with the baselines if the search is finished, else the search's own front.
+    """
+    points = run.front()
+    base = run.unaccelerated.scores if run.finals else run.base
+    x, y = costs(run), qualities(run, base)
+    with styled():
+        figure, grid = plt.subplots(
+            len(x),
+            len(y),
+            figsize=(min(3.5 * len(y), 10.5), 3.1 * len(x)),
+            layout="constrained",
+            squeeze=False,
+        )
+        for row, cost in zip(grid, x, strict=True):
+            for axes, quality in zip(row, y, strict=True):
+                on_front = quality in run.config.objectives
+                _panel(axes, _marks(run, points, base), points, cost, quality, on_front)
+        handles, labels = grid[0][0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        figure.suptitle(caption(run, points), fontsize=9)
+        return save(figure, folder, "pareto")
+
+
+def costs(run: Run) -> list[str]:
+    """The objectives that are costs, or latency."""
+    return [name for name in run.config.objectives if name in COSTS] or ["latency_s"]
+
+
+def qualities(run: Run, base: Mapping[str, float]) -> list[str]:
+    """The objectives that are no cost, and what shows whether images are good in themselves."""
+    named = [name for name in run.config.objectives if name not in COSTS]
+    own = run.config.figures.yardstick
+    return list(dict.fromkeys([*named, *([own] if own is not None and own in base else [])]))
+
+
+def _marks(run: Run, points: Sequence[Point], base: dict[str, float]) -> list[Mark]:
+    marks = [Mark("unaccelerated", base)]
+    if not run.finals:
+        for point in points:
+            marks.append(Mark(group(run, point.origin, point.strategy), dict(point.scores)))
+    for final in comparable(run.finals):
+        if final.role != "unaccelerated":
+            marks.append(Mark(group(run, final.origin, final.strategy), final.scores))
+    return marks
+
+
+def group(run: Run, origin: str, strategy: Strategy) -> str:
+    """Which of `MARKERS` a strategy is drawn as."""
+    found = kind(origin, strategy, run.config.proposer)
+    if found != "baseline":
+        return found
+    return "uniform and published schedules" if strategy.methods else "fewer steps"
+
+
+def caption(run: Run, points: Sequence[Point]) -> str:
+    """What was drawn: model, size, prompts and the unaccelerated setting."""
+    model = run.config.model
+    count = points[0].images if points else run.config.heldout_images
+    split = "held-out prompts" if run.finals else f"prompts of the search, {run.state}"
+    solver = model.scheduler.removesuffix("Scheduler")
+    return (
+        f"{model.name}, {model.height} x {model.width}, {count} {split}; "
+        f"unaccelerated: {solver}, {model.steps} steps"
+    )
+
+
+def _panel(
+    axes: Axes, marks: list[Mark], front: Sequence[Point], cost: str, quality: str, on_front: bool
+) -> None:
+    """One figure against one cost; the front is a line only in what it is the front of."""
+
+    def place(scores: object) -> tuple[float, float]:
+        assert isinstance(scores, dict)
+        return scores[cost] * scale(cost), scores[quality] * scale(quality)
+
+    axes.set_xscale("log")
+    symmetric = has_zero(quality)
+    if symmetric:
+        axes.set_yscale("symlog", linthresh=smallest(mark.scores[quality] for mark in marks))
+    if on_front and len(front) > 1 and len(front[0].objectives) == 2:
+        line = [place(dict(point.scores)) for point in front]
+        axes.plot(*zip(*line, strict=True), color=BLUE, linewidth=1, alpha=0.5, zorder=2)
+    for name, (colour, marker, size) in MARKERS.items():
+        rows = [place(mark.scores) for mark in marks if mark.group == name]
+        if rows:
+            xs, ys = zip(*rows, strict=True)
+            axes.scatter(
+                xs, ys, s=size, c=colour, marker=marker, label=name, zorder=3, linewidths=0,
+                clip_on=False,
+            )  # fmt: skip
+    start = next(mark for mark in marks if mark.group == "unaccelerated")
+    axes.axhline(place(start.scores)[1], color=GREY, linewidth=0.8, linestyle=":", zorder=1)
+    axes.set_xlabel(title(cost))
+    axes.set_ylabel(title(quality))
+    logarithmic(axes.xaxis)
+    if symmetric:
+        axes.set_ylim(bottom=0)
+        plain(axes.yaxis)
+    axes.grid(visible=True)
+    axes.set_axisbelow(True)
+
+
+def has_zero(quality: str) -> bool:
+    """Whether a figure is a distance to the unaccelerated images, which have none to themselves."""
+    return quality.endswith("_base") and not more_is_better(quality)
+
+
+def smallest(values: Iterable[float]) -> float:
+    """Where a logarithmic axis becomes linear, to hold the zero of the unaccelerated images."""
+    low = min((value for value in values if value > 0), default=1.0)
+    return float(10 ** np.floor(np.log10(low)))

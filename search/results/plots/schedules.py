@@ -1,0 +1,187 @@
+"""What runs when: one row for each strategy of the front, its calls from left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
+
+from evaluate.latency import LatencyTable
+from search.results.plots.style import save, styled
+from search.results.run import Point, Run
+from strategies import Strategy, StrategyError
+from strategies.knobs import known
+
+COLOURS = "cividis_r"  # Even in lightness, the same to colour-blind readers; dark is much.
+NOTHING = "-"  # In a lane, where a method does nothing.
+IDLE = "#E4E4E4"  # Where a method does nothing.
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A knob that is set call by call: its values `[strategy][call]`, and which does nothing."""
+
+    name: str
+    rows: list[list[Any]]
+    neutral: Any
+
+
+def write(run: Run, folder: Path) -> list[Path]:
+    """Write `schedules.png` and `schedules.svg`; returns their paths.
+
+    One panel for the time of every call, and one for each knob that the strategies of the front set
+    call by call, grey where it does nothing. Calls are placed by their share of the generation, so
+    that strategies of different numbers of calls stand above each other.
+
+    Raises:
+        StrategyError: nothing has been scored yet, or nothing keeps the constraints.
+    """
+    points = run.front()
+    if not points:
+        raise StrategyError(f"{run.folder}: the front is empty: nothing keeps the constraints")
+    panels = lanes([point.strategy for point in points])
+    with styled():
+        height = 0.75 + 0.2 * len(points)
+        figure, grid = plt.subplots(
+            1 + len(panels),
+            1,
+            figsize=(7.0, 0.5 + height * (1 + len(panels))),
+            layout="constrained",
+            squeeze=False,
+            sharex=True,
+        )
+        column = [row[0] for row in grid]
+        _times(column[0], run, points)
+        for axes, lane in zip(column[1:], panels, strict=True):
+            _knob(axes, points, lane)
+        column[-1].set_xlabel("share of the generation")
+        return save(figure, folder, "schedules")
+
+
+def lanes(strategies: Sequence[Strategy]) -> list[Lane]:
+    """Every knob that is set call by call and that the strategies set differently, also by a list
+    of calls, or by what knobs of the whole generation do at a call.
+
+    Where a strategy lacks the method its values are the neutral one.
+    """
+    found: list[Lane] = []
+    for method in sorted({name for one in strategies for name in one.methods}):
+        kind = known()[method]
+        for knob in sorted(kind.per_call):
+            neutral = kind.neutral.get(knob, kind.model_fields[knob].default)
+            rows = [
+                list(getattr(one.methods[method], knob))
+                if method in one.methods
+                else [neutral] * one.calls
+                for one in strategies
+            ]
+            if len({repr(value) for row in rows for value in row}) > 1:
+                found.append(Lane(f"{method}: {knob}", rows, neutral))
+        found += _listed(strategies, method)
+    return found
+
+
+def _listed(strategies: Sequence[Strategy], method: str) -> list[Lane]:
+    """Lanes of knobs that list calls, and of what a method does at a call by knobs of the whole
+    generation.
+    """
+    kind, found = known()[method], list[Lane]()
+    alive = [one.canonical().methods.get(method) for one in strategies]
+    for name in (*kind.marks, *kind.deeds):
+        rows = []
+        for one, knobs in zip(strategies, alive, strict=True):
+            row: list[Any] = [NOTHING] * one.calls
+            for call in range(one.calls if knobs is not None else 0):
+                assert knobs is not None
+                if knobs.at(call):
+                    given = knobs.read(call) if name in kind.marks else knobs.at(call)
+                    row[call] = given.get(name, NOTHING)
+            rows.append(row)
+        if len({value for row in rows for value in row}) > 1:
+            found.append(Lane(f"{method}: {name}", rows, NOTHING))
+    return found
+
+
+def times(run: Run, strategies: Sequence[Strategy]) -> list[list[float]]:
+    """Times of calls, `[strategy][call]`, as shares of an unaccelerated one's, at most 1."""
+    table = LatencyTable.model_validate(run.study.noted("table"))
+    whole = table.kinds[""]
+    return [[min(1.0, table.seconds(kind) / whole) for kind in one.kinds()] for one in strategies]
+
+
+def _times(axes: Axes, run: Run, points: Sequence[Point]) -> None:
+    rows = times(run, [point.strategy for point in points])
+    colours = plt.get_cmap(COLOURS)
+    norm = Normalize(0, 1)
+    _bars(axes, points, [[colours(norm(value)) for value in row] for row in rows])
+    axes.set_title("time of a call, as a share of an unaccelerated one", loc="left")
+    _key(axes, colours, norm, [0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+
+
+def _knob(axes: Axes, points: Sequence[Point], lane: Lane) -> None:
+    values = ordered([value for row in lane.rows for value in row])
+    shades = iter(plt.get_cmap(COLOURS)(np.linspace(0.15, 1, len(values))))
+    found = {repr(v): IDLE if v == lane.neutral else tuple(next(shades)) for v in values}
+    _bars(axes, points, [[found[repr(value)] for value in row] for row in lane.rows])
+    axes.set_title(lane.name, loc="left")
+    norm = BoundaryNorm(np.arange(len(values) + 1) - 0.5, len(values))
+    names = [text(value) for value in values]
+    _key(axes, ListedColormap(list(found.values())), norm, list(range(len(values))), names)
+
+
+def ordered(values: list[Any]) -> list[Any]:
+    """Distinct values, numbers ascending and what is no number above them: the most work on top."""
+    distinct = {repr(value): value for value in values}.values()
+    numbers = [v for v in distinct if isinstance(v, int | float)]
+    others = [v for v in distinct if not isinstance(v, int | float)]
+    return sorted(numbers) + sorted(others, key=repr)
+
+
+def text(value: Any) -> str:
+    """A knob's value."""
+    if isinstance(value, tuple | list):
+        return "/".join(map(text, value))
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
+
+
+def _bars(axes: Axes, points: Sequence[Point], rows: list[list[Any]]) -> None:
+    for index, row in enumerate(rows):
+        width = 1 / len(row)
+        cells = [(call * width, width) for call in range(len(row))]
+        axes.broken_barh(
+            cells, (index - 0.41, 0.82), facecolors=row, edgecolor="white", linewidth=0.4
+        )
+    axes.set_yticks(range(len(points)), [label(point) for point in points])
+    axes.set_ylim(len(points) - 0.5, -0.5)
+    axes.set_xlim(0, 1)
+    axes.tick_params(length=0)
+    axes.spines[["left", "bottom"]].set_visible(False)
+
+
+def label(point: Point) -> str:
+    """How fast, and the solver with its steps."""
+    return f"{point.scores['speedup']:.1f}x  {solver(point.strategy)} {point.strategy.steps}"
+
+
+def solver(strategy: Strategy) -> str:
+    """The solver in short."""
+    return strategy.scheduler.removesuffix("Scheduler").replace("Multistep", "")
+
+
+def _key(
+    axes: Axes, colours: Colormap, norm: Normalize, places: Sequence[float], names: Sequence[str]
+) -> None:
+    bar = axes.figure.colorbar(
+        ScalarMappable(norm, colours), ax=axes, pad=0.01, fraction=0.03, aspect=12
+    )
+    bar.set_ticks(list(places), labels=list(names))
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=0)
+    bar.minorticks_off()

@@ -1,0 +1,165 @@
+"""The strategies that a report shows, as plain data: what each does, its figures, its file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from search.finalists.final_scoring import comparable, front
+from search.objectives import labels as titles
+from search.objectives.objectives import COSTS
+from search.results.plots import pareto
+from search.results.plots.schedules import solver
+from search.results.run import Point, Run, named
+from strategies import describe, dump
+
+PLAIN = "unaccelerated"  # Key and group of the unaccelerated pipeline.
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One strategy of the report.
+
+    Attributes:
+        key: its digest, or `PLAIN`.
+        group: which of `search.results.plots.pareto.MARKERS` it is drawn as.
+        name: of its file, without suffix; also what people read.
+        labels: `fastest`, `knee` and `no-loss`, where it is that point of the front.
+        on_front: whether nothing dominates it.
+        point: with its figures; None of the unaccelerated pipeline.
+        scores: its figures.
+    """
+
+    key: str
+    group: str
+    name: str
+    labels: tuple[str, ...]
+    on_front: bool
+    point: Point | None
+    scores: Mapping[str, float]
+
+
+def collect(run: Run) -> list[Shown]:
+    """The unaccelerated pipeline, the front, then what is scored beside it; each fastest first.
+
+    Raises:
+        StrategyError: nothing has been scored yet.
+    """
+    points = run.front()
+    base = run.unaccelerated.scores if run.finals else run.base
+    found = [Shown(PLAIN, PLAIN, PLAIN, (), False, None, base)]
+    labels = labelled(points)
+    for index, point in enumerate(points, 1):
+        found.append(_shown(run, point, f"{index:02d}-{_times(point)}", labels, on_front=True))
+    there = {final.strategy.digest for final in front(run.finals)}
+    rest = [
+        one
+        for one in comparable(run.finals)
+        if one.role != PLAIN and one.strategy.digest not in there
+    ]
+    for final in sorted(rest, key=lambda one: one.scores["latency_s"]):
+        point = run.point(final)
+        name = f"{final.origin}-{_times(point)}"
+        found.append(_shown(run, point, name, {}, on_front=False))
+    return found
+
+
+def labelled(points: list[Point]) -> dict[str, tuple[str, ...]]:
+    """By digest the names that points of a front have."""
+    names = named(points)
+    return {
+        point.strategy.digest: tuple(name for name, one in names.items() if one is point)
+        for point in names.values()
+    }
+
+
+def _times(point: Point) -> str:
+    return f"{point.scores['speedup']:.1f}x"
+
+
+def _shown(
+    run: Run, point: Point, name: str, labels: Mapping[str, tuple[str, ...]], on_front: bool
+) -> Shown:
+    strategy = point.strategy
+    key, group = strategy.digest, pareto.group(run, point.origin, strategy)
+    return Shown(key, group, name, labels.get(key, ()), on_front, point, point.scores)
+
+
+def headline(one: Shown) -> str:
+    """How fast it is and by which solver, or that it is the unaccelerated one."""
+    if one.point is None:
+        return PLAIN
+    return f"{one.scores['speedup']:.2f}x, {setting(one)}"
+
+
+def setting(one: Shown) -> str:
+    """The solver and its steps."""
+    assert one.point is not None
+    return f"{solver(one.point.strategy)} {one.point.strategy.steps}"
+
+
+def words(one: Shown) -> list[str]:
+    """What it does, a line for each method."""
+    if one.point is None:
+        return ["nothing is left out"]
+    strategy = one.point.strategy
+    return describe.summary(strategy) if strategy.methods else ["fewer steps, no method"]
+
+
+def figures(one: Shown) -> list[str]:
+    """Names of its figures that people read, costs first."""
+    names = [name for name in ("speedup", *COSTS) if name in one.scores]
+    return names + [name for name in one.scores if titles.metric(name) is not None]
+
+
+def as_data(run: Run, rows: Iterable[Shown]) -> list[dict[str, Any]]:
+    """What the page's scripts read of every strategy."""
+    return [_row(run, one) for one in rows]
+
+
+def _row(run: Run, one: Shown) -> dict[str, Any]:
+    return {
+        "key": one.key,
+        "group": one.group,
+        "name": one.name,
+        "labels": list(one.labels),
+        "front": one.on_front,
+        "headline": headline(one),
+        "words": words(one),
+        "origin": one.point.origin if one.point else "",
+        "no_loss": one.point.no_loss if one.point else None,
+        "figures": [_figure(one, name) for name in figures(one)],
+        "file": dump(run.file(one.point, one.name)) if one.point else None,
+    }
+
+
+def _figure(one: Shown, name: str) -> dict[str, str]:
+    intervals = one.point.intervals if one.point else {}
+    base = one.point.base if one.point else {}
+    return {
+        "title": titles.title(name),
+        "value": titles.value(name, one.scores[name]),
+        "plain": titles.value(name, base[name]) if name in base else "",
+        "level": level(name),
+        "interval": interval(name, intervals.get(name)),
+        "change": interval(name, intervals.get(f"{name}_change"), signed=True),
+    }
+
+
+def level(name: str) -> str:
+    """What the interval of a figure is of."""
+    metric = titles.metric(name)
+    return "without bias" if metric is not None and metric.biased else "95 %"
+
+
+def interval(name: str, given: Sequence[float] | None, signed: bool = False) -> str:
+    """A 95 % interval with the value that it is of, or nothing."""
+    if given is None:
+        return ""
+    texts = [titles.value(name, number) for number in given]
+    if signed:
+        pairs = zip(given, texts, strict=True)
+        texts = [f"+{text}" if number > 0 else text for number, text in pairs]
+    value, low, high = (text.replace("-", "\N{MINUS SIGN}") for text in texts)
+    return f"{value} ({low} to {high})"

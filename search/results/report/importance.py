@@ -1,0 +1,133 @@
+"""Which calls matter for quality: permutation importance of a forest of the search's evaluations.
+
+Extremely randomised trees, as in `search.surrogate.gaussian_process`, are fitted to the first
+objective of quality from what every knob does over normalised time. On folds that the trees have
+not seen, one column after the other is shuffled, and the loss of R^2 is the importance (Breiman,
+2001, "Random forests", section 10; scikit-learn's `permutation_importance`). It says what the
+search's own strategies show, and shares out among columns that go together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.inspection import permutation_importance
+from sklearn.model_selection import KFold
+
+from search import config as configuration
+from search.results.run import Run
+from search.study.study import Evaluation, comparable
+from search.surrogate.gaussian_process import TREES
+from search.surrogate.strategy_features import BINS, Description
+from search.surrogate.surrogate import FEWEST, TRUST
+from strategies import Gene, SearchSpace
+
+FOLDS = 5
+SHUFFLES = 5  # Of every column on every fold.
+
+
+@dataclass(frozen=True)
+class Row:
+    """Importance of one knob: at each bin of normalised time, or one for the whole generation."""
+
+    name: str
+    values: NDArray[np.float64]
+
+    @property
+    def total(self) -> float:
+        """Of all its bins."""
+        return float(self.values.sum())
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What matters, most first.
+
+    Attributes:
+        quality: the figure that is predicted.
+        evaluations: it was fitted on.
+        correlation: Spearman's, of predictions on unseen folds with what was measured.
+        rows: by knob; empty where there are too few evaluations.
+    """
+
+    quality: str
+    evaluations: int
+    correlation: float
+    rows: tuple[Row, ...]
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the forest predicts well enough to be read."""
+        return self.correlation >= TRUST
+
+
+def importance(run: Run) -> Importance | None:
+    """Of the evaluations on the most images; None where no objective is one of quality."""
+    quality = run.config.figures.quality
+    if quality is None:
+        return None
+    good = comparable(run.study.evaluations)
+    if len(good) < FEWEST:
+        return Importance(quality, len(good), float("nan"), ())
+    names, table = _columns(run, good)
+    losses = np.array([e.objectives[run.config.objectives.index(quality)] for e in good])
+    scale = float(np.quantile(np.abs(losses), 0.1)) or 1.0
+    wanted = np.arcsinh(losses / scale)
+    found, guessed = np.zeros(len(names)), np.zeros(len(good))
+    for known, unseen in KFold(FOLDS, shuffle=True, random_state=0).split(table):
+        trees = ExtraTreesRegressor(TREES, min_samples_leaf=2, max_features=0.4, random_state=0)
+        trees.fit(table[known], wanted[known])
+        guessed[unseen] = trees.predict(table[unseen])
+        shuffled = permutation_importance(
+            trees, table[unseen], wanted[unseen], scoring=_r2, n_repeats=SHUFFLES, random_state=0
+        )
+        found += shuffled.importances_mean / FOLDS
+    correlation = float(np.nan_to_num(spearmanr(guessed, losses).statistic))
+    values = {name: found[[n == name for n in names]] for name in dict.fromkeys(names)}
+    rows = sorted((Row(*item) for item in values.items()), key=lambda row: -row.total)
+    return Importance(quality, len(good), correlation, tuple(rows))
+
+
+def _r2(trees: ExtraTreesRegressor, table: Any, wanted: NDArray[np.float64]) -> float:
+    """The share of the variance that is predicted, without a forest's cost of many small calls."""
+    rows = np.asarray(table, dtype=np.float32)
+    guessed = np.mean([tree.tree_.predict(rows).ravel() for tree in trees.estimators_], axis=0)
+    whole = max(float(np.sum((wanted - wanted.mean()) ** 2)), 1e-12)
+    return 1 - float(np.sum((wanted - guessed) ** 2)) / whole
+
+
+def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[np.float64]]:
+    """The knob of each column, and `[n, columns]`."""
+    space = _space(run, rows)
+    describe = Description(space)
+    names = ["solver", "steps"]
+    whole = [gene for gene in space.whole if isinstance(gene, Gene)]
+    names += [f"{gene.method}: {gene.knob}" for gene in whole]
+    names += [f"{lane.method}: {lane.knob}" for lane in describe.lanes for _ in range(BINS)]
+    table = []
+    for row in rows:
+        strategy = row.strategy.canonical()
+        solvers = [*space.solvers, strategy.scheduler]
+        line = [float(solvers.index(strategy.scheduler)), float(strategy.steps)]
+        for gene in whole:
+            knobs = strategy.methods.get(gene.method)
+            value = None if knobs is None else getattr(knobs, gene.knob)
+            line.append(float(value) if isinstance(value, int | float) else -1.0)
+        line += describe.strengths(strategy).ravel().tolist() if describe.lanes else []
+        table.append(line)
+    return names, np.array(table)
+
+
+def _space(run: Run, rows: Sequence[Evaluation]) -> SearchSpace:
+    """The run's space, without its model: how many calls there are is known of what was run."""
+    settings = run.config.space
+    known = {(e.strategy.scheduler, e.strategy.steps): e.strategy.calls for e in rows}
+    pairs = ((s, n) for s in settings["schedulers"] for n in settings["steps"])
+    calls = {pair: known.get(pair, pair[1]) for pair in pairs}
+    return configuration.with_calls(settings, rows[0].strategy.family, calls)

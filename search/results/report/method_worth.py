@@ -1,0 +1,98 @@
+"""What the methods are worth: how much of the front uses each, and what taking it out costs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from evaluate.latency import LatencyTable
+from search.finalists.ablation import Removal, removals
+from search.objectives import labels as titles
+from search.results.report.entries import interval
+from search.results.run import Run
+from strategies import known
+
+
+def uses(run: Run) -> list[dict[str, Any]]:
+    """Of every method of the run's space, and every other on the front: in how many strategies of
+    the front it acts, and at what share of their calls.
+    """
+    strategies = [point.strategy.canonical() for point in run.front()]
+    there = _searched(run) | {name for one in strategies for name in one.methods}
+    found = []
+    for name in (name for name in known() if name in there):
+        using = [one for one in strategies if name in one.methods]
+        shares = [
+            sum(bool(one.methods[name].at(call)) for call in range(one.calls)) / one.calls
+            for one in using
+        ]
+        found.append(
+            {
+                "name": name,
+                "strategies": len(using),
+                "of": len(strategies),
+                "calls": sum(shares) / len(shares) if shares else None,
+            }
+        )
+    return sorted(found, key=lambda row: -row["strategies"])
+
+
+def _searched(run: Run) -> set[str]:
+    space = run.config.space
+    acts = [row for rows in (space.get("shared") or {}).values() for row in rows]
+    names = [*(space.get("knobs") or {}), *(name for row in acts for name in row)]
+    return {str(name).partition(".")[0] for name in names}
+
+
+def taken_out(run: Run) -> list[dict[str, Any]]:
+    """Rows of the knee and of the strategy without a loss, as they are and without each method;
+    none before the final scoring.
+    """
+    if not run.finals:
+        return []
+    table = LatencyTable.model_validate(run.study.noted("table"))
+    base, rows, whole = None, list[dict[str, Any]](), ""
+    for one in removals(run):
+        if one.whole.digest != whole:
+            whole, base = one.whole.digest, table.predict(one.whole)
+            name = " and ".join(one.labels).replace("-", " ")
+            rows.append(
+                {"name": name, "slower": "", "cells": _cells(run, one.whole_scores, {}, "")}
+            )
+        assert base is not None
+        slower = f"{table.predict(one.left) / base:.2f}x"
+        rows.append(
+            {
+                "name": f"without {one.method}",
+                "slower": slower,
+                "cells": _cells(run, one.scores, one.intervals, one.error or "not drawn"),
+            }
+        )
+    return rows
+
+
+def figures(run: Run) -> list[str]:
+    """The figures of quality that rows have."""
+    return [name for name in run.config.objectives if name not in titles.COSTS]
+
+
+def _cells(
+    run: Run, scores: dict[str, float], intervals: dict[str, list[float]], absent: str
+) -> list[dict[str, str]]:
+    cells = []
+    for name in figures(run):
+        change = intervals.get(f"{name}_change")
+        cells.append(
+            {
+                "text": titles.value(name, scores[name]) if name in scores else absent,
+                "more": f"change {interval(name, change, signed=True)}" if change else "",
+            }
+        )
+    return cells
+
+
+def lines(found: list[Removal]) -> str:
+    """How far it has come, in words."""
+    drawn = sum(one.drawn for one in found)
+    left = len(found) - drawn - sum(bool(one.error) for one in found)
+    more = f"; there was no room for {left}" if left else ""
+    return f"{drawn} of {len(found)} strategies without one of their methods are scored{more}"

@@ -1,0 +1,165 @@
+"""The page: template, styles, scripts and data put together in one file."""
+
+from __future__ import annotations
+
+import math
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from search.objectives.labels import short, title, value
+from search.results.plots import pareto
+from search.results.report import heatmaps as strips
+from search.results.report import method_worth as methods
+from search.results.report import run_details as facts
+from search.results.report.convergence_data import growth
+from search.results.report.entries import (
+    Shown,
+    as_data,
+    collect,
+    headline,
+    interval,
+    setting,
+    words,
+)
+from search.results.report.gallery_data import pictures
+from search.results.report.importance_view import shown as shown_importance
+from search.results.report.scatter_data import groups, panels
+from search.results.run import Run
+from strategies.whole import write as write_file
+
+FILE = "report.html"
+SCRIPTS = ("actions.js", "charts.js", "gallery.js", "main.js")
+
+
+def write(run: Run, folder: Path, name: str = FILE) -> Path:
+    """Write the page to a folder; returns its path.
+
+    Raises:
+        StrategyError: nothing has been scored yet, or it cannot be written.
+    """
+    path = folder / name
+    write_file(render(run), path)
+    return path
+
+
+def render(run: Run) -> str:
+    """The page as text.
+
+    Raises:
+        StrategyError: nothing has been scored yet.
+    """
+    rows = collect(run)
+    data = {
+        "groups": groups(),
+        "panels": panels(run, rows),
+        "strategies": as_data(run, rows),
+        "gallery": pictures(run, rows),
+        "growth": growth(run),
+    }
+    environment = Environment(
+        loader=FunctionLoader(text), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    points = run.front()
+    return environment.get_template("page.html").render(
+        run=run,
+        caption=pareto.caption(run, points),
+        summary=facts.summary(run),
+        rows=[_line(run, one) for one in rows],
+        columns=[short(name) for name in _columns(run)],
+        margins=_margins(run),
+        images=max((one.judged for one in points), default=0) or run.config.heldout_images,
+        titles=[(short(name), title(name)) for name in _columns(run)],
+        maps=strips.schedules(run, rows),
+        importance=shown_importance(run),
+        uses=methods.uses(run),
+        taken_out=methods.taken_out(run),
+        judged=[title(name) for name in methods.figures(run)],
+        failed=facts.failed_rows(run),
+        latency=facts.latency(run),
+        setting=facts.setting(run),
+        command=facts.command(run),
+        settings=facts.settings(run),
+        gallery=data["gallery"],
+        growth=data["growth"],
+        palette=strips.palette(),
+        data=finite(data),
+        style=Markup(text("report.css")),
+        scripts=[Markup(text(name)) for name in SCRIPTS],
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def text(name: str) -> str:
+    """A template, style or script of the page."""
+    return (resources.files("search.results.report") / "templates" / name).read_text(
+        encoding="utf-8"
+    )
+
+
+def _columns(run: Run) -> list[str]:
+    own = run.config.figures.yardstick
+    names = ["speedup", *run.config.objectives, *([own] if own is not None else [])]
+    return list(dict.fromkeys(names))
+
+
+def unaccelerated(run: Run) -> str:
+    """The unaccelerated pipeline's solver and steps."""
+    model = run.config.model
+    return f"{model.scheduler.removesuffix('Scheduler')} {model.steps}"
+
+
+def _line(run: Run, one: Shown) -> dict[str, Any]:
+    """A row of the table of strategies."""
+    cells = []
+    for name in _columns(run):
+        known = name in one.scores
+        change = one.point.intervals.get(f"{name}_change") if one.point else None
+        cells.append(
+            {
+                "text": value(name, one.scores[name]) if known else "",
+                "more": f"change {interval(name, change, signed=True)}" if change else "",
+            }
+        )
+    return {
+        "key": one.key,
+        "group": one.group,
+        "front": one.on_front,
+        "headline": headline(one),
+        "labels": one.labels,
+        "setting": setting(one) if one.point else unaccelerated(run),
+        "words": words(one),
+        "cells": cells,
+        "no_loss": _answer(one),
+        "why": one.point.verdict.reasons if one.point and one.point.verdict else [],
+        "file": one.point is not None,
+    }
+
+
+def _answer(one: Shown) -> str:
+    """Whether a loss is ruled out; nothing of the unaccelerated pipeline."""
+    if one.point is None:
+        return ""
+    return one.point.no_loss or "not tested"
+
+
+def _margins(run: Run) -> list[tuple[str, str]]:
+    """Figures and margins by which a loss is ruled out."""
+    return [
+        (name, "no margin" if margin is None else f"{margin:g}")
+        for name, margin in run.config.all_margins.items()
+    ]
+
+
+def finite(data: Any) -> Any:
+    """The data with None for numbers that JSON does not have."""
+    if isinstance(data, dict):
+        return {key: finite(item) for key, item in data.items()}
+    if isinstance(data, list | tuple):
+        return [finite(item) for item in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -1,0 +1,122 @@
+"""What a report says in tables: where the search stands, its latency table, how to repeat it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import yaml
+
+from evaluate.latency import LatencyTable
+from search.objectives import labels as titles
+from search.results.command_line import NOTE
+from search.results.run import NO_LOSS, Run, named
+from search.results.status import Best, stand
+from search.study import failures
+
+
+def summary(run: Run) -> dict[str, str]:
+    """The figures at the top."""
+    config = run.config
+    found = {
+        # The search that writes the report has not let go of its folder.
+        "state": "finished" if run.finals else run.state,
+        "search": f"{config.proposer}: {', '.join(map(titles.short, config.objectives))}",
+        **stand(config, run.study, Best()).words(),
+    }
+    if not run.finals:
+        return found
+    points = run.front()
+    found["front"] = f"{len(points)} on held-out prompts"
+    passed = named(points).get(NO_LOSS)
+    found.pop("fastest as good", None)
+    found["no loss"] = f"{passed.scores['speedup']:.2f}x" if passed else "not shown of any"
+    del found["hypervolume"]
+    written = _written(run)
+    for key, words in (
+        ("hypervolume_together", "hypervolume, held-out"),
+        ("hypervolume_baselines", "baselines alone"),
+    ):
+        if key in written:
+            found[words] = f"{written[key]:.4f}"
+    if "left_out_for_budget" in written:
+        found["not scored"] = f"{written['left_out_for_budget']:.0f} finalists, for the budget"
+    return found
+
+
+def failed_rows(run: Run) -> list[dict[str, str]]:
+    """Every candidate that failed, at which stage and why."""
+    return [
+        {"name": one.name, "stage": failures.STAGES[one.stage], "error": one.error}
+        for one in failures.failures(run.study)
+    ]
+
+
+def _written(run: Run) -> dict[str, float]:
+    found = run.told
+    if found is None:
+        try:
+            found = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+    return {key: value for key, value in found.items() if isinstance(value, int | float)}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of the latency table; milliseconds, and the spread as a share of them."""
+
+    name: str
+    milliseconds: float
+    spread: float | None
+    share: float
+
+
+def latency(run: Run) -> list[Kind]:
+    """The latency table: what is around the calls, then every kind of call, slowest first."""
+    noted = run.study.noted("table")
+    if noted is None:
+        return []
+    table = LatencyTable.model_validate(noted)
+    whole = table.kinds[""]
+    rows = [Kind("around the calls, per image", 1e3 * table.fixed, None, table.fixed / whole)]
+    rows += [
+        Kind(f"{name}, per call", 1e3 * seconds, None, seconds / whole)
+        for name, seconds in table.solver.items()
+    ]
+    kinds = sorted(table.kinds.items(), key=lambda item: -item[1])
+    return rows + [
+        Kind(name or "unaccelerated call", 1e3 * value, table.spread.get(name), value / whole)
+        for name, value in kinds
+    ]
+
+
+def setting(run: Run) -> dict[str, str]:
+    """Device, model, versions."""
+    config, study = run.config, run.study
+    model = config.model
+    found = {
+        "device": str(study.noted("device") or "not known"),
+        "model": f"{model.name} ({model.source}), {model.dtype}",
+        "unaccelerated": f"{model.scheduler}, {model.steps} steps, guidance {model.guidance:g}",
+        "images": f"{model.height} x {model.width}; {config.images} per evaluation, "
+        f"{config.heldout_images} held-out",
+        "seed": str(config.seed),
+        "workers": str(config.workers),
+        "run": run.folder.name,
+    }
+    versions = study.noted("versions") or {}
+    return found | {str(package): str(number) for package, number in versions.items()}
+
+
+def command(run: Run) -> str | None:
+    """The command line that started the run, where it was kept."""
+    found: str | None = run.study.noted(NOTE)
+    return found
+
+
+def settings(run: Run) -> str:
+    """All settings, as in `config.yaml`; of warm starts only how many there are."""
+    data = run.config.model_dump(mode="json")
+    data["warm_start"] = f"{len(run.config.warm_start)} strategies"
+    return yaml.safe_dump(data, sort_keys=False)

@@ -1,0 +1,228 @@
+"""A run's folder read: what it has found so far, for commands that look at it.
+
+Nothing is written, whether the run is finished, interrupted or running, and neither its model nor
+Ray is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluate.verdicts import Answer, Verdict, changes_in, judge
+from search.config import SearchConfig
+from search.finalists.final_scoring import Final, front
+from search.pareto import knee, spread
+from search.results import run_settings as settled
+from search.results import stored as record
+from search.results.status import Best, base_scores, reference
+from search.study import run_lock as lock
+from search.study.storage import JOURNAL, Place, complete
+from search.study.study import Study
+from strategies import Strategy, StrategyError
+
+NO_LOSS = "no-loss"  # Name of the fastest strategy of which a loss is ruled out.
+
+
+def place(folder: Path, config: SearchConfig, url: str | None = None) -> Place:
+    """Where the study of a run is.
+
+    Args:
+        url: of its database as given again, see `search.study.storage.complete`.
+    """
+    return complete(config.storage, url) if config.storage else folder / JOURNAL
+
+
+@dataclass(frozen=True)
+class Point:
+    """A strategy on a front, with what it was scored by.
+
+    Attributes:
+        origin: see `Evaluation`.
+        scores: on `prompts`, `heldout` or `search`.
+        intervals: by name, `[value, low, high]`; none on the search's prompts.
+        objectives: minimised.
+        verdict: whether a loss is ruled out; None where that is not tested: on the search's
+            prompts, and where every change is a loss by what is measured.
+        images: how many; the same for all points of a front.
+        judged: on how many the verdict is.
+        base: the same figures of the unaccelerated pipeline.
+    """
+
+    origin: str
+    strategy: Strategy
+    scores: Mapping[str, float]
+    intervals: Mapping[str, list[float]]
+    objectives: tuple[float, ...]
+    verdict: Verdict | None
+    prompts: str
+    images: int
+    base: Mapping[str, float] = field(repr=False)
+    judged: int = 0
+
+    @property
+    def no_loss(self) -> Answer | None:
+        """The verdict's answer."""
+        return None if self.verdict is None else self.verdict.answer
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run.
+
+    Attributes:
+        folder: of the run.
+        config: its settings.
+        study: its log, read only.
+        scored: the finalists of a search that is about to export them; else the study has them.
+        told: the summary of such a search; else its folder has it.
+    """
+
+    folder: Path
+    config: SearchConfig
+    study: Study
+    scored: Sequence[Final] | None = None
+    told: Mapping[str, Any] | None = None
+
+    @cached_property
+    def state(self) -> str:
+        """`running`, `finished` or `interrupted`."""
+        if lock.is_held(self.folder):
+            return "running"
+        return "finished" if record.is_finished(self.study, self.config) else "interrupted"
+
+    @cached_property
+    def finals(self) -> list[Final]:
+        """Scored on held-out prompts, baselines among them; none before the search is finished."""
+        return record.finals(self.study) if self.scored is None else list(self.scored)
+
+    @cached_property
+    def base(self) -> dict[str, float]:
+        """Figures of the unaccelerated pipeline, on the search's prompts.
+
+        Raises:
+            StrategyError: they are not measured yet.
+        """
+        found = base_scores(self.study)
+        if found is None:
+            raise StrategyError(
+                f"{self.folder}: the unaccelerated pipeline is not measured yet, so there is no "
+                f"front; wait, or go on with: python -m search --resume {self.folder}"
+            )
+        return found
+
+    @cached_property
+    def unaccelerated(self) -> Final:
+        """The unaccelerated pipeline on held-out prompts, of a finished search."""
+        return next(final for final in self.finals if final.role == "unaccelerated")
+
+    def front(self) -> list[Point]:
+        """The exported front if the search is finished, else the search's own; fastest first.
+
+        Raises:
+            StrategyError: nothing has been scored yet.
+        """
+        return self._exported() if self.finals else self.search_front()
+
+    def _exported(self) -> list[Point]:
+        return [self.point(final) for final in front(self.finals)]
+
+    def point(self, final: Final) -> Point:
+        """A finalist as a point."""
+        return Point(
+            final.origin,
+            final.strategy,
+            final.scores,
+            final.intervals,
+            final.objectives,
+            self.verdict(final),
+            "heldout",
+            final.images or self.config.heldout_images,
+            self.unaccelerated.scores,
+            final.judged or self.config.heldout_images,
+        )
+
+    def verdict(self, final: Final) -> Verdict | None:
+        """Whether a loss is ruled out of a finalist; None where that is not tested."""
+        margins = self.config.all_margins
+        if not margins or final.role == "unaccelerated":
+            return None
+        changes = changes_in(final.changes or final.intervals)
+        images = final.judged or self.config.heldout_images
+        return judge(changes, margins, images, final.full)
+
+    def search_front(self, count: int | None = None) -> list[Point]:
+        """The front by the search's own figures, fastest first.
+
+        Args:
+            count: at most so many, those that together dominate most.
+        """
+        base, rows = self.base, Best().read(self.study.evaluations).front
+        if not rows:
+            raise StrategyError(f"{self.folder}: no strategy has been scored yet")
+        if count is not None:
+            points = np.array([row.objectives for row in rows], dtype=float)
+            worst = reference(self.study)
+            assert worst is not None
+            rows = [rows[index] for index in spread(points, worst, count)]
+        found = [
+            Point(
+                row.origin,
+                row.strategy,
+                row.scores,
+                {},
+                row.objectives,
+                None,
+                "search",
+                row.images,
+                base,
+            )
+            for row in rows
+        ]
+        return sorted(found, key=lambda point: point.scores["latency_s"])
+
+    def file(self, point: Point, name: str) -> Strategy:
+        """The strategy of a point as it is written: with its name, scores and provenance."""
+        scores: dict[str, Any] = {**point.scores, "images": point.images, "prompts": point.prompts}
+        if point.prompts == "heldout":
+            scores |= {
+                "intervals": dict(point.intervals),
+                "no_loss": point.no_loss,
+                "no_loss_images": point.judged,
+                "margins": self.config.all_margins,
+            }
+        return record.described(self, point.strategy, name, scores, dict(point.base))
+
+
+def named(points: Sequence[Point]) -> dict[str, Point]:
+    """The points that have names: `fastest`, `knee`, and `no-loss` where one is.
+
+    Args:
+        points: of a front, fastest first.
+    """
+    if not points:
+        return {}
+    rows = np.array([point.objectives for point in points], dtype=float)
+    found = {"fastest": points[0], "knee": points[knee(rows)]}
+    passed = [point for point in points if point.no_loss == "yes"]
+    if passed:
+        found[NO_LOSS] = passed[0]
+    return found
+
+
+def read(folder: Path, url: str | None = None) -> Run:
+    """Open a run to look at it.
+
+    Raises:
+        StrategyError: it is no run's folder, or its study cannot be read.
+    """
+    config = settled.read(folder)
+    where = place(folder, config, url)
+    study = Study(where, name=config.study, read_only=True)
+    settled.check(study.noted(settled.NOTE), folder)
+    return Run(folder, config, study)

@@ -1,0 +1,110 @@
+"""The settings that a run began with, which its study keeps beside `config.yaml`.
+
+A file that was cut or edited would quietly search for something else: limits would be gone, or
+images and seeds others. What may change in a resumed run is free, as is where prompts and weights
+are, since their content is held against the run's own (`search.run_folder.inputs`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from search import config as configuration
+from search import portable_paths as portable
+from search.config import SearchConfig
+from search.study.storage import JOURNAL, notes
+from search.study.study import NAME
+from strategies import StrategyError
+
+NOTE = "settings"
+RESUMABLE = (
+    *("budget", "workers", "export", "track"),
+    *("gpus_per_worker", "cpus_per_worker", "address", "timeout"),
+)
+PLACES = ("model.search_prompts", "model.heldout_prompts", "model.source", "study")
+SHOWN = 60  # Characters of a value in an error.
+
+
+def settings(config: SearchConfig, folder: Path) -> dict[str, Any]:
+    """The settings of a run as its study keeps them."""
+    return portable.portable(config.model_dump(mode="json"), folder)
+
+
+def check(kept: Mapping[str, Any] | None, folder: Path) -> None:
+    """Hold `config.yaml` against what the study has noted.
+
+    Args:
+        kept: what it has noted, if anything.
+        folder: of the run.
+
+    Raises:
+        StrategyError: it lacks something, or says something else; names it.
+    """
+    path = folder / "config.yaml"
+    if kept is None or not path.exists():
+        return
+    there, began = portable.load(path), _flat(kept)
+    mine = {name: value for name, value in _flat(there).items() if name.split(".")[0] in kept}
+    wrong = [name for name in began if name not in mine]
+    wrong += [name for name in mine if not _is_same(name, mine, began)]
+    if not wrong:
+        return
+    name, more = wrong[0], f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+    said = f"is {_shown(mine[name])}" if name in mine else "is missing"
+    meant = f"the run began with {_shown(began[name])}" if name in began else "the run had none"
+    again = "" if kept["storage"] else ", or delete the file and --resume writes it anew"
+    raise StrategyError(f"{path}: {name} {said}, and {meant}{more}; put it back{again}")
+
+
+def read(folder: Path) -> SearchConfig:
+    """The settings of a run; where `config.yaml` is gone, as its study keeps them.
+
+    Raises:
+        StrategyError: `folder` is not a run, or its settings are damaged.
+    """
+    path, journal = folder / "config.yaml", folder / JOURNAL
+    try:
+        return configuration.read(folder)
+    except StrategyError as error:
+        kept = notes(journal, NAME).get(NOTE) if journal.is_file() else None
+        if kept is None:
+            raise
+        if path.exists():
+            raise StrategyError(
+                f"{error}; delete {path} and --resume writes it anew, as the run began"
+            ) from None
+    return configuration.build(portable.placed(kept, folder))
+
+
+def _flat(data: Any, name: str = "") -> dict[str, Any]:
+    """Every single setting by its dotted name."""
+    if not isinstance(data, dict) or not data:
+        return {name: data}
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        found |= _flat(value, f"{name}.{key}" if name else str(key))
+    return found
+
+
+def _is_same(name: str, mine: Mapping[str, Any], began: Mapping[str, Any]) -> bool:
+    if name in PLACES or name.split(".")[0] in RESUMABLE:
+        return True
+    if name not in began:
+        return False
+    if name == "reference" and _is_place(mine[name]) and _is_place(began[name]):
+        return True
+    return json.dumps(mine[name], default=str) == json.dumps(began[name], default=str)
+
+
+def _is_place(reference: Any) -> bool:
+    return reference not in (None, "self")
+
+
+def _shown(value: Any) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -1,0 +1,166 @@
+"""How a run's folder comes to be: with its settings and its study, or not at all.
+
+`config.yaml` is written first and the study last. A folder that holds no more than the former was
+never a run, so a new one may take it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from search.config import SearchConfig
+from search.run_folder import study_copy as copies
+from search.run_folder.resume_checks import Ties
+from search.study import run_lock as lock
+from search.study import storage
+from search.study.study import Study
+from strategies import StrategyError, whole
+from strategies.transfer import LEVELS
+
+CONFIG = "config.yaml"
+
+
+def check(folder: Path) -> None:
+    """See that a new run may be in a folder.
+
+    Raises:
+        StrategyError: there is something in it, or it cannot be read.
+    """
+    with whole.refusing(folder):
+        there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    begun = {lock.NAME, CONFIG, *(path.name for path in whole.leftovers(folder))}
+    if there - begun:
+        raise StrategyError(
+            f"{folder} is not empty; go on with a run by --resume {quote(str(folder))}, or give "
+            "another --out"
+        )
+
+
+class Opened:
+    """A run's folder that is held by this process.
+
+    Args:
+        folder: of the run.
+        config: its settings.
+        study: its log.
+        ties: of the run.
+        levels: see `Strategy.provenance`; noted in runs of earlier versions that lack it.
+        resumed: whether the run was there before.
+
+    Attributes:
+        how: what to say of going on.
+        accepted: whether all that could be refused has been looked at.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        config: SearchConfig,
+        study: Study,
+        ties: Ties,
+        levels: Any,
+        resumed: bool,
+    ) -> None:
+        self.folder, self.config, self.study, self.ties = folder, config, study, ties
+        self.resumed, self.accepted, self._levels = resumed, False, levels
+        self.how = going_on(folder)
+
+    def accept(self) -> None:
+        """Write what a resumed run changes; before this a refusal leaves every file as it was."""
+        self.accepted = True
+        sweep(self.folder)
+        if self.resumed:
+            self.config.write(self.folder / CONFIG)
+            if self._levels is not None and self.study.noted(LEVELS) is None:
+                self.study.note(LEVELS, self._levels)
+        self.ties.keep(self.study)
+
+
+def going_on(folder: Path) -> str:
+    """What to say of going on with a run."""
+    return f"go on with: python -m search --resume {quote(str(folder))}"
+
+
+@contextmanager
+def opened(
+    folder: Path,
+    config: SearchConfig,
+    place: storage.Place,
+    notes: Mapping[str, Any],
+    resumed: bool,
+) -> Iterator[Opened]:
+    """Hold the folder of a run, and open its study.
+
+    A new run that fails before it is accepted leaves nothing behind.
+
+    Raises:
+        StrategyError: the folder is not empty or another search's, or something in it cannot be
+            read or written; says how to go on.
+    """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    if not resumed:
+        check(folder)
+    before = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    run = None
+    try:
+        whole.make_folder(folder)
+        with lock.writing(folder):
+            if not resumed:
+                check(folder)  # Once more: another search may have begun meanwhile.
+            ties = Ties(folder, config)
+            if resumed:
+                ties.check(place)
+                config = ties.adopt(copies.own(config, folder, place))
+            try:
+                with lock.studying(place, config.study):
+                    if not resumed:
+                        config.write(folder / CONFIG)
+                    first = {} if resumed else {**notes, **ties.notes()}
+                    study = Study(place, config.objectives, config.study, notes=first)
+                    run = Opened(folder, config, study, ties, notes.get(LEVELS), resumed)
+                    yield run
+            except BaseException:
+                if not resumed and (run is None or not run.accepted):
+                    _undo(folder, before - {CONFIG})
+                raise
+    except whole.UnwritableError as error:
+        begun = resumed or (run is not None and run.accepted) or (folder / storage.JOURNAL).exists()
+        how = going_on(folder) if begun else "give the same command again"
+        raise StrategyError(f"{error}; then {how}") from None
+    finally:
+        if run is None or not (run.accepted or resumed):
+            for path in made:
+                with suppress(OSError):
+                    path.rmdir()  # Only an empty folder is removed.
+
+
+def _undo(folder: Path, before: Collection[str]) -> None:
+    """Remove all that was not there before.
+
+    The study is the first: where it cannot be removed, everything stays, and is a run.
+    """
+    with suppress(OSError):
+        for path in sorted(folder.iterdir(), key=lambda one: one.name != storage.JOURNAL):
+            if path.name in before:
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes have left unfinished in a run's folder."""
+    with whole.refusing(folder):
+        folders = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]
+        for place in (folder, *folders):
+            for path in whole.leftovers(place):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)

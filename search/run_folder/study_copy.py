@@ -1,0 +1,51 @@
+"""A copied folder of a run whose study is in a database: the copy gets a study of its own.
+
+Otherwise two runs would go on in one study. A folder that was moved keeps its study.
+"""
+
+from __future__ import annotations
+
+import platform
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from search.config import SearchConfig
+from search.study.storage import Place, copy, notes
+
+NOTE = "home"  # Of the study: the folder that it belongs to.
+
+
+def name_of(folder: Path) -> str:
+    """A name for the study of a run, among those of equally named folders."""
+    return f"{folder.absolute().name}-{secrets.token_hex(4)}"
+
+
+def own(config: SearchConfig, folder: Path, place: Place) -> SearchConfig:
+    """The settings of a run that goes on, with a study of its own where its folder is a copy.
+
+    Raises:
+        StrategyError: the database cannot be read or written.
+    """
+    if isinstance(place, Path) or not _is_copy(notes(place, config.study).get(NOTE), folder):
+        return config
+    name = name_of(folder)
+    copy(place, config.study, name)
+    return config.model_copy(update={"study": name})
+
+
+def home(folder: Path) -> dict[str, Any]:
+    """Which folder a study in a database belongs to."""
+    path = folder.resolve()
+    return {"host": platform.node(), "path": str(path), "inode": path.stat().st_ino}
+
+
+def _is_copy(kept: Mapping[str, Any] | None, folder: Path) -> bool:
+    """Whether a study belongs to another folder, and that one may still be there."""
+    mine = home(folder)
+    if kept is None or kept["inode"] == mine["inode"]:
+        return False  # Also under another name, or seen from another machine.
+    if kept["host"] != mine["host"]:
+        return True
+    return kept["path"] != mine["path"] and Path(kept["path"]).exists()

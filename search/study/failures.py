@@ -1,0 +1,177 @@
+"""Which candidates failed, at which stage and why: what summaries, tables and last lines name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from strategies import Strategy, StrategyError
+
+if TYPE_CHECKING:
+    from search.study.study import Evaluation, Study
+
+SEARCH, HELD_OUT, END_TO_END = "search", "held-out", "end-to-end"
+STAGES = {
+    SEARCH: "in the search",
+    HELD_OUT: "on held-out prompts",
+    END_TO_END: "while timed end to end",
+}
+# Under what the study notes a finalist, by stage; an `error` in it says that it failed.
+NOTES = {HELD_OUT: "heldout:", END_TO_END: "not-timed:"}
+ROW = 10  # Failures of one kind, one right after the other, that stop a search.
+NAMED = 20  # Candidates that a line names, at most; files name all.
+
+
+class SearchError(StrategyError):
+    """A search that cannot go on; what it has found so far is written.
+
+    Attributes:
+        code: of the command line's exit; 2 is for what it was given.
+    """
+
+    code = 1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A candidate that failed.
+
+    Attributes:
+        stage: a name in `STAGES`.
+        error: why.
+    """
+
+    digest: str
+    origin: str
+    scheduler: str
+    steps: int
+    stage: str
+    error: str
+
+    @property
+    def name(self) -> str:
+        """The candidate in words."""
+        solver = self.scheduler.removesuffix("Scheduler")
+        return f"{self.digest[:12]} ({self.origin}, {solver} {self.steps})"
+
+    def to_json(self) -> dict[str, Any]:
+        """As in `summary.json`."""
+        return asdict(self)
+
+
+def noted(strategy: Strategy, origin: str, error: str) -> dict[str, Any]:
+    """What the study notes of a finalist that failed."""
+    return {
+        "error": error,
+        "origin": origin,
+        "scheduler": strategy.scheduler,
+        "steps": strategy.steps,
+    }
+
+
+def failures(study: Study) -> list[Failure]:
+    """All failures, stage by stage, in the order they happened."""
+    rows = study.evaluations
+    found = [_failure(e, SEARCH, e.error) for e in rows if not e.ok]
+    known = {e.strategy.digest: e for e in rows}
+    for stage, prefix in NOTES.items():
+        for digest, note in study.named(prefix).items():
+            if note is None or not note["error"]:
+                continue
+            if "origin" in note:
+                about = note["origin"], note["scheduler"], note["steps"]
+                found.append(Failure(digest, *about, stage, note["error"]))
+            elif digest in known:  # Noted by a version that kept the error alone.
+                found.append(_failure(known[digest], stage, note["error"]))
+    return found
+
+
+def _failure(one: Evaluation, stage: str, error: str) -> Failure:
+    strategy = one.strategy
+    return Failure(
+        strategy.digest, one.origin, strategy.scheduler, strategy.steps, stage, error
+    )  # fmt: skip
+
+
+def finalists(study: Study, *stages: str) -> set[str]:
+    """Digests of the finalists that failed, at these stages or at any."""
+    return {one.digest for one in failures(study) if one.stage in (stages or NOTES)}
+
+
+def kind(error: str) -> str:
+    """What two failures have in common: their error without its numbers and names."""
+    return re.sub(r"0x[0-9a-f]+|[0-9a-f]{12,}|-?\d+(?:\.\d+)?|-?\b(?:nan|inf)\b", "#", error)
+
+
+def lines(found: Iterable[Failure]) -> list[str]:
+    """One line for each stage and kind of failure, with the candidates."""
+    groups: dict[tuple[str, str], list[Failure]] = {}
+    for one in found:
+        groups.setdefault((one.stage, kind(one.error)), []).append(one)
+    return [_line(stage, rows) for (stage, _), rows in groups.items()]
+
+
+def _line(stage: str, rows: list[Failure]) -> str:
+    names = ", ".join(one.name for one in rows[:NAMED])
+    more = f" and {len(rows) - NAMED} more" if len(rows) > NAMED else ""
+    return f"{len(rows)} failed {STAGES[stage]}: {rows[0].error}: {names}{more}"
+
+
+def see_that_any_succeeded(study: Study, folder: Path) -> None:
+    """Raise where every candidate of a search failed.
+
+    Raises:
+        SearchError: says why the last one did.
+    """
+    rows = study.evaluations
+    if rows and not any(row.ok for row in rows):
+        raise SearchError(
+            f"all {len(rows)} candidates of the search failed, the last one: {rows[-1].error}; "
+            "mend that and start a new run, or go on with: python -m search --resume "
+            f"{quote(str(folder))} --budget MORE"
+        )
+
+
+def forget_if_all(study: Study) -> None:
+    """Let finalists be tried again where a former run could score none of them."""
+    heldout, timed = (finalists(study, stage) for stage in NOTES)
+    scored = {digest for digest, note in study.named(NOTES[HELD_OUT]).items() if note is not None}
+    if scored - (heldout | timed):
+        return
+    for stage, digests in ((HELD_OUT, heldout), (END_TO_END, timed)):
+        for digest in sorted(digests):
+            name = f"{NOTES[stage]}{digest}"
+            study.enter(name, {name: None}, study.seconds(name))
+
+
+def none_left(study: Study, folder: Path) -> str:
+    """What to say where no finalist could be scored."""
+    rows = [one for one in failures(study) if one.stage != SEARCH]
+    return (
+        f"no finalist could be scored: {'; '.join(lines(rows))}; nothing is exported. Mend that "
+        f"and go on with: python -m search --resume {quote(str(folder))}"
+    )
+
+
+class Row:
+    """The failures of one kind since the last candidate that did not fail so.
+
+    Many of them mean that something else than the candidates is broken.
+    """
+
+    def __init__(self) -> None:
+        self._kind, self._count = "", 0
+
+    def saw(self, evaluation: Evaluation) -> str:
+        """Take in a finished evaluation; returns why the search cannot go on, or nothing."""
+        now = "" if evaluation.ok else kind(evaluation.error)
+        self._count = self._count + 1 if now and now == self._kind else int(bool(now))
+        self._kind = now
+        if self._count < ROW:
+            return ""
+        last = _failure(evaluation, SEARCH, "").name
+        return f"{ROW} candidates in a row failed alike, the last being {last}: {evaluation.error}"

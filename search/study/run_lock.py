@@ -1,0 +1,132 @@
+"""Who writes into a run's folder, and into a study in a database: one search at a time, whose end
+however violent frees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from search.study.storage import Place, asked, parse, shown
+from strategies import StrategyError
+from strategies.whole import refused
+
+try:
+    import fcntl
+except ImportError:  # Not on Windows.
+    fcntl = None  # type: ignore[assignment]
+
+NAME = "search.lock"
+RUNNING = "{folder}: a search is running in it; look at it with: python -m search status {folder}"
+PATIENCE = 2.0  # Seconds; a look at the lock holds it for a moment.
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold the folder.
+
+    Raises:
+        StrategyError: another search holds it, or it cannot be written.
+    """
+    lock = FileLock(folder / NAME)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise StrategyError(RUNNING.format(folder=folder)) from None
+    except OSError as error:
+        raise refused(folder, error) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_free(folder: Path) -> None:
+    """See that no search is running in a folder.
+
+    Raises:
+        StrategyError: one is.
+    """
+    if is_held(folder):
+        raise StrategyError(RUNNING.format(folder=folder))
+
+
+@contextmanager
+def studying(place: Place, study: str) -> Iterator[None]:
+    """Hold a study in a database, wherever the folders of its runs are.
+
+    Args:
+        place: of the study; a journal is held with its folder.
+        study: its name.
+
+    Raises:
+        StrategyError: another search holds it.
+    """
+    if isinstance(place, Path):
+        yield
+        return
+    url = parse(place)
+    if url.get_backend_name() == "sqlite":
+        with _file(Path(f"{url.database}.{study}.lock"), place, study):
+            yield
+        return
+    with asked(place, study) as given:
+        if not given:
+            raise _busy(place, study)
+        yield
+
+
+@contextmanager
+def _file(path: Path, place: Place, study: str) -> Iterator[None]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise _busy(place, study) from None
+    except OSError as error:
+        raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _busy(place: Place, study: str) -> StrategyError:
+    return StrategyError(
+        f"{shown(place)}: a search is running in the study {study!r}, from another folder or "
+        "machine; wait for its end"
+    )
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a search is running in the folder; it takes no right to write there.
+
+    Raises:
+        StrategyError: this user may not look.
+    """
+    path = folder / NAME
+    try:
+        return _is_locked(path)
+    except (FileNotFoundError, NotADirectoryError):  # Nothing can be held there.
+        return False
+    except OSError as error:
+        raise StrategyError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def _is_locked(path: Path) -> bool:
+    if fcntl is None:
+        try:
+            with FileLock(path, timeout=0):
+                return False
+        except Timeout:
+            return True
+    with path.open("rb") as file:
+        try:
+            # Shared, so that many may look at once; a search holds it alone.
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False

@@ -1,0 +1,283 @@
+"""The study: an append-only log of everything a search has learnt, and its only state.
+
+It is an Optuna study in a journal file or a database, so optuna-dashboard shows it. Every finished
+evaluation is one trial; what was measured once (latency table, baseline, held-out scores) are study
+attributes. Everything else a search needs is computed from these.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.trial import TrialState, create_trial
+
+from search.objectives.objectives import DEFAULT
+from search.study import score_checks as gate
+from search.study.storage import FAULTS, Place, check_numbers, open_storage, refused, shown
+from search.study.trial_columns import columns
+from strategies import Strategy, StrategyError
+from strategies.whole import beside
+
+NAME = "stratagem"
+ENTRY = "entry:"  # What notes that belong together are kept under, with the device time they took.
+SECONDS = "seconds:"  # What earlier versions kept device time under, beside its notes.
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One finished evaluation.
+
+    Attributes:
+        number: of its proposal; proposals are numbered in the order they were made.
+        origin: `grid`, `fewer-steps`, `combined` for seeds, else the proposer's name.
+        genome: in the search's space.
+        strategy: what it means.
+        scores: quality figures and `latency_s`; empty where it failed.
+        error: why it failed, or empty.
+        seconds: device time it took.
+        objectives: what is minimised; empty where it failed.
+        violation: how far it is outside the constraints; 0 is feasible.
+        images: how many it was scored on.
+        draws: of every objective its losses on resamples of the prompts, where it may yet be
+            scored on more images; empty for objectives that no prompt changes.
+    """
+
+    number: int
+    origin: str
+    genome: tuple[int, ...]
+    strategy: Strategy
+    scores: Mapping[str, float]
+    error: str
+    seconds: float
+    objectives: tuple[float, ...]
+    violation: float
+    images: int
+    draws: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether it has scores."""
+        return not self.error
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it has scores and keeps the constraints."""
+        return not self.error and self.violation <= 0
+
+
+class Study:
+    """The log of one run.
+
+    Args:
+        place: path of the journal or URL of a database; created where it does not exist.
+        objectives: names, of a new study.
+        name: of the study, among others in a database.
+        read_only: for a look at what is there, while a search may be writing: nothing is created,
+            changed or mended, and `add` and `note` are errors.
+        notes: of a new study, there as soon as it is; of one that is there only what it lacks.
+
+    Raises:
+        StrategyError: it exists but is damaged other than at its end, cannot be written, or is not
+            there to be read.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        objectives: Sequence[str] = DEFAULT,
+        name: str = NAME,
+        read_only: bool = False,
+        notes: Mapping[str, Any] | None = None,
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._place, self._read_only = place, read_only
+        try:
+            if read_only:
+                storage = open_storage(place, read_only)
+                self._study = optuna.load_study(study_name=name, storage=storage)
+            else:
+                self._study = _open(place, name, objectives, notes or {})
+        except StrategyError:
+            raise
+        except FAULTS as error:
+            raise refused(place, error) from None
+        except (ValueError, KeyError) as error:
+            empty = f", or one without the study {name!r} yet" if read_only else ""
+            raise StrategyError(
+                f"{shown(place)}: not a readable study log{empty} ({error})"
+            ) from None
+        self._notes: dict[str, Any] = {}
+        self._seconds: dict[str, float] = {}
+        for key, value in self._study.user_attrs.items():
+            self._take(key, value)
+        trials = self._study.get_trials(deepcopy=False)
+        try:
+            self.evaluations = [gate.evaluation(_read(trial)) for trial in trials]
+        except KeyError as error:
+            raise StrategyError(
+                f"{shown(place)}: a study log of another version, without {error}; start a new run"
+            ) from None
+        check_numbers(place, (evaluation.number for evaluation in self.evaluations))
+        self._evaluating = sum(evaluation.seconds for evaluation in self.evaluations)
+
+    def add(self, evaluation: Evaluation) -> None:
+        """Append a finished evaluation, through the gate; it is on disk when this returns."""
+        evaluation = gate.evaluation(evaluation)
+        parameters, ranges = columns(evaluation.strategy)
+        attributes = {
+            "number": evaluation.number,
+            "origin": evaluation.origin,
+            "genome": list(evaluation.genome),
+            "digest": evaluation.strategy.digest,
+            "strategy": evaluation.strategy.to_json(),
+            "scores": dict(evaluation.scores),
+            "error": evaluation.error,
+            "seconds": evaluation.seconds,
+            "violation": evaluation.violation,
+            "images": evaluation.images,
+            "draws": [list(row) for row in evaluation.draws],
+        }
+        with _quiet(), self._writing():
+            self._study.add_trial(
+                create_trial(
+                    state=TrialState.COMPLETE if evaluation.ok else TrialState.FAIL,
+                    values=list(evaluation.objectives) if evaluation.ok else None,
+                    params=parameters,
+                    distributions=ranges,
+                    user_attrs=attributes,
+                    constraints={"violation": evaluation.violation} if evaluation.ok else None,
+                )
+            )
+        self.evaluations.append(evaluation)
+        self._evaluating += evaluation.seconds
+
+    def note(self, key: str, value: Any) -> None:
+        """Remember something measured once."""
+        with self._writing():
+            self._study.set_user_attr(key, value)
+        self._take(key, value)
+
+    def enter(self, name: str, notes: Mapping[str, Any], seconds: float = 0.0) -> None:
+        """Remember what belongs together, as one entry of the log: all of it is there or nothing.
+
+        Args:
+            name: of the entry; one of the same name is replaced, its seconds too.
+            notes: read by `noted`.
+            seconds: device time that it took.
+        """
+        self.note(f"{ENTRY}{name}", {"notes": dict(notes), "seconds": seconds})
+
+    def _take(self, key: str, value: Any) -> None:
+        if key.startswith(ENTRY):
+            self._notes |= value["notes"]
+            self._seconds[key] = float(value["seconds"])
+            return
+        self._notes[key] = value
+        if key.startswith(SECONDS):
+            self._seconds[key] = float(value)
+
+    def noted(self, key: str) -> Any:
+        """What `note` remembered under `key`, or None."""
+        return self._notes.get(key)
+
+    def named(self, prefix: str) -> dict[str, Any]:
+        """All notes whose keys begin so, by the rest of their keys."""
+        there = self._notes.items()
+        return {key.removeprefix(prefix): v for key, v in there if key.startswith(prefix)}
+
+    def seconds(self, name: str) -> float:
+        """Device time of the entries of a name, and of those named `name:...`."""
+        whole = (f"{ENTRY}{name}", f"{SECONDS}{name}")
+        parts = tuple(f"{key}:" for key in whole)
+        taken = self._seconds.items()
+        return sum(value for key, value in taken if key in whole or key.startswith(parts))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        if self._read_only:
+            raise StrategyError(f"{shown(self._place)}: opened for reading only")
+        try:
+            yield
+        except FAULTS as error:
+            raise refused(self._place, error) from None
+
+    @property
+    def spent(self) -> float:
+        """Device seconds: of the evaluations, and of everything measured beside them."""
+        return self._evaluating + sum(self._seconds.values())
+
+
+def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
+    """The feasible evaluations on the most images that any has."""
+    good = [one for one in evaluations if one.feasible]
+    most = max((one.images for one in good), default=0)
+    return [one for one in good if one.images == most]
+
+
+def _open(
+    place: Place, name: str, objectives: Sequence[str], notes: Mapping[str, Any]
+) -> optuna.Study:
+    """The study, created where it is not there; a new journal has its notes from the first on."""
+    if isinstance(place, Path) and notes and not place.exists():
+        part = beside(place)
+        try:
+            _lacking(_create(name, open_storage(part, False), objectives), notes)
+            part.replace(place)
+        except BaseException:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise
+    study = _create(name, open_storage(place, False), objectives)
+    _lacking(study, notes)
+    return study
+
+
+def _lacking(study: optuna.Study, notes: Mapping[str, Any]) -> None:
+    there = study.user_attrs
+    for key, value in notes.items():
+        if key not in there:
+            study.set_user_attr(key, value)
+
+
+def _create(
+    name: str, storage: optuna.storages.BaseStorage, objectives: Sequence[str]
+) -> optuna.Study:
+    directions: list[Literal["minimize"]] = ["minimize"] * len(objectives)
+    try:
+        study = optuna.load_study(study_name=name, storage=storage)
+    except KeyError:  # Asked to create one that is there, Optuna would still write to its log.
+        study = optuna.create_study(study_name=name, storage=storage, directions=directions)
+    with _quiet():
+        if study.metric_names is None:
+            study.set_metric_names(list(objectives))
+    return study
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def _read(trial: optuna.trial.FrozenTrial) -> Evaluation:
+    attributes = trial.user_attrs
+    return Evaluation(
+        number=attributes["number"],
+        origin=attributes["origin"],
+        genome=tuple(attributes["genome"]),
+        strategy=Strategy.create(**attributes["strategy"]),
+        scores=attributes["scores"],
+        error=attributes["error"],
+        seconds=attributes["seconds"],
+        objectives=tuple(trial.values or ()),
+        violation=attributes["violation"],
+        images=attributes["images"],
+        draws=tuple(tuple(row) for row in attributes["draws"]),
+    )

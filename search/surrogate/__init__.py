@@ -1,0 +1,1 @@
+"""Predictions of a strategy's objectives from the evaluations that have finished."""

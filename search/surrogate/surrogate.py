@@ -1,0 +1,210 @@
+"""What a search expects of strategies that nobody has drawn yet.
+
+Costs are exact, from the tables; the other objectives are predicted by a regression, which says how
+sure it is. Of a pool of strategies the one is chosen that may add most to the
+hypervolume of the front (the expected hypervolume improvement of Emmerich, Deutz, Klinkenberg,
+2011, over the possible outcomes). The model is held against what it has not seen, and is not used
+while its ranks are poor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from search.pareto import gains, nondominated
+from search.study.history import History
+from search.surrogate.gaussian_process import GROUPS, Regression
+from search.surrogate.strategy_features import Description
+from strategies import SearchSpace, Strategy
+
+FEWEST = 30  # Evaluations before a model is worth fitting.
+LINEAR = 0.02  # Share of the evaluations whose losses are so small that they count as they are.
+LEAST = 1e-9  # Of a cost, so that it has a logarithm.
+TRUST = 0.6  # Spearman's correlation with what was not fitted on, at least.
+
+Costs = Mapping[str, Callable[[Strategy], float]]
+Points = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A model of one state of the history.
+
+    Attributes:
+        models: of every predicted objective, in order.
+        scales: of every objective; above its scale it counts by its logarithm.
+        correlation: the lowest of Spearman's correlations with what was not fitted on.
+    """
+
+    models: tuple[Regression, ...]
+    scales: Points
+    correlation: float
+
+    @property
+    def trusted(self) -> bool:
+        """Whether its ranks are good enough to choose by."""
+        return self.correlation >= TRUST
+
+
+class Surrogate:
+    """Predictions from the finished evaluations.
+
+    Whatever it keeps only saves time: one made afresh predicts the same.
+
+    Args:
+        space: of the search.
+        names: of the objectives.
+        costs: of those that follow from tables, how.
+        seed: of the trees.
+        violation: how far a strategy is outside the limits on what follows from tables; 0 is
+            within them.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        names: Sequence[str],
+        costs: Costs,
+        seed: int,
+        violation: Callable[[Strategy], float] = lambda _: 0.0,
+    ) -> None:
+        self.space, self.names, self.costs, self.seed = space, tuple(names), costs, seed
+        self.violation = violation
+        self._describe = Description(space)
+        self.predicted = [i for i, name in enumerate(self.names) if name not in costs]
+        self._told: list[NDArray[np.float32]] = []
+        self._fitted: tuple[int, Fitted] | None = None
+        self._lasting: tuple[Fitted | None, int, dict[str, tuple[Points, float]]] = (None, 0, {})
+        self._fronts: dict[int, tuple[int, Points]] = {}
+
+    def fitted(self, history: History) -> Fitted | None:
+        """The model of as many evaluations as the schedule says; None while there are too few."""
+        size = _size(len(history))
+        if size < FEWEST or not self.predicted:
+            return None
+        if self._fitted is None or self._fitted[0] != size:
+            self._fitted = size, self._fit(history, size)
+        return self._fitted[1]
+
+    @property
+    def words(self) -> str:
+        """For people: whether children are screened, and how good the model is."""
+        if self._fitted is None:
+            return f"not before {FEWEST} evaluations" if self.predicted else "nothing to predict"
+        model = self._fitted[1]
+        words = f"rank correlation {model.correlation:.2f}"
+        return words if model.trusted else f"off, {words} is below {TRUST}"
+
+    def _fit(self, history: History, size: int) -> Fitted:
+        new = [one.strategy for one in history.good[len(self._told) : size]]
+        self._told.extend(self._tell(new, self._cost(new)))
+        told = _with_images(np.array(self._told[:size]), history.images[:size])
+        scales = np.quantile(np.abs(history.objectives[:size]), LINEAR, axis=0)
+        scales[scales == 0] = 1.0
+        models, ranks = list[Regression](), list[float]()
+        for index in self.predicted:
+            losses = history.objectives[:size, index]
+            models.append(Regression(told, np.arcsinh(losses / scales[index]), self.seed))
+            kept = losses[models[-1].kept]
+            ranks.append(float(spearmanr(models[-1].unseen, kept).statistic))
+        return Fitted(tuple(models), scales, float(np.nan_to_num(min(ranks))))
+
+    def _cost(self, rows: Sequence[Strategy]) -> Points:
+        """What strategies cost, `[n, costs]`."""
+        each = [[cost(one) for cost in self.costs.values()] for one in rows]
+        return np.array(each, dtype=float).reshape(len(rows), len(self.costs))
+
+    def _tell(self, rows: Sequence[Strategy], costs: Points) -> NDArray[np.float32]:
+        """The descriptions of strategies and the logarithms of what they cost, `[n, d]`."""
+        logs = np.log(np.maximum(np.abs(costs), LEAST))
+        return np.concatenate([self._describe.many(rows), logs], axis=1).astype(np.float32)
+
+    def outcomes(self, model: Fitted, rows: Sequence[Strategy], images: int) -> Points:
+        """Possible objectives of strategies scored on so many images: `[groups, n, objectives]`."""
+        costs = self._cost(rows)
+        told = _with_images(self._tell(rows, costs), np.full(len(rows), images))
+        found = np.empty((GROUPS, len(rows), len(self.names)))
+        for index, one in zip(self.predicted, model.models, strict=True):
+            found[:, :, index] = model.scales[index] * np.sinh(one.outcomes(told))
+        for column, name in zip(costs.T, self.costs, strict=True):
+            found[:, :, self.names.index(name)] = column
+        return found
+
+    def _again(
+        self, model: Fitted, rows: Sequence[Strategy], images: int
+    ) -> tuple[Points, list[float]]:
+        """Outcomes and violations of strategies that are asked about while the model lasts."""
+        if self._lasting[0] is not model or self._lasting[1] != images:
+            self._lasting = model, images, {}
+        known = self._lasting[2]
+        new = [one for one in rows if one.digest not in known]
+        if new:
+            found = self.outcomes(model, new, images).swapaxes(0, 1)
+            known |= {o.digest: (c, self.violation(o)) for o, c in zip(new, found, strict=True)}
+        columns = [known[one.digest] for one in rows]
+        return np.stack([one for one, _ in columns], axis=1), [outside for _, outside in columns]
+
+    def order(
+        self,
+        model: Fitted,
+        history: History,
+        rows: Sequence[Strategy],
+        reference: Sequence[float],
+        images: int,
+        again: Sequence[Strategy] = (),
+    ) -> list[int]:
+        """Rows by what they may add to the front, most first; what breaks a limit comes last.
+
+        Args:
+            model: of the history.
+            rows: strategies to choose from.
+            reference: the worst point that counts.
+            images: of the rung that the front is on.
+            again: further strategies, counted on from the rows, that are asked about again.
+        """
+        front = self._front(history, images)
+        outcomes, outside = self.outcomes(model, rows, images), [self.violation(o) for o in rows]
+        if again:
+            others, also = self._again(model, again, images)
+            outcomes, outside = np.concatenate([outcomes, others], axis=1), outside + also
+        added = gains(outcomes.reshape(-1, len(self.names)), front, reference)
+        expected = added.reshape(GROUPS, -1).mean(0)
+        # What adds nothing in any outcome goes by how near it comes to adding something.
+        order = np.lexsort((_shortfall(outcomes.mean(0), front), -expected, np.array(outside)))
+        return [int(index) for index in order]
+
+    def _front(self, history: History, images: int) -> Points:
+        """Of what was scored on so many images, what nothing dominates."""
+        rows = history.top(images)
+        read, front = self._fronts.get(images, (0, np.empty((0, len(self.names)))))
+        points = np.concatenate([front, history.objectives[rows[read:]]])
+        front = points[nondominated(points)]
+        self._fronts[images] = len(rows), front
+        return front
+
+
+def _size(finished: int) -> int:
+    """Evaluations to fit on: refitted after each tenth more, so that fitting stays cheap."""
+    size = FEWEST
+    while (larger := size + max(6, size // 10)) <= finished:
+        size = larger
+    return size if finished >= FEWEST else 0
+
+
+def _with_images(told: NDArray[np.float32], images: NDArray[np.intp]) -> NDArray[np.float32]:
+    return np.column_stack([told, np.log2(np.maximum(1, images))]).astype(np.float32)
+
+
+def _shortfall(points: Points, front: Points) -> Points:
+    """How much worse than the front each point is, in spans of the front."""
+    if len(front) == 0:
+        return np.zeros(len(points))
+    span = np.ptp(front, axis=0)
+    span[span == 0] = 1.0
+    worse = (points[:, None, :] - front[None, :, :]) / span
+    return np.asarray(worse.min(axis=2).max(axis=1))

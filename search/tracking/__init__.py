@@ -1,0 +1,38 @@
+"""Experiment trackers that a search can report to, by name; each needs its optional extra."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from strategies import StrategyError
+
+if TYPE_CHECKING:
+    from search.tracking.events import Listener
+
+# Name, which is that of the extra, to the class.
+TRACKERS = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}
+
+
+def load(names: Sequence[str]) -> list[Callable[[Path], Listener]]:
+    """What makes the tracker of each name, from the folder of a run.
+
+    Args:
+        names: of `TRACKERS`.
+
+    Raises:
+        StrategyError: it is not installed; says what to install.
+    """
+    found: list[Callable[[Path], Listener]] = []
+    for name in names:
+        try:
+            module = importlib.import_module(f"search.tracking.{name}_tracker")
+        except ImportError as error:
+            raise StrategyError(
+                f"--track {name} needs a package that is not installed ({error.name}); "
+                f"pip install 'diffusion-stratagem[{name}]'"
+            ) from None
+        found.append(getattr(module, TRACKERS[name]))
+    return found

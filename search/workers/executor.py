@@ -1,0 +1,209 @@
+"""Where requests are carried out: what every executor does, and the one in this process."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from types import FrameType
+from typing import Any, Protocol
+
+from search.study.failures import SearchError
+from search.workers.failures import MAX_KILLS, hopeless
+from search.workers.worker import Outcome, Request
+
+Answer = tuple[Request, Outcome]
+Report = Callable[[str], None]
+LATE = "took longer than its limit"
+
+
+class Answering(Protocol):
+    """What does the work: `search.workers.worker.Worker`, or what stands for it in a simulation."""
+
+    @property
+    def device(self) -> str:
+        """What it runs on; figures of two workers compare only where this is the same."""
+
+    def answer(self, request: Request) -> Outcome:
+        """Carry out a request."""
+
+
+class Executor(ABC):
+    """Workers that answer requests.
+
+    Attributes:
+        slots: how many requests can be under way at once; it changes as workers join and leave.
+        report: told in a few words what there is to wait for.
+        crowded: whether the workers share the cores of one machine.
+        most: workers that are used at once, where not all are.
+        check: a request that every sound worker answers. A worker that fails a request is asked it
+            next; where it fails that, too, the worker is replaced and the request done again. None
+            checks nothing.
+    """
+
+    slots: int
+    crowded = False
+    most: int | None = None
+    check: Request | None = None
+    report: Report = staticmethod(lambda _: None)
+
+    def open(self) -> str:
+        """Start the workers; returns the name of their device.
+
+        Raises:
+            StrategyError: there are none, or they are of different kinds.
+        """
+        return ""
+
+    @abstractmethod
+    def submit(self, request: Request) -> None:
+        """Hand over a request; at most `slots` may be unanswered."""
+
+    @abstractmethod
+    def next(self) -> Answer | None:
+        """Wait for an answer to any request; None where the number of slots has changed."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop the workers."""
+
+    def alone(self, request: Request) -> Outcome:
+        """Carry out one request while no other is under way, as timing needs."""
+        self.submit(request)
+        while (answer := self.next()) is None:
+            pass
+        return answer[1]
+
+    def each(self, requests: Iterable[Request]) -> Iterator[Answer]:
+        """Carry out all requests, as many at once as there are slots; answers as they come.
+
+        A request is taken from `requests` only when there is room for it.
+        """
+        waiting, running, more = iter(requests), 0, True
+        while True:
+            while more and running < self.slots:
+                request = next(waiting, None)
+                more = request is not None
+                if request is not None:
+                    self.submit(request)
+                    running += 1
+            if not running and (not more or self.slots):
+                return
+            answer = self.next()
+            if answer is not None:
+                running -= 1
+                yield answer
+
+
+class InProcess(Executor):
+    """One worker, here; requests run when their answer is asked for.
+
+    A request that takes longer than its limit is broken off where Python gets to run, which it
+    does between any two operations; a single operation that never returns cannot be broken off, and
+    what exhausts the machine's memory ends this process. Workers in processes of their own
+    (`search.workers.ray_backend`) have neither weakness.
+
+    Args:
+        make: makes the worker.
+    """
+
+    slots = 1
+
+    def __init__(self, make: Callable[[], Answering]) -> None:
+        self._make = make
+        self._worker: Answering | None = None
+        self._waiting: deque[Request] = deque()
+
+    def open(self) -> str:
+        self._worker = self._worker or self._make()
+        return self._worker.device
+
+    def submit(self, request: Request) -> None:
+        self._waiting.append(request)
+
+    def next(self) -> Answer:
+        request, seconds = self._waiting.popleft(), 0.0
+        for _ in range(MAX_KILLS):
+            outcome = self._ask(request)
+            seconds += outcome.seconds
+            if not outcome.error:
+                return request, replace(outcome, seconds=seconds)
+            broken = self._broken()
+            seconds += broken.seconds
+            if not broken.error:
+                return request, replace(outcome, seconds=seconds)
+            self.report("replacing a worker that is broken")
+            self._worker = None
+        again = self._broken()
+        if again.error:
+            raise SearchError(hopeless(1, again.error))
+        reason = f"broke its worker {MAX_KILLS} times: {outcome.error}"
+        return request, Outcome(None, reason, seconds + again.seconds)
+
+    def _ask(self, request: Request) -> Outcome:
+        began = time.monotonic()
+        try:
+            self.open()
+        except Exception as error:  # A device that is broken cannot load the model, either.
+            if self.check is None:
+                raise
+            return Outcome(None, f"{type(error).__name__}: {first_line(error)}", 0.0)
+        assert self._worker is not None
+        try:
+            with Alarm(request.limit):
+                return self._worker.answer(request)
+        except TookTooLong:
+            self._worker = None  # Whatever was broken off may have left it in any state.
+            return too_long(request, time.monotonic() - began)
+
+    def _broken(self) -> Outcome:
+        """The check of the worker after a request that failed; no error where it is sound."""
+        if self.check is None:
+            return Outcome(None, "", 0.0)
+        return self._ask(self.check)
+
+    def close(self) -> None:
+        self._waiting.clear()
+
+
+class TookTooLong(BaseException):
+    """A request's limit is over. No `Exception`, so that nothing on the way takes it for one."""
+
+
+class Alarm:
+    """Raises `TookTooLong` in this block when it lasts longer than `limit` seconds.
+
+    Only the main thread can be interrupted; elsewhere, and where the limit is None, it never does.
+    """
+
+    def __init__(self, limit: float | None) -> None:
+        main = threading.current_thread() is threading.main_thread()
+        self._limit = limit if main and hasattr(signal, "setitimer") else None
+
+    def __enter__(self) -> None:
+        if self._limit is not None:
+            self._former = signal.signal(signal.SIGALRM, _ring)
+            signal.setitimer(signal.ITIMER_REAL, self._limit)
+
+    def __exit__(self, *_: object) -> None:
+        if self._limit is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, self._former)
+
+
+def _ring(number: int, frame: FrameType | None) -> Any:
+    raise TookTooLong
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first."""
+    return next(iter(str(error).splitlines()), "")
+
+
+def too_long(request: Request, seconds: float) -> Outcome:
+    """What becomes of a request that was broken off."""
+    return Outcome(None, f"{LATE} of {request.limit:.0f} s", seconds)

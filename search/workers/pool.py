@@ -1,0 +1,269 @@
+"""Many workers as one executor: who joins, who is ready, who has died or hangs.
+
+Workers join when there is room for them, also where room comes later, and are replaced when they
+die. A worker that dies costs the request it was on, which goes to another
+(`search.workers.failures`). A request that takes longer than its limit is given up at once, with
+its worker.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import Any
+
+from search.study.failures import SearchError
+from search.workers.backend import Dead, Hands, Member
+from search.workers.executor import Answer, Executor, too_long
+from search.workers.failures import MAX_DEATHS, Casualties, hopeless
+from search.workers.worker import Outcome, Request
+from strategies import StrategyError
+
+TICK = 5.0  # Seconds between two looks at whether anything has hung.
+PATIENCE = 60.0  # Seconds to wait for further workers once one is ready.
+SETTLE = 30.0  # Seconds that it may take until a machine is known to be gone.
+
+
+class Pool(Executor):
+    """So many workers.
+
+    Args:
+        hands: how they are started and called.
+        workers: how many, at most.
+    """
+
+    def __init__(self, hands: Hands, workers: int) -> None:
+        self._hands, self._workers, self._device = hands, workers, ""
+        self._members: list[Member] = []
+        self._pending: dict[Any, Member] = {}
+        self._again: deque[Request] = deque()
+        self._done: deque[Answer | None] = deque()
+        self._casualties = Casualties()
+        # Given up, but not told before a worker is known to be sound: else the device is to blame.
+        self._verdicts: list[Answer] = []
+        self._quiet = self._opened = False
+
+    @property
+    def slots(self) -> int:  # type: ignore[override]
+        """Workers that are ready, and at most as many as are used."""
+        ready = sum(member.state in ("idle", "busy") for member in self._members)
+        return ready if self.most is None else min(ready, self.most)
+
+    def open(self) -> str:
+        """Start workers and wait for as many as there is room for, or `PATIENCE` after the first.
+
+        Raises:
+            StrategyError: they are on devices of different kinds, or cannot load the model.
+        """
+        while len(self._members) < self._workers:
+            self._join()
+        wanted, since = max(1, min(self._workers, self._hands.room())), 0.0
+        while (ready := self.slots) < wanted:
+            since = since or (self._hands.now() if ready else 0.0)
+            if since and self._hands.now() - since > PATIENCE:
+                break
+            self.report(f"starting workers, {ready} of {wanted} ready")
+            self._wait()
+        self._opened = True
+        self._done.clear()
+        return self._device
+
+    def _join(self) -> None:
+        member = Member(self._hands.start())
+        self._members.append(member)
+        self._call(member, "placing", "place")
+
+    def _call(self, member: Member, state: str, method: str, *arguments: Any) -> None:
+        member.state, member.began = state, self._hands.now()
+        self._pending[self._hands.call(member.handle, method, *arguments)] = member
+
+    def _load(self) -> None:
+        """Let those that have a place load, unless something is being timed beside them."""
+        for member in self._members:
+            if member.state == "placed" and not (self._quiet and self.slots):
+                self._call(member, "loading", "load")
+
+    def submit(self, request: Request) -> None:
+        self._again.append(request)
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        for member in reversed(self._members):
+            if member.state == "idle" and self._again:
+                member.request = self._again.popleft()
+                self._call(member, "busy", "answer", member.request)
+
+    def next(self) -> Answer | None:
+        while not self._done:
+            self._wait()
+        return self._done.popleft()
+
+    def alone(self, request: Request) -> Outcome:
+        """Also waits until no worker is loading its model, and lets none begin meanwhile."""
+        while any(m.state in ("busy", "loading") for m in self._members) or not self.slots:
+            self._wait()
+        held, self._done = self._done, deque()
+        self._quiet = True
+        self.submit(request)
+        while not any(self._done):
+            self._wait()
+        self._quiet = False
+        self._load()
+        found = next(answer for answer in self._done if answer is not None)
+        self._done = held
+        return found[1]
+
+    def _wait(self) -> None:
+        """Take in the next thing that happens: a place, a loaded model, an answer, a death."""
+        ended = self._hands.wait(self._pending.keys(), self._patience())
+        if ended is None:
+            self._break_off()
+            if not self.slots:
+                self.report("waiting for a worker to be ready")
+        else:
+            member = self._pending.pop(ended)
+            try:
+                value = self._hands.result(ended)
+            except Dead:
+                self._died(member)
+            else:
+                self._came(member, value)
+        self._load()
+        self._dispatch()
+
+    def _patience(self) -> float:
+        now = self._hands.now()
+        ends = [
+            member.began + member.request.limit - now
+            for member in self._members
+            if member.request is not None and member.request.limit is not None
+        ]
+        return max(0.0, min([TICK, *ends]))
+
+    def _came(self, member: Member, value: Any) -> None:
+        if member.state == "placing":
+            member.state, member.node = "placed", value
+        elif member.state == "loading":
+            self._device = self._device or value
+            member.state = "idle"
+            if value != self._device:
+                self._other(member, value)
+            elif self._verdicts:
+                self._examine(member)
+            self._done.append(None)
+        else:
+            self._answered(member, value)
+
+    def _answered(self, member: Member, outcome: Outcome) -> None:
+        assert member.request is not None
+        request, member.request, member.state = member.request, None, "idle"
+        if request is self.check:
+            self._checked(member, outcome)
+        elif outcome.error and self.check is not None:
+            member.suspect = request, outcome
+            self._examine(member)
+        else:
+            self._tell(request, outcome)
+
+    def _examine(self, member: Member) -> None:
+        """Have a worker answer the check before it gets anything else."""
+        assert self.check is not None
+        member.request = self.check
+        self._call(member, "busy", "answer", self.check)
+
+    def _checked(self, member: Member, outcome: Outcome) -> None:
+        if outcome.error:
+            self._broke(member, outcome)
+            return
+        suspect, member.suspect = member.suspect, None
+        if suspect is not None:
+            request, failed = suspect
+            self._tell(request, replace(failed, seconds=failed.seconds + outcome.seconds))
+        else:
+            self._sound()
+
+    def _broke(self, member: Member, check: Outcome) -> None:
+        """Replace a worker that fails the check, and do again what it failed."""
+        suspect, member.suspect, member.request = member.suspect, None, None
+        self._remove(member)
+        request, failed = suspect if suspect is not None else (None, check)
+        seconds = check.seconds + (failed.seconds if suspect else 0.0)
+        key = request.key if request else None
+        self._casualties.broke(member.node, key, seconds, failed.error)
+        self._again_or_never(request, check.error)
+
+    def _tell(self, request: Request, outcome: Outcome) -> None:
+        """Hand on an answer of a sound worker."""
+        self._sound()
+        lost = self._casualties.paid(request.key)
+        self._done.append((request, replace(outcome, seconds=outcome.seconds + lost)))
+
+    def _sound(self) -> None:
+        """A worker is known to be sound: so what was given up is to blame itself."""
+        self._casualties.answered()
+        self._done.extend(self._verdicts)
+        self._verdicts.clear()
+
+    def _other(self, member: Member, device: str) -> None:
+        """A worker on another kind of device than the first: an error at the start, else unused."""
+        if not self._opened:
+            raise StrategyError(
+                f"the workers' devices differ: {self._device} and {device}; latency is of one kind "
+                "of device, so give a cluster of one kind, or fewer --workers"
+            )
+        # It stays, so that its place is not tried again and again.
+        member.state = "apart"
+        self.report(f"leaving out a worker on another device ({device})")
+
+    def _died(self, member: Member) -> None:
+        request, elapsed = member.request, self._hands.now() - member.began
+        if request is self.check:
+            request = member.suspect[0] if member.suspect else None
+        self._remove(member)
+        self._casualties.died(member.node, request.key if request else None, elapsed)
+        self._again_or_never(request)
+
+    def _again_or_never(self, request: Request | None, error: str = "") -> None:
+        """Do a request again that its worker died of, unless too many have."""
+        if self._casualties.hopeless(self._hands.alive()):
+            self._hands.pause(SETTLE)
+            if self._casualties.hopeless(self._hands.alive()):
+                raise SearchError(hopeless(MAX_DEATHS, error))
+        if request is None:
+            return
+        if not self._casualties.poisonous(request.key, self._hands.alive()):
+            self._again.appendleft(request)
+            return
+        seconds = self._casualties.paid(request.key)
+        answer = request, Outcome(None, self._casualties.verdict(request.key), seconds)
+        if self.check is None:
+            self._done.append(answer)
+        else:
+            self._verdicts.append(answer)
+
+    def _remove(self, member: Member) -> None:
+        """Have another worker in the place of one that is dead or must be."""
+        self._hands.kill(member.handle)
+        self._members.remove(member)
+        self._done.append(None)
+        self._join()
+
+    def _break_off(self) -> None:
+        """Give up what is over its limit, and the worker that is on it."""
+        now = self._hands.now()
+        for ref, member in list(self._pending.items()):
+            request = member.request
+            if request is None or request.limit is None or now - member.began < request.limit:
+                continue
+            del self._pending[ref]
+            if request is self.check:
+                self._broke(member, too_long(request, now - member.began))
+                continue
+            self._remove(member)
+            lost = self._casualties.paid(request.key)
+            self._done.append((request, too_long(request, now - member.began + lost)))
+
+    def close(self) -> None:
+        for member in self._members:
+            self._hands.kill(member.handle)
+        self._hands.close()

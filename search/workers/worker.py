@@ -1,0 +1,196 @@
+"""What a worker does: hold one loaded model and answer requests, in this process or a Ray actor."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import accel
+from accel.models import ModelConfig, quiet
+from evaluate import Evaluator
+from evaluate.evaluator import Split
+from evaluate.latency import Around, time_around, time_calls, time_end_to_end, whole
+from evaluate.networks.base import Pixels
+from evaluate.prompts import Prompts
+from evaluate.reading import Reading, Sample
+from evaluate.sample import NotFiniteError, batches, run
+from evaluate.statistics import ScoreError
+from evaluate.store import Store, identity
+from evaluate.timing import device_name
+from search.workers.cost_meter import Meter
+from strategies import StrategyError, parse
+from strategies.whole import FAULTS, UnwritableError, refused
+
+
+@dataclass(frozen=True)
+class Request:
+    """Something to do: a method of `Worker` and its arguments, plain data only.
+
+    Attributes:
+        limit: seconds after which it is broken off; None waits for ever.
+    """
+
+    key: str
+    method: str
+    arguments: tuple[Any, ...] = ()
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The answer to a request.
+
+    Attributes:
+        value: what the method returned, None where it failed.
+        error: one line that says why it failed, or empty.
+        seconds: device time it took, see `search.workers.cost_meter`.
+    """
+
+    value: Any
+    error: str
+    seconds: float
+
+
+class Worker:
+    """One model on one device.
+
+    Args:
+        model: a `ModelConfig` as plain data.
+        device: such as `cpu` or `cuda`.
+        threads: of torch on a CPU.
+        lists: the prompts of every split as the search read them; by default those of the model.
+        weights: digest of the model's weights as the search found them; empty takes any.
+
+    Raises:
+        StrategyError: the model cannot be loaded, or its weights here are others.
+    """
+
+    on_cpu = True  # Whether what it draws costs processor time.
+
+    def __init__(
+        self,
+        model: dict[str, Any],
+        device: str,
+        threads: int,
+        lists: dict[Split, Prompts] | None = None,
+        weights: str = "",
+    ) -> None:
+        torch.set_num_threads(threads)
+        quiet()
+        config = ModelConfig.model_validate(model)
+        self.weights = identity(config.source)
+        if weights and self.weights != weights:
+            raise StrategyError(
+                f"{config.source} holds other weights on {platform.node()} than those that the "
+                "search began with; put these there"
+            )
+        self.evaluator = Evaluator(config, device, lists=lists)
+        self.on_cpu = str(self.evaluator.pipe.device).startswith("cpu")
+
+    @property
+    def device(self) -> str:
+        """What latency depends on: the GPU, or the processor and its threads."""
+        return device_name(self.evaluator.pipe)
+
+    def answer(self, request: Request) -> Outcome:
+        """Carry out a request; what a strategy does wrong is an error in the outcome."""
+        paid = Meter(self.on_cpu)
+        try:
+            value = getattr(self, request.method)(*request.arguments)
+            return Outcome(value, "", paid.seconds())
+        except UnwritableError:
+            raise  # No fault of the strategy, and none that the next would not meet.
+        except (NotFiniteError, ScoreError, StrategyError) as error:
+            reason = str(error)
+        except (MemoryError, torch.OutOfMemoryError):
+            torch.cuda.empty_cache()
+            reason = "out of memory"
+        except Exception as error:  # Whatever a candidate does, the search goes on.
+            if isinstance(error, OSError) and error.errno in FAULTS:
+                raise refused(error.filename or "what a worker writes", error) from error
+            reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            if "can't allocate memory" in str(error):
+                reason = "out of memory"
+        return Outcome(None, reason, paid.seconds())
+
+    def sample(
+        self, text: str, split: Split, count: int, start: int, keep: dict[str, Any]
+    ) -> Sample:
+        """Draw prompts `start` to `count` and send back what is kept of the images.
+
+        Args:
+            text: the strategy as JSON.
+            keep: the fields of a `Reading`, and `images`, where the unaccelerated ones are.
+        """
+        evaluator, strategy = self.evaluator, parse(text)
+        reading = Reading(
+            tuple(keep["networks"]), tuple(keep["pairs"]), keep["memory"], keep["thumbnails"]
+        )
+        chosen, rows = evaluator.prompts[split].first(count), range(start, count)
+        if not reading.pairs:
+            return evaluator.sample(strategy, chosen.at(rows), reading)
+        base = self._unaccelerated(Path(keep["images"]), chosen, start)
+        return evaluator.sample(strategy, chosen.at(rows), reading, base)
+
+    def _unaccelerated(self, folder: Path, chosen: Prompts, start: int) -> Callable[[int], Pixels]:
+        """The unaccelerated images of prompts from `start` on; what is not there is drawn."""
+        one = self.evaluator
+        side = Store(folder, self.weights).draw(
+            "unaccelerated", one.pipe, one.config, one.baseline, chosen, one.networks, start=start
+        )
+        assert side.image is not None
+        read = side.image
+        return lambda index: read(start + index)
+
+    def table_turn(
+        self, texts: list[str], solvers: list[str]
+    ) -> tuple[dict[str, list[float]], list[Around]]:
+        """One turn of the latency table: the calls of strategies as JSON text, and the solvers."""
+        pipe, config = self.evaluator.pipe, self.evaluator.config
+        prompts = self.evaluator.prompts["search"]
+        calls = time_calls(pipe, config, prompts, [parse(text) for text in texts])
+        return calls, time_around(pipe, config, prompts, solvers)
+
+    def macs(self, texts: list[str]) -> dict[str, float]:
+        """Count the multiply-accumulates of each kind of call by strategies as JSON text."""
+        evaluator, found = self.evaluator, dict[str, float]()
+        pipe, config = evaluator.pipe, whole(evaluator.config)
+        prompt = evaluator.prompts["search"].first(1)
+        for strategy in map(parse, texts):
+            with accel.accelerated(pipe, strategy, set_scheduler=True):
+                with accel.measuring(pipe, macs=True):
+                    run(pipe, config, strategy, prompt)
+                calls = [0.0] * strategy.calls
+                for record in accel.stats(pipe):
+                    calls[record.call] += record.macs or 0
+            found |= dict(zip(strategy.kinds(), calls, strict=True))
+        return found
+
+    def repeats(self, texts: list[str]) -> list[float]:
+        """Draw the first prompt twice with each strategy as JSON text.
+
+        Returns:
+            How far apart the two images are, in levels of 255 on average.
+        """
+        evaluator, found = self.evaluator, []
+        prompt = evaluator.prompts["search"].first(1)
+        for strategy in map(parse, texts):
+            first, second = (
+                np.stack(next(batches(evaluator.pipe, evaluator.config, strategy, prompt)))
+                for _ in range(2)
+            )
+            found.append(float(np.abs(first.astype(float) - second).mean()))
+        return found
+
+    def end_to_end(self, texts: list[str]) -> list[float]:
+        """Seconds of one image with each strategy, one after the other."""
+        evaluator = self.evaluator
+        prompts = evaluator.prompts["search"]
+        strategies = [parse(text) for text in texts]
+        return time_end_to_end(evaluator.pipe, evaluator.config, prompts, strategies)

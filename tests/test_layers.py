@@ -1,0 +1,153 @@
+"""Inside a package, sub-packages import in one direction, and no file is hard to find."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+OURS = {"strategies", "accel", "evaluate", "search", "zoo", "configs"}
+# Every part of a package imports only parts of the lines above its own.
+LAYERS = {
+    "search": [
+        {"interruption", "portable_paths", "pareto", "budget", "spaces"},
+        {"objectives"},
+        {"workers"},
+        {"study"},
+        {"initial"},
+        {"surrogate"},
+        {"proposers"},
+        {"tracking"},
+        {"config"},
+        {"results"},
+        {"run_folder"},
+        {"images"},
+        {"costs"},
+        {"finalists"},
+        {"engine"},
+        {"ship"},
+        {"commands"},
+        {"cli"},
+        {"__main__"},
+    ],
+}
+# Imports that still go up, file and part; a line may only be taken out.
+UPWARD: set[tuple[str, str]] = {
+    ("search/costs/forecast.py", "engine"),
+    ("search/costs/measurement.py", "engine"),
+    ("search/costs/unmeasurable.py", "engine"),
+    ("search/finalists/ablation.py", "engine"),
+    ("search/finalists/end_to_end.py", "engine"),
+    ("search/finalists/final_scoring.py", "engine"),
+    ("search/finalists/heldout.py", "engine"),
+    ("search/finalists/race.py", "engine"),
+    ("search/images/determinism.py", "engine"),
+    ("search/images/shared_cache.py", "engine"),
+    ("search/images/unaccelerated.py", "engine"),
+    ("search/initial/design.py", "proposers"),
+    ("search/initial/design.py", "results"),
+    ("search/results/export.py", "engine"),
+    ("search/results/export.py", "finalists"),
+    ("search/results/plots/pareto.py", "finalists"),
+    ("search/results/report/entries.py", "finalists"),
+    ("search/results/report/method_worth.py", "finalists"),
+    ("search/results/run.py", "finalists"),
+    ("search/results/stored.py", "engine"),
+    ("search/results/stored.py", "finalists"),
+    ("search/study/archive.py", "initial"),
+    ("search/tracking/events.py", "engine"),
+    ("search/tracking/events.py", "results"),
+    ("search/workers/executor.py", "study"),
+    ("search/workers/factory.py", "config"),
+    ("search/workers/factory.py", "run_folder"),
+    ("search/workers/pool.py", "study"),
+}
+# Files that still import own packages for annotations alone; a line may only be taken out.
+ANNOTATED: set[str] = {
+    "search/commands/closing_lines.py",
+    "search/costs/forecast.py",
+    "search/costs/measurement.py",
+    "search/costs/unmeasurable.py",
+    "search/engine/dry_run.py",
+    "search/engine/loop.py",
+    "search/engine/progress.py",
+    "search/engine/sensitivity.py",
+    "search/engine/time_report.py",
+    "search/engine/worker_count.py",
+    "search/finalists/ablation.py",
+    "search/finalists/end_to_end.py",
+    "search/finalists/final_scoring.py",
+    "search/finalists/heldout.py",
+    "search/finalists/race.py",
+    "search/images/determinism.py",
+    "search/images/feature_cache.py",
+    "search/images/shared_cache.py",
+    "search/images/unaccelerated.py",
+    "search/results/stored.py",
+    "search/study/failures.py",
+    "search/study/score_checks.py",
+    "search/tracking/__init__.py",
+    "search/tracking/events.py",
+    "strategies/encoding.py",
+}
+CROWD = 16  # Files of a folder, beside its `__init__` and its sub-folders.
+
+
+def files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def own_imports(path: Path, package: str, parts: Collection[str]) -> Iterator[str]:
+    """Parts of `package` that a file imports, wherever in the file.
+
+    What the package's `__init__` itself defines is no part.
+    """
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            first, *rest = node.module.split(".")
+            if first == package:
+                names = rest[:1] or [alias.name for alias in node.names]
+                yield from (name for name in names if rest or name in parts)
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_sub_packages_import_in_one_direction(package: str) -> None:
+    rank = {part: number for number, parts in enumerate(LAYERS[package]) for part in parts}
+    upward = set()
+    for path in files(package):
+        here = path.relative_to(ROOT / package).parts[0].removesuffix(".py")
+        mine = -1 if here == "__init__" else rank[here]
+        for there in own_imports(path, package, rank):
+            if there != here and rank[there] >= mine:
+                upward.add((path.relative_to(ROOT).as_posix(), there))
+    known = {row for row in UPWARD if row[0].startswith(f"{package}/")}
+    assert not upward - known, "these import upwards"
+    assert not known - upward, "take these out of UPWARD"
+
+
+def test_no_import_for_annotations_alone() -> None:
+    # The public packages import what they export when it is asked for.
+    lazy = {ROOT / package / "__init__.py" for package in OURS}
+    found = set()
+    for package in OURS:
+        for path in set(files(package)) - lazy:
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                    inner = [one for one in ast.walk(node) if isinstance(one, ast.ImportFrom)]
+                    if {(one.module or "").split(".")[0] for one in inner} & OURS:
+                        found.add(path.relative_to(ROOT).as_posix())
+    assert not found - ANNOTATED, "pass what is used, so that its type can be imported"
+    assert not ANNOTATED - found, "take these out of ANNOTATED"
+
+
+def test_folders_of_the_search_are_not_crowded() -> None:
+    folders = {path.parent for path in files("search")}
+    crowded = {
+        folder: len(names)
+        for folder in folders
+        if len(names := [one for one in folder.glob("*.py") if one.name != "__init__.py"]) > CROWD
+    }
+    assert not crowded

@@ -25,6 +25,7 @@ from search.results import folder_swap as exchange
 from search.results import run as runs
 from search.study import run_lock as lock
 from search.study import storage
+from search.study.failures import WorkersLostError
 from search.study.journal import open_journal
 from search.workers.executor import InProcess
 from search.workers.worker import Outcome, Request, Worker
@@ -499,3 +500,24 @@ def test_a_command_freezes_what_python_would_search_when_it_exits(package: str) 
         [sys.executable, "-c", f"{watched}; {run}"], capture_output=True, text=True, check=True
     )
     assert int(done.stdout.split("frozen")[1]) > 1000
+
+
+def test_a_search_that_loses_its_workers_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Lost(FakeExecutor):
+        left = 3
+
+        def answer(self, request: Request) -> Outcome:
+            self.left -= request.method == "sample"
+            if not self.left:
+                raise WorkersLostError("the Ray runtime is gone")
+            return super().answer(request)
+
+    lost, run = Lost(), tmp_path / "run"
+    monkeypatch.setattr("search.workers.factory.start", lambda *_: lost)
+    assert cli.main([*SMALL, *BUDGET, "--out", str(run)]) == 1
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("error: ")]
+    assert line.endswith(f"the Ray runtime is gone; go on with: python -m search --resume {run}")
+    lost.left = -1
+    assert cli.main(["--resume", str(run)]) == 0

@@ -50,7 +50,7 @@ from search.run_folder import study_copy as copies
 from search.run_folder.creation import Opened, opened
 from search.study import failures, storage
 from search.study import run_lock as lock
-from search.study.failures import SearchError
+from search.study.failures import SearchError, WorkersLostError
 from search.study.study import Study
 from search.tracking.events import Events
 from search.tracking.json_log import JsonLog
@@ -178,8 +178,10 @@ def _drive(engine: Engine, run: Opened, console: Console) -> int:
         if seconds > 0:
             ablation.ablate(engine, finals, seconds)
         summary = export.write(engine, finals)
-    except SearchError:
+    except SearchError as error:
         export.write_failed(engine)
+        if isinstance(error, WorkersLostError):
+            raise SearchError(f"{error}; {run.how}") from None
         raise
     except KeyboardInterrupt:
         size = export.write_unfinished(engine)

@@ -36,6 +36,13 @@ class SearchError(StrategyError):
     code = 1
 
 
+class WorkersLostError(SearchError):
+    """The workers or their runtime are gone, for good.
+
+    The command of the search adds how to go on, which no worker knows.
+    """
+
+
 @dataclass(frozen=True)
 class Failure:
     """A candidate that failed.

@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Protocol
 
-from search.study.failures import SearchError
+from search.study.failures import WorkersLostError
 from search.workers.failures import MAX_KILLS, hopeless
 from search.workers.worker import Outcome, Request
 
@@ -140,7 +140,7 @@ class InProcess(Executor):
             self._worker = None
         again = self._broken()
         if again.error:
-            raise SearchError(hopeless(1, again.error))
+            raise WorkersLostError(hopeless(1, again.error))
         reason = f"broke its worker {MAX_KILLS} times: {outcome.error}"
         return request, Outcome(None, reason, seconds + again.seconds)
 

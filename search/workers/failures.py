@@ -72,7 +72,7 @@ def hopeless(deaths: int, error: str = "") -> str:
         workers = f"a fresh worker cannot draw the unaccelerated image, either ({error})"
     return (
         f"{workers}; the device or its memory is not fit for this model. What failed last is not "
-        "recorded: mend it and go on with --resume, in a new process"
+        "recorded; mend that first"
     )
 
 

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-from search.study.failures import SearchError
+from search.study.failures import WorkersLostError
 from search.workers.backend import Dead, Hands, Member
 from search.workers.executor import Answer, Executor, too_long
 from search.workers.failures import MAX_DEATHS, Casualties, hopeless
@@ -228,7 +228,7 @@ class Pool(Executor):
         if self._casualties.hopeless(self._hands.alive()):
             self._hands.pause(SETTLE)
             if self._casualties.hopeless(self._hands.alive()):
-                raise SearchError(hopeless(MAX_DEATHS, error))
+                raise WorkersLostError(hopeless(MAX_DEATHS, error))
         if request is None:
             return
         if not self._casualties.poisonous(request.key, self._hands.alive()):

@@ -18,6 +18,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from search.interruption import there
+from search.study.failures import WorkersLostError
 from search.workers.backend import Dead, Hands
 from search.workers.executor import Answering
 from search.workers.worker import Outcome, Request
@@ -150,8 +151,8 @@ def _runtime() -> Iterator[None]:
         yield
     except (RayError, ConnectionError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise StrategyError(
-            f"the Ray runtime is gone ({reason}); nothing finished is lost: go on with --resume"
+        raise WorkersLostError(
+            f"the Ray runtime is gone ({reason}); nothing finished is lost"
         ) from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import FrameType
 from typing import Any
 
@@ -34,6 +34,18 @@ def holder(pipe: Any, network: nn.Module) -> Any:
     """A network as a pipeline holds it, with what has been put around it, or None."""
     held = (getattr(pipe, name, None) for name in ("unet", "transformer"))
     return next((outer for outer in held if unwrapped(outer) is network), None)
+
+
+def variables(pipe: Any, name: str) -> Mapping[str, Any] | None:
+    """The variables of the nearest call of a pipeline's method, or None where none is running."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == name and "self" in frame.f_code.co_varnames:
+            found = frame.f_locals
+            if found.get("self") is pipe:
+                return found
+        frame = frame.f_back
+    return None
 
 
 def _candidates(frame: FrameType) -> list[Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from accel.guiding import Guiding
 from accel.moments import Moment
 from accel.selection import Selection
 from strategies import StrategyError
@@ -31,7 +32,10 @@ class Listener:
         """A pass is about to run."""
 
     def end(self, output: Tensor) -> None:
-        """A pass has run; `output` is the prediction, of the shape of the denoiser's input."""
+        """A pass has run; `output` is the prediction of the rows that ran."""
+
+    def step(self) -> None:
+        """The solver is about to make a step."""
 
     def fold(self) -> None:
         """From this pass on the denoiser runs once for both halves of guidance."""
@@ -51,9 +55,16 @@ class Clock:
         generation: counts generations.
         rows, size, device: of the denoiser's input `[rows, c, *size]`.
         selection: the image tokens that run in this pass, or None for all of them.
+        asks: a method has to know how the pipeline guides.
         partial: whether a call is planned to run on a selection.
         reuses: whether a method reuses results, so that a module may not run at some calls.
-        running: rows that the denoiser's blocks get; fewer where guidance is over.
+        running: rows that the denoiser's blocks get; fewer where a half of guidance sits out.
+        half: of a doubled batch, which half runs alone at this pass; None where both run.
+        raw: what the network predicted in this pass, where the pipeline is given something else.
+        idle: this pass does not run at all, and listeners are not told about it.
+        conditional: which half of guidance, or which of its two passes, has the prompt.
+        guiding: how the pipeline says that it guides in this generation; None where nobody asks,
+            or in a loop of one's own.
         images: of the batch, from what the solver got at the call before; None at a generation's
             first call.
         per_image: rows that the solver gets for each image where it gets the denoiser's.
@@ -76,6 +87,12 @@ class Clock:
         self.per_image = 1
         self.selection: Selection | None = None
         self.reuses = False
+        self.half: int | None = None
+        self.idle = False
+        self.raw: Tensor | None = None
+        self.conditional = 1
+        self.guiding: Guiding | None = None
+        self.asks = False
         self.partial: Callable[[int], bool] = lambda call: False
         self.listeners: list[Listener] = []
         self.schedule: Any = None
@@ -92,12 +109,18 @@ class Clock:
         # A loop of one's own that starts again on the same schedule, after its first step.
         return not moment.piped and moment.place == self.call and self.stepped
 
-    def tick(self, moment: Moment, sample: Tensor) -> None:
+    def tick(
+        self,
+        moment: Moment,
+        sample: Tensor,
+        guiding: Callable[[], Guiding | None] = lambda: None,
+    ) -> None:
         """Note that the denoiser is about to run.
 
         Args:
             moment: where the pass is in its generation.
             sample: its input `[rows, c, h, w]` or, of FLUX, `[rows, tokens, c]`.
+            guiding: how the pipeline guides; asked at the start of a generation.
 
         Raises:
             StrategyError: the schedule has another number of calls.
@@ -112,6 +135,7 @@ class Clock:
             self.clear()
             self.schedule = moment.schedule
             self.generation += 1
+            self.guiding = guiding() if self.asks else None
             self.first, self.call, self.branch, self.part = moment.place, moment.place, 0, 0
         elif moment.place == self.call:
             self.branch += 1
@@ -123,19 +147,25 @@ class Clock:
         self.rows = self.running = len(sample)
         self.size = (sample.shape[-2], sample.shape[-1])
         self.device = sample.device
+        self.half, self.idle, self.raw = None, False, None
         for listener in self.listeners:
             listener.begin()
+            if self.idle:  # The first of them says so.
+                self.running = 0
+                return
 
     def step(self, rows: int) -> None:
         """Note that the solver makes a step, from a prediction of so many rows."""
         # A loop of one's own may step one half where the pipeline steps both.
         self.images = rows // self.per_image if rows == self.rows else rows
         self.stepped = True
+        for listener in self.listeners:
+            listener.step()
 
     def end(self, output: Tensor) -> None:
         """Note that the denoiser has run."""
-        for listener in self.listeners:
-            listener.end(output)
+        for listener in [] if self.idle else self.listeners:
+            listener.end(output if self.raw is None else self.raw)
 
     def fold(self) -> None:
         """Tell every listener that guidance is over."""
@@ -145,6 +175,6 @@ class Clock:
     def clear(self) -> None:
         """Forget the generation; the next pass starts another."""
         self.schedule, self.images, self.parts, self.stepped = None, None, 1, False
-        self.selection = None
+        self.selection, self.half, self.raw, self.guiding = None, None, None, None
         for listener in self.listeners:
             listener.clear()

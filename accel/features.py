@@ -8,7 +8,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from accel.clock import Clock, Listener
-from accel.history import FULL, History, extrapolate, fold, needs
+from accel.halves import newest, recall
+from accel.history import FULL, History, fold, needs
 from accel.outputs import prediction
 from accel.patching import untraced
 from accel.records import Recorder
@@ -62,7 +63,7 @@ class Features(Listener):
     def decide(self, sample: Tensor) -> None:
         """What the pass that starts now does; `sample` is the denoiser's input."""
         clock, now = self.clock, self.recorder.now
-        shape = (sample.shape, sample.dtype, sample.device)
+        shape = (clock.rows, sample.shape[1:], sample.dtype, sample.device)
         if self._made_for.get(clock.branch) != shape:
             self.kept = {key: value for key, value in self.kept.items() if key[0] != clock.branch}
             self._made_for[clock.branch] = shape
@@ -71,9 +72,13 @@ class Features(Listener):
         self._copy = self._overwrites()
         wanted = self.knobs.depth[clock.call]
         history = [] if wanted == "full" else self.kept.get((clock.branch, wanted), [])
+        value = None
         if history and wanted != "full":
-            self.depth = wanted
-            self.value = extrapolate(history, clock.call, self.knobs.order[clock.call])
+            # Predictions are of all rows that the denoiser was given.
+            rows = None if wanted else len(sample)
+            value = recall(history, clock, self.knobs.order[clock.call], rows)
+        if value is not None and wanted != "full":
+            self.depth, self.value = wanted, value
             if self._copy and wanted:
                 self.value = self.value.clone()
             for view in self.views:
@@ -100,7 +105,7 @@ class Features(Listener):
             self.kept.setdefault((branch, depth), []).append((call, feature))
         for key in [key for key in self.kept if key[0] == branch]:
             count = self._needs[call].get(key[1], 0)
-            self.kept[key] = self.kept[key][-count:] if count else []
+            self.kept[key] = newest(self.kept[key], count)
             if not self.kept[key]:
                 del self.kept[key]
         self._fresh, self.value = {}, None

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from accel.clock import Clock, Listener
 from accel.fused import is_fused
+from accel.halves import merged, running
 from accel.history import fold
 from accel.layers import Forward
 from accel.patching import Undo, replace_forward, undo_all, untraced
@@ -111,6 +112,7 @@ class PartialRun(Listener):
     def _reset(self) -> None:
         self.clock.selection = None
         self.total, self.grid = 0, (0, 0)
+        self._call = -1
         self._keep = self.keep_noise = self.ahead = False
         self._chosen: Tensor | None = None
         self._before: dict[int, Tensor] = {}
@@ -119,6 +121,8 @@ class PartialRun(Listener):
         self._clear_pass()
 
     def _clear_pass(self) -> None:
+        self._held: Tensor | None = None  # Of all rows, as it was kept.
+        self._wholes: list[Tensor | None] = []
         self._base: Tensor | None = None
         self._predicted: Tensor | None = None
         for rows in self._rows:
@@ -127,8 +131,11 @@ class PartialRun(Listener):
     def begin(self) -> None:
         clock = self.clock
         clock.selection = None
-        if clock.branch == 0:
-            self._before, self._now = self._now, {}
+        if self._call != clock.call:
+            self._call = clock.call
+            # What a pass that sat the last call out has kept is still its own.
+            left = {b: value for b, value in self._before.items() if b < clock.parts}
+            self._before, self._now = left | self._now, {}
             self._chosen = None
             self._kept = {b: kept for b, kept in self._kept.items() if b < clock.parts}
             if self._before and clock.images is not None:
@@ -136,14 +143,15 @@ class PartialRun(Listener):
                 count = self.count(clock.call)
                 self._chosen = self.choose(self.stream.noise(noise), count)
         self._clear_pass()
-        base = self._before.pop(clock.branch, None)
-        kept = self._kept.pop(clock.branch, [])
-        if self._chosen is not None and base is not None and len(base) == clock.running:
+        self._held = self._before.pop(clock.branch, None)
+        base = None if self._held is None else running(self._held, clock)
+        self._wholes = kept = self._kept.pop(clock.branch, [])
+        if self._chosen is not None and base is not None:
             times = clock.running // len(self._chosen)
             clock.selection = Selection(self._chosen.repeat(times, 1), self.total)
             self._base = base
         for rows, before in zip(self._rows, kept, strict=False):
-            rows.before = before
+            rows.before = None if before is None else running(before, clock)
         self.ahead = clock.call < self._last
         self._keep = self.planned(clock.call + 1) or (clock.reuses and self.ahead)
         self.keep_noise = self._first - self.lead <= clock.call and self.ahead
@@ -153,10 +161,13 @@ class PartialRun(Listener):
         if clock.selection is not None:
             self.recorder.now.tokens["image"] = (self.total, clock.selection.kept)
         if self.keep_noise and self._predicted is not None:
-            self._now[clock.branch] = self._predicted
+            self._now[clock.branch] = merged(self._held, self._predicted, clock)
         if self._keep:
-            kept = [rows.before if rows.after is None else rows.after for rows in self._rows]
-            self._kept[clock.branch] = kept
+            wholes = self._wholes or [None] * len(self._rows)
+            self._kept[clock.branch] = [
+                whole if rows.after is None else merged(whole, rows.after, clock)
+                for whole, rows in zip(wholes, self._rows, strict=True)
+            ]
         if not self.ahead:
             self.forget()
         self._clear_pass()
@@ -179,9 +190,10 @@ class PartialRun(Listener):
     def conditional(self, passes: dict[int, Tensor]) -> Tensor:
         """Of a tensor per pass `[rows, ...]`, the rows that have the prompt, `[images, ...]`."""
         images = self.clock.images or 0
-        if len(passes[0]) == 2 * images:  # Whatever other passes there are.
+        if 0 in passes and len(passes[0]) == 2 * images:  # Whatever other passes there are.
             return passes[0].chunk(2)[self.stream.conditional]
-        return passes.get(self.stream.conditional, passes[0])[:images]
+        found = passes.get(self.stream.conditional)
+        return (passes[0] if found is None else found)[:images]
 
     def attach(self) -> Undo:
         """Narrow the stream until undone."""

@@ -20,6 +20,9 @@ class CallRecord:
         reused: names of the attentions and blocks whose last result was used.
         macs: multiply-accumulates counted, where `accel.measuring(macs=True)` was on.
         seconds: of the pass, where `accel.measuring(time=True)` was on; on GPUs from events.
+        guidance: what was done about it: "full", "off", "reuse", or None where nothing was asked
+            for or the pipeline does not guide.
+        running: rows that the network ran; fewer than `batch` where a half of guidance sat out.
     """
 
     call: int
@@ -32,6 +35,8 @@ class CallRecord:
     reused: list[str] = field(default_factory=list)
     macs: int | None = None
     seconds: float | None = None
+    guidance: str | None = None
+    running: int | None = None
 
 
 class Recorder:

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from accel.clock import Clock, Listener
-from accel.history import History, extrapolate, fold, needs
+from accel.halves import first, newest, recall
+from accel.history import History, fold, needs
 from accel.layers import Forward
 from accel.patching import Undo, replace_forward
 from accel.records import Recorder
@@ -107,9 +108,13 @@ class Reuse(Listener):
         call = self.clock.call
         history = self._kept.get(self.clock.branch, [])
         if history and history[-1][0] >= self._since[call]:
-            self.value = extrapolate(history, call, self._orders[call])
-        self.newest = history[-1][1] if history else None
+            self.value = self._recall(history, self._orders[call])
+        self.newest = self._recall(history, 0) if history else None
         self.keep = self._needs[call] > 0
+
+    def _recall(self, history: History, order: int) -> Any:
+        """What is kept, of the rows that run; what is no tensor knows of its rows itself."""
+        return recall(history, self.clock, order) if self.foldable else history[-1][1]
 
     def end(self, output: Tensor) -> None:
         if self.used:
@@ -118,7 +123,10 @@ class Reuse(Listener):
         if self.fresh is not None:
             history = [*history, (self.clock.call, self.fresh)]
         if self.keep and history:
-            self._kept[self.clock.branch] = history[-self._needs[self.clock.call] :]
+            count = self._needs[self.clock.call]
+            self._kept[self.clock.branch] = (
+                newest(history, count) if self.foldable else history[-count:]
+            )
         self._start()
 
     def clear(self) -> None:
@@ -127,12 +135,6 @@ class Reuse(Listener):
 
     def fold(self) -> None:
         self._kept = fold(self._kept, self.clock.halves) if self.foldable else {}
-
-
-def first(value: Any) -> Tensor:
-    """A tensor, or the first of several: of joint attention, the image's tokens."""
-    found: Tensor = value[0] if isinstance(value, tuple) else value
-    return found
 
 
 def on_image(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:

@@ -8,10 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from accel import families, registry, schedulers
+from accel import families, guiding, registry, schedulers
 from accel.callers import calling, holder
 from accel.clock import Clock
 from accel.exchange import exchange
+from accel.guiding import Guiding
 from accel.layers import Forward, Gate
 from accel.measure import Measure
 from accel.methods import METHODS
@@ -80,9 +81,12 @@ class Sampler:
         self._lock = registry.lock(self.network)
         self._gate, self._moments = Gate(), Moments()
         self._clock = Clock(self.strategy.calls)
+        self._clock.conditional = self.sites.conditional
         self._solver = Solver(self._clock)
         attachment = Attachment(self._gate, holder(pipe, self.network))
         methods = self.strategy.canonical().methods  # So that equal digests do the same.
+        if "guidance" in methods:
+            guiding.check(pipe)
         try:
             with attaching(attachment):
                 for name, attach in METHODS.items():
@@ -217,9 +221,14 @@ class Sampler:
         clock, sample = self._clock, given[self.sites.inputs[0]]
         self._solver.watch(self._owner().scheduler)
         generation = clock.generation
-        clock.tick(moment, sample)
+        clock.tick(moment, sample, self._guiding)
         if generation != clock.generation:
             self.recorder.clear()
             doubled = self.sites.doubled
             clock.per_image = 2 if doubled is not None and doubled(given) else 1
-        self.recorder.begin(CallRecord(clock.call, clock.branch, len(sample), sample.device.type))
+        record = CallRecord(clock.call, clock.branch, len(sample), sample.device.type)
+        record.running = clock.running
+        self.recorder.begin(record)
+
+    def _guiding(self) -> Guiding | None:
+        return guiding.find(self._owner()) if self._piped else None

@@ -167,6 +167,11 @@ class Sites:
     flow: bool = False
 
     @property
+    def conditional(self) -> int:
+        """Which half of guidance, or which of its two passes, has the prompt."""
+        return 1 if self.stream is None else self.stream.conditional
+
+    @property
     def skip_levels(self) -> int:
         """How many skip connections there are: 12 in Stable Diffusion 1.x and 2.x, 9 in XL."""
         return sum(len(stage.layers) for stage in self.up)

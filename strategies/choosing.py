@@ -38,8 +38,9 @@ def value(gene: Gene, choice: Any, calls: int) -> Any:
 
 def listed(gene: Gene, values: Sequence[Any]) -> Any:
     """What a per-call gene gives to its knob: one value for each call, or the calls listed."""
-    if gene.knob not in known()[gene.method].marks:
-        return list(values)
+    kind = known()[gene.method]
+    if gene.knob not in kind.marks:
+        return kind.sound(gene.knob, values)
     return tuple(call for call, value in enumerate(values) if value)
 
 

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from strategies import choosing
+from strategies import choosing, halves
 from strategies.errors import StrategyError
 from strategies.genes import Gene, OneOf, Shared
 from strategies.knobs import Knobs
@@ -112,7 +112,8 @@ def _whole(space: SearchSpace, strategy: Strategy, rows: Sequence[Sequence[int]]
             made = Strategy.create(
                 family=space.family, scheduler="-", steps=1, calls=strategy.calls, methods=knobs
             ).methods[method]
-            normal = made.canonical(strategy.calls, depths)
+            normal = halves.settled_one(made, alive, strategy.calls)
+            normal = normal.canonical(strategy.calls, depths)
             if normal == alive.get(method) or (method not in alive and normal.is_neutral()):
                 for place, index in zip(mine, choice, strict=True):
                     found[place] = index

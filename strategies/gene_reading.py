@@ -90,7 +90,7 @@ class Reader:
             )
         choices: list[Any] = []
         for given, held in zip(gene.choices, self._held(gene, genes), strict=True):
-            value = given if mark else held[0]
+            value = given if mark else held[-1]
             if value in choices:
                 raise StrategyError(
                     f"{gene.method}.{gene.knob} has the choice {given!r}, which means the same as "

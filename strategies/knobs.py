@@ -90,6 +90,30 @@ class Knobs(BaseModel):
         """
         return self
 
+    def both(self, calls: int) -> tuple[bool, ...] | None:
+        """For each call whether both halves of guidance run; None of a method without a say."""
+        return None
+
+    def beside(self, methods: Mapping[str, Knobs], calls: int) -> Knobs:
+        """The same in a strategy with these methods, some of which may leave it less to say."""
+        return self
+
+    def caught_up(self, both: tuple[bool, ...]) -> Knobs:
+        """The same where the unconditional half of guidance sits some calls out.
+
+        A method that keeps something computes it at the first call with both halves after one that
+        computed it for one half alone.
+
+        Args:
+            both: whether both halves run at a call.
+        """
+        return self
+
+    @classmethod
+    def sound(cls, knob: str, values: Sequence[Any]) -> list[Any]:
+        """Choices of a per-call knob over the calls of a genome, as a strategy may have them."""
+        return list(values)
+
     def take(self, indices: list[int]) -> Knobs:
         """Knobs for other calls: new call `i` does what call `indices[i]` did."""
         lists = {name: [getattr(self, name)[i] for i in indices] for name in self.per_call}

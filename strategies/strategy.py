@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from strategies import reading
+from strategies import halves, reading
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, check_names, expand, known
 from strategies.limits import MAX_CALLS, MAX_STEPS
@@ -198,7 +198,7 @@ class Strategy(BaseModel):
     @cached_property
     def _normal(self) -> Strategy | None:
         """The normal form, None of a strategy that is known to be its own."""
-        given = dict(self.methods)
+        given = halves.settled(self.methods, self.calls)
         if "deepcache" in given:
             given["deepcache"] = given["deepcache"].canonical(self.calls, None)
         depths = getattr(given.get("deepcache"), "depth", None)

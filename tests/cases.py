@@ -20,6 +20,12 @@ NEUTRAL: dict[str, Methods] = {
     "catome": {"catome": {"threshold": 1.0, "checkpoints": [0, 3]}},
     "tgate": {"tgate": {"gate": None}},
     "blockcache": {"blockcache": {"refresh": {}}},
+    "guidance": {"guidance": {"mode": "full", "order": 1}},
+}
+GUIDED: dict[str, Any] = {
+    "mode": ["full", "off", "full", "reuse", "full", "off"],
+    "scale": [1.0, 1.0, 1.3, 1.0, 0.6, 1.0],
+    "order": [0, 0, 0, 1, 0, 0],
 }
 STRONG: dict[str, Methods] = {
     "deepcache": {
@@ -30,6 +36,7 @@ STRONG: dict[str, Methods] = {
     "catome": {"catome": {"threshold": 0.7, "checkpoints": [0, 3], "levels": 3}},
     "tgate": {"tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2}},
     "blockcache": {"blockcache": {"refresh": REFRESH}},
+    "guidance": {"guidance": GUIDED},
 }
 JOINT: dict[str, Methods] = {
     "deepcache+tome": {
@@ -47,6 +54,35 @@ JOINT: dict[str, Methods] = {
     "tgate+deepcache": {
         "tgate": {"gate": 3, "self_interval": 2},
         "deepcache": {"depth": ["full", 2, "full", 1, 0, 3]},
+    },
+    "guidance+deepcache": {
+        "guidance": GUIDED,
+        "deepcache": {"depth": ["full", 1, 2, "full", 1, 2], "order": [0, 0, 0, 0, 1, 1]},
+    },
+    "guidance+deepcache predictions": {
+        "guidance": {"mode": ["full", "off", "off", "full", "reuse", "full"]},
+        "deepcache": {"depth": ["full", "full", 0, "full", 3, 0], "order": 1},
+    },
+    "guidance+blockcache": {
+        "guidance": GUIDED,
+        "blockcache": {"refresh": REFRESH},
+    },
+    "guidance+catome": {
+        "guidance": GUIDED,
+        "catome": {"threshold": 0.7, "checkpoints": [0, 3], "levels": 3},
+    },
+    "guidance+dato": {
+        "guidance": GUIDED,
+        "dato": {"ratio": [0.75, 0.5, 0.5, 0.5, 0.5, 0.75], "levels": 3},
+    },
+    "guidance+dato apart": {
+        "guidance": {"mode": ["full", "full", "off", "full", "reuse", "full"]},
+        "dato": {"ratio": 0.5, "levels": 3, "align_cfg": False},
+    },
+    "guidance+tome": {"guidance": GUIDED, "tome": {"ratio": 0.5, "levels": 3}},
+    "guidance+tgate": {
+        "guidance": {"mode": ["full", "off", "full", "off", "off", "full"]},
+        "tgate": {"gate": 5, "self_interval": 3, "cross_interval": 2, "warmup": 0},
     },
     "everything": {
         "tgate": {"gate": 4, "late_interval": 2},

@@ -112,6 +112,8 @@ def tried(name: str, knobs: dict[str, Any], plain: torch.Tensor) -> str | None:
     except StrategyError as error:
         return shortened(error)
     assert torch.isfinite(mine).all(), f"{name}: {knobs} is not finite"
+    if set(knobs) == {"guidance"} and torch.equal(mine, plain):
+        return "changes nothing, as it does not guide with two predictions"
     assert torch.equal(mine, plain) == (not knobs), f"{name}: {knobs} changes {bool(knobs)}"
     return None
 

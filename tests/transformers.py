@@ -11,6 +11,7 @@ from diffusers import DiTPipeline
 
 import zoo
 from strategies import Strategy
+from tests.cases import GUIDED
 from tests.pipes import STEPS, spread
 from zoo import untrained
 
@@ -27,6 +28,7 @@ NEUTRAL: dict[str, Methods] = {
     "atedm": {"atedm": {"alpha": 1.0}},
     "toca": {"toca": {"ratio": 1.0}},
     "tgate": {"tgate": {"gate": None}},
+    "guidance": {"guidance": {"mode": "full", "order": 1}},
 }
 STRONG: dict[str, Methods] = {
     "fora": {
@@ -41,6 +43,7 @@ STRONG: dict[str, Methods] = {
     "atedm": {"atedm": {"alpha": [1.0, 1.0, 0.3, 0.5, 1.0, 0.25]}},
     "toca": {"toca": {"ratio": [1.0, 0.3, 0.0, 1.0, 0.5, 0.2], "depth_slope": 0.5}},
     "tgate": {"tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2}},
+    "guidance": {"guidance": GUIDED},
 }
 JOINT: dict[str, Methods] = {
     "cat+fora": {
@@ -61,6 +64,31 @@ JOINT: dict[str, Methods] = {
     },
     "toca by attention": {
         "toca": {"ratio": [1.0, 0.25, 0.5, 0.3, 1.0, 0.2], "score": "attention"},
+    },
+    "guidance+fora": {
+        "guidance": GUIDED,
+        "fora": {
+            "attn": [True, False, False, True, False, False],
+            "cross": [True, True, False, False, False, False],
+            "mlp": [True, True, True, False, False, True],
+            "order": [0, 0, 1, 1, 1, 2],
+        },
+    },
+    "guidance+cat": {
+        "guidance": GUIDED,
+        "cat": {"alpha": [1.0, 1.0, 0.3, 0.5, 0.5, 0.25], "clusters": 5},
+    },
+    "guidance+atedm": {
+        "guidance": GUIDED,
+        "atedm": {"alpha": [1.0, 1.0, 0.3, 0.5, 0.5, 0.25]},
+    },
+    "guidance+toca": {
+        "guidance": GUIDED,
+        "toca": {"ratio": [1.0, 0.3, 0.0, 0.4, 0.5, 0.2], "depth_slope": 0.5},
+    },
+    "guidance+tgate": {
+        "guidance": {"mode": ["full", "off", "full", "off", "off", "full"]},
+        "tgate": {"gate": 5, "self_interval": 3, "cross_interval": 2, "warmup": 0},
     },
     "tgate+cat": {
         "tgate": {"gate": 4, "self_interval": 2, "warmup": 0},

@@ -1,11 +1,24 @@
 """The acceleration methods, in the order in which they are attached: a later one wraps the others.
 
 So T-GATE decides whether an attention runs at all before a token method reduces its tokens, Block
-Caching whether the block around it does, and DeepCache which part of the network.
+Caching whether the block around it does, DeepCache which part of the network, and guidance which
+half of the batch.
 """
 
 from accel.method import Attach
-from accel.methods import atedm, blockcache, cat, catome, dato, deepcache, fora, tgate, toca, tome
+from accel.methods import (
+    atedm,
+    blockcache,
+    cat,
+    catome,
+    dato,
+    deepcache,
+    fora,
+    guidance,
+    tgate,
+    toca,
+    tome,
+)
 
 METHODS: dict[str, Attach] = {
     "tome": tome.attach,
@@ -18,4 +31,5 @@ METHODS: dict[str, Attach] = {
     "atedm": atedm.attach,
     "toca": toca.attach,
     "fora": fora.attach,
+    "guidance": guidance.attach,
 }

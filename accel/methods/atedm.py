@@ -16,6 +16,7 @@ from torch import Tensor
 
 from accel.attention_map import Watched, mean_map
 from accel.clock import Clock
+from accel.halves import merged, running
 from accel.partial import PartialRun
 from accel.patching import Undo, undo_all
 from accel.records import Recorder
@@ -61,10 +62,12 @@ class Attended(PartialRun):
         if self.ahead and (self.keep_noise or self.clock.reuses):
             for name, made in self._watched.projected.items():
                 seen = self._seen[name]
-                if name == "to_q" and chosen is not None:
-                    seen[branch] = chosen.put(seen[branch], made[:, -chosen.kept :])
+                whole = seen.get(branch)
+                if name == "to_q" and chosen is not None and whole is not None:
+                    fresh = chosen.put(running(whole, self.clock), made[:, -chosen.kept :])
                 else:
-                    seen[branch] = made[:, -self.total :]
+                    fresh = made[:, -self.total :]
+                seen[branch] = merged(whole, fresh, self.clock)
         self._watched.projected.clear()
         super().end(output)
 

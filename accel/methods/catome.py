@@ -59,6 +59,11 @@ class _Site(TokenSite):
     def attend(self, metric: Tensor, tokens: Tensor, attention: Forward) -> Tensor | None:
         made_for = (tokens.shape[:2], self.shape)
         known, pairs = self.pairs.find(tokens) or (None, [])
+        rows, half = len(tokens), self.clock.half
+        if known is not None and half is not None and known[0][0] == 2 * rows:
+            # The other half sits this call out.
+            known = (tokens.shape[:2], known[1])
+            pairs = of_rows(pairs, half * rows, rows)
         if known != made_for:
             pairs = self.find(no_grad(metric))
             self.pairs.offer((made_for, pairs))
@@ -91,3 +96,17 @@ class _Site(TokenSite):
             chosen = reduction(sources, destinations, target[index], order[index], count, True)
             pairs.append((index, chosen))
         return pairs
+
+
+def of_rows(pairs: Pairs, first: int, count: int) -> Pairs:
+    """The pairs of `count` rows of the batch, from `first` on."""
+    found = []
+    for images, chosen in pairs:
+        places = [i for i, row in enumerate(images.tolist()) if first <= row < first + count]
+        if places:
+            index = torch.tensor(places, device=images.device)
+            merged, into = (None if t is None else t[index] for t in (chosen.merged, chosen.into))
+            kept, back = chosen.kept[index], chosen.back[index]
+            few = Reduction(kept, back, merged, into, chosen.destinations)
+            found.append((images[index] - first, few))
+    return found

@@ -23,6 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from accel.clock import Clock, Listener
+from accel.halves import merged, running
 from accel.layers import Forward
 from accel.merging import (
     Reduction,
@@ -78,10 +79,11 @@ class Dynamics(Listener):
             self._last.pop(branch, None)
             self._scores.pop(branch, None)
         elif self.recorder.now.depth != 0 and self.knobs.diff_score:
-            before = self._last.get(branch)
+            whole, scores = self._last.get(branch), self._scores.get(branch)
+            before = None if whole is None else running(whole, clock, len(output))
             if before is not None and before.shape == output.shape:
-                self._scores[branch] = diff_score(output, before)
-            self._last[branch] = output.detach()
+                self._scores[branch] = merged(scores, diff_score(output, before), clock)
+            self._last[branch] = merged(whole, output.detach(), clock)
 
     @untraced
     def base(self, height: int, width: int) -> Tensor:
@@ -96,8 +98,10 @@ class Dynamics(Listener):
         clock, knobs = self.clock, self.knobs
         apart = clock.parts > 1 and knobs.align_cfg
         score = self._scores.get(clock.parts - 1 if apart else clock.branch)
-        if score is not None and len(score) != clock.rows:  # Guidance came or went on the way.
-            score = None
+        if score is not None and len(score) != clock.rows:
+            # Guidance came or went on the way, or one half has run alone so far.
+            alone = knobs.align_cfg and clock.halves and clock.conditional == 1
+            score = score.repeat(2, 1, 1) if alone and 2 * len(score) == clock.rows else None
         noise = None
         if score is None or knobs.noise:
             draws = torch.Generator().manual_seed(knobs.seed * 100_003 + clock.call)
@@ -208,11 +212,13 @@ class _Site(TokenSite):
         (height, width), patch = self.shape, self.knobs.patch
         if min(height, width) < patch:  # A grid narrower than one patch has no base token.
             return None
-        base = self.base
-        if base is None or self.base_of != self.shape:
-            base = self.dynamics.base(height, width)
-        # Where T-GATE runs one half of the batch, it is the first.
-        chosen, others = split(base[: len(tokens)], height, width, patch)
+        whole = self.base
+        if whole is None or self.base_of != self.shape:
+            whole = self.dynamics.base(height, width)
+        base = running(whole, self.clock, len(tokens))
+        if base is None:  # Where T-GATE runs one half of the batch, it is the first.
+            base = whole[: len(tokens)]
+        chosen, others = split(base, height, width, patch)
         count = min(int(tokens.shape[1] * self.ratio), others.shape[1])
         pruning = prune(no_grad(metric), chosen, others, count, self.knobs.recover)
         return self.through(pruning, tokens, attention)

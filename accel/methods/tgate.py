@@ -21,9 +21,10 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from accel.clock import Clock, Listener
+from accel.halves import joined, run_half
 from accel.layers import Forward
-from accel.outputs import as_output, prediction
-from accel.patching import Undo, replace_forward, undo_all, untraced
+from accel.outputs import as_output
+from accel.patching import Undo, replace_forward, undo_all
 from accel.processors import Processors, Trait, attentions
 from accel.records import Recorder
 from accel.reuse import Reuse, reusing
@@ -118,25 +119,7 @@ class Gate(Listener):
                 self.recorder.now.ran = []
                 self.recorder.now.reused.append("prediction")
                 return as_output(self._first, kwargs, self.output)
-            half = self.clock.rows // 2
-            output = original(*_half(args, half), **_half(kwargs, half))
-            return as_output(_twice(prediction(output)), kwargs, self.output)
+            alone = run_half(original, args, kwargs, self.clock.rows, 0)
+            return as_output(joined(alone, alone, self.clock), kwargs, self.output)
 
         return forward
-
-
-@untraced
-def _twice(sample: Tensor) -> Tensor:
-    return sample.repeat(2, 1, 1, 1)
-
-
-@untraced
-def _half(value: Any, half: int) -> Any:
-    """The first half of every tensor that has a row for each row of the batch."""
-    if isinstance(value, Tensor):
-        return value[:half] if value.ndim and len(value) == 2 * half else value
-    if isinstance(value, dict):
-        return {key: _half(item, half) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_half(item, half) for item in value)
-    return value

@@ -28,6 +28,7 @@ from accel.chunking import Unchunked
 from accel.clock import Clock, Listener
 from accel.embedding import shared
 from accel.grid import Grid
+from accel.halves import merged, running
 from accel.history import fold
 from accel.layers import Forward
 from accel.patching import Undo, replace_forward, undo_all
@@ -101,6 +102,11 @@ class Kept:
     age: Tensor
     attention: Tensor | None = None
 
+    @property
+    def fields(self) -> tuple[Any, ...]:
+        attention = () if self.attention is None else (self.attention,)
+        return (self.output, self.basis, self.age, *attention)
+
 
 class Rows(Listener):
     """One feed-forward, computed for some of its tokens."""
@@ -123,30 +129,36 @@ class Rows(Listener):
 
     def clear(self) -> None:
         self._store.clear()
+        self._stored: Kept | None = None
         self._kept: Kept | None = None
         self._fresh: Kept | None = None
         self._chosen: Selection | None = None
         self._input: Tensor | None = None
         self._attention: Tensor | None = None
         self._keep = False
-        self._since = 0
+        self._since, self._call = 0, -1
         if self.watched is not None:
             self.watched.clear()
 
     def begin(self) -> None:
         call = self.clock.call
         kept = self._store.pop(self.clock.branch, None)
+        self._stored = kept
+        kept = None if kept is None else of_running(kept, self.clock)
         self._kept = None if self.knobs.full(call) else kept
         self._keep = call + 1 < self.clock.calls and not self.knobs.full(call + 1)
         self._fresh = self._chosen = None
-        if self.clock.branch == 0:
+        if self._call != call:
             self._since = self._since + 1 if self._kept is not None else 0
+            self._call = call
 
     def end(self, output: Tensor) -> None:
         if self._chosen is not None:
             self.recorder.now.tokens[self.part.name] = (self._chosen.total, self._chosen.kept)
         if self._keep and self._fresh is not None:
-            self._store[self.clock.branch] = self._fresh
+            whole = None if self._stored is None else self._stored.fields
+            self._store[self.clock.branch] = Kept(*merged(whole, self._fresh.fields, self.clock))
+        self._stored = None
         self._kept = self._fresh = self._chosen = self._input = self._attention = None
         if self.watched is not None:
             self.watched.clear()
@@ -263,10 +275,11 @@ def best_of_cells(score: Tensor, grid: tuple[int, int]) -> Tensor:
 
 def fold_kept(passes: dict[int, Kept], halves: bool) -> dict[int, Kept]:
     """What is kept, by pass, averaged over guidance."""
-
-    def fields(one: Kept) -> tuple[Any, ...]:
-        attention = () if one.attention is None else (one.attention,)
-        return (one.output, one.basis, one.age, *attention)
-
-    histories = {branch: [(0, fields(one))] for branch, one in passes.items()}
+    histories = {branch: [(0, one.fields)] for branch, one in passes.items()}
     return {branch: Kept(*h[-1][1]) for branch, h in fold(histories, halves).items()}
+
+
+def of_running(kept: Kept, clock: Clock) -> Kept | None:
+    """What is known of the rows that run, or None where it is not of them."""
+    fields = running(kept.fields, clock)
+    return None if fields is None else Kept(*fields)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import FailFast, Field, StrictInt, model_validator
 
 from strategies.errors import StrategyError
+from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, check_calls, register
 from strategies.limits import MAX_BLOCKS
 from strategies.methods import groups
@@ -105,6 +106,17 @@ class BlockCache(Knobs):
         refresh = {n: c for n, c in full.items() if by_groups or len(c) < calls}
         compute = (True, *self.compute[1:]) if self.compute else (True,) * calls
         return BlockCache(refresh=refresh, compute=compute)
+
+    def caught_up(self, both: tuple[bool, ...]) -> BlockCache:
+        refresh = {}
+        for name, chosen in self.refresh.items():
+            asked = set(chosen)
+            made = caught_up([call in asked for call in range(len(both))], both)
+            refresh[name] = tuple(call for call, computed in enumerate(made) if computed)
+        streams = [groups.stream(self.compute, g) for g in range(groups.count([self.compute]))]
+        moved = [caught_up(one, both) for one in streams if self.compute]
+        compute = groups.merged(moved) if moved else self.compute
+        return self.model_copy(update={"refresh": refresh, "compute": compute})
 
     def take(self, indices: list[int]) -> BlockCache:
         refresh = {n: carry_over(c, indices) for n, c in self.refresh.items()}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictInt
 
+from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, check_calls, register, silence
 from strategies.methods.tome import Levels, Stride
 from strategies.schedules import carry_over, happens
@@ -83,6 +84,14 @@ class CAToMe(Knobs):
         asked = [call for call in range(len(self.threshold)) if self.computes(call)]
         places = {bisect_left(active, call) for call in asked} - {len(active)}
         return [active[place] for place in sorted(places)]
+
+    def caught_up(self, both: tuple[bool, ...]) -> CAToMe:
+        if self.checkpoints == "all":
+            return self
+        made = self.canonical(len(self.threshold), None)
+        asked = caught_up([made.computes(call) for call in range(len(both))], both)
+        chosen = tuple(call for call, computed in enumerate(asked) if computed)
+        return made.model_copy(update={"checkpoints": chosen})
 
     def in_force(self) -> tuple[float, ...]:
         """The threshold that the pairs of each call are found with; 1 where nothing is merged."""

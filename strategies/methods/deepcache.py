@@ -102,6 +102,17 @@ class DeepCache(Knobs):
             depth[call], order[call] = self.depth[old_call], self.order[old_call]
         return DeepCache(depth=tuple(depth), order=tuple(order))
 
+    def caught_up(self, both: tuple[bool, ...]) -> DeepCache:
+        depth: list[Depth] = []
+        behind: dict[Depth, bool] = {}  # By depth, whether one half has an older feature.
+        depths = [one for one in set(self.depth) if one != "full"]
+        for now, whole in zip(self.depth, both, strict=True):
+            last = "full" if not depth or (whole and behind.get(now, False)) else now
+            depth.append(last)
+            made = [one for one in depths if last == "full" or one < last]
+            behind |= dict.fromkeys(made, not whole)
+        return self.model_copy(update={"depth": tuple(depth)})
+
     def is_neutral(self) -> bool:
         return all(depth == "full" for depth in self.depth)
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, model_validator
 
 from strategies.errors import StrategyError
+from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, register
 from strategies.methods import groups
 from strategies.methods.groups import Computed, Stream
@@ -107,6 +108,13 @@ class FORA(Knobs):
         limits = (max(0, known - 1) for known in most)
         order = tuple(map(min, self.order, limits))
         return alive.model_copy(update={"order": order})
+
+    def caught_up(self, both: tuple[bool, ...]) -> FORA:
+        lists = {}
+        for name in COMPONENTS:
+            streams = [self._stream(name, group) for group in range(self.groups)]
+            lists[name] = groups.merged([caught_up(stream, both) for stream in streams])
+        return self.model_copy(update=lists)
 
     def resample(self, indices: list[int]) -> FORA:
         """Each component of each group keeps its rule: FORA's stays FORA's with the same interval,

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StrictInt
 
+from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs
 
 Share = Annotated[float, Field(gt=0, le=1, strict=True)]
@@ -65,6 +66,12 @@ class Narrowing(Knobs):
         acting = [call for call, share in enumerate(shares) if share < 1]
         update = {"alpha": shares, "start": acting[0] if acting else LEAD}
         return self.model_copy(update=update)
+
+    def caught_up(self, both: tuple[bool, ...]) -> Self:
+        shares = self.shares()
+        full = caught_up([share == 1 for share in shares], both)
+        alpha = tuple(1.0 if now else share for now, share in zip(full, shares, strict=True))
+        return self.model_copy(update={"alpha": alpha})
 
     def take(self, indices: list[int]) -> Self:
         shares = self.shares()

@@ -8,7 +8,9 @@ from typing import Any, ClassVar, Self
 
 from pydantic import Field, StrictBool, StrictInt
 
-from strategies.knobs import Depth, Knobs, register
+from strategies.halves import caught_up
+from strategies.knobs import Depth, Knobs, check_calls, register
+from strategies.schedules import carry_over, happens
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,15 @@ class TGate(Knobs):
         "cross-attention outputs",
     )
 
+    also: tuple[StrictInt, ...] = Field(
+        default=(),
+        description="further calls at which self-attention is computed, and before the gate "
+        "cross-attention too, whatever the intervals say",
+    )
+
+    def model_post_init(self, context: object) -> None:
+        check_calls(self.also, None, "also")
+
     @classmethod
     def starts(cls, calls: int) -> list[Self]:
         """The paper's gate, 10 of 25 steps, also with the published code's interval of 5 before it;
@@ -78,6 +89,7 @@ class TGate(Knobs):
         return self.gate is None and self.self_interval == self.cross_interval == 1
 
     def check(self, calls: int) -> None:
+        check_calls(self.also, calls, "also")
         if self.gate is not None and self.gate >= calls:
             raise ValueError(
                 f"gate is {self.gate}, but the strategy makes {calls} calls; give a call from 1 to "
@@ -92,6 +104,8 @@ class TGate(Knobs):
             update = {"late_interval": 1, "drop_guidance": True}
         if self.self_interval == self.cross_interval == 1:
             update["warmup"] = 2
+        bare = self.model_copy(update={"also": ()})
+        update["also"] = tuple(c for c in self.also if bare.plan(c) != self.plan(c))
         return self.model_copy(update=update)
 
     def take(self, indices: list[int]) -> TGate:
@@ -101,14 +115,39 @@ class TGate(Knobs):
         gate = None if self.gate is None else max(1, moved(self.gate))
         gate = None if gate is not None and gate >= len(indices) else gate
         warmup = max(0, moved(self.warmup + 1) - 1)
-        return self.model_copy(update={"gate": gate, "warmup": warmup})
+        also = carry_over(self.also, indices)
+        return self.model_copy(update={"gate": gate, "warmup": warmup, "also": also})
+
+    def caught_up(self, both: tuple[bool, ...]) -> TGate:
+        plans = [self.plan(call) for call in range(len(both))]
+        own = [not plan.reuse_self for plan in plans]
+        cross = [not plan.reuse_cross for plan in plans]
+        made = zip(caught_up(own, both), own, caught_up(cross, both), cross, strict=True)
+        also = {
+            call
+            for call, (now, before, crossed, crossed_before) in enumerate(made)
+            if now != before or (crossed != crossed_before and not self.gated(call))
+        }
+        return self.model_copy(update={"also": tuple(sorted(also | set(self.also)))})
+
+    def gated(self, call: int) -> bool:
+        """Whether a call is behind the gate."""
+        return self.gate is not None and call >= self.gate
+
+    def compact(self) -> dict[str, Any]:
+        data = super().compact()
+        if not self.also:
+            del data["also"]  # As files were before it was there.
+        return data
 
     def plan(self, call: int) -> Plan:
         """What a call reuses, where there is something to reuse."""
         gate = self.gate
         if gate is not None and call >= gate:
-            return Plan(call % self.late_interval != 0, True, self.drop_guidance)
-        fresh = call <= self.warmup or (gate is not None and call == gate - 1)
+            own = call % self.late_interval != 0 and not happens(self.also, call)
+            return Plan(own, True, self.drop_guidance)
+        fresh = call <= self.warmup or happens(self.also, call)
+        fresh = fresh or (gate is not None and call == gate - 1)
         return Plan(
             not fresh and call % self.self_interval != 0,
             not fresh and call % self.cross_interval != 0,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from strategies.errors import StrategyError
+from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, register
 
 Weight = Annotated[float, Field(ge=0, le=100, strict=True)]
@@ -97,6 +98,11 @@ class ToCa(Knobs):
             unused = ("score", "staleness", "cell_bonus", "depth_slope")
             update |= {name: fields[name].default for name in unused}
         return self.model_copy(update=update)
+
+    def caught_up(self, both: tuple[bool, ...]) -> Self:
+        full = caught_up([ratio == 1 for ratio in self.ratio], both)
+        ratio = tuple(1.0 if now else one for now, one in zip(full, self.ratio, strict=True))
+        return self.model_copy(update={"ratio": ratio})
 
     def at(self, call: int) -> Mapping[str, Any]:
         if call == 0 or self.full(call):

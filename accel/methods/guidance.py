@@ -1,0 +1,274 @@
+"""Guidance per call: the half without the prompt runs, sits out, or is made from what was kept.
+
+The pipeline adds `g (c - u)` to `u`, of which `c` is the prediction with the prompt and `u` the one
+without. Where the unconditional half sits out, its rows are taken out before the network, or its
+pass is not made, and the pipeline is given another `u`: `c` itself, so that it does not guide
+(Adaptive Guidance, arXiv 2312.12487; limited intervals, arXiv 2404.07724), or `c` less the kept
+difference of the two (as the stale difference of CFG gating). Another strength `s` of guidance is
+made by `u = c - (s g - 1) / (g - 1) d`, where `d` is the difference, so that `c`, from which
+`guidance_rescale` takes its measure, stays what it is.
+
+A loop of one's own does not say how it guides before its solver's first step: its first call is as
+without this method. Where it makes two passes, the unconditional one first, that pass returns a
+tensor that is filled in when the other has run.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from typing import Any
+
+import torch
+from diffusers.utils import BaseOutput
+from torch import Tensor
+
+from accel.clock import Clock, Listener
+from accel.guiding import Kind
+from accel.halves import joined, needed, part, run_half
+from accel.history import History, extrapolate
+from accel.layers import Forward
+from accel.outputs import as_output, prediction
+from accel.patching import Undo, replace_forward, untraced
+from accel.processors import Processors, Trait, attentions
+from accel.records import Recorder
+from accel.sites import Sites
+from strategies import StrategyError
+from strategies.methods.guidance import Guidance, Mode
+
+_LOG = logging.getLogger(__name__)
+_TOLD: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def attach(sites: Sites, clock: Clock, knobs: Guidance, recorder: Recorder) -> Undo:
+    """Guide along `knobs` until undone.
+
+    Raises:
+        StrategyError: attention processors that read rows across each other.
+    """
+    if knobs.is_neutral():
+        return lambda: None
+    Processors(clock, "guidance", attentions(sites.denoiser), [Trait.ROWS])
+    guide = Guide(clock, knobs, recorder, sites)
+    return replace_forward(sites.denoiser, guide.wrap, traced=False)
+
+
+class Guide(Listener):
+    """What each pass does about guidance, and the denoiser's outermost wrapper that does it."""
+
+    def __init__(self, clock: Clock, knobs: Guidance, recorder: Recorder, sites: Sites) -> None:
+        self.clock, self.knobs, self.recorder = clock, knobs, recorder
+        self.network: Any = sites.denoiser
+        self.output: type[BaseOutput] = sites.output
+        self._needed = needed(knobs.mode, knobs.order)
+        clock.asks = True
+        clock.listeners.insert(0, self)  # It decides which rows others see.
+        self.clear()
+
+    def clear(self) -> None:
+        self._kept: History = []  # Differences of the two predictions.
+        self._raw: dict[int, Tensor] = {}  # Of a call whose guidance is not known yet, by pass.
+        self._first: Tensor | None = None  # What the first of two passes predicted.
+        self._owed: weakref.ref[Tensor] | None = None
+        self._form: tuple[Any, torch.dtype, torch.device] | None = None  # Of a prediction.
+        self._mode: Mode = "full"
+        self._kind: Kind | None = "none"
+
+    def begin(self) -> None:
+        clock, call = self.clock, self.clock.call
+        if clock.part == 0:
+            self._first = None
+        if clock.branch == 0:
+            self._recover()
+        self._kind = self._found()
+        self._mode = self.knobs.mode[call]
+        if self._mode == "reuse" and not self._kept:
+            self._mode = "full"  # A run that starts behind the call that would have kept it.
+        if self._kind in (None, "none"):
+            return
+        if self._mode == "full":
+            return
+        if self._kind == "halves":
+            clock.half, clock.running = clock.conditional, clock.rows // 2
+        else:
+            clock.idle = clock.part != clock.conditional
+
+    def _found(self) -> Kind | None:
+        """How this pass takes part in guidance; None where that is not known."""
+        clock = self.clock
+        if clock.images is None:
+            known = clock.guiding
+            if known is not None and known.kind == "none":
+                self._say()
+            return None if known is None else known.kind
+        if clock.rows == 2 * clock.images:
+            return "halves"
+        if clock.rows != clock.images:
+            raise StrategyError(
+                f"methods.guidance knows guidance of two parts, but this pipeline runs "
+                f"{clock.rows} rows for {clock.images} images; take methods.guidance out of the "
+                "strategy"
+            )
+        if clock.guiding is not None:
+            return "passes" if clock.guiding.kind == "passes" else "none"
+        if clock.parts > 2:
+            raise StrategyError(
+                f"methods.guidance knows guidance of two passes, but this loop makes {clock.parts} "
+                "at each call; take methods.guidance out of the strategy"
+            )
+        return "passes" if clock.parts == 2 else "none"
+
+    def _say(self) -> None:
+        """Tell once that a pipeline does not guide."""
+        if self.network not in _TOLD:
+            _TOLD.add(self.network)
+            _LOG.warning(
+                "this pipeline does not guide (its scale is 1, or its network was trained to need "
+                "none), so methods.guidance changes nothing"
+            )
+
+    def end(self, output: Tensor) -> None:
+        if self._kind is None and self._needed[self.clock.call]:
+            self._raw[self.clock.part] = output
+        self._form = (output.shape, output.dtype, output.device)
+
+    def step(self) -> None:
+        if self._owed is not None:
+            self._owed = None
+            raise StrategyError(
+                "methods.guidance left a first pass without its prediction, which comes with the "
+                "second one, but the solver steps before that; make the pass with the prompt first"
+            )
+
+    def _recover(self) -> None:
+        """The difference at a call whose guidance was not known while it ran."""
+        clock, raw = self.clock, self._raw
+        self._raw = {}
+        if not raw:
+            return
+        if len(raw) == 2:
+            both = [raw[0], raw[1]]
+        elif clock.images is not None and len(raw[0]) == 2 * clock.images:
+            both = list(raw[0].chunk(2))
+        else:
+            return
+        self._keep(clock.first, both[clock.conditional] - both[1 - clock.conditional])
+
+    def _keep(self, call: int, difference: Tensor) -> None:
+        self._kept = [*self._kept, (call, difference)][-self._needed[call] :]
+
+    def wrap(self, original: Forward) -> Forward:
+        """What takes the place of the denoiser's forward."""
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            if self._kind in (None, "none"):
+                return original(*args, **kwargs)
+            self.recorder.now.guidance = self._mode
+            run = self._halves if self._kind == "halves" else self._pass
+            return run(original, args, kwargs)
+
+        return forward
+
+    def _halves(self, original: Forward, args: Any, kwargs: Any) -> Any:
+        clock = self.clock
+        if clock.half is None:
+            output = original(*args, **kwargs)
+            if not self._asked():
+                return output
+            clock.raw = made = prediction(output)
+            sides = part(made, 1 - clock.conditional), part(made, clock.conditional)
+            return self._given(joined(*self._adapted(*sides), clock), kwargs)
+        clock.raw = conditional = run_half(original, args, kwargs, clock.rows, clock.half)
+        return self._given(joined(*self._imagined(conditional), clock), kwargs)
+
+    def _pass(self, original: Forward, args: Any, kwargs: Any) -> Any:
+        clock = self.clock
+        mine = clock.part == clock.conditional
+        if clock.idle and clock.part == 0:
+            return self._given(self._blank(), kwargs)
+        if clock.idle and self._first is not None:
+            return self._given(self._imagined(self._first)[0], kwargs)
+        output = original(*args, **kwargs)
+        if clock.part == 0:
+            self._first = prediction(output)
+            return output
+        if self._owed is not None:
+            clock.raw = prediction(output)
+            return self._given(self._fill(clock.raw), kwargs)
+        if not self._asked() or self._first is None:
+            return output
+        clock.raw = made = prediction(output)
+        before = self._first
+        self._first = None
+        adapted = self._adapted(before, made) if mine else self._adapted(made, before)
+        return self._given(adapted[1] if mine else adapted[0], kwargs)
+
+    def _given(self, sample: Tensor, kwargs: dict[str, Any]) -> Any:
+        return as_output(sample, kwargs, self.output)
+
+    def _asked(self) -> bool:
+        """Whether a full call needs the two predictions apart."""
+        call = self.clock.call
+        return bool(self._needed[call]) or self.knobs.scale[call] != 1
+
+    @untraced
+    def _adapted(self, unconditional: Tensor, conditional: Tensor) -> tuple[Tensor, Tensor]:
+        """The two predictions of a full call as the pipeline gets them, unconditional first."""
+        call = self.clock.call
+        difference = conditional - unconditional
+        if self._needed[call]:
+            self._keep(call, difference)
+        if self.knobs.scale[call] == 1:
+            return unconditional, conditional
+        return self._scaled(unconditional, conditional, difference)
+
+    @untraced
+    def _imagined(self, conditional: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of a call at which only the conditional half ran."""
+        call = self.clock.call
+        if self._mode == "off":
+            return conditional, conditional
+        difference = extrapolate(self._kept, call, self.knobs.order[call])
+        left = self._needed[call]
+        self._kept = self._kept[-left:] if left else []
+        return self._scaled(conditional - difference, conditional, difference)
+
+    def _scaled(
+        self, unconditional: Tensor, conditional: Tensor, difference: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        clock, strength = self.clock, self.knobs.scale[self.clock.call]
+        if strength == 1:
+            return unconditional, conditional
+        own = None if clock.guiding is None else clock.guiding.scale()
+        if own is not None and own != 1:
+            factor = (strength * own - 1) / (own - 1)
+            return torch.sub(conditional, difference, alpha=factor), conditional
+        if self._kind == "passes" and clock.conditional == 0:
+            raise StrategyError(
+                "methods.guidance.scale is not 1, but in this loop of two passes the one with the "
+                "prompt comes first, and how strongly it guides is not known; set every scale to "
+                "1, or use the pipeline's own call"
+            )
+        return unconditional, torch.add(unconditional, difference, alpha=strength)
+
+    def _blank(self) -> Tensor:
+        """What an unconditional first pass returns until the other has run: not a number."""
+        assert self._form is not None  # Passes are known from the call before.
+        shape, dtype, device = self._form
+        blank = torch.full(shape, float("nan"), dtype=dtype, device=device)
+        self._owed = weakref.ref(blank)
+        return blank
+
+    def _fill(self, conditional: Tensor) -> Tensor:
+        """Fill the unconditional first pass in; give the conditional prediction."""
+        owed, self._owed = self._owed, None
+        blank = None if owed is None else owed()
+        if blank is None:
+            raise StrategyError(
+                "methods.guidance fills the prediction of the unconditional pass in when the one "
+                "with the prompt has run, but this loop has copied it before; make the pass with "
+                "the prompt first"
+            )
+        unconditional, adapted = self._imagined(conditional)
+        blank.copy_(unconditional)
+        return adapted

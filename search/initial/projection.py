@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from strategies import SearchSpace, Strategy
+from strategies import SearchSpace, Strategy, StrategyError
 from strategies.encoding import spread as spread
 from strategies.knobs import Knobs, known
 from strategies.space import Gene, OneOf, Shared
@@ -20,6 +21,8 @@ def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:
     ratio; resampled by normalised time where calls differ; of every knob the nearest choice.
     Methods that the space does not search are left out.
     """
+    with suppress(StrategyError):
+        return space.decode(space.encode(strategy))  # It may be a point of the space.
     solver = strategy.scheduler if strategy.scheduler in space.solvers else space.solvers[0]
     steps = min(space.steps, key=lambda n: (abs(np.log(n / strategy.steps)), n))
     calls = space.calls[solver, steps]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from accel import schedulers
+from accel import schedulers, solver_steps
 from accel.patching import Undo
 from accel.sites import Sites
 from strategies import StrategyError
 
 
-def exchange(pipe: Any, name: str, sites: Sites, swap: bool) -> Undo:
-    """See to it that a pipeline has a scheduler of class `name` that fits its network.
+def exchange(pipe: Any, solver: str, sites: Sites, swap: bool) -> Undo:
+    """See to it that a pipeline has a strategy's scheduler, and that it fits its network.
 
     Args:
+        solver: class of the scheduler, with settings in the short form where it has them.
         swap: put one in where the pipeline has another.
 
     Returns:
@@ -27,14 +28,16 @@ def exchange(pipe: Any, name: str, sites: Sites, swap: bool) -> Undo:
     before = pipe.scheduler
     schedulers.check(before, sites)
     given = type(before).__name__
-    if given == name:
+    name, settings = solver_steps.read(solver)
+    if given == name and solver_steps.has(before, settings):
         return lambda: None
     if not swap:
+        other = f"the pipeline has {given}" if given != name else "the pipeline's has others"
         raise StrategyError(
-            f"the strategy is for {name}, but the pipeline has {given}; "
+            f"the strategy is for {solver}, but {other}; "
             "pass set_scheduler=True to accel.apply, or set pipe.scheduler"
         )
-    after = schedulers.make(before, name)
+    after = schedulers.make(before, solver)
     schedulers.check(after, sites)
     pipe.scheduler = after
     there = weakref.ref(pipe)

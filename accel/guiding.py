@@ -28,7 +28,7 @@ HALVES = frozenset(
         *(f"{_SD}{task}" for task in ("3ControlNet", "3ControlNetInpainting", "ControlNetXS")),
         *(f"{_SD}{task}" for task in ("XLControlNetXS", "Adapter", "XLAdapter", "Depth2Img")),
         *(f"{_SD}{task}" for task in ("Upscale", "LatentUpscale", "LDM3D", "ModelEditing")),
-        *(f"{_SD}{task}" for task in ("GLIGEN", "GLIGENTextImage", "InpaintLegacy")),
+        *(f"{_SD}{task}" for task in ("GLIGEN", "GLIGENTextImage")),
         f"{_SD}ImageVariation",
         "StableUnCLIP",
         "StableUnCLIPImg2Img",
@@ -43,7 +43,7 @@ HALVES = frozenset(
         *(f"PixArt{task}" for task in ("Alpha", "Sigma")),
         "DiT",
     )
-)
+) | {"StableDiffusionInpaintPipelineLegacy"}
 # Those that guide with two passes, where `true_cfg_scale` and a negative prompt ask for it.
 PASSES = frozenset(
     f"Flux{name}Pipeline"
@@ -56,6 +56,7 @@ NEVER = frozenset(
         *(f"LatentConsistencyModel{task}" for task in ("", "Img2Img")),
         *(f"Flux{task}" for task in ("Control", "ControlImg2Img", "ControlInpaint", "Fill")),
         *(f"Flux{task}" for task in ("ControlNetImg2Img", "ControlNetInpaint")),
+        *(f"Marigold{task}" for task in ("Depth", "Intrinsics", "Normals")),
     )
 )
 
@@ -83,10 +84,10 @@ def check(pipe: Any) -> None:
     if name is None or name in HALVES | PASSES | NEVER:
         return
     raise StrategyError(
-        f"methods.guidance does not know how {name} guides: it knows guidance of two predictions, "
-        "in one doubled batch or in two passes, as in StableDiffusionPipeline, "
+        f"methods.guidance does not know how {name} guides; it takes pipelines that guide with "
+        "two predictions, in one doubled batch or in two passes, as StableDiffusionPipeline, "
         "StableDiffusionXLPipeline, StableDiffusion3Pipeline, PixArtSigmaPipeline, DiTPipeline "
-        "and FluxPipeline; take methods.guidance out of the strategy"
+        "and FluxPipeline do: take methods.guidance out of the strategy"
     )
 
 

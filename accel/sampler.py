@@ -51,7 +51,7 @@ class Sampler:
         self._attached: list[Undo] = []
         try:
             self._locate(pipe)
-            swapped = exchange(pipe, strategy.scheduler, self.sites, set_scheduler)
+            swapped = exchange(pipe, strategy.solver_text, self.sites, set_scheduler)
             self._undos.append(swapped)
             self._checked = pipe.scheduler
             self._attach(pipe)

@@ -17,6 +17,7 @@ from typing import Any
 import diffusers
 import torch
 
+from accel import solver_steps
 from accel.sites import Sites
 from strategies import StrategyError
 from strategies.solvers import DIFFUSION, EITHER, FLOW
@@ -39,16 +40,17 @@ _SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 Settings = dict[str, Any]
 
 
-def make(current: Any, name: str) -> Any:
-    """A scheduler of class `name` for the model that `current` is set up for.
+def make(current: Any, solver: str) -> Any:
+    """A scheduler of a class for the model that `current` is set up for.
 
     Args:
         current: the pipeline's scheduler, set up right for its model.
-        name: a class of diffusers.
+        solver: a class of diffusers, with settings in the short form where it has them.
 
     Raises:
         StrategyError: diffusers has no such scheduler, or it does not fit the model.
     """
+    name, own = solver_steps.read(solver)
     kind = _class(name)
     flow = is_flow(current)
     takes = inspect.signature(kind.__init__).parameters
@@ -64,12 +66,14 @@ def make(current: Any, name: str) -> Any:
         )
     if type(current).__name__ != name:
         settings |= {key: takes[key].default for key in _INNER if key in takes}
+    settings |= solver_steps.configured(own, name, flow)
     try:
         made = kind.from_config(current.config, **(_EXTRA.get(name, {}) | settings))
         _try(made)
     except (TypeError, ValueError, NotImplementedError, ImportError, AssertionError) as error:
         reason = " ".join(str(error).split())
         raise StrategyError(f"{name} cannot be used here: {reason}") from None
+    solver_steps.listed(made, own)
     return made
 
 

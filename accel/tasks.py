@@ -12,6 +12,7 @@ import diffusers
 from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting
 
 from strategies import StrategyError
+from strategies.solver_settings import name_of
 
 Task = Literal["text-to-image", "image-to-image", "inpainting"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -55,10 +56,10 @@ def skipped(family: str, solver: str, steps: int, strength: float) -> int:
     Args:
         family: of the denoiser; pipelines of UNets cut the number of steps to a whole one, those
             of transformers the number of steps left out.
-        solver: name of a scheduler class.
+        solver: name of a scheduler class, or a solver in its short form.
         steps: of the whole schedule.
         strength: share of the schedule that is run, in (0, 1].
     """
     wanted = min(steps * strength, steps)
     left_out = steps - (int(wanted) if family == "unet" else wanted)
-    return int(max(left_out, 0)) * int(getattr(diffusers, solver).order)
+    return int(max(left_out, 0)) * int(getattr(diffusers, name_of(solver)).order)

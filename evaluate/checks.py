@@ -73,7 +73,7 @@ def fit(pipe: Any, strategies: Iterable[tuple[str, Strategy]]) -> None:
     for name, one in strategies:
         try:
             with accel.accelerated(pipe, one, set_scheduler=True):
-                calls = schedulers.count_calls(pipe.scheduler, one.scheduler, one.steps)
+                calls = schedulers.count_calls(pipe.scheduler, one.solver_text, one.steps)
             if calls != one.calls:
                 raise StrategyError(
                     f"{one.steps} steps of {one.scheduler} here, so this run makes {calls} calls "

@@ -31,7 +31,7 @@ class LatencyTable(BaseModel):
 
     Attributes:
         fixed: of a generation without its loop.
-        solver: per call, of everything around the denoiser, by scheduler.
+        solver: per call, of everything around the denoiser, by solver, in its short form.
         kinds: of the denoiser, by kind of call (`Strategy.kinds`).
         spread: half the interquartile range of each kind, as a share of its median.
         device: where it was measured.
@@ -52,11 +52,11 @@ class LatencyTable(BaseModel):
         Raises:
             StrategyError: a solver that was not measured, or what a method does at a call.
         """
-        if strategy.scheduler not in self.solver:
-            raise StrategyError(f"the latency table has no entry for {strategy.scheduler!r}")
+        if strategy.solver_text not in self.solver:
+            raise StrategyError(f"the latency table has no entry for {strategy.solver_text!r}")
         made = kinds_made(strategy, self.share)
         calls = sum(map(self.seconds, made))
-        return self.fixed + len(made) * self.solver[strategy.scheduler] + calls
+        return self.fixed + len(made) * self.solver[strategy.solver_text] + calls
 
     def seconds(self, kind: str) -> float:
         """Of a call of a kind, measured or composed; see `evaluate.kinds`.
@@ -140,7 +140,7 @@ def measure_table(
         prompts: the first one is drawn.
         turns: strategies to run, for each repetition in an order of its own, so that a slow moment
             of the machine hits all kinds alike; the first turn warms up and does not count.
-        solvers: scheduler class names.
+        solvers: in their short form.
     """
     calls = [time_calls(pipe, config, prompts, strategies) for strategies in turns]
     around = [time_around(pipe, config, prompts, solvers) for _ in turns]

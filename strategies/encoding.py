@@ -22,10 +22,10 @@ def encode(space: SearchSpace, strategy: Strategy) -> Genome:
     Raises:
         StrategyError: the strategy lies outside the space.
     """
-    pair = (strategy.scheduler, strategy.steps)
+    pair = (strategy.solver_text, strategy.steps)
     if pair not in space.calls or space.calls[pair] != strategy.calls:
         raise StrategyError(
-            f"{strategy.scheduler} with {strategy.steps} steps is not in this space; it has "
+            f"{strategy.solver_text} with {strategy.steps} steps is not in this space; it has "
             f"{', '.join(space.solvers)} with {', '.join(map(str, space.steps))} steps"
         )
     first = [space.solvers.index(pair[0]), space.steps.index(pair[1])]

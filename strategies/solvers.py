@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from strategies.solver_settings import name_of
+
 
 def _named(*names: str) -> frozenset[str]:
     return frozenset(f"{name}Scheduler" for name in names)
@@ -45,6 +47,7 @@ def calls_of(scheduler: str, steps: int) -> int | None:
 
     PNDM is as Stable Diffusion has it, without the Runge-Kutta warm-up: one call more than steps.
     """
+    scheduler = name_of(scheduler)  # Settings change no number of calls.
     if scheduler in ONE_EACH:
         return steps
     if scheduler in TWO_EACH:

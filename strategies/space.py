@@ -29,7 +29,7 @@ class SearchSpace:
 
     Args:
         family: of the model.
-        solvers: scheduler class names.
+        solvers: scheduler class names, with settings in the short form where they have them.
         steps: step counts, ascending.
         calls: calls per (scheduler, steps), for every pair.
         genes: per call or of the whole generation.
@@ -149,7 +149,7 @@ class SearchSpace:
         Raises:
             StrategyError: the strategy lies outside this space.
         """
-        if (strategy.scheduler, strategy.steps) not in self.skipped:
+        if (strategy.solver_text, strategy.steps) not in self.skipped:
             return strategy
         return self.decode(self.encode(strategy))
 

@@ -23,11 +23,13 @@ from pydantic import (
 
 from strategies import halves, reading
 from strategies.errors import StrategyError
-from strategies.knobs import Depth, Knobs, check_names, expand, known
+from strategies.knobs import Depth, Knobs, check_names
 from strategies.limits import MAX_CALLS, MAX_STEPS
+from strategies.method_reading import read_method
+from strategies.solver_settings import NONE, SolverSettings, name_of, split_up
 from strategies.solvers import calls_of
-from strategies.text import brief, cut
-from strategies.words import did_you_mean, explain
+from strategies.text import brief
+from strategies.words import explain
 
 SCHEMA: Literal[1] = 1
 FAMILIES = ("unet", "dit", "mmdit")
@@ -41,7 +43,8 @@ class Strategy(BaseModel):
         version: of the file format, `schema` in JSON.
         name: for people; not part of the strategy's identity.
         family: the kind of denoiser it is for.
-        scheduler: diffusers' class name of the solver.
+        scheduler: diffusers' class name of the solver; also read in the short form of spaces.
+        solver: settings of the solver that decide its steps.
         steps: what the user passes as `num_inference_steps`.
         calls: forward passes of the denoiser in a generation of the full schedule.
         methods: knobs by method name.
@@ -57,6 +60,7 @@ class Strategy(BaseModel):
     name: str = Field(default="", max_length=200)
     family: str
     scheduler: str = Field(min_length=1, max_length=100)
+    solver: SolverSettings = NONE
     steps: StrictInt = Field(ge=1, le=MAX_STEPS)
     calls: StrictInt = Field(ge=1, le=MAX_CALLS)
     methods: Mapping[str, SerializeAsAny[Knobs]] = Field(default_factory=dict)
@@ -79,6 +83,7 @@ class Strategy(BaseModel):
                 f"schema is {version}, but this version of Stratagem reads up to {SCHEMA}; "
                 "upgrade diffusion-stratagem"
             )
+        given |= split_up(given.get("scheduler"), given.get("solver"))
         family, calls, methods = given.get("family"), given.get("calls"), given.get("methods", {})
         if isinstance(family, str) and family not in FAMILIES:
             raise StrategyError(f"family is {brief(family)}; known ones are {', '.join(FAMILIES)}")
@@ -93,9 +98,14 @@ class Strategy(BaseModel):
             given.pop("methods", None)  # What is missing is the error; methods cannot be read.
         elif isinstance(methods, Mapping):
             given["methods"] = {
-                name: _read_method(name, knobs, calls, family) for name, knobs in methods.items()
+                name: read_method(name, knobs, calls, family) for name, knobs in methods.items()
             }
         return given
+
+    @model_validator(mode="after")
+    def _solver_takes(self) -> Self:
+        self.solver.check(self.scheduler, self.steps)
+        return self
 
     @model_validator(mode="after")
     def _one_narrows(self) -> Self:
@@ -159,7 +169,16 @@ class Strategy(BaseModel):
 
     def to_json(self) -> dict[str, Any]:
         """The JSON form, in the file format's order."""
-        return self.model_dump(mode="json", by_alias=True)
+        data = self.model_dump(mode="json", by_alias=True)
+        data["solver"] = self.solver.given()
+        if not data["solver"]:
+            del data["solver"]  # As files were before it was there.
+        return data
+
+    @property
+    def solver_text(self) -> str:
+        """The solver with its settings in the short form, as spaces and tables name it."""
+        return self.scheduler + self.solver.text
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields replaced, unchecked; its digest is its own."""
@@ -214,7 +233,8 @@ class Strategy(BaseModel):
     def digest(self) -> str:
         """SHA-256 of what the strategy does; equal for strategies that mean the same."""
         form = self.canonical().to_json()
-        identity = {k: form[k] for k in ("family", "scheduler", "steps", "calls", "methods")}
+        names = ("family", "scheduler", "solver", "steps", "calls", "methods")
+        identity = {k: form[k] for k in names if k in form}
         text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -230,7 +250,7 @@ class Strategy(BaseModel):
             calls: calls of the new schedule; by default those that the solver makes of `steps`;
                 of a solver unknown to `strategies.solvers` they change as much as `steps`.
             steps: steps of the new schedule; by default changed as much as `calls`.
-            scheduler: class name of another solver.
+            scheduler: another solver, in its short form where it has settings.
 
         Raises:
             StrategyError: no positive number of calls, or not known how many another solver makes.
@@ -252,6 +272,7 @@ class Strategy(BaseModel):
             "calls": calls,
             "steps": steps,
             "scheduler": scheduler or self.scheduler,
+            "solver": {} if scheduler else self.solver.resampled(steps).given(),
             "methods": {n: k.resample(indices).compact() for n, k in self.methods.items()},
             "scores": {},
             "baseline": {},
@@ -262,7 +283,7 @@ class Strategy(BaseModel):
     def _calls(self, steps: int, scheduler: str) -> int:
         """Calls that so many steps make, of the same solver or another."""
         made = calls_of(scheduler, steps)
-        if scheduler == self.scheduler and (
+        if name_of(scheduler) == self.scheduler and (
             made is None or calls_of(scheduler, self.steps) != self.calls
         ):
             return steps + self.calls - self.steps
@@ -272,29 +293,3 @@ class Strategy(BaseModel):
                 "steps make; give calls as well"
             )
         return made
-
-
-def _read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
-    methods = known()
-    if name not in methods:
-        there = ", ".join(methods) + did_you_mean(str(name), methods)
-        raise StrategyError(f"methods.{cut(str(name))} is unknown; known methods are {there}")
-    kind = methods[name]
-    if family not in kind.families:
-        there = ", ".join(kind.families)
-        raise StrategyError(f"methods.{name} works on {there}, not on family {family!r}")
-    if isinstance(given, Knobs):
-        # Made without lists, it has no calls to give values for.
-        given = {k: v for k, v in given.model_dump().items() if v or k not in kind.per_call}
-    elif not isinstance(given, Mapping):
-        raise StrategyError(f"methods.{name} must be an object of knobs, not {brief(given)}")
-    check_names(given, kind, f"methods.{name}.")
-    try:
-        knobs = kind.model_validate(expand(kind, given, calls))
-    except ValidationError as error:
-        raise StrategyError(explain(error, f"methods.{name}.")) from None
-    try:
-        knobs.check(calls)
-    except ValueError as error:
-        raise StrategyError(f"methods.{name}: {error}") from None
-    return knobs

@@ -281,6 +281,15 @@ def test_pipelines_that_guide_in_another_way_are_refused() -> None:
         draw(sd3, skip_guidance_layers=[1])
 
 
+def test_the_tables_are_of_pipelines_that_there_are() -> None:
+    import diffusers
+
+    sets = (guiding.HALVES, guiding.PASSES, guiding.NEVER)
+    assert sum(map(len, sets)) == len(frozenset.union(*sets))
+    missing = [name for one in sets for name in one if not hasattr(diffusers, name)]
+    assert missing == []
+
+
 def test_a_class_of_ones_own_counts_as_the_one_whose_call_it_has() -> None:
     pipe = pipes.build("sd1")
     own = type("Mine", (type(pipe),), {})(**pipe.components, requires_safety_checker=False)

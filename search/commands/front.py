@@ -88,7 +88,7 @@ def _table(run: Run, points: list[Point]) -> Table:
     made.add_column("what it does", overflow="fold")
     for index, point in enumerate(points, 1):
         strategy = point.strategy
-        solver = strategy.scheduler.removesuffix("Scheduler").replace("Multistep", "")
+        solver = strategy.solver_text.replace("Scheduler", "").replace("Multistep", "")
         made.add_row(
             str(index),
             *(value(name, point.scores[name]) for name in figures),

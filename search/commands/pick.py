@@ -172,7 +172,7 @@ def show(run: Run, points: list[Point], point: Point) -> None:
     if point.verdict is not None:
         print("; ".join([f"no loss: {point.no_loss}", *point.verdict.reasons]))
     strategy = point.strategy
-    print(f"{strategy.scheduler}, {tables.schedule(strategy)}")
+    print(f"{strategy.solver_text}, {tables.schedule(strategy)}")
     for line in describe.summary(strategy) if strategy.methods else ["fewer steps, no method"]:
         print(line)
 

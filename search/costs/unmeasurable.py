@@ -96,8 +96,8 @@ def reason(study: Study, strategy: Strategy) -> str:
 
 def why(failed: Mapping[str, str], strategy: Strategy) -> str:
     """Which part of a strategy could not be measured, and why; empty where all could be."""
-    if strategy.scheduler in failed:
-        name = strategy.scheduler
+    if strategy.solver_text in failed:
+        name = strategy.solver_text
         return f"the solver {name} could not be timed: {failed[name]}"
     for kind in strategy.kinds():
         for name in (kind, *(one for one in failed if one and parts(one) <= parts(kind))):

@@ -75,7 +75,7 @@ class Sensitivity:
 
     def __init__(self, engine: Engine, prompts: int) -> None:
         self.engine, self.space, self.prompts = engine, engine.space, prompts
-        solver = engine.baseline.scheduler
+        solver = engine.baseline.solver_text
         self.solver = solver if solver in self.space.solvers else self.space.solvers[0]
         self.steps = min(self.space.steps, key=lambda n: (abs(n - STEPS), n))
         self.calls = self.space.calls[self.solver, self.steps]

@@ -102,7 +102,7 @@ def _presets(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[s
     calls = space.calls.get((scheduler, steps))
     for name in presets():
         one = load(name)
-        made_for = (one.family, one.scheduler, one.steps, one.calls)
+        made_for = (one.family, one.solver_text, one.steps, one.calls)
         if space.methods and calls is not None and one.family == space.family:
             one = one.resample(calls=calls, steps=steps, scheduler=scheduler)
         elif made_for != (space.family, scheduler, steps, calls):

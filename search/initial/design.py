@@ -41,7 +41,7 @@ def worthwhile(
     plain: dict[tuple[str, int], float] = {}
     found = []
     for origin, one in seeds:
-        pair = one.scheduler, one.steps
+        pair = one.solver_text, one.steps
         if pair not in plain:
             plain[pair] = latency(space.uniform(*pair))
         if not one.methods or origin == warm.ORIGIN or latency(one) < SAVES * plain[pair]:

@@ -23,7 +23,8 @@ def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:
     """
     with suppress(StrategyError):
         return space.decode(space.encode(strategy))  # It may be a point of the space.
-    solver = strategy.scheduler if strategy.scheduler in space.solvers else space.solvers[0]
+    solver = strategy.solver_text
+    solver = solver if solver in space.solvers else space.solvers[0]
     steps = min(space.steps, key=lambda n: (abs(np.log(n / strategy.steps)), n))
     calls = space.calls[solver, steps]
     if calls != strategy.calls:

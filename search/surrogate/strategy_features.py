@@ -76,7 +76,7 @@ class Description:
 
     def _whole(self, alive: Strategy) -> list[float]:
         """What holds for the whole generation."""
-        found = [float(solver == alive.scheduler) for solver in self.space.solvers]
+        found = [float(solver == alive.solver_text) for solver in self.space.solvers]
         found += [alive.calls, 1 / alive.calls, alive.steps, log(alive.calls)]
         for gene in self.space.whole:
             if isinstance(gene, OneOf):

@@ -172,7 +172,7 @@ def label(point: Point) -> str:
 
 def solver(strategy: Strategy) -> str:
     """The solver in short."""
-    return strategy.scheduler.removesuffix("Scheduler").replace("Multistep", "")
+    return strategy.solver_text.replace("Scheduler", "").replace("Multistep", "")
 
 
 def _key(

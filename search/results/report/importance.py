@@ -113,8 +113,8 @@ def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[n
     table = []
     for row in rows:
         strategy = row.strategy.canonical()
-        solvers = [*space.solvers, strategy.scheduler]
-        line = [float(solvers.index(strategy.scheduler)), float(strategy.steps)]
+        solvers = [*space.solvers, strategy.solver_text]
+        line = [float(solvers.index(strategy.solver_text)), float(strategy.steps)]
         for gene in whole:
             knobs = strategy.methods.get(gene.method)
             value = None if knobs is None else getattr(knobs, gene.knob)
@@ -127,7 +127,7 @@ def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[n
 def _space(run: Run, rows: Sequence[Evaluation]) -> SearchSpace:
     """The run's space, without its model: how many calls there are is known of what was run."""
     settings = run.config.space
-    known = {(e.strategy.scheduler, e.strategy.steps): e.strategy.calls for e in rows}
+    known = {(e.strategy.solver_text, e.strategy.steps): e.strategy.calls for e in rows}
     pairs = ((s, n) for s in settings["schedulers"] for n in settings["steps"])
     calls = {pair: known.get(pair, pair[1]) for pair in pairs}
     return configuration.with_calls(settings, rows[0].strategy.family, calls)

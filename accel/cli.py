@@ -117,7 +117,7 @@ def _generate(flags: argparse.Namespace) -> int:
     seeds = range(flags.seed, flags.seed + flags.images)
     request = Request(flags.prompt, flags.negative, seeds, **chosen)
     label = Path(flags.strategy).stem if Path(flags.strategy).exists() else flags.strategy
-    fast = Side(label, f"{strategy.scheduler}, {strategy.steps} steps")
+    fast = Side(label, f"{strategy.solver_text}, {strategy.steps} steps")
     print("\n".join([f"{fast.label}: {fast.solver}", *describe.summary(strategy)]))
     if flags.compare:
         steps = own_steps(pipe, config)

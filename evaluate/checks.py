@@ -76,7 +76,7 @@ def fit(pipe: Any, strategies: Iterable[tuple[str, Strategy]]) -> None:
                 calls = schedulers.count_calls(pipe.scheduler, one.solver_text, one.steps)
             if calls != one.calls:
                 raise StrategyError(
-                    f"{one.steps} steps of {one.scheduler} here, so this run makes {calls} calls "
+                    f"{one.steps} steps of {one.solver_text} here, so this run makes {calls} calls "
                     f"of the denoiser, but the strategy is for {one.calls}; give "
                     f"strategy.resample(calls={calls})"
                 )

@@ -77,7 +77,7 @@ def compare(
     checks.fit(evaluator.pipe, strategies)
     everyone = [(BASELINE, evaluator.baseline), *strategies]
     rows: list[dict[str, Any]] = [
-        {"name": name, "digest": one.digest, "scheduler": one.scheduler, "steps": one.steps}
+        {"name": name, "digest": one.digest, "scheduler": one.solver_text, "steps": one.steps}
         for name, one in everyone
     ]
     references: dict[View, Side] = {}

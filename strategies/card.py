@@ -61,7 +61,7 @@ def _row(name: str, one: Strategy) -> list[str]:
     return [
         name,
         str(where.get("model", where.get("paper", ""))),
-        f"{one.scheduler.removesuffix('Scheduler')}, {one.steps} steps",
+        f"{one.solver_text.replace('Scheduler', '')}, {one.steps} steps",
         "; ".join(describe.summary(one)),
         f"{speedup:.2f}x" if _is_number(speedup) else "not measured",
         "; ".join(_quality(scores)) or "not measured",

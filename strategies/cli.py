@@ -192,7 +192,7 @@ def _validate(flags: argparse.Namespace) -> int:
             bad += 1
             say(str(error))
         else:
-            say(f"{name}: ok, {strategy.scheduler}, {tables.schedule(strategy)}")
+            say(f"{name}: ok, {strategy.solver_text}, {tables.schedule(strategy)}")
     return 1 if bad else 0
 
 
@@ -218,7 +218,7 @@ def _resample(flags: argparse.Namespace) -> int:
         return 0
     make_folder(flags.out.parent)
     save(after, flags.out)
-    say(f"{flags.out}: {after.scheduler}, {tables.schedule(after)}")
+    say(f"{flags.out}: {after.solver_text}, {tables.schedule(after)}")
     return 0
 
 
@@ -247,7 +247,7 @@ def _pull(flags: argparse.Namespace) -> int:
     out = flags.out or Path(flags.repo.rsplit("/", 1)[-1])
     for path in hub.pull(flags.repo, out, flags.revision):
         one = load(path)
-        say(f"{path}: {one.scheduler}, {tables.schedule(one)}")
+        say(f"{path}: {one.solver_text}, {tables.schedule(one)}")
     return 0
 
 

@@ -161,7 +161,8 @@ def differences(one: Strategy, other: Strategy) -> list[Row]:
     """
     rows: list[Row] = []
     for field in ("name", "family", "scheduler", "steps", "calls"):
-        a, b = getattr(one, field), getattr(other, field)
+        own = "solver_text" if field == "scheduler" else field
+        a, b = getattr(one, own), getattr(other, own)
         if a != b:
             rows.append((field, text(a), text(b)))
     methods = (one.canonical().methods, other.canonical().methods)

@@ -64,7 +64,7 @@ def cache_dit(strategy: Strategy) -> dict[str, Any]:
         "strategy": {field: getattr(strategy, field) for field in fields},
         "versions": dict(VERSIONS),
         "use": "cache_dit.enable_cache(pipe, **cache_dit.load_configs(FILE)), then pipe(..., "
-        f"num_inference_steps={strategy.steps}) with {strategy.scheduler}",
+        f"num_inference_steps={strategy.steps}) with {strategy.solver_text}",
     }
 
 

@@ -30,7 +30,7 @@ def listing(rows: Iterable[tuple[str, Strategy]]) -> RenderableType:
     table = _table("name", "what it does")
     table.columns[0].max_width = 26
     for name, strategy in rows:
-        made_for = f"{strategy.family}, {strategy.scheduler}, {schedule(strategy)}"
+        made_for = f"{strategy.family}, {strategy.solver_text}, {schedule(strategy)}"
         lines = map(_cell, [made_for, *describe.summary(strategy)])
         table.add_row(_cell(name), "\n".join(lines))
     return table
@@ -44,8 +44,11 @@ def schedule(strategy: Strategy) -> str:
 def details(strategy: Strategy) -> RenderableType:
     """The fields, and what happens at every call."""
     head: list[tuple[str, str]] = [
-        (field, describe.text(getattr(strategy, field)))
-        for field in ("name", "family", "scheduler", "steps", "calls")
+        (field, describe.text(getattr(strategy, own)))
+        for field, own in (
+            *((name, name) for name in ("name", "family")),
+            *(("scheduler", "solver_text"), ("steps", "steps"), ("calls", "calls")),
+        )
     ]
     head.append(("digest", strategy.digest[:12]))
     for name, knobs in sorted(strategy.methods.items()):

@@ -129,6 +129,10 @@ class Knobs(BaseModel):
         now = tuple([v[call] if k in lists else v for k, v in own.items()])
         return _shown(type(self), tuple(own), now)
 
+    def cost(self, call: int) -> Mapping[str, Any]:
+        """What of `at` decides how long the call takes."""
+        return {name: v for name, v in self.at(call).items() if name not in self.costless}
+
     @classmethod
     def starts(cls, calls: int) -> list[Self]:
         """Settings that a search evaluates first, such as those of the paper."""

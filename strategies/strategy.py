@@ -204,8 +204,7 @@ class Strategy(BaseModel):
             parts = [
                 f"{name}.{knob}={value}"
                 for name, knobs in methods
-                for knob, value in knobs.at(call).items()
-                if knob not in knobs.costless
+                for knob, value in knobs.cost(call).items()
             ]
             rows.append(" ".join(parts))
         return tuple(rows)

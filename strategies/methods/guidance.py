@@ -164,6 +164,10 @@ class Guidance(Knobs):
         now = {name: getattr(self, name)[call] for name in self.per_call}
         return {name: value for name, value in now.items() if value != self.neutral[name]}
 
+    def cost(self, call: int) -> Mapping[str, Any]:
+        """One half runs, whatever is given back for the other."""
+        return {} if self.mode[call] == "full" else {"half": True}
+
     def _thirds(self) -> tuple[float, float, float]:
         return self.early, self.middle, self.late
 

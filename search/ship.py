@@ -1,9 +1,11 @@
-"""The unaccelerated images of a bundled model, for `zoo/unaccelerated/`.
+"""What ships with a bundled model so that nobody draws it again.
 
     python -m search.ship tiny-sd --search 32 --heldout 384
 
-Draws the first prompts of both splits in the model's usual setting. `--out` keeps the images, so
-that the same command goes on. To be run again whenever the model or its prompts change.
+`zoo/unaccelerated/` gets the unaccelerated images of the first prompts of both splits, in the
+model's usual setting. `zoo/baselines/` gets the held-out samples of fewer steps of every solver of
+its search space. `--out` keeps what is drawn, so that the same command goes on. To be run again
+whenever the model, its prompts or its networks change.
 """
 
 from __future__ import annotations
@@ -14,17 +16,24 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from accel import families
 from accel.models import quiet
-from evaluate.evaluator import Evaluator, Split
+from evaluate.evaluator import Split
 from evaluate.prompts import Prompts
-from evaluate.store import Store, identity
+from evaluate.reading import Reading, Sample
+from evaluate.store import Store
 from search import config
-from search.images.shared_cache import origin, pack, shipped
-from strategies import whole
+from search.config import SearchConfig
+from search.images import feature_cache, shared_cache, shipped_samples
+from search.initial.baselines import seeds
+from search.workers.worker import Worker
+from strategies import Strategy, dump, whole
+
+FEWEST, MOST = 5, 15  # Steps of a baseline that a strategy without a loss may be held against.
 
 
 def main() -> None:
-    """Draw what is missing and write the file."""
+    """Draw what is missing and write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="tiny-sd")
     parser.add_argument("--search", type=int, default=32)
@@ -32,25 +41,65 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/unaccelerated"))
     flags = parser.parse_args()
     quiet()
-    torch.set_num_threads(1)
     settings = config.resolve(flags.model, {})
-    evaluator = Evaluator(settings.model)
-    store = Store(flags.out, identity(settings.model.source))
-    sets: tuple[tuple[Split, int], ...] = (("search", flags.search), ("heldout", flags.heldout))
+    worker = Worker(settings.model.model_dump(), "cpu", 1)
+    torch.set_num_threads(1)
+    one = worker.evaluator
+    origin = shared_cache.origin(settings.model, worker.weights, one.baseline)
+    _unaccelerated(worker, {"search": flags.search, "heldout": flags.heldout}, flags.out, origin)
+    samples = {
+        strategy.digest: _sample(worker, settings, strategy, flags.heldout, flags.out)
+        for strategy in _baselines(worker, settings)
+    }
+    path = shipped_samples.place(settings.model.name)
+    prompts = one.prompts["heldout"].first(flags.heldout)
+    _write(shipped_samples.pack(prompts, samples, origin), path, f"{len(samples)} baselines")
+
+
+def _unaccelerated(worker: Worker, sets: dict[Split, int], out: Path, origin: str) -> None:
+    one, store = worker.evaluator, Store(out, worker.weights)
     prompts: list[Prompts] = []
     images = []
-    for split, count in sets:
-        prompts.append(evaluator.prompts[split].first(count))
+    for split, count in sets.items():
+        prompts.append(one.prompts[split].first(count))
         side = store.draw(
-            split, evaluator.pipe, settings.model, evaluator.baseline, prompts[-1],
-            evaluator.networks,
-        )  # fmt: skip
+            "unaccelerated", one.pipe, one.config, one.baseline, prompts[-1], one.networks
+        )
         images += list(side.images())
-    path = shipped(settings.model.name)
+    path = shared_cache.shipped(one.config.name)
+    _write(shared_cache.pack(prompts, np.stack(images), origin), path, f"{len(images)} images")
+
+
+def _baselines(worker: Worker, settings: SearchConfig) -> list[Strategy]:
+    """Fewer steps of every solver of the model's search space."""
+    pipe, model = worker.evaluator.pipe, settings.model
+    family = families.find(pipe)[0]
+    space = config.make_space(settings.space, family, pipe.scheduler, model.share)
+    rows = seeds(space, model.scheduler, model.steps, ["fewer-steps"])
+    return [one for _, one in rows if FEWEST <= one.steps <= MOST]
+
+
+def _sample(
+    worker: Worker, settings: SearchConfig, strategy: Strategy, count: int, out: Path
+) -> Sample:
+    reading = Reading.of(settings.figures.metrics)
+    path = feature_cache.place(out, strategy.digest, count)
+    found = feature_cache.read(path, count, reading)
+    if found is None:
+        keep = {
+            "networks": reading.networks, "pairs": reading.pairs, "memory": False,
+            "thumbnails": 0, "images": str(out),
+        }  # fmt: skip
+        found = worker.sample(dump(strategy), "heldout", count, 0, keep)
+        feature_cache.write(found, path)
+        print(f"drew {strategy.scheduler}, {strategy.steps} steps", flush=True)
+    return found
+
+
+def _write(content: bytes, path: Path, what: str) -> None:
     whole.make_folder(path.parent)
-    of = origin(settings.model, store.identity, evaluator.baseline)
-    whole.write(pack(prompts, np.stack(images), of), path)
-    print(f"{len(images)} images, {path.stat().st_size / 1024:.0f} KB: {path}")
+    whole.write(content, path)
+    print(f"{what}, {path.stat().st_size / 1024:.0f} KB: {path}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -16,6 +17,7 @@ from search.costs.probe_strategies import probes
 from search.initial.projection import nearest
 from search.proposers import method_switching as switching
 from search.proposers import schedule_operators as operators
+from search.results.plots.schedules import lanes
 from search.spaces import with_calls
 from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy, StrategyError, cli, compose, describe, known, parse
@@ -172,6 +174,30 @@ def test_checkpoints_are_a_knob_like_any_other() -> None:
     assert knobs.threshold == (0.7, 0.7, 1.0, 0.9, 0.9, 0.9)
     assert knobs.checkpoints == (0, 3, 4)
     assert space.decode(space.encode(made)).digest == made.digest
+
+
+def test_checkpoints_that_a_search_finds_are_read_shown_and_resampled() -> None:
+    """A child with CA-ToMe's checkpoints: file, resampling, differences, words and lanes."""
+    space, rng = space_of("unet", ["catome", "deepcache"]), np.random.default_rng(2)
+    found: dict[int, Strategy] = {}
+    while len(found) < 20:
+        one = switching.drawn(space, rng)
+        child = space.decode(operators.child(space, one, one, rng))
+        knobs = child.methods.get("catome")
+        if knobs is None or knobs.checkpoints == "all":
+            continue
+        found[len(found)] = child
+        assert parse(dump(child)) == child
+        longer = child.resample(calls=2 * child.calls, steps=2 * child.calls)
+        assert longer.methods["catome"].checkpoints != "all"
+        assert parse(dump(longer)) == longer
+        words = {row["catome"]["pairs"] for row in describe.acts(child) if "catome" in row}
+        assert "computed" in words
+        assert any(lane.name == "catome: checkpoints" for lane in lanes([child]))
+    for one, other in itertools.pairwise(found.values()):
+        different = one.methods["catome"].checkpoints != other.methods["catome"].checkpoints
+        rows = " ".join(map(str, describe.differences(one, other)))
+        assert different <= ("checkpoints" in rows)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

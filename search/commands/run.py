@@ -35,6 +35,7 @@ from search.engine.progress import Progress
 from search.finalists import ablation
 from search.finalists import final_scoring as finalists
 from search.images.shared_cache import Shared
+from search.images.shipped_samples import ShippedSamples
 from search.initial.baselines import seeds
 from search.initial.projection import nearest
 from search.interruption import CODE, Ending
@@ -124,6 +125,7 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
                 )
                 engine.accepted, engine.tell = run.accept, progress.tell
                 engine.shared = Shared(config.model, run.ties.inputs, baseline, device, folder)
+                engine.shipped = ShippedSamples(config.model, run.ties.inputs, baseline)
                 engine.origin, engine.unsigned = run.ties.inputs.origin, run.ties.unsigned
                 if log and run.resumed:
                     replay.missing(run.study, log, folder)

@@ -23,6 +23,7 @@ from search.images import determinism as repeats
 from search.images import feature_cache as samples
 from search.images import unaccelerated as drawing
 from search.images.shared_cache import Shared
+from search.images.shipped_samples import ShippedSamples
 from search.objectives.objectives import Goals, needed
 from search.proposers import successive_halving as rungs
 from search.proposers.generation_strategy import Proposal, Proposer
@@ -79,6 +80,7 @@ class Engine:
         self.origin, self.unsigned = "", False  # See `search.images.feature_cache.read`.
         self.unscored = 0
         self.shared: Shared | None = None  # Unaccelerated images that need not be drawn.
+        self.shipped: ShippedSamples | None = None  # Nor these of baselines.
         self.measured = False  # Whether it is known what drawing costs.
         self.accepted: Callable[[], None] = lambda: None  # Called once nothing can be refused.
         self.tell: Callable[[str], None] = lambda _: None  # Called with lines for people.

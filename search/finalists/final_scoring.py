@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from search.engine.engine import Engine
 
 
-FAITHFUL = 4  # One in so many finalists is chosen from the slow and faithful end of the front.
+FAITHFUL = 3  # One in so many finalists is chosen from the slow and faithful end of the front.
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _passed_over(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
 def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> list[Evaluation]:
     """At most `count` evaluations that together dominate most.
 
-    The last quarter is chosen by the objectives' logarithms: the volume itself hardly sees the slow
+    The last third is chosen by the objectives' logarithms: the volume itself hardly sees the slow
     and faithful end of a front, where strategies without a loss are.
     """
     if not rows:

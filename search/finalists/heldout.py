@@ -150,7 +150,16 @@ class Drawing:
             one = samples.read(path, end - start, reading, engine.origin, engine.unsigned)
             if one is not None:
                 there[start] = one
+        if start not in there and (one := self._shipped(digest, start, end)) is not None:
+            there[start] = one
         return start in there and there[start].count == end - start
+
+    def _shipped(self, digest: str, start: int, end: int) -> Sample | None:
+        """A part that ships with the model, once the first part was drawn alike."""
+        shipped, first = self.engine.shipped, self._there[digest].get(0)
+        if shipped is None or first is None or not start:
+            return None
+        return shipped.part(digest, start, end, self.engine.figures.reading, first)
 
     def _path(self, digest: str, start: int, end: int) -> Path:
         return self.engine.folder / FOLDER / f"{digest}-{start}-{end}.safetensors"

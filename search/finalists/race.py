@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from search.engine.engine import Engine
 
 NOTE = "race"  # The full set of a study is noted under it.
-ALL = 0.6  # Share of the time for the sets that all are scored on; the rest is for no loss.
+ALL = 0.5  # Share of the time for the sets that all are scored on; the rest is for no loss.
 Ranked = tuple[float, str, int]  # How promising a finalist is, its digest, its images so far.
 Entry = tuple[str, int]  # Digest of a finalist, and the set that it is scored on next.
 
@@ -94,7 +94,8 @@ class Race:
         return found
 
     def _full(self) -> int:
-        """The full set: the largest on which two finalists can be scored, one of either kind.
+        """The full set: the largest on which two finalists can be scored, one of either kind; only
+        one is drawn where samples of baselines ship.
 
         One that was ever fixed stays, unless nothing could have passed on it.
         """
@@ -103,8 +104,10 @@ class Race:
         if former is not None and (former["full"] >= needed or former["full"] == self.levels[-1]):
             return int(former["full"])
         found = self.levels[-1]
+        shipped = self.engine.shipped
+        drawn = 1 if shipped is not None and shipped.digests & set(self.rivals) else 2
         for level in reversed(self.levels[:-1]):
-            if self._fits(found, 2) or level < needed:
+            if self._fits(found, drawn) or level < needed:
                 break
             found = level
         study.note(NOTE, {"full": found, "levels": list(self.levels)})

@@ -1,0 +1,118 @@
+"""Held-out samples of baselines that ship with the bundled models.
+
+Fewer steps of a solver give everybody the same images, so a search of a bundled model in its usual
+setting draws only the first part of a baseline's held-out images. Where this machine draws that
+part alike, the rest comes from the file. `python -m search.ship` makes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accel.models import ModelConfig
+from evaluate import kept
+from evaluate.prompts import Prompts
+from evaluate.reading import Reading, Sample
+from search.images.shared_cache import KEYS, LENGTH, keys, origin
+from search.run_folder.inputs import Inputs
+from strategies import Strategy
+from strategies.places import beside
+
+FOLDER = "baselines"
+FEATURES, PAIRED, LOOKS = "features", "paired", "looks"
+NEAR = 0.05  # Standard deviations of a feature that another machine's rounding does not come to.
+
+
+def place(name: str) -> Path:
+    """The file of a bundled model."""
+    return beside("zoo") / FOLDER / f"{name}.safetensors"
+
+
+def pack(prompts: Prompts, samples: Mapping[str, Sample], origin: str) -> bytes:
+    """The content of such a file.
+
+    Args:
+        prompts: that all samples are of.
+        samples: by digest of the strategy.
+        origin: what they were drawn from, see `search.images.shared_cache.origin`.
+    """
+    raw = np.frombuffer(b"".join(map(bytes.fromhex, keys(prompts))), np.uint8)
+    arrays: dict[str, NDArray[np.generic]] = {KEYS: raw.reshape(-1, LENGTH)}
+    for digest, sample in samples.items():
+        for name, rows in sample.features.items():
+            arrays[f"{digest}.{FEATURES}.{name}"] = rows
+        for name, values in sample.paired.items():
+            arrays[f"{digest}.{PAIRED}.{name}"] = values.astype(np.float32)
+        if sample.looks is not None:
+            arrays[f"{digest}.{LOOKS}"] = sample.looks
+    return kept.pack(arrays, origin)
+
+
+class ShippedSamples:
+    """What ships of one model in one setting, for the prompts of one run.
+
+    Args:
+        config: of the model.
+        inputs: of the run.
+        baseline: the unaccelerated pipeline as a strategy.
+    """
+
+    def __init__(self, config: ModelConfig, inputs: Inputs, baseline: Strategy) -> None:
+        of = origin(config, inputs.weights, baseline)
+        self._arrays = kept.unpack(place(config.name), of) or {}
+        there = [bytes(row).hex() for row in self._arrays.pop(KEYS, ())]
+        mine = keys(inputs.prompts["heldout"].first(len(there))) if there else []
+        alike = [one == other for one, other in zip(there, mine, strict=False)]
+        self._count = alike.index(False) if False in alike else len(alike)
+        self._trusted: dict[str, bool] = {}
+
+    @property
+    def digests(self) -> set[str]:
+        """Of the strategies that there are samples of."""
+        return {name.partition(".")[0] for name in self._arrays} if self._count else set()
+
+    def part(
+        self, digest: str, start: int, end: int, reading: Reading, first: Sample
+    ) -> Sample | None:
+        """The sample of prompts `start` to `end`, or None where it is to be drawn.
+
+        Args:
+            digest: of the strategy.
+            reading: what is asked of it; neither memory nor thumbnails ship.
+            first: of its first prompts, as this machine has drawn them.
+        """
+        if end > self._count or digest not in self.digests:
+            return None
+        if digest not in self._trusted:
+            self._trusted[digest] = self._is_alike(digest, first)
+        return self._rows(digest, start, end, reading) if self._trusted[digest] else None
+
+    def _is_alike(self, digest: str, first: Sample) -> bool:
+        for name, mine in first.features.items():
+            theirs = self._arrays.get(f"{digest}.{FEATURES}.{name}")
+            if theirs is None or theirs.shape[1:] != mine.shape[1:]:
+                return False
+            scale = theirs.std(0, dtype=float) + 1e-6
+            if (np.abs(theirs[: len(mine)] - mine) > NEAR * scale).any():
+                return False
+        return True
+
+    def _rows(self, digest: str, start: int, end: int, reading: Reading) -> Sample | None:
+        def find(kind: str, names: Iterable[str]) -> dict[str, NDArray[np.generic]]:
+            return {n: self._arrays[f"{digest}.{kind}.{n}"][start:end] for n in names}
+
+        try:
+            features, paired = find(FEATURES, reading.networks), find(PAIRED, reading.pairs)
+        except KeyError:  # Something is asked that does not ship.
+            return None
+        looks = self._arrays.get(f"{digest}.{LOOKS}")
+        return Sample(
+            end - start,
+            {name: rows.astype(np.float32) for name, rows in features.items()},
+            {name: values.astype(np.float64) for name, values in paired.items()},
+            looks=None if looks is None else looks[start:end],
+        )

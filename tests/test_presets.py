@@ -80,6 +80,21 @@ def cat(steps: int) -> dict[str, Any]:
     }
 
 
+def guided(modes: list[str], **knobs: Any) -> dict[str, Any]:
+    return {"guidance": {"mode": modes} | knobs}
+
+
+def interval() -> dict[str, Any]:
+    """Guidance at noise levels in (0.28, 5.42], of Stable Diffusion XL's 50 Euler steps."""
+    from diffusers import EulerDiscreteScheduler
+
+    noise = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
+    solver = EulerDiscreteScheduler(steps_offset=1, timestep_spacing="leading", **noise)
+    solver.set_timesteps(50)
+    levels = solver.sigmas.tolist()[:50]
+    return guided(["full" if 0.28 < level <= 5.42 else "off" for level in levels])
+
+
 PUBLISHED: dict[str, dict[str, Any]] = {
     "dato-b1": dato_b1(),
     **{f"deepcache-n{interval}": uniform(interval) for interval in (2, 3, 5, 10)},
@@ -88,12 +103,26 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "deepcache-n5-tome-0.5": uniform(5) | {"tome": {"ratio": 0.5}},
     **{f"fora-n{interval}": fora(interval) for interval in (2, 3, 5, 7)},
     **{f"cat-{net}-{steps}": cat(steps) for net in ("sd3", "pixart") for steps in (28, 50)},
+    "guidance-interval": interval(),
+    "adaptive-guidance-gate": guided(["full"] * 10 + ["off"] * 10),
+    "ag-linear": guided(
+        ["full", "reuse"] * 5 + ["reuse"] * 10,
+        order=[int(call % 2) for call in range(10)] + [0] * 10,
+    ),
+}
+GUIDED = {
+    "guidance-interval": ("EulerDiscreteScheduler", 50),
+    "adaptive-guidance-gate": ("DPMSolverMultistepScheduler", 20),
+    "ag-linear": ("DPMSolverMultistepScheduler", 20),
 }
 UNET = {"family": "unet", "scheduler": "PNDMScheduler", "steps": 50, "calls": CALLS}
 DIT = {"family": "dit", "scheduler": "DDIMScheduler", "steps": 250, "calls": 250}
 
 
 def made_for(name: str) -> dict[str, Any]:
+    if name in GUIDED:
+        scheduler, steps = GUIDED[name]
+        return {"family": "unet", "scheduler": scheduler, "steps": steps, "calls": steps}
     if "fora" in name:
         return DIT
     if "cat-" not in name:
@@ -183,3 +212,18 @@ def test_a_file_goes_before_a_preset_of_its_name(
     monkeypatch.chdir(tmp_path)
     strategies.save(strategies.load("tome-0.3"), "dato-b1")
     assert strategies.load("dato-b1").name == "tome-0.3"
+
+
+@pytest.mark.parametrize("name", GUIDED)
+@pytest.mark.parametrize("steps", [8, 12, 25, 40])
+def test_guidance_presets_are_rules_for_any_number_of_steps(name: str, steps: int) -> None:
+    """As large a share of guided calls, in the same part of the generation."""
+    one = strategies.load(name)
+    modes: Any = one.methods["guidance"].mode  # type: ignore[attr-defined]
+    other: Any = one.resample(steps=steps).methods["guidance"].mode  # type: ignore[attr-defined]
+    share = modes.count("full") / len(modes)
+    assert other.count("full") / steps == pytest.approx(share, abs=1 / steps)
+    first, last = modes.index("full") / len(modes), 1 - modes[::-1].index("full") / len(modes)
+    found = [call for call, mode in enumerate(other) if mode == "full"]
+    assert found[0] / steps == pytest.approx(first, abs=1.5 / steps)
+    assert (found[-1] + 1) / steps == pytest.approx(last, abs=2 / steps)

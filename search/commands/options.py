@@ -291,5 +291,9 @@ def _numbers(text: str) -> list[int]:
 
 
 def _solvers(text: str) -> list[str]:
-    """Class names, to which `Scheduler` is added where it is left out."""
-    return [name if name.endswith("Scheduler") else f"{name}Scheduler" for name in _words(text)]
+    """Class names, to which `Scheduler` is added where it is left out, with their settings."""
+    found = []
+    for word in _words(text):
+        name, bracket, settings = word.partition("(")
+        found.append(f"{name.removesuffix('Scheduler')}Scheduler{bracket}{settings}")
+    return found

@@ -12,6 +12,7 @@ from typing import Any
 from search.initial.projection import nearest
 from strategies import Gene, SearchSpace, Strategy, StrategyError, known, load, presets
 from strategies.methods.fora import COMPONENTS, FORA
+from strategies.methods.guidance import Guidance
 
 BASELINES = ("grid", "fewer-steps", "preset")
 ORIGINS = ("fewer-steps", "grid", "preset", "combined")
@@ -55,12 +56,21 @@ def every(interval: int, calls: int, depth: int) -> list[Any]:
 
 
 def _fewer_steps(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
-    """The model's own solver with every number of steps, the others on a coarse ladder."""
+    """The model's own solver with every number of steps, the others on a coarse ladder; where a
+    search may turn guidance, also without it and in the middle half of the calls alone.
+    """
+    modes = _choices(space, "guidance", "mode")
     for solver in space.solvers:
         ladder = space.steps if solver == scheduler else space.steps[1::2]
         for count in ladder:
-            if count < steps:
-                yield "fewer-steps", space.uniform(solver, count)
+            if count >= steps:
+                continue
+            yield "fewer-steps", space.uniform(solver, count)
+            calls = space.calls[solver, count]
+            if "off" in modes:
+                interval = Guidance.interval(calls, 0.25, 0.75)
+                for mode in (("off",) * calls, interval.mode):
+                    yield "fewer-steps", space.uniform(solver, count, guidance_mode=mode)
 
 
 def _schedules(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from strategies.knobs import Depth, Knobs, register
-from strategies.schedules import nearest, stretch
+from strategies.schedules import nearest
 
 if TYPE_CHECKING:
     from strategies.methods.tgate import TGate
@@ -150,7 +151,7 @@ class Guidance(Knobs):
         old, new = len(self.mode), len(indices)
         full = [call for call, mode in enumerate(self.mode) if mode == "full"]
         rest = [call for call, mode in enumerate(self.mode) if mode != "full"]
-        chosen = set(stretch(full, old, new)) if rest else set(range(new))
+        chosen = spread(full, old, new)
         moved = [nearest(full if c in chosen else rest, at) for c, at in enumerate(indices)]
         by_time = [at if found is None else found for found, at in zip(moved, indices, strict=True)]
         taken = self._merged(old)
@@ -180,6 +181,22 @@ class Guidance(Knobs):
             round(scale * factors[3 * call // calls], 6) for call, scale in enumerate(self.scale)
         ]
         return self.model_copy(update={"scale": tuple(scale)} | dict.fromkeys(THIRDS, 1.0))
+
+
+def spread(calls: Sequence[int], old: int, new: int) -> set[int]:
+    """Calls of a generation of `old` calls in one of `new`: as many in each part of its time."""
+    found, before, chosen = set[int](), 0, set(calls)
+    for call in range(new):
+        # Old calls that are over when this one is, in units of `1 / new`, and of the next a part.
+        whole, part = divmod((call + 1) * old, new)
+        passed = bisect_left(calls, whole) * new + (part if whole in chosen else 0)
+        count = (2 * passed + old) // (2 * old)  # To the nearest, halves up.
+        if count > before:
+            found.add(call)
+        before = count
+    if calls and not found:
+        found.add(min(new - 1, calls[0] * new // old))
+    return found
 
 
 def kept(modes: Sequence[Any]) -> list[Any]:

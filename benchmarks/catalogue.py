@@ -275,6 +275,13 @@ BENCHMARKS = (
         ("--budget", "2m", "--seeds", "0"),
     ),
     Benchmark(
+        "guidance_calls",
+        "what a call without guidance costs beside a guided one, on Stable Diffusion XL and 3",
+        SPEED,
+        ("guidance_calls-*",),
+        ("--width", "0.1", "--latent", "32"),
+    ),
+    Benchmark(
         "reproduce",
         "an exported front applied again in a fresh process: scores and speedups",
         SEARCH,

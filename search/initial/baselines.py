@@ -67,7 +67,7 @@ def _fewer_steps(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tup
                 continue
             yield "fewer-steps", space.uniform(solver, count)
             calls = space.calls[solver, count]
-            if "off" in modes:
+            if "off" in modes and count in space.steps[1::2]:
                 interval = Guidance.interval(calls, 0.25, 0.75)
                 for mode in (("off",) * calls, interval.mode):
                     yield "fewer-steps", space.uniform(solver, count, guidance_mode=mode)

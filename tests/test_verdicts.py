@@ -162,6 +162,16 @@ def test_which_figures_decide() -> None:
         assert (metric.margin is None) == (metric.views == ("base",)), metric.name
 
 
+def test_a_report_tells_both_distances_and_adherence() -> None:
+    default = Figures.of(["fd_base", "latency_s"], [], True, "real")
+    assert default.told[:2] == ["fd_base", "fd_real"]
+    assert len(default.told) > 2
+    assert all(name.startswith("right_") for name in default.told[2:])
+    other = Figures.of(["kid_self", "latency_s"], ["clip_score"], False, "self")
+    assert other.told == ["kid_base", "kid_self", "clip_score"]
+    assert Figures.of(["psnr", "latency_s"], [], False, "self").told == []
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return runs.read(finished(tmp_path_factory.mktemp("verdicts") / "run"))

@@ -10,6 +10,7 @@ from benchmarks.renderers import engine, papers, quality, searches, speed
 RENDERERS: dict[str, Callable[[Any], str]] = {
     "sampler": speed.race,
     "transformer_speed": speed.race,
+    "guidance_calls": speed.guidance_calls,
     "selection": speed.selection,
     "profile_calls": papers.profile,
     "latency_table": speed.latency_table,

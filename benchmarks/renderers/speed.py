@@ -151,3 +151,20 @@ def macs(data: Any) -> str:
         "share of whole", "the paper's share",
     ]  # fmt: skip
     return table(heads, rows)
+
+
+def guidance_calls(data: Any) -> str:
+    head = ["network", "off of a full call", "quartiles", "work", "full call, s", "calls of each"]
+    rows = [
+        (
+            name,
+            row["off_of_full"],
+            "{} to {}".format(*row["quartiles"]),
+            row["work"],
+            row["seconds_full"],
+            row["calls"],
+        )
+        for name, row in data["rows"].items()
+    ]
+    size = f"Width {data['width']:g}, latent {data['latent'] or 'full'}."
+    return f"{size}\n\n{table(head, rows)}"

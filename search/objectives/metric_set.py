@@ -85,6 +85,18 @@ class Figures:
         return [m.key(view) for m in self.metrics for view in m.views if view in views]
 
     @property
+    def told(self) -> list[str]:
+        """What a report says of every strategy's images, as far as it is measured: how far they are
+        from the unaccelerated ones and from the reference, and whether they show what is asked for.
+        """
+        sets = [metric for metric in self.metrics if {"base", self.view} <= {*metric.views}]
+        named = (metric for metric in sets if self.quality in map(metric.key, metric.views))
+        distance = next(named, sets[0] if sets else None)
+        names = [] if distance is None else [distance.key("base"), distance.key(self.view)]
+        adherence = (*GROUPS["accuracy"], "clip-score")
+        return [*names, *(m.key("alone") for m in self.metrics if m.name in adherence)]
+
+    @property
     def network(self) -> str | None:
         """The network whose features the first objective of quality reads, if any."""
         if self.quality is None:

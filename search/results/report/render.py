@@ -105,7 +105,7 @@ def text(name: str) -> str:
 def _columns(run: Run) -> list[str]:
     own = run.config.figures.yardstick
     names = ["speedup", *run.config.objectives, *([own] if own is not None else [])]
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys([*names, *run.config.figures.told]))
 
 
 def unaccelerated(run: Run) -> str:

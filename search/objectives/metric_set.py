@@ -90,7 +90,7 @@ class Figures:
         from the unaccelerated ones and from the reference, and whether they show what is asked for.
         """
         sets = [metric for metric in self.metrics if {"base", self.view} <= {*metric.views}]
-        named = (metric for metric in sets if self.quality in map(metric.key, metric.views))
+        named = (one for one in sets if self.quality in {one.key(view) for view in one.views})
         distance = next(named, sets[0] if sets else None)
         names = [] if distance is None else [distance.key("base"), distance.key(self.view)]
         adherence = (*GROUPS["accuracy"], "clip-score")

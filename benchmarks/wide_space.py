@@ -1,6 +1,7 @@
 """Whether a wide space costs: the same device time in the space of everything and in a narrow one.
 
     python -m benchmarks run wide_space --budget 12m --seeds 0 1 2 3 4
+    python -m benchmarks run wide_space --wide unet-guided --objectives fd_real latency
 
 Every search is an ordinary run of `python -m search`, in a folder of its own; one that is there and
 finished is read, one that was interrupted goes on. What is compared is the hypervolume of the front
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     made.add_argument("--wide", default=SPACES["wide"], help="space (default: %(default)s)")
     made.add_argument("--narrow", default=SPACES["narrow"], help="space (default: %(default)s)")
+    made.add_argument("--objectives", nargs="*", default=[], help="such as fd_real latency")
     made.add_argument("--draw", type=Path, default=Path("runs/wide-space"), help="folder of runs")
     made.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="of the result")
     made.add_argument("--flags", nargs="*", default=[], help="further ones of each search")
@@ -44,6 +46,7 @@ def search(folder: Path, space: str, seed: int, flags: argparse.Namespace) -> Ru
     """A finished search, drawn where it is not there."""
     if not (folder / "config.yaml").is_file():
         asked = ["--model", flags.model, "--space", space, "--budget", flags.budget]
+        asked += [word for name in flags.objectives for word in ("--objective", name)]
         code = cli.main([*asked, "--seed", str(seed), "--out", str(folder), *flags.flags])
     elif runs.read(folder).state == "finished":
         return runs.read(folder)

@@ -19,6 +19,7 @@ from strategies import Strategy, StrategyError
 from strategies.methods.guidance import Guidance
 from tests import pipes, transformers
 from tests.pipes import STEPS
+from tests.test_tgate_dit import two_passes
 
 MODELS = ("sd1", "sdxl", *transformers.MODELS)
 SLOW = [pytest.mark.slow]
@@ -252,6 +253,17 @@ def test_the_first_call_of_a_loop_of_ones_own_is_full() -> None:
         own.step(made[0] + 4 * (made[1] - made[0]), timestep)
     rows = [(record.call, record.running) for record in accel.stats(pipe)]
     assert rows == [(0, 1), (0, 1)] + [(c, r) for c in range(1, STEPS) for r in (0, 1)]
+
+
+@pytest.mark.parametrize("name", [n for n in transformers.ALL if n.startswith("guidance")])
+def test_two_passes_of_a_transformer_are_its_doubled_batch(name: str) -> None:
+    """What other methods keep is of a half, whether it is rows of a batch or a pass of its own."""
+    pipe = build("pixart")
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(0)).double()
+    accel.apply(pipe, transformers.strategy("pixart", transformers.ALL[name]))
+    one = draw(pipe, latents=noise)
+    torch.testing.assert_close(two_passes(pipe, noise), one, rtol=1e-5, atol=1e-5)
+    assert {record.running for record in accel.stats(pipe)} == {0, 1}
 
 
 def test_a_pipeline_that_does_not_guide_says_so_once(caplog: pytest.LogCaptureFixture) -> None:

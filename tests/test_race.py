@@ -23,7 +23,7 @@ from search.results import export
 from search.results import stored as record
 from search.results.run import Run
 from strategies import parse
-from tests.fakes import FakeExecutor
+from tests.fakes import FakeExecutor, damage
 from tests.test_budget import Paid
 from tests.test_search import make_engine
 
@@ -145,6 +145,37 @@ def test_a_bounded_race_keeps_to_its_share_and_still_compares_equal_images(tmp_p
         verdict = run.verdict(final)
         if verdict is not None and verdict.answer == "yes":
             assert final.judged == final.full
+
+
+class Strict(Paid):
+    """What is far off shows wrong objects on a tenth of its held-out images."""
+
+    def answer(self, request: Any) -> Any:
+        outcome = super().answer(request)
+        if request.method == "sample" and request.arguments[1] == "heldout":
+            start, count = request.arguments[3], request.arguments[2]
+            if damage(parse(request.arguments[0])) > 0.21:
+                outcome.value.features["judge"][np.arange(start, count) % 10 == 0] = 0.0
+        return outcome
+
+
+def test_milder_strategies_take_the_places_of_those_that_have_shown_a_loss(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, Strict(), budget="1500s", heldout_images=384, export=3)
+    engine.prepare()
+    engine.search()
+    chosen = {row.strategy.digest for row in finalists.choose(engine)[0]}
+    finals = finalists.finish(engine)
+    run = Run(engine.folder, engine.config, engine.study, finals)
+    took = [one for one in finals if one.role == "front" and one.strategy.digest not in chosen]
+    assert took
+    assert len(took) <= 2 * 3 * 3
+    for final in took:
+        lost = [
+            one for one in finals if one.strategy.digest in chosen and damage(one.strategy) > 0.21
+        ]
+        assert all(damage(final.strategy) < damage(one.strategy) for one in lost)
+    answers = {one.strategy.digest: run.verdict(one) for one in took}
+    assert any(verdict is not None and verdict.answer == "yes" for verdict in answers.values())
 
 
 def test_finalists_of_former_versions_are_compared_on_the_images_they_had(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ from search.run_folder import study_copy as copies
 from search.run_folder.creation import Opened, opened
 from search.study import failures, storage
 from search.study import run_lock as lock
-from search.study.failures import SearchError, WorkersLostError
+from search.study.failures import SearchError
 from search.study.study import Study
 from search.tracking.events import Events
 from search.tracking.json_log import JsonLog
@@ -182,9 +182,7 @@ def _drive(engine: Engine, run: Opened, console: Console) -> int:
         summary = export.write(engine, finals)
     except SearchError as error:
         export.write_failed(engine)
-        if isinstance(error, WorkersLostError):
-            raise SearchError(f"{error}; {run.how}") from None
-        raise
+        raise error.with_how(run.how) from None
     except KeyboardInterrupt:
         size = export.write_unfinished(engine)
         engine.events.emit("stopped", reason="interrupted", front=size)

@@ -148,7 +148,8 @@ def finish(engine: Engine) -> list[Final]:
         rows, rivals = _chosen(engine, failed)
         race = Race(engine, rows, rivals, ceiling)
         race.run()
-        held = {digest: heldout.read(engine.study, digest, race.levels[-1]) for digest in rows}
+        rows = race.all.rows
+        held = {digest: heldout.read(engine.study, digest, race.all.levels[-1]) for digest in rows}
         good = [rows[digest] for digest, one in held.items() if one.figures]
         now = failures.finalists(engine.study)
         if now != failed and _room(engine, now, good):
@@ -166,7 +167,7 @@ def finish(engine: Engine) -> list[Final]:
     engine.unscored = sum(
         not one.figures and not one.error and rows[d].images > 0 for d, one in held.items()
     )
-    common = race.common or race.levels[0]
+    common = race.all.common or race.all.levels[0]
     base = race.base(common)
     plain = gate.unaccelerated_scores(engine.scoring[f"heldout-{common}"], base)
     finals = [_final(engine, engine.baseline, "", "unaccelerated", plain, {}, times)]

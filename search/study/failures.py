@@ -35,12 +35,20 @@ class SearchError(StrategyError):
 
     code = 1
 
+    def with_how(self, how: str) -> SearchError:
+        """The same error, which says how to go on.
+
+        Args:
+            how: the command.
+        """
+        return self
+
 
 class WorkersLostError(SearchError):
-    """The workers or their runtime are gone, for good.
+    """The workers or their runtime are gone, for good. No worker knows how to go on."""
 
-    The command of the search adds how to go on, which no worker knows.
-    """
+    def with_how(self, how: str) -> SearchError:
+        return SearchError(f"{self}; {how}")
 
 
 @dataclass(frozen=True)

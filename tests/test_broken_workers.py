@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from search.study.failures import SearchError
+from search.errors import SearchError
 from search.workers.executor import InProcess
 from search.workers.failures import MAX_DEATHS
 from search.workers.pool import Pool

@@ -19,13 +19,13 @@ import pytest
 
 from search import cli
 from search.commands.crash_message import farewell
+from search.errors import WorkersLostError
 from search.interruption import Ending, there
 from search.results import export
 from search.results import folder_swap as exchange
 from search.results import run as runs
 from search.study import run_lock as lock
 from search.study import storage
-from search.study.failures import WorkersLostError
 from search.study.journal import open_journal
 from search.workers.executor import InProcess
 from search.workers.worker import Outcome, Request, Worker

@@ -11,11 +11,12 @@ import pandas as pd
 import pytest
 
 from search.engine.engine import Engine
+from search.errors import SearchError
 from search.finalists import final_scoring as finalists
 from search.results import export
 from search.results import stored as record
 from search.study import failures
-from search.study.failures import ROW, SearchError, kind, lines
+from search.study.failures import ROW, kind, lines
 from search.workers.worker import Outcome, Request
 from strategies import Strategy, parse
 from tests import runs as made

@@ -21,6 +21,7 @@ from evaluate.reading import Reading, Sample
 from evaluate.statistics import ScoreError
 from search.engine.engine import Engine
 from search.engine.loop import DONE
+from search.errors import SearchError
 from search.finalists import final_scoring as finalists
 from search.results import export
 from search.study import failures
@@ -80,7 +81,7 @@ def same_as_of_the_sound_ones_alone(folder: Path, seed: int, share: float) -> No
     try:
         engine.search()
         summary = finish(engine)
-    except failures.SearchError:
+    except SearchError:
         assume(False)
     rows = engine.study.evaluations
     places = ("search", "heldout", "end_to_end")

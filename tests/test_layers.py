@@ -13,7 +13,7 @@ OURS = {"strategies", "accel", "evaluate", "search", "zoo", "configs"}
 # Every part of a package imports only parts of the lines above its own.
 LAYERS = {
     "search": [
-        {"interruption", "portable_paths", "pareto", "budget", "spaces"},
+        {"errors", "interruption", "portable_paths", "pareto", "budget", "spaces"},
         {"objectives"},
         {"workers"},
         {"study"},
@@ -43,7 +43,7 @@ UPWARD: set[tuple[str, str]] = {
     ("search/finalists/end_to_end.py", "engine"),
     ("search/finalists/final_scoring.py", "engine"),
     ("search/finalists/heldout.py", "engine"),
-    ("search/finalists/race.py", "engine"),
+    ("search/finalists/standings.py", "engine"),
     ("search/images/determinism.py", "engine"),
     ("search/images/shared_cache.py", "engine"),
     ("search/images/unaccelerated.py", "engine"),
@@ -60,10 +60,8 @@ UPWARD: set[tuple[str, str]] = {
     ("search/study/archive.py", "initial"),
     ("search/tracking/events.py", "engine"),
     ("search/tracking/events.py", "results"),
-    ("search/workers/executor.py", "study"),
     ("search/workers/factory.py", "config"),
     ("search/workers/factory.py", "run_folder"),
-    ("search/workers/pool.py", "study"),
 }
 # Files that still import own packages for annotations alone; a line may only be taken out.
 ANNOTATED: set[str] = {
@@ -81,7 +79,7 @@ ANNOTATED: set[str] = {
     "search/finalists/end_to_end.py",
     "search/finalists/final_scoring.py",
     "search/finalists/heldout.py",
-    "search/finalists/race.py",
+    "search/finalists/standings.py",
     "search/images/determinism.py",
     "search/images/feature_cache.py",
     "search/images/shared_cache.py",

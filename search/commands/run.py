@@ -32,6 +32,7 @@ from search.engine import log_replay as replay
 from search.engine.dry_run import predict
 from search.engine.engine import Engine
 from search.engine.progress import Progress
+from search.errors import SearchError
 from search.finalists import ablation
 from search.finalists import final_scoring as finalists
 from search.images.shared_cache import Shared
@@ -51,7 +52,6 @@ from search.run_folder import study_copy as copies
 from search.run_folder.creation import Opened, opened
 from search.study import failures, storage
 from search.study import run_lock as lock
-from search.study.failures import SearchError
 from search.study.study import Study
 from search.tracking.events import Events
 from search.tracking.json_log import JsonLog

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from evaluate.kinds import parts
 from search.costs.probe_strategies import probes, uniform
-from search.study.failures import SearchError
+from search.errors import SearchError
 from search.workers.worker import Outcome, Request
 from strategies import Strategy, dump
 

@@ -7,6 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from search.costs import unmeasurable as untimed
+from search.errors import SearchError
 from search.proposers import successive_halving as rungs
 from search.proposers.generation_strategy import Proposal, Waiting
 from search.study import failures
@@ -76,7 +77,7 @@ def search(engine: Engine) -> None:
             engine.say("searching")
             reason = row.saw(finished[-1])
             if reason:
-                raise failures.SearchError(
+                raise SearchError(
                     f"{reason}; mend what they have in common and go on with: "
                     f"python -m search --resume {quote(str(engine.folder))}"
                 )

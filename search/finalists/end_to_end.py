@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 
 from evaluate.timing import spread
 from search.costs.cost_tracker import REPEATS, STEADY
+from search.errors import SearchError
 from search.study import failures
-from search.study.failures import NOTES, SearchError
+from search.study.failures import NOTES
 from search.workers.worker import Outcome, Request
 from strategies import Strategy, dump
 

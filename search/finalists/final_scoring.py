@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from search.costs import unmeasurable as untimed
+from search.errors import SearchError
 from search.finalists import end_to_end, heldout
 from search.finalists.end_to_end import Times
 from search.finalists.race import Race
+from search.finalists.standings import Standings
 from search.objectives.objectives import Goals
 from search.pareto import nondominated, spread
 from search.study import failures
@@ -146,7 +148,7 @@ def finish(engine: Engine) -> list[Final]:
     while True:
         failed = failures.finalists(engine.study)
         rows, rivals = _chosen(engine, failed)
-        race = Race(engine, rows, rivals, ceiling)
+        race = Race(Standings(engine, rows, rivals, ceiling))
         race.run()
         rows = race.all.rows
         held = {digest: heldout.read(engine.study, digest, race.all.levels[-1]) for digest in rows}
@@ -155,14 +157,14 @@ def finish(engine: Engine) -> list[Final]:
         if now != failed and _room(engine, now, good):
             continue
         if now and not good:
-            raise failures.SearchError(failures.none_left(engine.study, engine.folder))
+            raise SearchError(failures.none_left(engine.study, engine.folder))
         times = end_to_end.measure(engine, [(row.strategy, row.origin) for row in good])
         good = [row for row in good if row.strategy.digest in times]
         after = failures.finalists(engine.study)
         if after != now and _room(engine, after, good):
             continue
         if after and not good:
-            raise failures.SearchError(failures.none_left(engine.study, engine.folder))
+            raise SearchError(failures.none_left(engine.study, engine.folder))
         break
     engine.unscored = sum(
         not one.figures and not one.error and rows[d].images > 0 for d, one in held.items()

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from math import inf
 from statistics import median
-from typing import TYPE_CHECKING
 
 from evaluate.reading import Sample
 from search.finalists import heldout
@@ -21,11 +20,7 @@ from search.finalists.no_loss import Entry, NoLoss
 from search.finalists.standings import Standings
 from search.images import unaccelerated as drawing
 from search.study import score_checks as gate
-from search.study.study import Evaluation
 from search.workers.worker import Request
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
 
 NOTE = "race"  # The full set of a study is noted under it.
 ALL = 0.5  # Share of the time for the sets that all are scored on; the rest is for no loss.
@@ -35,25 +30,15 @@ class Race:
     """The finalists of one search.
 
     Args:
-        engine: of the search.
-        rows: the finalists by digest, the most valuable first.
-        rivals: digests of those that are baselines.
-        ceiling: seconds of the study after which nothing more is drawn.
+        standings: of the finalists.
 
     Attributes:
-        all: the finalists.
+        all: the standings.
         full: images of the full set.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        rows: Mapping[str, Evaluation],
-        rivals: Collection[str],
-        ceiling: float,
-    ) -> None:
-        self.engine = engine
-        self.all = Standings(engine, rows, rivals, ceiling)
+    def __init__(self, standings: Standings) -> None:
+        self.engine, self.all = standings.engine, standings
         self.full = self._full()
         self._no_loss = NoLoss(self.all, self.full)
 

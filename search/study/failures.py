@@ -9,7 +9,8 @@ from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from strategies import Strategy, StrategyError
+from search.errors import SearchError
+from strategies import Strategy
 
 if TYPE_CHECKING:
     from search.study.study import Evaluation, Study
@@ -24,31 +25,6 @@ STAGES = {
 NOTES = {HELD_OUT: "heldout:", END_TO_END: "not-timed:"}
 ROW = 10  # Failures of one kind, one right after the other, that stop a search.
 NAMED = 20  # Candidates that a line names, at most; files name all.
-
-
-class SearchError(StrategyError):
-    """A search that cannot go on; what it has found so far is written.
-
-    Attributes:
-        code: of the command line's exit; 2 is for what it was given.
-    """
-
-    code = 1
-
-    def with_how(self, how: str) -> SearchError:
-        """The same error, which says how to go on.
-
-        Args:
-            how: the command.
-        """
-        return self
-
-
-class WorkersLostError(SearchError):
-    """The workers or their runtime are gone, for good. No worker knows how to go on."""
-
-    def with_how(self, how: str) -> SearchError:
-        return SearchError(f"{self}; {how}")
 
 
 @dataclass(frozen=True)

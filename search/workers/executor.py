@@ -12,7 +12,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Protocol
 
-from search.study.failures import WorkersLostError
+from search.errors import WorkersLostError
 from search.workers.failures import MAX_KILLS, hopeless
 from search.workers.worker import Outcome, Request
 

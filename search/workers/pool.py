@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import replace
 from typing import Any
 
-from search.study.failures import WorkersLostError
+from search.errors import WorkersLostError
 from search.workers.backend import Dead, Hands, Member
 from search.workers.executor import Answer, Executor, too_long
 from search.workers.failures import MAX_DEATHS, Casualties, hopeless

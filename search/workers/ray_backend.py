@@ -17,8 +17,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from search.errors import WorkersLostError
 from search.interruption import there
-from search.study.failures import WorkersLostError
 from search.workers.backend import Dead, Hands
 from search.workers.executor import Answering
 from search.workers.worker import Outcome, Request

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
 from strategies.knobs import Depth, Knobs, register
+from strategies.methods.tgate import TGate
 from strategies.schedules import nearest
-
-if TYPE_CHECKING:
-    from strategies.methods.tgate import TGate
 
 Mode = Literal["full", "off", "reuse"]
 Scale = Annotated[float, Field(ge=0, le=100, strict=True)]

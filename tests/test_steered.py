@@ -78,6 +78,10 @@ def test_perturbed_attention_guidance(model: str, guidance: float) -> None:
             pipe, make(cases.neutral(method) if on_unet else transformers.neutral(method))
         ):
             assert torch.equal(draw(0, 1), plain)
+        if method == "guidance":
+            with pytest.raises(StrategyError, match=f"does not know how {name} guides"):
+                accel.apply(pipe, make(knobs))
+            continue
         with accel.accelerated(pipe, make(knobs)):
             try:
                 both = draw(0, 1)
@@ -137,6 +141,10 @@ def test_three_parts_of_instruct_pix2pix(model: str) -> None:
         cases.ALL | {"kept": {"tgate": GATE["tgate"] | {"drop_guidance": False}}}
     ).items():
         if "tgate" in methods and name != "kept":
+            continue
+        if "guidance" in methods:
+            with pytest.raises(StrategyError, match="does not know how .*InstructPix2Pix"):
+                accel.apply(pipe, pipes.strategy(methods))
             continue
         accel.apply(pipe, pipes.strategy(methods))
         mine = draw(0)

@@ -143,7 +143,7 @@ def test_three_parts_of_instruct_pix2pix(model: str) -> None:
         if "tgate" in methods and name != "kept":
             continue
         if "guidance" in methods:
-            with pytest.raises(StrategyError, match="does not know how .*InstructPix2Pix"):
+            with pytest.raises(StrategyError, match=r"does not know how .*InstructPix2Pix"):
                 accel.apply(pipe, pipes.strategy(methods))
             continue
         accel.apply(pipe, pipes.strategy(methods))

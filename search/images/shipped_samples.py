@@ -65,7 +65,8 @@ class ShippedSamples:
         of = origin(config, inputs.weights, baseline)
         self._arrays = kept.unpack(place(config.name), of) or {}
         there = [bytes(row).hex() for row in self._arrays.pop(KEYS, ())]
-        mine = keys(inputs.prompts["heldout"].first(len(there))) if there else []
+        prompts = inputs.prompts["heldout"]
+        mine = keys(prompts.first(min(len(there), len(prompts.texts)))) if there else []
         alike = [one == other for one, other in zip(there, mine, strict=False)]
         self._count = alike.index(False) if False in alike else len(alike)
         self._trusted: dict[str, bool] = {}

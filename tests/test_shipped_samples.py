@@ -76,5 +76,9 @@ def test_what_ships_is_of_the_prompts_and_of_what_is_read(
     there = inputs.collect(engine.config)
     other = {**there.prompts, "heldout": there.prompts["search"]}
     assert not ShippedSamples(MODEL, replace(there, prompts=other), engine.baseline).digests
+    few = {**there.prompts, "heldout": there.prompts["heldout"].first(40)}
+    fewer = ShippedSamples(MODEL, replace(there, prompts=few), engine.baseline)
+    assert fewer.part(one.digest, 24, 40, reading, first) is not None
+    assert fewer.part(one.digest, 24, 41, reading, first) is None
     model = MODEL.model_copy(update={"guidance": 4.0})
     assert not ShippedSamples(model, there, engine.baseline).digests

@@ -117,7 +117,7 @@ def engine(folder: Path, executor: Weighted, space: SearchSpace = SPACE) -> Any:
         study=Study(folder / "study.journal"),
         executor=executor,
         space=space,
-        baseline=SimpleNamespace(scheduler="DDIMScheduler"),
+        baseline=SimpleNamespace(solver_text="DDIMScheduler"),
         say=lambda text: None,
         must=lambda outcome: None,
         limit=lambda latency, images: None,

@@ -38,6 +38,11 @@ from strategies.methods.guidance import Guidance, Mode
 
 _LOG = logging.getLogger(__name__)
 _TOLD: weakref.WeakSet[Any] = weakref.WeakSet()
+_SPLIT = (
+    "this pipeline guides with one doubled batch, but its network is called for each half by "
+    "itself; methods.guidance cannot follow that: take out what splits the batch, or take "
+    "methods.guidance out of the strategy"
+)
 
 
 def attach(sites: Sites, clock: Clock, knobs: Guidance, recorder: Recorder) -> Undo:
@@ -100,9 +105,13 @@ class Guide(Listener):
             known = clock.guiding
             if known is not None and known.kind == "none":
                 self._say()
+            if known is not None and known.kind == "halves" and clock.rows % 2:
+                raise StrategyError(_SPLIT)
             return None if known is None else known.kind
         if clock.rows == 2 * clock.images:
             return "halves"
+        if clock.guiding is not None and clock.guiding.kind == "halves" and clock.parts == 2:
+            raise StrategyError(_SPLIT)
         if clock.rows != clock.images:
             raise StrategyError(
                 f"methods.guidance knows guidance of two parts, but this pipeline runs "

@@ -14,7 +14,8 @@ from rich.table import Table
 from accel import families
 from accel.calibration import change_curves
 from accel.generate import OWN, Request, once, open_model, own_steps
-from accel.models import SOURCE_HELP, default_device, quiet
+from accel.model_config import SOURCE_HELP
+from accel.models import default_device, quiet
 from strategies import Strategy, StrategyError, save
 from strategies.methods.blockcache import BlockCache
 

@@ -12,7 +12,8 @@ from PIL import Image
 from accel import pictures
 from accel.calibrate import add_command
 from accel.generate import OWN, Drawn, Request, compare, draw, fit, open_model, own_steps, what_ran
-from accel.models import SOURCE_HELP, available, default_device, quiet
+from accel.model_config import SOURCE_HELP, available
+from accel.models import default_device, quiet
 from strategies import StrategyError, describe, load
 from strategies.interrupts import stopped
 

@@ -16,15 +16,8 @@ from PIL import Image
 
 import accel
 from accel import noise, schedulers
-from accel.models import (
-    NO_SOURCE,
-    ModelConfig,
-    available,
-    from_source,
-    load_folder,
-    load_pipeline,
-    read_model,
-)
+from accel.model_config import NO_SOURCE, ModelConfig, available, from_source, read_model
+from accel.models import load_folder, load_pipeline
 from accel.records import CallRecord
 from strategies import Strategy, StrategyError
 from strategies.words import did_you_mean

@@ -6,20 +6,16 @@ only the last calls of its schedule: `strength` says which share of it.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any
 
-import diffusers
-from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting
-
+from accel.model_config import TEXT, Task
 from strategies import StrategyError
 from strategies.solver_settings import name_of
 
-Task = Literal["text-to-image", "image-to-image", "inpainting"]
-TASKS: tuple[Task, ...] = get_args(Task)
-TEXT: Task = "text-to-image"
-_CONVERTERS: dict[Task, Any] = {
-    "image-to-image": AutoPipelineForImage2Image,
-    "inpainting": AutoPipelineForInpainting,
+# diffusers is imported where it is used, so that a run is read without it.
+_CONVERTERS: dict[Task, str] = {
+    "image-to-image": "AutoPipelineForImage2Image",
+    "inpainting": "AutoPipelineForInpainting",
 }
 
 
@@ -39,8 +35,10 @@ def convert(pipe: Any, task: Task) -> Any:
     """
     if task == TEXT:
         return pipe
+    import diffusers
+
     try:
-        made = _CONVERTERS[task].from_pipe(pipe)
+        made = getattr(diffusers, _CONVERTERS[task]).from_pipe(pipe)
     except ValueError:
         raise StrategyError(
             f"diffusers has no {task} pipeline for {type(pipe).__name__}; give another --model or "
@@ -62,4 +60,8 @@ def skipped(family: str, solver: str, steps: int, strength: float) -> int:
     """
     wanted = min(steps * strength, steps)
     left_out = steps - (int(wanted) if family == "unet" else wanted)
+    if left_out <= 0:
+        return 0
+    import diffusers
+
     return int(max(left_out, 0)) * int(getattr(diffusers, name_of(solver)).order)

@@ -22,19 +22,20 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from search.budget import Budget
-from search.costs.cost_tracker import Spending
-from search.engine import loop
+from search.costs.cost_tracker import CostTracker
+from search.engine.loop import SearchLoop
 from search.engine.time_report import Clock
 from search.proposers import successive_halving as rungs
 from search.proposers.generation_strategy import Proposer
+from search.proposers.proposal import Proposal
+from search.study.evaluation import Evaluation
 from search.study.history import History
-from search.study.study import Evaluation, Study
+from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
 from search.tracking.events import Events
 from search.workers.executor import Executor
@@ -152,23 +153,28 @@ class Timed:
         return milliseconds(np.median(self.seconds[-count:]))
 
 
-def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget) -> Any:
-    """What the loop needs of an engine, with made-up figures."""
-    return SimpleNamespace(
-        executor=executor,
-        study=study,
-        spending=Spending(budget, study, proposer.ladder, 96, 8, 1.0),
-        baseline=proposer.space.uniform(SOLVERS[0], STEPS[-1]),
-        proposer=proposer,
-        config=SimpleNamespace(budget=str(budget)),
-        table=SimpleNamespace(predict=latency),
-        request=lambda p: Request(str(p.number), "sample"),
-        evaluation=lambda p, request, outcome: evaluation(p.number, p.genome, p.strategy, p.images),
-        say=lambda text: None,
-        settle=lambda proposal: None,
-        events=Events(),
-        clock=Clock(),
-    )
+class MadeUp:
+    """Stands for the scorer of a search, with made-up figures."""
+
+    def request(self, proposal: Proposal) -> Request:
+        return Request(str(proposal.number), "sample")
+
+    def evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
+        return evaluation(proposal.number, proposal.genome, proposal.strategy, proposal.images)
+
+    def settle(self, proposal: Proposal) -> None:
+        return None
+
+
+def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget) -> SearchLoop:
+    """The loop of a search with made-up figures, one image having cost a second."""
+    accounts = CostTracker(budget, study, proposer.ladder, 96, 8, 1.0)
+    accounts.saw(1.0, 24, 1.0)
+    baseline = proposer.space.uniform(SOLVERS[0], STEPS[-1])
+    return SearchLoop(
+        study, executor, proposer, accounts, baseline, latency, str(budget), MadeUp(), Events(),
+        Clock(), lambda _: None, Path("none"),
+    )  # fmt: skip
 
 
 def measure(
@@ -188,14 +194,10 @@ def measure(
         os.fsync = kept
         # The first evaluation reads what is there once, and is not counted.
         executor = Instant(repeats + 1)
-        engine = made_up(study, proposer, executor, Budget(seconds=1e9))
         writing, proposing = Timed(study.add), Timed(proposer.propose)
-        engine.proposer = SimpleNamespace(propose=proposing, kind=proposer.kind)
-        engine.study = SimpleNamespace(
-            evaluations=study.evaluations, noted=study.noted, add=writing
-        )
+        study.add, proposer.propose = writing, proposing  # type: ignore[method-assign]
         with suppress(KeyboardInterrupt):
-            loop.search(engine)
+            made_up(study, proposer, executor, Budget(seconds=1e9)).run()
     each = np.diff(executor.answered[1:])
     return {
         "proposer": name,

@@ -20,7 +20,7 @@ import torch
 
 from accel.models import load_pipeline, quiet
 from evaluate.latency import unaccelerated
-from search import config
+from search import config, spaces
 from search.engine.dry_run import predict
 from search.engine.engine import Engine
 from search.finalists import final_scoring as finalists
@@ -90,12 +90,12 @@ def make(settings: dict[str, Any], folder: Path) -> Engine:
     chosen = config.resolve("tiny-sd", settings)
     model = chosen.model
     pipe = load_pipeline(model)
-    space = config.make_space(chosen.space, "unet", pipe.scheduler)
+    space = spaces.make_space(chosen.space, "unet", pipe.scheduler)
     known = seeds(space, model.scheduler, model.steps)
     ladder = chosen.ladder
     proposer = Proposer(space, known, chosen.proposer, chosen.population, chosen.seed, ladder)
     baseline = unaccelerated(pipe, model.scheduler, model.steps)
-    study, executor = Study(folder / "study.journal"), workers.start(chosen, "cpu")
+    study, executor = Study(folder / "study.journal"), workers.start(chosen, chosen.model, "cpu")
     return Engine(chosen, folder, study, executor, space, baseline, proposer, lambda _: None)
 
 

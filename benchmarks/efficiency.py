@@ -23,7 +23,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -33,15 +32,16 @@ from tabular_drawn import Drawn
 from tabular_table import PROMPTS, Table
 from tpe_once import tpe_once
 
-from accel.models import quiet, read_model
-from search.engine import sensitivity
+from accel.model_config import read_model
+from accel.models import quiet
 from search.initial.baselines import ORIGINS, seeds
+from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.pareto import hypervolume
 from search.proposers import SOURCES
 from search.proposers import pymoo_adapter as genetic
 from search.proposers.generation_strategy import Proposer, Waiting
 from search.proposers.nsga2 import NSGA2
-from search.study.study import Evaluation
+from search.study.evaluation import Evaluation
 from search.surrogate.surrogate import Surrogate
 from strategies import Strategy
 from strategies.space import Genome
@@ -142,17 +142,11 @@ class Run:
         """Schedules from the sensitivity, whose measuring is paid for."""
         if not self.rival.paths:
             return
-        engine = SimpleNamespace(
-            space=self.table.space,
-            baseline=self.plain,
-            study=SimpleNamespace(noted=self.table.noted),
-            table=self.table.latency,
-            config=SimpleNamespace(population=24),
-        )
-        measured = sensitivity.Sensitivity(engine, PROMPTS)  # type: ignore[arg-type]
-        for one in measured.asked():
+        schedules = SensitivitySchedules(self.table.space, self.plain.solver_text)
+        for one in schedules.asked():
             self._pay(one, PROMPTS)
-        yield from measured.seeds(self.rival.paths)
+        predict = self.table.latency.predict
+        yield from schedules.seeds(self.table.noted, predict, 24, self.rival.paths)
 
     def _pay(self, strategy: Strategy, images: int) -> None:
         self.spent += images / FULL

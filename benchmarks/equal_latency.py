@@ -37,11 +37,13 @@ from equal_latency_plot import on_front, plotted
 
 import accel
 import strategies
-from accel.models import default_device, quiet, read_model
+from accel.model_config import read_model
+from accel.models import default_device, quiet
 from evaluate import Evaluator, scores
 from evaluate.confidence import paired_bootstrap
 from evaluate.timing import conditions
 from search import config as configuration
+from search import spaces
 from search.initial.baselines import seeds
 from strategies import Strategy, StrategyError, describe
 
@@ -71,7 +73,7 @@ def candidates(
             known[strategy.digest] = name
             found[name] = Candidate(group, strategy)
 
-    walked = configuration.make_space(dict(space), plain.family, pipe.scheduler)
+    walked = spaces.make_space(dict(space), plain.family, pipe.scheduler)
     for solver in STEPS_OF:
         for steps in walked.steps:
             if (solver, steps) in walked.calls:

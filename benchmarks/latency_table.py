@@ -18,13 +18,14 @@ import torch
 from scipy.stats import spearmanr
 
 from accel import families
-from accel.models import quiet, read_config
+from accel.models import quiet
 from evaluate import Evaluator, read_model
 from evaluate.latency import measure_end_to_end, measure_table
-from search.config import make_space
 from search.costs.probe_strategies import probes
-from search.proposers.base import evenly
+from search.initial.random_genomes import evenly
+from search.spaces import make_space
 from strategies import Strategy
+from strategies.configs import read_config
 
 
 def main() -> None:

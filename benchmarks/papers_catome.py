@@ -36,7 +36,8 @@ import strategies
 from accel import families
 from accel.measure import flop_counter
 from accel.merging import similarity, split_grid
-from accel.models import quiet, read_model
+from accel.model_config import read_model
+from accel.models import quiet
 from evaluate import Evaluator
 from strategies import Strategy
 

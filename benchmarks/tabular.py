@@ -30,9 +30,11 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from tabular_table import APART, LEAST, SCORED, SIZES, Table, make_space
 
-from accel.models import quiet, read_config, read_model
+from accel.model_config import read_model
+from accel.models import quiet
 from search.study.study import Study
 from strategies import Strategy
+from strategies.configs import read_config
 from strategies.space import Genome
 
 RESULTS = Path(__file__).parent / "results"

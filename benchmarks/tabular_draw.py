@@ -19,7 +19,6 @@ import multiprocessing
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -28,17 +27,19 @@ from safetensors.numpy import load_file, save_file
 from sklearn.ensemble import ExtraTreesRegressor
 from tabular_table import NARROW, PROMPTS
 
-from accel.models import quiet, read_config
+from accel.models import quiet
 from evaluate import Evaluator, read_model
-from evaluate.latency import LatencyTable, measure_table
-from search import config as configuration
+from evaluate.latency import measure_table
+from evaluate.latency_table import LatencyTable
+from search import spaces
 from search.costs.probe_strategies import probes
-from search.engine.sensitivity import Sensitivity
 from search.initial.baselines import seeds
+from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.pareto import nondominated, spread
 from search.proposers import schedule_operators as operators
 from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy
+from strategies.configs import read_config
 
 IMAGES = 16
 TURNS = 8
@@ -94,9 +95,7 @@ class Draw:
         self.evaluator = _evaluator
         space = read_config("spaces", NARROW[model])
         family = self.evaluator.baseline.family
-        self.space: SearchSpace = configuration.make_space(
-            space, family, self.evaluator.pipe.scheduler
-        )
+        self.space: SearchSpace = spaces.make_space(space, family, self.evaluator.pipe.scheduler)
         self.describe = Description(self.space)
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -149,8 +148,7 @@ class Draw:
 
     def stretches(self) -> list[Strategy]:
         """What a measured sensitivity draws."""
-        engine = SimpleNamespace(space=self.space, baseline=self.evaluator.baseline)
-        return Sensitivity(engine, PROMPTS).asked()  # type: ignore[arg-type]
+        return SensitivitySchedules(self.space, self.evaluator.baseline.solver_text).asked()
 
     def _even(self, rng: np.random.Generator) -> list[int]:
         return [int(rng.integers(0, size)) for size in self.space.sizes]

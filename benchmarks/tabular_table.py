@@ -16,15 +16,18 @@ from sklearn.model_selection import KFold
 from tabular_model import Mixture, Shift
 
 from accel import families
-from accel.models import load_pipeline, read_config, read_model
+from accel.model_config import read_model
+from accel.models import load_pipeline
 from evaluate.distances import frechet_paired, frechet_statistic
 from evaluate.evaluator import real_images
-from evaluate.latency import LatencyTable
-from search import config as configuration
-from search.engine import sensitivity
+from evaluate.latency_table import LatencyTable
+from search import spaces
+from search.engine.sensitivity import change_of
+from search.initial.sensitivity_schedules import STEPS as MEASURED_STEPS
 from search.proposers import successive_halving as rungs
 from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy
+from strategies.configs import read_config
 
 TABLES = Path(__file__).parent / "tables"
 SIZES = (4, 8, 16)  # Images that a strategy can be scored on.
@@ -41,7 +44,7 @@ def make_space(model: str, settings: dict[str, Any] | None = None) -> SearchSpac
     """The space that a model's table is of, or that of other settings."""
     pipe = load_pipeline(read_model(model))
     given = read_config("spaces", NARROW[model]) if settings is None else settings
-    return configuration.make_space(given, families.find(pipe)[0], pipe.scheduler)
+    return spaces.make_space(given, families.find(pipe)[0], pipe.scheduler)
 
 
 class Table:
@@ -123,9 +126,9 @@ class Table:
         features = known.get(key.removeprefix("sensitivity:"))
         if features is None:
             return None
-        steps = min(self.space.steps, key=lambda n: (abs(n - sensitivity.STEPS), n))
+        steps = min(self.space.steps, key=lambda n: (abs(n - MEASURED_STEPS), n))
         plain = self.space.uniform(self.unaccelerated.scheduler, steps)
-        return sensitivity.change_of(features[:PROMPTS], known[plain.digest][:PROMPTS])
+        return change_of(features[:PROMPTS], known[plain.digest][:PROMPTS])
 
     def draws(
         self, strategy: Strategy, images: int, ladder: Sequence[int]

@@ -21,7 +21,8 @@ from typing import Any
 import torch
 
 import strategies
-from accel.models import quiet, read_model
+from accel.model_config import read_model
+from accel.models import quiet
 from evaluate import Evaluator, scores
 from evaluate.evaluator import real_images
 from evaluate.latency import measure_end_to_end

@@ -27,7 +27,6 @@ import numpy as np
 from bookkeeping import ALL, FEW, latency, made_up, make_space
 
 from search.budget import Budget
-from search.engine import loop
 from search.proposers.generation_strategy import Proposer
 from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
@@ -91,10 +90,9 @@ def run(executor: Executor, evaluations: int) -> float:
     proposer.learn(latency, surrogate=surrogate, reference=lambda: (1.0, 1.0))
     with tempfile.TemporaryDirectory() as folder:
         study = Study(Path(folder) / "study.journal")
-        engine = made_up(study, proposer, executor, Budget(evaluations=evaluations))
-        engine.spending.saw(1.0, 24, 1.0)
+        loop = made_up(study, proposer, executor, Budget(evaluations=evaluations))
         began = time.monotonic()
-        loop.search(engine)
+        loop.run()
         assert len(study.evaluations) == evaluations
         return time.monotonic() - began
 

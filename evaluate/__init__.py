@@ -10,21 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from accel.models import ModelConfig, available, read_model
+    from accel.model_config import ModelConfig, available, read_model
     from evaluate.distances import frechet_from_features, kid_from_features
     from evaluate.evaluator import Evaluator, evaluate
     from evaluate.statistics import ScoreError, Statistics
 
 _HOMES = {
     "Evaluator": "evaluate.evaluator",
-    "ModelConfig": "accel.models",
+    "ModelConfig": "accel.model_config",
     "ScoreError": "evaluate.statistics",
     "Statistics": "evaluate.statistics",
-    "available": "accel.models",
+    "available": "accel.model_config",
     "evaluate": "evaluate.evaluator",
     "frechet_from_features": "evaluate.distances",
     "kid_from_features": "evaluate.distances",
-    "read_model": "accel.models",
+    "read_model": "accel.model_config",
 }
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from accel.models import from_source, read_model
+from accel.model_config import from_source, read_model
 from evaluate import checks, models, references
-from evaluate.evaluator import is_bundled
 from evaluate.metrics import Metric, choose, usual
 from evaluate.networks import require
 from strategies import StrategyError
@@ -46,7 +45,7 @@ def _check_weights(flags: argparse.Namespace) -> None:
     known = models.is_config(flags.model)
     if flags.source is not None and not known:
         return  # An error of another kind, which `models.find` tells.
-    bundled = known and is_bundled(from_source(read_model(flags.model), flags.source))
+    bundled = known and from_source(read_model(flags.model), flags.source).is_bundled
     names = [one.network for one in metrics(flags, bundled)[0] if one.network]
     checks.together(
         lambda: checks.model(flags.model, flags.source, flags.download),

@@ -14,10 +14,10 @@ points even where no image has them.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
 Z = 1.959963984540054  # The 97.5 % quantile of the normal distribution.
 LEVEL = 0.05
@@ -59,7 +59,7 @@ def _end(values: NDArray[np.float64], bounds: tuple[float, float], outer: float)
     inner = mean + (outer - mean) * 1e-12
     if abs(outer - mean) < 1e-12 or excess(inner) >= 0:
         return mean
-    return float(brentq(excess, inner, outer, xtol=1e-12))
+    return _root(excess, inner, outer, 1e-12)
 
 
 def _variance(
@@ -83,7 +83,7 @@ def _variance(
     tilt = edge * (1 - 1e-12)
     left = surplus(tilt)
     if left == 0 or (left > 0) != down:
-        tilt = float(brentq(surplus, 0.0, tilt, xtol=1e-14))
+        tilt = _root(surplus, 0.0, tilt, 1e-14)
         left = 0.0
     weights = shares / (1 + tilt * apart)
     # What is missing for the mean lies on the bound, though no image is there.
@@ -112,3 +112,9 @@ def p_no_change(values: NDArray[np.float64]) -> float:
     seen = abs(int(steps.sum())) // unit
     sums = np.abs(np.arange(-total, total + 1))
     return float(min(1.0, chance[sums >= seen].sum()))
+
+
+def _root(function: Callable[[float], float], low: float, high: float, exact: float) -> float:
+    from scipy.optimize import brentq  # Here, so that a run is read without it.
+
+    return float(brentq(function, low, high, xtol=exact))

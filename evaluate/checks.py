@@ -9,8 +9,9 @@ from typing import Any
 
 import accel
 from accel import families, schedulers
-from accel.models import ModelConfig, available, from_source, read_model, require_weights
-from accel.tasks import TEXT, skipped
+from accel.model_config import TEXT, ModelConfig, available, from_source, read_model
+from accel.models import require_weights
+from accel.tasks import skipped
 from evaluate.metrics import Metric
 from evaluate.side import Side
 from strategies import Strategy, StrategyError

@@ -15,10 +15,11 @@ import torch
 from rich.console import Console
 from rich.status import Status
 
-from accel.models import DTYPES, SOURCE_HELP, available, quiet
+from accel.model_config import PRECISIONS, SOURCE_HELP, available
+from accel.models import quiet
 from evaluate import asked, input_images, models, prompts, table, tasks
 from evaluate.compare import Request, compare
-from evaluate.evaluator import Evaluator, is_bundled
+from evaluate.evaluator import Evaluator
 from evaluate.metrics import GROUPS, METRICS, Metric
 from evaluate.networks import Networks
 from evaluate.sample import NotFiniteError
@@ -105,7 +106,7 @@ def add_setting(made: argparse.ArgumentParser) -> None:
     how.add_argument("--steps", type=int, help="of the unaccelerated model")
     how.add_argument("--guidance", type=float)
     how.add_argument("--size", type=int, help="of the images' sides, in pixels")
-    how.add_argument("--dtype", choices=list(DTYPES))
+    how.add_argument("--dtype", choices=PRECISIONS)
     how.add_argument("--device", help="such as cpu or cuda:0")
     how.add_argument("--batch", type=int, help="images drawn at once")
     how.add_argument("--download", action="store_true", help="fetch weights that are missing")
@@ -229,8 +230,8 @@ def prepare(flags: argparse.Namespace) -> Job:
     pipe, config = models.find(
         flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
     )
-    metrics, without = asked.metrics(flags, is_bundled(config))
-    reference = flags.reference or (None if is_bundled(config) else "self")
+    metrics, without = asked.metrics(flags, config.is_bundled)
+    reference = flags.reference or (None if config.is_bundled else "self")
     margins = dict(map(parse_margin, flags.margin))
     view = "self" if reference == "self" else "real"
     keys = [m.key(one) for m in metrics for one in m.views if one in (view, "base", "alone")]

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from evaluate import checks, scores, verdicts
-from evaluate.evaluator import REFERENCE_SEED, Evaluator, is_bundled, real_images
+from evaluate.evaluator import REFERENCE_SEED, Evaluator, real_images
 from evaluate.metrics import Metric, View
 from evaluate.prompts import Prompts
 from evaluate.references import read as read_reference
@@ -127,7 +127,7 @@ def _references(
     elif request.reference is not None:
         found["real"] = read_reference(request.reference, evaluator.networks, request.per_folder)
         checks.readable(found["real"], request.metrics)
-    elif is_bundled(evaluator.config):
+    elif evaluator.config.is_bundled:
         found["real"] = real_images()
     else:
         raise StrategyError("a reference is needed: a folder, a .npz file of statistics, or self")

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import accel
 import zoo
-from accel.models import ModelConfig, load_pipeline, read_model
+from accel.model_config import ModelConfig, read_model
+from accel.models import load_pipeline
 from evaluate import input_images, latency, prompts, recorded, scores
 from evaluate.memory import peak
 from evaluate.metrics import View, choose, usual
@@ -104,11 +105,6 @@ class Evaluator:
         return Side(name, len(images), images.__getitem__, chosen.texts, self.networks)
 
 
-def is_bundled(config: ModelConfig) -> bool:
-    """Whether the bundled networks know the model's images."""
-    return config.source.startswith("zoo:")
-
-
 def real_images() -> Side:
     """Real images of the bundled data, by their features."""
     features = zoo.reference_features().numpy()
@@ -171,7 +167,7 @@ def evaluate(
     else:
         pipe = pipe_or_model
         setting = read_model(config) if isinstance(config, str) else config
-    bundled = is_bundled(setting)
+    bundled = setting.is_bundled
     chosen = usual(bundled)[0] if metrics is None else choose(metrics, bundled)
     evaluator = Evaluator(setting, str(pipe.device), pipe)
     drawn = evaluator.prompts["heldout"].first(images)
@@ -192,4 +188,4 @@ def evaluate(
     }
 
 
-__all__ = ["Evaluator", "evaluate", "is_bundled", "read_prompts", "real_images"]
+__all__ = ["Evaluator", "evaluate", "read_prompts", "real_images"]

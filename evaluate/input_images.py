@@ -13,8 +13,7 @@ from typing import Any
 
 from PIL import Image
 
-from accel.models import ModelConfig
-from accel.tasks import TEXT
+from accel.model_config import TEXT, ModelConfig
 from evaluate import fingerprint, images
 from evaluate.prompts import Prompts
 from strategies import StrategyError

@@ -16,17 +16,8 @@ from pydantic import ValidationError
 
 import zoo
 from accel import families
-from accel.models import (
-    DTYPES,
-    NO_SOURCE,
-    ModelConfig,
-    available,
-    default_device,
-    from_source,
-    load_folder,
-    load_pipeline,
-    read_model,
-)
+from accel.model_config import NO_SOURCE, ModelConfig, available, from_source, read_model
+from accel.models import DTYPES, default_device, load_folder, load_pipeline
 from accel.tasks import convert
 from evaluate import checks
 from evaluate.prompts import IMAGENET

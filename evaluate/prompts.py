@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torchvision.models import Inception_V3_Weights
 
 from evaluate import promptfiles
 from strategies import StrategyError
@@ -93,6 +92,8 @@ def read(source: str, seed: int) -> Prompts:
 
 def classes() -> list[str]:
     """The names of ImageNet's 1000 classes."""
+    from torchvision.models import Inception_V3_Weights
+
     return list(Inception_V3_Weights.IMAGENET1K_V1.meta["categories"])
 
 

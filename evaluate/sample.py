@@ -13,7 +13,7 @@ from torch import Tensor
 
 import accel
 from accel import noise
-from accel.models import ModelConfig
+from accel.model_config import ModelConfig
 from evaluate import input_images
 from evaluate.networks.base import Pixels
 from evaluate.prompts import Prompts

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 import accel
-from accel.models import ModelConfig
+from accel.model_config import ModelConfig
 from evaluate.memory import peak
 from evaluate.prompts import Prompts
 from evaluate.sample import run

@@ -17,8 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from accel.models import ModelConfig
-from accel.tasks import TEXT
+from accel.model_config import TEXT, ModelConfig
 from evaluate import fingerprint, input_images
 from evaluate.images import read as read_image
 from evaluate.networks import Networks

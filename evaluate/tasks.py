@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from accel.tasks import TASKS
+from accel.model_config import TASKS
 
 Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no public name.
 

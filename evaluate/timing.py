@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from accel.measure import clock
-from accel.models import ModelConfig
+from accel.model_config import ModelConfig
 
 PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "transformers", "numpy")
 

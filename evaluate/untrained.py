@@ -13,8 +13,10 @@ import diffusers
 import torch
 import transformers
 
-from accel.models import DTYPES, Component, ModelConfig, read_config
+from accel.model_config import Component, ModelConfig
+from accel.models import DTYPES
 from strategies import StrategyError
+from strategies.configs import read_config
 from zoo import tiny_pixart, tiny_sd
 
 # Components that are files of settings or vocabulary, never weights.

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from filelock import FileLock
 
 from strategies import StrategyError, whole
@@ -139,6 +138,8 @@ def _fetch(weights: Weights, path: Path) -> None:
     with FileLock(f"{path}.lock"):
         if path.is_file():
             return  # Another worker has fetched it meanwhile.
+        import torch  # Here, so that a run is read without it.
+
         try:
             torch.hub.download_url_to_file(
                 weights.url, str(path), hash_prefix=weights.sha256 or None, progress=True

@@ -16,9 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from accel.models import ModelConfig, configs, read_config, read_model
+from accel.model_config import ModelConfig, read_model
 from evaluate import verdicts
-from evaluate.evaluator import is_bundled
 from evaluate.metrics import View
 from search.initial.baselines import ORIGINS
 from search.objectives import metric_set as figures
@@ -27,11 +26,11 @@ from search.objectives.metric_set import Figures
 from search.portable_paths import dump, load, placed
 from search.proposers import SOURCES
 from search.proposers import successive_halving as rungs
-from search.spaces import make_space, with_calls
 from search.study.study import NAME
 from search.tracking import TRACKERS
 from search.workers.settings import Where
 from strategies import StrategyError, compose
+from strategies.configs import configs, read_config
 from strategies.whole import write
 from strategies.words import did_you_mean, explain
 
@@ -146,7 +145,7 @@ class SearchConfig(Where):
 
     @model_validator(mode="after")
     def _known_figures(self) -> Self:
-        if self.reference is None and not is_bundled(self.model):
+        if self.reference is None and not self.model.is_bundled:
             raise ValueError("reference is missing; give self, a folder or a .npz file")
         verdicts.check_margins(self.margins, self.figures.keys)
         return self
@@ -159,7 +158,7 @@ class SearchConfig(Where):
     @property
     def figures(self) -> Figures:
         """What is measured of every strategy."""
-        return figures_of(self.model_dump(), is_bundled(self.model))
+        return figures_of(self.model_dump(), self.model.is_bundled)
 
     @property
     def all_margins(self) -> dict[str, float | None]:
@@ -215,7 +214,7 @@ def resolve(
     family = family or space.get("family")
     if family is not None:
         space = compose.resolved(space, family)
-    bundled = is_bundled(model)
+    bundled = model.is_bundled
     defaults = read_config("searches", model.search) if model.search else {}
     asked = named(defaults | given, bundled)
     return build(asked | {"model": model.model_dump(), "space": space})
@@ -279,9 +278,7 @@ __all__ = [
     "SearchConfig",
     "build",
     "figures_of",
-    "make_space",
     "named",
     "read",
     "resolve",
-    "with_calls",
 ]

@@ -22,7 +22,7 @@ from evaluate.evaluator import Split
 from evaluate.prompts import Prompts
 from evaluate.reading import Reading, Sample
 from evaluate.store import Store
-from search import config
+from search import config, spaces
 from search.config import SearchConfig
 from search.images import feature_cache, shared_cache, shipped_samples
 from search.initial.baselines import seeds
@@ -74,7 +74,7 @@ def _baselines(worker: Worker, settings: SearchConfig) -> list[Strategy]:
     """Fewer steps of every solver of the model's search space."""
     pipe, model = worker.evaluator.pipe, settings.model
     family = families.find(pipe)[0]
-    space = config.make_space(settings.space, family, pipe.scheduler, model.share)
+    space = spaces.make_space(settings.space, family, pipe.scheduler, model.share)
     rows = seeds(space, model.scheduler, model.steps, ["fewer-steps"])
     return [one for _, one in rows if FEWEST <= one.steps <= MOST]
 

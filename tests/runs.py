@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from search import cli
+from search.engine import exporting
 from search.finalists import final_scoring as finalists
-from search.results import export
 from tests.fakes import FakeExecutor
 from tests.test_search import make_engine
 
@@ -21,7 +21,7 @@ def finished(folder: Path) -> Path:
     engine.config.write(folder / "config.yaml")
     engine.prepare()
     engine.search()
-    export.write(engine, finalists.finish(engine))
+    exporting.write(engine, finalists.finish(engine))
     return folder
 
 

@@ -10,13 +10,13 @@ import pytest
 
 from evaluate.kinds import Kinds
 from search.commands import ablate
+from search.engine import exporting
 from search.engine.engine import Engine
 from search.finalists import ablation
 from search.finalists import final_scoring as finalists
-from search.finalists.final_scoring import Final
-from search.images import unaccelerated as drawing
-from search.results import export
+from search.results import removals
 from search.results import run as runs
+from search.results.finalist import Final
 from search.results.plots.schedules import lanes
 from search.results.report import method_worth as methods
 from search.study import score_checks as gate
@@ -43,7 +43,7 @@ def made() -> Strategy:
 def test_without_a_method_the_others_do_what_they_did() -> None:
     whole = made()
     for name in METHODS:
-        left = ablation.without(whole, name)
+        left = removals.without(whole, name)
         assert set(left.methods) == set(METHODS) - {name}
         assert left.digest != whole.digest
         for other, knobs in left.methods.items():
@@ -53,7 +53,7 @@ def test_without_a_method_the_others_do_what_they_did() -> None:
     one = Strategy.create(
         family="unet", scheduler="DDIMScheduler", steps=6, calls=6, methods=caches
     )
-    assert ablation.without(one, "deepcache").methods["catome"].at(1) == {}
+    assert removals.without(one, "deepcache").methods["catome"].at(1) == {}
 
 
 def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Engine, list[Final]]:
@@ -68,8 +68,8 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Engine, 
     strategy = engine.space.uniform("DDIMScheduler", 25, deepcache_depth=depth, tome_ratio=ratio)
     count = plain.images
     scoring = engine.scoring[f"heldout-{count}"]
-    base = drawing.unaccelerated(engine, "heldout", count)
-    outcome = engine.executor.alone(drawing.request(engine, "two", strategy, "heldout", count))
+    base = engine.images.sample("heldout", count)
+    outcome = engine.executor.alone(engine.images.request("two", strategy, "heldout", count))
     scores = gate.scores(scoring, outcome.value, base) | engine.costs(strategy)
     intervals = gate.intervals(scoring, outcome.value, base)
     losses = engine.goals.losses(scores)
@@ -94,7 +94,7 @@ def test_a_run_says_what_its_methods_are_worth(tmp_path: Path) -> None:
     again = ablation.ablate(engine, finals, 1e9)
     assert dict(executor.seen) == seen  # None is drawn twice.
     assert [one.scores for one in again] == [one.scores for one in found]
-    export.write(engine, finals)
+    exporting.write(engine, finals)
     run = runs.read(tmp_path)
     rows = methods.taken_out(run)
     assert [row["name"] for row in rows] == ["knee", "without deepcache", "without tome"]
@@ -109,7 +109,7 @@ def test_a_run_says_what_its_methods_are_worth(tmp_path: Path) -> None:
 
 def test_what_there_is_no_room_for_is_named(tmp_path: Path) -> None:
     engine, finals = scored(tmp_path)
-    rest = ablation.removals(runs.Run(tmp_path, engine.config, engine.study, finals))
+    rest = removals.removals(runs.Run(tmp_path, engine.config, engine.study, finals))
     cheapest = min(engine.table.predict(one.left) for one in rest)
     room = 1.01 * engine.spending.draw(cheapest, finals[0].images)
     found = ablation.ablate(engine, finals, room)
@@ -130,11 +130,11 @@ def test_ablate_wants_a_finished_run_and_device_time(tmp_path: Path) -> None:
 def test_a_failure_is_noted(tmp_path: Path) -> None:
     executor = FakeExecutor()
     engine, finals = scored(tmp_path, executor)
-    rest = ablation.removals(runs.Run(tmp_path, engine.config, engine.study, finals))
+    rest = removals.removals(runs.Run(tmp_path, engine.config, engine.study, finals))
     executor.fails[rest[0].left.digest] = "out of memory"
     found = ablation.ablate(engine, finals, 1e9)
     assert [one.error for one in found] == ["out of memory", ""]
-    export.write(engine, finals)
+    exporting.write(engine, finals)
     assert "out of memory" in (tmp_path / "report.html").read_text("utf-8")
 
 

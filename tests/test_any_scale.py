@@ -17,9 +17,10 @@ from search.finalists.final_scoring import pick
 from search.objectives import objectives as goals
 from search.pareto import hypervolume
 from search.results import run as runs
-from search.results.status import Best, reference
+from search.study.archive import Best
+from search.study.evaluation import Evaluation
+from search.study.measurements import reference
 from search.study.reference_point import FIRST, worst
-from search.study.study import Evaluation
 from search.workers.worker import Outcome, Request
 from strategies import parse
 from tests.fakes import FakeExecutor, damage

@@ -15,7 +15,7 @@ from PIL import Image
 
 import accel
 import strategies
-from accel.models import read_model
+from accel.model_config import read_model
 from evaluate import Evaluator
 from evaluate.weights import VARIABLE
 from search import config as configuration

@@ -13,7 +13,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from search.proposers.generation_strategy import Proposer
-from search.study.study import Evaluation, Study
+from search.study.evaluation import Evaluation
+from search.study.study import Study
 from strategies import Strategy
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from evaluate.kinds import Kinds
 from search.costs import call_kinds as wanted
 from search.costs.probe_strategies import probes
+from search.initial import method_switching as switching
 from search.initial.projection import nearest
-from search.proposers import method_switching as switching
 from search.proposers import schedule_operators as operators
 from search.results.plots.schedules import lanes
 from search.spaces import with_calls

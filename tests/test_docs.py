@@ -18,7 +18,7 @@ import zoo
 from accel import families
 from benchmarks import __main__ as benchmarks
 from evaluate import transfer
-from search import config as configuration
+from search import spaces
 from search.commands import COMMANDS
 from search.commands import options as searching
 from tests.documents import ROOT, Block, Command, blocks, commands
@@ -174,9 +174,7 @@ def test_snippets_that_need_weights_compile(block: Block) -> None:
 def test_data_in_the_docs_is_read() -> None:
     (space,) = [b for b in blocks() if b.note == "space"]
     pipe = zoo.load("tiny-sd")
-    made = configuration.make_space(
-        yaml.safe_load(space.text), families.find(pipe)[0], pipe.scheduler
-    )
+    made = spaces.make_space(yaml.safe_load(space.text), families.find(pipe)[0], pipe.scheduler)
     assert list(made.steps) == [8, 10, 12, 16, 20]
     for block in blocks():
         if block.language == "json":

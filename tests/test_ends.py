@@ -57,8 +57,8 @@ class Slow(FakeExecutor):
 @pytest.fixture(autouse=True)
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that is loaded once."""
-    monkeypatch.setattr("search.commands.run.load_pipeline", lambda *_, **__: PIPE)
-    monkeypatch.setattr("search.commands.model_options.load", lambda *_: (PIPE, MODEL))
+    monkeypatch.setattr("search.commands.model_setup.load_pipeline", lambda *_, **__: PIPE)
+    monkeypatch.setattr("search.commands.model_setup.load", lambda *_: (PIPE, MODEL))
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_a_signal_while_it_starts_is_one_line(
         begun.touch()
         time.sleep(1e6)
 
-    monkeypatch.setattr("search.commands.model_options.load", load)
+    monkeypatch.setattr("search.commands.model_setup.load", load)
     flags = [*SMALL, "--out", str(tmp_path / "run")]
     assert send(lambda: cli.main(flags), shown, begun, number) == 130
     assert shown.read_text().split() == ["interrupted"]

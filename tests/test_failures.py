@@ -10,11 +10,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from search.engine import exporting
 from search.engine.engine import Engine
 from search.errors import SearchError
 from search.finalists import final_scoring as finalists
-from search.results import export
-from search.results import stored as record
+from search.results import finalist
 from search.study import failures
 from search.study.failures import ROW, kind, lines
 from search.workers.worker import Outcome, Request
@@ -59,7 +59,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def digests(engine: Engine, role: str) -> list[str]:
-    return [f.strategy.digest for f in record.finals(engine.study) if f.role == role]
+    return [f.strategy.digest for f in finalist.finals(engine.study) if f.role == role]
 
 
 @pytest.mark.parametrize("where", ["heldout", "end_to_end"])
@@ -201,7 +201,7 @@ def test_a_search_that_stops_later_leaves_the_tables_of_its_former_export(tmp_pa
     more.prepare()
     with pytest.raises(SearchError):
         more.search()
-    export.write_failed(more)
+    exporting.write_failed(more)
     assert (tmp_path / "front.csv").read_text() == front
     assert len((tmp_path / "trials.csv").read_text()) > len(table)
 

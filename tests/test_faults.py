@@ -20,6 +20,7 @@ import pytest
 
 from search.engine.engine import Engine
 from search.finalists import final_scoring as finalists
+from search.results import finalist
 from search.study.journal import drop_torn_tail
 from search.study.study import Study
 from search.workers.worker import Outcome, Request
@@ -239,7 +240,7 @@ def test_two_synchronous_studies_of_one_seed_have_one_front(tmp_path: Path) -> N
         engine = make_engine(tmp_path / name, FakeExecutor(slots=1), **FEW | {"seed": seed})
         engine.prepare()
         engine.search()
-        best = finalists.front(finalists.finish(engine))
+        best = finalist.front(finalists.finish(engine))
         fronts.append([(one.strategy.digest, one.scores["fd_base"]) for one in best])
         assert len(engine.study.evaluations) > 10
     assert fronts[0] == fronts[1]

@@ -184,11 +184,13 @@ def test_families_are_told_apart() -> None:
 
 def test_the_bundled_model_is_searchable() -> None:
     """Its config, space and seeds go together, FORA's uniform schedules among them."""
-    from accel.models import load_pipeline, read_config, read_model
+    from accel.model_config import read_model
+    from accel.models import load_pipeline
     from evaluate import Evaluator
-    from search.config import make_space
     from search.costs.probe_strategies import probes
     from search.initial.baselines import seeds
+    from search.spaces import make_space
+    from strategies.configs import read_config
 
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)

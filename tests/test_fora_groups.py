@@ -194,10 +194,12 @@ def test_spaces_are_checked_before_the_search() -> None:
 
 def test_the_space_of_groups() -> None:
     """A file's lists become choices; uniform FORA is among the seeds of the same space."""
-    from accel.models import load_pipeline, read_config, read_model
-    from search.config import make_space
+    from accel.model_config import read_model
+    from accel.models import load_pipeline
     from search.costs.probe_strategies import probes
     from search.initial.baselines import seeds
+    from search.spaces import make_space
+    from strategies.configs import read_config
 
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)

@@ -19,14 +19,15 @@ from evaluate import Evaluator, sample
 from evaluate.looks import look
 from evaluate.reading import Reading, Sample
 from evaluate.statistics import ScoreError
+from search.engine import exporting
 from search.engine.engine import Engine
 from search.engine.loop import DONE
 from search.errors import SearchError
 from search.finalists import final_scoring as finalists
-from search.results import export
 from search.study import failures
 from search.study import score_checks as gate
-from search.study.study import Evaluation, Study
+from search.study.evaluation import Evaluation
+from search.study.study import Study
 from search.workers.executor import InProcess
 from search.workers.worker import Outcome, Request, Worker
 from strategies import Strategy, StrategyError
@@ -52,7 +53,7 @@ def finish(engine: Engine) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.results.plots.pareto.write", lambda *_: None)
         patch.setattr("search.results.report.write", lambda *_: None)
-        return export.write(engine, finalists.finish(engine))
+        return exporting.write(engine, finalists.finish(engine))
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -253,7 +254,7 @@ def test_a_real_pipeline_repeats_and_one_with_noise_of_its_own_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = make_engine(tmp_path / "good", worker())  # type: ignore[arg-type]
-    monkeypatch.setattr("search.images.unaccelerated.unaccelerated", stop)
+    monkeypatch.setattr("search.images.unaccelerated.UnacceleratedImages.sample", stop)
     with pytest.raises(KeyboardInterrupt):
         engine.prepare()
     assert engine.study.noted("repeats") == 0.0

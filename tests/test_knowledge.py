@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from evaluate.reading import Sample
-from search.engine.sensitivity import LONGEST, Sensitivity, actions
+from search.engine.sensitivity import SensitivityMeasurement
+from search.initial.sensitivity_schedules import LONGEST, SensitivitySchedules, actions
 from search.initial.shortest_path import minimax, smallest_sum
 from search.objectives.metric_set import Figures
 from search.objectives.objectives import DEFAULT
@@ -20,7 +20,7 @@ from search.proposers.local_search import swap
 from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.worker import Outcome, Request
-from strategies import Gene, SearchSpace, Strategy, parse
+from strategies import Gene, SearchSpace, Strategy, dump, parse
 from tests.test_proposers import SPACE, latency, made, scored
 
 
@@ -109,27 +109,33 @@ def weight(strategy: Strategy) -> float:
     return 1.0 * len(early) + 0.1 * len(late)
 
 
-def engine(folder: Path, executor: Weighted, space: SearchSpace = SPACE) -> Any:
-    folder.mkdir(exist_ok=True)
-    return SimpleNamespace(
-        figures=Figures.of(DEFAULT, (), True, "real"),
-        folder=folder,
-        study=Study(folder / "study.journal"),
-        executor=executor,
-        space=space,
-        baseline=SimpleNamespace(solver_text="DDIMScheduler"),
-        say=lambda text: None,
-        must=lambda outcome: None,
-        limit=lambda latency, images: None,
-        table=SimpleNamespace(predict=latency),
-        config=SimpleNamespace(population=24),
-    )
+class Measured:
+    """Schedules, and the measurement that they follow from."""
+
+    def __init__(self, folder: Path, executor: Weighted, space: SearchSpace = SPACE) -> None:
+        folder.mkdir(exist_ok=True)
+        self.study = Study(folder / "study.journal")
+        self.schedules = SensitivitySchedules(space, "DDIMScheduler")
+        network = Figures.of(DEFAULT, (), True, "real").network
+        self.measurement = SensitivityMeasurement(
+            self.schedules, self.study, executor, request, network, folder, lambda _: None
+        )
+
+    def measure(self) -> None:
+        self.measurement.measure()
+
+    def seeds(self) -> list[tuple[str, Strategy]]:
+        return self.schedules.seeds(self.study.noted, latency, 24)
+
+
+def request(strategy: Strategy) -> Request:
+    return Request(strategy.digest, "sample", (dump(strategy), "search", 4, 0, {}))
 
 
 def test_sensitivity_finds_where_reuse_is_cheap_and_pays_once(tmp_path: Path) -> None:
     executor = Weighted()
-    one = Sensitivity(engine(tmp_path, executor), 4)
-    assert (one.steps, one.calls) == (8, 8)
+    one = Measured(tmp_path, executor)
+    assert (one.schedules.steps, one.schedules.calls) == (8, 8)
     assert actions(SPACE) == [(2, 0)]
     one.measure()
     assert set(executor.seen.values()) == {1}
@@ -138,40 +144,42 @@ def test_sensitivity_finds_where_reuse_is_cheap_and_pays_once(tmp_path: Path) ->
     seeds = one.seeds()
     assert {origin for origin, _ in seeds} == {"sensitivity"}
     assert 10 < len(seeds) <= 24
-    chosen = [s for s in one.schedules() if sum(k == "" for k in s.kinds()) == 6]
+    chosen = [
+        s for s in one.schedules.schedules(one.study.noted) if sum(k == "" for k in s.kinds()) == 6
+    ]
     for strategy in chosen:  # Two calls reuse: late ones, not early ones.
         assert all(call >= 4 for call, kind in enumerate(strategy.kinds()) if kind)
     again = Weighted()
-    same = Sensitivity(engine(tmp_path, again), 4)
+    same = Measured(tmp_path, again)
     same.measure()
     assert not again.seen
     assert [s.digest for _, s in same.seeds()] == [s.digest for _, s in seeds]
 
 
 def test_a_killed_measurement_goes_on(tmp_path: Path) -> None:
-    whole = Sensitivity(engine(tmp_path / "whole", Weighted()), 4)
+    whole = Measured(tmp_path / "whole", Weighted())
     whole.measure()
     dying = Weighted(die_after=9)
     with pytest.raises(KeyboardInterrupt):
-        Sensitivity(engine(tmp_path / "cut", dying), 4).measure()
+        Measured(tmp_path / "cut", dying).measure()
     rest = Weighted()
-    resumed = Sensitivity(engine(tmp_path / "cut", rest), 4)
+    resumed = Measured(tmp_path / "cut", rest)
     resumed.measure()
-    plain = resumed.asked()[0].digest
-    done = {one.digest for one in resumed.asked()[:8]}
+    plain = resumed.schedules.asked()[0].digest
+    done = {one.digest for one in resumed.schedules.asked()[:8]}
     assert set(rest.seen) & done == {plain}  # The reference alone is drawn twice.
     assert [s.digest for _, s in resumed.seeds()] == [s.digest for _, s in whole.seeds()]
-    assert resumed.engine.study.spent == len(whole.asked())  # What was lost is not charged.
+    assert resumed.study.spent == len(whole.schedules.asked())  # What was lost is not charged.
 
 
 def test_extrapolation_is_measured_with_the_stretch_before(tmp_path: Path) -> None:
     genes = [Gene("deepcache", "depth", ("full", 0, 1)), Gene("deepcache", "order", (0, 1))]
     space = SearchSpace("unet", ["DDIMScheduler"], [6], {("DDIMScheduler", 6): 6}, genes)
     assert actions(space) == [(2, 0), (2, 1)]
-    one = Sensitivity(engine(tmp_path, Weighted(), space), 4)
-    joint = [s for s in one._stretches((2, 1)) if len(s) == 2]
+    one = Measured(tmp_path, Weighted(), space)
+    joint = [s for s in one.schedules._stretches((2, 1)) if len(s) == 2]
     assert ((0, 2), (2, 4)) in joint
-    assert not [s for s in one._stretches((2, 0)) if len(s) == 2]
+    assert not [s for s in one.schedules._stretches((2, 0)) if len(s) == 2]
     one.measure()
     assert any("order" in strategy.to_json()["methods"]["deepcache"] for _, strategy in one.seeds())
 

@@ -18,13 +18,15 @@ import accel.cli
 import evaluate.cli
 import search.cli
 from accel import families, schedulers
-from accel.models import Component, available, read_config, read_model
+from accel.model_config import Component, available, read_model
 from evaluate import models, prompts
 from evaluate.latency import unaccelerated
 from evaluate.sample import run
 from evaluate.untrained import from_components, network
 from search import config as configuration
+from search import spaces
 from strategies import StrategyError
+from strategies.configs import read_config
 from tests.pipes import build
 from tests.transformers import build as transformer
 
@@ -131,7 +133,7 @@ def test_a_search_of_a_config_has_its_space_and_its_own_solver(name: str, folder
     assert (found.budget, found.images, found.heldout_images) == ("20gpuh", 64, 256)
     family, _ = families.find(tiny(name))
     scheduler = schedulers.make(tiny(name).scheduler, config.scheduler)
-    space = configuration.make_space(found.space, family, scheduler)
+    space = spaces.make_space(found.space, family, scheduler)
     assert (config.scheduler, config.steps) in space.calls
     assert space.decode((0,) * len(space.sizes)).family == family
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from search import cli
-from search.commands import run as command
+from search.commands import model_setup as command
 from search.engine.dry_run import predict
 from search.results import run as runs
 from search.study import run_lock as lock
@@ -106,7 +106,7 @@ def test_a_running_search_is_said_before_a_model_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("search.commands.model_options.load", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("search.commands.model_setup.load", lambda *_: pytest.fail("loaded"))
     monkeypatch.setattr(command, "load_pipeline", lambda *_: pytest.fail("loaded"))
     with lock.writing(done):
         assert cli.main([flag, str(done)]) == 2
@@ -117,7 +117,7 @@ def test_a_running_search_is_said_before_a_model_is_loaded(
 def test_a_taken_folder_is_said_before_a_model_is_loaded(
     done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("search.commands.model_options.load", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("search.commands.model_setup.load", lambda *_: pytest.fail("loaded"))
     assert cli.main(["--out", str(done)]) == 2
     assert "is not empty; go on with a run by --resume" in capsys.readouterr().err
 

@@ -52,7 +52,7 @@ def test_most_of_a_run_is_proposals_and_the_seeds_end_after_a_third(tmp_path: Pa
     told: list[str] = []
     engine.tell = told.append
     summary = raced(engine)
-    paid = times.device(engine)
+    paid = times.device(engine.study, engine.config.proposer)
     assert sum(paid.values()) == pytest.approx(engine.study.spent)
     assert paid["seeds"] + paid["evolving"] >= 0.6 * 400
     assert paid["scoring"] <= 0.25 * 400 + 2 * engine.executor.longest  # type: ignore[attr-defined]
@@ -195,7 +195,7 @@ def shared_engine(folder: Path, shade: int = 0) -> tuple[Any, Drawing, list[str]
     executor, told = Drawing(folder, shade), list[str]()
     engine = make_engine(folder, executor, budget="12evals")
     there = inputs.collect(engine.config)
-    engine.shared = Shared(engine.config.model, there, engine.baseline, "cpu", folder)
+    engine.images.reuse(Shared(engine.config.model, there, engine.baseline, "cpu", folder))
     engine.tell = told.append
     return engine, executor, told
 

@@ -21,9 +21,9 @@ from search.proposers import SOURCES, Settings, Waiting
 from search.proposers import pymoo_adapter as genetic
 from search.proposers import schedule_operators as operators
 from search.proposers.generation_strategy import Proposer
+from search.study.evaluation import Evaluation
 from search.study.history import History
 from search.study.ranking import Leading
-from search.study.study import Evaluation
 from strategies import Gene, SearchSpace
 from strategies.space import Genome
 

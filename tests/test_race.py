@@ -15,12 +15,11 @@ from evaluate.confidence import interval
 from evaluate.means import mean_of
 from evaluate.verdicts import judge
 from search.costs.heldout_rungs import expected, levels
+from search.engine import exporting
 from search.engine.engine import Engine
 from search.finalists import final_scoring as finalists
-from search.finalists import heldout
 from search.finalists import lossless_probability as promise
-from search.results import export
-from search.results import stored as record
+from search.results import export, finalist, heldout_scores
 from search.results.run import Run
 from strategies import parse
 from tests.fakes import FakeExecutor, damage
@@ -47,22 +46,22 @@ def test_what_is_beaten_stops_early_and_all_others_are_compared_on_the_same_imag
 ) -> None:
     engine = make_engine(tmp_path, Worse(), **SETS)
     raced(engine)
-    finals = record.finals(engine.study)
-    common = {final.images for final in finalists.comparable(finals)}
+    finals = finalist.finals(engine.study)
+    common = {final.images for final in finalist.comparable(finals)}
     assert len(common) == 1
     assert max(common) == 192  # Evaluations are counted, and nothing else is bounded.
     early = [final for final in finals if final.images < 192]
     assert early
     for final in early:  # Another of its kind is as fast and nearer, and it is on no front.
-        assert final not in finalists.front(finals)
-        rivals = [one for one in finalists.comparable(finals) if one.role == final.role]
+        assert final not in finalist.front(finals)
+        rivals = [one for one in finalist.comparable(finals) if one.role == final.role]
         assert any(
             one.scores["latency_table_s"] <= final.scores["latency_table_s"] for one in rivals
         )
     drawn = engine.executor.drawn["heldout"]  # type: ignore[attr-defined]
     assert drawn < 192 * len(finals)
     run = Run(tmp_path, engine.config, engine.study, finals)
-    table = export.table(run, finals, finalists.front(finals))
+    table = export.table(run, finals, finalist.front(finals))
     assert set(table.images[table.on_front]) == {192}
     assert set(table.images) > {192}
     assert set(table.kind) >= {"unaccelerated", "baseline"}
@@ -74,8 +73,8 @@ def raced(engine: Engine) -> dict[str, Any]:
     engine.prepare()
     engine.search()
     finals = finalists.finish(engine)
-    record.keep_finals(engine.study, finals, engine.config)
-    return export.summarise(engine, finals, finalists.front(finals))
+    finalist.keep_finals(engine.study, finals, engine.config)
+    return exporting.summarise(engine, finals)
 
 
 class Worse(FakeExecutor):
@@ -138,7 +137,7 @@ def test_a_bounded_race_keeps_to_its_share_and_still_compares_equal_images(tmp_p
     taken = engine.study.spent - before
     assert taken <= 0.25 * 400 + 2 * engine.executor.longest  # type: ignore[attr-defined]
     assert len(engine.study.evaluations) > 30
-    assert len(finalists.comparable(finals)) > 2
+    assert len(finalist.comparable(finals)) > 2
     # No strategy passes on fewer images than were planned beforehand.
     run = Run(engine.folder, engine.config, engine.study, finals)
     for final in finals:
@@ -181,15 +180,15 @@ def test_milder_strategies_take_the_places_of_those_that_have_shown_a_loss(tmp_p
 def test_finalists_of_former_versions_are_compared_on_the_images_they_had(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, **SETS | {"heldout_images": 48})
     raced(engine)
-    for digest, note in engine.study.named(heldout.HELDOUT).items():
+    for digest, note in engine.study.named(heldout_scores.HELDOUT).items():
         kept = {key: note[key] for key in ("error", "scores", "intervals")}
         last = note["levels"].get("48")
         if last is None:
             kept = {"error": "", "scores": note["scores"], "intervals": note["intervals"]}
-        engine.study.note(f"{heldout.HELDOUT}{digest}", kept)
+        engine.study.note(f"{heldout_scores.HELDOUT}{digest}", kept)
     again = make_engine(tmp_path, **SETS | {"heldout_images": 48, "budget": "50evals"})
     raced(again)
-    assert {final.images for final in record.finals(again.study)} == {48}
+    assert {final.images for final in finalist.finals(again.study)} == {48}
 
 
 def test_looking_early_lets_no_more_strategies_pass() -> None:
@@ -231,6 +230,6 @@ def test_the_full_set_is_fixed_before_anything_is_drawn(tmp_path: Path) -> None:
     raced(engine)
     noted = engine.study.noted("race")
     assert noted["full"] == 192
-    rows = record.finals(engine.study)
+    rows = finalist.finals(engine.study)
     assert {final.full for final in rows} == {192}
     assert replace(rows[0], judged=24).judged < rows[0].full

@@ -15,6 +15,7 @@ from PIL import Image
 
 from evaluate.thumbnails import SIDE, encode
 from search import cli
+from search.engine import exporting
 from search.results import command_line as repeating
 from search.results import gallery, report
 from search.results import run as runs
@@ -91,7 +92,7 @@ def test_the_gallery_is_of_the_final_scoring(tmp_path: Path) -> None:
         for index in range(gallery.COUNT):
             path = tmp_path / gallery.NAME / final.strategy.digest / f"{index:05d}.png"
             assert np.array_equal(np.array(Image.open(path)), image(final.strategy, index))
-    made.export.write(engine, finals)
+    exporting.write(engine, finals)
     shown = page(tmp_path).data["gallery"]
     assert [row["seed"] for row in shown["prompts"]] == [2_000_006 + i for i in range(6)]
     base = shown["strategies"]["unaccelerated"]["images"]
@@ -170,7 +171,7 @@ def test_other_searches_have_a_report(tmp_path: Path, flags: dict[str, Any]) -> 
     engine.config.write(tmp_path / "config.yaml")
     engine.prepare()
     engine.search()
-    made.export.write(engine, made.finalists.finish(engine))
+    exporting.write(engine, made.finalists.finish(engine))
     found, front = page(tmp_path).data, runs.read(tmp_path).front()
     assert len([row for row in found["strategies"] if row["front"]]) == len(front)
     assert bool(front) == ("constraints" not in flags)

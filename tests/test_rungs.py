@@ -16,9 +16,9 @@ from evaluate.evaluator import real_images
 from evaluate.metrics import choose
 from evaluate.scores import Scoring
 from search import config
+from search.engine import exporting
 from search.finalists import final_scoring as finalists
 from search.proposers import successive_halving as rungs
-from search.results import export
 from search.study.history import History
 from strategies import StrategyError
 from tests.fakes import FakeExecutor, make_sample
@@ -196,7 +196,7 @@ def test_a_search_with_rungs_resumes_exactly(tmp_path: Path) -> None:
         resumed.search()
         rows = [(e.strategy.digest, e.images) for e in resumed.study.evaluations]
         assert rows == expected
-    assert export.write_unfinished(whole) > 0
+    assert exporting.write_unfinished(whole) > 0
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from accel.models import load_pipeline, read_model
+from accel.model_config import read_model
+from accel.models import load_pipeline
 from evaluate.latency import unaccelerated
-from search import budget, config
+from search import budget, config, spaces
+from search.engine import exporting
 from search.engine.engine import Engine
 from search.finalists import final_scoring as finalists
-from search.initial.baselines import BASELINES, ORIGINS, seeds
+from search.initial.baselines import ORIGINS, seeds
 from search.pareto import gains, hypervolume, knee, nondominated, spread
 from search.proposers.generation_strategy import Proposer
-from search.results import export
-from search.results import stored as record
+from search.results import finalist
+from search.study.evaluation import BASELINES
 from search.study.journal import drop_torn_tail
 from search.study.study import Study
 from strategies import StrategyError
@@ -43,7 +45,7 @@ FLAGS: dict[str, Any] = {
 def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Engine:
     given = FLAGS | {"budget": "70evals"} | flags
     settings = config.resolve("tiny-sd", {"rungs": [given["images"]]} | given)
-    space = config.make_space(settings.space, "unet", SCHEDULER)
+    space = spaces.make_space(settings.space, "unet", SCHEDULER)
     folder.mkdir(parents=True, exist_ok=True)
     baseline = unaccelerated(PIPE, MODEL.scheduler, MODEL.steps)
     proposer = Proposer(
@@ -62,7 +64,7 @@ def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any
 def go(engine: Engine) -> dict[str, Any]:
     engine.prepare()
     engine.search()
-    return export.write(engine, finalists.finish(engine))
+    return exporting.write(engine, finalists.finish(engine))
 
 
 def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_path: Path) -> None:
@@ -70,7 +72,7 @@ def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_pa
     summary = go(engine)
     known = {one.digest for origin, one in engine.proposer.seeds if origin in BASELINES}
     scored = {e.strategy.digest for e in engine.study.evaluations if e.images == 16}
-    finals = [final for final in record.finals(engine.study) if final.role == "baseline"]
+    finals = [final for final in finalist.finals(engine.study) if final.role == "baseline"]
     passed_over = [final for final in finals if final.strategy.digest not in scored]
     assert passed_over
     assert {final.strategy.digest for final in passed_over} <= known
@@ -222,7 +224,7 @@ def test_an_interrupted_run_keeps_its_front(tmp_path: Path) -> None:
     engine.prepare()
     with pytest.raises(KeyboardInterrupt):
         engine.search()
-    size = export.write_unfinished(engine)
+    size = exporting.write_unfinished(engine)
     files = sorted((tmp_path / "strategies").glob("unfinished-*.json"))
     assert len(files) == size > 0
     assert strategies.load(files[0]).scores["prompts"] == "search"
@@ -320,7 +322,7 @@ def test_bad_settings_are_named() -> None:
     ]:
         with pytest.raises(StrategyError, match=message):
             settings = config.resolve("tiny-sd", flags)
-            config.make_space(settings.space, "unet", SCHEDULER)
+            spaces.make_space(settings.space, "unet", SCHEDULER)
     with pytest.raises(
         StrategyError, match=r"model 'sd99' is unknown; there are .*tiny-pixart, tiny-sd"
     ):

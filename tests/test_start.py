@@ -7,7 +7,7 @@ import pytest
 from search.initial import design as start
 from search.proposers import SOURCES
 from search.proposers.generation_strategy import Proposer
-from search.results import warm_start as warm
+from search.study.evaluation import WARM_START
 from strategies import Gene, SearchSpace, Strategy
 
 STEPS = list(range(4, 20))
@@ -38,7 +38,7 @@ def test_the_first_few_are_spread_over_all_latencies() -> None:
 
 
 def test_what_earlier_searches_found_comes_first_as_it_comes() -> None:
-    known = seeds(warm.ORIGIN)[5:8][::-1]
+    known = seeds(WARM_START)[5:8][::-1]
     found = start.spread([*seeds()[:4], *known], latency)
     assert found[:3] == known
     assert sorted(steps(found[3:])) == STEPS[:4]

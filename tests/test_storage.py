@@ -23,7 +23,7 @@ import pytest
 import yaml
 
 from search import cli
-from search.commands import run as command
+from search.commands.model_setup import settings_and_pipeline
 from search.commands.options import parser
 from search.results import run as runs
 from search.study import storage
@@ -129,7 +129,7 @@ def test_equally_named_runs_can_share_a_database(tmp_path: Path) -> None:
     for parent in "ab":
         flags = parser().parse_args(["--storage", url, "--out", str(tmp_path / parent / "run")])
         flags.constraints = None
-        _, settings, folder = command._settings(flags)
+        _, settings, folder = settings_and_pipeline(flags)
         folder.mkdir(parents=True)
         settings.write(folder / "config.yaml")
         Study(settings.storage, settings.objectives, settings.study).note("mine", parent)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from search.proposers.generation_strategy import Proposer
+from search.study.evaluation import Evaluation
 from search.study.history import History
-from search.study.study import Evaluation
 from search.surrogate.strategy_features import Description
 from search.surrogate.surrogate import FEWEST, Surrogate
 from strategies import Gene, SearchSpace, Strategy

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 
 import accel
-from accel import tasks
-from accel.models import ModelConfig, read_model
+from accel import model_config, tasks
+from accel.model_config import ModelConfig, read_model
 from evaluate import cli, input_images, models, recorded
 from evaluate.evaluator import Evaluator, read_prompts
-from evaluate.latency import LatencyTable
+from evaluate.latency_table import LatencyTable
 from evaluate.sample import run
 from search import cli as search_cli
 from search.results import run as runs
@@ -43,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(folder: Path, task: tasks.Task = "image-to-image", **changes: Any) -> ModelConfig:
+def config(folder: Path, task: model_config.Task = "image-to-image", **changes: Any) -> ModelConfig:
     masks = str(folder / "masks") if task == "inpainting" else ""
     given = {"task": task, "inputs": str(folder / "inputs"), "masks": masks} | changes
     return ModelConfig.model_validate(read_model("tiny-sd").model_dump() | given)
@@ -53,9 +53,9 @@ def tiny(model: str) -> Any:
     return transformers.build(model) if model in ("sd3", "flux") else pipes.build(model)
 
 
-@pytest.mark.parametrize("task", tasks.TASKS[1:])
+@pytest.mark.parametrize("task", model_config.TASKS[1:])
 @pytest.mark.parametrize("model", ["sd1", "sdxl", "sd3", "flux"])
-def test_calls_are_those_that_the_pipeline_makes(model: str, task: tasks.Task) -> None:
+def test_calls_are_those_that_the_pipeline_makes(model: str, task: model_config.Task) -> None:
     """`skipped` agrees with diffusers' own arithmetic for every solver, step count and strength."""
     made = tasks.convert(tiny(model), task)
     family, _ = accel.families.find(made)
@@ -72,8 +72,10 @@ def test_calls_are_those_that_the_pipeline_makes(model: str, task: tasks.Task) -
                 assert found == expected or not len(left), (solver, steps, strength)
 
 
-@pytest.mark.parametrize("task", tasks.TASKS[1:])
-def test_each_prompt_has_its_image_whatever_the_batch(folder: Path, task: tasks.Task) -> None:
+@pytest.mark.parametrize("task", model_config.TASKS[1:])
+def test_each_prompt_has_its_image_whatever_the_batch(
+    folder: Path, task: model_config.Task
+) -> None:
     setting = config(folder, task, steps=5)
     evaluator = Evaluator(setting)
     few = evaluator.prompts["heldout"].first(3)
@@ -161,7 +163,7 @@ def test_a_pipeline_is_converted_without_copies() -> None:
     made = tasks.convert(pipe, "inpainting")
     assert isinstance(made, diffusers.StableDiffusionInpaintPipeline)
     assert made.unet is pipe.unet
-    assert tasks.convert(pipe, tasks.TEXT) is pipe
+    assert tasks.convert(pipe, model_config.TEXT) is pipe
 
 
 def test_a_config_draws_from_images(folder: Path) -> None:
@@ -182,7 +184,7 @@ SMALL = [
     "task", ["image-to-image", pytest.param("inpainting", marks=pytest.mark.slow)]
 )
 def test_a_search_from_images(
-    task: tasks.Task, folder: Path, capsys: pytest.CaptureFixture[str]
+    task: model_config.Task, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """From the command to a strategy file that the same task draws."""
     out = folder / "run"

@@ -39,8 +39,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         return folder / name
 
     monkeypatch.setattr("search.workers.factory.start", lambda *_: FakeExecutor(slots=1))
-    monkeypatch.setattr("search.commands.run.load_pipeline", lambda *_, **__: PIPE)
-    monkeypatch.setattr("search.commands.model_options.load", lambda *_: (PIPE, MODEL))
+    monkeypatch.setattr("search.commands.model_setup.load_pipeline", lambda *_, **__: PIPE)
+    monkeypatch.setattr("search.commands.model_setup.load", lambda *_: (PIPE, MODEL))
     monkeypatch.setattr("search.results.export.pareto.write", picture)
     monkeypatch.setattr("search.results.export.report.write", partial(picture, name="report.html"))
 

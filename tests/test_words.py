@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from accel import cli as accel_cli
-from accel.models import configs, read_model
+from accel.model_config import read_model
 from evaluate import cli as evaluate_cli
 from evaluate import prompts
 from search import cli as search_cli
 from search import config
 from strategies import Strategy, StrategyError
 from strategies import cli as strategies_cli
+from strategies.configs import configs
 from strategies.words import did_you_mean
 from zoo import folder
 
@@ -143,7 +144,7 @@ configs_of = configs
     [
         (accel_cli, "accel.cli.load", [*DRAW, "--strategy", "dato-b1"]),
         (evaluate_cli, "evaluate.cli.load", ["--strategy", "dato-b1"]),
-        (search_cli, "search.commands.run.default_device", ["--dry-run"]),
+        (search_cli, "search.commands.session.default_device", ["--dry-run"]),
         (search_cli, "search.commands.run_options.runs.read", ["status", "run"]),
         (search_cli, "search.commands.run_options.runs.read", ["report", "run"]),
         (strategies_cli, "strategies.cli.presets", ["list"]),

@@ -9,9 +9,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.models import read_config, read_model
+from accel.model_config import read_model
 from search import config
 from strategies import StrategyError
+from strategies.configs import read_config
 from strategies.limits import MAX_YAML_BYTES
 from strategies.yaml_files import from_yaml, read_yaml
 

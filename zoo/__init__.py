@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import torch
-from diffusers import DiffusionPipeline
-from safetensors.torch import load_file
+from typing import TYPE_CHECKING, Any
 
 from strategies import StrategyError
 from strategies.places import beside
+
+if TYPE_CHECKING:
+    import torch
 
 # The bundled models, with what a call of each pipeline has to be told besides the prompt: the bins
 # of PixArt's resolutions end at 256 pixels, and its 300 tokens are mostly padding here.
@@ -40,21 +39,32 @@ def models_folder() -> Path:
     return beside("zoo") / "models"
 
 
-def load(name: str, dtype: torch.dtype = torch.float32) -> Any:
+def load(name: str, dtype: torch.dtype | None = None) -> Any:
     """A bundled pipeline, an ordinary `StableDiffusionPipeline` or `PixArtSigmaPipeline`.
 
     Call the pipeline with `**MODELS[name]` besides the prompt.
 
+    Args:
+        name: a name in `MODELS`.
+        dtype: precision of the weights; by default float32.
+
     Raises:
         StrategyError: there is no such model.
     """
-    pipe = DiffusionPipeline.from_pretrained(folder(name), dtype=dtype, local_files_only=True)
+    import torch
+    from diffusers import DiffusionPipeline
+
+    pipe = DiffusionPipeline.from_pretrained(
+        folder(name), dtype=dtype or torch.float32, local_files_only=True
+    )
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
 def reference_features() -> torch.Tensor:
     """Features of real images from a seed that no training saw: float32 `[2048, 64]`."""
+    from safetensors.torch import load_file
+
     return load_file(networks_folder() / "reference.safetensors")["features"].float()
 
 

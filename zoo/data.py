@@ -54,6 +54,14 @@ LABELS = {
     "texture": len(TEXTURES),
     "shade": len(SHADES),
 }
+# Columns that are judged together, by what they say.
+GROUPS = {
+    "shape": ("shape1", "shape2"),
+    "colour": ("colour1", "colour2"),
+    "size": ("size1", "size2"),
+    "position": ("layout",),
+    "background": ("texture", "shade"),
+}
 
 FloatArray = NDArray[np.floating[Any]]
 LabelArray = NDArray[np.int64]

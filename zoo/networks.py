@@ -15,16 +15,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from zoo.data import LABELS
+from zoo.data import GROUPS, LABELS
 
 FEATURES = 64
-GROUPS = {
-    "shape": ("shape1", "shape2"),
-    "colour": ("colour1", "colour2"),
-    "size": ("size1", "size2"),
-    "position": ("layout",),
-    "background": ("texture", "shade"),
-}
 Network = TypeVar("Network", bound=nn.Module)
 # Inputs, outputs, kernel and stride of the feature network's convolutions.
 CONVOLUTIONS = (

@@ -66,7 +66,7 @@ SHAPES = Subject(
     "",
     32,
     data.LABELS,
-    networks.GROUPS,
+    data.GROUPS,
     data.parse,
     networks.FeatureNet,
     networks.JudgeNet,

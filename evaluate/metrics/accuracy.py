@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from evaluate.distances import Statistic
 from evaluate.metrics.base import Metric, View, mean_of
-from evaluate.networks.bundled import KINDS
 from evaluate.side import Side
+from zoo.data import GROUPS
 
 BOUNDS = (0.0, 1.0)
 
@@ -20,4 +20,4 @@ def _make(column: int, kind: str) -> Metric:
     )  # fmt: skip
 
 
-METRICS = tuple(_make(column, kind) for column, kind in enumerate(KINDS))
+METRICS = tuple(_make(column, kind) for column, kind in enumerate(GROUPS))

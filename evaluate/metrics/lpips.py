@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from evaluate.metrics import paired
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 def _tensor(image: Pixels) -> Tensor:
+    import torch
+
     return torch.from_numpy(image).movedim(-1, 0)[None].float() / 255
 
 
 def _compare(networks: Networks) -> Callable[[Pixels, Pixels], float]:
+    import torch
+
     distance = networks.load("lpips")
 
     @torch.inference_mode()

@@ -8,7 +8,6 @@ the images'. They need thousands on both sides to mean what the paper means by t
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from evaluate.distances import Statistic, Weights
@@ -30,6 +29,8 @@ def radii(features: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     if len(features) <= NEIGHBOURS:
         raise ScoreError(f"{len(features)} images have no third neighbour; at least 4 are needed")
+    import torch
+
     rows = torch.from_numpy(features)
     found = [
         torch.cdist(part, rows).kthvalue(NEIGHBOURS + 1, dim=1).values for part in rows.split(CHUNK)
@@ -39,6 +40,8 @@ def radii(features: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def precision(side: Side, against: Side | None, _: View) -> Statistic:
     """The weighted share of images inside the reference's manifold."""
+    import torch
+
     mine, real = check(side.features(NETWORK)), check(other(against).features(NETWORK))
     reach, there = torch.from_numpy(radii(real)), torch.from_numpy(real)
     parts = torch.from_numpy(mine).split(CHUNK)
@@ -48,6 +51,8 @@ def precision(side: Side, against: Side | None, _: View) -> Statistic:
 
 def recall(side: Side, against: Side | None, _: View) -> Statistic:
     """The share of the reference inside the manifold of the images that count."""
+    import torch
+
     mine, real = check(side.features(NETWORK)), check(other(against).features(NETWORK))
     reach = torch.from_numpy(radii(mine))
     parts = torch.from_numpy(real).split(CHUNK)

@@ -6,8 +6,6 @@ A Gaussian window of 11 pixels; images smaller than that are refused.
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torchmetrics.functional.image import structural_similarity_index_measure
 
 from evaluate.metrics import paired
 from evaluate.networks.base import Pixels
@@ -24,6 +22,9 @@ def ssim(image: Pixels, base: Pixels) -> float:
     """
     if min(image.shape[:2]) < WINDOW:
         raise ScoreError(f"SSIM needs images of at least {WINDOW} pixels, not {image.shape[:2]}")
+    import torch
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
     one, two = (torch.from_numpy(i.astype(np.float64) / 255) for i in (image, base))
     found = structural_similarity_index_measure(
         one.movedim(-1, 0)[None], two.movedim(-1, 0)[None], data_range=1.0

@@ -11,30 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from evaluate.networks import bundled, clip, inception, lpips, reward
-from evaluate.networks.base import Extract, Pixels, Source
+from evaluate.networks.base import Extract, Pixels
+from evaluate.networks.sources import SOURCES
 from evaluate.weights import find
 from evaluate.weights import require as weights_there
 from strategies import StrategyError
-
-SOURCES: dict[str, Source] = {
-    source.name: source
-    for source in (
-        bundled.FEATURES,
-        bundled.JUDGE,
-        inception.POOL,
-        inception.SPATIAL,
-        inception.CLASSES,
-        clip.BASE,
-        clip.LARGE,
-        clip.SCORE,
-        lpips.LPIPS,
-        reward.SOURCE,
-    )
-}
 
 
 @dataclass
@@ -77,6 +60,8 @@ class Networks:
             images: RGB `[h, w, 3]`, of any sizes.
             texts: a caption for each, where the network reads them.
         """
+        import torch  # Here, so that a run is read without it.
+
         network: Extract = self.load(name)
         rows, waiting, done = [], list[Pixels](), 0
 

@@ -12,17 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import zoo
-from evaluate.networks.base import Extract, Pixels, Source
+from evaluate.networks.base import Extract, Pixels
 from zoo import judging, networks
+from zoo.data import GROUPS
 
-KINDS = tuple(networks.GROUPS)  # What the judge looks at, one column each.
+KINDS = tuple(GROUPS)  # What the judge looks at, one column each.
 
 
 def _tensor(images: Sequence[Pixels]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 
-def _features(_: list[Path], device: str) -> Extract:
+def features(_: list[Path], device: str) -> Extract:
+    """64 features of each image."""
     network = networks.load(networks.FeatureNet, zoo.networks_folder() / "features.safetensors")
     network = network.to(device)
 
@@ -33,15 +35,12 @@ def _features(_: list[Path], device: str) -> Extract:
     return extract
 
 
-def _judge(_: list[Path], device: str) -> Extract:
-    judge = networks.load(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
+def judge(_: list[Path], device: str) -> Extract:
+    """What each image shows as its caption says, a share for each of `KINDS`."""
+    network = networks.load(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
 
     def extract(images: Sequence[Pixels], texts: Sequence[str]) -> NDArray[np.floating[Any]]:
-        right = judging.right(judge, _tensor(images), texts)
+        right = judging.right(network, _tensor(images), texts)
         return np.stack([right[kind].numpy() for kind in KINDS], axis=1)
 
     return extract
-
-
-FEATURES = Source("bundled", (), _features)
-JUDGE = Source("judge", (), _judge)

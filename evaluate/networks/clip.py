@@ -15,8 +15,7 @@ from torchvision.transforms import functional as transforms
 from torchvision.transforms.functional import InterpolationMode
 from transformers import CLIPModel, CLIPTokenizer
 
-from evaluate.networks.base import Extract, Pixels, Source
-from evaluate.weights import clip_files
+from evaluate.networks.base import Extract, Pixels
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 SPREAD = (0.26862954, 0.26130258, 0.27577711)
@@ -65,7 +64,8 @@ def embed_texts(model: Any, tokenizer: Any, texts: Sequence[str]) -> Tensor:
     return found
 
 
-def _base(files: list[Path], device: str) -> Extract:
+def base(files: list[Path], device: str) -> Extract:
+    """CLIP's image embeddings, not normalised."""
     model = _model(files, device)
 
     def extract(images: Sequence[Pixels], _: Sequence[str]) -> NDArray[np.floating[Any]]:
@@ -75,7 +75,8 @@ def _base(files: list[Path], device: str) -> Extract:
     return extract
 
 
-def _large(files: list[Path], device: str) -> Extract:
+def large(files: list[Path], device: str) -> Extract:
+    """CLIP's image embeddings of squeezed images, normalised."""
     model = _model(files, device)
 
     def extract(images: Sequence[Pixels], _: Sequence[str]) -> NDArray[np.floating[Any]]:
@@ -86,7 +87,8 @@ def _large(files: list[Path], device: str) -> Extract:
     return extract
 
 
-def _score(files: list[Path], device: str) -> Extract:
+def score(files: list[Path], device: str) -> Extract:
+    """CLIP score of each image with its caption."""
     model = _model(files, device)
     tokenizer = CLIPTokenizer.from_pretrained(files[0].parent, local_files_only=True)
 
@@ -97,8 +99,3 @@ def _score(files: list[Path], device: str) -> Extract:
         return found
 
     return extract
-
-
-BASE = Source("clip-b32", clip_files("openai/clip-vit-base-patch32")[:2], _base)
-LARGE = Source("clip-l14-336", clip_files("openai/clip-vit-large-patch14-336")[:2], _large)
-SCORE = Source("clip-score", clip_files("openai/clip-vit-base-patch32"), _score)

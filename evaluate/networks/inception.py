@@ -20,8 +20,8 @@ from cleanfid.resize import build_resizer
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from evaluate.networks.base import Extract, Pixels, Source
-from evaluate.weights import INCEPTION, INCEPTION_PORT
+from evaluate.networks.base import Extract, Pixels
+from evaluate.weights import INCEPTION_PORT
 
 SPATIAL_CHANNELS = 7  # Of mixed_6/conv: 7 x 17 x 17 = 2,023 numbers, about as many as are pooled.
 SIZE = 299
@@ -33,7 +33,8 @@ def resized(images: Sequence[Pixels]) -> Tensor:
     return torch.from_numpy(np.stack([resize(image) for image in images])).permute(0, 3, 1, 2)
 
 
-def _pool(files: list[Path], device: str) -> Extract:
+def pool(files: list[Path], device: str) -> Extract:
+    """Pooled features, by the weights that clean-fid reads."""
     # Clean-fid's own loader wants a folder and goes to the network where the file is not in it.
     from cleanfid.inception_torchscript import InceptionV3W
 
@@ -71,7 +72,8 @@ def _ported(path: Path, device: str) -> Any:
     return network.to(device).eval().requires_grad_(False)
 
 
-def _spatial(files: list[Path], device: str) -> Extract:
+def spatial(files: list[Path], device: str) -> Extract:
+    """Spatial features, of the first channels of an inner layer."""
     network = _ported(files[0], device)
     seen: list[Tensor] = []
     network.Mixed_6d.branch1x1.register_forward_hook(lambda *call: seen.append(call[-1]))
@@ -85,7 +87,8 @@ def _spatial(files: list[Path], device: str) -> Extract:
     return extract
 
 
-def _classes(files: list[Path], device: str) -> Extract:
+def classes(files: list[Path], device: str) -> Extract:
+    """Probabilities of the classes."""
     network = _ported(files[0], device)
     # Without the last layer's bias, as the first implementation of the score had it.
     network.fc.bias = nn.Parameter(torch.zeros_like(network.fc.bias), requires_grad=False)
@@ -96,8 +99,3 @@ def _classes(files: list[Path], device: str) -> Extract:
         return found
 
     return extract
-
-
-POOL = Source("inception", (INCEPTION,), _pool)
-SPATIAL = Source("inception-spatial", (INCEPTION_PORT,), _spatial)
-CLASSES = Source("inception-classes", (INCEPTION_PORT,), _classes)

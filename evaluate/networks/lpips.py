@@ -11,13 +11,10 @@ from torch import Tensor
 from torchmetrics.functional.image.lpips import _lpips_update
 from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 
-from evaluate.networks.base import Source
-from evaluate.weights import ALEXNET
-
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
-def _load(files: list[Path], device: str) -> Distance:
+def load(files: list[Path], device: str) -> Distance:
     """Pairs of RGB `[n, 3, h, w]` in [0, 1] to distances `[n]`."""
     former = torch.hub.get_dir()
     # Torchvision looks for its weights in the hub's folder; ours has them, so none is fetched.
@@ -33,6 +30,3 @@ def _load(files: list[Path], device: str) -> Distance:
         return found.reshape(-1).cpu()
 
     return distance
-
-
-LPIPS = Source("lpips", (ALEXNET,), _load)

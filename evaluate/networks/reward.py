@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from transformers import BertTokenizer, BlipTextConfig, BlipVisionConfig, BlipVisionModel
 from transformers.models.blip.modeling_blip_text import BlipTextModel
 
-from evaluate.networks.base import Extract, Pixels, Source
+from evaluate.networks.base import Extract, Pixels
 from evaluate.networks.clip import to_tensor
-from evaluate.weights import REWARD, WORDS
+from evaluate.weights import REWARD
 
 HEAD = 64  # Width of an attention head in both encoders.
 TOKENS = 35
@@ -118,7 +118,8 @@ def _renamed(name: str) -> str:
     return name
 
 
-def _load(files: list[Path], device: str) -> Extract:
+def load(files: list[Path], device: str) -> Extract:
+    """The reward of each image with its caption."""
     # The file is there, so nothing is fetched; it holds tensors only.
     state = torch.hub.load_state_dict_from_url(
         REWARD.url, model_dir=str(files[0].parent), map_location="cpu", weights_only=True
@@ -137,6 +138,3 @@ def _load(files: list[Path], device: str) -> Extract:
         return found
 
     return extract
-
-
-SOURCE = Source("image-reward", (REWARD, WORDS), _load)

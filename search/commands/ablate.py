@@ -8,8 +8,7 @@ from rich.console import Console
 from accel import families
 from accel.models import default_device, load_pipeline, quiet
 from evaluate.latency import unaccelerated
-from search import budget
-from search import config as configuration
+from search import budget, spaces
 from search.commands import run_options as reading
 from search.engine.engine import Engine
 from search.engine.progress import Progress
@@ -17,10 +16,9 @@ from search.finalists import ablation
 from search.images.shared_cache import Shared
 from search.interruption import Ending
 from search.proposers.generation_strategy import Proposer
-from search.results import report
+from search.results import finalist, report
 from search.results import run as runs
 from search.results import run_settings as settled
-from search.results import stored as record
 from search.results.report import method_worth as methods
 from search.results.run import Run
 from search.run_folder.creation import opened
@@ -55,27 +53,31 @@ def main(arguments: list[str]) -> int:
     config = settled.read(flags.run)
     pipe = load_pipeline(config.model)
     family, _ = families.find(pipe)
-    space = configuration.make_space(config.space, family, pipe.scheduler, config.model.share)
+    space = spaces.make_space(config.space, family, pipe.scheduler, config.model.share)
     baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
     proposer = Proposer(space, [], config.proposer, config.population, config.seed, config.ladder)
     del pipe
     place = runs.place(flags.run, config, flags.storage)
     console = Console()
     with Ending(), opened(flags.run, config, place, {}, True) as held:
-        executor = workers.start(held.config, default_device(), held.ties.inputs)
+        executor = workers.start(
+            held.config, held.config.model, default_device(), held.ties.inputs.prompts,
+            held.ties.inputs.weights,
+        )  # fmt: skip
         try:
             with Progress(console) as progress:
+                progress.watch(held.config, held.study, proposer)
                 engine = Engine(
                     held.config, flags.run, held.study, executor, space, baseline, proposer,
                     progress,
                 )  # fmt: skip
                 engine.accepted = held.accept
-                engine.shared = Shared(
+                shared = Shared(
                     held.config.model, held.ties.inputs, baseline, default_device(), flags.run
                 )
-                engine.origin, engine.unsigned = held.ties.inputs.origin, held.ties.unsigned
+                engine.images.reuse(shared, held.ties.inputs.origin, held.ties.unsigned)
                 engine.prepare()
-                finals = record.finals(held.study)
+                finals = finalist.finals(held.study)
                 found = ablation.ablate(engine, finals, seconds)
             page = report.write(Run(flags.run, held.config, held.study), flags.run)
         finally:

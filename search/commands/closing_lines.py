@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from search import budget as budgets
 from search.engine import time_report as times
+from search.engine.engine import Engine
 from search.results import run as runs
-from search.study.archive import kind
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
+from search.study.evaluation import kind
 
 # Kinds of points in words.
 KINDS = {"found": "found by evolving", "seed": "seeds of the search", "baseline": "baselines"}
@@ -29,5 +25,6 @@ def lines(engine: Engine, resumed: bool, how: str) -> list[str]:
     found = [f"on the front: {', '.join(counts)}"] if counts else []
     if not any(row.origin == mine for row in engine.study.evaluations):
         found.append("the budget was used up by the seeds, and nothing was evolved from them")
+    paid = times.device(engine.study, mine)
     more = budgets.twice(engine.config.budget, engine.study.spent)
-    return [*found, *times.lines(engine, resumed), f"{how} --budget {more}"]
+    return [*found, *times.lines(engine.clock.seconds, paid, resumed), f"{how} --budget {more}"]

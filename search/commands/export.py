@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.commands import run_options as reading
-from search.results import export
 from search.results import folder_swap as exchange
 from strategies import StrategyError
 from strategies.whole import refused
@@ -26,6 +25,8 @@ def main(arguments: list[str]) -> int:
     given = flags.parse_args(arguments)
     if given.count is not None and given.count < 1:
         raise StrategyError(f"--count is {given.count}; give at least 1")
+    from search.results import export  # Loads pandas and matplotlib.
+
     run = reading.read(given)
     points = run.front() if given.count is None else run.search_front(given.count)
     try:

@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from accel.models import available, configs
+from accel.model_config import available
 from search.commands import COMMANDS
 from search.commands import model_options as setting
 from search.commands.help_formatter import Formatter
@@ -16,6 +16,7 @@ from search.objectives.objectives import DEFAULT, parse_amount
 from search.proposers import SOURCES
 from search.study.storage import PASSWORD
 from search.tracking import TRACKERS
+from strategies.configs import configs
 
 Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no public name.
 USAGE = "python -m search [flags]\n       python -m search COMMAND RUN [flags]"

@@ -10,8 +10,7 @@ from shlex import quote
 
 import numpy as np
 
-from accel.models import available
-from evaluate.evaluator import is_bundled
+from accel.model_config import available
 from search.commands import run_options as reading
 from search.commands.options import limits
 from search.objectives import metric_set as figures
@@ -118,7 +117,7 @@ def choose(
 def _full(limit: Limit, run: Run, base: Mapping[str, float]) -> Limit:
     """A limit on a figure that is there, by its full name."""
     config = run.config
-    name = figures.full(limit.name, is_bundled(config.model), config.figures.view)
+    name = figures.full(limit.name, config.model.is_bundled, config.figures.view)
     if name not in base:
         raise StrategyError(
             f"{limit.text}: {limit.name!r} is no figure of this front; there are "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 
 from search.commands import run_options as reading
-from search.results.plots import convergence, pareto, schedules
 from strategies.whole import make_folder
 
-PICTURES = {"pareto": pareto.write, "convergence": convergence.write, "schedules": schedules.write}
+PICTURES = ("pareto", "convergence", "schedules")
 
 
 def main(arguments: list[str]) -> int:
@@ -20,12 +20,13 @@ def main(arguments: list[str]) -> int:
         ["RUN", "RUN --out figures --only schedules"],
     )
     flags.add_argument("--out", type=Path, metavar="FOLDER", help="(default: RUN)")
-    flags.add_argument("--only", choices=list(PICTURES), metavar="NAME", help=", ".join(PICTURES))
+    flags.add_argument("--only", choices=PICTURES, metavar="NAME", help=", ".join(PICTURES))
     given = flags.parse_args(arguments)
     run = reading.read(given)
     folder = given.out or given.run
     make_folder(folder)
-    for name, write in PICTURES.items():
+    for name in PICTURES:
         if given.only in (None, name):
-            print(*write(run, folder), sep="\n")
+            picture = import_module(f"search.results.plots.{name}")
+            print(*picture.write(run, folder), sep="\n")
     return 0

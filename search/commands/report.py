@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.commands import run_options as reading
-from search.results import report
 from strategies.whole import make_folder
 
 
@@ -25,6 +24,8 @@ def main(arguments: list[str]) -> int:
     )
     reading.add_margin(flags)
     given = flags.parse_args(arguments)
+    from search.results import report  # Loads matplotlib and scikit-learn.
+
     run = reading.with_margins(reading.read(given), given.margin)
     target = given.out or given.run
     if target.suffix.lower() not in (".html", ".htm") or target.is_dir():

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from evaluate.evaluator import is_bundled
 from evaluate.verdicts import check_margins, parse_margin
 from search.commands import COMMANDS
 from search.commands.help_formatter import Formatter
@@ -68,7 +67,7 @@ def with_margins(run: Run, given: Sequence[str]) -> Run:
     if not given:
         return run
     config = run.config
-    bundled, found = is_bundled(config.model), dict(config.margins)
+    bundled, found = config.model.is_bundled, dict(config.margins)
     for name, value in map(parse_margin, given):
         found[figures.full(name, bundled, config.figures.view)] = value
     check_margins(found, config.figures.keys)

@@ -6,9 +6,9 @@ import json
 from dataclasses import asdict
 
 from search.commands import run_options as reading
-from search.engine.progress import duration
 from search.results.run import NO_LOSS, Run, named
-from search.results.status import Best, Standing, stand
+from search.results.status import Standing, duration, stand
+from search.study.archive import Best
 
 
 def main(arguments: list[str]) -> int:

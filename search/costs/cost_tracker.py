@@ -36,7 +36,7 @@ def patience(expected: float) -> float:
     return max(MINUTE, HANGS * expected) * (CROWD if default_device() == "cpu" else 1.0)
 
 
-class Spending:
+class CostTracker:
     """Seconds spent and to be spent.
 
     Args:

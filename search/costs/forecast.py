@@ -3,50 +3,60 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from math import inf, log
 from statistics import fmean
-from typing import TYPE_CHECKING
 
+from search.budget import parse
+from search.config import SearchConfig
 from search.costs import budget_plan as plan
 from search.costs import heldout_rungs as levels
 from search.costs.budget_plan import Plan
-from search.costs.cost_tracker import Spending
+from search.costs.cost_tracker import CostTracker
 from search.initial.design import RANDOM
+from search.proposers.generation_strategy import Proposer
 from search.proposers.successive_halving import REDUCTION
-from search.study.archive import is_rival
-from search.study.study import Evaluation
+from search.study.evaluation import Evaluation, is_rival
 from strategies import Strategy
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
 
 Counts = dict[int, int]
 
 
-def equally_good(engine: Engine) -> list[Evaluation]:
-    """The seeds as if each were the best at its latency."""
+def equally_good(
+    proposer: Proposer, latency: Callable[[Strategy], float], objectives: int
+) -> list[Evaluation]:
+    """The initial strategies as if each were the best at its latency.
+
+    Args:
+        proposer: proposer of the search.
+        latency: seconds of a strategy.
+        objectives: number of objectives.
+    """
     rows = []
-    for number, (origin, one) in enumerate(engine.proposer.seeds):
-        seconds = engine.table.predict(one)
-        objectives = (-seconds, *(seconds for _ in engine.config.objectives[1:]))
-        genome = engine.space.encode(one)
-        scores = {"latency_s": seconds}
-        images = engine.rungs[-1]
-        rows.append(
-            Evaluation(number, origin, genome, one, scores, "", 0.0, objectives, 0.0, images)
-        )
+    for number, (origin, one) in enumerate(proposer.seeds):
+        seconds = latency(one)
+        losses = (-seconds, *(seconds for _ in range(1, objectives)))
+        genome = proposer.space.encode(one)
+        scores, images = {"latency_s": seconds}, proposer.ladder[-1]
+        rows.append(Evaluation(number, origin, genome, one, scores, "", 0.0, losses, 0.0, images))
     return rows
 
 
-def bred(engine: Engine) -> list[Strategy]:
+def bred(
+    proposer: Proposer, latency: Callable[[Strategy], float], screened: bool
+) -> list[Strategy]:
     """Strategies about as fast as those that will be bred: where children are screened the faster
-    half of what is drawn evenly, else all of that; without any the seeds.
+    half of what is drawn evenly, else all of that; without any the initial ones.
+
+    Args:
+        proposer: proposer of the search.
+        latency: seconds of a strategy.
+        screened: whether a surrogate chooses children.
     """
-    drawn = [one for origin, one in engine.proposer.seeds if origin == RANDOM]
-    if drawn and engine.config.surrogate:
-        return sorted(drawn, key=engine.table.predict)[: (len(drawn) + 1) // 2]
-    return drawn or [one for _, one in engine.proposer.seeds]
+    drawn = [one for origin, one in proposer.seeds if origin == RANDOM]
+    if drawn and screened:
+        return sorted(drawn, key=latency)[: (len(drawn) + 1) // 2]
+    return drawn or [one for _, one in proposer.seeds]
 
 
 def _evenly(fast: float, slow: float) -> float:
@@ -58,8 +68,11 @@ class Forecast:
     """How far the budget goes.
 
     Args:
-        engine: whose latency table is measured, and whose proposer knows it.
-        spending: with what draws cost.
+        config: settings of the search.
+        proposer: proposer of the search, which knows the latencies.
+        latency: seconds of a strategy.
+        baseline: the unaccelerated pipeline as a strategy.
+        spending: spent and predicted device time.
         before: seconds before the first proposal.
         owed: seconds of the unaccelerated images that the final scoring draws.
         proposals: what is evaluated after the seeds is about as fast as these.
@@ -67,45 +80,48 @@ class Forecast:
 
     def __init__(
         self,
-        engine: Engine,
-        spending: Spending,
+        config: SearchConfig,
+        proposer: Proposer,
+        latency: Callable[[Strategy], float],
+        baseline: Strategy,
+        spending: CostTracker,
         before: float,
         owed: float,
         proposals: Sequence[Strategy],
     ) -> None:
-        self.engine, self.spending = engine, spending
+        self.proposer, self._config, self.spending = proposer, config, spending
+        self._budget, self._ladder = parse(config.budget), config.ladder
         self.before, self.owed = before, owed
-        self.screened = engine.config.surrogate and engine.proposer.source.mixed
-        rows, latency = equally_good(engine), engine.table.predict
+        self.screened = config.surrogate and proposer.source.mixed
+        rows = equally_good(proposer, latency, len(config.objectives))
         self.seeds = [row.scores["latency_s"] for row in rows]
         # After so many seeds, how many of them are baselines.
         self.rivals = list(itertools.accumulate((is_rival(row) for row in rows), initial=0))
-        self.later = fmean(map(latency, proposals)) if proposals else latency(engine.baseline)
-        self.best = _evenly(min([*self.seeds, self.later]), latency(engine.baseline))
-        self.scoring = plan.allowance(engine.budget, before)
+        self.later = fmean(map(latency, proposals)) if proposals else latency(baseline)
+        self.best = _evenly(min([*self.seeds, self.later]), latency(baseline))
+        self.scoring = plan.allowance(self._budget, before)
 
     def plan(self) -> Plan:
         """The plan of the run; the proposer takes from it when to breed."""
-        engine, config = self.engine, self.engine.config
-        engine.proposer.first = plan.start(sum(self.evaluations()[0].values()))
+        self.proposer.first = plan.start(sum(self.evaluations()[0].values()))
         counts, _, done = self.evaluations()
         found = sum(counts.values())
-        timeless = engine.budget.seconds is None
+        timeless = self._budget.seconds is None
         return Plan(
-            budget=engine.budget,
+            budget=self._budget,
             measured=self.before,
             scoring=self.scoring,
             evaluations=found,
-            start=engine.proposer.first,
+            start=self.proposer.first,
             beyond=done - self.seeded(done),
             finalists=self.after(done)[0],
-            images=config.heldout_images,
+            images=self._config.heldout_images,
             enough=inf if timeless else self.enough(),
         )
 
     def seeded(self, done: int) -> int:
         """How many of so many strategies are seeds; a surrogate chooses few."""
-        proposer = self.engine.proposer
+        proposer = self.proposer
         return proposer.seeded(min(done, proposer.first) if self.screened else done)
 
     def after(self, done: int) -> tuple[int, float, float]:
@@ -117,11 +133,11 @@ class Forecast:
 
     def _after(self, done: int) -> tuple[int, float, float]:
         """The same without a bound."""
-        config, spending = self.engine.config, self.spending
+        config, spending = self._config, self.spending
         rivals = self.rivals[self.seeded(done)]
         # Baselines that the search passed over are scored where the budget has room for them.
-        roomy = self.engine.budget.evaluations is not None
-        passed = self.screened and done >= self.engine.proposer.first
+        roomy = self._budget.evaluations is not None
+        passed = self.screened and done >= self.proposer.first
         held = self.rivals[-1] if roomy and passed else rivals
         finalists = min(config.export, held) + min(config.export, done - rivals)
         images = levels.expected(finalists, config.heldout_images)
@@ -132,7 +148,7 @@ class Forecast:
         """How many evaluations the budget has room for by number of images, their seconds, and how
         many strategies they are of.
         """
-        budget, found = self.engine.budget, (dict.fromkeys(self.engine.rungs, 0), 0.0, 0)
+        budget, found = self._budget, (dict.fromkeys(self._ladder, 0), 0.0, 0)
         for counts, seconds, done in self._grow():
             if budget.evaluations is not None:
                 full = sum(found[0].values()) >= budget.evaluations
@@ -160,7 +176,7 @@ class Forecast:
         """Ever longer searches: evaluations by number of images, their seconds, and how many
         strategies they are of.
         """
-        ladder = self.engine.rungs
+        ladder = self._ladder
         done, seconds, counts = 0, 0.0, dict.fromkeys(ladder, 0)
         while True:
             grown = self.seeded(done) == self.seeded(done + 1)

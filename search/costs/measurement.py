@@ -2,77 +2,156 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from evaluate.latency import LatencyTable, make_table, uncertainty
+from evaluate.latency import make_table, uncertainty
+from evaluate.latency_table import LatencyTable
+from search.budget import parse
+from search.config import SearchConfig
 from search.costs import unmeasurable as untimed
 from search.costs.budget_plan import Plan
-from search.costs.cost_tracker import STEADY, TURNS, Spending, patience
-from search.costs.forecast import Forecast, bred
+from search.costs.cost_tracker import STEADY, TURNS, CostTracker, patience
+from search.costs.forecast import Forecast
 from search.costs.probe_strategies import probes
-from search.images import unaccelerated as drawing
+from search.images.unaccelerated import DRAWN
 from search.proposers.generation_strategy import FIRST
-from search.workers.executor import LATE
+from search.study.required import require_success
+from search.study.study import Study
+from search.workers.executor import LATE, Executor
 from search.workers.worker import Request
-from strategies import StrategyError, dump
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
+from strategies import SearchSpace, Strategy, StrategyError, dump
 
 LEAST = 3  # Turns of the latency table, the one that warms up among them.
 
 
-def open_workers(engine: Engine) -> None:
-    """Start the workers, on the kind of device that the study's latencies are of.
+# What is measured before the first proposal, as the study names it.
+MEASURED = (
+    *("repeats", "baseline-search", "baseline-search-self", "table", "macs", "memory"),
+    *("sensitivity", "workers"),
+)
+START = "start"  # Noted: proposals before children are bred.
 
-    Raises:
-        StrategyError: they are on another.
+
+class DeviceMeasurement:
+    """Measurements of a run's device before anything is evaluated, noted in its study.
+
+    Args:
+        study: log of the run; what it has is not measured again.
+        executor: workers.
+        space: strategies that may be proposed.
+        baseline: the unaccelerated pipeline as a strategy.
+        share: share of a schedule's calls that a run makes; see `ModelConfig.share`.
+        timeout: seconds after which a request is given up; None decides by what is expected.
+        folder: folder of the run.
+        say: status callback.
     """
-    engine.say("starting workers")
-    engine.executor.report = engine.say
-    device, former = engine.executor.open(), engine.study.noted("device")
-    if former is None:
-        engine.study.note("device", device)
-    elif former != device:
-        raise StrategyError(
-            f"the run's latencies are of {former!r}, and the workers are on {device!r}; go on "
-            f"there, or start a new run here with --warm-start {engine.folder}"
-        )
 
+    def __init__(
+        self,
+        study: Study,
+        executor: Executor,
+        space: SearchSpace,
+        baseline: Strategy,
+        share: float,
+        timeout: float | None,
+        folder: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self._study, self._executor, self._space = study, executor, space
+        self._baseline, self._share, self._timeout = baseline, share, timeout
+        self._folder, self._say = folder, say
 
-def latency_table(engine: Engine) -> LatencyTable:
-    """The latency table, measured where the study has none: in turns until it stands."""
-    study = engine.study
-    if study.noted("table") is None:
-        turns: list[Any] = []
-        seconds, limit = 0.0, engine.config.timeout
-        notes: dict[str, Any] = {}
-        sound: untimed.Sound | None = None
-        while len(turns) < TURNS and not _stands(turns):
-            turn = len(turns)
-            engine.say(f"measuring latency, turn {turn + 1} of at most {TURNS}")
-            asked = replace(table_turn(engine, turn, sound), limit=limit)
-            outcome = engine.executor.alone(asked)
-            seconds += outcome.seconds
-            if not outcome.error:
-                limit = engine.config.timeout or patience(outcome.seconds)
-                turns.append(outcome.value)
-            elif sound is not None or outcome.error.startswith(LATE):
-                engine.must(outcome, "measuring the latency table")
-            else:
-                sound, turns = untimed.find(engine, "table_turn"), []
-                seconds += sound.seconds
-        calls, around = zip(*turns, strict=True)
-        table = make_table(calls, around, study.noted("device"), engine.config.model.share)
+    def open_workers(self) -> None:
+        """Start the workers, on the kind of device that the study's latencies are of.
+
+        Raises:
+            StrategyError: they are on another.
+        """
+        self._say("starting workers")
+        self._executor.report = self._say
+        device, former = self._executor.open(), self._study.noted("device")
+        if former is None:
+            self._study.note("device", device)
+        elif former != device:
+            raise StrategyError(
+                f"the run's latencies are of {former!r}, and the workers are on {device!r}; go on "
+                f"there, or start a new run here with --warm-start {self._folder}"
+            )
+
+    def latency_table(self) -> LatencyTable:
+        """The latency table, measured where the study has none: in turns until it stands."""
+        study = self._study
+        if study.noted("table") is None:
+            turns: list[Any] = []
+            seconds, limit = 0.0, self._timeout
+            notes: dict[str, Any] = {}
+            sound: untimed.Sound | None = None
+            while len(turns) < TURNS and not _stands(turns):
+                turn = len(turns)
+                self._say(f"measuring latency, turn {turn + 1} of at most {TURNS}")
+                asked = replace(self.table_turn(turn, sound), limit=limit)
+                outcome = self._executor.alone(asked)
+                seconds += outcome.seconds
+                if not outcome.error:
+                    limit = self._timeout or patience(outcome.seconds)
+                    turns.append(outcome.value)
+                elif sound is not None or outcome.error.startswith(LATE):
+                    require_success(outcome, self._folder, "measuring the latency table")
+                else:
+                    sound, turns = self._sound("table_turn"), []
+                    seconds += sound.seconds
+            calls, around = zip(*turns, strict=True)
+            table = make_table(calls, around, study.noted("device"), self._share)
+            if sound is not None:
+                notes[untimed.NOTE] = sound.failed
+                table = _filled(table, sound.failed, self._space.solvers)
+            study.enter("table", notes | {"table": table.model_dump()}, seconds)
+        return LatencyTable.model_validate(study.noted("table"))
+
+    def table_turn(self, turn: int, sound: untimed.Sound | None = None) -> Request:
+        """Request to time every kind of call once, in an order of this turn's own.
+
+        Args:
+            turn: number of the turn.
+            sound: what can be timed, where not everything can be.
+        """
+        solvers = list(self._space.solvers)
+        rows = probes(self._space, turn)
         if sound is not None:
-            notes[untimed.NOTE] = sound.failed
-            table = _filled(table, sound.failed, engine.space.solvers)
-        study.enter("table", notes | {"table": table.model_dump()}, seconds)
-    return LatencyTable.model_validate(study.noted("table"))
+            order = np.random.default_rng(turn).permutation(len(sound.probes))
+            rows, solvers = [sound.probes[index] for index in order], sound.solvers
+        return Request(f"table-{turn}", "table_turn", ([dump(one) for one in rows], solvers))
+
+    def multiply_accumulates(self) -> dict[str, float]:
+        """Multiply-accumulates by kind of call, counted where the study has none."""
+        study = self._study
+        if study.noted("macs") is None:
+            self._say("counting multiply-accumulates")
+            texts = [dump(one) for one in probes(self._space, 0)]
+            outcome = self._executor.alone(Request("macs", "macs", (texts,), self._timeout))
+            counted, seconds, notes = outcome.value, outcome.seconds, dict[str, Any]()
+            if outcome.error:
+                sound = self._sound("macs")
+                texts = [dump(one) for one in sound.probes]
+                again = Request("macs", "macs", (texts,), self._timeout)
+                outcome = self._executor.alone(again)
+                require_success(outcome, self._folder, "counting multiply-accumulates")
+                seconds += sound.seconds + outcome.seconds
+                counted = outcome.value | dict.fromkeys(sound.failed, outcome.value[""])
+                notes[untimed.NOTE] = (study.noted(untimed.NOTE) or {}) | sound.failed
+            study.enter("macs", notes | {"macs": counted}, seconds)
+        found: dict[str, float] = study.noted("macs")
+        return found
+
+    def _sound(self, method: str) -> untimed.Sound:
+        return untimed.find(
+            method, self._executor, self._space, self._baseline, self._timeout, self._say
+        )
 
 
 def _stands(turns: Sequence[Any]) -> bool:
@@ -95,76 +174,44 @@ def _filled(
     )  # fmt: skip
 
 
-def table_turn(engine: Engine, turn: int, sound: untimed.Sound | None = None) -> Request:
-    """To time every kind of call once, in an order of this turn's own.
-
-    Args:
-        sound: what can be timed, where not everything can be.
-    """
-    solvers = list(engine.space.solvers)
-    rows = probes(engine.space, turn)
-    if sound is not None:
-        order = np.random.default_rng(turn).permutation(len(sound.probes))
-        rows, solvers = [sound.probes[index] for index in order], sound.solvers
-    return Request(f"table-{turn}", "table_turn", ([dump(one) for one in rows], solvers))
-
-
-def multiply_accumulates(engine: Engine) -> dict[str, float]:
-    """Multiply-accumulates by kind of call, counted where the study has none."""
-    study = engine.study
-    if study.noted("macs") is None:
-        engine.say("counting multiply-accumulates")
-        texts = [dump(one) for one in probes(engine.space, 0)]
-        outcome = engine.executor.alone(Request("macs", "macs", (texts,), engine.config.timeout))
-        counted, seconds, notes = outcome.value, outcome.seconds, dict[str, Any]()
-        if outcome.error:
-            sound = untimed.find(engine, "macs")
-            texts = [dump(one) for one in sound.probes]
-            again = Request("macs", "macs", (texts,), engine.config.timeout)
-            outcome = engine.executor.alone(again)
-            engine.must(outcome, "counting multiply-accumulates")
-            seconds += sound.seconds + outcome.seconds
-            counted = outcome.value | dict.fromkeys(sound.failed, outcome.value[""])
-            notes[untimed.NOTE] = (study.noted(untimed.NOTE) or {}) | sound.failed
-        study.enter("macs", notes | {"macs": counted}, seconds)
-    found: dict[str, float] = study.noted("macs")
-    return found
-
-
-# What is measured before the first proposal, as the study names it.
-MEASURED = (
-    *("repeats", "baseline-search", "baseline-search-self", "table", "macs", "memory"),
-    *("sensitivity", "workers"),
-)
-START = "start"  # Noted: proposals before children are bred.
-
-
-def plan(engine: Engine) -> Plan:
+def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> Plan:
     """What the budget buys. It bounds the final scoring, and says when the proposer breeds.
 
     A run that goes on breeds from the proposal on that it was begun with.
+
+    Args:
+        study: log of the run.
+        accounts: spent and predicted device time, which takes the bound.
+        forecast: how far the budget goes, by what was measured.
     """
-    study, accounts = engine.study, engine.spending
-    measured = sum(map(study.seconds, MEASURED))
-    owed = accounts.draw(accounts.plain, accounts.owed)
-    found = Forecast(engine, accounts, measured, owed, bred(engine)).plan()
+    found = forecast.plan()
     former = study.noted(START)
     if former is None:
         former = FIRST if study.evaluations else found.start
         study.note(START, former)
-    engine.proposer.first = former
+    forecast.proposer.first = former
     accounts.scoring = found.scoring
     return found
 
 
-def spending(engine: Engine) -> Spending:
-    """The accounts of a search, beginning with what the unaccelerated images have cost."""
-    config, plain = engine.config, engine.base_scores["latency_s"]
-    made = Spending(
-        engine.budget, engine.study, engine.rungs, config.heldout_images, config.export, plain
-    )
+def measured_seconds(study: Study) -> float:
+    """Device time of everything that was measured before the first proposal."""
+    return sum(map(study.seconds, MEASURED))
+
+
+def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) -> CostTracker:
+    """The accounts of a search, beginning with what the unaccelerated images have cost.
+
+    Args:
+        config: settings of the search.
+        study: log of the run.
+        plain: latency of the unaccelerated pipeline.
+        owed: unaccelerated images that the final scoring has yet to draw.
+    """
+    budget = parse(config.budget)
+    made = CostTracker(budget, study, config.ladder, config.heldout_images, config.export, plain)
     # Earlier versions did not note how many were drawn: it was all of them.
-    noted = engine.study.named(f"{drawing.DRAWN}search:").values()
-    made.saw(plain, sum(noted) or config.images, engine.study.seconds("baseline-search"))
-    made.owed = drawing.owed(engine, "heldout", config.heldout_images)
+    noted = study.named(f"{DRAWN}search:").values()
+    made.saw(plain, sum(noted) or config.images, study.seconds("baseline-search"))
+    made.owed = owed
     return made

@@ -7,19 +7,17 @@ are infeasible, and the search goes on with the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evaluate.kinds import parts
 from search.costs.probe_strategies import probes, uniform
 from search.errors import SearchError
+from search.study.study import Study
+from search.workers.executor import Executor
 from search.workers.worker import Outcome, Request
-from strategies import Strategy, dump
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
-    from search.study.study import Study
+from strategies import SearchSpace, Strategy, dump
 
 NOTE = "untimed"
 
@@ -41,23 +39,35 @@ class Sound:
     seconds: float = 0.0
 
 
-def find(engine: Engine, method: str) -> Sound:
+def find(
+    method: str,
+    executor: Executor,
+    space: SearchSpace,
+    baseline: Strategy,
+    timeout: float | None,
+    say: Callable[[str], None],
+) -> Sound:
     """Run everything by itself that a turn runs together.
 
     Args:
-        method: of a worker: `table_turn`, or `macs`.
+        method: method of a worker: `table_turn`, or `macs`.
+        executor: workers.
+        space: strategies that may be proposed.
+        baseline: the unaccelerated pipeline as a strategy.
+        timeout: seconds after which a request is given up; None waits for ever.
+        say: status callback.
 
     Raises:
         SearchError: the unaccelerated model's own calls fail.
     """
-    found, space = Sound(), engine.space
+    found = Sound()
     shown: set[str] = set()
     reasons: dict[str, str] = {}
 
     def ask(key: str, *arguments: Any) -> Outcome:
-        engine.say(f"a measurement failed; looking for what it is of: {key}")
-        asked = Request(f"{method}-{key}", method, arguments, engine.config.timeout)
-        outcome = engine.executor.alone(asked)
+        say(f"a measurement failed; looking for what it is of: {key}")
+        asked = Request(f"{method}-{key}", method, arguments, timeout)
+        outcome = executor.alone(asked)
         found.seconds += outcome.seconds
         return outcome
 
@@ -70,7 +80,7 @@ def find(engine: Engine, method: str) -> Sound:
             found.probes.append(strategy)
             shown.update(strategy.kinds())
 
-    run("the unaccelerated model", engine.baseline)
+    run("the unaccelerated model", baseline)
     for index, probe in enumerate(probes(space, 0)):
         run(f"strategy {index + 1}", probe)
     for strategy in uniform(space):
@@ -83,7 +93,7 @@ def find(engine: Engine, method: str) -> Sound:
             found.failed[solver] = outcome.error
         else:
             found.solvers.append(solver)
-    own = why(found.failed, engine.baseline)
+    own = why(found.failed, baseline)
     if own:
         raise SearchError(f"the unaccelerated pipeline failed: {own}")
     return found

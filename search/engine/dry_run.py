@@ -10,23 +10,20 @@ of as many strategies as may be exported.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from evaluate.latency import make_table
 from search.costs.cost_prediction import Prediction
-from search.costs.cost_tracker import Spending
+from search.costs.cost_tracker import CostTracker
 from search.costs.forecast import Forecast, bred, equally_good
-from search.costs.measurement import LEAST, table_turn
-from search.engine.sensitivity import Sensitivity
-from search.images import unaccelerated as drawing
+from search.costs.measurement import LEAST
+from search.engine.engine import Engine
 from search.initial.design import RANDOM
+from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.objectives.objectives import needed
 from search.proposers.generation_strategy import Waiting
+from search.study.required import require_success
 from search.workers.worker import Outcome, Request
 from strategies import Strategy
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
 
 ASKED = 48  # Proposals whose latencies are averaged.
 
@@ -45,31 +42,34 @@ def predict(engine: Engine) -> Prediction:
     def ask(request: Request) -> Outcome:
         nonlocal spent
         outcome = executor.alone(request)
-        engine.must(outcome)
+        require_success(outcome, engine.folder)
         spent += outcome.seconds
         return outcome
 
-    ask(table_turn(engine, 0))
-    turn = ask(table_turn(engine, 1))
+    ask(engine.device.table_turn(0))
+    turn = ask(engine.device.table_turn(1))
     calls, around = turn.value
     engine.table = make_table([{}, calls], [[], around], device, engine.config.model.share)
     latency = engine.table.predict
     engine.proposer.learn(latency)
     plain, seeds = latency(engine.baseline), [one for _, one in engine.proposer.seeds]
     batch = min(config.model.batch, config.images)
-    base = ask(drawing.request(engine, "base", engine.baseline, "search", batch)).seconds / batch
+    base = ask(engine.images.request("base", engine.baseline, "search", batch)).seconds / batch
     middle = sorted(seeds, key=latency)[len(seeds) // 2] if seeds else engine.baseline
-    spending = Spending(
+    spending = CostTracker(
         engine.budget, engine.study, engine.rungs, config.heldout_images, config.export, plain
     )
-    drawn = ask(drawing.request(engine, "middle", middle, "search", batch))
+    drawn = ask(engine.images.request("middle", middle, "search", batch))
     spending.saw(latency(middle), batch, drawn.seconds)
 
     table, others = (LEAST + 1) * turn.seconds, _others(engine, spending, turn.seconds)
-    images = base * drawing.owed(engine, "search", config.images)
+    images = base * engine.images.owed("search", config.images)
     before = images + table + others + 2 * base  # The first prompt is drawn twice.
-    owed = base * drawing.owed(engine, "heldout", config.heldout_images)
-    forecast = Forecast(engine, spending, before, owed, _proposals(engine))
+    owed = base * engine.images.owed("heldout", config.heldout_images)
+    forecast = Forecast(
+        config, engine.proposer, latency, engine.baseline, spending, before, owed,
+        _proposals(engine),
+    )  # fmt: skip
     plan = forecast.plan()
     evaluations, search, done = forecast.evaluations()
     finalists, after, timed = forecast.after(done)
@@ -89,13 +89,13 @@ def predict(engine: Engine) -> Prediction:
     )
 
 
-def _others(engine: Engine, spending: Spending, turn: float) -> float:
+def _others(engine: Engine, spending: CostTracker, turn: float) -> float:
     """Multiply-accumulates and sensitivity, where they are asked for."""
     config, found = engine.config, 0.0
     if "macs" in needed(config.objectives, config.constraints):
         found += turn
     if config.sensitivity:
-        asked = Sensitivity(engine, config.sensitivity).asked()
+        asked = SensitivitySchedules(engine.space, engine.baseline.solver_text).asked()
         latencies = sum(engine.table.predict(one) for one in asked)
         found += spending.draw(latencies, config.sensitivity)
     return found
@@ -105,11 +105,12 @@ def _proposals(engine: Engine) -> list[Strategy]:
     """Such as are bred; where nothing is screened, also the children of seeds that are equally
     good.
     """
-    drawn = bred(engine)
+    latency = engine.table.predict
+    drawn = bred(engine.proposer, latency, engine.config.surrogate)
     if engine.config.surrogate and drawn:
         return drawn
     drawn = [one for origin, one in engine.proposer.seeds if origin == RANDOM]
-    finished = equally_good(engine)
+    finished = equally_good(engine.proposer, latency, len(engine.config.objectives))
     taken, found = {one.strategy.digest for one in finished}, list[Strategy]()
     for number in range(len(finished), len(finished) + ASKED):
         try:

@@ -1,43 +1,42 @@
-"""One run: what is measured before the search, and what an answer of a worker is worth."""
+"""One run of a search: what is measured before it, and the parts that carry it out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from shlex import quote
 
 from evaluate.kinds import Kinds
-from evaluate.latency import kinds_made
-from evaluate.reading import Sample
+from evaluate.latency_table import kinds_made
 from evaluate.scores import Scoring
-from evaluate.statistics import ScoreError
 from search import budget as budgets
 from search.config import SearchConfig
 from search.costs import measurement as measuring
-from search.costs.cost_tracker import patience
-from search.engine import loop
+from search.costs.cost_tracker import CostTracker, patience
+from search.costs.forecast import Forecast, bred
+from search.costs.measurement import DeviceMeasurement
+from search.engine import run_metadata as record
 from search.engine import worker_count as crew
-from search.engine.sensitivity import Sensitivity
+from search.engine.loop import SearchLoop
+from search.engine.scorer import Scorer
+from search.engine.sensitivity import SensitivityMeasurement
 from search.engine.time_report import Clock
 from search.images import determinism as repeats
 from search.images import feature_cache as samples
-from search.images import unaccelerated as drawing
-from search.images.shared_cache import Shared
 from search.images.shipped_samples import ShippedSamples
+from search.images.unaccelerated import UnacceleratedImages
+from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.objectives.objectives import Goals, needed
-from search.proposers import successive_halving as rungs
-from search.proposers.generation_strategy import Proposal, Proposer
-from search.results import stored as record
+from search.proposers.generation_strategy import Proposer
 from search.study import score_checks as gate
 from search.study.reference_point import worst
-from search.study.study import Evaluation, Study
+from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
 from search.tracking.events import Events
-from search.workers.executor import LATE, Executor
-from search.workers.worker import Outcome, Request
-from strategies import SearchSpace, Strategy, StrategyError
+from search.workers.executor import Executor
+from search.workers.worker import Request
+from strategies import SearchSpace, Strategy
 
-Report = Callable[["Engine"], None]
+Report = Callable[[str], None]
 
 
 class Engine:
@@ -51,7 +50,7 @@ class Engine:
         space: what is searched.
         baseline: the unaccelerated pipeline as a strategy.
         proposer: what comes next.
-        report: called whenever something has changed.
+        report: status callback, called whenever something has changed.
         events: told of what happens.
     """
 
@@ -75,58 +74,111 @@ class Engine:
         self.figures = config.figures
         self.scoring: dict[str, Scoring] = {}
         self.rungs = config.ladder
-        self.doing = "starting"
         self.clock = Clock()
-        self.origin, self.unsigned = "", False  # See `search.images.feature_cache.read`.
         self.unscored = 0
-        self.shared: Shared | None = None  # Unaccelerated images that need not be drawn.
-        self.shipped: ShippedSamples | None = None  # Nor these of baselines.
+        self.shipped: ShippedSamples | None = None  # Samples of baselines that need no drawing.
         self.measured = False  # Whether it is known what drawing costs.
         self.accepted: Callable[[], None] = lambda: None  # Called once nothing can be refused.
         self.tell: Callable[[str], None] = lambda _: None  # Called with lines for people.
+        self.images = UnacceleratedImages(
+            config, folder, study, executor, baseline, self.patience, self.say, self._tell
+        )
+        self.device = DeviceMeasurement(
+            study, executor, space, baseline, config.model.share, config.timeout, folder, self.say
+        )
+
+    def _tell(self, line: str) -> None:
+        self.tell(line)
 
     def say(self, doing: str) -> None:
-        """Report, with what is being done now."""
-        self.doing = doing
-        self._report(self)
+        """Report what is being done now."""
+        self._report(doing)
 
     def prepare(self) -> None:
         """Measure what every evaluation needs: the unaccelerated images and the latency table."""
-        measuring.open_workers(self)
+        self.device.open_workers()
         count = self.config.images
         if self.figures.view == "real":  # That it can be read is seen before a run is accepted.
-            self.scoring["search"] = drawing.scoring(self, "search", count)
+            self.scoring["search"] = self.images.scoring("search", count)
         self.accepted()
         samples.sweep(self.folder / "samples", self.study.evaluations)
-        repeats.check(self)
+        self.say("drawing the first prompt twice")
+        name, limit = self.config.model.name, self.patience(2)
+        repeats.check(self.study, self.executor, self.baseline, limit, name, self.folder)
         if self.figures.view == "self":
-            self.scoring["search"] = drawing.scoring(self, "search", count)
-        self.base = drawing.unaccelerated(self, "search", count)
+            self.scoring["search"] = self.images.scoring("search", count)
+        self.base = self.images.sample("search", count)
         gate.unaccelerated_images(self.base)
         self.chance = gate.unaccelerated_chance(self.scoring["search"], self.base)
         plain = gate.unaccelerated_scores(self.scoring["search"], self.base)
-        self.table = measuring.latency_table(self)
+        self.table = self.device.latency_table()
         counted = "macs" in needed(self.config.objectives, self.config.constraints)
-        self.macs = Kinds(measuring.multiply_accumulates(self)) if counted else None
+        self.macs = Kinds(self.device.multiply_accumulates()) if counted else None
         self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
         self.goals = self.make_goals(self.base_scores)
-        record.prepared(self)
+        record.prepared(self.study, self.base_scores, self.goals)
         limit = self.config.timeout or patience(2 * self.base_scores["latency_s"])
-        self.executor.check = repeats.request(self, limit)
+        self.executor.check = repeats.request(self.baseline, limit)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
-        self.spending = measuring.spending(self)
+        self.scorer = Scorer(
+            self.scoring["search"], self.base, self.goals_at, self.costs, self.images,
+            self.figures.reading, self.folder, self.limit,
+        )  # fmt: skip
+        self.spending = self._tracker()
         self.measured = True
         known: list[tuple[str, Strategy]] = []
         if self.config.sensitivity:
-            sensitivity = Sensitivity(self, self.config.sensitivity)
-            sensitivity.measure()
-            known = sensitivity.seeds()
+            known = self._sensitivity()
         surrogate = self._surrogate() if self.config.surrogate else None
         self.proposer.learn(self.table.predict, known, surrogate, lambda: self.reference)
-        crew.settle(self)
-        self.plan = measuring.plan(self)
+        self._settle_workers()
+        self.plan = measuring.make_plan(self.study, self.spending, self._forecast())
         for line in self.plan.lines():
             self.tell(line)
+
+    def _tracker(self) -> CostTracker:
+        owed = self.images.owed("heldout", self.config.heldout_images)
+        plain = self.base_scores["latency_s"]
+        return measuring.make_tracker(self.config, self.study, plain, owed)
+
+    def _forecast(self) -> Forecast:
+        accounts, latency = self.spending, self.table.predict
+        owed = accounts.draw(accounts.plain, accounts.owed)
+        before = measuring.measured_seconds(self.study)
+        proposals = bred(self.proposer, latency, self.config.surrogate)
+        return Forecast(
+            self.config, self.proposer, latency, self.baseline, accounts, before, owed, proposals
+        )
+
+    def _sensitivity(self) -> list[tuple[str, Strategy]]:
+        """Measure the sensitivity of calls; returns the schedules that follow."""
+        schedules, latency = SensitivitySchedules(self.space, self.baseline.solver_text), self.table
+        count = self.config.sensitivity
+
+        def request(one: Strategy) -> Request:
+            limit = self.limit(latency.predict(one), count)
+            return self.images.request(one.digest, one, "search", count, limit=limit)
+
+        SensitivityMeasurement(
+            schedules, self.study, self.executor, request, self.figures.network, self.folder,
+            self.say,
+        ).measure()  # fmt: skip
+        return schedules.seeds(self.study.noted, latency.predict, self.config.population)
+
+    def _settle_workers(self) -> None:
+        """Use as many workers as really draw more."""
+        seeds = [one for _, one in self.proposer.seeds] or [self.baseline]
+        fast = min(seeds, key=self.table.predict)
+        count = min(-(-self.config.model.batch // 2), self.config.images)
+        limit = self.patience(count)
+        one = self.images.request(crew.NOTE, fast, "search", count, limit=limit)
+
+        def spent(seconds: float) -> None:
+            self.spending.saw(self.table.predict(fast), count, seconds)
+
+        crew.settle(
+            self.executor, self.study, one, spent, self.folder, self.say, self._tell
+        )  # fmt: skip
 
     def _surrogate(self) -> Surrogate:
         """Predictions of the objectives, those that follow from the tables exactly."""
@@ -162,15 +214,11 @@ class Engine:
 
     def search(self) -> None:
         """Evaluate proposals; see `search.engine.loop`."""
-        loop.search(self)
-
-    def request(self, proposal: Proposal) -> Request:
-        """To draw what the proposal's rung has more than the sample that is kept."""
-        kept = self._kept(proposal)
-        start = 0 if kept is None else proposal.drawn
-        key, strategy = str(proposal.number), proposal.strategy
-        limit = self.limit(self.table.predict(strategy), proposal.images - start)
-        return drawing.request(self, key, strategy, "search", proposal.images, start, limit)
+        SearchLoop(
+            self.study, self.executor, self.proposer, self.spending, self.baseline,
+            self.table.predict, self.config.budget, self.scorer, self.events, self.clock, self.say,
+            self.folder,
+        ).run()  # fmt: skip
 
     def limit(self, latency: float, images: int) -> float:
         """Seconds after which drawing so many images at that latency is given up."""
@@ -182,65 +230,6 @@ class Engine:
             return self.config.timeout
         return self.limit(self.base_scores["latency_s"], images)
 
-    def _kept(self, proposal: Proposal) -> Sample | None:
-        place = self._place(proposal.strategy, proposal.drawn)
-        kept = proposal.drawn or -1
-        return samples.read(place, kept, self.figures.reading, self.origin, self.unsigned)
-
-    def _place(self, strategy: Strategy, images: int) -> Path:
-        return samples.place(self.folder / "samples", strategy.digest, images)
-
-    def settle(self, proposal: Proposal) -> None:
-        """Forget the sample that an evaluation went on from, once it is in the study."""
-        if proposal.drawn:
-            samples.forget(self._place(proposal.strategy, proposal.drawn))
-
-    def evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
-        """What the answer to a proposal's request is worth."""
-        scores: dict[str, float] = {}
-        draws: tuple[tuple[float, ...], ...] = ()
-        error, images = outcome.error, proposal.images
-        if outcome.value is not None:
-            try:
-                sample: Sample = outcome.value
-                if request.arguments[3]:
-                    kept = self._kept(proposal)
-                    assert kept is not None
-                    sample = kept.followed_by(sample)
-                base = self.base.first(images)
-                scores = gate.scores(self.scoring["search"], sample, base)
-                scores |= self.costs(proposal.strategy)
-                if images < self.rungs[-1]:
-                    draws = self._draws(sample, base)
-                    place = self._place(proposal.strategy, images)
-                    samples.write(sample, place, self.origin)
-            except ScoreError as broken:
-                scores, error = {}, str(broken)
-        goals = self.goals_at[images]
-        return Evaluation(
-            proposal.number,
-            proposal.origin,
-            proposal.genome,
-            proposal.strategy,
-            scores,
-            error,
-            outcome.seconds,
-            goals.losses(scores) if scores else (),
-            goals.violation(scores) if scores else 0.0,
-            images,
-            draws,
-        )
-
-    def _draws(self, sample: Sample, base: Sample) -> tuple[tuple[float, ...], ...]:
-        """Of every objective its losses on resamples of the prompts, costs having none."""
-        found = rungs.resampled(self.scoring["search"], sample, base, self.goals.names)
-        gate.finite({f"{name} on a resample of the prompts": v for name, v in found.items()})
-        goals = self.goals_at[sample.count]
-        return tuple(
-            tuple(goals.loss(name, value) for value in found.get(name, ()))
-            for name in self.goals.names
-        )
-
     @property
     def reference(self) -> tuple[float, ...]:
         """The worst point that counts; see `search.study.reference_point`."""
@@ -249,15 +238,3 @@ class Engine:
     def worst(self, goals: Goals) -> tuple[float, ...]:
         """The worst point that counts under goals, by what the search has measured so far."""
         return worst(goals.reference, goals.unscaled, self.study.evaluations)
-
-    def must(self, outcome: Outcome, what: str = "the unaccelerated pipeline") -> None:
-        """Raise where that failed without which there is no search."""
-        if not outcome.error:
-            return
-        more = f"; {gate.USUAL}" if "NaN" in outcome.error else ""
-        if outcome.error.startswith(LATE):
-            more = (
-                "; where it only needs longer, go on with: python -m search --resume "
-                f"{quote(str(self.folder))} --timeout SECONDS"
-            )
-        raise StrategyError(f"{what} failed: {outcome.error}{more}")

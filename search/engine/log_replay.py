@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from search.finalists.heldout import HELDOUT
+from search.results.heldout_scores import HELDOUT
 from search.results.run import Run
 from search.study.study import Study
 from search.tracking.events import Events

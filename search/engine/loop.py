@@ -2,92 +2,163 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import ceil
+from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from search.costs import unmeasurable as untimed
+from search.costs.cost_tracker import CostTracker
+from search.engine.time_report import Clock
 from search.errors import SearchError
+from search.proposers import Waiting
 from search.proposers import successive_halving as rungs
-from search.proposers.generation_strategy import Proposal, Waiting
+from search.proposers.generation_strategy import Proposer
+from search.proposers.proposal import Proposal
 from search.study import failures
-from search.workers.worker import Outcome
-from strategies import StrategyError
+from search.study.evaluation import Evaluation
+from search.study.study import Study
+from search.tracking.events import Events
+from search.workers.executor import Executor
+from search.workers.worker import Outcome, Request
+from strategies import Strategy, StrategyError
 
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
+
+class ProposalScorer(Protocol):
+    """Requests of proposals, and evaluations of the answers to them."""
+
+    def request(self, proposal: Proposal) -> Request:
+        """Request for the images of a proposal."""
+
+    def evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
+        """Evaluation of the answer to a proposal's request."""
+
+    def settle(self, proposal: Proposal) -> None:
+        """Forget what is kept of a proposal, once its evaluation is in the study."""
+
 
 DONE = "searched"  # Noted with the budget that was searched for.
 
 
-def search(engine: Engine) -> None:
-    """Evaluate proposals until the budget, less what the final scoring needs, is spent.
+class SearchLoop:
+    """Evaluation of proposals until the budget, less what the final scoring needs, is spent.
 
-    Raises:
-        StrategyError: there is no budget for a single one.
+    Args:
+        study: log of the run.
+        executor: workers.
+        proposer: proposes strategies.
+        accounts: spent and predicted device time.
+        baseline: the unaccelerated pipeline as a strategy.
+        latency: seconds of a strategy.
+        budget: budget of the search, as given.
+        scorer: makes requests of proposals, and evaluations of the answers.
+        events: told of what happens.
+        clock: told of the phase that the search is in.
+        say: status callback.
+        folder: folder of the run.
     """
-    executor, study, spending = engine.executor, engine.study, engine.spending
-    if study.noted(DONE) == engine.config.budget:
-        return  # A run that was stopped later, while it scored its finalists.
-    running: dict[str, tuple[Proposal, float]] = {}
-    finished = study.evaluations
-    taken = {e.strategy.digest for e in finished} | {engine.baseline.digest}
-    taken |= {rungs.mark(e.strategy.digest, e.images) for e in finished}
-    numbers = {evaluation.number for evaluation in finished}
-    number, row = 0, failures.Row()
-    while True:
-        while len(running) < executor.slots:
-            if spending.exhausted(cost for _, cost in running.values()):
-                break
-            while number in numbers:
-                number += 1
-            try:
-                proposal = engine.proposer.propose(number, finished, taken)
-            except Waiting:
-                break
-            if proposal is None:
-                break
-            numbers.add(number)
-            taken.add(proposal.mark)
-            reason = untimed.reason(study, proposal.strategy)
-            if reason:
-                unasked = Outcome(None, reason, 0.0)
-                study.add(engine.evaluation(proposal, engine.request(proposal), unasked))
-                engine.events.evaluated(study, finished[-1])
-                continue
-            drawn = proposal.images - proposal.drawn
-            cost = spending.draw(engine.table.predict(proposal.strategy), drawn)
-            running[str(number)] = proposal, cost
-            if proposal.drawn:
-                engine.events.promoted(proposal)
-            engine.clock.enter("seeds" if proposal.origin != engine.proposer.kind else "evolving")
-            executor.submit(engine.request(proposal))
-        if not running and executor.slots:
-            if not finished and spending.exhausted(()):
-                raise StrategyError(_too_small(engine))
-            study.note(DONE, engine.config.budget)
-            return
-        answer = executor.next()
-        if answer is not None:
-            request, outcome = answer
-            proposal, _ = running.pop(request.key)
-            study.add(engine.evaluation(proposal, request, outcome))
-            engine.settle(proposal)
-            engine.events.evaluated(study, finished[-1])
-            engine.say("searching")
-            reason = row.saw(finished[-1])
-            if reason:
-                raise SearchError(
-                    f"{reason}; mend what they have in common and go on with: "
-                    f"python -m search --resume {quote(str(engine.folder))}"
-                )
 
+    def __init__(
+        self,
+        study: Study,
+        executor: Executor,
+        proposer: Proposer,
+        accounts: CostTracker,
+        baseline: Strategy,
+        latency: Callable[[Strategy], float],
+        budget: str,
+        scorer: ProposalScorer,
+        events: Events,
+        clock: Clock,
+        say: Callable[[str], None],
+        folder: Path,
+    ) -> None:
+        self._study, self._executor, self._proposer = study, executor, proposer
+        self._accounts, self._latency, self._budget = accounts, latency, budget
+        self._scorer, self._events, self._clock = scorer, events, clock
+        self._say, self._folder = say, folder
+        finished = study.evaluations
+        self._taken = {e.strategy.digest for e in finished} | {baseline.digest}
+        self._taken |= {rungs.mark(e.strategy.digest, e.images) for e in finished}
+        self._numbers = {evaluation.number for evaluation in finished}
+        self._next = 0
+        self._running: dict[str, tuple[Proposal, float]] = {}
 
-def _too_small(engine: Engine) -> str:
-    spent, after = engine.study.spent, engine.spending.wanted()
-    return (
-        f"a budget of {engine.config.budget} is too small for one evaluation: measuring the model "
-        f"took {spent:.0f} s and scoring what is found begins with {after:.0f} s, all of device "
-        f"time; what was measured is kept: python -m search --resume {quote(str(engine.folder))} "
-        f"--budget {ceil(2 * (spent + after))}s, or more"
-    )
+    def run(self) -> None:
+        """Evaluate proposals until the budget is spent or the space is exhausted.
+
+        Raises:
+            StrategyError: there is no budget for a single one.
+            SearchError: candidates fail one after the other, all alike.
+        """
+        if self._study.noted(DONE) == self._budget:
+            return  # A run that was stopped later, while it scored its finalists.
+        row = failures.Row()
+        while True:
+            while len(self._running) < self._executor.slots and self._start():
+                pass
+            if not self._running and self._executor.slots:
+                self._end()
+                return
+            answer = self._executor.next()
+            if answer is not None:
+                self._finish(*answer)
+                reason = row.saw(self._study.evaluations[-1])
+                if reason:
+                    raise SearchError(
+                        f"{reason}; mend what they have in common and go on with: "
+                        f"python -m search --resume {quote(str(self._folder))}"
+                    )
+
+    def _start(self) -> bool:
+        """Hand the next proposal to a worker; False where there is none for now."""
+        if self._accounts.exhausted(cost for _, cost in self._running.values()):
+            return False
+        while self._next in self._numbers:
+            self._next += 1
+        try:
+            proposal = self._proposer.propose(self._next, self._study.evaluations, self._taken)
+        except Waiting:
+            return False
+        if proposal is None:
+            return False
+        self._numbers.add(self._next)
+        self._taken.add(proposal.mark)
+        reason = untimed.reason(self._study, proposal.strategy)
+        if reason:
+            request, unasked = self._scorer.request(proposal), Outcome(None, reason, 0.0)
+            self._study.add(self._scorer.evaluation(proposal, request, unasked))
+            self._events.evaluated(self._study, self._study.evaluations[-1])
+            return True
+        drawn = proposal.images - proposal.drawn
+        cost = self._accounts.draw(self._latency(proposal.strategy), drawn)
+        self._running[str(self._next)] = proposal, cost
+        if proposal.drawn:
+            self._events.promoted(proposal)
+        bred = proposal.origin == self._proposer.kind
+        self._clock.enter("evolving" if bred else "seeds")
+        self._executor.submit(self._scorer.request(proposal))
+        return True
+
+    def _finish(self, request: Request, outcome: Outcome) -> None:
+        """Record the answer to a request."""
+        proposal, _ = self._running.pop(request.key)
+        self._study.add(self._scorer.evaluation(proposal, request, outcome))
+        self._scorer.settle(proposal)
+        self._events.evaluated(self._study, self._study.evaluations[-1])
+        self._say("searching")
+
+    def _end(self) -> None:
+        if not self._study.evaluations and self._accounts.exhausted(()):
+            raise StrategyError(self._too_small())
+        self._study.note(DONE, self._budget)
+
+    def _too_small(self) -> str:
+        spent, after = self._study.spent, self._accounts.wanted()
+        return (
+            f"a budget of {self._budget} is too small for one evaluation: measuring the model "
+            f"took {spent:.0f} s and scoring what is found begins with {after:.0f} s, all of "
+            "device time; what was measured is kept: python -m search --resume "
+            f"{quote(str(self._folder))} --budget {ceil(2 * (spent + after))}s, or more"
+        )

@@ -5,36 +5,44 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from search.results.status import Best, stand
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
+from search.config import SearchConfig
+from search.proposers.generation_strategy import Proposer
+from search.results.status import duration, stand
+from search.study.archive import Best
+from search.study.study import Study
 
 LINE_EVERY, TABLE_EVERY = 10.0, 0.25
 
 
-def duration(seconds: float) -> str:
-    """Seconds in words: `45 s`, `12 min`, `3 h 20 min`."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
 class Progress:
-    """Call it with the engine after every change."""
+    """What a search shows while it runs: call it with what is being done, after every change.
+
+    Args:
+        console: where it is shown.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._began, self._shown, self._doing = time.monotonic(), 0.0, ""
         self._best = Best()
+        self._watched: tuple[SearchConfig, Study, Proposer] | None = None
+
+    def watch(self, config: SearchConfig, study: Study, proposer: Proposer) -> None:
+        """Show this search from now on.
+
+        Args:
+            config: settings of the search.
+            study: log of the run.
+            proposer: proposer of the search.
+        """
+        self._watched = config, study, proposer
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -51,13 +59,13 @@ class Progress:
             with suppress(OSError):  # The terminal may be gone.
                 self._live.__exit__(kind, error, trace)
 
-    def __call__(self, engine: Engine) -> None:
+    def __call__(self, doing: str) -> None:
         now = time.monotonic()
         every = LINE_EVERY if self._live is None else TABLE_EVERY
-        if engine.doing == self._doing and now - self._shown < every:
+        if doing == self._doing and now - self._shown < every:
             return
-        self._shown, self._doing = now, engine.doing
-        figures = self._figures(engine)
+        self._shown, self._doing = now, doing
+        figures = self._figures(doing)
         if self._live is None:
             line = " | ".join(f"{name} {value}" for name, value in figures.items())
             self._console.print(line, soft_wrap=True, highlight=False)
@@ -71,12 +79,14 @@ class Progress:
         """Print a line above what changes."""
         self._console.print(line, soft_wrap=True, highlight=False)
 
-    def _figures(self, engine: Engine) -> dict[str, str]:
-        standing = stand(engine.config, engine.study, self._best)
+    def _figures(self, doing: str) -> dict[str, str]:
+        assert self._watched is not None
+        config, study, proposer = self._watched
+        standing = stand(config, study, self._best)
         elapsed = duration(time.monotonic() - self._began)
-        found = {"now": engine.doing} | standing.words()
-        if engine.proposer.surrogate:
-            found["surrogate"] = engine.proposer.surrogate
+        found = {"now": doing} | standing.words()
+        if proposer.surrogate:
+            found["surrogate"] = proposer.surrogate
         found["elapsed"] = elapsed
         if standing.left is not None:
             found["left"] = f"about {duration(standing.left)}"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from search import BEGAN
 from search.costs.measurement import MEASURED
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
+from search.study.study import Study
 
 PHASES = ("setting up", "seeds", "evolving", "scoring")
 
@@ -34,9 +33,13 @@ class Clock:
         return self._seconds | {self._phase: now}
 
 
-def device(engine: Engine) -> dict[str, float]:
-    """Device time of each phase, of the whole run."""
-    study, mine = engine.study, engine.config.proposer
+def device(study: Study, mine: str) -> dict[str, float]:
+    """Device time of each phase, of the whole run.
+
+    Args:
+        study: log of the run.
+        mine: name of the search's proposer.
+    """
     measured = sum(map(study.seconds, MEASURED))
     bred = sum(row.seconds for row in study.evaluations if row.origin == mine)
     every = sum(row.seconds for row in study.evaluations)
@@ -44,23 +47,28 @@ def device(engine: Engine) -> dict[str, float]:
     return dict(zip(PHASES, (measured, every - bred, bred, scoring), strict=True))
 
 
-def table(engine: Engine) -> dict[str, Any]:
-    """Both by phase, as a summary has them."""
-    clock, paid = engine.clock.seconds, device(engine)
+def table(clock: Mapping[str, float], paid: Mapping[str, float]) -> dict[str, Any]:
+    """Both by phase, as a summary has them.
+
+    Args:
+        clock: seconds on the clock of each phase.
+        paid: seconds of device time of each phase.
+    """
     return {
         phase.replace(" ", "_"): {"clock_s": clock[phase], "device_s": paid[phase]}
         for phase in PHASES
     }
 
 
-def lines(engine: Engine, resumed: bool) -> list[str]:
+def lines(clock: Mapping[str, float], paid: Mapping[str, float], resumed: bool) -> list[str]:
     """Both by phase, for people.
 
     Args:
+        clock: seconds on the clock of each phase.
+        paid: seconds of device time of each phase.
         resumed: whether the run was begun by an earlier start, whose time on the clock is not
             known.
     """
-    clock, paid = engine.clock.seconds, device(engine)
     whole = sum(paid.values()) or 1.0
     rows = [(phase, clock[phase], paid[phase]) for phase in PHASES]
     rows.append(("together", sum(clock.values()), sum(paid.values())))

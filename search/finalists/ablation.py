@@ -9,16 +9,14 @@ twice.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
-from search.finalists import heldout
-from search.finalists.final_scoring import Final, comparable
-from search.images import unaccelerated as drawing
-from search.results.run import NO_LOSS, Run, named
+from search.results.finalist import Final
+from search.results.removals import NOTE, Removal, images, removals
+from search.results.run import Run
 from search.study import score_checks as gate
 from search.workers.worker import Outcome, Request
 from strategies import Strategy
@@ -26,83 +24,7 @@ from strategies import Strategy
 if TYPE_CHECKING:
     from search.engine.engine import Engine
 
-NOTE = "ablation:"  # What the figures of what is left are noted under, with its digest.
 SHARE = 0.05  # Of a budget of device time, at most, at the end of a search.
-LABELS = ("knee", NO_LOSS)
-
-
-@dataclass(frozen=True)
-class Removal:
-    """A strategy without one of its methods.
-
-    Attributes:
-        labels: what the whole strategy is called.
-        whole: as it was exported.
-        method: that is taken out.
-        left: the strategy without it.
-        scores, intervals: of `left` on held-out prompts; empty where it was not drawn or failed.
-        error: why it failed.
-    """
-
-    labels: tuple[str, ...]
-    whole: Strategy
-    whole_scores: dict[str, float]
-    method: str
-    left: Strategy
-    scores: dict[str, float]
-    intervals: dict[str, list[float]]
-    error: str
-
-    @property
-    def drawn(self) -> bool:
-        """Whether it is known what the method is worth."""
-        return bool(self.scores)
-
-
-def without(strategy: Strategy, method: str) -> Strategy:
-    """A strategy whose method does nothing; all others do what they did."""
-    whole = strategy.canonical()
-    kept = {name: knobs for name, knobs in whole.methods.items() if name != method}
-    return whole.model_copy(update={"methods": kept, "scores": {}, "baseline": {}}).canonical()
-
-
-def removals(run: Run) -> list[Removal]:
-    """Of the named strategies everything that is taken out, with what is known of it."""
-    labels: dict[str, list[str]] = {}
-    points = {label: point for label, point in named(run.front()).items() if label in LABELS}
-    for label, point in points.items():
-        labels.setdefault(point.strategy.digest, []).append(label)
-    found = []
-    for names in labels.values():
-        point = points[names[0]]
-        for method in sorted(point.strategy.canonical().methods):
-            left = without(point.strategy, method)
-            known = _known(run, left.digest)
-            found.append(
-                Removal(
-                    tuple(names), point.strategy, dict(point.scores), method, left,
-                    known.get("scores", {}), known.get("intervals", {}), known.get("error", ""),
-                )
-            )  # fmt: skip
-    return found
-
-
-def _known(run: Run, digest: str) -> dict[str, Any]:
-    """What is known of a strategy, as left over, as a finalist, or as the unaccelerated one."""
-    for final in comparable(run.finals):
-        if final.strategy.digest == digest:
-            return {"scores": final.scores, "intervals": final.intervals}
-    count = images(run)
-    figures = heldout.read(run.study, digest, count).figures.get(count)
-    if figures is not None:
-        return {"scores": figures.scores, "intervals": figures.intervals}
-    kept: dict[str, Any] = run.study.noted(f"{NOTE}{digest}") or {}
-    return kept if kept.get("images") == count else {}
-
-
-def images(run: Run) -> int:
-    """Held-out images that the front is compared on."""
-    return run.unaccelerated.images or run.config.heldout_images
 
 
 def spare(engine: Engine, scored: float) -> float:
@@ -135,9 +57,9 @@ def ablate(engine: Engine, finals: Sequence[Final], seconds: float) -> list[Remo
 
     if not waiting:
         return removals(run)
-    base = drawing.unaccelerated(engine, "heldout", count)
+    base = engine.images.sample("heldout", count)
     name = f"heldout-{count}"
-    scoring = engine.scoring.get(name) or drawing.scoring(engine, "heldout", count)
+    scoring = engine.scoring.get(name) or engine.images.scoring("heldout", count)
     engine.scoring[name] = scoring
 
     def wanted() -> Iterator[Request]:
@@ -150,7 +72,7 @@ def ablate(engine: Engine, finals: Sequence[Final], seconds: float) -> list[Remo
             left -= cost
             engine.say(f"scoring strategies without a method, {len(waiting) - number} to go")
             limit = engine.limit(latency, count)
-            yield drawing.request(engine, digest, strategy, "heldout", count, limit=limit)
+            yield engine.images.request(digest, strategy, "heldout", count, limit=limit)
 
     for request, outcome in engine.executor.each(wanted()):
         _note(engine, waiting[request.key], outcome, base, scoring)

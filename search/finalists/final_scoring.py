@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from search.costs import unmeasurable as untimed
 from search.errors import SearchError
-from search.finalists import end_to_end, heldout
+from search.finalists import end_to_end
 from search.finalists.end_to_end import Times
 from search.finalists.race import Race
 from search.finalists.standings import Standings
 from search.objectives.objectives import Goals
-from search.pareto import nondominated, spread
+from search.pareto import spread
+from search.results import heldout_scores
+from search.results.finalist import Final
 from search.study import failures
 from search.study import score_checks as gate
-from search.study.archive import is_rival
-from search.study.study import Evaluation
-from search.study.study import comparable as on_most
+from search.study.evaluation import Evaluation, is_rival
+from search.study.evaluation import comparable as on_most
 from strategies import Strategy
 
 if TYPE_CHECKING:
@@ -29,47 +30,6 @@ if TYPE_CHECKING:
 
 
 FAITHFUL = 3  # One in so many finalists is chosen from the slow and faithful end of the front.
-
-
-@dataclass(frozen=True)
-class Final:
-    """A strategy scored on held-out prompts.
-
-    Attributes:
-        role: `unaccelerated`, `baseline` or `front`.
-        scores: on held-out prompts, with measured `latency_s` and `speedup`.
-        intervals: `[value, low, high]` by name.
-        objectives: as in the search.
-        violation: how far outside the constraints; only what keeps them is exported.
-        images: that these are of; the same for all that are compared, see `comparable`. 0 in runs
-            of versions that had one number for all.
-        changes: intervals of changes on the most images that it was scored on, which say whether
-            it has no loss.
-        judged: images of those.
-        full: of the full set; on fewer nothing passes.
-    """
-
-    role: str
-    origin: str
-    strategy: Strategy
-    scores: dict[str, float]
-    intervals: dict[str, list[float]]
-    objectives: tuple[float, ...] = ()
-    violation: float = 0.0
-    images: int = 0
-    changes: dict[str, list[float]] = field(default_factory=dict)
-    judged: int = 0
-    full: int = 0
-
-
-def comparable(finals: Iterable[Final]) -> list[Final]:
-    """Those whose figures are of the same images, the most that any has.
-
-    A finalist that another of its kind has beaten beyond doubt stopped on fewer.
-    """
-    rows = list(finals)
-    most = max((final.images for final in rows), default=0)
-    return [final for final in rows if final.images == most]
 
 
 def choose(
@@ -151,7 +111,10 @@ def finish(engine: Engine) -> list[Final]:
         race = Race(Standings(engine, rows, rivals, ceiling))
         race.run()
         rows = race.all.rows
-        held = {digest: heldout.read(engine.study, digest, race.all.levels[-1]) for digest in rows}
+        held = {
+            digest: heldout_scores.read(engine.study, digest, race.all.levels[-1])
+            for digest in rows
+        }
         good = [rows[digest] for digest, one in held.items() if one.figures]
         now = failures.finalists(engine.study)
         if now != failed and _room(engine, now, good):
@@ -232,20 +195,3 @@ def _final(
 def _judged(final: Final, goals: Goals) -> Final:
     losses, violation = goals.losses(final.scores), goals.violation(final.scores)
     return replace(final, objectives=losses, violation=violation)
-
-
-def front(finals: list[Final]) -> list[Final]:
-    """The finals that no other dominates on held-out prompts, fastest first.
-
-    A point that a baseline dominates is not on it; a baseline that nothing dominates is. What
-    breaks a constraint on held-out prompts, or end to end, is not, and neither is what was beaten
-    on fewer images.
-    """
-    rows = [
-        final
-        for final in comparable(finals)
-        if final.role != "unaccelerated" and final.violation <= 0
-    ]
-    points = np.array([final.objectives for final in rows], dtype=float)
-    chosen = [rows[index] for index in nondominated(points)]
-    return sorted(chosen, key=lambda final: final.scores["latency_s"])

@@ -6,8 +6,8 @@ that is drawn is kept, so a run that is stopped draws only what is missing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,82 +15,20 @@ from evaluate.reading import Sample
 from evaluate.statistics import ScoreError
 from search.costs.heldout_rungs import levels
 from search.images import feature_cache as samples
-from search.images import unaccelerated as drawing
+from search.images import gallery_writer
 from search.proposers import successive_halving as rungs
-from search.results import gallery
+from search.results.heldout_scores import HELDOUT, Figures, read
 from search.study import failures
 from search.study import score_checks as gate
-from search.study.study import Evaluation, Study
+from search.study.evaluation import Evaluation
 from search.workers.worker import Outcome, Request
 from strategies import Strategy
 
 if TYPE_CHECKING:
     from search.engine.engine import Engine
 
-HELDOUT = "heldout:"  # What a finalist's figures are noted under, with its digest.
 PART = "heldout-part:"  # What the device time of a part is entered under.
 FOLDER = "finalists"  # Of a run, with the samples.
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Of a finalist on one set of prompts.
-
-    Attributes:
-        scores: by name.
-        intervals: `[value, low, high]` by name.
-        draws: of every objective its losses on resamples of the prompts, the same ones for all
-            finalists; none of objectives that no prompt changes.
-    """
-
-    scores: dict[str, float]
-    intervals: dict[str, list[float]]
-    draws: dict[str, list[float]]
-
-
-@dataclass(frozen=True)
-class Held:
-    """What is known of a finalist.
-
-    Attributes:
-        error: why it failed, or empty.
-        figures: by number of images, ascending.
-    """
-
-    error: str
-    figures: Mapping[int, Figures]
-
-    @property
-    def images(self) -> int:
-        """Of the largest set that it is scored on; 0 is none."""
-        return max(self.figures, default=0)
-
-
-NOTHING = Held("", {})
-
-
-def read(study: Study, digest: str, images: int) -> Held:
-    """What a study has noted of a finalist.
-
-    Args:
-        images: that versions without sets of prompts scored it on.
-    """
-    noted = study.noted(f"{HELDOUT}{digest}")
-    if not noted:
-        return NOTHING
-    sound = gate.finalist(noted)
-    if sound["error"]:
-        return Held(sound["error"], {})
-    if "levels" not in noted:
-        return Held("", {images: Figures(noted["scores"], noted["intervals"], {})})
-    rows = {int(count): Figures(**one) for count, one in noted["levels"].items()}
-    return Held("", dict(sorted(rows.items())))
-
-
-def is_former(study: Study) -> bool:
-    """Whether a version without sets of prompts has scored finalists of this study."""
-    rows = study.named(HELDOUT).values()
-    return any(row and not row["error"] and "levels" not in row for row in rows)
 
 
 class Drawing:
@@ -115,7 +53,7 @@ class Drawing:
                 continue
             limit = engine.limit(latency, end - begin)
             key = f"{strategy.digest}:{begin}"
-            yield drawing.request(engine, key, strategy, "heldout", end, begin, limit)
+            yield engine.images.request(key, strategy, "heldout", end, begin, limit)
 
     def missing(self, strategy: Strategy, start: int, count: int) -> int:
         """Images that are not drawn of prompts `start` to `count`."""
@@ -125,8 +63,8 @@ class Drawing:
         """Keep a part that was drawn."""
         digest, _, text = request.key.partition(":")
         start, end = int(text), request.arguments[2]
-        gallery.keep(self.engine.folder, digest, sample, start)
-        samples.write(sample, self._path(digest, start, end), self.engine.origin)
+        gallery_writer.keep(self.engine.folder, digest, sample, start)
+        samples.write(sample, self._path(digest, start, end), self.engine.images.origin)
         self.engine.study.enter(f"{PART}{digest}:{start}", {}, seconds)
         self._there.setdefault(digest, {})[start] = sample
 
@@ -147,7 +85,7 @@ class Drawing:
             asked = engine.figures.reading
             reading = replace(asked, memory=asked.memory and not start)
             path = self._path(digest, start, end)
-            one = samples.read(path, end - start, reading, engine.origin, engine.unsigned)
+            one = engine.images.kept(path, end - start, reading)
             if one is not None:
                 there[start] = one
         if start not in there and (one := self._shipped(digest, start, end)) is not None:
@@ -206,4 +144,4 @@ def _note(engine: Engine, digest: str, found: dict[str, Any], seconds: float) ->
     engine.events.scored(digest, found)
 
 
-__all__ = ["HELDOUT", "Drawing", "Figures", "Held", "fail", "levels", "read", "score"]
+__all__ = ["Drawing", "fail", "levels", "score"]

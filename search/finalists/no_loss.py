@@ -10,8 +10,7 @@ from search.finalists import lossless_probability as promise
 from search.finalists.standings import Standings
 from search.objectives.objectives import COSTS
 from search.study import failures
-from search.study.archive import is_rival
-from search.study.study import comparable
+from search.study.evaluation import comparable, is_rival
 
 Ranked = tuple[float, str, int]  # How promising a finalist is, its digest, its images so far.
 Entry = tuple[str, int]  # Digest of a finalist, and the set that it is scored on next.

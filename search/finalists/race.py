@@ -18,7 +18,6 @@ from search.finalists import heldout
 from search.finalists import lossless_probability as promise
 from search.finalists.no_loss import Entry, NoLoss
 from search.finalists.standings import Standings
-from search.images import unaccelerated as drawing
 from search.study import score_checks as gate
 from search.workers.worker import Request
 
@@ -176,8 +175,8 @@ class Race:
     def base(self, count: int) -> Sample:
         """The unaccelerated sample of a set, and what finalists are held against on it."""
         engine = self.engine
-        engine.scoring[f"heldout-{count}"] = drawing.scoring(engine, "heldout", count)
-        base = drawing.unaccelerated(engine, "heldout", count)
+        engine.scoring[f"heldout-{count}"] = engine.images.scoring("heldout", count)
+        base = engine.images.sample("heldout", count)
         gate.unaccelerated_images(base)
         return base
 

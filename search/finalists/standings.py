@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from search.costs.heldout_rungs import levels
 from search.finalists import heldout
-from search.finalists.heldout import Held
 from search.finalists.undominated import unbeaten
-from search.images import unaccelerated as drawing
-from search.study.study import Evaluation
+from search.results import heldout_scores
+from search.results.heldout_scores import Held
+from search.study.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from search.engine.engine import Engine
@@ -42,14 +42,14 @@ class Standings:
     ) -> None:
         self.engine, self.rows, self.rivals, self.ceiling = engine, dict(rows), rivals, ceiling
         most = engine.config.heldout_images
-        self.levels = (most,) if heldout.is_former(engine.study) else levels(most)
+        self.levels = (most,) if heldout_scores.is_former(engine.study) else levels(most)
         self.drawing = heldout.Drawing(engine, self.levels[0])
         self.running: dict[str, float] = {}
 
     def held(self, digest: str) -> Held:
         """What is known of a finalist."""
         config = self.engine.config
-        return heldout.read(self.engine.study, digest, config.heldout_images)
+        return heldout_scores.read(self.engine.study, digest, config.heldout_images)
 
     def sound(self) -> list[str]:
         """Those that are scored and have not failed."""
@@ -100,7 +100,7 @@ class Standings:
     def owed(self, level: int) -> float:
         """Seconds of the unaccelerated images that a set still needs."""
         spending = self.engine.spending
-        return spending.draw(spending.plain, drawing.owed(self.engine, "heldout", level))
+        return spending.draw(spending.plain, self.engine.images.owed("heldout", level))
 
     def speed(self, digest: str) -> float:
         """The speedup of a finalist by the latency table."""

@@ -6,39 +6,47 @@ model draws another image each time, such figures are noise, so the search does 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from search.study.required import require_success
+from search.study.study import Study
+from search.workers.executor import Executor
 from search.workers.worker import Request
-from strategies import StrategyError, dump
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
+from strategies import Strategy, StrategyError, dump
 
 NOTE = "repeats"
 APART = 1.0  # Mean difference, in levels of 255, that a device's rounding does not come to.
 
 
-def request(engine: Engine, limit: float | None = None) -> Request:
-    """To draw the first prompt twice with the unaccelerated model."""
-    return Request(NOTE, NOTE, ([dump(engine.baseline)],), limit)
+def request(strategy: Strategy, limit: float | None = None) -> Request:
+    """Request for the first prompt, twice, with the unaccelerated model."""
+    return Request(NOTE, NOTE, ([dump(strategy)],), limit)
 
 
-def check(engine: Engine) -> None:
+def check(
+    study: Study, executor: Executor, strategy: Strategy, limit: float | None, model: str, run: Path
+) -> None:
     """Draw the first prompt twice, where the study has not noted that it repeats.
+
+    Args:
+        study: log of the run.
+        executor: workers.
+        strategy: the unaccelerated pipeline as a strategy.
+        limit: seconds after which it is given up; None waits for ever.
+        model: name of the model.
+        run: folder of the run.
 
     Raises:
         StrategyError: the images differ, or the unaccelerated pipeline failed.
     """
-    study = engine.study
     if study.noted(NOTE) is not None:
         return
-    engine.say("drawing the first prompt twice")
-    outcome = engine.executor.alone(request(engine, engine.patience(2)))
-    engine.must(outcome)
+    outcome = executor.alone(request(strategy, limit))
+    require_success(outcome, run)
     (apart,) = outcome.value
     if not apart <= APART:
         raise StrategyError(
-            f"the model {engine.config.model.name} draws another image each time from the same "
+            f"the model {model} draws another image each time from the same "
             f"prompt and seed (two differ by {apart:.1f} of 255 levels on average), so no strategy "
             "can be compared with it; see that the pipeline takes all its noise from the "
             "generator that it is given"

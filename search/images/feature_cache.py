@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from evaluate import kept
 from evaluate.reading import Reading, Sample
+from search.study.evaluation import Evaluation
 from strategies import whole
-
-if TYPE_CHECKING:
-    from search.study.study import Evaluation
 
 FEATURES, PAIRED, MEMORY, LOOKS = "features.", "paired.", "memory", "looks"
 

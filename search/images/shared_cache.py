@@ -11,27 +11,24 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models import ModelConfig
+from accel.model_config import ModelConfig
 from evaluate import fingerprint, input_images, kept
 from evaluate.images import read as read_image
 from evaluate.prompts import Prompts
 from evaluate.store import APART, Store, paths_of, write_image
 from evaluate.weights import cache_folder
-from search.images import unaccelerated as drawing
 from search.run_folder.inputs import Inputs
+from search.study.study import Study
 from strategies import Strategy, whole
 from strategies.places import beside
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
 
 FOLDER = "unaccelerated"  # Of the cache, of what ships, and of a run.
 NOTE = "shared:"  # Whether the images of a source may be used, once that was looked at.
@@ -111,29 +108,43 @@ class Shared:
         names = keys(self._chosen(split, count))[start:]
         return sum(bool(self._find(name)) for name in names)
 
-    def look(self, engine: Engine, split: str, start: int, count: int) -> None:
+    def look(
+        self,
+        study: Study,
+        first: Callable[[str], object],
+        tell: Callable[[str], None],
+        split: str,
+        start: int,
+        count: int,
+    ) -> None:
         """See once whether this machine draws what each source has, if there is anything to use.
 
-        The first prompt of the search is drawn for it, where that was not drawn yet.
+        Args:
+            study: log of the run, which keeps the answer.
+            first: generates the first image of a split where that is not there.
+            tell: callback with lines for people.
+            split: name of the prompts.
+            start: number of the first prompt.
+            count: number of the last prompt.
         """
         names = keys(self._chosen(split, count))[start:]
         for source in {found for found in map(self._find, names) if found}:
             note = f"{NOTE}{source}"
-            noted = engine.study.noted(note)
+            noted = study.noted(note)
             if noted is None:
-                noted = self._is_alike(engine, source)
-                engine.study.note(note, noted)
+                noted = self._is_alike(first, source)
+                study.note(note, noted)
                 if not noted:
-                    engine.tell(
+                    tell(
                         "this machine draws the first prompt otherwise than the unaccelerated "
                         f"images {WORDS[source]} have it; they are drawn anew"
                     )
             self._sources[source] = bool(noted)
 
-    def _is_alike(self, engine: Engine, source: str) -> bool:
+    def _is_alike(self, first: Callable[[str], object], source: str) -> bool:
         chosen = self._chosen(FIRST, 1)
         known = self._read(keys(chosen)[0], source)
-        drawing.first(engine, FIRST)
+        first(FIRST)
         (mine,) = paths_of(self._place, chosen)
         if known is None or not mine.is_file():  # Workers elsewhere keep theirs for themselves.
             return False

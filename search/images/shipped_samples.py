@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.models import ModelConfig
+from accel.model_config import ModelConfig
 from evaluate import kept
 from evaluate.prompts import Prompts
 from evaluate.reading import Reading, Sample

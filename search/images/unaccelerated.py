@@ -7,8 +7,9 @@ parts, by all workers at once.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,175 +22,230 @@ from evaluate.scores import Scoring
 from evaluate.side import Side
 from search.config import SearchConfig
 from search.images import feature_cache as samples
+from search.images import gallery_writer
+from search.images.shared_cache import Shared
 from search.results import gallery
+from search.study.required import require_success
+from search.study.study import Study
+from search.workers.executor import Executor
 from search.workers.worker import Request
 from strategies import Strategy, StrategyError, dump
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
 
 DRAWN = "drawn-"  # What the number of unaccelerated images of a part is noted under.
 SELF: dict[str, Split] = {"search": "search-self", "heldout": "heldout-self"}
 
 
-def request(
-    engine: Engine,
-    key: str,
-    strategy: Strategy,
-    split: str,
-    count: int,
-    start: int = 0,
-    limit: float | None = None,
-) -> Request:
-    """To draw prompts `start` to `count` of a split and send back what the search reads of them.
+class UnacceleratedImages:
+    """The unaccelerated images of one run, and requests for images of other strategies.
 
     Args:
-        limit: seconds after which it is broken off; None never is.
+        config: settings of the search.
+        folder: folder of the run.
+        study: log of the run.
+        executor: workers.
+        strategy: the unaccelerated pipeline as a strategy.
+        patience: number of images to the seconds after which generating them is given up; None
+            waits for ever.
+        say: status callback.
+        tell: callback with lines for people.
+
+    Attributes:
+        origin, unsigned: where kept features have to come from; see `feature_cache.read`.
+        shared: images that another run has generated, if any may be used.
     """
-    reading = _reading(engine, split)
-    keep: dict[str, Any] = {
-        "networks": list(reading.networks),
-        "pairs": list(reading.pairs),
-        "memory": reading.memory and not start,
-        "thumbnails": _thumbnails(split, start),
-        "images": str((engine.folder / "unaccelerated").resolve()),
-    }
-    return Request(key, "sample", (dump(strategy), split, count, start, keep), limit)
 
+    def __init__(
+        self,
+        config: SearchConfig,
+        folder: Path,
+        study: Study,
+        executor: Executor,
+        strategy: Strategy,
+        patience: Callable[[int], float | None],
+        say: Callable[[str], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._config, self._folder, self._study = config, folder, study
+        self._executor, self._strategy, self._patience = executor, strategy, patience
+        self._say, self._tell = say, tell
+        self._figures = config.figures
+        self._real: Side | None = None
+        self.origin, self.unsigned = "", False
+        self.shared: Shared | None = None
 
-def _reading(engine: Engine, split: str) -> Reading:
-    reading = engine.figures.reading
-    # A reference is compared as a set, never pixel by pixel.
-    return Reading(reading.networks) if split in SELF.values() else reading
+    def reuse(self, shared: Shared, origin: str = "", unsigned: bool = False) -> None:
+        """Take images that others have generated, and features that this run has kept.
 
+        Args:
+            shared: images that another run has generated.
+            origin: digest of all that kept features have to come from; empty asks for none.
+            unsigned: whether features without such a digest count, too.
+        """
+        self.shared, self.origin, self.unsigned = shared, origin, unsigned
 
-def unaccelerated(engine: Engine, split: str, count: int) -> Sample:
-    """The first unaccelerated images of a split, from the run's folder as far as they are there.
+    def kept(self, path: Path, count: int, reading: Reading) -> Sample | None:
+        """Features that this run has kept, if they are of so many images and of its inputs.
 
-    Raises:
-        StrategyError: the unaccelerated pipeline failed.
-    """
-    path = engine.folder / f"baseline-{split}.safetensors"
-    reading = _reading(engine, split)
-    found = samples.longest(path, reading, engine.origin, engine.unsigned)
-    if found is None or found.count < count:
-        found = _grown(engine, split, found, count)
-        samples.write(found, path, engine.origin)
-    return found.first(count)
+        Args:
+            path: file with the features.
+            count: number of images.
+            reading: what the features have to be of.
+        """
+        return samples.read(path, count, reading, self.origin, self.unsigned)
 
+    def request(
+        self,
+        key: str,
+        strategy: Strategy,
+        split: str,
+        count: int,
+        start: int = 0,
+        limit: float | None = None,
+    ) -> Request:
+        """Request for prompts `start` to `count` of a split, and what the search reads of them.
 
-def first(engine: Engine, split: str) -> Sample:
-    """The first unaccelerated image of a split; it is drawn where it is not there."""
-    path = engine.folder / f"baseline-{split}.safetensors"
-    found = samples.longest(path, _reading(engine, split), engine.origin, engine.unsigned)
-    if found is None:
-        found = _draw(engine, split, 0, 1)
-        samples.write(found, path, engine.origin)
-    return found.first(1)
+        Args:
+            key: name of the request.
+            strategy: strategy to generate with.
+            split: name of the prompts.
+            count: number of the last prompt.
+            start: number of the first prompt.
+            limit: seconds after which it is broken off; None never is.
+        """
+        reading = self._reading(split)
+        keep: dict[str, Any] = {
+            "networks": list(reading.networks),
+            "pairs": list(reading.pairs),
+            "memory": reading.memory and not start,
+            "thumbnails": _thumbnails(split, start),
+            "images": str((self._folder / "unaccelerated").resolve()),
+        }
+        return Request(key, "sample", (dump(strategy), split, count, start, keep), limit)
 
+    def _reading(self, split: str) -> Reading:
+        reading = self._figures.reading
+        # A reference is compared as a set, never pixel by pixel.
+        return Reading(reading.networks) if split in SELF.values() else reading
 
-def _grown(engine: Engine, split: str, found: Sample | None, count: int) -> Sample:
-    """A sample with what is missing, of which only those images are drawn that nobody knows."""
-    reading, known = _reading(engine, split), list[int]()
-    done = found.count if found else 0
-    # Workers read images from the run's folder only where they compare pixels.
-    shared = engine.shared if reading.pairs and not reading.memory else None
-    if shared is not None:
-        shared.look(engine, split, done, count)
-        if found is None:  # Its first image may have been drawn just now.
-            path = engine.folder / f"baseline-{split}.safetensors"
-            found = samples.longest(path, reading, engine.origin, engine.unsigned)
-            done = found.count if found else 0
-        known = shared.put(split, done, count)
-    if done < count:
-        more = _draw(engine, split, done, count, known)
-        found = found.followed_by(more) if found else more
-    if shared is not None:
-        shared.keep(split, 0, count)
-    assert found is not None
-    return found
+    def _path(self, split: str) -> Path:
+        return self._folder / f"baseline-{split}.safetensors"
+
+    def _kept(self, split: str) -> Sample | None:
+        reading = self._reading(split)
+        return samples.longest(self._path(split), reading, self.origin, self.unsigned)
+
+    def sample(self, split: str, count: int) -> Sample:
+        """The first images of a split, from the run's folder as far as they are there.
+
+        Raises:
+            StrategyError: the unaccelerated pipeline failed.
+        """
+        found = self._kept(split)
+        if found is None or found.count < count:
+            found = self._grown(split, found, count)
+            samples.write(found, self._path(split), self.origin)
+        return found.first(count)
+
+    def first(self, split: str) -> Sample:
+        """The first image of a split; it is generated where it is not there."""
+        found = self._kept(split)
+        if found is None:
+            found = self._generate(split, 0, 1)
+            samples.write(found, self._path(split), self.origin)
+        return found.first(1)
+
+    def _grown(self, split: str, found: Sample | None, count: int) -> Sample:
+        """A sample with what is missing, of which only those are generated that nobody knows."""
+        reading, known = self._reading(split), list[int]()
+        done = found.count if found else 0
+        # Workers read images from the run's folder only where they compare pixels.
+        shared = self.shared if reading.pairs and not reading.memory else None
+        if shared is not None:
+            shared.look(self._study, self.first, self._tell, split, done, count)
+            if found is None:  # Its first image may have been generated just now.
+                found = self._kept(split)
+                done = found.count if found else 0
+            known = shared.put(split, done, count)
+        if done < count:
+            more = self._generate(split, done, count, known)
+            found = found.followed_by(more) if found else more
+        if shared is not None:
+            shared.keep(split, 0, count)
+        assert found is not None
+        return found
+
+    def owed(self, split: str, count: int) -> int:
+        """Images of a split, and of its reference, that are not generated yet."""
+        sets = {split: count}
+        if self._figures.needs_reference and self._figures.view == "self":
+            sets[SELF[split]] = self._config.reference_images or count
+        left = 0
+        for name, number in sets.items():
+            done = samples.count(self._path(name))
+            there = self.shared.count(name, done, number) if self.shared else 0
+            left += max(0, number - done - there)
+        return left
+
+    def _generate(self, split: str, first: int, count: int, known: Collection[int] = ()) -> Sample:
+        """Generate prompts `first` to `count`, but for those whose images are known."""
+        size = max(self._config.model.batch, -(-(count - first) // self._executor.slots))
+        waiting = [
+            self.request(f"baseline-{split}-{start}", self._strategy, split,
+                         min(start + size, count), start, self._patience(size))
+            for start in range(first, count, size)
+        ]  # fmt: skip
+        parts: dict[int, Sample] = {}
+        left = count - first
+        self._say(f"drawing the unaccelerated images, {left} to go")
+        for done, outcome in self._executor.each(waiting):
+            require_success(outcome, self._folder)
+            start = done.arguments[3]
+            parts[start] = outcome.value
+            gallery_writer.keep(self._folder, self._strategy.digest, outcome.value, start)
+            end = start + outcome.value.count
+            drawn = {f"{DRAWN}{split}:{start}": len(set(range(start, end)) - set(known))}
+            self._study.enter(f"baseline-{split}:{start}", drawn, outcome.seconds)
+            left -= outcome.value.count
+            self._say(f"drawing the unaccelerated images, {left} to go")
+        if split == "heldout":
+            gallery_writer.describe(self._folder, self._config.model)
+        found = parts.pop(first)
+        for start in sorted(parts):
+            found = found.followed_by(parts[start])
+        return found
+
+    def scoring(self, split: str, count: int) -> Scoring:
+        """Scoring of samples of a split; its reference is made where any figure reads one.
+
+        Raises:
+            StrategyError: the unaccelerated pipeline failed, or the reference cannot be read.
+        """
+        metrics, view = self._figures.metrics, self._figures.view
+        if not self._figures.needs_reference:
+            return Scoring(metrics, {})
+        if view == "self":
+            number = self._config.reference_images or count
+            return Scoring(metrics, {view: self.sample(SELF[split], number).side()})
+        if self._real is None:  # The same for both splits.
+            self._real = self._read_reference()
+        return Scoring(metrics, {view: self._real})
+
+    def _read_reference(self) -> Side:
+        """The reference of real images, with the features that the search reads, and no others."""
+        side = reference(self._config)
+        for metric in self._figures.metrics:
+            if "real" in metric.views and metric.network is not None:
+                self._say(f"reading the reference for {metric.name}")
+                (side.statistics if metric.gaussian else side.features)(metric.network)
+        found = Side(side.name, side.count, known=side.known, gaussians=side.gaussians)
+        del side  # With its networks, whose memory the workers need.
+        torch.cuda.empty_cache()
+        return found
 
 
 def _thumbnails(split: str, start: int) -> int:
     """Small copies that are kept of the images from one on."""
     return max(0, gallery.COUNT - start) if split == "heldout" else 0
-
-
-def owed(engine: Engine, split: str, count: int) -> int:
-    """Unaccelerated images of a split, and of its reference, that are not drawn yet."""
-    sets = {split: count}
-    if engine.figures.needs_reference and engine.figures.view == "self":
-        sets[SELF[split]] = engine.config.reference_images or count
-    left = 0
-    for name, number in sets.items():
-        done = samples.count(engine.folder / f"baseline-{name}.safetensors")
-        there = engine.shared.count(name, done, number) if engine.shared else 0
-        left += max(0, number - done - there)
-    return left
-
-
-def _draw(
-    engine: Engine, split: str, first: int, count: int, known: Collection[int] = ()
-) -> Sample:
-    """Draw prompts `first` to `count`, but for those whose images are known."""
-    executor, study = engine.executor, engine.study
-    size = max(engine.config.model.batch, -(-(count - first) // executor.slots))
-    waiting = [
-        request(engine, f"baseline-{split}-{start}", engine.baseline, split,
-                min(start + size, count), start, engine.patience(size))
-        for start in range(first, count, size)
-    ]  # fmt: skip
-    parts: dict[int, Sample] = {}
-    left = count - first
-    engine.say(f"drawing the unaccelerated images, {left} to go")
-    for done, outcome in executor.each(waiting):
-        engine.must(outcome)
-        start = done.arguments[3]
-        parts[start] = outcome.value
-        gallery.keep(engine.folder, engine.baseline.digest, outcome.value, start)
-        end = start + outcome.value.count
-        drawn = {f"{DRAWN}{split}:{start}": len(set(range(start, end)) - set(known))}
-        study.enter(f"baseline-{split}:{start}", drawn, outcome.seconds)
-        left -= outcome.value.count
-        engine.say(f"drawing the unaccelerated images, {left} to go")
-    if split == "heldout":
-        gallery.describe(engine.folder, engine.config.model)
-    found = parts.pop(first)
-    for start in sorted(parts):
-        found = found.followed_by(parts[start])
-    return found
-
-
-def scoring(engine: Engine, split: str, count: int) -> Scoring:
-    """What samples of a split are held against; its reference is made where any figure reads one.
-
-    Raises:
-        StrategyError: the unaccelerated pipeline failed, or the reference cannot be read.
-    """
-    metrics, view = engine.figures.metrics, engine.figures.view
-    if not engine.figures.needs_reference:
-        return Scoring(metrics, {})
-    if view == "self":
-        number = engine.config.reference_images or count
-        side = unaccelerated(engine, SELF[split], number).side()
-    elif "search" not in engine.scoring:
-        side = _real(engine)
-    else:
-        side = engine.scoring["search"].references[view]  # The same for both splits.
-    return Scoring(metrics, {view: side})
-
-
-def _real(engine: Engine) -> Side:
-    """The reference of real images, with the features that the search reads, and nothing else."""
-    side = reference(engine.config)
-    for metric in engine.figures.metrics:
-        if "real" in metric.views and metric.network is not None:
-            engine.say(f"reading the reference for {metric.name}")
-            (side.statistics if metric.gaussian else side.features)(metric.network)
-    found = Side(side.name, side.count, known=side.known, gaussians=side.gaussians)
-    del side  # With its networks, whose memory the workers need.
-    torch.cuda.empty_cache()
-    return found
 
 
 def reference(config: SearchConfig) -> Side:

@@ -14,15 +14,7 @@ from strategies import Gene, SearchSpace, Strategy, StrategyError, known, load, 
 from strategies.methods.fora import COMPONENTS, FORA
 from strategies.methods.guidance import Guidance
 
-BASELINES = ("grid", "fewer-steps", "preset")
 ORIGINS = ("fewer-steps", "grid", "preset", "combined")
-
-
-def is_baseline(origin: str, strategy: Strategy) -> bool:
-    """Whether it is of a baseline's origin, or without any method, which is fewer steps, whoever
-    proposed it.
-    """
-    return origin in BASELINES or not strategy.methods
 
 
 def seeds(

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from scipy.stats import qmc
 
-from search.proposers.base import evenly
-from search.results import warm_start as warm
+from search.initial.random_genomes import evenly
+from search.study.evaluation import WARM_START
 from strategies import SearchSpace, Strategy
 
 RANDOM = "random"
@@ -25,8 +25,8 @@ def spread(seeds: Sequence[Seed], latency: Callable[[Strategy], float]) -> list[
     """Those of earlier searches as they come, then the others so that the first few, however many,
     are spread over all latencies (van der Corput's sequence).
     """
-    first = [seed for seed in seeds if seed[0] == warm.ORIGIN]
-    rest = [seed for seed in seeds if seed[0] != warm.ORIGIN]
+    first = [seed for seed in seeds if seed[0] == WARM_START]
+    rest = [seed for seed in seeds if seed[0] != WARM_START]
     rest.sort(key=lambda seed: latency(seed[1]))
     order = np.argsort(qmc.Halton(1, scramble=False).random(len(rest))[:, 0]) if rest else ()
     return first + [rest[index] for index in order]
@@ -44,7 +44,7 @@ def worthwhile(
         pair = one.solver_text, one.steps
         if pair not in plain:
             plain[pair] = latency(space.uniform(*pair))
-        if not one.methods or origin == warm.ORIGIN or latency(one) < SAVES * plain[pair]:
+        if not one.methods or origin == WARM_START or latency(one) < SAVES * plain[pair]:
             found.append((origin, one))
     return found
 

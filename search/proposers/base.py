@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from search.proposers import method_switching as switching
+from search.initial.random_genomes import evenly
 from search.study.history import History
 from strategies import SearchSpace, Strategy
 from strategies.space import Genome
@@ -88,12 +88,3 @@ class Source(ABC):
     def anything(self, rng: np.random.Generator) -> Genome:
         """A genome drawn evenly."""
         return evenly(self.space, rng)
-
-
-def evenly(space: SearchSpace, rng: np.random.Generator) -> Genome:
-    """A genome of which every choice is as likely as any other; of a composed space one of a few
-    of its methods, as all of them at every call are too much of everything.
-    """
-    if space.methods:
-        return switching.drawn(space, rng)
-    return tuple(int(rng.integers(0, size)) for size in space.sizes)

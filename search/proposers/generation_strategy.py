@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 
 from search.initial import design as start
-from search.initial.baselines import is_baseline
 from search.proposers import SOURCES, Settings, Source, Waiting
 from search.proposers import successive_halving as rungs
+from search.proposers.proposal import Proposal
+from search.study.evaluation import Evaluation, is_baseline
 from search.study.history import History
-from search.study.study import Evaluation
 from search.surrogate.surrogate import Fitted, Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
-from strategies.space import Genome
 
 FIRST = 30  # Proposals before children are bred, where no plan says otherwise.
 DRAWS = 100  # Genomes drawn evenly before the space counts as exhausted.
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A strategy to evaluate.
-
-    Attributes:
-        images: to score it on; 0 is the lowest rung.
-        drawn: how many of them a lower rung has drawn.
-    """
-
-    number: int
-    origin: str
-    genome: Genome
-    strategy: Strategy
-    images: int = 0
-    drawn: int = 0
-
-    @property
-    def mark(self) -> str:
-        """What the proposal is remembered by, so that it is not made again."""
-        digest = self.strategy.digest
-        return rungs.mark(digest, self.images) if self.drawn else digest
 
 
 class Proposer:

@@ -10,30 +10,26 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
-from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
-from pymoo.core.population import Population
-from pymoo.core.problem import Problem
-from pymoo.operators.crossover.pntx import PointCrossover
-from pymoo.operators.crossover.sbx import SBX
-from pymoo.operators.mutation.pm import PM
-from pymoo.operators.repair.rounding import RoundingRepair
-from pymoo.operators.selection.tournament import TournamentSelection
-from pymoo.util.ref_dirs import get_reference_directions
 
 from search.study.history import History, Rows
 from search.study.ranking import Leading
 from strategies.space import Genome
 
+if TYPE_CHECKING:
+    from pymoo.core.problem import Problem
+
+# pymoo is imported where it is used, so that a run is read without it.
 Directions = NDArray[np.float64]
 
 
 def directions(objectives: int, population: int) -> Directions:
     """Das and Dennis' evenly spread reference directions, as many as the population has room."""
+    from pymoo.util.ref_dirs import get_reference_directions
+
     parts = 1
     while math.comb(parts + objectives, objectives - 1) <= population:
         parts += 1
@@ -55,6 +51,11 @@ def survivors(
         along: reference directions of NSGA-III, or None for NSGA-II.
         leading: the one of the last time, to save time.
     """
+    from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
+    from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
+    from pymoo.core.population import Population
+    from pymoo.core.problem import Problem
+
     rows = _narrow(history, rows, count, leading or Leading())
     losses, outside = history.objectives[rows], history.violations[rows]
     everyone = Population.new("X", rows[:, None], "F", losses)
@@ -88,6 +89,8 @@ def population(
     Args:
         leading: those of the last time by images, to save time.
     """
+    from pymoo.core.population import Population
+
     found, offset = Population(), 0
     leading = {} if leading is None else leading
     for rows in history.rungs():
@@ -106,6 +109,9 @@ def pairs(
     parents: Any, along: Directions | None, rng: np.random.Generator, count: int = 1
 ) -> list[tuple[int, int]]:
     """Rows of two parents each, by binary tournament."""
+    from pymoo.core.problem import Problem
+    from pymoo.operators.selection.tournament import TournamentSelection
+
     selection = TournamentSelection(func_comp=partial(_judge, crowded=along is None))
     problem = Problem(n_var=1, n_obj=len(parents[0].F), n_ieq_constr=1)
     chosen = selection.do(problem, parents, count, n_parents=2, random_state=rng)
@@ -157,6 +163,10 @@ def simulated_binary(
     Args:
         crossover, mutation: probability and eta of each.
     """
+    from pymoo.operators.crossover.sbx import SBX
+    from pymoo.operators.mutation.pm import PM
+    from pymoo.operators.repair.rounding import RoundingRepair
+
     problem, pairs = _pairing(sizes, mother, father)
     repair = RoundingRepair()
     mate = SBX(prob=crossover[0], eta=crossover[1], vtype=float, repair=repair)
@@ -174,12 +184,17 @@ def point_crossover(
     probability: float,
 ) -> Genome:
     """A child by crossover at so many points."""
+    from pymoo.operators.crossover.pntx import PointCrossover
+
     problem, pairs = _pairing(sizes, mother, father)
     mate = PointCrossover(n_points=points, prob=probability)
     return _genome(mate.do(problem, pairs, random_state=rng))
 
 
 def _pairing(sizes: Sequence[int], mother: Genome, father: Genome) -> tuple[Problem, Any]:
+    from pymoo.core.population import Population
+    from pymoo.core.problem import Problem
+
     upper = np.array(sizes) - 1
     problem = Problem(n_var=len(sizes), n_obj=2, xl=0, xu=upper, vtype=int)
     both = Population.new("X", np.array([mother, father]))

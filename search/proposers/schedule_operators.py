@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from search.proposers import method_switching as switching
+from search.initial import method_switching as switching
 from strategies import SearchSpace
 from strategies.space import GLOBALS, Genome
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,18 +12,16 @@ import numpy as np
 import pandas as pd
 
 from evaluate.verdicts import Verdict
-from search.engine import time_report as times
-from search.engine.engine import Engine
-from search.finalists.final_scoring import Final, comparable, front
 from search.pareto import hypervolume
+from search.results import finalist, report
 from search.results import folder_swap as exchange
-from search.results import report
-from search.results import stored as record
+from search.results.finalist import Final, comparable, front
 from search.results.plots import pareto
 from search.results.run import NO_LOSS, Point, Run, named
 from search.study import failures
-from search.study.archive import kind
+from search.study.evaluation import kind
 from search.study.failures import Failure
+from search.study.study import Study
 from strategies import save
 from strategies.whole import make_folder
 from strategies.whole import write as put
@@ -32,66 +30,68 @@ FORMERLY = "lossless"  # The name of `NO_LOSS` up to version 0.1.
 STRATEGIES, UNFINISHED = "strategies", "unfinished-"  # Folder, and names in it before the end.
 
 
-def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
-    """Write everything beside what is there, exchange it, and return the summary.
+def write(run: Run, summary: dict[str, Any]) -> None:
+    """Write everything beside what is there, then exchange it.
 
     Args:
-        finals: the finalists scored on held-out prompts.
+        run: a run with its finalists, scored on held-out prompts.
+        summary: content of `summary.json`.
     """
-    best, run = front(finals), Run(engine.folder, engine.config, engine.study, finals)
-    summary = summarise(engine, finals, best)
+    finals = run.finals
     run = replace(run, told=summary)
-    with exchange.stage(engine.folder / "export", engine.folder) as new:
+    with exchange.stage(run.folder / "export", run.folder) as new:
         make_folder(new / STRATEGIES)
         files(run, run.front(), new / STRATEGIES)
-        _csv(trials(engine), new / "trials.csv")
-        failed = failures.failures(engine.study)
-        _csv(table(run, finals, best, failed), new / "front.csv")
+        _csv(trials(run.study), new / "trials.csv")
+        failed = failures.failures(run.study)
+        _csv(table(run, finals, front(finals), failed), new / "front.csv")
         put(_json(summary), new / "summary.json")
         pareto.write(run, new)
         report.write(run, new)
         # The strategies first: they are what a run is for.
         for entry in sorted(new.iterdir(), key=lambda path: not path.is_dir()):
-            exchange.put(entry, engine.folder / entry.name)
+            exchange.put(entry, run.folder / entry.name)
     # A run is finished when its study says so, and by then everything is in its place.
-    record.keep_finals(engine.study, finals, engine.config)
-    return summary
+    finalist.keep_finals(run.study, finals, run.config)
 
 
 def _json(summary: dict[str, Any]) -> str:
     return json.dumps(summary, indent=2) + "\n"
 
 
-def write_failed(engine: Engine) -> None:
-    """After a search that cannot go on: what failed, and the front found so far."""
-    write_unfinished(engine)
-    failed = failures.failures(engine.study)
-    _csv(trials(engine), engine.folder / "trials.csv")
-    run = Run(engine.folder, engine.config, engine.study)
-    if engine.study.noted("finals") is None:  # The tables of a former export stay.
-        _csv(table(run, [], [], failed), engine.folder / "front.csv")
-        put(_json(_counts(engine, failed)), engine.folder / "summary.json")
-    if any(row.feasible for row in engine.study.evaluations):
-        report.write(run, engine.folder)
+def write_failed(run: Run, initial: Collection[str]) -> None:
+    """Write what failed, and the front found so far, of a search that cannot go on.
+
+    Args:
+        run: a run without finalists.
+        initial: digests of the initial strategies.
+    """
+    write_unfinished(run)
+    failed = failures.failures(run.study)
+    _csv(trials(run.study), run.folder / "trials.csv")
+    if run.study.noted("finals") is None:  # The tables of a former export stay.
+        _csv(table(run, [], [], failed), run.folder / "front.csv")
+        put(_json(counts(run.study, initial)), run.folder / "summary.json")
+    if any(row.feasible for row in run.study.evaluations):
+        report.write(run, run.folder)
 
 
-def write_unfinished(engine: Engine) -> int:
-    """After an interruption: the front found so far with its search scores; returns its size."""
-    run = Run(engine.folder, engine.config, engine.study)
-    if not any(row.feasible for row in engine.study.evaluations):
+def write_unfinished(run: Run) -> int:
+    """Write the front found so far with its search scores; returns its size."""
+    if not any(row.feasible for row in run.study.evaluations):
         return 0
-    points = run.search_front(engine.config.export)
-    with exchange.stage(engine.folder / "export", engine.folder) as new:
+    points = run.search_front(run.config.export)
+    with exchange.stage(run.folder / "export", run.folder) as new:
         make_folder(new / STRATEGIES)
-        for old in (engine.folder / STRATEGIES).glob("*.json"):
+        for old in (run.folder / STRATEGIES).glob("*.json"):
             if not old.name.startswith(UNFINISHED):
                 put(old.read_bytes(), new / STRATEGIES / old.name)
         for index, point in enumerate(points, 1):
             name = f"{UNFINISHED}{index:02d}"
             save(run.file(point, name), new / STRATEGIES / f"{name}.json")
-        _csv(trials(engine), new / "trials.csv")
+        _csv(trials(run.study), new / "trials.csv")
         for name in (STRATEGIES, "trials.csv"):
-            exchange.put(new / name, engine.folder / name)
+            exchange.put(new / name, run.folder / name)
     return len(points)
 
 
@@ -119,9 +119,9 @@ def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
     return found
 
 
-def trials(engine: Engine) -> pd.DataFrame:
+def trials(study: Study) -> pd.DataFrame:
     """One row per evaluation, with why it failed, also where it did so as a finalist."""
-    failed = failures.failures(engine.study)
+    failed = failures.failures(study)
     later = {f.digest: f"{f.stage}: {f.error}" for f in failed if f.stage != failures.SEARCH}
     rows = [
         {
@@ -137,10 +137,10 @@ def trials(engine: Engine) -> pd.DataFrame:
             "violation": e.violation,
             **e.scores,
         }
-        for e in engine.study.evaluations
+        for e in study.evaluations
     ]
     found = pd.DataFrame(rows)
-    found["failed_later"] = [later.get(e.strategy.digest, "") for e in engine.study.evaluations]
+    found["failed_later"] = [later.get(e.strategy.digest, "") for e in study.evaluations]
     return found
 
 
@@ -216,41 +216,57 @@ def table(
     return pd.DataFrame(rows)
 
 
-def summarise(engine: Engine, finals: list[Final], best: list[Final]) -> dict[str, Any]:
-    """Hypervolumes on held-out prompts, of the front and of the baselines, and the named points."""
-    plain = next(final for final in finals if final.role == "unaccelerated")
-    reference = engine.worst(engine.make_goals(plain.scores))
+def summarise(
+    run: Run,
+    initial: Collection[str],
+    reference: Sequence[float],
+    times: Mapping[str, Any],
+    unscored: int,
+) -> dict[str, Any]:
+    """Hypervolumes on held-out prompts, of the front and of the baselines, and the named points.
+
+    Args:
+        run: a run with its finalists.
+        initial: digests of the initial strategies.
+        reference: reference point of the hypervolumes.
+        times: clock and device time of every phase.
+        unscored: finalists for which the budget had no room.
+    """
+    finals = run.finals
     feasible = [f for f in comparable(finals) if f.violation <= 0]
     rivals = [f for f in feasible if f.role == "baseline"]
-    mine = [f for f in feasible if f.role == "front"]
+    mine, best = [f for f in feasible if f.role == "front"], front(finals)
     found: dict[str, Any] = {
         "hypervolume": hypervolume(_points(mine), reference),
         "hypervolume_baselines": hypervolume(_points(rivals), reference),
         "hypervolume_together": hypervolume(_points(best), reference),
-        **_counts(engine, failures.failures(engine.study)),
+        **counts(run.study, initial),
         "front": len(best),
-        "heldout_images": plain.images,
-        "full_images": plain.full,
-        "times": times.table(engine),
+        "heldout_images": run.unaccelerated.images,
+        "full_images": run.unaccelerated.full,
+        "times": dict(times),
     }
-    if engine.unscored:
-        found["left_out_for_budget"] = engine.unscored
-    run = Run(engine.folder, engine.config, engine.study, finals)
+    if unscored:
+        found["left_out_for_budget"] = unscored
     for label, point in named(run.front()).items():
         found[f"{label.replace('-', '_')}_speedup"] = point.scores["speedup"]
     return found
 
 
-def _counts(engine: Engine, failed: Sequence[Failure]) -> dict[str, Any]:
-    """What a summary says of a search, whether it could be finished or not."""
-    rows = engine.study.evaluations
-    seeds = {one.digest for _, one in engine.proposer.seeds}
+def counts(study: Study, initial: Collection[str]) -> dict[str, Any]:
+    """What a summary says of a search, whether it could be finished or not.
+
+    Args:
+        study: log of the search.
+        initial: digests of the initial strategies.
+    """
+    rows, failed = study.evaluations, failures.failures(study)
     return {
         "evaluations": len(rows),
-        "beyond_seeds": sum(e.strategy.digest not in seeds for e in rows),
+        "beyond_seeds": sum(e.strategy.digest not in initial for e in rows),
         "failed": len(failed),
         "failures": [one.to_json() for one in failed],
-        "device_seconds": engine.study.spent,
+        "device_seconds": study.spent,
     }
 
 

@@ -13,11 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from accel.models import ModelConfig
-from evaluate.evaluator import read_prompts
-from evaluate.reading import Sample
-from strategies.whole import make_folder, write
-
 NAME = "gallery"
 PROMPTS = "prompts.json"
 COUNT = 6  # Prompts.
@@ -29,30 +24,6 @@ class Picture:
 
     text: str
     seed: int
-
-
-def keep(run: Path, digest: str, sample: Sample, start: int = 0) -> None:
-    """Write the thumbnails of a sample whose first image is that of prompt `start`.
-
-    Raises:
-        UnwritableError: the folder cannot be written.
-    """
-    for index, content in enumerate(sample.thumbnails, start):
-        path = _path(run, digest, index)
-        make_folder(path.parent)
-        write(content, path)
-
-
-def describe(run: Path, model: ModelConfig) -> None:
-    """Write the prompts of the gallery of a model's run."""
-    prompts = read_prompts(model)["heldout"]
-    rows = [
-        {"text": text, "seed": seed}
-        for text, seed in zip(prompts.texts[:COUNT], prompts.seeds, strict=False)
-    ]
-    path = run / NAME / PROMPTS
-    make_folder(path.parent)
-    write(json.dumps(rows, indent=2, ensure_ascii=False) + "\n", path)
 
 
 def prompts(run: Path) -> list[Picture]:

@@ -16,15 +16,18 @@ import numpy as np
 
 from evaluate.verdicts import Answer, Verdict, changes_in, judge
 from search.config import SearchConfig
-from search.finalists.final_scoring import Final, front
 from search.pareto import knee, spread
+from search.results import finalist
 from search.results import run_settings as settled
-from search.results import stored as record
-from search.results.status import Best, base_scores, reference
+from search.results.finalist import Final, front
 from search.study import run_lock as lock
+from search.study.archive import Best
+from search.study.measurements import base_scores, reference
 from search.study.storage import JOURNAL, Place, complete
 from search.study.study import Study
 from strategies import Strategy, StrategyError
+from strategies.strategy import SCORED
+from strategies.transfer import LEVELS
 
 NO_LOSS = "no-loss"  # Name of the fastest strategy of which a loss is ruled out.
 
@@ -94,12 +97,12 @@ class Run:
         """`running`, `finished` or `interrupted`."""
         if lock.is_held(self.folder):
             return "running"
-        return "finished" if record.is_finished(self.study, self.config) else "interrupted"
+        return "finished" if finalist.is_finished(self.study, self.config) else "interrupted"
 
     @cached_property
     def finals(self) -> list[Final]:
         """Scored on held-out prompts, baselines among them; none before the search is finished."""
-        return record.finals(self.study) if self.scored is None else list(self.scored)
+        return finalist.finals(self.study) if self.scored is None else list(self.scored)
 
     @cached_property
     def base(self) -> dict[str, float]:
@@ -196,7 +199,7 @@ class Run:
                 "no_loss_images": point.judged,
                 "margins": self.config.all_margins,
             }
-        return record.described(self, point.strategy, name, scores, dict(point.base))
+        return described(self, point.strategy, name, scores, dict(point.base))
 
 
 def named(points: Sequence[Point]) -> dict[str, Point]:
@@ -226,3 +229,31 @@ def read(folder: Path, url: str | None = None) -> Run:
     study = Study(where, name=config.study, read_only=True)
     settled.check(study.noted(settled.NOTE), folder)
     return Run(folder, config, study)
+
+
+def described(
+    run: Run, strategy: Strategy, name: str, scores: dict[str, Any], baseline: dict[str, float]
+) -> Strategy:
+    """A strategy with its name, its scores and where they come from."""
+    model, study = run.config.model, run.study
+    levels = study.noted(LEVELS)
+    return strategy.model_copy(
+        update={
+            "name": name,
+            "scores": scores,
+            "baseline": baseline,
+            "provenance": {
+                "model": model.name,
+                "study": run.folder.name,
+                "device": study.noted("table")["device"],
+                "dtype": model.dtype,
+                "batch": 1,
+                "guidance": model.guidance,
+                "resolution": [model.height, model.width],
+                "versions": study.noted("versions"),
+                "seed": run.config.seed,
+                SCORED: strategy.digest,
+                **({} if levels is None else {LEVELS: levels}),
+            },
+        }
+    )

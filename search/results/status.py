@@ -3,74 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from search import budget as budgets
 from search.config import SearchConfig
-from search.objectives.objectives import more_is_better
-from search.pareto import hypervolume, nondominated
-from search.study.reference_point import worst
-from search.study.study import Evaluation, Study
+from search.study.archive import Best
+from search.study.measurements import base_scores, reference
+from search.study.study import Study
 
 
-class Best:
-    """The front of the feasible evaluations on the most images that any has, kept up as they come.
-
-    Attributes:
-        images: that it is scored on.
-        front: its evaluations, in the order they finished.
-    """
-
-    def __init__(self) -> None:
-        self.images = 0
-        self.front: list[Evaluation] = []
-        self._read = 0
-
-    def read(self, evaluations: Sequence[Evaluation]) -> Best:
-        """Take in what has finished since the last time; returns itself."""
-        for evaluation in evaluations[self._read :]:
-            self.add(evaluation)
-        self._read = len(evaluations)
-        return self
-
-    def add(self, evaluation: Evaluation) -> bool:
-        """Take in one evaluation; returns whether it is on the front now."""
-        if not evaluation.feasible or evaluation.images < self.images:
-            return False
-        if evaluation.images > self.images:
-            self.images, self.front = evaluation.images, []
-        rows = [*self.front, evaluation]
-        points = np.array([row.objectives for row in rows], dtype=float)
-        self.front = [rows[index] for index in nondominated(points)]
-        return any(row is evaluation for row in self.front)
-
-    def hypervolume(self, reference: Sequence[float]) -> float:
-        """See `search.pareto.hypervolume`."""
-        return hypervolume(np.array([row.objectives for row in self.front], dtype=float), reference)
-
-    def fastest_as_good(
-        self, yardstick: str | None, base: Mapping[str, float]
-    ) -> Evaluation | None:
-        """The fastest of the front whose figure is no worse than the unaccelerated pipeline's.
-
-        That is no test: with few images a figure is no worse by chance.
-
-        Args:
-            yardstick: the figure that says so, see
-                `search.objectives.metric_set.Figures`; None has none.
-        """
-        if yardstick is None:
-            return None
-        worst = _loss(yardstick, base)
-        rows = [row for row in self.front if _loss(yardstick, row.scores) <= worst]
-        return max(rows, key=lambda row: row.scores["speedup"], default=None)
-
-
-def _loss(name: str, scores: Mapping[str, float]) -> float:
-    return -scores[name] if more_is_better(name) else scores[name]
+def duration(seconds: float) -> str:
+    """Seconds in words: `45 s`, `12 min`, `3 h 20 min`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @dataclass(frozen=True)
@@ -118,22 +67,6 @@ class Standing:
         if self.best is not None:
             found["fastest as good"] = f"{self.best:.2f}x, not tested"
         return found
-
-
-def base_scores(study: Study) -> dict[str, float] | None:
-    """Figures of the unaccelerated pipeline on the search's prompts, once they are measured."""
-    found: dict[str, float] | None = study.noted("base_scores")
-    return found
-
-
-def reference(study: Study) -> tuple[float, ...] | None:
-    """The worst point that counts, see `search.study.reference_point`, once it is known."""
-    found = study.noted("reference")
-    if found is None:
-        return None
-    # Runs of earlier versions have a constant in its place.
-    unscaled = study.noted("unscaled") or [False] * len(found)
-    return worst(found, unscaled, study.evaluations)
 
 
 def stand(config: SearchConfig, study: Study, best: Best) -> Standing:

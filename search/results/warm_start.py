@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from search.results import run as runs
-from search.results.status import Best
+from search.study.archive import Best
 from strategies import Strategy, StrategyError, load
-
-ORIGIN = "warm-start"
 
 
 def read(sources: Iterable[str], family: str) -> list[Strategy]:

@@ -1,30 +1,14 @@
-"""Who would be a finalist now: kept up with the study at a cost that does not grow with it."""
+"""Archives of the front so far, kept up with the study at a cost that does not grow with it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from search.initial.baselines import is_baseline
-from search.study.study import Evaluation
-from strategies import Strategy
-
-
-def is_rival(evaluation: Evaluation) -> bool:
-    """Whether it is a baseline."""
-    return is_baseline(evaluation.origin, evaluation.strategy)
-
-
-def kind(origin: str, strategy: Strategy, proposer: str) -> str:
-    """What a strategy is called: `baseline`; `found`, where the search has bred it; else `seed`.
-
-    Args:
-        proposer: of the search.
-    """
-    if is_baseline(origin, strategy):
-        return "baseline"
-    return "found" if origin == proposer else "seed"
+from search.objectives.objectives import more_is_better
+from search.pareto import hypervolume, nondominated
+from search.study.evaluation import Evaluation, is_rival
 
 
 class Contenders:
@@ -68,3 +52,60 @@ def _enter(front: list[Evaluation], new: Evaluation) -> None:
         kept = np.flatnonzero(np.any(points < point, axis=1))
         front[:] = [front[index] for index in kept]
     front.append(new)
+
+
+class Best:
+    """The front of the feasible evaluations on the most images that any has, kept up as they come.
+
+    Attributes:
+        images: that it is scored on.
+        front: its evaluations, in the order they finished.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self.front: list[Evaluation] = []
+        self._read = 0
+
+    def read(self, evaluations: Sequence[Evaluation]) -> Best:
+        """Take in what has finished since the last time; returns itself."""
+        for evaluation in evaluations[self._read :]:
+            self.add(evaluation)
+        self._read = len(evaluations)
+        return self
+
+    def add(self, evaluation: Evaluation) -> bool:
+        """Take in one evaluation; returns whether it is on the front now."""
+        if not evaluation.feasible or evaluation.images < self.images:
+            return False
+        if evaluation.images > self.images:
+            self.images, self.front = evaluation.images, []
+        rows = [*self.front, evaluation]
+        points = np.array([row.objectives for row in rows], dtype=float)
+        self.front = [rows[index] for index in nondominated(points)]
+        return any(row is evaluation for row in self.front)
+
+    def hypervolume(self, reference: Sequence[float]) -> float:
+        """See `search.pareto.hypervolume`."""
+        return hypervolume(np.array([row.objectives for row in self.front], dtype=float), reference)
+
+    def fastest_as_good(
+        self, yardstick: str | None, base: Mapping[str, float]
+    ) -> Evaluation | None:
+        """The fastest of the front whose figure is no worse than the unaccelerated pipeline's.
+
+        That is no test: with few images a figure is no worse by chance.
+
+        Args:
+            yardstick: the figure that says so, see
+                `search.objectives.metric_set.Figures`; None has none.
+        """
+        if yardstick is None:
+            return None
+        worst = _loss(yardstick, base)
+        rows = [row for row in self.front if _loss(yardstick, row.scores) <= worst]
+        return max(rows, key=lambda row: row.scores["speedup"], default=None)
+
+
+def _loss(name: str, scores: Mapping[str, float]) -> float:
+    return -scores[name] if more_is_better(name) else scores[name]

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from search.errors import SearchError
+from search.study.evaluation import Evaluation
+from search.study.study import Study
 from strategies import Strategy
-
-if TYPE_CHECKING:
-    from search.study.study import Evaluation, Study
 
 SEARCH, HELD_OUT, END_TO_END = "search", "held-out", "end-to-end"
 STAGES = {

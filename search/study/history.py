@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search.study.study import Evaluation
+from search.study.evaluation import Evaluation
 
 Rows = NDArray[np.intp]
 

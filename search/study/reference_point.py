@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from search.study.study import Evaluation
+from search.study.evaluation import Evaluation
 
 FIRST = 30  # Evaluations, by the order of their proposals: after them the point stands.
 SHARE = 0.9  # Of their losses; those above are too far off to matter.

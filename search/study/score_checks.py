@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -19,10 +19,8 @@ from evaluate.looks import flat, lost, resized
 from evaluate.reading import Sample
 from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
+from search.study.evaluation import Evaluation
 from strategies import StrategyError
-
-if TYPE_CHECKING:
-    from search.study.study import Evaluation
 
 USUAL = (
     "the usual reasons are a VAE in half precision (give --dtype bfloat16 or float32) and a safety "

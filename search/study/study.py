@@ -8,9 +8,8 @@ attributes. Everything else a search needs is computed from these.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +18,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.objectives.objectives import DEFAULT
 from search.study import score_checks as gate
+from search.study.evaluation import Evaluation
 from search.study.storage import FAULTS, Place, check_numbers, open_storage, refused, shown
 from search.study.trial_columns import columns
 from strategies import Strategy, StrategyError
@@ -27,48 +27,6 @@ from strategies.whole import beside
 NAME = "stratagem"
 ENTRY = "entry:"  # What notes that belong together are kept under, with the device time they took.
 SECONDS = "seconds:"  # What earlier versions kept device time under, beside its notes.
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One finished evaluation.
-
-    Attributes:
-        number: of its proposal; proposals are numbered in the order they were made.
-        origin: `grid`, `fewer-steps`, `combined` for seeds, else the proposer's name.
-        genome: in the search's space.
-        strategy: what it means.
-        scores: quality figures and `latency_s`; empty where it failed.
-        error: why it failed, or empty.
-        seconds: device time it took.
-        objectives: what is minimised; empty where it failed.
-        violation: how far it is outside the constraints; 0 is feasible.
-        images: how many it was scored on.
-        draws: of every objective its losses on resamples of the prompts, where it may yet be
-            scored on more images; empty for objectives that no prompt changes.
-    """
-
-    number: int
-    origin: str
-    genome: tuple[int, ...]
-    strategy: Strategy
-    scores: Mapping[str, float]
-    error: str
-    seconds: float
-    objectives: tuple[float, ...]
-    violation: float
-    images: int
-    draws: tuple[tuple[float, ...], ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether it has scores."""
-        return not self.error
-
-    @property
-    def feasible(self) -> bool:
-        """Whether it has scores and keeps the constraints."""
-        return not self.error and self.violation <= 0
 
 
 class Study:
@@ -211,13 +169,6 @@ class Study:
     def spent(self) -> float:
         """Device seconds: of the evaluations, and of everything measured beside them."""
         return self._evaluating + sum(self._seconds.values())
-
-
-def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
-    """The feasible evaluations on the most images that any has."""
-    good = [one for one in evaluations if one.feasible]
-    most = max((one.images for one in good), default=0)
-    return [one for one in good if one.images == most]
 
 
 def _open(

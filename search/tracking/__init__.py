@@ -5,12 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from search.tracking.events import Listener
 from strategies import StrategyError
-
-if TYPE_CHECKING:
-    from search.tracking.events import Listener
 
 # Name, which is that of the extra, to the class.
 TRACKERS = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}

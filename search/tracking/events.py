@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from search.results.status import Best, reference
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
-    from search.proposers.generation_strategy import Proposal
-    from search.study.study import Evaluation, Study
+from search.proposers.proposal import Proposal
+from search.study.archive import Best
+from search.study.evaluation import Evaluation
+from search.study.measurements import reference
+from search.study.study import Study
 
 SCHEMA = 1
 
@@ -80,16 +79,24 @@ class Events:
                     file=sys.stderr,
                 )
 
-    def started(self, engine: Engine, resumed: bool) -> None:
-        """The search is about to begin or go on."""
-        study = engine.study
+    def started(
+        self, folder: Path, study: Study, settings: Mapping[str, Any], resumed: bool
+    ) -> None:
+        """The search is about to begin or go on.
+
+        Args:
+            folder: folder of the run.
+            study: log of the run.
+            settings: settings of the search, as plain JSON.
+            resumed: whether the run was there before.
+        """
         self.emit(
             "started",
-            folder=str(engine.folder),
+            folder=str(folder),
             resumed=resumed,
             evaluations=len(study.evaluations),
             spent_s=study.spent,
-            config=engine.config.model_dump(mode="json"),
+            config=settings,
         )
 
     def promoted(self, proposal: Proposal) -> None:

@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from functools import partial
 
-from search.config import SearchConfig
-from search.run_folder.inputs import Inputs
+from accel.model_config import ModelConfig
+from evaluate.evaluator import Split
+from evaluate.prompts import Prompts
 from search.workers.executor import Executor, InProcess
 from search.workers.pool import Pool
+from search.workers.settings import Where
 from search.workers.worker import Worker
 
 
-def start(config: SearchConfig, device: str, inputs: Inputs | None = None) -> Executor:
+def start(
+    where: Where,
+    model: ModelConfig,
+    device: str,
+    prompts: dict[Split, Prompts] | None = None,
+    weights: str = "",
+) -> Executor:
     """An executor; `open` starts its workers.
 
     Args:
+        where: how many workers there are, and on what.
+        model: the model that they hold.
         device: of this machine, `cpu` or `cuda`; a cluster's workers are on its GPUs if it has any.
-        inputs: what the workers have to draw with; by default whatever they find.
+        prompts: the prompts that they generate, by split; by default those that the model names.
+        weights: digest that the model's weights must have; empty takes any.
 
     Raises:
         StrategyError: there is no such cluster, or no room on it.
     """
-    make = partial(Worker, config.model.model_dump(), threads=config.cpus_per_worker)
-    if inputs is not None:
-        make = partial(make, lists=inputs.prompts, weights=inputs.weights)
-    if config.workers == 0:
+    make = partial(Worker, model.model_dump(), threads=where.cpus_per_worker)
+    if prompts is not None:
+        make = partial(make, lists=prompts, weights=weights)
+    if where.workers == 0:
         return InProcess(partial(make, device))
-    from search.workers.ray_backend import (
-        Ray,  # It takes seconds to import; --workers 0 needs none.
-    )
+    # It takes seconds to import; --workers 0 needs none.
+    from search.workers.ray_backend import Ray
 
-    gpus, cpus = config.gpus_per_worker, config.cpus_per_worker
-    hands = Ray(make, config.workers, device, gpus, cpus, config.address)
-    pool = Pool(hands, config.workers)
-    pool.crowded = device == "cpu" and not config.address
+    gpus, cpus = where.gpus_per_worker, where.cpus_per_worker
+    hands = Ray(make, where.workers, device, gpus, cpus, where.address)
+    pool = Pool(hands, where.workers)
+    pool.crowded = device == "cpu" and not where.address
     return pool

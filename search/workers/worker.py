@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 import accel
-from accel.models import ModelConfig, quiet
+from accel.model_config import ModelConfig
+from accel.models import quiet
 from evaluate import Evaluator
 from evaluate.evaluator import Split
 from evaluate.latency import Around, time_around, time_calls, time_end_to_end, whole

@@ -9,8 +9,9 @@ from matplotlib import pyplot as plt
 
 from search.results.plots.style import BLUE, GREEN, GREY, save, styled
 from search.results.run import Run
-from search.results.status import Best, reference
-from search.study.archive import is_rival
+from search.study.archive import Best
+from search.study.evaluation import is_rival
+from search.study.measurements import reference
 from strategies import StrategyError
 
 FIRST = ("baseline-search", "table", "macs", "memory", "sensitivity")  # Before any evaluation.

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from search.finalists.final_scoring import comparable
 from search.objectives.labels import scale, title
 from search.objectives.objectives import COSTS, more_is_better
+from search.results.finalist import comparable
 from search.results.plots.style import (
     BLUE,
     GREEN,
@@ -25,7 +25,7 @@ from search.results.plots.style import (
     styled,
 )
 from search.results.run import Point, Run
-from search.study.archive import kind
+from search.study.evaluation import kind
 from strategies import Strategy
 
 MARKERS = {

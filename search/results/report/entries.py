@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from search.finalists.final_scoring import comparable, front
 from search.objectives import labels as titles
 from search.objectives.objectives import COSTS
+from search.results.finalist import comparable, front
 from search.results.plots import pareto
 from search.results.plots.schedules import solver
 from search.results.run import Point, Run, named

@@ -20,9 +20,9 @@ from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.inspection import permutation_importance
 from sklearn.model_selection import KFold
 
-from search import config as configuration
+from search import spaces
 from search.results.run import Run
-from search.study.study import Evaluation, comparable
+from search.study.evaluation import Evaluation, comparable
 from search.surrogate.gaussian_process import TREES
 from search.surrogate.strategy_features import BINS, Description
 from search.surrogate.surrogate import FEWEST, TRUST
@@ -130,4 +130,4 @@ def _space(run: Run, rows: Sequence[Evaluation]) -> SearchSpace:
     known = {(e.strategy.solver_text, e.strategy.steps): e.strategy.calls for e in rows}
     pairs = ((s, n) for s in settings["schedulers"] for n in settings["steps"])
     calls = {pair: known.get(pair, pair[1]) for pair in pairs}
-    return configuration.with_calls(settings, rows[0].strategy.family, calls)
+    return spaces.with_calls(settings, rows[0].strategy.family, calls)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluate.latency import LatencyTable
-from search.finalists.ablation import Removal, removals
+from evaluate.latency_table import LatencyTable
 from search.objectives import labels as titles
+from search.results.removals import Removal, removals
 from search.results.report.entries import interval
 from search.results.run import Run
 from strategies import known

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import yaml
 
-from evaluate.latency import LatencyTable
+from evaluate.latency_table import LatencyTable
 from search.objectives import labels as titles
 from search.results.command_line import NOTE
 from search.results.run import NO_LOSS, Run, named
-from search.results.status import Best, stand
+from search.results.status import stand
 from search.study import failures
+from search.study.archive import Best
 
 
 def summary(run: Run) -> dict[str, str]:

@@ -1,0 +1,222 @@
+"""The settings of a search and its model, as the flags name them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from accel import families
+from accel.model_config import ModelConfig, from_source, read_model
+from accel.models import default_device, load_pipeline
+from evaluate import checks, input_images, models, references, tasks
+from evaluate.evaluator import read_prompts
+from evaluate.prompts import IMAGENET
+from evaluate.verdicts import parse_margin
+from search import budget as budgets
+from search import config as configuration
+from search.commands.model_options import CHANGES
+from search.config import SearchConfig
+from search.images.unaccelerated import reference
+from search.objectives.metric_set import find_weights
+from search.results import run_settings as settled
+from search.run_folder import creation as founding
+from search.run_folder import finished_run as finished
+from search.run_folder import inputs
+from search.run_folder import study_copy as copies
+from search.study import run_lock as lock
+from search.study import storage
+from strategies import StrategyError
+
+
+def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
+    """The loaded pipeline on the CPU, and its config as workers load it.
+
+    Raises:
+        StrategyError: there is no such model, it cannot be loaded, or a setting is wrong.
+    """
+    name = flags.model or "tiny-sd"
+    changes = {key: getattr(flags, name) for name, keys in CHANGES.items() for key in keys}
+    changes.pop("source")  # Not a setting, but where the weights are.
+    changes["search_prompts"] = _place(flags.prompts)
+    changes |= tasks.placed(flags)
+    # One list for both is read from its two ends.
+    changes["heldout_prompts"] = _place(flags.heldout_prompts or flags.prompts)
+    if changes["scheduler"] and not changes["scheduler"].endswith("Scheduler"):
+        changes["scheduler"] += "Scheduler"
+    if not models.is_config(name) and default_device() == "cuda":
+        changes["dtype"] = changes["dtype"] or "float16"
+    return models.find(name, "cpu", flags.download, changes=changes, source=flags.source)
+
+
+def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """See that what images are scored by is there, before a model is loaded.
+
+    Raises:
+        StrategyError: an unknown model or figure, or weights that are missing.
+    """
+    name = flags.model or "tiny-sd"
+    bundled = models.is_config(name) and from_source(read_model(name), flags.source).is_bundled
+    asked = configuration.named(settings, bundled)
+    metrics = configuration.figures_of(asked, bundled).metrics
+    checks.together(
+        lambda: checks.model(name, flags.source, flags.download),
+        lambda: find_weights(metrics, flags.download),
+    )
+
+
+def given(flags: argparse.Namespace) -> dict[str, Any]:
+    """The settings of the search among these flags."""
+    reference = flags.reference
+    return {
+        "reference": reference if reference == "self" else _place(reference),
+        "reference_images": flags.reference_images,
+        "reference_per_class": flags.reference_per_class,
+    }
+
+
+def changed(flags: argparse.Namespace) -> list[str]:
+    """Which of the flags that a resumed run cannot take are given."""
+    return [name for name in CHANGES if getattr(flags, name) is not None]
+
+
+def check(config: SearchConfig, download: bool) -> None:
+    """See that all that a search needs is there, before anything long.
+
+    Raises:
+        StrategyError: too few prompts, weights that are missing, or a reference that is not there.
+    """
+    model = config.model
+    input_images.check(model, config.images, config.heldout_images)
+    lists = read_prompts(model)
+    lists["search"].first(config.images)
+    lists["heldout"].first(config.heldout_images)
+    if config.reference == "self" and config.reference_images is not None:
+        for split in ("search", "heldout"):
+            lists[split].first(config.reference_images)
+    both, there = config.images + config.heldout_images, len(lists["search"].texts)
+    if model.search_prompts == model.heldout_prompts and both > there:
+        raise StrategyError(
+            f"{config.images} images of the search and {config.heldout_images} held-out ones need "
+            f"{both} prompts; {model.search_prompts} has {there}. Ask for fewer, or give another "
+            "list with --heldout-prompts"
+        )
+    find_weights(config.figures.metrics, download)
+    source = config.reference
+    if source is not None and source != "self":
+        references.check(source, config.reference_per_class)
+    if source is None or (source != "self" and not Path(source).is_dir()):
+        reference(config)
+
+
+def _place(source: str | None) -> str | None:
+    """A file by its full path, as a worker in another folder needs it; a name as it is."""
+    if source is None or source == IMAGENET or source.startswith("zoo:"):
+        return source
+    return str(Path(source).resolve())
+
+
+CROWD = 8  # Workers of each core, at most.
+
+
+def _workers(flags: argparse.Namespace) -> int | None:
+    """Workers where the flags leave them open: as many as the GPUs here have room for."""
+    if flags.workers is None and flags.address:
+        raise StrategyError("--address needs --workers, how many of the cluster's at most")
+    given: int | None = flags.workers
+    if given is not None or not torch.cuda.is_available():
+        return given
+    return max(1, int(torch.cuda.device_count() / (flags.gpus_per_worker or 1)))
+
+
+def settings_and_pipeline(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
+    """The loaded pipeline, the search's settings, checked, and its folder."""
+    asked = given(flags) | {
+        key: getattr(flags, key)
+        for key in (
+            "space", "methods", "schedulers", "steps", "budget", "workers", "images",
+            "heldout_images", "export", "proposer", "seed", "seeds", "constraints", "sensitivity",
+            "rungs", "track",
+            "surrogate", "gpus_per_worker", "cpus_per_worker", "address", "timeout",
+        )
+    } | {
+        "objectives": flags.objective,
+        "margins": dict(map(parse_margin, flags.margin or ())) or None,
+    }  # fmt: skip
+    return _new(flags, asked) if flags.resume is None else _resumed(flags, asked)
+
+
+def _new(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchConfig, Path]:
+    if flags.recorded_prompts:
+        raise StrategyError(f"{inputs.FLAG} goes with --resume, for a run that has recorded some")
+    asked["workers"] = _workers(flags)
+    if flags.out is not None and not flags.dry_run:
+        lock.check_free(flags.out)
+        founding.check(flags.out)
+    look(flags, asked)
+    pipe, model = load(flags)
+    config = configuration.resolve(model, asked, families.find(pipe)[0])
+    _check(config, flags.download)
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = flags.out or Path("runs") / f"{config.model.name}-{stamp}"
+    return pipe, _stored(config, folder, flags.storage), folder
+
+
+def _resumed(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchConfig, Path]:
+    before = settled.read(flags.resume)
+    if flags.model is not None and Path(flags.model).stem != before.model.name:
+        raise StrategyError(
+            f"{flags.resume} is a run of model {before.model.name}, not of {flags.model}; leave "
+            "--model out, or start a new run"
+        )
+    asked["warm_start"] = flags.warm_start
+    asked["storage"] = None if before.storage else flags.storage
+    fixed = [
+        key for key, value in asked.items() if value is not None and key not in settled.RESUMABLE
+    ]
+    fixed += changed(flags)
+    if fixed or flags.out is not None:
+        name = fixed[0].replace("_", "-") if fixed else "out"
+        raise StrategyError(
+            f"--{name} cannot change in a resumed run; what can is "
+            f"{', '.join('--' + key.replace('_', '-') for key in settled.RESUMABLE)}"
+        )
+    new = {key: asked[key] for key in settled.RESUMABLE if asked[key] is not None}
+    config = configuration.build(before.model_dump() | new)
+    if not flags.dry_run:
+        finished.check(flags.resume, before, config, flags.storage)
+    if flags.recorded_prompts:
+        config = inputs.record(flags.resume, config)
+    try:
+        read_prompts(config.model)
+    except StrategyError as error:
+        raise inputs.hint(error, flags.resume) from None
+    _check(config, flags.download)
+    return load_pipeline(config.model, download=flags.download), config, flags.resume
+
+
+def _check(config: SearchConfig, download: bool) -> None:
+    budgets.parse(config.budget)
+    cores = os.cpu_count() or 1
+    if config.workers > CROWD * cores and not config.address and not torch.cuda.is_available():
+        raise StrategyError(
+            f"--workers {config.workers} asked for, each a process that holds the model, but this "
+            f"machine has {cores} cores; give at most {CROWD * cores}, or a cluster by --address"
+        )
+    check(config, download)
+
+
+def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig:
+    """The settings of a new run with where its study is kept."""
+    if not url:
+        return config
+    # A database may hold many studies, also of equally named folders.
+    kept = {
+        "storage": storage.public(storage.parse(url)),
+        "study": copies.name_of(folder),
+    }
+    return configuration.build(config.model_dump() | kept)

@@ -1,0 +1,197 @@
+"""One search, from its flags to its last lines."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from accel import families
+from accel.models import default_device, quiet
+from evaluate.latency import unaccelerated
+from search import spaces
+from search import tracking as trackers
+from search.commands import closing_lines as last
+from search.commands.crash_message import farewell
+from search.commands.model_setup import settings_and_pipeline
+from search.config import SearchConfig
+from search.engine import exporting
+from search.engine import log_replay as replay
+from search.engine.dry_run import predict
+from search.engine.engine import Engine
+from search.engine.progress import Progress
+from search.errors import SearchError
+from search.finalists import ablation
+from search.finalists import final_scoring as finalists
+from search.images.shared_cache import Shared
+from search.images.shipped_samples import ShippedSamples
+from search.initial.baselines import seeds
+from search.initial.projection import nearest
+from search.interruption import CODE, Ending
+from search.proposers.generation_strategy import Proposer
+from search.results import command_line as repeating
+from search.results import run as runs
+from search.results import warm_start as warm
+from search.run_folder import finished_run as finished
+from search.run_folder import inputs
+from search.run_folder.creation import Opened, opened
+from search.study import failures, storage
+from search.study.evaluation import WARM_START
+from search.study.study import Study
+from search.tracking.events import Events
+from search.tracking.json_log import JsonLog
+from search.workers import factory as workers
+from strategies import SearchSpace, Strategy, StrategyError, dump, parse
+from strategies.transfer import LEVELS
+
+GONE = "error: the search was killed, or ran out of memory, or has lost its Ray runtime"
+
+
+def run(flags: argparse.Namespace, ending: Ending) -> int:
+    """Run the search that the flags describe; returns the exit code."""
+    try:
+        return _run(flags, ending)
+    except finished.NothingLeftError as told:
+        if flags.log_json:
+            replay.ended(runs.read(flags.resume, flags.storage), JsonLog(flags.log_json))
+        print(told, file=sys.stderr if flags.log_json == "-" else sys.stdout)
+        return 0
+
+
+def _run(flags: argparse.Namespace, ending: Ending) -> int:
+    device = default_device()
+    torch.set_num_threads(1)
+    quiet()
+    pipe, config, folder = settings_and_pipeline(flags)
+    place = runs.place(folder, config, flags.storage)
+    family, sites = families.find(pipe)
+    levels = sites.skip_levels if family == "unet" else None
+    del sites
+    space = spaces.make_space(config.space, family, pipe.scheduler, config.model.share)
+    if flags.warm_start:
+        found = tuple(dump(one) for one in warm.read(flags.warm_start, family))
+        config = config.model_copy(update={"warm_start": found})
+    baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
+    known = [
+        *((WARM_START, nearest(space, parse(text))) for text in config.warm_start),
+        *seeds(space, config.model.scheduler, config.model.steps, config.seeds),
+    ]
+    known = [(origin, space.settled(one)) for origin, one in known]
+    ladder = config.ladder
+    proposer = Proposer(space, known, config.proposer, config.population, config.seed, ladder)
+    # People read what standard output has no log lines for.
+    console = Console(stderr=flags.log_json == "-")
+    del pipe
+    if flags.dry_run:
+        return _predict(config, device, space, baseline, proposer, console)
+    log = JsonLog(flags.log_json) if flags.log_json else None
+    kinds = trackers.load(config.track)
+    notes = {repeating.NOTE: repeating.command(flags.given), LEVELS: levels}
+    with opened(folder, config, place, notes, flags.resume is not None) as run:
+        config = run.config
+        run.ties.beside(flags.warm_start or ())
+        for line in run.ties.told:
+            console.print(line, highlight=False, soft_wrap=True)
+        if config.storage and storage.is_secret(storage.parse(str(place))):
+            console.print(storage.REMINDER, highlight=False, soft_wrap=True)
+        executor = workers.start(
+            config, config.model, device, run.ties.inputs.prompts, run.ties.inputs.weights
+        )
+        events = Events()
+        try:
+            with farewell(f"{GONE}; {run.how}") as dismiss, Progress(console) as progress:
+                progress.watch(config, run.study, proposer)
+                ending.how, ending.before = run.how, dismiss
+                events = Events([*([log] if log else []), *(kind(folder) for kind in kinds)])
+                engine = Engine(
+                    config, folder, run.study, executor, space, baseline, proposer, progress, events
+                )
+                engine.accepted, engine.tell = run.accept, progress.tell
+                there = run.ties.inputs
+                shared = Shared(config.model, there, baseline, device, folder)
+                engine.images.reuse(shared, there.origin, run.ties.unsigned)
+                engine.shipped = ShippedSamples(config.model, there, baseline)
+                if log and run.resumed:
+                    replay.missing(run.study, log, folder)
+                settings = config.model_dump(mode="json")
+                events.started(folder, run.study, settings, run.resumed)
+                return _drive(engine, run, console)
+        except BaseException as error:
+            events.emit("error", message=str(error) or type(error).__name__)
+            raise
+        finally:
+            executor.close()
+            events.close()
+
+
+def _predict(
+    config: SearchConfig,
+    device: str,
+    space: SearchSpace,
+    baseline: Strategy,
+    proposer: Proposer,
+    console: Console,
+) -> int:
+    executor = workers.start(config, config.model, device)
+    try:
+        with tempfile.TemporaryDirectory() as scratch, Progress(console) as progress:
+            folder = Path(scratch)
+            study = Study(folder / storage.JOURNAL, config.objectives)
+            progress.watch(config, study, proposer)
+            engine = Engine(config, folder, study, executor, space, baseline, proposer, progress)
+            there = inputs.collect(config)
+            engine.images.reuse(Shared(config.model, there, baseline, device, folder))
+            seeds = len(proposer.seeds)
+            found = predict(engine)
+    finally:
+        executor.close()
+    console.print(
+        f"model {config.model.name}, {engine.budget}: {seeds} seeds, then {config.proposer}",
+        *found.lines(),
+        sep="\n",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if found.lack:
+        raise StrategyError(found.lack)
+    return 0
+
+
+def _drive(engine: Engine, run: Opened, console: Console) -> int:
+    try:
+        engine.prepare()
+        engine.search()
+        before = engine.study.spent
+        finals = finalists.finish(engine)
+        seconds = ablation.spare(engine, engine.study.spent - before)
+        if seconds > 0:
+            ablation.ablate(engine, finals, seconds)
+        summary = exporting.write(engine, finals)
+    except SearchError as error:
+        exporting.write_failed(engine)
+        raise error.with_how(run.how) from None
+    except KeyboardInterrupt:
+        size = exporting.write_unfinished(engine)
+        engine.events.emit("stopped", reason="interrupted", front=size)
+        found = f"{size} strategies of the front so far are in {engine.folder}/strategies"
+        line = f"\ninterrupted: {found if size else 'nothing was found yet'}; {run.how}"
+        with suppress(OSError):  # The terminal may be what is gone.
+            console.print(line, highlight=False, soft_wrap=True)
+        return CODE
+    engine.events.exported(engine.folder, summary)
+    engine.events.emit("stopped", reason="finished", front=summary["front"])
+    told = failures.lines(failures.failures(engine.study))
+    for name, value in summary.items():
+        if isinstance(value, list | dict):
+            continue  # The failures and the times, which have lines of their own.
+        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
+        console.print(f"{name.replace('_', ' '):>22}  {shown}", highlight=False)
+    for line in (*told, *last.lines(engine, run.resumed, run.how)):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    console.print(f"strategies and plot are in {engine.folder}", highlight=False, soft_wrap=True)
+    return 0

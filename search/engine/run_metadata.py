@@ -1,0 +1,36 @@
+"""Metadata of a run, so that it is read without its model: unaccelerated scores and versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from search.objectives.objectives import Goals
+from search.study.study import Study
+
+PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "pymoo", "numpy")
+
+
+def prepared(study: Study, base_scores: Mapping[str, float], goals: Goals) -> None:
+    """Keep what was measured before the first evaluation.
+
+    Args:
+        study: log of the run.
+        base_scores: scores of the unaccelerated pipeline.
+        goals: objectives of the search.
+    """
+    kept = {
+        "base_scores": dict(base_scores),
+        "reference": list(goals.reference),
+        "unscaled": list(goals.unscaled),
+        "versions": {package: _version(package) for package in PACKAGES},
+    }
+    if any(study.noted(key) != value for key, value in kept.items()):
+        study.enter("prepared", kept)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,194 @@
+"""Schedules from measured sensitivity: which stretches of calls to measure, and what follows.
+
+A stretch of calls reuses what the call before it computed, all other calls being computed. What it
+costs the images is measured at one solver and number of steps (`search.engine.sensitivity`). The
+schedules are then carried to the other step counts by normalised time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+from search.initial.projection import nearest, spread
+from search.initial.shortest_path import Path, minimax, smallest_sum
+from strategies import SearchSpace, Strategy
+from strategies.knobs import known
+from strategies.space import Gene, Shared
+
+ORIGIN = "sensitivity"
+STEPS = 12  # Measured at the space's nearest; schedules scale with time.
+LONGEST = 4  # Calls from one computed call to the next, at most.
+KINDS = ("minimax", "sum")  # Of paths; see `search.initial.shortest_path`.
+Action = tuple[int, ...]
+Noted = Callable[[str], Any]  # What a study has noted under a name.
+
+
+def actions(space: SearchSpace) -> list[Action]:
+    """What a call that is not computed may do: rows of choices of the per-call genes.
+
+    For every method that reuses, all its knobs at their second choice that is cheap and real:
+    of depths the shallowest that still runs something, of switches off; and the same with the first
+    order of extrapolation, where the space has orders.
+    """
+    found: list[Action] = []
+    plain = [gene for gene in space.genes if isinstance(gene, Gene)]
+    for method in dict.fromkeys(gene.method for gene in plain):
+        kind = known()[method]
+        if kind.reduces_tokens or kind.narrows:
+            continue
+        for order in (0, 1):
+            row = [_choice(space, index, method, order) for index in range(space.width)]
+            if None not in row and any(row) and tuple(row) not in found:
+                found.append(tuple(int(value or 0) for value in row))
+    return found
+
+
+def _choice(space: SearchSpace, index: int, method: str, order: int) -> int | None:
+    gene = space.genes[index]
+    if isinstance(gene, Shared) or gene.method != method:
+        return 0
+    if gene.knob == "order":
+        return gene.choices.index(order) if order in gene.choices else None
+    shallow = [c for c in gene.choices if isinstance(c, int) and not isinstance(c, bool) and c > 0]
+    if shallow:
+        return gene.choices.index(min(shallow))
+    return gene.choices.index(False) if False in gene.choices else 0
+
+
+def note(strategy: Strategy) -> str:
+    """Name under which a study notes how far a strategy changes the images."""
+    return f"sensitivity:{strategy.digest}"
+
+
+class SensitivitySchedules:
+    """Strategies that are measured, and schedules that follow from what they change.
+
+    Args:
+        space: strategies that may be proposed.
+        solver: solver of the unaccelerated pipeline, measured if the space has it.
+    """
+
+    def __init__(self, space: SearchSpace, solver: str) -> None:
+        self.space = space
+        self.solver = solver if solver in self.space.solvers else self.space.solvers[0]
+        self.steps = min(self.space.steps, key=lambda n: (abs(n - STEPS), n))
+        self.calls = self.space.calls[self.solver, self.steps]
+
+    def strategy(self, action: Action, computed: Path) -> Strategy:
+        """Those calls computed, the others doing `action`."""
+        neutral = (0,) * self.space.width
+        rows = [neutral if call in computed else action for call in range(self.calls)]
+        head = [self.space.solvers.index(self.solver), self.space.steps.index(self.steps)]
+        whole = [0] * len(self.space.whole)
+        return self.space.decode((*head, *whole, *spread(self.space, rows)))
+
+    def asked(self) -> list[Strategy]:
+        """Everything to draw, the run without any reuse first, each once."""
+        found: dict[str, Strategy] = {}
+        rows = [self.strategy((0,) * self.space.width, tuple(range(self.calls)))]
+        for action in actions(self.space):
+            rows += [self.strategy(action, self._without(*one)) for one in self._stretches(action)]
+        for strategy in rows:
+            found.setdefault(strategy.digest, strategy)
+        return list(found.values())
+
+    def _stretches(self, action: Action) -> Iterator[tuple[tuple[int, int], ...]]:
+        """What is reused at once: one stretch, or where it is extrapolated the one before too."""
+        for i in range(self.calls - 1):
+            for j in range(i + 2, min(i + LONGEST, self.calls) + 1):
+                yield ((i, j),)
+                if self._extrapolates(action):
+                    for before in range(max(0, i - LONGEST), i - 1):
+                        yield (before, i), (i, j)
+
+    def _extrapolates(self, action: Action) -> bool:
+        pairs = zip(self.space.genes, action, strict=True)
+        return any(
+            isinstance(gene, Gene) and gene.knob == "order" and gene.choices[value]
+            for gene, value in pairs
+        )
+
+    def _without(self, *stretches: tuple[int, int]) -> Path:
+        reused = {call for i, j in stretches for call in range(i + 1, j)}
+        return tuple(call for call in range(self.calls) if call not in reused)
+
+    def error(self, noted: Noted, action: Action, *stretches: tuple[int, int]) -> float | None:
+        """The measured change of the images; None where it was not measured or failed."""
+        found = noted(note(self.strategy(action, self._without(*stretches))))
+        return found if isinstance(found, float) else None
+
+    def schedules(self, noted: Noted, kinds: Collection[str] = KINDS) -> Iterator[Strategy]:
+        """For every action and number of computed calls, the paths of these kinds.
+
+        Args:
+            noted: what the study has noted under a name.
+            kinds: kinds of paths, of `KINDS`.
+        """
+        for action in actions(self.space):
+            errors = {(i, i + 1): 0.0 for i in range(self.calls)}
+            pairs: dict[tuple[int, int, int], float] = {}
+            for stretches in self._stretches(action):
+                found = self.error(noted, action, *stretches)
+                if found is None:
+                    continue
+                if len(stretches) == 1:
+                    errors[stretches[0]] = found
+                else:
+                    (before, i), (_, j) = stretches
+                    pairs[before, i, j] = found
+            for computed in range(1, self.calls):
+                paths = {
+                    "minimax": minimax(errors, self.calls, computed),
+                    "sum": smallest_sum(_joint(errors, pairs), self.calls, computed),
+                }
+                for kind, path in paths.items():
+                    if path is not None and kind in kinds:
+                        yield self.strategy(action, path)
+
+    def seeds(
+        self,
+        noted: Noted,
+        latency: Callable[[Strategy], float],
+        count: int,
+        kinds: Collection[str] = KINDS,
+    ) -> list[tuple[str, Strategy]]:
+        """The schedules, at the measured number of steps and every other, each once.
+
+        Args:
+            noted: what the study has noted under a name.
+            latency: seconds of a strategy.
+            count: number of schedules, at most; they are spread over all latencies.
+            kinds: kinds of paths, of `KINDS`.
+        """
+        found: dict[str, Strategy] = {}
+        measured = list(self.schedules(noted, kinds))
+        for one in measured:
+            found.setdefault(one.digest, one)
+        for steps in self.space.steps:
+            calls = self.space.calls[self.solver, steps]
+            if steps != self.steps and 2 * steps > self.steps:
+                for one in measured[:: max(1, len(measured) // 6)]:
+                    other = nearest(self.space, one.resample(calls=calls, steps=steps))
+                    found.setdefault(other.digest, other)
+        return [(ORIGIN, one) for one in _fair(list(found.values()), latency, count)]
+
+
+def _fair(rows: list[Strategy], latency: Callable[[Strategy], float], count: int) -> list[Strategy]:
+    """At most `count` of them, spread evenly over latency, fastest first."""
+    rows = sorted(rows, key=lambda one: (latency(one), one.digest))
+    room = min(count, len(rows))
+    chosen = {round(k * (len(rows) - 1) / max(1, room - 1)) for k in range(room)}
+    return [rows[index] for index in sorted(chosen)]
+
+
+def _joint(errors: dict[tuple[int, int], float], pairs: dict[tuple[int, int, int], float]) -> Any:
+    """What a stretch adds to the error after the stretch before it, which costs what it does."""
+
+    def cost(before: int | None, i: int, j: int) -> float | None:
+        alone = errors.get((i, j))
+        if before is None or alone is None or (before, i, j) not in pairs:
+            return alone
+        return max(0.0, pairs[before, i, j] - errors.get((before, i), 0.0))
+
+    return cost

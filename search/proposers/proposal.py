@@ -1,0 +1,32 @@
+"""Proposals: strategies to evaluate, and on how many images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from search.proposers import successive_halving as rungs
+from strategies import Strategy
+from strategies.space import Genome
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A strategy to evaluate.
+
+    Attributes:
+        images: to score it on; 0 is the lowest rung.
+        drawn: how many of them a lower rung has drawn.
+    """
+
+    number: int
+    origin: str
+    genome: Genome
+    strategy: Strategy
+    images: int = 0
+    drawn: int = 0
+
+    @property
+    def mark(self) -> str:
+        """What the proposal is remembered by, so that it is not made again."""
+        digest = self.strategy.digest
+        return rungs.mark(digest, self.images) if self.drawn else digest

@@ -102,7 +102,7 @@ def wide_space(data: Any) -> str:
              "methods on the front, in so many strategies"]  # fmt: skip
     lines = [
         f"{name}: wide {short(one['wide'])}, narrow {short(one['narrow'])}; p of the wide one "
-        f"being lower {short(one['p_wide_is_lower'])}"
+        f"being lower {short(one['p_wide_is_lower'])}, higher {short(one['p_wide_is_higher'])}"
         for name, one in data["compared"].items()
     ]
     return "\n\n".join([table(heads, rows), *lines])

@@ -178,13 +178,16 @@ class Forecast:
         """
         ladder = self._ladder
         done, seconds, counts = 0, 0.0, dict.fromkeys(ladder, 0)
+        latencies = 0.0
         while True:
             grown = self.seeded(done) == self.seeded(done + 1)
             latency = self.later if grown else self.seeds[self.seeded(done)]
             cost, after = self.spending.draw(latency, ladder[0]), counts | {ladder[0]: done + 1}
+            latencies += latency
             for rung, below in zip(ladder[1:], ladder, strict=False):
                 after[rung] = after[below] // REDUCTION
                 drawn = (after[rung] - counts[rung]) * (rung - below)
-                cost += self.spending.draw(self.best, drawn)
+                # What is promoted is on the front, which has slow ones and fast ones.
+                cost += self.spending.draw(latencies / (done + 1), drawn)
             done, seconds, counts = done + 1, seconds + cost, after
             yield counts, seconds, done

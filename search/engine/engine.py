@@ -169,7 +169,7 @@ class Engine:
         """Use as many workers as really draw more."""
         seeds = [one for _, one in self.proposer.seeds] or [self.baseline]
         fast = min(seeds, key=self.table.predict)
-        count = min(-(-self.config.model.batch // 2), self.config.images)
+        count = min(self.config.model.batch, self.rungs[0])  # As most evaluations draw.
         limit = self.patience(count)
         one = self.images.request(crew.NOTE, fast, "search", count, limit=limit)
 

@@ -120,7 +120,7 @@ def facts(run: Run) -> dict[str, Any]:
 
 def goals(run: Run) -> Goals:
     """The objectives of a run, held against its unaccelerated pipeline on held-out prompts."""
-    return Goals.create(run.config.objectives, (), run.unaccelerated.scores, {})
+    return Goals.create(run.config.objectives, {}, run.unaccelerated.scores, {})
 
 
 def points(finals: Sequence[Final], run: Run) -> Points:

@@ -275,6 +275,13 @@ BENCHMARKS = (
         ("--budget", "2m", "--seeds", "0"),
     ),
     Benchmark(
+        "guidance_first",
+        "the joint search beside one that evolves guidance first and caching after, as OUSAC does",
+        SEARCH,
+        ("guidance-first-*",),
+        ("--budget", "2m", "--seeds", "0"),
+    ),
+    Benchmark(
         "guidance_calls",
         "what a call without guidance costs beside a guided one, on Stable Diffusion XL and 3",
         SPEED,

@@ -36,6 +36,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "hypervolume": searches.hypervolume,
     "reproduce": searches.reproduce,
     "wide_space": searches.wide_space,
+    "guidance_first": searches.guidance_first,
     "bookkeeping": engine.bookkeeping,
     "utilisation": engine.utilisation,
     "dry_run": engine.dry_run,

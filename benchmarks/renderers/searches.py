@@ -89,7 +89,16 @@ def reproduce(data: Any) -> str:
 
 
 def wide_space(data: Any) -> str:
-    """Every search of the wide and of the narrow space, and what they are compared by."""
+    """Every search of the wide and of the narrow space, and the comparison of both."""
+    return _two_ways(data, "wide", "narrow")
+
+
+def guidance_first(data: Any) -> str:
+    """Every joint search and every search in stages, and the comparison of both."""
+    return _two_ways(data, "joint", "guidance first")
+
+
+def _two_ways(data: Any, first: str, second: str) -> str:
     rows = []
     for label, found in data["runs"].items():
         for seed, one in found.items():
@@ -101,8 +110,8 @@ def wide_space(data: Any) -> str:
     heads = ["search", "evaluations", "beyond the seeds", "hypervolume", "with the baselines",
              "methods on the front, in so many strategies"]  # fmt: skip
     lines = [
-        f"{name}: wide {short(one['wide'])}, narrow {short(one['narrow'])}; p of the wide one "
-        f"being lower {short(one['p_wide_is_lower'])}, higher {short(one['p_wide_is_higher'])}"
+        f"{name}: {first} {short(one['wide'])}, {second} {short(one['narrow'])}; p of the {first} "
+        f"one being lower {short(one['p_wide_is_lower'])}, higher {short(one['p_wide_is_higher'])}"
         for name, one in data["compared"].items()
     ]
     return "\n\n".join([table(heads, rows), *lines])

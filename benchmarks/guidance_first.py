@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> int:
     text = json.dumps(
         {"asked": asked_for, "compared": {"hypervolume": found}, "runs": rows}, indent=2
     )
-    path.write_text(text + "\n", encoding="utf-8")
+    path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     print(f"hypervolume: joint {found['wide']:.4f}, guidance first {found['narrow']:.4f}, p of the "
           f"joint one being higher {found['p_wide_is_higher']:.3f}")  # fmt: skip
     print(path)

@@ -98,9 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
                  "space": flags.wide}  # fmt: skip
     flags.out.mkdir(parents=True, exist_ok=True)
     path = flags.out / f"guidance-first-{flags.model}.json"
-    text = json.dumps(
-        {"asked": asked_for, "compared": {"hypervolume": found}, "runs": rows}, indent=2
-    )
+    told = {"asked": asked_for, "compared": {"hypervolume": found}, "runs": rows}
     path.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     print(f"hypervolume: joint {found['wide']:.4f}, guidance first {found['narrow']:.4f}, p of the "
           f"joint one being higher {found['p_wide_is_higher']:.3f}")  # fmt: skip

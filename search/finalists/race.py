@@ -43,7 +43,7 @@ class Race:
 
     def run(self) -> None:
         """Score the finalists as far as the budget goes."""
-        follow = self._no_loss.may_pass and self.all.ceiling < inf and self._fits(self.full, 1)
+        follow = self._no_loss.may_pass and self.all.ceiling < inf and self._fits(self.full)
         kept = self.all.room() * (1 - ALL) if follow else 0.0
         self._draw(self._everyone(kept), {self.all.levels[0]})
         if follow:
@@ -66,8 +66,8 @@ class Race:
                 break
 
     def _full(self) -> int:
-        """The full set: the largest on which two finalists can be scored, one of either kind; only
-        one is drawn where samples of baselines ship.
+        """The full set: the largest on which one finalist of either kind can be scored, at the usual
+        latency of its kind; those of the search alone where samples of baselines ship.
 
         One that was ever fixed stays, unless nothing could have passed on it.
         """
@@ -79,20 +79,24 @@ class Race:
             return int(former["full"])
         found = self.all.levels[-1]
         shipped = self.engine.shipped
-        drawn = 1 if shipped is not None and shipped.digests & set(self.all.rivals) else 2
+        free = shipped is not None and shipped.digests & set(self.all.rivals)
         for level in reversed(self.all.levels[:-1]):
-            if self._fits(found, drawn) or level < needed:
+            if self._fits(found, rivals=not free) or level < needed:
                 break
             found = level
         study.note(NOTE, {"full": found, "levels": list(self.all.levels)})
         return found
 
-    def _fits(self, full: int, count: int) -> bool:
-        """Whether there is time to follow so many finalists from the first set to a full one."""
-        if not self.all.rows:
-            return True
-        usual = median(row.scores["latency_s"] for row in self.all.rows.values())
-        drawn = self.engine.spending.draw(usual, count * (full - self.all.levels[0]))
+    def _fits(self, full: int, rivals: bool = False) -> bool:
+        """Whether there is time to follow one of the search's own finalists from the first set to a
+        full one, and one baseline if `rivals`.
+        """
+        latencies: dict[bool, list[float]] = {False: [], True: []}
+        for digest, row in self.all.rows.items():
+            latencies[digest in self.all.rivals].append(row.scores["latency_s"])
+        kinds = [latencies[False], latencies[True] if rivals else []]
+        usual = sum(median(kind) for kind in kinds if kind)
+        drawn = self.engine.spending.draw(usual, full - self.all.levels[0])
         return drawn + self.all.owed(full) <= (1 - ALL) * self.all.room()
 
     # Who is next.

@@ -66,7 +66,7 @@ class Race:
                 break
 
     def _full(self) -> int:
-        """The full set: the largest on which one finalist of either kind can be scored, at the usual
+        """The full set: the largest on which a finalist of either kind can be scored, at the usual
         latency of its kind; those of the search alone where samples of baselines ship.
 
         One that was ever fixed stays, unless nothing could have passed on it.

@@ -1,4 +1,4 @@
-"""What can be measured: one entry per script, with the results it writes.
+"""Catalogue of the benchmarks: one entry per script, with the results it writes.
 
 `python -m benchmarks` lists and runs these; `report.py` makes a page of their results.
 """
@@ -17,7 +17,7 @@ class Benchmark:
     """A script of this folder.
 
     Attributes:
-        about: what it measures.
+        about: its measurement, without the last full stop.
         group: heading it stands under.
         results: names of its files in `results/`, without `.json`; `*` stands for anything.
         cpu: arguments that make it affordable without a GPU.
@@ -51,70 +51,75 @@ PAPERS = "The papers' tables"
 BENCHMARKS = (
     Benchmark(
         "sampler",
-        "generations and calls of every UNet method on Stable Diffusion 1.5, 2.1 and XL beside "
-        "DeepCache, tomesd, cache-dit, diffusers' hooks and the work they save, alternating; on a "
-        "GPU at full size and at batches 1 and 8, with peak memory and synchronisations; --compile",
+        "speed, work and memory of every UNet method on Stable Diffusion 1.5, 2.1 and XL, "
+        "compared with DeepCache, tomesd, cache-dit and diffusers' hooks. Generations and "
+        "single calls alternate. A GPU runs full sizes at batches 1 and 8. --compile compiles "
+        "the networks",
         SPEED,
         ("sampler-*",),
         ("--width", "0.1", "--latent", "32"),
     ),
     Benchmark(
         "checks",
-        "share of a generation that the sampler's checks take: which pipeline makes a pass, and "
-        "whether everything that a strategy attached is in place",
+        "share of a generation that the sampler's checks take: the pipeline of a pass is found, "
+        "and everything that a strategy attached is in place",
         SPEED,
         ("checks",),
     ),
     Benchmark(
         "transformer_speed",
-        "generations of every transformer method on Stable Diffusion 3, PixArt-Sigma and DiT "
-        "beside cache-dit, diffusers' hooks and the work they save, alternating; on a GPU at full "
-        "size and at batches 1 and 8, with peak memory and synchronisations; --compile",
+        "speed, work and memory of every transformer method on Stable Diffusion 3, PixArt-Sigma "
+        "and DiT, compared with cache-dit and diffusers' hooks. Generations alternate. A GPU "
+        "runs full sizes at batches 1 and 8. --compile compiles the networks",
         SPEED,
         ("transformer_speed-*",),
         ("--width", "0.25", "--layers", "6", "--latent", "48", "--calls", "14"),
     ),
     Benchmark(
         "merging",
-        "taking and averaging tokens as the token methods do, beside a gather and a scatter",
+        "time of selecting and averaging tokens as the token methods do, compared with a gather "
+        "and a scatter",
         SPEED,
     ),
     Benchmark(
         "selection",
-        "what CAT Pruning's choice of tokens costs; its k-means beside SciPy's and scikit-learn's",
+        "time of CAT Pruning's choice of tokens, and its k-means compared with SciPy's and "
+        "scikit-learn's",
         SPEED,
         ("selection-*",),
     ),
     Benchmark(
         "profile_calls",
-        "time of every kind of accelerated call beside the ideal, what is left above it, and how "
-        "much of it is Stratagem's own",
+        "time of every kind of accelerated call compared with the ideal, and the share of the "
+        "rest that is Stratagem's own",
         SPEED,
         ("profile-*",),
         ("unet", "--width", "0.1", "--latent", "32"),
     ),
     Benchmark(
         "latency_table",
-        "the latency table against end-to-end time on random strategies, interleaved",
+        "the latency table compared with end-to-end time on random strategies, interleaved",
         SPEED,
         ("latency_table",),
     ),
     Benchmark(
         "launches",
-        "operators of generations and calls of every method that compute, beside the packages': "
-        "what a GPU waits for where launching takes longer than computing",
+        "operators that compute in generations and calls of every method and of other packages. "
+        "A GPU waits for them if launching takes longer than computing",
         WORK,
         ("launches",),
     ),
     Benchmark(
         "macs",
-        "multiply-accumulates of the published settings at full size beside CAT Pruning's tables",
+        "multiply-accumulates of the published settings at full size, compared with CAT "
+        "Pruning's tables",
         WORK,
         ("macs",),
     ),
     Benchmark(
         "transformer_quality",
-        "every transformer method on tiny-pixart beside the front of a search, at equal latency",
+        "quality of every transformer method on tiny-pixart, compared with the front of a "
+        "search at equal latency",
         QUALITY,
         ("transformer_quality",),
         ("--images", "20", "--repeats", "3"),
@@ -122,23 +127,24 @@ BENCHMARKS = (
     ),
     Benchmark(
         "no_loss",
-        "which of some strategies have no loss on many held-out prompts, and a picture of one",
+        "verdicts of strategies on many held-out prompts, and a picture of one",
         QUALITY,
         ("no_loss",),
         ("deepcache-n3", "--images", "64"),
     ),
     Benchmark(
         "steps_needed",
-        "whether a bundled model in training needs its steps and its guidance: right answers and "
-        "FD to real images of few and many steps, with and without guidance",
+        "right answers and FD to real images of few and many steps, with and without guidance. "
+        "They show whether a bundled model in training needs its steps and its guidance",
         QUALITY,
         cpu=("tiny-portraits", "--images", "64"),
         needs="a checkpoint of its training: --work FOLDER",
     ),
     Benchmark(
         "equal_latency",
-        "the front of a search beside presets, the uniform grid and fewer steps, all scored and "
-        "timed alike: how many of these rivals it dominates",
+        "the front of a search compared with presets, the uniform grid and fewer steps. All are "
+        "scored and timed in the same way. The result is how many of these baselines it "
+        "dominates",
         QUALITY,
         ("equal-latency-*",),
         ("tiny-sd", "--run", "runs/NAME", "--images", "16", "--repeats", "3"),
@@ -146,121 +152,122 @@ BENCHMARKS = (
     ),
     Benchmark(
         "order",
-        "what extrapolation brings over reuse in DeepCache on tiny-sd",
+        "effect of extrapolation instead of reuse in DeepCache on tiny-sd",
         QUALITY,
         ("order",),
     ),
     Benchmark(
         "mask",
-        "FORA beside the same schedules exported to cache-dit, on tiny-pixart",
+        "FORA compared with the same schedules exported to cache-dit, on tiny-pixart",
         QUALITY,
         ("cache-dit",),
         ("--images", "32"),
     ),
     Benchmark(
         "method_figures",
-        "the pictures of docs/methods.md: what each part of the denoiser computes at each call",
+        "pictures of docs/methods.md: the work of each part of the denoiser at each call",
         QUALITY,
     ),
     Benchmark(
         "papers_dato",
-        "DaTo's Tables 1 to 4 beside ours: from the real model with --model, else by "
+        "DaTo's Tables 1 to 4 compared with ours: from the real model with --model, else by "
         "multiply-accumulates at full size and on tiny-sd",
         PAPERS,
         ("papers_dato",),
     ),
     Benchmark(
         "papers_cat",
-        "CAT Pruning's Tables 2 and 3 beside ours: from the real model with --model, else by "
-        "multiply-accumulates at full size",
+        "CAT Pruning's Tables 2 and 3 compared with ours: from the real model with --model, "
+        "else by multiply-accumulates at full size",
         PAPERS,
         ("papers_cat",),
     ),
     Benchmark(
         "papers_speed",
-        "speedups of DaTo's, CAT Pruning's, FORA's and ToMe's published settings at full size with "
-        "random weights, beside the papers'",
+        "speedups of the published settings of DaTo, CAT Pruning, FORA and ToMe at full size "
+        "with random weights, compared with the papers'",
         PAPERS,
         ("papers_speed",),
         ("--width", "0.1", "--latent", "16", "--layers", "2"),
-        "a GPU for figures that mean something",
+        "a GPU, to be meaningful",
     ),
     Benchmark(
         "papers_fora",
-        "FORA's Tables 1 to 3 beside ours: from the real model with --model, else by "
+        "FORA's Tables 1 to 3 compared with ours: from the real model with --model, else by "
         "multiply-accumulates at full size and on tiny-pixart",
         PAPERS,
         ("papers_fora",),
     ),
     Benchmark(
         "papers_catome",
-        "CA-ToMe's Tables I to IV beside ours: from the real model with --model, else as bounds by "
-        "multiply-accumulates at full size and on tiny-sd",
+        "CA-ToMe's Tables I to IV compared with ours: from the real model with --model, else as "
+        "bounds by multiply-accumulates at full size and on tiny-sd",
         PAPERS,
         ("papers_catome",),
     ),
     Benchmark(
         "transfer",
-        "strategies found on tiny-sd at other solvers, steps, sizes and tasks, and on tiny-pixart, "
-        "beside fewer steps of equal work (docs/transfer.md)",
+        "strategies found on tiny-sd at other solvers, steps, sizes and tasks, and on "
+        "tiny-pixart, compared with fewer steps of equal work (docs/transfer.md)",
         QUALITY,
         ("transfer-*",),
     ),
     Benchmark(
         "distances",
-        "the Frechet distance beside clean-fid's: how equal, how much faster",
+        "the Frechet distance compared with clean-fid's: difference and speed",
         SCORES,
         ("distances",),
     ),
     Benchmark(
         "pool",
-        "draws the images that `rungs` needs; stopped, it goes on",
+        "generates the images that `rungs` needs; resumes after an interruption",
         SCORES,
         cpu=("tiny-sd", "--out", "runs/pool", "--images", "256"),
     ),
     Benchmark(
         "rungs",
-        "which figure on how few images ranks strategies as many images would",
+        "agreement of each metric on few images with the ranking by many images",
         SCORES,
         ("rungs-*",),
         ("tiny-sd", "--pool", "runs/pool"),
-        "the images that `pool` draws",
+        "the images that `pool` generates",
     ),
     Benchmark(
         "tabular_draw",
-        "draws hundreds of strategies for the tabular benchmark; stopped, it goes on",
+        "generates the images of hundreds of strategies for the tabular benchmark; resumes "
+        "after an interruption",
         SEARCH,
         cpu=("tiny-sd", "--out", "runs/tabular"),
     ),
     Benchmark(
         "tabular",
-        "packs the tabular benchmark, and says how wrong its model is on unseen strategies",
+        "the tabular benchmark in one file, and the error of its model on unseen strategies",
         SEARCH,
         ("tabular-*",),
         ("check", "tiny-sd"),
     ),
     Benchmark(
         "efficiency",
-        "searches beside one another on the tabular benchmark, at equal numbers of images",
+        "search algorithms compared on the tabular benchmark, at equal numbers of images",
         SEARCH,
         ("efficiency-*-rivals*", "efficiency-*-parts*"),
         ("tiny-sd", "--evaluations", "1000", "--seeds", "5"),
     ),
     Benchmark(
         "efficiency_live",
-        "such searches with everything drawn, and what they found on held-out prompts",
+        "the same searches with real images, and their fronts on held-out prompts",
         SEARCH,
         ("efficiency-live-*",),
         ("tiny-sd", "--evaluations", "100", "--draw", "runs/drawn"),
     ),
     Benchmark(
         "significance",
-        "recomputes the p-values of the searches above from the hypervolumes that are stored",
+        "p-values of the searches above, computed again from the stored hypervolumes",
         SEARCH,
     ),
     Benchmark(
         "hypervolume",
-        "hypervolume of finished runs on held-out prompts, ours and the baselines'",
+        "hypervolume of finished runs on held-out prompts, and of their baselines",
         SEARCH,
         ("hypervolume",),
         ("runs/seed-0", "runs/seed-1", "runs/seed-2"),
@@ -268,29 +275,29 @@ BENCHMARKS = (
     ),
     Benchmark(
         "wide_space",
-        "whether a space of everything costs: searches of the same device time in the wide and in "
-        "a narrow space, and which methods act in the wide one's fronts",
+        "cost of a space of everything: searches of the same device time in the wide and in a "
+        "narrow space, and the methods of the wide one's fronts",
         SEARCH,
         ("wide-space-*",),
         ("--budget", "2m", "--seeds", "0"),
     ),
     Benchmark(
         "guidance_first",
-        "the joint search beside one that evolves guidance first and caching after, as OUSAC does",
+        "the joint search compared with one that evolves guidance first and caching after, as OUSAC does",
         SEARCH,
         ("guidance-first-*",),
         ("--budget", "2m", "--seeds", "0"),
     ),
     Benchmark(
         "guidance_calls",
-        "what a call without guidance costs beside a guided one, on Stable Diffusion XL and 3",
+        "cost of a call without guidance compared with a guided one, on Stable Diffusion XL and 3",
         SPEED,
         ("guidance_calls-*",),
         ("--width", "0.1", "--latent", "32"),
     ),
     Benchmark(
         "reproduce",
-        "an exported front applied again in a fresh process: scores and speedups",
+        "scores and speedups of an exported front that is applied again in a fresh process",
         SEARCH,
         ("reproduce",),
         ("runs/seed-0",),
@@ -298,20 +305,20 @@ BENCHMARKS = (
     ),
     Benchmark(
         "bookkeeping",
-        "what proposing and writing an evaluation take as the study grows",
+        "time of proposing and of writing an evaluation as the study grows",
         ENGINE,
         ("bookkeeping",),
     ),
     Benchmark(
         "utilisation",
-        "how busy the loop keeps its workers, with evaluations of 3x varying length",
+        "share of the time that workers are busy, with evaluations of 3x varying length",
         ENGINE,
         ("utilisation",),
         ("--ray",),
     ),
     Benchmark(
         "dry_run",
-        "what --dry-run predicts beside what the run then takes",
+        "predictions of --dry-run compared with the run",
         ENGINE,
         ("dry_run",),
         ("--budget", "150s", "--budget", "60evals", "--cpu-seconds"),

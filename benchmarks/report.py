@@ -11,13 +11,17 @@ from benchmarks.renderers import RENDERERS
 HEAD = """\
 # Benchmarks
 
-Written by `python -m benchmarks report` from `benchmarks/results/`; do not edit. `python -m
-benchmarks list` shows what there is, `python -m benchmarks run NAME` measures (with `--cpu` at a
-size for machines without a GPU), from the repository's root. Rivals take turns in one process, and
-ratios are of neighbouring turns; in brackets are quartiles.
+`python -m benchmarks report` writes this page from `benchmarks/results/`; do not edit it. Run these
+commands from the repository's root:
 
-Nothing here was measured on a GPU unless the device says so. Where there is one, the scripts
-measure full sizes in fp16.
+- `python -m benchmarks list` lists the benchmarks.
+- `python -m benchmarks run NAME` measures, with `--cpu` at a size for machines without a GPU.
+
+The compared methods take turns in one process, and ratios are of neighbouring rounds. Numbers in
+brackets are quartiles.
+
+A measurement was made on a CPU unless its device is a GPU. On a GPU the scripts measure full sizes
+in fp16.
 """
 
 

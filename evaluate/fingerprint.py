@@ -24,11 +24,14 @@ from evaluate.weights import cache_folder
 from strategies import StrategyError
 from strategies.whole import write
 
-# Other versions of these may draw or score other images.
+# Other versions of these may generate other images or give other scores.
 PACKAGES = (
-    *("diffusion-stratagem", "torch", "torchvision", "diffusers", "transformers"),
+    *("torch", "torchvision", "diffusers", "transformers"),
     *("numpy", "scipy", "pillow", "clean-fid"),
 )
+# Version of this package since which one strategy has had the same images and scores. A run of any
+# version since then can be resumed; a release that changes them sets this to itself.
+SAME_SINCE = "0.1.0"
 INDEX = "model_index.json"
 READ = {".json", ".txt", ".model", ".safetensors"}  # What a pipeline reads of a part's folder.
 FORM = 1  # Of the kept digests.
@@ -45,8 +48,8 @@ def combined(parts: Any) -> str:
 
 
 def versions() -> dict[str, str]:
-    """The installed version of each package that draws or scores."""
-    return {package: _version(package) for package in PACKAGES}
+    """The installed version of each package that generates or scores; for this one `SAME_SINCE`."""
+    return {"diffusion-stratagem": SAME_SINCE} | {name: _version(name) for name in PACKAGES}
 
 
 @cache

@@ -12,7 +12,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "benchmarks" / "README.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 BLOCK = re.compile(r"^```(\w*) ?([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -66,3 +66,29 @@ def commands() -> list[Command]:
             if words[:2] == ["python", "-m"] and not is_synopsis:
                 found.append(Command(page, tuple(words)))
     return list(dict.fromkeys(found))
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences of a page: without code blocks, tables, headings and pictures.
+
+    An item of a list ends a sentence. Code between backticks is one word.
+    """
+    prose = BLOCK.sub("\n\n", text)
+    prose = re.sub(r"^(?:#|\||!\[|<).*$", "", prose, flags=re.MULTILINE)
+    prose = re.sub(r"^[ \t]*(?:[-*]|\d+\.) ", "\n\n", prose, flags=re.MULTILINE)
+    prose = re.sub(r"`[^`]*`", "Code", prose)
+    prose = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", prose).replace("*", "")
+    found = []
+    for part in re.split(r"\n[ \t]*\n", prose):
+        found += re.split(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z0-9])", " ".join(part.split()))
+    return [one for one in found if words(one)]
+
+
+def headings(text: str) -> list[str]:
+    """Headings of a page, without their marks."""
+    return re.findall(r"^#+ (.*)$", BLOCK.sub("", text), re.MULTILINE)
+
+
+def words(sentence: str) -> int:
+    """Number of words of a sentence."""
+    return sum(any(letter.isalnum() for letter in word) for word in sentence.split())

@@ -21,7 +21,7 @@ from evaluate import transfer
 from search import spaces
 from search.commands import COMMANDS
 from search.commands import options as searching
-from tests.documents import ROOT, Block, Command, blocks, commands
+from tests.documents import PAGES, ROOT, Block, Command, blocks, commands, headings
 from tests.runs import finished
 
 ALL = commands()
@@ -181,10 +181,19 @@ def test_data_in_the_docs_is_read() -> None:
             assert strategies.parse(block.text).calls == json.loads(block.text)["calls"]
 
 
+def anchors(path: Path) -> set[str]:
+    """Places of a page that a link may name, as GitHub makes them of headings."""
+    kept = (re.sub(r"[^\w\- ]", "", title.lower()) for title in headings(path.read_text("utf-8")))
+    return {title.replace(" ", "-") for title in kept}
+
+
 def test_links_lead_somewhere() -> None:
-    for path in ROOT.glob("docs/*.md"):
-        for target in re.findall(r"\]\((?!http|#)([^)#]+)[^)]*\)", path.read_text("utf-8")):
-            assert (path.parent / target).exists(), f"{path.name}: {target}"
+    for path in PAGES:
+        for target in re.findall(r"\]\((?!http)([^)]+)\)", path.read_text("utf-8")):
+            name, _, place = target.partition("#")
+            page = path.parent / name if name else path
+            assert page.exists(), f"{path.name}: {target}"
+            assert not place or place in anchors(page), f"{path.name}: {target}"
 
 
 def test_the_manifests_are_well_formed() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from evaluate import fingerprint
 from search import cli
 from search.results.run import read
 from tests.fakes import FakeExecutor
@@ -66,6 +67,8 @@ def test_a_former_run_goes_on(
     study = read(run).study
     before = study.evaluations
     packages = study.noted("inputs")["marks"]["packages"]  # Those of then need not be here.
+    ours = "diffusion-stratagem"
+    assert packages[ours] == fingerprint.versions()[ours]
     monkeypatch.setattr("evaluate.fingerprint.versions", lambda: packages)
     executor = Former(study.noted("device"))
     assert search(monkeypatch, executor, "--resume", str(run), "--budget", budget) == 0

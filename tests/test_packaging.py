@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
+import yaml
+
 import strategies
+from evaluate import fingerprint
 
 ROOT = Path(__file__).parent.parent
 
@@ -42,6 +47,17 @@ def test_an_installed_wheel_finds_its_data(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "tiny-sd" in done.stdout
     assert f"dato-b1 {len(strategies.presets())}" in done.stdout
+
+
+def test_a_release_has_one_version() -> None:
+    """CONTRIBUTING.md: the version of the package, of the citation and on top of the changelog."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    released = re.findall(r"^## (\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert released[0] == version
+    assert fingerprint.SAME_SINCE in released
+    kinds = re.findall(r"^### (.*)$", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert set(kinds) <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 
 
 def test_strategies_import_without_heavy_packages() -> None:

@@ -255,8 +255,9 @@ def test_bad_input_is_one_clear_line(tmp_path: Path) -> None:
     assert caught.value.code == 2
 
 
-def test_the_commands_in_the_readme_are_accepted() -> None:
-    commands = re.findall(r"^python -m strategies (.*)$", (ROOT / "README.md").read_text(), re.M)
+def test_the_commands_in_the_docs_are_accepted() -> None:
+    text = "".join((ROOT / "docs" / f"{page}.md").read_text() for page in ("commands", "sharing"))
+    commands = re.findall(r"^python -m strategies (.*)$", text, re.M)
     assert {command.split()[0] for command in commands} == {
         "list", "show", "methods", "validate", "resample", "diff", "export", "push", "pull",
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""The papers' tables beside ours, a front beside its rivals, and calls beside their ideal."""
+"""Tables of papers, of fronts with their baselines, and of calls with their ideal."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from benchmarks.renderers.markdown import table
 
 
 def tables(data: Any) -> str:
-    """Rows with a figure of ours first; of the others, why there is none."""
+    """Rows with a value of ours first; the others have the reason why there is none."""
     known = [one for one in data["rows"] if one["ours"] is not None]
-    heads = ["table", "row", "figure", "published", "ours", "ours / published", "ours is", "why"]
+    heads = ["table", "row", "metric", "published", "ours", "ours / published", "ours is", "why"]
     keys = ("table", "row", "figure", "published", "ours", "ratio", "source", "why")
     parts = [table(heads, [[one[key] for key in keys] for one in known])]
     rest = [one for one in data["rows"] if one["ours"] is None]
     if rest:
         keys = ("table", "row", "figure", "published", "why")
         rows = [[one[key] for key in keys] for one in rest]
-        parts += ["Without a figure of ours:\n"]
-        parts += [table(["table", "row", "figure", "published", "why"], rows)]
+        parts += ["Rows without a value of ours:\n"]
+        parts += [table(["table", "row", "metric", "published", "why"], rows)]
     return "\n\n".join(parts)
 
 
 def equal_latency(data: Any) -> str:
-    """Shares of the rivals beside the front that it dominates, then every strategy."""
+    """Shares of the baselines that a front dominates, then every strategy."""
     setting, run = data["setting"], data["setting"]["run"]
     told = f"{setting['images']} held-out prompts; latency {setting['latency']}."
     if run:
@@ -34,8 +34,8 @@ def equal_latency(data: Any) -> str:
         found = one["by_found"]["fd_base"]
         told_of = (*(_percent(share[key]) for key in KEYS), _percent(sure), _percent(found))
         rows.append((group, one["rivals"], one["on_front"], *told_of))
-    heads = ["rivals", "number", "on the front", *KEYS.values(), "FD beyond noise"]
-    heads.append("FD, of all rivals by what has a method")
+    heads = ["baselines", "number", "on the front", *KEYS.values(), "FD beyond noise"]
+    heads.append("FD, of all baselines by strategies with a method")
     order = sorted(data["rows"].items(), key=lambda item: item[1]["seconds"])
     everyone = [
         (

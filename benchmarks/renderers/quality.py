@@ -1,4 +1,4 @@
-"""Tables of images and of the figures that score them."""
+"""Tables of images and of the metrics that score them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def rungs(data: Any) -> str:
             for one in data[noise]
         ]
         heads = [
-            f"{noise.replace('_', ' ')}: figure", "images", "tau with FD to unaccelerated",
+            f"{noise.replace('_', ' ')}: metric", "images", "tau with FD to unaccelerated",
             "tau with FD to real",
         ]  # fmt: skip
         parts += [table(heads, rows), ""]
@@ -75,7 +75,7 @@ def transfer(data: Any) -> str:
             work = f"{plain / one['macs']:.2f}x"
             rows.append((name, one["name"], work, one["psnr"], one["rival"], *gains))
     heads = [
-        "setting", "strategy", "work saved", "PSNR, dB", "rival of equal work", "gain in PSNR",
+        "setting", "strategy", "work saved", "PSNR, dB", "baseline of equal work", "gain in PSNR",
         "gain in FD",
     ]  # fmt: skip
     return f"{data['images']} prompts; intervals of 95 %.\n\n" + table(heads, rows)

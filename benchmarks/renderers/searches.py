@@ -38,8 +38,8 @@ def efficiency(data: Any) -> str:
         heads = [f"{kind} hypervolume after", *(f"{mark} evaluations" for mark in marks)]
         parts += [table(heads, rows), ""]
     parts.append(
-        "A star: Stratagem's is larger by the one-sided Mann-Whitney test, p < 0.05; two: "
-        "p < 0.01; with five seeds the smallest p there is is 0.004."
+        "One star: Stratagem's value is larger by the one-sided Mann-Whitney test with p < 0.05. "
+        "Two stars: p < 0.01. With five seeds the smallest possible p is 0.004."
     )
     return "\n".join(parts)
 
@@ -108,7 +108,7 @@ def _two_ways(data: Any, first: str, second: str) -> str:
                  one["hypervolume"], one["hypervolume_together"], methods]
             )  # fmt: skip
     heads = ["search", "evaluations", "beyond the seeds", "hypervolume", "with the baselines",
-             "methods on the front, in so many strategies"]  # fmt: skip
+             "methods on the front, with their number of strategies"]  # fmt: skip
     lines = [
         f"{name}: {first} {short(one['wide'])}, {second} {short(one['narrow'])}; p of the {first} "
         f"one being lower {short(one['p_wide_is_lower'])}, higher {short(one['p_wide_is_higher'])}"

@@ -12,9 +12,17 @@ def race(data: Any) -> str:
     return f"{data['network']}; {_setting(data)}\n\n{_batches(data)}"
 
 
+# Settings whose names in the results are not those of the glossary.
+NAMES = {"turns": "rounds", "draws": "generations a round", "patience": "time limit in s"}
+
+
 def _setting(data: Any) -> str:
     hidden = ("device", "networks", "batches", "only", "compile")
-    size = [f"{key} {value}" for key, value in data["settings"].items() if key not in hidden]
+    size = [
+        f"{NAMES.get(key, key)} {value}"
+        for key, value in data["settings"].items()
+        if key not in hidden
+    ]
     kind = "compiled" if data["settings"]["compile"] else "eager"
     versions = f"torch {data['torch']}, diffusers {data['diffusers']}"
     return f"{', '.join(size)}; {kind}; {versions}."

@@ -80,7 +80,7 @@ def sentences(text: str) -> list[str]:
     prose = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", prose).replace("*", "")
     found = []
     for part in re.split(r"\n[ \t]*\n", prose):
-        found += re.split(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z0-9])", " ".join(part.split()))
+        found += re.split(r"(?<=[.!?])[\"')]*\s+(?=[\"'(]?[A-Z])", " ".join(part.split()))
     return [one for one in found if words(one)]
 
 

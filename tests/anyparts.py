@@ -215,7 +215,7 @@ UNTRIED = {
     "UNetControlNetXSModel, which is not supported",
     "StableDiffusionXLControlNetXS": "its constructor turns the network into a "
     "UNetControlNetXSModel, which is not supported",
-    "StableDiffusionDiffEdit": "it draws from latents of its own inversion only",
+    "StableDiffusionDiffEdit": "it starts from latents of its own inversion only",
     "StableDiffusionXLControlNetUnion": "its ControlNet has 320 channels, more than a tiny network",
     "BlipDiffusion": "its Q-former has no tiny builder here",
     "LDMTextToImage": "its text encoder has no tiny builder here",
@@ -225,10 +225,10 @@ UNTRIED = {
     "StableDiffusionLDM3D": "it needs an autoencoder of six channels",
     "StableDiffusion3InpaintPipeline": "it needs an autoencoder of 16 channels, bigger than tiny",
     "StableUnCLIP": "its prior has no tiny builder here",
-    "VisualCloze": "it draws grids of example images, which have no tiny call here",
+    "VisualCloze": "it generates grids of example images, which have no tiny call here",
     "StableDiffusionAttendAndExcite": "it follows gradients of maps that no tiny network has; its "
     "processors hold a store, which refuses methods that skip or narrow attention",
-    "LEditsPP": "it draws from latents of its own inversion only",
+    "LEditsPP": "it starts from latents of its own inversion only",
     "UnCLIP": APART,
     "VersatileDiffusion": APART,
     "Kandinsky": "no tiny text encoder or image decoder of its own here",

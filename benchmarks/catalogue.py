@@ -283,7 +283,7 @@ BENCHMARKS = (
     ),
     Benchmark(
         "guidance_first",
-        "the joint search compared with one that evolves guidance first and caching after, as OUSAC does",
+        "the joint search compared with OUSAC's order: guidance is evolved first, caching after",
         SEARCH,
         ("guidance-first-*",),
         ("--budget", "2m", "--seeds", "0"),

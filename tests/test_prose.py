@@ -70,7 +70,10 @@ def page(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-@pytest.mark.parametrize("path", PAGES, ids=page)
+CARDS = sorted(ROOT.glob("zoo/models/*/README.md"))
+
+
+@pytest.mark.parametrize("path", [*PAGES, *CARDS, ROOT / "SECURITY.md"], ids=page)
 def test_pages_are_in_plain_english(path: Path) -> None:
     text = path.read_text("utf-8")
     said = sentences(text)

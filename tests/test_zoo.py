@@ -16,7 +16,7 @@ from evaluate.networks import Networks
 from evaluate.networks.bundled import KINDS
 from evaluate.sample import to_pixels
 from tests.pipes import strategy
-from zoo import card, data, judging, networks, tiny_pixart, tiny_sd
+from zoo import card, card_text, data, judging, networks, tiny_pixart, tiny_sd
 from zoo.parts import Parts
 from zoo.recipes import RECIPES, STAGES
 from zoo.training import diffusion
@@ -127,6 +127,16 @@ def test_the_card_is_true() -> None:
         assert abs(seen - said) <= 3 * (max(said * (1 - said), 0.01) / 24) ** 0.5 + 0.02
     assert card["guidance_5"]["colour"] >= 0.95
     assert card["guidance_5"]["shape"] >= 0.80
+
+
+@pytest.mark.parametrize("folder", [FOLDER, PIXART], ids=lambda folder: folder.name)
+def test_the_cards_are_rendered(folder: Path) -> None:
+    """From `card.json`, so that a change of the text reaches the models that ship."""
+    subject = RECIPES[folder.name].subject
+    figures = json.loads((folder / "card.json").read_text())
+    captions = subject.captions(figures["judged_images"], card.CARD_SEED)[:10]
+    page = card_text.text(folder.name, subject, figures, captions)
+    assert (folder / "README.md").read_text() == page
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The card of a bundled model: judged figures, sample grid, training curve, all measured here."""
+"""Card of a bundled model: right answers, sample grid and training curve, all measured here."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def write_card(target: Path, work: Path, seen: int, count: int, sample: Sample) 
 
 @torch.inference_mode()
 def judges(pipe: Any, judge: nn.Module, subject: Subject, sample: Sample) -> dict[str, Any]:
-    """What the judge and the feature network know of real and of reconstructed images."""
+    """Accuracies of the judge and the feature network on real and on reconstructed images."""
     scenes = sample(2048, REAL_SEED)
     real, labels = pictures(scenes), torch.from_numpy(scenes.labels)
     decoded = autoencoder.reconstruct(pipe.vae, real)

@@ -41,7 +41,7 @@ class LatencyTable(BaseModel):
         if strategy.solver_text not in self.solver:
             raise StrategyError(f"the latency table has no entry for {strategy.solver_text!r}")
         made = kinds_made(strategy, self.share)
-        calls = sum(map(self.seconds, made))
+        calls = sum(map(self._kinds().cost, made))
         return self.fixed + len(made) * self.solver[strategy.solver_text] + calls
 
     def seconds(self, kind: str) -> float:
@@ -50,9 +50,13 @@ class LatencyTable(BaseModel):
         Raises:
             StrategyError: what a method does there was not measured.
         """
+        return self._kinds().cost(kind)
+
+    def _kinds(self) -> Kinds:
+        """Costs of kinds; made again where the measured ones were replaced."""
         if self._costs is None or self._costs.measured is not self.kinds:
             self._costs = Kinds(self.kinds)
-        return self._costs.cost(kind)
+        return self._costs
 
 
 def kinds_made(strategy: Strategy, share: float) -> tuple[str, ...]:

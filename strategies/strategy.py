@@ -183,7 +183,7 @@ class Strategy(BaseModel):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields replaced, unchecked; its digest is its own."""
         copied = super().model_copy(update=update, deep=deep)
-        for derived in ("digest", "_normal"):
+        for derived in ("digest", "_normal", "_kinds"):
             vars(copied).pop(derived, None)
         return copied
 
@@ -198,6 +198,10 @@ class Strategy(BaseModel):
 
         Neutral is the empty text. Taken from the canonical form, so dead values make no kinds.
         """
+        return self._kinds
+
+    @cached_property
+    def _kinds(self) -> tuple[str, ...]:
         methods = sorted(self.canonical().methods.items())
         rows = []
         for call in range(self.calls):

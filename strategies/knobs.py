@@ -29,7 +29,7 @@ class Knobs(BaseModel):
     the value of each per-call knob that changes nothing. Methods that take tokens out of
     self-attention say so in `reduces_tokens`: only one of them can act at a call. Methods that
     leave tokens out of the whole network say so in `narrows`: a strategy has at most one of them.
-    `costless` names per-call knobs that take no time to speak of, so that latency need not be
+    `costless` names knobs that take no time to speak of, so that latency need not be
     measured for each. `places` has the knobs that name a call, with the first call they can name.
     `marks` has the knobs that list calls; a space searches them as a yes or no for each call.
 

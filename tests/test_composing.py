@@ -21,6 +21,7 @@ from search.results.plots.schedules import lanes
 from search.spaces import with_calls
 from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy, StrategyError, cli, compose, describe, known, parse
+from strategies.configs import configs, read_config
 from strategies.files import dump
 
 STEPS = (4, 7, 13)
@@ -273,6 +274,20 @@ def test_wanted_kinds_are_few_and_shown(family: str) -> None:
         assert len(rows) <= 2 + len(wants) // 6
     table = Kinds({want.kind: 1.0 for want in wants})
     for _ in range(100):
+        for kind in space.decode(tuple(int(rng.integers(0, size)) for size in space.sizes)).kinds():
+            assert table.cost(kind) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in configs("spaces") if read_config("spaces", n).get("methods")]
+)
+def test_latency_is_known_throughout_every_shipped_space(name: str) -> None:
+    """Knobs of the whole generation that have many choices hide nothing from the measurement."""
+    settings = read_config("spaces", name)
+    calls = {(s, n): n for s in settings["schedulers"] for n in settings["steps"]}
+    space, rng = with_calls(settings, settings["family"], calls), np.random.default_rng(5)
+    table = Kinds({want.kind: 1.0 for want in wanted.plan(space).wants})
+    for _ in range(400):
         for kind in space.decode(tuple(int(rng.integers(0, size)) for size in space.sizes)).kinds():
             assert table.cost(kind) == pytest.approx(1.0)
 

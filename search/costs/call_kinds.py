@@ -12,13 +12,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from math import prod
 
 from strategies import SearchSpace, Strategy, known
 from strategies.encoding import spread
 from strategies.space import Gene, OneOf, Shared
 
 Row = tuple[int, ...]
-WHOLES = 600  # Ways to choose the knobs of a whole generation that are looked at.
+WHOLES = 600  # Ways to choose the knobs of a whole generation that are looked at together.
 
 
 @dataclass(frozen=True)
@@ -161,11 +162,35 @@ def _wholes(space: SearchSpace, calls: int) -> tuple[tuple[Row, ...], tuple[tupl
     that show it at the most calls.
     """
     nothing: list[Row] = [(0,) * space.width] * calls
-    sizes = [1 if isinstance(gene, OneOf) else len(gene.choices) for gene in space.whole]
-    rows = list(itertools.islice(itertools.product(*map(range, sizes)), WHOLES))
+    rows = _whole_rows(space)
     shown = {row: made(space, row, "", nothing).kinds() for row in rows}
     counts = {row: Counter(kinds[2:]) for row, kinds in shown.items()}
     patterns = dict.fromkeys(kind for count in counts.values() for kind in count)
     best = [max(rows, key=lambda row: counts[row][pattern]) for pattern in patterns if pattern]
     chosen = tuple(dict.fromkeys([rows[0], *best]))
     return chosen, tuple(shown[row] for row in chosen)
+
+
+def _whole_rows(space: SearchSpace) -> list[Row]:
+    """All choices of the whole generation's knobs that decide what calls cost; where these are too
+    many, those of each method beside the first choice of all others.
+    """
+    sizes: dict[str, list[int]] = {}
+    for place, gene in enumerate(space.whole):
+        if isinstance(gene, Gene) and gene.knob not in known()[gene.method].costless:
+            sizes.setdefault(gene.method, []).append(place)
+    free = [set(places) for places in sizes.values()]
+    together = set().union(*free)
+    if prod(len(space.whole[place].choices) for place in together) <= WHOLES:
+        free = [together]
+    rows = {
+        row: None
+        for some in free
+        for row in itertools.product(
+            *(
+                range(len(gene.choices) if place in some else 1)
+                for place, gene in enumerate(space.whole)
+            )
+        )
+    }
+    return list(rows) or [(0,) * len(space.whole)]

@@ -32,7 +32,7 @@ class Guidance(Knobs):
     families: ClassVar[tuple[str, ...]] = ("unet", "dit", "mmdit")
     per_call: ClassVar[tuple[str, ...]] = ("mode", "scale", "order")
     neutral: ClassVar[dict[str, Any]] = {"mode": "full", "scale": 1.0, "order": 0}
-    costless: ClassVar[tuple[str, ...]] = ("scale", "order")
+    costless: ClassVar[tuple[str, ...]] = ("scale", "order", "early", "middle", "late")
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "mode": ("full", "off", "reuse"),
         "early": (1.0, 0.6, 1.4),

@@ -19,7 +19,7 @@ the nearest of the front that is no slower, with the paired 95 % interval of the
 for `share_beyond_noise` that interval lies below zero. `by_found` is the same over all rivals where
 only strategies of the front with some method may dominate: what the search adds to fewer steps.
 Images and turns are kept in `--cache`, so the same command goes on where it was stopped. Writes
-`benchmarks/results/equal-latency-MODEL.json` and `docs/equal-latency-MODEL.png`.
+`benchmarks/results/equal-latency-MODEL.json` and `docs/figures/equal-latency-MODEL.png`.
 """
 
 from __future__ import annotations
@@ -219,7 +219,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     root = Path(__file__).parent
     target = root / "results" / f"equal-latency-{flags.model}.json"
     target.write_text(json.dumps(document, indent=2) + "\n")
-    plotted(document, flags.model, root.parent / "docs" / f"equal-latency-{flags.model}.png")
+    plotted(
+        document, flags.model, root.parent / "docs" / "figures" / f"equal-latency-{flags.model}.png"
+    )
     print(json.dumps(shares, indent=2))
 
 

@@ -1,4 +1,4 @@
-"""The picture of `equal_latency.py`: quality against latency, a search's front and its rivals."""
+"""Plot of `equal_latency.py`: quality against latency, a search's front and its baselines."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def plotted(document: Mapping[str, Any], model: str, path: Path) -> None:
         handles, labels = grid[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
         setting, share = document["setting"], document["shares"]["all"]
-        beaten = (share["share"]["fd_base"] or 0) * 100
+        dominated = (share["share"]["fd_base"] or 0) * 100
         count = share["rivals"] - share["on_front"]
         figure.suptitle(
-            f"{model}, {setting['images']} held-out prompts; the exported front (line) dominates "
-            f"{beaten:.0f} % of the {count} other strategies in latency and FD to unaccelerated",
+            f"{model}, {setting['images']} held-out prompts\nThe exported front (line) dominates "
+            f"{dominated:.0f} % of the other {count} baselines, by latency and FD to unaccelerated",
             fontsize=8,
         )
         figure.savefig(path)

@@ -1,6 +1,7 @@
-"""Which of some strategies have no loss on many held-out prompts, and a picture of one.
+"""Verdicts of strategies on many held-out prompts, and a picture of one.
 
-    python benchmarks/no_loss.py FILE|PRESET ... --images 384 --picture docs/tiny-sd-no-loss.png
+    python benchmarks/no_loss.py FILE|PRESET ... --images 384 \\
+        --picture docs/figures/tiny-sd-no-loss.png
 
 Draws the unaccelerated tiny-sd and every strategy on the same prompts and noise, and prints one
 line for each: the verdict with its reasons, by the metrics of `python -m evaluate`, and on how many

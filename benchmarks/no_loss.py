@@ -1,7 +1,6 @@
 """Verdicts of strategies on many held-out prompts, and a picture of one.
 
-    python benchmarks/no_loss.py FILE|PRESET ... --images 384 \\
-        --picture docs/figures/tiny-sd-no-loss.png
+    python benchmarks/no_loss.py FILE|PRESET ... --images 384 --picture OUT.png
 
 Draws the unaccelerated tiny-sd and every strategy on the same prompts and noise, and prints one
 line for each: the verdict with its reasons, by the metrics of `python -m evaluate`, and on how many

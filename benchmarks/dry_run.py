@@ -23,7 +23,6 @@ from evaluate.latency import unaccelerated
 from search import config, spaces
 from search.engine.dry_run import predict
 from search.engine.engine import Engine
-from search.finalists import final_scoring as finalists
 from search.initial.baselines import seeds
 from search.proposers.generation_strategy import Proposer
 from search.study.study import Study
@@ -65,7 +64,7 @@ def compare(budget: str, flags: argparse.Namespace) -> dict[str, Any]:
     before = engine.study.spent
     engine.search()
     searched = engine.study.spent
-    finalists.finish(engine)
+    engine.finish()
     spent = engine.study.spent
     return settings | {
         "predicted": {

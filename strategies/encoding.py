@@ -4,19 +4,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from strategies import choosing, halves
 from strategies.errors import StrategyError
+from strategies.gene_reading import PerCall, Whole
 from strategies.genes import Gene, OneOf, Shared
 from strategies.knobs import Knobs
 from strategies.strategy import Strategy
 
-if TYPE_CHECKING:
-    from strategies.space import Genome, SearchSpace
+
+class Space(Protocol):
+    """What is read of a search space to find a genome; `strategies.space.SearchSpace` has it."""
+
+    family: str
+    solvers: tuple[str, ...]
+    steps: tuple[int, ...]
+    calls: dict[tuple[str, int], int]
+    genes: PerCall
+    whole: Whole
+    shared: set[str]
+    fixed: dict[str, dict[str, Any]]
+    slots: int
+
+    def slot(self, call: int, calls: int) -> int:
+        """The slot of time that a call reads."""
+
+    def decode(self, genome: Sequence[int]) -> Strategy:
+        """The strategy that a genome means."""
 
 
-def encode(space: SearchSpace, strategy: Strategy) -> Genome:
+def encode(space: Space, strategy: Strategy) -> tuple[int, ...]:
     """A genome that means `strategy`; slots it does not read repeat their neighbour's choice.
 
     Raises:
@@ -44,7 +62,7 @@ def encode(space: SearchSpace, strategy: Strategy) -> Genome:
     )
 
 
-def spread(space: SearchSpace, rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
+def spread(space: Space, rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
     """The per-call genes of a genome from one row of choices for each call."""
     calls = len(rows)
     slots = [rows[min(calls - 1, slot * calls // space.slots)] for slot in range(space.slots)]
@@ -85,7 +103,7 @@ def _act(alive: Mapping[str, Knobs], gene: Shared, call: int) -> int:
     return 0
 
 
-def _whole(space: SearchSpace, strategy: Strategy, rows: Sequence[Sequence[int]]) -> list[int]:
+def _whole(space: Space, strategy: Strategy, rows: Sequence[Sequence[int]]) -> list[int]:
     """The first choices of the whole generation's genes by which every method does what it does in
     the strategy; 0 where none do.
 
@@ -121,7 +139,7 @@ def _whole(space: SearchSpace, strategy: Strategy, rows: Sequence[Sequence[int]]
     return found
 
 
-def _lists(space: SearchSpace, method: str, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
+def _lists(space: Space, method: str, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
     """The per-call knobs of one method."""
     found: dict[str, Any] = {}
     for gene, chosen in zip(space.genes, zip(*rows, strict=True), strict=True):

@@ -8,7 +8,6 @@ import pytest
 
 from search import cli
 from search.engine import exporting
-from search.finalists import final_scoring as finalists
 from tests.fakes import FakeExecutor
 from tests.test_search import make_engine
 
@@ -21,7 +20,7 @@ def finished(folder: Path) -> Path:
     engine.config.write(folder / "config.yaml")
     engine.prepare()
     engine.search()
-    exporting.write(engine, finalists.finish(engine))
+    exporting.write(engine, engine.finish())
     return folder
 
 

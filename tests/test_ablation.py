@@ -13,7 +13,6 @@ from search.commands import ablate
 from search.engine import exporting
 from search.engine.engine import Engine
 from search.finalists import ablation
-from search.finalists import final_scoring as finalists
 from search.results import removals
 from search.results import run as runs
 from search.results.finalist import Final
@@ -62,15 +61,15 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Engine, 
     engine.config.write(folder / "config.yaml")
     engine.prepare()
     engine.search()
-    plain = finalists.finish(engine)[0]
+    plain = engine.finish()[0]
     depth = [1 if call % 3 == 1 else "full" for call in range(25)]
     ratio = [0.5 if call % 2 == 0 else 0.0 for call in range(25)]
     strategy = engine.space.uniform("DDIMScheduler", 25, deepcache_depth=depth, tome_ratio=ratio)
     count = plain.images
-    scoring = engine.scoring[f"heldout-{count}"]
+    scoring = engine.images.scoring("heldout", count)
     base = engine.images.sample("heldout", count)
     outcome = engine.executor.alone(engine.images.request("two", strategy, "heldout", count))
-    scores = gate.scores(scoring, outcome.value, base) | engine.costs(strategy)
+    scores = gate.scores(scoring, outcome.value, base) | engine.costs.of(strategy)
     intervals = gate.intervals(scoring, outcome.value, base)
     losses = engine.goals.losses(scores)
     one = Final("front", "nsga2", strategy, scores, intervals, losses, images=count)
@@ -80,18 +79,20 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Engine, 
 def test_a_run_says_what_its_methods_are_worth(tmp_path: Path) -> None:
     executor = FakeExecutor()
     engine, finals = scored(tmp_path, executor)
-    assert ablation.spare(engine, 0.0) == 0  # A budget of evaluations has no seconds to spare.
+    assert (
+        ablation.spare(engine.spending, 0.0) == 0
+    )  # A budget of evaluations has no seconds to spare.
     before = engine.study.spent
-    nothing = ablation.ablate(engine, finals, 0.0)
+    nothing = engine.ablation().run(finals, 0.0)
     assert engine.study.spent == before
     assert {one.method for one in nothing if not one.drawn} == {"deepcache", "tome"}
-    found = ablation.ablate(engine, finals, 1e9)
+    found = engine.ablation().run(finals, 1e9)
     assert all(one.drawn for one in found)
     assert engine.study.spent > before
     for one in found:
         assert executor.seen[one.left.digest, "heldout"] == 1
     seen = dict(executor.seen)
-    again = ablation.ablate(engine, finals, 1e9)
+    again = engine.ablation().run(finals, 1e9)
     assert dict(executor.seen) == seen  # None is drawn twice.
     assert [one.scores for one in again] == [one.scores for one in found]
     exporting.write(engine, finals)
@@ -110,9 +111,9 @@ def test_a_run_says_what_its_methods_are_worth(tmp_path: Path) -> None:
 def test_what_there_is_no_room_for_is_named(tmp_path: Path) -> None:
     engine, finals = scored(tmp_path)
     rest = removals.removals(runs.Run(tmp_path, engine.config, engine.study, finals))
-    cheapest = min(engine.table.predict(one.left) for one in rest)
+    cheapest = min(engine.costs.latency(one.left) for one in rest)
     room = 1.01 * engine.spending.draw(cheapest, finals[0].images)
-    found = ablation.ablate(engine, finals, room)
+    found = engine.ablation().run(finals, room)
     assert [one.drawn for one in found].count(True) == 1
     assert "there was no room for 1" in methods.lines(found)
 
@@ -132,7 +133,7 @@ def test_a_failure_is_noted(tmp_path: Path) -> None:
     engine, finals = scored(tmp_path, executor)
     rest = removals.removals(runs.Run(tmp_path, engine.config, engine.study, finals))
     executor.fails[rest[0].left.digest] = "out of memory"
-    found = ablation.ablate(engine, finals, 1e9)
+    found = engine.ablation().run(finals, 1e9)
     assert [one.error for one in found] == ["out of memory", ""]
     exporting.write(engine, finals)
     assert "out of memory" in (tmp_path / "report.html").read_text("utf-8")
@@ -185,7 +186,7 @@ def test_a_finished_run_is_scored_as_its_finalists_were(tmp_path: Path) -> None:
     shutil.copytree(tmp_path / "one", tmp_path / "copy")
     other = make_engine(tmp_path / "copy", budget="40evals", **ONE)
     other.prepare()
-    found = ablation.ablate(other, finals, 1e9)
+    found = other.ablation().run(finals, 1e9)
     assert [one.scores for one in found] == [
-        one.scores for one in ablation.ablate(engine, finals, 1e9)
+        one.scores for one in engine.ablation().run(finals, 1e9)
     ]

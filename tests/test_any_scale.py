@@ -13,7 +13,7 @@ import pytest
 from evaluate.metrics import METRICS, paired
 from search import config
 from search.engine.engine import Engine
-from search.finalists.final_scoring import pick
+from search.finalists.choice import pick
 from search.objectives import objectives as goals
 from search.pareto import hypervolume
 from search.results import run as runs

@@ -13,7 +13,6 @@ import pytest
 from search.engine import exporting
 from search.engine.engine import Engine
 from search.errors import SearchError
-from search.finalists import final_scoring as finalists
 from search.results import finalist
 from search.study import failures
 from search.study.failures import ROW, kind, lines
@@ -66,7 +65,7 @@ def digests(engine: Engine, role: str) -> list[str]:
 def test_a_finalist_that_fails_makes_room_for_the_next(
     tmp_path: Path, sound: Engine, where: str
 ) -> None:
-    chosen, _ = finalists.choose(sound)
+    chosen, _ = sound.choice().best()
     bad = chosen[0].strategy.digest
     executor = Faulty(only(where, lambda one: one.digest == bad))
     engine = searched(tmp_path, executor)
@@ -74,7 +73,7 @@ def test_a_finalist_that_fails_makes_room_for_the_next(
     before, after = ([e.strategy.digest for e in one.study.evaluations] for one in (sound, engine))
     assert before == after
     summary = finish(engine)
-    expected, _ = finalists.choose(engine, {bad})
+    expected, _ = engine.choice().best({bad})
     assert set(digests(engine, "front")) == {e.strategy.digest for e in expected}
     assert len(expected) == 3
     stage = {"heldout": "held-out", "end_to_end": "end-to-end"}[where]
@@ -87,7 +86,7 @@ def test_a_finalist_that_fails_makes_room_for_the_next(
     # A run that goes on draws and times nothing that it knows to fail.
     again = make_engine(tmp_path, Faulty(only(where, lambda one: one.digest == bad)), **FEW)
     again.prepare()
-    finalists.finish(again)
+    again.finish()
     assert not again.executor.seen  # type: ignore[attr-defined]
 
 
@@ -150,7 +149,7 @@ def test_a_search_in_which_all_fail_is_an_error(tmp_path: Path) -> None:
     executor = Faulty(only("search", lambda _: True))
     engine = searched(tmp_path, executor, budget="5evals")
     with pytest.raises(SearchError, match=r"all 5 candidates of the search failed.*out of memory"):
-        finalists.finish(engine)
+        engine.finish()
 
 
 def test_failures_of_one_kind_in_a_row_stop_the_search(tmp_path: Path) -> None:
@@ -225,11 +224,11 @@ class Untimed(FakeExecutor):
 def test_the_latency_table_names_what_cannot_be_timed_and_goes_on(
     tmp_path: Path, sound: Engine
 ) -> None:
-    kinds = sorted(k for k in sound.table.kinds if k and "1" in k)
+    kinds = sorted(k for k in sound.costs.table.kinds if k and "1" in k)
     engine = make_engine(tmp_path, Untimed(kinds[0]), **FEW)
     engine.prepare()
     assert engine.study.noted("untimed") == {kinds[0]: "RuntimeError: no kernel"}
-    assert set(engine.table.kinds) == set(sound.table.kinds)
+    assert set(engine.costs.table.kinds) == set(sound.costs.table.kinds)
     engine.search()
     rows = engine.study.evaluations
     bad = [e for e in rows if kinds[0] in e.strategy.kinds()]
@@ -264,5 +263,5 @@ def test_when_the_unaccelerated_pipeline_cannot_be_timed_end_to_end_it_is_named(
     baseline = sound.baseline.digest
     engine = searched(tmp_path, Faulty(only("end_to_end", lambda one: one.digest == baseline)))
     with pytest.raises(SearchError, match="unaccelerated pipeline failed while it was timed"):
-        finalists.finish(engine)
+        engine.finish()
     assert failures.finalists(engine.study) == set()

@@ -19,7 +19,6 @@ from typing import Any
 import pytest
 
 from search.engine.engine import Engine
-from search.finalists import final_scoring as finalists
 from search.results import finalist
 from search.study.journal import drop_torn_tail
 from search.study.study import Study
@@ -56,7 +55,7 @@ def run(folder: Path) -> Engine:
     engine = make_engine(folder, Told(folder / "told"), **FEW)
     engine.prepare()
     engine.search()
-    finalists.finish(engine)
+    engine.finish()
     return engine
 
 
@@ -240,7 +239,7 @@ def test_two_synchronous_studies_of_one_seed_have_one_front(tmp_path: Path) -> N
         engine = make_engine(tmp_path / name, FakeExecutor(slots=1), **FEW | {"seed": seed})
         engine.prepare()
         engine.search()
-        best = finalist.front(finalists.finish(engine))
+        best = finalist.front(engine.finish())
         fronts.append([(one.strategy.digest, one.scores["fd_base"]) for one in best])
         assert len(engine.study.evaluations) > 10
     assert fronts[0] == fronts[1]

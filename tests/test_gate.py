@@ -23,7 +23,6 @@ from search.engine import exporting
 from search.engine.engine import Engine
 from search.engine.loop import DONE
 from search.errors import SearchError
-from search.finalists import final_scoring as finalists
 from search.study import failures
 from search.study import score_checks as gate
 from search.study.evaluation import Evaluation
@@ -53,7 +52,7 @@ def finish(engine: Engine) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.results.plots.pareto.write", lambda *_: None)
         patch.setattr("search.results.report.write", lambda *_: None)
-        return exporting.write(engine, finalists.finish(engine))
+        return exporting.write(engine, engine.finish())
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -242,7 +241,7 @@ def test_on_held_out_prompts_it_stops_before_anything_is_exported(tmp_path: Path
     engine.prepare()
     engine.search()
     with pytest.raises(StrategyError, match="unaccelerated model cannot be scored: psnr is nan"):
-        finalists.finish(engine)
+        engine.finish()
     assert not (tmp_path / "strategies").exists()
 
 

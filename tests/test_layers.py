@@ -36,22 +36,9 @@ LAYERS = {
     ],
 }
 # Imports that still go up, file and part; a line may only be taken out.
-UPWARD: set[tuple[str, str]] = {
-    ("search/finalists/ablation.py", "engine"),
-    ("search/finalists/end_to_end.py", "engine"),
-    ("search/finalists/final_scoring.py", "engine"),
-    ("search/finalists/heldout.py", "engine"),
-    ("search/finalists/standings.py", "engine"),
-}
+UPWARD: set[tuple[str, str]] = set()
 # Files that still import own packages for annotations alone; a line may only be taken out.
-ANNOTATED: set[str] = {
-    "search/finalists/ablation.py",
-    "search/finalists/end_to_end.py",
-    "search/finalists/final_scoring.py",
-    "search/finalists/heldout.py",
-    "search/finalists/standings.py",
-    "strategies/encoding.py",
-}
+ANNOTATED: set[str] = set()
 CROWD = 16  # Files of a folder, beside its `__init__` and its sub-folders.
 
 

@@ -17,7 +17,6 @@ from evaluate.verdicts import judge
 from search.costs.heldout_rungs import expected, levels
 from search.engine import exporting
 from search.engine.engine import Engine
-from search.finalists import final_scoring as finalists
 from search.finalists import lossless_probability as promise
 from search.results import export, finalist, heldout_scores
 from search.results.run import Run
@@ -72,7 +71,7 @@ def raced(engine: Engine) -> dict[str, Any]:
     """Search and score, and keep the finalists; nothing is drawn for people. The summary."""
     engine.prepare()
     engine.search()
-    finals = finalists.finish(engine)
+    finals = engine.finish()
     finalist.keep_finals(engine.study, finals, engine.config)
     return exporting.summarise(engine, finals)
 
@@ -133,7 +132,7 @@ def test_a_bounded_race_keeps_to_its_share_and_still_compares_equal_images(tmp_p
     engine.prepare()
     engine.search()
     before = engine.study.spent
-    finals = finalists.finish(engine)
+    finals = engine.finish()
     taken = engine.study.spent - before
     assert taken <= 0.25 * 400 + 2 * engine.executor.longest  # type: ignore[attr-defined]
     assert len(engine.study.evaluations) > 30
@@ -162,8 +161,8 @@ def test_milder_strategies_take_the_places_of_those_that_have_shown_a_loss(tmp_p
     engine = make_engine(tmp_path, Strict(), budget="1500s", heldout_images=384, export=3)
     engine.prepare()
     engine.search()
-    chosen = {row.strategy.digest for row in finalists.choose(engine)[0]}
-    finals = finalists.finish(engine)
+    chosen = {row.strategy.digest for row in engine.choice().best()[0]}
+    finals = engine.finish()
     run = Run(engine.folder, engine.config, engine.study, finals)
     took = [one for one in finals if one.role == "front" and one.strategy.digest not in chosen]
     assert took

@@ -83,7 +83,7 @@ def test_the_gallery_is_of_the_final_scoring(tmp_path: Path) -> None:
     engine.prepare()
     engine.search()
     assert not (tmp_path / gallery.NAME).exists()
-    finals = made.finalists.finish(engine)
+    finals = engine.finish()
     kept = {path.name for path in (tmp_path / gallery.NAME).iterdir() if path.is_dir()}
     assert kept == {final.strategy.digest for final in finals}
     plain = engine.baseline.digest  # Drawn in parts.
@@ -171,7 +171,7 @@ def test_other_searches_have_a_report(tmp_path: Path, flags: dict[str, Any]) -> 
     engine.config.write(tmp_path / "config.yaml")
     engine.prepare()
     engine.search()
-    exporting.write(engine, made.finalists.finish(engine))
+    exporting.write(engine, engine.finish())
     found, front = page(tmp_path).data, runs.read(tmp_path).front()
     assert len([row for row in found["strategies"] if row["front"]]) == len(front)
     assert bool(front) == ("constraints" not in flags)

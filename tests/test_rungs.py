@@ -17,7 +17,6 @@ from evaluate.metrics import choose
 from evaluate.scores import Scoring
 from search import config
 from search.engine import exporting
-from search.finalists import final_scoring as finalists
 from search.proposers import successive_halving as rungs
 from search.study.history import History
 from strategies import StrategyError
@@ -167,10 +166,10 @@ def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
     # What is exported was drawn on the highest rung, and its figures are those of all its images.
     for one in (e for e in rows if e.images > 4):
         whole = make_sample(one.strategy, "search", one.images)
-        scores = engine.scoring["search"].score(whole, engine.base.first(one.images))
-        exact = engine.goals_at[one.images].losses(scores | engine.costs(one.strategy))
+        scores = engine.scoring.score(whole, engine.base.first(one.images))
+        exact = engine.goals_at[one.images].losses(scores | engine.costs.of(one.strategy))
         assert one.objectives == pytest.approx(exact)
-    assert {e.images for e in finalists.choose(engine)[0]} <= {16}
+    assert {e.images for e in engine.choice().best()[0]} <= {16}
     assert all(not e.draws for e in rows if e.images == 16)
     assert all(len(e.draws[0]) == rungs.DRAWS and not e.draws[1] for e in rows if e.images < 16)
 

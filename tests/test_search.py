@@ -19,7 +19,6 @@ from evaluate.latency import unaccelerated
 from search import budget, config, spaces
 from search.engine import exporting
 from search.engine.engine import Engine
-from search.finalists import final_scoring as finalists
 from search.initial.baselines import ORIGINS, seeds
 from search.pareto import gains, hypervolume, knee, nondominated, spread
 from search.proposers.generation_strategy import Proposer
@@ -64,7 +63,7 @@ def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any
 def go(engine: Engine) -> dict[str, Any]:
     engine.prepare()
     engine.search()
-    return exporting.write(engine, finalists.finish(engine))
+    return exporting.write(engine, engine.finish())
 
 
 def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_path: Path) -> None:
@@ -344,14 +343,14 @@ def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> 
     engine.prepare()
     engine.search()
     assert engine.proposer.passed_over(engine.study.evaluations)
-    assert all(e.images == 16 and e.feasible for e in finalists.choose(engine)[1])
+    assert all(e.images == 16 and e.feasible for e in engine.choice().best()[1])
 
 
 def test_baselines_that_were_passed_over_take_no_budget_from_the_search(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="500s", rungs=[4, 16], export=12)
     summary = go(engine)
     drawn = {digest for digest, split in engine.executor.seen if split == "heldout"}
-    best, rivals = finalists.choose(engine)
+    best, rivals = engine.choice().best()
     late = [e for e in rivals if not e.images]
     assert {e.strategy.digest for e in (*best, *rivals) if e.images} <= drawn
     assert late

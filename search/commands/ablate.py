@@ -12,7 +12,6 @@ from search import budget, spaces
 from search.commands import run_options as reading
 from search.engine.engine import Engine
 from search.engine.progress import Progress
-from search.finalists import ablation
 from search.images.shared_cache import Shared
 from search.interruption import Ending
 from search.proposers.generation_strategy import Proposer
@@ -78,7 +77,7 @@ def main(arguments: list[str]) -> int:
                 engine.images.reuse(shared, held.ties.inputs.origin, held.ties.unsigned)
                 engine.prepare()
                 finals = finalist.finals(held.study)
-                found = ablation.ablate(engine, finals, seconds)
+                found = engine.ablation().run(finals, seconds)
             page = report.write(Run(flags.run, held.config, held.study), flags.run)
         finally:
             executor.close()

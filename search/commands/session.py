@@ -27,7 +27,6 @@ from search.engine.engine import Engine
 from search.engine.progress import Progress
 from search.errors import SearchError
 from search.finalists import ablation
-from search.finalists import final_scoring as finalists
 from search.images.shared_cache import Shared
 from search.images.shipped_samples import ShippedSamples
 from search.initial.baselines import seeds
@@ -167,10 +166,10 @@ def _drive(engine: Engine, run: Opened, console: Console) -> int:
         engine.prepare()
         engine.search()
         before = engine.study.spent
-        finals = finalists.finish(engine)
-        seconds = ablation.spare(engine, engine.study.spent - before)
+        finals = engine.finish()
+        seconds = ablation.spare(engine.spending, engine.study.spent - before)
         if seconds > 0:
-            ablation.ablate(engine, finals, seconds)
+            engine.ablation().run(finals, seconds)
         summary = exporting.write(engine, finals)
     except SearchError as error:
         exporting.write_failed(engine)

@@ -46,6 +46,7 @@ class CostTracker:
         heldout: images per finalist.
         export: finalists of the search, at most, and as many of the baselines.
         plain: latency of the unaccelerated pipeline.
+        timeout: seconds after which a draw is given up; None decides by what is expected.
 
     Attributes:
         owed: unaccelerated images that the final scoring has yet to draw.
@@ -60,9 +61,11 @@ class CostTracker:
         heldout: int,
         export: int,
         plain: float,
+        timeout: float | None = None,
     ) -> None:
         self.budget, self.study = budget, study
         self.heldout, self.export, self.plain = heldout, export, plain
+        self._timeout = timeout
         self._below = dict(zip(ladder, (0, *ladder), strict=False))
         self._factors: deque[float] = deque(maxlen=RECENT)
         self._contenders = Contenders()
@@ -86,8 +89,8 @@ class CostTracker:
         return median(self._factors)
 
     def limit(self, latency: float, images: int) -> float:
-        """Seconds after which a draw counts as hanging."""
-        return patience(self.draw(latency, images))
+        """Seconds after which drawing so many images at that latency is given up."""
+        return self._timeout or patience(self.draw(latency, images))
 
     def exhausted(self, running: Iterable[float]) -> bool:
         """Whether no further evaluation may start.

@@ -209,7 +209,9 @@ def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) ->
         owed: unaccelerated images that the final scoring has yet to draw.
     """
     budget = parse(config.budget)
-    made = CostTracker(budget, study, config.ladder, config.heldout_images, config.export, plain)
+    made = CostTracker(
+        budget, study, config.ladder, config.heldout_images, config.export, plain, config.timeout
+    )
     # Earlier versions did not note how many were drawn: it was all of them.
     noted = study.named(f"{DRAWN}search:").values()
     made.saw(plain, sum(noted) or config.images, study.seconds("baseline-search"))

@@ -10,6 +10,7 @@ of as many strategies as may be exported.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from evaluate.latency import make_table
 from search.costs.cost_prediction import Prediction
@@ -49,8 +50,7 @@ def predict(engine: Engine) -> Prediction:
     ask(engine.device.table_turn(0))
     turn = ask(engine.device.table_turn(1))
     calls, around = turn.value
-    engine.table = make_table([{}, calls], [[], around], device, engine.config.model.share)
-    latency = engine.table.predict
+    latency = make_table([{}, calls], [[], around], device, config.model.share).predict
     engine.proposer.learn(latency)
     plain, seeds = latency(engine.baseline), [one for _, one in engine.proposer.seeds]
     batch = min(config.model.batch, config.images)
@@ -62,13 +62,13 @@ def predict(engine: Engine) -> Prediction:
     drawn = ask(engine.images.request("middle", middle, "search", batch))
     spending.saw(latency(middle), batch, drawn.seconds)
 
-    table, others = (LEAST + 1) * turn.seconds, _others(engine, spending, turn.seconds)
+    table, others = (LEAST + 1) * turn.seconds, _others(engine, latency, spending, turn.seconds)
     images = base * engine.images.owed("search", config.images)
     before = images + table + others + 2 * base  # The first prompt is drawn twice.
     owed = base * engine.images.owed("heldout", config.heldout_images)
     forecast = Forecast(
         config, engine.proposer, latency, engine.baseline, spending, before, owed,
-        _proposals(engine),
+        _proposals(engine, latency),
     )  # fmt: skip
     plan = forecast.plan()
     evaluations, search, done = forecast.evaluations()
@@ -89,23 +89,24 @@ def predict(engine: Engine) -> Prediction:
     )
 
 
-def _others(engine: Engine, spending: CostTracker, turn: float) -> float:
+def _others(
+    engine: Engine, latency: Callable[[Strategy], float], spending: CostTracker, turn: float
+) -> float:
     """Multiply-accumulates and sensitivity, where they are asked for."""
     config, found = engine.config, 0.0
     if "macs" in needed(config.objectives, config.constraints):
         found += turn
     if config.sensitivity:
         asked = SensitivitySchedules(engine.space, engine.baseline.solver_text).asked()
-        latencies = sum(engine.table.predict(one) for one in asked)
+        latencies = sum(map(latency, asked))
         found += spending.draw(latencies, config.sensitivity)
     return found
 
 
-def _proposals(engine: Engine) -> list[Strategy]:
+def _proposals(engine: Engine, latency: Callable[[Strategy], float]) -> list[Strategy]:
     """Such as are bred; where nothing is screened, also the children of seeds that are equally
     good.
     """
-    latency = engine.table.predict
     drawn = bred(engine.proposer, latency, engine.config.surrogate)
     if engine.config.surrogate and drawn:
         return drawn

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from evaluate.kinds import Kinds
-from evaluate.latency_table import kinds_made
 from evaluate.scores import Scoring
 from search import budget as budgets
 from search.config import SearchConfig
 from search.costs import measurement as measuring
+from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import CostTracker, patience
 from search.costs.forecast import Forecast, bred
 from search.costs.measurement import DeviceMeasurement
@@ -20,6 +19,9 @@ from search.engine.loop import SearchLoop
 from search.engine.scorer import Scorer
 from search.engine.sensitivity import SensitivityMeasurement
 from search.engine.time_report import Clock
+from search.finalists.ablation import Ablation
+from search.finalists.choice import FinalistChoice
+from search.finalists.final_scoring import FinalScoring
 from search.images import determinism as repeats
 from search.images import feature_cache as samples
 from search.images.shipped_samples import ShippedSamples
@@ -27,6 +29,7 @@ from search.images.unaccelerated import UnacceleratedImages
 from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.objectives.objectives import Goals, needed
 from search.proposers.generation_strategy import Proposer
+from search.results.finalist import Final
 from search.study import score_checks as gate
 from search.study.reference_point import worst
 from search.study.study import Study
@@ -72,7 +75,6 @@ class Engine:
         self.events = events or Events()
         self.budget = budgets.parse(config.budget)
         self.figures = config.figures
-        self.scoring: dict[str, Scoring] = {}
         self.rungs = config.ladder
         self.clock = Clock()
         self.unscored = 0
@@ -99,38 +101,39 @@ class Engine:
         self.device.open_workers()
         count = self.config.images
         if self.figures.view == "real":  # That it can be read is seen before a run is accepted.
-            self.scoring["search"] = self.images.scoring("search", count)
+            self.scoring: Scoring = self.images.scoring("search", count)
         self.accepted()
         samples.sweep(self.folder / "samples", self.study.evaluations)
         self.say("drawing the first prompt twice")
         name, limit = self.config.model.name, self.patience(2)
         repeats.check(self.study, self.executor, self.baseline, limit, name, self.folder)
         if self.figures.view == "self":
-            self.scoring["search"] = self.images.scoring("search", count)
+            self.scoring = self.images.scoring("search", count)
         self.base = self.images.sample("search", count)
         gate.unaccelerated_images(self.base)
-        self.chance = gate.unaccelerated_chance(self.scoring["search"], self.base)
-        plain = gate.unaccelerated_scores(self.scoring["search"], self.base)
-        self.table = self.device.latency_table()
+        self.chance = gate.unaccelerated_chance(self.scoring, self.base)
+        plain = gate.unaccelerated_scores(self.scoring, self.base)
+        table = self.device.latency_table()
         counted = "macs" in needed(self.config.objectives, self.config.constraints)
-        self.macs = Kinds(self.device.multiply_accumulates()) if counted else None
-        self.base_scores: dict[str, float] = plain | self.costs(self.baseline)
+        macs = self.device.multiply_accumulates() if counted else None
+        self.costs = CostModel(table, macs, self.baseline, self.config.model.share)
+        self.base_scores: dict[str, float] = plain | self.costs.of(self.baseline)
         self.goals = self.make_goals(self.base_scores)
         record.prepared(self.study, self.base_scores, self.goals)
         limit = self.config.timeout or patience(2 * self.base_scores["latency_s"])
         self.executor.check = repeats.request(self.baseline, limit)
         self.goals_at = {count: self._goals_at(count) for count in self.rungs}
-        self.scorer = Scorer(
-            self.scoring["search"], self.base, self.goals_at, self.costs, self.images,
-            self.figures.reading, self.folder, self.limit,
-        )  # fmt: skip
         self.spending = self._tracker()
         self.measured = True
+        self.scorer = Scorer(
+            self.scoring, self.base, self.goals_at, self.costs.of, self.images,
+            self.figures.reading, self.folder, self.spending.limit,
+        )  # fmt: skip
         known: list[tuple[str, Strategy]] = []
         if self.config.sensitivity:
             known = self._sensitivity()
         surrogate = self._surrogate() if self.config.surrogate else None
-        self.proposer.learn(self.table.predict, known, surrogate, lambda: self.reference)
+        self.proposer.learn(self.costs.latency, known, surrogate, lambda: self.reference)
         self._settle_workers()
         self.plan = measuring.make_plan(self.study, self.spending, self._forecast())
         for line in self.plan.lines():
@@ -142,7 +145,7 @@ class Engine:
         return measuring.make_tracker(self.config, self.study, plain, owed)
 
     def _forecast(self) -> Forecast:
-        accounts, latency = self.spending, self.table.predict
+        accounts, latency = self.spending, self.costs.latency
         owed = accounts.draw(accounts.plain, accounts.owed)
         before = measuring.measured_seconds(self.study)
         proposals = bred(self.proposer, latency, self.config.surrogate)
@@ -152,29 +155,29 @@ class Engine:
 
     def _sensitivity(self) -> list[tuple[str, Strategy]]:
         """Measure the sensitivity of calls; returns the schedules that follow."""
-        schedules, latency = SensitivitySchedules(self.space, self.baseline.solver_text), self.table
+        schedules = SensitivitySchedules(self.space, self.baseline.solver_text)
         count = self.config.sensitivity
 
         def request(one: Strategy) -> Request:
-            limit = self.limit(latency.predict(one), count)
+            limit = self.spending.limit(self.costs.latency(one), count)
             return self.images.request(one.digest, one, "search", count, limit=limit)
 
         SensitivityMeasurement(
             schedules, self.study, self.executor, request, self.figures.network, self.folder,
             self.say,
         ).measure()  # fmt: skip
-        return schedules.seeds(self.study.noted, latency.predict, self.config.population)
+        return schedules.seeds(self.study.noted, self.costs.latency, self.config.population)
 
     def _settle_workers(self) -> None:
         """Use as many workers as really draw more."""
         seeds = [one for _, one in self.proposer.seeds] or [self.baseline]
-        fast = min(seeds, key=self.table.predict)
+        fast = min(seeds, key=self.costs.latency)
         count = min(self.config.model.batch, self.rungs[0])  # As most evaluations draw.
         limit = self.patience(count)
         one = self.images.request(crew.NOTE, fast, "search", count, limit=limit)
 
         def spent(seconds: float) -> None:
-            self.spending.saw(self.table.predict(fast), count, seconds)
+            self.spending.saw(self.costs.latency(fast), count, seconds)
 
         crew.settle(
             self.executor, self.study, one, spent, self.folder, self.say, self._tell
@@ -182,53 +185,69 @@ class Engine:
 
     def _surrogate(self) -> Surrogate:
         """Predictions of the objectives, those that follow from the tables exactly."""
-        exact = self.costs(self.baseline)
+        exact = self.costs.of(self.baseline)
 
         def loss(name: str) -> Callable[[Strategy], float]:
-            return lambda one: self.goals.loss(name, self.costs(one)[name])
+            return lambda one: self.goals.loss(name, self.costs.of(one)[name])
 
         costs = {name: loss(name) for name in self.goals.names if name in exact}
         within = self.goals.only(exact)
         return Surrogate(
             self.space, self.goals.names, costs, self.config.seed,
-            lambda one: within.violation(self.costs(one)),
+            lambda one: within.violation(self.costs.of(one)),
         )  # fmt: skip
 
     def _goals_at(self, count: int) -> Goals:
         """The goals held against the unaccelerated figures on a rung's prompts."""
         base = self.base.first(count)
-        plain = gate.unaccelerated_scores(self.scoring["search"], base)
-        return self.make_goals(plain | self.costs(self.baseline))
+        plain = gate.unaccelerated_scores(self.scoring, base)
+        return self.make_goals(plain | self.costs.of(self.baseline))
 
     def make_goals(self, base: dict[str, float]) -> Goals:
         """The objectives and constraints, held against figures of the unaccelerated pipeline."""
         return Goals.create(self.config.objectives, self.config.constraints, base, self.chance)
 
-    def costs(self, strategy: Strategy) -> dict[str, float]:
-        """What follows from the tables: seconds, times faster, multiply-accumulates if counted."""
-        seconds = self.table.predict(strategy)
-        found = {"latency_s": seconds, "speedup": self.table.predict(self.baseline) / seconds}
-        if self.macs is not None:
-            found["macs"] = sum(map(self.macs.cost, kinds_made(strategy, self.config.model.share)))
-        return found
-
     def search(self) -> None:
         """Evaluate proposals; see `search.engine.loop`."""
         SearchLoop(
             self.study, self.executor, self.proposer, self.spending, self.baseline,
-            self.table.predict, self.config.budget, self.scorer, self.events, self.clock, self.say,
+            self.costs.latency, self.config.budget, self.scorer, self.events, self.clock, self.say,
             self.folder,
         ).run()  # fmt: skip
 
-    def limit(self, latency: float, images: int) -> float:
-        """Seconds after which drawing so many images at that latency is given up."""
-        return self.config.timeout or self.spending.limit(latency, images)
+    def finish(self) -> list[Final]:
+        """Score the finalists; see `search.finalists.final_scoring`."""
+        self.clock.enter("scoring")
+        found = FinalScoring(
+            self.config, self.folder, self.study, self.executor, self.images, self.choice(),
+            self.goals, self.make_goals, self.costs, self.spending, self.shipped, self.events,
+            self.say,
+        ).run()  # fmt: skip
+        self.unscored = found.unscored
+        return found.finals
+
+    def choice(self) -> FinalistChoice:
+        """The choice of finalists."""
+        return FinalistChoice(
+            self.study, self.config.export, self.rungs[-1], self.goals, self.costs,
+            self.proposer.passed_over,
+        )  # fmt: skip
+
+    def ablation(self) -> Ablation:
+        """The scoring of strategies without one of their methods."""
+        return Ablation(
+            self.config, self.folder, self.study, self.executor, self.images, self.costs,
+            self.spending, self.say,
+        )  # fmt: skip
 
     def patience(self, images: int) -> float | None:
-        """The same for unaccelerated images; None, for ever, as long as nothing was drawn yet."""
+        """Seconds after which drawing unaccelerated images is given up.
+
+        None, for ever, as long as nothing was drawn yet.
+        """
         if not self.measured:
             return self.config.timeout
-        return self.limit(self.base_scores["latency_s"], images)
+        return self.spending.limit(self.base_scores["latency_s"], images)
 
     @property
     def reference(self) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""What each method is worth in the strategies that people take: the same without it, drawn.
+"""Ablation: the named strategies are scored again without each of their methods.
 
 Of the knee and of the fastest strategy without a loss every method is taken out in turn. What is
 left is scored on the finalists' held-out prompts. Its latency is the table's, as is that of the
@@ -8,86 +8,115 @@ twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from evaluate.reading import Sample
-from evaluate.scores import Scoring
 from evaluate.statistics import ScoreError
+from search.config import SearchConfig
+from search.costs.cost_model import CostModel
+from search.costs.cost_tracker import CostTracker
+from search.finalists.heldout_scorer import Comparison, comparison
+from search.images.unaccelerated import UnacceleratedImages
 from search.results.finalist import Final
 from search.results.removals import NOTE, Removal, images, removals
 from search.results.run import Run
-from search.study import score_checks as gate
+from search.study import score_checks
+from search.study.study import Study
+from search.workers.executor import Executor
 from search.workers.worker import Outcome, Request
 from strategies import Strategy
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
 
 SHARE = 0.05  # Of a budget of device time, at most, at the end of a search.
 
 
-def spare(engine: Engine, scored: float) -> float:
+def spare(accounts: CostTracker, scored: float) -> float:
     """Seconds that a search may spend on this at its end; a budget of evaluations has none.
 
     Args:
+        accounts: spent and predicted device time.
         scored: seconds that the final scoring has taken, of which this is a part.
     """
-    seconds, spending = engine.budget.seconds, engine.spending
+    seconds = accounts.budget.seconds
     if seconds is None:
         return 0.0
-    return max(0.0, min(spending.left(), spending.scoring - scored, SHARE * seconds))
+    return max(0.0, min(accounts.left(), accounts.scoring - scored, SHARE * seconds))
 
 
-def ablate(engine: Engine, finals: Sequence[Final], seconds: float) -> list[Removal]:
-    """Draw and score what is not known yet, as far as so many seconds go.
+class Ablation:
+    """Scores of the named strategies without each of their methods.
 
     Args:
-        engine: of the run.
-        finals: of the search, finished or about to be exported.
-
-    Returns:
-        All removals; of those that there was no room for nothing is known.
+        config: settings of the search.
+        folder: folder of the run.
+        study: log of the run; what it has is not scored again.
+        executor: workers.
+        unaccelerated: the unaccelerated images; makes requests for others.
+        costs: latency and other costs of a strategy.
+        accounts: spent and predicted device time.
+        say: status callback.
     """
-    run = Run(engine.folder, engine.config, engine.study, finals)
-    count, left = images(run), seconds
-    waiting = {
-        one.left.digest: one.left for one in removals(run) if not one.drawn and not one.error
-    }
 
-    if not waiting:
+    def __init__(
+        self,
+        config: SearchConfig,
+        folder: Path,
+        study: Study,
+        executor: Executor,
+        unaccelerated: UnacceleratedImages,
+        costs: CostModel,
+        accounts: CostTracker,
+        say: Callable[[str], None],
+    ) -> None:
+        self._config, self._folder, self._study = config, folder, study
+        self._executor, self._unaccelerated = executor, unaccelerated
+        self._costs, self._accounts, self._say = costs, accounts, say
+
+    def run(self, finals: Sequence[Final], seconds: float) -> list[Removal]:
+        """Draw and score what is not known yet, as far as `seconds` of device time go.
+
+        Args:
+            finals: finalists of the search, finished or about to be exported.
+            seconds: device time that it may take.
+
+        Returns:
+            All removals; of those that there was no room for nothing is known.
+        """
+        run = Run(self._folder, self._config, self._study, finals)
+        waiting = {
+            one.left.digest: one.left for one in removals(run) if not one.drawn and not one.error
+        }
+        if not waiting:
+            return removals(run)
+        against = comparison(self._unaccelerated, images(run))
+        for request, outcome in self._executor.each(self._wanted(waiting, images(run), seconds)):
+            self._note(waiting[request.key], outcome, against)
         return removals(run)
-    base = engine.images.sample("heldout", count)
-    name = f"heldout-{count}"
-    scoring = engine.scoring.get(name) or engine.images.scoring("heldout", count)
-    engine.scoring[name] = scoring
 
-    def wanted() -> Iterator[Request]:
-        nonlocal left
+    def _wanted(
+        self, waiting: Mapping[str, Strategy], count: int, seconds: float
+    ) -> Iterator[Request]:
+        """Requests for `count` images of each strategy, as far as the time goes."""
+        left = seconds
         for number, (digest, strategy) in enumerate(waiting.items()):
-            latency = engine.table.predict(strategy)
-            cost = engine.spending.draw(latency, count)
+            latency = self._costs.latency(strategy)
+            cost = self._accounts.draw(latency, count)
             if cost > left:
                 continue
             left -= cost
-            engine.say(f"scoring strategies without a method, {len(waiting) - number} to go")
-            limit = engine.limit(latency, count)
-            yield engine.images.request(digest, strategy, "heldout", count, limit=limit)
+            self._say(f"scoring strategies without a method, {len(waiting) - number} to go")
+            limit = self._accounts.limit(latency, count)
+            yield self._unaccelerated.request(digest, strategy, "heldout", count, limit=limit)
 
-    for request, outcome in engine.executor.each(wanted()):
-        _note(engine, waiting[request.key], outcome, base, scoring)
-    return removals(run)
-
-
-def _note(
-    engine: Engine, strategy: Strategy, outcome: Outcome, base: Sample, scoring: Scoring
-) -> None:
-    found: dict[str, Any] = {"error": outcome.error, "images": base.count}
-    if outcome.value is not None:
-        try:
-            found["scores"] = gate.scores(scoring, outcome.value, base) | engine.costs(strategy)
-            found["intervals"] = gate.intervals(scoring, outcome.value, base)
-        except ScoreError as broken:
-            found["error"] = str(broken)
-    name = f"{NOTE}{strategy.digest}"
-    engine.study.enter(name, {name: found}, engine.study.seconds(name) + outcome.seconds)
+    def _note(self, strategy: Strategy, outcome: Outcome, against: Comparison) -> None:
+        found: dict[str, Any] = {"error": outcome.error, "images": against.base.count}
+        if outcome.value is not None:
+            pair = outcome.value, against.base
+            try:
+                scores = score_checks.scores(against.scoring, *pair)
+                found["scores"] = scores | self._costs.of(strategy)
+                found["intervals"] = score_checks.intervals(against.scoring, *pair)
+            except ScoreError as broken:
+                found["error"] = str(broken)
+        name = f"{NOTE}{strategy.digest}"
+        self._study.enter(name, {name: found}, self._study.seconds(name) + outcome.seconds)

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from evaluate.timing import spread
-from search.costs.cost_tracker import REPEATS, STEADY
+from search.costs.cost_model import CostModel
+from search.costs.cost_tracker import REPEATS, STEADY, CostTracker
 from search.errors import SearchError
 from search.study import failures
 from search.study.failures import NOTES
+from search.study.study import Study
+from search.workers.executor import Executor
 from search.workers.worker import Outcome, Request
 from strategies import Strategy, dump
-
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
 
 LEAST = 2  # Timings after the warm-up, where the budget has no room for more,
 ENOUGH = 3  # and where they hardly differ.
@@ -34,78 +34,136 @@ Named = tuple[Strategy, str]  # With its origin.
 Times = tuple[list[float], list[float]]
 
 
-def measure(engine: Engine, rows: Sequence[Named]) -> dict[str, Times]:
-    """Seconds by digest, of the unaccelerated pipeline and of all strategies that can be timed.
-
-    Each strategy is timed once, by turns with the unaccelerated pipeline; what was timed before, in
-    this run or in the one that it goes on with, is read from the study.
+class EndToEnd:
+    """End-to-end timing of strategies beside the unaccelerated pipeline.
 
     Args:
-        rows: strategies with their origins.
-
-    Raises:
-        SearchError: the unaccelerated pipeline cannot be timed.
+        study: log of the run; what it has is not timed again.
+        executor: workers.
+        costs: latency of a strategy; knows the unaccelerated one.
+        accounts: seconds that are left, and after how many a request is given up.
+        folder: folder of the run.
+        say: status callback.
     """
-    study, plain = engine.study, engine.baseline.digest
-    every: list[Named] = [(engine.baseline, ""), *rows]
-    left = [row for row in every if _known(engine, every, row[0].digest) is None]
-    if left:
-        both = left if left[0][0].digest == plain else [every[0], *left]
-        timed, turns, seconds = _turns(engine, both)
-        columns = [list(times) for times in zip(*turns[1:], strict=True)]
-        found = {one.digest: times for (one, _), times in zip(timed, columns, strict=True)}
-        new = {row[0].digest for row in left} & set(found)
-        notes = {f"{TIMED}{digest}": [found[digest], found[plain]] for digest in sorted(new)}
-        study.enter(f"{TURNS}{_name(left)}", notes, seconds)
-    known = {one.digest: _known(engine, every, one.digest) for one, _ in every}
-    return {digest: times for digest, times in known.items() if times is not None}
 
+    def __init__(
+        self,
+        study: Study,
+        executor: Executor,
+        costs: CostModel,
+        accounts: CostTracker,
+        folder: Path,
+        say: Callable[[str], None],
+    ) -> None:
+        self._study, self._executor, self._costs = study, executor, costs
+        self._accounts, self._folder, self._say = accounts, folder, say
+        self._plain = costs.baseline.digest
 
-def _known(engine: Engine, every: Sequence[Named], digest: str) -> Times | None:
-    """The times of a strategy as the study has them."""
-    found = engine.study.noted(f"{TIMED}{digest}")
-    if found is not None:
-        return list(found[0]), list(found[1])
-    # Earlier versions noted all strategies that were timed together.
-    turns = engine.study.noted(f"{TURNS}{_name(every)}")
-    if turns is None:
-        return None
-    columns = dict(zip((one.digest for one, _ in every), zip(*turns[1:], strict=True), strict=True))
-    return list(columns[digest]), list(columns[engine.baseline.digest])
+    def measure(self, rows: Sequence[Named]) -> dict[str, Times]:
+        """Seconds by digest, of the unaccelerated pipeline and of all strategies that can be timed.
+
+        Each strategy is timed once, by turns with the unaccelerated pipeline; what was timed
+        before, in this run or in the one that it goes on with, is read from the study.
+
+        Args:
+            rows: strategies with their origins.
+
+        Raises:
+            SearchError: the unaccelerated pipeline cannot be timed.
+        """
+        every: list[Named] = [(self._costs.baseline, ""), *rows]
+        left = [row for row in every if self._known(every, row[0].digest) is None]
+        if left:
+            both = left if left[0][0].digest == self._plain else [every[0], *left]
+            timed, turns, seconds = self._turns(both)
+            columns = [list(times) for times in zip(*turns[1:], strict=True)]
+            found = {one.digest: times for (one, _), times in zip(timed, columns, strict=True)}
+            new = {row[0].digest for row in left} & set(found)
+            notes = {
+                f"{TIMED}{digest}": [found[digest], found[self._plain]] for digest in sorted(new)
+            }
+            self._study.enter(f"{TURNS}{_name(left)}", notes, seconds)
+        known = {one.digest: self._known(every, one.digest) for one, _ in every}
+        return {digest: times for digest, times in known.items() if times is not None}
+
+    def _known(self, every: Sequence[Named], digest: str) -> Times | None:
+        """The times of a strategy as the study has them."""
+        found = self._study.noted(f"{TIMED}{digest}")
+        if found is not None:
+            return list(found[0]), list(found[1])
+        # Earlier versions noted all strategies that were timed together.
+        turns = self._study.noted(f"{TURNS}{_name(every)}")
+        if turns is None:
+            return None
+        digests = [one.digest for one, _ in every]
+        columns = dict(zip(digests, zip(*turns[1:], strict=True), strict=True))
+        return list(columns[digest]), list(columns[self._plain])
+
+    def _turns(self, left: list[Named]) -> tuple[list[Named], list[list[float]], float]:
+        """What could be timed, its seconds turn by turn, and the device time that it took."""
+        turns: list[dict[str, float]] = []
+        failed, seconds = 0, 0.0
+        while len(turns) <= REPEATS:
+            number = len(turns) + 1
+            room = self._accounts.left() - seconds
+            if number > LEAST + 1 and sum(turns[-1].values()) > room:
+                break
+            if _stand(turns[1:]):
+                break
+            self._say(f"measuring latency end to end, turn {number} of at most {REPEATS + 1}")
+            outcome = self._ask(f"end-to-end-{number}", left)
+            seconds += outcome.seconds
+            if not outcome.error:
+                pairs = zip(left, outcome.value, strict=True)
+                turns.append({one.digest: taken for (one, _), taken in pairs})
+                continue
+            failed += 1
+            sound = [row for row in left if self._is_timed(row)]
+            if len(sound) == len(left) and failed == TRIES:
+                raise SearchError(
+                    f"timing all finalists end to end failed {TRIES} times, although each can be "
+                    f"timed by itself: {outcome.error}; go on with: python -m search --resume "
+                    f"{self._folder}"
+                )
+            left = sound
+        rows = [[turn[one.digest] for one, _ in left] for turn in turns]
+        return left, rows, seconds
+
+    def _is_timed(self, row: Named) -> bool:
+        """Whether a strategy can be timed by itself; one that cannot is noted."""
+        strategy, origin = row
+        outcome = self._ask(f"end-to-end-{strategy.digest[:12]}", [row])
+        name = f"{NOTE}{strategy.digest}"
+        taken = self._study.seconds(name) + outcome.seconds
+        if not outcome.error:
+            self._study.enter(name, {}, taken)
+            return True
+        if strategy.digest == self._plain:
+            self._study.enter(name, {}, taken)
+            raise SearchError(
+                "the unaccelerated pipeline failed while it was timed end to end by itself: "
+                f"{outcome.error}; mend that and go on with: python -m search --resume "
+                f"{self._folder}"
+            )
+        noted = failures.noted(strategy, origin, outcome.error)
+        self._study.enter(name, {name: noted}, taken)
+        return False
+
+    def _ask(self, key: str, rows: Sequence[Named]) -> Outcome:
+        """Seconds of one image with each strategy; a time that is none is an error."""
+        texts = [dump(strategy) for strategy, _ in rows]
+        latency = sum(self._costs.latency(strategy) for strategy, _ in rows)
+        limit = self._accounts.limit(latency, 1)
+        outcome = self._executor.alone(Request(key, "end_to_end", (texts,), limit))
+        wrong = [t for t in outcome.value or () if not (math.isfinite(t) and t > 0)]
+        if wrong:
+            return Outcome(None, f"took {wrong[0]} s, which is no time", outcome.seconds)
+        return outcome
 
 
 def _name(rows: Sequence[Named]) -> str:
     digests = "\n".join(one.digest for one, _ in rows)
     return hashlib.sha256(digests.encode()).hexdigest()[:16]
-
-
-def _turns(engine: Engine, left: list[Named]) -> tuple[list[Named], list[list[float]], float]:
-    """What could be timed, its seconds turn by turn, and the device time that it took."""
-    turns: list[dict[str, float]] = []
-    failed, seconds = 0, 0.0
-    while len(turns) <= REPEATS:
-        number = len(turns) + 1
-        if number > LEAST + 1 and sum(turns[-1].values()) > engine.spending.left() - seconds:
-            break
-        if _stand(turns[1:]):
-            break
-        engine.say(f"measuring latency end to end, turn {number} of at most {REPEATS + 1}")
-        outcome = _ask(engine, f"end-to-end-{number}", left)
-        seconds += outcome.seconds
-        if not outcome.error:
-            pairs = zip(left, outcome.value, strict=True)
-            turns.append({one.digest: taken for (one, _), taken in pairs})
-            continue
-        failed += 1
-        sound = [row for row in left if _times(engine, row)]
-        if len(sound) == len(left) and failed == TRIES:
-            raise SearchError(
-                f"timing all finalists end to end failed {TRIES} times, although each can be timed "
-                f"by itself: {outcome.error}; go on with: python -m search --resume {engine.folder}"
-            )
-        left = sound
-    rows = [[turn[one.digest] for one, _ in left] for turn in turns]
-    return left, rows, seconds
 
 
 def _stand(turns: Sequence[Mapping[str, float]]) -> bool:
@@ -114,34 +172,3 @@ def _stand(turns: Sequence[Mapping[str, float]]) -> bool:
         return False
     columns = [[turn[digest] for turn in turns] for digest in turns[-1]]
     return all(spread(times) <= STEADY * sqrt(len(times)) for times in columns)
-
-
-def _times(engine: Engine, row: Named) -> bool:
-    """Whether a strategy can be timed by itself; one that cannot is noted."""
-    strategy, origin = row
-    key = f"end-to-end-{strategy.digest[:12]}"
-    outcome = _ask(engine, key, [row])
-    name = f"{NOTE}{strategy.digest}"
-    taken = engine.study.seconds(name) + outcome.seconds
-    if not outcome.error:
-        engine.study.enter(name, {}, taken)
-        return True
-    if strategy.digest == engine.baseline.digest:
-        engine.study.enter(name, {}, taken)
-        raise SearchError(
-            "the unaccelerated pipeline failed while it was timed end to end by itself: "
-            f"{outcome.error}; mend that and go on with: python -m search --resume {engine.folder}"
-        )
-    engine.study.enter(name, {name: failures.noted(strategy, origin, outcome.error)}, taken)
-    return False
-
-
-def _ask(engine: Engine, key: str, rows: Sequence[Named]) -> Outcome:
-    """Seconds of one image with each strategy; a time that is none is an error."""
-    texts = [dump(strategy) for strategy, _ in rows]
-    limit = engine.limit(sum(engine.table.predict(strategy) for strategy, _ in rows), 1)
-    outcome = engine.executor.alone(Request(key, "end_to_end", (texts,), limit))
-    wrong = [t for t in outcome.value or () if not (math.isfinite(t) and t > 0)]
-    if wrong:
-        return Outcome(None, f"took {wrong[0]} s, which is no time", outcome.seconds)
-    return outcome

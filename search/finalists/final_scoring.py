@@ -1,195 +1,242 @@
-"""From the search's front to the exported one: who is scored again on held-out prompts."""
+"""Final scoring: finalists are scored on held-out prompts and timed end to end."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from search.costs import unmeasurable as untimed
+from search.config import SearchConfig
+from search.costs.cost_model import CostModel
+from search.costs.cost_tracker import CostTracker
 from search.errors import SearchError
-from search.finalists import end_to_end
-from search.finalists.end_to_end import Times
+from search.finalists import lossless_probability
+from search.finalists.choice import FinalistChoice
+from search.finalists.end_to_end import EndToEnd, Times
+from search.finalists.full_set import full_set
+from search.finalists.heldout_images import HeldoutImages
+from search.finalists.heldout_scorer import HeldoutScorer, comparison
+from search.finalists.no_loss import NoLoss
 from search.finalists.race import Race
-from search.finalists.standings import Standings
+from search.finalists.standings import Standings, sets_of_prompts
+from search.images.shipped_samples import ShippedSamples
+from search.images.unaccelerated import UnacceleratedImages
 from search.objectives.objectives import Goals
-from search.pareto import spread
-from search.results import heldout_scores
 from search.results.finalist import Final
-from search.study import failures
-from search.study import score_checks as gate
-from search.study.evaluation import Evaluation, is_rival
-from search.study.evaluation import comparable as on_most
+from search.study import failures, score_checks
+from search.study.evaluation import Evaluation
+from search.study.study import Study
+from search.tracking.events import Events
+from search.workers.executor import Executor
 from strategies import Strategy
 
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
+
+@dataclass(frozen=True)
+class FinalResult:
+    """What the final scoring has found.
+
+    Attributes:
+        finals: finalists with their scores, the unaccelerated pipeline first.
+        unscored: finalists that the budget had no room for.
+    """
+
+    finals: list[Final]
+    unscored: int
 
 
-FAITHFUL = 3  # One in so many finalists is chosen from the slow and faithful end of the front.
+@dataclass(frozen=True)
+class Raced:
+    """The finalists after a race.
+
+    Attributes:
+        standings: the finalists, their scores on held-out prompts among them.
+        full: images of the full set.
+        rivals: digests of those that are baselines.
+        good: those that were scored and timed.
+        times: seconds end to end, by digest.
+    """
+
+    standings: Standings
+    full: int
+    rivals: Collection[str]
+    good: list[Evaluation]
+    times: Mapping[str, Times]
 
 
-def choose(
-    engine: Engine, failed: Collection[str] = ()
-) -> tuple[list[Evaluation], list[Evaluation]]:
-    """Strategies for the exported front, and baselines to hold against them.
-
-    Both are the points that dominate most on the search's own scores, at most `export` each, the
-    most valuable first. Where the baselines that the search scored leave room, those follow that it
-    passed over and that should count by what its surrogate expects.
+class FinalScoring:
+    """The final scoring of one search.
 
     Args:
-        failed: digests of finalists that failed; they make room for the next ones.
+        config: settings of the search.
+        folder: folder of the run.
+        study: log of the run; what it has is neither scored nor timed again.
+        executor: workers.
+        images: the unaccelerated images; makes requests for others.
+        choice: chooses the finalists.
+        goals: objectives and constraints of the search.
+        make_goals: the same held against other scores of the unaccelerated pipeline.
+        costs: latency and other costs of a strategy.
+        accounts: spent and predicted device time.
+        shipped: samples of baselines that need no drawing, if there are any.
+        events: told of every finalist that is scored.
+        say: status callback.
     """
-    count = engine.config.export
-    good = [
-        e for e in on_most(engine.study.evaluations) if e.strategy.digest not in failed
-    ]  # fmt: skip
-    mine = pick([e for e in good if not is_rival(e)], engine.reference, count)
-    rivals = pick([e for e in good if is_rival(e)], engine.reference, count)
-    over = [
-        e
-        for e in _passed_over(engine, good)
-        if e.strategy.digest not in failed and not gate.unsound({"a loss": e.objectives})
-    ]
-    more = pick([*rivals, *over], engine.reference, count)
-    return mine, [*rivals, *(e for e in more if not e.images)][:count]
 
+    def __init__(
+        self,
+        config: SearchConfig,
+        folder: Path,
+        study: Study,
+        executor: Executor,
+        images: UnacceleratedImages,
+        choice: FinalistChoice,
+        goals: Goals,
+        make_goals: Callable[[dict[str, float]], Goals],
+        costs: CostModel,
+        accounts: CostTracker,
+        shipped: ShippedSamples | None,
+        events: Events,
+        say: Callable[[str], None],
+    ) -> None:
+        self._config, self._folder, self._study = config, folder, study
+        self._executor, self._images, self._choice = executor, images, choice
+        self._goals, self._make_goals = goals, make_goals
+        self._costs, self._accounts, self._shipped, self._say = costs, accounts, shipped, say
+        self._scorer = HeldoutScorer(study, goals, events)
+        self._timing = EndToEnd(study, executor, costs, accounts, folder, say)
 
-def _passed_over(engine: Engine, good: list[Evaluation]) -> list[Evaluation]:
-    """Baselines that were not scored on all images, as if they had been."""
-    if not good or good[0].images < engine.rungs[-1]:
-        return []  # What is expected on the top rung cannot be held against a lower one.
-    tables = engine.costs(engine.baseline)
-    if any(limit.name not in tables for limit in engine.goals.limits):
-        return []  # Nobody knows whether they keep it, and they would stand in for who does.
-    known = {e.strategy.digest for e in good} | {engine.baseline.digest}
-    return [
-        Evaluation(-1, origin, (), strategy, engine.costs(strategy), "", 0.0, losses, 0.0, 0)
-        for origin, strategy, losses in engine.proposer.passed_over(engine.study.evaluations)
-        if strategy.digest not in known and not untimed.reason(engine.study, strategy)
-    ]
+    def run(self) -> FinalResult:
+        """Score the finalists on held-out prompts and time them end to end.
 
+        They race on growing sets of prompts, see `search.finalists.race`. Where the budget has no
+        room for all, the least valuable are left out. A finalist that fails makes room for the next
+        one of the front.
 
-def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> list[Evaluation]:
-    """At most `count` evaluations that together dominate most.
-
-    The last third is chosen by the objectives' logarithms: the volume itself hardly sees the slow
-    and faithful end of a front, where strategies without a loss are.
-    """
-    if not rows:
-        return []
-    points, worst = np.array([row.objectives for row in rows]), np.array(reference)
-    chosen = spread(points, reference, count - count // FAITHFUL)
-    if (points > 0).all() and (worst > 0).all():
-        low = np.minimum(points.min(0), worst) / 2
-        points, worst = np.log(points / low), np.log(worst / low)
-    return [rows[index] for index in spread(points, tuple(worst), count, chosen)]
-
-
-def finish(engine: Engine) -> list[Final]:
-    """Score the finalists on held-out prompts and time them end to end.
-
-    They race on growing sets of prompts, see `search.finalists.race`. What a former run of the
-    same study has already scored or timed is not scored or timed again. Where the budget has
-    no room for all, the least valuable are left out; `engine.unscored` counts them. A finalist that
-    fails makes room for the next one of the front.
-
-    Raises:
-        SearchError: no finalist could be scored, or no candidate of the search.
-    """
-    engine.clock.enter("scoring")
-    failures.see_that_any_succeeded(engine.study, engine.folder)
-    failures.forget_if_all(engine.study)
-    ceiling = engine.study.spent + min(engine.spending.left(), engine.spending.scoring)
-    while True:
-        failed = failures.finalists(engine.study)
-        rows, rivals = _chosen(engine, failed)
-        race = Race(Standings(engine, rows, rivals, ceiling))
-        race.run()
-        rows = race.all.rows
-        held = {
-            digest: heldout_scores.read(engine.study, digest, race.all.levels[-1])
-            for digest in rows
-        }
-        good = [rows[digest] for digest, one in held.items() if one.figures]
-        now = failures.finalists(engine.study)
-        if now != failed and _room(engine, now, good):
-            continue
-        if now and not good:
-            raise SearchError(failures.none_left(engine.study, engine.folder))
-        times = end_to_end.measure(engine, [(row.strategy, row.origin) for row in good])
-        good = [row for row in good if row.strategy.digest in times]
-        after = failures.finalists(engine.study)
-        if after != now and _room(engine, after, good):
-            continue
-        if after and not good:
-            raise SearchError(failures.none_left(engine.study, engine.folder))
-        break
-    engine.unscored = sum(
-        not one.figures and not one.error and rows[d].images > 0 for d, one in held.items()
-    )
-    common = race.all.common or race.all.levels[0]
-    base = race.base(common)
-    plain = gate.unaccelerated_scores(engine.scoring[f"heldout-{common}"], base)
-    finals = [_final(engine, engine.baseline, "", "unaccelerated", plain, {}, times)]
-    finals[0] = replace(finals[0], images=common, judged=common, full=race.full)
-    goals = engine.make_goals(finals[0].scores)
-    finals[0] = _judged(finals[0], goals)
-    for row in good:
-        digest = row.strategy.digest
-        role = "baseline" if digest in rivals else "front"
-        figures = held[digest].figures
-        images = common if common in figures else held[digest].images
-        mine, last = figures[images], figures[held[digest].images]
-        final = _final(engine, row.strategy, row.origin, role, mine.scores, mine.intervals, times)
-        changes = {k: v for k, v in last.intervals.items() if k.endswith("_change")}
-        final = replace(
-            final, images=images, changes=changes, judged=held[digest].images, full=race.full
+        Raises:
+            SearchError: no finalist could be scored, or no candidate of the search.
+        """
+        failures.see_that_any_succeeded(self._study, self._folder)
+        failures.forget_if_all(self._study)
+        ceiling = self._study.spent + min(self._accounts.left(), self._accounts.scoring)
+        while (raced := self._raced(ceiling)) is None:
+            pass
+        standings = raced.standings
+        held = {digest: standings.held(digest) for digest in standings.rows}
+        unscored = sum(
+            not one.figures and not one.error and standings.rows[digest].images > 0
+            for digest, one in held.items()
         )
-        finals.append(_judged(final, goals))
-    return finals
+        return FinalResult(self._finals(raced), unscored)
 
+    def _raced(self, ceiling: float) -> Raced | None:
+        """The finalists after a race; None where some failed, and others take their places.
 
-def _room(engine: Engine, failed: Collection[str], good: Collection[Evaluation]) -> bool:
-    """Whether further finalists take the places of those that failed."""
-    return len(failed) <= 2 * engine.config.export if good else len(failed) < failures.ROW
+        Args:
+            ceiling: seconds of the study after which nothing more is drawn.
+        """
+        failed = failures.finalists(self._study)
+        rows, rivals = self._choice.by_digest(failed)
+        standings, full = self._race(rows, rivals, ceiling)
+        good = [row for digest, row in standings.rows.items() if standings.held(digest).figures]
+        if self._is_replaced(failed, good):
+            return None
+        failed = failures.finalists(self._study)
+        times = self._timing.measure([(row.strategy, row.origin) for row in good])
+        good = [row for row in good if row.strategy.digest in times]
+        if self._is_replaced(failed, good):
+            return None
+        return Raced(standings, full, rivals, good, times)
 
+    def _is_replaced(self, before: Collection[str], good: Collection[Evaluation]) -> bool:
+        """Whether further finalists take the places of those that have failed since.
 
-def _chosen(engine: Engine, failed: Collection[str]) -> tuple[dict[str, Evaluation], set[str]]:
-    """The finalists by digest, the most valuable first, and which of them are baselines."""
-    best, rivals = choose(engine, failed)
-    scored = [e for e in rivals if e.images]
-    pairs = itertools.zip_longest(best, scored)
-    rows = {e.strategy.digest: e for pair in pairs for e in pair if e is not None}
-    # No budget is kept for what the search passed over; it comes last, where there is room.
-    rows |= {e.strategy.digest: e for e in rivals if not e.images}
-    return rows, {e.strategy.digest for e in rivals}
+        Args:
+            before: digests of those that had failed before.
+            good: those that have not failed.
 
+        Raises:
+            SearchError: all have failed, and there are no others.
+        """
+        failed = failures.finalists(self._study)
+        most = 2 * self._config.export + 1 if good else failures.ROW
+        if failed != before and len(failed) < most:
+            return True
+        if failed and not good:
+            raise SearchError(failures.none_left(self._study, self._folder))
+        return False
 
-def _final(
-    engine: Engine,
-    strategy: Strategy,
-    origin: str,
-    role: str,
-    scores: dict[str, float],
-    intervals: dict[str, list[float]],
-    times: dict[str, Times],
-) -> Final:
-    mine, plain = times[strategy.digest]
-    latency = float(np.median(mine))
-    timed = {
-        "latency_s": latency,
-        "latency_table_s": engine.table.predict(strategy),
-        "latency_spread_s": float(np.subtract(*np.quantile(mine, [0.75, 0.25])) / 2),
-        "speedup": float(np.median(plain)) / latency,
-    }
-    if engine.macs is not None:
-        timed["macs"] = engine.costs(strategy)["macs"]
-    return Final(role, origin, strategy, scores | timed, intervals)
+    def _race(
+        self, rows: Mapping[str, Evaluation], rivals: Collection[str], ceiling: float
+    ) -> tuple[Standings, int]:
+        """Let finalists race; returns where they stand, and the images of the full set."""
+        config, margins = self._config, self._config.all_margins
+        sets = sets_of_prompts(self._study, config.heldout_images)
+        drawing = HeldoutImages(
+            self._images, self._study, self._folder, config.figures.reading, self._costs,
+            self._accounts, self._shipped, sets[0],
+        )  # fmt: skip
+        standings = Standings(
+            rows, rivals, sets, ceiling, self._study, self._goals, self._costs, self._accounts,
+            self._images, drawing,
+        )  # fmt: skip
+        # Nothing of a baseline has to be drawn where samples of baselines ship.
+        ships = self._shipped is not None and bool(self._shipped.digests & set(rivals))
+        needed = lossless_probability.needed(margins)
+        full = full_set(self._study, standings, needed, rivals=not ships)
+        no_loss = NoLoss(
+            standings, full, margins, config.export, self._study, self._goals.names, self._costs,
+            self._accounts, self._executor,
+        )  # fmt: skip
+        Race(
+            standings, no_loss, drawing, self._scorer, self._images, self._executor,
+            self._accounts, self._say,
+        ).run()  # fmt: skip
+        return standings, full
+
+    def _finals(self, raced: Raced) -> list[Final]:
+        """The finalists with their scores, all on the images that the front is compared on."""
+        standings, times = raced.standings, raced.times
+        common = standings.common or standings.levels[0]
+        against = comparison(self._images, common)
+        plain = score_checks.unaccelerated_scores(against.scoring, against.base)
+        first = self._final(self._costs.baseline, "", "unaccelerated", plain, {}, times)
+        first = replace(first, images=common, judged=common, full=raced.full)
+        goals = self._make_goals(first.scores)
+        finals = [_judged(first, goals)]
+        for row in raced.good:
+            digest, held = row.strategy.digest, standings.held(row.strategy.digest)
+            role = "baseline" if digest in raced.rivals else "front"
+            images = common if common in held.figures else held.images
+            mine, last = held.figures[images], held.figures[held.images]
+            final = self._final(row.strategy, row.origin, role, mine.scores, mine.intervals, times)
+            changes = {k: v for k, v in last.intervals.items() if k.endswith("_change")}
+            final = replace(
+                final, images=images, changes=changes, judged=held.images, full=raced.full
+            )
+            finals.append(_judged(final, goals))
+        return finals
+
+    def _final(
+        self,
+        strategy: Strategy,
+        origin: str,
+        role: str,
+        scores: dict[str, float],
+        intervals: dict[str, list[float]],
+        times: Mapping[str, Times],
+    ) -> Final:
+        mine, plain = times[strategy.digest]
+        latency, costs = float(np.median(mine)), self._costs.of(strategy)
+        timed = {
+            "latency_s": latency,
+            "latency_table_s": costs["latency_s"],
+            "latency_spread_s": float(np.subtract(*np.quantile(mine, [0.75, 0.25])) / 2),
+            "speedup": float(np.median(plain)) / latency,
+        }
+        counted = {name: value for name, value in costs.items() if name == "macs"}
+        return Final(role, origin, strategy, scores | timed | counted, intervals)
 
 
 def _judged(final: Final, goals: Goals) -> Final:

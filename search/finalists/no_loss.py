@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from math import inf, log
 
 from evaluate.verdicts import changes_in, judge
+from search.costs.cost_model import CostModel
+from search.costs.cost_tracker import CostTracker
 from search.finalists import lossless_probability as promise
 from search.finalists.standings import Standings
 from search.objectives.objectives import COSTS
 from search.study import failures
 from search.study.evaluation import comparable, is_rival
+from search.study.study import Study
+from search.workers.executor import Executor
 
 Ranked = tuple[float, str, int]  # How promising a finalist is, its digest, its images so far.
 Entry = tuple[str, int]  # Digest of a finalist, and the set that it is scored on next.
@@ -18,26 +23,46 @@ PLACES = 3  # Finalists with those that took a place since, at most so many time
 
 
 class NoLoss:
-    """The choice among some finalists.
+    """The choice of finalists that may yet be shown to have no loss.
 
     Args:
-        standings: of the finalists.
+        standings: the finalists.
         full: images of the full set, on which a strategy passes.
+        margins: acceptance margins by figure; None where a figure has none.
+        export: finalists of the search, at most, without those that take a place later.
+        study: log of the run.
+        objectives: names of the objectives.
+        costs: latency and other costs of a strategy.
+        accounts: spent and predicted device time.
+        executor: workers.
     """
 
-    def __init__(self, standings: Standings, full: int) -> None:
-        self._all, self.full = standings, full
+    def __init__(
+        self,
+        standings: Standings,
+        full: int,
+        margins: Mapping[str, float | None],
+        export: int,
+        study: Study,
+        objectives: Sequence[str],
+        costs: CostModel,
+        accounts: CostTracker,
+        executor: Executor,
+    ) -> None:
+        self._all, self.full, self._margins = standings, full, margins
+        self._most, self._study = PLACES * export, study
+        self._quality = [i for i, name in enumerate(objectives) if name not in COSTS]
+        self._costs, self._accounts, self._executor = costs, accounts, executor
 
     @property
     def may_pass(self) -> bool:
         """Whether any strategy could be shown to have no loss on the full set."""
-        return self.full >= promise.needed(self._all.engine.config.all_margins)
+        return self.full >= promise.needed(self._margins)
 
     def likely(self) -> list[Entry]:
         """Those that may yet be shown to have no loss, as many as there are workers: the most
         promising ones that are faster than what has passed, and that there is room for to the end.
         """
-        engine, margins = self._all.engine, self._all.engine.config.all_margins
         if not self.may_pass:
             return []
         ranked: list[Ranked] = []
@@ -46,7 +71,7 @@ class NoLoss:
             held = self._all.held(digest)
             changes = changes_in(held.figures[held.images].intervals)
             speed = self._all.speed(digest)
-            found = promise.chance(changes, margins, held.images, self.full)
+            found = promise.chance(changes, self._margins, held.images, self.full)
             wanted = speed > fastest[digest in self._all.rivals]
             if held.images < self.full and found >= promise.LEAST and wanted:
                 ranked.append((found * log(speed), digest, held.images))
@@ -58,7 +83,7 @@ class NoLoss:
                 continue
             room -= cost
             chosen.append((digest, next(n for n in self._all.levels if n > images)))
-            if len(chosen) >= engine.executor.slots:
+            if len(chosen) >= self._executor.slots:
                 break
         return chosen
 
@@ -70,8 +95,7 @@ class NoLoss:
         for digest in self._all.sound():
             held = self._all.held(digest)
             changes = changes_in(held.figures[held.images].intervals)
-            margins = self._all.engine.config.all_margins
-            if judge(changes, margins, held.images, self.full).answer != "yes":
+            if judge(changes, self._margins, held.images, self.full).answer != "yes":
                 continue
             for kind in {False, digest in self._all.rivals}:
                 found[kind] = max(found[kind], self._all.speed(digest))
@@ -86,25 +110,22 @@ class NoLoss:
         """
         if not self.may_pass or self._all.ceiling == inf or not self._all.common:
             return ""
-        if len(self._all.rows) >= PLACES * self._all.engine.config.export:
+        if len(self._all.rows) >= self._most:
             return ""
-        names = self._all.engine.goals.names
-        quality = [i for i, name in enumerate(names) if name not in COSTS]
         lost = [self._all.rows[d].objectives for d in self._all.sound() if self._has_lost(d)]
         if not lost:
             return ""
-        fastest, spending = self._passed()[False], self._all.engine.spending
-        failed = failures.finalists(self._all.engine.study)
+        fastest, failed = self._passed()[False], failures.finalists(self._study)
         rows = [
-            (self._all.engine.costs(row.strategy)["speedup"], row)
-            for row in comparable(self._all.engine.study.evaluations)
+            (self._costs.of(row.strategy)["speedup"], row)
+            for row in comparable(self._study.evaluations)
             if row.strategy.digest not in {*self._all.rows, *failed} and row.feasible
             and not is_rival(row)
-            and all(any(row.objectives[i] < other[i] for i in quality) for other in lost)
+            and all(any(row.objectives[i] < other[i] for i in self._quality) for other in lost)
         ]  # fmt: skip
         for speed, row in sorted(rows, key=lambda pair: -pair[0]):
             latency = row.scores["latency_s"]
-            cost = spending.draw(latency, self.full) + spending.timing(latency)
+            cost = self._accounts.draw(latency, self.full) + self._accounts.timing(latency)
             if speed > fastest and cost + self._all.owed(self.full) <= self._all.room():
                 self._all.rows[row.strategy.digest] = row
                 return row.strategy.digest
@@ -112,13 +133,13 @@ class NoLoss:
 
     def _has_lost(self, digest: str) -> bool:
         """Whether one of the search's own is not followed any further for want of a chance."""
-        held, margins = self._all.held(digest), self._all.engine.config.all_margins
+        held = self._all.held(digest)
         changes = changes_in(held.figures[held.images].intervals)
         if digest in self._all.rivals:
             return False
         if held.images >= self.full:
-            return judge(changes, margins, held.images, self.full).answer != "yes"
-        return promise.chance(changes, margins, held.images, self.full) < promise.LEAST
+            return judge(changes, self._margins, held.images, self.full).answer != "yes"
+        return promise.chance(changes, self._margins, held.images, self.full) < promise.LEAST
 
     def _by_turns(self, ranked: list[Ranked]) -> list[Ranked]:
         """The search's own and baselines by turns, so that what has no loss is known of both."""

@@ -9,95 +9,72 @@ none is left of them, milder strategies take the places of those that have shown
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from math import inf
-from statistics import median
 
-from evaluate.reading import Sample
-from search.finalists import heldout
-from search.finalists import lossless_probability as promise
+from search.costs.cost_tracker import CostTracker
+from search.finalists.heldout_images import HeldoutImages
+from search.finalists.heldout_scorer import Comparison, HeldoutScorer, comparison
 from search.finalists.no_loss import Entry, NoLoss
-from search.finalists.standings import Standings
-from search.study import score_checks as gate
+from search.finalists.standings import ALL, Standings
+from search.images.unaccelerated import UnacceleratedImages
+from search.workers.executor import Executor
 from search.workers.worker import Request
-
-NOTE = "race"  # The full set of a study is noted under it.
-ALL = 0.5  # Share of the time for the sets that all are scored on; the rest is for no loss.
 
 
 class Race:
-    """The finalists of one search.
+    """A race of the finalists of one search.
 
     Args:
-        standings: of the finalists.
-
-    Attributes:
-        all: the standings.
-        full: images of the full set.
+        standings: the finalists.
+        no_loss: chooses who may be shown to have no loss.
+        drawing: images of the finalists.
+        scorer: scores of the finalists.
+        images: the unaccelerated images.
+        executor: workers.
+        accounts: spent and predicted device time.
+        say: status callback.
     """
 
-    def __init__(self, standings: Standings) -> None:
-        self.engine, self.all = standings.engine, standings
-        self.full = self._full()
-        self._no_loss = NoLoss(self.all, self.full)
+    def __init__(
+        self,
+        standings: Standings,
+        no_loss: NoLoss,
+        drawing: HeldoutImages,
+        scorer: HeldoutScorer,
+        images: UnacceleratedImages,
+        executor: Executor,
+        accounts: CostTracker,
+        say: Callable[[str], None],
+    ) -> None:
+        self._all, self._no_loss = standings, no_loss
+        self._drawing, self._scorer, self._images = drawing, scorer, images
+        self._executor, self._accounts, self._say = executor, accounts, say
 
     def run(self) -> None:
         """Score the finalists as far as the budget goes."""
-        follow = self._no_loss.may_pass and self.all.ceiling < inf and self._fits(self.full)
-        kept = self.all.room() * (1 - ALL) if follow else 0.0
-        self._draw(self._everyone(kept), {self.all.levels[0]})
+        full = self._no_loss.full
+        follow = self._no_loss.may_pass and self._all.ceiling < inf and self._all.fits(full)
+        kept = self._all.room() * (1 - ALL) if follow else 0.0
+        self._draw(self._everyone(kept), {self._all.levels[0]})
         if follow:
             self._take_what_ships()
-        left = self.all.room() - kept
-        for below, level in zip(self.all.levels, self.all.levels[1:], strict=False):
-            alive = [d for d in self.all.alive(below) if level not in self.all.held(d).figures]
-            left -= sum(self.all.cost(d, level) for d in alive) + self.all.owed(level)
+        left = self._all.room() - kept
+        for below, level in zip(self._all.levels, self._all.levels[1:], strict=False):
+            alive = [d for d in self._all.alive(below) if level not in self._all.held(d).figures]
+            left -= sum(self._all.cost(d, level) for d in alive) + self._all.owed(level)
             if left < 0:
                 break
             self._draw(((digest, level) for digest in alive), {level})
         while True:
-            common = self.all.common
+            common = self._all.common
             if likely := self._no_loss.likely():
                 self._draw(iter(likely), {level for _, level in likely})
             elif milder := self._no_loss.milder():
-                for level in self.all.levels[: self.all.levels.index(common) + 1]:
+                for level in self._all.levels[: self._all.levels.index(common) + 1]:
                     self._draw(iter([(milder, level)]), {level})
             else:
                 break
-
-    def _full(self) -> int:
-        """The full set: the largest on which a finalist of either kind can be scored, at the usual
-        latency of its kind; those of the search alone where samples of baselines ship.
-
-        One that was ever fixed stays, unless nothing could have passed on it.
-        """
-        study, needed = self.engine.study, promise.needed(self.engine.config.all_margins)
-        former = study.noted(NOTE)
-        if former is not None and (
-            former["full"] >= needed or former["full"] == self.all.levels[-1]
-        ):
-            return int(former["full"])
-        found = self.all.levels[-1]
-        shipped = self.engine.shipped
-        free = shipped is not None and shipped.digests & set(self.all.rivals)
-        for level in reversed(self.all.levels[:-1]):
-            if self._fits(found, rivals=not free) or level < needed:
-                break
-            found = level
-        study.note(NOTE, {"full": found, "levels": list(self.all.levels)})
-        return found
-
-    def _fits(self, full: int, rivals: bool = False) -> bool:
-        """Whether there is time to follow one of the search's own finalists from the first set to a
-        full one, and one baseline if `rivals`.
-        """
-        latencies: dict[bool, list[float]] = {False: [], True: []}
-        for digest, row in self.all.rows.items():
-            latencies[digest in self.all.rivals].append(row.scores["latency_s"])
-        kinds = [latencies[False], latencies[True] if rivals else []]
-        usual = sum(median(kind) for kind in kinds if kind)
-        drawn = self.engine.spending.draw(usual, full - self.all.levels[0])
-        return drawn + self.all.owed(full) <= (1 - ALL) * self.all.room()
 
     # Who is next.
 
@@ -107,23 +84,24 @@ class Race:
         Args:
             kept: seconds that are for something else.
         """
-        engine, level, any_yet = self.engine, self.all.levels[0], bool(self.all.sound())
-        for digest, row in self.all.rows.items():
-            held = self.all.held(digest)
+        level, any_yet = self._all.levels[0], bool(self._all.sound())
+        for digest, row in self._all.rows.items():
+            held = self._all.held(digest)
             if held.error or held.figures:
                 continue
-            timed = engine.spending.timing(row.scores["latency_s"])
-            if any_yet and self.all.cost(digest, level) + timed > self.all.room() - kept:
+            timed = self._accounts.timing(row.scores["latency_s"])
+            if any_yet and self._all.cost(digest, level) + timed > self._all.room() - kept:
                 continue
             any_yet = True
             yield digest, level
 
     def _take_what_ships(self) -> None:
         """Score those baselines on all sets of which nothing has to be drawn for that."""
-        free = [digest for digest in self.all.sound() if digest in self.all.rivals]
-        free = [digest for digest in free if self.all.cost(digest, self.full) == 0]
-        if free and self.all.owed(self.full) == 0:
-            for level in self.all.levels[1 : self.all.levels.index(self.full) + 1]:
+        full = self._no_loss.full
+        free = [digest for digest in self._all.sound() if digest in self._all.rivals]
+        free = [digest for digest in free if self._all.cost(digest, full) == 0]
+        if free and self._all.owed(full) == 0:
+            for level in self._all.levels[1 : self._all.levels.index(full) + 1]:
                 self._draw(((digest, level) for digest in free), {level})
 
     # Drawing.
@@ -135,54 +113,46 @@ class Race:
             entries: asked for when a worker is free.
             counts: the sets that they name.
         """
-        engine, entered = self.engine, dict[str, int]()
-        bases = {count: self.base(count) for count in sorted(counts)}
+        entered = dict[str, int]()
+        against = {count: comparison(self._images, count) for count in sorted(counts)}
 
         def requests() -> Iterator[Request]:
             for digest, count in entries:
                 entered[digest] = count
-                strategy = self.all.rows[digest].strategy
-                missing = list(self.all.drawing.requests(strategy, 0, count))
+                strategy = self._all.rows[digest].strategy
+                missing = list(self._drawing.requests(strategy, 0, count))
                 for request in missing:
-                    drawn = count_of(request)
-                    latency = self.all.rows[digest].scores["latency_s"]
-                    self.all.running[request.key] = engine.spending.draw(latency, drawn)
-                engine.say(f"scoring on {count} held-out prompts, {len(entered)} strategies so far")
-                yield from (one for one in missing if not self.all.held(digest).error)
+                    latency = self._all.rows[digest].scores["latency_s"]
+                    cost = self._accounts.draw(latency, count_of(request))
+                    self._all.running[request.key] = cost
+                self._say(f"scoring on {count} held-out prompts, {len(entered)} strategies so far")
+                yield from (one for one in missing if not self._all.held(digest).error)
                 if not missing:
-                    self._settle(digest, count, bases)
+                    self._settle(digest, count, against)
 
-        for request, outcome in engine.executor.each(requests()):
-            self.all.running.pop(request.key)
+        for request, outcome in self._executor.each(requests()):
+            self._all.running.pop(request.key)
             digest = request.key.partition(":")[0]
-            row = self.all.rows[digest]
+            row = self._all.rows[digest]
             if outcome.value is None:
-                heldout.fail(engine, row, outcome)
+                self._scorer.fail(row, outcome)
                 self._forget(digest)
                 continue
-            engine.spending.saw(row.scores["latency_s"], count_of(request), outcome.seconds)
-            self.all.drawing.take(request, outcome.value, outcome.seconds)
-            self._settle(digest, entered[digest], bases)
+            self._accounts.saw(row.scores["latency_s"], count_of(request), outcome.seconds)
+            self._drawing.take(request, outcome.value, outcome.seconds)
+            self._settle(digest, entered[digest], against)
 
-    def _settle(self, digest: str, count: int, bases: Mapping[int, Sample]) -> None:
+    def _settle(self, digest: str, count: int, against: Mapping[int, Comparison]) -> None:
         """Score a finalist once all of its images are there."""
-        sample = None if self.all.held(digest).error else self.all.drawing.sample(digest, count)
-        if sample is None:
-            return
-        heldout.score(self.engine, self.all.rows[digest], sample, bases[count])
+        failed = self._all.held(digest).error
+        sample = None if failed else self._drawing.sample(digest, count)
+        if sample is not None:
+            self._scorer.score(self._all.rows[digest], sample, against[count])
 
     def _forget(self, digest: str) -> None:
         """Expect no more of a finalist that failed."""
-        for key in [key for key in self.all.running if key.startswith(digest)]:
-            self.all.running[key] = 0.0
-
-    def base(self, count: int) -> Sample:
-        """The unaccelerated sample of a set, and what finalists are held against on it."""
-        engine = self.engine
-        engine.scoring[f"heldout-{count}"] = engine.images.scoring("heldout", count)
-        base = engine.images.sample("heldout", count)
-        gate.unaccelerated_images(base)
-        return base
+        for key in [key for key in self._all.running if key.startswith(digest)]:
+            self._all.running[key] = 0.0
 
 
 def count_of(request: Request) -> int:

@@ -4,52 +4,74 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from math import inf
-from typing import TYPE_CHECKING
+from statistics import median
 
+from search.costs.cost_model import CostModel
+from search.costs.cost_tracker import CostTracker
 from search.costs.heldout_rungs import levels
-from search.finalists import heldout
+from search.finalists.heldout_images import HeldoutImages
 from search.finalists.undominated import unbeaten
+from search.images.unaccelerated import UnacceleratedImages
+from search.objectives.objectives import Goals
 from search.results import heldout_scores
 from search.results.heldout_scores import Held
 from search.study.evaluation import Evaluation
+from search.study.study import Study
 
-if TYPE_CHECKING:
-    from search.engine.engine import Engine
+ALL = 0.5  # Share of the time for the sets that all are scored on; the rest is for no loss.
+
+
+def sets_of_prompts(study: Study, images: int) -> tuple[int, ...]:
+    """The sets of held-out prompts that finalists are scored on, by their numbers of images.
+
+    Args:
+        study: log of the run; a former version had one set for all.
+        images: of the largest set.
+    """
+    return (images,) if heldout_scores.is_former(study) else levels(images)
 
 
 class Standings:
     """The finalists of one search, their scores on held-out prompts, and the time that is left.
 
     Args:
-        engine: of the search.
-        rows: the finalists by digest, the most valuable first.
+        rows: finalists by digest, the most valuable first.
         rivals: digests of those that are baselines.
+        sets: sets of held-out prompts, by their numbers of images.
         ceiling: seconds of the study after which nothing more is drawn.
+        study: log of the run.
+        goals: objectives and constraints of the search.
+        costs: latency and other costs of a strategy.
+        accounts: spent and predicted device time.
+        images: the unaccelerated images.
+        drawing: images of the finalists.
 
     Attributes:
         rows: the finalists by digest, with those that took a place since.
-        levels: the sets of held-out prompts, by their numbers of images.
-        drawing: the samples of the finalists.
         running: seconds that the requests under way are expected to take.
     """
 
     def __init__(
         self,
-        engine: Engine,
         rows: Mapping[str, Evaluation],
         rivals: Collection[str],
+        sets: tuple[int, ...],
         ceiling: float,
+        study: Study,
+        goals: Goals,
+        costs: CostModel,
+        accounts: CostTracker,
+        images: UnacceleratedImages,
+        drawing: HeldoutImages,
     ) -> None:
-        self.engine, self.rows, self.rivals, self.ceiling = engine, dict(rows), rivals, ceiling
-        most = engine.config.heldout_images
-        self.levels = (most,) if heldout_scores.is_former(engine.study) else levels(most)
-        self.drawing = heldout.Drawing(engine, self.levels[0])
+        self.rows, self.rivals, self.levels, self.ceiling = dict(rows), rivals, sets, ceiling
+        self._study, self._goals, self._costs = study, goals, costs
+        self._accounts, self._images, self._drawing = accounts, images, drawing
         self.running: dict[str, float] = {}
 
     def held(self, digest: str) -> Held:
         """What is known of a finalist."""
-        config = self.engine.config
-        return heldout_scores.read(self.engine.study, digest, config.heldout_images)
+        return heldout_scores.read(self._study, digest, self.levels[-1])
 
     def sound(self) -> list[str]:
         """Those that are scored and have not failed."""
@@ -59,15 +81,12 @@ class Standings:
         """Those that are scored on a set and that no other of their kind beats on it."""
         rows = {digest: self.held(digest).figures for digest in self.sound()}
         there = {digest: figures[level] for digest, figures in rows.items() if level in figures}
-        goals = self.engine.goals
-        every = {
-            d: one.scores | self.engine.costs(self.rows[d].strategy) for d, one in there.items()
-        }
+        every = {d: one.scores | self._costs.of(self.rows[d].strategy) for d, one in there.items()}
         kinds = [[d for d in there if (d in self.rivals) == rival] for rival in (False, True)]
         alive = {
             digest
             for kind in kinds
-            for digest in unbeaten(goals, {d: (every[d], there[d].draws) for d in kind})
+            for digest in unbeaten(self._goals, {d: (every[d], there[d].draws) for d in kind})
         }
         return [digest for digest in there if digest in alive]
 
@@ -86,22 +105,35 @@ class Standings:
         """Seconds that are left, without those of timing the finalists end to end."""
         if self.ceiling == inf:
             return inf
-        engine = self.engine
         timed = sum(self.rows[digest].scores["latency_s"] for digest in self.sound())
         running = sum(self.running.values())
-        return self.ceiling - engine.study.spent - running - engine.spending.timing(timed)
+        return self.ceiling - self._study.spent - running - self._accounts.timing(timed)
 
     def cost(self, digest: str, level: int) -> float:
         """Seconds of drawing what is missing of a finalist up to a set."""
         row = self.rows[digest]
-        missing = self.drawing.missing(row.strategy, self.held(digest).images, level)
-        return self.engine.spending.draw(row.scores["latency_s"], missing)
+        missing = self._drawing.missing(row.strategy, self.held(digest).images, level)
+        return self._accounts.draw(row.scores["latency_s"], missing)
 
     def owed(self, level: int) -> float:
         """Seconds of the unaccelerated images that a set still needs."""
-        spending = self.engine.spending
-        return spending.draw(spending.plain, self.engine.images.owed("heldout", level))
+        return self._accounts.draw(self._accounts.plain, self._images.owed("heldout", level))
+
+    def fits(self, full: int, rivals: bool = False) -> bool:
+        """Whether there is time to follow one of the search's own finalists to a full set.
+
+        Args:
+            full: images of the full set.
+            rivals: whether a baseline is followed, too.
+        """
+        latencies: dict[bool, list[float]] = {False: [], True: []}
+        for digest, row in self.rows.items():
+            latencies[digest in self.rivals].append(row.scores["latency_s"])
+        kinds = [latencies[False], latencies[True] if rivals else []]
+        usual = sum(median(kind) for kind in kinds if kind)
+        drawn = self._accounts.draw(usual, full - self.levels[0])
+        return drawn + self.owed(full) <= (1 - ALL) * self.room()
 
     def speed(self, digest: str) -> float:
         """The speedup of a finalist by the latency table."""
-        return self.engine.costs(self.rows[digest].strategy)["speedup"]
+        return self._costs.of(self.rows[digest].strategy)["speedup"]

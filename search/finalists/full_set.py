@@ -1,0 +1,35 @@
+"""The full set of held-out prompts, on which a strategy passes as one without a loss.
+
+It is fixed before the first image is drawn, so that looking at figures early changes no verdict.
+"""
+
+from __future__ import annotations
+
+from search.finalists.standings import Standings
+from search.study.study import Study
+
+NOTE = "race"  # The full set of a study is noted under it.
+
+
+def full_set(study: Study, standings: Standings, needed: float, rivals: bool) -> int:
+    """Number of images of the full set.
+
+    It is the largest that a finalist of either kind can be scored on, at the usual latency of its
+    kind. One that the study has noted stays, unless nothing could have passed on it.
+
+    Args:
+        study: log of the run.
+        standings: the finalists.
+        needed: images without which no strategy passes.
+        rivals: whether there must be time for a baseline, too.
+    """
+    levels, former = standings.levels, study.noted(NOTE)
+    if former is not None and (former["full"] >= needed or former["full"] == levels[-1]):
+        return int(former["full"])
+    found = levels[-1]
+    for level in reversed(levels[:-1]):
+        if standings.fits(found, rivals) or level < needed:
+            break
+        found = level
+    study.note(NOTE, {"full": found, "levels": list(levels)})
+    return found

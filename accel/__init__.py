@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from accel.applying import accelerated, apply, measuring, remove, stats
-    from accel.calibration import change_curves
-    from accel.records import CallRecord
+    from accel.block_changes import change_curves
+    from accel.call_records import CallRecord
     from strategies import StrategyError
 
 _HOMES = {
-    "CallRecord": "accel.records",
+    "CallRecord": "accel.call_records",
     "StrategyError": "strategies",
     "accelerated": "accel.applying",
     "apply": "accel.applying",
-    "change_curves": "accel.calibration",
+    "change_curves": "accel.block_changes",
     "measuring": "accel.applying",
     "remove": "accel.applying",
     "stats": "accel.applying",

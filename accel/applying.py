@@ -16,7 +16,7 @@ from diffusers import DiffusionPipeline
 
 import strategies
 from accel import families, registry
-from accel.records import CallRecord
+from accel.call_records import CallRecord
 from accel.sampler import Sampler
 from strategies import Strategy, StrategyError
 

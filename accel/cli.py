@@ -9,11 +9,21 @@ from pathlib import Path
 
 from PIL import Image
 
-from accel import pictures
-from accel.calibrate import add_command
-from accel.generate import OWN, Drawn, Request, compare, draw, fit, open_model, own_steps, what_ran
-from accel.model_config import SOURCE_HELP, available
-from accel.models import default_device, quiet
+from accel.commands import image_files
+from accel.commands.calibrate import add_command
+from accel.commands.generate import (
+    OWN,
+    Drawn,
+    Request,
+    compare,
+    draw,
+    fit,
+    open_model,
+    own_steps,
+    what_ran,
+)
+from accel.models.config import SOURCE_HELP, available
+from accel.models.loading import default_device, quiet
 from strategies import StrategyError, describe, load
 from strategies.interrupts import stopped
 
@@ -100,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _generate(flags: argparse.Namespace) -> int:
     if flags.repeat is not None and not flags.compare:
         raise StrategyError("--repeat is for timings; give --compare too")
-    pictures.check_target(flags.out)
+    image_files.check_target(flags.out)
     asked = load(flags.strategy)
     quiet()
     pipe, config = open_model(
@@ -129,8 +139,8 @@ def _generate(flags: argparse.Namespace) -> int:
     else:
         drawn = draw(pipe, request, strategy)
         _report(label, drawn, seeds)
-        picture = pictures.grid(drawn.images)
-    pictures.save(picture, flags.out)
+        picture = image_files.grid(drawn.images)
+    image_files.save(picture, flags.out)
     print(what_ran(drawn.records))
     print(f"written to {flags.out}")
     return 0
@@ -157,8 +167,8 @@ def _compared(
     captions[1] += f" ({speedup:.2f}x)"
     print(f"one image, median of {repeat}: {', '.join(figures)}")
     print(f"speedup: {speedup:.2f}x")
-    return pictures.side_by_side(
-        [pictures.grid(drawn.images) for _, drawn in (plain, fast)], captions
+    return image_files.side_by_side(
+        [image_files.grid(drawn.images) for _, drawn in (plain, fast)], captions
     )
 
 

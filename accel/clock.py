@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accel.guiding import Guiding
 from accel.moments import Moment
-from accel.selection import Selection
+from accel.pipelines.guiding import Guiding
+from accel.token_selection import Selection
 from strategies import StrategyError
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from accel.call_records import Recorder
 from accel.clock import Clock
-from accel.patching import Undo
-from accel.records import Recorder
+from accel.patching.replacing import Undo
 from accel.sites import Sites
 
 Attach = Callable[[Sites, Clock, Any, Recorder], Undo]

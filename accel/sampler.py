@@ -8,18 +8,15 @@ from typing import Any
 
 from torch import Tensor
 
-from accel import families, guiding, registry, schedulers
-from accel.callers import calling, holder
+from accel import families, registry
+from accel.call_records import CallRecord, Recorder
 from accel.clock import Clock
-from accel.exchange import exchange
-from accel.guiding import Guiding
-from accel.layers import Forward, Gate
-from accel.measure import Measure
+from accel.compatibility.placement import Placement
 from accel.methods import METHODS
 from accel.moments import Moment, Moments
-from accel.outputs import prediction
-from accel.overrides import override
-from accel.patching import (
+from accel.patching.denoiser_output import prediction
+from accel.patching.layers import Forward, Gate
+from accel.patching.replacing import (
     Attachment,
     Undo,
     attaching,
@@ -27,9 +24,14 @@ from accel.patching import (
     undo_all,
     untraced,
 )
-from accel.placement import Placement
-from accel.records import CallRecord, Recorder
-from accel.solver import Solver
+from accel.pipelines import guiding
+from accel.pipelines.callers import calling, holder
+from accel.pipelines.guiding import Guiding
+from accel.pipelines.overrides import override
+from accel.profiling import Measure
+from accel.solvers import schedulers
+from accel.solvers.exchange import exchange
+from accel.solvers.observer import Solver
 from strategies import Strategy, StrategyError
 
 

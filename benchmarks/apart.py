@@ -24,7 +24,7 @@ from racing import Found, Rival, excusing, measured
 from torch._dynamo.utils import counters
 from turns import shuffled
 
-from accel.models import quiet
+from accel.models.loading import quiet
 
 WARM = 2  # Generations: the first compiles, the second finds what depends on the first.
 Drawn = list[tuple[list[float], int]]

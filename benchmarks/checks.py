@@ -26,7 +26,7 @@ from networks import sized
 import accel
 import zoo
 from accel import sampler
-from accel.models import quiet
+from accel.models.loading import quiet
 from strategies import Strategy
 
 CALLS = 25

@@ -18,8 +18,8 @@ from networks import Built
 from racing import Found, Rival, Rivals, chosen, race, synchronisations, works
 from turns import ratios
 
-from accel.models import default_device
-from evaluate.timing import device_name
+from accel.models.loading import default_device
+from evaluate.speed.timing import device_name
 
 Race = Callable[[Rivals, int, argparse.Namespace], Found]
 Build = Callable[[str], Built]

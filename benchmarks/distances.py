@@ -21,10 +21,10 @@ import torch
 from cleanfid.fid import fid_from_feats, kernel_distance
 
 from evaluate import frechet_from_features, kid_from_features
-from evaluate.confidence import paired_bootstrap
-from evaluate.distances import frechet_statistic
 from evaluate.networks.inception import port
-from evaluate.statistics import Statistics
+from evaluate.statistics.bootstrap import paired_bootstrap
+from evaluate.statistics.distances import frechet_statistic
+from evaluate.statistics.gaussian import Statistics
 
 SIZES = ((500, 500), (500, 2500), (2000, 2500))
 D = 2048

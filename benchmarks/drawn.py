@@ -16,13 +16,13 @@ from typing import Any
 from turns import clock, wait
 
 import accel
-from evaluate import Evaluator, scores
+from evaluate import Evaluator, scoring
 from evaluate.evaluator import real_images
+from evaluate.image_set import Side
+from evaluate.images.generation import run
+from evaluate.images.image_store import Store, identity
 from evaluate.metrics import View, choose
-from evaluate.sample import run
-from evaluate.side import Side
-from evaluate.store import Store, identity
-from evaluate.timing import conditions, spread
+from evaluate.speed.timing import conditions, spread
 from strategies import Strategy
 from strategies.whole import write
 
@@ -47,7 +47,7 @@ class Candidate:
 
 def quality(
     evaluator: Evaluator, chosen: Mapping[str, Candidate], images: int, store: Store
-) -> tuple[Rows, dict[str, scores.Statistics]]:
+) -> tuple[Rows, dict[str, scoring.Statistics]]:
     """Figures and intervals by name, and the figures as functions of the prompts' weights."""
     drawn = evaluator.prompts["heldout"].first(images)
     metrics, real = choose(METRICS, bundled=True), dict[View, Side](real=real_images())
@@ -59,9 +59,9 @@ def quality(
         )
     base, rows, functions = sides[BASELINE], dict[str, dict[str, Any]](), {}
     for name, side in sides.items():
-        functions[name] = scores.statistics(side, base, real, metrics)
-        ranges = scores.intervals(functions[name], functions[BASELINE], metrics, images)
-        rows[name] = {**scores.values(functions[name], images), "intervals": ranges}
+        functions[name] = scoring.statistics(side, base, real, metrics)
+        ranges = scoring.intervals(functions[name], functions[BASELINE], metrics, images)
+        rows[name] = {**scoring.values(functions[name], images), "intervals": ranges}
     return rows, functions
 
 
@@ -106,7 +106,7 @@ def rows(
     images: int,
     repeats: int,
     cache: Path,
-) -> tuple[Rows, dict[str, scores.Statistics]]:
+) -> tuple[Rows, dict[str, scoring.Statistics]]:
     """Figures, intervals and latency by name, and the figures as functions of the weights.
 
     Args:

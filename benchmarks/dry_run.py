@@ -18,8 +18,8 @@ from typing import Any
 
 import torch
 
-from accel.models import load_pipeline, quiet
-from evaluate.latency import unaccelerated
+from accel.models.loading import load_pipeline, quiet
+from evaluate.speed.latency_measurement import unaccelerated
 from search import config, spaces
 from search.engine.dry_run import predict
 from search.engine.engine import Engine

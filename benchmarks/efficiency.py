@@ -32,8 +32,8 @@ from tabular_drawn import Drawn
 from tabular_table import PROMPTS, Table
 from tpe_once import tpe_once
 
-from accel.model_config import read_model
-from accel.models import quiet
+from accel.models.config import read_model
+from accel.models.loading import quiet
 from search.initial.baselines import ORIGINS, seeds
 from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.pareto import hypervolume

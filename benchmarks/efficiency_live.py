@@ -26,9 +26,9 @@ from scipy.stats import kendalltau
 from significance import KINDS, p_greater
 from tabular_drawn import Drawn
 
-from accel.models import quiet
-from evaluate.distances import frechet_paired, frechet_statistic
+from accel.models.loading import quiet
 from evaluate.evaluator import real_images
+from evaluate.statistics.distances import frechet_paired, frechet_statistic
 from search.pareto import hypervolume, spread
 from strategies import Strategy
 

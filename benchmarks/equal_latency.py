@@ -37,11 +37,11 @@ from equal_latency_plot import on_front, plotted
 
 import accel
 import strategies
-from accel.model_config import read_model
-from accel.models import default_device, quiet
-from evaluate import Evaluator, scores
-from evaluate.confidence import paired_bootstrap
-from evaluate.timing import conditions
+from accel.models.config import read_model
+from accel.models.loading import default_device, quiet
+from evaluate import Evaluator, scoring
+from evaluate.speed.timing import conditions
+from evaluate.statistics.bootstrap import paired_bootstrap
 from search import config as configuration
 from search import spaces
 from search.initial.baselines import seeds
@@ -112,7 +112,7 @@ def dominating(rows: Rows, rival: str, figure: str) -> list[str]:
 
 
 def nearest(
-    rows: Rows, functions: Mapping[str, scores.Statistics], rival: str, images: int
+    rows: Rows, functions: Mapping[str, scoring.Statistics], rival: str, images: int
 ) -> dict[str, Any] | None:
     """The best of the front that is no slower, by FD to the unaccelerated images."""
     faster = [
@@ -133,7 +133,7 @@ def nearest(
 
 
 def judge(
-    rows: Rows, functions: Mapping[str, scores.Statistics], images: int
+    rows: Rows, functions: Mapping[str, scoring.Statistics], images: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """By rival who dominates it, and the shares of rivals that are dominated."""
     rivals = [name for name, row in rows.items() if row["group"] not in (FRONT, BASELINE)]

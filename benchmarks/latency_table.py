@@ -18,9 +18,9 @@ import torch
 from scipy.stats import spearmanr
 
 from accel import families
-from accel.models import quiet
+from accel.models.loading import quiet
 from evaluate import Evaluator, read_model
-from evaluate.latency import measure_end_to_end, measure_table
+from evaluate.speed.latency_measurement import measure_end_to_end, measure_table
 from search.costs.probe_strategies import probes
 from search.initial.random_genomes import evenly
 from search.spaces import make_space

@@ -28,8 +28,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from turns import Laps
 
-from accel.models import quiet
-from evaluate.timing import versions
+from accel.models.loading import quiet
+from evaluate.speed.timing import versions
 
 CALLS = 14
 SIZES = {"sd15": (0.05, 16), **dict.fromkeys(NETWORKS, (0.07, 8))}  # Share of width, latents.

@@ -11,7 +11,7 @@ from networks import Built, strategy
 from turns import GPULaps, Laps, laps, wait
 
 import accel
-from accel.measure import flop_counter
+from accel.profiling import flop_counter
 from strategies import Strategy
 from zoo import untrained
 

@@ -20,7 +20,7 @@ import torch
 
 import accel
 import zoo
-from accel.models import quiet
+from accel.models.loading import quiet
 from strategies import Strategy, export
 from strategies.methods.fora import FORA
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from accel.merging import Reduction, match, split_grid
+from accel.tokens.merging import Reduction, match, split_grid
 
 SIZES = ((2, 16, 64), (2, 32, 32), (16, 32, 32), (2, 64, 320))
 

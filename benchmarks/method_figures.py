@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 import accel
 import zoo
-from accel import change_curves, schedulers
-from accel.measure import flop_counter
-from accel.models import quiet
+from accel import change_curves
+from accel.models.loading import quiet
+from accel.profiling import flop_counter
+from accel.solvers import schedulers
 from strategies import Strategy
 from strategies.methods.blockcache import BlockCache
 

@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import zoo
-from accel.models import quiet
-from evaluate import Evaluator, read_model, scores, verdicts
+from accel.models.loading import quiet
+from evaluate import Evaluator, read_model, scoring, verdicts
 from evaluate.evaluator import real_images
+from evaluate.image_set import Side
+from evaluate.images.image_store import Store, identity
 from evaluate.metrics import View, usual
-from evaluate.side import Side
-from evaluate.store import Store, identity
 from strategies import Strategy, load
 from zoo import data, networks
 from zoo.card import grid
@@ -80,13 +80,13 @@ def compare(mine: Side, base: Side) -> dict[str, Any]:
     """The verdict, what it is of, and on how many images shape or colour differ."""
     metrics = usual(bundled=True)[0]
     references: dict[View, Side] = {"real": real_images()}
-    found = scores.statistics(mine, base, references, metrics)
-    there = scores.statistics(base, base, references, metrics)
-    intervals = scores.intervals(found, there, metrics, mine.count)
+    found = scoring.statistics(mine, base, references, metrics)
+    there = scoring.statistics(base, base, references, metrics)
+    intervals = scoring.intervals(found, there, metrics, mine.count)
     margins = verdicts.margins_of(metrics, list(found), {})
     verdict = verdicts.judge(verdicts.changes_in(intervals), margins, mine.count)
     return {
-        "psnr": scores.values(found, mine.count)["psnr"],
+        "psnr": scoring.values(found, mine.count)["psnr"],
         "other_content": int(differs(mine, base).sum()),
         "verdict": verdict.to_json(),
         "intervals": intervals,

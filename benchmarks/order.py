@@ -15,15 +15,15 @@ from statistics import median
 
 import torch
 
-from accel.models import quiet
-from evaluate import Evaluator, read_model, scores
-from evaluate.confidence import paired_bootstrap
-from evaluate.distances import frechet_paired
+from accel.models.loading import quiet
+from evaluate import Evaluator, read_model, scoring
 from evaluate.evaluator import real_images
-from evaluate.latency import measure_end_to_end
+from evaluate.image_set import Side
 from evaluate.metrics import View, choose
-from evaluate.side import Side
-from evaluate.timing import device_name
+from evaluate.speed.latency_measurement import measure_end_to_end
+from evaluate.speed.timing import device_name
+from evaluate.statistics.bootstrap import paired_bootstrap
+from evaluate.statistics.distances import frechet_paired
 from strategies import Strategy
 from strategies.methods.deepcache import DeepCache
 
@@ -56,7 +56,7 @@ def main() -> None:
     metrics = choose(["fd", "feature-error", "psnr"], bundled=True)
     result = {}
     for name, sample in samples.items():
-        found = scores.values(scores.statistics(sample, base, real, metrics), flags.images)
+        found = scoring.values(scoring.statistics(sample, base, real, metrics), flags.images)
         row = {k: found[k] for k in ("fd_base", "fd_real", "feature_error", "psnr")}
         row |= {"seconds": seconds[name], "speedup": seconds["unaccelerated"] / seconds[name]}
         reuse = samples.get(name[:-1] + "0")

@@ -16,9 +16,9 @@ from typing import Any
 from macs import build, by_call
 
 import strategies
-from accel.models import default_device
+from accel.models.loading import default_device
 from evaluate import cli
-from evaluate.timing import device_name, versions
+from evaluate.speed.timing import device_name, versions
 from strategies import Strategy
 
 FOLDER = Path(__file__).parent

@@ -27,7 +27,7 @@ import torch
 from papers import Entry, cell, entry, published
 
 import strategies
-from accel.models import quiet
+from accel.models.loading import quiet
 from strategies import Strategy
 
 TABLES = {

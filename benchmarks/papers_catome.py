@@ -34,10 +34,10 @@ from papers import Entry, cell, entry, network, published, work
 
 import strategies
 from accel import families
-from accel.measure import flop_counter
-from accel.merging import similarity, split_grid
-from accel.model_config import read_model
-from accel.models import quiet
+from accel.models.config import read_model
+from accel.models.loading import quiet
+from accel.profiling import flop_counter
+from accel.tokens.merging import similarity, split_grid
 from evaluate import Evaluator
 from strategies import Strategy
 

@@ -35,8 +35,8 @@ from drawn import BASELINE, Candidate, Rows
 from papers import Entry, cell, entry, published, work
 
 import strategies
-from accel.model_config import read_model
-from accel.models import quiet
+from accel.models.config import read_model
+from accel.models.loading import quiet
 from evaluate import Evaluator
 from strategies import Strategy
 from strategies.methods.deepcache import DeepCache

@@ -31,8 +31,8 @@ import torch
 from drawn import BASELINE, Candidate, Rows
 from papers import Entry, cell, entry, published, work
 
-from accel.model_config import read_model
-from accel.models import quiet
+from accel.models.config import read_model
+from accel.models.loading import quiet
 from evaluate import Evaluator
 from strategies import Strategy
 from strategies.methods.fora import FORA

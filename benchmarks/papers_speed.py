@@ -33,7 +33,7 @@ from papers import Entry, cell, entry, published
 from turns import shuffled
 
 import strategies
-from accel.models import quiet
+from accel.models.loading import quiet
 from strategies import Strategy
 
 WHY = "random weights, the denoiser alone"

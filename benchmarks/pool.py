@@ -19,11 +19,11 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from accel import schedulers
-from accel.models import quiet
+from accel.models.loading import quiet
+from accel.solvers import schedulers
 from evaluate import Evaluator, read_model
+from evaluate.images.prompts import Prompts
 from evaluate.networks.bundled import KINDS
-from evaluate.prompts import Prompts
 from strategies import Strategy
 
 BLOCK = 64

@@ -36,8 +36,8 @@ from torch.profiler import ProfilerActivity, profile
 from turns import shuffled
 
 import accel
-from accel.models import default_device, quiet
-from evaluate.timing import device_name, versions
+from accel.models.loading import default_device, quiet
+from evaluate.speed.timing import device_name, versions
 from strategies import Strategy
 from strategies.methods.deepcache import DeepCache
 from strategies.methods.fora import FORA
@@ -172,7 +172,7 @@ def traced(loop: Network, plan: Strategy) -> dict[str, Any]:
 
 
 def _function(owner: str) -> str:
-    """`accel/merging.py: rows` of `accel/merging.py(139): rows`."""
+    """`accel/tokens/merging.py: rows` of `accel/tokens/merging.py(139): rows`."""
     file, _, rest = owner.partition("(")
     return f"{file}:{rest.partition(':')[2]}"
 

@@ -21,7 +21,9 @@ import numpy as np
 from safetensors.numpy import load_file
 from scipy.stats import kendalltau
 
-from evaluate.distances import (
+from evaluate.evaluator import real_images
+from evaluate.metrics.psnr import psnr
+from evaluate.statistics.distances import (
     cubic,
     frechet_paired,
     frechet_statistic,
@@ -29,8 +31,6 @@ from evaluate.distances import (
     kernel_statistic,
     kernel_within,
 )
-from evaluate.evaluator import real_images
-from evaluate.metrics.psnr import psnr
 
 BASE = "unaccelerated"
 SIZES = (8, 16, 32, 64, 128)

@@ -23,7 +23,7 @@ from packages import HOOKS, cached, deepcache, hooked, tome
 from racing import Rival, ours, unmodified
 
 from accel import families
-from accel.models import quiet
+from accel.models.loading import quiet
 from strategies.methods.deepcache import DeepCache
 
 INTERVAL = 3

@@ -28,9 +28,9 @@ from torch import Tensor
 from torch.nn import functional
 from turns import clock, wait
 
-from accel.clusters import ITERATIONS, kmeans, one_hot, pool, positions
 from accel.methods.cat import select
-from accel.models import default_device
+from accel.models.loading import default_device
+from accel.tokens.clustering import ITERATIONS, kmeans, one_hot, pool, positions
 
 SIDE, WIDTH, CLUSTERS, ALPHA = 64, 64, 20, 0.3
 GRID = (SIDE, SIDE)

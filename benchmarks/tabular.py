@@ -30,8 +30,8 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from tabular_table import APART, LEAST, SCORED, SIZES, Table, make_space
 
-from accel.model_config import read_model
-from accel.models import quiet
+from accel.models.config import read_model
+from accel.models.loading import quiet
 from search.study.study import Study
 from strategies import Strategy
 from strategies.configs import read_config

@@ -27,10 +27,10 @@ from safetensors.numpy import load_file, save_file
 from sklearn.ensemble import ExtraTreesRegressor
 from tabular_table import NARROW, PROMPTS
 
-from accel.models import quiet
+from accel.models.loading import quiet
 from evaluate import Evaluator, read_model
-from evaluate.latency import measure_table
-from evaluate.latency_table import LatencyTable
+from evaluate.speed.latency_measurement import measure_table
+from evaluate.speed.latency_table import LatencyTable
 from search import spaces
 from search.costs.probe_strategies import probes
 from search.initial.baselines import seeds

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
 from tabular_table import SIZES, Table
 
-from accel.model_config import read_model
+from accel.models.config import read_model
 from evaluate import Evaluator
 from strategies import Strategy
 

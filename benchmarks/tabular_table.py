@@ -16,11 +16,11 @@ from sklearn.model_selection import KFold
 from tabular_model import Mixture, Shift
 
 from accel import families
-from accel.model_config import read_model
-from accel.models import load_pipeline
-from evaluate.distances import frechet_paired, frechet_statistic
+from accel.models.config import read_model
+from accel.models.loading import load_pipeline
 from evaluate.evaluator import real_images
-from evaluate.latency_table import LatencyTable
+from evaluate.speed.latency_table import LatencyTable
+from evaluate.statistics.distances import frechet_paired, frechet_statistic
 from search import spaces
 from search.engine.sensitivity import change_of
 from search.initial.sensitivity_schedules import STEPS as MEASURED_STEPS

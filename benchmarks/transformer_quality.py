@@ -21,14 +21,14 @@ from typing import Any
 import torch
 
 import strategies
-from accel.model_config import read_model
-from accel.models import quiet
-from evaluate import Evaluator, scores
+from accel.models.config import read_model
+from accel.models.loading import quiet
+from evaluate import Evaluator, scoring
 from evaluate.evaluator import real_images
-from evaluate.latency import measure_end_to_end
+from evaluate.image_set import Side
 from evaluate.metrics import View, choose
-from evaluate.side import Side
-from evaluate.timing import device_name
+from evaluate.speed.latency_measurement import measure_end_to_end
+from evaluate.speed.timing import device_name
 from strategies import Strategy
 from strategies.methods.fora import FORA
 from strategies.methods.toca import ToCa
@@ -106,8 +106,8 @@ def main() -> None:
         samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
         metrics = choose(["fd", "psnr"], bundled=True)
         for name, sample in samples.items():
-            figures = scores.statistics(sample, samples["unaccelerated"], real, metrics)
-            found = scores.values(figures, flags.images)
+            figures = scoring.statistics(sample, samples["unaccelerated"], real, metrics)
+            found = scoring.values(figures, flags.images)
             rows[name] = {key: found[key] for key in ("fd_base", "fd_real", "psnr")}
     prompts = evaluator.prompts["heldout"]
     once = {one.digest: one for one in chosen.values()}  # The front has some of the others in it.

@@ -24,7 +24,7 @@ from networks import NETWORKS, sized
 from packages import HOOKS, hooked, steps_mask
 from racing import Rival, ours, unmodified
 
-from accel.models import quiet
+from accel.models.loading import quiet
 from strategies.methods.fora import FORA
 from strategies.methods.toca import ToCa
 

@@ -10,21 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from accel.model_config import ModelConfig, available, read_model
-    from evaluate.distances import frechet_from_features, kid_from_features
+    from accel.models.config import ModelConfig, available, read_model
     from evaluate.evaluator import Evaluator, evaluate
-    from evaluate.statistics import ScoreError, Statistics
+    from evaluate.statistics.distances import frechet_from_features, kid_from_features
+    from evaluate.statistics.gaussian import ScoreError, Statistics
 
 _HOMES = {
     "Evaluator": "evaluate.evaluator",
-    "ModelConfig": "accel.model_config",
-    "ScoreError": "evaluate.statistics",
-    "Statistics": "evaluate.statistics",
-    "available": "accel.model_config",
+    "ModelConfig": "accel.models.config",
+    "ScoreError": "evaluate.statistics.gaussian",
+    "Statistics": "evaluate.statistics.gaussian",
+    "available": "accel.models.config",
     "evaluate": "evaluate.evaluator",
-    "frechet_from_features": "evaluate.distances",
-    "kid_from_features": "evaluate.distances",
-    "read_model": "accel.model_config",
+    "frechet_from_features": "evaluate.statistics.distances",
+    "kid_from_features": "evaluate.statistics.distances",
+    "read_model": "accel.models.config",
 }
 
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import accel
-from accel import families, schedulers
-from accel.model_config import TEXT, ModelConfig, available, from_source, read_model
-from accel.models import require_weights
-from accel.tasks import skipped
+from accel import families
+from accel.models.config import TEXT, ModelConfig, available, from_source, read_model
+from accel.models.loading import require_weights
+from accel.models.tasks import skipped
+from accel.solvers import schedulers
+from evaluate.image_set import Side
 from evaluate.metrics import Metric
-from evaluate.side import Side
 from strategies import Strategy, StrategyError
 from strategies.words import one_line
 

@@ -15,18 +15,20 @@ import torch
 from rich.console import Console
 from rich.status import Status
 
-from accel.model_config import PRECISIONS, SOURCE_HELP, available
-from accel.models import quiet
-from evaluate import asked, input_images, models, prompts, table, tasks
-from evaluate.compare import Request, compare
+from accel.models.config import PRECISIONS, SOURCE_HELP, available
+from accel.models.loading import quiet
+from evaluate import comparison_table, models
+from evaluate.commands import flag_checks, task_flags
+from evaluate.comparison import Request, compare
 from evaluate.evaluator import Evaluator
+from evaluate.images import input_images, prompts
+from evaluate.images.generation import NotFiniteError
+from evaluate.images.image_store import Report, Store, identity
 from evaluate.metrics import GROUPS, METRICS, Metric
 from evaluate.networks import Networks
-from evaluate.sample import NotFiniteError
-from evaluate.statistics import ScoreError
-from evaluate.store import Report, Store, identity
+from evaluate.networks.weight_files import VARIABLE, cache_folder
+from evaluate.statistics.gaussian import ScoreError
 from evaluate.verdicts import margins_of, parse_margin
-from evaluate.weights import VARIABLE, cache_folder
 from strategies import StrategyError, load, whole
 from strategies.interrupts import stopped
 
@@ -110,7 +112,7 @@ def add_setting(made: argparse.ArgumentParser) -> None:
     how.add_argument("--device", help="such as cpu or cuda:0")
     how.add_argument("--batch", type=int, help="images drawn at once")
     how.add_argument("--download", action="store_true", help="fetch weights that are missing")
-    tasks.add(made.add_argument_group("what is drawn from"))
+    task_flags.add(made.add_argument_group("what is drawn from"))
     speed = made.add_argument_group("speed")
     speed.add_argument("--repeats", type=int, default=7, help="turns (default: 7; 0: no speed)")
     speed.add_argument("--throughput", type=int, metavar="BATCH", help="also measure throughput")
@@ -162,13 +164,13 @@ def _guarded(flags: argparse.Namespace, work: Callable[[], int]) -> int:
 
 def _score(flags: argparse.Namespace) -> int:
     found, metrics, without = _run(flags)
-    table.show(found, metrics, flags.calls)
+    comparison_table.show(found, metrics, flags.calls)
     for name, reason in without.items():
         print(f"not scored: {name}: {reason}")
     if flags.json is not None:
-        table.write_json(found, flags.json)
+        comparison_table.write_json(found, flags.json)
     if flags.csv is not None:
-        table.write_csv(found, flags.csv)
+        comparison_table.write_csv(found, flags.csv)
     return 0
 
 
@@ -213,7 +215,7 @@ def prepare(flags: argparse.Namespace) -> Job:
         ScoreError: weights of a metric are missing.
     """
     images = 0 if flags.random_weights else flags.images
-    asked.check(flags, images)
+    flag_checks.check(flags, images)
     quiet()
     torch.set_num_threads(1)
     changes = {
@@ -225,12 +227,12 @@ def prepare(flags: argparse.Namespace) -> Job:
         "dtype": flags.dtype,
         "batch": flags.batch,
         "heldout_prompts": flags.prompts,
-        **tasks.placed(flags),
+        **task_flags.placed(flags),
     }
     pipe, config = models.find(
         flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
     )
-    metrics, without = asked.metrics(flags, config.is_bundled)
+    metrics, without = flag_checks.metrics(flags, config.is_bundled)
     reference = flags.reference or (None if config.is_bundled else "self")
     margins = dict(map(parse_margin, flags.margin))
     view = "self" if reference == "self" else "real"

@@ -9,16 +9,18 @@ from typing import Any, Literal
 
 import accel
 import zoo
-from accel.model_config import ModelConfig, read_model
-from accel.models import load_pipeline
-from evaluate import input_images, latency, prompts, recorded, scores
-from evaluate.memory import peak
+from accel.models.config import ModelConfig, read_model
+from accel.models.loading import load_pipeline
+from evaluate import scoring
+from evaluate.extraction import Reading, Sample, take
+from evaluate.image_set import Side
+from evaluate.images import input_images, prompts, recorded_prompts
+from evaluate.images.generation import batches, run
 from evaluate.metrics import View, choose, usual
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
-from evaluate.reading import Reading, Sample, take
-from evaluate.sample import batches, run
-from evaluate.side import Side
+from evaluate.speed import latency_measurement
+from evaluate.speed.peak_memory import peak
 from strategies import Strategy
 
 # The same prompts with other noise are those of the unaccelerated pipeline's own reference.
@@ -57,7 +59,9 @@ class Evaluator:
     @property
     def baseline(self) -> Strategy:
         """The unaccelerated pipeline as a strategy that changes nothing."""
-        return latency.unaccelerated(self.pipe, self.config.scheduler, self.config.steps)
+        return latency_measurement.unaccelerated(
+            self.pipe, self.config.scheduler, self.config.steps
+        )
 
     def sample(
         self,
@@ -88,7 +92,7 @@ class Evaluator:
         return replace(found, memory=self.memory(strategy)) if reading.memory else found
 
     def memory(self, strategy: Strategy) -> int:
-        """Bytes at the highest moment of one image, as `evaluate.memory.peak` counts them."""
+        """Peak bytes of one image, as `evaluate.speed.peak_memory` counts them."""
         one = self.prompts["search"].first(1)
         with accel.accelerated(self.pipe, strategy, set_scheduler=True):
             return peak(self.pipe, lambda: run(self.pipe, self.config, strategy, one))
@@ -120,8 +124,8 @@ def read_prompts(config: ModelConfig) -> dict[Split, prompts.Prompts]:
     Raises:
         StrategyError: prompts or input images cannot be read.
     """
-    search = recorded.find(config.search_prompts, SEEDS["search"])
-    heldout = recorded.find(config.heldout_prompts, SEEDS["heldout"])
+    search = recorded_prompts.find(config.search_prompts, SEEDS["search"])
+    heldout = recorded_prompts.find(config.heldout_prompts, SEEDS["heldout"])
     if config.search_prompts == config.heldout_prompts:
         search = search.at(range(len(search.texts) - 1, -1, -1))
     search = input_images.add(search, config, from_end=True)
@@ -179,12 +183,12 @@ def evaluate(
     elif any("self" in metric.views for metric in chosen):
         other = drawn.reseeded(REFERENCE_SEED)
         references["self"] = evaluator.draw("the reference", evaluator.baseline, other)
-    there = scores.statistics(base, base, references, chosen)
-    here = scores.statistics(mine, base, references, chosen)
-    return scores.values(here, images) | {
+    there = scoring.statistics(base, base, references, chosen)
+    here = scoring.statistics(mine, base, references, chosen)
+    return scoring.values(here, images) | {
         "images": images,
-        "baseline": scores.values(there, images),
-        "intervals": scores.intervals(here, there, chosen, images),
+        "baseline": scoring.values(there, images),
+        "intervals": scoring.intervals(here, there, chosen, images),
     }
 
 

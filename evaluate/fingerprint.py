@@ -20,7 +20,7 @@ from typing import Any
 from huggingface_hub import try_to_load_from_cache
 
 import zoo
-from evaluate.weights import cache_folder
+from evaluate.networks.weight_files import cache_folder
 from strategies import StrategyError
 from strategies.whole import write
 

@@ -16,11 +16,11 @@ from pydantic import ValidationError
 
 import zoo
 from accel import families
-from accel.model_config import NO_SOURCE, ModelConfig, available, from_source, read_model
-from accel.models import DTYPES, default_device, load_folder, load_pipeline
-from accel.tasks import convert
+from accel.models.config import NO_SOURCE, ModelConfig, available, from_source, read_model
+from accel.models.loading import DTYPES, default_device, load_folder, load_pipeline
+from accel.models.tasks import convert
 from evaluate import checks
-from evaluate.prompts import IMAGENET
+from evaluate.images.prompts import IMAGENET
 from evaluate.untrained import from_components, untrained
 from strategies import StrategyError
 from strategies.words import did_you_mean, explain
@@ -117,7 +117,7 @@ def _changed(config: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
 
 def _dressed(pipe: Any, config: ModelConfig) -> Any:
     """The pipeline with the config's scheduler, without progress bars."""
-    from accel import schedulers
+    from accel.solvers import schedulers
 
     if type(pipe.scheduler).__name__ != config.scheduler:
         pipe.scheduler = schedulers.make(pipe.scheduler, config.scheduler)

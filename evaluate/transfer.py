@@ -20,13 +20,13 @@ from rich.table import Table
 
 import accel
 from accel import families
-from evaluate import cli, table
-from evaluate.compare import BASELINE, compare
+from evaluate import cli, comparison_table
+from evaluate.comparison import BASELINE, compare
 from evaluate.evaluator import Evaluator
-from evaluate.latency import measure_end_to_end, unaccelerated
+from evaluate.images.generation import run as draw
+from evaluate.images.image_store import Report
 from evaluate.metrics import VIEWS, Metric
-from evaluate.sample import run as draw
-from evaluate.store import Report
+from evaluate.speed.latency_measurement import measure_end_to_end, unaccelerated
 from strategies import Strategy, StrategyError, load
 from strategies.transfer import Target, transfer
 
@@ -97,9 +97,9 @@ def run(flags: argparse.Namespace) -> int:
     cli.finish(job, flags)
     show(found, job.metrics, flags.calls)
     if flags.json is not None:
-        table.write_json(found, flags.json)
+        comparison_table.write_json(found, flags.json)
     if flags.csv is not None:
-        table.write_csv(found, flags.csv)
+        comparison_table.write_csv(found, flags.csv)
     return 0
 
 
@@ -210,7 +210,7 @@ def _work(job: cli.Job, strategies: Sequence[Strategy]) -> list[float]:
 def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
     """Print the comparison, then each strategy beside its rival and what its file says."""
     metrics = metrics if found["setting"]["images"] else []
-    table.show(found, metrics, calls)
+    comparison_table.show(found, metrics, calls)
     console = Console()
     moved = [row for row in found["rows"] if "source" in row]
     shown = Table(title="gains: beside fewer steps as fast")
@@ -240,8 +240,8 @@ def _add(shown: Table, moved: list[dict[str, Any]], metric: Metric, key: str, vi
     plus = metric.form.replace("{:", "{:+")
     title = " ".join(filter(None, [metric.title, view]))
     shown.add_row(f"{title}: gain", *(plus.format(cell[0]) for cell in cells), style="bold")
-    shown.add_row("  95 % interval", *(table.interval(cell, plus) for cell in cells))
-    shown.add_row("", *(table.verdict(cell, metric.better) for cell in cells))
+    shown.add_row("  95 % interval", *(comparison_table.interval(cell, plus) for cell in cells))
+    shown.add_row("", *(comparison_table.verdict(cell, metric.better) for cell in cells))
     there = [_loss(row["source"]["scores"], key, metric.form) for row in moved]
     shown.add_row("  loss there", *there)
     shown.add_row("  loss here", *(_loss(row, key, metric.form) for row in moved))
@@ -262,7 +262,7 @@ def _loss(scores: dict[str, Any], key: str, form: str) -> str:
     else:
         cell = None
     if isinstance(cell, list) and len(cell) == 3 and all(map(_is_number, cell)):
-        return f"{form.format(cell[0])} ({table.interval(cell, form)})"
+        return f"{form.format(cell[0])} ({comparison_table.interval(cell, form)})"
     return form.format(scores[key]) if _is_number(scores.get(key)) else "not in the file"
 
 

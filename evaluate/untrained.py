@@ -13,8 +13,8 @@ import diffusers
 import torch
 import transformers
 
-from accel.model_config import Component, ModelConfig
-from accel.models import DTYPES
+from accel.models.config import Component, ModelConfig
+from accel.models.loading import DTYPES
 from strategies import StrategyError
 from strategies.configs import read_config
 from zoo import tiny_pixart, tiny_sd

@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from evaluate.bounded import Z
 from evaluate.metrics import METRICS, Metric
+from evaluate.statistics.bounded import Z
 from strategies import StrategyError
 
 Answer = Literal["yes", "no", "not shown"]

@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from accel.model_config import ModelConfig, read_model
+from accel.models.config import ModelConfig, read_model
 from evaluate import verdicts
 from evaluate.metrics import View
 from search.initial.baselines import ORIGINS

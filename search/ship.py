@@ -17,11 +17,11 @@ import numpy as np
 import torch
 
 from accel import families
-from accel.models import quiet
+from accel.models.loading import quiet
 from evaluate.evaluator import Split
-from evaluate.prompts import Prompts
-from evaluate.reading import Reading, Sample
-from evaluate.store import Store
+from evaluate.extraction import Reading, Sample
+from evaluate.images.image_store import Store
+from evaluate.images.prompts import Prompts
 from search import config, spaces
 from search.config import SearchConfig
 from search.images import feature_cache, shared_cache, shipped_samples

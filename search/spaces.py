@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from accel import tasks
+from accel.models import tasks
 from strategies import SearchSpace, StrategyError, compose
 
 
@@ -21,7 +21,7 @@ def make_space(
     Raises:
         StrategyError: a missing or wrong entry, or a number of steps of which no call is made.
     """
-    from accel import schedulers  # Loads torch; `with_calls` does without.
+    from accel.solvers import schedulers  # Loads torch; `with_calls` does without.
 
     settings = compose.resolved(settings, family)
     for entry in ("schedulers", "steps", "knobs"):

@@ -1,7 +1,7 @@
 """A solver's own settings that decide its steps: what a strategy may say of which solver.
 
 A strategy that says nothing leaves a setting as the pipeline's own solver has it. The table is what
-diffusers' classes take; `accel.schedulers` sets them, and a test holds the two together.
+diffusers' classes take; `accel.solvers.schedulers` sets them, and a test holds the two together.
 """
 
 from __future__ import annotations

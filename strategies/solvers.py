@@ -1,6 +1,6 @@
 """Which solvers a strategy may name, and how many calls of the denoiser they make, without torch.
 
-`accel.schedulers.count_calls` asks the solver itself; a test holds this table against it.
+`accel.solvers.schedulers.count_calls` asks the solver itself; a test holds this table against it.
 """
 
 from __future__ import annotations

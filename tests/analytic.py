@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from accel.schedulers import is_flow
+from accel.solvers.schedulers import is_flow
 
 MEAN, SPREAD = 1.0, 1.5  # Beyond 1, so that clipping would show.
 

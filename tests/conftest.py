@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from accel.models import quiet
-from evaluate.weights import VARIABLE, cache_folder
+from accel.models.loading import quiet
+from evaluate.networks.weight_files import VARIABLE, cache_folder
 from tests.pipes import build
 
 WEIGHTS = cache_folder() / "weights"  # Of published networks, where somebody has them.

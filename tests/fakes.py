@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 import zoo
-from evaluate.latency import Around
-from evaluate.looks import look
+from evaluate.extraction import Sample
+from evaluate.images.appearance import look
+from evaluate.images.thumbnails import encode
 from evaluate.networks.base import Pixels
 from evaluate.networks.bundled import KINDS
-from evaluate.reading import Sample
-from evaluate.thumbnails import encode
+from evaluate.speed.latency_measurement import Around
 from search.workers.executor import Executor
 from search.workers.worker import Outcome, Request
 from strategies import Strategy, parse

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.reading import Sample
+from evaluate.extraction import Sample
 from search.workers.worker import Outcome, Request
 from strategies import Strategy, parse
 from tests.fakes import FakeExecutor

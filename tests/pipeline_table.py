@@ -17,8 +17,9 @@ import diffusers
 import torch
 
 import accel
-from accel import families, schedulers
-from accel.models import quiet
+from accel import families
+from accel.models.loading import quiet
+from accel.solvers import schedulers
 from strategies import Strategy, StrategyError
 from tests import anypipe, cases, transformers
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evaluate.kinds import Kinds
+from evaluate.speed.call_kinds import Kinds
 from search.commands import ablate
 from search.engine import exporting
 from search.engine.engine import Engine

@@ -15,10 +15,10 @@ from PIL import Image
 import accel
 import strategies
 import zoo
-from accel import pictures
+from accel.call_records import CallRecord
 from accel.cli import main, parser
-from accel.generate import Request, compare, what_ran
-from accel.records import CallRecord
+from accel.commands import image_files
+from accel.commands.generate import Request, compare, what_ran
 from strategies import Strategy
 
 ROOT = Path(__file__).parent.parent
@@ -127,7 +127,7 @@ def test_compare_puts_the_unaccelerated_image_beside_it(
     out = run(capsys, *flags, "--out", target)
     assert "unaccelerated (DDIMScheduler, 6 steps)" in out
     assert re.search(r"^speedup: \d+\.\d\dx$", out, re.MULTILINE)
-    found, gap = pixels(target), pictures.GAP
+    found, gap = pixels(target), image_files.GAP
     plain = expected(made({}, 6), 0)
     assert (found[gap : gap + 32, gap : gap + 32] == plain).all()
     fast = expected(strategies.load(quick), 0)
@@ -151,7 +151,7 @@ def test_timings_are_medians_of_alternating_runs_after_a_warm_up(
         runs.append((steps, seed))
         return image, {25: 10.0, 4: 2.0}[steps] + len(runs)
 
-    monkeypatch.setattr("accel.generate.once", once)
+    monkeypatch.setattr("accel.commands.generate.once", once)
     monkeypatch.setattr("accel.stats", lambda pipe: [])
     request = Request(PROMPT, None, range(7, 9))
     base, fast = compare(zoo.load("tiny-sd"), request, made({}), 25, 3)
@@ -205,7 +205,7 @@ def test_bad_input_is_one_clear_line_before_the_model_loads(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("accel.generate.load_pipeline", never)
+    monkeypatch.setattr("accel.commands.generate.load_pipeline", never)
     out = ["--out", tmp_path / "x.png"]
     good = ["--strategy", quick]
     assert "not the name of an image file" in fails(capsys, *good, "--out", tmp_path / "x.txt")
@@ -233,12 +233,12 @@ def test_the_hub_is_asked_only_on_request(
         asked.append((source, settings["local_files_only"]))
         raise OSError("not here. More words.")
 
-    monkeypatch.setattr("accel.models.DiffusionPipeline.from_pretrained", loads)
+    monkeypatch.setattr("accel.models.loading.DiffusionPipeline.from_pretrained", loads)
     flags = ["--strategy", quick, "--out", tmp_path / "x.png", "--model", "owner/name"]
     assert "not here; pass --download" in fails(capsys, *flags)
     assert "cannot be reached (not here" in fails(capsys, *flags, "--download")
     assert asked == [("owner/name", False)]  # What is not in the cache is not looked for twice.
-    monkeypatch.setattr("accel.hub.is_cached", lambda _: True)
+    monkeypatch.setattr("accel.models.hub_errors.is_cached", lambda _: True)
     assert "not here; pass --download to fetch what is missing" in fails(capsys, *flags)
     assert asked[1:] == [("owner/name", True)]
 

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluate.metrics import METRICS, paired
+from evaluate.metrics import METRICS
+from evaluate.metrics.shared import paired
 from search import config
 from search.engine.engine import Engine
 from search.finalists.choice import pick

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluate.latency import unaccelerated
+from evaluate.speed.latency_measurement import unaccelerated
 from search.workers.executor import InProcess
 from search.workers.worker import Outcome, Request, Worker
 from strategies import dump

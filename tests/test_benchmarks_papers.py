@@ -15,9 +15,9 @@ from PIL import Image
 
 import accel
 import strategies
-from accel.model_config import read_model
+from accel.models.config import read_model
 from evaluate import Evaluator
-from evaluate.weights import VARIABLE
+from evaluate.networks.weight_files import VARIABLE
 from search import config as configuration
 from strategies import Strategy
 from tests.pipes import build
@@ -89,8 +89,9 @@ def test_rows_are_scored_timed_and_kept(
     assert rows["unaccelerated"]["speedup"] == 1
     assert rows["front 01"]["fd_base"] > 0
     assert rows["dato-b1"]["intervals"]["psnr"][1] <= rows["dato-b1"]["psnr"]
-    monkeypatch.setattr("evaluate.store.batches", lambda *_: iter(()))  # Nothing is drawn again,
-    monkeypatch.setattr(drawn, "run", lambda *_: pytest.fail("timed again"))  # or timed.
+    # Nothing is drawn again, nor timed.
+    monkeypatch.setattr("evaluate.images.image_store.batches", lambda *_: iter(()))
+    monkeypatch.setattr(drawn, "run", lambda *_: pytest.fail("timed again"))
     again, _ = drawn.rows(evaluator, few, 4, 2, tmp_path / "cache")
     assert again == rows
     verdicts, shares = equal_latency.judge(rows, functions, 4)
@@ -269,7 +270,7 @@ def test_calls_are_profiled() -> None:
     assert merged["above"] == pytest.approx(merged["seconds"] / full - merged["macs_share"])
     ours = found["tome 0.5"]
     assert 0 < ours["ours"] < 1
-    assert "accel/merging.py: rank" in ours["ours_by_function"]
+    assert "accel/tokens/merging.py: rank" in ours["ours_by_function"]
     assert not any("mm" in name for name in ours["ours_by_operator"])
     json.dumps(found)
 

@@ -15,9 +15,9 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 import accel
-from accel.clusters import kmeans, nearest, one_hot, pool, positions, spread
 from accel.methods.cat import ClusterAware, rank_within, ranks, select
 from accel.registry import find
+from accel.tokens.clustering import kmeans, nearest, one_hot, pool, positions, spread
 from tests.transformers import MODELS, build, draw, strategy
 
 Array = NDArray[np.float64]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluate.kinds import Kinds
+from evaluate.speed.call_kinds import Kinds
 from search.costs import call_kinds as wanted
 from search.costs.probe_strategies import probes
 from search.initial import method_switching as switching

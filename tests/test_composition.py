@@ -8,8 +8,9 @@ import pytest
 import torch
 
 import accel
-from accel.history import extrapolate
-from accel.merging import averaged, averaged_in_order, match, rows, split_grid
+from accel.caching.extrapolation import extrapolate
+from accel.token_selection import rows
+from accel.tokens.merging import averaged, averaged_in_order, match, split_grid
 from tests.pipes import STEPS, build, draw, strategy
 from tests.test_laws import TwoCalls
 

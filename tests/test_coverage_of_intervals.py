@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from evaluate import Evaluator, read_model
-from evaluate.confidence import paired_bootstrap
-from evaluate.distances import Statistic
 from evaluate.evaluator import real_images
+from evaluate.image_set import Side
 from evaluate.metrics import METRICS
-from evaluate.metrics.base import View
-from evaluate.side import Side
+from evaluate.metrics.shared.base import View
+from evaluate.statistics.bootstrap import paired_bootstrap
+from evaluate.statistics.distances import Statistic
 from tests.pipes import strategy
 
 POOL, DRAWN, REPEATS = 256, 64, 100

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import accel
 from accel.methods import dato
-from accel.tokens import TokenSite
+from accel.tokens.reduced_attention import TokenSite
 from tests.pipes import build, draw, strategy
 
 Array = NDArray[np.float64]

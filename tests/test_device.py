@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import accel
-from evaluate.memory import Alive
+from evaluate.speed.peak_memory import Alive
 from tests.cases import ALL
 from tests.pipes import MODELS, build, draw, strategy
 

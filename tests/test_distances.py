@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from evaluate import ScoreError, frechet_from_features, kid_from_features
-from evaluate.confidence import paired_bootstrap
-from evaluate.distances import (
+from evaluate.metrics.psnr import psnr
+from evaluate.metrics.shared.base import mean_of
+from evaluate.statistics.bootstrap import paired_bootstrap
+from evaluate.statistics.distances import (
     cubic,
     frechet,
     frechet_paired,
@@ -21,9 +23,7 @@ from evaluate.distances import (
     kernel_paired,
     kernel_statistic,
 )
-from evaluate.metrics.base import mean_of
-from evaluate.metrics.psnr import psnr
-from evaluate.statistics import Statistics
+from evaluate.statistics.gaussian import Statistics
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import accel
-from accel import embedding
+from accel.caching import shared_embedding
 from tests.pipes import STEPS
 from tests.transformers import ALL, build, draw, strategy
 
@@ -41,7 +41,7 @@ def test_one_runs_in_a_call(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pipe = build("dit")
     found, ran = drawn(pipe, name)
     assert ran == {0: STEPS}
-    monkeypatch.setattr(embedding, "equal", lambda one, other: False)
+    monkeypatch.setattr(shared_embedding, "equal", lambda one, other: False)
     plain, all_ran = drawn(pipe, name)
     assert torch.equal(found, plain)
     assert all_ran == {0: 2 * STEPS, 1: STEPS, 2: STEPS}
@@ -55,16 +55,16 @@ def test_another_one_runs_for_itself(name: str) -> None:
     found, ran = drawn(pipe, name)
     assert ran == {0: STEPS, 1: STEPS}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedding, "equal", lambda one, other: False)
+        patch.setattr(shared_embedding, "equal", lambda one, other: False)
         assert torch.equal(found, drawn(pipe, name)[0])
 
 
 def test_weights_that_are_elsewhere_or_of_another_kind_are_not_equal() -> None:
     one, other = embedders(build("dit"))[:2]
-    assert embedding.equal(one, other)
-    assert not embedding.equal(one, other.to("meta"))
-    assert not embedding.equal(one, embedders(build("dit"))[0].half())
-    assert not embedding.equal(one, torch.nn.Linear(2, 2))
+    assert shared_embedding.equal(one, other)
+    assert not shared_embedding.equal(one, other.to("meta"))
+    assert not shared_embedding.equal(one, embedders(build("dit"))[0].half())
+    assert not shared_embedding.equal(one, torch.nn.Linear(2, 2))
 
 
 def test_every_generation_embeds_anew() -> None:
@@ -113,16 +113,16 @@ def test_quantized_weights_are_compared_by_what_they_are_made_of() -> None:
     one = quantized(3, 0.5)
     with pytest.raises(NotImplementedError):
         torch.equal(one.weight, one.weight)
-    assert embedding.equal(one, quantized(3, 0.5))
-    assert not embedding.equal(one, quantized(4, 0.5))
-    assert not embedding.equal(one, quantized(3, 0.25))
-    assert not embedding.equal(one, torch.nn.Linear(2, 2, bias=False))
+    assert shared_embedding.equal(one, quantized(3, 0.5))
+    assert not shared_embedding.equal(one, quantized(4, 0.5))
+    assert not shared_embedding.equal(one, quantized(3, 0.25))
+    assert not shared_embedding.equal(one, torch.nn.Linear(2, 2, bias=False))
 
 
 def test_integers_whose_scale_is_elsewhere_are_not_equal() -> None:
     one = torch.nn.Linear(2, 2, bias=False)
     one.weight = torch.nn.Parameter(torch.ones(2, 2, dtype=torch.uint8), requires_grad=False)
-    assert not embedding.equal(one, one)
+    assert not shared_embedding.equal(one, one)
 
 
 @pytest.mark.parametrize("name", USERS)
@@ -135,7 +135,7 @@ def test_a_network_quantized_by_torchao(name: str, kind: str) -> None:
     found, ran = drawn(pipe, name)
     assert ran == {0: STEPS}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedding, "equal", lambda one, other: False)
+        patch.setattr(shared_embedding, "equal", lambda one, other: False)
         assert torch.equal(found, drawn(pipe, name)[0])
     assert torch.equal(draw(pipe), plain)
 
@@ -149,6 +149,6 @@ def test_a_network_quantized_by_quanto(name: str) -> None:
     plain = draw(pipe)
     found, _ = drawn(pipe, name)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedding, "equal", lambda one, other: False)
+        patch.setattr(shared_embedding, "equal", lambda one, other: False)
         assert torch.equal(found, drawn(pipe, name)[0])
     assert torch.equal(draw(pipe), plain)

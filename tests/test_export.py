@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import accel
 import strategies
-from accel.history import extrapolate
+from accel.caching.extrapolation import extrapolate
 from strategies import Strategy, StrategyError, export
 from strategies.cli import main
 from strategies.methods.fora import COMPONENTS, FORA

@@ -114,7 +114,7 @@ def test_law_5_what_is_reused_does_not_run(model: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_law_8_only_what_is_read_is_kept(model: str) -> None:
-    from accel.reuse import Reuse
+    from accel.caching.cached_output import Reuse
 
     pipe = build(model)
     accel.apply(pipe, strategy(STRONG))
@@ -184,8 +184,8 @@ def test_families_are_told_apart() -> None:
 
 def test_the_bundled_model_is_searchable() -> None:
     """Its config, space and seeds go together, FORA's uniform schedules among them."""
-    from accel.model_config import read_model
-    from accel.models import load_pipeline
+    from accel.models.config import read_model
+    from accel.models.loading import load_pipeline
     from evaluate import Evaluator
     from search.costs.probe_strategies import probes
     from search.initial.baselines import seeds

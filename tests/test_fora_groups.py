@@ -194,8 +194,8 @@ def test_spaces_are_checked_before_the_search() -> None:
 
 def test_the_space_of_groups() -> None:
     """A file's lists become choices; uniform FORA is among the seeds of the same space."""
-    from accel.model_config import read_model
-    from accel.models import load_pipeline
+    from accel.models.config import read_model
+    from accel.models.loading import load_pipeline
     from search.costs.probe_strategies import probes
     from search.initial.baselines import seeds
     from search.spaces import make_space

@@ -15,10 +15,11 @@ import torch
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from evaluate import Evaluator, sample
-from evaluate.looks import look
-from evaluate.reading import Reading, Sample
-from evaluate.statistics import ScoreError
+from evaluate import Evaluator
+from evaluate.extraction import Reading, Sample
+from evaluate.images import generation
+from evaluate.images.appearance import look
+from evaluate.statistics.gaussian import ScoreError
 from search.engine import exporting
 from search.engine.engine import Engine
 from search.engine.loop import DONE
@@ -257,13 +258,13 @@ def test_a_real_pipeline_repeats_and_one_with_noise_of_its_own_is_refused(
     with pytest.raises(KeyboardInterrupt):
         engine.prepare()
     assert engine.study.noted("repeats") == 0.0
-    old = sample.run
+    old = generation.run
 
     def noisy(*arguments: Any) -> Any:
         images = old(*arguments)
         return (images + 0.1 * torch.randn_like(images)).clamp(0, 1)
 
-    monkeypatch.setattr(sample, "run", noisy)
+    monkeypatch.setattr(generation, "run", noisy)
     engine = make_engine(tmp_path / "bad", worker())  # type: ignore[arg-type]
     with pytest.raises(StrategyError, match="another image each time from the same prompt"):
         engine.prepare()

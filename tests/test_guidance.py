@@ -14,7 +14,7 @@ from diffusers import (
 )
 
 import accel
-from accel import guiding
+from accel.pipelines import guiding
 from strategies import Strategy, StrategyError
 from strategies.methods.guidance import Guidance
 from tests import pipes, transformers

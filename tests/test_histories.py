@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import accel
-from accel import schedulers
+from accel.solvers import schedulers
 from tests.cases import ALL
 from tests.pipes import MODELS, STEPS, TASKS, build, draw, spread, strategy
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluate import prompts, references
+from evaluate.images import prompts, references
 from evaluate.networks import Networks
 from strategies import StrategyError
 

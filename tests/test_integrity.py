@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import zoo
 from accel import cli
-from accel.models import load_folder
+from accel.models.loading import load_folder
 from strategies import StrategyError
 from tests import pipes
 from tests import transformers as tiny

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.stats import binomtest
 
-from evaluate import scores
-from evaluate.bounded import Z, p_no_change, score_interval
-from evaluate.confidence import FEWEST, interval, paired_bootstrap
-from evaluate.distances import cubic, frechet_paired, kernel_paired
-from evaluate.means import mean_of
+from evaluate import scoring
+from evaluate.comparison_table import verdict
+from evaluate.image_set import Side
 from evaluate.metrics import METRICS
-from evaluate.side import Side
-from evaluate.table import verdict
+from evaluate.statistics.bootstrap import FEWEST, interval, paired_bootstrap
+from evaluate.statistics.bounded import Z, p_no_change, score_interval
+from evaluate.statistics.distances import cubic, frechet_paired, kernel_paired
+from evaluate.statistics.means import mean_of
 
 
 def changes(gained: int, lost: int, count: int, size: float = 1.0) -> Any:
@@ -51,13 +51,13 @@ def test_what_has_no_interval_is_left_out() -> None:
         for _ in range(2)
     ]  # fmt: skip
     metrics = [METRICS["fd"], METRICS["kd"], METRICS["right-shape"]]
-    mine, base = (scores.statistics(side, pair[1], {"real": pair[1]}, metrics) for side in pair)
-    found = scores.intervals(mine, base, metrics, 3)
+    mine, base = (scoring.statistics(side, pair[1], {"real": pair[1]}, metrics) for side in pair)
+    found = scoring.intervals(mine, base, metrics, 3)
     assert set(found) == {"right_shape_change"}  # Bounded, so three images say something.
     value, low, high = found["right_shape_change"]
     assert low <= value <= high
     assert high - low > 1
-    assert set(scores.changes(mine, base, metrics, 3)) == {"right_shape"}
+    assert set(scoring.changes(mine, base, metrics, 3)) == {"right_shape"}
 
 
 def test_two_objects_of_thirty_two_are_within_noise() -> None:

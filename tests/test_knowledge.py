@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluate.reading import Sample
+from evaluate.extraction import Sample
 from search.engine.sensitivity import SensitivityMeasurement
 from search.initial.sensitivity_schedules import LONGEST, SensitivitySchedules, actions
 from search.initial.shortest_path import minimax, smallest_sum

@@ -13,7 +13,7 @@ import torch
 from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_from_module
 
 import accel
-from accel import schedulers
+from accel.solvers import schedulers
 from strategies import Strategy, StrategyError, known
 from tests.cases import ALL, JOINT, NEUTRAL, STRONG, neutral
 from tests.pipes import STEPS, build, draw, spread, strategy

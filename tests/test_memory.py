@@ -9,9 +9,9 @@ import pytest
 import torch
 
 import accel
+from accel.caching.deep_features import Features
+from accel.caching.extrapolation import extrapolate, needs
 from accel.clock import Listener
-from accel.features import Features
-from accel.history import extrapolate, needs
 from accel.registry import find
 from tests.cases import ALL
 from tests.pipes import draw, strategy
@@ -78,7 +78,7 @@ def test_only_what_is_read_is_kept(pipe: Any, knobs: Any, expected: list[int]) -
 
 
 def test_reuse_keeps_what_the_next_call_reads(pipe: Any) -> None:
-    from accel.reuse import Reuse
+    from accel.caching.cached_output import Reuse
 
     accel.apply(pipe, strategy({"blockcache": {"refresh": {"mid_block.attentions.0": [0, 2, 3]}}}))
     (place,) = [one for one in listeners(pipe) if isinstance(one, Reuse)]

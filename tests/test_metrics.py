@@ -13,14 +13,13 @@ from cleanfid import fid as cleanfid
 from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 
-from evaluate import weights
+from evaluate.image_set import Side
+from evaluate.images.references import read
 from evaluate.metrics import METRICS, choose, usual
-from evaluate.metrics.base import View
 from evaluate.metrics.precision_recall import radii
-from evaluate.networks import SOURCES, Networks, reward
-from evaluate.references import read
-from evaluate.side import Side
-from evaluate.statistics import ScoreError, Statistics
+from evaluate.metrics.shared.base import View
+from evaluate.networks import SOURCES, Networks, reward, weight_files
+from evaluate.statistics.gaussian import ScoreError, Statistics
 from strategies import StrategyError
 from tests.weightfiles import WORDS, WRITERS, provide
 
@@ -65,9 +64,9 @@ def value(name: str, mine: Side, other: Side | None, view: View) -> float:
 def test_missing_weights_are_one_clear_error(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(weight_files.VARIABLE, str(tmp_path))
     first = SOURCES[name].weights[0]
-    with pytest.raises(weights.MissingWeightsError) as caught:
+    with pytest.raises(weight_files.MissingWeightsError) as caught:
         Networks().load(name)
     said = str(caught.value)
     assert "\n" not in said
@@ -79,15 +78,15 @@ def test_missing_weights_are_one_clear_error(
 def test_damaged_weights_are_never_loaded(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
-    path = tmp_path / "weights" / weights.INCEPTION.name
+    monkeypatch.setenv(weight_files.VARIABLE, str(tmp_path))
+    path = tmp_path / "weights" / weight_files.INCEPTION.name
     path.parent.mkdir(parents=True)
     path.write_bytes(b"half a file")
     with pytest.raises(StrategyError, match="damaged or another file"):
         Networks().load("inception")
     provide("inception", cache, monkeypatch)
     Networks().load("inception")
-    checked = cache / "weights" / weights.INCEPTION.name
+    checked = cache / "weights" / weight_files.INCEPTION.name
     with checked.open("ab") as file:
         file.write(b"0")
     with pytest.raises(StrategyError, match="damaged or another file"):
@@ -101,14 +100,15 @@ def test_a_download_is_atomic_and_only_when_asked_for(
     """From a local address: the bytes arrive under the right name or not at all."""
     import hashlib
 
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(weight_files.VARIABLE, str(tmp_path / "cache"))
     published = tmp_path / "published"
     published.write_bytes(b"weights")
-    good = weights.Weights("x/file.bin", published.as_uri(), hashlib.sha256(b"weights").hexdigest())
-    assert weights.find(good, download=True).read_bytes() == b"weights"
-    bad = weights.Weights("y/file.bin", published.as_uri(), "0" * 64)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    good = weight_files.Weights("x/file.bin", published.as_uri(), digest)
+    assert weight_files.find(good, download=True).read_bytes() == b"weights"
+    bad = weight_files.Weights("y/file.bin", published.as_uri(), "0" * 64)
     with pytest.raises(StrategyError, match="cannot be fetched"):
-        weights.find(bad, download=True)
+        weight_files.find(bad, download=True)
     assert not (tmp_path / "cache" / "weights" / "y" / "file.bin").exists()
 
 
@@ -378,7 +378,7 @@ def test_ssim_refuses_what_is_smaller_than_its_window() -> None:
 
 
 def test_metrics_are_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(weights.VARIABLE, str(tmp_path))
+    monkeypatch.setenv(weight_files.VARIABLE, str(tmp_path))
     assert [m.name for m in choose(["psnr", "psnr", "ssim"], bundled=False)] == ["psnr", "ssim"]
     with pytest.raises(StrategyError, match="'beauty' is unknown; there are accuracy, fid"):
         choose(["beauty"], bundled=False)

@@ -45,7 +45,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def drawn(*_: Any) -> None:
         pytest.fail("an image was drawn first")
 
-    monkeypatch.setattr("evaluate.sample.run", drawn)
+    monkeypatch.setattr("evaluate.images.generation.run", drawn)
     return tmp_path
 
 
@@ -103,7 +103,7 @@ def test_generate_finds_the_same(
 def test_all_weights_that_are_missing_are_told_at_once(
     place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("accel.hub.is_cached", lambda _: False)
+    monkeypatch.setattr("accel.models.hub_errors.is_cached", lambda _: False)
     asked = "--model sd15 --strategy fine.json --device cpu --metrics fid,clip-fid"
     shown = told(capsys, evaluate_cli.main, asked)
     for what in ("stable-diffusion-v1-5/", "inception-2015-12-05.pt", "clip-vit-base-patch32"):

@@ -17,11 +17,13 @@ import yaml
 import accel.cli
 import evaluate.cli
 import search.cli
-from accel import families, schedulers
-from accel.model_config import Component, available, read_model
-from evaluate import models, prompts
-from evaluate.latency import unaccelerated
-from evaluate.sample import run
+from accel import families
+from accel.models.config import Component, available, read_model
+from accel.solvers import schedulers
+from evaluate import models
+from evaluate.images import prompts
+from evaluate.images.generation import run
+from evaluate.speed.latency_measurement import unaccelerated
 from evaluate.untrained import from_components, network
 from search import config as configuration
 from search import spaces
@@ -202,7 +204,7 @@ COMMANDS = (
 def no_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty cache of the hub."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr("accel.hub.is_cached", lambda _: False)
+    monkeypatch.setattr("accel.models.hub_errors.is_cached", lambda _: False)
 
 
 def test_missing_weights_are_one_line_that_says_what_to_do(
@@ -328,7 +330,7 @@ def test_a_hub_that_refuses_is_one_line(
     if code is None:
         server.shutdown()
         server.server_close()
-    monkeypatch.setattr("accel.models.DiffusionPipeline.from_pretrained", ask)
+    monkeypatch.setattr("accel.models.loading.DiffusionPipeline.from_pretrained", ask)
     line = fails(*COMMANDS[0][:1], capsys, "--model", "owner/name", "--download")
     assert said in line
     if code is not None:

@@ -17,8 +17,11 @@ from PIL import Image
 
 import accel.cli
 import strategies
-from accel import generate, noise
-from evaluate import prompts, read_model, sample
+from accel.commands import generate
+from accel.solvers import noise
+from evaluate import read_model
+from evaluate.images import generation as sample
+from evaluate.images import prompts
 from strategies import StrategyError
 from tests import pipes
 from tests import transformers as tiny

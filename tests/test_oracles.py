@@ -12,7 +12,7 @@ from tgate import TgateSDLoader, TgateSDXLLoader
 from tomesd.merge import bipartite_soft_matching_random2d
 
 import accel
-from accel import schedulers
+from accel.solvers import schedulers
 from tests.pipes import STEPS, build, draw, spread, strategy
 
 SOLVERS = [

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import accel
-from accel.partial import PartialRun
 from accel.registry import find
-from accel.selection import Selection
+from accel.token_selection import Selection
+from accel.tokens.partial_forward import PartialRun
 from tests.pipes import spread
 from tests.transformers import FREE_SIZE, MODELS, build, draw, strategy
 

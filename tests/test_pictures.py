@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from accel import pictures
+from accel.commands import image_files
 from strategies import StrategyError
 
 
@@ -25,7 +25,7 @@ def test_an_existing_picture_survives_a_failure(
 
     monkeypatch.setattr(Image.Image, "save", half)
     with pytest.raises(StrategyError, match="disk full"):
-        pictures.save(Image.new("RGB", (4, 4)), target)
+        image_files.save(Image.new("RGB", (4, 4)), target)
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -33,7 +33,7 @@ def test_an_existing_picture_survives_a_failure(
 @pytest.mark.parametrize(("count", "size"), [(1, (4, 2)), (2, (8, 2)), (5, (12, 4)), (9, (12, 6))])
 def test_grids(count: int, size: tuple[int, int]) -> None:
     images = [Image.new("RGB", (4, 2), (index, 0, 0)) for index in range(count)]
-    whole = pictures.grid(images)
+    whole = image_files.grid(images)
     assert whole.size == size
     reds = np.asarray(whole)[::2, ::4, 0].flatten()[:count]
     assert reds.tolist() == list(range(count))

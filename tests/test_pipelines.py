@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig
 
 import accel
-from accel import schedulers
+from accel.solvers import schedulers
 from tests.cases import ALL, neutral
 from tests.pipes import CLASSES, MODELS, STEPS, TASKS, build, draw, small_unet, spread, strategy
 

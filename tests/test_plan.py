@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import torch
 
-from accel.measure import clock
+from accel.profiling import clock
 from evaluate.evaluator import read_prompts
-from evaluate.latency import uncertainty
-from evaluate.prompts import Prompts
-from evaluate.store import Store, identity, paths_of, write_image
-from evaluate.timing import seconds
+from evaluate.images.image_store import Store, identity, paths_of, write_image
+from evaluate.images.prompts import Prompts
+from evaluate.speed.latency_measurement import uncertainty
+from evaluate.speed.timing import seconds
 from search import budget as budgets
 from search.costs import budget_plan as plan
 from search.engine import time_report as times

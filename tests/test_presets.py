@@ -11,7 +11,7 @@ import pytest
 import accel
 import strategies
 import zoo
-from accel import schedulers
+from accel.solvers import schedulers
 from strategies.methods.deepcache import DeepCache
 from strategies.solvers import ONE_EACH, TWO_EACH, calls_of
 from zoo import untrained

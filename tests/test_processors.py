@@ -15,7 +15,7 @@ from diffusers.models.attention_processor import (
 )
 
 import accel
-from accel.processors import Trait, attentions, traits
+from accel.compatibility.attention_processors import Trait, attentions, traits
 from strategies import StrategyError
 from tests import cases, pipes, transformers
 from tests.kernels import Fails, FirstRow, Halves, Holds, Keeps, Kernel, Pairs, Writes

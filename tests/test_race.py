@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluate.confidence import interval
-from evaluate.means import mean_of
+from evaluate.statistics.bootstrap import interval
+from evaluate.statistics.means import mean_of
 from evaluate.verdicts import judge
 from search.costs.heldout_rungs import expected, levels
 from search.engine import exporting

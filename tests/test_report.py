@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluate.thumbnails import SIDE, encode
+from evaluate.images.thumbnails import SIDE, encode
 from search import cli
 from search.engine import exporting
 from search.results import command_line as repeating

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from evaluate.evaluator import real_images
 from evaluate.metrics import choose
-from evaluate.scores import Scoring
+from evaluate.scoring import Scoring
 from search import config
 from search.engine import exporting
 from search.proposers import successive_halving as rungs

@@ -15,11 +15,12 @@ import torch
 
 import evaluate
 import strategies
-from evaluate import Evaluator, cli, models, prompts, read_model, sample
-from evaluate.images import read as read_image
+from evaluate import Evaluator, cli, models, read_model
+from evaluate.images import generation, prompts
+from evaluate.images.image_files import read as read_image
+from evaluate.images.image_store import Store
 from evaluate.metrics import METRICS
-from evaluate.store import Store
-from evaluate.weights import VARIABLE
+from evaluate.networks.weight_files import VARIABLE
 from strategies import StrategyError
 from tests.pipes import build, strategy
 from zoo import untrained
@@ -122,8 +123,10 @@ def test_fid_of_a_folder_against_itself_and_against_images(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory,
 ) -> None:  # fmt: skip
-    from evaluate.distances import frechet_from_features  # tests/test_metrics.py has clean-fid's.
     from evaluate.networks import Networks
+    from evaluate.statistics.distances import (
+        frechet_from_features,  # tests/test_metrics.py has clean-fid's.
+    )
     from tests.weightfiles import provide
 
     provide("inception", tmp_path_factory.mktemp("cache"), monkeypatch)
@@ -160,7 +163,7 @@ def test_fid_of_a_folder_against_itself_and_against_images(
 
 
 def _names(seed: int) -> list[str]:
-    from evaluate.store import paths_of
+    from evaluate.images.image_store import paths_of
 
     chosen = prompts.read("imagenet", seed).first(6)
     return [path.name for path in paths_of(Path(), chosen)]
@@ -171,7 +174,7 @@ def test_a_run_that_was_stopped_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     drawn: list[int] = []
-    real = sample.run
+    real = generation.run
 
     def counted(pipe: Any, config: Any, one: Any, chosen: Any) -> Any:
         if len(drawn) == 2:
@@ -180,7 +183,7 @@ def test_a_run_that_was_stopped_goes_on(
         drawn.append(len(chosen.texts))
         return real(pipe, config, one, chosen)
 
-    monkeypatch.setattr(sample, "run", counted)
+    monkeypatch.setattr(generation, "run", counted)
     found = tmp_path / "found.json"
     arguments = [
         "--model", str(folder), "--images", "5", "--batch", "2", "--repeats", "0", "--steps", "2",
@@ -342,6 +345,6 @@ def test_a_broken_strategy_is_no_number(
     def broken(*_: Any) -> torch.Tensor:
         return torch.full((1, 3, 32, 32), float("nan"))
 
-    monkeypatch.setattr(sample, "run", broken)
+    monkeypatch.setattr(generation, "run", broken)
     arguments = ["--model", str(folder), "--images", "2", "--batch", "1", "--metrics", "psnr"]
     assert "NaN or infinite" in fails(capsys, *arguments)

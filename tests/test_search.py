@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from accel.model_config import read_model
-from accel.models import load_pipeline
-from evaluate.latency import unaccelerated
+from accel.models.config import read_model
+from accel.models.loading import load_pipeline
+from evaluate.speed.latency_measurement import unaccelerated
 from search import budget, config, spaces
 from search.engine import exporting
 from search.engine.engine import Engine

@@ -13,12 +13,12 @@ import yaml
 from PIL import Image
 
 import strategies
-from evaluate import Evaluator, scores
-from evaluate.distances import cubic
+from evaluate import Evaluator, scoring
+from evaluate.extraction import Reading
+from evaluate.image_set import Side
 from evaluate.metrics import METRICS, choose
-from evaluate.reading import Reading
-from evaluate.side import Side
-from evaluate.weights import VARIABLE
+from evaluate.networks.weight_files import VARIABLE
+from evaluate.statistics.distances import cubic
 from search import cli
 from search import config as configuration
 from search.commands import model_options as setting
@@ -268,8 +268,8 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(
     chosen = made.evaluator.prompts["search"].first(5)
     sides = [made.evaluator.draw("x", s, chosen) for s in (one, base)]
     metrics = choose(["psnr", "ssim"], bundled=False)
-    direct = scores.values(scores.statistics(*sides, {}, metrics), 5)
-    through = scores.Scoring(tuple(metrics), {}).score(sample, plain)
+    direct = scoring.values(scoring.statistics(*sides, {}, metrics), 5)
+    through = scoring.Scoring(tuple(metrics), {}).score(sample, plain)
     assert direct == pytest.approx(through, abs=1e-3)
     assert sample.thumbnails == ()
     few = made.sample(strategies.dump(one), "search", 4, 1, keep | {"thumbnails": 2}).thumbnails

@@ -11,7 +11,7 @@ import torch
 
 import accel
 import zoo
-from accel import schedulers
+from accel.solvers import schedulers
 from strategies import Strategy, StrategyError
 from strategies.solvers import DIFFUSION, EITHER, FLOW
 from tests import pipes, transformers

@@ -13,7 +13,7 @@ import torch
 
 import accel
 import strategies
-from accel import schedulers
+from accel.solvers import schedulers
 from strategies import SearchSpace, Strategy, StrategyError
 from strategies.solver_settings import FINALS, SPACINGS, SPREADS, TABLE, Takes
 from strategies.solvers import DIFFUSION, EITHER, FLOW, calls_of

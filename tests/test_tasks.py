@@ -12,12 +12,13 @@ import torch
 from PIL import Image
 
 import accel
-from accel import model_config, tasks
-from accel.model_config import ModelConfig, read_model
-from evaluate import cli, input_images, models, recorded
+from accel.models import tasks
+from accel.models.config import TASKS, TEXT, ModelConfig, Task, read_model
+from evaluate import cli, models
 from evaluate.evaluator import Evaluator, read_prompts
-from evaluate.latency_table import LatencyTable
-from evaluate.sample import run
+from evaluate.images import input_images, recorded_prompts
+from evaluate.images.generation import run
+from evaluate.speed.latency_table import LatencyTable
 from search import cli as search_cli
 from search.results import run as runs
 from strategies import Strategy, StrategyError
@@ -43,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def config(folder: Path, task: model_config.Task = "image-to-image", **changes: Any) -> ModelConfig:
+def config(folder: Path, task: Task = "image-to-image", **changes: Any) -> ModelConfig:
     masks = str(folder / "masks") if task == "inpainting" else ""
     given = {"task": task, "inputs": str(folder / "inputs"), "masks": masks} | changes
     return ModelConfig.model_validate(read_model("tiny-sd").model_dump() | given)
@@ -53,14 +54,14 @@ def tiny(model: str) -> Any:
     return transformers.build(model) if model in ("sd3", "flux") else pipes.build(model)
 
 
-@pytest.mark.parametrize("task", model_config.TASKS[1:])
+@pytest.mark.parametrize("task", TASKS[1:])
 @pytest.mark.parametrize("model", ["sd1", "sdxl", "sd3", "flux"])
-def test_calls_are_those_that_the_pipeline_makes(model: str, task: model_config.Task) -> None:
+def test_calls_are_those_that_the_pipeline_makes(model: str, task: Task) -> None:
     """`skipped` agrees with diffusers' own arithmetic for every solver, step count and strength."""
     made = tasks.convert(tiny(model), task)
     family, _ = accel.families.find(made)
     for solver in TAKEN.get(model, SOLVERS):
-        scheduler = accel.schedulers.make(made.scheduler, solver)
+        scheduler = accel.solvers.schedulers.make(made.scheduler, solver)
         for steps in (1, 4, 5, 7, 25):
             shift = {"mu": 1.0} if scheduler.config.get("use_dynamic_shifting") else {}
             scheduler.set_timesteps(steps, **shift)
@@ -72,10 +73,8 @@ def test_calls_are_those_that_the_pipeline_makes(model: str, task: model_config.
                 assert found == expected or not len(left), (solver, steps, strength)
 
 
-@pytest.mark.parametrize("task", model_config.TASKS[1:])
-def test_each_prompt_has_its_image_whatever_the_batch(
-    folder: Path, task: model_config.Task
-) -> None:
+@pytest.mark.parametrize("task", TASKS[1:])
+def test_each_prompt_has_its_image_whatever_the_batch(folder: Path, task: Task) -> None:
     setting = config(folder, task, steps=5)
     evaluator = Evaluator(setting)
     few = evaluator.prompts["heldout"].first(3)
@@ -109,9 +108,9 @@ def test_the_two_splits_take_images_from_both_ends(folder: Path) -> None:
     assert lists["search"].inputs == lists["heldout"].inputs[::-1]
     assert [Path(one).name for one in lists["search"].masks[:2]] == ["09.png", "08.png"]
     assert lists["heldout-self"].inputs == lists["heldout"].inputs
-    place = folder / f"mine{recorded.SUFFIX}"
-    recorded.write(lists["search"], place)
-    assert recorded.find(str(place), 0) == lists["search"]
+    place = folder / f"mine{recorded_prompts.SUFFIX}"
+    recorded_prompts.write(lists["search"], place)
+    assert recorded_prompts.find(str(place), 0) == lists["search"]
 
 
 def test_an_image_that_changes_is_noticed(folder: Path) -> None:
@@ -163,7 +162,7 @@ def test_a_pipeline_is_converted_without_copies() -> None:
     made = tasks.convert(pipe, "inpainting")
     assert isinstance(made, diffusers.StableDiffusionInpaintPipeline)
     assert made.unet is pipe.unet
-    assert tasks.convert(pipe, model_config.TEXT) is pipe
+    assert tasks.convert(pipe, TEXT) is pipe
 
 
 def test_a_config_draws_from_images(folder: Path) -> None:
@@ -183,9 +182,7 @@ SMALL = [
 @pytest.mark.parametrize(
     "task", ["image-to-image", pytest.param("inpainting", marks=pytest.mark.slow)]
 )
-def test_a_search_from_images(
-    task: model_config.Task, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_search_from_images(task: Task, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the command to a strategy file that the same task draws."""
     out = folder / "run"
     flags = ["--task", task, "--inputs", str(folder / "inputs"), "--strength", "0.5"]

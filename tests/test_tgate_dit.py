@@ -197,7 +197,7 @@ def test_law_7_guidance_as_two_passes(name: str) -> None:
 
 
 def test_law_8_nothing_is_left() -> None:
-    from accel.reuse import Reuse
+    from accel.caching.cached_output import Reuse
 
     pipe = build("pixart")
     accel.apply(pipe, strategy({"tgate": GATE}))

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import accel
-from accel import schedulers
+from accel.solvers import schedulers
 from strategies import StrategyError, known
 from tests.transformers import (
     ALL,

@@ -12,8 +12,8 @@ from torch import nn
 
 import accel
 from accel import families
-from accel.partial import PartialRun
 from accel.registry import find
+from accel.tokens.partial_forward import PartialRun
 from tests.transformers import ALL, MODELS, InTheMiddleError, build, cases, draw, failing, strategy
 
 PAIRS = pytest.mark.parametrize(("model", "name"), cases(every=8))

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import strategies
-from evaluate.confidence import interval
-from evaluate.means import mean_of
 from evaluate.metrics import METRICS
+from evaluate.statistics.bootstrap import interval
+from evaluate.statistics.means import mean_of
 from evaluate.verdicts import ENOUGH, check_margins, fewest, judge, margins_of, parse_margin
 from search import cli
 from search.objectives.metric_set import Figures

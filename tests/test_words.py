@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from accel import cli as accel_cli
-from accel.model_config import read_model
+from accel.models.config import read_model
 from evaluate import cli as evaluate_cli
-from evaluate import prompts
+from evaluate.images import prompts
 from search import cli as search_cli
 from search import config
 from strategies import Strategy, StrategyError

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import accel
-from accel.measure import flop_counter
+from accel.profiling import flop_counter
 from tests.cases import ALL, REFRESH
 from tests.pipes import build, draw, strategy
 

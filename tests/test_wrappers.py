@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import accel
-from accel.families.wrappers import unwrapped
+from accel.pipelines.wrappers import unwrapped
 from strategies import Strategy, StrategyError
 from tests import cases, pipes
 from tests import transformers as tiny

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel.model_config import read_model
+from accel.models.config import read_model
 from search import config
 from strategies import StrategyError
 from strategies.configs import read_config

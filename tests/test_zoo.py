@@ -12,9 +12,9 @@ from diffusers import PixArtSigmaPipeline, StableDiffusionPipeline
 
 import zoo
 from evaluate import Evaluator, frechet_from_features, read_model
+from evaluate.images.generation import to_pixels
 from evaluate.networks import Networks
 from evaluate.networks.bundled import KINDS
-from evaluate.sample import to_pixels
 from tests.pipes import strategy
 from zoo import card, card_text, data, judging, networks, tiny_pixart, tiny_sd
 from zoo.parts import Parts

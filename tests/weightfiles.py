@@ -16,7 +16,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from evaluate import networks
 from evaluate.networks import inception
-from evaluate.weights import VARIABLE, Weights
+from evaluate.networks.weight_files import VARIABLE, Weights
 
 WORDS = ["a", "red", "circle", "blue", "square", "of"]
 CLIP = {

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from accel.families import dit, mmdit, unet
-from accel.families.wrappers import unwrapped
+from accel.pipelines.wrappers import unwrapped
 from accel.sites import Sites
 from strategies import StrategyError
 

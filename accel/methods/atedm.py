@@ -2,8 +2,8 @@
 
 The baseline of CAT Pruning (arXiv 2502.00433, section 3.1): tokens are ranked by the Generalized
 Weighted PageRank of a self-attention map, the best ones run, and everything else is reused as in
-`accel.partial`, where AT-EDM itself copies from similar tokens. No code of that baseline was
-published; here the map is that of the network's last attention at the call before, averaged over
+`accel.tokens.partial_forward`, where AT-EDM itself copies from similar tokens. No code of that
+baseline was published; here the map is that of the network's last attention at the call before, averaged over
 heads, of image tokens among themselves, of the half of guidance that has the prompt. Queries and
 keys of tokens that did not run are their last ones. The map is never kept, but it has to be
 computed, which fused attention kernels avoid.
@@ -14,13 +14,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from accel.attention_map import Watched, mean_map
+from accel.caching.guidance_halves import merged, running
+from accel.call_records import Recorder
 from accel.clock import Clock
-from accel.halves import merged, running
-from accel.partial import PartialRun
-from accel.patching import Undo, undo_all
-from accel.records import Recorder
+from accel.patching.replacing import Undo, undo_all
 from accel.sites import Sites
+from accel.tokens.attention_map import Watched, mean_map
+from accel.tokens.partial_forward import PartialRun
 from strategies.methods.atedm import ATEDM
 
 ITERATIONS = 10  # Of the power method; attention maps mix within a few.

@@ -13,12 +13,12 @@ from typing import Any
 
 from torch import Tensor
 
+from accel.caching.cached_output import Reuse
+from accel.call_records import Recorder
 from accel.clock import Clock
-from accel.layers import Forward
-from accel.patching import Undo, replace_forward, undo_all
-from accel.processors import Processors, Trait, attentions
-from accel.records import Recorder
-from accel.reuse import Reuse
+from accel.compatibility.attention_processors import Processors, Trait, attentions
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Block, Sites
 from strategies import StrategyError
 from strategies.methods.blockcache import BlockCache

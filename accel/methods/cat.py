@@ -3,7 +3,7 @@
 Two calls before the first partial one the prediction is noted as the reference. One call later the
 tokens are clustered by how their prediction has changed since, with their positions, and the first
 selection is made; every later selection uses these clusters. How a partial call runs is in
-`accel.partial`.
+`accel.tokens.partial_forward`.
 
 Sizes that the paper leaves open are those of the published code: the first selection takes a tenth
 of its tokens from each of the highest clusters; later ones take a quarter from clusters (in units
@@ -22,13 +22,13 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from accel.call_records import Recorder
 from accel.clock import Clock
-from accel.clusters import kmeans, one_hot, pool, positions
-from accel.partial import PartialRun
-from accel.patching import Undo
-from accel.records import Recorder
-from accel.selection import at_least_single
+from accel.patching.replacing import Undo
 from accel.sites import Sites
+from accel.token_selection import at_least_single
+from accel.tokens.clustering import kmeans, one_hot, pool, positions
+from accel.tokens.partial_forward import PartialRun
 from strategies.methods.cat import CAT
 
 # Shares in per cent of what is selected, and weights of the highest clusters.

@@ -17,15 +17,15 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
+from accel.caching.cached_output import Reuse
+from accel.call_records import Recorder
 from accel.clock import Clock
-from accel.layers import Forward
-from accel.merging import Reduction, rank, reduction, similarity, split_grid
-from accel.patching import Undo
-from accel.processors import Trait
-from accel.records import Recorder
-from accel.reuse import Reuse
+from accel.compatibility.attention_processors import Trait
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo
 from accel.sites import AttentionSite, Sites
-from accel.tokens import TokenSite, attach_all, choose, no_grad, plain_maps
+from accel.tokens.merging import Reduction, rank, reduction, similarity, split_grid
+from accel.tokens.reduced_attention import TokenSite, attach_all, choose, no_grad, plain_maps
 from strategies.methods.catome import CAToMe
 
 Pairs = list[tuple[Tensor, Reduction]]  # Rows of the batch that merge equally many, and how.

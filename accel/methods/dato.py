@@ -22,10 +22,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from accel.caching.guidance_halves import merged, running
+from accel.call_records import Recorder
 from accel.clock import Clock, Listener
-from accel.halves import merged, running
-from accel.layers import Forward
-from accel.merging import (
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, untraced
+from accel.sites import AttentionSite, Sites
+from accel.tokens.merging import (
     Reduction,
     cell_origins,
     in_cell,
@@ -34,10 +37,7 @@ from accel.merging import (
     reduction,
     similarity,
 )
-from accel.patching import Undo, untraced
-from accel.records import Recorder
-from accel.sites import AttentionSite, Sites
-from accel.tokens import TokenSite, attach_all, choose, no_grad, plain_maps
+from accel.tokens.reduced_attention import TokenSite, attach_all, choose, no_grad, plain_maps
 from strategies.methods.dato import DaTo
 
 

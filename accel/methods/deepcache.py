@@ -23,14 +23,14 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
+from accel.caching.deep_features import Features
+from accel.caching.extrapolation import FULL
+from accel.call_records import Recorder
 from accel.clock import Clock
-from accel.features import Features
-from accel.history import FULL
-from accel.layers import Forward
-from accel.outputs import as_output
-from accel.patching import Undo, replace_forward, undo_all, watch
-from accel.processors import Processors, Trait, attentions
-from accel.records import Recorder
+from accel.compatibility.attention_processors import Processors, Trait, attentions
+from accel.patching.denoiser_output import as_output
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, replace_forward, undo_all, watch
 from accel.sites import Sites, Stage
 from strategies import StrategyError
 from strategies.methods.deepcache import DeepCache

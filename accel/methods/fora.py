@@ -14,14 +14,14 @@ from typing import Any
 
 from torch import Tensor
 
-from accel.chunking import Unchunked
+from accel.caching.cached_output import Reuse, reusing, spare
+from accel.caching.shared_embedding import shared
+from accel.call_records import Recorder
 from accel.clock import Clock
-from accel.embedding import shared
-from accel.layers import Forward
-from accel.patching import Undo, replace_forward, undo_all
-from accel.processors import Processors, Trait, of_parts
-from accel.records import Recorder
-from accel.reuse import Reuse, reusing, spare
+from accel.compatibility.attention_processors import Processors, Trait, of_parts
+from accel.compatibility.chunked_feed_forward import Unchunked
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Part, Sites
 from strategies.methods.fora import FORA
 

@@ -23,15 +23,15 @@ import torch
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
+from accel.caching.extrapolation import History, extrapolate
+from accel.caching.guidance_halves import joined, needed, part, run_half
+from accel.call_records import Recorder
 from accel.clock import Clock, Listener
-from accel.guiding import Kind
-from accel.halves import joined, needed, part, run_half
-from accel.history import History, extrapolate
-from accel.layers import Forward
-from accel.outputs import as_output, prediction
-from accel.patching import Undo, replace_forward, untraced
-from accel.processors import Processors, Trait, attentions
-from accel.records import Recorder
+from accel.compatibility.attention_processors import Processors, Trait, attentions
+from accel.patching.denoiser_output import as_output, prediction
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, replace_forward, untraced
+from accel.pipelines.guiding import Kind
 from accel.sites import Sites
 from strategies import StrategyError
 from strategies.methods.guidance import Guidance, Mode

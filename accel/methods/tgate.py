@@ -20,14 +20,14 @@ from typing import Any
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
+from accel.caching.cached_output import Reuse, reusing
+from accel.caching.guidance_halves import joined, run_half
+from accel.call_records import Recorder
 from accel.clock import Clock, Listener
-from accel.halves import joined, run_half
-from accel.layers import Forward
-from accel.outputs import as_output
-from accel.patching import Undo, replace_forward, undo_all
-from accel.processors import Processors, Trait, attentions
-from accel.records import Recorder
-from accel.reuse import Reuse, reusing
+from accel.compatibility.attention_processors import Processors, Trait, attentions
+from accel.patching.denoiser_output import as_output
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Sites
 from strategies import StrategyError
 from strategies.methods.tgate import TGate

@@ -23,20 +23,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from accel.attention_map import Watched
-from accel.chunking import Unchunked
+from accel.caching.cached_output import Reuse, reusing, spare
+from accel.caching.extrapolation import fold
+from accel.caching.guidance_halves import merged, running
+from accel.caching.shared_embedding import shared
+from accel.call_records import Recorder
 from accel.clock import Clock, Listener
-from accel.embedding import shared
-from accel.grid import Grid
-from accel.halves import merged, running
-from accel.history import fold
-from accel.layers import Forward
-from accel.patching import Undo, replace_forward, undo_all
-from accel.processors import Processors, Trait, of_parts
-from accel.records import Recorder
-from accel.reuse import Reuse, reusing, spare
-from accel.selection import Selection
+from accel.compatibility.attention_processors import Processors, Trait, of_parts
+from accel.compatibility.chunked_feed_forward import Unchunked
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Part, Sites
+from accel.token_selection import Selection
+from accel.tokens.attention_map import Watched
+from accel.tokens.token_grid import Grid
 from strategies import StrategyError
 from strategies.methods.toca import ToCa
 

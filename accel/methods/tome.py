@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from accel.call_records import Recorder
 from accel.clock import Clock
-from accel.layers import Forward
-from accel.merging import match, split_grid
-from accel.patching import Undo
-from accel.records import Recorder
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo
 from accel.sites import Sites
-from accel.tokens import TokenSite, attach_all, choose, no_grad, plain_maps
+from accel.tokens.merging import match, split_grid
+from accel.tokens.reduced_attention import TokenSite, attach_all, choose, no_grad, plain_maps
 from strategies.methods.tome import ToMe
 
 

@@ -22,7 +22,7 @@ from evaluate.metrics import (
     sfid,
     ssim,
 )
-from evaluate.metrics.base import VIEWS, Metric, View
+from evaluate.metrics.shared.base import VIEWS, Metric, View
 from evaluate.networks import missing
 from strategies import StrategyError
 from strategies.words import did_you_mean

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evaluate.distances import Statistic
-from evaluate.metrics.base import Metric, View, mean_of
-from evaluate.side import Side
+from evaluate.image_set import Side
+from evaluate.metrics.shared.base import Metric, View, mean_of
+from evaluate.statistics.distances import Statistic
 from zoo.data import GROUPS
 
 BOUNDS = (0.0, 1.0)

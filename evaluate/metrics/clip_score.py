@@ -5,9 +5,9 @@ Hessel et al., 2021 (2104.08718), with ViT-B/32.
 
 from __future__ import annotations
 
-from evaluate.distances import Statistic
-from evaluate.metrics.base import Metric, View, mean_of
-from evaluate.side import Side
+from evaluate.image_set import Side
+from evaluate.metrics.shared.base import Metric, View, mean_of
+from evaluate.statistics.distances import Statistic
 
 
 def prepare(side: Side, _: Side | None, __: View) -> Statistic:

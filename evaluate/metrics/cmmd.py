@@ -6,8 +6,8 @@ describes; its published code keeps the diagonal, which adds about 1/n.
 
 import numpy as np
 
-from evaluate.metrics import kernel
-from evaluate.statistics import Array
+from evaluate.metrics.shared import kernel
+from evaluate.statistics.gaussian import Array
 
 SIGMA = 10.0
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluate.distances import Statistic
-from evaluate.metrics.base import Metric, View, mean_of, other
-from evaluate.side import Side
+from evaluate.image_set import Side
+from evaluate.metrics.shared.base import Metric, View, mean_of, other
+from evaluate.statistics.distances import Statistic
 
 
 def prepare(side: Side, against: Side | None, _: View) -> Statistic:

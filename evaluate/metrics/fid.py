@@ -3,7 +3,7 @@
 Heusel et al., 2017 (1706.08500); resizing and network of Parmar et al., 2022 (2104.11222).
 """
 
-from evaluate.metrics import frechet
+from evaluate.metrics.shared import frechet
 
 METRIC = frechet.make(
     "fid", "FID", "inception", "1706.08500 and 2104.11222",

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluate.distances import Statistic, Weights
-from evaluate.metrics.base import Metric, View
-from evaluate.side import Side
+from evaluate.image_set import Side
+from evaluate.metrics.shared.base import Metric, View
+from evaluate.statistics.distances import Statistic, Weights
 
 
 def prepare(side: Side, _: Side | None, __: View) -> Statistic:

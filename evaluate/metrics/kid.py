@@ -3,7 +3,7 @@
 Closed form over all pairs; times 1,000, as it is mostly reported.
 """
 
-from evaluate.distances import cubic
-from evaluate.metrics import kernel
+from evaluate.metrics.shared import kernel
+from evaluate.statistics.distances import cubic
 
 METRIC = kernel.make("kid", "KID x 1000", "inception", cubic, 1000.0, "1801.01401", "{:.3f}", 0.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from evaluate.metrics import paired
+from evaluate.metrics.shared import paired
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.distances import Statistic, Weights
-from evaluate.metrics.base import SETS, Metric, View, mean_of, other
-from evaluate.side import Side
-from evaluate.statistics import ScoreError, check
+from evaluate.image_set import Side
+from evaluate.metrics.shared.base import SETS, Metric, View, mean_of, other
+from evaluate.statistics.distances import Statistic, Weights
+from evaluate.statistics.gaussian import ScoreError, check
 
 NEIGHBOURS = 3
 BOUNDS = (0.0, 1.0)

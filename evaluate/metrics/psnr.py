@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluate.metrics import paired
+from evaluate.metrics.shared import paired
 from evaluate.networks.base import Pixels
 
 CAP = 99.0

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluate.metrics import paired
+from evaluate.metrics.shared import paired
 from evaluate.networks.base import Pixels
-from evaluate.statistics import ScoreError
+from evaluate.statistics.gaussian import ScoreError
 
 WINDOW = 11
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from evaluate.networks.base import Extract, Pixels
 from evaluate.networks.sources import SOURCES
-from evaluate.weights import find
-from evaluate.weights import require as weights_there
+from evaluate.networks.weight_files import find
+from evaluate.networks.weight_files import require as weights_there
 from strategies import StrategyError
 
 

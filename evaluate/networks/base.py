@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.weights import Weights
+from evaluate.networks.weight_files import Weights
 
 Pixels = NDArray[np.uint8]  # RGB, [h, w, 3]
 Extract = Callable[[Sequence[Pixels], Sequence[str]], NDArray[np.floating[Any]]]

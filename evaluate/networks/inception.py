@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from evaluate.networks.base import Extract, Pixels
-from evaluate.weights import INCEPTION_PORT
+from evaluate.networks.weight_files import INCEPTION_PORT
 
 SPATIAL_CHANNELS = 7  # Of mixed_6/conv: 7 x 17 x 17 = 2,023 numbers, about as many as are pooled.
 SIZE = 299

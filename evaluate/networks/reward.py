@@ -21,7 +21,7 @@ from transformers.models.blip.modeling_blip_text import BlipTextModel
 
 from evaluate.networks.base import Extract, Pixels
 from evaluate.networks.clip import to_tensor
-from evaluate.weights import REWARD
+from evaluate.networks.weight_files import REWARD
 
 HEAD = 64  # Width of an attention head in both encoders.
 TOKENS = 35

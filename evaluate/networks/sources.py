@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from evaluate.networks.base import Source
-from evaluate.weights import ALEXNET, INCEPTION, INCEPTION_PORT, REWARD, WORDS, clip_files
+from evaluate.networks.weight_files import (
+    ALEXNET,
+    INCEPTION,
+    INCEPTION_PORT,
+    REWARD,
+    WORDS,
+    clip_files,
+)
 
 
 def _from(file: str, name: str) -> Callable[[list[Path], str], Any]:

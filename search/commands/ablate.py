@@ -6,8 +6,8 @@ import torch
 from rich.console import Console
 
 from accel import families
-from accel.models import default_device, load_pipeline, quiet
-from evaluate.latency import unaccelerated
+from accel.models.loading import default_device, load_pipeline, quiet
+from evaluate.speed.latency_measurement import unaccelerated
 from search import budget, spaces
 from search.commands import run_options as reading
 from search.engine.engine import Engine

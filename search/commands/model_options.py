@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from accel.model_config import PRECISIONS, SOURCE_HELP
-from evaluate import tasks
+from accel.models.config import PRECISIONS, SOURCE_HELP
+from evaluate.commands import task_flags
 
 # Flags that change the model's config, and the settings they change.
 CHANGES = {
@@ -49,7 +49,7 @@ def add(made: argparse.ArgumentParser) -> None:
         metavar="N",
         help="of each folder within the reference only the first N images, by name",
     )
-    tasks.add(made.add_argument_group("what is drawn from"))
+    task_flags.add(made.add_argument_group("what is drawn from"))
     how = made.add_argument_group("the unaccelerated model, where it differs from its own setting")
     how.add_argument("--base-scheduler", metavar="NAME", help="its solver")
     how.add_argument("--base-steps", type=int, metavar="N", help="its number of steps")

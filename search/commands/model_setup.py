@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from accel import families
-from accel.model_config import ModelConfig, from_source, read_model
-from accel.models import default_device, load_pipeline
-from evaluate import checks, input_images, models, references, tasks
+from accel.models.config import ModelConfig, from_source, read_model
+from accel.models.loading import default_device, load_pipeline
+from evaluate import checks, models
+from evaluate.commands import task_flags
 from evaluate.evaluator import read_prompts
-from evaluate.prompts import IMAGENET
+from evaluate.images import input_images, references
+from evaluate.images.prompts import IMAGENET
 from evaluate.verdicts import parse_margin
 from search import budget as budgets
 from search import config as configuration
@@ -43,7 +45,7 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     changes = {key: getattr(flags, name) for name, keys in CHANGES.items() for key in keys}
     changes.pop("source")  # Not a setting, but where the weights are.
     changes["search_prompts"] = _place(flags.prompts)
-    changes |= tasks.placed(flags)
+    changes |= task_flags.placed(flags)
     # One list for both is read from its two ends.
     changes["heldout_prompts"] = _place(flags.heldout_prompts or flags.prompts)
     if changes["scheduler"] and not changes["scheduler"].endswith("Scheduler"):

@@ -6,7 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
-from accel.model_config import available
+from accel.models.config import available
 from search.commands import COMMANDS
 from search.commands import model_options as setting
 from search.commands.help_formatter import Formatter

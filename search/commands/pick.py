@@ -10,7 +10,7 @@ from shlex import quote
 
 import numpy as np
 
-from accel.model_config import available
+from accel.models.config import available
 from search.commands import run_options as reading
 from search.commands.options import limits
 from search.objectives import metric_set as figures

@@ -12,8 +12,8 @@ import torch
 from rich.console import Console
 
 from accel import families
-from accel.models import default_device, quiet
-from evaluate.latency import unaccelerated
+from accel.models.loading import default_device, quiet
+from evaluate.speed.latency_measurement import unaccelerated
 from search import spaces
 from search import tracking as trackers
 from search.commands import closing_lines as last

@@ -2,7 +2,7 @@
 
 Every method by itself; and methods in pairs: what only differs in strength (`Knobs.graded`) by its
 strongest act, anything else by all that it does. Of any other kind the cost is a sum of these
-effects (`evaluate.kinds`).
+effects (`evaluate.speed.call_kinds`).
 """
 
 from __future__ import annotations

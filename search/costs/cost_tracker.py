@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from statistics import fmean, median
 
-from accel.models import default_device
+from accel.models.loading import default_device
 from search.budget import Budget
 from search.costs import heldout_rungs as levels
 from search.study.archive import Contenders

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.latency import make_table, uncertainty
-from evaluate.latency_table import LatencyTable
+from evaluate.speed.latency_measurement import make_table, uncertainty
+from evaluate.speed.latency_table import LatencyTable
 from search.budget import parse
 from search.config import SearchConfig
 from search.costs import unmeasurable as untimed

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evaluate.kinds import parts
+from evaluate.speed.call_kinds import parts
 from search.costs.probe_strategies import probes, uniform
 from search.errors import SearchError
 from search.study.study import Study

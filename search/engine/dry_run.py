@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from evaluate.latency import make_table
+from evaluate.speed.latency_measurement import make_table
 from search.costs.cost_prediction import Prediction
 from search.costs.cost_tracker import CostTracker
 from search.costs.forecast import Forecast, bred, equally_good

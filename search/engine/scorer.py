@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from evaluate.reading import Reading, Sample
-from evaluate.scores import Scoring
-from evaluate.statistics import ScoreError
+from evaluate.extraction import Reading, Sample
+from evaluate.scoring import Scoring
+from evaluate.statistics.gaussian import ScoreError
 from search.images import feature_cache
 from search.images.unaccelerated import UnacceleratedImages
 from search.objectives.objectives import Goals

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.reading import Sample
+from evaluate.extraction import Sample
 from search.initial.sensitivity_schedules import SensitivitySchedules, note
 from search.study.required import require_success
 from search.study.study import Study

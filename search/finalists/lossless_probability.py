@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from scipy.special import ndtr
 
-from evaluate.bounded import Z
+from evaluate.statistics.bounded import Z
 from evaluate.verdicts import fewest, judge, metric_of
 
 LEAST = 0.05  # Chance below which a strategy is not followed further.

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from evaluate import kept
-from evaluate.reading import Reading, Sample
+from evaluate import array_files
+from evaluate.extraction import Reading, Sample
 from search.study.evaluation import Evaluation
 from strategies import whole
 
@@ -59,7 +59,7 @@ def write(sample: Sample, path: Path, origin: str = "") -> None:
     Args:
         sample: to be kept.
         path: of its file.
-        origin: what it was drawn from, see `evaluate.kept`.
+        origin: what it was drawn from, see `evaluate.array_files`.
 
     Raises:
         UnwritableError: it cannot be written.
@@ -71,7 +71,7 @@ def write(sample: Sample, path: Path, origin: str = "") -> None:
     if sample.looks is not None:
         tensors[LOOKS] = sample.looks
     whole.make_folder(path.parent)
-    whole.write(kept.pack(tensors, origin), path)
+    whole.write(array_files.pack(tensors, origin), path)
 
 
 def read(
@@ -111,7 +111,7 @@ def longest(
         origin: what it has to have been drawn from.
         unsigned: also take one that does not say what it was drawn from.
     """
-    tensors = kept.unpack(path, origin, unsigned)
+    tensors = array_files.unpack(path, origin, unsigned)
     if tensors is None:
         return None
     images = next((len(rows) for name, rows in tensors.items() if name != MEMORY), 0)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from accel.model_config import ModelConfig
+from accel.models.config import ModelConfig
 from evaluate.evaluator import read_prompts
-from evaluate.reading import Sample
+from evaluate.extraction import Sample
 from search.results.gallery import COUNT, NAME, PROMPTS, _path
 from strategies.whole import make_folder, write
 

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.model_config import ModelConfig
-from evaluate import fingerprint, input_images, kept
-from evaluate.images import read as read_image
-from evaluate.prompts import Prompts
-from evaluate.store import APART, Store, paths_of, write_image
-from evaluate.weights import cache_folder
+from accel.models.config import ModelConfig
+from evaluate import array_files, fingerprint
+from evaluate.images import input_images
+from evaluate.images.image_files import read as read_image
+from evaluate.images.image_store import APART, Store, paths_of, write_image
+from evaluate.images.prompts import Prompts
+from evaluate.networks.weight_files import cache_folder
 from search.run_folder.inputs import Inputs
 from search.study.study import Study
 from strategies import Strategy, whole
@@ -69,7 +70,7 @@ def pack(prompts: Sequence[Prompts], images: NDArray[np.uint8], origin: str) -> 
     """The content of such a file."""
     names = [name for one in prompts for name in keys(one)]
     raw = np.frombuffer(b"".join(map(bytes.fromhex, names)), np.uint8)
-    return kept.pack({KEYS: raw.reshape(-1, LENGTH), IMAGES: images}, origin)
+    return array_files.pack({KEYS: raw.reshape(-1, LENGTH), IMAGES: images}, origin)
 
 
 class Shared:
@@ -89,7 +90,9 @@ class Shared:
         self._prompts = inputs.prompts
         self._place = Store(run / FOLDER, inputs.weights).place(config, baseline, device)
         self._cache = cache_folder() / FOLDER / self._place.name
-        found = kept.unpack(shipped(config.name), origin(config, inputs.weights, baseline)) or {}
+        found = (
+            array_files.unpack(shipped(config.name), origin(config, inputs.weights, baseline)) or {}
+        )
         self._images = found.get(IMAGES)
         self._rows = {bytes(row).hex(): i for i, row in enumerate(found.get(KEYS, ()))}
         self._sources = dict.fromkeys(WORDS, True)

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from accel.model_config import ModelConfig
-from evaluate import kept
-from evaluate.prompts import Prompts
-from evaluate.reading import Reading, Sample
+from accel.models.config import ModelConfig
+from evaluate import array_files
+from evaluate.extraction import Reading, Sample
+from evaluate.images.prompts import Prompts
 from search.images.shared_cache import KEYS, LENGTH, keys, origin
 from search.run_folder.inputs import Inputs
 from strategies import Strategy
@@ -49,7 +49,7 @@ def pack(prompts: Prompts, samples: Mapping[str, Sample], origin: str) -> bytes:
             arrays[f"{digest}.{PAIRED}.{name}"] = values.astype(np.float32)
         if sample.looks is not None:
             arrays[f"{digest}.{LOOKS}"] = sample.looks
-    return kept.pack(arrays, origin)
+    return array_files.pack(arrays, origin)
 
 
 class ShippedSamples:
@@ -63,7 +63,7 @@ class ShippedSamples:
 
     def __init__(self, config: ModelConfig, inputs: Inputs, baseline: Strategy) -> None:
         of = origin(config, inputs.weights, baseline)
-        self._arrays = kept.unpack(place(config.name), of) or {}
+        self._arrays = array_files.unpack(place(config.name), of) or {}
         there = [bytes(row).hex() for row in self._arrays.pop(KEYS, ())]
         prompts = inputs.prompts["heldout"]
         mine = keys(prompts.first(min(len(there), len(prompts.texts)))) if there else []

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from accel.models import default_device
+from accel.models.loading import default_device
 from evaluate.evaluator import Split, real_images
+from evaluate.extraction import Reading, Sample
+from evaluate.image_set import Side
+from evaluate.images.references import read as read_reference
 from evaluate.networks import Networks
-from evaluate.reading import Reading, Sample
-from evaluate.references import read as read_reference
-from evaluate.scores import Scoring
-from evaluate.side import Side
+from evaluate.scoring import Scoring
 from search.config import SearchConfig
 from search.images import feature_cache as samples
 from search.images import gallery_writer

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from evaluate.extraction import Reading
 from evaluate.metrics import GROUPS, METRICS, SEARCH, Metric, View
 from evaluate.networks import missing, require
-from evaluate.reading import Reading
+from evaluate.networks.weight_files import MissingWeightsError
 from evaluate.verdicts import metric_of
-from evaluate.weights import MissingWeightsError
 from search.objectives.objectives import COSTS
 from strategies import StrategyError
 from strategies.words import did_you_mean

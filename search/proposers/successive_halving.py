@@ -14,8 +14,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.reading import Sample
-from evaluate.scores import Scoring
+from evaluate.extraction import Sample
+from evaluate.scoring import Scoring
 from search.study.history import History
 from search.study.ranking import Leading
 from strategies import StrategyError

@@ -1,8 +1,9 @@
 """The first held-out images of every finalist, kept in `RUN/gallery/` as the final scoring draws
 them.
 
-`gallery/DIGEST/00000.png` is the image of the first held-out prompt, see `evaluate.thumbnails`, and
-`gallery/prompts.json` has the prompts and the seeds of their noise. They are only looked at: what
+`gallery/DIGEST/00000.png` is the image of the first held-out prompt
+(`evaluate.images.thumbnails`); `gallery/prompts.json` has the prompts and the seeds of their noise.
+They are only looked at: what
 is missing is shown as missing, and nothing is drawn for them alone.
 """
 

@@ -13,9 +13,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from evaluate import fingerprint, input_images, recorded, references
+from evaluate import fingerprint
 from evaluate.evaluator import Split, read_prompts
-from evaluate.prompts import Prompts
+from evaluate.images import input_images, recorded_prompts, references
+from evaluate.images.prompts import Prompts
 from search.config import SearchConfig
 from strategies import StrategyError, whole
 
@@ -58,7 +59,7 @@ def collect(config: SearchConfig) -> Inputs:
         found = {"images": references.of(config.reference, config.reference_per_class)}
     networks = {metric.network for metric in metrics if metric.network is not None}
     marks: dict[str, dict[str, Any]] = {
-        "prompts": {one: fingerprint.combined(recorded.rows(used(config, lists, one)))
+        "prompts": {one: fingerprint.combined(recorded_prompts.rows(used(config, lists, one)))
                     for one in SPLITS},
         "weights": parts,
         "reference": found,
@@ -81,7 +82,7 @@ def used(config: SearchConfig, lists: Mapping[Split, Prompts], split: Split) -> 
 
 def place(folder: Path, split: Split) -> Path:
     """Where a run keeps the prompts of a split."""
-    return folder / FOLDER / f"{split}{recorded.SUFFIX}"
+    return folder / FOLDER / f"{split}{recorded_prompts.SUFFIX}"
 
 
 def keep(folder: Path, config: SearchConfig, there: Inputs) -> None:
@@ -93,7 +94,7 @@ def keep(folder: Path, config: SearchConfig, there: Inputs) -> None:
     whole.make_folder(folder / FOLDER)
     for split in SPLITS:
         if not place(folder, split).is_file():
-            recorded.write(used(config, there.prompts, split), place(folder, split))
+            recorded_prompts.write(used(config, there.prompts, split), place(folder, split))
 
 
 def check(

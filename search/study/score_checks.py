@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.looks import flat, lost, resized
-from evaluate.reading import Sample
-from evaluate.scores import Scoring
-from evaluate.statistics import ScoreError
+from evaluate.extraction import Sample
+from evaluate.images.appearance import flat, lost, resized
+from evaluate.scoring import Scoring
+from evaluate.statistics.gaussian import ScoreError
 from search.study.evaluation import Evaluation
 from strategies import StrategyError
 

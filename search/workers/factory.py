@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from accel.model_config import ModelConfig
+from accel.models.config import ModelConfig
 from evaluate.evaluator import Split
-from evaluate.prompts import Prompts
+from evaluate.images.prompts import Prompts
 from search.workers.executor import Executor, InProcess
 from search.workers.pool import Pool
 from search.workers.settings import Where

@@ -12,18 +12,24 @@ import numpy as np
 import torch
 
 import accel
-from accel.model_config import ModelConfig
-from accel.models import quiet
+from accel.models.config import ModelConfig
+from accel.models.loading import quiet
 from evaluate import Evaluator
 from evaluate.evaluator import Split
-from evaluate.latency import Around, time_around, time_calls, time_end_to_end, whole
+from evaluate.extraction import Reading, Sample
+from evaluate.images.generation import NotFiniteError, batches, run
+from evaluate.images.image_store import Store, identity
+from evaluate.images.prompts import Prompts
 from evaluate.networks.base import Pixels
-from evaluate.prompts import Prompts
-from evaluate.reading import Reading, Sample
-from evaluate.sample import NotFiniteError, batches, run
-from evaluate.statistics import ScoreError
-from evaluate.store import Store, identity
-from evaluate.timing import device_name
+from evaluate.speed.latency_measurement import (
+    Around,
+    time_around,
+    time_calls,
+    time_end_to_end,
+    whole,
+)
+from evaluate.speed.timing import device_name
+from evaluate.statistics.gaussian import ScoreError
 from search.workers.cost_meter import Meter
 from strategies import StrategyError, parse
 from strategies.whole import FAULTS, UnwritableError, refused

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
-from evaluate.latency_table import LatencyTable
+from evaluate.speed.latency_table import LatencyTable
 from search.results.plots.style import save, styled
 from search.results.run import Point, Run
 from strategies import Strategy, StrategyError

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluate.latency_table import LatencyTable
+from evaluate.speed.latency_table import LatencyTable
 from search.objectives import labels as titles
 from search.results.removals import Removal, removals
 from search.results.report.entries import interval

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import yaml
 
-from evaluate.latency_table import LatencyTable
+from evaluate.speed.latency_table import LatencyTable
 from search.objectives import labels as titles
 from search.results.command_line import NOTE
 from search.results.run import NO_LOSS, Run, named

@@ -1,0 +1,209 @@
+"""One place in the network whose result is kept from a call that computes it for those after it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any
+
+from torch import Tensor
+
+from accel.caching.extrapolation import History, fold, needs
+from accel.caching.guidance_halves import first, newest, recall
+from accel.call_records import Recorder
+from accel.clock import Clock, Listener
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, replace_forward
+from accel.sites import Part
+from accel.token_selection import Selection
+from strategies.knobs import Depth
+
+
+class Reuse(Listener):
+    """The last result of one place, for each of the passes that guidance may be done in.
+
+    A result is used until a call that computes is reached; where that call did not come by this
+    place (a caching method skipped it), the next one that does computes. Kept is only what a later
+    call reads.
+
+    Args:
+        clock: of the sampler.
+        computes: whether a call computes.
+        name: of the place, for the records.
+        orders: per call, of the extrapolation that stands in for a result; by default 0, the last
+            result itself.
+        foldable: results are tensors, or tuples of them, with a row per row of the batch, to be
+            averaged over guidance where it ends; others are computed anew then.
+        text: results are of the text's tokens alone, all of which always run.
+
+    Where only a selection of the image's tokens runs, their rows are taken from the result that is
+    kept, and what is computed for them takes the place of their rows there.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        recorder: Recorder,
+        computes: Callable[[int], bool],
+        name: str,
+        foldable: bool = True,
+        orders: Sequence[int] | None = None,
+        text: bool = False,
+    ) -> None:
+        self.clock, self.recorder, self.name, self.foldable = clock, recorder, name, foldable
+        self.text = text
+        self._orders = [0] * clock.calls if orders is None else list(orders)
+        asked = {call for call in range(clock.calls) if call == 0 or computes(call)}
+        self._since = list(accumulate((c if c in asked else 0 for c in range(clock.calls)), max))
+        # A call that computes some rows reads the others, as one that reuses.
+        fresh = [call in asked and not clock.partial(call) for call in range(clock.calls)]
+        plan: list[Depth] = ["full" if made else 0 for made in fresh]
+        read = [0 if call in asked else order for call, order in enumerate(self._orders)]
+        self._needs = [found.get(0, 0) for found in needs(plan, read)]
+        self._kept: dict[int, History] = {}
+        self._start()
+        clock.listeners.append(self)
+        clock.reuses = True
+
+    def _start(self) -> None:
+        self.value: Any = None
+        self.newest: Any = None
+        self.fresh: Any = None
+        self.ready: Any = None
+        self.keep = self.used = False
+
+    def find(self, tokens: Tensor) -> Any:
+        """What to use in place of computing, or None: a tensor must have the shape of `tokens`.
+
+        Where the work before this place was left out, `tokens` have width 0, or `ready` is set to
+        what is used whatever `tokens` are.
+        """
+        value = self.value
+        if value is None or self.ready is not None:
+            return self.ready
+        chosen = self._chosen()
+        if chosen is not None:
+            value = on_image(chosen.take, value)
+        if self.foldable:
+            shape = first(value).shape
+            if shape != tokens.shape and (tokens.shape[-1] or shape[:-1] != tokens.shape[:-1]):
+                return None
+        self.used = True
+        return value
+
+    def offer(self, value: Any) -> None:
+        """Keep a result that was just computed, if a later call reads it."""
+        chosen = self._chosen()
+        if not self.keep or (chosen is not None and self.newest is None):
+            return
+        if chosen is not None:
+            value = on_image(lambda some, whole: chosen.put(whole, some), value, self.newest)
+        self.fresh = value
+
+    def _chosen(self) -> Selection | None:
+        return None if self.text else self.clock.selection
+
+    def begin(self) -> None:
+        self._start()
+        call = self.clock.call
+        history = self._kept.get(self.clock.branch, [])
+        if history and history[-1][0] >= self._since[call]:
+            self.value = self._recall(history, self._orders[call])
+        self.newest = self._recall(history, 0) if history else None
+        self.keep = self._needs[call] > 0
+
+    def _recall(self, history: History, order: int) -> Any:
+        """What is kept, of the rows that run; what is no tensor knows of its rows itself."""
+        return recall(history, self.clock, order) if self.foldable else history[-1][1]
+
+    def end(self, output: Tensor) -> None:
+        if self.used:
+            self.recorder.now.reused.append(self.name)
+        history = self._kept.pop(self.clock.branch, [])
+        if self.fresh is not None:
+            history = [*history, (self.clock.call, self.fresh)]
+        if self.keep and history:
+            count = self._needs[self.clock.call]
+            self._kept[self.clock.branch] = (
+                newest(history, count) if self.foldable else history[-count:]
+            )
+        self._start()
+
+    def clear(self) -> None:
+        self._kept.clear()
+        self._start()
+
+    def fold(self) -> None:
+        self._kept = fold(self._kept, self.clock.halves) if self.foldable else {}
+
+
+def on_image(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:
+    """A result with its image tokens changed: all of a tuple but the second, which is the text's.
+
+    Joint attention gives two tensors, with an IP-Adapter a third one, of the image's tokens too.
+
+    Args:
+        change: gets a tensor of the result, and those of `beside` at the same place.
+        value: a tensor, or a tuple of them.
+        beside: results of the same form.
+    """
+    if not isinstance(value, tuple):
+        return change(value, *beside)
+    places = enumerate(zip(value, *beside, strict=True))
+    return tuple(tensors[0] if place == 1 else change(*tensors) for place, tensors in places)
+
+
+def reusing(place: Reuse) -> Callable[[Forward], Forward]:
+    """Wrap a module whose output has the shape of its first input, to go by `place`."""
+
+    def make(original: Forward) -> Forward:
+        def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+            found = place.find(hidden_states)
+            if found is not None:
+                return found
+            output = original(hidden_states, *args, **kwargs)
+            place.offer(output)
+            return output
+
+        return forward
+
+    return make
+
+
+def spare(places: Sequence[tuple[Part, Reuse]], parts: Sequence[Part]) -> list[Undo]:
+    """Leave out the norms before parts wherever all parts that read them reuse.
+
+    Args:
+        places: parts, and where their results are kept.
+        parts: all of the network's, in the order they run.
+    """
+    by_name = {part.name: place for part, place in places}
+    undos = []
+    for norm in {norm: None for part, _ in places for norm in part.norms}:
+        readers = [part for part in parts if norm in part.norms]
+        found = [by_name[part.name] for part in readers if part.name in by_name]
+        if len(found) == len(readers):
+            leads = all(part.norms[0] is norm for part in readers)
+            undos.append(replace_forward(norm, _sparing(found, leads)))
+    return undos
+
+
+def _sparing(places: Sequence[Reuse], leads: bool) -> Callable[[Forward], Forward]:
+    """Wrap a norm: no tokens, which can be modulated for nothing, where `places` need none.
+
+    Args:
+        leads: the norm's tokens have the shape of the results; else another norm has decided.
+    """
+
+    def make(original: Forward) -> Forward:
+        def forward(hidden_states: Tensor) -> Any:
+            values = [p.find(hidden_states) if leads else p.ready for p in places]
+            if any(value is None for value in values):
+                return original(hidden_states)
+            for place, value in zip(places, values, strict=True):
+                place.ready = value
+            return hidden_states[:, :0]
+
+        return forward
+
+    return make

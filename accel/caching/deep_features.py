@@ -1,0 +1,130 @@
+"""The features that DeepCache keeps: what the outermost d levels of the network stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from accel.caching.extrapolation import FULL, History, fold, needs
+from accel.caching.guidance_halves import newest, recall
+from accel.call_records import Recorder
+from accel.clock import Clock, Listener
+from accel.patching.denoiser_output import prediction
+from accel.patching.replacing import untraced
+from strategies.methods.deepcache import DeepCache
+
+
+class View(Protocol):
+    """Something that shows a part of the network and may be out of date."""
+
+    def check(self) -> None: ...
+
+
+class Features(Listener):
+    """The features of one generation and what the current call does with them.
+
+    Attributes:
+        depth: of the current call; `FULL` runs everything.
+        value: what stands in for everything that is skipped at the current call.
+        views: checked before every shallow call.
+
+    Args:
+        running: names of the blocks that run at a depth.
+        overwrites: whether the network changes feature maps in place, as FreeU does, so that what
+            is kept must be a copy.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        recorder: Recorder,
+        knobs: DeepCache,
+        running: Callable[[int], list[str]],
+        overwrites: Callable[[], bool],
+    ) -> None:
+        self.clock, self.recorder, self.knobs = clock, recorder, knobs
+        self.depth = FULL
+        self.value: Tensor | None = None
+        self.views: list[View] = []
+        self._running, self._overwrites = running, overwrites
+        self._copy = False
+        self._needs = needs(knobs.depth, knobs.order)
+        # Per guidance branch and depth: the call and the feature, newest last.
+        self.kept: dict[tuple[int, int], History] = {}
+        self._made_for: dict[int, tuple[Any, ...]] = {}
+        self._wanted: set[int] = set()
+        self._last_guided: set[tuple[int, int]] = set()
+        self._fresh: dict[int, Tensor] = {}
+        clock.listeners.append(self)
+
+    @untraced
+    def decide(self, sample: Tensor) -> None:
+        """What the pass that starts now does; `sample` is the denoiser's input."""
+        clock, now = self.clock, self.recorder.now
+        shape = (clock.rows, sample.shape[1:], sample.dtype, sample.device)
+        if self._made_for.get(clock.branch) != shape:
+            self.kept = {key: value for key, value in self.kept.items() if key[0] != clock.branch}
+            self._made_for[clock.branch] = shape
+        self._wanted, self._fresh = set(self._needs[clock.call]), {}
+        self.depth, self.value = FULL, None
+        self._copy = self._overwrites()
+        wanted = self.knobs.depth[clock.call]
+        history = [] if wanted == "full" else self.kept.get((clock.branch, wanted), [])
+        value = None
+        if history and wanted != "full":
+            # Predictions are of all rows that the denoiser was given.
+            rows = None if wanted else len(sample)
+            value = recall(history, clock, self.knobs.order[clock.call], rows)
+        if value is not None and wanted != "full":
+            self.depth, self.value = wanted, value
+            if self._copy and wanted:
+                self.value = self.value.clone()
+            for view in self.views:
+                view.check()
+        now.depth = "full" if self.depth == FULL else self.depth
+        now.ran = self._running(self.depth)
+
+    @untraced
+    def predicted(self, output: Any) -> None:
+        """Keep what the denoiser returned, if a later call repeats it."""
+        self.offer(0, prediction(output))
+
+    def offer(self, depth: int, feature: Tensor) -> None:
+        """Keep a feature that was just computed, if a later call reads it."""
+        if depth in self._wanted:
+            self._fresh[depth] = feature.clone() if self._copy else feature
+
+    def end(self, output: Tensor) -> None:
+        call, branch = self.clock.call, self.clock.branch
+        if 0 in self._fresh and (branch, 0) in self._last_guided:
+            self._last_guided.remove((branch, 0))
+            del self.kept[branch, 0]
+        for depth, feature in self._fresh.items():
+            self.kept.setdefault((branch, depth), []).append((call, feature))
+        for key in [key for key in self.kept if key[0] == branch]:
+            count = self._needs[call].get(key[1], 0)
+            self.kept[key] = newest(self.kept[key], count)
+            if not self.kept[key]:
+                del self.kept[key]
+        self._fresh, self.value = {}, None
+
+    def clear(self) -> None:
+        self.kept.clear()
+        self._last_guided.clear()
+        self._made_for.clear()
+        self._fresh, self.value = {}, None
+
+    def fold(self) -> None:
+        """What lies below the prediction is averaged over guidance.
+
+        Of predictions the newest stays as it is: later ones, alike for both halves, continue none.
+        """
+        folded = {key: value[-1:] for key, value in self.kept.items() if key[1] == 0}
+        self._last_guided = set(folded)
+        for depth in {depth for _, depth in self.kept if depth}:
+            passes = {b: self.kept[b, d] for b, d in self.kept if d == depth}
+            for branch, history in fold(passes, self.clock.halves).items():
+                folded[branch, depth] = history
+        self.kept = folded

@@ -1,0 +1,154 @@
+"""Rows of the halves of guidance, where the two do not run together at every call.
+
+A doubled batch holds every image twice. Where the half with the prompt runs alone, what is
+computed is of its rows only. Kept values are then of all rows or of these: the half that sat out
+goes on with its own last ones, and what it does not have is computed anew, for both halves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accel.caching.extrapolation import History, extrapolate
+from accel.clock import Clock
+from accel.patching.denoiser_output import prediction
+from accel.patching.layers import Forward
+from accel.patching.replacing import untraced
+
+
+def first(value: Any) -> Tensor:
+    """A tensor, or the first of several: of joint attention, the image's tokens."""
+    found: Tensor = value[0] if isinstance(value, tuple) else value
+    return found
+
+
+def part(value: Any, half: int) -> Any:
+    """One half of the rows of a tensor, or of each in a tuple."""
+    if isinstance(value, tuple):
+        return tuple(None if one is None else part(one, half) for one in value)
+    return value.chunk(2)[half]
+
+
+def joined(unconditional: Any, conditional: Any, clock: Clock) -> Any:
+    """Two halves as one batch, of tensors or tuples of tensors."""
+    if isinstance(conditional, tuple):
+        pairs = zip(unconditional, conditional, strict=True)
+        return tuple(None if a is None else joined(a, b, clock) for a, b in pairs)
+    pair = (unconditional, conditional)
+    return torch.cat(pair if clock.conditional else pair[::-1])
+
+
+def running(value: Any, clock: Clock, rows: int | None = None) -> Any:
+    """What the rows that run have of a kept value, or None where it is not of them.
+
+    Args:
+        value: a tensor, or a tuple of tensors, of all rows or of those of one half.
+        rows: how many run; by default those of the denoiser's blocks.
+    """
+    wanted, there = clock.running if rows is None else rows, len(first(value))
+    if there == wanted:
+        return value
+    if clock.half is not None and there == 2 * wanted:
+        return part(value, clock.half)
+    return None
+
+
+def merged(whole: Any, made: Any, clock: Clock) -> Any:
+    """What is kept after a call: all rows, with those that ran in their places.
+
+    Args:
+        whole: what was kept before, or None.
+        made: of the rows that ran.
+    """
+    if clock.half is None or whole is None or len(first(whole)) != 2 * len(first(made)):
+        return made
+    other = part(whole, 1 - clock.half)
+    pair = (made, other) if clock.half == clock.conditional else (other, made)
+    return joined(pair[1], pair[0], clock)
+
+
+def recall(history: History, clock: Clock, order: int, rows: int | None = None) -> Any:
+    """What stands in for a result at this call, of the rows that run; None where nothing does.
+
+    Each half is extrapolated over the calls at which it ran itself.
+
+    Args:
+        history: calls, ascending, and results of all rows or of the conditional half's alone.
+        order: of the extrapolation.
+        rows: how many run; by default those of the denoiser's blocks.
+    """
+    newest = running(history[-1][1], clock, rows)
+    if newest is None or order == 0 or len(history) == 1:
+        return newest
+    wanted = clock.running if rows is None else rows
+    alike = all(len(first(value)) == wanted for _, value in history)
+    if alike:
+        return extrapolate(history, clock.call, order)
+    if clock.half is not None:
+        found = [(call, running(value, clock, rows)) for call, value in history]
+        return extrapolate([one for one in found if one[1] is not None], clock.call, order)
+    # Both run, after calls at which the one with the prompt ran alone.
+    whole = [one for one in history if len(first(one[1])) == wanted]
+    alone = clock.conditional
+    sides = (
+        [(call, part(value, 1 - alone)) for call, value in whole],
+        [(c, part(v, alone) if len(first(v)) == wanted else v) for c, v in history],
+    )
+    unconditional, conditional = (extrapolate(side, clock.call, order) for side in sides)
+    return joined(unconditional, conditional, clock)
+
+
+def newest(history: History, count: int) -> History:
+    """The last results that later calls read: as many of all rows, and as many of any."""
+    if count >= len(history) or not count:
+        return history if count else []
+    rows = max(len(first(value)) for _, value in history)
+    whole = [call for call, value in history if len(first(value)) == rows]
+    kept = {*whole[-count:], *[call for call, _ in history[-count:]]}
+    return [one for one in history if one[0] in kept]
+
+
+@untraced
+def taken(value: Any, rows: int, half: int) -> Any:
+    """Arguments of the denoiser for one half: the rows of every tensor that has one for each.
+
+    Args:
+        value: a tensor, or whatever holds tensors.
+        rows: of the whole batch.
+        half: which half.
+    """
+    if isinstance(value, Tensor):
+        return value.chunk(2)[half] if value.ndim and len(value) == rows else value
+    if isinstance(value, dict):
+        return {key: taken(item, rows, half) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(taken(item, rows, half) for item in value)
+    return value
+
+
+def run_half(original: Forward, args: Any, kwargs: Any, rows: int, half: int) -> Tensor:
+    """What the denoiser predicts for one half of a doubled batch, without the other.
+
+    Args:
+        original: the denoiser.
+        args, kwargs: of the whole batch.
+        rows: of the whole batch.
+        half: which half runs.
+    """
+    return prediction(original(*taken(args, rows, half), **taken(kwargs, rows, half)))
+
+
+def needed(modes: Sequence[str], orders: Sequence[int]) -> list[int]:
+    """For each call, how many of the newest differences later calls read."""
+    found, wanted = [], 0
+    for mode, order in zip(reversed(modes), reversed(orders), strict=True):
+        found.append(wanted)
+        if mode == "full":
+            wanted = max(0, wanted - 1)
+        elif mode == "reuse":
+            wanted = max(wanted, order + 1)
+    return found[::-1]

@@ -1,0 +1,104 @@
+"""Embeddings of time and class that blocks hold equal copies of, computed once in a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
+
+from accel.clock import Clock, Listener
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, replace_forward
+
+
+def shared(clock: Clock, embedders: Sequence[nn.Module]) -> list[Undo]:
+    """Let those that equal the first take its embedding, until undone.
+
+    diffusers' DiT has an embedder in every block where the published model has one for all, whose
+    weights it copies (Peebles & Xie, arXiv 2212.09748, section 3.2). The embedding is the same
+    tensor, so images do not change.
+    """
+    alike = [one for one in embedders if equal(one, embedders[0])]
+    if len(alike) < 2:
+        return []
+    embedding = Embedding(clock)
+    return [replace_forward(one, embedding.instead) for one in alike]
+
+
+def equal(one: nn.Module, other: nn.Module) -> bool:
+    """Whether two modules compute the same, as far as their weights tell."""
+    mine, theirs = weights(one), weights(other)
+    if type(one) is not type(other) or mine.keys() != theirs.keys():
+        return False
+    return all(_equal(mine[name], theirs[name]) for name in mine)
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers by name, those that are not saved included."""
+    parameters = module.named_parameters(remove_duplicate=False)
+    return {**dict(parameters), **dict(module.named_buffers(remove_duplicate=False))}
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Whether two weights hold the same; False where that cannot be told.
+
+    Quantized weights of torchao and optimum-quanto are made of plain tensors, which are compared
+    one by one. Others keep a scale elsewhere, so equal integers of theirs say nothing.
+    """
+    if (type(one), one.dtype) != (type(other), other.dtype):
+        return False
+    if is_traceable_wrapper_subclass(one) and is_traceable_wrapper_subclass(other):
+        (mine, how), (theirs, other_how) = one.__tensor_flatten__(), other.__tensor_flatten__()
+        same = mine == theirs and bool(how == other_how)
+        return same and all(_holds_equal(getattr(one, n), getattr(other, n)) for n in mine)
+    if not one.is_floating_point() or type(one) not in (Tensor, nn.Parameter):
+        return False
+    return _same_values(one, other)
+
+
+def _holds_equal(one: Any, other: Any) -> bool:
+    """The same of what a quantized weight is made of."""
+    if isinstance(one, Tensor) and is_traceable_wrapper_subclass(one):
+        return _equal(cast(Tensor, one), other)
+    return isinstance(other, Tensor) and type(one) is Tensor and _same_values(one, other)
+
+
+def _same_values(one: Tensor, other: Tensor) -> bool:
+    if one.is_meta or other.is_meta:  # Offloaded.
+        return False
+    same = (one.dtype, one.device, one.shape) == (other.dtype, other.device, other.shape)
+    return same and torch.equal(one, other)
+
+
+class Embedding(Listener):
+    """What the first embedder of a pass gave, for the others of the same inputs."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.begin()
+        clock.listeners.append(self)
+
+    def begin(self) -> None:
+        self._time: Any = None
+        self._label: Any = None
+        self._value: Any = None
+
+    def end(self, output: Tensor) -> None:
+        self.begin()
+
+    def clear(self) -> None:
+        self.begin()
+
+    def instead(self, original: Forward) -> Forward:
+        """Wrap an embedder of `[rows]` timesteps and labels."""
+
+        def forward(timestep: Tensor, class_labels: Tensor, **kwargs: Any) -> Any:
+            if self._time is timestep and self._label is class_labels:
+                return self._value
+            value = original(timestep, class_labels, **kwargs)
+            self._time, self._label, self._value = timestep, class_labels, value
+            return value
+
+        return forward

@@ -1,0 +1,1 @@
+"""Command lines of `python -m accel`: parse, call, print."""

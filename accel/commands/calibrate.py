@@ -1,0 +1,87 @@
+"""`python -m accel calibrate`: a Block Caching strategy from measured change curves."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from accel import families
+from accel.block_changes import change_curves
+from accel.commands.generate import OWN, Request, once, open_model, own_steps
+from accel.models.config import SOURCE_HELP
+from accel.models.loading import default_device, quiet
+from strategies import Strategy, StrategyError, save
+from strategies.methods.blockcache import BlockCache
+
+
+def calibrate(flags: argparse.Namespace) -> int:
+    """Measure, plan, print a table and write the strategy; returns the exit code.
+
+    Raises:
+        StrategyError: the model cannot be loaded or drawn with, or the file cannot be written.
+    """
+    if not flags.out.parent.is_dir():
+        raise StrategyError(f"{flags.out.parent}: no such folder for --out")
+    quiet()
+    pipe, config = open_model(
+        flags.model, flags.device or default_device(), flags.download, flags.source
+    )
+    steps = flags.steps or own_steps(pipe, config)
+    own = {} if config is None else config.model_dump(include=OWN)
+    requests = [Request(prompt, None, [seed], **own) for seed, prompt in enumerate(flags.prompt)]
+
+    def run(request: Request) -> Any:
+        return lambda: once(pipe, request, steps, request.seeds[0])
+
+    curves = change_curves(pipe, [run(request) for request in requests])
+    knobs = BlockCache.from_curves(curves, flags.delta)
+    family, _ = families.find(pipe)
+    strategy = Strategy.create(
+        name=flags.out.stem,
+        family=family,
+        scheduler=type(pipe.scheduler).__name__,
+        steps=steps,
+        calls=len(pipe.scheduler.timesteps),
+        methods={} if knobs.is_neutral() else {"blockcache": knobs},
+        provenance={"model": flags.model, "delta": flags.delta, "prompts": len(requests)},
+    )
+    save(strategy, flags.out)
+    Console().print(_table(curves, knobs, strategy.calls))
+    print(f"written to {flags.out}")
+    return 0
+
+
+def _table(curves: dict[str, list[float]], knobs: BlockCache, calls: int) -> Table:
+    table = Table("block", box=box.SIMPLE)
+    table.add_column("mean change per call", justify="right")
+    table.add_column(f"computed, of {calls}", justify="right")
+    for name, changes in curves.items():
+        computed = len(knobs.refresh[name]) if name in knobs.refresh else calls
+        table.add_row(name, f"{fmean(changes):.3f}", str(computed))
+    return table
+
+
+def add_command(commands: Any) -> None:
+    """Add the command and its flags."""
+    one = commands.add_parser(
+        "calibrate",
+        help="plan Block Caching from how much each block changes",
+        description="Draw the prompts unaccelerated, measure how much what each block adds changes "
+        "from call to call, and write the Block Caching strategy that recomputes a block once its "
+        "change adds up to more than delta.",
+    )
+    one.add_argument("--model", default="tiny-sd", help="as for generate (default: tiny-sd)")
+    one.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
+    one.add_argument("--prompt", action="append", required=True, help="may be given repeatedly")
+    one.add_argument("--delta", type=float, default=0.2, help="threshold (default: 0.2)")
+    one.add_argument("--steps", type=int, help="(default: the model's)")
+    one.add_argument("--device", default=None, help="such as cpu or cuda:1 (default: a GPU)")
+    one.add_argument("--download", action="store_true", help="the hub may be asked for the model")
+    one.add_argument("--out", type=Path, required=True, help="strategy file")
+    one.set_defaults(run=calibrate)

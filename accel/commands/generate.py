@@ -1,0 +1,230 @@
+"""Images from a model and a strategy, timed, beside the unaccelerated ones where asked for."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from PIL import Image
+
+import accel
+from accel.call_records import CallRecord
+from accel.models.config import NO_SOURCE, ModelConfig, available, from_source, read_model
+from accel.models.loading import load_folder, load_pipeline
+from accel.solvers import noise, schedulers
+from strategies import Strategy, StrategyError
+from strategies.words import did_you_mean
+
+OWN = {"guidance", "height", "width", "arguments"}  # What a model's config says of every call.
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to draw.
+
+    Attributes:
+        prompt, negative: the texts; no negative one is passed on when it is None.
+        seeds: of the initial noise, one for each image.
+        guidance, height, width: None leaves the pipeline's own.
+        arguments: further ones of the pipeline's call.
+    """
+
+    prompt: str
+    negative: str | None
+    seeds: Sequence[int]
+    guidance: float | None = None
+    height: int | None = None
+    width: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Drawn:
+    """Images of one setting.
+
+    Attributes:
+        images: one for each seed.
+        seconds: of each image.
+        timings: of the first image, drawn again after a warm-up; empty unless compared.
+        records: what ran at each call of the last image; empty without a strategy.
+    """
+
+    images: list[Image.Image] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    timings: list[float] = field(default_factory=list)
+    records: list[CallRecord] = field(default_factory=list)
+
+    @property
+    def latency(self) -> float:
+        """Median seconds of one image."""
+        return median(self.timings or self.seconds)
+
+
+def open_model(
+    name: str, device: str, download: bool, source: str | None = None
+) -> tuple[Any, ModelConfig | None]:
+    """A pipeline by config name, .yaml file, folder in diffusers format or hub id.
+
+    Args:
+        name: which model.
+        device: where to.
+        download: whether the hub may be asked; otherwise only what is on this machine is used.
+        source: folder with a local copy of the model that `name` is the config of.
+
+    Returns:
+        The pipeline, and its config where it has one.
+
+    Raises:
+        StrategyError: no such model or device, it cannot be loaded, or it does not draw from a
+            prompt alone.
+    """
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise StrategyError(f"device {device!r} cannot be used: {reason}") from None
+    config = None
+    if name in available() or name.endswith((".yaml", ".yml")):
+        config = from_source(read_model(name), source)
+        pipe = load_pipeline(config, device, download)
+    elif source is not None:
+        raise StrategyError(NO_SOURCE.format(name=name))
+    elif Path(name).is_dir() or "/" in name:
+        pipe = load_folder(name, device, download)
+    else:
+        raise StrategyError(
+            f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
+            "a folder in diffusers format or, with --download, a hub id such as owner/name"
+            f"{did_you_mean(name, available())}"
+        )
+    takes = inspect.signature(pipe.__call__).parameters
+    if "prompt" not in takes or "image" in takes:
+        raise StrategyError(f"{name} is a {type(pipe).__name__}, which needs more than a prompt")
+    return pipe, config
+
+
+def own_steps(pipe: Any, config: ModelConfig | None) -> int:
+    """Steps of the unaccelerated model: of its config, else the pipeline's default."""
+    if config is not None:
+        return config.steps
+    return int(inspect.signature(pipe.__call__).parameters["num_inference_steps"].default)
+
+
+def fit(pipe: Any, strategy: Strategy, steps: int | None) -> Strategy:
+    """The strategy for `steps` steps, with as many calls as its solver makes for them.
+
+    Raises:
+        StrategyError: the solver cannot make so many steps.
+    """
+    if steps is None or steps == strategy.steps:
+        schedulers.check_steps(pipe.scheduler, strategy.steps)
+        return strategy
+    calls = schedulers.count_calls(pipe.scheduler, strategy.scheduler, steps)
+    return strategy.resample(calls=calls, steps=steps)
+
+
+def draw(pipe: Any, request: Request, strategy: Strategy) -> Drawn:
+    """Accelerated images.
+
+    Raises:
+        StrategyError: the strategy does not fit the model, or the pipeline refuses the request.
+    """
+    found = Drawn()
+    with accel.accelerated(pipe, strategy, set_scheduler=True):
+        for seed in request.seeds:
+            _add(found, once(pipe, request, strategy.steps, seed))
+        found.records = accel.stats(pipe)
+    return found
+
+
+def compare(
+    pipe: Any, request: Request, strategy: Strategy, steps: int, repeat: int
+) -> tuple[Drawn, Drawn]:
+    """Unaccelerated and accelerated images of the same seeds.
+
+    Latency is of the first image, after one warm-up of each setting: the median over `repeat`
+    further runs, in turns.
+
+    Args:
+        pipe: of the model; left without a strategy.
+        request: what to draw.
+        strategy: to accelerate with.
+        steps: of the unaccelerated model.
+        repeat: timed runs of each.
+
+    Raises:
+        StrategyError: the strategy does not fit the model, or the pipeline refuses the request.
+    """
+    first = request.seeds[0]
+    with accel.accelerated(pipe, strategy, set_scheduler=True):
+        once(pipe, request, strategy.steps, first)
+    once(pipe, request, steps, first)
+    base, fast = Drawn(), Drawn()
+    for _ in range(repeat):
+        base.timings.append(once(pipe, request, steps, first)[1])
+        with accel.accelerated(pipe, strategy, set_scheduler=True):
+            fast.timings.append(once(pipe, request, strategy.steps, first)[1])
+    for seed in request.seeds:
+        _add(base, once(pipe, request, steps, seed))
+    drawn = draw(pipe, request, strategy)
+    drawn.timings = fast.timings
+    return base, drawn
+
+
+def what_ran(records: Sequence[CallRecord]) -> str:
+    """The calls of a generation in one line: how many, at which depths, with how many tokens."""
+    depths = Counter(record.depth for record in records)
+    shown = [
+        f"{count} in full" if depth == "full" else f"{count} at depth {depth}"
+        for depth, count in sorted(depths.items(), key=lambda item: (item[0] != "full", -item[1]))
+    ]
+    line = f"{len(records)} calls ran: {', '.join(shown)}"
+    tokens = [pair for record in records for pair in record.tokens.values()]
+    if tokens:
+        kept = sum(kept for _, kept in tokens) / sum(total for total, _ in tokens)
+        line += f"; where tokens were taken out, {kept:.0%} were kept"
+    reused = sum(len(record.reused) for record in records)
+    return line + (f"; {reused} results of attentions and blocks were reused" if reused else "")
+
+
+def _add(found: Drawn, drawn: tuple[Image.Image, float]) -> None:
+    found.images.append(drawn[0])
+    found.seconds.append(drawn[1])
+
+
+def once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Image, float]:
+    """One image and its seconds; all its noise comes from the seed, also what the solver draws.
+
+    Raises:
+        StrategyError: the pipeline refuses the request, or draws noise that no seed reaches.
+    """
+    chosen = {
+        "negative_prompt": request.negative,
+        "guidance_scale": request.guidance,
+        "height": request.height,
+        "width": request.width,
+    }
+    given = {name: value for name, value in chosen.items() if value is not None}
+    given |= request.arguments
+    generator = torch.Generator("cpu").manual_seed(seed)
+    began = time.perf_counter()
+    try:
+        with noise.seeded(pipe, [generator]):
+            image = pipe(
+                request.prompt, num_inference_steps=steps, generator=generator, **given
+            ).images[0]
+    except StrategyError:
+        raise
+    except (ValueError, TypeError, torch.OutOfMemoryError) as error:
+        reason = " ".join(str(error).split())
+        raise StrategyError(f"{type(pipe).__name__} cannot draw this: {reason}") from None
+    if torch.device(pipe.device).type == "cuda":
+        torch.cuda.synchronize(pipe.device)
+    return image, time.perf_counter() - began

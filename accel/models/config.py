@@ -1,0 +1,140 @@
+"""Settings of a model: the files in `configs/models/`. Read without torch and diffusers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from strategies import StrategyError
+from strategies.configs import configs, read_config
+from strategies.words import explain
+
+Precision = Literal["float32", "float16", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+# What a pipeline draws from; see `accel.models.tasks`.
+Task = Literal["text-to-image", "image-to-image", "inpainting"]
+TASKS: tuple[Task, ...] = get_args(Task)
+TEXT: Task = "text-to-image"
+STRENGTH = 0.6
+SOURCE_HELP = "folder with a local copy of the model that --model names, in diffusers format"
+NO_SOURCE = "--source goes with the name of a config; give the folder as --model, not {name}"
+
+
+class Component(BaseModel):
+    """How a part of a pipeline is built without its weights.
+
+    Attributes:
+        kind: its class in diffusers or transformers.
+        config: name of a file in `configs/networks/`, or a path: what the class is built with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str
+    config: str
+
+
+class ModelConfig(BaseModel):
+    """A model and the setting it is searched and scored in.
+
+    Attributes:
+        name: as given on the command line.
+        pipeline: diffusers' class that the weights must be of; empty takes any.
+        source: `zoo:NAME`, a local folder in diffusers format, or a hub id.
+        gated: whether the hub gives it only to who accepted its licence.
+        dtype: of the weights.
+        scheduler, steps, guidance: of the unaccelerated pipeline.
+        height, width: of the images in pixels.
+        space: name of a file in `configs/spaces/`, or a path.
+        search: name of a file in `configs/searches/`, or a path: what a search of it has for
+            settings that are not given; empty has the search's own.
+        search_prompts, heldout_prompts: `zoo:NAME` or a text file, one prompt per line.
+        task: what is drawn from; see `accel.models.tasks`.
+        inputs: folder of the images that are changed, one for each prompt by their sorted names;
+            empty for text-to-image.
+        masks: folder of one mask for each image, under the image's name; white is drawn anew. Only
+            for inpainting.
+        strength: share of the schedule that is run from an image, in (0, 1].
+        arguments: further ones of the pipeline's call.
+        batch: images per batch while scoring. Latency is always of batch 1.
+        components: by name, the parts that `--random-weights` builds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    pipeline: str = ""
+    source: str
+    gated: bool = False
+    dtype: Precision
+    scheduler: str
+    steps: int = Field(ge=1)
+    guidance: float = Field(ge=0)
+    height: int = Field(ge=8)
+    width: int = Field(ge=8)
+    space: str
+    search: str = ""
+    search_prompts: str
+    heldout_prompts: str
+    batch: int = Field(ge=1)
+    task: Task = TEXT
+    inputs: str = ""
+    masks: str = ""
+    strength: float = Field(default=STRENGTH, gt=0, le=1)
+    arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
+    components: dict[str, Component] = Field(default_factory=dict)
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether the bundled networks know the model's images."""
+        return self.source.startswith("zoo:")
+
+    @property
+    def share(self) -> float:
+        """Share of a schedule's calls that a run makes, the last ones."""
+        return 1.0 if self.task == TEXT else self.strength
+
+    @model_validator(mode="after")
+    def _inputs_fit(self) -> Self:
+        """See that a task has the folders that it needs, and no others."""
+        needs = {"inputs": self.task != TEXT, "masks": self.task == "inpainting"}
+        for name, needed in needs.items():
+            if needed and not getattr(self, name):
+                raise ValueError(f"{name} are missing; {self.task} needs a folder of them")
+            if getattr(self, name) and not needed:
+                fits = "inpainting" if name == "masks" else "image-to-image or inpainting"
+                raise ValueError(f"{name} are of no use for {self.task}; give --task {fits}")
+        return self
+
+
+def available() -> list[str]:
+    """Names of the model configs that come with the package."""
+    return configs("models")
+
+
+def read_model(name: str) -> ModelConfig:
+    """A model config by name or path.
+
+    Raises:
+        StrategyError: there is none, or a setting is wrong; names the setting.
+    """
+    data = read_config("models", name)
+    try:
+        return ModelConfig.model_validate({"name": Path(name).stem} | data)
+    except ValidationError as error:
+        raise StrategyError(f"model {name}: {explain(error)}") from None
+
+
+def from_source(config: ModelConfig, source: str | None) -> ModelConfig:
+    """The config with its weights in another place, such as a local copy.
+
+    Raises:
+        StrategyError: `source` is no folder in diffusers format.
+    """
+    if source is None:
+        return config
+    if not Path(source).is_dir():
+        raise StrategyError(f"--source {source}: no such folder; give one in diffusers format")
+    return config.model_copy(update={"source": str(Path(source).resolve())})

@@ -1,0 +1,140 @@
+"""Loading the pipeline of a model; its settings are in `accel.models.config`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+import transformers
+from diffusers import DiffusionPipeline
+
+import zoo
+from accel.models import hub_errors, integrity
+from accel.models.config import PRECISIONS, ModelConfig
+from accel.models.tasks import convert
+from accel.solvers import schedulers
+from strategies import StrategyError
+
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in PRECISIONS}
+
+
+def default_device() -> str:
+    """`cuda` where there is a GPU, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def quiet() -> None:
+    """Switch off the loading bars and hints of diffusers and transformers, for command lines."""
+    for library in (diffusers.utils.logging, transformers.utils.logging):
+        library.disable_progress_bar()
+        library.set_verbosity_error()
+
+
+def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = False) -> Any:
+    """The pipeline of a model config, with its scheduler, without progress bars.
+
+    Args:
+        config: of the model.
+        device: where to.
+        download: whether the hub may be asked for a source that is a hub id.
+
+    Raises:
+        StrategyError: the weights are not there or are not of the config's pipeline.
+    """
+    pipe = _load(config.name, config.source, DTYPES[config.dtype], download, config)
+    if type(pipe.scheduler).__name__ != config.scheduler:
+        pipe.scheduler = schedulers.make(pipe.scheduler, config.scheduler)
+
+    pipe.set_progress_bar_config(disable=True)
+    return convert(pipe.to(device), config.task)
+
+
+def load_folder(
+    source: str, device: str = "cpu", download: bool = False, dtype: torch.dtype | None = None
+) -> Any:
+    """The pipeline in a local folder or under a hub id, as it is, without progress bars.
+
+    Weights are of `dtype`, by default float16 on a GPU and float32 elsewhere.
+
+    Raises:
+        StrategyError: the weights are not there or are not a diffusers pipeline.
+    """
+    if dtype is None:
+        dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+    pipe = _load(source, source, dtype, download)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe.to(device)
+
+
+def _load(
+    name: str, source: str, dtype: torch.dtype, download: bool, config: ModelConfig | None = None
+) -> Any:
+    bundled, local = source.startswith("zoo:"), Path(source).is_dir()
+    if local:
+        _check_folder(name, Path(source), config)
+    require_weights(name, source, download, config)
+    try:
+        if bundled:
+            return zoo.load(source.removeprefix("zoo:"), dtype)
+        with integrity.watched() as loaded:
+            pipe = DiffusionPipeline.from_pretrained(
+                source, dtype=dtype, local_files_only=local or not download, use_safetensors=True
+            )
+        integrity.check(name, pipe, loaded)
+    except StrategyError:
+        raise
+    except (OSError, ValueError, AttributeError, ImportError) as error:
+        why = hub_errors.reason(error, source, download)
+        incomplete = not (local or download or bundled)
+        hint = "; pass --download to fetch what is missing" if incomplete else ""
+        raise StrategyError(f"model {name}: cannot load {source!r}: {why}{hint}") from None
+    _check_class(name, source, type(pipe).__name__, config)
+    return pipe
+
+
+def require_weights(
+    name: str, source: str, download: bool, config: ModelConfig | None = None
+) -> None:
+    """See that a model's weights are on this machine, or may be fetched.
+
+    Args:
+        name: as given on the command line.
+        source: `zoo:NAME`, a folder or a hub id.
+        download: whether the hub may be asked.
+        config: of the model, where it has one.
+
+    Raises:
+        StrategyError: they are not; says how to get them.
+    """
+    here = source.startswith("zoo:") or Path(source).is_dir() or hub_errors.is_cached(source)
+    if not here and not download:
+        gated, described = (config.gated, bool(config.components)) if config else (False, False)
+        raise StrategyError(hub_errors.absent(name, source, gated, described))
+
+
+def _check_folder(name: str, folder: Path, config: ModelConfig | None) -> None:
+    """Refuse a folder of another kind before its weights are read."""
+    try:
+        index = json.loads((folder / "model_index.json").read_text(encoding="utf-8"))
+        kind = str(index["_class_name"])
+    except FileNotFoundError:
+        raise StrategyError(
+            f"model {name}: {folder} has no model_index.json; give a folder in diffusers format"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError):
+        raise StrategyError(
+            f"model {name}: {folder / 'model_index.json'} does not name a pipeline; give a folder "
+            "in diffusers format"
+        ) from None
+    _check_class(name, str(folder), kind, config)
+
+
+def _check_class(name: str, source: str, kind: str, config: ModelConfig | None) -> None:
+    if config is not None and config.pipeline not in ("", kind):
+        raise StrategyError(
+            f"model {name}: {source} holds a {kind}, not a {config.pipeline}; give a copy of that "
+            f"model, or the folder itself as --model {source}"
+        )

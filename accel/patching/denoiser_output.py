@@ -1,0 +1,25 @@
+"""What a denoiser returns, with and without its wrapping."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers.utils import BaseOutput
+from torch import Tensor
+
+from accel.patching.replacing import untraced
+
+
+@untraced
+def prediction(output: Any) -> Tensor:
+    """The tensor `[rows, c, h, w]` in what a denoiser returned."""
+    sample: Tensor = output[0] if isinstance(output, tuple) else output.sample
+    return sample
+
+
+@untraced
+def as_output(sample: Tensor, kwargs: dict[str, Any], kind: type[BaseOutput]) -> Any:
+    """A prediction in the form that the caller asked for: in a `kind`, or in a tuple."""
+    if kwargs.get("return_dict", True):
+        return kind(sample=sample)
+    return (sample,)

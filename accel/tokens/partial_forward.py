@@ -1,0 +1,286 @@
+"""Denoising only some of an image's tokens: what CAT Pruning and AT-EDM have in common.
+
+At a partial call the selected tokens alone go through the transformer, from the embedding to the
+projection. They still attend to every token: keys and values of the others are those of the last
+call at which these ran, and so is their predicted noise (CAT Pruning, arXiv 2502.00433, Algorithm 1
+and section 2.1). Nothing else of a token that is left out is ever read, so norms, modulations and
+residuals of it need not run either, and its attention and feed-forward outputs need not be kept.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from accel.caching.extrapolation import fold
+from accel.caching.guidance_halves import merged, running
+from accel.call_records import Recorder
+from accel.clock import Clock, Listener
+from accel.compatibility.attention_processors import Processors, Trait
+from accel.compatibility.fused_attention import is_fused
+from accel.patching.layers import Forward
+from accel.patching.replacing import Undo, replace_forward, undo_all, untraced
+from accel.sites import Sites, TokenAttention, TokenStream
+from accel.token_selection import Selection
+from accel.tokens.rotary import Rotary
+from strategies import StrategyError
+
+
+class Rows:
+    """Keys or values of one attention, on their way through a pass.
+
+    Attributes:
+        before: of all tokens, of the last call at which each ran, where they are needed.
+        after: the same, with those of this pass, where a later call needs them.
+    """
+
+    def __init__(self) -> None:
+        self.before: Tensor | None = None
+        self.after: Tensor | None = None
+
+
+class PartialRun(Listener):
+    """The stream of tokens, narrowed at some calls.
+
+    Attributes:
+        lead: how many calls before the first partial one have predictions that `choose` wants.
+        total, grid: how many tokens the image has, and their rows and columns.
+        ahead: whether a later call runs on a selection.
+        keep_noise: whether a later choice is made of this call's prediction.
+
+    Args:
+        sites: of a transformer.
+        clock: of the sampler.
+        shares: per call, how many of the image's tokens run, 1 for all.
+        recorder: of the sampler.
+        method: its name, for messages.
+
+    Raises:
+        StrategyError: the model is no transformer, or its attentions have fused projections or
+            processors that do not go with this.
+    """
+
+    lead: ClassVar[int] = 1
+
+    def __init__(
+        self, sites: Sites, clock: Clock, shares: Sequence[float], recorder: Recorder, method: str
+    ) -> None:
+        if sites.stream is None:
+            raise StrategyError(f"methods.{method} needs a transformer; this model is none")
+        self.stream: TokenStream = sites.stream
+        self.sites, self.clock, self.shares, self.recorder = sites, clock, shares, recorder
+        self.method = method
+        modules = {one.name: one.module for one in self.stream.attentions}
+        Processors(clock, method, modules, [Trait.KEEPS, Trait.SPLITS])
+        partial = [call for call in range(clock.calls) if self.planned(call)]
+        self._first, self._last = (partial or [clock.calls])[0], (partial or [0])[-1]
+        clock.partial = self.planned
+        self._rows: list[Rows] = []
+        clock.listeners.append(self)
+        self._reset()
+
+    @abstractmethod
+    def choose(self, noise: Tensor, count: int) -> Tensor | None:
+        """The tokens that run next, `[images, count]` without repetition, or None for all.
+
+        Asked before every call from the second on.
+
+        Args:
+            noise: what was predicted for each token at the call before `[images, tokens, d]`, of
+                the half of guidance that has the prompt.
+            count: how many; all tokens where the call runs in full.
+        """
+
+    def planned(self, call: int) -> bool:
+        """Whether a call is to run on some tokens only."""
+        return call < len(self.shares) and self.shares[call] < 1
+
+    def count(self, call: int) -> int:
+        """How many tokens a call runs: its share, rounded down, but one at least."""
+        return max(1, int(self.shares[call] * self.total + 1e-6))
+
+    def forget(self) -> None:
+        """No later call runs on a selection: drop what selections are made of."""
+
+    def clear(self) -> None:
+        self._reset()
+        self.forget()
+
+    def _reset(self) -> None:
+        self.clock.selection = None
+        self.total, self.grid = 0, (0, 0)
+        self._call = -1
+        self._keep = self.keep_noise = self.ahead = False
+        self._chosen: Tensor | None = None
+        self._before: dict[int, Tensor] = {}
+        self._now: dict[int, Tensor] = {}
+        self._kept: dict[int, list[Tensor | None]] = {}  # By pass, as `_rows`.
+        self._clear_pass()
+
+    def _clear_pass(self) -> None:
+        self._held: Tensor | None = None  # Of all rows, as it was kept.
+        self._wholes: list[Tensor | None] = []
+        self._base: Tensor | None = None
+        self._predicted: Tensor | None = None
+        for rows in self._rows:
+            rows.before = rows.after = None
+
+    def begin(self) -> None:
+        clock = self.clock
+        clock.selection = None
+        if self._call != clock.call:
+            self._call = clock.call
+            # What a pass that sat the last call out has kept is still its own.
+            left = {b: value for b, value in self._before.items() if b < clock.parts}
+            self._before, self._now = left | self._now, {}
+            self._chosen = None
+            self._kept = {b: kept for b, kept in self._kept.items() if b < clock.parts}
+            if self._before and clock.images is not None:
+                noise = self.conditional(self._before)
+                count = self.count(clock.call)
+                self._chosen = self.choose(self.stream.noise(noise), count)
+        self._clear_pass()
+        self._held = self._before.pop(clock.branch, None)
+        base = None if self._held is None else running(self._held, clock)
+        self._wholes = kept = self._kept.pop(clock.branch, [])
+        if self._chosen is not None and base is not None:
+            times = clock.running // len(self._chosen)
+            clock.selection = Selection(self._chosen.repeat(times, 1), self.total)
+            self._base = base
+        for rows, before in zip(self._rows, kept, strict=False):
+            rows.before = None if before is None else running(before, clock)
+        self.ahead = clock.call < self._last
+        self._keep = self.planned(clock.call + 1) or (clock.reuses and self.ahead)
+        self.keep_noise = self._first - self.lead <= clock.call and self.ahead
+
+    def end(self, output: Tensor) -> None:
+        clock = self.clock
+        if clock.selection is not None:
+            self.recorder.now.tokens["image"] = (self.total, clock.selection.kept)
+        if self.keep_noise and self._predicted is not None:
+            self._now[clock.branch] = merged(self._held, self._predicted, clock)
+        if self._keep:
+            wholes = self._wholes or [None] * len(self._rows)
+            self._kept[clock.branch] = [
+                whole if rows.after is None else merged(whole, rows.after, clock)
+                for whole, rows in zip(wholes, self._rows, strict=True)
+            ]
+        if not self.ahead:
+            self.forget()
+        self._clear_pass()
+        clock.selection = None
+
+    def fold(self) -> None:
+        self._now = self.folded(self._now)
+        places = []
+        for i in range(len(self._rows)):
+            passes = {branch: kept[i] for branch, kept in self._kept.items()}
+            places.append(self.folded({b: v for b, v in passes.items() if v is not None}))
+        branches = {branch for place in places for branch in place}
+        self._kept = {branch: [place.get(branch) for place in places] for branch in branches}
+
+    def folded(self, passes: dict[int, Tensor]) -> dict[int, Tensor]:
+        """Tensors by pass, averaged over guidance."""
+        histories = {branch: [(self.clock.call, value)] for branch, value in passes.items()}
+        return {b: h[-1][1] for b, h in fold(histories, self.clock.halves).items()}
+
+    def conditional(self, passes: dict[int, Tensor]) -> Tensor:
+        """Of a tensor per pass `[rows, ...]`, the rows that have the prompt, `[images, ...]`."""
+        images = self.clock.images or 0
+        if 0 in passes and len(passes[0]) == 2 * images:  # Whatever other passes there are.
+            return passes[0].chunk(2)[self.stream.conditional]
+        found = passes.get(self.stream.conditional)
+        return (passes[0] if found is None else found)[:images]
+
+    def attach(self) -> Undo:
+        """Narrow the stream until undone."""
+        stream = self.stream
+        undos: list[Undo] = []
+        try:
+            undos.append(replace_forward(self.sites.denoiser, self._whole, traced=False))
+            undos.append(replace_forward(stream.embed, self._enter))
+            undos.append(replace_forward(stream.project, self._leave))
+            for attention in stream.attentions:
+                undos += self._attach_attention(attention)
+        except BaseException:
+            undo_all(undos)
+            raise
+        return lambda: undo_all(undos)
+
+    def _attach_attention(self, attention: TokenAttention) -> list[Undo]:
+        module: Any = attention.module
+        if is_fused(module):
+            raise StrategyError(
+                f"methods.{self.method} keeps keys and values apart, but {attention.name} has them "
+                "fused; call unfuse_qkv_projections() on the pipeline before applying the strategy"
+            )
+        undos = [
+            replace_forward(module.to_k, self._complete(self._place())),
+            replace_forward(module.to_v, self._complete(self._place())),
+        ]
+        if attention.rotary:
+            undos += Rotary(self.clock).attach(module)
+        return undos
+
+    def _place(self) -> Rows:
+        self._rows.append(Rows())
+        return self._rows[-1]
+
+    def _whole(self, original: Forward) -> Forward:
+        """The denoiser: what is added to tokens on their way is narrowed with them."""
+
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            return original(*args, **self._prepared(args, kwargs))
+
+        return forward
+
+    @untraced
+    def _prepared(self, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self.grid == (0, 0):
+            given = dict(zip(self.sites.inputs, args, strict=False)) | kwargs
+            self.grid = self.stream.grid(given)
+        chosen = self.clock.selection
+        if chosen is None:
+            return kwargs
+        added = [name for name in self.stream.beside if kwargs.get(name) is not None]
+        return kwargs | {name: [chosen.take(one) for one in kwargs[name]] for name in added}
+
+    def _enter(self, original: Forward) -> Forward:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            tokens: Tensor = original(*args, **kwargs)
+            self.total = tokens.shape[1]
+            chosen = self.clock.selection
+            return tokens if chosen is None else chosen.take(tokens)
+
+        return forward
+
+    def _leave(self, original: Forward) -> Forward:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            predicted: Tensor = original(*args, **kwargs)
+            chosen = self.clock.selection
+            if chosen is not None and self._base is not None:
+                predicted = chosen.put(self._base, predicted)
+            self._predicted = predicted
+            return predicted
+
+        return forward
+
+    def _complete(self, rows: Rows) -> Callable[[Forward], Forward]:
+        """Keys or values of all tokens, from those of the tokens that run."""
+
+        def make(original: Forward) -> Forward:
+            def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+                made: Tensor = original(hidden_states, *args, **kwargs)
+                chosen = self.clock.selection
+                if chosen is not None and rows.before is not None:
+                    made = chosen.put(rows.before, made)
+                if self._keep:
+                    rows.after = made
+                return made
+
+            return forward
+
+        return make

@@ -1,0 +1,1 @@
+"""Command lines of `python -m evaluate`: flags, checks of flags."""

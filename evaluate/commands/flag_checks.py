@@ -1,0 +1,64 @@
+"""What the flags of `python -m evaluate` ask for, checked before a model is loaded."""
+
+from __future__ import annotations
+
+import argparse
+
+from accel.models.config import from_source, read_model
+from evaluate import checks, models
+from evaluate.images import references
+from evaluate.metrics import Metric, choose, usual
+from evaluate.networks import require
+from strategies import StrategyError
+
+
+def check(flags: argparse.Namespace, images: int) -> None:
+    """See that flags go together, and that all weights and the reference that they name are there.
+
+    Args:
+        flags: of `python -m evaluate`.
+        images: of each strategy; 0 leaves quality out.
+
+    Raises:
+        StrategyError: something is wrong or missing; tells of all weights at once.
+    """
+    if flags.random_weights and (flags.metrics or flags.reference):
+        raise StrategyError(
+            "--random-weights draws noise, which has no quality: leave out --metrics and "
+            "--reference, or give the model's weights"
+        )
+    if images in (1,) or images < 0 or flags.repeats < 0 or not images + flags.repeats:
+        raise StrategyError(
+            f"{images} images and {flags.repeats} repeats asked for; quality needs at least 2 "
+            "images (0 leaves it out), speed at least 1 repeat (0 leaves it out)"
+        )
+    for name in ("reference_images", "reference_per_class", "throughput"):
+        value = getattr(flags, name)
+        if value is not None and value < 1:
+            raise StrategyError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
+    if images and flags.reference not in (None, "self"):
+        references.check(flags.reference, flags.reference_per_class)
+    if not flags.random_weights:
+        _check_weights(flags)
+
+
+def _check_weights(flags: argparse.Namespace) -> None:
+    known = models.is_config(flags.model)
+    if flags.source is not None and not known:
+        return  # An error of another kind, which `models.find` tells.
+    bundled = known and from_source(read_model(flags.model), flags.source).is_bundled
+    names = [one.network for one in metrics(flags, bundled)[0] if one.network]
+    checks.together(
+        lambda: checks.model(flags.model, flags.source, flags.download),
+        lambda: require(names, flags.download),
+    )
+
+
+def metrics(flags: argparse.Namespace, bundled: bool) -> tuple[list[Metric], dict[str, str]]:
+    """The metrics that the flags ask for; by default all whose weights are there, and why the
+    others are left out.
+    """
+    if flags.metrics is None:
+        return usual(bundled)
+    names = [name.strip() for name in flags.metrics.split(",") if name.strip()]
+    return choose(names, bundled), {}

@@ -1,0 +1,43 @@
+"""The flags that say what is drawn from: a prompt alone, or an image as well."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from accel.models.config import TASKS
+
+Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no public name.
+
+
+def add(group: Group) -> None:
+    """Add them to a parser's group."""
+    group.add_argument(
+        "--task", choices=TASKS, help="what to draw (default: text-to-image, or the config's)"
+    )
+    group.add_argument(
+        "--inputs",
+        metavar="FOLDER",
+        help="images to draw from, one for each prompt by their sorted names",
+    )
+    group.add_argument(
+        "--masks",
+        metavar="FOLDER",
+        help="for inpainting, one mask for each image under the image's name; white is drawn anew",
+    )
+    group.add_argument(
+        "--strength",
+        type=float,
+        help="share of the schedule that is run from an image, in (0, 1] (default: 0.6)",
+    )
+
+
+def placed(flags: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a model's config that these flags change; folders by their full paths."""
+    folders = {name: getattr(flags, name) for name in ("inputs", "masks")}
+    return {
+        "task": flags.task,
+        "strength": flags.strength,
+        **{name: one and str(Path(one).resolve()) for name, one in folders.items()},
+    }

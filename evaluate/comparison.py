@@ -1,0 +1,196 @@
+"""Strategies and the unaccelerated model side by side: everything `python -m evaluate` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from evaluate import checks, scoring, verdicts
+from evaluate.evaluator import REFERENCE_SEED, Evaluator, real_images
+from evaluate.image_set import Side
+from evaluate.images.image_store import Report, Store
+from evaluate.images.prompts import Prompts
+from evaluate.images.references import read as read_reference
+from evaluate.metrics import Metric, View
+from evaluate.speed.measurement import Speed, measure
+from evaluate.speed.timing import conditions, middle, spread
+from strategies import Strategy, StrategyError
+
+BASELINE = "unaccelerated"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be found out.
+
+    Attributes:
+        images: scored, of each; 0 leaves quality out.
+        metrics: of quality.
+        reference: `self`, a folder, a file of statistics, or None for the bundled one.
+        reference_images: drawn, where the reference is `self`.
+        per_folder: files read of each folder of the reference; None reads all.
+        repeats: turns of every measurement of speed; 0 leaves speed out.
+        batch: of the throughput; None leaves it out.
+        margins: by figure, in place of `Metric.margin`, see `evaluate.verdicts`.
+    """
+
+    images: int
+    metrics: Sequence[Metric]
+    reference: str | None = None
+    reference_images: int | None = None
+    per_folder: int | None = None
+    repeats: int = 7
+    batch: int | None = None
+    margins: Mapping[str, float] = field(default_factory=dict)
+
+
+def compare(
+    evaluator: Evaluator,
+    strategies: Sequence[tuple[str, Strategy]],
+    prompts: Prompts,
+    request: Request,
+    store: Store,
+    report: Report,
+    rivals: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Score the unaccelerated model and strategies.
+
+    Args:
+        evaluator: of the model.
+        strategies: with names.
+        prompts: of which the first are drawn.
+        request: what is to be found out.
+        store: where images are kept.
+        report: told how far drawing is.
+        rivals: by a strategy's name, that of another one that it is also held against.
+
+    Returns:
+        `setting`, `references` and `rows`, plain data; the first row is the unaccelerated model's.
+        A row with a rival has its name and under `beside_rival` the differences to it.
+
+    Raises:
+        NotFiniteError: a strategy makes no images.
+        ScoreError: a reference lacks what a metric reads.
+        StrategyError: a strategy does not fit, or there are too few prompts.
+    """
+    checks.fit(evaluator.pipe, strategies)
+    everyone = [(BASELINE, evaluator.baseline), *strategies]
+    rows: list[dict[str, Any]] = [
+        {"name": name, "digest": one.digest, "scheduler": one.solver_text, "steps": one.steps}
+        for name, one in everyone
+    ]
+    references: dict[View, Side] = {}
+    if request.images:
+        prompts.first(request.images)
+        references = _references(evaluator, prompts, request, store, report)
+        found = _quality(
+            evaluator, everyone, prompts, references, request, store, report, rivals or {}
+        )
+        rows = [row | quality for row, quality in zip(rows, found, strict=True)]
+    if request.repeats:
+        pipe, config = evaluator.pipe, evaluator.config
+        speeds = measure(
+            pipe, config, prompts, [one for _, one in everyone], request.repeats, request.batch,
+            lambda text: report(text, 0, 0),
+        )  # fmt: skip
+        rows = [row | speed(mine, speeds[0]) for row, mine in zip(rows, speeds, strict=True)]
+    setting = {
+        "model": evaluator.config.name,
+        "images": request.images,
+        "latency_batch": 1,
+        "throughput_batch": request.batch,
+        "repeats": request.repeats,
+        **conditions(evaluator.pipe, evaluator.config),
+    }
+    return {
+        "setting": setting,
+        "references": {view: side.name for view, side in references.items()},
+        "rows": rows,
+    }
+
+
+def _references(
+    evaluator: Evaluator, prompts: Prompts, request: Request, store: Store, report: Report
+) -> dict[View, Side]:
+    """The reference, as the view it is; a reference nobody reads is not made."""
+    found: dict[View, Side] = {}
+    if not any({"real", "self"} & set(metric.views) for metric in request.metrics):
+        return found
+    if request.reference == "self":
+        count = request.reference_images or request.images
+        other = prompts.first(count).reseeded(REFERENCE_SEED)
+        found["self"] = store.draw(
+            "the unaccelerated model at other seeds", evaluator.pipe, evaluator.config,
+            evaluator.baseline, other, evaluator.networks, report,
+        )  # fmt: skip
+    elif request.reference is not None:
+        found["real"] = read_reference(request.reference, evaluator.networks, request.per_folder)
+        checks.readable(found["real"], request.metrics)
+    elif evaluator.config.is_bundled:
+        found["real"] = real_images()
+    else:
+        raise StrategyError("a reference is needed: a folder, a .npz file of statistics, or self")
+    return found
+
+
+def _quality(
+    evaluator: Evaluator,
+    everyone: Sequence[tuple[str, Strategy]],
+    prompts: Prompts,
+    references: dict[View, Side],
+    request: Request,
+    store: Store,
+    report: Report,
+    rivals: Mapping[str, str],
+) -> list[dict[str, Any]]:
+    count, metrics = request.images, list(request.metrics)
+    drawn = prompts.first(count)
+    sides = [
+        store.draw(name, evaluator.pipe, evaluator.config, one, drawn, evaluator.networks, report)
+        for name, one in everyone
+    ]
+    names = [name for name, _ in everyone]
+    known = {
+        name: scoring.statistics(side, sides[0], references, metrics)
+        for name, side in zip(names, sides, strict=True)
+    }
+    rows = []
+    for name, mine in known.items():
+        report(f"scoring {name}", count, count)
+        row: dict[str, Any] = {
+            "images": count,
+            **scoring.values(mine, count),
+            "intervals": scoring.intervals(mine, known[BASELINE], metrics, count),
+        }
+        margins = verdicts.margins_of(request.metrics, list(mine), request.margins)
+        if name != BASELINE and margins:
+            changes = verdicts.changes_in(row["intervals"])
+            row["verdict"] = verdicts.judge(changes, margins, count).to_json()
+        if name in rivals:
+            beside = scoring.changes(mine, known[rivals[name]], metrics, count)
+            row |= {"rival": rivals[name], "beside_rival": beside}
+        rows.append(row)
+    return rows
+
+
+def speed(mine: Speed, base: Speed) -> dict[str, Any]:
+    """A strategy's speed as plain data."""
+    latency = middle(mine.latency)
+    found: dict[str, Any] = {
+        "latency_s": latency,
+        "latency_spread": spread(mine.latency),
+        "speedup": middle(base.latency) / latency,
+        "latency_sum_s": mine.sum,
+        "latency_check": mine.check,
+        "macs": mine.macs,
+        "memory_bytes": mine.memory,
+        "outside_s": mine.outside,
+        "kinds": [asdict(kind) for kind in mine.kinds],
+    }
+    if mine.throughput:
+        found |= {
+            "throughput": middle(mine.throughput),
+            "throughput_spread": spread(mine.throughput),
+        }
+    return found

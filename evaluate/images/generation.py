@@ -1,0 +1,98 @@
+"""Drawing images of one strategy on some prompts, each from its own seed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+import accel
+from accel.models.config import ModelConfig
+from accel.solvers import noise
+from evaluate.images import input_images
+from evaluate.images.prompts import Prompts
+from evaluate.networks.base import Pixels
+from strategies import Strategy, StrategyError
+from strategies.words import one_line
+
+
+class NotFiniteError(ArithmeticError):
+    """A strategy that made NaN or infinite values instead of images."""
+
+
+def batches(
+    pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts
+) -> Iterator[list[Pixels]]:
+    """Images of a strategy batch by batch, one seeded generator per image.
+
+    Args:
+        pipe: of `config`; without a strategy between two batches and afterwards.
+        prompts: what to draw and with which noise.
+
+    Yields:
+        8-bit RGB `[h, w, 3]` each.
+
+    Raises:
+        NotFiniteError: some value is NaN or infinite.
+        StrategyError: the strategy does not fit the pipeline.
+    """
+    for start in range(0, len(prompts.texts), config.batch):
+        stop = min(start + config.batch, len(prompts.texts))
+        with accel.accelerated(pipe, strategy, set_scheduler=True):
+            drawn = run(pipe, config, strategy, prompts.at(range(start, stop)))
+        if not torch.isfinite(drawn).all():
+            raise NotFiniteError(f"strategy {strategy.digest[:12]} made NaN or infinite values")
+        yield list(to_pixels(drawn))
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """RGB `[n, 3, h, w]` in [0, 1] in eight bits, `[n, h, w, 3]`: what is saved is scored."""
+    rounded = (images.cpu().clamp(0, 1) * 255).round().to(torch.uint8)
+    return np.ascontiguousarray(rounded.permute(0, 2, 3, 1).numpy())
+
+
+def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> Tensor:
+    """One call of the pipeline: float32 RGB `[n, 3, h, w]` in [0, 1].
+
+    All noise of an image comes from its own seed, also what the solver draws.
+
+    Raises:
+        StrategyError: the pipeline draws classes and the prompts are none, it refuses them, or
+            its images do not follow from their seeds.
+    """
+    takes = inspect.signature(pipe.__call__).parameters
+    arguments: dict[str, Any] = {
+        "num_inference_steps": strategy.steps,
+        "guidance_scale": config.guidance,
+        "generator": [torch.Generator("cpu").manual_seed(seed) for seed in prompts.seeds],
+        **config.arguments,
+    }
+    if "class_labels" in takes:
+        if not prompts.labels:
+            raise StrategyError(
+                f"{type(pipe).__name__} draws classes of ImageNet; give --prompts imagenet"
+            )
+        asked = {"class_labels": list(prompts.labels), "output_type": "np"}
+        images = _drawn(pipe, asked | arguments)
+        return torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2).float()
+    size = {"height": config.height, "width": config.width}
+    arguments |= {name: value for name, value in size.items() if name in takes}
+    arguments |= input_images.arguments(config, prompts)
+    found: Tensor = _drawn(pipe, {"prompt": list(prompts.texts), "output_type": "pt"} | arguments)
+    return found.float()
+
+
+def _drawn(pipe: Any, arguments: dict[str, Any]) -> Any:
+    try:
+        with noise.seeded(pipe, arguments["generator"]):
+            return pipe(**arguments).images
+    except StrategyError:
+        raise
+    except (ValueError, TypeError) as error:
+        reason = one_line(error)
+        raise StrategyError(f"{type(pipe).__name__} cannot draw this: {reason}") from None

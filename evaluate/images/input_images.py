@@ -1,0 +1,156 @@
+"""The images that prompts are drawn from in image-to-image and inpainting, one for each prompt.
+
+A folder's images are taken by their sorted names: held-out prompts take them from the start, those
+of the search from the end, so that as long as there are enough the two have no image in common.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from accel.models.config import TEXT, ModelConfig
+from evaluate import fingerprint
+from evaluate.images import image_files
+from evaluate.images.prompts import Prompts
+from strategies import StrategyError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def files(folder: str, flag: str) -> list[Path]:
+    """The images of a folder by their sorted names.
+
+    Args:
+        folder: to read; folders in it are not.
+        flag: that gave it, for errors.
+
+    Raises:
+        StrategyError: it is no folder, or holds no image.
+    """
+    place = Path(folder)
+    try:
+        found = sorted(one for one in place.iterdir() if one.suffix.lower() in SUFFIXES)
+    except OSError as error:
+        raise StrategyError(f"{flag} {folder}: cannot be read ({error.strerror})") from None
+    if not found:
+        raise StrategyError(f"{flag} {folder}: holds no image ({', '.join(SUFFIXES)})")
+    return found
+
+
+def add(prompts: Prompts, config: ModelConfig, from_end: bool) -> Prompts:
+    """Give each prompt its image, and its mask; prompts beyond the last image are left out.
+
+    Args:
+        prompts: of a split; those that have images already are left as they are.
+        config: names the folders.
+        from_end: whether the last image is the first prompt's.
+
+    Raises:
+        StrategyError: a folder cannot be read, or an image has no mask.
+    """
+    if config.task == TEXT or prompts.inputs:
+        return prompts
+    found = files(config.inputs, "--inputs")
+    found = found[::-1] if from_end else found
+    found = found[: len(prompts.texts)]
+    masks = [_mask(one, config.masks) for one in found] if config.masks else []
+    return replace(
+        prompts.first(len(found)),
+        inputs=tuple(str(one.absolute()) for one in found),
+        masks=tuple(str(one.absolute()) for one in masks),
+    )
+
+
+def _mask(image: Path, folder: str) -> Path:
+    """The mask of an image: of the same name, whatever its ending."""
+    for one in (Path(folder) / image.name, *sorted(Path(folder).glob(f"{_plain(image.stem)}.*"))):
+        if one.is_file() and one.suffix.lower() in SUFFIXES:
+            return one
+    raise StrategyError(
+        f"--masks {folder}: no mask for {image.name}; give one for each image of --inputs, under "
+        "the image's name"
+    )
+
+
+def _plain(name: str) -> str:
+    """A file's name as a pattern that matches nothing else."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
+
+
+def check(config: ModelConfig, search: int, heldout: int) -> None:
+    """See that there are images enough and that each can be read.
+
+    Args:
+        config: of the model.
+        search: prompts that a search draws; 0 for scoring alone.
+        heldout: held-out prompts that are drawn.
+
+    Raises:
+        StrategyError: there are fewer, or one cannot be read.
+    """
+    if config.task == TEXT:
+        return
+    found = files(config.inputs, "--inputs")
+    if len(found) < search + heldout:
+        what = f"{search} of the search and {heldout} held-out" if search else f"{heldout} held-out"
+        raise StrategyError(
+            f"--inputs {config.inputs}: holds {len(found)} images, but {what} prompts need one "
+            "each; give more images or ask for fewer prompts"
+        )
+    for one in {*found[:heldout], *found[len(found) - search :]}:
+        image_files.check(one)
+        if config.masks:
+            image_files.check(_mask(one, config.masks))
+
+
+def marks(prompts: Prompts) -> tuple[str, ...]:
+    """One digest for each prompt of the content of the image and the mask that it is drawn from.
+
+    Returns:
+        Empty where prompts are drawn from text alone.
+
+    Raises:
+        StrategyError: a file cannot be read.
+    """
+    columns = [_digests(column) for column in (prompts.inputs, prompts.masks) if column]
+    return tuple(" ".join(row) for row in zip(*columns, strict=True))
+
+
+def _digests(paths: Sequence[str]) -> list[str]:
+    places = [Path(one) for one in paths]
+    found: dict[Path, str] = {}
+    for folder in {one.parent for one in places}:
+        mine = [one for one in places if one.parent == folder]
+        found |= {
+            folder / k: v for k, v in fingerprint.digests(folder, dict.fromkeys(mine)).items()
+        }
+    return [found[one] for one in places]
+
+
+def arguments(config: ModelConfig, prompts: Prompts) -> dict[str, Any]:
+    """What a pipeline's call needs besides text: images of the config's size, and the strength.
+
+    Raises:
+        StrategyError: a file cannot be read.
+    """
+    if not prompts.inputs:
+        return {}
+    size = (config.width, config.height)
+    given: dict[str, Any] = {
+        "image": [_sized(one, size) for one in prompts.inputs],
+        "strength": config.strength,
+    }
+    if prompts.masks:
+        given["mask_image"] = [_sized(one, size).convert("L") for one in prompts.masks]
+    return given
+
+
+def _sized(path: str, size: tuple[int, int]) -> Image.Image:
+    """An image stretched to a size in pixels, width first."""
+    image = Image.fromarray(image_files.read(Path(path)))
+    return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

@@ -1,0 +1,109 @@
+"""Prompts and the seed of each one's noise: text files, ImageNet's classes, PartiPrompts, COCO.
+
+Prompt `i` always has seed `seed * 1_000_003 + i`, so that neither batch size, nor worker, nor how
+many are drawn matters, and fewer prompts are always the first of more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evaluate.images import prompt_files
+from strategies import StrategyError
+from strategies.places import beside
+
+IMAGENET = "imagenet"
+TEMPLATE = "A high quality photograph of a {}."  # As ToMe for SD, CA-ToMe and DaTo have it.
+PER_CLASS = 2
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """A fixed list of prompts and the seed of each one's initial noise.
+
+    Attributes:
+        texts: what to draw.
+        seeds: one for each.
+        labels: ImageNet class of each, where they are classes; else empty.
+        inputs: path of the image that each is drawn from; empty for text-to-image.
+        masks: path of the mask of each such image, for inpainting; else empty.
+    """
+
+    texts: tuple[str, ...]
+    seeds: tuple[int, ...]
+    labels: tuple[int, ...] = ()
+    inputs: tuple[str, ...] = ()
+    masks: tuple[str, ...] = ()
+
+    def first(self, count: int) -> Prompts:
+        """The first `count` prompts.
+
+        Raises:
+            StrategyError: there are fewer.
+        """
+        if not 1 <= count <= len(self.texts):
+            raise StrategyError(f"{count} prompts asked for; this list has {len(self.texts)}")
+        return self.at(range(count))
+
+    def at(self, indices: Any) -> Prompts:
+        """The prompts at some indices."""
+        chosen = list(indices)
+        columns = (self.texts, self.seeds, self.labels, self.inputs, self.masks)
+        return Prompts(*(tuple(column[i] for i in chosen) if column else () for column in columns))
+
+    def reseeded(self, seed: int) -> Prompts:
+        """The same prompts with other noise."""
+        return replace(self, seeds=_seeds(seed, len(self.texts)))
+
+
+def read(source: str, seed: int) -> Prompts:
+    """Prompts by name or from a file.
+
+    Args:
+        source: `imagenet`, for two prompts of each class in a fixed shuffled order; `zoo:NAME` for
+            a list that comes with the package; or a file: `.tsv` or `.csv` with a column `Prompt`
+            as PartiPrompts has (or `Caption`, or `Text`), `.json` with COCO's `annotations` (the
+            first caption of each image) or a list of texts, `.jsonl` with one text or object in
+            each line, otherwise one prompt per line.
+        seed: of the noise.
+
+    Raises:
+        StrategyError: the file cannot be read, is of another form, or is empty.
+    """
+    if source == IMAGENET:
+        return _imagenet(seed)
+    if source.startswith("zoo:"):
+        path = beside("zoo") / "prompts" / f"{source.removeprefix('zoo:')}.txt"
+    else:
+        path = Path(source)
+    try:
+        texts = prompt_files.read(path)
+    except OSError as error:
+        raise StrategyError(
+            f"prompts {source!r} cannot be read ({error.strerror or error}); give {IMAGENET}, "
+            f"zoo:search, zoo:heldout or a {prompt_files.SUFFIXES} file"
+        ) from None
+    return Prompts(tuple(texts), _seeds(seed, len(texts)))
+
+
+def classes() -> list[str]:
+    """The names of ImageNet's 1000 classes."""
+    from torchvision.models import Inception_V3_Weights
+
+    return list(Inception_V3_Weights.IMAGENET1K_V1.meta["categories"])
+
+
+def _imagenet(seed: int) -> Prompts:
+    names = classes()
+    # Classes are sorted by kin: the first 64 are fish and birds. Any few shall be of every kind.
+    order = np.random.default_rng(0).permutation(len(names)).tolist() * PER_CLASS
+    texts = tuple(TEMPLATE.format(names[label]) for label in order)
+    return Prompts(texts, _seeds(seed, len(texts)), tuple(order))
+
+
+def _seeds(seed: int, count: int) -> tuple[int, ...]:
+    return tuple(seed * 1_000_003 + index for index in range(count))

@@ -1,0 +1,1 @@
+"""Base class of metrics, and what metrics of one kind share."""

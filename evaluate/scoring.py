@@ -1,0 +1,147 @@
+"""The figures of one strategy beside the unaccelerated pipeline, with their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluate.extraction import Sample
+from evaluate.image_set import Side
+from evaluate.metrics import Metric, View
+from evaluate.statistics.bootstrap import Interval, interval
+from evaluate.statistics.distances import Statistic, Weights
+from evaluate.statistics.means import Mean
+
+Statistics = dict[str, Statistic]
+
+
+def statistics(
+    side: Side, base: Side, references: Mapping[View, Side], metrics: Iterable[Metric]
+) -> Statistics:
+    """Every figure of a strategy as a function of how often each image counts.
+
+    Args:
+        side: of the strategy.
+        base: of the unaccelerated pipeline on the same prompts and noise.
+        references: what else to compare with, by view: `real`, `self`.
+        metrics: which figures.
+
+    Raises:
+        ScoreError: too few images, broken features, or a reference without what a metric reads.
+    """
+    against: dict[View, Side | None] = {**references, "base": base, "alone": None}
+    return {
+        metric.key(view): metric.prepare(side, against[view], view)
+        for metric in metrics
+        for view in metric.views
+        if view in against
+    }
+
+
+def values(found: Statistics, count: int) -> dict[str, float]:
+    """The figures over all images."""
+    return {key: statistic(np.ones(count)) for key, statistic in found.items()}
+
+
+def intervals(
+    mine: Statistics, base: Statistics, metrics: Iterable[Metric], count: int
+) -> dict[str, list[float]]:
+    """95 % intervals, paired over prompts, as `[value, low, high]`.
+
+    Of biased figures value and interval are what endless images would have. What has no interval,
+    as most figures of fewer than `confidence.FEWEST` images, is left out.
+
+    Returns:
+        What compares with the unaccelerated images, and every biased figure, by its name; of what
+        does not compare with them the difference to the unaccelerated pipeline, by its name and
+        `_change`, unless `mine` is `base`.
+    """
+    found: dict[str, Interval] = {}
+    for metric in metrics:
+        for view in metric.views:
+            key = metric.key(view)
+            if key not in mine:
+                continue
+            if view == "base" or metric.biased:
+                found[key] = interval(mine[key], count, biased=metric.biased)
+            if view != "base" and mine is not base:
+                change = _difference(mine[key], base[key])
+                found[f"{key}_change"] = interval(change, count, biased=metric.biased)
+    return _known(found)
+
+
+def changes(
+    mine: Statistics, other: Statistics, metrics: Iterable[Metric], count: int
+) -> dict[str, list[float]]:
+    """95 % intervals of every figure's difference, paired over prompts, as `[value, low, high]`.
+
+    Of biased figures they are what endless images would have. What has no interval is left out.
+    """
+    return _known(
+        {
+            key: interval(_difference(mine[key], other[key]), count, biased=metric.biased)
+            for metric in metrics
+            for key in map(metric.key, metric.views)
+            if key in mine
+        }
+    )
+
+
+def _known(found: Mapping[str, Interval]) -> dict[str, list[float]]:
+    return {key: one.to_json() for key, one in found.items() if one.known}
+
+
+def _difference(mine: Statistic, base: Statistic) -> Statistic:
+    if isinstance(mine, Mean) and isinstance(base, Mean):
+        return mine.minus(base)
+
+    def value(weights: Weights) -> float:
+        return mine(weights) - base(weights)
+
+    return value
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What samples are held against, and by which metrics.
+
+    Attributes:
+        metrics: which figures.
+        references: what else to compare with than the unaccelerated images, by view.
+    """
+
+    metrics: tuple[Metric, ...]
+    references: Mapping[View, Side]
+
+    def statistics(self, sample: Sample, base: Sample) -> Statistics:
+        """Every figure of a sample beside the unaccelerated one as a function of the weights.
+
+        Raises:
+            ScoreError: too few images, or broken features.
+        """
+        return statistics(sample.side(), base.side(), self.references, self.metrics)
+
+    def score(self, sample: Sample, base: Sample) -> dict[str, float]:
+        """The figures of a sample, with `memory_bytes` where it was measured.
+
+        Raises:
+            ScoreError: too few images, or broken features.
+        """
+        found = values(self.statistics(sample, base), sample.count)
+        return found if sample.memory is None else found | {"memory_bytes": float(sample.memory)}
+
+    def chance(self, base: Sample) -> dict[str, float]:
+        """By figure to a reference, what `Metric.chance` says of the unaccelerated images."""
+        return {
+            metric.key(view): metric.chance(base.side())
+            for metric in self.metrics
+            if metric.chance is not None
+            for view in self.references
+        }
+
+    def intervals(self, sample: Sample, base: Sample) -> dict[str, list[float]]:
+        """The intervals of `score`; see `intervals`."""
+        mine, there = self.statistics(sample, base), self.statistics(base, base)
+        return intervals(mine, there, self.metrics, sample.count)

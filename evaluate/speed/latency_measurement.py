@@ -1,0 +1,192 @@
+"""Latency: a table of the time of each kind of call, and the end-to-end time to check it by.
+
+Always of one image (batch 1), guidance included, on a device that does nothing else, after
+warm-up, as medians. A generation's time is its fixed part (text encoder, autoencoder), its solver's
+share of every call, and its calls, each of a kind that the table knows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf, sqrt
+from statistics import median
+from typing import Any, NamedTuple
+
+import accel
+from accel import families
+from accel.models.config import ModelConfig
+from accel.solvers import schedulers
+from evaluate.images.generation import run
+from evaluate.images.prompts import Prompts
+from evaluate.speed.latency_table import LatencyTable
+from evaluate.speed.timing import device_name, seconds, spread
+from strategies import Strategy
+
+
+class Around(NamedTuple):
+    """One generation: its solver, its calls, and the seconds that were not in the denoiser."""
+
+    solver: str
+    calls: int
+    seconds: float
+
+
+def make_table(
+    calls: Sequence[Mapping[str, Sequence[float]]],
+    around: Sequence[Sequence[Around]],
+    device: str,
+    share: float = 1.0,
+) -> LatencyTable:
+    """The table of some turns, of which the first warmed up and does not count.
+
+    Args:
+        calls: of each turn what `time_calls` found.
+        around: of each turn what `time_around` found.
+        device: where it was measured.
+        share: of the calls of a schedule that a run makes.
+    """
+    times: dict[str, list[float]] = defaultdict(list)
+    for turn in calls[1:]:
+        for kind, values in turn.items():
+            times[kind] += values
+    fixed, solver = _split(around[1:])
+    return LatencyTable(
+        fixed=fixed,
+        solver=solver,
+        kinds={kind: median(values) for kind, values in times.items()},
+        spread={kind: spread(values) for kind, values in times.items()},
+        device=device,
+        share=share,
+    )
+
+
+def uncertainty(calls: Sequence[Mapping[str, Sequence[float]]]) -> float:
+    """How far off the median of a kind of call may be, as a share of it; that of the worst kind.
+
+    It is half the interquartile range by the root of how many were measured.
+
+    Args:
+        calls: of each turn what `time_calls` found; the first turn warmed up and does not count.
+    """
+    times: dict[str, list[float]] = defaultdict(list)
+    for turn in calls[1:]:
+        for kind, values in turn.items():
+            times[kind] += values
+    return max((spread(values) / sqrt(len(values)) for values in times.values()), default=inf)
+
+
+def measure_table(
+    pipe: Any,
+    config: ModelConfig,
+    prompts: Prompts,
+    turns: Sequence[Sequence[Strategy]],
+    solvers: Sequence[str],
+) -> LatencyTable:
+    """Measure every kind of call and every solver.
+
+    Args:
+        prompts: the first one is drawn.
+        turns: strategies to run, for each repetition in an order of its own, so that a slow moment
+            of the machine hits all kinds alike; the first turn warms up and does not count.
+        solvers: in their short form.
+    """
+    calls = [time_calls(pipe, config, prompts, strategies) for strategies in turns]
+    around = [time_around(pipe, config, prompts, solvers) for _ in turns]
+    return make_table(calls, around, device_name(pipe))
+
+
+def time_calls(
+    pipe: Any, config: ModelConfig, prompts: Prompts, strategies: Iterable[Strategy]
+) -> dict[str, list[float]]:
+    """Seconds of the denoiser by kind of call, of one image with each strategy."""
+    times: dict[str, list[float]] = {}
+    for strategy in strategies:
+        seconds = _seconds_by_call(pipe, config, prompts, strategy)
+        for kind, value in zip(strategy.kinds(), seconds, strict=True):
+            times.setdefault(kind, []).append(value)
+    return times
+
+
+def whole(config: ModelConfig) -> ModelConfig:
+    """The setting in which all calls of a schedule are made, so that each of them can be timed."""
+    return config.model_copy(update={"strength": 1.0})
+
+
+def _seconds_by_call(
+    pipe: Any, config: ModelConfig, prompts: Prompts, strategy: Strategy
+) -> list[float]:
+    """Of the denoiser, passes of one call together."""
+    config = whole(config)
+    with accel.accelerated(pipe, strategy, set_scheduler=True):
+        with accel.measuring(pipe, time=True):
+            _once(pipe, config, strategy, prompts)
+        seconds = [0.0] * strategy.calls
+        for record in accel.stats(pipe):
+            seconds[record.call] += record.seconds or 0.0
+    return seconds
+
+
+def time_around(
+    pipe: Any, config: ModelConfig, prompts: Prompts, solvers: Iterable[str]
+) -> list[Around]:
+    """Seconds outside the denoiser, of a short and a long generation with each solver."""
+    found, config = [], whole(config)
+    for solver in solvers:
+        for steps in (4, 12):
+            plain = unaccelerated(pipe, solver, steps)
+            with accel.accelerated(pipe, plain, set_scheduler=True):
+                with accel.measuring(pipe, time=True):
+                    total = _once(pipe, config, plain, prompts)
+                inside = sum(record.seconds or 0.0 for record in accel.stats(pipe))
+            found.append(Around(solver, plain.calls, total - inside))
+    return found
+
+
+def _split(turns: Sequence[Sequence[Around]]) -> tuple[float, dict[str, float]]:
+    """What is around the denoiser: seconds of a generation, and of each call by solver."""
+    outside: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for turn in turns:
+        for one in turn:
+            outside[one.solver, one.calls].append(one.seconds)
+    around, fixed = {}, []
+    for solver in dict.fromkeys(solver for solver, _ in outside):
+        short, long = sorted(calls for name, calls in outside if name == solver)
+        rise = median(outside[solver, long]) - median(outside[solver, short])
+        around[solver] = max(0.0, rise / (long - short))
+        fixed.append(median(outside[solver, short]) - around[solver] * short)
+    return max(0.0, median(fixed)), around
+
+
+def unaccelerated(pipe: Any, solver: str, steps: int) -> Strategy:
+    """The strategy that changes nothing, for a solver and number of steps."""
+    family, _ = families.find(pipe)
+    calls = schedulers.count_calls(pipe.scheduler, solver, steps)
+    return Strategy.create(family=family, scheduler=solver, steps=steps, calls=calls)
+
+
+def measure_end_to_end(
+    pipe: Any,
+    config: ModelConfig,
+    prompts: Prompts,
+    strategies: Sequence[Strategy],
+    repeats: int = 5,
+) -> list[list[float]]:
+    """Seconds of one image with each strategy, interleaved, warmed up: `[strategy][repeat]`."""
+    turns = [time_end_to_end(pipe, config, prompts, strategies) for _ in range(repeats + 1)]
+    return [list(times) for times in zip(*turns[1:], strict=True)]
+
+
+def time_end_to_end(
+    pipe: Any, config: ModelConfig, prompts: Prompts, strategies: Iterable[Strategy]
+) -> list[float]:
+    """Seconds of one image with each strategy, one after the other."""
+    found = []
+    for strategy in strategies:
+        with accel.accelerated(pipe, strategy, set_scheduler=True):
+            found.append(_once(pipe, config, strategy, prompts))
+    return found
+
+
+def _once(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> float:
+    return seconds(str(pipe.device), lambda: run(pipe, config, strategy, prompts.first(1)))

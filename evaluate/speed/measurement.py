@@ -1,0 +1,168 @@
+"""The speed of strategies, all measured by one protocol: latency, throughput, kinds of calls, work.
+
+Latency is of one image, throughput of a large batch; neither says anything of the other. Strategies
+take turns, so that a slow moment of the machine hits all alike; the first turn is a warm-up and is
+not counted; figures are medians. A generation's calls are of a few kinds (the first, those that
+refresh a cache, each amount of reuse and number of tokens); what the kinds add up to is held
+against the end-to-end time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import accel
+from accel.models.config import ModelConfig
+from evaluate.images.generation import run
+from evaluate.images.prompts import Prompts
+from evaluate.speed.peak_memory import peak
+from evaluate.speed.timing import middle, seconds, spread
+from strategies import Strategy, StrategyError
+
+FIRST = "first"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Calls of one kind within a generation of one image.
+
+    Attributes:
+        name: what they do, as `Strategy.kinds` has it; `first` is the first call.
+        calls: how many there are.
+        seconds: median of one.
+        spread: half the interquartile range, as a share of the median.
+        macs: multiply-accumulates of one.
+    """
+
+    name: str
+    calls: int
+    seconds: float
+    spread: float
+    macs: int
+
+
+@dataclass(frozen=True)
+class Speed:
+    """One strategy's speed.
+
+    Attributes:
+        latency: seconds of one image, each turn.
+        throughput: images per second of a large batch, each turn; empty where it was not asked for.
+        kinds: of the calls of one image.
+        outside: median seconds of one image outside of the denoiser.
+        macs: of the denoiser for one image.
+        memory: bytes at the highest moment of one image.
+    """
+
+    latency: list[float]
+    throughput: list[float]
+    kinds: list[Kind]
+    outside: float
+    macs: int
+    memory: int
+
+    @property
+    def sum(self) -> float:
+        """Seconds of one image, added up over the kinds of its calls."""
+        return self.outside + sum(kind.calls * kind.seconds for kind in self.kinds)
+
+    @property
+    def check(self) -> float:
+        """How far the sum is from the end-to-end median, as a share of it."""
+        return self.sum / middle(self.latency) - 1
+
+
+def measure(
+    pipe: Any,
+    config: ModelConfig,
+    prompts: Prompts,
+    strategies: Sequence[Strategy],
+    repeats: int,
+    batch: int | None,
+    say: Say,
+) -> list[Speed]:
+    """The speed of strategies on a pipeline that nothing else uses.
+
+    Args:
+        prompts: the first is drawn for latency, the first `batch` for throughput.
+        repeats: turns that count.
+        batch: of the throughput; None leaves it out.
+        say: told what is being done.
+
+    Raises:
+        StrategyError: a strategy does not fit, or there are fewer prompts than the batch.
+    """
+    device = str(pipe.device)
+    one = prompts.first(1)
+    many = None if batch is None else prompts.first(batch)
+    latency: list[list[float]] = [[] for _ in strategies]
+    throughput: list[list[float]] = [[] for _ in strategies]
+    inside: list[list[dict[int, float]]] = [[] for _ in strategies]
+    for turn in range(repeats + 1):
+        say(f"measuring speed, turn {turn} of {repeats}" if turn else "measuring speed, warm-up")
+        for index, strategy in enumerate(strategies):
+            with accel.accelerated(pipe, strategy, set_scheduler=True):
+                whole = seconds(device, partial(run, pipe, config, strategy, one))
+                calls = _timed_calls(pipe, config, strategy, one)
+                if many is not None:
+                    whole_batch = seconds(device, partial(run, pipe, config, strategy, many))
+            if turn:
+                latency[index].append(whole)
+                inside[index].append(calls)
+                if batch is not None:
+                    throughput[index].append(batch / whole_batch)
+    say("counting work and memory")
+    return [
+        _speed(pipe, config, strategy, one, latency[i], throughput[i], inside[i])
+        for i, strategy in enumerate(strategies)
+    ]
+
+
+def _timed_calls(
+    pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts
+) -> dict[int, float]:
+    """Seconds of each call of a generation; -1 has those outside of the denoiser."""
+    with accel.measuring(pipe, time=True):
+        total = seconds(str(pipe.device), lambda: run(pipe, config, strategy, prompts))
+    calls: dict[int, float] = defaultdict(float)
+    for record in accel.stats(pipe):
+        assert record.seconds is not None
+        calls[record.call] += record.seconds
+    return calls | {-1: total - sum(calls.values())}
+
+
+def _speed(
+    pipe: Any,
+    config: ModelConfig,
+    strategy: Strategy,
+    prompts: Prompts,
+    latency: list[float],
+    throughput: list[float],
+    inside: list[dict[int, float]],
+) -> Speed:
+    with accel.accelerated(pipe, strategy, set_scheduler=True):
+        with accel.measuring(pipe, macs=True):
+            run(pipe, config, strategy, prompts)
+        work: dict[int, int] = defaultdict(int)
+        for record in accel.stats(pipe):
+            work[record.call] += record.macs or 0
+        memory = peak(pipe, lambda: run(pipe, config, strategy, prompts))
+    names = strategy.kinds()
+    first = len(names) - len(work)  # Image-to-image makes the last calls alone.
+    if not work or sorted(work) != list(range(first, len(names))):
+        raise StrategyError(f"{len(work)} of {len(names)} calls were seen; cannot add them up")
+    groups: dict[str, list[int]] = defaultdict(list)
+    for call in sorted(work):
+        groups[FIRST if call == first else names[call] or "full"].append(call)
+    kinds = []
+    for name, members in groups.items():
+        times = [turn[call] for turn in inside for call in members]
+        macs = sum(work[call] for call in members) // len(members)
+        kinds.append(Kind(name, len(members), middle(times), spread(times), macs))
+    outside = middle([turn[-1] for turn in inside])
+    return Speed(latency, throughput, kinds, outside, sum(work.values()), memory)

@@ -1,0 +1,129 @@
+"""One clock for every figure of speed, and what has to be said beside a figure of speed.
+
+The device is waited for before and after; on a GPU the time between is taken from CUDA events,
+elsewhere from the clock of `accel.profiling`: of one thread on a CPU its processor time.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median, quantiles
+from typing import Any
+
+import torch
+
+from accel.models.config import ModelConfig
+from accel.profiling import clock
+
+PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "transformers", "numpy")
+
+
+def seconds(device: str, work: Callable[[], Any]) -> float:
+    """How long some work takes on a device, everything before it being done."""
+    if not device.startswith("cuda"):
+        now = clock(device)
+        began = now()
+        work()
+        return now() - began
+    start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    start.record()
+    work()
+    end.record()
+    torch.cuda.synchronize()
+    taken: float = start.elapsed_time(end) / 1000
+    return taken
+
+
+def spread(values: Sequence[float]) -> float:
+    """Half the interquartile range as a share of the median; 0 of a single value."""
+    if len(values) < 2:
+        return 0.0
+    low, middle, high = quantiles(values, n=4)
+    return (high - low) / 2 / middle
+
+
+def middle(values: Sequence[float]) -> float:
+    """The median."""
+    return median(values)
+
+
+def conditions(pipe: Any, config: ModelConfig) -> dict[str, Any]:
+    """Everything that a figure of speed depends on and that can be found out."""
+    return {
+        "device": device_name(pipe),
+        "clock_mhz": _clock(str(pipe.device)),
+        "dtype": config.dtype,
+        "resolution": [config.height, config.width],
+        "guidance": config.guidance,
+        "attention": attention(pipe),
+        "threads": torch.get_num_threads(),
+        "versions": versions(),
+        "python": platform.python_version(),
+    }
+
+
+def device_name(pipe: Any) -> str:
+    """The device of a pipeline, with the number of threads on a CPU."""
+    if str(pipe.device).startswith("cuda"):
+        return torch.cuda.get_device_name(pipe.device)
+    threads = torch.get_num_threads()
+    return f"{_processor()}, {threads} thread{'s' * (threads > 1)}"
+
+
+def _processor() -> str:
+    """The CPU's name where the system tells it, else its architecture."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii") as file:  # noqa: PTH123
+            names = [
+                line.partition(":")[2].strip() for line in file if line.startswith("model name")
+            ]
+    except (OSError, ValueError):
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def attention(pipe: Any) -> str:
+    """The attention backend: the denoiser's processors, and what torch may choose from."""
+    denoiser = getattr(pipe, "unet", None) or pipe.transformer
+    kinds = sorted({type(p).__name__ for p in getattr(denoiser, "attn_processors", {}).values()})
+    backends = torch.backends.cuda
+    allowed = [
+        name
+        for name, on in (
+            ("flash", backends.flash_sdp_enabled()),
+            ("efficient", backends.mem_efficient_sdp_enabled()),
+            ("math", backends.math_sdp_enabled()),
+        )
+        if on
+    ]
+    return f"{', '.join(kinds) or type(denoiser).__name__}; sdp {', '.join(allowed)}"
+
+
+def _clock(device: str) -> float | None:
+    """The device's clock now, where it can be read."""
+    if device.startswith("cuda"):
+        try:
+            return float(torch.cuda.clock_rate())
+        except (ModuleNotFoundError, RuntimeError):
+            return None  # Reading it needs nvidia-ml-py.
+    try:
+        with open("/proc/cpuinfo", encoding="ascii") as file:  # noqa: PTH123
+            rates = [float(line.split(":")[1]) for line in file if line.startswith("cpu MHz")]
+        return max(rates, default=None)
+    except (OSError, ValueError):
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that a figure may depend on."""
+    return {package: _version(package) for package in PACKAGES}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

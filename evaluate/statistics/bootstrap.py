@@ -1,0 +1,93 @@
+"""How sure is a figure: its 95 % interval, by the method that its kind needs.
+
+Means of values with bounds, such as accuracies, have a score interval
+(`evaluate/statistics/bounded.py`); everything else has a paired bootstrap.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from evaluate.statistics.bounded import Z, score_interval
+from evaluate.statistics.distances import Statistic
+from evaluate.statistics.means import Mean
+
+# Images that a resampled interval needs. Resamples of fewer are hardly ever different from the
+# sample: of two images with features, none is.
+FEWEST = 4
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95 % interval; without one the ends are infinite."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def to_json(self) -> list[float]:
+        """`[value, low, high]`."""
+        return [self.value, self.low, self.high]
+
+
+def interval(statistic: Statistic, count: int, biased: bool = False) -> Interval:
+    """The 95 % interval of a figure.
+
+    Args:
+        statistic: see `paired_bootstrap`.
+        count: of images.
+        biased: see `paired_bootstrap`.
+    """
+    if isinstance(statistic, Mean) and statistic.bounds is not None:
+        return Interval(*score_interval(statistic.values, statistic.bounds))
+    return paired_bootstrap(statistic, count, biased=biased)
+
+
+def paired_bootstrap(
+    statistic: Statistic, count: int, repeats: int = 200, seed: int = 0, biased: bool = False
+) -> Interval:
+    """Interval of a statistic, prompts resampled with replacement.
+
+    Quantiles of resamples are too near to one another where images are few, by the same factors as
+    the normal interval of a mean is: the resamples' variance lacks n / (n - 1), and the normal
+    quantile stands for Student's. Both are put back (Hesterberg, 2015, The American Statistician
+    69, 371-386, section 4.2).
+
+    Args:
+        statistic: maps how often each prompt counts, `[count]`, to a number; a paired difference
+            uses the same weights on both sides.
+        count: how many prompts there are. Fewer than `FEWEST` have no interval: its ends are
+            infinite, and the value is that of the sample.
+        repeats: resamples.
+        seed: of the resampling, so that the interval is reproducible.
+        biased: whether the statistic has a bias that falls with the number of images. A resample
+            has about as much of it again as the sample has, so the value and its interval are moved
+            by as much the other way (Efron and Tibshirani, 1993, section 10.6): they are of what
+            endless images would have.
+    """
+    value = statistic(np.ones(count))
+    if count < FEWEST:
+        return Interval(value, -math.inf, math.inf)
+    rng = np.random.default_rng(seed)
+    draws: list[float] = []
+    while len(draws) < repeats:
+        weights = np.bincount(rng.integers(0, count, count), minlength=count)
+        if np.count_nonzero(weights) > 1:  # One image alone has no distance to anything.
+            draws.append(statistic(weights.astype(np.float64)))
+    middle = float(np.mean(draws))
+    # The spread of the draws is used around the estimate, not the draws themselves: repeated rows
+    # shift them.
+    from scipy.special import stdtrit  # Here, so that a run is read without it.
+
+    wider = float(stdtrit(count - 1, 0.975)) / Z * math.sqrt(count / (count - 1))
+    low, high = (np.quantile(draws, [0.025, 0.975]) - middle) * wider
+    estimate = value + (value - middle if biased else 0.0)
+    return Interval(estimate, float(estimate + low), float(estimate + high))

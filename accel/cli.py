@@ -25,7 +25,7 @@ from accel.commands.generate import (
 from accel.models.config import SOURCE_HELP, available
 from accel.models.loading import default_device, quiet
 from strategies import StrategyError, describe, load
-from strategies.interrupts import stopped
+from strategies.commands.interrupts import stopped
 
 REPEAT = 3
 EXAMPLES = """examples:

@@ -41,7 +41,7 @@ from search.tracking.events import Events
 from search.workers.executor import Executor
 from search.workers.worker import Outcome, Request
 from strategies import Gene, SearchSpace, Strategy
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 STEPS = [4, 5, 6, 8, 10, 12, 15, 20, 25]
 SOLVERS = ["DDIMScheduler", "DPMSolverMultistepScheduler"]

@@ -24,7 +24,7 @@ from evaluate.images.image_store import Store, identity
 from evaluate.metrics import View, choose
 from evaluate.speed.timing import conditions, spread
 from strategies import Strategy
-from strategies.whole import write
+from strategies.data_files.whole import write
 
 BASELINE = "unaccelerated"
 METRICS = ("fd", "kd", "feature-error", "psnr", "ssim")

@@ -44,7 +44,7 @@ from search.proposers.nsga2 import NSGA2
 from search.study.evaluation import Evaluation
 from search.surrogate.surrogate import Surrogate
 from strategies import Strategy
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 FULL = 16
 LEAST_FD, MOST_SPEEDUP = 0.1, 20.0  # Where the logarithmic box ends.

@@ -25,7 +25,7 @@ from search.costs.probe_strategies import probes
 from search.initial.random_genomes import evenly
 from search.spaces import make_space
 from strategies import Strategy
-from strategies.configs import read_config
+from strategies.data_files.configs import read_config
 
 
 def main() -> None:

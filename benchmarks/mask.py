@@ -21,7 +21,8 @@ import torch
 import accel
 import zoo
 from accel.models.loading import quiet
-from strategies import Strategy, export
+from strategies import Strategy
+from strategies.commands import cache_dit_export
 from strategies.methods.fora import FORA
 
 STEPS = 25
@@ -47,7 +48,7 @@ def main() -> None:
         )
         with accel.accelerated(pipe, one):
             ours = draw(pipe, prompts)
-        cache_dit.enable_cache(pipe, **cache_dit.load_configs(export.cache_dit(one)))
+        cache_dit.enable_cache(pipe, **cache_dit.load_configs(cache_dit_export.cache_dit(one)))
         theirs = draw(pipe, prompts)
         cache_dit.disable_cache(pipe)
         pairs = {"fora": (ours, plain), "cache-dit": (theirs, plain), "apart": (ours, theirs)}
@@ -55,7 +56,12 @@ def main() -> None:
         row |= {f"{name}_change": change(*pair) for name, pair in pairs.items()}
         result[f"N={interval}"] = row
         print(f"N={interval}", {name: round(value, 3) for name, value in row.items()}, flush=True)
-    document = {"steps": STEPS, "images": len(prompts), "versions": export.VERSIONS, "rows": result}
+    document = {
+        "steps": STEPS,
+        "images": len(prompts),
+        "versions": cache_dit_export.VERSIONS,
+        "rows": result,
+    }
     target = Path(__file__).parent / "results" / "cache-dit.json"
     target.write_text(json.dumps(document, indent=2) + "\n")
 

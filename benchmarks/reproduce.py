@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evaluate.cli import scored
 from strategies import load
-from strategies.yaml_files import read_yaml
+from strategies.data_files.yaml_files import read_yaml
 
 
 def main() -> None:

@@ -34,8 +34,8 @@ from accel.models.config import read_model
 from accel.models.loading import quiet
 from search.study.study import Study
 from strategies import Strategy
-from strategies.configs import read_config
-from strategies.space import Genome
+from strategies.data_files.configs import read_config
+from strategies.genomes.space import Genome
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -39,7 +39,7 @@ from search.pareto import nondominated, spread
 from search.proposers import schedule_operators as operators
 from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy
-from strategies.configs import read_config
+from strategies.data_files.configs import read_config
 
 IMAGES = 16
 TURNS = 8

@@ -27,7 +27,7 @@ from search.initial.sensitivity_schedules import STEPS as MEASURED_STEPS
 from search.proposers import successive_halving as rungs
 from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy
-from strategies.configs import read_config
+from strategies.data_files.configs import read_config
 
 TABLES = Path(__file__).parent / "tables"
 SIZES = (4, 8, 16)  # Images that a strategy can be scored on.

@@ -2,6 +2,6 @@
 
 import sys
 
-from strategies.interrupts import guarded
+from strategies.commands.interrupts import guarded
 
 sys.exit(guarded("evaluate.cli"))

@@ -29,8 +29,9 @@ from evaluate.networks import Networks
 from evaluate.networks.weight_files import VARIABLE, cache_folder
 from evaluate.statistics.gaussian import ScoreError
 from evaluate.verdicts import margins_of, parse_margin
-from strategies import StrategyError, load, whole
-from strategies.interrupts import stopped
+from strategies import StrategyError, load
+from strategies.commands.interrupts import stopped
+from strategies.data_files import whole
 
 MODEL_HELP = f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id"
 EXAMPLES = """\

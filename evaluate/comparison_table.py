@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluate.metrics import VIEWS, Metric
-from strategies import whole
+from strategies.data_files import whole
 
 SPEED = {
     "speedup": ("speedup", "{:.2f}x", 1.0),

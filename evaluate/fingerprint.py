@@ -22,7 +22,7 @@ from huggingface_hub import try_to_load_from_cache
 import zoo
 from evaluate.networks.weight_files import cache_folder
 from strategies import StrategyError
-from strategies.whole import write
+from strategies.data_files.whole import write
 
 # Other versions of these may generate other images or give other scores.
 PACKAGES = (

@@ -16,7 +16,7 @@ import transformers
 from accel.models.config import Component, ModelConfig
 from accel.models.loading import DTYPES
 from strategies import StrategyError
-from strategies.configs import read_config
+from strategies.data_files.configs import read_config
 from zoo import tiny_pixart, tiny_sd
 
 # Components that are files of settings or vocabulary, never weights.

@@ -8,7 +8,7 @@ ending = Ending()
 ending.watch()  # Before anything that takes long to import.
 
 try:
-    from strategies.interrupts import guarded
+    from strategies.commands.interrupts import guarded
 
     code = guarded("search.cli")
 except KeyboardInterrupt:

@@ -8,8 +8,8 @@ import sys
 
 from search.commands import COMMANDS
 from strategies import StrategyError
-from strategies.interrupts import stopped
-from strategies.whole import FAULTS, refused
+from strategies.commands.interrupts import stopped
+from strategies.data_files.whole import FAULTS, refused
 from strategies.words import did_you_mean
 
 

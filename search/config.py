@@ -29,9 +29,10 @@ from search.proposers import successive_halving as rungs
 from search.study.study import NAME
 from search.tracking import TRACKERS
 from search.workers.settings import Where
-from strategies import StrategyError, compose
-from strategies.configs import configs, read_config
-from strategies.whole import write
+from strategies import StrategyError
+from strategies.data_files.configs import configs, read_config
+from strategies.data_files.whole import write
+from strategies.genomes import compose
 from strategies.words import did_you_mean, explain
 
 

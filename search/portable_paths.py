@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from strategies import StrategyError
-from strategies.yaml_files import read_yaml
+from strategies.data_files.yaml_files import read_yaml
 
 OWN = "run:"  # A place in the run's own folder.
 PROMPTS = ("search_prompts", "heldout_prompts")

@@ -27,7 +27,8 @@ from search.config import SearchConfig
 from search.images import feature_cache, shared_cache, shipped_samples
 from search.initial.baselines import seeds
 from search.workers.worker import Worker
-from strategies import Strategy, dump, whole
+from strategies import Strategy, dump
+from strategies.data_files import whole
 
 FEWEST, MOST = 5, 15  # Steps of a baseline that a strategy without a loss may be held against.
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from accel.models import tasks
-from strategies import SearchSpace, StrategyError, compose
+from strategies import SearchSpace, StrategyError
+from strategies.genomes import compose
 
 
 def make_space(

@@ -3,8 +3,8 @@
 from strategies import methods as _methods  # registers every method's knobs
 from strategies.errors import StrategyError
 from strategies.files import dump, load, parse, presets, save
+from strategies.genomes.space import Gene, SearchSpace
 from strategies.knobs import Knobs, known
-from strategies.space import Gene, SearchSpace
 from strategies.strategy import Strategy
 
 __all__ = [

@@ -10,24 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from strategies import (
-    StrategyError,
-    describe,
-    dump,
-    export,
-    hub,
-    known,
-    load,
-    presets,
-    save,
-    spaces,
-    tables,
-    trust,
-)
-from strategies.interrupts import stopped
+from strategies import StrategyError, describe, dump, known, load, presets, save
+from strategies.commands import cache_dit_export, space_listing, terminal_tables
+from strategies.commands.interrupts import stopped
+from strategies.data_files.whole import make_folder, write
+from strategies.sharing import hub, provenance
 from strategies.strategy import Strategy
 from strategies.text import say
-from strategies.whole import make_folder, write
 from strategies.words import did_you_mean
 
 EXAMPLES = """examples:
@@ -69,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("name", nargs="?", metavar="NAME", help="only this method")
     one.add_argument("--json", action="store_true", help="as JSON")
     one = command("space", _space, "the genes of a search space, their choices and its size")
-    spaces.add(one)
+    space_listing.add(one)
     one = command("validate", _validate, "check files; exit code 1 if any is bad")
     one.add_argument("files", nargs="+", metavar="FILE")
     one = command("resample", _resample, "a strategy for another number of calls")
@@ -93,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("other", metavar="B", help="a preset or file")
     one = command("export", _export, "a strategy as settings of another tool")
     one.add_argument("source", metavar="NAME|FILE")
-    one.add_argument("--to", required=True, choices=list(export.TARGETS), help="the tool")
+    one.add_argument("--to", required=True, choices=list(cache_dit_export.TARGETS), help="the tool")
     one.add_argument("--out", type=Path, metavar="FILE", help="write here, not to the terminal")
     one = command("push", _push, "upload files to a repository of the Hugging Face Hub")
     one.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -132,7 +121,7 @@ def _list(flags: argparse.Namespace) -> int:
     if flags.json:
         _print_json([_facts(strategy) | {"source": source} for source, strategy in rows])
     else:
-        tables.console().print(tables.listing(rows))
+        terminal_tables.console().print(terminal_tables.listing(rows))
     return 0
 
 
@@ -155,7 +144,7 @@ def _show(flags: argparse.Namespace) -> int:
         spans = [{"first": s.first, "last": s.last, **s.acts} for s in describe.spans(strategy)]
         _print_json(strategy.to_json() | {"digest": strategy.digest, "spans": spans})
     else:
-        tables.console().print(tables.details(strategy))
+        terminal_tables.console().print(terminal_tables.details(strategy))
     return 0
 
 
@@ -169,16 +158,16 @@ def _methods(flags: argparse.Namespace) -> int:
     if flags.json:
         _print_json(found)
     else:
-        tables.console().print(*(tables.method(about) for about in found))
+        terminal_tables.console().print(*(terminal_tables.method(about) for about in found))
     return 0
 
 
 def _space(flags: argparse.Namespace) -> int:
-    found = spaces.facts(*spaces.asked(flags))
+    found = space_listing.facts(*space_listing.asked(flags))
     if flags.json:
         _print_json(found)
     else:
-        tables.console().print(tables.pairs(spaces.lines(found)))
+        terminal_tables.console().print(terminal_tables.pairs(space_listing.lines(found)))
     return 0
 
 
@@ -187,12 +176,12 @@ def _validate(flags: argparse.Namespace) -> int:
     for name in flags.files:
         try:
             strategy = load(name)
-            trust.check(strategy, name)
+            provenance.check(strategy, name)
         except StrategyError as error:
             bad += 1
             say(str(error))
         else:
-            say(f"{name}: ok, {strategy.solver_text}, {tables.schedule(strategy)}")
+            say(f"{name}: ok, {strategy.solver_text}, {terminal_tables.schedule(strategy)}")
     return 1 if bad else 0
 
 
@@ -218,26 +207,27 @@ def _resample(flags: argparse.Namespace) -> int:
         return 0
     make_folder(flags.out.parent)
     save(after, flags.out)
-    say(f"{flags.out}: {after.solver_text}, {tables.schedule(after)}")
+    say(f"{flags.out}: {after.solver_text}, {terminal_tables.schedule(after)}")
     return 0
 
 
 def _export(flags: argparse.Namespace) -> int:
     strategy = load(flags.source)
-    text = export.dump(export.TARGETS[flags.to](strategy))
+    text = cache_dit_export.dump(cache_dit_export.TARGETS[flags.to](strategy))
     if flags.out is None:
         print(text, end="")
         return 0
     make_folder(flags.out.parent)
     write(text, flags.out)
-    say(f"{flags.out}: {flags.to} {export.VERSIONS[flags.to]}, {tables.schedule(strategy)}")
+    version = cache_dit_export.VERSIONS[flags.to]
+    say(f"{flags.out}: {flags.to} {version}, {terminal_tables.schedule(strategy)}")
     return 0
 
 
 def _push(flags: argparse.Namespace) -> int:
     say(hub.push(flags.files, flags.repo, flags.private, flags.message, say))
     for path in flags.files:
-        lacks = trust.missing(load(path))
+        lacks = provenance.missing(load(path))
         if lacks:
             say(f"{path}: says nothing of {', '.join(lacks)}")
     return 0
@@ -247,7 +237,7 @@ def _pull(flags: argparse.Namespace) -> int:
     out = flags.out or Path(flags.repo.rsplit("/", 1)[-1])
     for path in hub.pull(flags.repo, out, flags.revision):
         one = load(path)
-        say(f"{path}: {one.solver_text}, {tables.schedule(one)}")
+        say(f"{path}: {one.solver_text}, {terminal_tables.schedule(one)}")
     return 0
 
 
@@ -255,9 +245,9 @@ def _diff(flags: argparse.Namespace) -> int:
     one, other = load(flags.one), load(flags.other)
     rows = describe.differences(one, other)
     same = one.digest == other.digest
-    console = tables.console()
+    console = terminal_tables.console()
     if rows:
-        console.print(tables.difference(rows, (flags.one, flags.other)))
+        console.print(terminal_tables.difference(rows, (flags.one, flags.other)))
     if same:
         beside = "; only what is listed above differs" if rows else ""
         console.print(f"They mean the same (digest {one.digest[:12]}){beside}.")

@@ -8,11 +8,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from strategies import reading
+from strategies.data_files import reading
+from strategies.data_files.limits import MAX_BYTES
+from strategies.data_files.whole import write
 from strategies.errors import StrategyError
-from strategies.limits import MAX_BYTES
 from strategies.strategy import Strategy
-from strategies.whole import write
 from strategies.words import did_you_mean
 
 __all__ = ["MAX_BYTES", "dump", "load", "parse", "presets", "read", "save"]

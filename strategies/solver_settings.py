@@ -13,8 +13,8 @@ from typing import Any, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError, field_validator
 
+from strategies.data_files.limits import MAX_STEPS
 from strategies.errors import StrategyError
-from strategies.limits import MAX_STEPS
 from strategies.text import brief
 from strategies.words import explain
 

@@ -21,10 +21,11 @@ from pydantic import (
     model_validator,
 )
 
-from strategies import halves, reading
+from strategies import halves
+from strategies.data_files import reading
+from strategies.data_files.limits import MAX_CALLS, MAX_STEPS
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, check_names
-from strategies.limits import MAX_CALLS, MAX_STEPS
 from strategies.method_reading import read_method
 from strategies.solver_settings import NONE, SolverSettings, name_of, split_up
 from strategies.solvers import calls_of

@@ -6,7 +6,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from strategies.limits import MAX_BLOCKS, MAX_BYTES, MAX_CALLS, MAX_DEPTH, MAX_GROUPS, MAX_VALUES
+from strategies.data_files.limits import (
+    MAX_BLOCKS,
+    MAX_BYTES,
+    MAX_CALLS,
+    MAX_DEPTH,
+    MAX_GROUPS,
+    MAX_VALUES,
+)
 
 BASE: dict[str, Any] = {
     "schema": 1,

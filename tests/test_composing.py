@@ -20,9 +20,10 @@ from search.proposers import schedule_operators as operators
 from search.results.plots.schedules import lanes
 from search.spaces import with_calls
 from search.surrogate.strategy_features import Description
-from strategies import SearchSpace, Strategy, StrategyError, cli, compose, describe, known, parse
-from strategies.configs import configs, read_config
+from strategies import SearchSpace, Strategy, StrategyError, cli, describe, known, parse
+from strategies.data_files.configs import configs, read_config
 from strategies.files import dump
+from strategies.genomes import compose
 
 STEPS = (4, 7, 13)
 CALLS = {

@@ -29,8 +29,9 @@ from search.study import storage
 from search.study.journal import open_journal
 from search.workers.executor import InProcess
 from search.workers.worker import Outcome, Request, Worker
-from strategies import StrategyError, whole
-from strategies.interrupts import stopped
+from strategies import StrategyError
+from strategies.commands.interrupts import stopped
+from strategies.data_files import whole
 from tests.fakes import FakeExecutor
 from tests.test_faults import small_disk
 from tests.test_search import MODEL, PIPE, make_engine

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 import accel
 import strategies
 from accel.caching.extrapolation import extrapolate
-from strategies import Strategy, StrategyError, export
+from strategies import Strategy, StrategyError
 from strategies.cli import main
+from strategies.commands import cache_dit_export
 from strategies.methods.fora import COMPONENTS, FORA
 from tests.test_fora import MODELS, strategy
 from tests.transformers import build, draw
@@ -158,13 +159,13 @@ def test_masks_and_orders(full: list[bool], data: st.DataObject) -> None:
     last = [max(c for c in range(call + 1) if c == 0 or full[c]) for call in range(calls)]
     same = all(left[c] == (1 if last[c] > 2 else 0) for c in range(calls) if last[c] < c)
     if not any(left) or same:
-        config = export.cache_dit(one)["cache_config"]
+        config = cache_dit_export.cache_dit(one)["cache_config"]
         assert config["steps_computation_mask"] == [1, *map(int, full[1:])]
         assert config.get("taylorseer_order") == (1 if any(left) else None)
         assert config["num_inference_steps"] == calls
     else:
         with pytest.raises(StrategyError, match=r"cannot express fora.order\[\d+\]"):
-            export.cache_dit(one)
+            cache_dit_export.cache_dit(one)
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
@@ -181,7 +182,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
 
 def test_nothing_to_do_is_a_mask_of_ones() -> None:
     one = Strategy.create(family="dit", scheduler="DDIMScheduler", steps=3, calls=3)
-    assert export.cache_dit(one)["cache_config"]["steps_computation_mask"] == [1, 1, 1]
+    assert cache_dit_export.cache_dit(one)["cache_config"]["steps_computation_mask"] == [1, 1, 1]
 
 
 OFF = [True, False, False]
@@ -206,7 +207,7 @@ def test_what_a_mask_cannot_express_is_named(
         family="dit", scheduler="DDIMScheduler", steps=3, calls=3, methods=methods
     )
     with pytest.raises(StrategyError, match=message):
-        export.cache_dit(one)
+        cache_dit_export.cache_dit(one)
     path = tmp_path / "x.json"
     strategies.save(one, path)
     assert main(["export", str(path), "--to", "cache-dit", "--out", str(tmp_path / "y")]) == 2

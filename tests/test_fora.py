@@ -190,7 +190,7 @@ def test_the_bundled_model_is_searchable() -> None:
     from search.costs.probe_strategies import probes
     from search.initial.baselines import seeds
     from search.spaces import make_space
-    from strategies.configs import read_config
+    from strategies.data_files.configs import read_config
 
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)

@@ -199,7 +199,7 @@ def test_the_space_of_groups() -> None:
     from search.costs.probe_strategies import probes
     from search.initial.baselines import seeds
     from search.spaces import make_space
-    from strategies.configs import read_config
+    from strategies.data_files.configs import read_config
 
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)

@@ -28,7 +28,7 @@ from evaluate.untrained import from_components, network
 from search import config as configuration
 from search import spaces
 from strategies import StrategyError
-from strategies.configs import read_config
+from strategies.data_files.configs import read_config
 from tests.pipes import build
 from tests.transformers import build as transformer
 

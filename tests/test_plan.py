@@ -28,7 +28,8 @@ from search.run_folder import inputs
 from search.workers.cost_meter import Meter
 from search.workers.executor import Answer
 from search.workers.worker import Outcome, Request
-from strategies import parse, whole
+from strategies import parse
+from strategies.data_files import whole
 from tests.fakes import FakeExecutor
 from tests.test_budget import Paid
 from tests.test_race import raced

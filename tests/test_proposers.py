@@ -25,7 +25,7 @@ from search.study.evaluation import Evaluation
 from search.study.history import History
 from search.study.ranking import Leading
 from strategies import Gene, SearchSpace
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 GENES = (
     Gene("deepcache", "depth", ("full", 0, 1)),

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from strategies import Strategy, StrategyError, cli, hub_files, load, save
-from strategies.card import markdown
+from strategies import Strategy, StrategyError, cli, load, save
 from strategies.files import MAX_BYTES
-from strategies.hub import pull, push
+from strategies.sharing import hub_files
+from strategies.sharing.hub import pull, push
+from strategies.sharing.model_card import markdown
+from strategies.sharing.provenance import check, missing
 from strategies.strategy import SCORED
-from strategies.trust import check, missing
 from tests.hub import TOKEN, Hub, serving
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -14,7 +14,7 @@ from search.images import shipped_samples
 from search.images.shared_cache import origin
 from search.images.shipped_samples import ShippedSamples, pack
 from search.run_folder import inputs
-from strategies import whole
+from strategies.data_files import whole
 from tests.fakes import FakeExecutor, make_sample
 from tests.test_race import raced
 from tests.test_search import MODEL, make_engine

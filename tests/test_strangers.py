@@ -23,9 +23,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import strategies
-from strategies import Strategy, StrategyError, describe, reading
+from strategies import Strategy, StrategyError, describe
 from strategies.cli import main
-from strategies.limits import MAX_CALLS, MAX_GROUPS, MAX_TEXT
+from strategies.data_files import reading
+from strategies.data_files.limits import MAX_CALLS, MAX_GROUPS, MAX_TEXT
 from strategies.schedules import carry_over, nearest
 from strategies.text import plain
 from tests.heavy import BASE, HEAVY, full, groups, many, nested

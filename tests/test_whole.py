@@ -17,7 +17,8 @@ import pytest
 
 from search import cli
 from search.results import run as runs
-from strategies import StrategyError, whole
+from strategies import StrategyError
+from strategies.data_files import whole
 from tests.fakes import FakeExecutor
 from tests.test_search import MODEL, PIPE
 from tests.writes import Writes, failing, in_a_child, killed

@@ -18,7 +18,7 @@ from search import cli as search_cli
 from search import config
 from strategies import Strategy, StrategyError
 from strategies import cli as strategies_cli
-from strategies.configs import configs
+from strategies.data_files.configs import configs
 from strategies.words import did_you_mean
 from zoo import folder
 
@@ -112,7 +112,7 @@ def test_data_are_found_beside_a_project_with_packages_of_these_names(
         (tmp_path / name / "__init__.py").write_text("")
     code = (
         "import configs, sys; assert configs.__file__.startswith(sys.argv[1]);"
-        "from strategies.places import beside;"
+        "from strategies.data_files.places import beside;"
         "from strategies import presets, cli;"
         "assert 'dato-b1' in presets();"
         "assert (beside('configs') / 'models' / 'tiny-sd.yaml').is_file();"

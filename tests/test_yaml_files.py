@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from accel.models.config import read_model
 from search import config
 from strategies import StrategyError
-from strategies.configs import read_config
-from strategies.limits import MAX_YAML_BYTES
-from strategies.yaml_files import from_yaml, read_yaml
+from strategies.data_files.configs import read_config
+from strategies.data_files.limits import MAX_YAML_BYTES
+from strategies.data_files.yaml_files import from_yaml, read_yaml
 
 
 def doubled(levels: int, sign: str = "- [*a{0}, *a{0}]") -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strategies import StrategyError
-from strategies.places import beside
+from strategies.data_files.places import beside
 
 if TYPE_CHECKING:
     import torch

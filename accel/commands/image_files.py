@@ -9,7 +9,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from strategies import StrategyError, whole
+from strategies import StrategyError
+from strategies.data_files import whole
 
 GAP = 8
 

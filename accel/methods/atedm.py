@@ -3,10 +3,10 @@
 The baseline of CAT Pruning (arXiv 2502.00433, section 3.1): tokens are ranked by the Generalized
 Weighted PageRank of a self-attention map, the best ones run, and everything else is reused as in
 `accel.tokens.partial_forward`, where AT-EDM itself copies from similar tokens. No code of that
-baseline was published; here the map is that of the network's last attention at the call before, averaged over
-heads, of image tokens among themselves, of the half of guidance that has the prompt. Queries and
-keys of tokens that did not run are their last ones. The map is never kept, but it has to be
-computed, which fused attention kernels avoid.
+baseline was published. Here the map is that of the network's last attention at the call before,
+averaged over heads, of image tokens among themselves, of the half of guidance that has the prompt.
+Queries and keys of tokens that did not run are their last ones. The map is never kept, but it has
+to be computed, which fused attention kernels avoid.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from strategies import StrategyError
-from strategies.configs import configs, read_config
+from strategies.data_files.configs import configs, read_config
 from strategies.words import explain
 
 Precision = Literal["float32", "float16", "bfloat16"]

@@ -26,7 +26,8 @@ from evaluate.images.image_files import read as read_image
 from evaluate.images.prompts import Prompts
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
-from strategies import Strategy, whole
+from strategies import Strategy
+from strategies.data_files import whole
 
 # Settings that do not change an image; the solver and the steps are the strategy's.
 APART = {

@@ -14,7 +14,7 @@ import numpy as np
 
 from evaluate.images import prompt_files
 from strategies import StrategyError
-from strategies.places import beside
+from strategies.data_files.places import beside
 
 IMAGENET = "imagenet"
 TEMPLATE = "A high quality photograph of a {}."  # As ToMe for SD, CA-ToMe and DaTo have it.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evaluate.images.prompts import Prompts, read
 from strategies import StrategyError
-from strategies.whole import write as write_text
+from strategies.data_files.whole import write as write_text
 
 SUFFIX = ".prompts.json"
 

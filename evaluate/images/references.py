@@ -20,7 +20,8 @@ from evaluate.images import image_files
 from evaluate.networks import SOURCES, Networks
 from evaluate.networks.weight_files import cache_folder, find
 from evaluate.statistics.gaussian import Statistics
-from strategies import StrategyError, whole
+from strategies import StrategyError
+from strategies.data_files import whole
 from strategies.words import one_line
 
 # As clean-fid reads a folder.

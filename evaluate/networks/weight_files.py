@@ -15,7 +15,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from strategies import StrategyError, whole
+from strategies import StrategyError
+from strategies.data_files import whole
 
 VARIABLE = "STRATAGEM_CACHE"
 HUB = "https://huggingface.co"

@@ -7,7 +7,7 @@ from pathlib import Path
 from search.commands import run_options as reading
 from search.results import folder_swap as exchange
 from strategies import StrategyError
-from strategies.whole import refused
+from strategies.data_files.whole import refused
 
 
 def main(arguments: list[str]) -> int:

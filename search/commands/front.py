@@ -12,7 +12,8 @@ from rich.table import Table
 from search.commands import run_options as reading
 from search.objectives.labels import short, title, value
 from search.results.run import Point, Run
-from strategies import describe, tables
+from strategies import describe
+from strategies.commands import terminal_tables
 
 
 def main(arguments: list[str]) -> int:
@@ -37,10 +38,10 @@ def main(arguments: list[str]) -> int:
     elif given.csv:
         _write_csv([_row(point) for point in points])
     else:
-        tables.console().print(reading.heading(run), highlight=False)
-        tables.console().print(_table(run, points))
+        terminal_tables.console().print(reading.heading(run), highlight=False)
+        terminal_tables.console().print(_table(run, points))
         for note in _notes(run, points):
-            tables.console().print(note, highlight=False)
+            terminal_tables.console().print(note, highlight=False)
     return 0
 
 

@@ -16,7 +16,7 @@ from search.objectives.objectives import DEFAULT, parse_amount
 from search.proposers import SOURCES
 from search.study.storage import PASSWORD
 from search.tracking import TRACKERS
-from strategies.configs import configs
+from strategies.data_files.configs import configs
 
 Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no public name.
 USAGE = "python -m search [flags]\n       python -m search COMMAND RUN [flags]"

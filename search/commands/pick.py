@@ -18,8 +18,9 @@ from search.objectives.labels import title, value
 from search.objectives.objectives import COSTS, Limit, parse_limit
 from search.pareto import knee
 from search.results.run import NO_LOSS, Point, Run
-from strategies import StrategyError, describe, save, tables
-from strategies.whole import make_folder
+from strategies import StrategyError, describe, save
+from strategies.commands import terminal_tables
+from strategies.data_files.whole import make_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -171,7 +172,7 @@ def show(run: Run, points: list[Point], point: Point) -> None:
     if point.verdict is not None:
         print("; ".join([f"no loss: {point.no_loss}", *point.verdict.reasons]))
     strategy = point.strategy
-    print(f"{strategy.solver_text}, {tables.schedule(strategy)}")
+    print(f"{strategy.solver_text}, {terminal_tables.schedule(strategy)}")
     for line in describe.summary(strategy) if strategy.methods else ["fewer steps, no method"]:
         print(line)
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from search.commands import run_options as reading
-from strategies.whole import make_folder
+from strategies.data_files.whole import make_folder
 
 PICTURES = ("pareto", "convergence", "schedules")
 

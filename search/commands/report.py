@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.commands import run_options as reading
-from strategies.whole import make_folder
+from strategies.data_files.whole import make_folder
 
 
 def main(arguments: list[str]) -> int:

@@ -15,8 +15,8 @@ from functools import lru_cache
 from math import prod
 
 from strategies import SearchSpace, Strategy, known
-from strategies.encoding import spread
-from strategies.space import Gene, OneOf, Shared
+from strategies.genomes.encoding import spread
+from strategies.genomes.space import Gene, OneOf, Shared
 
 Row = tuple[int, ...]
 WHOLES = 600  # Ways to choose the knobs of a whole generation that are looked at together.

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from evaluate import array_files
 from evaluate.extraction import Reading, Sample
 from search.study.evaluation import Evaluation
-from strategies import whole
+from strategies.data_files import whole
 
 FEATURES, PAIRED, MEMORY, LOOKS = "features.", "paired.", "memory", "looks"
 

@@ -9,7 +9,7 @@ from accel.models.config import ModelConfig
 from evaluate.evaluator import read_prompts
 from evaluate.extraction import Sample
 from search.results.gallery import COUNT, NAME, PROMPTS, _path
-from strategies.whole import make_folder, write
+from strategies.data_files.whole import make_folder, write
 
 
 def keep(run: Path, digest: str, sample: Sample, start: int = 0) -> None:

@@ -28,8 +28,9 @@ from evaluate.images.prompts import Prompts
 from evaluate.networks.weight_files import cache_folder
 from search.run_folder.inputs import Inputs
 from search.study.study import Study
-from strategies import Strategy, whole
-from strategies.places import beside
+from strategies import Strategy
+from strategies.data_files import whole
+from strategies.data_files.places import beside
 
 FOLDER = "unaccelerated"  # Of the cache, of what ships, and of a run.
 NOTE = "shared:"  # Whether the images of a source may be used, once that was looked at.

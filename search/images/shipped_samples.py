@@ -20,7 +20,7 @@ from evaluate.images.prompts import Prompts
 from search.images.shared_cache import KEYS, LENGTH, keys, origin
 from search.run_folder.inputs import Inputs
 from strategies import Strategy
-from strategies.places import beside
+from strategies.data_files.places import beside
 
 FOLDER = "baselines"
 FEATURES, PAIRED, LOOKS = "features", "paired", "looks"

@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from strategies import SearchSpace, known
-from strategies.space import GLOBALS, Gene, Genome, OneOf, Shared
+from strategies.genomes.space import GLOBALS, Gene, Genome, OneOf, Shared
 
 Row = list[int]
 MOST = 3  # Methods of a genome that is drawn.

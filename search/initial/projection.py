@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from strategies import SearchSpace, Strategy, StrategyError
-from strategies.encoding import spread as spread
+from strategies.genomes.encoding import spread as spread
+from strategies.genomes.space import Gene, OneOf, Shared
 from strategies.knobs import Knobs, known
-from strategies.space import Gene, OneOf, Shared
 
 
 def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:

@@ -6,7 +6,7 @@ import numpy as np
 
 from search.initial import method_switching as switching
 from strategies import SearchSpace
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 
 def evenly(space: SearchSpace, rng: np.random.Generator) -> Genome:

@@ -13,8 +13,8 @@ from typing import Any
 from search.initial.projection import nearest, spread
 from search.initial.shortest_path import Path, minimax, smallest_sum
 from strategies import SearchSpace, Strategy
+from strategies.genomes.space import Gene, Shared
 from strategies.knobs import known
-from strategies.space import Gene, Shared
 
 ORIGIN = "sensitivity"
 STEPS = 12  # Measured at the space's nearest; schedules scale with time.

@@ -12,7 +12,7 @@ import numpy as np
 from search.initial.random_genomes import evenly
 from search.study.history import History
 from strategies import SearchSpace, Strategy
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 POOL = 24  # Candidates to choose from.
 

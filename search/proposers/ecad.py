@@ -11,7 +11,7 @@ import numpy as np
 
 from search.proposers import pymoo_adapter as genetic
 from search.proposers.generational import Generational
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 FLIP = 0.05
 

@@ -10,7 +10,7 @@ import numpy as np
 from search.proposers import pymoo_adapter as genetic
 from search.proposers.base import Source, Waiting
 from search.study.history import History
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 
 class Generational(Source):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from search.proposers.base import Source
 from search.study.history import History
+from strategies.genomes.space import GLOBALS, Genome, Shared
 from strategies.knobs import known
-from strategies.space import GLOBALS, Genome, Shared
 
 
 class Grid(Source):

@@ -17,7 +17,7 @@ from search.proposers.base import Settings, Source
 from search.proposers.schedule_operators import MOVES
 from search.study.history import History
 from strategies import SearchSpace
-from strategies.space import GLOBALS, Genome
+from strategies.genomes.space import GLOBALS, Genome
 
 WIDTH = 0.1  # Of a band, in the logarithm of seconds.
 HOT, COOLING = 0.3, 0.93  # Accepted relative worsening at first, and its factor per evaluation.

@@ -9,7 +9,7 @@ from search.proposers import schedule_operators as operators
 from search.proposers.base import POOL, Settings, Source
 from search.study.history import History
 from search.study.ranking import Leading
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 
 class NSGA2(Source):

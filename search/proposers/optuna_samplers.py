@@ -18,7 +18,7 @@ from optuna.trial import TrialState, create_trial
 
 from search.proposers.base import Settings, Source
 from search.study.history import History
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 
 class OptunaSource(Source):

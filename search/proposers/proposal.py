@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from search.proposers import successive_halving as rungs
 from strategies import Strategy
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 
 @dataclass(frozen=True)

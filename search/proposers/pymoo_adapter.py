@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from search.study.history import History, Rows
 from search.study.ranking import Leading
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 if TYPE_CHECKING:
     from pymoo.core.problem import Problem

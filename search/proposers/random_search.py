@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from search.proposers.base import Source
 from search.study.history import History
-from strategies.space import Genome
+from strategies.genomes.space import Genome
 
 
 class UniformRandom(Source):

@@ -15,7 +15,7 @@ import numpy as np
 
 from search.initial import method_switching as switching
 from strategies import SearchSpace
-from strategies.space import GLOBALS, Genome
+from strategies.genomes.space import GLOBALS, Genome
 
 Row = list[int]
 CROSS = 0.9

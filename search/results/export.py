@@ -23,8 +23,8 @@ from search.study.evaluation import kind
 from search.study.failures import Failure
 from search.study.study import Study
 from strategies import save
-from strategies.whole import make_folder
-from strategies.whole import write as put
+from strategies.data_files.whole import make_folder
+from strategies.data_files.whole import write as put
 
 FORMERLY = "lossless"  # The name of `NO_LOSS` up to version 0.1.
 STRATEGIES, UNFINISHED = "strategies", "unfinished-"  # Folder, and names in it before the end.

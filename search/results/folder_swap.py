@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from strategies.whole import UnwritableError, beside, make_folder, refusing
+from strategies.data_files.whole import UnwritableError, beside, make_folder, refusing
 
 HERE = -100  # Of `renameat2`: paths are as seen from the working folder.
 SWAP = 2  # Of `renameat2`: both names stay, with each other's content.

@@ -19,7 +19,8 @@ from search.run_folder.resume_checks import Ties
 from search.study import run_lock as lock
 from search.study import storage
 from search.study.study import Study
-from strategies import StrategyError, whole
+from strategies import StrategyError
+from strategies.data_files import whole
 from strategies.transfer import LEVELS
 
 CONFIG = "config.yaml"

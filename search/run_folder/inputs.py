@@ -18,7 +18,8 @@ from evaluate.evaluator import Split, read_prompts
 from evaluate.images import input_images, recorded_prompts, references
 from evaluate.images.prompts import Prompts
 from search.config import SearchConfig
-from strategies import StrategyError, whole
+from strategies import StrategyError
+from strategies.data_files import whole
 
 NOTE = "inputs"  # What the study keeps them under.
 FOLDER = "inputs"  # Of a run's folder, with its prompts.

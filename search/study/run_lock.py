@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from search.study.storage import Place, asked, parse, shown
 from strategies import StrategyError
-from strategies.whole import refused
+from strategies.data_files.whole import refused
 
 try:
     import fcntl

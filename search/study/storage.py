@@ -21,7 +21,8 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from search.study.journal import Numbered, open_journal
-from strategies import StrategyError, whole
+from strategies import StrategyError
+from strategies.data_files import whole
 
 JOURNAL = "study.journal"
 PASSWORD = "STRATAGEM_STORAGE_PASSWORD"  # Name of the environment variable.

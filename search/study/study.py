@@ -22,7 +22,7 @@ from search.study.evaluation import Evaluation
 from search.study.storage import FAULTS, Place, check_numbers, open_storage, refused, shown
 from search.study.trial_columns import columns
 from strategies import Strategy, StrategyError
-from strategies.whole import beside
+from strategies.data_files.whole import beside
 
 NAME = "stratagem"
 ENTRY = "entry:"  # What notes that belong together are kept under, with the device time they took.

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from strategies import SearchSpace, Strategy, known
-from strategies.space import Gene
+from strategies.genomes.space import Gene
 
 
 class Lane:

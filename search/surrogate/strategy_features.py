@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from search.surrogate.knob_lanes import lanes
 from strategies import SearchSpace, Strategy
-from strategies.space import OneOf
+from strategies.genomes.space import OneOf
 
 BINS = 12  # Of normalised time.
 COUNTS = 7  # Of each lane, beside those over time.

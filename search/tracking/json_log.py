@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search.tracking.events import Event
-from strategies.whole import check, refused
+from strategies.data_files.whole import check, refused
 
 
 class JsonLog:

@@ -23,7 +23,7 @@ from search.workers.backend import Dead, Hands
 from search.workers.executor import Answering
 from search.workers.worker import Outcome, Request
 from strategies import StrategyError
-from strategies.whole import UnwritableError
+from strategies.data_files.whole import UnwritableError
 from strategies.words import one_line
 
 OBJECT_STORE = 256 * 2**20

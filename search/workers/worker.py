@@ -32,7 +32,7 @@ from evaluate.speed.timing import device_name
 from evaluate.statistics.gaussian import ScoreError
 from search.workers.cost_meter import Meter
 from strategies import StrategyError, parse
-from strategies.whole import FAULTS, UnwritableError, refused
+from strategies.data_files.whole import FAULTS, UnwritableError, refused
 
 
 @dataclass(frozen=True)

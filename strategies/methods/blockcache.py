@@ -7,10 +7,10 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import FailFast, Field, StrictInt, model_validator
 
+from strategies.data_files.limits import MAX_BLOCKS
 from strategies.errors import StrategyError
 from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, check_calls, register
-from strategies.limits import MAX_BLOCKS
 from strategies.methods import groups
 from strategies.methods.groups import Computed, Stream
 from strategies.schedules import carry_over, happens

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StrictBool
 
+from strategies.data_files.limits import MAX_GROUPS
 from strategies.errors import StrategyError
-from strategies.limits import MAX_GROUPS
 from strategies.schedules import stretch
 
 Groups = Annotated[tuple[StrictBool, ...], Field(min_length=1)]

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 
-from strategies import whole
+from strategies.data_files import whole
 
 plt.switch_backend("Agg")
 

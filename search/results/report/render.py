@@ -30,7 +30,7 @@ from search.results.report.gallery_data import pictures
 from search.results.report.importance_view import shown as shown_importance
 from search.results.report.scatter_data import groups, panels
 from search.results.run import Run
-from strategies.whole import write as write_file
+from strategies.data_files.whole import write as write_file
 
 FILE = "report.html"
 SCRIPTS = ("actions.js", "charts.js", "gallery.js", "main.js")

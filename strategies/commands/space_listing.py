@@ -8,12 +8,12 @@ from math import log10
 from typing import Any
 
 from strategies import describe
-from strategies.compose import fitted, genes, of_methods, resolved
-from strategies.configs import configs, read_config
+from strategies.data_files.configs import configs, read_config
 from strategies.errors import StrategyError
-from strategies.genes import AnyGene, Gene, OneOf
+from strategies.genomes.compose import fitted, genes, of_methods, resolved
+from strategies.genomes.genes import AnyGene, Gene, OneOf
+from strategies.genomes.space import SearchSpace
 from strategies.solvers import calls_of
-from strategies.space import SearchSpace
 from strategies.strategy import FAMILIES
 
 MODEL = "tiny-sd"

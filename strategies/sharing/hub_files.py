@@ -12,9 +12,9 @@ from importlib import import_module
 from itertools import islice
 from typing import Any
 
-from strategies import reading
+from strategies.data_files import reading
+from strategies.data_files.limits import MAX_BYTES
 from strategies.errors import StrategyError
-from strategies.limits import MAX_BYTES
 from strategies.text import brief
 
 MAX_ENTRIES = 10_000  # Of a repository's top folder that are looked at.

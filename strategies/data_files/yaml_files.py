@@ -1,4 +1,4 @@
-"""YAML files (models, spaces, search settings, runs), read within `strategies.limits`.
+"""YAML files (models, spaces, search settings, runs), read within `strategies.data_files.limits`.
 
 A few aliases in YAML can stand for more data than any memory holds, and cost nothing until someone
 prints it. So the size of a file is counted with every alias written out, before anything is built.
@@ -12,9 +12,9 @@ from typing import Any, NoReturn
 
 import yaml
 
-from strategies import reading
+from strategies.data_files import reading
+from strategies.data_files.limits import MAX_DEPTH, MAX_DIGITS, MAX_YAML_BYTES, MAX_YAML_VALUES
 from strategies.errors import StrategyError
-from strategies.limits import MAX_DEPTH, MAX_DIGITS, MAX_YAML_BYTES, MAX_YAML_VALUES
 from strategies.text import brief, cut
 
 OPEN = 200  # Brackets that are not closed, wherever they are.

@@ -1,4 +1,4 @@
-"""Files from elsewhere, read within `strategies.limits`: bytes, text and JSON.
+"""Files from elsewhere, read within `strategies.data_files.limits`: bytes, text and JSON.
 
 Every entry point that reads a strategy comes through here. Each limit is checked before what it
 bounds is built, so that a refused file costs no more than a good one.
@@ -15,8 +15,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
-from strategies.errors import StrategyError
-from strategies.limits import (
+from strategies.data_files.limits import (
     MAX_BYTES,
     MAX_DEPTH,
     MAX_DIGITS,
@@ -25,6 +24,7 @@ from strategies.limits import (
     MAX_VALUES,
     MAX_WHOLE,
 )
+from strategies.errors import StrategyError
 from strategies.text import brief, cut
 
 # A string of JSON. It ends where the text ends if it is never closed, so the scan stays linear.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from strategies.data_files.places import beside
+from strategies.data_files.yaml_files import from_yaml, read_yaml
 from strategies.errors import StrategyError
-from strategies.places import beside
 from strategies.words import did_you_mean
-from strategies.yaml_files import from_yaml, read_yaml
 
 
 def configs(folder: str) -> list[str]:

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from strategies import card, reading, trust
+from strategies.data_files import reading
+from strategies.data_files.whole import make_folder, write
 from strategies.errors import StrategyError
 from strategies.files import parse, read
-from strategies.hub_files import FILE, texts
+from strategies.sharing import model_card, provenance
+from strategies.sharing.hub_files import FILE, texts
 from strategies.strategy import Strategy
-from strategies.whole import make_folder, write
 
 CARD = "README.md"
 REPO = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,95}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
@@ -66,7 +67,7 @@ def push(
             )
         contents[name] = read(path)
         strategies[name] = parse(contents[name], str(path))
-        trust.check(strategies[name], str(path))
+        provenance.check(strategies[name], str(path))
     with _hub(repo) as api:
         from huggingface_hub import CommitOperationAdd, get_token
 
@@ -75,7 +76,9 @@ def push(
         full = api.create_repo(repo, private=private, exist_ok=True).repo_id
         there = _others(texts(api, full, None, tell), chosen, tell)
         parts = [CommitOperationAdd(name, text.encode()) for name, text in contents.items()]
-        parts.append(CommitOperationAdd(CARD, card.markdown(full, there | strategies).encode()))
+        parts.append(
+            CommitOperationAdd(CARD, model_card.markdown(full, there | strategies).encode())
+        )
         title = message or f"Add {', '.join(chosen)}"[:200]
         return str(api.create_commit(full, parts, commit_message=title).commit_url)
 
@@ -100,7 +103,7 @@ def pull(repo: str, out: Path, revision: str | None = None) -> list[Path]:
     if not found:
         raise StrategyError(f"{repo} holds no strategy: no file at its top ends with .json")
     for name, text in found.items():
-        trust.check(parse(text, f"{repo}: {name}"), f"{repo}: {name}")
+        provenance.check(parse(text, f"{repo}: {name}"), f"{repo}: {name}")
         if _differs(out / name, text.encode()):
             raise StrategyError(f"{out / name} is there and differs; give another --out")
     make_folder(out)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from strategies.errors import StrategyError
-from strategies.genes import AnyGene, Gene, Shared
+from strategies.genomes.genes import AnyGene, Gene, Shared
 from strategies.knobs import known
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from strategies.errors import StrategyError
-from strategies.genes import AnyGene, Gene, OneOf, Shared, check_family, read_acts, split
+from strategies.genomes.genes import AnyGene, Gene, OneOf, Shared, check_family, read_acts, split
 from strategies.knobs import Knobs, known
 
 ENTRIES = (

@@ -12,10 +12,10 @@ import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from strategies import choosing, encoding
 from strategies.errors import StrategyError
-from strategies.gene_reading import Reader
-from strategies.genes import AnyGene, Gene, OneOf, Shared
+from strategies.genomes import choosing, encoding
+from strategies.genomes.gene_reading import Reader
+from strategies.genomes.genes import AnyGene, Gene, OneOf, Shared
 from strategies.strategy import Strategy
 
 Genome = tuple[int, ...]

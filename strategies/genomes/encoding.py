@@ -6,16 +6,17 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from strategies import choosing, halves
+from strategies import halves
 from strategies.errors import StrategyError
-from strategies.gene_reading import PerCall, Whole
-from strategies.genes import Gene, OneOf, Shared
+from strategies.genomes import choosing
+from strategies.genomes.gene_reading import PerCall, Whole
+from strategies.genomes.genes import Gene, OneOf, Shared
 from strategies.knobs import Knobs
 from strategies.strategy import Strategy
 
 
 class Space(Protocol):
-    """What is read of a search space to find a genome; `strategies.space.SearchSpace` has it."""
+    """Part of a `SearchSpace` that encoding reads."""
 
     family: str
     solvers: tuple[str, ...]
@@ -28,7 +29,7 @@ class Space(Protocol):
     slots: int
 
     def slot(self, call: int, calls: int) -> int:
-        """The slot of time that a call reads."""
+        """Slot of time that a call reads."""
 
     def decode(self, genome: Sequence[int]) -> Strategy:
         """The strategy that a genome means."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from strategies import choosing
 from strategies.errors import StrategyError
-from strategies.genes import Act, AnyGene, Gene, OneOf, Shared, check
+from strategies.genomes import choosing
+from strategies.genomes.genes import Act, AnyGene, Gene, OneOf, Shared, check
 from strategies.knobs import known
 from strategies.strategy import Strategy
 

@@ -10,4 +10,4 @@ from pathlib import Path
 
 def beside(name: str) -> Path:
     """The folder `name` beside the packages, such as `configs` or `zoo`."""
-    return Path(__file__).resolve().parent.parent / name
+    return Path(__file__).resolve().parents[2] / name

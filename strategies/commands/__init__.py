@@ -1,0 +1,1 @@
+"""Command lines of `python -m strategies`, and what all command lines share."""

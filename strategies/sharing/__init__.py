@@ -1,0 +1,1 @@
+"""Strategies in repositories of the Hugging Face Hub: files, model card, provenance."""

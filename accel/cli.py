@@ -18,7 +18,7 @@ from accel.commands.generate import (
     compare,
     draw,
     fit,
-    open_model,
+    open_prompted,
     own_steps,
     what_ran,
 )
@@ -113,7 +113,7 @@ def _generate(flags: argparse.Namespace) -> int:
     image_files.check_target(flags.out)
     asked = load(flags.strategy)
     quiet()
-    pipe, config = open_model(
+    pipe, config = open_prompted(
         flags.model, flags.device or default_device(), flags.download, flags.source
     )
     strategy = fit(pipe, asked, flags.steps)

@@ -18,6 +18,7 @@ from macs import build, by_call
 import strategies
 from accel.models.loading import default_device
 from evaluate import cli
+from evaluate.commands import score
 from evaluate.speed.timing import device_name, versions
 from strategies import Strategy
 
@@ -148,7 +149,7 @@ def real(
         asked += ["--images", str(flags.images)]
     if flags.reference:
         asked += ["--reference", flags.reference]
-    before, after = (cli.parser().parse_args(given) for given in (protocol, asked))
+    before, after = (score.parser().parse_args(given) for given in (protocol, asked))
     folder = flags.cache / "strategies"
     folder.mkdir(parents=True, exist_ok=True)
     for name, plan in plans.items():

@@ -12,7 +12,7 @@ import argparse
 import json
 from pathlib import Path
 
-from evaluate.cli import scored
+from evaluate.commands.score import scored
 from strategies import load
 from strategies.data_files.yaml_files import read_yaml
 

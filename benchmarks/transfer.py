@@ -18,7 +18,9 @@ import torch
 from diffusers import StableDiffusionImg2ImgPipeline
 
 import zoo
-from evaluate import cli, transfer
+from evaluate import transfer
+from evaluate.commands import options
+from evaluate.commands.transfer import parser
 from strategies import StrategyError, load
 from strategies import transfer as moving
 
@@ -71,9 +73,9 @@ def measure(name: str, images: int, repeats: int) -> dict[str, Any]:
     given = FOUND | (PRESETS if moves else {})
     words = [*given.values(), "--to", model, *flags, "--images", str(images)]
     words += ["--repeats", str(repeats), "--metrics", "fd,psnr", "--device", "cpu"]
-    parsed = transfer.parser().parse_args(words)
+    parsed = parser().parse_args(words)
     parsed.strategy = [name, *parsed.strategy]  # Images of one setting are kept apart.
-    job = cli.prepare(parsed)
+    job = options.prepare(parsed)
     if name.startswith("image to image"):
         texts = list(job.prompts.first(images).texts)
         job.evaluator.pipe = image_to_image(job.evaluator.pipe, texts)
@@ -87,7 +89,7 @@ def measure(name: str, images: int, repeats: int) -> dict[str, Any]:
         else:
             moved.append(transfer.Moved(title, one, there, notes))
     found = transfer.measure(job, moved, lambda *_: None, "macs")
-    cli.finish(job, parsed)
+    options.finish(job, parsed)
     for row in found["rows"]:
         row.pop("kinds", None)
         row.get("source", {}).pop("scores", None)

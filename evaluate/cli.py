@@ -3,151 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-import shutil
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-import torch
-from rich.console import Console
-from rich.status import Status
-
-from accel.models.config import PRECISIONS, SOURCE_HELP, available
-from accel.models.loading import quiet
-from evaluate import comparison_table, models
-from evaluate.commands import flag_checks, task_flags
-from evaluate.comparison import Request, compare
-from evaluate.evaluator import Evaluator
-from evaluate.images import input_images, prompts
+from evaluate.commands import score, transfer
 from evaluate.images.generation import NotFiniteError
-from evaluate.images.image_store import Report, Store, identity
-from evaluate.metrics import GROUPS, METRICS, Metric
-from evaluate.networks import Networks
-from evaluate.networks.weight_files import VARIABLE, cache_folder
 from evaluate.statistics.gaussian import ScoreError
-from evaluate.verdicts import margins_of, parse_margin
-from strategies import StrategyError, load
+from strategies import StrategyError
 from strategies.commands.interrupts import stopped
 from strategies.data_files import whole
-
-MODEL_HELP = f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id"
-EXAMPLES = """\
-examples:
-  python -m evaluate --strategy examples/tiny-sd-no-loss.json
-  python -m evaluate --model FOLDER --strategy dato-b1 --reference self --images 256
-  python -m evaluate --model FOLDER --strategy dato-b1 --metrics fid,clip-score --images 2000 \\
-      --prompts imagenet --reference IMAGENET/val --reference-per-class 5
-  python -m evaluate --model FOLDER --random-weights --strategy dato-b1 --calls     speed alone
-  python -m evaluate transfer dato-b1 --to tiny-sd --steps 30       what a strategy keeps elsewhere
-"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The flags."""
-    made = argparse.ArgumentParser(
-        prog="python -m evaluate",
-        description="Score strategies beside the unaccelerated model, alike in prompts and noise.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    what = made.add_argument_group("what")
-    what.add_argument("--model", default="tiny-sd", help=MODEL_HELP)
-    what.add_argument(
-        "--strategy",
-        action="append",
-        default=[],
-        help="a strategy file or a preset's name; may be given again",
-    )
-    add_what(what)
-    add_setting(made)
-    add_output(made)
-    return made
-
-
-def add_what(what: Any) -> None:
-    """Add the flags that say what is scored, of a model and strategies named elsewhere."""
-    what.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
-    names = [*GROUPS, *(name for name in METRICS if name not in GROUPS["accuracy"])]
-    what.add_argument(
-        "--metrics",
-        help=f"comma-separated, of {', '.join(names)} (default: all whose weights are on disk)",
-    )
-    what.add_argument("--images", type=int, default=64, help="of each (default: 64)")
-    what.add_argument(
-        "--prompts",
-        help="imagenet, zoo:NAME, a .txt, .tsv (PartiPrompts), .csv, .json (COCO) or .jsonl file",
-    )
-    what.add_argument(
-        "--reference",
-        help="a folder of images, a .npz file of Inception statistics, or self: the unaccelerated "
-        "model's own images at other seeds (default: the bundled one, else self)",
-    )
-    what.add_argument(
-        "--margin",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="how much worse than the unaccelerated model's a figure may be and count as no loss, "
-        "such as fid=0.5; give it once for each (default: docs/scoring.md)",
-    )
-    what.add_argument("--reference-images", type=int, help="drawn for self (default: --images)")
-    what.add_argument(
-        "--reference-per-class",
-        type=int,
-        metavar="N",
-        help="of each folder within the reference only the first N images, by name",
-    )
-
-
-def add_setting(made: argparse.ArgumentParser) -> None:
-    """Add the flags of the model's setting and of how speed is measured."""
-    how = made.add_argument_group("the model's setting, where it differs from its own")
-    how.add_argument("--scheduler", help="of the unaccelerated model")
-    how.add_argument("--steps", type=int, help="of the unaccelerated model")
-    how.add_argument("--guidance", type=float)
-    how.add_argument("--size", type=int, help="of the images' sides, in pixels")
-    how.add_argument("--dtype", choices=PRECISIONS)
-    how.add_argument("--device", help="such as cpu or cuda:0")
-    how.add_argument("--batch", type=int, help="images drawn at once")
-    how.add_argument("--download", action="store_true", help="fetch weights that are missing")
-    task_flags.add(made.add_argument_group("what is drawn from"))
-    speed = made.add_argument_group("speed")
-    speed.add_argument("--repeats", type=int, default=7, help="turns (default: 7; 0: no speed)")
-    speed.add_argument("--throughput", type=int, metavar="BATCH", help="also measure throughput")
-    speed.add_argument("--calls", action="store_true", help="also show every kind of call")
-    speed.add_argument(
-        "--random-weights",
-        action="store_true",
-        help="build the model from its configs alone; speed is measured, quality is not",
-    )
-
-
-def add_output(made: argparse.ArgumentParser) -> None:
-    """Add the flags that say where results go."""
-    run = made.add_argument_group("results")
-    run.add_argument("--json", type=Path, help="also write everything to this file")
-    run.add_argument("--csv", type=Path, help="also write one row per strategy to this file")
-    run.add_argument(
-        "--out",
-        type=Path,
-        help="keep the images in this folder; without it they are kept until all is scored, under "
-        f"${VARIABLE}, so that a run that was stopped goes on",
-    )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["transfer"]:
-        from evaluate import transfer
-
         flags = transfer.parser().parse_args(given[1:])
         return _guarded(flags, lambda: transfer.run(flags))
-    flags = parser().parse_args(given)
-    return _guarded(flags, lambda: _score(flags))
+    flags = score.parser().parse_args(given)
+    return _guarded(flags, lambda: score.run(flags))
 
 
 def _guarded(flags: argparse.Namespace, work: Callable[[], int]) -> int:
@@ -161,132 +35,3 @@ def _guarded(flags: argparse.Namespace, work: Callable[[], int]) -> int:
         return 2
     except KeyboardInterrupt:
         return stopped("stopped; the same command goes on with the images drawn so far")
-
-
-def _score(flags: argparse.Namespace) -> int:
-    found, metrics, without = _run(flags)
-    comparison_table.show(found, metrics, flags.calls)
-    for name, reason in without.items():
-        print(f"not scored: {name}: {reason}")
-    if flags.json is not None:
-        comparison_table.write_json(found, flags.json)
-    if flags.csv is not None:
-        comparison_table.write_csv(found, flags.csv)
-    return 0
-
-
-def _run(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[str, str]]:
-    chosen = [(name, load(name)) for name in flags.strategy]
-    job = prepare(flags)
-    with Console(stderr=True).status("") as status:
-        found = compare(
-            job.evaluator, chosen, job.prompts, job.request, job.store, reporter(status)
-        )
-    finish(job, flags)
-    images = job.request.images
-    return found, job.metrics if images else [], job.without if images else {}
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the flags ask for, all that it needs loaded.
-
-    Attributes:
-        evaluator: of the model.
-        prompts: of which the first are drawn.
-        metrics: of quality.
-        without: metrics that are left out, and why.
-        request: what is to be found out.
-        store: where images are kept.
-    """
-
-    evaluator: Evaluator
-    prompts: prompts.Prompts
-    metrics: list[Metric]
-    without: dict[str, str]
-    request: Request
-    store: Store
-
-
-def prepare(flags: argparse.Namespace) -> Job:
-    """Load the model and see that all that is asked for is there.
-
-    Raises:
-        StrategyError: something is not, or flags do not go together.
-        ScoreError: weights of a metric are missing.
-    """
-    images = 0 if flags.random_weights else flags.images
-    flag_checks.check(flags, images)
-    quiet()
-    torch.set_num_threads(1)
-    changes = {
-        "scheduler": flags.scheduler,
-        "steps": flags.steps,
-        "guidance": flags.guidance,
-        "height": flags.size,
-        "width": flags.size,
-        "dtype": flags.dtype,
-        "batch": flags.batch,
-        "heldout_prompts": flags.prompts,
-        **task_flags.placed(flags),
-    }
-    pipe, config = models.find(
-        flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
-    )
-    metrics, without = flag_checks.metrics(flags, config.is_bundled)
-    reference = flags.reference or (None if config.is_bundled else "self")
-    margins = dict(map(parse_margin, flags.margin))
-    view = "self" if reference == "self" else "real"
-    keys = [m.key(one) for m in metrics for one in m.views if one in (view, "base", "alone")]
-    margins_of(metrics, keys, margins)  # A wrong one is said before hours of drawing, too.
-    networks = Networks(str(pipe.device), flags.download)
-    if images:
-        for metric in metrics:  # What is missing is said before hours of drawing.
-            if metric.network is not None:
-                networks.load(metric.network)
-    request = Request(
-        images,
-        metrics,
-        reference,
-        flags.reference_images,
-        flags.reference_per_class,
-        flags.repeats,
-        flags.throughput,
-        margins,
-    )
-    evaluator = Evaluator(config, str(pipe.device), pipe, networks)
-    input_images.check(config, 0, images)
-    lists = evaluator.prompts["heldout"]
-    return Job(evaluator, lists, metrics, without, request, _store(flags, config.source))
-
-
-def finish(job: Job, flags: argparse.Namespace) -> None:
-    """Forget the images that nobody asked to keep."""
-    if flags.out is None and job.store.folder.is_dir():
-        shutil.rmtree(job.store.folder)
-
-
-def _store(flags: argparse.Namespace, source: str) -> Store:
-    weights = source if flags.random_weights else identity(source)
-    if flags.out is not None:
-        return Store(flags.out, weights)
-    job = repr([flags.model, flags.strategy, flags.images, flags.prompts, flags.reference, weights])
-    key = hashlib.sha256(job.encode()).hexdigest()[:16]
-    return Store(cache_folder() / "unfinished" / key, weights)
-
-
-def reporter(status: Status) -> Report:
-    """What shows on a terminal how far drawing is."""
-
-    def report(name: str, done: int, count: int) -> None:
-        status.update(f"{name}: {done} of {count} images" if count else name)
-
-    return report
-
-
-def scored(model: str, names: Sequence[str], images: int, repeats: int) -> list[dict[str, Any]]:
-    """The rows of `python -m evaluate` with a few of its flags, for benchmarks."""
-    strategies = [part for name in names for part in ("--strategy", name)]
-    flags = ["--model", model, *strategies, "--images", str(images), "--repeats", str(repeats)]
-    rows: list[dict[str, Any]] = _run(parser().parse_args(flags))[0]["rows"]
-    return rows

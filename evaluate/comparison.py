@@ -45,6 +45,27 @@ class Request:
     margins: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ComparisonJob:
+    """What the flags ask for, all that it needs loaded.
+
+    Attributes:
+        evaluator: of the model.
+        prompts: of which the first are drawn.
+        metrics: of quality.
+        without: metrics that are left out, and why.
+        request: what is to be found out.
+        store: where images are kept.
+    """
+
+    evaluator: Evaluator
+    prompts: Prompts
+    metrics: list[Metric]
+    without: dict[str, str]
+    request: Request
+    store: Store
+
+
 def compare(
     evaluator: Evaluator,
     strategies: Sequence[tuple[str, Strategy]],

@@ -11,6 +11,7 @@ import accel
 import zoo
 from accel.models.config import ModelConfig, read_model
 from accel.models.loading import load_pipeline
+from accel.models.resolve import resolve_model
 from evaluate import scoring
 from evaluate.extraction import Reading, Sample, take
 from evaluate.image_set import Side
@@ -148,8 +149,8 @@ def evaluate(
     """Score a strategy beside the unaccelerated pipeline on held-out prompts.
 
     Args:
-        pipe_or_model: a model's name, folder or hub id (`evaluate.models.find`), or a loaded
-            pipeline of the model `config`.
+        pipe_or_model: model's name, folder or hub id (`accel.models.resolve.resolve_model`), or a
+            loaded pipeline of the model `config`.
         strategy: what to score.
         images: how many.
         metrics: names or groups, by default all that need no weights that are not on disk; see
@@ -164,10 +165,8 @@ def evaluate(
     Raises:
         StrategyError: an unknown model or metric, or a strategy that does not fit.
     """
-    from evaluate import models
-
     if isinstance(pipe_or_model, str):
-        pipe, setting = models.find(pipe_or_model)
+        pipe, setting = resolve_model(pipe_or_model)
     else:
         pipe = pipe_or_model
         setting = read_model(config) if isinstance(config, str) else config

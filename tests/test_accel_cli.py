@@ -205,7 +205,7 @@ def test_bad_input_is_one_clear_line_before_the_model_loads(
     def never(*_: Any, **__: Any) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("accel.commands.generate.load_pipeline", never)
+    monkeypatch.setattr("accel.models.resolve.load_pipeline", never)
     out = ["--out", tmp_path / "x.png"]
     good = ["--strategy", quick]
     assert "not the name of an image file" in fails(capsys, *good, "--out", tmp_path / "x.txt")

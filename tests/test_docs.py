@@ -17,7 +17,7 @@ import strategies
 import zoo
 from accel import families
 from benchmarks import __main__ as benchmarks
-from evaluate import transfer
+from evaluate.commands import transfer
 from search import spaces
 from search.commands import COMMANDS
 from search.commands import options as searching

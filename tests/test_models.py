@@ -19,12 +19,12 @@ import evaluate.cli
 import search.cli
 from accel import families
 from accel.models.config import Component, available, read_model
+from accel.models.random_weights import from_components, network
+from accel.models.resolve import resolve_model
 from accel.solvers import schedulers
-from evaluate import models
 from evaluate.images import prompts
 from evaluate.images.generation import run
 from evaluate.speed.latency_measurement import unaccelerated
-from evaluate.untrained import from_components, network
 from search import config as configuration
 from search import spaces
 from strategies import StrategyError
@@ -115,7 +115,7 @@ def test_the_networks_are_of_the_published_size(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_a_local_copy_is_drawn_in_the_configs_setting(name: str, folders: Path) -> None:
     source = saved(folders, name)
-    pipe, config = models.find(name, "cpu", changes=small(name), source=str(source))
+    pipe, config = resolve_model(name, "cpu", changes=small(name), source=str(source))
     assert type(pipe).__name__ == config.pipeline
     assert type(pipe.scheduler).__name__ == config.scheduler == read_model(name).scheduler
     assert config.source == str(source.resolve())
@@ -162,7 +162,7 @@ def test_random_weights_make_the_configs_pipeline(
     data = read_model(name).model_dump() | small(name) | {"components": shrunk, "dtype": "bfloat16"}
     written = tmp_path / "own.yaml"
     written.write_text(yaml.safe_dump(data))
-    pipe, config = models.find(str(written), "cpu", random_weights=True)
+    pipe, config = resolve_model(str(written), "cpu", random_weights=True)
     assert type(pipe).__name__ == config.pipeline
     assert torch.get_default_dtype() == torch.float32
     denoiser = getattr(pipe, "unet", None) or pipe.transformer

@@ -15,7 +15,8 @@ import torch
 
 import evaluate
 import strategies
-from evaluate import Evaluator, cli, models, read_model
+from accel.models.resolve import resolve_model
+from evaluate import Evaluator, cli, read_model
 from evaluate.images import generation, prompts
 from evaluate.images.image_files import read as read_image
 from evaluate.images.image_store import Store
@@ -107,7 +108,7 @@ def test_every_family_is_scored(
 
 
 def test_in_python_with_a_folder_and_its_own_reference(folder: Path, tmp_path: Path) -> None:
-    pipe, config = models.find(
+    pipe, config = resolve_model(
         str(folder), "cpu", changes={"steps": 4, "height": 32, "width": 32,
                                      "scheduler": "DDIMScheduler"},
     )  # fmt: skip

@@ -14,7 +14,8 @@ from PIL import Image
 import accel
 from accel.models import tasks
 from accel.models.config import TASKS, TEXT, ModelConfig, Task, read_model
-from evaluate import cli, models
+from accel.models.resolve import resolve_model
+from evaluate import cli
 from evaluate.evaluator import Evaluator, read_prompts
 from evaluate.images import input_images, recorded_prompts
 from evaluate.images.generation import run
@@ -167,7 +168,7 @@ def test_a_pipeline_is_converted_without_copies() -> None:
 
 def test_a_config_draws_from_images(folder: Path) -> None:
     changes = {"task": "image-to-image", "inputs": str(folder / "inputs"), "steps": 4}
-    pipe, setting = models.find("tiny-sd", "cpu", changes=changes)
+    pipe, setting = resolve_model("tiny-sd", "cpu", changes=changes)
     assert type(pipe).__name__ == "StableDiffusionImg2ImgPipeline"
     assert setting.strength == 0.6
 

@@ -143,7 +143,7 @@ configs_of = configs
     ("module", "called", "arguments"),
     [
         (accel_cli, "accel.cli.load", [*DRAW, "--strategy", "dato-b1"]),
-        (evaluate_cli, "evaluate.cli.load", ["--strategy", "dato-b1"]),
+        (evaluate_cli, "evaluate.commands.score.load", ["--strategy", "dato-b1"]),
         (search_cli, "search.commands.session.default_device", ["--dry-run"]),
         (search_cli, "search.commands.run_options.runs.read", ["status", "run"]),
         (search_cli, "search.commands.run_options.runs.read", ["report", "run"]),

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from accel import families
 from accel.block_changes import change_curves
-from accel.commands.generate import OWN, Request, once, open_model, own_steps
+from accel.commands.generate import OWN, Request, once, open_prompted, own_steps
 from accel.models.config import SOURCE_HELP
 from accel.models.loading import default_device, quiet
 from strategies import Strategy, StrategyError, save
@@ -29,7 +29,7 @@ def calibrate(flags: argparse.Namespace) -> int:
     if not flags.out.parent.is_dir():
         raise StrategyError(f"{flags.out.parent}: no such folder for --out")
     quiet()
-    pipe, config = open_model(
+    pipe, config = open_prompted(
         flags.model, flags.device or default_device(), flags.download, flags.source
     )
     steps = flags.steps or own_steps(pipe, config)

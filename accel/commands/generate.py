@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -16,11 +15,10 @@ from PIL import Image
 
 import accel
 from accel.call_records import CallRecord
-from accel.models.config import NO_SOURCE, ModelConfig, available, from_source, read_model
-from accel.models.loading import load_folder, load_pipeline
+from accel.models.config import ModelConfig
+from accel.models.resolve import open_model
 from accel.solvers import noise, schedulers
 from strategies import Strategy, StrategyError
-from strategies.words import did_you_mean
 
 OWN = {"guidance", "height", "width", "arguments"}  # What a model's config says of every call.
 
@@ -67,43 +65,15 @@ class Drawn:
         return median(self.timings or self.seconds)
 
 
-def open_model(
+def open_prompted(
     name: str, device: str, download: bool, source: str | None = None
 ) -> tuple[Any, ModelConfig | None]:
-    """A pipeline by config name, .yaml file, folder in diffusers format or hub id.
-
-    Args:
-        name: which model.
-        device: where to.
-        download: whether the hub may be asked; otherwise only what is on this machine is used.
-        source: folder with a local copy of the model that `name` is the config of.
-
-    Returns:
-        The pipeline, and its config where it has one.
+    """Load a pipeline that generates from a prompt alone, see `accel.models.resolve.open_model`.
 
     Raises:
-        StrategyError: no such model or device, it cannot be loaded, or it does not draw from a
-            prompt alone.
+        StrategyError: no such model or device, it cannot be loaded, or it needs more than a prompt.
     """
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise StrategyError(f"device {device!r} cannot be used: {reason}") from None
-    config = None
-    if name in available() or name.endswith((".yaml", ".yml")):
-        config = from_source(read_model(name), source)
-        pipe = load_pipeline(config, device, download)
-    elif source is not None:
-        raise StrategyError(NO_SOURCE.format(name=name))
-    elif Path(name).is_dir() or "/" in name:
-        pipe = load_folder(name, device, download)
-    else:
-        raise StrategyError(
-            f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
-            "a folder in diffusers format or, with --download, a hub id such as owner/name"
-            f"{did_you_mean(name, available())}"
-        )
+    pipe, config = open_model(name, device, download, source)
     takes = inspect.signature(pipe.__call__).parameters
     if "prompt" not in takes or "image" in takes:
         raise StrategyError(f"{name} is a {type(pipe).__name__}, which needs more than a prompt")

@@ -18,6 +18,7 @@ Task = Literal["text-to-image", "image-to-image", "inpainting"]
 TASKS: tuple[Task, ...] = get_args(Task)
 TEXT: Task = "text-to-image"
 STRENGTH = 0.6
+IMAGENET = "imagenet"  # Prompts: the classes of ImageNet.
 SOURCE_HELP = "folder with a local copy of the model that --model names, in diffusers format"
 NO_SOURCE = "--source goes with the name of a config; give the folder as --model, not {name}"
 

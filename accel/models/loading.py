@@ -45,11 +45,19 @@ def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = Fal
         StrategyError: the weights are not there or are not of the config's pipeline.
     """
     pipe = _load(config.name, config.source, DTYPES[config.dtype], download, config)
+    return prepared(pipe.to(device), config)
+
+
+def prepared(pipe: Any, config: ModelConfig) -> Any:
+    """The pipeline with the scheduler and for the task of a config, without progress bars.
+
+    Raises:
+        StrategyError: the scheduler does not fit the model, or it has no pipeline for the task.
+    """
     if type(pipe.scheduler).__name__ != config.scheduler:
         pipe.scheduler = schedulers.make(pipe.scheduler, config.scheduler)
-
     pipe.set_progress_bar_config(disable=True)
-    return convert(pipe.to(device), config.task)
+    return convert(pipe, config.task)
 
 
 def load_folder(

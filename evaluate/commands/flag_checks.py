@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from accel.models.config import from_source, read_model
-from evaluate import checks, models
+from accel.models import checks
+from accel.models.resolve import find_config, is_config
 from evaluate.images import references
 from evaluate.metrics import Metric, choose, usual
 from evaluate.networks import require
@@ -43,10 +43,11 @@ def check(flags: argparse.Namespace, images: int) -> None:
 
 
 def _check_weights(flags: argparse.Namespace) -> None:
-    known = models.is_config(flags.model)
+    known = is_config(flags.model)
     if flags.source is not None and not known:
-        return  # An error of another kind, which `models.find` tells.
-    bundled = known and from_source(read_model(flags.model), flags.source).is_bundled
+        return  # `resolve_model` has the error for this.
+    config = find_config(flags.model, flags.source)
+    bundled = config is not None and config.is_bundled
     names = [one.network for one in metrics(flags, bundled)[0] if one.network]
     checks.together(
         lambda: checks.model(flags.model, flags.source, flags.download),

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from accel.models.config import IMAGENET
 from evaluate.images import prompt_files
 from strategies import StrategyError
 from strategies.data_files.places import beside
 
-IMAGENET = "imagenet"
 TEMPLATE = "A high quality photograph of a {}."  # As ToMe for SD, CA-ToMe and DaTo have it.
 PER_CLASS = 2
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from math import inf, sqrt
 from statistics import median
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from accel.models.config import ModelConfig
 from accel.solvers import schedulers
 from evaluate.images.generation import run
 from evaluate.images.prompts import Prompts
+from evaluate.speed.call_profile import call_seconds
 from evaluate.speed.latency_table import LatencyTable
 from evaluate.speed.timing import device_name, seconds, spread
 from strategies import Strategy
@@ -119,12 +121,8 @@ def _seconds_by_call(
     """Of the denoiser, passes of one call together."""
     config = whole(config)
     with accel.accelerated(pipe, strategy, set_scheduler=True):
-        with accel.measuring(pipe, time=True):
-            _once(pipe, config, strategy, prompts)
-        seconds = [0.0] * strategy.calls
-        for record in accel.stats(pipe):
-            seconds[record.call] += record.seconds or 0.0
-    return seconds
+        found = call_seconds(pipe, partial(run, pipe, config, strategy, prompts.first(1)))
+    return [found.calls[call] for call in range(strategy.calls)]
 
 
 def time_around(
@@ -136,10 +134,8 @@ def time_around(
         for steps in (4, 12):
             plain = unaccelerated(pipe, solver, steps)
             with accel.accelerated(pipe, plain, set_scheduler=True):
-                with accel.measuring(pipe, time=True):
-                    total = _once(pipe, config, plain, prompts)
-                inside = sum(record.seconds or 0.0 for record in accel.stats(pipe))
-            found.append(Around(solver, plain.calls, total - inside))
+                once = partial(run, pipe, config, plain, prompts.first(1))
+                found.append(Around(solver, plain.calls, call_seconds(pipe, once).outside))
     return found
 
 

@@ -19,6 +19,7 @@ import accel
 from accel.models.config import ModelConfig
 from evaluate.images.generation import run
 from evaluate.images.prompts import Prompts
+from evaluate.speed.call_profile import CallSeconds, call_macs, call_seconds
 from evaluate.speed.peak_memory import peak
 from evaluate.speed.timing import middle, seconds, spread
 from strategies import Strategy, StrategyError
@@ -102,13 +103,13 @@ def measure(
     many = None if batch is None else prompts.first(batch)
     latency: list[list[float]] = [[] for _ in strategies]
     throughput: list[list[float]] = [[] for _ in strategies]
-    inside: list[list[dict[int, float]]] = [[] for _ in strategies]
+    inside: list[list[CallSeconds]] = [[] for _ in strategies]
     for turn in range(repeats + 1):
         say(f"measuring speed, turn {turn} of {repeats}" if turn else "measuring speed, warm-up")
         for index, strategy in enumerate(strategies):
             with accel.accelerated(pipe, strategy, set_scheduler=True):
                 whole = seconds(device, partial(run, pipe, config, strategy, one))
-                calls = _timed_calls(pipe, config, strategy, one)
+                calls = call_seconds(pipe, partial(run, pipe, config, strategy, one))
                 if many is not None:
                     whole_batch = seconds(device, partial(run, pipe, config, strategy, many))
             if turn:
@@ -123,19 +124,6 @@ def measure(
     ]
 
 
-def _timed_calls(
-    pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts
-) -> dict[int, float]:
-    """Seconds of each call of a generation; -1 has those outside of the denoiser."""
-    with accel.measuring(pipe, time=True):
-        total = seconds(str(pipe.device), lambda: run(pipe, config, strategy, prompts))
-    calls: dict[int, float] = defaultdict(float)
-    for record in accel.stats(pipe):
-        assert record.seconds is not None
-        calls[record.call] += record.seconds
-    return calls | {-1: total - sum(calls.values())}
-
-
 def _speed(
     pipe: Any,
     config: ModelConfig,
@@ -143,15 +131,12 @@ def _speed(
     prompts: Prompts,
     latency: list[float],
     throughput: list[float],
-    inside: list[dict[int, float]],
+    inside: list[CallSeconds],
 ) -> Speed:
     with accel.accelerated(pipe, strategy, set_scheduler=True):
-        with accel.measuring(pipe, macs=True):
-            run(pipe, config, strategy, prompts)
-        work: dict[int, int] = defaultdict(int)
-        for record in accel.stats(pipe):
-            work[record.call] += record.macs or 0
-        memory = peak(pipe, lambda: run(pipe, config, strategy, prompts))
+        once = partial(run, pipe, config, strategy, prompts)
+        work = call_macs(pipe, once)
+        memory = peak(pipe, once)
     names = strategy.kinds()
     first = len(names) - len(work)  # Image-to-image makes the last calls alone.
     if not work or sorted(work) != list(range(first, len(names))):
@@ -161,8 +146,8 @@ def _speed(
         groups[FIRST if call == first else names[call] or "full"].append(call)
     kinds = []
     for name, members in groups.items():
-        times = [turn[call] for turn in inside for call in members]
+        times = [turn.calls[call] for turn in inside for call in members]
         macs = sum(work[call] for call in members) // len(members)
         kinds.append(Kind(name, len(members), middle(times), spread(times), macs))
-    outside = middle([turn[-1] for turn in inside])
+    outside = middle([turn.outside for turn in inside])
     return Speed(latency, throughput, kinds, outside, sum(work.values()), memory)

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 
 from accel import families
-from accel.models.config import ModelConfig, from_source, read_model
+from accel.models import checks
+from accel.models.config import IMAGENET, ModelConfig
 from accel.models.loading import default_device, load_pipeline
-from evaluate import checks, models
+from accel.models.resolve import find_config, is_config, resolve_model
 from evaluate.commands import task_flags
 from evaluate.evaluator import read_prompts
 from evaluate.images import input_images, references
-from evaluate.images.prompts import IMAGENET
 from evaluate.verdicts import parse_margin
 from search import budget as budgets
 from search import config as configuration
@@ -50,9 +50,9 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     changes["heldout_prompts"] = _place(flags.heldout_prompts or flags.prompts)
     if changes["scheduler"] and not changes["scheduler"].endswith("Scheduler"):
         changes["scheduler"] += "Scheduler"
-    if not models.is_config(name) and default_device() == "cuda":
+    if not is_config(name) and default_device() == "cuda":
         changes["dtype"] = changes["dtype"] or "float16"
-    return models.find(name, "cpu", flags.download, changes=changes, source=flags.source)
+    return resolve_model(name, "cpu", flags.download, changes=changes, source=flags.source)
 
 
 def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
@@ -62,7 +62,8 @@ def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
         StrategyError: an unknown model or figure, or weights that are missing.
     """
     name = flags.model or "tiny-sd"
-    bundled = models.is_config(name) and from_source(read_model(name), flags.source).is_bundled
+    config = find_config(name, flags.source) if is_config(name) else None
+    bundled = config is not None and config.is_bundled
     asked = configuration.named(settings, bundled)
     metrics = configuration.figures_of(asked, bundled).metrics
     checks.together(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from evaluate.images.generation import NotFiniteError, batches, run
 from evaluate.images.image_store import Store, identity
 from evaluate.images.prompts import Prompts
 from evaluate.networks.base import Pixels
+from evaluate.speed.call_profile import call_macs
 from evaluate.speed.latency_measurement import (
     Around,
     time_around,
@@ -171,12 +173,8 @@ class Worker:
         prompt = evaluator.prompts["search"].first(1)
         for strategy in map(parse, texts):
             with accel.accelerated(pipe, strategy, set_scheduler=True):
-                with accel.measuring(pipe, macs=True):
-                    run(pipe, config, strategy, prompt)
-                calls = [0.0] * strategy.calls
-                for record in accel.stats(pipe):
-                    calls[record.call] += record.macs or 0
-            found |= dict(zip(strategy.kinds(), calls, strict=True))
+                work = call_macs(pipe, partial(run, pipe, config, strategy, prompt))
+            found |= {kind: float(work[call]) for call, kind in enumerate(strategy.kinds())}
         return found
 
     def repeats(self, texts: list[str]) -> list[float]:

@@ -1,0 +1,150 @@
+"""Resolution of a model's name to a pipeline: a config, a .yaml file, a folder or a hub id.
+
+Every command line and `evaluate.evaluate` come through here, so that all take the same names and
+give the same errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+
+import zoo
+from accel.models import checks
+from accel.models.config import NO_SOURCE, ModelConfig, available, from_source, read_model
+from accel.models.loading import DTYPES, default_device, load_folder, load_pipeline, prepared
+from accel.models.own_settings import own_settings
+from accel.models.random_weights import from_components, untrained
+from strategies import StrategyError
+from strategies.words import did_you_mean, explain
+
+
+def resolve_model(
+    name: str,
+    device: str | None = None,
+    download: bool = False,
+    random_weights: bool = False,
+    changes: dict[str, Any] | None = None,
+    source: str | None = None,
+) -> tuple[Any, ModelConfig]:
+    """Load a pipeline with the settings that it is scored in.
+
+    A folder or a hub id has no config of ours. Its settings are then the pipeline's own defaults.
+
+    Args:
+        name: name of a config, .yaml file, folder in diffusers format or hub id.
+        device: target device; None takes a GPU if there is one.
+        download: whether missing weights may be fetched from the hub.
+        random_weights: whether to build the networks from their configs, without weights.
+        changes: settings of the config to replace; None among them changes nothing.
+        source: folder with a local copy of the model that `name` is the config of.
+
+    Raises:
+        StrategyError: there is no such model, it cannot be loaded, or a setting is wrong.
+    """
+    device = default_device() if device is None else device
+    _check_device(device)
+    given = {key: value for key, value in (changes or {}).items() if value is not None}
+    config = find_config(name, source, given)
+    if config is None:
+        pipe, config = _without_config(name, device, download, random_weights, given)
+    elif not random_weights:
+        pipe = load_pipeline(config, device, download)
+    elif config.components and not Path(config.source).is_dir():
+        pipe = prepared(from_components(config, device), config)
+    else:
+        pipe = prepared(_random(config.source, config.dtype, device), config)
+    checks.setting(pipe, config)
+    return pipe, config
+
+
+def open_model(
+    name: str, device: str, download: bool, source: str | None = None
+) -> tuple[Any, ModelConfig | None]:
+    """Load a pipeline as it is, for generation alone.
+
+    Args:
+        name: name of a config, .yaml file, folder in diffusers format or hub id.
+        device: target device.
+        download: whether missing weights may be fetched from the hub.
+        source: folder with a local copy of the model that `name` is the config of.
+
+    Returns:
+        The pipeline, and its config or None for a folder or a hub id.
+
+    Raises:
+        StrategyError: there is no such model or device, or it cannot be loaded.
+    """
+    _check_device(device)
+    config = find_config(name, source)
+    if config is None:
+        return load_folder(name, device, download), None
+    return load_pipeline(config, device, download), config
+
+
+def find_config(
+    name: str, source: str | None = None, changes: dict[str, Any] | None = None
+) -> ModelConfig | None:
+    """The config that a model's name stands for; None for a folder or a hub id.
+
+    Raises:
+        StrategyError: there is no such model, a change is not allowed, or `source` comes without
+            a config.
+    """
+    if is_config(name):
+        return from_source(_changed(read_model(name), changes or {}), source)
+    if source is not None:
+        raise StrategyError(NO_SOURCE.format(name=name))
+    return None
+
+
+def is_config(name: str) -> bool:
+    """Whether a model's name is that of a config, rather than of a folder or on the hub.
+
+    Raises:
+        StrategyError: it is none of them.
+    """
+    if name in available() or name.endswith((".yaml", ".yml")):
+        return True
+    if not (Path(name).is_dir() or "/" in name):
+        raise StrategyError(
+            f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
+            "a folder in diffusers format or, with --download, a hub id such as owner/name"
+            f"{did_you_mean(name, available())}"
+        )
+    return False
+
+
+def _without_config(
+    name: str, device: str, download: bool, random_weights: bool, given: dict[str, Any]
+) -> tuple[Any, ModelConfig]:
+    dtype = given.get("dtype") or ("float16" if device.startswith("cuda") else "float32")
+    if random_weights:
+        pipe = _random(name, dtype, device)
+    else:
+        pipe = load_folder(name, device, download, DTYPES[dtype])
+    config = _changed(own_settings(name, pipe, dtype), given)
+    return prepared(pipe, config), config
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise StrategyError(f"device {device!r} cannot be used: {reason}") from None
+
+
+def _changed(config: ModelConfig, changes: dict[str, Any]) -> ModelConfig:
+    try:
+        return ModelConfig.model_validate(config.model_dump() | changes)
+    except ValidationError as error:
+        raise StrategyError(f"model {config.name}: {explain(error)}") from None
+
+
+def _random(source: str, dtype: str, device: str) -> Any:
+    folder = zoo.folder(source.removeprefix("zoo:")) if source.startswith("zoo:") else Path(source)
+    return untrained(folder).to(device=device, dtype=DTYPES[dtype])

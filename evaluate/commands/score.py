@@ -1,0 +1,93 @@
+"""`python -m evaluate`: strategies and the unaccelerated model, scored and timed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from evaluate import comparison_table
+from evaluate.commands.options import (
+    MODEL_HELP,
+    add_output,
+    add_setting,
+    add_what,
+    finish,
+    prepare,
+    reporter,
+)
+from evaluate.comparison import compare
+from evaluate.metrics import Metric
+from strategies import load
+
+EXAMPLES = """\
+examples:
+  python -m evaluate --strategy examples/tiny-sd-no-loss.json
+  python -m evaluate --model FOLDER --strategy dato-b1 --reference self --images 256
+  python -m evaluate --model FOLDER --strategy dato-b1 --metrics fid,clip-score --images 2000 \\
+      --prompts imagenet --reference IMAGENET/val --reference-per-class 5
+  python -m evaluate --model FOLDER --random-weights --strategy dato-b1 --calls     speed alone
+  python -m evaluate transfer dato-b1 --to tiny-sd --steps 30       what a strategy keeps elsewhere
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The flags."""
+    made = argparse.ArgumentParser(
+        prog="python -m evaluate",
+        description="Score strategies beside the unaccelerated model, alike in prompts and noise.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = made.add_argument_group("what")
+    what.add_argument("--model", default="tiny-sd", help=MODEL_HELP)
+    what.add_argument(
+        "--strategy",
+        action="append",
+        default=[],
+        help="a strategy file or a preset's name; may be given again",
+    )
+    add_what(what)
+    add_setting(made)
+    add_output(made)
+    return made
+
+
+def run(flags: argparse.Namespace) -> int:
+    """Score what the flags ask for; returns the exit code.
+
+    Raises:
+        StrategyError: a strategy does not fit the model, or a flag is wrong.
+        ScoreError: weights of a metric are missing.
+    """
+    found, metrics, without = _scored(flags)
+    comparison_table.show(found, metrics, flags.calls)
+    for name, reason in without.items():
+        print(f"not scored: {name}: {reason}")
+    if flags.json is not None:
+        comparison_table.write_json(found, flags.json)
+    if flags.csv is not None:
+        comparison_table.write_csv(found, flags.csv)
+    return 0
+
+
+def _scored(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[str, str]]:
+    chosen = [(name, load(name)) for name in flags.strategy]
+    job = prepare(flags)
+    with Console(stderr=True).status("") as status:
+        found = compare(
+            job.evaluator, chosen, job.prompts, job.request, job.store, reporter(status)
+        )
+    finish(job, flags)
+    images = job.request.images
+    return found, job.metrics if images else [], job.without if images else {}
+
+
+def scored(model: str, names: Sequence[str], images: int, repeats: int) -> list[dict[str, Any]]:
+    """The rows of `python -m evaluate` with a few of its flags, for benchmarks."""
+    strategies = [part for name in names for part in ("--strategy", name)]
+    flags = ["--model", model, *strategies, "--images", str(images), "--repeats", str(repeats)]
+    rows: list[dict[str, Any]] = _scored(parser().parse_args(flags))[0]["rows"]
+    return rows

@@ -1,4 +1,4 @@
-"""`python -m accel`."""
+"""Entry point of `python -m accel`."""
 
 import sys
 

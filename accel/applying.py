@@ -1,8 +1,8 @@
-"""The accelerated sampler: a strategy applied to an unmodified diffusers pipeline.
+"""Public functions of the accelerated sampler: apply a strategy to a diffusers pipeline, remove it.
 
-`apply` wraps modules of the pipeline's network, `remove` takes every wrapper off again. The
-pipeline's own `__call__` runs unchanged, so image-to-image, ControlNet, callbacks and everything
-else work as they do without a strategy.
+`apply` wraps modules of the pipeline's network; `remove` takes every wrapper off again. The
+pipeline's own `__call__` runs unchanged. Image-to-image, ControlNet, callbacks and everything else
+therefore work as they do without a strategy.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ def apply(pipe: Any, strategy: Strategy | str | Path, set_scheduler: bool = Fals
     """Accelerate a pipeline. Use it as before, with `num_inference_steps=strategy.steps`.
 
     A strategy that was applied before is replaced. Other pipelines that share the network keep
-    theirs, or have none; which pipeline makes a call is found on the call stack.
+    their strategies. The pipeline that makes a call is found on the call stack.
 
-    What changes on the pipeline afterwards (adapters, offloading, compilation, another network or
-    solver) is noticed when the next generation starts: the strategy is attached anew, or that
+    Changes to the pipeline after `apply` (adapters, offloading, compilation, another network or
+    solver) are noticed when the next generation starts. The strategy is then attached again, or the
     generation raises a StrategyError that says why it does not fit.
 
     Args:
-        pipe: a diffusers pipeline of a supported family.
-        strategy: from `strategies.load`, or what that takes: a file's path or a preset's name.
-        set_scheduler: put the strategy's scheduler in where the pipeline has another; `remove`
-            puts the old one back.
+        pipe: diffusers pipeline of a supported family.
+        strategy: a `Strategy`, a file's path or the name of a preset.
+        set_scheduler: whether to replace the pipeline's scheduler by the strategy's if they differ;
+            `remove` puts the old one back.
 
     Raises:
-        StrategyError: an unsupported pipeline, another family or scheduler, or knobs that this
-            model cannot take. The pipeline is then as it was without any strategy.
+        StrategyError: the pipeline is not supported, its family or scheduler is another, or the
+            model cannot take some knob. The pipeline is then left without a strategy.
     """
     if not isinstance(strategy, Strategy):
         strategy = strategies.load(strategy)
@@ -56,7 +56,7 @@ def apply(pipe: Any, strategy: Strategy | str | Path, set_scheduler: bool = Fals
 
 
 def remove(pipe: Any) -> None:
-    """Take the strategy off; without one, do nothing.
+    """Take the strategy off. Without a strategy this does nothing.
 
     Raises:
         StrategyError: an unsupported pipeline.
@@ -70,7 +70,7 @@ def remove(pipe: Any) -> None:
 def accelerated(
     pipe: Any, strategy: Strategy | str | Path, set_scheduler: bool = False
 ) -> Iterator[Any]:
-    """`apply` for the length of a `with` block, and `remove` however it is left."""
+    """Apply a strategy for the length of a `with` block, and remove it at its end."""
     apply(pipe, strategy, set_scheduler)
     try:
         yield pipe
@@ -79,7 +79,7 @@ def accelerated(
 
 
 def stats(pipe: Any) -> list[CallRecord]:
-    """What ran at each call of the last generation, in order.
+    """Records of each call of the last generation, in order.
 
     Raises:
         StrategyError: no strategy is applied, or an unsupported pipeline.

@@ -1,7 +1,8 @@
-"""How much each block's contribution changes from call to call: what Block Caching plans by.
+"""Change curves of blocks, by which Block Caching plans.
 
-Wimbauer et al., "Cache Me if You Can" (arXiv 2312.03209), section 3.2: the relative L1 change of
-what a block adds to its input, which hardly depends on the prompt.
+A change curve says how much a block's contribution changes from call to call. It is the relative L1
+change of the block's output minus its input, and hardly depends on the prompt (Wimbauer et al.,
+"Cache Me if You Can", arXiv 2312.03209, section 3.2).
 """
 
 from __future__ import annotations
@@ -26,16 +27,17 @@ from strategies import StrategyError
 def change_curves(pipe: Any, runs: Sequence[Callable[[], Any]]) -> dict[str, list[float]]:
     """Measure the change curves of every block of an unaccelerated pipeline.
 
-    A strategy that is applied to the pipeline is removed. Takes the memory of one output per block.
+    A strategy that is applied to the pipeline is removed. This takes the memory of one output per
+    block.
 
     Args:
-        pipe: a diffusers pipeline of a supported family.
-        runs: functions that each draw one generation with it, all with equally many calls.
+        pipe: diffusers pipeline of a supported family.
+        runs: functions that each make one generation with it, all with equally many calls.
 
     Returns:
-        By block name, the mean over the runs and the batch of
-        `|added at i + 1 - added at i| / |added at i + 1|`, sums of absolute values, one for each
-        call but the first.
+        A curve by block name: one value for each call but the first. It is the mean over the runs
+            and the batch of `|added at i + 1 - added at i| / |added at i + 1|`, sums of absolute
+            values.
 
     Raises:
         StrategyError: an unsupported pipeline, or a family without blocks to cache.
@@ -64,7 +66,7 @@ def change_curves(pipe: Any, runs: Sequence[Callable[[], Any]]) -> dict[str, lis
 
 
 class _Changes:
-    """The relative change of every block in one generation."""
+    """Relative change of every block in one generation."""
 
     def __init__(self, pipe: Any) -> None:
         self.pipe = pipe
@@ -74,7 +76,7 @@ class _Changes:
         self._found: dict[str, dict[int, list[Tensor]]] = {}
 
     def follow(self, original: Forward) -> Forward:
-        """Wrap the denoiser: keep the clock."""
+        """Wrap the denoiser, so that calls are counted."""
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             given = dict(zip(("sample", "timestep"), args, strict=False)) | kwargs
@@ -88,7 +90,7 @@ class _Changes:
         return forward
 
     def watch(self, block: Block) -> Callable[[Forward], Forward]:
-        """Wrap a block: compare what it adds with what it added at the call before."""
+        """Wrap a block, so that its contribution is compared with that at the call before."""
 
         def make(original: Forward) -> Forward:
             def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What ran at each call of the last generation: the sampler's statistics."""
+"""Records of each call of the last generation: the sampler's statistics."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ class CallRecord:
         batch: rows that the denoiser got, guidance included.
         device: kind of device it ran on, such as "cpu" or "cuda".
         depth: skip levels that ran, or "full".
-        ran: names of the blocks that ran, in order; of a partly run block only its layers count.
-        tokens: per attention site that merged tokens, how many it had and how many it kept.
+        ran: names of the blocks that ran, in order; of a block that ran in part only its layers
+            count.
+        tokens: tokens before and after merging, by attention site that merged tokens.
         reused: names of the attentions and blocks whose last result was used.
-        macs: multiply-accumulates counted, where `accel.measuring(macs=True)` was on.
-        seconds: of the pass, where `accel.measuring(time=True)` was on; on GPUs from events.
-        guidance: what was done about it: "full", "off", "reuse", or None where nothing was asked
-            for or the pipeline does not guide.
-        running: rows that the network ran; fewer than `batch` where a half of guidance sat out.
+        macs: multiply-accumulates, if `accel.measuring(macs=True)` was on.
+        seconds: seconds that the pass took, if `accel.measuring(time=True)` was on; on GPUs from
+            events.
+        guidance: mode of guidance: "full", "off", "reuse", or None if no mode was asked for or the
+            pipeline does not guide.
+        running: rows that the network ran; fewer than `batch` if one half of guidance was left out.
     """
 
     call: int

@@ -148,7 +148,7 @@ def _generate(flags: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Side:
-    """What a picture is captioned with."""
+    """Caption of an image: a strategy's name and its solver."""
 
     label: str
     solver: str
@@ -157,7 +157,7 @@ class Side:
 def _compared(
     plain: tuple[Side, Drawn], fast: tuple[Side, Drawn], seeds: range, repeat: int
 ) -> Image.Image:
-    """Print the times of both sides; the picture of both, with them in its captions."""
+    """Print the times of both sides, and return both images with the times as captions."""
     speedup = plain[1].latency / fast[1].latency
     captions, figures = [], []
     for side, drawn in (plain, fast):

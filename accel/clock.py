@@ -1,7 +1,7 @@
 """The call clock: it follows the passes of the denoiser through one generation after another.
 
-Where a pass is in its generation is found by `accel.moments`, never by counting across generations,
-so an interrupted image cannot shift the next one.
+The position of a pass in its generation comes from `accel.moments`. It is never counted across
+generations, so an interrupted image cannot shift the next one.
 """
 
 from __future__ import annotations
@@ -19,57 +19,58 @@ from strategies import StrategyError
 
 
 class Listener:
-    """Something that follows the passes of the denoiser; methods override what they need.
+    """Listener to the passes of the denoiser. Methods override the hooks that they need.
 
-    None of it is traced by `torch.compile`, so what a call does is decided in `begin`, and wrapped
-    modules only read plain attributes.
+    `torch.compile` traces none of these hooks. Decisions about a call are therefore made in
+    `begin`, and wrapped modules only read plain attributes.
     """
 
     def clear(self) -> None:
-        """A generation is over or another one starts: forget everything."""
+        """Called when a generation is over or another one starts: forget everything."""
 
     def begin(self) -> None:
-        """A pass is about to run."""
+        """Called before each pass."""
 
     def end(self, output: Tensor) -> None:
-        """A pass has run; `output` is the prediction of the rows that ran."""
+        """Called after each pass; `output` is the prediction of the rows that ran."""
 
     def step(self) -> None:
-        """The solver is about to make a step."""
+        """Called before the solver makes a step."""
 
     def fold(self) -> None:
-        """From this pass on the denoiser runs once for both halves of guidance."""
+        """Called when the denoiser starts to run once for both halves of guidance."""
 
 
 class Clock:
-    """Where the current generation is.
+    """Position in the current generation.
 
     Attributes:
         call: index of the current call in the full schedule.
-        branch: how many denoiser passes this call has had before; 1 in the second pass of
-            pipelines that do guidance as two calls.
-        part: the same, counted from the solver's last step: pipelines that draw one image in
-            several views step after each view.
+        branch: number of denoiser passes of this call so far; 1 in the second pass of pipelines
+            that make two passes for guidance.
+        part: the same, counted from the solver's last step. Pipelines that generate one image in
+            several views make a step after each view.
         parts: passes for the last step of the call before this one; 1 at a generation's first call.
         first: index of this generation's first call; above 0 for image-to-image.
-        generation: counts generations.
-        rows, size, device: of the denoiser's input `[rows, c, *size]`.
-        selection: the image tokens that run in this pass, or None for all of them.
-        asks: a method has to know how the pipeline guides.
-        partial: whether a call is planned to run on a selection.
+        generation: number of the generation.
+        rows, size, device: rows, size and device of the denoiser's input `[rows, c, *size]`.
+        selection: image tokens that run in this pass, or None for all of them.
+        asks: whether a method needs to know how the pipeline guides.
+        partial: predicate on a call's index: whether it is planned to run on a selection.
         reuses: whether a method reuses results, so that a module may not run at some calls.
-        running: rows that the denoiser's blocks get; fewer where a half of guidance sits out.
-        half: of a doubled batch, which half runs alone at this pass; None where both run.
-        raw: what the network predicted in this pass, where the pipeline is given something else.
-        idle: this pass does not run at all, and listeners are not told about it.
-        conditional: which half of guidance, or which of its two passes, has the prompt.
-        guiding: how the pipeline says that it guides in this generation; None where nobody asks,
-            or in a loop of one's own.
-        images: of the batch, from what the solver got at the call before; None at a generation's
-            first call.
-        per_image: rows that the solver gets for each image where it gets the denoiser's.
-        schedule: what passes of this generation share; None before the first.
-        listeners: told about every pass, in this order.
+        running: rows that the denoiser's blocks get; fewer if one half of guidance is left out.
+        half: half of a doubled batch that runs alone at this pass; None if both run.
+        raw: prediction of the network in this pass, if the pipeline is given another one.
+        idle: whether this pass does not run at all; listeners are not called then.
+        conditional: the half of guidance, or the pass of two, that has the prompt.
+        guiding: how the pipeline guides in this generation; None if no method asks, or in a loop of
+            one's own.
+        images: number of images in the batch, from the solver's input at the call before; None at a
+            generation's first call.
+        per_image: rows of the solver's input for each image; 2 if the scheduler steps both halves
+            of guidance.
+        schedule: object that the passes of this generation share; None before the first.
+        listeners: listeners, called in this order.
     """
 
     def __init__(self, calls: int) -> None:
@@ -115,12 +116,13 @@ class Clock:
         sample: Tensor,
         guiding: Callable[[], Guiding | None] = lambda: None,
     ) -> None:
-        """Note that the denoiser is about to run.
+        """Record that the denoiser is about to run.
 
         Args:
-            moment: where the pass is in its generation.
-            sample: its input `[rows, c, h, w]` or, of FLUX, `[rows, tokens, c]`.
-            guiding: how the pipeline guides; asked at the start of a generation.
+            moment: position of the pass in its generation.
+            sample: the denoiser's input `[rows, c, h, w]`, or for FLUX `[rows, tokens, c]`.
+            guiding: function that tells how the pipeline guides; called at the start of a
+                generation.
 
         Raises:
             StrategyError: the schedule has another number of calls.
@@ -155,7 +157,7 @@ class Clock:
                 return
 
     def step(self, rows: int) -> None:
-        """Note that the solver makes a step, from a prediction of so many rows."""
+        """Record that the solver makes a step, from a prediction of so many rows."""
         # A loop of one's own may step one half where the pipeline steps both.
         self.images = rows // self.per_image if rows == self.rows else rows
         self.stepped = True
@@ -163,7 +165,7 @@ class Clock:
             listener.step()
 
     def end(self, output: Tensor) -> None:
-        """Note that the denoiser has run."""
+        """Record that the denoiser has run."""
         for listener in [] if self.idle else self.listeners:
             listener.end(output if self.raw is None else self.raw)
 

@@ -1,7 +1,8 @@
-"""What an acceleration method is to the sampler: a function that attaches it and gives back undo.
+"""Type of an acceleration method: a function that attaches it and returns the function that undoes
+it.
 
 Methods are attached in the order of `METHODS` in `accel/methods/__init__.py`. All their state lives
-between `attach` and the undo it returns.
+between `attach` and the undo that it returns.
 """
 
 from __future__ import annotations

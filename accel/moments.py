@@ -1,10 +1,10 @@
-"""Where a pass of the denoiser is in its generation: on which schedule, at which of its calls.
+"""Position of a pass of the denoiser in its generation: its schedule and the index of its call.
 
-Pipelines iterate over `scheduler.timesteps`, and what they hand to the denoiser is a view of that
-tensor. Its storage tells the schedule, as `set_timesteps` makes a new tensor for every generation,
-and its storage offset is the call's place, without any device synchronisation and also where a
-timestep occurs twice (PNDM, Heun). Pipelines that put copies of their scheduler's state back
-between views (Panorama) go on handing out views of the first tensor.
+Pipelines iterate over `scheduler.timesteps` and hand a view of that tensor to the denoiser. Its
+storage tells the schedule, since `set_timesteps` makes a new tensor for every generation. Its
+storage offset tells the call, without any device synchronisation, even if a timestep occurs twice
+(PNDM, Heun). Pipelines that restore copies of their scheduler's state between views (Panorama)
+still hand out views of the first tensor.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from strategies import StrategyError
 
 @dataclass(frozen=True, eq=False)
 class Moment:
-    """One pass.
+    """Position of one pass.
 
     Attributes:
-        schedule: an object that passes of one generation share; kept, so that no other gets its
+        schedule: object that the passes of one generation share; kept, so that no other gets its
             identity.
         place: index of the call in the full schedule.
-        calls: of the full schedule.
-        piped: a pipeline makes the pass, not a loop of one's own.
+        calls: number of calls of the full schedule.
+        piped: whether a pipeline makes the pass, not a loop of one's own.
     """
 
     schedule: Any
@@ -37,31 +37,33 @@ class Moment:
 
 
 class Moments:
-    """Finds the moment of each pass; remembers the schedule that the last one was on."""
+    """Finder of the moment of each pass; remembers the schedule of the last one."""
 
     def __init__(self) -> None:
         self._storage: Any = None
         self._pointer = 0
 
     def goes_on(self, timestep: Any, schedule: Any) -> bool:
-        """Whether a timestep is a view of the schedule of the generation that runs.
+        """Whether a timestep is a view of the schedule of the current generation.
 
-        No other generation has such views, so whoever made its last pass makes this one.
+        No other generation has such views. The pipeline that made the last pass therefore makes
+        this one.
         """
         ours = schedule is not None and schedule is self._storage
         return ours and self._pointer != 0 and _pointer(timestep) == self._pointer
 
     def find(self, scheduler: Any, timestep: Any, scaled: bool, piped: bool) -> Moment:
-        """Where a pass is.
+        """Find the position of a pass.
 
         Args:
-            scheduler: of the pipeline.
-            timestep: as the denoiser gets it.
-            scaled: it is a computed share of the schedule's timestep; the solver counts the steps.
-            piped: a pipeline makes the pass.
+            scheduler: the pipeline's scheduler.
+            timestep: timestep that the denoiser gets.
+            scaled: whether it is a computed share of the schedule's timestep; the solver then
+                counts the steps.
+            piped: whether a pipeline makes the pass.
 
         Raises:
-            StrategyError: the timestep is not on the schedule, or its place cannot be told.
+            StrategyError: the timestep is not on the schedule, or its position cannot be told.
         """
         timesteps: Tensor = scheduler.timesteps
         if scaled:
@@ -82,7 +84,7 @@ def _pointer(timestep: Any) -> int:
 
 
 def _check_single(timestep: Tensor) -> None:
-    """Refuse rows of several timesteps; waits for the device where rows have copies of one."""
+    """Refuse rows with several timesteps. Waits for the device if each row has a copy of one."""
     if timestep.numel() < 2 or not any(timestep.stride()):
         return
     if bool((timestep != timestep.flatten()[0]).any()):
@@ -93,7 +95,9 @@ def _check_single(timestep: Tensor) -> None:
 
 
 def _is_view(timestep: Tensor, timesteps: Tensor) -> bool:
-    """Whether a timestep lies in the storage of a schedule, or of one that a copy was made of."""
+    """Whether a timestep lies in the storage of a schedule, or in that of a tensor it was copied
+    from.
+    """
     mine, whole = timestep.untyped_storage(), timesteps.untyped_storage()
     if timestep.dtype != timesteps.dtype:
         return False
@@ -105,7 +109,7 @@ def _is_view(timestep: Tensor, timesteps: Tensor) -> bool:
 
 
 def _searched(scheduler: Any, timestep: Any, piped: bool) -> int:
-    """The place of a timestep by its value; waits for the device.
+    """Position of a timestep found by its value; waits for the device.
 
     Raises:
         StrategyError: it is not there, or its value occurs more than once.
@@ -127,7 +131,7 @@ def _searched(scheduler: Any, timestep: Any, piped: bool) -> int:
 
 
 def counted(scheduler: Any) -> int:
-    """The index of the call that comes next, from how many steps a solver has made.
+    """Index of the next call, from the number of steps that a solver has made.
 
     Raises:
         StrategyError: the solver does not count its steps.

@@ -1,4 +1,4 @@
-"""Time and work of each denoiser pass, measured only when asked for."""
+"""Time and work of each denoiser pass, measured only on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from accel.call_records import CallRecord, Recorder
 
 
 def flop_counter() -> FlopCounterMode:
-    """Torch's counter, which by itself does not know the attention that CPUs run."""
+    """Torch's FLOP counter, extended by the attention that CPUs run."""
     ours: dict[Any, Any] = {
         torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention_flops
     }
@@ -22,23 +22,22 @@ def flop_counter() -> FlopCounterMode:
 
 
 def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
-    """Of shapes `[batch, heads, tokens, channels]`."""
+    """FLOPs of an attention of shapes `[batch, heads, tokens, channels]`."""
     return int(sdpa_flop_count(query, key, value))
 
 
 def clock(device: str) -> Callable[[], float]:
-    """The clock by which work on a device that has no events of its own is timed.
+    """Clock for work on a device that has no events of its own.
 
-    On a CPU with one thread it is this thread's processor time: what other programs take from the
-    processor is no part of it. Several threads do not share such a clock, so they are timed by the
-    monotonic one.
+    On a CPU with one thread it is this thread's processor time, which excludes other programs.
+    Several threads do not share such a clock, so they are timed by the monotonic one.
     """
     alone = device.startswith("cpu") and torch.get_num_threads() == 1
     return time.thread_time if alone else time.perf_counter
 
 
 class Measure:
-    """Switches, and the GPU events whose times are read once the generation is over."""
+    """Switches of measuring, and the GPU events that are read when the generation is over."""
 
     def __init__(self) -> None:
         self.time = False
@@ -52,7 +51,7 @@ class Measure:
 
     @contextmanager
     def call(self, recorder: Recorder, device: str) -> Iterator[None]:
-        """Measure one pass, from before its record is begun, with events where it is on a GPU."""
+        """Measure one pass, starting before its record is begun. On a GPU this uses events."""
         if self.macs:
             with flop_counter() as counter:
                 yield

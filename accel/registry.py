@@ -1,4 +1,4 @@
-"""Which pipeline has which strategy, and which pipelines share a network."""
+"""Registry of applied strategies: by pipeline, and by the network that pipelines share."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import nn
 
 
 class Applied(Protocol):
-    """A strategy on a pipeline, as far as others that share its network need to know it."""
+    """Interface of a strategy on a pipeline, for others that share its network."""
 
     network: nn.Module
 
     def pipe(self) -> Any:
-        """The pipeline, or None where it is gone."""
+        """The pipeline, or None if it is gone."""
 
     def detach(self) -> None:
         """Put the pipeline and its network back as they were."""
@@ -27,20 +27,20 @@ _LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyD
 
 
 def find(pipe: Any) -> Any:
-    """What is applied to a pipeline, or None."""
+    """The strategy that is applied to a pipeline, or None."""
     entry = _APPLIED.get(id(pipe))
     return None if entry is None else entry[0]
 
 
 def add(pipe: Any, applied: Applied) -> None:
-    """Note what is applied to a pipeline; it is detached when the pipeline is gone."""
+    """Register a strategy on a pipeline; it is detached when the pipeline is gone."""
     ending = weakref.finalize(pipe, forget, id(pipe))
     ending.atexit = False
     _APPLIED[id(pipe)] = (applied, ending)
 
 
 def forget(key: int) -> None:
-    """Detach what is applied to the pipeline of this id, if anything is."""
+    """Detach the strategy of the pipeline with this id, if there is one."""
     entry = _APPLIED.pop(key, None)
     if entry is not None:
         applied, ending = entry
@@ -49,15 +49,15 @@ def forget(key: int) -> None:
 
 
 def pipes() -> list[Any]:
-    """Every pipeline that has a strategy."""
+    """All pipelines that have a strategy."""
     return [applied.pipe() for applied, _ in _APPLIED.values()]
 
 
 def sharing(network: nn.Module) -> list[Any]:
-    """What is applied to pipelines with this network."""
+    """Strategies that are applied to pipelines with this network."""
     return [applied for applied, _ in list(_APPLIED.values()) if applied.network is network]
 
 
 def lock(network: nn.Module) -> threading.RLock:
-    """Held during a pass of a network: passes that pipelines make in threads wait in turn."""
+    """Lock that is held during a pass of a network, so that threads take turns."""
     return _LOCKS.setdefault(network, threading.RLock())

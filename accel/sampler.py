@@ -1,4 +1,7 @@
-"""One strategy on one pipeline: it follows the passes of the network and keeps itself in place."""
+"""The sampler: one strategy on one pipeline.
+
+It follows the passes of the network and stays attached.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +42,10 @@ class Sampler:
     """A strategy attached to a pipeline; made by `apply`.
 
     Attributes:
-        strategy: what is applied.
-        sites: of the network as it was when the strategy was attached last.
-        network: the denoiser, without what has been put around it.
-        pipe: gives the pipeline, or None where it is gone.
+        strategy: applied strategy.
+        sites: sites of the network at the time the strategy was attached last.
+        network: the denoiser, without its wrappers.
+        pipe: function that returns the pipeline, or None if it is gone.
     """
 
     def __init__(self, pipe: Any, strategy: Strategy, set_scheduler: bool) -> None:
@@ -110,7 +113,7 @@ class Sampler:
             self._clock.clear()
 
     def _settle(self) -> bool:
-        """Attach anew where the network has changed; say whether it had.
+        """Attach again if the network has changed. Returns whether it had.
 
         Raises:
             StrategyError: the strategy does not fit the network as it is now.
@@ -136,12 +139,12 @@ class Sampler:
         return pipe
 
     def _starts(self) -> None:
-        """The pipeline is about to make its calls."""
+        """Called before the pipeline makes its calls."""
         with self._lock:
             self._settle()
 
     def _is_over(self) -> None:
-        """Drop what is cached when the pipeline says it is done, wherever its schedule ended."""
+        """Drop everything cached when the pipeline is done, wherever its schedule ended."""
         self._clock.clear()
 
     def _wrap(self, original: Forward) -> Forward:
@@ -178,11 +181,11 @@ class Sampler:
         return output
 
     def _is_mine(self, pipe: Any, given: dict[str, Any]) -> bool:
-        """Whether a pass is of this sampler's pipeline.
+        """Whether a pass belongs to this sampler's pipeline.
 
         Raises:
-            StrategyError: a loop of one's own runs a network on which several strategies are, and
-                its timestep is of none of their schedules.
+            StrategyError: a loop of one's own runs a network with several strategies, and its
+                timestep is on none of their schedules.
         """
         if pipe is not None:
             return pipe is self.pipe()

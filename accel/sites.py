@@ -1,4 +1,4 @@
-"""What a family finds in a denoiser: the places where methods act."""
+"""Sites of a denoiser: the modules where methods act, as a family finds them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Stage:
     """One down or up block of a UNet.
 
     Attributes:
-        name: of the block in the denoiser.
+        name: name of the block in the denoiser.
         block: the module.
         layers: its skip levels in the order they run. In a down block each gives one skip
             connection, in an up block each takes one; a layer's modules run one after the other.
@@ -32,11 +32,11 @@ class AttentionSite:
     """One transformer block with self-attention over a token grid.
 
     Attributes:
-        name: of the block in the denoiser.
-        grid: the module whose first input is the feature map `[n, c, h, w]` that the tokens are
-            made of, row by row.
-        block: the transformer block; `norm1` precedes its self-attention `attn1`, and `attn2`,
-            where it is not None, is its cross-attention.
+        name: name of the block in the denoiser.
+        grid: module whose first input is the feature map `[n, c, h, w]` that becomes the tokens,
+            row by row.
+        block: the transformer block; `norm1` precedes its self-attention `attn1`. `attn2` is its
+            cross-attention, or None.
         halvings: how often the grid of the denoiser's input has been halved, rounding up.
         level: 0 on the largest resolution that has self-attention, 1 on the next, and so on.
     """
@@ -53,10 +53,10 @@ class Block:
     """One residual or transformer block.
 
     Attributes:
-        name: in the denoiser.
-        module: its first input and its output are feature maps of the same grid.
-        around: of the input, what the output would be if the block added nothing.
-        in_tuple: the output comes as a tuple of one.
+        name: name in the denoiser.
+        module: the module; its first input and its output are feature maps of the same grid.
+        around: the skip path: a function from the input to the output of a block that adds nothing.
+        in_tuple: whether the output comes as a tuple of one.
     """
 
     name: str
@@ -70,16 +70,16 @@ class Part:
     """One attention or feed-forward of a transformer block, before its gate.
 
     Attributes:
-        name: in the denoiser.
+        name: name in the denoiser.
         block: number of its block, in the order they run.
-        kinds: what its output holds: `attn`, `cross` or `mlp`; two where they share a projection.
-        module: its first input and its output are tokens `[n, tokens, c]`; joint attention gives
-            two such tensors, of the image and of the text, and with an IP-Adapter a third one, of
-            the image.
+        kinds: kinds of its output: `attn`, `cross` or `mlp`; two if they share a projection.
+        module: the module; its first input and its output are tokens `[n, tokens, c]`. Joint
+            attention returns two such tensors, of the image and of the text, and with an IP-Adapter
+            a third one, of the image.
         inside: modules whose outputs only `module` reads.
-        text: its tokens are the text's alone.
-        norms: what its tokens come from, token by token and otherwise only modulated; the first is
-            of the tokens that its output has the shape of. They may be other parts' as well.
+        text: whether its tokens are the text's alone.
+        norms: norms that its tokens come from, token by token and otherwise only modulated. The
+            first has tokens of the output's shape. Other parts may read them as well.
     """
 
     name: str
@@ -96,10 +96,10 @@ class TokenAttention:
     """One attention over the image's tokens, with or without those of the text.
 
     Attributes:
-        name: in the denoiser.
-        module: diffusers' attention, whose queries, keys and values are linear maps of tokens
-            `[n, tokens, c]` called `to_q`, `to_k` and `to_v`.
-        rotary: it gets the positions of its tokens as `image_rotary_emb`, text first.
+        name: name in the denoiser.
+        module: diffusers' attention, whose queries, keys and values are linear maps of tokens `[n,
+            tokens, c]` called `to_q`, `to_k` and `to_v`.
+        rotary: whether it gets the positions of its tokens as `image_rotary_emb`, text first.
     """
 
     name: str
@@ -109,15 +109,17 @@ class TokenAttention:
 
 @dataclass(frozen=True)
 class TokenStream:
-    """The image's tokens on their way through a transformer, where only some of them may go it.
+    """Path of the image's tokens through a transformer, on which some of them may be left out.
 
     Attributes:
-        embed: its output `[n, tokens, c]` are the tokens, row by row of their grid.
-        project: its output `[n, tokens, patch * patch * channels]` is the prediction.
-        attentions: those whose keys and values come from image tokens.
-        noise: from the output of `project`, the predicted noise, without a predicted variance.
-        grid: height and width of the grid of tokens, from the denoiser's arguments by name.
-        conditional: which half of guidance, or which of its two passes, has the prompt.
+        embed: module whose output `[n, tokens, c]` are the tokens, row by row of their grid.
+        project: module whose output `[n, tokens, patch * patch * channels]` is the prediction.
+        attentions: attentions whose keys and values come from image tokens.
+        noise: function from the output of `project` to the predicted noise, without a predicted
+            variance.
+        grid: function from the denoiser's arguments by name to height and width of the grid of
+            tokens.
+        conditional: the half of guidance, or the pass of two, that has the prompt.
         beside: names of arguments with a list of tensors `[n, tokens, c]` that are added to tokens.
     """
 
@@ -135,20 +137,22 @@ class Sites:
     """Everything that methods may touch in one denoiser.
 
     Attributes:
-        denoiser: its `forward` is one call.
-        down, mid, up: the blocks; skip level 0 is the input convolution's output, which the last
-            up layer takes.
-        attentions: in the order they run.
-        blocks: in no particular order.
-        parts: of transformer blocks, in the order they run; of UNets only the attentions.
+        denoiser: the denoiser; its `forward` is one call.
+        down, mid, up: blocks of a UNet; skip level 0 is the input convolution's output, which the
+            last up layer takes.
+        attentions: attention sites in the order they run.
+        blocks: residual and transformer blocks in no particular order.
+        parts: parts of transformer blocks, in the order they run; for UNets only the attentions.
         inputs: names of the denoiser's positional arguments; the first is its input.
-        stream: of transformers, the way of the image's tokens.
-        scaled_time: the denoiser gets a computed share of the timestep, not the timestep itself.
-        output: what the denoiser returns its prediction in, as the field `sample`.
-        doubled: where the solver, too, gets every image twice for guidance: whether it does, from
-            the denoiser's arguments by name. Asked once per generation; may wait for the device.
-        embedders: of timesteps and classes, `[rows]` each, one in every block.
-        flow: the denoiser predicts the velocity of a flow.
+        stream: path of the image's tokens through a transformer; None for UNets.
+        scaled_time: whether the denoiser gets a computed share of the timestep, not the timestep
+            itself.
+        output: class of the denoiser's output, which has the prediction as the field `sample`.
+        doubled: predicate on the denoiser's arguments by name: whether the scheduler steps both
+            halves of guidance. None if it never does. Called once per generation; may wait for the
+            device.
+        embedders: embedders of timesteps and classes, `[rows]` each, one in every block.
+        flow: whether the denoiser predicts the velocity of a flow.
     """
 
     denoiser: nn.Module
@@ -168,10 +172,10 @@ class Sites:
 
     @property
     def conditional(self) -> int:
-        """Which half of guidance, or which of its two passes, has the prompt."""
+        """The half of guidance, or the pass of two, that has the prompt."""
         return 1 if self.stream is None else self.stream.conditional
 
     @property
     def skip_levels(self) -> int:
-        """How many skip connections there are: 12 in Stable Diffusion 1.x and 2.x, 9 in XL."""
+        """Number of skip connections: 12 in Stable Diffusion 1.x and 2.x, 9 in XL."""
         return sum(len(stage.layers) for stage in self.up)

@@ -1,4 +1,6 @@
-"""Some of an image's tokens: taking their rows out of a tensor, and putting rows back."""
+"""Selection of some of an image's tokens: taking their rows out of a tensor and putting them
+back.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,14 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Selection:
-    """Which image tokens run, the same number in every image.
+    """Image tokens that run, the same number in every image.
 
-    Tensors may have tokens of the text in front of the image's; these are never left out. They may
-    have more rows than there are images, as guidance needs: row `i` is of image `i % images`.
+    Tensors may have tokens of the text before those of the image, which are never left out. They
+    may have more rows than there are images, for guidance: row `i` is of image `i % images`.
 
     Attributes:
-        index: `[images, kept]`, places on the image's grid; or a row for every row of tensors.
-        total: tokens of the whole grid.
+        index: positions on the image's grid, `[images, kept]`; or a row for every row of tensors.
+        total: number of tokens of the whole grid.
     """
 
     index: Tensor
@@ -25,11 +27,11 @@ class Selection:
 
     @property
     def kept(self) -> int:
-        """How many image tokens run."""
+        """Number of image tokens that run."""
         return self.index.shape[1]
 
     def take(self, whole: Tensor) -> Tensor:
-        """The rows of `[rows, text + total, c]` that run: `[rows, text + kept, c]`."""
+        """Rows of `[rows, text + total, c]` that run: `[rows, text + kept, c]`."""
         text = whole.shape[1] - self.total
         index = self._index(len(whole))
         chosen = rows(whole, index + text if text else index)
@@ -53,7 +55,7 @@ class Selection:
 
 
 def at_least_single(values: Tensor) -> Tensor:
-    """In float32, or float64 where they are: what choices are made of, in half precision too."""
+    """Values in at least float32: choices of tokens are made in this precision."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
@@ -68,6 +70,8 @@ def rows(tokens: Tensor, index: Tensor) -> Tensor:
 
 
 def flat(index: Tensor, count: int) -> Tensor:
-    """Places among the rows of all images, `[n * m]`, of `[n, m]` among `count` of each image."""
+    """Indices into the rows of all images, `[n * m]`, from indices `[n, m]` into `count` of each
+    image.
+    """
     first = torch.arange(0, len(index) * count, count, device=index.device)
     return (index + first[:, None]).flatten()

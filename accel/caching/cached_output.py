@@ -1,4 +1,4 @@
-"""One place in the network whose result is kept from a call that computes it for those after it."""
+"""Cached output of one module: a result kept from a call that computes it for those after it."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ from strategies.knobs import Depth
 
 
 class Reuse(Listener):
-    """The last result of one place, for each of the passes that guidance may be done in.
+    """The last result of one module, for each of the two passes that guidance may take.
 
-    A result is used until a call that computes is reached; where that call did not come by this
-    place (a caching method skipped it), the next one that does computes. Kept is only what a later
-    call reads.
+    A result is used until the next call that computes. If that call did not reach this module
+    because a caching method skipped it, the next one that does computes. Only results that a later
+    call reads are kept.
+
+    If only a selection of the image's tokens runs, their rows are taken from the kept result. Newly
+    computed rows replace them there.
 
     Args:
-        clock: of the sampler.
-        computes: whether a call computes.
-        name: of the place, for the records.
-        orders: per call, of the extrapolation that stands in for a result; by default 0, the last
-            result itself.
-        foldable: results are tensors, or tuples of them, with a row per row of the batch, to be
-            averaged over guidance where it ends; others are computed anew then.
-        text: results are of the text's tokens alone, all of which always run.
-
-    Where only a selection of the image's tokens runs, their rows are taken from the result that is
-    kept, and what is computed for them takes the place of their rows there.
+        clock: the sampler's clock.
+        computes: predicate on a call's index: whether it computes.
+        name: name of the module in the records.
+        orders: order of the extrapolation at each call; by default 0, the last result itself.
+        foldable: whether results are tensors, or tuples of them, with one row per row of the batch.
+            These are averaged when guidance ends; others are computed again.
+        text: whether results are of the text's tokens alone, all of which always run.
     """
 
     def __init__(
@@ -73,10 +72,10 @@ class Reuse(Listener):
         self.keep = self.used = False
 
     def find(self, tokens: Tensor) -> Any:
-        """What to use in place of computing, or None: a tensor must have the shape of `tokens`.
+        """Cached value to use at this call, or None if the module must run.
 
-        Where the work before this place was left out, `tokens` have width 0, or `ready` is set to
-        what is used whatever `tokens` are.
+        A tensor must have the shape of `tokens`. If the work before this module was left out,
+        `tokens` have width 0, or `ready` holds the value to use whatever `tokens` are.
         """
         value = self.value
         if value is None or self.ready is not None:
@@ -113,7 +112,7 @@ class Reuse(Listener):
         self.keep = self._needs[call] > 0
 
     def _recall(self, history: History, order: int) -> Any:
-        """What is kept, of the rows that run; what is no tensor knows of its rows itself."""
+        """Cached value for the rows that run. A value that is no tensor selects its own rows."""
         return recall(history, self.clock, order) if self.foldable else history[-1][1]
 
     def end(self, output: Tensor) -> None:
@@ -138,14 +137,16 @@ class Reuse(Listener):
 
 
 def on_image(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:
-    """A result with its image tokens changed: all of a tuple but the second, which is the text's.
+    """Apply a function to the image tokens of a result.
 
-    Joint attention gives two tensors, with an IP-Adapter a third one, of the image's tokens too.
+    Joint attention returns two tensors, of the image and of the text. With an IP-Adapter it returns
+    a third one, again of the image's tokens. All but the second are changed.
 
     Args:
-        change: gets a tensor of the result, and those of `beside` at the same place.
+        change: function of a tensor of the result and of the tensors of `beside` at the same
+            position.
         value: a tensor, or a tuple of them.
-        beside: results of the same form.
+        beside: further results of the same form.
     """
     if not isinstance(value, tuple):
         return change(value, *beside)
@@ -154,7 +155,10 @@ def on_image(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:
 
 
 def reusing(place: Reuse) -> Callable[[Forward], Forward]:
-    """Wrap a module whose output has the shape of its first input, to go by `place`."""
+    """Wrapper of a module that uses the cached result of `place`.
+
+    The output must have the shape of the first input.
+    """
 
     def make(original: Forward) -> Forward:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -171,11 +175,11 @@ def reusing(place: Reuse) -> Callable[[Forward], Forward]:
 
 
 def spare(places: Sequence[tuple[Part, Reuse]], parts: Sequence[Part]) -> list[Undo]:
-    """Leave out the norms before parts wherever all parts that read them reuse.
+    """Skip norms whose readers all reuse their results.
 
     Args:
-        places: parts, and where their results are kept.
-        parts: all of the network's, in the order they run.
+        places: parts, with the cached result of each.
+        parts: all parts of the network, in the order they run.
     """
     by_name = {part.name: place for part, place in places}
     undos = []
@@ -189,10 +193,14 @@ def spare(places: Sequence[tuple[Part, Reuse]], parts: Sequence[Part]) -> list[U
 
 
 def _sparing(places: Sequence[Reuse], leads: bool) -> Callable[[Forward], Forward]:
-    """Wrap a norm: no tokens, which can be modulated for nothing, where `places` need none.
+    """Wrapper of a norm that skips it if none of `places` needs its tokens.
+
+    It then returns tokens of width 0, which cost nothing to modulate.
 
     Args:
-        leads: the norm's tokens have the shape of the results; else another norm has decided.
+        places: cached results of the parts that read the norm.
+        leads: whether the norm's tokens have the shape of the results; else another norm has
+            decided.
     """
 
     def make(original: Forward) -> Forward:

@@ -1,4 +1,4 @@
-"""The features that DeepCache keeps: what the outermost d levels of the network stand on."""
+"""Feature cache of DeepCache: the input of the outermost d levels of the network."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from strategies.methods.deepcache import DeepCache
 
 
 class View(Protocol):
-    """Something that shows a part of the network and may be out of date."""
+    """A part of the network shown as a module of its own, which may be out of date."""
 
     def check(self) -> None: ...
 
 
 class Features(Listener):
-    """The features of one generation and what the current call does with them.
+    """Features of one generation, and how the current call uses them.
 
     Attributes:
-        depth: of the current call; `FULL` runs everything.
-        value: what stands in for everything that is skipped at the current call.
-        views: checked before every shallow call.
+        depth: depth of the current call; `FULL` runs everything.
+        value: feature that replaces everything that is skipped at the current call.
+        views: views that are checked before every shallow call.
 
     Args:
         running: names of the blocks that run at a depth.
-        overwrites: whether the network changes feature maps in place, as FreeU does, so that what
-            is kept must be a copy.
+        overwrites: whether the network changes feature maps in place, as FreeU does, so that kept
+            features must be copies.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Features(Listener):
 
     @untraced
     def decide(self, sample: Tensor) -> None:
-        """What the pass that starts now does; `sample` is the denoiser's input."""
+        """Decide the depth of the pass that starts now; `sample` is the denoiser's input."""
         clock, now = self.clock, self.recorder.now
         shape = (clock.rows, sample.shape[1:], sample.dtype, sample.device)
         if self._made_for.get(clock.branch) != shape:
@@ -88,7 +88,7 @@ class Features(Listener):
 
     @untraced
     def predicted(self, output: Any) -> None:
-        """Keep what the denoiser returned, if a later call repeats it."""
+        """Keep the denoiser's output, if a later call repeats it."""
         self.offer(0, prediction(output))
 
     def offer(self, depth: int, feature: Tensor) -> None:
@@ -117,9 +117,10 @@ class Features(Listener):
         self._fresh, self.value = {}, None
 
     def fold(self) -> None:
-        """What lies below the prediction is averaged over guidance.
+        """Average the kept features over the two halves of guidance.
 
-        Of predictions the newest stays as it is: later ones, alike for both halves, continue none.
+        Kept predictions are not averaged. Only the newest is kept, since predictions before and
+        after the end of guidance form no common series.
         """
         folded = {key: value[-1:] for key, value in self.kept.items() if key[1] == 0}
         self._last_guided = set(folded)

@@ -1,4 +1,4 @@
-"""Results of the calls before: how many are worth keeping, and what they say about the next one."""
+"""Extrapolation of kept results over calls, and how many results must be kept for it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FULL = 1 << 30  # Deeper than any network.
 
 
 def needs(depths: Sequence[Depth], orders: Sequence[int]) -> list[Needs]:
-    """For each call, by depth, how many of the newest features later calls read.
+    """Number of most recent features that later calls still need, for each call and depth.
 
-    The feature below the outermost d levels is computed at every call deeper than d; one of order o
-    reads the o + 1 newest.
+    The feature below the outermost d levels is computed at every call with depth above d.
+    Extrapolation of order o needs the last o + 1 of them.
     """
     later: list[Needs] = []
     wanted: Needs = {}
@@ -33,14 +33,16 @@ def needs(depths: Sequence[Depth], orders: Sequence[int]) -> list[Needs]:
 
 
 def extrapolate(history: Sequence[tuple[int, Any]], call: int, order: int) -> Any:
-    """The Lagrange polynomial through the `order + 1` newest features, or all there are.
+    """Value at a call of the Lagrange polynomial through the last `order + 1` features, or all
+    there are.
 
-    Summed as the newest feature and weighted differences to it, which stay small in half precision.
+    It is summed as the newest feature plus weighted differences to it, which stay small in half
+    precision.
 
     Args:
         history: calls, ascending, and features of one shape, or tuples of such features.
-        call: where it is evaluated.
-        order: 0 gives the newest feature itself.
+        call: call at which the polynomial is evaluated.
+        order: order of the polynomial; 0 gives the newest feature itself.
     """
     newest = history[-1][1]
     if isinstance(newest, tuple):
@@ -60,11 +62,11 @@ def extrapolate(history: Sequence[tuple[int, Any]], call: int, order: int) -> An
 
 
 def fold(passes: dict[int, History], halves: bool) -> dict[int, History]:
-    """Histories by pass, averaged over the two halves of guidance; of the first pass from then on.
+    """Histories averaged over the two halves of guidance, all under the first pass.
 
     Args:
-        passes: by pass, histories of tensors `[rows, ...]`, or of tuples of them.
-        halves: the rows of one pass hold both halves; else two passes hold one each.
+        passes: histories of tensors `[rows, ...]`, or of tuples of them, by pass.
+        halves: whether the rows of one pass hold both halves; else two passes hold one each.
     """
     if halves:
         return {b: [(call, mean_of_halves(v)) for call, v in h] for b, h in passes.items()}
@@ -75,14 +77,16 @@ def fold(passes: dict[int, History], halves: bool) -> dict[int, History]:
 
 
 def mean(one: Any, other: Any) -> Any:
-    """Of two tensors, or of two tuples of tensors, place by place."""
+    """Mean of two tensors, or of two tuples of tensors element by element."""
     if isinstance(one, tuple):
         return tuple(mean(a, b) for a, b in zip(one, other, strict=True))
     return torch.add(one, other).div_(2)
 
 
 def mean_of_halves(value: Any) -> Any:
-    """`[2 n, ...]` to `[n, ...]`, of a tensor or of each in a tuple."""
+    """Mean of the two halves of the rows, `[2 n, ...]` to `[n, ...]`, of a tensor or of each in a
+    tuple.
+    """
     if isinstance(value, tuple):
         return tuple(mean_of_halves(item) for item in value)
     return mean(*value.chunk(2))

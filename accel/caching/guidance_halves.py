@@ -1,8 +1,8 @@
-"""Rows of the halves of guidance, where the two do not run together at every call.
+"""Rows of the two halves of guidance, if these do not run together at every call.
 
-A doubled batch holds every image twice. Where the half with the prompt runs alone, what is
-computed is of its rows only. Kept values are then of all rows or of these: the half that sat out
-goes on with its own last ones, and what it does not have is computed anew, for both halves.
+A doubled batch holds every image twice. If the half with the prompt runs alone, only its rows are
+computed. Kept values are then of all rows or of this half. The other half keeps its own last
+values. Values that it lacks are computed for both halves.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from accel.patching.replacing import untraced
 
 
 def first(value: Any) -> Tensor:
-    """A tensor, or the first of several: of joint attention, the image's tokens."""
+    """A tensor, or the first of a tuple: for joint attention the image's tokens."""
     found: Tensor = value[0] if isinstance(value, tuple) else value
     return found
 
 
 def part(value: Any, half: int) -> Any:
-    """One half of the rows of a tensor, or of each in a tuple."""
+    """One half of the rows of a tensor, or of each tensor in a tuple."""
     if isinstance(value, tuple):
         return tuple(None if one is None else part(one, half) for one in value)
     return value.chunk(2)[half]
 
 
 def joined(unconditional: Any, conditional: Any, clock: Clock) -> Any:
-    """Two halves as one batch, of tensors or tuples of tensors."""
+    """Two halves joined into one batch, for tensors or tuples of tensors."""
     if isinstance(conditional, tuple):
         pairs = zip(unconditional, conditional, strict=True)
         return tuple(None if a is None else joined(a, b, clock) for a, b in pairs)
@@ -43,11 +43,12 @@ def joined(unconditional: Any, conditional: Any, clock: Clock) -> Any:
 
 
 def running(value: Any, clock: Clock, rows: int | None = None) -> Any:
-    """What the rows that run have of a kept value, or None where it is not of them.
+    """Rows of a kept value that run now, or None if the value does not have them.
 
     Args:
         value: a tensor, or a tuple of tensors, of all rows or of those of one half.
-        rows: how many run; by default those of the denoiser's blocks.
+        clock: the sampler's clock.
+        rows: number of rows that run; by default those of the denoiser's blocks.
     """
     wanted, there = clock.running if rows is None else rows, len(first(value))
     if there == wanted:
@@ -58,11 +59,12 @@ def running(value: Any, clock: Clock, rows: int | None = None) -> Any:
 
 
 def merged(whole: Any, made: Any, clock: Clock) -> Any:
-    """What is kept after a call: all rows, with those that ran in their places.
+    """Value to keep after a call: all rows, with newly computed ones replaced.
 
     Args:
-        whole: what was kept before, or None.
-        made: of the rows that ran.
+        whole: value that was kept before, or None.
+        made: newly computed rows.
+        clock: the sampler's clock.
     """
     if clock.half is None or whole is None or len(first(whole)) != 2 * len(first(made)):
         return made
@@ -72,14 +74,15 @@ def merged(whole: Any, made: Any, clock: Clock) -> Any:
 
 
 def recall(history: History, clock: Clock, order: int, rows: int | None = None) -> Any:
-    """What stands in for a result at this call, of the rows that run; None where nothing does.
+    """Replacement of a result at this call for the rows that run, or None if there is none.
 
     Each half is extrapolated over the calls at which it ran itself.
 
     Args:
         history: calls, ascending, and results of all rows or of the conditional half's alone.
-        order: of the extrapolation.
-        rows: how many run; by default those of the denoiser's blocks.
+        clock: the sampler's clock.
+        order: order of the extrapolation.
+        rows: number of rows that run; by default those of the denoiser's blocks.
     """
     newest = running(history[-1][1], clock, rows)
     if newest is None or order == 0 or len(history) == 1:
@@ -103,7 +106,9 @@ def recall(history: History, clock: Clock, order: int, rows: int | None = None) 
 
 
 def newest(history: History, count: int) -> History:
-    """The last results that later calls read: as many of all rows, and as many of any."""
+    """The last `count` results of all rows and the last `count` of any rows, which later calls
+    read.
+    """
     if count >= len(history) or not count:
         return history if count else []
     rows = max(len(first(value)) for _, value in history)
@@ -114,12 +119,13 @@ def newest(history: History, count: int) -> History:
 
 @untraced
 def taken(value: Any, rows: int, half: int) -> Any:
-    """Arguments of the denoiser for one half: the rows of every tensor that has one for each.
+    """Arguments of the denoiser for one half: the matching rows of every tensor with one row per
+    sample.
 
     Args:
-        value: a tensor, or whatever holds tensors.
-        rows: of the whole batch.
-        half: which half.
+        value: a tensor, or a container of tensors.
+        rows: number of rows of the whole batch.
+        half: half to take, 0 or 1.
     """
     if isinstance(value, Tensor):
         return value.chunk(2)[half] if value.ndim and len(value) == rows else value
@@ -131,19 +137,19 @@ def taken(value: Any, rows: int, half: int) -> Any:
 
 
 def run_half(original: Forward, args: Any, kwargs: Any, rows: int, half: int) -> Tensor:
-    """What the denoiser predicts for one half of a doubled batch, without the other.
+    """Prediction of the denoiser for one half of a doubled batch, without running the other.
 
     Args:
-        original: the denoiser.
-        args, kwargs: of the whole batch.
-        rows: of the whole batch.
-        half: which half runs.
+        original: the denoiser's forward.
+        args, kwargs: its arguments for the whole batch.
+        rows: number of rows of the whole batch.
+        half: half that runs, 0 or 1.
     """
     return prediction(original(*taken(args, rows, half), **taken(kwargs, rows, half)))
 
 
 def needed(modes: Sequence[str], orders: Sequence[int]) -> list[int]:
-    """For each call, how many of the newest differences later calls read."""
+    """Number of most recent guidance differences that later calls need, for each call."""
     found, wanted = [], 0
     for mode, order in zip(reversed(modes), reversed(orders), strict=True):
         found.append(wanted)

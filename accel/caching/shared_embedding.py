@@ -15,11 +15,11 @@ from accel.patching.replacing import Undo, replace_forward
 
 
 def shared(clock: Clock, embedders: Sequence[nn.Module]) -> list[Undo]:
-    """Let those that equal the first take its embedding, until undone.
+    """Let embedders that equal the first one use its embedding, until undone.
 
-    diffusers' DiT has an embedder in every block where the published model has one for all, whose
-    weights it copies (Peebles & Xie, arXiv 2212.09748, section 3.2). The embedding is the same
-    tensor, so images do not change.
+    diffusers' DiT has an embedder in every block, and the published model has one for all (Peebles
+    & Xie, arXiv 2212.09748, section 3.2). Their weights are equal and so is the embedding, so
+    images do not change.
     """
     alike = [one for one in embedders if equal(one, embedders[0])]
     if len(alike) < 2:
@@ -29,7 +29,7 @@ def shared(clock: Clock, embedders: Sequence[nn.Module]) -> list[Undo]:
 
 
 def equal(one: nn.Module, other: nn.Module) -> bool:
-    """Whether two modules compute the same, as far as their weights tell."""
+    """Whether two modules compute the same, judged by their weights."""
     mine, theirs = weights(one), weights(other)
     if type(one) is not type(other) or mine.keys() != theirs.keys():
         return False
@@ -37,16 +37,16 @@ def equal(one: nn.Module, other: nn.Module) -> bool:
 
 
 def weights(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name, those that are not saved included."""
+    """Parameters and buffers by name, including those that are not saved."""
     parameters = module.named_parameters(remove_duplicate=False)
     return {**dict(parameters), **dict(module.named_buffers(remove_duplicate=False))}
 
 
 def _equal(one: Tensor, other: Tensor) -> bool:
-    """Whether two weights hold the same; False where that cannot be told.
+    """Whether two weights are equal; False if that cannot be told.
 
-    Quantized weights of torchao and optimum-quanto are made of plain tensors, which are compared
-    one by one. Others keep a scale elsewhere, so equal integers of theirs say nothing.
+    Quantized weights of torchao and optimum-quanto consist of plain tensors, which are compared one
+    by one. Others keep a scale elsewhere, so that equal integers prove nothing.
     """
     if (type(one), one.dtype) != (type(other), other.dtype):
         return False
@@ -60,7 +60,7 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 
 
 def _holds_equal(one: Any, other: Any) -> bool:
-    """The same of what a quantized weight is made of."""
+    """Whether two components of a quantized weight are equal."""
     if isinstance(one, Tensor) and is_traceable_wrapper_subclass(one):
         return _equal(cast(Tensor, one), other)
     return isinstance(other, Tensor) and type(one) is Tensor and _same_values(one, other)
@@ -74,7 +74,7 @@ def _same_values(one: Tensor, other: Tensor) -> bool:
 
 
 class Embedding(Listener):
-    """What the first embedder of a pass gave, for the others of the same inputs."""
+    """Result of the first embedder in a pass, for the others with the same inputs."""
 
     def __init__(self, clock: Clock) -> None:
         self.begin()
@@ -92,7 +92,7 @@ class Embedding(Listener):
         self.begin()
 
     def instead(self, original: Forward) -> Forward:
-        """Wrap an embedder of `[rows]` timesteps and labels."""
+        """Wrapper of an embedder of `[rows]` timesteps and labels."""
 
         def forward(timestep: Tensor, class_labels: Tensor, **kwargs: Any) -> Any:
             if self._time is timestep and self._label is class_labels:

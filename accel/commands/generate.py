@@ -1,4 +1,4 @@
-"""Images from a model and a strategy, timed, beside the unaccelerated ones where asked for."""
+"""Timed images from a model and a strategy, on request compared with the unaccelerated ones."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ OWN = {"guidance", "height", "width", "arguments"}  # What a model's config says
 
 @dataclass(frozen=True)
 class Request:
-    """What to draw.
+    """Settings of images to generate.
 
     Attributes:
-        prompt, negative: the texts; no negative one is passed on when it is None.
-        seeds: of the initial noise, one for each image.
-        guidance, height, width: None leaves the pipeline's own.
-        arguments: further ones of the pipeline's call.
+        prompt, negative: prompt and negative prompt; None passes no negative one on.
+        seeds: seeds of the initial noise, one for each image.
+        guidance, height, width: guidance scale and image size; None takes the pipeline's own.
+        arguments: further arguments of the pipeline's call.
     """
 
     prompt: str
@@ -48,10 +48,10 @@ class Drawn:
     """Images of one setting.
 
     Attributes:
-        images: one for each seed.
-        seconds: of each image.
-        timings: of the first image, drawn again after a warm-up; empty unless compared.
-        records: what ran at each call of the last image; empty without a strategy.
+        images: images, one for each seed.
+        seconds: seconds that each image took.
+        timings: seconds of repeated runs of the first image after a warm-up; empty unless compared.
+        records: records of each call of the last image; empty without a strategy.
     """
 
     images: list[Image.Image] = field(default_factory=list)
@@ -81,7 +81,7 @@ def open_prompted(
 
 
 def own_steps(pipe: Any, config: ModelConfig | None) -> int:
-    """Steps of the unaccelerated model: of its config, else the pipeline's default."""
+    """Steps of the unaccelerated model: those of its config, else the pipeline's default."""
     if config is not None:
         return config.steps
     return int(inspect.signature(pipe.__call__).parameters["num_inference_steps"].default)
@@ -101,7 +101,7 @@ def fit(pipe: Any, strategy: Strategy, steps: int | None) -> Strategy:
 
 
 def draw(pipe: Any, request: Request, strategy: Strategy) -> Drawn:
-    """Accelerated images.
+    """Generate accelerated images.
 
     Raises:
         StrategyError: the strategy does not fit the model, or the pipeline refuses the request.
@@ -117,17 +117,17 @@ def draw(pipe: Any, request: Request, strategy: Strategy) -> Drawn:
 def compare(
     pipe: Any, request: Request, strategy: Strategy, steps: int, repeat: int
 ) -> tuple[Drawn, Drawn]:
-    """Unaccelerated and accelerated images of the same seeds.
+    """Generate unaccelerated and accelerated images of the same seeds.
 
-    Latency is of the first image, after one warm-up of each setting: the median over `repeat`
-    further runs, in turns.
+    Latency is the median of `repeat` runs of the first image, after one warm-up of each setting, in
+    alternating turns.
 
     Args:
-        pipe: of the model; left without a strategy.
-        request: what to draw.
-        strategy: to accelerate with.
-        steps: of the unaccelerated model.
-        repeat: timed runs of each.
+        pipe: pipeline of the model; left without a strategy.
+        request: settings of the images.
+        strategy: strategy to accelerate with.
+        steps: steps of the unaccelerated model.
+        repeat: number of timed runs of each.
 
     Raises:
         StrategyError: the strategy does not fit the model, or the pipeline refuses the request.
@@ -149,7 +149,7 @@ def compare(
 
 
 def what_ran(records: Sequence[CallRecord]) -> str:
-    """The calls of a generation in one line: how many, at which depths, with how many tokens."""
+    """Summary of a generation's calls in one line: their number, depths and numbers of tokens."""
     depths = Counter(record.depth for record in records)
     shown = [
         f"{count} in full" if depth == "full" else f"{count} at depth {depth}"
@@ -170,7 +170,7 @@ def _add(found: Drawn, drawn: tuple[Image.Image, float]) -> None:
 
 
 def once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Image, float]:
-    """One image and its seconds; all its noise comes from the seed, also what the solver draws.
+    """Generate one image and time it. All of its noise comes from the seed, including the solver's.
 
     Raises:
         StrategyError: the pipeline refuses the request, or draws noise that no seed reaches.

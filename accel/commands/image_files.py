@@ -1,4 +1,4 @@
-"""Images on disk: a grid of several, two grids side by side with captions, atomic files."""
+"""Image files: a grid of several images, two grids side by side with captions, atomic writing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GAP = 8
 
 
 def grid(images: Sequence[Image.Image]) -> Image.Image:
-    """Images of one size as a grid, row by row, about as wide as high; one image as it is."""
+    """Images of one size as a grid, row by row, about as wide as high. One image stays as it is."""
     columns = math.ceil(math.sqrt(len(images)))
     width, height = images[0].size
     canvas = Image.new("RGB", (columns * width, math.ceil(len(images) / columns) * height), "white")
@@ -43,10 +43,10 @@ def side_by_side(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Im
 
 
 def check_target(path: Path) -> None:
-    """Make the folder of `path`, and refuse what could not be written later.
+    """Make the folder of `path`, and check that the file can be written later.
 
     Raises:
-        StrategyError: not the name of an image file, a folder, or a place without permission.
+        StrategyError: the path is no name of an image file, is a folder, or must not be written.
     """
     if path.suffix.lower() not in Image.registered_extensions():
         raise StrategyError(f"{path}: not the name of an image file; use .png, .jpg or .webp")
@@ -57,7 +57,7 @@ def check_target(path: Path) -> None:
 
 
 def save(picture: Image.Image, path: Path) -> None:
-    """Write an image file; an existing one is replaced only once the new one is complete.
+    """Write an image file. An existing one is replaced only once the new one is complete.
 
     Raises:
         StrategyError: the file cannot be written.

@@ -1,10 +1,10 @@
-"""What an attention processor does beside attention, which not every method can take.
+"""Traits of attention processors that some methods cannot work with.
 
-Users and pipelines set processors of their own: some mix the rows of a batch (StyleAligned, video
-from image models), some take a row's place in the batch for its role (perturbed-attention
-guidance), some keep maps that the pipeline reads afterwards (self-attention guidance,
-Attend-and-Excite). diffusers' ordinary processors do none of this. Any other is tried on a few
-random tokens, so that a mere faster kernel is told from one that mixes rows.
+Users and pipelines set processors of their own. Some mix the rows of a batch (StyleAligned, video
+from image models). Some take a row's position in the batch for its role (perturbed-attention
+guidance). Some keep maps that the pipeline reads afterwards (self-attention guidance,
+Attend-and-Excite). diffusers' ordinary processors do none of this. Any other processor is tried on
+a few random tokens, which tells a faster kernel from one that mixes rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TOLERANCE = 1e-2  # Relative; half precision rounds by less, mixed rows differ b
 
 
 class Trait(Enum):
-    """Something that a processor does; the value completes "which ..."."""
+    """A trait of a processor; the value completes the words "which ..."."""
 
     ROWS = "reads rows of the batch across each other or by their place"
     KEEPS = "keeps something from call to call that others may read"
@@ -40,15 +40,16 @@ _TRIED: weakref.WeakKeyDictionary[Any, frozenset[Trait]] = weakref.WeakKeyDictio
 
 
 class Processors(Listener):
-    """Sees to it, at the start and at each generation's first pass, that a method is not misled.
+    """Check that no attention processor misleads a method: at the start and at each generation's
+    first pass.
 
-    Pipelines set processors inside of their call, so that the start alone is too early.
+    Pipelines may set processors inside their call, so the check at the start is not enough.
 
     Args:
-        clock: of the sampler.
-        method: its name, for messages.
-        attentions: by name, the modules that the method skips or changes.
-        breaks: traits of processors that it cannot take.
+        clock: the sampler's clock.
+        method: name of the method, for messages.
+        attentions: modules that the method skips or changes, by name.
+        breaks: traits of processors that it cannot work with.
 
     Raises:
         StrategyError: a processor has such a trait.
@@ -73,7 +74,7 @@ class Processors(Listener):
 
     @untraced
     def check(self) -> None:
-        """Ask about processors that were not there the last time."""
+        """Check processors that were not there at the last check."""
         for name, module in self.attentions.items():
             processor = getattr(module, "processor", None)
             if processor is None or self._sound.get(name) is processor:
@@ -90,7 +91,7 @@ class Processors(Listener):
 
 
 def attentions(module: nn.Module, name: str = "") -> dict[str, nn.Module]:
-    """All modules with an attention processor, by name, `module` itself included."""
+    """All modules with an attention processor, by name, including `module` itself."""
     return {
         ".".join(filter(None, (name, inner))): found
         for inner, found in module.named_modules()
@@ -99,7 +100,7 @@ def attentions(module: nn.Module, name: str = "") -> dict[str, nn.Module]:
 
 
 def of_parts(parts: Iterable[Part]) -> dict[str, nn.Module]:
-    """The attentions among parts of transformer blocks, by name."""
+    """Attentions among parts of transformer blocks, by name."""
     found: dict[str, nn.Module] = {}
     for part in parts:
         for module in (part.module, *part.inside):
@@ -108,7 +109,7 @@ def of_parts(parts: Iterable[Part]) -> dict[str, nn.Module]:
 
 
 def traits(module: nn.Module, processor: Any) -> frozenset[Trait]:
-    """What a processor of an attention does beside attention."""
+    """Traits of the processor of an attention."""
     kind = type(processor)
     if kind.__module__.startswith("diffusers.models."):
         perturbs = kind.__name__.startswith("PAG")
@@ -123,7 +124,7 @@ def traits(module: nn.Module, processor: Any) -> frozenset[Trait]:
 
 
 def _tried(module: Any, processor: Any) -> frozenset[Trait]:
-    """Traits of a processor that is not known, by trial; all of them where it cannot be tried."""
+    """Traits of an unknown processor, found by trial. All of them if it cannot be tried."""
     before = dict(getattr(processor, "__dict__", {}))
     if not isinstance(processor, nn.Module) and not all(map(_plain, before.values())):
         return _ALL  # A trial would write into what it holds.
@@ -160,7 +161,7 @@ def _restore(now: dict[str, Any], before: dict[str, Any]) -> None:
 
 
 class _Watch:
-    """Which rows keys and values are projected of, while a trial runs."""
+    """Recorder of the rows that keys and values are projected from during a trial."""
 
     def __init__(self, module: Any) -> None:
         found = (getattr(module, name, None) for name in ("to_k", "to_v"))
@@ -188,7 +189,7 @@ class _Watch:
 
 
 def _trial(module: Any, processor: Any) -> bool:
-    """Whether each row's result is that of the row alone."""
+    """Whether each row's result depends on that row alone."""
     weight = next(module.parameters())
     dtype = weight.dtype if weight.is_floating_point() else torch.float32
     device = torch.device("cpu") if weight.is_meta else weight.device

@@ -1,4 +1,4 @@
-"""Feed-forwards that run in chunks, which methods that keep their outputs do not take."""
+"""Check for chunked feed-forwards, which methods that keep outputs cannot work with."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from strategies import StrategyError
 
 
 class Unchunked(Listener):
-    """Sees to it, at the start and at every pass, that feed-forwards run as a whole.
+    """Check that feed-forwards are not chunked: at the start and at every pass.
 
-    diffusers calls a chunked one several times in a pass, with the same module for every chunk.
+    diffusers calls a chunked feed-forward several times in a pass, with the same module for every
+    chunk.
 
     Args:
-        kept: parts whose outputs are kept; those that are no feed-forwards do not matter.
+        kept: parts whose outputs are kept; only feed-forwards among them matter.
 
     Raises:
         StrategyError: some block runs its feed-forward in chunks.

@@ -1,4 +1,4 @@
-"""Whether an attention projects queries, keys and values in one product."""
+"""Predicate: whether an attention projects queries, keys and values in one product."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from diffusers.models.attention_processor import Attention
 def is_fused(attention: Any) -> bool:
     """Whether a call of `attention` leaves `to_q`, `to_k` and `to_v` out.
 
-    Of `Attention` the processor decides: unfusing puts another one in, and leaves the flag set.
-    Newer attentions go by the flag.
+    For `Attention` the processor decides: unfusing replaces it and leaves the flag set. For newer
+    attentions the flag decides.
     """
     if not getattr(attention, "fused_projections", False):
         return False

@@ -1,4 +1,4 @@
-"""Whether what a strategy attached is still where the network runs it."""
+"""Check that an attached strategy is still where the network runs it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ADAPTED = ("scaling", "merged_adapters", "_active_adapter", "_disable_adapters")
 
 
 class Placement:
-    """A network as it was when a strategy was attached.
+    """Snapshot of a network at the time a strategy was attached.
 
-    Attaching is decided by which modules there are, whether their projections are fused, which
-    hooks their blocks have and, where equal weights are computed once, by these weights.
+    It holds everything that decides how methods attach: the modules, whether projections are fused,
+    the hooks of blocks, and the weights if equal ones are computed once.
     """
 
     def __init__(self, sites: Sites, attachment: Attachment) -> None:
@@ -40,10 +40,10 @@ class Placement:
         self._facts = _facts(sites)
 
     def holds(self, outer: Any) -> bool:
-        """Whether the network that a pipeline holds now is as it was.
+        """Whether the network that a pipeline holds now matches the snapshot.
 
         Args:
-            outer: that network, with what `torch.compile` has put around it.
+            outer: that network, with the wrapper of `torch.compile` if there is one.
         """
         return (
             outer is self.attachment.outer
@@ -63,7 +63,7 @@ def _facts(sites: Sites) -> list[Fact]:
 
 
 def _weights(module: nn.Module) -> Fact:
-    """Changes when weights are replaced, overwritten, or adapted in another way."""
+    """Fact that changes if weights are replaced, overwritten, or adapted in another way."""
     weights = tuple(
         (id(weight), weight.dtype, 0 if weight.is_inference() else weight._version)
         for weight in module.parameters()

@@ -1,4 +1,4 @@
-"""The kinds of denoisers that can be accelerated, found by what a pipeline contains."""
+"""Families of denoisers that can be accelerated, found by the modules of a pipeline."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SUPPORTED = f"{unet.SUPPORTED}, {dit.SUPPORTED}, or {mmdit.SUPPORTED}"
 
 
 def find(pipe: Any) -> tuple[str, Sites]:
-    """The family of a pipeline and the places where methods act.
+    """The family of a pipeline, and the sites where methods act.
 
     Raises:
-        StrategyError: no supported denoiser; names what is supported, or what is around it.
+        StrategyError: the pipeline has no supported denoiser, or something unknown wraps it.
     """
     found = [(name, getattr(pipe, name, None)) for name in ("unet", "transformer")]
     for _, denoiser in found:

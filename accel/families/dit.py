@@ -20,7 +20,7 @@ KINDS = {"attn1": "attn", "attn2": "cross", "ff": "mlp"}
 
 
 def sites(denoiser: Any) -> Sites | None:
-    """The sites of a transformer, or None where `denoiser` is not one of this family."""
+    """Sites of a transformer, or None if `denoiser` is not of this family."""
     inputs = next((names for kind, names in INPUTS.items() if isinstance(denoiser, kind)), None)
     if inputs is None:
         return None
@@ -45,7 +45,9 @@ def sites(denoiser: Any) -> Sites | None:
 
 
 def _null_class(denoiser: Any) -> Callable[[Mapping[str, Any]], bool]:
-    """DiT's pipeline steps both halves of guidance; the second is of the class after the last."""
+    """Predicate on arguments: whether DiT's solver steps both halves of guidance. The second half
+    has the class after the last.
+    """
     null = denoiser.config.num_embeds_ada_norm
 
     def doubled(given: Mapping[str, Any]) -> bool:
@@ -59,13 +61,13 @@ def _null_class(denoiser: Any) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def _embedders(denoiser: Any) -> tuple[nn.Module, ...]:
-    """Every block's own, of DiT."""
+    """Embedders of DiT, one in every block."""
     found = (getattr(block.norm1, "emb", None) for block in denoiser.transformer_blocks)
     return tuple(one for one in found if one is not None)
 
 
 def _norms(block: Any, name: str) -> tuple[nn.Module, ...]:
-    """What the tokens of a part come from; PixArt's cross-attention has none of its own."""
+    """Norms that a part reads; PixArt's cross-attention has none of its own."""
     classes = block.norm_type == "ada_norm_zero"
     norms = {"attn1": block.norm1.norm if classes else block.norm1}
     norms["ff"] = block.norm3 if classes else block.norm2
@@ -89,7 +91,7 @@ def _stream(denoiser: Any) -> TokenStream:
 
 
 def first_channels(tokens: Tensor, channels: int, config: Any) -> Tensor:
-    """Of `[n, tokens, patch * patch * channels]`, as many channels as the latents have."""
+    """The latents' channels of `[n, tokens, patch * patch * channels]`, without the variance."""
     values: Tensor = tokens.unflatten(-1, (-1, channels))[..., : config.in_channels]
     return values.flatten(-2)
 

@@ -20,7 +20,7 @@ KINDS = {"attn": "attn", "attn2": "attn", "ff": "mlp", "ff_context": "mlp"}
 
 
 def sites(denoiser: Any) -> Sites | None:
-    """The sites of a transformer, or None where `denoiser` is not one of this family."""
+    """Sites of a transformer, or None if `denoiser` is not of this family."""
     flux = isinstance(denoiser, FluxTransformer2DModel)
     if not flux and not isinstance(denoiser, SD3Transformer2DModel):
         return None
@@ -50,7 +50,7 @@ def _parts(denoiser: Any) -> Iterator[Part]:
 
 
 def _norms(block: Any, name: str) -> tuple[nn.Module, ...]:
-    """What the tokens of a double block's part come from."""
+    """Norms that a part of a double block reads."""
     if name == "attn":
         return block.norm1.norm, block.norm1_context.norm
     if name == "attn2":
@@ -90,7 +90,7 @@ def _stream(denoiser: Any, flux: bool) -> TokenStream:
 
 
 def _grid_of_ids(given: Mapping[str, Any]) -> tuple[int, int]:
-    """FLUX gets its tokens as a list; their places are in `img_ids` `[tokens, 3]`.
+    """Grid of FLUX's tokens, which come as a list with their positions in `img_ids` `[tokens, 3]`.
 
     Raises:
         StrategyError: the tokens are not those of one grid.

@@ -17,7 +17,7 @@ SUPPORTED = "a `unet` of class UNet2DConditionModel (Stable Diffusion 1.x, 2.x, 
 
 
 def sites(denoiser: Any) -> Sites | None:
-    """The sites of a UNet, or None where `denoiser` is not one."""
+    """Sites of a UNet, or None if `denoiser` is not one."""
     if not isinstance(denoiser, UNet2DConditionModel):
         return None
     down = tuple(
@@ -50,7 +50,7 @@ def _layers(block: nn.Module, tail: str | None) -> tuple[tuple[nn.Module, ...], 
 
 
 def _attentions(denoiser: UNet2DConditionModel) -> tuple[AttentionSite, ...]:
-    """Transformer blocks with the level of their resolution among those that have attention."""
+    """Transformer blocks, each with the level of its resolution among those that have attention."""
     last = len(denoiser.down_blocks) - 1
     places = [(f"down_blocks.{i}", b, i) for i, b in enumerate(denoiser.down_blocks)]
     if denoiser.mid_block is not None:
@@ -71,8 +71,8 @@ def _attentions(denoiser: UNet2DConditionModel) -> tuple[AttentionSite, ...]:
 
 
 def _blocks(denoiser: UNet2DConditionModel) -> tuple[Block, ...]:
-    """Residual and transformer blocks that keep the size of their feature map, in the order that
-    the parts of the network run.
+    """Residual and transformer blocks that keep the size of their feature map, in the order in
+    which the parts of the network run.
     """
     found = []
     for name, module in denoiser.named_modules():

@@ -1,8 +1,8 @@
 """The acceleration methods, in the order in which they are attached: a later one wraps the others.
 
-So T-GATE decides whether an attention runs at all before a token method reduces its tokens, Block
-Caching whether the block around it does, DeepCache which part of the network, and guidance which
-half of the batch.
+T-GATE therefore decides whether an attention runs before a token method reduces its tokens. Block
+Caching decides whether the block around it runs, DeepCache which part of the network, and guidance
+which half of the batch.
 """
 
 from accel.method import Attach

@@ -1,10 +1,11 @@
-"""AT-EDM's token choice (Wang et al., CVPR 2024, arXiv 2405.05252) under CAT Pruning's reuse.
+"""Token choice of AT-EDM (Wang et al., CVPR 2024, arXiv 2405.05252) with CAT Pruning's reuse.
 
-The baseline of CAT Pruning (arXiv 2502.00433, section 3.1): tokens are ranked by the Generalized
-Weighted PageRank of a self-attention map, the best ones run, and everything else is reused as in
-`accel.tokens.partial_forward`, where AT-EDM itself copies from similar tokens. No code of that
-baseline was published. Here the map is that of the network's last attention at the call before,
-averaged over heads, of image tokens among themselves, of the half of guidance that has the prompt.
+This is the baseline of CAT Pruning (arXiv 2502.00433, section 3.1). Tokens are ranked by the
+Generalized Weighted PageRank of a self-attention map, and the best ones run. Everything else is
+reused as in `accel.tokens.partial_forward`; AT-EDM itself copies from similar tokens.
+
+No code of that baseline was published. Here the map is that of the network's last attention at the
+call before, averaged over heads, among image tokens, of the half of guidance that has the prompt.
 Queries and keys of tokens that did not run are their last ones. The map is never kept, but it has
 to be computed, which fused attention kernels avoid.
 """
@@ -36,7 +37,7 @@ def attach(sites: Sites, clock: Clock, knobs: ATEDM, recorder: Recorder) -> Undo
 
 
 class Attended(PartialRun):
-    """Ranks tokens by how much attention they get from tokens that get attention."""
+    """Ranking of tokens by the attention that they get from tokens that get attention."""
 
     def __init__(self, sites: Sites, clock: Clock, knobs: ATEDM, recorder: Recorder) -> None:
         super().__init__(sites, clock, knobs.shares(), recorder, "atedm")
@@ -86,8 +87,8 @@ class Attended(PartialRun):
 def importance(query: Tensor, key: Tensor) -> Tensor:
     """Generalized Weighted PageRank of a self-attention map, `[images, tokens]`.
 
-    Algorithm 1 of AT-EDM with as many queries as keys: the scores, equal at first, are handed on
-    along the map, row by row, and brought back to sum 1.
+    This is algorithm 1 of AT-EDM with as many queries as keys. The scores are equal at first. Each
+    round multiplies them by the map and normalises them to sum 1.
 
     Args:
         query, key: `[images, tokens, heads, d]`.

@@ -1,9 +1,9 @@
 """Block Caching (Wimbauer et al., "Cache Me if You Can", CVPR 2024, arXiv 2312.03209).
 
-What a residual or transformer block adds to its input is kept and added again at calls at which the
-block is not computed (section 3.2). The schedule comes from how much that changes from call to call
-(section 3.3; `accel.change_curves` measures it, `BlockCache.from_curves` applies the threshold).
-The paper's trained scale and shift are left out.
+The contribution of a residual or transformer block is kept, and added again at calls at which the
+block is not computed (section 3.2). The schedule follows from how much that contribution changes
+from call to call (section 3.3): `accel.change_curves` measures it, `BlockCache.from_curves` applies
+the threshold. The paper's trained scale and shift are left out.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def attach(sites: Sites, clock: Clock, knobs: BlockCache, recorder: Recorder) ->
 def _computes(
     knobs: BlockCache, name: str, index: int, blocks: int
 ) -> Callable[[int], bool] | None:
-    """Whether a call computes a block; None of one that always is."""
+    """Predicate on a call's index: whether it computes a block.
+
+    None for a block that always runs.
+    """
     if name in knobs.refresh:
         return set(knobs.refresh[name]).__contains__
     found = knobs.computed(index, blocks)

@@ -1,18 +1,19 @@
 """CAT Pruning (Cheng et al., "Cluster-Aware Token Pruning", arXiv 2502.00433, Algorithms 1 and 2).
 
-Two calls before the first partial one the prediction is noted as the reference. One call later the
-tokens are clustered by how their prediction has changed since, with their positions, and the first
-selection is made; every later selection uses these clusters. How a partial call runs is in
-`accel.tokens.partial_forward`.
+Two calls before the first partial one, the prediction is kept as the reference. One call later the
+tokens are clustered by the change of their prediction since then and by their positions, and the
+first selection is made. Every later selection uses these clusters. `accel.tokens.partial_forward`
+carries out partial calls.
 
-Sizes that the paper leaves open are those of the published code: the first selection takes a tenth
-of its tokens from each of the highest clusters; later ones take a quarter from clusters (in units
-of a fifth of that quarter: three from the first, two from the second, one from each other) and
-three quarters from the stalest tokens. Of a cluster's share, but for the highest cluster's, half
-goes by magnitude and half by staleness ("distributional balance", section 2.4). Unlike the
-published code, every selection has exactly the size asked for, overlaps being filled up with the
-stalest tokens; each image of a batch chooses for itself; any size and guidance will do; and equal
-scores are decided by the token's place.
+Sizes that the paper leaves open are those of the published code. The first selection takes a tenth
+of its tokens from each of the highest clusters. Later ones take a quarter from clusters, in units
+of a fifth of that quarter (three from the first, two from the second, one from each other), and
+three quarters from the stalest tokens. Half of a cluster's share goes by magnitude and half by
+staleness, except for the highest cluster ("distributional balance", section 2.4).
+
+Differences to the published code: every selection has exactly the requested size, and overlaps are
+filled up with the stalest tokens. Each image of a batch chooses for itself. Any size and guidance
+works. Equal scores are decided by the token's position.
 """
 
 from __future__ import annotations
@@ -87,15 +88,15 @@ class ClusterAware(PartialRun):
 def select(
     magnitude: Tensor, counts: Tensor, cluster: Tensor, score: Tensor, count: int, first: bool
 ) -> Tensor:
-    """The tokens to run, `[images, count]`, ascending.
+    """Select the tokens to run, `[images, count]`, ascending.
 
     Args:
-        magnitude: of the change of each token's prediction `[images, tokens]`.
-        counts: how often each ran, equation 2, `[images, tokens]`.
-        cluster: of each token `[images, tokens]`.
-        score: of each cluster `[images, clusters]`.
-        count: how many tokens to select.
-        first: the first selection of a generation.
+        magnitude: size of the change of each token's prediction `[images, tokens]`.
+        counts: number of times that each token ran, equation 2, `[images, tokens]`.
+        cluster: cluster of each token `[images, tokens]`.
+        score: score of each cluster `[images, clusters]`.
+        count: number of tokens to select.
+        first: whether this is the first selection of a generation.
     """
     total, clusters = magnitude.shape[1], score.shape[1]
     by_size, by_magnitude, by_age = quotas(count, clusters, first, score.device)
@@ -116,7 +117,9 @@ def select(
 def quotas(
     count: int, clusters: int, first: bool, device: torch.device
 ) -> tuple[int, Tensor, Tensor]:
-    """How many tokens come from clusters, and from each by rank: by magnitude, and by age."""
+    """Numbers of tokens to select: from clusters in all, and from each rank of cluster by magnitude
+    and by staleness.
+    """
     if first:
         share = torch.full((clusters,), max(1, count * FIRST_SHARE // 100), device=device)
         return count, share, torch.zeros_like(share)
@@ -131,14 +134,16 @@ def quotas(
 
 
 def ranks(keys: Tensor) -> Tensor:
-    """Of each entry of `[images, n]`, how many are smaller, or equal and before it."""
+    """Rank of each entry of `[images, n]`: the number of entries that are smaller, or equal and
+    before it.
+    """
     order = keys.argsort(dim=1, stable=True)
     place = torch.arange(keys.shape[1], device=keys.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, place)
 
 
 def rank_within(keys: Tensor, cluster: Tensor, clusters: int) -> Tensor:
-    """As `ranks`, counting only tokens of the same cluster."""
+    """Rank of each token among the tokens of its cluster."""
     order = keys.argsort(dim=1, stable=True)
     owner = cluster.gather(1, order)
     before = one_hot(owner, clusters).cumsum(1).gather(-1, owner[..., None])[..., 0] - 1
@@ -146,7 +151,9 @@ def rank_within(keys: Tensor, cluster: Tensor, clusters: int) -> Tensor:
 
 
 def ages(counts: Tensor, magnitude: Tensor) -> Tensor:
-    """Rank of each token by staleness, 0 the stalest; among equals the larger change first."""
+    """Rank of each token by staleness, 0 for the stalest; among equals the larger change comes
+    first.
+    """
     strong = magnitude.argsort(dim=1, descending=True, stable=True)
     order = strong.gather(1, counts.gather(1, strong).argsort(dim=1, stable=True))
     place = torch.arange(counts.shape[1], device=counts.device).expand_as(order)

@@ -1,13 +1,14 @@
 """Cached Adaptive Token Merging (Saghatchian et al., arXiv 2501.00946).
 
-As ToMe, but all pairs of source and destination whose cosine reaches a threshold are merged
-(section III-A), and the pairs found at a checkpoint are used until the next one (section III-B).
+All pairs of source and destination whose cosine reaches a threshold are merged (section III-A),
+where ToMe merges a fixed number. The pairs found at a checkpoint are used until the next one
+(section III-B).
 
-Every row of the batch merges its own pairs, also the two of guidance, so no image sees another.
-Rows that keep different numbers of tokens attend one after the other. The published code merges
-the largest number of the batch in all rows, so below the threshold in most. How many pairs there
-are has to be known before attention can run: at a checkpoint every attention waits for the device
-once.
+Every row of the batch merges its own pairs, including the two halves of guidance, so no image
+depends on another. Rows that keep different numbers of tokens attend one after the other. The
+published code merges the largest number of the batch in all rows, and so below the threshold in
+most. The number of pairs must be known before attention can run: at a checkpoint every attention
+waits for the device once.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ class _Site(TokenSite):
         return output
 
     def find(self, metric: Tensor) -> Pairs:
-        """The pairs of every row, from `[n, tokens, c]`; none where the grid has no cell."""
+        """Pairs of every row, from `[n, tokens, c]`; none if the grid has no cell."""
         source, destination = split_grid(*self.shape, self.knobs.stride, metric.device)
         if len(destination) == 0:
             return []
@@ -99,7 +100,7 @@ class _Site(TokenSite):
 
 
 def of_rows(pairs: Pairs, first: int, count: int) -> Pairs:
-    """The pairs of `count` rows of the batch, from `first` on."""
+    """Pairs of `count` rows of the batch, from row `first` on."""
     found = []
     for images, chosen in pairs:
         places = [i for i, row in enumerate(images.tolist()) if first <= row < first + count]

@@ -1,19 +1,19 @@
 """Dynamics-aware token pruning of DaTo ("Token Pruning for Caching Better", section 3.2).
 
-Each patch of the token grid keeps as base token the one whose prediction changed most between the
-two calls before (DiffScore, equations 6 and 7); the tokens most similar to a base token are left
-out of self-attention (equation 9) and afterwards copy the output of that base token (3.2.3).
+Each patch of the token grid keeps one base token: the one whose prediction changed most between the
+last two calls (DiffScore, equations 6 and 7). The tokens most similar to a base token are left out
+of self-attention (equation 9), and then copy the output of that base token (3.2.3).
 
 DiffScore is taken from the network's predictions, averaged over their channels and pooled to the
 grid of each attention. A call that repeats the prediction (depth 0) changes nothing, so the last
-score is kept. Until there are two predictions, base tokens are drawn at random from the strategy's
-seed, the same ones in every row. With `align_cfg` the base tokens of the conditional half serve
-the unconditional one too (equation 8 with diffusers' order, unconditional rows first); where
-guidance is done as two passes, the score of the last pass serves both.
+score is kept. Before there are two predictions, base tokens are drawn at random from the strategy's
+seed, the same ones in every row. With `align_cfg` the base tokens of the conditional half serve the
+unconditional one too (equation 8 with diffusers' order, unconditional rows first). If guidance
+takes two passes, the score of the last pass serves both.
 
 Similarity is computed between base tokens and the others only. The published code computes it
 between all tokens, adds noise to the score, recovers from any kept token, and prunes 40 % whatever
-the strategy says; `noise` and `recover` bring the first two of these choices back.
+the strategy says. `noise` and `recover` bring the first two of these choices back.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def attach(sites: Sites, clock: Clock, knobs: DaTo, recorder: Recorder) -> Undo:
 
 
 class Dynamics(Listener):
-    """DiffScore, and the base tokens it gives on every grid."""
+    """DiffScore, and the base tokens that it gives on every grid."""
 
     def __init__(self, clock: Clock, recorder: Recorder, knobs: DaTo) -> None:
         self.clock, self.recorder, self.knobs = clock, recorder, knobs
@@ -87,14 +87,14 @@ class Dynamics(Listener):
 
     @untraced
     def base(self, height: int, width: int) -> Tensor:
-        """Each patch's base token, counted row by row within the patch: `[rows, patches]`."""
+        """Base token of each patch, counted row by row within the patch: `[rows, patches]`."""
         key = (height, width)
         if key not in self._found:
             self._found[key] = base_tokens(self._score(height, width), self.knobs.patch)
         return self._found[key]
 
     def _score(self, height: int, width: int) -> Tensor:
-        """`[rows, h, w]`, one row per row of the denoiser's batch."""
+        """DiffScore on a grid: `[rows, h, w]`, one row per row of the denoiser's batch."""
         clock, knobs = self.clock, self.knobs
         apart = clock.parts > 1 and knobs.align_cfg
         score = self._scores.get(clock.parts - 1 if apart else clock.branch)
@@ -120,15 +120,15 @@ class Dynamics(Listener):
 
 
 def diff_score(prediction: Tensor, before: Tensor) -> Tensor:
-    """Equation 6: `[n, c, h, w]` twice to `[n, h, w]`, the mean change over the channels."""
+    """Equation 6: mean change over the channels, from two tensors `[n, c, h, w]` to `[n, h, w]`."""
     return (prediction - before).detach().abs().mean(dim=1)
 
 
 def base_tokens(score: Tensor, patch: int) -> Tensor:
-    """Equation 7: of `[n, h, w]` the place of the highest score in each patch, `[n, patches]`.
+    """Equation 7: position of the highest score in each patch, from `[n, h, w]` to `[n, patches]`.
 
-    Patches and the places within one are counted row by row; what a grid has beyond its complete
-    patches has no base token.
+    Patches and positions within them are counted row by row. Tokens beyond the complete patches of
+    a grid have no base token.
     """
     images, height, width = score.shape
     down, across = height // patch, width // patch
@@ -141,7 +141,9 @@ def split(base: Tensor, height: int, width: int, patch: int) -> tuple[Tensor, Te
     """Token indices of the base tokens and of all others.
 
     Args:
-        base: from `base_tokens`, `[n, patches]`.
+        base: result of `base_tokens`, `[n, patches]`.
+        height, width: size of the grid.
+        patch: side of a patch.
 
     Returns:
         `[n, patches]` and `[n, tokens - patches]`.
@@ -160,8 +162,8 @@ def prune(metric: Tensor, base: Tensor, others: Tensor, count: int, recover: str
 
     Args:
         metric: `[n, tokens, c]`, compared by cosine.
-        base, others: from `split`.
-        count: at most all others.
+        base, others: result of `split`.
+        count: number of tokens to leave out, at most all others.
         recover: "base", or "kept" for the most similar of all tokens that stay.
     """
     _, target, order = rank(similarity(metric, others, base))

@@ -1,18 +1,18 @@
 """DeepCache (Ma, Fang & Wang, CVPR 2024, arXiv 2312.00858) with a depth for every call.
 
-At depth d the input convolution and the outermost d skip levels run on fresh features; what they
-would get from below is the feature of an earlier call (section 3.3 of the paper; d = 1 is its
-branch 0). Depth 0 repeats the previous prediction, as in DaTo (Table 6). The rest of the network
-does not run: its blocks are skipped whole, and of the block in which the border lies only the
-layers above it run. diffusers' own forward stays in charge, so ControlNet, T2I-Adapters, added
-conditions and the like keep working.
+At depth d the input convolution and the outermost d skip levels run on fresh features. Below them
+the feature of an earlier call is used (section 3.3 of the paper; d = 1 is its branch 0). Depth 0
+repeats the previous prediction, as in DaTo (Table 6). The rest of the network does not run: its
+blocks are skipped as a whole, and in the block at the border only the layers above it run.
+diffusers' own forward remains in place, so ControlNet, T2I-Adapters and added conditions keep
+working.
 
-With order 1 or 2 the feature is not repeated but extrapolated over the calls through the last two
-or three that were computed (the idea of TaylorSeer, arXiv 2503.06923, on unequal distances).
+With order 1 or 2 the feature is extrapolated over the calls through the last two or three computed
+ones (the idea of TaylorSeer, arXiv 2503.06923, on unequal distances).
 
-Cached is only what a later call reads: the input of the outermost d levels, for those d that come
-before a call that computes it anew. Each of the two passes of two-call guidance has a cache of its
-own. A cache that is missing or was made from another shape is not used: that call runs in full.
+Only features that a later call reads are cached: the input of the outermost d levels, for each d
+that comes before the next call that computes it. Each of the two passes of two-pass guidance has a
+cache of its own. If a cache is missing or has another shape, the call runs in full.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
 
 
 def _check_skips(sites: Sites, knobs: DeepCache) -> None:
-    """See that every layer on the way up has a skip connection of its own."""
+    """Check that every layer on the way up has a skip connection of its own."""
     shared = [stage for stage in sites.up if type(stage.block).__name__ in SHARED_SKIPS]
     deep = [call for call, depth in enumerate(knobs.depth) if depth not in ("full", 0)]
     if shared and deep:
@@ -122,10 +122,11 @@ def _denoiser(features: Features, sites: Sites) -> Wrap:
 
 
 def _adapter(residuals: Sequence[Tensor], sites: Sites, depth: int) -> list[Tensor]:
-    """What a T2I-Adapter adds at a depth: one tensor for each block on the way down.
+    """Residuals that a T2I-Adapter adds at a depth: one tensor for each block on the way down.
 
-    Blocks with attention add theirs before they end. What diffusers adds behind the others is
-    nothing where these do not run to their end. The middle block does not run.
+    Blocks with attention add theirs before they end. diffusers adds residuals after the other
+    blocks only if these run to their end, so they count as nothing else. The middle block does not
+    run.
     """
     found, first = [], 1
     for residual, stage in zip(residuals, sites.down, strict=False):
@@ -154,7 +155,7 @@ def _attach_blocks(sites: Sites, features: Features, wanted: set[int]) -> Iterat
 
 
 def _attach_taps(sites: Sites, features: Features, wanted: set[int]) -> Iterator[Undo]:
-    """Offer what passes between two layers of one up block, where some call wants it."""
+    """Offer features that pass between two layers of one up block, if some call needs them."""
     below = sites.skip_levels
     for stage in sites.up:
         for layer in stage.layers[:-1]:
@@ -172,7 +173,9 @@ def _tap(features: Features, depth: int) -> Callable[[nn.Module, Any, Any], None
 
 
 def _down_block(features: Features, stage: Stage, first: int, views: _Views) -> Wrap:
-    """Levels `first` and up: each layer of the block gives one skip connection."""
+    """Wrapper of a down block that runs levels `first` and up; each layer gives one skip
+    connection.
+    """
 
     def make(original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
@@ -207,7 +210,9 @@ def _mid(features: Features) -> Wrap:
 
 
 def _up_block(features: Features, stage: Stage, above: int, first: bool, views: _Views) -> Wrap:
-    """`above` levels from the block's first layer to the end, so it is entered at that depth."""
+    """Wrapper of an up block with `above` levels from its first layer to the end, so it is entered
+    at that depth.
+    """
     below = above - len(stage.layers)
 
     def make(original: Forward) -> Forward:
@@ -239,8 +244,8 @@ def _up_block(features: Features, stage: Stage, above: int, first: bool, views: 
 class _Views:
     """Views of a block with some of its layers; parameters and inner modules are shared.
 
-    They are made beforehand, so that compiled code meets the same module at every call, and again
-    when somebody has put another layer into the block.
+    They are made beforehand, so that compiled code meets the same module at every call. They are
+    made again if another layer is put into the block.
     """
 
     def __init__(self, stage: Stage, features: Features, counts: set[int], from_end: bool) -> None:
@@ -263,7 +268,7 @@ class _Views:
         return _part(self.block, self._slice(count), with_tail=self.from_end)
 
     def check(self) -> None:
-        """Make views anew that no longer show the block as it is."""
+        """Replace views that no longer show the block as it is."""
         for count, view in self.made.items():
             plain = {k: v for k, v in vars(self.block).items() if k not in ("_modules", "forward")}
             view.__dict__.update(plain)  # FreeU's settings, for one.

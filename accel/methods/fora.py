@@ -1,10 +1,10 @@
 """FORA (Selvaraju et al., arXiv 2407.01425): attention and MLP outputs reused between calls.
 
-What is kept is each component's output before its adaptive-norm gate, so gates and residuals follow
-the current call (section 3.3); norms before what is reused are left out, and of an embedding that
-blocks hold equal copies of, all but one. With order 1 or 2 the outputs are extrapolated over the
-calls instead (the idea of TaylorSeer, arXiv 2503.06923). Where guidance is done as two passes, each
-has outputs of its own.
+Each component's output is kept before its adaptive-norm gate, so gates and residuals follow the
+current call (section 3.3). Norms before reused components are left out. If blocks hold equal copies
+of an embedding, only one of them is computed. With order 1 or 2 the outputs are extrapolated over
+the calls (the idea of TaylorSeer, arXiv 2503.06923). If guidance takes two passes, each has outputs
+of its own.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
 
 
 def leaving_out(place: Reuse) -> Callable[[Forward], Forward]:
-    """Wrap a module that only `place` reads: where that reuses, give tokens of width 0."""
+    """Wrapper of a module that only `place` reads: if that reuses its result, return tokens of
+    width 0.
+    """
 
     def make(original: Forward) -> Forward:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:

@@ -1,16 +1,16 @@
-"""Guidance per call: the half without the prompt runs, sits out, or is made from what was kept.
+"""Guidance per call: the half without the prompt runs, is left out, or is made from kept values.
 
-The pipeline adds `g (c - u)` to `u`, of which `c` is the prediction with the prompt and `u` the one
-without. Where the unconditional half sits out, its rows are taken out before the network, or its
-pass is not made, and the pipeline is given another `u`: `c` itself, so that it does not guide
-(Adaptive Guidance, arXiv 2312.12487; limited intervals, arXiv 2404.07724), or `c` less the kept
-difference of the two (as the stale difference of CFG gating). Another strength `s` of guidance is
-made by `u = c - (s g - 1) / (g - 1) d`, where `d` is the difference, so that `c`, from which
-`guidance_rescale` takes its measure, stays what it is.
+The pipeline adds `g (c - u)` to `u`. Here `c` is the prediction with the prompt, `u` the one
+without, and `g` the guidance scale. If the unconditional half is left out, its rows are removed
+before the network, or its pass is not made. The pipeline is then given another `u`. It is `c`
+itself, so that it does not guide (Adaptive Guidance, arXiv 2312.12487; limited intervals, arXiv
+2404.07724), or `c` minus the kept difference of the two (the stale difference of CFG gating).
+Another guidance strength `s` is made by `u = c - (s g - 1) / (g - 1) d`, with the difference `d`.
+This leaves `c` as it is, from which `guidance_rescale` takes its measure.
 
-A loop of one's own does not say how it guides before its solver's first step: its first call is as
-without this method. Where it makes two passes, the unconditional one first, that pass returns a
-tensor that is filled in when the other has run.
+A loop of one's own does not say how it guides before its solver's first step, so its first call
+runs as without this method. If it makes two passes, the unconditional one first, that pass returns
+a tensor that is filled in after the other pass.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def attach(sites: Sites, clock: Clock, knobs: Guidance, recorder: Recorder) -> U
 
 
 class Guide(Listener):
-    """What each pass does about guidance, and the denoiser's outermost wrapper that does it."""
+    """Decisions about guidance in each pass, and the denoiser's outermost wrapper that carries them
+    out.
+    """
 
     def __init__(self, clock: Clock, knobs: Guidance, recorder: Recorder, sites: Sites) -> None:
         self.clock, self.knobs, self.recorder = clock, knobs, recorder
@@ -99,7 +101,7 @@ class Guide(Listener):
             clock.idle = clock.part != clock.conditional
 
     def _found(self) -> Kind | None:
-        """How this pass takes part in guidance; None where that is not known."""
+        """Part that this pass takes in guidance; None if that is not known."""
         clock = self.clock
         if clock.images is None:
             known = clock.guiding
@@ -128,7 +130,7 @@ class Guide(Listener):
         return "passes" if clock.parts == 2 else "none"
 
     def _say(self) -> None:
-        """Tell once that a pipeline does not guide."""
+        """Log once that a pipeline does not guide."""
         if self.network not in _TOLD:
             _TOLD.add(self.network)
             _LOG.warning(
@@ -150,7 +152,7 @@ class Guide(Listener):
             )
 
     def _recover(self) -> None:
-        """The difference at a call whose guidance was not known while it ran."""
+        """Keep the difference of a call whose guidance was not known while it ran."""
         clock, raw = self.clock, self._raw
         self._raw = {}
         if not raw:
@@ -167,7 +169,7 @@ class Guide(Listener):
         self._kept = [*self._kept, (call, difference)][-self._needed[call] :]
 
     def wrap(self, original: Forward) -> Forward:
-        """What takes the place of the denoiser's forward."""
+        """Wrapper of the denoiser's forward."""
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             if self._kind in (None, "none"):
@@ -216,7 +218,7 @@ class Guide(Listener):
         return as_output(sample, kwargs, self.output)
 
     def _asked(self) -> bool:
-        """Whether a full call needs the two predictions apart."""
+        """Whether a full call needs the two predictions separately."""
         call = self.clock.call
         return bool(self._needed[call]) or self.knobs.scale[call] != 1
 
@@ -233,7 +235,9 @@ class Guide(Listener):
 
     @untraced
     def _imagined(self, conditional: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of a call at which only the conditional half ran."""
+        """The two predictions of a call at which only the conditional half ran, unconditional
+        first.
+        """
         call = self.clock.call
         if self._mode == "off":
             return conditional, conditional
@@ -261,7 +265,9 @@ class Guide(Listener):
         return unconditional, torch.add(unconditional, difference, alpha=strength)
 
     def _blank(self) -> Tensor:
-        """What an unconditional first pass returns until the other has run: not a number."""
+        """Placeholder that an unconditional first pass returns until the other has run: not a
+        number.
+        """
         assert self._form is not None  # Passes are known from the call before.
         shape, dtype, device = self._form
         blank = torch.full(shape, float("nan"), dtype=dtype, device=device)
@@ -269,7 +275,9 @@ class Guide(Listener):
         return blank
 
     def _fill(self, conditional: Tensor) -> Tensor:
-        """Fill the unconditional first pass in; give the conditional prediction."""
+        """Fill the placeholder of the unconditional first pass, and return the conditional
+        prediction.
+        """
         owed, self._owed = self._owed, None
         blank = None if owed is None else owed()
         if blank is None:

@@ -1,15 +1,16 @@
 """T-GATE (Zhang et al., "Faster Diffusion through Temporal Attention Decomposition", 2404.02747).
 
-From the gate on, cross-attention is not computed: its outputs at the call before the gate, averaged
-over the two halves of guidance, are used to the end, and the network runs once per image, without
+From the gate on, cross-attention is not computed. Its outputs at the call before the gate, averaged
+over the two halves of guidance, are used to the end. The network then runs once per image, without
 guidance, on the unconditional row of each pair, which Stable Diffusion and PixArt put first. The
 pipeline still gets a prediction for both halves, twice the same, so its own guidance changes
-nothing. Where guidance is done as two passes, the second repeats the first's prediction. Before the
-gate, self-attention outputs are reused between calls at multiples of an interval.
+nothing. If guidance takes two passes, the second repeats the first's prediction. Before the gate,
+self-attention outputs are reused between calls at multiples of an interval.
 
-Unlike the published code nothing stays patched, the plain attention modules run with whatever
-processor they have, and an image-to-image run that starts behind the gate computes its first call
-in full, guidance included. What other methods keep is averaged over guidance at the gate.
+Differences to the published code: nothing stays patched. The plain attention modules run with
+whatever processor they have. An image-to-image run that starts after the gate computes its first
+call in full, including guidance. Results kept by other methods are averaged over guidance at the
+gate.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def _computes(knobs: TGate, kind: str) -> Callable[[int], bool]:
 
 
 class Gate(Listener):
-    """Whether guidance is over, and the denoiser's wrapper that then runs one half."""
+    """State of the gate, and the denoiser's wrapper that runs one half of guidance after it."""
 
     def __init__(
         self, clock: Clock, knobs: TGate, recorder: Recorder, output: type[BaseOutput]
@@ -108,7 +109,7 @@ class Gate(Listener):
         self._first = output if self.single and self.clock.parts == 2 else None
 
     def wrap(self, original: Forward) -> Forward:
-        """What takes the place of the denoiser's forward."""
+        """Wrapper of the denoiser's forward."""
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             if not self.single:

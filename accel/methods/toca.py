@@ -1,17 +1,19 @@
 """ToCa (Zou et al., "Token-wise Feature Caching", arXiv 2410.05317).
 
 Between full calls attention outputs are reused, as in FORA, and feed-forwards are computed for a
-share of their tokens, each row of the batch choosing its own; the others keep their last output,
-before the gate. Tokens are chosen by score, staleness and a bonus for the best of each 2 x 2 cell
-(section 3.3), best first, equals by place. By default the score is how far the feed-forward's input
-has moved from the one that its kept output was computed from, which needs no attention map; with
-`attention` it is the attention a token got at the last full call, as in the paper. The text's own
-feed-forwards are reused. FLUX's single blocks project attention and feed-forward together: there
-the projection of the chosen tokens is computed from their last attention output.
+share of their tokens. Each row of the batch chooses its own tokens. The others keep their last
+output, taken before the gate. Tokens are chosen by score, staleness and a bonus for the best of
+each 2 x 2 cell (section 3.3); ties are decided by position.
 
-The same image in another batch has the same scores but for float noise. Where two tokens tie to
-that noise, at the cut or for a cell's bonus, another one may be chosen; the image then differs by
-what a token is worth. tests/test_toca_ties.py shows that choices part nowhere else.
+By default the score is the distance of the feed-forward's input from the input of its kept output,
+which needs no attention map. With `attention` it is the attention that a token got at the last full
+call, as in the paper. The text's own feed-forwards are reused. FLUX's single blocks project
+attention and feed-forward together: there the projection of the chosen tokens is computed from
+their last attention output.
+
+The same image in another batch has the same scores up to float noise. If two tokens tie within that
+noise, at the cut or for a cell's bonus, another one may be chosen, and the image differs slightly.
+tests/test_toca_ties.py shows that choices differ nowhere else.
 """
 
 from __future__ import annotations
@@ -75,7 +77,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
 
 
 def _watch(sites: Sites, knobs: ToCa) -> dict[int, Watched]:
-    """By block, the first attention over image tokens, where the score is made of its map."""
+    """Recorders of the first attention over image tokens by block, if scores come from its map."""
     watched: dict[int, Watched] = {}
     if sites.stream is None or knobs.score != "attention":
         return watched
@@ -87,14 +89,14 @@ def _watch(sites: Sites, knobs: ToCa) -> dict[int, Watched]:
 
 @dataclass(frozen=True)
 class Kept:
-    """What is known of the tokens of one feed-forward.
+    """Cached state of the tokens of one feed-forward.
 
     Attributes:
-        output: the last of each `[rows, tokens, c]`.
-        basis: what scores are made of: the inputs that these are of `[rows, tokens, c]`, or the
+        output: last output of each token `[rows, tokens, c]`.
+        basis: basis of the scores: the inputs of these outputs `[rows, tokens, c]`, or the
             attention that each image token got `[rows, tokens]`.
-        age: calls since each was computed `[rows, tokens]`.
-        attention: in FLUX's single blocks, the attention output that is projected with it.
+        age: calls since each output was computed `[rows, tokens]`.
+        attention: attention output that FLUX's single blocks project with it.
     """
 
     output: Tensor
@@ -167,7 +169,7 @@ class Rows(Listener):
         self._store = fold_kept(self._store, self.clock.halves)
 
     def attach(self) -> list[Undo]:
-        """Wrap the feed-forward or, in FLUX's single blocks, what makes it up."""
+        """Wrap the feed-forward, or in FLUX's single blocks its components."""
         if not self.part.inside:
             return [replace_forward(self.part.module, self._whole)]
         attention, projection = self.part.inside
@@ -209,7 +211,7 @@ class Rows(Listener):
         return forward
 
     def _narrow(self, hidden: Tensor) -> Tensor:
-        """The rows to compute; all where nothing of this shape is kept."""
+        """Tokens to compute; all if nothing of this shape is kept."""
         self._input, kept = hidden, self._kept
         if kept is None or kept.age.shape != hidden.shape[:2]:
             self._chosen = None
@@ -220,7 +222,7 @@ class Rows(Listener):
         return self._chosen.take(hidden)
 
     def _complete(self, made: Tensor) -> Tensor:
-        """Outputs of all tokens, and what later calls need to know of them."""
+        """Outputs of all tokens; keeps the state that later calls need."""
         kept, chosen, hidden = self._kept, self._chosen, self._input
         assert hidden is not None
         if kept is None or chosen is None:
@@ -244,7 +246,7 @@ class Rows(Listener):
         return self.watched.received(rows * columns)
 
     def _scores(self, hidden: Tensor, kept: Kept) -> Tensor:
-        """Of each token `[rows, tokens]`, section 3.3 with the terms that need no prompt."""
+        """Score of each token `[rows, tokens]`: section 3.3 with the terms that need no prompt."""
         if self.watched is None:
             moved = torch.linalg.vector_norm((hidden - kept.basis).float(), dim=-1)
         else:
@@ -264,7 +266,7 @@ class Rows(Listener):
 def best_of_cells(score: Tensor, grid: tuple[int, int]) -> Tensor:
     """1 for the highest score of each 2 x 2 cell of the grid, else 0, `[rows, tokens]`.
 
-    Cells at an odd edge are smaller; of equals all are best.
+    Cells at an odd edge are smaller. All equal scores count as best.
     """
     maps = score.unflatten(1, grid)[:, None]
     highest = functional.max_pool2d(maps, 2, ceil_mode=True)
@@ -274,12 +276,12 @@ def best_of_cells(score: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def fold_kept(passes: dict[int, Kept], halves: bool) -> dict[int, Kept]:
-    """What is kept, by pass, averaged over guidance."""
+    """Cached states, by pass, averaged over guidance."""
     histories = {branch: [(0, one.fields)] for branch, one in passes.items()}
     return {branch: Kept(*h[-1][1]) for branch, h in fold(histories, halves).items()}
 
 
 def of_running(kept: Kept, clock: Clock) -> Kept | None:
-    """What is known of the rows that run, or None where it is not of them."""
+    """Cached state of the rows that run, or None if it does not have them."""
     fields = running(kept.fields, clock)
     return None if fields is None else Kept(*fields)

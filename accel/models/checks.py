@@ -17,7 +17,7 @@ from strategies.words import one_line
 
 
 def setting(pipe: Any, config: ModelConfig) -> None:
-    """See that a pipeline can draw as many steps and pixels as its config says.
+    """Check that a pipeline can generate with the steps and the size of its config.
 
     Raises:
         StrategyError: it cannot.
@@ -50,10 +50,10 @@ def setting(pipe: Any, config: ModelConfig) -> None:
 
 
 def strength(pipe: Any, config: ModelConfig, steps: int) -> None:
-    """See that a run from an image makes at least one call.
+    """Check that a run from an image makes at least one call.
 
     Raises:
-        StrategyError: so few steps at this strength make none.
+        StrategyError: the number of steps at this strength makes none.
     """
     family, _ = families.find(pipe)
     if skipped(family, config.scheduler, steps, config.strength) >= steps:
@@ -64,15 +64,15 @@ def strength(pipe: Any, config: ModelConfig, steps: int) -> None:
 
 
 def model(name: str, source: str | None, download: bool) -> None:
-    """See that a model's weights are here, or may be fetched.
+    """Check that a model's weights are on this machine, or may be fetched.
 
     Args:
-        name: of a config, a folder or a hub id.
+        name: name of a config, a folder or a hub id.
         source: folder with a local copy of the model that `name` is the config of.
-        download: whether the hub may be asked.
+        download: whether missing weights may be fetched from the hub.
 
     Raises:
-        StrategyError: they are not here.
+        StrategyError: they are not on this machine.
     """
     known = name in available() or name.endswith((".yaml", ".yml"))
     config = from_source(read_model(name), source) if known else None
@@ -80,7 +80,7 @@ def model(name: str, source: str | None, download: bool) -> None:
 
 
 def together(*checks: Callable[[], None]) -> None:
-    """Make several checks and tell of all that fail, so that one try is enough.
+    """Run several checks and report all failures at once.
 
     Raises:
         StrategyError: any of them failed.

@@ -24,11 +24,11 @@ NO_SOURCE = "--source goes with the name of a config; give the folder as --model
 
 
 class Component(BaseModel):
-    """How a part of a pipeline is built without its weights.
+    """Recipe of a pipeline's part without its weights.
 
     Attributes:
-        kind: its class in diffusers or transformers.
-        config: name of a file in `configs/networks/`, or a path: what the class is built with.
+        kind: class in diffusers or transformers.
+        config: name of a file in `configs/networks/`, or a path, with the arguments of the class.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,26 +41,26 @@ class ModelConfig(BaseModel):
     """A model and the setting it is searched and scored in.
 
     Attributes:
-        name: as given on the command line.
+        name: name that the command line takes.
         pipeline: diffusers' class that the weights must be of; empty takes any.
         source: `zoo:NAME`, a local folder in diffusers format, or a hub id.
-        gated: whether the hub gives it only to who accepted its licence.
-        dtype: of the weights.
-        scheduler, steps, guidance: of the unaccelerated pipeline.
-        height, width: of the images in pixels.
+        gated: whether the hub asks for a login and a licence.
+        dtype: precision of the weights.
+        scheduler, steps, guidance: settings of the unaccelerated pipeline.
+        height, width: size of the images in pixels.
         space: name of a file in `configs/spaces/`, or a path.
-        search: name of a file in `configs/searches/`, or a path: what a search of it has for
-            settings that are not given; empty has the search's own.
+        search: name of a file in `configs/searches/`, or a path: defaults of this model's searches;
+            empty takes the search's own defaults.
         search_prompts, heldout_prompts: `zoo:NAME` or a text file, one prompt per line.
-        task: what is drawn from; see `accel.models.tasks`.
+        task: input that images are made from; see `accel.models.tasks`.
         inputs: folder of the images that are changed, one for each prompt by their sorted names;
             empty for text-to-image.
-        masks: folder of one mask for each image, under the image's name; white is drawn anew. Only
-            for inpainting.
+        masks: folder of one mask for each image, under the image's name; white areas are replaced.
+            Only for inpainting.
         strength: share of the schedule that is run from an image, in (0, 1].
-        arguments: further ones of the pipeline's call.
+        arguments: further arguments of the pipeline's call.
         batch: images per batch while scoring. Latency is always of batch 1.
-        components: by name, the parts that `--random-weights` builds.
+        components: parts that `--random-weights` builds, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,7 +89,7 @@ class ModelConfig(BaseModel):
 
     @property
     def is_bundled(self) -> bool:
-        """Whether the bundled networks know the model's images."""
+        """Whether the bundled networks were trained on images like this model's."""
         return self.source.startswith("zoo:")
 
     @property
@@ -99,7 +99,7 @@ class ModelConfig(BaseModel):
 
     @model_validator(mode="after")
     def _inputs_fit(self) -> Self:
-        """See that a task has the folders that it needs, and no others."""
+        """Check that a task has the folders that it needs, and no others."""
         needs = {"inputs": self.task != TEXT, "masks": self.task == "inpainting"}
         for name, needed in needs.items():
             if needed and not getattr(self, name):

@@ -1,4 +1,4 @@
-"""What to say when a model's weights are not on this machine or the hub does not give them."""
+"""Error messages for weights that are not on this machine or that the hub refuses."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def is_cached(source: str) -> bool:
 
 
 def absent(name: str, source: str, gated: bool, described: bool) -> str:
-    """One line for weights that are not here: how to get them, and what runs without.
+    """One line for missing weights: how to get them, and what works without them.
 
     Args:
-        name: of the model, as given on the command line.
+        name: name of the model on the command line.
         source: its hub id.
         gated: whether the hub asks for a login.
         described: whether the config says how the networks are built.
@@ -44,7 +44,7 @@ def absent(name: str, source: str, gated: bool, described: bool) -> str:
 
 
 def reason(error: BaseException, source: str, download: bool) -> str:
-    """Why a model cannot be loaded, in one line, with what to do where that is known."""
+    """Reason why a model cannot be loaded, in one line, with a remedy if one is known."""
     chain = list(_causes(error))
     page = f"{SITE}/{source}"
     if any(isinstance(one, GatedRepoError) for one in chain):
@@ -71,6 +71,6 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _brief(chain: list[BaseException]) -> str:
-    """The error of the connection itself: the last cause that is not of the files here."""
+    """The connection error itself: the last cause that does not concern local files."""
     told = [one for one in chain[1:] if not isinstance(one, FileNotFoundError)] or chain
     return (str(told[0]).splitlines() or [type(told[0]).__name__])[0].rstrip(".")

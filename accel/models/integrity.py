@@ -1,8 +1,9 @@
-"""Whether a loaded pipeline is whole: every weight from the files, every word in the tokenizer.
+"""Check that a loaded pipeline is complete: every weight from the files, every word in the
+tokenizer.
 
-diffusers and transformers load a folder that lost something and go on: a text encoder's lacking
-tensors are drawn at random, a network's stay without values, and a tokenizer without its file has a
-vocabulary of two. Each only leaves a line in the log.
+diffusers and transformers load incomplete folders without an error. A text encoder's missing
+tensors are then random, a network's stay without values, and a tokenizer without its file has a
+vocabulary of two. Each case only leaves a line in the log.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ REST = re.compile(
 
 @dataclass
 class Loaded:
-    """One part as its library loaded it.
+    """Report on one part by the library that loaded it.
 
     Attributes:
         module: the part.
         missing: weights of the part that its files lack.
-        unexpected: weights in its files that the part has no place for.
+        unexpected: weights in its files that the part does not have.
     """
 
     module: nn.Module
@@ -54,10 +55,10 @@ _ONE_AT_A_TIME = threading.Lock()
 
 @contextmanager
 def watched() -> Iterator[list[Loaded]]:
-    """Note what diffusers and transformers report of each part that is loaded in the block.
+    """Collect the reports of diffusers and transformers on each part that is loaded in the block.
 
-    A pipeline's `from_pretrained` does not hand their reports on, so both libraries' loading
-    functions are asked for them here.
+    A pipeline's `from_pretrained` does not pass these reports on. Both libraries' loading functions
+    are therefore asked for them here.
     """
     found: list[Loaded] = []
     with _ONE_AT_A_TIME, ExitStack() as stack:
@@ -95,21 +96,21 @@ def _reporting(kind: Any, found: list[Loaded]) -> Iterator[None]:
 
 
 def _harmless(module: nn.Module, key: str) -> bool:
-    """Whether the part draws the same without a key that it has no place for."""
+    """Whether an unexpected key does not matter to the images."""
     rest = isinstance(module, PreTrainedModel) and REST.search(key)
     return bool(rest or COMPUTED.search(key))
 
 
 def check(name: str, pipe: Any, loaded: Iterable[Loaded]) -> None:
-    """Refuse a pipeline that lost something.
+    """Refuse a pipeline that is incomplete.
 
     Args:
-        name: of the model, for the message.
-        pipe: as loaded, not yet moved to its device.
-        loaded: from `watched`.
+        name: name of the model, for the message.
+        pipe: loaded pipeline, not yet moved to its device.
+        loaded: reports from `watched`.
 
     Raises:
-        StrategyError: names the parts and what they lost.
+        StrategyError: some parts are incomplete; names them and what they lack.
     """
     parts = {key: part for key, part in pipe.components.items() if isinstance(part, nn.Module)}
     reports = {id(one.module): one for one in loaded}
@@ -127,7 +128,7 @@ def check(name: str, pipe: Any, loaded: Iterable[Loaded]) -> None:
 
 
 def _of_weights(key: str, part: nn.Module, report: Loaded | None) -> list[str]:
-    """What a part's weights lack or have too much."""
+    """Missing and unexpected weights of a part, in words."""
     faults = []
     named = [*part.named_parameters(), *part.named_buffers()]
     empty = [weight for weight, value in named if value.is_meta]
@@ -142,7 +143,7 @@ def _of_weights(key: str, part: nn.Module, report: Loaded | None) -> list[str]:
 
 
 def _of_words(key: str, encoder: Any, tokenizer: Any) -> list[str]:
-    """What is wrong between a text encoder and its tokenizer."""
+    """Problems between a text encoder and its tokenizer, in words."""
     if tokenizer is None or not hasattr(encoder, "get_input_embeddings"):
         return []
     name = key.replace("text_encoder", "tokenizer")

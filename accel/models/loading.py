@@ -1,4 +1,4 @@
-"""Loading the pipeline of a model; its settings are in `accel.models.config`."""
+"""Loading of a model's pipeline; `accel.models.config` has its settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in PRECISI
 
 
 def default_device() -> str:
-    """`cuda` where there is a GPU, else `cpu`."""
+    """`cuda` if there is a GPU, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
@@ -34,15 +34,15 @@ def quiet() -> None:
 
 
 def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = False) -> Any:
-    """The pipeline of a model config, with its scheduler, without progress bars.
+    """Load the pipeline of a model config, with its scheduler, without progress bars.
 
     Args:
-        config: of the model.
-        device: where to.
-        download: whether the hub may be asked for a source that is a hub id.
+        config: settings of the model.
+        device: target device, such as "cuda:0".
+        download: whether missing weights may be fetched from the hub.
 
     Raises:
-        StrategyError: the weights are not there or are not of the config's pipeline.
+        StrategyError: the weights are missing or are not of the config's pipeline.
     """
     pipe = _load(config.name, config.source, DTYPES[config.dtype], download, config)
     return prepared(pipe.to(device), config)
@@ -63,12 +63,12 @@ def prepared(pipe: Any, config: ModelConfig) -> Any:
 def load_folder(
     source: str, device: str = "cpu", download: bool = False, dtype: torch.dtype | None = None
 ) -> Any:
-    """The pipeline in a local folder or under a hub id, as it is, without progress bars.
+    """Load the pipeline in a local folder or under a hub id, as it is, without progress bars.
 
     Weights are of `dtype`, by default float16 on a GPU and float32 elsewhere.
 
     Raises:
-        StrategyError: the weights are not there or are not a diffusers pipeline.
+        StrategyError: the weights are missing or are not of a diffusers pipeline.
     """
     if dtype is None:
         dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
@@ -106,16 +106,16 @@ def _load(
 def require_weights(
     name: str, source: str, download: bool, config: ModelConfig | None = None
 ) -> None:
-    """See that a model's weights are on this machine, or may be fetched.
+    """Check that a model's weights are on this machine, or may be fetched.
 
     Args:
-        name: as given on the command line.
+        name: name of the model on the command line.
         source: `zoo:NAME`, a folder or a hub id.
-        download: whether the hub may be asked.
-        config: of the model, where it has one.
+        download: whether missing weights may be fetched from the hub.
+        config: settings of the model, if it has a config.
 
     Raises:
-        StrategyError: they are not; says how to get them.
+        StrategyError: they are missing; says how to get them.
     """
     here = source.startswith("zoo:") or Path(source).is_dir() or hub_errors.is_cached(source)
     if not here and not download:

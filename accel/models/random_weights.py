@@ -1,4 +1,4 @@
-"""A pipeline from the configs in a folder, with random weights: for speed, never for quality."""
+"""Pipelines with random weights, built from configs: for measuring speed, never quality."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def untrained(folder: Path, seed: int = 0) -> Any:
     """The pipeline whose `model_index.json` is in `folder`; no file of weights is read.
 
     Args:
-        folder: in diffusers format, weights may be missing.
-        seed: of the weights.
+        folder: folder in diffusers format; weights may be missing.
+        seed: random seed of the weights.
 
     Raises:
         StrategyError: no such folder, or a component whose config is missing or unknown.
@@ -74,19 +74,19 @@ def _component(folder: Path, name: str, entry: list[Any]) -> Any:
 
 
 def from_components(config: ModelConfig, device: str = "cpu", seed: int = 0) -> Any:
-    """The pipeline of a config's `components` at full size, built where and in the dtype it runs.
+    """Build the pipeline of a config's `components` at full size, on its device and in its dtype.
 
     Text is cut into tokens by the bundled tokenizers, which have fewer words than the published
-    ones; the encoders see as many tokens, since texts are padded to the same length. What is no
-    network and no solver, such as a safety checker, is left out.
+    ones. The encoders see as many tokens, since texts are padded to the same length. Components
+    other than networks and solvers, such as a safety checker, are left out.
 
     Args:
-        config: of the model.
-        device: where to.
-        seed: of the weights.
+        config: settings of the model.
+        device: target device.
+        seed: random seed of the weights.
 
     Raises:
-        StrategyError: a class or config of a component is unknown, or they do not go together.
+        StrategyError: a class or config of a component is unknown, or they do not fit together.
     """
     kind = getattr(diffusers, config.pipeline, None)
     if kind is None:
@@ -116,10 +116,10 @@ def from_components(config: ModelConfig, device: str = "cpu", seed: int = 0) -> 
 
 
 def network(part: Component) -> torch.nn.Module:
-    """A network of a config, with fresh weights on torch's current device and in its dtype.
+    """Build a network of a config, with fresh weights on torch's current device and in its dtype.
 
     Raises:
-        StrategyError: its class or its config is unknown, or they do not go together.
+        StrategyError: its class or its config is unknown, or they do not fit together.
     """
     kind, values = _class(part), read_config("networks", part.config)
     made: torch.nn.Module
@@ -155,7 +155,7 @@ def _tokenizer(part: Component) -> Any:
 
 @contextmanager
 def _made(device: str, dtype: torch.dtype) -> Iterator[None]:
-    """Tensors are made on a device and in a dtype: billions of weights are there only once."""
+    """Make new tensors on a device and in a dtype, so that billions of weights exist only once."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:

@@ -1,7 +1,7 @@
-"""What a pipeline draws from: a prompt alone, an image to change, or an image with a masked part.
+"""Tasks: generation from a prompt alone, from an image to change, or from an image with a mask.
 
-diffusers has a class for each of these on the same networks. A run that starts from an image makes
-only the last calls of its schedule: `strength` says which share of it.
+diffusers has a class for each task on the same networks. A run that starts from an image makes only
+the last calls of its schedule; `strength` is their share.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def convert(pipe: Any, task: Task) -> Any:
     """A pipeline for a task on the networks of another pipeline.
 
     Args:
-        pipe: a text-to-image pipeline.
-        task: what to draw from.
+        pipe: text-to-image pipeline.
+        task: task of the new pipeline.
 
     Returns:
-        `pipe` itself for text-to-image, else a pipeline of the class that diffusers has for the
-        task; parts are shared, not copied.
+        `pipe` itself for text-to-image, else a pipeline of diffusers' class for the task; parts are
+        shared, not copied.
 
     Raises:
         StrategyError: diffusers has no such class for this kind of pipeline.
@@ -49,13 +49,13 @@ def convert(pipe: Any, task: Task) -> Any:
 
 
 def skipped(family: str, solver: str, steps: int, strength: float) -> int:
-    """How many calls at the start of a schedule are not made by a run that starts from an image.
+    """Number of calls at the start of a schedule that a run from an image does not make.
 
     Args:
-        family: of the denoiser; pipelines of UNets cut the number of steps to a whole one, those
-            of transformers the number of steps left out.
+        family: family of the denoiser. Pipelines of UNets round the number of steps down, those of
+            transformers the number of steps left out.
         solver: name of a scheduler class, or a solver in its short form.
-        steps: of the whole schedule.
+        steps: number of steps of the whole schedule.
         strength: share of the schedule that is run, in (0, 1].
     """
     wanted = min(steps * strength, steps)

@@ -1,4 +1,4 @@
-"""What a denoiser returns, with and without its wrapping."""
+"""Output of a denoiser, with and without its wrapping."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from accel.patching.replacing import untraced
 
 @untraced
 def prediction(output: Any) -> Tensor:
-    """The tensor `[rows, c, h, w]` in what a denoiser returned."""
+    """The tensor `[rows, c, h, w]` in the output of a denoiser."""
     sample: Tensor = output[0] if isinstance(output, tuple) else output.sample
     return sample
 

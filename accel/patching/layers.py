@@ -1,4 +1,4 @@
-"""What stands in the place of a method: the original with layers on top."""
+"""Layers over a method: an object that replaces the method and calls it with wrappers on top."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Make = Callable[[Forward], Forward]
 
 
 class Gate:
-    """Whether the pass that runs now belongs to the pipeline that layers were attached for.
+    """Switch of a strategy's layers, on during passes of its own pipeline.
 
     Attributes:
-        on: layers act; else they pass through.
+        on: whether layers act; else they pass calls through.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Gate:
 
 
 class Gated:
-    """A hook that runs where its gate is on; a copy or a pickle of it does nothing."""
+    """A hook that runs while its gate is on. A copy or a pickle of it does nothing."""
 
     __slots__ = ("gate", "hook")
 
@@ -43,7 +43,7 @@ class Gated:
 
 
 class Layer:
-    """One replacement: what makes it from the method below it, and when it acts."""
+    """One replacement: the function that makes it from the method below, and its gate."""
 
     def __init__(self, make: Make, gate: Gate | None) -> None:
         self.make, self.gate = make, gate
@@ -61,14 +61,14 @@ class Layer:
 
 
 class Patched:
-    """Stands in the place of one method of one object.
+    """Replacement of one method of one object.
 
     A deep copy or a pickle of the object has its own method there, not this one.
 
     Attributes:
         owner: the object.
-        original: the method that was in place.
-        layers: the innermost first; without any, the original runs.
+        original: method that was in place.
+        layers: layers, the innermost first; without any, the original runs.
         run: the original with all layers on top.
     """
 
@@ -84,7 +84,7 @@ class Patched:
 
     @property
     def __wrapped__(self) -> Forward:
-        """Where `inspect.signature` finds the arguments."""
+        """Original method, from which `inspect.signature` reads the arguments."""
         return self.original
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
@@ -100,7 +100,7 @@ class Patched:
         self._compose()
 
     def drop(self, layer: Layer) -> None:
-        """Take a layer out, wherever it lies, if it is there."""
+        """Remove a layer, wherever it lies, if it is there."""
         if layer in self.layers:
             self.layers.remove(layer)
             self._compose()
@@ -113,7 +113,7 @@ class Patched:
 
 
 class Untraced(Patched):
-    """A `Patched` that `torch.compile` leaves alone; it compiles what this calls."""
+    """A `Patched` that `torch.compile` leaves alone; it compiles the functions that this calls."""
 
     __slots__ = ()
 
@@ -122,7 +122,7 @@ class Untraced(Patched):
 
 
 class Inherited:
-    """The method that an object has from its class, whichever class it has by then."""
+    """The method that an object has from its class, whatever its class is at that time."""
 
     __slots__ = ("name", "owner")
 

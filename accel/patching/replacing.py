@@ -1,7 +1,7 @@
 """Replacing a method of one object, and putting it back exactly.
 
-A replacement goes under the hooks of accelerate and diffusers, so that they come and go without
-taking it along. Where several replace the same method, their layers stack in one `Patched`.
+A replacement goes under the hooks of accelerate and diffusers, so that these can be added and
+removed without it. If several replacements share a method, their layers stack in one `Patched`.
 """
 
 from __future__ import annotations
@@ -24,14 +24,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @dataclass
 class Attachment:
-    """What one strategy attaches to a network.
+    """Everything that one strategy attaches to a network.
 
     Attributes:
-        gate: of all its layers; None where they always act.
+        gate: gate of all its layers; None if they always act.
         outer: the network as the pipeline holds it; `torch.compile` may have wrapped it.
         modules: every module that got a layer or a hook.
         patches: every `Patched` that got a layer.
-        undos: of everything, for a method that fails while it attaches; each may run twice.
+        undos: undo of every attachment, for a method that fails while it attaches; each may run
+            twice.
     """
 
     gate: Gate | None
@@ -46,7 +47,7 @@ _CURRENT: ContextVar[Attachment | None] = ContextVar("attachment", default=None)
 
 @contextmanager
 def attaching(attachment: Attachment) -> Iterator[None]:
-    """Let everything that is replaced inside the `with` block belong to `attachment`."""
+    """Assign everything that is replaced inside the `with` block to `attachment`."""
     token = _CURRENT.set(attachment)
     try:
         yield
@@ -59,12 +60,13 @@ def replace_forward(module: nn.Module, make: Make, traced: bool = True) -> Undo:
 
     Args:
         module: the one instance that changes; its class is left alone.
-        make: gets the forward below, returns the one to use; may be asked again.
-        traced: `torch.compile` may compile the replacement; else only what it calls.
+        make: function from the forward below to the one to use; may be called again.
+        traced: whether `torch.compile` may compile the replacement; else only functions that it
+            calls.
 
     Returns:
-        A function that undoes it. Where something unknown has wrapped the module in the meantime,
-        the place stays in that chain and passes through.
+        A function that undoes it. If something unknown has wrapped the module since, the
+        replacement stays in that chain and passes calls through.
     """
     current = _CURRENT.get()
     slot = (
@@ -81,7 +83,7 @@ def replace_forward(module: nn.Module, make: Make, traced: bool = True) -> Undo:
 
 
 def replace_method(owner: Any, name: str, make: Make) -> Undo:
-    """Put `make(method)` over a method of an object that is no network, whoever calls it.
+    """Put `make(method)` over a method of an object that is no network, for all callers.
 
     The class of the object may be exchanged while the replacement is there.
     """
@@ -112,12 +114,13 @@ def _replace(
 
 
 def watch(module: nn.Module, register: str, hook: Callable[..., None], **settings: Any) -> Undo:
-    """Register a hook of torch that changes nothing and runs where the strategy acts.
+    """Register a torch hook that changes nothing and runs only where the strategy acts.
 
     Args:
-        register: name of the module's method that registers it.
-        hook: what is called.
-        settings: of `register`.
+        module: module to watch.
+        register: name of the module's method that registers hooks.
+        hook: function to call.
+        settings: further arguments of `register`.
     """
     current = _CURRENT.get()
     gated = Gated(hook, current.gate if current else None)

@@ -1,4 +1,6 @@
-"""Where a method of an object can be, with the hooks of accelerate and diffusers around it."""
+"""Slots: the places that can hold a method of an object, with the hooks of other libraries around
+it.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,11 @@ class Slot:
         return getattr(self.holder, self.name, None)
 
     def put(self, value: Any) -> None:
-        """Fill it; a module's own attributes are set without asking `nn.Module`."""
+        """Set its value. A module's own attributes are set without `nn.Module.__setattr__`."""
         vars(self.holder)[self.name] = value
 
     def restore(self, value: Any) -> None:
-        """Fill it with what was there; a class's own method needs no attribute."""
+        """Set its former value. A class's own method needs no attribute."""
         if isinstance(value, Inherited) or _plain(self.holder, self.name, value):
             vars(self.holder).pop(self.name, None)
         else:
@@ -44,7 +46,7 @@ def _plain(owner: Any, name: str, value: Any) -> bool:
 
 
 def slots(owner: Any, name: str = "forward") -> list[Slot]:
-    """Where a method can be: in hooks of diffusers, in one of accelerate, on the object itself."""
+    """Slots of a method: in hooks of diffusers, in one of accelerate, on the object itself."""
     found = []
     if name == "forward":
         for hook in getattr(vars(owner).get("_diffusers_hook"), "_fn_refs", ()):
@@ -56,7 +58,7 @@ def slots(owner: Any, name: str = "forward") -> list[Slot]:
 
 
 def innermost(owner: Any, name: str) -> Slot:
-    """The slot of a `Patched`, else of the class's own method, else the outermost."""
+    """The slot of a `Patched`, else that of the class's own method, else the outermost."""
     found = slots(owner, name)
     for slot in found:
         if isinstance(slot.value, Patched):
@@ -66,7 +68,7 @@ def innermost(owner: Any, name: str) -> Slot:
 
 
 def outside(module: nn.Module, outer: Any) -> Slot:
-    """Where what `torch.compile` must not see goes: around what it compiled."""
+    """Slot for code that `torch.compile` must not see: around the compiled module."""
     if outer is not module and hasattr(outer, "_orig_mod"):
         return Slot(outer, "forward")
     if getattr(module, "_compiled_call_impl", None) is not None:
@@ -91,7 +93,7 @@ def reached(patched: Patched, outer: Any) -> bool:
 
 
 def _leads(step: Any, patched: Patched, depth: int = 8) -> bool:
-    """Whether a function that somebody has put over a method holds a `Patched` to call."""
+    """Whether a function that was put over a method holds a `Patched` to call."""
     if step is patched:
         return True
     if depth == 0 or not callable(step) or isinstance(step, type | nn.Module):

@@ -1,4 +1,7 @@
-"""Which pipeline is calling: pipelines may share a network, and the network is not told."""
+"""Calling pipeline of a pass.
+
+Pipelines may share a network, and the network is not told which runs.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,8 @@ from accel.pipelines.wrappers import unwrapped
 def calling(network: nn.Module, known: Collection[Any]) -> Any:
     """The pipeline whose code runs this pass of a network, or None in a loop of one's own.
 
-    It is the nearest object on the call stack that holds the network and is a pipeline of
-    diffusers or one of `known`.
+    It is the nearest object on the call stack that holds the network and is a pipeline of diffusers
+    or one of `known`.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
@@ -31,13 +34,13 @@ def calling(network: nn.Module, known: Collection[Any]) -> Any:
 
 
 def holder(pipe: Any, network: nn.Module) -> Any:
-    """A network as a pipeline holds it, with what has been put around it, or None."""
+    """A network as a pipeline holds it, with its wrappers, or None."""
     held = (getattr(pipe, name, None) for name in ("unet", "transformer"))
     return next((outer for outer in held if unwrapped(outer) is network), None)
 
 
 def variables(pipe: Any, name: str) -> Mapping[str, Any] | None:
-    """The variables of the nearest call of a pipeline's method, or None where none is running."""
+    """Variables of the nearest call of a pipeline's method, or None if none is running."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == name and "self" in frame.f_code.co_varnames:
@@ -49,7 +52,7 @@ def variables(pipe: Any, name: str) -> Mapping[str, Any] | None:
 
 
 def _candidates(frame: FrameType) -> list[Any]:
-    """`self` of a method; modular pipelines hand themselves to their blocks as `components`."""
+    """`self` of a method. Modular pipelines pass themselves to their blocks as `components`."""
     names = frame.f_code.co_varnames[: frame.f_code.co_argcount]
     wanted = [name for name in ("self", "components") if name in names]
     return [frame.f_locals[name] for name in wanted if name in frame.f_locals]

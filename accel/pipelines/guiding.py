@@ -1,9 +1,9 @@
-"""How diffusers' pipelines guide, as far as a strategy must know to leave one half of it out.
+"""Guidance of diffusers' pipelines, as far as a strategy must know it to leave one half out.
 
-They add `scale * (conditional - unconditional)` to the unconditional prediction. Most get both from
-one doubled batch, the unconditional half first, DiT's with the conditional half first; FLUX's make
-two passes, the conditional one first. Others guide by three parts, by perturbed attention or in a
-way of their own, and are refused by name.
+Pipelines add `scale * (conditional - unconditional)` to the unconditional prediction. Most get both
+from one doubled batch, the unconditional half first; DiT's have the conditional half first. FLUX's
+make two passes, the conditional one first. Other pipelines guide by three parts, by perturbed
+attention or in a way of their own, and are refused by name.
 """
 
 from __future__ import annotations
@@ -63,11 +63,11 @@ NEVER = frozenset(
 
 @dataclass(frozen=True)
 class Guiding:
-    """How a pipeline guides in one generation.
+    """Guidance of a pipeline in one generation.
 
     Attributes:
-        kind: with a doubled batch, with two passes, or not at all.
-        scale: the strength that it uses at the moment.
+        kind: doubled batch, two passes, or no guidance.
+        scale: current guidance scale.
     """
 
     kind: Kind
@@ -92,7 +92,7 @@ def check(pipe: Any) -> None:
 
 
 def find(pipe: Any) -> Guiding | None:
-    """How the pipeline that is running guides; None in a loop of one's own.
+    """Guidance of the running pipeline; None in a loop of one's own.
 
     Raises:
         StrategyError: it guides by more than two predictions this time.
@@ -132,6 +132,6 @@ def _kind(pipe: Any, name: str | None, there: Mapping[str, Any]) -> Kind:
 
 
 def _class(pipe: Any) -> str | None:
-    """Name of the class whose `__call__` a pipeline has, or None of an object without one."""
+    """Name of the class whose `__call__` a pipeline has, or None for an object without one."""
     kinds = (kind for kind in type(pipe).__mro__ if "__call__" in vars(kind))
     return next((kind.__name__ for kind in kinds), None)

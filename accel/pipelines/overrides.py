@@ -1,4 +1,4 @@
-"""What a strategy learns from its pipeline: when a generation starts, and when it is over."""
+"""Overrides of a pipeline's methods that tell when a generation starts and when it is over."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from accel.patching.replacing import Undo
 
 
 class Override:
-    """Stands in the place of one method of a pipeline, and calls something before it.
+    """Replacement of one method of a pipeline that calls a function before it.
 
-    It holds the pipeline weakly, so that nothing keeps its weights. In a copy or a pickle of the
-    pipeline it only calls the method.
+    It holds the pipeline weakly, so that it does not keep its weights alive. In a copy or a pickle
+    of the pipeline it only calls the method.
     """
 
     def __init__(self, pipe: Any, name: str, before: Callable[[], None] | None = None) -> None:

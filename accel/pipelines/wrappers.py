@@ -9,8 +9,8 @@ from typing import Any
 def unwrapped(denoiser: Any) -> Any:
     """The module inside `torch.compile` and PEFT's `get_peft_model`, in whatever order they are.
 
-    Both call the module's own `forward`, which is where a strategy acts, and PEFT puts its layers
-    into the module itself. Anything else is returned as it is.
+    Both call the module's own `forward`, which a strategy wraps, and PEFT puts its layers into the
+    module itself. Anything else is returned as it is.
     """
     while True:
         inside = _compiled(denoiser)

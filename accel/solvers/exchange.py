@@ -1,4 +1,4 @@
-"""The solver that a strategy is for, on the pipeline that it is applied to."""
+"""Exchange of a pipeline's solver for the one that a strategy is for."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from strategies import StrategyError
 
 
 def exchange(pipe: Any, solver: str, sites: Sites, swap: bool) -> Undo:
-    """See to it that a pipeline has a strategy's scheduler, and that it fits its network.
+    """Ensure that a pipeline has a strategy's scheduler, and that it fits its network.
 
     Args:
-        solver: class of the scheduler, with settings in the short form where it has them.
-        swap: put one in where the pipeline has another.
+        pipe: pipeline to change.
+        solver: class of the scheduler, with settings in the short form if it has them.
+        sites: sites of the pipeline's network.
+        swap: whether to replace another scheduler.
 
     Returns:
-        A function that puts the pipeline's own back; it leaves a third one alone.
+        A function that puts the pipeline's own scheduler back; it leaves a third one alone.
 
     Raises:
-        StrategyError: the pipeline has another scheduler and `swap` is false, or the scheduler
-            does not fit the network.
+        StrategyError: the pipeline has another scheduler and `swap` is false, or the scheduler does
+            not fit the network.
     """
     before = pipe.scheduler
     schedulers.check(before, sites)

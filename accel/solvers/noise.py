@@ -1,9 +1,9 @@
 """Noise that solvers draw while they run, taken from the generators of the images.
 
 Stochastic solvers (LCM, the ancestral ones, SDE variants) add noise at every step. Pipelines of
-Stable Diffusion and PixArt hand them the caller's generators; those of SD 3, FLUX and DiT hand them
-none, and the solver then draws from torch's global stream. Two images of one seed would differ, and
-an image would depend on the batch it is drawn in.
+Stable Diffusion and PixArt pass the caller's generators to them. Those of SD 3, FLUX and DiT do
+not, and the solver then draws from torch's global stream. Two images of one seed would differ, and
+an image would depend on its batch.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
     pass the same generators to that call.
 
     Args:
-        pipe: the pipeline that draws.
-        generators: one for each image of the batch.
+        pipe: pipeline that generates.
+        generators: random generators, one for each image of the batch.
 
     Raises:
         StrategyError: something drew from torch's global stream all the same.
@@ -62,10 +62,9 @@ def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
 
 @functools.cache
 def _handing(kind: type[Any]) -> type[Any]:
-    """The class of a scheduler whose `step` gets the images' generators where it gets none.
+    """Subclass of a scheduler whose `step` gets the images' generators if it gets none.
 
-    It is a subclass and not an attribute of the instance, so that copies of the scheduler step
-    themselves and nothing is left on it.
+    A subclass, unlike an attribute of the instance, leaves nothing on copies of the scheduler.
     """
     takes = "generator" in inspect.signature(kind.step).parameters
 
@@ -84,10 +83,10 @@ def _handing(kind: type[Any]) -> type[Any]:
 
 
 def _of_rows(images: Generators, rows: int) -> Generators:
-    """A generator for each row that the solver gets.
+    """One generator for each row that the solver gets.
 
-    DiT's pipeline steps every image twice, for both halves of guidance, and keeps the first half:
-    the other half gets the same noise.
+    DiT's pipeline steps every image twice, for both halves of guidance, and keeps the first half.
+    The other half gets the same noise.
 
     Raises:
         StrategyError: the rows are not the images, once or several times.
@@ -103,7 +102,7 @@ def _of_rows(images: Generators, rows: int) -> Generators:
 
 
 def _seeds(images: Generators, rows: int) -> list[int]:
-    """A seed for each row, drawn from its image's generator."""
+    """One seed for each row, drawn from its image's generator."""
     highest = 2**63 - 1
     return [
         int(torch.randint(0, highest, (), generator=one, device=one.device))
@@ -112,7 +111,7 @@ def _seeds(images: Generators, rows: int) -> list[int]:
 
 
 def _streams(device: torch.device) -> list[Tensor]:
-    """The states of torch's global streams that a pipeline on `device` can draw from."""
+    """States of torch's global streams that a pipeline on `device` can draw from."""
     states = [torch.get_rng_state()]
     if device.type == "cuda":
         states.append(torch.cuda.get_rng_state(device))

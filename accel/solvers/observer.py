@@ -1,4 +1,6 @@
-"""Watching a solver: its input tells how many images there are, and that a call is over."""
+"""Observer of a solver: its input tells the number of images, and its steps tell that a call is
+over.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from accel.patching.replacing import Undo, replace_method
 
 
 class Solver:
-    """Watches the `step` of one scheduler at a time."""
+    """Observer of the `step` of one scheduler at a time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -18,14 +20,14 @@ class Solver:
         self._undo: Undo = _nothing
 
     def watch(self, scheduler: Any) -> None:
-        """Watch this scheduler from now on, and no other."""
+        """Observe this scheduler from now on, and no other."""
         if scheduler is not self._watched:
             self.undo()
             self._undo = replace_method(scheduler, "step", self._watching)
             self._watched = scheduler
 
     def undo(self) -> None:
-        """Watch nothing."""
+        """Stop observing."""
         self._undo()
         self._undo, self._watched = _nothing, None
 

@@ -1,11 +1,11 @@
 """Swapping a pipeline's solver for another that solves the same model.
 
-Some settings of a solver describe the model: its noise schedule, what it predicts, whether its
-estimate is clipped. They are carried over from the solver that the pipeline has, also where they
-are only that class's defaults, as the next class may have others. Where the new solver cannot take
-one of them, it is refused: it would draw other images without a word. How a solver computes is its
-own business, and stays with its class. All other settings, such as the spacing of its times, are
-found as diffusers' `from_config` finds them.
+Some settings of a solver describe the model: its noise schedule, the kind of its prediction,
+whether its estimate is clipped. They are carried over from the pipeline's solver, even if they are
+only that class's defaults, since the next class may have others. If the new solver cannot take one
+of them, it is refused, since its images would silently differ. Settings that say how a solver
+computes stay with its class. All other settings, such as the spacing of its times, are found as
+diffusers' `from_config` finds them.
 """
 
 from __future__ import annotations
@@ -116,9 +116,9 @@ def _taken(scheduler: Any) -> Mapping[str, Any]:
 
 
 def _diffusion_settings(current: Any, takes: Mapping[str, Any]) -> Settings:
-    """What `current` says of a diffusion model, for a class that `takes` these parameters.
+    """Settings of a diffusion model in `current`, for a class that `takes` these parameters.
 
-    With `unfit`, where it does not fit.
+    Contains `unfit` if the class does not fit the model.
     """
     own = {key: current.config[key] for key in _taken(current) if key in current.config}
     if "beta_start" not in own or own.get("timestep_type") == "continuous":
@@ -148,9 +148,9 @@ def _diffusion_settings(current: Any, takes: Mapping[str, Any]) -> Settings:
 
 
 def _flow_settings(current: Any, takes: Mapping[str, Any]) -> Settings:
-    """What `current` says of a flow model, for a class that `takes` these parameters.
+    """Settings of a flow model in `current`, for a class that `takes` these parameters.
 
-    With `unfit`, where it does not fit.
+    Contains `unfit` if the class does not fit the model.
     """
     own = {key: current.config[key] for key in _taken(current) if key in current.config}
     # FlowMatchEuler's may have been set anew with `set_shift`.
@@ -212,7 +212,9 @@ def check(scheduler: Any, sites: Sites) -> None:
 
 
 def _check_flux(scheduler: Any, name: str) -> None:
-    """FLUX's pipelines hand over `mu`, and sigmas of their own where these are not flow sigmas."""
+    """Refuse a solver that FLUX's pipelines cannot call: they pass `mu`, and sigmas of their own
+    unless these are flow sigmas.
+    """
     takes = inspect.signature(scheduler.set_timesteps).parameters
     own = scheduler.config.get("use_flow_sigmas")
     missing = [key for key in (("mu",) if own else ("mu", "sigmas")) if key not in takes]
@@ -230,7 +232,7 @@ def _check_flux(scheduler: Any, name: str) -> None:
 
 
 def count_calls(current: Any, name: str, steps: int) -> int:
-    """How many calls of the denoiser `steps` steps of a solver make: 51 for 50 PNDM steps.
+    """Number of calls of the denoiser that `steps` steps of a solver make: 51 for 50 PNDM steps.
 
     Raises:
         StrategyError: no such scheduler, or it refuses that many steps.
@@ -247,10 +249,10 @@ def count_calls(current: Any, name: str, steps: int) -> int:
 
 
 def check_steps(scheduler: Any, steps: int) -> None:
-    """See that the model was trained on as many timesteps as a run asks for.
+    """Check that the model was trained on as many timesteps as a run asks for.
 
     Raises:
-        StrategyError: it was trained on fewer; more steps would draw some of them twice.
+        StrategyError: it was trained on fewer, so that some steps would occur twice.
     """
     trained = scheduler.config.get("num_train_timesteps")
     if trained is not None and steps > trained:

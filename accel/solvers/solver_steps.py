@@ -1,4 +1,4 @@
-"""A solver's settings that decide its steps, on a scheduler of diffusers."""
+"""Settings of a solver that decide its steps, on a scheduler of diffusers."""
 
 from __future__ import annotations
 
@@ -25,11 +25,12 @@ def read(solver: str) -> tuple[str, SolverSettings]:
 
 
 def configured(settings: SolverSettings, name: str, flow: bool) -> dict[str, Any]:
-    """The settings as a scheduler's configuration has them.
+    """The settings in the form of a scheduler's configuration.
 
     Args:
+        settings: settings of the solver.
         name: class of the scheduler.
-        flow: it is for a flow model.
+        flow: whether it is for a flow model.
 
     Raises:
         StrategyError: a flow's steps come from its own noise levels, which these replace.
@@ -54,7 +55,7 @@ def configured(settings: SolverSettings, name: str, flow: bool) -> dict[str, Any
 
 
 def has(scheduler: Any, settings: SolverSettings) -> bool:
-    """Whether a scheduler is set up with these settings; of a list of noise levels it never is."""
+    """Whether a scheduler has these settings; never true for a list of noise levels."""
     if isinstance(settings.sigmas, tuple):
         return False
     config = scheduler.config
@@ -69,7 +70,7 @@ def has(scheduler: Any, settings: SolverSettings) -> bool:
 
 
 def listed(scheduler: Any, settings: SolverSettings) -> None:
-    """Let a scheduler take its noise levels from a list, however it is asked for its steps."""
+    """Let a scheduler take its noise levels from a list, for any number of steps."""
     if isinstance(settings.sigmas, tuple):
         # A flow's schedulers add the level that the last step ends at themselves.
         end = () if type(scheduler).__name__ in FLOW else (0.0,)

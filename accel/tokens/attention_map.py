@@ -1,4 +1,4 @@
-"""What an attention computes its map from: queries and keys of the image's tokens."""
+"""Queries and keys of an attention's image tokens, from which its map is computed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Watched:
     """Queries and keys of one attention, as they were last projected.
 
     Attributes:
-        projected: `to_q` and `to_k` of the tokens of the last pass `[rows, tokens, c]`.
+        projected: outputs of `to_q` and `to_k` for the tokens of the last pass `[rows, tokens, c]`.
     """
 
     def __init__(self, attention: TokenAttention) -> None:
@@ -34,7 +34,7 @@ class Watched:
 
         Raises:
             StrategyError: its projections are fused, so that queries and keys are not projected
-                by themselves.
+                separately.
         """
         if is_fused(self.module):
             raise StrategyError(
@@ -47,12 +47,14 @@ class Watched:
         return undos
 
     def clear(self) -> None:
-        """Forget what was seen."""
+        """Drop the recorded tensors."""
         self.projected.clear()
         self._tables = None
 
     def heads(self, name: str, projected: Tensor, total: int) -> Tensor:
-        """`[rows, total, heads, d]` as they are compared, of the last `total` tokens."""
+        """Queries or keys of the last `total` tokens, ready to compare: `[rows, total, heads,
+        d]`.
+        """
         norm = self.module.norm_q if name == "to_q" else self.module.norm_k
         found: Tensor = projected[:, -total:].unflatten(-1, (self.module.heads, -1))
         found = found if norm is None else norm(found)

@@ -1,7 +1,7 @@
 """Clusters of an image's tokens: CAT Pruning's positions, k-means and graph pooling (section 2.4).
 
-Everything works on a batch of images at once, each for itself, on their device, without asking the
-device for a result, and gives the same clusters for the same input.
+Everything works on a batch of images at once, each separately, on their device and without waiting
+for it. The same input gives the same clusters.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ ITERATIONS = 10
 def positions(grid: Grid, width: int, like: Tensor) -> Tensor:
     """The positional encoding of equation 3, `[tokens, width]`.
 
-    The first half of the channels is the row's number over their count, the second the column's.
+    The first half of the channels is the row's number divided by their count, the second the
+    column's.
     """
     rows, columns = grid
     place = torch.arange(rows * columns, device=like.device)
@@ -33,13 +34,13 @@ def positions(grid: Grid, width: int, like: Tensor) -> Tensor:
 def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
     """Lloyd's algorithm with Euclidean distance: the cluster of each token, `[images, tokens]`.
 
-    Begins with tokens spread evenly over the grid, and makes a fixed number of rounds. A cluster
-    that loses all its tokens keeps its centre.
+    It begins with tokens evenly distributed over the grid, and makes a fixed number of rounds. A
+    cluster that loses all its tokens keeps its centre.
 
     Args:
         points: `[images, tokens, d]`.
         grid: rows and columns of tokens.
-        clusters: at most one per token.
+        clusters: number of clusters, at most one per token.
     """
     points = at_least_single(points)
     first = torch.tensor(spread(grid, clusters)).to(points.device, non_blocking=True)
@@ -53,7 +54,7 @@ def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
 
 
 def spread(grid: Grid, count: int) -> list[int]:
-    """`count` tokens, as far apart on the grid as a coarser grid puts them."""
+    """Positions of `count` tokens, as far apart on the grid as a coarser grid puts them."""
     rows, columns = grid
     down = min(rows, max(1, math.ceil(math.sqrt(count * rows / columns))))
     across = min(columns, math.ceil(count / down))
@@ -79,12 +80,12 @@ def one_hot(cluster: Tensor, clusters: int) -> Tensor:
 
 
 def pool(features: Tensor, cluster: Tensor, grid: Grid, clusters: int) -> Tensor:
-    """The score of each cluster from its own features and its neighbours', `[images, clusters]`.
+    """Score of each cluster from its own features and its neighbours', `[images, clusters]`.
 
-    Features are pooled to their channelwise maximum in each cluster; then one layer of mean and
-    maximum aggregation over the cluster itself and those that share an edge with it, without
-    weights (the mean counted twice, as in the published code); the score is the length of the
-    result. Clusters without tokens come last.
+    Features are pooled to their channelwise maximum in each cluster. One layer then aggregates mean
+    and maximum over the cluster itself and those that share an edge with it, without weights (the
+    mean counts twice, as in the published code). The score is the length of the result. Clusters
+    without tokens come last.
     """
     member = one_hot(cluster, clusters)
     index = cluster[..., None].expand_as(features)
@@ -103,7 +104,7 @@ def pool(features: Tensor, cluster: Tensor, grid: Grid, clusters: int) -> Tensor
 
 
 def neighbours(member: Tensor, grid: Grid) -> Tensor:
-    """Which clusters touch, `[images, clusters, clusters]` of 0 and 1, each touching itself."""
+    """Adjacency of clusters, `[images, clusters, clusters]` of 0 and 1, with 1 on the diagonal."""
     maps = member.unflatten(1, grid)
     pairs = ((maps[:, 1:], maps[:, :-1]), (maps[:, :, 1:], maps[:, :, :-1]))
     touch: Tensor = torch.eye(member.shape[-1], device=member.device)[None]

@@ -23,7 +23,7 @@ def cell_origins(height: int, width: int, size: int, device: torch.device) -> Te
 
 
 def outside_cells(height: int, width: int, size: int, device: torch.device) -> Tensor:
-    """Indices of the tokens that a grid has beyond its complete cells: `[tokens]`, ascending."""
+    """Indices of the tokens outside the complete cells of a grid: `[tokens]`, ascending."""
     rows, columns = height // size * size, width // size * size
     right = torch.arange(rows, device=device)[:, None] * width + torch.arange(
         columns, width, device=device
@@ -41,7 +41,7 @@ def split_grid(height: int, width: int, stride: int, device: torch.device) -> tu
     """Token indices of sources and destinations, row-major.
 
     Destinations are the top-left tokens of the complete `stride x stride` cells, so the choice is
-    deterministic; what a grid has beyond its complete cells can only be a source.
+    deterministic. Tokens outside the complete cells can only be sources.
 
     Returns:
         int64 `[sources]` and `[destinations]`, ascending.
@@ -55,14 +55,14 @@ def split_grid(height: int, width: int, stride: int, device: torch.device) -> tu
 
 @dataclass(frozen=True)
 class Reduction:
-    """Which tokens of each image stay, and what stands in for the others afterwards.
+    """Choice of the tokens of each image that stay, and of the replacement of the others.
 
     Attributes:
-        kept: `[n, m]`, the tokens that stay, in the order of the reduced sequence.
-        back: `[n, tokens]`, for every token the place in the reduced sequence that it copies.
-        merged: `[n, r]`, tokens that are averaged into others, or None where none are.
-        into: `[n, r]`, the place in the reduced sequence that each of them is averaged into.
-        destinations: how many places at the end of that sequence these are among.
+        kept: tokens that stay, `[n, m]`, in the order of the reduced sequence.
+        back: position in the reduced sequence that each token copies, `[n, tokens]`.
+        merged: tokens that are averaged into others, `[n, r]`, or None.
+        into: position in the reduced sequence that each of them is averaged into, `[n, r]`.
+        destinations: number of positions at the end of that sequence that `into` is limited to.
     """
 
     kept: Tensor
@@ -72,7 +72,7 @@ class Reduction:
     destinations: int = 0
 
     def reduce(self, tokens: Tensor) -> Tensor:
-        """`[n, tokens, c]` to `[n, m, c]`."""
+        """Reduce `[n, tokens, c]` to `[n, m, c]`."""
         reduced = rows(tokens, self.kept)
         if self.merged is None or self.into is None:
             return reduced
@@ -82,7 +82,7 @@ class Reduction:
         return averaged_in_order(reduced, merged, self.into)
 
     def restore(self, reduced: Tensor) -> Tensor:
-        """`[n, m, c]` back to `[n, tokens, c]`."""
+        """Restore `[n, m, c]` to `[n, tokens, c]`."""
         return rows(reduced, self.back)
 
 
@@ -131,13 +131,13 @@ def rank(cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def reduction(
     source: Tensor, destination: Tensor, target: Tensor, order: Tensor, count: int, merge: bool
 ) -> Reduction:
-    """Let the first `count` sources of `order` go.
+    """Remove the first `count` sources of `order`.
 
     Args:
         source, destination: token indices, `[n, s]` and `[n, d]`.
-        target, order: from `rank`.
-        count: how many sources go, at most all.
-        merge: average them into their destinations; else they are only left out.
+        target, order: results of `rank`.
+        count: number of sources to remove, at most all.
+        merge: whether to average them into their destinations; else they are only left out.
     """
     images, stay = len(target), source.shape[1] - count
     gone, left = order[:, :count], order[:, count:]
@@ -156,8 +156,8 @@ def match(metric: Tensor, source: Tensor, destination: Tensor, count: int) -> Re
 
     Args:
         metric: `[n, tokens, c]`, compared by cosine.
-        source, destination: from `split_grid`.
-        count: how many sources go, at most all; ties go to the smaller index.
+        source, destination: results of `split_grid`.
+        count: number of sources to merge, at most all; ties go to the smaller index.
     """
     _, target, order = rank(similarity(metric, source, destination))
     images = len(metric)

@@ -1,10 +1,10 @@
-"""Denoising only some of an image's tokens: what CAT Pruning and AT-EDM have in common.
+"""Forward pass of only some of an image's tokens, shared by CAT Pruning and AT-EDM.
 
 At a partial call the selected tokens alone go through the transformer, from the embedding to the
-projection. They still attend to every token: keys and values of the others are those of the last
-call at which these ran, and so is their predicted noise (CAT Pruning, arXiv 2502.00433, Algorithm 1
-and section 2.1). Nothing else of a token that is left out is ever read, so norms, modulations and
-residuals of it need not run either, and its attention and feed-forward outputs need not be kept.
+projection. They still attend to every token: the other tokens' keys and values are those of the
+last call at which these ran, and so is their predicted noise (CAT Pruning, arXiv 2502.00433,
+Algorithm 1 and section 2.1). Nothing else of a left-out token is ever read. Its norms, modulations
+and residuals therefore need not run, and its attention and feed-forward outputs need not be kept.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ from strategies import StrategyError
 
 
 class Rows:
-    """Keys or values of one attention, on their way through a pass.
+    """Keys or values of one attention during a pass.
 
     Attributes:
-        before: of all tokens, of the last call at which each ran, where they are needed.
-        after: the same, with those of this pass, where a later call needs them.
+        before: rows of all tokens, each from the last call at which it ran, if this pass needs
+            them.
+        after: the same with the rows of this pass, if a later call needs them.
     """
 
     def __init__(self) -> None:
@@ -43,24 +44,24 @@ class Rows:
 
 
 class PartialRun(Listener):
-    """The stream of tokens, narrowed at some calls.
+    """The stream of tokens, reduced at some calls.
 
     Attributes:
-        lead: how many calls before the first partial one have predictions that `choose` wants.
-        total, grid: how many tokens the image has, and their rows and columns.
+        lead: number of calls before the first partial one whose predictions `choose` needs.
+        total, grid: number of the image's tokens, and their rows and columns.
         ahead: whether a later call runs on a selection.
-        keep_noise: whether a later choice is made of this call's prediction.
+        keep_noise: whether a later choice needs this call's prediction.
 
     Args:
-        sites: of a transformer.
-        clock: of the sampler.
-        shares: per call, how many of the image's tokens run, 1 for all.
-        recorder: of the sampler.
-        method: its name, for messages.
+        sites: sites of a transformer.
+        clock: the sampler's clock.
+        shares: share of the image's tokens that run at each call, 1 for all.
+        recorder: the sampler's recorder.
+        method: name of the method, for messages.
 
     Raises:
         StrategyError: the model is no transformer, or its attentions have fused projections or
-            processors that do not go with this.
+            processors that do not fit.
     """
 
     lead: ClassVar[int] = 1
@@ -84,26 +85,26 @@ class PartialRun(Listener):
 
     @abstractmethod
     def choose(self, noise: Tensor, count: int) -> Tensor | None:
-        """The tokens that run next, `[images, count]` without repetition, or None for all.
+        """Tokens that run next, `[images, count]` without repetition, or None for all.
 
-        Asked before every call from the second on.
+        Called before every call from the second on.
 
         Args:
-            noise: what was predicted for each token at the call before `[images, tokens, d]`, of
-                the half of guidance that has the prompt.
-            count: how many; all tokens where the call runs in full.
+            noise: prediction for each token at the call before `[images, tokens, d]`, of the half
+                of guidance that has the prompt.
+            count: number of tokens; all if the call runs in full.
         """
 
     def planned(self, call: int) -> bool:
-        """Whether a call is to run on some tokens only."""
+        """Whether a call is planned to run on some tokens only."""
         return call < len(self.shares) and self.shares[call] < 1
 
     def count(self, call: int) -> int:
-        """How many tokens a call runs: its share, rounded down, but one at least."""
+        """Number of tokens that a call runs: its share, rounded down, but at least one."""
         return max(1, int(self.shares[call] * self.total + 1e-6))
 
     def forget(self) -> None:
-        """No later call runs on a selection: drop what selections are made of."""
+        """Drop the state that selections need, since no later call runs on one."""
 
     def clear(self) -> None:
         self._reset()
@@ -188,7 +189,7 @@ class PartialRun(Listener):
         return {b: h[-1][1] for b, h in fold(histories, self.clock.halves).items()}
 
     def conditional(self, passes: dict[int, Tensor]) -> Tensor:
-        """Of a tensor per pass `[rows, ...]`, the rows that have the prompt, `[images, ...]`."""
+        """Rows that have the prompt, `[images, ...]`, from one tensor `[rows, ...]` per pass."""
         images = self.clock.images or 0
         if 0 in passes and len(passes[0]) == 2 * images:  # Whatever other passes there are.
             return passes[0].chunk(2)[self.stream.conditional]
@@ -196,7 +197,7 @@ class PartialRun(Listener):
         return (passes[0] if found is None else found)[:images]
 
     def attach(self) -> Undo:
-        """Narrow the stream until undone."""
+        """Reduce the stream until undone."""
         stream = self.stream
         undos: list[Undo] = []
         try:
@@ -230,7 +231,7 @@ class PartialRun(Listener):
         return self._rows[-1]
 
     def _whole(self, original: Forward) -> Forward:
-        """The denoiser: what is added to tokens on their way is narrowed with them."""
+        """Wrapper of the denoiser that reduces tensors which are added to tokens, like these."""
 
         def forward(*args: Any, **kwargs: Any) -> Any:
             return original(*args, **self._prepared(args, kwargs))
@@ -269,7 +270,7 @@ class PartialRun(Listener):
         return forward
 
     def _complete(self, rows: Rows) -> Callable[[Forward], Forward]:
-        """Keys or values of all tokens, from those of the tokens that run."""
+        """Wrapper of a projection that returns keys or values of all tokens from those that run."""
 
         def make(original: Forward) -> Forward:
             def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Self-attention over fewer tokens: what the token methods have in common."""
+"""Self-attention over fewer tokens, shared by the token methods."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class TokenSite(Listener):
             self.metric = args[0] if args else next(iter(kwargs.values()))
 
     def wrap(self, original: Forward) -> Forward:
-        """What takes the place of the attention's forward."""
+        """Wrapper of the attention's forward."""
 
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
             metric, self.metric = self.metric, None
@@ -100,24 +100,27 @@ def choose(sites: Sites, levels: int, method: str) -> list[AttentionSite]:
 
 
 def plain_maps(sites: list[AttentionSite], clock: Clock, method: str, *breaks: Trait) -> None:
-    """See to it that nobody reads the maps of attentions over fewer tokens.
+    """Check that no processor reads the maps of attentions over fewer tokens.
 
     Args:
-        breaks: what else processors must not do.
+        sites: attentions over fewer tokens.
+        clock: the sampler's clock.
+        method: name of the method, for messages.
+        breaks: further traits that processors must not have.
 
     Raises:
-        StrategyError: a processor of one of the attentions does.
+        StrategyError: a processor of one of the attentions has such a trait.
     """
     modules = {f"{site.name}.attn1": site.block.get_submodule("attn1") for site in sites}
     Processors(clock, method, modules, (Trait.KEEPS, *breaks))
 
 
 def attach_all(sites: list[TokenSite]) -> Undo:
-    """Wrap all of them; gives what undoes it."""
+    """Wrap all of them, and return the function that undoes it."""
     undos = [undo for site in sites for undo in site.attach()]
     return lambda: undo_all(undos)
 
 
 def no_grad(metric: Tensor) -> Tensor:
-    """The metric without its history: choices of tokens have no gradient."""
+    """The metric without gradients, since choices of tokens have none."""
     return metric.detach() if torch.is_grad_enabled() else metric

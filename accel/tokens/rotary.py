@@ -1,4 +1,4 @@
-"""Rotary positions where queries are of fewer tokens than keys."""
+"""Rotary positions of queries that belong to fewer tokens than the keys."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Tables = tuple[Tensor, Tensor]
 
 
 class Rotary:
-    """One attention of FLUX, where queries and keys each turn by their own tokens' positions.
+    """One attention of FLUX, in which queries and keys are rotated by their own tokens' positions.
 
-    diffusers turns both by the same tables. At a partial call the tables are kept from it, and the
-    norms of queries and keys, after which it would turn them, do it instead.
+    diffusers rotates both by the same tables. At a partial call the tables are withheld from it,
+    and the norms of queries and keys, which come before the rotation, rotate instead.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -63,7 +63,7 @@ class Rotary:
         return make
 
     def _rows(self, table: Tensor, whose: str, heads: Tensor, chosen: Selection) -> Tensor:
-        """The table's rows for the tokens of `heads` `[rows, tokens, heads, d]`."""
+        """Rows of the table for the tokens of `heads` `[rows, tokens, heads, d]`."""
         count = heads.shape[1]
         if whose == "text":
             return table[None, :count]
@@ -75,7 +75,7 @@ class Rotary:
 
 
 def turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Pairs of neighbouring channels turned by their angles (Su et al., 2021, arXiv 2104.09864).
+    """Pairs of neighbouring channels rotated by their angles (Su et al., 2021, arXiv 2104.09864).
 
     Args:
         heads: `[rows, tokens, heads, d]`.

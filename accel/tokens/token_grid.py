@@ -1,4 +1,4 @@
-"""The grid that an image's tokens are on, read once per generation."""
+"""Grid of an image's tokens, read once per generation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from accel.sites import Sites, TokenStream
 
 
 class Grid(Listener):
-    """Rows and columns of tokens, from what the denoiser is given; FLUX waits for its device once.
+    """Rows and columns of tokens, from the denoiser's arguments; FLUX waits for its device once.
 
     Attributes:
         shape: rows and columns; (0, 0) before the first pass of a generation.

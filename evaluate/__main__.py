@@ -1,4 +1,4 @@
-"""`python -m evaluate`."""
+"""Entry point of `python -m evaluate`."""
 
 import sys
 

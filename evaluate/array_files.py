@@ -1,7 +1,7 @@
-"""Arrays on disk that may be used again, with what they came from.
+"""Files of arrays that can be reused if they have the same origin.
 
-A file says of which inputs its arrays are and what they add up to. One that is torn, damaged, or of
-other inputs is as good as none: what it should hold is made anew.
+A file holds the origin of its arrays and a checksum. A file that is incomplete, damaged or of
+another origin counts as missing, and its content is computed again.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def pack(arrays: Arrays, origin: str) -> bytes:
-    """The content of a file of arrays.
+    """Content of a file of arrays.
 
     Args:
-        arrays: by name.
-        origin: what they came from; whoever reads the file has to give the same.
+        arrays: arrays by name.
+        origin: description of their origin; a reader must pass the same.
     """
     rows = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
     return save(rows, {ORIGIN: origin, SUM: _sum(rows)})
 
 
 def unpack(path: Path, origin: str, unsigned: bool = False) -> dict[str, NDArray[Any]] | None:
-    """The arrays of a file, or None where it is not there, damaged, or of another origin.
+    """Arrays of a file, or None if it is missing, damaged or of another origin.
 
     Args:
-        path: of the file.
-        origin: what they have to have come from.
-        unsigned: also take a file that does not say where it came from.
+        path: path of the file.
+        origin: origin that the arrays must have.
+        unsigned: whether to accept a file without an origin.
     """
     try:
         with safe_open(path, "np") as file:

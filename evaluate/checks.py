@@ -13,7 +13,7 @@ from strategies import Strategy, StrategyError
 
 
 def fit(pipe: Any, strategies: Iterable[tuple[str, Strategy]]) -> None:
-    """See that every strategy can be applied to a pipeline, by applying and removing it.
+    """Check that every strategy can be applied to a pipeline, by applying and removing it.
 
     Raises:
         StrategyError: one cannot; names it.
@@ -33,10 +33,10 @@ def fit(pipe: Any, strategies: Iterable[tuple[str, Strategy]]) -> None:
 
 
 def readable(reference: Side, metrics: Iterable[Metric]) -> None:
-    """Read all of a reference that metrics compare with it; the side keeps what they need.
+    """Read everything of a reference that metrics compare with; the side keeps the result.
 
     Raises:
-        ScoreError: it lacks what a metric reads.
+        ScoreError: it lacks something that a metric reads.
         StrategyError: a file of it cannot be read.
     """
     for metric in metrics:

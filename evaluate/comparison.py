@@ -1,4 +1,6 @@
-"""Strategies and the unaccelerated model side by side: everything `python -m evaluate` shows."""
+"""Comparison of strategies with the unaccelerated model: everything that `python -m evaluate`
+shows.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +24,17 @@ BASELINE = "unaccelerated"
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be found out.
+    """Settings of a comparison.
 
     Attributes:
-        images: scored, of each; 0 leaves quality out.
-        metrics: of quality.
+        images: number of images that are scored of each strategy; 0 leaves quality out.
+        metrics: metrics of quality.
         reference: `self`, a folder, a file of statistics, or None for the bundled one.
-        reference_images: drawn, where the reference is `self`.
-        per_folder: files read of each folder of the reference; None reads all.
-        repeats: turns of every measurement of speed; 0 leaves speed out.
-        batch: of the throughput; None leaves it out.
-        margins: by figure, in place of `Metric.margin`, see `evaluate.verdicts`.
+        reference_images: number of images of the reference `self`.
+        per_folder: number of files read in each folder of the reference; None reads all.
+        repeats: number of turns of every measurement of speed; 0 leaves speed out.
+        batch: batch size for throughput; None leaves it out.
+        margins: margins by metric that replace `Metric.margin`, see `evaluate.verdicts`.
     """
 
     images: int
@@ -47,15 +49,15 @@ class Request:
 
 @dataclass(frozen=True)
 class ComparisonJob:
-    """What the flags ask for, all that it needs loaded.
+    """A comparison with everything that it needs loaded.
 
     Attributes:
-        evaluator: of the model.
-        prompts: of which the first are drawn.
-        metrics: of quality.
-        without: metrics that are left out, and why.
-        request: what is to be found out.
-        store: where images are kept.
+        evaluator: evaluator of the model.
+        prompts: list whose first prompts are used.
+        metrics: metrics of quality.
+        without: reasons why metrics are left out, by metric.
+        request: settings of the comparison.
+        store: folder of the generated images.
     """
 
     evaluator: Evaluator
@@ -78,21 +80,22 @@ def compare(
     """Score the unaccelerated model and strategies.
 
     Args:
-        evaluator: of the model.
-        strategies: with names.
-        prompts: of which the first are drawn.
-        request: what is to be found out.
-        store: where images are kept.
-        report: told how far drawing is.
-        rivals: by a strategy's name, that of another one that it is also held against.
+        evaluator: evaluator of the model.
+        strategies: strategies with names.
+        prompts: list whose first prompts are used.
+        request: settings of the comparison.
+        store: folder of the generated images.
+        report: callback for progress.
+        rivals: name of the equal-cost baseline that a strategy is also compared with, by its name.
 
     Returns:
         `setting`, `references` and `rows`, plain data; the first row is the unaccelerated model's.
-        A row with a rival has its name and under `beside_rival` the differences to it.
+        A row with an equal-cost baseline has its name under `rival` and the differences to it under
+        `beside_rival`.
 
     Raises:
         NotFiniteError: a strategy makes no images.
-        ScoreError: a reference lacks what a metric reads.
+        ScoreError: a reference lacks something that a metric reads.
         StrategyError: a strategy does not fit, or there are too few prompts.
     """
     checks.fit(evaluator.pipe, strategies)
@@ -134,7 +137,7 @@ def compare(
 def _references(
     evaluator: Evaluator, prompts: Prompts, request: Request, store: Store, report: Report
 ) -> dict[View, Side]:
-    """The reference, as the view it is; a reference nobody reads is not made."""
+    """References by view; one that no metric reads is not made."""
     found: dict[View, Side] = {}
     if not any({"real", "self"} & set(metric.views) for metric in request.metrics):
         return found

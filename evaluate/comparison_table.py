@@ -1,4 +1,4 @@
-"""A comparison for people and for other programs: the table in the terminal, JSON and CSV."""
+"""Output of a comparison: terminal table, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SPEED = {
 
 
 def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
-    """Print a comparison; one column per strategy, so that a few fit a narrow terminal.
+    """Print a comparison with one column per strategy, so that a few fit into a narrow terminal.
 
     Args:
-        found: what `compare` returned.
-        metrics: of quality.
-        calls: also a table of the kinds of calls of each strategy.
+        found: result of `compare`.
+        metrics: metrics of quality.
+        calls: whether to print a table of each strategy's kinds of calls.
     """
     console, rows, setting = Console(), found["rows"], found["setting"]
     table = Table(title=_title(found))
@@ -95,12 +95,12 @@ def _add(table: Table, rows: list[dict[str, Any]], metric: Metric, key: str, aga
 
 
 def interval(cell: list[float] | None, form: str) -> str:
-    """An interval's ends as text; empty where there is none."""
+    """Ends of an interval as text; empty without one."""
     return f"{form.format(cell[1])} to {form.format(cell[2])}" if cell else ""
 
 
 def verdict(cell: list[float] | None, better: str) -> str:
-    """What the interval of a difference says, in words; empty where there is none."""
+    """Meaning of a difference's interval in words; empty without one."""
     if cell is None:
         return ""
     if cell[1] == cell[2] and cell[0]:
@@ -111,7 +111,7 @@ def verdict(cell: list[float] | None, better: str) -> str:
 
 
 def reasons(found: dict[str, Any]) -> list[str]:
-    """Why a loss is not ruled out of a strategy, a line for each."""
+    """Reasons why a loss is not ruled out, one line for each strategy."""
     said = []
     for row in found["rows"]:
         told = row.get("verdict", {"answer": "yes", "figures": {}})
@@ -122,7 +122,7 @@ def reasons(found: dict[str, Any]) -> list[str]:
 
 
 def notes(found: dict[str, Any], metrics: list[Metric]) -> list[str]:
-    """What has to be known to read the figures."""
+    """Notes that are needed to read the scores."""
     said = [f"{VIEWS[view]}: {name}" for view, name in found["references"].items()]
     biased = [metric.title for metric in metrics if metric.biased]
     count = found["setting"]["images"]
@@ -151,12 +151,12 @@ def _calls(row: dict[str, Any]) -> Table:
 
 
 def write_json(found: dict[str, Any], path: Path) -> None:
-    """Everything, as JSON."""
+    """Write the whole comparison as JSON."""
     whole.write(json.dumps(found, indent=2) + "\n", path)
 
 
 def write_csv(found: dict[str, Any], path: Path) -> None:
-    """One row per strategy; intervals as `<figure>_low` and `_high`."""
+    """Write one row per strategy; intervals are `<metric>_low` and `_high`."""
     rows = []
     for row in found["rows"]:
         flat = {k: v for k, v in row.items() if k not in ("intervals", "beside_rival", "kinds")}

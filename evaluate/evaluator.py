@@ -1,4 +1,4 @@
-"""The Evaluator: one loaded model that draws strategies on fixed prompts."""
+"""The Evaluator: one loaded model that generates with strategies on fixed prompts."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Evaluator:
 
     Args:
         config: the model and its setting.
-        device: such as `cpu` or `cuda:0`.
-        pipe: an already loaded pipeline of that model.
-        networks: for scoring; by default on the same device.
-        lists: the prompts of every split; by default those that the config names.
+        device: target device, such as `cpu` or `cuda:0`.
+        pipe: loaded pipeline of that model; None loads it.
+        networks: networks of the metrics; by default on the same device.
+        lists: prompts of every split; by default those that the config names.
 
     Raises:
         StrategyError: the model or its prompts cannot be loaded.
@@ -71,13 +71,14 @@ class Evaluator:
         reading: Reading,
         unaccelerated: Callable[[int], Pixels] | None = None,
     ) -> Sample:
-        """Draw prompts with a strategy and keep what a reading takes of the images.
+        """Generate images with a strategy and extract their features.
 
         Args:
-            strategy: to draw with.
-            chosen: what to draw.
-            reading: what to keep.
-            unaccelerated: the i-th prompt's unaccelerated image, where it compares pixels.
+            strategy: strategy to generate with.
+            chosen: prompts to generate.
+            reading: features to extract.
+            unaccelerated: function from a prompt's index to its unaccelerated image, if pixels are
+                compared.
 
         Raises:
             NotFiniteError: the images hold NaN or infinity.
@@ -99,7 +100,7 @@ class Evaluator:
             return peak(self.pipe, lambda: run(self.pipe, self.config, strategy, one))
 
     def draw(self, name: str, strategy: Strategy, chosen: prompts.Prompts) -> Side:
-        """Draw prompts with a strategy, all images in memory.
+        """Generate images with a strategy and keep all of them in memory.
 
         Raises:
             NotFiniteError: the images hold NaN or infinity.
@@ -117,10 +118,10 @@ def real_images() -> Side:
 
 
 def read_prompts(config: ModelConfig) -> dict[Split, prompts.Prompts]:
-    """The prompts of every split.
+    """Prompts of every split.
 
-    Where both come from one list, the search takes it from its end, so that as long as there are
-    enough the held-out prompts are others. So it is with the images that prompts are drawn from.
+    If the search and the held-out scoring use one list, the search takes it from its end, so that
+    the two have no prompt in common as long as there are enough. The same holds for input images.
 
     Raises:
         StrategyError: prompts or input images cannot be read.
@@ -146,21 +147,21 @@ def evaluate(
     metrics: Collection[str] | None = None,
     config: ModelConfig | str = "tiny-sd",
 ) -> dict[str, Any]:
-    """Score a strategy beside the unaccelerated pipeline on held-out prompts.
+    """Score a strategy and the unaccelerated pipeline on held-out prompts.
 
     Args:
         pipe_or_model: model's name, folder or hub id (`accel.models.resolve.resolve_model`), or a
             loaded pipeline of the model `config`.
-        strategy: what to score.
-        images: how many.
-        metrics: names or groups, by default all that need no weights that are not on disk; see
-            `evaluate.metrics`.
-        config: the model of a loaded pipeline: a config or its name.
+        strategy: strategy to score.
+        images: number of images.
+        metrics: names of metrics or groups (`evaluate.metrics`); by default all whose weights are
+            on disk.
+        config: model of a loaded pipeline: a config or its name.
 
     Returns:
         The scores, the unaccelerated pipeline's under `baseline`, paired 95 % intervals under
-        `intervals`. Models that are not bundled are compared with their own unaccelerated images
-        at other seeds (`_self`).
+        `intervals`. Models that are not bundled are compared with their own unaccelerated images at
+        other seeds (`_self`).
 
     Raises:
         StrategyError: an unknown model or metric, or a strategy that does not fit.

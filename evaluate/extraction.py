@@ -1,8 +1,8 @@
-"""What is left of images once they are drawn: features and figures per image, not the images.
+"""Feature extraction: everything that is kept of generated images.
 
-A reading says what is taken from every image. It is plain data, so that a worker, which draws the
-images, can be told, and what it sends back does not grow with their size. Of a few images it may
-ask for small copies, to be looked at.
+A reading says what is extracted from every image. It is plain data, so that it can be sent to a
+worker. The result does not grow with the size of the images. It may contain small copies of a few
+images to look at.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from evaluate.networks.base import Pixels
 
 @dataclass(frozen=True)
 class Reading:
-    """What is taken from every image.
+    """Specification of an extraction.
 
     Attributes:
-        networks: whose features.
-        pairs: metrics that compare its pixels with the unaccelerated image's.
-        memory: whether the peak of one generation is measured, too.
-        thumbnails: of so many images, the first ones, small copies are kept.
+        networks: networks whose features are extracted.
+        pairs: metrics that compare an image's pixels with the unaccelerated image's.
+        memory: whether to measure the peak memory of one generation, too.
+        thumbnails: number of images, from the first on, of which small copies are kept.
     """
 
     networks: tuple[str, ...] = ()
@@ -39,7 +39,7 @@ class Reading:
 
     @classmethod
     def of(cls, metrics: Iterable[Metric], memory: bool = False) -> Reading:
-        """What some metrics read."""
+        """The reading that some metrics need."""
         rows = list(metrics)
         networks = dict.fromkeys(m.network for m in rows if m.network and m.compare is None)
         return cls(tuple(networks), tuple(m.name for m in rows if m.compare is not None), memory)
@@ -47,13 +47,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Sample:
-    """What is left of n images of one strategy.
+    """Extracted features of n images of one strategy.
 
     Attributes:
         count: n.
-        features: by network, float32 `[n, d]`.
-        paired: by metric, what each image is beside the unaccelerated one, float64 `[n]`.
-        memory: bytes at the highest moment of one generation, where it was measured.
+        features: features by network, float32 `[n, d]`.
+        paired: comparison of each image with the unaccelerated one by metric, float64 `[n]`.
+        memory: peak bytes of one generation, if measured.
         thumbnails: PNG files of the first images (`evaluate.images.thumbnails`), if asked for.
         looks: looks of each image as a whole (`evaluate.images.appearance`), or None.
     """
@@ -66,12 +66,12 @@ class Sample:
     looks: Looks | None = None
 
     def side(self) -> Side:
-        """As one side of a comparison."""
+        """These images as one side of a comparison."""
         known = dict(self.features)
         return Side("the sample", self.count, known=known, paired=dict(self.paired))
 
     def first(self, count: int) -> Sample:
-        """What is left of the first so many images."""
+        """Features of the first `count` images."""
         features = {name: rows[:count] for name, rows in self.features.items()}
         paired = {name: rows[:count] for name, rows in self.paired.items()}
         kept = self.thumbnails[:count]
@@ -79,7 +79,7 @@ class Sample:
         return Sample(min(count, self.count), features, paired, self.memory, kept, looks)
 
     def followed_by(self, other: Sample) -> Sample:
-        """Both together, the other on the prompts that follow."""
+        """Features of both sets, the other's prompts after these."""
         looks = None
         if self.looks is not None and other.looks is not None:
             looks = np.concatenate([self.looks, other.looks])
@@ -100,14 +100,14 @@ def take(
     networks: Networks,
     unaccelerated: Iterator[Pixels] | None = None,
 ) -> Sample:
-    """Read images as they come, batch by batch; none is kept.
+    """Extract features of images batch by batch, without keeping the images.
 
     Args:
-        batches: of images.
-        texts: their prompts.
-        reading: what is taken; not the memory, which is no image's.
-        networks: where features come from.
-        unaccelerated: the images of the same prompts and noise, where pixels are compared.
+        batches: batches of images.
+        texts: prompt of each image.
+        reading: features to extract; memory is not measured here.
+        networks: networks of the features.
+        unaccelerated: unaccelerated images of the same prompts and noise, if pixels are compared.
     """
     features: dict[str, list[NDArray[np.float32]]] = {name: [] for name in reading.networks}
     paired: dict[str, list[float]] = {name: [] for name in reading.pairs}

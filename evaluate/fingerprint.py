@@ -1,7 +1,8 @@
-"""What figures are computed from, told by content: files, the parts of a model, packages.
+"""Fingerprints by content of everything that scores depend on: files, parts of a model, packages.
 
-Sizes and times are compared first. A file is read only where they differ from when it was last
-read; its digest is then kept in the cache folder, so a model that has not changed costs no reading.
+Sizes and times are compared first. A file is read only if they differ from those at the last
+reading. Its digest is then kept in the cache folder, so that a model that has not changed costs no
+reading.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ def _version(package: str) -> str:
 
 
 def digests(root: Path, paths: Iterable[Path]) -> dict[str, str]:
-    """The SHA-256 of files below a folder, by their paths in it.
+    """SHA-256 of files below a folder, by their paths in it.
 
     Raises:
         StrategyError: one cannot be read; names it.
@@ -90,18 +91,18 @@ def digests(root: Path, paths: Iterable[Path]) -> dict[str, str]:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of one file, see `digests`."""
+    """SHA-256 of one file, see `digests`."""
     return digests(path.parent, [path])[path.name]
 
 
 def weights(source: str) -> dict[str, str]:
-    """The digest of each part of a model: its networks, tokenizers, solver, and `pipeline`.
+    """Digest of each part of a model: its networks, tokenizers, solver, and `pipeline`.
 
     Args:
         source: `zoo:NAME`, a folder in diffusers format, or a hub id that is in the hub's cache.
 
     Raises:
-        StrategyError: the model is not here, or a file of it cannot be read.
+        StrategyError: the model is not on this machine, or a file of it cannot be read.
     """
     root = _folder(source)
     files = sorted(path for path in root.glob("*/*") if _is_read(path))
@@ -127,7 +128,7 @@ def _folder(source: str) -> Path:
 
 
 def _parts(index: Path) -> set[str] | None:
-    """The parts that a pipeline has; None where its index does not say."""
+    """Parts that a pipeline has; None if its index does not say."""
     try:
         rows = json.loads(index.read_text(encoding="utf-8")).items()
     except (OSError, ValueError, AttributeError):
@@ -145,7 +146,7 @@ def _is_read(path: Path) -> bool:
 
 
 def _state(path: Path) -> State:
-    """What differs once a file was written, replaced or copied over."""
+    """State of a file that changes if it is written, replaced or copied over."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
@@ -157,7 +158,7 @@ def _digest(path: Path) -> str:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Within it an error of the file system is a StrategyError about a file."""
+    """Turn errors of the file system inside the block into a StrategyError about the file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""One side of a comparison: images, and what networks say of them when asked."""
+"""One side of a comparison: images and their features, computed on request."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ class Side:
     """Images of a strategy, or of a reference.
 
     Attributes:
-        name: for messages.
-        count: of images; 0 where only statistics are known.
-        image: the i-th one, RGB `[h, w, 3]`; None where only features are known.
-        texts: their prompts, where each has one.
-        networks: where features come from.
-        known: features by network, filled as they are asked for: float32 `[n, d]`.
-        paired: by metric, what each image is beside the unaccelerated one, `[n]`.
+        name: name for messages.
+        count: number of images; 0 if only statistics are known.
+        image: function from an index to the image, RGB `[h, w, 3]`; None if only features are
+            known.
+        texts: prompt of each image, if there are prompts.
+        networks: networks of the features.
+        known: features by network, added on request: float32 `[n, d]`.
+        paired: comparison of each image with the unaccelerated one by metric, `[n]`.
         gaussians: statistics by network.
-        memory: what metrics have computed of this side alone, by metric.
+        memory: results that metrics have computed from this side alone, by metric.
     """
 
     name: str
@@ -40,7 +41,7 @@ class Side:
     memory: dict[str, float] = field(default_factory=dict)
 
     def features(self, network: str) -> NDArray[np.float32]:
-        """What a network says of each image.
+        """Features of each image by a network.
 
         Raises:
             ScoreError: only statistics are known, or the features of another network.

@@ -1,4 +1,4 @@
-"""The figures of one strategy beside the unaccelerated pipeline, with their intervals."""
+"""Scores of one strategy and of the unaccelerated pipeline, with their intervals."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ Statistics = dict[str, Statistic]
 def statistics(
     side: Side, base: Side, references: Mapping[View, Side], metrics: Iterable[Metric]
 ) -> Statistics:
-    """Every figure of a strategy as a function of how often each image counts.
+    """Every score of a strategy as a function of how often each image counts.
 
     Args:
-        side: of the strategy.
-        base: of the unaccelerated pipeline on the same prompts and noise.
-        references: what else to compare with, by view: `real`, `self`.
-        metrics: which figures.
+        side: images of the strategy.
+        base: images of the unaccelerated pipeline on the same prompts and noise.
+        references: further sides to compare with, by view: `real`, `self`.
+        metrics: metrics to compute.
 
     Raises:
-        ScoreError: too few images, broken features, or a reference without what a metric reads.
+        ScoreError: too few images, broken features, or a reference without the features that a
+            metric reads.
     """
     against: dict[View, Side | None] = {**references, "base": base, "alone": None}
     return {
@@ -41,7 +42,7 @@ def statistics(
 
 
 def values(found: Statistics, count: int) -> dict[str, float]:
-    """The figures over all images."""
+    """Scores over all images."""
     return {key: statistic(np.ones(count)) for key, statistic in found.items()}
 
 
@@ -50,13 +51,13 @@ def intervals(
 ) -> dict[str, list[float]]:
     """95 % intervals, paired over prompts, as `[value, low, high]`.
 
-    Of biased figures value and interval are what endless images would have. What has no interval,
-    as most figures of fewer than `confidence.FEWEST` images, is left out.
+    Value and interval of a biased metric are bias-corrected: those of infinitely many images. A
+    score without an interval is left out, as most scores of fewer than `FEWEST` images are.
 
     Returns:
-        What compares with the unaccelerated images, and every biased figure, by its name; of what
-        does not compare with them the difference to the unaccelerated pipeline, by its name and
-        `_change`, unless `mine` is `base`.
+        Intervals by name for metrics that compare with the unaccelerated images, and for biased
+        ones. All metrics that do not compare with these images also have the difference to the
+        unaccelerated pipeline, by name and `_change`, unless `mine` is `base`.
     """
     found: dict[str, Interval] = {}
     for metric in metrics:
@@ -75,9 +76,9 @@ def intervals(
 def changes(
     mine: Statistics, other: Statistics, metrics: Iterable[Metric], count: int
 ) -> dict[str, list[float]]:
-    """95 % intervals of every figure's difference, paired over prompts, as `[value, low, high]`.
+    """95 % intervals of every score's difference, paired over prompts, as `[value, low, high]`.
 
-    Of biased figures they are what endless images would have. What has no interval is left out.
+    Those of biased metrics are bias-corrected. A score without an interval is left out.
     """
     return _known(
         {
@@ -105,18 +106,18 @@ def _difference(mine: Statistic, base: Statistic) -> Statistic:
 
 @dataclass(frozen=True)
 class Scoring:
-    """What samples are held against, and by which metrics.
+    """Metrics, and the references that images are compared with.
 
     Attributes:
-        metrics: which figures.
-        references: what else to compare with than the unaccelerated images, by view.
+        metrics: metrics to compute.
+        references: sides to compare with besides the unaccelerated images, by view.
     """
 
     metrics: tuple[Metric, ...]
     references: Mapping[View, Side]
 
     def statistics(self, sample: Sample, base: Sample) -> Statistics:
-        """Every figure of a sample beside the unaccelerated one as a function of the weights.
+        """Every score of a sample as a function of the weights.
 
         Raises:
             ScoreError: too few images, or broken features.
@@ -124,7 +125,7 @@ class Scoring:
         return statistics(sample.side(), base.side(), self.references, self.metrics)
 
     def score(self, sample: Sample, base: Sample) -> dict[str, float]:
-        """The figures of a sample, with `memory_bytes` where it was measured.
+        """Scores of a sample, with `memory_bytes` if it was measured.
 
         Raises:
             ScoreError: too few images, or broken features.
@@ -133,7 +134,9 @@ class Scoring:
         return found if sample.memory is None else found | {"memory_bytes": float(sample.memory)}
 
     def chance(self, base: Sample) -> dict[str, float]:
-        """By figure to a reference, what `Metric.chance` says of the unaccelerated images."""
+        """Noise floor of each distance to a reference, from the unaccelerated images; see
+        `Metric.chance`.
+        """
         return {
             metric.key(view): metric.chance(base.side())
             for metric in self.metrics
@@ -142,6 +145,6 @@ class Scoring:
         }
 
     def intervals(self, sample: Sample, base: Sample) -> dict[str, list[float]]:
-        """The intervals of `score`; see `intervals`."""
+        """Intervals of `score`; see `intervals`."""
         mine, there = self.statistics(sample, base), self.statistics(base, base)
         return intervals(mine, there, self.metrics, sample.count)

@@ -1,10 +1,11 @@
 """Comparison of strategies on another model, solver or size than they were made for.
 
-Each strategy is moved (`strategies.transfer`) and scored beside the unaccelerated target and beside
-fewer steps of the same solver that take as long, or by `macs` do as much work, which a busy machine
-cannot blur. Its *loss* is how far its figures are from the unaccelerated target's. Its *gain* is
-how much better they are than those of its rival, the fewer steps, with a paired 95 % interval. A
-gain below zero says that fewer steps are the better strategy.
+Each strategy is moved (`strategies.transfer`) and compared with the unaccelerated target and with
+an equal-cost baseline: fewer steps of the same solver that take as long, or with `macs` do as much
+work, which does not depend on other load. Its *loss* is the difference of its scores to the
+unaccelerated target's. Its *gain* is the difference to the equal-cost baseline's, positive if
+better, with a paired 95 % interval. A gain below zero says that fewer steps are the better
+strategy.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ TURNS = 3  # Of the times by which rivals are chosen; what is reported is measur
 
 @dataclass(frozen=True)
 class Moved:
-    """A strategy on its way.
+    """A strategy that was transferred.
 
     Attributes:
-        name: in the table.
-        source: as it is where it comes from.
-        strategy: as it is on the target.
-        notes: what was changed or left out.
+        name: name in the table.
+        source: strategy for its own model.
+        strategy: strategy for the target.
+        notes: changes that were made, and parts that were left out.
     """
 
     name: str
@@ -48,18 +49,18 @@ class Moved:
 def measure(
     job: ComparisonJob, moved: Sequence[Moved], report: Report, equal: str = EQUAL[0]
 ) -> dict[str, Any]:
-    """Compare strategies with the job's unaccelerated model and with rivals as fast.
+    """Compare strategies with the job's unaccelerated model and with equal-cost baselines.
 
     Args:
-        job: the target and what is to be found out.
+        job: the target and the settings of the comparison.
         moved: strategies that fit it.
-        report: told how far it is.
-        equal: what they have in common with their rivals: `latency`, or `macs`, the denoiser's
+        report: callback for progress.
+        equal: cost that the baselines share: `latency`, or `macs`, the denoiser's
             multiply-accumulates.
 
     Returns:
-        As `compare`, the strategies first, then the rivals. A strategy's row has its `notes` and
-        its `source`: solver, steps, and the scores that came with it.
+        The result of `compare`, strategies first, then baselines. A strategy's row has its `notes`
+        and its `source`: solver, steps, and the scores in its file.
 
     Raises:
         StrategyError: a strategy does not fit the target.
@@ -82,7 +83,7 @@ def measure(
 
 
 def target_of(evaluator: Evaluator) -> Target:
-    """The unaccelerated model of an evaluator as a place to move strategies to."""
+    """The unaccelerated model of an evaluator as a target of transfers."""
     family, sites = families.find(evaluator.pipe)
     base = evaluator.baseline
     levels = sites.skip_levels if family == "unet" else None
@@ -90,7 +91,7 @@ def target_of(evaluator: Evaluator) -> Target:
 
 
 def _source(strategy: Strategy) -> dict[str, Any]:
-    """What a strategy's file says of it where it comes from."""
+    """Contents of a strategy's file on its own model."""
     return {
         "digest": strategy.digest,
         "model": strategy.provenance.get("model"),
@@ -101,8 +102,9 @@ def _source(strategy: Strategy) -> dict[str, Any]:
 
 
 def _rivals(job: ComparisonJob, moved: Sequence[Strategy], equal: str) -> list[int]:
-    """For each strategy the number of steps that takes nearest to as long, by a straight line
-    through what all steps and a quarter of them take.
+    """Number of steps with the nearest cost, for each strategy.
+
+    It is read from a straight line through the costs of all steps and a quarter of them.
     """
     config = job.evaluator.config
     many, few = config.steps, max(1, config.steps // 4)
@@ -114,7 +116,7 @@ def _rivals(job: ComparisonJob, moved: Sequence[Strategy], equal: str) -> list[i
 
 
 def _seconds(job: ComparisonJob, strategies: Sequence[Strategy]) -> list[float]:
-    """Of one image, the shortest of some turns: what else the machine does only adds to them."""
+    """Shortest seconds of one image over some turns; other load only adds to them."""
     times = measure_end_to_end(
         job.evaluator.pipe, job.evaluator.config, job.prompts, strategies, TURNS
     )

@@ -1,9 +1,9 @@
-"""Is a loss of quality ruled out? A test of non-inferiority with a margin stated beforehand.
+"""Test of non-inferiority: whether a loss of quality beyond a margin set beforehand is ruled out.
 
-A figure passes where its whole 95 % interval of the change to the unaccelerated pipeline is no
-worse than the margin (Piaggio et al., 2012, JAMA 308, 2594-2604). A figure that is not shown to be
-worse has not passed: with few images nothing is shown. All figures have to pass, so the chance that
-a strategy with a loss beyond the margin passes is at most 2.5 %, however many figures there are.
+A score passes if its whole 95 % interval of the change to the unaccelerated pipeline is no worse
+than the margin (Piaggio et al., 2012, JAMA 308, 2594-2604). A score that is not shown to be worse
+has not passed: few images show nothing. All scores must pass, so the chance that a strategy with a
+loss beyond the margin passes is at most 2.5 %, however many scores there are.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ ENOUGH = 64
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of one figure.
+    """Result for one score.
 
     Attributes:
-        name: of the figure.
+        name: name of the score.
         answer: `yes`: no loss beyond the margin; `no`: there is a loss; `not shown`: neither.
-        reason: in words, with the interval and the margin.
+        reason: the answer in words, with the interval and the margin.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What all figures together say."""
+    """Result for all scores together."""
 
     findings: tuple[Finding, ...]
 
     @property
     def answer(self) -> Answer:
-        """`no` where any figure has a loss, `yes` where none has beyond its margin."""
+        """`no` if any score has a loss, `yes` if none has a loss beyond its margin."""
         answers = {one.answer for one in self.findings}
         if "no" in answers:
             return "no"
@@ -54,7 +54,7 @@ class Verdict:
 
     @property
     def reasons(self) -> list[str]:
-        """Why it is not `yes`: the figures with a loss if there are, else those not shown."""
+        """Reasons against `yes`: the scores with a loss if there are any, else those not shown."""
         return [one.reason for one in self.findings if one.answer == self.answer != "yes"]
 
     def to_json(self) -> dict[str, Any]:
@@ -72,12 +72,12 @@ def judge(
     """The verdict on a strategy.
 
     Args:
-        changes: 95 % intervals of figures minus the unaccelerated pipeline's, `[value, low, high]`,
-            by figure. What is missing is not shown.
-        margins: of the figures that decide, see `Metric.margin`. At least one.
-        images: that the intervals are of.
-        planned: images that were planned beforehand. On fewer nothing passes: whoever looks several
-            times and stops at the first success passes more strategies with a loss.
+        changes: 95 % intervals of scores minus the unaccelerated pipeline's, `[value, low, high]`,
+            by score. A missing one is not shown.
+        margins: margin of each score that decides, see `Metric.margin`; at least one.
+        images: number of images of the intervals.
+        planned: number of images that were planned beforehand. Fewer images never pass: looking
+            several times and stopping at the first success would pass more strategies with a loss.
     """
     return Verdict(
         tuple(
@@ -128,7 +128,7 @@ def _hint(metric: Metric, margin: float, images: int) -> str:
 
 
 def fewest(metric: Metric, margin: float) -> int:
-    """Images below which a figure cannot pass, even where no image changes."""
+    """Number of images below which a score cannot pass, even if no image changes."""
     if metric.bounds is None:
         return ENOUGH
     share = margin / (metric.bounds[1] - metric.bounds[0])
@@ -136,19 +136,19 @@ def fewest(metric: Metric, margin: float) -> int:
 
 
 def metric_of(name: str) -> Metric:
-    """The metric that gives a figure."""
+    """The metric of a score's name."""
     return next(m for m in METRICS.values() if name in map(m.key, m.views))
 
 
 def margins_of(
     metrics: Sequence[Metric], names: Sequence[str], given: Mapping[str, float]
 ) -> dict[str, float | None]:
-    """The margins of all measured figures that have one.
+    """Margins of all measured scores that have one.
 
     Args:
-        metrics: that are measured.
-        names: of the figures that they gave.
-        given: margins by figure, with or without the view of the reference, such as `fid`.
+        metrics: measured metrics.
+        names: names of their scores.
+        given: margins by score, with or without the view of the reference, such as `fid`.
 
     Raises:
         StrategyError: see `check_margins`.
@@ -168,18 +168,20 @@ def margins_of(
 
 
 def changes_in(intervals: Mapping[str, Sequence[float]]) -> dict[str, Sequence[float]]:
-    """Of the intervals that scoring gives those of changes, by figure."""
+    """Intervals of changes by score, among those that scoring returns."""
     ends = "_change"
     return {n.removesuffix(ends): given for n, given in intervals.items() if n.endswith(ends)}
 
 
 def is_judged(metric: Metric, name: str) -> bool:
-    """Whether a figure has a change to the unaccelerated pipeline, instead of comparing with it."""
+    """Whether a score has a change to the unaccelerated pipeline, instead of comparing with its
+    images.
+    """
     return any(metric.key(view) == name for view in metric.views if view != "base")
 
 
 def parse_margin(text: str) -> tuple[str, float]:
-    """A margin as it is given on the command line, `NAME=VALUE`.
+    """A margin from the command line, `NAME=VALUE`.
 
     Raises:
         StrategyError: not of this form, or not above 0.
@@ -198,14 +200,14 @@ def parse_margin(text: str) -> tuple[str, float]:
 
 
 def check_margins(given: Mapping[str, float], names: Sequence[str]) -> None:
-    """See that margins are of figures that can be judged.
+    """Check that margins belong to scores that can be judged.
 
     Args:
-        given: by figure.
-        names: of the figures that are measured.
+        given: margins by score.
+        names: names of the measured scores.
 
     Raises:
-        StrategyError: an unknown figure, one by which every change is a loss, or a value that is
+        StrategyError: an unknown score, one that counts every change as a loss, or a value that is
             not above 0.
     """
     able = [name for name in names if is_judged(metric_of(name), name)]

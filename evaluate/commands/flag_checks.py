@@ -1,4 +1,4 @@
-"""What the flags of `python -m evaluate` ask for, checked before a model is loaded."""
+"""Checks of the flags of `python -m evaluate` before a model is loaded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from strategies import StrategyError
 
 
 def check(flags: argparse.Namespace, images: int) -> None:
-    """See that flags go together, and that all weights and the reference that they name are there.
+    """Check that flags fit together, and that their weights and their reference exist.
 
     Args:
-        flags: of `python -m evaluate`.
-        images: of each strategy; 0 leaves quality out.
+        flags: parsed flags of `python -m evaluate`.
+        images: number of images of each strategy; 0 leaves quality out.
 
     Raises:
-        StrategyError: something is wrong or missing; tells of all weights at once.
+        StrategyError: something is wrong or missing; names all missing weights at once.
     """
     if flags.random_weights and (flags.metrics or flags.reference):
         raise StrategyError(
@@ -56,8 +56,9 @@ def _check_weights(flags: argparse.Namespace) -> None:
 
 
 def metrics(flags: argparse.Namespace, bundled: bool) -> tuple[list[Metric], dict[str, str]]:
-    """The metrics that the flags ask for; by default all whose weights are there, and why the
-    others are left out.
+    """Metrics that the flags ask for, and the reasons why others are left out.
+
+    The default is all metrics whose weights are on disk.
     """
     if flags.metrics is None:
         return usual(bundled)

@@ -28,7 +28,10 @@ MODEL_HELP = f"{', '.join(available())}, a .yaml file, a folder in diffusers for
 
 
 def add_what(what: Any) -> None:
-    """Add the flags that say what is scored, of a model and strategies named elsewhere."""
+    """Add the flags of what is scored: metrics, prompts, reference.
+
+    Model and strategies have their own.
+    """
     what.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     names = [*GROUPS, *(name for name in METRICS if name not in GROUPS["accuracy"])]
     what.add_argument(
@@ -86,7 +89,7 @@ def add_setting(made: argparse.ArgumentParser) -> None:
 
 
 def add_output(made: argparse.ArgumentParser) -> None:
-    """Add the flags that say where results go."""
+    """Add the flags of result files."""
     run = made.add_argument_group("results")
     run.add_argument("--json", type=Path, help="also write everything to this file")
     run.add_argument("--csv", type=Path, help="also write one row per strategy to this file")
@@ -99,10 +102,10 @@ def add_output(made: argparse.ArgumentParser) -> None:
 
 
 def prepare(flags: argparse.Namespace) -> ComparisonJob:
-    """Load the model and see that all that is asked for is there.
+    """Load the model, and check that everything the flags ask for is there.
 
     Raises:
-        StrategyError: something is not, or flags do not go together.
+        StrategyError: something is missing, or flags do not fit together.
         ScoreError: weights of a metric are missing.
     """
     images = 0 if flags.random_weights else flags.images
@@ -151,7 +154,7 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
 
 
 def finish(job: ComparisonJob, flags: argparse.Namespace) -> None:
-    """Forget the images that nobody asked to keep."""
+    """Delete the images unless `--out` keeps them."""
     if flags.out is None and job.store.folder.is_dir():
         shutil.rmtree(job.store.folder)
 
@@ -166,7 +169,7 @@ def _store(flags: argparse.Namespace, source: str) -> Store:
 
 
 def reporter(status: Status) -> Report:
-    """What shows on a terminal how far drawing is."""
+    """Callback that shows the progress of generation in the terminal."""
 
     def report(name: str, done: int, count: int) -> None:
         status.update(f"{name}: {done} of {count} images" if count else name)

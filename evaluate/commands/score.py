@@ -34,7 +34,7 @@ examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags."""
+    """Parser of the flags."""
     made = argparse.ArgumentParser(
         prog="python -m evaluate",
         description="Score strategies beside the unaccelerated model, alike in prompts and noise.",
@@ -86,7 +86,7 @@ def _scored(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], di
 
 
 def scored(model: str, names: Sequence[str], images: int, repeats: int) -> list[dict[str, Any]]:
-    """The rows of `python -m evaluate` with a few of its flags, for benchmarks."""
+    """Rows of `python -m evaluate` with a few of its flags, for benchmarks."""
     strategies = [part for name in names for part in ("--strategy", name)]
     flags = ["--model", model, *strategies, "--images", str(images), "--repeats", str(repeats)]
     rows: list[dict[str, Any]] = _scored(parser().parse_args(flags))[0]["rows"]

@@ -1,4 +1,4 @@
-"""The flags that say what is drawn from: a prompt alone, or an image as well."""
+"""Flags of the task: generation from a prompt alone, or from an image as well."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no publ
 
 
 def add(group: Group) -> None:
-    """Add them to a parser's group."""
+    """Add the flags to a parser's group."""
     group.add_argument(
         "--task", choices=TASKS, help="what to draw (default: text-to-image, or the config's)"
     )
@@ -34,7 +34,7 @@ def add(group: Group) -> None:
 
 
 def placed(flags: argparse.Namespace) -> dict[str, Any]:
-    """The settings of a model's config that these flags change; folders by their full paths."""
+    """Changes of a model's config by these flags; folders become absolute paths."""
     folders = {name: getattr(flags, name) for name in ("inputs", "masks")}
     return {
         "task": flags.task,

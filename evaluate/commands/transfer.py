@@ -33,7 +33,7 @@ examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags."""
+    """Parser of the flags."""
     made = argparse.ArgumentParser(
         prog="python -m evaluate transfer",
         description="Score strategies on another model, solver, number of steps or size than they "
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(flags: argparse.Namespace) -> int:
-    """Do what the flags ask for; returns the exit code.
+    """Carry out the command; returns the exit code.
 
     Raises:
         StrategyError: a strategy has no meaning on the target, or a flag is wrong.
@@ -96,7 +96,9 @@ def run(flags: argparse.Namespace) -> int:
 
 
 def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
-    """Print the comparison, then each strategy beside its rival and what its file says."""
+    """Print the comparison, then each strategy with its equal-cost baseline and the scores in its
+    file.
+    """
     metrics = metrics if found["setting"]["images"] else []
     comparison_table.show(found, metrics, calls)
     console = Console()
@@ -141,8 +143,9 @@ def _made_for(source: dict[str, Any]) -> str:
 
 
 def _loss(scores: dict[str, Any], key: str, form: str) -> str:
-    """The change from the unaccelerated pipeline's figure, or the figure where it compares with its
-    images, with the interval where there is one.
+    """Change from the unaccelerated pipeline's score with its interval, as text.
+
+    A metric that compares with the unaccelerated images has no change; its score is shown.
     """
     intervals = scores.get("intervals")
     if isinstance(intervals, dict):  # A file's scores may be anything.

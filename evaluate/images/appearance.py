@@ -1,6 +1,6 @@
-"""How an image looks as a whole: its size, how far apart its pixels are, and its mean colour.
+"""Appearance of an image as a whole: size, range of its levels, and mean colour.
 
-It is kept of every image that is drawn, so that a lost image is known without keeping the image.
+It is kept for every generated image, so that a blank image is noticed without keeping the image.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ NEAR = 16  # Levels of 255 within which two colours count as the same.
 
 
 def look(image: Pixels) -> list[int]:
-    """Height, width, spread (largest less smallest level of any channel) and mean colour."""
+    """Height, width, range (largest minus smallest level of any channel) and mean colour."""
     pixels = image.reshape(-1, image.shape[-1])
     spread = int((pixels.max(0).astype(int) - pixels.min(0)).max())
     return [*image.shape[:2], spread, *np.rint(pixels.mean(0)).astype(int).tolist()]
 
 
 def flat(looks: Looks) -> NDArray[np.bool_]:
-    """Of every image, whether all its pixels are equal."""
+    """Whether all pixels are equal, for each image."""
     return np.asarray(looks[:, 2] == 0)
 
 
 def lost(looks: Looks, base: Looks) -> NDArray[np.bool_]:
-    """Of every image, whether all its pixels are equal, and the unaccelerated image is another.
+    """Whether all pixels are equal and the unaccelerated image is not, for each image.
 
-    A prompt may ask for a plain image. So an image of one colour is sound where the unaccelerated
-    image of the same prompt and noise is nearly of that colour, too.
+    A prompt may ask for a plain image. An image of one colour is therefore accepted if the
+    unaccelerated image of the same prompt and noise has nearly that colour, too.
     """
     plain = base[:, 2] <= NEAR
     alike = np.abs(looks[:, 3:] - base[:, 3:]).max(1) <= NEAR
@@ -39,5 +39,5 @@ def lost(looks: Looks, base: Looks) -> NDArray[np.bool_]:
 
 
 def resized(looks: Looks, base: Looks) -> NDArray[np.bool_]:
-    """Of every image, whether it has another size than the unaccelerated one."""
+    """Whether an image has another size than the unaccelerated one, for each image."""
     return np.asarray((looks[:, :2] != base[:, :2]).any(1))

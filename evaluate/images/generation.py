@@ -1,4 +1,4 @@
-"""Drawing images of one strategy on some prompts, each from its own seed."""
+"""Generation of images of one strategy, each from its own seed."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ from strategies.words import one_line
 
 
 class NotFiniteError(ArithmeticError):
-    """A strategy that made NaN or infinite values instead of images."""
+    """Error of a strategy that makes NaN or infinite values instead of images."""
 
 
 def batches(
     pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts
 ) -> Iterator[list[Pixels]]:
-    """Images of a strategy batch by batch, one seeded generator per image.
+    """Generate images of a strategy batch by batch, with one seeded generator per image.
 
     Args:
-        pipe: of `config`; without a strategy between two batches and afterwards.
-        prompts: what to draw and with which noise.
+        pipe: pipeline of `config`; without a strategy between two batches and afterwards.
+        config: the model and its setting.
+        strategy: strategy to generate with.
+        prompts: prompts and their noise.
 
     Yields:
         8-bit RGB `[h, w, 3]` each.
@@ -51,7 +53,7 @@ def batches(
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """RGB `[n, 3, h, w]` in [0, 1] in eight bits, `[n, h, w, 3]`: what is saved is scored."""
+    """RGB `[n, 3, h, w]` in [0, 1] rounded to eight bits, `[n, h, w, 3]`, as in saved files."""
     rounded = (images.cpu().clamp(0, 1) * 255).round().to(torch.uint8)
     return np.ascontiguousarray(rounded.permute(0, 2, 3, 1).numpy())
 
@@ -59,10 +61,10 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
 def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> Tensor:
     """One call of the pipeline: float32 RGB `[n, 3, h, w]` in [0, 1].
 
-    All noise of an image comes from its own seed, also what the solver draws.
+    All noise of an image comes from its own seed, including the solver's.
 
     Raises:
-        StrategyError: the pipeline draws classes and the prompts are none, it refuses them, or
+        StrategyError: the pipeline generates classes and the prompts are none, it refuses them, or
             its images do not follow from their seeds.
     """
     takes = inspect.signature(pipe.__call__).parameters

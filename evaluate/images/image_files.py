@@ -1,4 +1,4 @@
-"""Image files as 8-bit RGB, whatever they hold; one that cannot be read is one clear error."""
+"""Image files of any kind as 8-bit RGB; an unreadable one is one clear error."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def read(path: Path) -> Pixels:
 
 
 def check(path: Path) -> int:
-    """See that a file begins as an image and, of a PNG, that its checksums are right.
+    """Check that a file begins as an image and, for a PNG, that its checksums are right.
 
     Returns:
         The bits of each of its channels, 8 or 16.
 
     Raises:
-        StrategyError: it does not.
+        StrategyError: it is no image, or damaged.
     """
     try:
         with Image.open(path) as image:

@@ -1,8 +1,8 @@
-"""Drawn images on disk, so that scoring that was stopped goes on where it was.
+"""Store of generated images on disk, so that interrupted scoring can resume.
 
-An image is a PNG, written to another name first; what is missing is drawn, in batches. Each image
-has its own seed, so it does not matter which are drawn together. The folder is named after all
-that decides its images, and any other tool can score it.
+Each image is a PNG file, written completely before it gets its name. Missing images are generated
+in batches. Each has its own seed, so the batches do not matter. The folder's name depends on
+everything that decides its images, and other tools can score it.
 """
 
 from __future__ import annotations
@@ -40,18 +40,18 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Store:
-    """Where a model's images are kept.
+    """Folder of a model's images.
 
     Attributes:
-        folder: of all strategies.
-        identity: of the model's weights.
+        folder: folder of all strategies.
+        identity: fingerprint of the model's weights.
     """
 
     folder: Path
     identity: str
 
     def place(self, config: ModelConfig, strategy: Strategy, device: str) -> Path:
-        """The folder of a strategy's images, on whatever prompts."""
+        """Folder of a strategy's images, for all prompts."""
         apart = APART | (FROM_IMAGES if config.task == TEXT else set())
         decides = {
             "model": self.identity,
@@ -75,7 +75,7 @@ class Store:
         report: Report = lambda *_: None,
         start: int = 0,
     ) -> Side:
-        """A strategy's images: what is not there is drawn, from image `start` on.
+        """Images of a strategy; missing ones are generated, from image `start` on.
 
         Raises:
             NotFiniteError: the images hold NaN or infinity.
@@ -98,7 +98,7 @@ class Store:
 
 
 def paths_of(folder: Path, prompts: Prompts) -> list[Path]:
-    """Of each prompt's image, named after all that it is drawn from."""
+    """Path of each prompt's image, named after everything that decides the image."""
     marks = input_images.marks(prompts)
     found = []
     for index, (seed, text) in enumerate(zip(prompts.seeds, prompts.texts, strict=True)):
@@ -109,7 +109,7 @@ def paths_of(folder: Path, prompts: Prompts) -> list[Path]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether an image is there and its checksums are right; a damaged one is drawn anew."""
+    """Whether an image exists and its checksums are right; a damaged one is generated again."""
     try:
         with Image.open(path) as image:
             image.verify()
@@ -119,16 +119,16 @@ def _is_whole(path: Path) -> bool:
 
 
 def write_image(path: Path, image: Pixels) -> None:
-    """Write the file of an image, all of it or nothing."""
+    """Write an image file completely or not at all."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, format="png", compress_level=1)
     whole.write(buffer.getvalue(), path)
 
 
 def identity(source: str) -> str:
-    """What tells a model's weights from others', by content.
+    """Fingerprint of a model's weights, by content.
 
     Raises:
-        StrategyError: the model is not here.
+        StrategyError: the model is not on this machine.
     """
     return fingerprint.combined(fingerprint.weights(source))

@@ -1,7 +1,7 @@
-"""The images that prompts are drawn from in image-to-image and inpainting, one for each prompt.
+"""Input images of image-to-image and inpainting, one for each prompt.
 
-A folder's images are taken by their sorted names: held-out prompts take them from the start, those
-of the search from the end, so that as long as there are enough the two have no image in common.
+The images of a folder are sorted by name. Held-out prompts take them from the start, those of the
+search from the end, so that the two have no image in common as long as there are enough.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def files(folder: str, flag: str) -> list[Path]:
-    """The images of a folder by their sorted names.
+    """Images of a folder, sorted by name.
 
     Args:
-        folder: to read; folders in it are not.
-        flag: that gave it, for errors.
+        folder: folder to read, without its sub-folders.
+        flag: flag that gave it, for errors.
 
     Raises:
         StrategyError: it is no folder, or holds no image.
@@ -43,12 +43,12 @@ def files(folder: str, flag: str) -> list[Path]:
 
 
 def add(prompts: Prompts, config: ModelConfig, from_end: bool) -> Prompts:
-    """Give each prompt its image, and its mask; prompts beyond the last image are left out.
+    """Give each prompt its image and its mask; prompts beyond the last image are left out.
 
     Args:
-        prompts: of a split; those that have images already are left as they are.
-        config: names the folders.
-        from_end: whether the last image is the first prompt's.
+        prompts: prompts of a split; those that have images already stay as they are.
+        config: settings that name the folders.
+        from_end: whether the first prompt takes the last image.
 
     Raises:
         StrategyError: a folder cannot be read, or an image has no mask.
@@ -67,7 +67,7 @@ def add(prompts: Prompts, config: ModelConfig, from_end: bool) -> Prompts:
 
 
 def _mask(image: Path, folder: str) -> Path:
-    """The mask of an image: of the same name, whatever its ending."""
+    """Mask of an image: the file of the same name, with any suffix."""
     for one in (Path(folder) / image.name, *sorted(Path(folder).glob(f"{_plain(image.stem)}.*"))):
         if one.is_file() and one.suffix.lower() in SUFFIXES:
             return one
@@ -78,17 +78,17 @@ def _mask(image: Path, folder: str) -> Path:
 
 
 def _plain(name: str) -> str:
-    """A file's name as a pattern that matches nothing else."""
+    """Pattern that matches a file's name and nothing else."""
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
 def check(config: ModelConfig, search: int, heldout: int) -> None:
-    """See that there are images enough and that each can be read.
+    """Check that there are enough images and that each can be read.
 
     Args:
-        config: of the model.
-        search: prompts that a search draws; 0 for scoring alone.
-        heldout: held-out prompts that are drawn.
+        config: settings of the model.
+        search: number of prompts that a search uses; 0 for scoring alone.
+        heldout: number of held-out prompts that are used.
 
     Raises:
         StrategyError: there are fewer, or one cannot be read.
@@ -109,10 +109,10 @@ def check(config: ModelConfig, search: int, heldout: int) -> None:
 
 
 def marks(prompts: Prompts) -> tuple[str, ...]:
-    """One digest for each prompt of the content of the image and the mask that it is drawn from.
+    """Digest of the image and the mask of each prompt, by content.
 
     Returns:
-        Empty where prompts are drawn from text alone.
+        Empty for text-to-image.
 
     Raises:
         StrategyError: a file cannot be read.
@@ -133,7 +133,7 @@ def _digests(paths: Sequence[str]) -> list[str]:
 
 
 def arguments(config: ModelConfig, prompts: Prompts) -> dict[str, Any]:
-    """What a pipeline's call needs besides text: images of the config's size, and the strength.
+    """Arguments of a pipeline's call besides text: images of the config's size, and the strength.
 
     Raises:
         StrategyError: a file cannot be read.

@@ -1,8 +1,8 @@
-"""The texts of a prompt file as editors, spreadsheets and data sets write them.
+"""Prompts of a file as editors, spreadsheets and data sets write it.
 
-Text is UTF-8, or any Unicode with a byte order mark; lines may end in any way. A table names its
-columns in the first row, a JSON object its captions. Nothing is guessed: what cannot be read for
-sure is an error that says how to save it.
+Text is UTF-8, or any Unicode with a byte order mark, with any line ends. A table names its columns
+in the first row, a JSON object its captions. Nothing is guessed: an ambiguous file is an error that
+says how to save it.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _CELL = r'(?:"(?:[^"]|"")*+"|[^"{0}\r\n]*+)(?:{0}|\r\n|\r|\n|\Z)'
 
 
 def read(path: Path) -> list[str]:
-    """The prompts of a file, each on one line, without those that are empty.
+    """Prompts of a file, each on one line, without empty ones.
 
     Raises:
-        StrategyError: it cannot be read, is of another form, or holds no text.
-        OSError: it is not there.
+        StrategyError: it cannot be read, has another form, or holds no text.
+        OSError: it does not exist.
     """
     text = decode(path.read_bytes(), str(path))
     found = FORMS.get(path.suffix.lower(), _lines)(str(path), text)
@@ -53,10 +53,10 @@ def read(path: Path) -> list[str]:
 
 
 def decode(data: bytes, source: str) -> str:
-    """The text of a file, without byte order marks.
+    """Text of a file, without byte order marks.
 
     Raises:
-        StrategyError: it is no text, or text in a coding that the file does not name.
+        StrategyError: it is no text, or text in an encoding that the file does not name.
     """
     if data.startswith(b"PK\x03\x04"):
         raise StrategyError(
@@ -83,7 +83,7 @@ def _tabs(source: str, text: str) -> list[str]:
 
 
 def _commas(source: str, text: str) -> list[str]:
-    """A .csv file: with the separator that its head has most often, or names as Excel does."""
+    """Rows of a .csv file, with the separator that its head has most often or that Excel names."""
     match = re.match(r"sep=(.)\r?\n", text)
     if match:
         return _table(source, text[match.end() :], match[1])

@@ -1,7 +1,7 @@
 """Prompts and the seed of each one's noise: text files, ImageNet's classes, PartiPrompts, COCO.
 
-Prompt `i` always has seed `seed * 1_000_003 + i`, so that neither batch size, nor worker, nor how
-many are drawn matters, and fewer prompts are always the first of more.
+Prompt `i` always has seed `seed * 1_000_003 + i`. Batch size, worker and number of images do not
+matter, and fewer prompts are always the first of more.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Prompts:
     """A fixed list of prompts and the seed of each one's initial noise.
 
     Attributes:
-        texts: what to draw.
-        seeds: one for each.
-        labels: ImageNet class of each, where they are classes; else empty.
-        inputs: path of the image that each is drawn from; empty for text-to-image.
-        masks: path of the mask of each such image, for inpainting; else empty.
+        texts: text of each prompt.
+        seeds: seed of each prompt's noise.
+        labels: ImageNet class of each prompt, if they are classes; else empty.
+        inputs: path of each prompt's input image; empty for text-to-image.
+        masks: path of each input image's mask, for inpainting; else empty.
     """
 
     texts: tuple[str, ...]
@@ -65,14 +65,14 @@ def read(source: str, seed: int) -> Prompts:
 
     Args:
         source: `imagenet`, for two prompts of each class in a fixed shuffled order; `zoo:NAME` for
-            a list that comes with the package; or a file: `.tsv` or `.csv` with a column `Prompt`
-            as PartiPrompts has (or `Caption`, or `Text`), `.json` with COCO's `annotations` (the
-            first caption of each image) or a list of texts, `.jsonl` with one text or object in
-            each line, otherwise one prompt per line.
-        seed: of the noise.
+            a list that comes with the package; or a file. A `.tsv` or `.csv` file has a column
+            `Prompt` as PartiPrompts has (or `Caption`, or `Text`). A `.json` file has COCO's
+            `annotations` (the first caption of each image) or a list of texts. A `.jsonl` file has
+            one text or object in each line, other files one prompt per line.
+        seed: seed of the noise.
 
     Raises:
-        StrategyError: the file cannot be read, is of another form, or is empty.
+        StrategyError: the file cannot be read, has another form, or is empty.
     """
     if source == IMAGENET:
         return _imagenet(seed)
@@ -91,7 +91,7 @@ def read(source: str, seed: int) -> Prompts:
 
 
 def classes() -> list[str]:
-    """The names of ImageNet's 1000 classes."""
+    """Names of ImageNet's 1000 classes."""
     from torchvision.models import Inception_V3_Weights
 
     return list(Inception_V3_Weights.IMAGENET1K_V1.meta["categories"])

@@ -1,7 +1,7 @@
-"""Prompts as something was drawn from them: texts, seeds and classes, in a file of their own.
+"""Recorded prompts: texts, seeds and classes in a file of their own.
 
-A list of prompts may be edited, or be read from its end. What was drawn once can be drawn again
-from here alone.
+A list of prompts may be edited, or be read from its end. Images can be generated again from the
+recorded prompts alone.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ SUFFIX = ".prompts.json"
 
 
 def rows(prompts: Prompts) -> list[list[object]]:
-    """Prompts as plain JSON: of each its text, its seed, its class where it is one (None where it
-    is none and images follow), and the paths of its input image and mask where it has them.
+    """Prompts as plain JSON: text, seed, class, and the paths of input image and mask.
+
+    The class is None if there is none and images follow. Missing entries at the end are left out.
     """
     columns: list[tuple[object, ...]] = [prompts.texts, prompts.seeds]
     if prompts.labels or prompts.inputs:
@@ -38,10 +39,10 @@ def write(prompts: Prompts, path: Path) -> None:
 
 
 def find(source: str, seed: int) -> Prompts:
-    """Prompts as recorded, or by name or from a file as `evaluate.images.prompts.read` has them.
+    """Prompts as recorded, or by name or file as `evaluate.images.prompts.read` takes them.
 
     Raises:
-        StrategyError: the file cannot be read, is of another form, or is empty.
+        StrategyError: the file cannot be read, has another form, or is empty.
     """
     if not source.endswith(SUFFIX):
         return read(source, seed)

@@ -1,7 +1,7 @@
-"""What strategies are compared with: a folder of images, a file of statistics, or the model itself.
+"""References: a folder of images, a file of statistics, or the model itself.
 
-Features of a folder are kept in the cache under a name made of the folder's content and the
-network, so that a second run reads them, and a changed image is never scored by old features.
+Features of a folder are cached under a name made of the folder's content and the network. A second
+run reads them, and a changed image is never scored by old features.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def read(source: str, networks: Networks, per_folder: int | None = None) -> Side
     """A reference of real images.
 
     Args:
-        source: a folder of images, searched to every depth, or a `.npz` file with `mu` and `sigma`
-            of Inception features, as clean-fid and pytorch-fid write it.
-        networks: for the features.
-        per_folder: of each folder only so many files, the first by name; None takes all.
+        source: folder of images, searched at every depth, or a `.npz` file with `mu` and `sigma` of
+            Inception features, as clean-fid and pytorch-fid write it.
+        networks: networks of the features.
+        per_folder: number of files to take of each folder, the first by name; None takes all.
 
     Raises:
-        StrategyError: neither; says what was expected.
+        StrategyError: it is neither; says what is expected.
     """
     path = Path(source)
     if path.is_dir():
@@ -65,10 +65,10 @@ class _Folder(Side):
 
 
 def check(source: str, per_folder: int | None = None) -> None:
-    """See that a reference is there and that its files begin as images, without reading them all.
+    """Check that a reference exists and that its files begin as images, without reading them all.
 
     Raises:
-        StrategyError: as `read`.
+        StrategyError: see `read`.
     """
     path = Path(source)
     if not path.is_dir():
@@ -88,10 +88,9 @@ def _elsewhere(path: Path, source: str) -> Side:
 
 
 def _files(folder: Path, per_folder: int | None) -> list[Path]:
-    """The image files of a folder and of those within, also where these are links.
+    """Image files of a folder and of its sub-folders, following links.
 
-    Hidden files and folders, and those that archives of macOS bring along, hold no images of the
-    reference.
+    Hidden files and folders, and those that archives of macOS add, are skipped.
     """
     groups: dict[Path, list[Path]] = {}
     seen = set[str]()
@@ -127,7 +126,9 @@ def _hidden(name: str) -> bool:
 
 
 def of_network(name: str) -> list[str]:
-    """What features of a network depend on: its identity, and files without a published sum."""
+    """Everything that features of a network depend on: its identity, and files without a published
+    sum.
+    """
     source = SOURCES[name]
     files = [find(weights) for weights in source.weights if not weights.sha256]
     if not source.weights:
@@ -136,10 +137,10 @@ def of_network(name: str) -> list[str]:
 
 
 def of(source: str | None, per_folder: int | None = None) -> str:
-    """What tells a reference of real images from others, by content.
+    """Fingerprint of a reference of real images, by content.
 
     Args:
-        source: as `read` takes it; None is the bundled models' own.
+        source: see `read`; None is the bundled models' own.
         per_folder: see `read`.
 
     Raises:

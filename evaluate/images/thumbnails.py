@@ -1,4 +1,6 @@
-"""Small copies of drawn images, to be looked at: lossless, so that they can be subtracted."""
+"""Thumbnails: small copies of generated images to look at, lossless so that they can be
+subtracted.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ SIDE = 512  # Pixels of the longer side, at most.
 
 
 def encode(image: Pixels) -> bytes:
-    """An image as a PNG file, scaled down by means over areas where it is larger than `SIDE`.
+    """An image as a PNG file, scaled down by area averages if it is larger than `SIDE`.
 
     Args:
         image: 8-bit RGB `[h, w, 3]`.

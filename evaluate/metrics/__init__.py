@@ -1,4 +1,4 @@
-"""The quality figures, one file each, by name."""
+"""Metrics of quality, one file each, by name."""
 
 from __future__ import annotations
 
@@ -58,11 +58,11 @@ def choose(names: Collection[str], bundled: bool) -> list[Metric]:
     """Metrics by name or group.
 
     Args:
-        names: of metrics.
+        names: names of metrics or groups.
         bundled: whether the model is a bundled one.
 
     Raises:
-        StrategyError: an unknown name, or one that does not know the model's images.
+        StrategyError: an unknown name, or a metric that does not know the model's images.
     """
     chosen: dict[str, Metric] = {}
     for name in names:
@@ -85,10 +85,10 @@ def choose(names: Collection[str], bundled: bool) -> list[Metric]:
 
 
 def usual(bundled: bool) -> tuple[list[Metric], dict[str, str]]:
-    """What is scored when nothing is asked for: all that can be with what is on disk.
+    """Default metrics: all whose weights are on disk.
 
     Returns:
-        The metrics; and for each of the others, why it is left out.
+        The metrics, and the reason why each of the others is left out.
     """
     if bundled:
         return choose([*SEARCH, "ssim"], bundled), {}

@@ -1,4 +1,4 @@
-"""Caption accuracy: the share of what a caption says that the bundled judge sees in the image."""
+"""Caption accuracy: share of a caption's statements that the bundled judge sees in the image."""
 
 from __future__ import annotations
 

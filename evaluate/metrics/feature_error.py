@@ -1,7 +1,8 @@
-"""Feature error: how far each image's features are from the unaccelerated image's.
+"""Feature error: distance of each image's features to those of the unaccelerated image.
 
-The mean squared distance over the bundled 64 features, as a share of their variance. The figure
-with the least noise, and one that forbids improvement: a filter, never an end.
+It is the mean squared distance over the bundled 64 features, as a share of their variance. It has
+the least noise of all metrics, and it counts improvements as errors. Use it as a filter, not as a
+goal.
 """
 
 from __future__ import annotations

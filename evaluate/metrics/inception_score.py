@@ -1,7 +1,7 @@
 """Inception Score (Salimans et al., 2016, 1606.03498): exp of the mean KL of p(class | image).
 
-Over all images at once instead of ten splits, so that it depends on no order; biased by the number
-of images, and blind to any reference.
+It is taken over all images at once instead of ten splits, so that it depends on no order. It is
+biased by the number of images, and does not see any reference.
 """
 
 from __future__ import annotations

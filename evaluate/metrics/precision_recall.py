@@ -1,8 +1,8 @@
 """Precision and recall of manifolds (Kynkaanniemi et al., 2019, 1904.06991), over Inception.
 
 A set's manifold is the union of balls around its features, each as far as the third neighbour.
-Precision: the share of images inside the reference's; recall: the share of the reference inside
-the images'. They need thousands on both sides to mean what the paper means by them.
+Precision is the share of images inside the reference's manifold, recall the share of the reference
+inside the images'. Both sides need thousands of images for the paper's meaning.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Networks that turn images into what metrics compare, one file each, loaded once and when needed.
+"""Networks from images to features, one file each, loaded once and on request.
 
-Every network takes 8-bit images, so that what is scored is what is saved, and rows never depend on
-which other images are in the batch.
+Every network takes 8-bit images, so that scored and saved images are the same. A row never depends
+on the other images in the batch.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Networks:
     """The networks of one device.
 
     Attributes:
-        device: such as `cpu` or `cuda:0`.
+        device: target device, such as `cpu` or `cuda:0`.
         download: whether missing weights may be fetched.
-        batch: images that go through a network at once.
+        batch: number of images that go through a network at once.
     """
 
     device: str = "cpu"
@@ -36,7 +36,7 @@ class Networks:
     loaded: dict[str, Any] = field(default_factory=dict)
 
     def load(self, name: str) -> Any:
-        """A network by its source's name.
+        """A network by its name.
 
         Raises:
             MissingWeightsError: its weights are not on disk.
@@ -53,12 +53,12 @@ class Networks:
     def extract(
         self, name: str, images: Iterable[Pixels], texts: Sequence[str] | None = None
     ) -> NDArray[np.float32]:
-        """What a network says of images, float32 `[n, d]`.
+        """Features of images by a network, float32 `[n, d]`.
 
         Args:
-            name: of the network.
+            name: name of the network.
             images: RGB `[h, w, 3]`, of any sizes.
-            texts: a caption for each, where the network reads them.
+            texts: caption of each image, if the network reads captions.
         """
         import torch  # Here, so that a run is read without it.
 
@@ -82,7 +82,7 @@ class Networks:
 
 
 def require(names: Iterable[str], download: bool = False) -> None:
-    """See that the weights of networks are on disk, or fetch them.
+    """Check that the weights of networks are on disk, or fetch them.
 
     Raises:
         MissingWeightsError: they are not; names all that are missing.
@@ -98,7 +98,7 @@ def require(names: Iterable[str], download: bool = False) -> None:
 
 
 def missing(names: Iterable[str]) -> str:
-    """Why one of these networks cannot be loaded from disk, in a line; empty where all can."""
+    """Reason why one of these networks cannot be loaded from disk, in a line; empty if all can."""
     for name in names:
         try:
             require([name])

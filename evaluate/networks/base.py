@@ -1,4 +1,4 @@
-"""What every network file declares: its name, its weights, and how it is loaded."""
+"""Declaration of a network: its name, its weights, and the function that loads it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Extract = Callable[[Sequence[Pixels], Sequence[str]], NDArray[np.floating[Any]]]
 
 
 def nothing() -> None:
-    """Nothing but files is needed."""
+    """Check for networks that need only files: it accepts everything."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Source:
     """A network that can be loaded.
 
     Attributes:
-        name: of the network.
-        weights: files it needs, in the order that `load` takes them.
-        load: files and device to the network, for most an `Extract`.
-        check: raises a StrategyError where a package that it needs is not installed.
-        version: changed whenever the same weights give other features, so that nothing old is read
-            from the cache.
+        name: name of the network.
+        weights: files that it needs, in the order that `load` takes them.
+        load: function from files and device to the network, for most an `Extract`.
+        check: function that raises a StrategyError if a package that it needs is not installed.
+        version: number that changes whenever the same weights give other features, so that old ones
+            are not read from the cache.
     """
 
     name: str
@@ -41,5 +41,5 @@ class Source:
 
     @property
     def identity(self) -> str:
-        """What features of this network are cached by."""
+        """Identity of this network's features in the cache."""
         return ":".join([self.name, str(self.version), *(w.sha256 for w in self.weights)])

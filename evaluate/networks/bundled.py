@@ -1,4 +1,4 @@
-"""The bundled networks, which only know the bundled models' images: 64 features, and the judge."""
+"""Bundled networks, which only know the bundled models' images: 64 features, and the judge."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def features(_: list[Path], device: str) -> Extract:
 
 
 def judge(_: list[Path], device: str) -> Extract:
-    """What each image shows as its caption says, a share for each of `KINDS`."""
+    """Agreement of each image with its caption, a share for each of `KINDS`."""
     network = networks.load(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
 
     def extract(images: Sequence[Pixels], texts: Sequence[str]) -> NDArray[np.floating[Any]]:

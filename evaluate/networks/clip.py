@@ -23,14 +23,14 @@ Prepare = Callable[[Pixels, int], Image.Image]
 
 
 def cropped(image: Pixels, size: int) -> Image.Image:
-    """The shorter side resized, then the centre: CLIP's and clean-fid's CLIP preprocessing."""
+    """Image with its shorter side resized, then its centre cut out, as CLIP and clean-fid do."""
     small = transforms.resize(Image.fromarray(image), [size], InterpolationMode.BICUBIC)
     found: Image.Image = transforms.center_crop(small, [size, size])
     return found
 
 
 def squeezed(image: Pixels, size: int) -> Image.Image:
-    """Resized to a square: what CMMD does."""
+    """Image resized to a square, as CMMD does."""
     return Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
 
 
@@ -56,7 +56,7 @@ def embed_images(model: Any, images: Sequence[Pixels], prepare: Prepare = croppe
 
 
 def embed_texts(model: Any, tokenizer: Any, texts: Sequence[str]) -> Tensor:
-    """Projected text embeddings `[n, d]`, not normalised; what is too long is cut."""
+    """Projected text embeddings `[n, d]`, not normalised. Texts that are too long are cut."""
     tokens = tokenizer(list(texts), padding="max_length", truncation=True, return_tensors="pt",
                        max_length=model.config.text_config.max_position_embeddings)  # fmt: skip
     hidden = model.text_model(**tokens.to(model.device)).pooler_output

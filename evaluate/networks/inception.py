@@ -1,8 +1,9 @@
 """Inception-v3 of 2015, as every FID uses it: pooled features, spatial features, classes.
 
-The pooled features come from the TorchScript file that clean-fid's clean mode loads, behind
-clean-fid's own resizing (Parmar et al., 2022). The file shows nothing else, so spatial features and
-classes come from the port of the same weights by pytorch-fid, whose blocks clean-fid carries.
+The pooled features come from the TorchScript file that clean-fid's clean mode loads, after
+clean-fid's own resizing (Parmar et al., 2022). That file has no other output. Spatial features and
+classes therefore come from the port of the same weights by pytorch-fid, whose blocks clean-fid
+contains.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ SIZE = 299
 
 
 def resized(images: Sequence[Pixels]) -> Tensor:
-    """Clean-fid's clean resizing, each image by itself: float32 `[n, 3, 299, 299]` in [0, 255]."""
+    """Images after clean-fid's clean resizing, each separately: float32 `[n, 3, 299, 299]` in [0,
+    255].
+    """
     resize = build_resizer("clean")
     return torch.from_numpy(np.stack([resize(image) for image in images])).permute(0, 3, 1, 2)
 

@@ -15,7 +15,7 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 
 
 def load(files: list[Path], device: str) -> Distance:
-    """Pairs of RGB `[n, 3, h, w]` in [0, 1] to distances `[n]`."""
+    """Distances `[n]` between pairs of RGB `[n, 3, h, w]` in [0, 1]."""
     former = torch.hub.get_dir()
     # Torchvision looks for its weights in the hub's folder; ours has them, so none is fetched.
     torch.hub.set_dir(str(files[0].parent.parent))

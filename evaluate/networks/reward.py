@@ -1,8 +1,8 @@
 """ImageReward (Xu et al., 2023, 2304.05977): how much people would like an image for its prompt.
 
-BLIP with a ViT-L image encoder and a text encoder that attends to it, and five linear layers on the
-first token. The published package needs a transformers of version 4; here transformers' own BLIP
-modules are given the published weights, whose sizes are read from the file.
+The network is BLIP with a ViT-L image encoder and a text encoder that attends to it, and five
+linear layers on the first token. The published package needs transformers 4. Here transformers' own
+BLIP modules get the published weights, whose sizes are read from the file.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Reward(nn.Module):
         )
 
     def forward(self, images: Tensor, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Normalised pixels `[n, 3, s, s]`, tokens and mask `[n, t]` to rewards `[n, 1]`."""
+        """Rewards `[n, 1]` of normalised pixels `[n, 3, s, s]` with tokens and mask `[n, t]`."""
         seen = self.images(pixel_values=images).last_hidden_state
         read = self.texts(
             input_ids=tokens,

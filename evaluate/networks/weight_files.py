@@ -1,7 +1,8 @@
-"""Files of published weights: where they are looked for, how they are checked, and fetched.
+"""Files of published weights: their places, checksums and download.
 
-Nothing is fetched unless asked for, nothing is written outside of the cache folder, and a file that
-several workers want is fetched by one of them, under a lock, to another name first.
+Nothing is fetched unless asked for, and nothing is written outside the cache folder. If several
+workers need a file, one of them fetches it under a lock, and the file gets its name when it is
+complete.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ class Weights:
 
     Attributes:
         name: path below the cache's `weights` folder.
-        url: where it is published.
-        sha256: its checksum, or the first digits where the publisher gives only those.
+        url: URL of the publisher.
+        sha256: checksum, or its first digits if the publisher gives only those.
     """
 
     name: str
@@ -75,13 +76,15 @@ CLIP_SUMS = {
 
 
 def cache_folder() -> Path:
-    """The only folder written to unasked: `$STRATAGEM_CACHE` or `~/.cache/stratagem`."""
+    """The only folder that is written without being asked for: `$STRATAGEM_CACHE` or
+    `~/.cache/stratagem`.
+    """
     chosen = os.environ.get(VARIABLE)
     return Path(chosen) if chosen else Path.home() / ".cache" / "stratagem"
 
 
 class MissingWeightsError(StrategyError):
-    """Weights that are not on disk; says what to put where."""
+    """Error of weights that are not on disk; says where to put which file."""
 
 
 def clip_files(repository: str) -> tuple[Weights, ...]:
@@ -99,12 +102,12 @@ def find(weights: Weights, download: bool = False) -> Path:
     """The checked file of published weights.
 
     Args:
-        weights: which.
+        weights: file to find.
         download: whether it may be fetched.
 
     Raises:
-        MissingWeightsError: it is not there; names file, place, checksum and source.
-        StrategyError: it is there and is not the published file, or cannot be fetched.
+        MissingWeightsError: it is missing; names file, place, checksum and source.
+        StrategyError: it is not the published file, or cannot be fetched.
     """
     path = cache_folder() / "weights" / weights.name
     if not path.is_file():
@@ -115,10 +118,10 @@ def find(weights: Weights, download: bool = False) -> Path:
 
 
 def require(wanted: Iterable[Weights], download: bool = False) -> None:
-    """See that files of published weights are on disk, or may be fetched.
+    """Check that files of published weights are on disk, or may be fetched.
 
     Raises:
-        MissingWeightsError: some are not; names each, with place, checksum and source.
+        MissingWeightsError: some are missing; names each, with place, checksum and source.
     """
     folder, missing = cache_folder() / "weights", list[str]()
     for weights in dict.fromkeys(wanted):
@@ -150,7 +153,7 @@ def _fetch(weights: Weights, path: Path) -> None:
 
 
 def _verify(weights: Weights, path: Path) -> None:
-    """Raise a StrategyError for another checksum; a file checked once is remembered."""
+    """Raise a StrategyError for another checksum; a file is checked only once."""
     if not weights.sha256:
         return
     state = path.stat()

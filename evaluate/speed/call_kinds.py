@@ -1,11 +1,12 @@
-"""Kinds of calls, and what one that was never measured costs, from those that were.
+"""Kinds of calls, and the cost of a kind that was never measured, from measured ones.
 
-A kind is what every method does at a call (`Strategy.kinds`). In a space of many methods there are
-more kinds than anybody can time. Measured is each method by itself, and methods in pairs. The
-logarithm of the cost of any other kind is a sum of effects: of each method, how much it changes an
-unaccelerated call, and of each pair, how much the two together differ from both by themselves. A
-pair that was not measured differs as much, for the strength of its effects, as the pair that was of
-the same methods. Methods that cannot act together count as one.
+A kind is the set of acts of all methods at a call (`Strategy.kinds`). A space of many methods has
+too many kinds to time each. Only each method by itself and methods in pairs are measured.
+
+The logarithm of the cost of any other kind is a sum of effects. A method's effect is its change of
+an unaccelerated call. A pair's effect is the difference of both together to both by themselves. A
+pair that was not measured takes the effect of the measured pair of the same methods, scaled by the
+strength of their effects. Methods that exclude each other count as one.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ Parts = frozenset[Part]
 
 @lru_cache(maxsize=65536)
 def parts(kind: str) -> Parts:
-    """What acts at a call of a kind, by place: a method, or one for all that exclude each other."""
+    """Acts at a call of a kind, by method; methods that exclude each other share one key."""
     found: dict[str, list[str]] = {}
     for word in _WORDS.split(kind) if kind else ():
         method = word.partition(".")[0]
@@ -38,7 +39,7 @@ def parts(kind: str) -> Parts:
 
 
 def place(method: str) -> str:
-    """The same for methods that cannot act together, else the method itself."""
+    """Key of a method: one for all methods that exclude each other, else the method itself."""
     kind = known().get(method)
     if kind is not None and kind.reduces_tokens:
         return "tokens"
@@ -54,7 +55,7 @@ class Kinds:
     """Costs of kinds of calls.
 
     Args:
-        measured: by kind; the unaccelerated one, the empty text, is among them.
+        measured: costs by kind; the unaccelerated one, the empty text, is among them.
     """
 
     def __init__(self, measured: Mapping[str, float]) -> None:
@@ -64,10 +65,10 @@ class Kinds:
         self._pairs = self._find_pairs()
 
     def cost(self, kind: str) -> float:
-        """Measured, or a sum of effects.
+        """Cost of a kind: measured, or a sum of effects.
 
         Raises:
-            StrategyError: what a method does there was not measured by itself.
+            StrategyError: an act of a method was not measured by itself.
         """
         found = self._known.get(kind)
         if found is None:
@@ -86,11 +87,11 @@ class Kinds:
         return frozenset([part]) in self._logs
 
     def _effect(self, part: Part) -> float:
-        """How much a method by itself changes the logarithm."""
+        """Change of the logarithm by a method alone."""
         return self._logs[frozenset([part])] - self._logs[frozenset()]
 
     def _beside(self, one: Part, other: Part) -> float:
-        """How much two together differ from the sum of both."""
+        """Difference of two methods together to the sum of both."""
         pairs = self._pairs[one[0], other[0]]
         if (one, other) in pairs:
             return pairs[one, other]
@@ -107,7 +108,7 @@ class Kinds:
         return pairs[a, b] * self._times(one, a) * self._times(other, b)
 
     def _times(self, one: Part, measured: Part) -> float:
-        """How many times as strong an effect is as a measured one in its place."""
+        """Strength of an effect relative to a measured one of the same key."""
         if one == measured:
             return 1.0
         strong = self._effect(measured)
@@ -116,7 +117,7 @@ class Kinds:
         return min(MOST, max(0.0, self._effect(one) / strong))
 
     def _find_pairs(self) -> dict[tuple[str, str], dict[tuple[Part, Part], float]]:
-        """By two places, of every measured pair how much it differs from the sum of both."""
+        """Difference of every measured pair to the sum of both, by two keys."""
         found: dict[tuple[str, str], dict[tuple[Part, Part], float]] = defaultdict(dict)
         for together, logarithm in self._logs.items():
             if len(together) == 2 and all(map(self._is_there, together)):

@@ -1,8 +1,8 @@
-"""Latency: a table of the time of each kind of call, and the end-to-end time to check it by.
+"""Latency: a table of the time of each kind of call, and end-to-end times to check it.
 
-Always of one image (batch 1), guidance included, on a device that does nothing else, after
-warm-up, as medians. A generation's time is its fixed part (text encoder, autoencoder), its solver's
-share of every call, and its calls, each of a kind that the table knows.
+All times are of one image (batch 1), guidance included, on a device that does nothing else, after
+warm-up, as medians. A generation's time has three parts: a fixed part (text encoder, autoencoder),
+its solver's share of every call, and its calls, each of a kind in the table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from strategies import Strategy
 
 
 class Around(NamedTuple):
-    """One generation: its solver, its calls, and the seconds that were not in the denoiser."""
+    """One generation: its solver, its calls, and the seconds outside the denoiser."""
 
     solver: str
     calls: int
@@ -40,13 +40,13 @@ def make_table(
     device: str,
     share: float = 1.0,
 ) -> LatencyTable:
-    """The table of some turns, of which the first warmed up and does not count.
+    """The table from some turns. The first turn is a warm-up and does not count.
 
     Args:
-        calls: of each turn what `time_calls` found.
-        around: of each turn what `time_around` found.
-        device: where it was measured.
-        share: of the calls of a schedule that a run makes.
+        calls: results of `time_calls`, one for each turn.
+        around: results of `time_around`, one for each turn.
+        device: name of the device.
+        share: share of a schedule's calls that a run makes.
     """
     times: dict[str, list[float]] = defaultdict(list)
     for turn in calls[1:]:
@@ -64,12 +64,13 @@ def make_table(
 
 
 def uncertainty(calls: Sequence[Mapping[str, Sequence[float]]]) -> float:
-    """How far off the median of a kind of call may be, as a share of it; that of the worst kind.
+    """Relative uncertainty of the median of a kind of call, for the worst kind.
 
-    It is half the interquartile range by the root of how many were measured.
+    It is half the interquartile range divided by the root of the number of measurements.
 
     Args:
-        calls: of each turn what `time_calls` found; the first turn warmed up and does not count.
+        calls: results of `time_calls`, one for each turn; the first turn is a warm-up and does not
+            count.
     """
     times: dict[str, list[float]] = defaultdict(list)
     for turn in calls[1:]:
@@ -88,10 +89,12 @@ def measure_table(
     """Measure every kind of call and every solver.
 
     Args:
-        prompts: the first one is drawn.
-        turns: strategies to run, for each repetition in an order of its own, so that a slow moment
-            of the machine hits all kinds alike; the first turn warms up and does not count.
-        solvers: in their short form.
+        pipe: pipeline of `config`.
+        config: the model and its setting.
+        prompts: list whose first prompt is used.
+        turns: strategies to run in each turn, each in an order of its own, so that a slow moment of
+            the machine affects all kinds alike. The first turn is a warm-up and does not count.
+        solvers: solvers in their short form.
     """
     calls = [time_calls(pipe, config, prompts, strategies) for strategies in turns]
     around = [time_around(pipe, config, prompts, solvers) for _ in turns]
@@ -101,7 +104,7 @@ def measure_table(
 def time_calls(
     pipe: Any, config: ModelConfig, prompts: Prompts, strategies: Iterable[Strategy]
 ) -> dict[str, list[float]]:
-    """Seconds of the denoiser by kind of call, of one image with each strategy."""
+    """Seconds of the denoiser by kind of call, for one image of each strategy."""
     times: dict[str, list[float]] = {}
     for strategy in strategies:
         seconds = _seconds_by_call(pipe, config, prompts, strategy)
@@ -118,7 +121,7 @@ def whole(config: ModelConfig) -> ModelConfig:
 def _seconds_by_call(
     pipe: Any, config: ModelConfig, prompts: Prompts, strategy: Strategy
 ) -> list[float]:
-    """Of the denoiser, passes of one call together."""
+    """Seconds of the denoiser at each call."""
     config = whole(config)
     with accel.accelerated(pipe, strategy, set_scheduler=True):
         found = call_seconds(pipe, partial(run, pipe, config, strategy, prompts.first(1)))
@@ -128,7 +131,7 @@ def _seconds_by_call(
 def time_around(
     pipe: Any, config: ModelConfig, prompts: Prompts, solvers: Iterable[str]
 ) -> list[Around]:
-    """Seconds outside the denoiser, of a short and a long generation with each solver."""
+    """Seconds outside the denoiser, for a short and a long generation with each solver."""
     found, config = [], whole(config)
     for solver in solvers:
         for steps in (4, 12):
@@ -140,7 +143,7 @@ def time_around(
 
 
 def _split(turns: Sequence[Sequence[Around]]) -> tuple[float, dict[str, float]]:
-    """What is around the denoiser: seconds of a generation, and of each call by solver."""
+    """Seconds around the denoiser: those of a generation, and those of each call by solver."""
     outside: dict[tuple[str, int], list[float]] = defaultdict(list)
     for turn in turns:
         for one in turn:

@@ -1,4 +1,4 @@
-"""Latency table: seconds of each kind of call, and what a strategy takes by them.
+"""Latency table: seconds of each kind of call, and the latency of a strategy predicted from them.
 
 It is data, and is read without torch; `evaluate.speed.latency_measurement` measures it.
 """
@@ -16,12 +16,12 @@ class LatencyTable(BaseModel):
     """Measured seconds.
 
     Attributes:
-        fixed: of a generation without its loop.
-        solver: per call, of everything around the denoiser, by solver, in its short form.
-        kinds: of the denoiser, by kind of call (`Strategy.kinds`).
+        fixed: seconds of a generation without its loop.
+        solver: seconds around the denoiser at each call, by solver in its short form.
+        kinds: seconds of the denoiser by kind of call (`Strategy.kinds`).
         spread: half the interquartile range of each kind, as a share of its median.
-        device: where it was measured.
-        share: of the calls of a schedule that a run makes; see `ModelConfig.share`.
+        device: name of the device.
+        share: share of a schedule's calls that a run makes; see `ModelConfig.share`.
     """
 
     fixed: float
@@ -33,10 +33,10 @@ class LatencyTable(BaseModel):
     _costs: Kinds | None = PrivateAttr(default=None)
 
     def predict(self, strategy: Strategy) -> float:
-        """Seconds of one image.
+        """Predicted seconds of one image.
 
         Raises:
-            StrategyError: a solver that was not measured, or what a method does at a call.
+            StrategyError: a solver, or an act of a method at a call, was not measured.
         """
         if strategy.solver_text not in self.solver:
             raise StrategyError(f"the latency table has no entry for {strategy.solver_text!r}")
@@ -45,10 +45,10 @@ class LatencyTable(BaseModel):
         return self.fixed + len(made) * self.solver[strategy.solver_text] + calls
 
     def seconds(self, kind: str) -> float:
-        """Of a call of a kind, measured or composed; see `evaluate.speed.call_kinds`.
+        """Seconds of a kind of call, measured or composed; see `evaluate.speed.call_kinds`.
 
         Raises:
-            StrategyError: what a method does there was not measured.
+            StrategyError: an act of a method was not measured.
         """
         return self._kinds().cost(kind)
 

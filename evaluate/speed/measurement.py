@@ -1,10 +1,9 @@
-"""The speed of strategies, all measured by one protocol: latency, throughput, kinds of calls, work.
+"""Speed of strategies, all measured by one protocol: latency, throughput, kinds of calls, work.
 
-Latency is of one image, throughput of a large batch; neither says anything of the other. Strategies
-take turns, so that a slow moment of the machine hits all alike; the first turn is a warm-up and is
-not counted; figures are medians. A generation's calls are of a few kinds (the first, those that
-refresh a cache, each amount of reuse and number of tokens); what the kinds add up to is held
-against the end-to-end time.
+Latency is of one image, throughput of a large batch. Strategies take turns, so that a slow moment
+of the machine affects all alike. The first turn is a warm-up and does not count. Scores are
+medians. A generation's calls are of a few kinds: the first, those that refresh a cache, each amount
+of reuse and number of tokens. The sum over the kinds is compared with the end-to-end time.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ class Kind:
     """Calls of one kind within a generation of one image.
 
     Attributes:
-        name: what they do, as `Strategy.kinds` has it; `first` is the first call.
-        calls: how many there are.
-        seconds: median of one.
+        name: acts of the methods, as in `Strategy.kinds`; `first` is the first call.
+        calls: number of these calls.
+        seconds: median seconds of one.
         spread: half the interquartile range, as a share of the median.
         macs: multiply-accumulates of one.
     """
@@ -49,15 +48,15 @@ class Kind:
 
 @dataclass(frozen=True)
 class Speed:
-    """One strategy's speed.
+    """Speed of one strategy.
 
     Attributes:
-        latency: seconds of one image, each turn.
-        throughput: images per second of a large batch, each turn; empty where it was not asked for.
-        kinds: of the calls of one image.
-        outside: median seconds of one image outside of the denoiser.
-        macs: of the denoiser for one image.
-        memory: bytes at the highest moment of one image.
+        latency: seconds of one image in each turn.
+        throughput: images per second of a large batch in each turn; empty unless asked for.
+        kinds: kinds of the calls of one image.
+        outside: median seconds of one image outside the denoiser.
+        macs: multiply-accumulates of the denoiser for one image.
+        memory: peak bytes of one image.
     """
 
     latency: list[float]
@@ -69,12 +68,12 @@ class Speed:
 
     @property
     def sum(self) -> float:
-        """Seconds of one image, added up over the kinds of its calls."""
+        """Seconds of one image, summed over the kinds of its calls."""
         return self.outside + sum(kind.calls * kind.seconds for kind in self.kinds)
 
     @property
     def check(self) -> float:
-        """How far the sum is from the end-to-end median, as a share of it."""
+        """Relative difference of the sum to the end-to-end median."""
         return self.sum / middle(self.latency) - 1
 
 
@@ -87,13 +86,17 @@ def measure(
     batch: int | None,
     say: Say,
 ) -> list[Speed]:
-    """The speed of strategies on a pipeline that nothing else uses.
+    """Speed of strategies on a pipeline that nothing else uses.
 
     Args:
-        prompts: the first is drawn for latency, the first `batch` for throughput.
-        repeats: turns that count.
-        batch: of the throughput; None leaves it out.
-        say: told what is being done.
+        pipe: pipeline of `config`.
+        config: the model and its setting.
+        prompts: list whose first prompt is used for latency, and whose first `batch` for
+            throughput.
+        strategies: strategies to measure.
+        repeats: number of turns that count.
+        batch: batch size for throughput; None leaves it out.
+        say: callback for the current activity.
 
     Raises:
         StrategyError: a strategy does not fit, or there are fewer prompts than the batch.

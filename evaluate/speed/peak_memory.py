@@ -1,4 +1,4 @@
-"""Peak memory of a generation: the allocator's on a GPU, elsewhere the tensors that were alive."""
+"""Peak memory of a generation: the allocator's on a GPU, elsewhere that of live tensors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 
 
 class Alive(TorchDispatchMode):
-    """Bytes of the storages that tensors made inside keep alive; a storage shared counts once."""
+    """Bytes of the storages of live tensors made inside the block; a shared storage counts once."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -47,7 +47,7 @@ class Alive(TorchDispatchMode):
 
 
 def weights(pipe: Any, device: torch.device) -> int:
-    """Bytes of a pipeline's weights and buffers on a device; storages shared count once."""
+    """Bytes of a pipeline's weights and buffers on a device; a shared storage counts once."""
     parts = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
     tensors = (t for part in parts for t in itertools.chain(part.parameters(), part.buffers()))
     storages = (t.untyped_storage() for t in tensors if t.device == device)
@@ -55,11 +55,11 @@ def weights(pipe: Any, device: torch.device) -> int:
 
 
 def peak(pipe: Any, work: Callable[[], Any]) -> int:
-    """Bytes at the highest moment of some work of a pipeline.
+    """Peak bytes of some work of a pipeline.
 
-    On a GPU all that the allocator held, the pipeline's weights included, without what others such
-    as the networks of metrics held before; elsewhere what the work's own tensors held, without the
-    weights.
+    On a GPU this is everything that the allocator held, including the pipeline's weights, without
+    memory that others such as the networks of metrics held before. Elsewhere it is the memory of
+    the work's own tensors, without the weights.
     """
     device = torch.device(pipe.device)
     if device.type == "cuda":

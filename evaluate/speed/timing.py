@@ -1,7 +1,7 @@
-"""One clock for every figure of speed, and what has to be said beside a figure of speed.
+"""One clock for all measurements of speed, and the conditions that must be reported with them.
 
-The device is waited for before and after; on a GPU the time between is taken from CUDA events,
-elsewhere from the clock of `accel.profiling`: of one thread on a CPU its processor time.
+The device is synchronised before and after. On a GPU the time comes from CUDA events, elsewhere
+from the clock of `accel.profiling`: for one thread on a CPU its processor time.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "transformers", "numpy"
 
 
 def seconds(device: str, work: Callable[[], Any]) -> float:
-    """How long some work takes on a device, everything before it being done."""
+    """Seconds that some work takes on a device, after everything before it is done."""
     if not device.startswith("cuda"):
         now = clock(device)
         began = now()
@@ -38,7 +38,7 @@ def seconds(device: str, work: Callable[[], Any]) -> float:
 
 
 def spread(values: Sequence[float]) -> float:
-    """Half the interquartile range as a share of the median; 0 of a single value."""
+    """Half the interquartile range as a share of the median; 0 for a single value."""
     if len(values) < 2:
         return 0.0
     low, middle, high = quantiles(values, n=4)
@@ -46,12 +46,12 @@ def spread(values: Sequence[float]) -> float:
 
 
 def middle(values: Sequence[float]) -> float:
-    """The median."""
+    """Median of the values."""
     return median(values)
 
 
 def conditions(pipe: Any, config: ModelConfig) -> dict[str, Any]:
-    """Everything that a figure of speed depends on and that can be found out."""
+    """Everything that speed depends on and that can be found out."""
     return {
         "device": device_name(pipe),
         "clock_mhz": _clock(str(pipe.device)),
@@ -74,7 +74,7 @@ def device_name(pipe: Any) -> str:
 
 
 def _processor() -> str:
-    """The CPU's name where the system tells it, else its architecture."""
+    """Name of the CPU if the system tells it, else its architecture."""
     try:
         with open("/proc/cpuinfo", encoding="ascii") as file:  # noqa: PTH123
             names = [
@@ -86,7 +86,7 @@ def _processor() -> str:
 
 
 def attention(pipe: Any) -> str:
-    """The attention backend: the denoiser's processors, and what torch may choose from."""
+    """Attention backend: the denoiser's processors, and the kernels that torch may choose."""
     denoiser = getattr(pipe, "unet", None) or pipe.transformer
     kinds = sorted({type(p).__name__ for p in getattr(denoiser, "attn_processors", {}).values()})
     backends = torch.backends.cuda
@@ -103,7 +103,7 @@ def attention(pipe: Any) -> str:
 
 
 def _clock(device: str) -> float | None:
-    """The device's clock now, where it can be read."""
+    """Current clock rate of the device, if it can be read."""
     if device.startswith("cuda"):
         try:
             return float(torch.cuda.clock_rate())
@@ -118,7 +118,7 @@ def _clock(device: str) -> float | None:
 
 
 def versions() -> dict[str, str]:
-    """Of the packages that a figure may depend on."""
+    """Versions of the packages that speed may depend on."""
     return {package: _version(package) for package in PACKAGES}
 
 

@@ -1,7 +1,7 @@
-"""How sure is a figure: its 95 % interval, by the method that its kind needs.
+"""95 % intervals of scores, by the method that suits the metric.
 
 Means of values with bounds, such as accuracies, have a score interval
-(`evaluate/statistics/bounded.py`); everything else has a paired bootstrap.
+(`evaluate/statistics/bounded.py`). Everything else has a paired bootstrap.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Interval:
 
 
 def interval(statistic: Statistic, count: int, biased: bool = False) -> Interval:
-    """The 95 % interval of a figure.
+    """The 95 % interval of a score.
 
     Args:
         statistic: see `paired_bootstrap`.
-        count: of images.
+        count: number of images.
         biased: see `paired_bootstrap`.
     """
     if isinstance(statistic, Mean) and statistic.bounds is not None:
@@ -54,24 +54,24 @@ def interval(statistic: Statistic, count: int, biased: bool = False) -> Interval
 def paired_bootstrap(
     statistic: Statistic, count: int, repeats: int = 200, seed: int = 0, biased: bool = False
 ) -> Interval:
-    """Interval of a statistic, prompts resampled with replacement.
+    """Interval of a statistic, with prompts resampled with replacement.
 
-    Quantiles of resamples are too near to one another where images are few, by the same factors as
-    the normal interval of a mean is: the resamples' variance lacks n / (n - 1), and the normal
-    quantile stands for Student's. Both are put back (Hesterberg, 2015, The American Statistician
-    69, 371-386, section 4.2).
+    For few images the quantiles of resamples are too narrow, by the same factors as the normal
+    interval of a mean: the resamples' variance lacks n / (n - 1), and the normal quantile replaces
+    Student's. Both are corrected (Hesterberg, 2015, The American Statistician 69, 371-386, section
+    4.2).
 
     Args:
-        statistic: maps how often each prompt counts, `[count]`, to a number; a paired difference
-            uses the same weights on both sides.
-        count: how many prompts there are. Fewer than `FEWEST` have no interval: its ends are
-            infinite, and the value is that of the sample.
-        repeats: resamples.
-        seed: of the resampling, so that the interval is reproducible.
+        statistic: function from how often each prompt counts, `[count]`, to a number; a paired
+            difference uses the same weights on both sides.
+        count: number of prompts. Fewer than `FEWEST` have no interval: its ends are infinite, and
+            the value is that of the sample.
+        repeats: number of resamples.
+        seed: random seed of the resampling, so that the interval is reproducible.
         biased: whether the statistic has a bias that falls with the number of images. A resample
-            has about as much of it again as the sample has, so the value and its interval are moved
-            by as much the other way (Efron and Tibshirani, 1993, section 10.6): they are of what
-            endless images would have.
+            has about that bias once more, so value and interval are moved by it in the other
+            direction (Efron and Tibshirani, 1993, section 10.6). They are then those of infinitely
+            many images.
     """
     value = statistic(np.ones(count))
     if count < FEWEST:

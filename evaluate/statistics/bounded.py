@@ -1,14 +1,14 @@
 """Intervals of means of bounded values per image: accuracies, shares, and their paired changes.
 
-Resampling fails for such figures: where few images differ, resamples hold none of them, or the
-quantiles jump, and an interval excludes 0 by a change of two images. The score interval asks of
-every possible mean whether the data would be unusual under it, with the variance of the most
-likely distribution that has this mean. Of single binary values it is Wilson's interval (Wilson,
-1927, J. Am. Stat. Assoc. 22, 209-212), of paired binary values Tango's (1998, Statistics in
-Medicine 17, 891-908, equations 3 and 6). Values between, such as one of two objects right, have a
-distribution over more than two points; the most likely one under a given mean has the weights of
-empirical likelihood (Owen, 2001, Empirical Likelihood, section 2.9), with the two bounds among its
-points even where no image has them.
+Resampling fails for these: if few images differ, resamples contain none of them, or the quantiles
+jump, and an interval excludes 0 because of two images. The score interval tests every possible
+mean: whether the data would be unusual under it, with the variance of the most likely distribution
+that has this mean. For single binary values it is Wilson's interval (Wilson, 1927, J. Am. Stat.
+Assoc. 22, 209-212), for paired binary values Tango's (1998, Statistics in Medicine 17, 891-908,
+equations 3 and 6). Values between, such as one of two objects right, have a distribution over more
+than two points. The most likely one under a given mean has the weights of empirical likelihood
+(Owen, 2001, Empirical Likelihood, section 2.9), with the two bounds among its points even if no
+image has them.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ def score_interval(
 ) -> tuple[float, float, float]:
     """The mean and its 95 % score interval.
 
-    Where the bounds are symmetric the values are paired changes. Their interval excludes 0 only
-    where the exact test says so as well, see `p_no_change`.
+    If the bounds are symmetric, the values are paired changes. Their interval excludes 0 only if
+    the exact test does so as well, see `p_no_change`.
 
     Args:
-        values: of each image, `[n]`, n at least 1.
-        bounds: the least and the largest possible value.
+        values: value of each image, `[n]`, n at least 1.
+        bounds: least and largest possible value.
 
     Returns:
         The mean, the lower and the upper end.
@@ -52,7 +52,7 @@ def _end(values: NDArray[np.float64], bounds: tuple[float, float], outer: float)
     points, counts = np.unique(values, return_counts=True)
 
     def excess(middle: float) -> float:
-        """Above 0 where the data are unusual under this mean."""
+        """Function above 0 if the data are unusual under this mean."""
         variance = _variance(points, counts / count, middle, bounds)
         return count * (mean - middle) ** 2 - Z**2 * variance
 
@@ -91,10 +91,10 @@ def _variance(
 
 
 def p_no_change(values: NDArray[np.float64]) -> float:
-    """The exact two-sided p-value of no change: every image's change may as well be reversed.
+    """Exact two-sided p-value of no change: every image's change may as well be reversed.
 
-    Of binary values it is McNemar's exact test. Values that are no whole multiples of 1/60, as only
-    continuous figures have, get 0: the score interval alone speaks of them.
+    For binary values it is McNemar's exact test. Values that are no whole multiples of 1/60, as
+    only continuous scores have, get 0: the score interval alone decides on them.
     """
     steps = np.rint(values * LATTICE).astype(int)
     if not np.allclose(steps, values * LATTICE, atol=1e-6):

@@ -1,7 +1,7 @@
 """Distances between sets of feature vectors: Frechet and kernel, in float64.
 
-Each comes as a number and as a `Statistic`, the same number as a function of how often every image
-counts, which is what resampling needs: what does not depend on that is computed once.
+Each comes as a number and as a `Statistic`: the same number as a function of how often every image
+counts, which resampling needs. Parts that do not depend on it are computed once.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def frechet(a: Statistics, b: Statistics) -> float:
     """Frechet distance between two Gaussians.
 
     With factors A'A and B'B of the covariances, the trace of the root of their product is the sum
-    of the singular values of AB', so that no root of a `[d, d]` matrix is taken.
+    of the singular values of AB'. No root of a `[d, d]` matrix is taken.
 
     Raises:
         ScoreError: other dimensions.
@@ -56,7 +56,7 @@ def frechet_statistic(features: Any, reference: Statistics) -> Statistic:
     """Frechet distance of reweighted features `[n, d]` to a fixed reference.
 
     Raises:
-        ScoreError: as `frechet_from_features`.
+        ScoreError: see `frechet_from_features`.
     """
     a = check(features)
     _agree(a.shape[1], len(reference.mean))
@@ -81,7 +81,7 @@ def frechet_paired(features: Any, others: Any) -> Statistic:
     """Frechet distance between two sets `[n, d]` of the same prompts, reweighted alike.
 
     Raises:
-        ScoreError: as `frechet_from_features`, or other numbers of images.
+        ScoreError: see `frechet_from_features`; or other numbers of images.
     """
     a, b = check(features), check(others)
     _agree(a.shape[1], b.shape[1])
@@ -131,7 +131,7 @@ def kid_from_features(features: Any, reference_features: Any) -> float:
 
 
 def kernel_within(features: Any, kernel: Kernel) -> float:
-    """The mean kernel of all pairs of different rows `[m, d]`, of which m may be large."""
+    """Mean kernel of all pairs of different rows `[m, d]`; m may be large."""
     b = check(features)
     total = 0.0
     for start in range(0, len(b), CHUNK):
@@ -146,16 +146,16 @@ def kernel_statistic(
 ) -> Statistic:
     """Unbiased squared MMD of reweighted features `[n, d]` to a fixed reference `[m, d]`.
 
-    A pair of two copies of one image is no pair (a U-statistic stays one under resampling).
+    Two copies of one image are no pair, so that a U-statistic stays one under resampling.
 
     Args:
         features: `[n, d]`.
         reference_features: `[m, d]`.
-        kernel: of all pairs.
-        within: `kernel_within` of the reference, where it is known.
+        kernel: kernel of all pairs.
+        within: `kernel_within` of the reference, if it is known.
 
     Raises:
-        ScoreError: as `kid_from_features`.
+        ScoreError: see `kid_from_features`.
     """
     a, b = check(features), check(reference_features)
     _agree(a.shape[1], b.shape[1])
@@ -179,7 +179,7 @@ def kernel_paired(features: Any, others: Any, kernel: Kernel) -> Statistic:
     own partner, so equal sets are at distance 0.
 
     Raises:
-        ScoreError: as `kid_from_features`, or other numbers of images.
+        ScoreError: see `kid_from_features`; or other numbers of images.
     """
     a, b = check(features), check(others)
     _agree(a.shape[1], b.shape[1])
@@ -202,7 +202,7 @@ def cubic(a: Array, b: Array) -> Array:
 
 
 def _nuclear(matrix: Array, exact: bool = True) -> float:
-    """The sum of the singular values; of a resample to five digits, in a fraction of the time."""
+    """Sum of the singular values; for a resample to five digits, in a fraction of the time."""
     if exact:
         return float(np.linalg.svd(matrix, compute_uv=False).sum())
     small = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
@@ -210,7 +210,7 @@ def _nuclear(matrix: Array, exact: bool = True) -> float:
 
 
 def _whole(weights: Weights) -> bool:
-    """Whether every image counts once: the figure itself, not a resample."""
+    """Whether every image counts once, so that the result is the score itself and no resample."""
     return bool((weights == 1).all())
 
 

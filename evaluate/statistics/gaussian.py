@@ -1,7 +1,7 @@
-"""What a Frechet distance needs of a set of features, in a form that workers can merge.
+"""Gaussian of a set of features, as a Frechet distance needs it, in a form that can be merged.
 
-A Gaussian is kept as its mean and a factor R with R'R the scatter around it, never as sums of
-squares: nothing cancels, and with fewer images than dimensions no covariance is ever formed.
+It is kept as its mean and a factor R, with R'R the scatter around the mean, never as sums of
+squares. Nothing cancels, and with fewer images than dimensions no covariance is ever formed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 
 
 class ScoreError(ValueError):
-    """Something that cannot be scored: too few images, or values that are not finite."""
+    """Error of something that cannot be scored: too few images, or values that are not finite."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Statistics:
     """Mean and scatter of a set of features.
 
     Attributes:
-        count: of images; 0 where a file does not say.
+        count: number of images; 0 if a file does not say.
         mean: `[d]`.
-        factor: `[k, d]` with `factor.T @ factor` the scatter around the mean; where the count is
-            unknown, the covariance itself.
+        factor: `[k, d]` with `factor.T @ factor` the scatter around the mean, or the covariance
+            itself if the count is unknown.
     """
 
     count: int
@@ -36,7 +36,7 @@ class Statistics:
 
     @classmethod
     def of(cls, features: Any) -> Statistics:
-        """Of features `[n, d]`, n at least 1.
+        """Statistics of features `[n, d]`, n at least 1.
 
         Raises:
             ScoreError: not a matrix, no row, or values that are not finite.
@@ -47,7 +47,7 @@ class Statistics:
 
     @classmethod
     def of_covariance(cls, mean: Any, covariance: Any, count: int = 0) -> Statistics:
-        """Of a mean `[d]` and a covariance `[d, d]`, as in published files of statistics.
+        """Statistics from a mean `[d]` and a covariance `[d, d]`, as in published files.
 
         Raises:
             ScoreError: shapes that do not agree, not symmetric, or values that are not finite.
@@ -66,10 +66,10 @@ class Statistics:
         return cls(count, middle, np.sqrt(values[keep])[:, None] * vectors[:, keep].T)
 
     def merge(self, other: Statistics) -> Statistics:
-        """Of both sets together (Chan, Golub and LeVeque, 1979).
+        """Statistics of both sets together (Chan, Golub and LeVeque, 1979).
 
         Raises:
-            ScoreError: other dimensions, or a count that is not known.
+            ScoreError: other dimensions, or an unknown count.
         """
         if not self.count or not other.count:
             raise ScoreError("statistics without a number of images cannot be merged")
@@ -83,10 +83,10 @@ class Statistics:
 
     @property
     def half(self) -> Array:
-        """R with R'R the sample covariance.
+        """Factor R, with R'R the sample covariance.
 
         Raises:
-            ScoreError: of a single image.
+            ScoreError: there is only one image.
         """
         if self.count == 1:
             raise ScoreError("one image has no covariance; at least 2 are needed")

@@ -15,11 +15,11 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Mean:
-    """The weighted mean of one value per image: a `Statistic`.
+    """Weighted mean of one value per image: a `Statistic`.
 
     Attributes:
-        values: of each image, `[n]`.
-        bounds: the least and the largest value that an image can have, where there are such.
+        values: value of each image, `[n]`.
+        bounds: least and largest value that an image can have, if there are bounds.
     """
 
     values: NDArray[np.float64]
@@ -37,5 +37,5 @@ class Mean:
 
 
 def mean_of(values: NDArray[np.floating[Any]], bounds: Bounds | None = None) -> Mean:
-    """The mean of a figure per image, `[n]`."""
+    """Mean of one value per image, `[n]`."""
     return Mean(np.asarray(values, np.float64).reshape(-1), bounds)

@@ -1,1 +1,1 @@
-"""Base class of metrics, and what metrics of one kind share."""
+"""Base class of metrics, and parts that metrics of one kind share."""

@@ -1,4 +1,4 @@
-"""The interface of a metric: from two sides of a comparison to a number for every resample."""
+"""Interface of a metric: from two sides of a comparison to a number for every resample."""
 
 from __future__ import annotations
 
@@ -26,30 +26,31 @@ VIEWS: dict[View, str] = {
 
 @dataclass(frozen=True)
 class Metric:
-    """A quality figure.
+    """A metric of quality.
 
     Attributes:
-        name: on the command line.
-        title: in tables.
-        better: which values are.
-        network: the one whose features it reads, or None.
-        prepare: a strategy's side and what it is compared with (the same prompts under the view
-            `base`, None under `alone`) to the figure of a resample.
-        views: what it is compared with. `base` compares prompt by prompt.
-        paper: where it comes from.
-        reported: which papers on acceleration report it.
-        biased: whether it has a bias that falls with the number of images, so that only figures of
+        name: name on the command line.
+        title: name in tables.
+        better: whether lower or higher values are better.
+        network: network whose features it reads, or None.
+        prepare: function from a strategy's side and the other side to the metric as a function of
+            weights. The other side has the same prompts under the view `base`, and is None under
+            `alone`.
+        views: sides that it compares with. `base` compares prompt by prompt.
+        paper: its source.
+        reported: papers on acceleration that report it.
+        biased: whether it has a bias that falls with the number of images, so that only values of
             equally many can be compared.
         bundled: whether it knows only the bundled models' images.
-        gaussian: whether mean and covariance are all that it reads of a reference.
-        compare: of figures that compare pixels, how.
-        chance: of unbiased distances, how far two sets as large as a side and of one model are
-            apart where chance is not taken out: the scale of what is much.
-        form: of its values.
-        bounds: the least and the largest value that one image can have, where the figure is a mean
-            over images that has such; its intervals are then score intervals.
-        margin: how much worse than the unaccelerated model's it may be and still count as no loss;
-            None where every change is a loss, or where nobody has said.
+        gaussian: whether it reads only mean and covariance of a reference.
+        compare: comparison of two images, for metrics that compare pixels.
+        chance: noise floor, for unbiased distances: the biased estimate between two sets of this
+            size from one model. Smaller distances are noise.
+        form: format of its values.
+        bounds: least and largest value of one image, for means over images with bounds; their
+            intervals are score intervals.
+        margin: amount by which it may be worse than the unaccelerated model's and still count as no
+            loss; None if every change is a loss, or if there is no default.
     """
 
     name: str
@@ -70,13 +71,13 @@ class Metric:
     margin: float | None = None
 
     def key(self, view: View) -> str:
-        """The name of its figure under a view: `fid_real`, `psnr`."""
+        """Name of its score under a view: `fid_real`, `psnr`."""
         name = self.name.replace("-", "_")
         return f"{name}_{view}" if self.views == SETS else name
 
 
 def other(side: Side | None) -> Side:
-    """The second side, which the metrics that compare always get."""
+    """The second side, which metrics that compare always get."""
     assert side is not None
     return side
 

@@ -1,4 +1,4 @@
-"""What all Frechet distances share; they differ in the network."""
+"""Shared part of all Frechet distances; they differ in the network."""
 
 from __future__ import annotations
 

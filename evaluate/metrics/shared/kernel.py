@@ -1,4 +1,4 @@
-"""What all kernel distances share; they differ in network and kernel. Unbiased for any n."""
+"""Shared part of all kernel distances; they differ in network and kernel. Unbiased for any n."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all figures that compare pixels share: each image beside the unaccelerated one."""
+"""Shared part of metrics that compare pixels: each image with the unaccelerated one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def make(
     paper: str,
     form: str,
 ) -> Metric:
-    """The mean over pairs of what `compare` makes of two images.
+    """A mean over pairs of images.
 
-    A side that keeps no images has the values of its pairs, which were taken when it was drawn.
+    A side without images has the values of its pairs, which were computed when it was generated.
     """
 
     def prepare(side: Side, against: Side | None, _: View) -> Statistic:

@@ -1,4 +1,4 @@
-"""What a strategy is: the record, its files and the space that a search walks. Needs no torch."""
+"""Strategies: the record, its files, and the space that a search uses. Needs no torch."""
 
 from strategies import methods as _methods  # registers every method's knobs
 from strategies.errors import StrategyError

@@ -1,4 +1,4 @@
-"""`python -m strategies`."""
+"""Entry point of `python -m strategies`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What a strategy does, in words and as plain data: what `python -m strategies` shows."""
+"""Description of a strategy, in words and as plain data, as `python -m strategies` shows it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MANY = 4  # Up to so many distinct values are listed in a summary, more are redu
 
 @dataclass(frozen=True)
 class Span:
-    """Consecutive calls at which every method does the same.
+    """Consecutive calls with the same acts of every method.
 
     Attributes:
-        first, last: calls, both included.
-        acts: by method, what it does there; methods that do nothing there are absent.
+        first, last: first and last call, both included.
+        acts: acts by method; methods without an act are absent.
     """
 
     first: int
@@ -84,7 +84,7 @@ def _within(field: str, key: Any) -> str:
 
 
 def acts(strategy: Strategy) -> list[dict[str, dict[str, Any]]]:
-    """For each call, what the methods that do something there do; dead values do not count."""
+    """Acts of the methods at each call, without methods that do nothing there."""
     methods = sorted(strategy.canonical().methods.items())
     return [
         {name: act for name, knobs in methods if (act := _act(knobs, call))}
@@ -108,7 +108,7 @@ def spans(strategy: Strategy) -> list[Span]:
 
 
 def act_text(act: Mapping[str, Any]) -> str:
-    """What a method does at a call, such as "depth 1, order 2"."""
+    """An act in words, such as "depth 1, order 2"."""
     return ", ".join(key if value is True else f"{key} {text(value)}" for key, value in act.items())
 
 
@@ -126,7 +126,7 @@ def text(value: Any) -> str:
 
 
 def summary(strategy: Strategy) -> list[str]:
-    """One line for each method: at how many calls it acts, and how."""
+    """One line for each method: the number of calls at which it acts, and its acts."""
     rows, lines = acts(strategy), []
     for name, knobs in sorted(strategy.canonical().methods.items()):
         mine = [row[name] for row in rows if name in row]
@@ -154,10 +154,10 @@ def _values(key: str, values: Sequence[Any], calls: int) -> str:
 
 
 def differences(one: Strategy, other: Strategy) -> list[Row]:
-    """What differs between strategies, as rows of (what, in the one, in the other).
+    """Differences between strategies, as rows of name, value in the one, value in the other.
 
-    Fields come first, then calls by method. Behaviour is compared, so dead values make no rows.
-    Calls are compared by number, and only between strategies of equally many.
+    Fields come first, then calls by method. Behaviour is compared, so values without effect make no
+    rows. Calls are compared by number, and only between strategies with equally many.
     """
     rows: list[Row] = []
     for field in ("name", "family", "scheduler", "steps", "calls"):
@@ -201,7 +201,7 @@ def _free_text(value: Any) -> str:
 
 
 def _call_differences(one: Strategy, other: Strategy, name: str) -> list[Row]:
-    """One row for each pair of acts that differ, with all the calls at which they do."""
+    """One row for each pair of acts that differ, with all calls at which they differ."""
     found: dict[tuple[str, str], list[int]] = {}
     for call, (a, b) in enumerate(zip(acts(one), acts(other), strict=True)):
         pair = (act_text(a.get(name, {})) or "-", act_text(b.get(name, {})) or "-")

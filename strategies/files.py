@@ -29,7 +29,7 @@ def load(source: str | os.PathLike[str]) -> Strategy:
 
 
 def read(source: str | os.PathLike[str]) -> str:
-    """The text of a strategy file or of a published preset, not checked.
+    """Text of a strategy file or of a published preset, not checked.
 
     Raises:
         StrategyError: no such file or preset, not a regular file, not text, or too large.

@@ -1,8 +1,8 @@
-"""Which half of guidance runs at a call, and what that means for methods that keep something.
+"""Halves of guidance that run at each call, and their effect on methods that keep results.
 
-One rule holds for all of them. What a method keeps belongs to the half of guidance that computed
-it. Where the unconditional half sits a call out at which the strategy computes something, its own
-kept value is out of date, so that the next call with both halves computes it, for both.
+One rule holds for all methods. A kept result belongs to the half of guidance that computed it. If
+the unconditional half is left out at a call at which the strategy computes something, its own kept
+result is out of date. The next call with both halves then computes it, for both.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from strategies.knobs import Knobs
 
 
 def caught_up(computes: Sequence[bool], both: Sequence[bool]) -> tuple[bool, ...]:
-    """Whether each call computes, where the unconditional half may have sat out.
+    """Whether each call computes, if the unconditional half is left out at some calls.
 
     Args:
-        computes: whether the strategy computes at a call; the first always does.
-        both: whether both halves run at a call.
+        computes: whether the strategy computes at each call; the first always does.
+        both: whether both halves run at each call.
     """
     found, behind = [], False
     for call, (asked, whole) in enumerate(zip(computes, both, strict=True)):
@@ -29,18 +29,18 @@ def caught_up(computes: Sequence[bool], both: Sequence[bool]) -> tuple[bool, ...
 
 
 def settled(methods: Mapping[str, Knobs], calls: int) -> dict[str, Any]:
-    """The methods of a strategy with what follows from the calls that guide with one half.
+    """Methods of a strategy, adjusted to calls that run one half of guidance.
 
     Args:
         methods: knobs by name.
-        calls: of the generation.
+        calls: number of calls of the generation.
     """
     found: dict[str, Any] = {n: one.beside(methods, calls) for n, one in methods.items()}
     return {name: _after(one, found, calls) for name, one in found.items()}
 
 
 def settled_one(knobs: Knobs, beside: Mapping[str, Knobs], calls: int) -> Knobs:
-    """The same of one method, beside the others of a strategy."""
+    """One method of a strategy, adjusted to the other methods."""
     others = {name: one for name, one in beside.items() if name != knobs.method}
     return _after(knobs.beside(others, calls), others, calls)
 

@@ -1,8 +1,8 @@
-"""How a method declares its knobs, and the registry of these declarations.
+"""Declaration of a method's knobs, and the registry of these declarations.
 
-One file per method in `strategies/methods/` subclasses `Knobs` and registers it. What the knobs do
-lives in the file of the same name in `accel/methods/`; this side is pure data, so that strategy
-files can be read, checked and written without torch.
+One file per method in `strategies/methods/` subclasses `Knobs` and registers it. The behaviour is
+in the file of the same name in `accel/methods/`. This side is pure data, so that strategy files can
+be read, checked and written without torch.
 """
 
 from __future__ import annotations
@@ -22,22 +22,23 @@ Depth = int | Literal["full"]
 
 
 class Knobs(BaseModel):
-    """The knobs of one method over a whole generation.
+    """Knobs of one method over a whole generation.
 
     Subclasses name their per-call knobs in `per_call`; such a field is a tuple with one value for
-    each call. A file may give one value instead, which then holds for every call. `neutral` has
-    the value of each per-call knob that changes nothing. Methods that take tokens out of
-    self-attention say so in `reduces_tokens`: only one of them can act at a call. Methods that
-    leave tokens out of the whole network say so in `narrows`: a strategy has at most one of them.
-    `costless` names knobs that take no time to speak of, so that latency need not be
-    measured for each. `places` has the knobs that name a call, with the first call they can name.
-    `marks` has the knobs that list calls; a space searches them as a yes or no for each call.
+    each call. A file may give one value instead, which then holds for every call. `neutral` has the
+    value of each per-call knob that changes nothing.
 
-    A method declares what a search chooses between: in `choices` by knob, where knobs are searched
-    each for itself, or in `acts`, rows of per-call knobs that go together, where at most one of
-    several methods can act at a call or in a generation. The first of `choices` does nothing.
-    `deeds` names what `at` may show of a method all of whose choices hold for a whole generation.
-    `graded` says that these differ in strength only, which the latency table makes use of.
+    `reduces_tokens` marks methods that take tokens out of self-attention: only one of them can act
+    at a call. `narrows` marks methods that leave tokens out of the whole network: a strategy has at
+    most one of them. `costless` names knobs that take almost no time, so that latency need
+    not be measured for each. `places` has the knobs that name a call, with the first call they can
+    name. `marks` has the knobs that list calls; a space searches them as a yes or no for each call.
+
+    A method declares its search choices in `choices` by knob, if knobs are searched separately. It
+    declares them in `acts`, rows of per-call knobs that belong together, if at most one of several
+    methods can act at a call or in a generation. The first of `choices` does nothing. `deeds` names
+    everything that `at` may show for a method whose choices all hold for a whole generation.
+    `graded` says that these differ in strength only, which the latency table uses.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -60,7 +61,7 @@ class Knobs(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, given: Any) -> Any:
-        """Per-call knobs that are not given are neutral at every call."""
+        """Give per-call knobs that are missing their neutral value at every call."""
         if not isinstance(given, Mapping):
             return given
         absent = [n for n in _defaulted(cls) if n not in given]
@@ -75,43 +76,48 @@ class Knobs(BaseModel):
         """Whether applying these knobs changes nothing."""
 
     def check(self, calls: int) -> None:
-        """Refuse what does not fit a generation of so many calls, lengths of lists apart.
+        """Refuse values that do not fit a generation of `calls` calls; lengths of lists are checked
+        elsewhere.
 
         Raises:
-            ValueError: names the knob, the value and the limit.
+            ValueError: a value does not fit; names the knob, the value and the limit.
         """
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> Knobs:
-        """The same behaviour with every dead value at its neutral choice.
+        """Equivalent knobs in normal form: values without effect are neutral.
 
         Args:
-            calls: of the generation.
-            depths: the cache depth at each call where a caching method is in the same strategy.
+            calls: number of calls of the generation.
+            depths: cache depth at each call if a caching method is in the same strategy.
         """
         return self
 
     def both(self, calls: int) -> tuple[bool, ...] | None:
-        """For each call whether both halves of guidance run; None of a method without a say."""
+        """Whether both halves of guidance run, for each call; None if the method does not decide
+        it.
+        """
         return None
 
     def beside(self, methods: Mapping[str, Knobs], calls: int) -> Knobs:
-        """The same in a strategy with these methods, some of which may leave it less to say."""
+        """The same knobs in a strategy with these methods, some of which may limit them."""
         return self
 
     def caught_up(self, both: tuple[bool, ...]) -> Knobs:
-        """The same where the unconditional half of guidance sits some calls out.
+        """The same knobs if the unconditional half of guidance is left out at some calls.
 
-        A method that keeps something computes it at the first call with both halves after one that
-        computed it for one half alone.
+        A method that keeps results computes them at the first call with both halves after one that
+        computed them for one half alone.
 
         Args:
-            both: whether both halves run at a call.
+            both: whether both halves run at each call.
         """
         return self
 
     @classmethod
     def sound(cls, knob: str, values: Sequence[Any]) -> list[Any]:
-        """Choices of a per-call knob over the calls of a genome, as a strategy may have them."""
+        """Choices of a per-call knob over the calls of a genome, in a form that a strategy
+        allows.
+        """
         return list(values)
 
     def take(self, indices: list[int]) -> Knobs:
@@ -120,17 +126,17 @@ class Knobs(BaseModel):
         return type(self)(**(self.model_dump() | lists))
 
     def resample(self, indices: list[int]) -> Knobs:
-        """Knobs for another number of calls; as `take`, but schedules keep their density."""
+        """Knobs for another number of calls; like `take`, but schedules keep their density."""
         return self.take(indices)
 
     def at(self, call: int) -> Mapping[str, Any]:
-        """The knobs in force at one call, or nothing where the method does nothing there."""
+        """Knobs in force at one call; empty if the method does nothing there."""
         lists, own = self.per_call, vars(self)
         now = tuple([v[call] if k in lists else v for k, v in own.items()])
         return _shown(type(self), tuple(own), now)
 
     def cost(self, call: int) -> Mapping[str, Any]:
-        """What of `at` decides how long the call takes."""
+        """Part of `at` that decides how long the call takes."""
         return {name: v for name, v in self.at(call).items() if name not in self.costless}
 
     @classmethod
@@ -139,14 +145,14 @@ class Knobs(BaseModel):
         return []
 
     def read(self, call: int) -> Mapping[str, Any]:
-        """The per-call knobs that decide what happens at one call of the canonical form.
+        """Per-call knobs that decide one call of the canonical form.
 
-        A knob that lists calls is whether this call is in the list.
+        A knob that lists calls has the value whether this call is in the list.
         """
         return {name: getattr(self, name)[call] for name in self.per_call}
 
     def compact(self) -> dict[str, Any]:
-        """The JSON form, with a per-call list of one repeated value written as that value.
+        """JSON form, with a per-call list of one repeated value written as that value.
 
         A value that is a list itself stays in its list: alone it would read as one value per call.
         """
@@ -160,13 +166,13 @@ class Knobs(BaseModel):
 
 @cache
 def _defaulted(kind: type[Knobs]) -> tuple[str, ...]:
-    """Per-call knobs that need not be given."""
+    """Per-call knobs that may be left out."""
     return tuple(n for n in kind.per_call if not kind.model_fields[n].is_required())
 
 
 @lru_cache(maxsize=4096)
 def _shown(kind: type[Knobs], names: tuple[str, ...], now: tuple[Any, ...]) -> Mapping[str, Any]:
-    """What knobs of a single call show; a search asks for the same few all the time."""
+    """Knobs shown for a single call; cached, since a search asks for the same few all the time."""
     given = dict(zip(names, now, strict=True))
     knobs = kind(**{k: (v,) if k in kind.per_call else v for k, v in given.items()})
     if knobs.is_neutral():
@@ -202,7 +208,7 @@ def check_names(given: Mapping[Any, Any], kind: type[BaseModel], prefix: str) ->
     """Refuse the first field that a record does not have, at once however many there are.
 
     Raises:
-        StrategyError: names the field.
+        StrategyError: a field is unknown; names it.
     """
     fields = kind.model_fields
     aliases = {field.alias for field in fields.values()}
@@ -215,7 +221,7 @@ def check_names(given: Mapping[Any, Any], kind: type[BaseModel], prefix: str) ->
 
 
 def expand(kind: type[Knobs], given: Mapping[str, Any], calls: int) -> dict[str, Any]:
-    """Per-call knobs as lists of `calls` values, whatever form the file used or if it has none.
+    """Per-call knobs as lists of `calls` values, in whatever form the file gives them.
 
     Raises:
         StrategyError: a list of another length.
@@ -236,10 +242,10 @@ def expand(kind: type[Knobs], given: Mapping[str, Any], calls: int) -> dict[str,
 
 
 def check_ratio(ratios: Sequence[float], cell: int, name: str) -> None:
-    """Refuse to take away more than what a grid has beside one token per `cell x cell`.
+    """Refuse to remove more tokens than a grid has besides one per `cell x cell`.
 
     Raises:
-        ValueError: names the call, the value and the limit.
+        ValueError: a ratio is too large; names the call, the value and the limit.
     """
     limit = 1 - 1 / cell**2
     for call, ratio in enumerate(ratios):
@@ -254,7 +260,7 @@ def check_calls(calls: Sequence[int], count: int | None, name: str) -> None:
     """Refuse call numbers that are not ascending or, with `count`, not below it.
 
     Raises:
-        ValueError: names the knob and the value.
+        ValueError: a number is refused; names the knob and the value.
     """
     for before, call in zip((-1, *calls), calls, strict=False):
         if call <= before or (count is not None and call >= count):

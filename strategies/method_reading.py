@@ -1,4 +1,4 @@
-"""The knobs of one method, from what a strategy's file or a caller gives."""
+"""Knobs of one method, read from a strategy's file or a caller's values."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from strategies.words import did_you_mean, explain
 
 
 def read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
-    """Check a method's knobs for a family's generation of so many calls.
+    """Check a method's knobs for a family's generation of `calls` calls.
 
     Raises:
-        StrategyError: names the field, what was given and what is allowed.
+        StrategyError: a field is refused; names the field, what was given and what is allowed.
     """
     methods = known()
     if name not in methods:

@@ -1,4 +1,4 @@
-"""Published schedules: at which calls of a generation something is computed anew."""
+"""Published schedules: the calls of a generation at which something is computed again."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ def every(calls: int, interval: int) -> list[int]:
 
 
 def around(calls: int, interval: int, centre: float | None = None, power: float = 1.4) -> list[int]:
-    """As many calls as `every` gives, denser around a centre, call 0 among them.
+    """As many calls as `every` gives, denser around a centre, with call 0 among them.
 
-    DeepCache's non-uniform 1:N (section 3.3, "Non-uniform 1:N Inference"): points that are equally
-    far apart in the `power`-th root of the distance to the centre, rounded down to calls.
+    This is DeepCache's non-uniform 1:N (section 3.3, "Non-uniform 1:N Inference"): points that are
+    equally far apart in the `power`-th root of the distance to the centre, rounded down to calls.
 
     Args:
-        calls: of the generation.
+        calls: number of calls of the generation.
         interval: N, calls per full call on average.
-        centre: by default 15/50 of the generation.
-        power: at least 1, which is uniform.
+        centre: call around which they are dense; None takes 15/50 of the generation.
+        power: number of at least 1, which is uniform.
 
     Raises:
         StrategyError: no positive interval, a power below 1 or a centre outside the calls.
@@ -51,14 +51,14 @@ def around(calls: int, interval: int, centre: float | None = None, power: float 
 
 
 def carry_over(calls: Sequence[int], indices: Sequence[int]) -> tuple[int, ...]:
-    """Events at certain calls of an old schedule, for a new one.
+    """Events at calls of an old schedule, mapped to a new one.
 
     Args:
-        calls: when something happens in the old schedule, ascending.
-        indices: for each call of the new schedule, the old call that it stands for.
+        calls: calls of the events in the old schedule, ascending.
+        indices: old call that each call of the new schedule stands for.
 
     Returns:
-        The new calls by which an event has passed that no earlier new call had seen.
+        For each event, the first new call that stands for the event's old call or a later one.
     """
     found, before = [], -1
     for new, old in enumerate(indices):
@@ -75,7 +75,7 @@ def happens(calls: Sequence[int], call: int) -> bool:
 
 
 def nearest(calls: Sequence[int], call: int) -> int | None:
-    """The nearest of ascending calls, the earlier of two; None where there are none."""
+    """The nearest of ascending calls, the earlier of two; None without calls."""
     at = bisect_left(calls, call)
     beside = calls[max(0, at - 1) : at + 1]
     return min(beside, key=lambda other: abs(other - call), default=None)
@@ -86,7 +86,7 @@ def stretch(events: Sequence[int], calls: int, new_calls: int) -> list[int]:
 
     Args:
         events: calls of the old schedule, ascending.
-        calls, new_calls: of the old and the new schedule.
+        calls, new_calls: number of calls of the old and of the new schedule.
 
     Returns:
         Calls of the new schedule, ascending.

@@ -1,7 +1,8 @@
-"""A solver's own settings that decide its steps: what a strategy may say of which solver.
+"""Settings of a solver that decide its steps, and the solvers that take them.
 
-A strategy that says nothing leaves a setting as the pipeline's own solver has it. The table is what
-diffusers' classes take; `accel.solvers.schedulers` sets them, and a test holds the two together.
+A setting that a strategy leaves out stays as the pipeline's own solver has it. The table lists the
+parameters of diffusers' classes. `accel.solvers.schedulers` sets them, and a test keeps the two
+equal.
 """
 
 from __future__ import annotations
@@ -26,14 +27,14 @@ SPACINGS, SPREADS, FINALS = get_args(Spacing), get_args(Spread), get_args(Final)
 
 @dataclass(frozen=True)
 class Takes:
-    """What one solver takes.
+    """Settings that one solver takes.
 
     Attributes:
-        spacing: of the timesteps.
-        spreads: of the noise levels, in place of those that follow from the timesteps.
-        listed: noise levels may be a list.
-        orders: how many of the last predictions a step is made from.
-        final: the noise level that the last step ends at.
+        spacing: spacings of the timesteps.
+        spreads: distributions of the noise levels that replace those of the timesteps.
+        listed: whether noise levels may be a list.
+        orders: numbers of the last predictions that a step may be made from.
+        final: noise levels at which the last step may end.
     """
 
     spacing: tuple[str, ...] = SPACINGS
@@ -106,7 +107,7 @@ class SolverSettings(BaseModel):
         """Check settings in their JSON form.
 
         Raises:
-            StrategyError: names the setting, what was given and what is allowed.
+            StrategyError: a setting is refused; names it, what was given and what is allowed.
         """
         try:
             return cls.model_validate(given)
@@ -114,12 +115,12 @@ class SolverSettings(BaseModel):
             raise StrategyError(explain(error, "solver.")) from None
 
     def given(self) -> dict[str, Any]:
-        """What is said, as JSON has it."""
+        """Settings that are not None, in JSON form."""
         return self.model_dump(mode="json", exclude_none=True)
 
     @property
     def text(self) -> str:
-        """In a solver's short form: `(spacing=trailing, order=3)`, or nothing."""
+        """Short form: `(spacing=trailing, order=3)`, or empty."""
         words = []
         for name, value in self.given().items():
             shown = "/".join(f"{one:g}" for one in value) if isinstance(value, list) else value
@@ -127,10 +128,10 @@ class SolverSettings(BaseModel):
         return f"({', '.join(words)})" if words else ""
 
     def check(self, scheduler: str, steps: int) -> None:
-        """See that a solver takes these settings.
+        """Check that a solver takes these settings.
 
         Raises:
-            StrategyError: names the setting, what was given and what is allowed.
+            StrategyError: a setting is refused; names it, what was given and what is allowed.
         """
         takes = TABLE.get(scheduler)
         if takes is None or not self.given():
@@ -152,7 +153,7 @@ class SolverSettings(BaseModel):
             _check_list(self.sigmas, steps)
 
     def resampled(self, steps: int) -> SolverSettings:
-        """The same for another number of steps: a list is read at the same shares of its length."""
+        """Settings for another number of steps: a list is read at the same shares of its length."""
         if not isinstance(self.sigmas, tuple) or len(self.sigmas) == steps:
             return self
         ends = (*self.sigmas, 0.0)
@@ -183,7 +184,7 @@ _FORM = re.compile(r"(?P<name>[^()\s]+)\((?P<words>[^()]*)\)")
 
 
 def split(text: str) -> tuple[str, dict[str, Any]]:
-    """A solver's class name and the settings in its short form, which spaces have.
+    """Class name of a solver and the settings in its short form, which spaces have.
 
     Raises:
         StrategyError: not of the form `DDIMScheduler(spacing=trailing)`.
@@ -201,7 +202,7 @@ def split(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def split_up(scheduler: Any, solver: Any) -> dict[str, Any]:
-    """Fields of a strategy whose scheduler is given in the short form; none of any other.
+    """Fields of a strategy whose scheduler is given in the short form; empty for any other.
 
     Raises:
         StrategyError: not of that form, or settings in both places.
@@ -227,5 +228,5 @@ def _value(text: str) -> Any:
 
 
 def name_of(solver: str) -> str:
-    """The class name in a solver's short form."""
+    """Class name in a solver's short form."""
     return solver.partition("(")[0]

@@ -1,6 +1,6 @@
-"""Which solvers a strategy may name, and how many calls of the denoiser they make, without torch.
+"""Solvers that a strategy may name, and the number of their calls of the denoiser, without torch.
 
-`accel.solvers.schedulers.count_calls` asks the solver itself; a test holds this table against it.
+`accel.solvers.schedulers.count_calls` asks the solver itself; a test keeps this table equal to it.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ ONE_EACH = (FLOW | EITHER | DIFFUSION) - TWO_EACH - {"PNDMScheduler"}
 
 
 def calls_of(scheduler: str, steps: int) -> int | None:
-    """Calls of a generation, or None of a solver that this table does not have.
+    """Calls of a generation, or None for a solver that this table does not have.
 
-    PNDM is as Stable Diffusion has it, without the Runge-Kutta warm-up: one call more than steps.
+    PNDM is used as in Stable Diffusion, without the Runge-Kutta warm-up: one call more than steps.
     """
     scheduler = name_of(scheduler)  # Settings change no number of calls.
     if scheduler in ONE_EACH:

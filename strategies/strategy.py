@@ -1,4 +1,4 @@
-"""The `Strategy` record: what every method does at every call of a generation."""
+"""The `Strategy` record: the acts of every method at every call of a generation."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ class Strategy(BaseModel):
     """An acceleration strategy. Immutable; equal files give equal records.
 
     Attributes:
-        version: of the file format, `schema` in JSON.
-        name: for people; not part of the strategy's identity.
-        family: the kind of denoiser it is for.
+        version: version of the file format, `schema` in JSON.
+        name: name for people; not part of the strategy's identity.
+        family: kind of denoiser it is for.
         scheduler: diffusers' class name of the solver; also read in the short form of spaces.
         solver: settings of the solver that decide its steps.
-        steps: what the user passes as `num_inference_steps`.
+        steps: number of steps to pass as `num_inference_steps`.
         calls: forward passes of the denoiser in a generation of the full schedule.
         methods: knobs by method name.
-        scores, baseline, provenance: what was measured, of this strategy and of the unaccelerated
-            pipeline, and where; free JSON without NaN.
+        scores, baseline, provenance: measurements of this strategy and of the unaccelerated
+            pipeline, and their conditions; free JSON without NaN.
     """
 
     model_config = ConfigDict(
@@ -152,7 +152,7 @@ class Strategy(BaseModel):
         """Build and check a strategy.
 
         Raises:
-            StrategyError: names the field, what was given and what is allowed.
+            StrategyError: a field is refused; names it, what was given and what is allowed.
         """
         return cls.read(fields)
 
@@ -161,7 +161,7 @@ class Strategy(BaseModel):
         """Check a strategy in its JSON form.
 
         Raises:
-            StrategyError: names the field, what was given and what is allowed.
+            StrategyError: a field is refused; names it, what was given and what is allowed.
         """
         try:
             return cls.model_validate(data)
@@ -190,14 +190,15 @@ class Strategy(BaseModel):
 
     @property
     def depths(self) -> tuple[Depth, ...] | None:
-        """Cache depth per call where the strategy caches."""
+        """Cache depth per call if the strategy caches."""
         knobs = self.methods.get("deepcache")
         return None if knobs is None else getattr(knobs.canonical(self.calls, None), "depth", None)
 
     def kinds(self) -> tuple[str, ...]:
-        """What runs at each call, as text; calls of one kind take the same time.
+        """Kind of each call, as text; calls of one kind take the same time.
 
-        Neutral is the empty text. Taken from the canonical form, so dead values make no kinds.
+        Neutral is the empty text. Kinds come from the canonical form, so values without effect make
+        none.
         """
         return self._kinds
 
@@ -215,12 +216,14 @@ class Strategy(BaseModel):
         return tuple(rows)
 
     def canonical(self) -> Strategy:
-        """The same behaviour in its one normal form: dead values neutral, neutral methods gone."""
+        """The same behaviour in its one normal form: values without effect neutral, neutral methods
+        left out.
+        """
         return self._normal or self
 
     @cached_property
     def _normal(self) -> Strategy | None:
-        """The normal form, None of a strategy that is known to be its own."""
+        """The normal form, or None if the strategy is known to be its own."""
         given = halves.settled(self.methods, self.calls)
         if "deepcache" in given:
             given["deepcache"] = given["deepcache"].canonical(self.calls, None)
@@ -235,7 +238,7 @@ class Strategy(BaseModel):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what the strategy does; equal for strategies that mean the same."""
+        """SHA-256 of the strategy's behaviour; equal for strategies that mean the same."""
         form = self.canonical().to_json()
         names = ("family", "scheduler", "solver", "steps", "calls", "methods")
         identity = {k: form[k] for k in names if k in form}
@@ -248,16 +251,18 @@ class Strategy(BaseModel):
         """The strategy for another number of calls, by normalised time.
 
         New call `i` of `n` does what the old call at the same share of the generation did. Scores
-        are dropped: they were measured on something else.
+        are dropped, since they were measured on something else.
 
         Args:
-            calls: calls of the new schedule; by default those that the solver makes of `steps`;
-                of a solver unknown to `strategies.solvers` they change as much as `steps`.
-            steps: steps of the new schedule; by default changed as much as `calls`.
-            scheduler: another solver, in its short form where it has settings.
+            calls: calls of the new schedule; by default those that the solver makes with `steps`.
+                With a solver unknown to `strategies.solvers` they change by the same factor as
+                `steps`.
+            steps: steps of the new schedule; by default changed by the same factor as `calls`.
+            scheduler: another solver, in its short form if it has settings.
 
         Raises:
-            StrategyError: no positive number of calls, or not known how many another solver makes.
+            StrategyError: no positive number of calls, or the calls of another solver are not
+                known.
         """
         if calls is None:
             steps = self.steps if steps is None else steps
@@ -285,7 +290,7 @@ class Strategy(BaseModel):
         return Strategy.create(**fields)
 
     def _calls(self, steps: int, scheduler: str) -> int:
-        """Calls that so many steps make, of the same solver or another."""
+        """Number of calls that so many steps make, with the same solver or another."""
         made = calls_of(scheduler, steps)
         if name_of(scheduler) == self.scheduler and (
             made is None or calls_of(scheduler, self.steps) != self.calls

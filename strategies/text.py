@@ -11,14 +11,14 @@ _BREAK = re.compile(r"[ \t]*[\r\n]+\s*")
 
 
 def plain(text: str) -> str:
-    """Text with control characters, and all others that do not print, written as escapes."""
+    """Text with escapes for control characters and all others that do not print."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def cut(text: str, length: int = CELL) -> str:
-    """At most so many characters, with "..." where some are left out."""
+    """Text of at most `length` characters, with "..." if some are left out."""
     return text if len(text) <= length else text[: length - 3] + "..."
 
 
@@ -33,5 +33,5 @@ def say(text: str) -> None:
 
 
 def brief(value: Any) -> str:
-    """A value that was given, for an error message."""
+    """A given value, shortened for an error message."""
     return cut(repr(value), 80)

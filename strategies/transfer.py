@@ -1,7 +1,7 @@
-"""A strategy made for one model, solver and number of steps, for another: what has a meaning there.
+"""Transfer of a strategy to another model, solver or number of steps.
 
-DaTo's paper finds schedules on Stable Diffusion 1.5 and uses them elsewhere; `python -m evaluate
-transfer` measures what that keeps.
+DaTo's paper finds schedules on Stable Diffusion 1.5 and uses them elsewhere. `python -m evaluate
+transfer` measures how well that works.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ LEVELS = "skip_levels"  # In a file's provenance: those of the UNet that it was 
 
 @dataclass(frozen=True)
 class Target:
-    """What a strategy is moved to.
+    """Target of a transfer.
 
     Attributes:
-        name: of the model, for messages.
-        family, scheduler, steps, calls: as in a `Strategy`.
-        levels: skip levels of its UNet; None of other families.
+        name: name of the model, for messages.
+        family, scheduler, steps, calls: the same as in a `Strategy`.
+        levels: skip levels of its UNet; None for other families.
     """
 
     name: str
@@ -40,21 +40,21 @@ class Target:
 def transfer(
     strategy: Strategy, target: Target, levels: int | None = None
 ) -> tuple[Strategy, list[str]]:
-    """The strategy for another model, with what was changed or left out on the way.
+    """The strategy for another model, and notes on what was changed or left out.
 
-    Calls are resampled. On a UNet of other skip levels each depth keeps its share of them. On a
-    transformer DeepCache becomes FORA: both say which calls compute everything; at the others FORA
-    reuses every block, as DeepCache's few fresh outer levels have no counterpart. Methods that do
-    not work on the target's family are left out.
+    Calls are resampled. On a UNet with other skip levels each depth keeps its share of them. On a
+    transformer DeepCache becomes FORA: both have calls that compute everything, and at the others
+    FORA reuses every block, as DeepCache's few fresh outer levels have no counterpart. Methods that
+    do not work on the target's family are left out.
 
     Args:
-        strategy: to move; its scores are dropped.
-        target: where to.
-        levels: skip levels of the UNet that it was made on, by default what its provenance says,
+        strategy: strategy to transfer; its scores are dropped.
+        target: target of the transfer.
+        levels: skip levels of the UNet that it was made on; by default those in its provenance,
             else Stable Diffusion's 12.
 
     Raises:
-        StrategyError: nothing of it has a meaning there.
+        StrategyError: nothing of it has a meaning on the target.
     """
     if not strategy.canonical().methods:
         raise StrategyError(

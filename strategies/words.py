@@ -15,7 +15,7 @@ LONGEST = 100  # Characters of a name that is compared: the cost is the square o
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'sd15'?` where a known name is much like this one, else empty."""
+    """`; did you mean 'sd15'?` if a known name is similar to this one, else empty."""
     if len(name) > LONGEST:
         return ""
     plain = {_plain(one): one for one in known}
@@ -24,16 +24,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    """A name without what is easily left out or exchanged."""
+    """A name without characters that are easily left out or exchanged."""
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
 def allowed(kind: str, context: dict[str, Any]) -> str:
-    """What pydantic allows, in plain words; empty for a kind of error that is not known here.
+    """Values that pydantic allows, in plain words; empty for an unknown kind of error.
 
     Args:
         kind: pydantic's name of the error, such as `greater_than_equal`.
-        context: the limits that belong to it.
+        context: limits that belong to it.
     """
     entries = {1: "1 entry"}
     least, most = context.get("min_length"), context.get("max_length")

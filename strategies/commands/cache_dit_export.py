@@ -1,8 +1,8 @@
-"""Strategies as settings of other tools: cache-dit's steps mask (`python -m strategies export`).
+"""Export of strategies to other tools: cache-dit's steps mask (`python -m strategies export`).
 
-cache-dit (PyPI) skips the blocks of a transformer behind the first one at calls that a mask names,
-and adds what they added at the last call that ran them. FORA reuses each sublayer's output instead,
-so the two compute at the same calls but do not draw the same image.
+At calls that a mask names, cache-dit (PyPI) skips the blocks of a transformer after the first one.
+It adds the change that they made at the last call that ran them. FORA reuses each sublayer's output
+instead, so the two compute at the same calls but do not generate the same image.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ FLAT = 2
 
 
 def cache_dit(strategy: Strategy) -> dict[str, Any]:
-    """What `cache_dit.load_configs` reads, with where it comes from beside it.
+    """Settings for `cache_dit.load_configs`, with their origin.
 
-    The mask has 1 at every call that computes all blocks and 0 where all but the first are reused.
-    Calls are passes of the transformer: guidance as two passes of it (FLUX's true guidance) is not
-    what the mask is for.
+    The mask has 1 at every call that computes all blocks and 0 at calls that reuse all but the
+    first. Calls are passes of the transformer. The mask is not made for guidance in two passes
+    (FLUX's true guidance).
 
-    Extrapolation becomes cache-dit's TaylorSeer calibrator (arXiv 2503.06923) where that does the
-    same to the residual of the blocks: of order 1 it draws the line through the last two computed
-    calls once the last of them is call 3 or later, and repeats the last before. Of order 2 it is
+    Extrapolation becomes cache-dit's TaylorSeer calibrator (arXiv 2503.06923) if that does the same
+    to the residual of the blocks. With order 1 it draws the line through the last two computed
+    calls once the last of them is call 3 or later, and repeats the last before. With order 2 it is
     Taylor's polynomial with one-sided differences, not the one through three computed calls.
 
     Raises:
-        StrategyError: names what of the strategy cache-dit's mask cannot express.
+        StrategyError: some part of the strategy cannot be expressed by a mask; names it.
     """
     if strategy.family not in FAMILIES:
         raise _refuse(f"family {strategy.family!r}; it can express {', '.join(FAMILIES)}")
@@ -72,7 +72,7 @@ TARGETS = {"cache-dit": cache_dit}
 
 
 def dump(settings: Mapping[str, Any]) -> str:
-    """The file's text: JSON with one line per entry."""
+    """Text of the file: JSON with one line per entry."""
     lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in settings.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -99,7 +99,7 @@ def _mask(knobs: FORA, components: tuple[str, ...]) -> list[int]:
 
 
 def _slopes(orders: tuple[int, ...], mask: list[int]) -> bool:
-    """Whether the calibrator is wanted: no order is above 0, or all are what it does."""
+    """Whether the calibrator is needed: no order is above 0, or all are what it does."""
     if not any(orders):
         return False
     last = 0

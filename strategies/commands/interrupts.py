@@ -13,7 +13,7 @@ CODE = 130
 
 
 def stopped(line: str = "interrupted") -> int:
-    """Say that Ctrl-C ended a command; returns the exit code."""
+    """Print that Ctrl-C ended a command; returns the exit code."""
     print(line, file=sys.stderr)
     return CODE
 
@@ -21,11 +21,11 @@ def stopped(line: str = "interrupted") -> int:
 def guarded(module: str) -> int:
     """Import a command line and run its `main`, as the last thing of a process.
 
-    After Ctrl-C another one is ignored, so that it says no more. A `main` that is called from a
-    program of somebody else leaves that program's signals alone.
+    After Ctrl-C further ones are ignored, so that they print nothing more. A `main` that another
+    program calls leaves that program's signals alone.
 
-    The objects that are left are frozen. Python would otherwise search all of them for cycles when
-    it exits, which takes seconds once torch and diffusers are imported.
+    Remaining objects are frozen. Python would otherwise search all of them for cycles when it
+    exits, which takes seconds once torch and diffusers are imported.
 
     Returns:
         The exit code.

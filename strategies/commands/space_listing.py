@@ -39,15 +39,15 @@ def add(made: argparse.ArgumentParser) -> None:
 
 
 def names(text: str) -> list[str]:
-    """Methods of a list with commas."""
+    """Methods in a comma-separated list."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def asked(flags: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """The resolved settings of the space that the flags name, and its family.
+    """Resolved settings of the space that the flags name, and its family.
 
     Raises:
-        StrategyError: an unknown model, space or method, or a family that nothing tells.
+        StrategyError: an unknown model, space or method, or the family cannot be told.
     """
     name = flags.model or MODEL
     if name not in configs("models") and not name.endswith((".yaml", ".yml")):
@@ -67,7 +67,7 @@ def asked(flags: argparse.Namespace) -> tuple[dict[str, Any], str]:
 
 
 def _family(settings: Mapping[str, Any]) -> str:
-    """The one family that a space without a name of it can be for."""
+    """The only family that a space without a family's name fits."""
     fits = []
     for family in FAMILIES:
         try:
@@ -90,7 +90,7 @@ def _made(settings: Mapping[str, Any], family: str) -> SearchSpace:
 
 
 def facts(settings: Mapping[str, Any], family: str) -> dict[str, Any]:
-    """What the space is, as plain data."""
+    """Description of a space as plain data."""
     space = _made(settings, family)
     return {
         "family": family,
@@ -117,7 +117,7 @@ def _gene(gene: AnyGene) -> dict[str, Any]:
 
 
 def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The same in words: names and what they have."""
+    """Description of a space in words: names and values."""
     rows = [(name, ", ".join(map(str, found[name]))) for name in ("schedulers", "steps", "methods")]
     for part, when in (("whole", "whole generation"), ("per_call", "every call")):
         rows += [(f"{g['name']} ({when})", _words(g["choices"])) for g in found[part]]

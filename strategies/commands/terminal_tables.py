@@ -21,7 +21,7 @@ NAME = 48  # Columns for a name beside its value.
 
 
 def console() -> Console:
-    """Standard output, with nothing in the text taken for markup."""
+    """Standard output that takes nothing in a text for markup."""
     return Console(markup=False, emoji=False, highlight=False)
 
 
@@ -42,7 +42,7 @@ def schedule(strategy: Strategy) -> str:
 
 
 def details(strategy: Strategy) -> RenderableType:
-    """The fields, and what happens at every call."""
+    """Table of the fields, and of the acts at every call."""
     head: list[tuple[str, str]] = [
         (field, describe.text(getattr(strategy, own)))
         for field, own in (
@@ -74,7 +74,7 @@ def _calls(strategy: Strategy) -> RenderableType:
 
 
 def _more(rows: int) -> list[str]:
-    """A line for the rows that a table leaves out."""
+    """Line with the number of rows that a table leaves out."""
     return [f"... and {rows - ROWS} more; --json shows all" for _ in range(rows > ROWS)]
 
 
@@ -110,7 +110,7 @@ def difference(rows: Sequence[tuple[str, str, str]], names: tuple[str, str]) -> 
 
 
 def _cell(text: str) -> str:
-    """Text of a file in one cell: it prints, and is not endless."""
+    """Text of a file in one cell: printable and of limited length."""
     return plain(cut(text))
 
 
@@ -122,7 +122,7 @@ def _table(*columns: str) -> Table:
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> RenderableType:
-    """Names and values; the rows beyond so many are counted."""
+    """Table of names and values; rows beyond the limit are counted."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(max_width=NAME, overflow="fold")
     table.add_column(overflow="fold")

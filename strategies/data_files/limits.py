@@ -1,7 +1,7 @@
-"""How much a file from elsewhere may hold. Each limit is far above what a real file has.
+"""Limits of a file from elsewhere. Each is far above the size of a real file.
 
-With them, whatever a strategy file holds is read, checked, shown and refused in time and memory
-that grow with its size alone. The largest published preset has 800 values.
+With them, a strategy file is read, checked, shown and refused in time and memory that grow with its
+size alone. The largest published preset has 800 values.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Where the data that come with the packages lie.
+"""Folders of data that come with the packages.
 
-They are found beside this file, never by import: a project may have a package `configs` of its own.
+They are found by the path of this file, never by import: a project may have a package `configs` of
+its own.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ Where = tuple[Any, ...]  # Of a value: the place of what holds it, then its own 
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> bytes:
-    """A regular file's bytes; no more than the limit is read, whatever size is announced.
+    """Bytes of a regular file; no more than the limit is read, whatever size is announced.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -76,7 +76,7 @@ def decode(data: bytes, origin: str) -> str:
 
 
 def from_json(text: str) -> Any:
-    """What JSON text holds.
+    """Value of JSON text.
 
     Raises:
         StrategyError: not JSON, a field given twice, or beyond a limit.
@@ -102,11 +102,11 @@ def check(value: Any, where: Where = ()) -> None:
     """Refuse data that no file may hold: too deep, too much, not finite, or not to be encoded.
 
     Args:
-        value: as JSON or YAML has it.
-        where: names it in the error message.
+        value: value as JSON or YAML gives it.
+        where: place that the error message names.
 
     Raises:
-        StrategyError: names the place.
+        StrategyError: the data are refused; names the place.
     """
     left = [MAX_VALUES]
     _check(value, where, MAX_DEPTH, left)
@@ -174,7 +174,7 @@ def _named(where: Where) -> str:
 
 
 def _bound(text: str) -> None:
-    """Refuse text that would cost too much to parse, by its signs outside of strings."""
+    """Refuse text that would be too expensive to parse, by its characters outside strings."""
     if len(text) > MAX_BYTES:
         raise StrategyError(f"more than {MAX_BYTES} characters, the most that is read")
     bare = text
@@ -212,7 +212,7 @@ def _real(digits: str) -> float:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON; names that look the same are the same."""
+    """An object of JSON; names that look the same count as the same."""
     found, seen = dict(pairs), set[str]()
     for key, _ in pairs:
         _check_key(key)

@@ -1,7 +1,7 @@
-"""Files that are whole or not there: written beside the old one, then renamed over it.
+"""Atomic files: written under another name in the same folder, then renamed.
 
-Everything that this project writes goes through `write`, so that a kill, a full disk or a second
-process leaves the old file or the new one, and never a part of one.
+Everything that this project writes goes through `write`. A kill, a full disk or a second process
+leaves the old file or the new one, never a part.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ REMEDIES = {
 
 
 class UnwritableError(StrategyError):
-    """A place that cannot be written; says why and what to do about it."""
+    """Error of a file that cannot be written; says why and what to do."""
 
 
 def refused(path: str | os.PathLike[str], error: OSError) -> UnwritableError:
-    """The one line for a file or folder that cannot be written."""
+    """Error line for a file or folder that cannot be written."""
     reason = error.strerror or str(error) or type(error).__name__
     return UnwritableError(
         f"{os.fspath(path)}: cannot be written ({reason}){REMEDIES.get(error.errno or 0, '')}"
@@ -40,7 +40,7 @@ def refused(path: str | os.PathLike[str], error: OSError) -> UnwritableError:
 
 @contextmanager
 def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Within it an error of the file system is an `UnwritableError` about `path`."""
+    """Turn errors of the file system inside the block into an `UnwritableError` about `path`."""
     try:
         yield
     except OSError as error:
@@ -48,7 +48,7 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def beside(path: Path) -> Path:
-    """The name that a file has until it is whole; every process has its own."""
+    """Temporary name of a file until it is complete; every process has its own."""
     return path.with_name(f"{path.name}.{os.getpid()}{SUFFIX}")
 
 
@@ -85,7 +85,7 @@ def make_folder(folder: Path) -> None:
 
 
 def check(path: Path) -> None:
-    """See that a file could be written later; an existing one stays as it is.
+    """Check that a file could be written later; an existing one stays as it is.
 
     Raises:
         UnwritableError: it could not.
@@ -99,13 +99,13 @@ def check(path: Path) -> None:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What killed processes have left unfinished in a folder."""
+    """Incomplete files of killed processes in a folder."""
     found = sorted(folder.glob(f"*{SUFFIX}*"))
     return [path for path in found if not _is_alive(path.name)]
 
 
 def _is_alive(name: str) -> bool:
-    """Whether the process that an unfinished file is named after is there and not this one."""
+    """Whether the process that an incomplete file is named after is another one that still runs."""
     number = name.rpartition(SUFFIX)[0].rpartition(".")[2]
     if not number.isdigit() or int(number) == os.getpid():
         return False

@@ -1,7 +1,7 @@
 """YAML files (models, spaces, search settings, runs), read within `strategies.data_files.limits`.
 
-A few aliases in YAML can stand for more data than any memory holds, and cost nothing until someone
-prints it. So the size of a file is counted with every alias written out, before anything is built.
+A few aliases in YAML can stand for more data than any memory holds. The size of a file is therefore
+counted with every alias written out, before anything is built.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
 
 def read_yaml(path: str | os.PathLike[str]) -> Any:
-    """What a YAML file holds.
+    """Value of a YAML file.
 
     Raises:
         StrategyError: it cannot be read, is not YAML, or is beyond a limit; names the file.
@@ -39,7 +39,7 @@ def read_yaml(path: str | os.PathLike[str]) -> Any:
 
 
 def from_yaml(text: str) -> Any:
-    """What YAML text holds.
+    """Value of YAML text.
 
     Raises:
         StrategyError: it is not YAML, gives an entry twice, or is beyond a limit.

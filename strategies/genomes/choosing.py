@@ -1,4 +1,4 @@
-"""What chosen genes give to the knobs of a generation."""
+"""Values of knobs that chosen genes stand for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from strategies.knobs import known
 
 
 def is_whole(gene: AnyGene) -> bool:
-    """Whether it turns a knob of the whole generation."""
+    """Whether a gene sets a knob of the whole generation."""
     if not isinstance(gene, Gene):
         return False
     kind = known()[gene.method]
@@ -19,7 +19,7 @@ def is_whole(gene: AnyGene) -> bool:
 
 
 def value(gene: Gene, choice: Any, calls: int) -> Any:
-    """What a choice of a whole generation's knob means in so many calls.
+    """Value of a whole generation's knob for a choice, in a generation of `calls` calls.
 
     Raises:
         StrategyError: a knob that names a call, and a choice that is no share of the calls.
@@ -37,7 +37,7 @@ def value(gene: Gene, choice: Any, calls: int) -> Any:
 
 
 def listed(gene: Gene, values: Sequence[Any]) -> Any:
-    """What a per-call gene gives to its knob: one value for each call, or the calls listed."""
+    """Value of a per-call gene's knob: one value for each call, or the list of calls."""
     kind = known()[gene.method]
     if gene.knob not in kind.marks:
         return kind.sound(gene.knob, values)
@@ -45,10 +45,11 @@ def listed(gene: Gene, values: Sequence[Any]) -> Any:
 
 
 def acting(gene: Shared, chosen: Sequence[int]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The methods that a shared gene lets act, and their knobs over the calls.
+    """Methods that act by the choices of a shared gene, with their knobs over the calls.
 
     Args:
-        chosen: the choice at each call.
+        gene: shared gene.
+        chosen: choice at each call.
     """
     rows = [gene.values[index] for index in chosen]
     for method in dict.fromkeys(name for row in rows for name in row):

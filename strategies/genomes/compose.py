@@ -1,12 +1,12 @@
-"""Spaces composed from what methods declare as their search choices.
+"""Spaces composed from the search choices that methods declare.
 
-A space file names methods (`methods: [deepcache, catome]`), or `--methods` does. Methods that take
-tokens out of self-attention cannot act at one call, so they share one gene per call, `tokens`.
-Methods that leave tokens out of the network cannot be in one strategy: they share one gene per
-call, `share`, and a gene of the whole generation, `narrowing`, says whose it is.
+A space file or `--methods` names methods (`methods: [deepcache, catome]`). Methods that take tokens
+out of self-attention cannot act at the same call, so they share one gene per call, `tokens`.
+Methods that leave tokens out of the network cannot be in one strategy. They share one gene per
+call, `share`, and a gene of the whole generation, `narrowing`, that chooses the method.
 
-A composed space is written into a run's settings gene by gene, with the methods under `composed`,
-so that a run goes on with the same space whatever later versions declare.
+A composed space is written into a run's settings gene by gene, with the methods under `composed`. A
+run therefore resumes with the same space, whatever later versions declare.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ TOKENS, SHARE, NARROWING = "tokens", "share", "narrowing"
 
 
 def resolved(settings: Mapping[str, Any], family: str) -> dict[str, Any]:
-    """The settings of a space with the methods that they name written out as genes.
+    """Settings of a space with its methods written out as genes.
 
     Args:
-        settings: as in `configs/spaces/`.
-        family: of the model.
+        settings: settings as in `configs/spaces/`.
+        family: family of the model.
 
     Raises:
         StrategyError: an unknown entry, another family's space or method, or something given twice.
@@ -60,16 +60,15 @@ def resolved(settings: Mapping[str, Any], family: str) -> dict[str, Any]:
 
 
 def composed(family: str, methods: Any, without: Sequence[str] = ()) -> dict[str, Any]:
-    """The genes that some methods declare, in the form of a space file.
+    """Genes that some methods declare, in the form of a space file.
 
     Args:
-        family: of the model.
-        methods: names.
-        without: knobs (`fora.cross`) and methods that the model has no use for.
+        family: family of the model.
+        methods: names of methods.
+        without: knobs (`fora.cross`) and methods that have no effect on the model.
 
     Raises:
-        StrategyError: no list of names, one given twice, or a method that does not go with the
-            model.
+        StrategyError: no list of names, one given twice, or a method that does not fit the model.
     """
     if not isinstance(methods, list | tuple) or not methods:
         raise StrategyError(f"the space's methods must be a list of names, not {methods!r:.80}")
@@ -105,13 +104,13 @@ def composed(family: str, methods: Any, without: Sequence[str] = ()) -> dict[str
 
 
 def of_methods(settings: Mapping[str, Any], methods: Sequence[str]) -> dict[str, Any]:
-    """A space file's solvers, steps and family with the genes of these methods."""
+    """Solvers, steps and family of a space file, with the genes of these methods."""
     kept = {k: v for k, v in settings.items() if k in ("schedulers", "steps", "family", "without")}
     return kept | {"methods": list(methods)}
 
 
 def fitted(settings: Mapping[str, Any], scheduler: str, steps: int) -> dict[str, Any]:
-    """A space of ours with a model's own solver and steps in it, and steps up to those."""
+    """A bundled space with a model's own solver and steps added, and steps up to those."""
     solvers, counts = settings["schedulers"], set(settings["steps"])
     if scheduler not in solvers:
         solvers = [scheduler, *solvers]
@@ -125,7 +124,7 @@ def _named(kind: type[Knobs], act: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _levels(kinds: Sequence[type[Knobs]]) -> list[dict[str, Any]]:
-    """Acts of the same strength side by side; a method with fewer repeats its strongest."""
+    """Acts of the same strength, side by side; a method with fewer repeats its strongest."""
     rows = []
     for level in range(max(len(kind.acts) for kind in kinds)):
         row: dict[str, Any] = {}
@@ -136,12 +135,12 @@ def _levels(kinds: Sequence[type[Knobs]]) -> list[dict[str, Any]]:
 
 
 def _plain(value: Any) -> Any:
-    """As YAML has it."""
+    """A value in the form that YAML has."""
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
 def genes(settings: Mapping[str, Any]) -> list[AnyGene]:
-    """The genes of resolved settings.
+    """Genes of resolved settings.
 
     Raises:
         StrategyError: an entry of the wrong form.

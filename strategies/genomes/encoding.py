@@ -1,4 +1,4 @@
-"""The genome of a strategy."""
+"""Encoding of a strategy as a genome."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Space(Protocol):
 
 
 def encode(space: Space, strategy: Strategy) -> tuple[int, ...]:
-    """A genome that means `strategy`; slots it does not read repeat their neighbour's choice.
+    """A genome that means `strategy`; unread slots repeat their neighbour's choice.
 
     Raises:
         StrategyError: the strategy lies outside the space.
@@ -64,7 +64,7 @@ def encode(space: Space, strategy: Strategy) -> tuple[int, ...]:
 
 
 def spread(space: Space, rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """The per-call genes of a genome from one row of choices for each call."""
+    """Per-call genes of a genome from one row of choices for each call."""
     calls = len(rows)
     slots = [rows[min(calls - 1, slot * calls // space.slots)] for slot in range(space.slots)]
     for call in range(calls):
@@ -90,7 +90,7 @@ def _choice(strategy: Strategy, alive: Mapping[str, Knobs], gene: Gene | Shared,
 
 
 def _act(alive: Mapping[str, Knobs], gene: Shared, call: int) -> int:
-    """The act that a strategy has at a call; 0 where it has none."""
+    """Act of a strategy at a call as an index; 0 if there is none."""
     acting = [name for name in gene.turned if name in alive and alive[name].at(call)]
     for index in range(1, len(gene.choices)) if acting else ():
         if gene.matches(index, alive, call):
@@ -105,10 +105,10 @@ def _act(alive: Mapping[str, Knobs], gene: Shared, call: int) -> int:
 
 
 def _whole(space: Space, strategy: Strategy, rows: Sequence[Sequence[int]]) -> list[int]:
-    """The first choices of the whole generation's genes by which every method does what it does in
-    the strategy; 0 where none do.
+    """First choices of the whole generation's genes that give every method its behaviour; 0 if none
+    do.
 
-    Which choices a strategy has may only show in what they do.
+    A strategy's choices may show only in its behaviour.
     """
     alive, depths = strategy.canonical().methods, strategy.depths
     found, places = [0] * len(space.whole), dict[str, list[int]]()
@@ -141,7 +141,7 @@ def _whole(space: Space, strategy: Strategy, rows: Sequence[Sequence[int]]) -> l
 
 
 def _lists(space: Space, method: str, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
-    """The per-call knobs of one method."""
+    """Per-call knobs of one method."""
     found: dict[str, Any] = {}
     for gene, chosen in zip(space.genes, zip(*rows, strict=True), strict=True):
         if isinstance(gene, Shared):

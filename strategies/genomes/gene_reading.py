@@ -1,4 +1,4 @@
-"""The genes of a space, their choices checked and as the methods hold them."""
+"""Checked genes of a space, with choices in the form that the methods hold."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Whole = tuple[Gene | OneOf, ...]
 
 
 class Reader:
-    """Checks genes by making the strategies that they mean.
+    """Reader of genes, which checks them by making the strategies that they mean.
 
     Args:
-        family: of the model.
+        family: family of the model.
         calls: numbers of calls that generations of the space make.
         fixed: knobs that are not searched, by method.
     """
@@ -31,10 +31,10 @@ class Reader:
         self.calls = sorted(set(calls))
 
     def read(self, genes: Sequence[AnyGene]) -> tuple[PerCall, Whole]:
-        """The genes of every call, and those of a whole generation.
+        """Genes of every call, and those of a whole generation.
 
         Raises:
-            StrategyError: names the gene and the choice.
+            StrategyError: a choice is not allowed; names the gene and the choice.
         """
         check(genes, self.fixed, self.family)
         plain = [gene for gene in genes if isinstance(gene, Gene)]
@@ -53,7 +53,7 @@ class Reader:
         return tuple(found), tuple(whole)  # type: ignore[arg-type]
 
     def _held(self, gene: Gene, genes: Sequence[Gene]) -> list[Any]:
-        """The choices of a gene as its method's knobs hold them."""
+        """Choices of a gene in the form that its method's knobs hold."""
         mine = [g for g in genes if g.method == gene.method]
         found = []
         for choice in gene.choices:
@@ -64,7 +64,7 @@ class Reader:
         return found
 
     def _knobs(self, genes: Sequence[Gene], rows: Sequence[Sequence[Any]]) -> Any:
-        """The knobs of one method, with a row of choices for each call."""
+        """Knobs of one method, with a row of choices for each call."""
         method, calls = genes[0].method, len(rows)
         chosen = {
             gene.knob: choosing.value(gene, values[0], calls)
@@ -100,7 +100,7 @@ class Reader:
         return Gene(gene.method, gene.knob, tuple(choices))
 
     def _acts(self, gene: Shared) -> Shared:
-        """The gene with its values as their methods hold them."""
+        """The gene with its values in the form that their methods hold."""
         acts = list[Act]()
         for act in gene.choices:
             read: list[tuple[str, str, Any]] = []

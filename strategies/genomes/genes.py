@@ -1,8 +1,8 @@
-"""Genes: what one place of a genome chooses between.
+"""Genes: the choices of one position in a genome.
 
-A `Gene` turns one knob of one method. A `Shared` gene turns at every call the knobs of methods that
-cannot act together, so that each choice is an act of one of them. A `OneOf` gene says for a whole
-generation which one of some methods acts at all.
+A `Gene` sets one knob of one method. A `Shared` gene sets, at every call, the knobs of methods that
+cannot act together: each choice is an act of one of them. A `OneOf` gene chooses for a whole
+generation which of some methods acts at all.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Act = tuple[tuple[str, str, Any], ...]  # Method, knob and value; empty does not
 
 @dataclass(frozen=True)
 class Gene:
-    """One knob and its choices, of per-call knobs the neutral one first.
+    """One knob and its choices; for per-call knobs the neutral one comes first.
 
-    The choices of a knob that lists calls are whether a call is in the list.
+    A knob that lists calls has the choices no and yes at each call.
     """
 
     method: str
@@ -32,41 +32,41 @@ class Gene:
 
     @property
     def name(self) -> str:
-        """As a space file has it."""
+        """Name in a space file."""
         return f"{self.method}.{self.knob}"
 
     @property
     def knobs(self) -> tuple[tuple[str, str], ...]:
-        """Methods and knobs that it turns."""
+        """Methods and knobs that it sets."""
         return ((self.method, self.knob),)
 
     def methods(self, index: int) -> tuple[str, ...]:
-        """Methods that act by a choice; by the first none does."""
+        """Methods that act by a choice; none by the first."""
         return (self.method,) if index else ()
 
 
 @dataclass(frozen=True)
 class Shared:
-    """Acts of several methods at a call, of which one is chosen; the first does nothing."""
+    """Acts of several methods at a call, one of which is chosen; the first does nothing."""
 
     name: str
     choices: tuple[Act, ...]
 
     @cached_property
     def knobs(self) -> tuple[tuple[str, str], ...]:
-        """Methods and knobs that it turns."""
+        """Methods and knobs that it sets."""
         pairs = ((method, knob) for act in self.choices for method, knob, _ in act)
         return tuple(dict.fromkeys(pairs))
 
     @cached_property
     def turned(self) -> dict[str, tuple[str, ...]]:
-        """The knobs that it turns by method."""
+        """Knobs that it sets, by method."""
         names = dict.fromkeys(method for method, _ in self.knobs)
         return {name: tuple(k for n, k in self.knobs if n == name) for name in names}
 
     @cached_property
     def values(self) -> tuple[dict[str, dict[str, Any]], ...]:
-        """Of every choice the values by method and knob."""
+        """Values of every choice, by method and knob."""
         found: list[dict[str, dict[str, Any]]] = []
         for act in self.choices:
             found.append({})
@@ -79,7 +79,7 @@ class Shared:
         return tuple(self.values[index])
 
     def matches(self, index: int, strategy: Mapping[str, Knobs], call: int) -> bool:
-        """Whether a choice is what a canonical strategy's methods do at a call."""
+        """Whether a choice is the act of a canonical strategy's methods at a call."""
         for name, mine in self.values[index].items():
             knobs = strategy.get(name)
             if knobs is not None and knobs.at(call):
@@ -98,11 +98,11 @@ class OneOf:
 
     @property
     def knobs(self) -> tuple[tuple[str, str], ...]:
-        """None: it only says whose are in force."""
+        """No knobs: it only chooses the method."""
         return ()
 
     def methods(self, index: int) -> tuple[str, ...]:
-        """None: a method acts by its own genes."""
+        """No methods: a method acts by its own genes."""
         return ()
 
 
@@ -110,7 +110,7 @@ AnyGene = Gene | Shared | OneOf
 
 
 def read_acts(name: str, rows: Sequence[Any]) -> tuple[Act, ...]:
-    """The choices of a shared gene in a space file, each a mapping such as `{dato.ratio: 0.5}`.
+    """Choices of a shared gene in a space file, each a mapping such as `{dato.ratio: 0.5}`.
 
     Raises:
         StrategyError: no list of mappings, or the first is not empty.
@@ -134,10 +134,10 @@ def split(name: Any) -> tuple[str, str]:
 
 
 def check(genes: Sequence[AnyGene], fixed: Mapping[str, Mapping[str, Any]], family: str) -> None:
-    """Refuse genes of unknown knobs, of methods for other families, and what is given twice.
+    """Refuse genes of unknown knobs, of methods for other families, and duplicates.
 
     Raises:
-        StrategyError: names the gene.
+        StrategyError: a gene is refused; names it.
     """
     seen: dict[tuple[str, str], str] = {(m, k): "fixed" for m, row in fixed.items() for k in row}
     for gene in genes:
@@ -170,7 +170,7 @@ def check_family(method: str, family: str) -> None:
     """Refuse a method that is unknown or not for a family.
 
     Raises:
-        StrategyError: says what is allowed.
+        StrategyError: the method is refused; says what is allowed.
     """
     kinds = known()
     if method not in kinds:

@@ -1,4 +1,4 @@
-"""The space a search walks, and the map between genomes and strategies.
+"""The search space, and the map between genomes and strategies.
 
 A genome is a vector of integers: the solver, the number of steps, the choices of genes that hold
 for a whole generation, then for every slot of normalised time the choices of each per-call gene. A
@@ -25,25 +25,25 @@ __all__ = ["GLOBALS", "Gene", "Genome", "OneOf", "SearchSpace", "Shared"]
 
 
 class SearchSpace:
-    """Genomes and what they mean.
+    """Genomes and the strategies that they mean.
 
     Args:
-        family: of the model.
-        solvers: scheduler class names, with settings in the short form where they have them.
+        family: family of the model.
+        solvers: scheduler class names, with settings in the short form if they have them.
         steps: step counts, ascending.
-        calls: calls per (scheduler, steps), for every pair.
-        genes: per call or of the whole generation.
+        calls: number of calls for every pair of scheduler and steps.
+        genes: genes per call or of the whole generation.
         fixed: values of knobs that are not searched, by method.
-        methods: that a search may switch on and off, each as a whole, where the space is composed
-            of several; else none.
-        skipped: per (scheduler, steps) how many calls at the start are not made, as in
-            image-to-image; nothing acts there, nor at the first call that is made.
+        methods: methods that a search may switch on and off as a whole, if the space is composed of
+            several; else none.
+        skipped: number of calls at the start that are not made, as in image-to-image, by scheduler
+            and steps. Nothing acts there, nor at the first call that is made.
 
     Attributes:
-        genes: the per-call ones.
-        whole: the others.
-        shared: methods whose per-call knobs a shared gene turns.
-        head: genes of a genome before its slots.
+        genes: per-call genes.
+        whole: genes of the whole generation.
+        shared: methods whose per-call knobs a shared gene sets.
+        head: number of genes before the slots of a genome.
 
     Raises:
         StrategyError: an unknown method or knob, one given twice, or a choice that its method does
@@ -84,7 +84,7 @@ class SearchSpace:
         )
 
     def value(self, gene: Gene, choice: Any, calls: int) -> Any:
-        """What a choice means in a generation of so many calls.
+        """Value of a choice in a generation of `calls` calls.
 
         Raises:
             StrategyError: a knob that names a call, and a choice that is no share of the calls.
@@ -93,7 +93,7 @@ class SearchSpace:
 
     @property
     def width(self) -> int:
-        """Genes per slot of time."""
+        """Number of genes per slot of time."""
         return len(self.genes)
 
     def slot(self, call: int, calls: int) -> int:
@@ -137,14 +137,15 @@ class SearchSpace:
         ).canonical()
 
     def _quiet(self, solver: str, steps: int) -> int:
-        """Calls at the start at which nothing acts: those that are not made, and the first that is,
-        which has nothing to reuse.
+        """Number of calls at the start without acts: those not made, and the first that is made.
+
+        The first call that is made has nothing to reuse.
         """
         skipped = self.skipped.get((solver, steps), 0)
         return skipped + 1 if skipped else 0
 
     def settled(self, strategy: Strategy) -> Strategy:
-        """The strategy of this space with nothing at calls that are not made.
+        """The strategy in this space without acts at calls that are not made.
 
         Raises:
             StrategyError: the strategy lies outside this space.
@@ -154,7 +155,7 @@ class SearchSpace:
         return self.decode(self.encode(strategy))
 
     def _others(self, genome: Sequence[int]) -> set[str]:
-        """The methods that are not the chosen one of theirs."""
+        """Methods that a `OneOf` gene did not choose."""
         found = set[str]()
         for gene, index in zip(self.whole, genome[GLOBALS : self.head], strict=True):
             if isinstance(gene, OneOf):
@@ -162,7 +163,7 @@ class SearchSpace:
         return found
 
     def encode(self, strategy: Strategy) -> Genome:
-        """A genome that means `strategy`; slots it does not read repeat their neighbour's choice.
+        """A genome that means `strategy`; unread slots repeat their neighbour's choice.
 
         Raises:
             StrategyError: the strategy lies outside this space.

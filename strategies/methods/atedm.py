@@ -1,4 +1,4 @@
-"""Knobs of AT-EDM's token choice (Wang et al., arXiv 2405.05252) under CAT Pruning's reuse."""
+"""Knobs of AT-EDM's token choice (Wang et al., arXiv 2405.05252) with CAT Pruning's reuse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from strategies.methods.narrowing import Narrowing
 
 @register
 class ATEDM(Narrowing):
-    """Only tokens that others attend to run through the network."""
+    """Run of the network on only those tokens that others attend to."""
 
     method: ClassVar[str] = "atedm"
     paper: ClassVar[str] = "AT-EDM, arXiv 2405.05252, as the baseline of CAT Pruning, section 3.1"

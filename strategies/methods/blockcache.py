@@ -18,10 +18,10 @@ from strategies.schedules import carry_over, happens
 
 @register
 class BlockCache(Knobs):
-    """Reuse of what single blocks add to their input, each on its own schedule.
+    """Reuse of the contributions of single blocks, each on its own schedule.
 
-    Blocks are named in `refresh`, or go by groups of consecutive blocks in `compute`, as in FORA:
-    of G groups block i of L is in group i * G // L.
+    Blocks are named in `refresh`, or belong to groups of consecutive blocks in `compute`, as in
+    FORA: with G groups block i of L is in group i * G // L.
     """
 
     method: ClassVar[str] = "blockcache"
@@ -60,10 +60,10 @@ class BlockCache(Knobs):
 
     @classmethod
     def from_curves(cls, curves: Mapping[str, Sequence[float]], delta: float) -> Self:
-        """The schedule of section 3.3: recompute once the change adds up to more than `delta`.
+        """The schedule of section 3.3: compute again once the change adds up to more than `delta`.
 
         Args:
-            curves: by block name, the relative L1 change of what the block adds, from each call to
+            curves: relative L1 change of each block's contribution, by its name, from each call to
                 the next: `curves[name][i]` belongs to call `i + 1`.
             delta: threshold on the sum since the last computed call; 0 computes every call.
 
@@ -86,7 +86,9 @@ class BlockCache(Knobs):
 
     @classmethod
     def starts(cls, calls: int) -> list[Self]:
-        """The middle third of the blocks, or all of them, at every other call."""
+        """Settings that compute the middle third of the blocks, or all of them, at every other
+        call.
+        """
         inner: Computed = (True, False, True)
         rows = [[inner if call % 2 else True for call in range(calls)]]
         rows.append([call % 2 == 0 for call in range(calls)])
@@ -124,17 +126,19 @@ class BlockCache(Knobs):
         return BlockCache(refresh=refresh, compute=compute)
 
     def resample(self, indices: list[int]) -> BlockCache:
-        """Every group of blocks keeps its share of computed calls, as dense in time."""
+        """Knobs in which every group of blocks keeps its share of computed calls, as dense in
+        time.
+        """
         streams = [groups.stream(self.compute, g) for g in range(groups.count([self.compute]))]
         moved = [groups.stretched(one, len(indices)) for one in streams if self.compute]
         return self.take(indices).model_copy(update={"compute": groups.merged(moved)})
 
     def computed(self, block: int, blocks: int) -> Stream | None:
-        """For each call, whether a block that has no name here is computed; None where it always
-        is.
+        """Whether an unnamed block is computed, for each call; None if it always is.
 
         Args:
-            block: its place among the model's `blocks`.
+            block: index of the block.
+            blocks: number of the model's blocks.
 
         Raises:
             StrategyError: fewer blocks than groups.

@@ -12,7 +12,9 @@ from strategies.methods.narrowing import Narrowing
 
 @register
 class CAT(Narrowing):
-    """Only tokens whose prediction changes much, and the stalest ones, run through the network."""
+    """Run of the network on only those tokens whose prediction changes much, and the stalest
+    ones.
+    """
 
     method: ClassVar[str] = "cat"
     paper: ClassVar[str] = "CAT Pruning, arXiv 2502.00433, Algorithms 1 and 2"

@@ -54,8 +54,9 @@ class CAToMe(Knobs):
 
     @classmethod
     def starts(cls, calls: int) -> list[Self]:
-        """Thresholds of the paper's Table III with pairs found at every call; its Table II, which
-        keeps them, is among the presets.
+        """Thresholds of the paper's Table III with pairs found at every call.
+
+        Its Table II, which keeps pairs, is among the presets.
         """
         return [cls(threshold=(threshold,) * calls) for threshold in (0.9, 0.7)]
 
@@ -63,7 +64,7 @@ class CAToMe(Knobs):
         return all(value == 1 for value in self.threshold)
 
     def computes(self, call: int) -> bool:
-        """Whether the pairs are computed anew at a call."""
+        """Whether a call finds the pairs again."""
         return call == 0 or self.checkpoints == "all" or happens(self.checkpoints, call)
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> CAToMe:
@@ -78,8 +79,9 @@ class CAToMe(Knobs):
         return self.model_copy(update=update)
 
     def _moved(self, active: list[int]) -> list[int]:
-        """The calls that compute pairs. A checkpoint at a call that merges nothing takes effect at
-        the next one that merges.
+        """Calls that find pairs, moved to calls that merge.
+
+        A checkpoint at a call that merges nothing takes effect at the next one that merges.
         """
         asked = [call for call in range(len(self.threshold)) if self.computes(call)]
         places = {bisect_left(active, call) for call in asked} - {len(active)}
@@ -94,7 +96,7 @@ class CAToMe(Knobs):
         return made.model_copy(update={"checkpoints": chosen})
 
     def in_force(self) -> tuple[float, ...]:
-        """The threshold that the pairs of each call are found with; 1 where nothing is merged."""
+        """Threshold with which each call's pairs were found; 1 if nothing is merged."""
         return self.canonical(len(self.threshold), None).threshold
 
     def take(self, indices: list[int]) -> CAToMe:
@@ -124,7 +126,7 @@ class CAToMe(Knobs):
 
 
 def _latest(calls: list[int], count: int) -> list[int]:
-    """For each of so many calls the last of ascending ones up to it; before the first, itself."""
+    """Last of ascending calls up to each call; before the first, the call itself."""
     found = []
     for call in range(count):
         at = bisect_right(calls, call)

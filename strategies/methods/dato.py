@@ -13,7 +13,7 @@ from strategies.methods.tome import Levels, Ratio
 
 @register
 class DaTo(Knobs):
-    """Self-attention without the tokens that a base token can stand in for."""
+    """Self-attention without tokens that a base token can replace."""
 
     method: ClassVar[str] = "dato"
     paper: ClassVar[str] = "Token Pruning for Caching Better, section 3.2"
@@ -61,7 +61,7 @@ class DaTo(Knobs):
 
     @classmethod
     def starts(cls, calls: int) -> list[Self]:
-        """The middle of the paper's ratios at every call, and its most."""
+        """The middle and the largest of the paper's ratios, at every call."""
         return [cls(ratio=(ratio,) * calls) for ratio in (0.5, 0.7)]
 
     def is_neutral(self) -> bool:

@@ -70,8 +70,12 @@ class DeepCache(Knobs):
         """As many full calls as `uniform`, denser around `centre` (the paper's non-uniform 1:N).
 
         Args:
+            calls: number of calls of the generation.
+            interval: calls per full call on average.
             centre: call around which they are dense; by default 15/50 of the generation.
-            power: above 1; higher is denser.
+            power: number above 1; higher is denser.
+            depth: depth of the other calls.
+            order: order of the extrapolation.
 
         Raises:
             StrategyError: no positive interval, a power below 1 or a centre outside the calls.
@@ -88,7 +92,7 @@ class DeepCache(Knobs):
         return cls(depth=depths, order=(order,) * calls)
 
     def resample(self, indices: list[int]) -> DeepCache:
-        """As large a share of full calls, as dense in time as before; the others by time."""
+        """Knobs with the same share of full calls, as dense in time; the other calls go by time."""
         old, new = len(self.depth), len(indices)
         full = set(
             schedules.stretch([c for c, d in enumerate(self.depth) if d == "full"], old, new)
@@ -130,10 +134,10 @@ class DeepCache(Knobs):
 
 
 def computed(depths: Mapping[Depth, int], depth: int) -> int:
-    """At how many calls the feature below the outermost `depth` levels is computed.
+    """Number of calls at which the feature below the outermost `depth` levels is computed.
 
     Args:
-        depths: how many calls have each depth.
-        depth: of the call that reuses the feature.
+        depths: number of calls with each depth.
+        depth: depth of the call that reuses the feature.
     """
     return sum(count for d, count in depths.items() if d == "full" or d > depth)

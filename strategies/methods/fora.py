@@ -61,8 +61,9 @@ class FORA(Knobs):
 
     @classmethod
     def published(cls, calls: int, interval: int, order: int = 0) -> Self:
-        """FORA's rule: the first call, and every call whose number from the end, counted from 0, is
-        a multiple of `interval`, so that the last call is always full.
+        """FORA's rule: every `interval`-th call, counted from the last, and the first are full.
+
+        Calls are counted from the end, starting at 0, so that the last call is always full.
 
         Raises:
             StrategyError: no positive interval.
@@ -72,15 +73,16 @@ class FORA(Knobs):
 
     @property
     def groups(self) -> int:
-        """How many groups of blocks its lists have; 1 where there are none."""
+        """Number of groups of blocks in its lists; 1 without lists."""
         return groups.count([getattr(self, name) for name in COMPONENTS])
 
     def computed(self, component: str, block: int, blocks: int) -> Stream:
-        """For each call, whether a component of one block is computed.
+        """Whether a component of one block is computed, for each call.
 
         Args:
             component: `attn`, `cross` or `mlp`.
-            block: place of the block among the model's `blocks`.
+            block: index of the block.
+            blocks: number of the model's blocks.
 
         Raises:
             StrategyError: fewer blocks than groups.
@@ -117,8 +119,10 @@ class FORA(Knobs):
         return self.model_copy(update=lists)
 
     def resample(self, indices: list[int]) -> FORA:
-        """Each component of each group keeps its rule: FORA's stays FORA's with the same interval,
-        any other its share of computed calls, as dense in time; orders go by time.
+        """Knobs in which each component of each group keeps its rule.
+
+        FORA's rule stays FORA's with the same interval. Any other keeps its share of computed
+        calls, as dense in time. Orders go by time.
         """
         new = len(indices)
         lists = {}
@@ -145,7 +149,7 @@ def _rule(calls: int, interval: int) -> Stream:
 
 
 def _resampled(stream: Stream, calls: int) -> Stream:
-    """A component's calls for another number of them; the first always computes."""
+    """Calls of a component for another number of calls; the first always computes."""
     old = (True, *stream[1:])
     chosen = [call for call, value in enumerate(old) if value]
     # The rule counts from the last call, so the last two calls that it chose tell the interval.

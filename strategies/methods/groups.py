@@ -1,4 +1,4 @@
-"""Knobs that say for groups of consecutive blocks whether something is computed.
+"""Knobs that decide for groups of consecutive blocks whether something is computed.
 
 A list of G values is for G groups: block i of L is in group i * G // L. One value is for all.
 """
@@ -20,14 +20,14 @@ Stream = tuple[bool, ...]  # Of one group, whether it is computed at each call.
 
 
 def read(given: Any, knobs: Sequence[str]) -> Any:
-    """Refuse lists that do not go together; a list of one repeated value is that value.
+    """Refuse lists that do not fit together; a list of one repeated value becomes that value.
 
     Args:
-        given: the fields of a method, `[call]` or `[call][group]` of each knob.
-        knobs: which of them are by groups.
+        given: fields of a method, `[call]` or `[call][group]` for each knob.
+        knobs: names of the knobs by groups.
 
     Raises:
-        ValueError: names the knob, the call and what is allowed.
+        ValueError: lists do not fit; names the knob, the call and what is allowed.
     """
     if not isinstance(given, dict):
         return given
@@ -61,13 +61,13 @@ def read(given: Any, knobs: Sequence[str]) -> Any:
 
 
 def count(lists: Sequence[Sequence[Computed]]) -> int:
-    """How many groups of blocks lists have; 1 where there are none."""
+    """Number of groups of blocks in lists; 1 without lists."""
     rows = (value for values in lists for value in values)
     return next((len(value) for value in rows if isinstance(value, tuple)), 1)
 
 
 def stream(values: Sequence[Computed], group: int) -> Stream:
-    """Of one group, whether it is computed at each call."""
+    """Whether one group is computed, for each call."""
     return tuple(value[group] if isinstance(value, tuple) else value for value in values)
 
 
@@ -91,14 +91,17 @@ def merged(streams: Sequence[Stream]) -> tuple[Computed, ...]:
 
 
 def stretched(one: Stream, calls: int) -> Stream:
-    """As large a share of computed calls, as dense in time; the first always computes."""
+    """A stream for another number of calls: as large a share of computed calls, as dense in time.
+
+    The first call always computes.
+    """
     chosen = [call for call, value in enumerate(one) if value or call == 0]
     full = set(stretch(chosen, len(one), calls))
     return tuple(call == 0 or call in full for call in range(calls))
 
 
 def plain(value: Any) -> Any:
-    """A list of one repeated value as that value, another list as a tuple."""
+    """The repeated value of a list of one value, or another list as a tuple."""
     if not isinstance(value, list | tuple):
         return value
     return value[0] if len(set(value)) == 1 else tuple(value)

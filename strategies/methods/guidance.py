@@ -67,9 +67,9 @@ class Guidance(Knobs):
         """Guidance in an interval of the generation alone (arXiv 2404.07724).
 
         Args:
-            calls: of the generation.
+            calls: number of calls of the generation.
             first, last: shares of the calls between which both halves run.
-            scale: strength inside of it.
+            scale: factor on the guidance strength inside the interval.
         """
         inside = range(round(first * calls), max(round(first * calls) + 1, round(last * calls)))
         return cls(
@@ -145,7 +145,9 @@ class Guidance(Knobs):
         )
 
     def resample(self, indices: list[int]) -> Guidance:
-        """As large a share of full calls, as dense in time as before; all else by time."""
+        """Knobs with the same share of full calls, as dense in time; everything else goes by
+        time.
+        """
         old, new = len(self.mode), len(indices)
         full = [call for call, mode in enumerate(self.mode) if mode == "full"]
         rest = [call for call, mode in enumerate(self.mode) if mode != "full"]
@@ -164,14 +166,14 @@ class Guidance(Knobs):
         return {name: value for name, value in now.items() if value != self.neutral[name]}
 
     def cost(self, call: int) -> Mapping[str, Any]:
-        """One half runs, whatever is given back for the other."""
+        """Part of `at` that decides how long the call takes: whether one half runs alone."""
         return {} if self.mode[call] == "full" else {"half": True}
 
     def _thirds(self) -> tuple[float, float, float]:
         return self.early, self.middle, self.late
 
     def _merged(self, calls: int) -> Guidance:
-        """The same with the factors of the thirds in its scale."""
+        """Knobs with the factors of the thirds merged into `scale`."""
         if self._thirds() == (1.0, 1.0, 1.0):
             return self
         factors = self._thirds()

@@ -1,4 +1,6 @@
-"""Knobs that CAT Pruning and AT-EDM share: how many of the image's tokens run at each call."""
+"""Knobs shared by CAT Pruning and AT-EDM: the share of the image's tokens that runs at each
+call.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ LEAD = 2
 
 
 class Narrowing(Knobs):
-    """A share of the tokens per call, from a call on."""
+    """Share of the tokens that runs at each call, from a call on."""
 
     families: ClassVar[tuple[str, ...]] = ("dit", "mmdit")
     per_call: ClassVar[tuple[str, ...]] = ("alpha",)
@@ -50,7 +52,7 @@ class Narrowing(Knobs):
 
     @classmethod
     def starts(cls, calls: int) -> list[Self]:
-        """The papers' share of the tokens, from a sixth of the calls on."""
+        """Settings with the papers' share of the tokens, from a sixth of the calls on."""
         start = max(LEAD, round(calls / 6))
         return [cls(alpha=(share,) * calls, start=start) for share in (0.3, 0.5) if start < calls]
 
@@ -58,7 +60,7 @@ class Narrowing(Knobs):
         return all(share == 1 for share in self.alpha[self.start :])
 
     def shares(self) -> tuple[float, ...]:
-        """The share at each call, 1 before the start."""
+        """Share at each call, 1 before the start."""
         return tuple(1.0 if c < self.start else share for c, share in enumerate(self.alpha))
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> Self:

@@ -15,7 +15,7 @@ from strategies.schedules import carry_over, happens
 
 @dataclass(frozen=True)
 class Plan:
-    """What one call does: which attention outputs it reuses, and whether guidance is over."""
+    """Plan of one call: which attention outputs it reuses, and whether guidance is over."""
 
     reuse_self: bool
     reuse_cross: bool
@@ -77,8 +77,9 @@ class TGate(Knobs):
 
     @classmethod
     def starts(cls, calls: int) -> list[Self]:
-        """The paper's gate, 10 of 25 steps, also with the published code's interval of 5 before it;
-        and later gates, for fewer steps.
+        """The paper's gate, 10 of 25 steps, and later gates for fewer steps.
+
+        The paper's gate also comes with the published code's interval of 5 before it.
         """
         shares = dict.fromkeys(max(1, round(share * calls)) for share in (0.4, 0.6, 0.8))
         gates = [gate for gate in shares if gate < calls]
@@ -131,7 +132,7 @@ class TGate(Knobs):
         return self.model_copy(update={"also": tuple(sorted(also | set(self.also)))})
 
     def gated(self, call: int) -> bool:
-        """Whether a call is behind the gate."""
+        """Whether a call is after the gate."""
         return self.gate is not None and call >= self.gate
 
     def compact(self) -> dict[str, Any]:
@@ -141,7 +142,7 @@ class TGate(Knobs):
         return data
 
     def plan(self, call: int) -> Plan:
-        """What a call reuses, where there is something to reuse."""
+        """Plan of a call, given that results to reuse exist."""
         gate = self.gate
         if gate is not None and call >= gate:
             own = call % self.late_interval != 0 and not happens(self.also, call)

@@ -16,7 +16,9 @@ Weight = Annotated[float, Field(ge=0, le=100, strict=True)]
 
 @register
 class ToCa(Knobs):
-    """Attention outputs are reused, and feed-forwards computed for the tokens that need it most."""
+    """Reuse of attention outputs, and feed-forwards computed for the tokens with the best
+    scores.
+    """
 
     method: ClassVar[str] = "toca"
     paper: ClassVar[str] = "ToCa, arXiv 2410.05317"
@@ -61,8 +63,8 @@ class ToCa(Knobs):
     def published(cls, calls: int, interval: int = 3, ratio: float = 0.07) -> Self:
         """The published code's full calls, and the same ratio at all others.
 
-        Calls are counted down to 0. The first is full, and those whose number is a multiple of a
-        distance, which each full call sets anew: `interval / (1.4 - 0.8 * number / calls)`,
+        Calls are counted down to 0. The first is full, and so are those whose number is a multiple
+        of a distance, which each full call sets again: `interval / (1.4 - 0.8 * number / calls)`,
         rounded, but 2 from two fifths to one fifth of the calls.
 
         Raises:

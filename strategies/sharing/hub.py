@@ -1,8 +1,8 @@
-"""Strategies in repositories of the Hugging Face Hub; nothing else in this package has a network.
+"""Strategies in repositories of the Hugging Face Hub; nothing else in this package uses a network.
 
-What is pulled is data: its size is bounded, it is read as `strategies.load` reads a file, and every
-file is checked before one is written. What is pushed is checked first, too, and comes with a model
-card that has the scores.
+Pulled files are data: their size is bounded, they are read as `strategies.load` reads a file, and
+every file is checked before one is written. Pushed files are checked first, too, and come with a
+model card that has the scores.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOGIN = "log in with `hf auth login`, or set HF_TOKEN"
 
 
 def _unheard(_: str) -> None:
-    """Tell nobody."""
+    """Callback that ignores its message."""
 
 
 def push(
@@ -38,16 +38,16 @@ def push(
     message: str = "",
     tell: Callable[[str], None] = _unheard,
 ) -> str:
-    """Upload strategy files in one commit, with a model card of all that the repository then has.
+    """Upload strategy files in one commit, with a model card of all files of the repository.
 
-    Files of other people that are no strategies stay as they are, and are not on the card.
+    Other people's files that are no strategies stay as they are, and are not on the card.
 
     Args:
         files: valid strategy files of different names.
-        repo: `owner/name`, or a name of your own; it is made where there is none.
-        private: whether a new repository is.
-        message: of the commit.
-        tell: called with a line for each file in the repository that is not on the card.
+        repo: `owner/name`, or a name of your own; it is made if it does not exist.
+        private: whether a new repository is private.
+        message: message of the commit.
+        tell: callback with a line for each file in the repository that is not on the card.
 
     Returns:
         The commit's address.
@@ -88,7 +88,7 @@ def pull(repo: str, out: Path, revision: str | None = None) -> list[Path]:
 
     Args:
         repo: `owner/name`.
-        out: folder, made where there is none; a file in it that differs is not replaced.
+        out: folder, made if it does not exist; a file in it that differs is not replaced.
         revision: branch, tag or commit; by default the newest.
 
     Returns:
@@ -115,7 +115,7 @@ def pull(repo: str, out: Path, revision: str | None = None) -> list[Path]:
 def _others(
     found: dict[str, str], replaced: dict[str, Path], tell: Callable[[str], None]
 ) -> dict[str, Strategy]:
-    """The strategies that are in a repository already and stay there."""
+    """Strategies that are in a repository already and stay there."""
     strategies = dict[str, Strategy]()
     for name, text in found.items():
         if name not in replaced:
@@ -127,7 +127,7 @@ def _others(
 
 
 def _differs(path: Path, data: bytes) -> bool:
-    """Whether something else than this file is at its place."""
+    """Whether another file is at this path."""
     try:
         return reading.read_bytes(path, len(data)) != data
     except FileNotFoundError:
@@ -138,10 +138,10 @@ def _differs(path: Path, data: bytes) -> bool:
 
 @contextmanager
 def _hub(repo: str, revision: str | None = None) -> Iterator[Any]:
-    """The hub's client; what it raises within becomes one line.
+    """The hub's client; its errors become one line.
 
     Raises:
-        StrategyError: says what to do.
+        StrategyError: the hub raised an error; says what to do.
     """
     if not REPO.fullmatch(repo):
         raise StrategyError(f"{repo!r:.200} is no repository; give owner/name")
@@ -179,7 +179,7 @@ def _hub(repo: str, revision: str | None = None) -> Iterator[Any]:
 
 
 def _line(error: Exception) -> str:
-    """The last line of an error, which is what the hub said."""
+    """The last line of an error, which is the hub's message."""
     return ([line for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[
         -1
     ]

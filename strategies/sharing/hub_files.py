@@ -1,7 +1,7 @@
-"""The strategy files of a repository of the Hugging Face Hub, downloaded within limits.
+"""Strategy files of a repository of the Hugging Face Hub, downloaded within limits.
 
-Anyone can write to a repository of theirs, and a listing can say what it likes: sizes are counted
-while a file comes in, and the download stops at the limit.
+Anyone can write to a repository of theirs, and a listing may be wrong. Sizes are therefore counted
+during the download, which stops at the limit.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,150}\.json")
 def texts(
     api: Any, repo: str, revision: str | None, tell: Callable[[str], None] | None = None
 ) -> dict[str, str]:
-    """The texts of a repository's strategy files by name, all of one commit.
+    """Texts of a repository's strategy files by name, all of one commit.
 
     Args:
         api: the hub's client.
         repo: `owner/name`.
         revision: branch, tag or commit; None is the newest.
-        tell: called with a line for each file that is left out; without it such a file is an error.
+        tell: callback with a line for each file that is left out; without it such a file is an
+            error.
 
     Raises:
         StrategyError: too many or too large files, or one that is no text.
@@ -70,7 +71,7 @@ def _sizes(api: Any, repo: str, commit: str) -> dict[str, int]:
 
 
 def _download(api: Any, repo: str, commit: str, name: str, size: int, left: int) -> bytes:
-    """A file's bytes; `left` is what all files together may still have."""
+    """Bytes of a file; `left` is the number of bytes that all files together may still have."""
     if not FILE.fullmatch(name):
         raise StrategyError(f"{repo}: {brief(name)} is no name of a strategy file")
     if size > MAX_BYTES:

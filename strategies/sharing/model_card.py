@@ -1,4 +1,4 @@
-"""The model card of a repository of strategies: what each does and what was measured."""
+"""Model card of a repository of strategies: their behaviour and their scores."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def markdown(repo: str, strategies: Mapping[str, Strategy]) -> str:
 
     Args:
         repo: `owner/name`.
-        strategies: by file name.
+        strategies: strategies by file name.
     """
     lines = [" | ".join(TITLES), " | ".join("---" for _ in TITLES)]
     lines += [" | ".join(map(_cell, _row(name, one))) for name, one in sorted(strategies.items())]

@@ -1,4 +1,4 @@
-"""What a strategy file has to say for its scores to be believed elsewhere, and whether it does."""
+"""Provenance of a strategy's scores: whether they belong to it, and what it lacks to be trusted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ NEEDED = ("model", "device", "dtype", "resolution", "versions")
 
 
 def check(strategy: Strategy, origin: str) -> None:
-    """See that the scores are of this very strategy.
+    """Check that the scores belong to this very strategy.
 
     Args:
-        strategy: as read from a file.
-        origin: starts the error message.
+        strategy: strategy read from a file.
+        origin: beginning of the error message.
 
     Raises:
         StrategyError: it was changed after it was scored.
@@ -28,7 +28,7 @@ def check(strategy: Strategy, origin: str) -> None:
 
 
 def missing(strategy: Strategy) -> list[str]:
-    """What it does not say: figures, their intervals, and what they were measured on."""
+    """Parts that its file lacks: scores, their intervals, and the conditions of the measurement."""
     if not strategy.scores:
         return ["scores"]
     found = [] if strategy.scores.get("intervals") else ["scores.intervals"]

@@ -20,7 +20,7 @@ def every(calls: int, interval: int) -> list[int]:
 
 
 def around(calls: int, interval: int, centre: float | None = None, power: float = 1.4) -> list[int]:
-    """As many calls as `every` gives, denser around a centre, with call 0 among them.
+    """Schedule with as many calls as `every` gives, denser around a centre, with call 0 among them.
 
     This is DeepCache's non-uniform 1:N (section 3.3, "Non-uniform 1:N Inference"): points that are
     equally far apart in the `power`-th root of the distance to the centre, rounded down to calls.

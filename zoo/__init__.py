@@ -24,7 +24,7 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 def folder(name: str) -> Path:
-    """Where a bundled model's files are.
+    """Folder of a bundled model.
 
     Raises:
         StrategyError: there is no such model.
@@ -35,7 +35,7 @@ def folder(name: str) -> Path:
 
 
 def models_folder() -> Path:
-    """Where all bundled models are."""
+    """Folder of all bundled models."""
     return beside("zoo") / "models"
 
 
@@ -69,9 +69,9 @@ def reference_features() -> torch.Tensor:
 
 
 def networks_folder(subject: str = "") -> Path:
-    """Where the feature network, the judge and the reference features are.
+    """Folder of the feature network, the judge and the reference features.
 
     Args:
-        subject: `portraits`; nothing for shapes.
+        subject: `portraits`; empty for shapes.
     """
     return beside("zoo") / "networks" / subject

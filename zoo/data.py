@@ -1,9 +1,9 @@
-"""The procedural captioned images that the bundled models are trained and scored on.
+"""Procedural captioned images that the bundled models are trained and scored on.
 
 A scene is one object at a named place, or two objects in a relation, on a plain or striped
-background. Everything a caption says is decided by the scene; what it does not say (exact place,
-radius, hue, phase of the stripes) is jittered. Drawing uses signed distances, so an edge is
-anti-aliased at any resolution. Used by `zoo.train`, by the reference statistics and by the judge.
+background. The scene decides everything that a caption says. Everything else (exact place, radius,
+hue, phase of the stripes) is random. Drawing uses signed distances, so an edge is anti-aliased at
+any resolution. `zoo.train`, the reference statistics and the judge use them.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def sample(count: int, seed: int, size: int = 32) -> Scenes:
 
 
 def sample_labels(count: int, rng: np.random.Generator) -> LabelArray:
-    """What is in each of `count` scenes: int64 `[count, 9]`; 60 % hold one object."""
+    """Labels of `count` scenes: int64 `[count, 9]`; 60 % hold one object."""
     single = rng.random(count) < 0.6
     layout = np.where(
         single,
@@ -118,7 +118,7 @@ def sample_labels(count: int, rng: np.random.Generator) -> LabelArray:
 
 
 def caption(row: LabelArray) -> str:
-    """The sentence that says everything a label row says."""
+    """Sentence that says everything in a label row."""
     layout, shape1, colour1, size1, shape2, colour2, size2, texture, shade = (int(v) for v in row)
     words = f"{_noun(size1, colour1, shape1)} {LAYOUTS[layout][0]}"
     if layout >= SINGLE_LAYOUTS:

@@ -1,7 +1,8 @@
 """Write a trained model as it ships: `python -m zoo.export tiny-sd`.
 
-fp16 pipeline, model card with figures and pictures; of a model whose training makes them, also the
-networks, the reference features and the prompt lists of its subject.
+This writes the fp16 pipeline and the model card with scores and pictures. For a model whose
+training makes them, it also writes the networks, the reference features and the prompt lists of its
+subject.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ PROMPTS = {"search": (SEARCH_SEED, 512), "heldout": (HELDOUT_SEED, 2048)}
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
+    """Parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m zoo.export", description=__doc__)
     made.add_argument("model", choices=list(STAGES))
     made.add_argument("--work", type=Path, help="default: .train/MODEL")
@@ -38,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     chosen = parser().parse_args(arguments)
     work = chosen.work or Path(".train") / chosen.model
     try:
@@ -48,13 +49,13 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def export(model: str, work: Path, images: int, package: Path | None) -> None:
-    """Write what ships of `model` into the package's folders.
+    """Write the shipped files of `model` into the package's folders.
 
     Args:
-        model: a name of `zoo.recipes.RECIPES`.
+        model: name in `zoo.recipes.RECIPES`.
         work: folder of its training.
-        images: to judge for the card.
-        package: of the parts that images are drawn from, where they come from a package.
+        images: number of images to judge for the card.
+        package: package of the parts that images are drawn from, if there is one.
 
     Raises:
         StrategyError: it is not trained, or the package is missing.
@@ -74,7 +75,7 @@ def export(model: str, work: Path, images: int, package: Path | None) -> None:
 
 
 def write_networks(work: Path, subject: Subject, sample: Sample) -> None:
-    """Feature network, judge, and the features of real images that no training saw."""
+    """Write the feature network, the judge, and features of real images that no training saw."""
     target = networks_folder(subject.name)
     target.mkdir(exist_ok=True)
     for name in ("features.safetensors", "judge.safetensors"):
@@ -89,7 +90,7 @@ def write_networks(work: Path, subject: Subject, sample: Sample) -> None:
 
 
 def write_prompts(subject: Subject) -> None:
-    """The fixed prompt lists, one caption per line."""
+    """Write the fixed prompt lists, one caption per line."""
     target = networks_folder().parent / "prompts" / subject.name
     target.mkdir(exist_ok=True)
     for name, (seed, count) in PROMPTS.items():

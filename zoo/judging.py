@@ -1,6 +1,6 @@
-"""Does a generated image show what its caption says? Answered by the judge network.
+"""Judgement of generated images: whether they show what their captions say.
 
-Used by the model cards and, on the bundled models, as the caption accuracy of a strategy.
+The model cards use it, and it is the caption accuracy of a strategy on the bundled models.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from zoo.subjects import SHAPES, Subject
 def right(
     judge: nn.Module, images: Tensor, captions: Sequence[str], subject: Subject = SHAPES
 ) -> dict[str, Tensor]:
-    """Per image and kind of label, the share of right answers.
+    """Share of right answers per image and kind of label.
 
     Args:
-        judge: the trained judge of this subject.
+        judge: trained judge of this subject.
         images: RGB in [0, 1], `[n, 3, h, w]`.
         captions: `n` captions of the subject's data.
-        subject: what the images show.
+        subject: subject of the images.
 
     Returns:
-        For each group of labels, float `[n]`; NaN where a caption says nothing about a group. Of
-        shapes: `shape`, `colour`, `size`, `position` and `background`.
+        For each group of labels, float `[n]`; NaN if a caption says nothing about a group. Groups
+        of shapes are `shape`, `colour`, `size`, `position` and `background`.
     """
     labels = torch.from_numpy(np.stack([subject.parse(text) for text in captions]))
     parts = [judge(chunk) for chunk in images.float().split(256)]

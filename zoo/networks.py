@@ -1,8 +1,8 @@
 """Two classifiers of the procedural images, deliberately unlike each other.
 
 `FeatureNet` gives the 64-d features over which FD and KID are computed. `JudgeNet` decides whether
-a generated image shows what its caption says; it shares neither architecture, nor weights, nor
-training seed with the former, so that a strategy cannot please both by one mistake.
+a generated image shows what its caption says. The two share neither architecture, nor weights, nor
+training seed, so that a strategy cannot satisfy both by one mistake.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class FeatureNet(nn.Module):
 
 
 class JudgeNet(nn.Module):
-    """A residual CNN with group norm; every head looks at the image with its own attention map."""
+    """A residual CNN with group norm; every head reads the image with its own attention map."""
 
     def __init__(
         self, labels: Mapping[str, int] = LABELS, width: int = 48, kernel: int = 5, stride: int = 2
@@ -124,9 +124,9 @@ def accuracy(
     """Share of right answers per group of labels, over the objects that exist.
 
     Args:
-        logits: what a network's `forward` gave, one entry per column of `labels`.
-        labels: int64 `[n, columns]`, -1 where there is nothing to answer.
-        groups: the columns that are scored together, by name.
+        logits: result of a network's `forward`, one entry per column of `labels`.
+        labels: int64 `[n, columns]`, -1 if there is nothing to answer.
+        groups: columns that are scored together, by name.
     """
     scores = {}
     for group, names in groups.items():

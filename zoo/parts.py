@@ -1,4 +1,4 @@
-"""What training and export ask of the parts of a bundled model, whatever its architecture."""
+"""Interface of the parts of a bundled model, as training and export use it for any architecture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class Parts(Protocol):
-    """The parts of a pipeline, and how they are trained."""
+    """Parts of a pipeline, and the way they are trained."""
 
     tokenizer: Any
     text_encoder: Any
@@ -18,10 +18,10 @@ class Parts(Protocol):
         """The parts as a diffusers pipeline."""
 
     def learning(self) -> dict[str, nn.Module]:
-        """What diffusion training changes, by its name in the pipeline."""
+        """Modules that diffusion training changes, by name in the pipeline."""
 
     def pool(self, tokens: Tensor) -> Tensor:
         """One vector per caption, `[n, width]`, of padded tokens `[n, length]`."""
 
     def predict(self, noisy: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
-        """The guess of v, `[n, 4, h, w]` like the noisy latents; times are `[n]`."""
+        """Prediction of v, `[n, 4, h, w]` like the noisy latents; times are `[n]`."""

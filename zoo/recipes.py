@@ -1,4 +1,4 @@
-"""How each bundled model is trained: on what, in which stages, and how long each takes."""
+"""Recipes of the bundled models: their data, their stages of training, and the length of each."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Stage:
     """One run of diffusion training.
 
     Attributes:
-        folder: of its checkpoints, within the work folder.
-        begin: gives `zoo.parts.Parts` to train, from those of the stage before, if there is one.
-        plan: how long and how to train.
+        folder: folder of its checkpoints, within the work folder.
+        begin: function that gives the `zoo.parts.Parts` to train, from those of the stage before,
+            if there is one.
+        plan: length and settings of the training.
     """
 
     folder: str
@@ -34,22 +35,22 @@ class Stage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything about the training of one model.
+    """Settings of the training of one model.
 
     Attributes:
-        subject: what it draws.
-        stages: of the denoiser, in order.
-        takes: the model whose networks and autoencoder it shares, if it does not train its own.
-        images: in the training set.
+        subject: subject that it draws.
+        stages: stages of the denoiser, in order.
+        takes: model whose networks and autoencoder it shares, if it does not train its own.
+        images: number of images in the training set.
         spread: standard deviation of the scaled latents.
         features: batches that the feature network sees.
-        vae: makes an untrained autoencoder.
+        vae: function that makes an untrained autoencoder.
         autoencoder: batches that the autoencoder sees.
         autoencoder_batch: images or tiles per batch.
         judge: batches that the judge sees.
         text: batches that the text encoder sees before the denoiser is trained.
-        scored: images of the scores that are printed on the way.
-        reconstructed: the share of images that the judge sees as the autoencoder gives them.
+        scored: images of the scores that are printed during training.
+        reconstructed: share of images that the judge sees after the autoencoder.
     """
 
     subject: Subject

@@ -1,4 +1,4 @@
-"""What the bundled models draw: shapes or portraits, with their labels, captions and networks."""
+"""Subjects of the bundled models: shapes or portraits, with their labels, captions and networks."""
 
 from __future__ import annotations
 
@@ -14,28 +14,29 @@ from zoo.portraits import networks as portrait_networks
 
 
 class Sample(Protocol):
-    """Draws scenes by seed; without mistakes, captions say what is to be seen."""
+    """Function that draws scenes by seed; without mistakes, captions are true."""
 
     def __call__(self, count: int, seed: int, mistakes: float = 0.0) -> data.Scenes:
-        """`count` scenes of the stream of `seed`."""
+        """Draw `count` scenes from the stream of `seed`."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Everything that training and scoring ask of the data.
+    """Data of a subject, as training and scoring use it.
 
     Attributes:
-        name: of the folder of its networks and the first word of its prompt lists, if not shapes.
+        name: folder of its networks and first word of its prompt lists; empty for shapes.
         size: side of the images in pixels.
         labels: columns of the labels, with the number of values of each.
-        groups: the columns that are scored together, by name.
-        parse: what a caption says, as a label row.
-        features: makes an untrained feature network.
-        judge: makes an untrained judge.
-        captions: true captions of a seed.
-        open: gives what draws, from a folder for downloads and the path of a package, if any.
-        mistakes: the share of wrong words in the captions of training.
-        small: the groups that are a few pixels, which a card names separately.
+        groups: columns that are scored together, by name.
+        parse: function from a caption to its label row.
+        features: function that makes an untrained feature network.
+        judge: function that makes an untrained judge.
+        captions: function that gives true captions of a seed.
+        open: function that gives the drawing function, from a folder for downloads and the path of
+            a package, if any.
+        mistakes: share of wrong words in the captions of training.
+        small: groups that cover few pixels, which a card names separately.
     """
 
     name: str

@@ -25,7 +25,7 @@ CHANNELS = 4
 
 @dataclass
 class Parts:
-    """What a `PixArtSigmaPipeline` is made of."""
+    """Parts of a `PixArtSigmaPipeline`."""
 
     tokenizer: T5Tokenizer
     text_encoder: T5EncoderModel
@@ -43,7 +43,7 @@ class Parts:
         )
 
     def learning(self) -> dict[str, nn.Module]:
-        """What diffusion training changes, by its name in the pipeline."""
+        """Modules that diffusion training changes, by name in the pipeline."""
         return {"transformer": self.transformer, "text_encoder": self.text_encoder}
 
     def pool(self, tokens: Tensor) -> Tensor:

@@ -27,7 +27,7 @@ MAX_TOKENS = 20
 
 @dataclass
 class Parts:
-    """What a `StableDiffusionPipeline` is made of."""
+    """Parts of a `StableDiffusionPipeline`."""
 
     tokenizer: CLIPTokenizer
     text_encoder: CLIPTextModel
@@ -48,7 +48,7 @@ class Parts:
         )
 
     def learning(self) -> dict[str, nn.Module]:
-        """What diffusion training changes, by its name in the pipeline."""
+        """Modules that diffusion training changes, by name in the pipeline."""
         return {"unet": self.unet, "text_encoder": self.text_encoder}
 
     def pool(self, tokens: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class Parts:
         return pooled
 
     def predict(self, noisy: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
-        """The guess of v, `[n, 4, h, w]` like the noisy latents; times are `[n]`."""
+        """Prediction of v, `[n, 4, h, w]` like the noisy latents; times are `[n]`."""
         hidden = self.text_encoder(tokens).last_hidden_state
         guess: Tensor = self.unet(noisy, times, hidden).sample
         return guess
@@ -72,11 +72,12 @@ def build(latent_size: int = LATENT_SIZE) -> Parts:
 def tokenizer(words: Sequence[str] = (), length: int = MAX_TOKENS) -> CLIPTokenizer:
     """A real CLIP byte-pair tokenizer whose merges make every word of the captions one token.
 
-    The learner breaks ties between equally frequent pairs by chance, so every word gets a frequency
-    of its own and the tokens are numbered in alphabetical order: each build is the same.
+    The learner breaks ties between equally frequent pairs by chance. Every word therefore gets a
+    frequency of its own, and the tokens are numbered in alphabetical order, so that each build is
+    the same.
 
     Args:
-        words: what captions can hold; of the shapes by default.
+        words: words that captions can hold; those of shapes by default.
         length: tokens of a padded caption.
     """
     learner = Tokenizer(models.BPE(end_of_word_suffix="</w>"))

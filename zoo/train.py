@@ -1,7 +1,7 @@
 """Train a bundled model: `python -m zoo.train MODEL`, of tiny-sd, tiny-pixart or tiny-portraits.
 
-Runs the stages in order, each once; a stage whose result lies in the work folder is skipped, and
-diffusion training goes on from its last whole checkpoint, so that the same command goes on after
+The stages run in order, each once. A stage whose result lies in the work folder is skipped, and
+diffusion training resumes at its last complete checkpoint, so that the same command resumes after
 an interruption. `--images` beyond what was trained continues from the last checkpoint at the
 constant learning rate. tiny-pixart takes the autoencoder, the feature network and the judge that
 tiny-sd ships with. tiny-portraits needs the npm package @dicebear/pixel-art (designs CC0 1.0),
@@ -37,7 +37,7 @@ LOOKS = 70
 
 
 def parser() -> argparse.ArgumentParser:
-    """Of the command line."""
+    """Parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m zoo.train", description=__doc__)
     made.add_argument("model", choices=list(STAGES))
     made.add_argument("--work", type=Path, help="default: .train/MODEL")
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+    """Run the command line."""
     flags = parser()
     chosen = flags.parse_args(arguments)
     work = chosen.work or Path(".train") / chosen.model
@@ -70,12 +70,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def prepare(model: str, work: Path, package: Path | None) -> None:
-    """Everything before diffusion training that is not in the work folder yet.
+    """Run every stage before diffusion training whose result is not in the work folder yet.
 
     Args:
-        model: a name of `zoo.recipes.RECIPES`.
+        model: name in `zoo.recipes.RECIPES`.
         work: folder of the results.
-        package: of the parts that images are drawn from, where they come from a package.
+        package: package of the parts that images are drawn from, if there is one.
 
     Raises:
         StrategyError: the package is missing.
@@ -130,7 +130,7 @@ def _rank(rank: int, model: str, work: Path, index: int, plan: diffusion.Plan) -
 
 
 def load_parts(model: str, work: Path, index: int) -> Parts:
-    """The parts as stage `index` begins with them: what the stages before made, else fresh."""
+    """Parts with which stage `index` begins: the result of the stages before, else fresh ones."""
     stages = STAGES[model][: index + 1]
     parts: Parts = stages[0].begin(None)
     parts.vae = AutoencoderKL.from_pretrained(work / "vae").requires_grad_(False)

@@ -1,6 +1,6 @@
-"""Tiny pipelines with random weights: the topologies that no bundled model has.
+"""Tiny pipelines with random weights, for the topologies that no bundled model has.
 
-They draw noise, but every module of the real thing is there, so that samplers can be tried and
+They generate noise, but every module of the real model is there, so that samplers can be tried and
 tested on them without any download.
 """
 
@@ -29,12 +29,14 @@ HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
 
 
 def load(name: str, seed: int = 0, **overrides: Any) -> Any:
-    """A fresh pipeline; the same weights for the same seed. torch's global generator is left alone.
+    """A fresh pipeline, with the same weights for the same seed.
+
+    torch's global generator is left alone.
 
     Args:
         name: `dit`, `pixart`, `sd3`, `sd35` (with dual attention) or `flux`.
-        seed: of the weights.
-        overrides: passed to the transformer's constructor.
+        seed: random seed of the weights.
+        overrides: arguments of the transformer's constructor.
 
     Raises:
         StrategyError: no such topology.
@@ -53,7 +55,7 @@ def load(name: str, seed: int = 0, **overrides: Any) -> Any:
 
 
 def one_embedder(network: Any) -> None:
-    """As in DiT's published weights, whose embedder of time and class every block has a copy of."""
+    """Give every block a copy of one embedder of time and class, as in DiT's published weights."""
     one, *others = (block.norm1.emb for block in network.transformer_blocks)
     for other in others:
         other.load_state_dict(one.state_dict())
@@ -164,6 +166,6 @@ def _t5(width: int, letters: Any) -> Any:
 
 @torch.no_grad()
 def _enliven(transformer: nn.Module) -> None:
-    """Larger weights everywhere: fresh modulations are zero, and then no block does anything."""
+    """Enlarge all weights: fresh modulations are zero, and then no block does anything."""
     for weight in transformer.parameters():
         weight.copy_(torch.randn_like(weight) * 0.2)

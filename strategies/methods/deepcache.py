@@ -67,7 +67,8 @@ class DeepCache(Knobs):
         depth: int = 1,
         order: int = 0,
     ) -> Self:
-        """As many full calls as `uniform`, denser around `centre` (the paper's non-uniform 1:N).
+        """Schedule with as many full calls as `uniform`, denser around `centre` (the paper's
+        non-uniform 1:N).
 
         Args:
             calls: number of calls of the generation.

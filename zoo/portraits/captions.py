@@ -1,9 +1,9 @@
-"""Captions of portraits: sentences that say some of what is to be seen, and the way back.
+"""Captions of portraits: sentences that say some of what they show, and the way back.
 
 A caption names some attributes, chosen at random, in random order and in one of several wordings.
-`parse` reads the same sentences. In training every seventh word or so is wrong, as it is in
-captions from the web: a model that follows captions as they are then draws something else that
-often, and guidance, which follows them further, has something to mend.
+`parse` reads the same sentences. In training about every seventh word is wrong, as in captions from
+the web. A model that follows these captions exactly then draws something else that often, so that
+guidance, which follows captions more strongly, has an effect.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ _WITH = ("skin", "hair", "eyes", "glasses", "hat", "beard", "mouth", "earrings")
 
 
 def _kinds() -> dict[str, Wordings]:
-    """The wordings of every clause."""
+    """Wordings of every clause."""
     glasses: Wordings = {
         "no": ("no glasses",),
         "glasses": ("{}glasses",),
@@ -144,12 +144,12 @@ KINDS = _kinds()
 
 
 def sample(labels: Labels, rng: np.random.Generator, mistakes: float) -> tuple[str, Labels]:
-    """A caption of one portrait, and what it says: int64 `[16]`, -1 where it says nothing.
+    """A caption of one portrait, and its content: int64 `[16]`, -1 for attributes it does not name.
 
     Args:
-        labels: what is to be seen, int64 `[16]`, -1 where it cannot be seen.
-        rng: decides what is named and how.
-        mistakes: the share of words that name something else.
+        labels: attributes of the portrait, int64 `[16]`, -1 if one cannot be seen.
+        rng: random generator that decides the named attributes and the wording.
+        mistakes: share of words that name something else.
     """
     said = np.full(len(NAMES), -1, np.int64)
     for index, name in enumerate(NAMES):
@@ -170,7 +170,7 @@ def sample(labels: Labels, rng: np.random.Generator, mistakes: float) -> tuple[s
 
 
 def _mistaken(name: str, value: int, rng: np.random.Generator, share: float) -> int:
-    """The same value or, now and then, another one that is there as well."""
+    """The same value or, with some probability, another one that exists."""
     first = 1 if VALUES[name][0] == "no" else 0
     count = len(VALUES[name])
     if value < first or rng.random() >= share:
@@ -179,7 +179,7 @@ def _mistaken(name: str, value: int, rng: np.random.Generator, share: float) -> 
 
 
 def _drop_colourless(said: Labels) -> None:
-    """A bald head has no colour of hair, and glasses that are not named none of their own."""
+    """Remove the hair colour of bald heads, and the colour of glasses that are not named."""
     for kind, colour in _PAIRS.items():
         value = said[NAMES.index(kind)]
         nothing = value >= 0 and VALUES[kind][value] in ("bald", "no")
@@ -216,7 +216,7 @@ def _clause(name: str, row: dict[str, str], rng: np.random.Generator) -> str:
 
 
 def _clauses() -> dict[str, dict[str, str]]:
-    """What every clause says."""
+    """Values that every clause names."""
     table: dict[str, dict[str, str]] = {}
     for name, values in KINDS.items():
         colour = _PAIRS.get(name)
@@ -237,7 +237,7 @@ CLAUSES = _clauses()
 
 
 def parse(text: str) -> Labels:
-    """What a caption says: int64 `[16]`, -1 where it says nothing.
+    """Content of a caption: int64 `[16]`, -1 for attributes it does not name.
 
     Raises:
         StrategyError: `text` is not a caption as `sample` writes them.
@@ -259,7 +259,7 @@ def parse(text: str) -> Labels:
 
 
 def count_words(text: str) -> int:
-    """Words and commas, which are the tokens of a caption."""
+    """Number of words and commas, which are the tokens of a caption."""
     return len(text.replace(",", " ,").split())
 
 

@@ -1,12 +1,12 @@
-"""The inner levels of tiny-portraits' UNet, trained first and alone on latents of half the size.
+"""Inner levels of tiny-portraits' UNet, trained first and alone on latents of half the size.
 
-The first level has 1,024 tokens and takes most of a training step, but what is drawn where is
-decided below it. So the levels below it are trained first, between a convolution in place of what
-comes before and one in place of what comes after; then the whole UNet is trained, which holds them
-(Gu et al., 2023, arXiv 2310.15111, train nested UNets in this order).
+The first level has 1,024 tokens and takes most of a training step, but the levels below it decide
+the layout. They are therefore trained first, with one convolution in place of everything before
+them and one in place of everything after. Then the whole UNet that contains them is trained (Gu et
+al., 2023, arXiv 2310.15111, train nested UNets in this order).
 
-Their latents are those of whole images, summed over 2 x 2 and halved: unit noise stays unit
-noise, so that every time of the schedule means the same in both stages.
+Their latents are those of whole images, summed over 2 x 2 and halved. Unit noise stays unit noise,
+so that every time of the schedule means the same in both stages.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Inner(nn.Module):
         )
 
     def forward(self, noisy: Tensor, times: Tensor, words: Tensor) -> Tensor:
-        """The guess of v, `[n, 4, h / 2, w / 2]` like the noisy latents."""
+        """Prediction of v, `[n, 4, h / 2, w / 2]` like the noisy latents."""
         embedded = self.embed_time(self.project_time(times).to(noisy.dtype))
         hidden = self.first(noisy)
         skips = [hidden]
@@ -81,11 +81,11 @@ class Parts:
         self.inner = Inner(whole.unet)
 
     def pipeline(self) -> Pipeline:
-        """What draws with the inner levels alone."""
+        """Pipeline that generates with the inner levels alone."""
         return Pipeline(self)
 
     def learning(self) -> dict[str, nn.Module]:
-        """What diffusion training changes."""
+        """Modules that diffusion training changes."""
         return {"inner": self.inner, "text_encoder": self.text_encoder}
 
     def pool(self, tokens: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class Parts:
         return pooled
 
     def predict(self, noisy: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
-        """The guess of v, `[n, 4, h / 2, w / 2]` like the noisy latents; times are `[n]`."""
+        """Prediction of v, `[n, 4, h / 2, w / 2]` like the noisy latents; times are `[n]`."""
         hidden = self.text_encoder(tokens).last_hidden_state
         guess: Tensor = self.inner(noisy, times, hidden)
         return guess
@@ -111,14 +111,14 @@ def grow(before: Parts) -> tiny_sd.Parts:
 
 
 class Pipeline:
-    """Draws what the inner levels know, each latent of half the size as a block of 2 x 2."""
+    """Pipeline of the inner levels; each latent of half the size is decoded as a block of 2 x 2."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self.scheduler: Any = tiny_sd.scheduler()
 
     def set_progress_bar_config(self, **settings: Any) -> None:
-        """As of a diffusers pipeline; there is no bar."""
+        """Accept the settings of a diffusers pipeline; there is no progress bar."""
 
     @torch.no_grad()
     def __call__(

@@ -1,4 +1,4 @@
-"""Portraits drawn by seed: what training, the reference statistics and the card read."""
+"""Portraits drawn by seed, for training, the reference statistics and the card."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Portraits:
         """Draw `count` portraits from the stream of `seed`.
 
         Args:
-            count: how many.
-            seed: the same seed gives the same portraits.
-            mistakes: the share of words in the captions that name something else.
+            count: number of portraits.
+            seed: random seed; the same seed gives the same portraits.
+            mistakes: share of words in the captions that name something else.
         """
         rng = np.random.default_rng(seed)
         labels = sample_labels(count, rng)
@@ -42,7 +42,7 @@ def sample_captions(count: int, seed: int) -> list[str]:
 
 
 def sample_labels(count: int, rng: np.random.Generator) -> Labels:
-    """What each of `count` portraits shows: int64 `[count, 16]`, -1 where it cannot be seen."""
+    """Labels of `count` portraits: int64 `[count, 16]`, -1 for attributes that cannot be seen."""
     rows = {name: rng.integers(0, len(values), count) for name, values in VALUES.items()}
     for name, share in words.SHARES.items():
         there = rng.random(count) < share

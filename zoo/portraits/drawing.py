@@ -1,4 +1,4 @@
-"""Draw portraits: parts of the package in chosen colours on a patterned background."""
+"""Drawing of portraits: parts of the package in chosen colours on a patterned background."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _STRONGER = {"#000000": 2.8, "#ffffff": 2.0}
 
 
 class Painter:
-    """Draws label rows; what they leave open (variant, shade, pattern's phase) is random."""
+    """Painter of label rows; everything they leave open (variant, shade, pattern's phase) is
+    random.
+    """
 
     def __init__(self, parts: package.Parts) -> None:
         self._tables = {
@@ -62,7 +64,7 @@ class Painter:
         return pixels
 
     def _colour(self, name: str, labels: Labels, rng: np.random.Generator) -> NDArray[Any]:
-        """A shade of the value, random where it is not decided: `[n, 3]`."""
+        """A shade of the value, random if it is not decided: `[n, 3]`."""
         values = labels[:, NAMES.index(name)]
         shades = [words.COLOURS[name].get(v, ("#000000",)) for v in words.VALUES[name]]
         first = 1 if words.VALUES[name][0] == "no" else 0
@@ -102,14 +104,16 @@ class _Table:
 
 
 def _opacity(name: str, layer: Layer) -> float:
-    """Of a layer; dark lenses and the patterns of clothes and hats are drawn more strongly."""
+    """Opacity of a layer; dark lenses and the patterns of clothes and hats are drawn more
+    strongly.
+    """
     if layer.opacity == 1 or not name.startswith(("dark", "variant")):
         return layer.opacity
     return min(0.9, layer.opacity * _STRONGER.get(layer.colour, 1.0))
 
 
 def _variant(name: str, labels: Labels, rng: np.random.Generator) -> NDArray[Any]:
-    """Numbers of variants in the table of `name`; -1, its last row, where nothing is drawn."""
+    """Numbers of variants in the table of `name`; -1, its last row, if nothing is drawn."""
     _, variants = words.VARIANTS[name]
     values = labels[:, NAMES.index(name)]
     counts = np.array([len(variants[value]) for value in words.VALUES[name]])
@@ -121,7 +125,7 @@ def _variant(name: str, labels: Labels, rng: np.random.Generator) -> NDArray[Any
 def _moved(
     figure: NDArray[Any], cover: NDArray[Any], labels: Labels, rng: np.random.Generator
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Figures moved sideways to their position, and by chance a cell down."""
+    """Figures moved sideways to their position, and at random a cell down."""
     sheet = np.concatenate([figure, cover], axis=-1)
     room = np.pad(sheet, ((0, 0), (1, 0), (3, 3), (0, 0)))
     across = np.zeros(len(labels), int)

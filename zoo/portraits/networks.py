@@ -14,10 +14,10 @@ CONVOLUTIONS = (
 
 
 def features() -> FeatureNet:
-    """Untrained; images are 64 x 64."""
+    """Feature network without training, for images of 64 x 64."""
     return FeatureNet(LABELS, CONVOLUTIONS)
 
 
 def judge() -> JudgeNet:
-    """Untrained; it sees the image in tiles of one cell."""
+    """Judge without training, which sees the image in tiles of one cell."""
     return JudgeNet(LABELS, width=64, kernel=4, stride=4)

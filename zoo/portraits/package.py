@@ -1,9 +1,9 @@
-"""The parts of the pixel-art portraits: read from the npm package that draws them.
+"""Parts of the pixel-art portraits, read from the npm package that draws them.
 
 `@dicebear/pixel-art` holds each part as a few rectangles on a grid of 16 x 16 cells, written as SVG
 in its JavaScript source. Its designs are in the public domain (CC0 1.0). This module downloads
-nothing by itself and runs no JavaScript: it reads the package's archive or folder. Used by training
-and by the tests of the data; the bundled weights do not need it.
+nothing by itself and runs no JavaScript: it reads the package's archive or folder. Training and the
+tests of the data use it; the bundled weights do not need it.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ class Layer:
 
     Attributes:
         cells: bool `[16, 16]`, rows from the top.
-        colour: the kind of part whose colour is chosen (`hair`), or `#rrggbb`.
-        opacity: in [0, 1].
+        colour: kind of part whose colour is chosen (`hair`), or `#rrggbb`.
+        opacity: opacity in [0, 1].
     """
 
     cells: Mask

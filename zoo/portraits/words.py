@@ -1,7 +1,7 @@
-"""What a portrait can show: its attributes, the words for their values, the parts that show them.
+"""Vocabulary of portraits: attributes, words for their values, and the parts that show them.
 
-The package numbers its variants; this table says in plain words what each looks like. Variants
-that look like nothing in particular, or like two things, are left out. A value often has several
+The package numbers its variants; this table says in plain words what each looks like. Variants that
+look like nothing in particular, or like two things, are left out. A value often has several
 variants, so that a caption leaves open which of them is drawn.
 """
 

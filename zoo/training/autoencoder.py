@@ -1,4 +1,4 @@
-"""Stage: the KL autoencoder, and the latents of the training set."""
+"""Stage of the KL autoencoder, and of the latents of the training set."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def train(
 ) -> AutoencoderKL:
     """Train with L1 + MSE and a small KL term (weight 1e-4 per latent).
 
-    Of images larger than 32 x 32 every other batch holds tiles of that size, which are more
-    varied, and the other ones whole images, as many as have as many pixels.
+    If images are larger than 32 x 32, every other batch holds tiles of that size, which are more
+    varied. The other batches hold whole images with as many pixels in all.
 
     Args:
-        vae: to be trained in place.
-        steps: batches.
-        seed: of the images drawn.
-        sample: draws the images.
-        spread: the standard deviation of the scaled latents, see `_set_scale`.
+        vae: autoencoder to train in place.
+        steps: number of batches.
+        seed: random seed of the images.
+        sample: function that draws the images.
+        spread: standard deviation of the scaled latents, see `_set_scale`.
         batch: images or tiles per step.
     """
     optimizer = torch.optim.AdamW(vae.parameters(), lr=3e-3, betas=(0.9, 0.99))
@@ -69,10 +69,10 @@ def _batch(count: int, whole: bool, seed: int, sample: Sample) -> Tensor:
 def _set_scale(vae: AutoencoderKL, seed: int, sample: Sample, spread: float) -> None:
     """Scale latents to `spread`: half of unit variance on 16 x 16 latents, a quarter on 32 x 32.
 
-    On so small a grid SD's noise schedule would leave the place of an object visible at the last
-    timestep (a matched filter tells left from right at d' = 1.7), so that the model would learn to
-    read it from the noise instead of the caption; a smaller input scale moves the whole schedule
-    towards noise (Chen, 2023, arXiv 2301.10972).
+    On so small a grid SD's noise schedule would leave the position of an object visible at the last
+    timestep (a matched filter tells left from right at d' = 1.7). The model would learn to read it
+    from the noise instead of the caption. A smaller input scale moves the whole schedule towards
+    noise (Chen, 2023, arXiv 2301.10972).
     """
     parts = pictures(sample(512, seed + 1)).split(64)
     latents = torch.cat([vae.encode(part * 2 - 1).latent_dist.mean for part in parts])
@@ -81,7 +81,7 @@ def _set_scale(vae: AutoencoderKL, seed: int, sample: Sample, spread: float) -> 
 
 @torch.inference_mode()
 def encode(vae: AutoencoderKL, images: NDArray[np.float32]) -> NDArray[np.float16]:
-    """RGB `[n, h, w, 3]` in [0, 1] to scaled latent means, float16 `[n, 4, h/2, w/2]`."""
+    """Scaled latent means, float16 `[n, 4, h/2, w/2]`, of RGB `[n, h, w, 3]` in [0, 1]."""
     out = []
     for chunk in torch.from_numpy(images).permute(0, 3, 1, 2).split(256):
         latents = vae.encode(chunk * 2 - 1).latent_dist.mean * vae.config.scaling_factor
@@ -91,7 +91,7 @@ def encode(vae: AutoencoderKL, images: NDArray[np.float32]) -> NDArray[np.float1
 
 @torch.inference_mode()
 def reconstruct(vae: AutoencoderKL, images: Tensor) -> Tensor:
-    """RGB in [0, 1], `[n, 3, h, w]`, through the autoencoder and back, clipped."""
+    """Reconstruction of RGB in [0, 1], `[n, 3, h, w]`, by the autoencoder, clipped."""
     parts = [
         vae.decode(vae.encode(chunk * 2 - 1).latent_dist.mean).sample for chunk in images.split(128)
     ]
@@ -99,6 +99,6 @@ def reconstruct(vae: AutoencoderKL, images: Tensor) -> Tensor:
 
 
 def psnr(vae: AutoencoderKL, images: Tensor) -> float:
-    """Of reconstructions of RGB in [0, 1], `[n, 3, h, w]`: mean over the images, in dB."""
+    """PSNR of reconstructions of RGB in [0, 1], `[n, 3, h, w]`: mean over the images, in dB."""
     noise = (reconstruct(vae, images) - images).square().mean((1, 2, 3))
     return float((-10 * torch.log10(noise)).mean())

@@ -1,4 +1,4 @@
-"""Stage: the feature network and the judge, trained on freshly drawn labelled images."""
+"""Stage of the feature network and the judge, trained on freshly drawn labelled images."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def train(
     """Train `network` with cross-entropy on every label that exists.
 
     Args:
-        network: maps RGB in [0, 1], `[n, 3, h, w]`, to logits per label.
-        steps: batches of 128.
-        seed: of the images drawn.
-        subject: names the labels.
-        sample: draws the images.
-        augment: applied to each batch of images.
+        network: network from RGB in [0, 1], `[n, 3, h, w]`, to logits per label.
+        steps: number of batches of 128.
+        seed: random seed of the images.
+        subject: subject that names the labels.
+        sample: function that draws the images.
+        augment: function applied to each batch of images.
     """
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=1e-2)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
@@ -56,7 +56,7 @@ def train(
 def score(
     network: nn.Module, count: int, subject: Subject, sample: Sample, augment: Augment
 ) -> dict[str, float]:
-    """Accuracy on `count` images that no training saw, augmented the same way as asked."""
+    """Accuracy on `count` images that no training saw, augmented in the same way."""
     scenes = sample(count, REAL_SEED)
     parts = [network(augment(chunk)) for chunk in pictures(scenes).split(256)]
     logits = {name: torch.cat([part[name] for part in parts]) for name in subject.labels}

@@ -1,8 +1,8 @@
-"""Stage: the denoiser and its text encoder, data-parallel over a few one-thread ranks or one GPU.
+"""Stage of the denoiser and its text encoder, data-parallel over a few one-thread ranks or one GPU.
 
-v-prediction with a learning rate that stays constant and then falls over the last images, so that
-training can go on from a checkpoint of the constant part for as long as anybody likes. Checkpoints
-are safetensors: weights, their moving average and the optimizer's moments.
+It trains v-prediction with a learning rate that stays constant and then falls over the last images,
+so that training can resume from a checkpoint of the constant part for any length. Checkpoints are
+safetensors: weights, their moving average and the optimizer's moments.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from zoo.training import files
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how to train.
+    """Length and settings of a training.
 
     Attributes:
-        images: images seen at the end.
-        start: of them seen by an earlier stage whose weights this one goes on from.
-        decay: over how many of the last of them the learning rate falls to 3 % of its peak.
+        images: number of images seen at the end.
+        start: number of these that an earlier stage has seen, from whose weights this one starts.
+        decay: number of last images over which the learning rate falls to 3 % of its peak.
         batch: images per step, divided among the ranks.
-        ranks: processes; each uses one thread on a CPU.
+        ranks: number of processes; each uses one thread on a CPU.
         save_every: images between checkpoints and between looks at the model.
-        save_minutes: between checkpoints on machines that are slower than that.
-        pool: the side of the squares of latents that are pooled to one, see `pooled`.
-        spread: the standard deviation of the latents by which the loss is weighted.
+        save_minutes: minutes between checkpoints on machines that are slower than that.
+        pool: side of the squares of latents that are pooled to one, see `pooled`.
+        spread: standard deviation of the latents by which the loss is weighted.
         cast_on_cpu: whether a CPU that computes in bfloat16 does so; narrow networks gain nothing.
     """
 
@@ -71,7 +71,7 @@ class Plan:
 
 @dataclass
 class Trainee:
-    """The parts that learn, their moving average and their optimizer."""
+    """Trained parts, their moving average and their optimizer."""
 
     parts: Parts
     average: dict[str, Tensor]
@@ -83,7 +83,7 @@ class Trainee:
         return named(self.parts)
 
     def save(self, path: Path) -> None:
-        """Write everything needed to go on; the file appears when it is complete."""
+        """Write everything needed to resume; the file appears when it is complete."""
         tensors: dict[str, Tensor] = {}
         for name, weight in self.named():
             state = self.optimizer.state[weight]
@@ -99,7 +99,7 @@ class Trainee:
         files.make(path, lambda part: save_file(whole, part, metadata=metadata))
 
     def restore(self, path: Path) -> None:
-        """Go on from a file that `save` wrote."""
+        """Resume from a file that `save` wrote."""
         with safe_open(path, "pt") as file, torch.no_grad():
             self.seen = int(file.metadata()["seen"])
             for name, weight in self.named():
@@ -118,7 +118,7 @@ def named(parts: Parts) -> list[tuple[str, nn.Parameter]]:
 
 
 def take_average(parts: Parts, folder: Path) -> int:
-    """Put the averaged weights of the last whole checkpoint into `parts`; returns its images.
+    """Put the averaged weights of the last complete checkpoint into `parts`; returns its images.
 
     Raises:
         StrategyError: there is none.
@@ -145,9 +145,9 @@ class _Float32Attention(TorchFunctionMode):
 
 
 def casts(plan: Plan, device: str) -> bool:
-    """Whether to train in bfloat16: only where the processor computes in it.
+    """Whether to train in bfloat16: only if the processor computes in it.
 
-    Elsewhere it is emulated; tiny-sd then trains at a fifth of the speed of float32.
+    Other processors emulate it; tiny-sd then trains at a fifth of the speed of float32.
     """
     if device == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -192,12 +192,14 @@ def run_rank(
     """Train one rank to the end of the plan.
 
     Args:
-        rank: 0 saves and looks.
+        rank: number of the rank; 0 saves and looks.
+        parts: parts to train.
+        plan: length and settings of the training.
         latents: float16 `[n, 4, h, w]`, scaled.
         tokens: int64 `[n + 1, length]`; the last row is the empty caption.
-        folder: of `last.safetensors`, the checkpoint, `before.safetensors`, the one before, and
-            `stable.safetensors`, the last one at the constant learning rate.
-        look: called on rank 0 after every `save_every` images and at the end.
+        folder: folder of `last.safetensors`, the checkpoint, `before.safetensors`, the one before,
+            and `stable.safetensors`, the last one at the constant learning rate.
+        look: function called on rank 0 after every `save_every` images and at the end.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cpu":

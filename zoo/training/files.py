@@ -1,4 +1,4 @@
-"""Results of training on disk: whole or not there."""
+"""Atomic results of training on disk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def make(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def newest(folder: Path) -> Path | None:
-    """The last whole checkpoint; one that was cut in half is passed over for the one before."""
+    """The last complete checkpoint; an incomplete one is skipped for the one before."""
     for name in (LAST, BEFORE):
         path = folder / name
         if not path.exists():

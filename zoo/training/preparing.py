@@ -25,14 +25,14 @@ CHUNK = 2000
 
 
 def take_networks(model: str, work: Path) -> None:
-    """The feature network, judge and autoencoder as they ship with `model`."""
+    """Copy the feature network, judge and autoencoder that ship with `model`."""
     for name in ("features.safetensors", "judge.safetensors"):
         shutil.copyfile(networks_folder() / name, work / name)
     shutil.copytree(folder(model) / "vae", work / "vae", dirs_exist_ok=True)
 
 
 def train_features(work: Path, recipe: Recipe, sample: Sample) -> None:
-    """The feature network."""
+    """Train the feature network."""
     if (work / "features.safetensors").exists():
         return
     torch.manual_seed(1)
@@ -43,7 +43,7 @@ def train_features(work: Path, recipe: Recipe, sample: Sample) -> None:
 
 
 def train_autoencoder(work: Path, recipe: Recipe, sample: Sample) -> None:
-    """The autoencoder."""
+    """Train the autoencoder."""
     if (work / "vae").exists():
         return
     torch.manual_seed(2)
@@ -56,7 +56,7 @@ def train_autoencoder(work: Path, recipe: Recipe, sample: Sample) -> None:
 
 
 def train_judge(work: Path, recipe: Recipe, sample: Sample) -> None:
-    """The judge, on real and on reconstructed images."""
+    """Train the judge, on real and on reconstructed images."""
     if (work / "judge.safetensors").exists():
         return
     vae = AutoencoderKL.from_pretrained(work / "vae")
@@ -79,7 +79,7 @@ def _decoded(vae: AutoencoderKL) -> classifiers.Augment:
 
 
 def _rough(vae: AutoencoderKL, share: float) -> classifiers.Augment:
-    """Some real, some reconstructed, with noise and blur: what generated ones look like."""
+    """Augmentation like generated images: some real, some reconstructed, with noise and blur."""
     generator = torch.Generator().manual_seed(3)
 
     def change(images: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def _rough(vae: AutoencoderKL, share: float) -> classifiers.Augment:
 
 
 def encode_data(work: Path, recipe: Recipe, sample: Sample) -> None:
-    """Latents and tokens of the training set, and the contrastively trained text encoder."""
+    """Encode the training set to latents and tokens, and train the text encoder contrastively."""
     if (work / "text").exists():
         return
     vae = AutoencoderKL.from_pretrained(work / "vae")

@@ -1,6 +1,6 @@
-"""Stage: the text encoder, contrastively against the features of the images it describes.
+"""Stage of the text encoder, trained contrastively against features of the images it describes.
 
-The image tower is the frozen feature network, as in LiT (Zhai et al., 2022): only the text side
+The image tower is the frozen feature network, as in LiT (Zhai et al., 2022). Only the text side
 learns, which takes a minute instead of hours, and gives the denoiser words with a meaning.
 """
 
@@ -13,13 +13,13 @@ from zoo.parts import Parts
 
 
 def train(parts: Parts, tokens: Tensor, features: Tensor, steps: int) -> None:
-    """InfoNCE (CLIP's loss) in batches of 256.
+    """Train with InfoNCE (CLIP's loss) in batches of 256.
 
     Args:
-        parts: their text encoder is trained in place; its pooled output is what is matched.
+        parts: parts whose text encoder is trained in place; its pooled output is matched.
         tokens: int64 `[n, length]`.
-        features: `[n, 64]`, of the image of each caption.
-        steps: batches.
+        features: features of the image of each caption, `[n, 64]`.
+        steps: number of batches.
     """
     encoder = parts.text_encoder
     features = nn.functional.normalize(features - features.mean(0), dim=-1)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import accel
@@ -129,6 +130,6 @@ def _work(job: ComparisonJob, strategies: Sequence[Strategy]) -> list[float]:
     found = []
     for one in strategies:
         with accel.accelerated(pipe, one, set_scheduler=True):
-            work = call_macs(pipe, lambda one=one: run(pipe, config, one, prompts))
+            work = call_macs(pipe, partial(run, pipe, config, one, prompts))
         found.append(float(sum(work.values())))
     return found

@@ -24,8 +24,8 @@ from search.proposers.base import Settings
 from search.proposers.nsga2 import NSGA2
 from search.results.run import Run
 from search.study.history import History
-from strategies.genes import Gene
-from strategies.space import GLOBALS, Genome
+from strategies.genomes.genes import Gene
+from strategies.genomes.space import GLOBALS, Genome
 
 GUIDANCE = "guidance"
 

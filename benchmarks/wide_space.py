@@ -33,7 +33,7 @@ from search.results.finalist import Final, comparable
 from search.results.run import Run
 from search.study.reference_point import worst
 from strategies import StrategyError
-from strategies.configs import read_config
+from strategies.data_files.configs import read_config
 
 SPACES = {"wide": "unet-all", "narrow": "unet-small"}
 ROLES = {"hypervolume": ("front",), "hypervolume_baselines": ("baseline",),

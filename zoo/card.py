@@ -30,7 +30,7 @@ def write_card(target: Path, work: Path, seen: int, count: int, sample: Sample) 
 
     Args:
         target: folder of a shipped pipeline; its name is the model's.
-        work: of the training, with the curve.
+        work: folder of the training, with the curve.
         seen: training images.
         count: images to judge per guidance.
         sample: draws real images.

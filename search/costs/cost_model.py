@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from evaluate.kinds import Kinds
-from evaluate.latency_table import LatencyTable, kinds_made
+from evaluate.speed.call_kinds import Kinds
+from evaluate.speed.latency_table import LatencyTable, kinds_made
 from strategies import Strategy
 
 

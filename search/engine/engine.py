@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from evaluate.scores import Scoring
+from evaluate.scoring import Scoring
 from search import budget as budgets
 from search.config import SearchConfig
 from search.costs import measurement as measuring

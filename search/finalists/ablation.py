@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evaluate.statistics import ScoreError
+from evaluate.statistics.gaussian import ScoreError
 from search.config import SearchConfig
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import CostTracker

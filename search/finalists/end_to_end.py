@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 
-from evaluate.timing import spread
+from evaluate.speed.timing import spread
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import REPEATS, STEADY, CostTracker
 from search.errors import SearchError

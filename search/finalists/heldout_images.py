@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from evaluate.reading import Reading, Sample
+from evaluate.extraction import Reading, Sample
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import CostTracker
 from search.images import feature_cache as samples

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from evaluate.reading import Sample
-from evaluate.scores import Scoring
-from evaluate.statistics import ScoreError
+from evaluate.extraction import Sample
+from evaluate.scoring import Scoring
+from evaluate.statistics.gaussian import ScoreError
 from search.images.unaccelerated import UnacceleratedImages
 from search.objectives.objectives import Goals
 from search.proposers.successive_halving import resampled

@@ -216,9 +216,7 @@ class Strategy(BaseModel):
         return tuple(rows)
 
     def canonical(self) -> Strategy:
-        """The same behaviour in its one normal form: values without effect neutral, neutral methods
-        left out.
-        """
+        """The normal form: values without effect are neutral, neutral methods are left out."""
         return self._normal or self
 
     @cached_property
@@ -254,15 +252,13 @@ class Strategy(BaseModel):
         are dropped, since they were measured on something else.
 
         Args:
-            calls: calls of the new schedule; by default those that the solver makes with `steps`.
-                With a solver unknown to `strategies.solvers` they change by the same factor as
-                `steps`.
-            steps: steps of the new schedule; by default changed by the same factor as `calls`.
+            calls: calls of the new schedule; by default those that the solver makes with `steps`,
+                or the same difference to `steps` as now for an unknown solver.
+            steps: steps of the new schedule; by default the same difference to `calls` as now.
             scheduler: another solver, in its short form if it has settings.
 
         Raises:
-            StrategyError: no positive number of calls, or the calls of another solver are not
-                known.
+            StrategyError: no positive number of calls, or another solver's calls are not known.
         """
         if calls is None:
             steps = self.steps if steps is None else steps

@@ -1,4 +1,4 @@
-"""What `python -m search` can do, one file each; without a command's name it searches."""
+"""Commands of `python -m search`, one file each. Without a command's name it searches."""
 
 # Name to what it does. Each is a module here with `main(arguments) -> exit code`.
 COMMANDS = {

@@ -28,7 +28,7 @@ DEFAULT = "10m"
 
 
 def main(arguments: list[str]) -> int:
-    """Draw what is missing and write the report anew; returns the exit code."""
+    """Generate missing images and write the report again; returns the exit code."""
     made = reading.parser(
         "ablate",
         "Of the knee and of the fastest strategy without a loss every method is taken out in turn, "

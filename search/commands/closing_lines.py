@@ -1,4 +1,4 @@
-"""The last lines of a search: what was found, where the time went, and how to go on."""
+"""Last lines of a search: results, use of time, and the command to continue."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ KINDS = {"found": "found by evolving", "seed": "seeds of the search", "baseline"
 
 
 def lines(engine: Engine, resumed: bool, how: str) -> list[str]:
-    """The lines of a search that is exported.
+    """Lines of a search that is exported.
 
     Args:
-        resumed: whether an earlier start began it.
-        how: to go on with it.
+        engine: the search.
+        resumed: whether it was resumed.
+        how: command that continues it.
     """
     run, mine = runs.Run(engine.folder, engine.config, engine.study), engine.config.proposer
     kinds = [kind(point.origin, point.strategy, mine) for point in run.front()]

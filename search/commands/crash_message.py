@@ -1,8 +1,8 @@
-"""A last word for a search that is ended without one: killed, out of memory, by a library's exit.
+"""Last message of a search that is ended without one: killed, out of memory, by a library's exit.
 
-Ray's runtime, for one, ends the process that uses it when it is gone itself, and nothing in that
-process can prevent it. So a small process of its own waits for the search to end, and says how to
-go on where the search could not.
+Ray's runtime, for example, ends the process that uses it when it ends itself, and nothing in that
+process can prevent it. A small separate process therefore waits for the search to end, and prints
+how to continue if the search could not.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if not sys.stdin.buffer.read(1):
 
 @contextmanager
 def farewell(line: str) -> Iterator[Callable[[], None]]:
-    """Have a line said on standard error if this process ends within the block.
+    """Print a line on standard error if this process ends within the block.
 
     Yields:
-        What to call where the process is to end within it without that line.
+        Function to call before the process ends within the block without that line.
     """
     try:
         watcher = subprocess.Popen(

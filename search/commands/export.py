@@ -1,4 +1,4 @@
-"""`python -m search export`: strategy files of the front once more."""
+"""`python -m search export`: strategy files of the front, written again."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def _table(run: Run, points: list[Point]) -> Table:
 
 
 def _notes(run: Run, points: list[Point]) -> list[str]:
-    """What has to be known to read the table."""
+    """Notes that are needed to read the table."""
     found = [f"{name}: {title(name)}" for name in run.config.objectives if short(name) == name]
     if points and points[0].prompts == "search":
         found.append("no loss: tested on held-out prompts when the search is finished")

@@ -1,4 +1,4 @@
-"""Help texts: names are never broken at their hyphens, and lines that are given stay lines."""
+"""Help texts: names are never broken at their hyphens, and given line breaks stay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
-    """For `formatter_class`."""
+    """Class to pass as `formatter_class`."""
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         wrapped = (

@@ -1,4 +1,4 @@
-"""The flags that say which model is searched in which setting."""
+"""Flags of the model and its setting."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CHANGES = {
 
 
 def add(made: argparse.ArgumentParser) -> None:
-    """Add them to a parser."""
+    """Add the flags to a parser."""
     against = made.add_argument_group("what it is held against")
     for flag, which in (
         ("--prompts", "of the search"),

@@ -1,4 +1,4 @@
-"""The settings of a search and its model, as the flags name them."""
+"""Settings of a search and its model, from the flags."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from strategies import StrategyError
 
 
 def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
-    """The loaded pipeline on the CPU, and its config as workers load it.
+    """Load the pipeline on the CPU, and its config as workers load it.
 
     Raises:
         StrategyError: there is no such model, it cannot be loaded, or a setting is wrong.
@@ -56,10 +56,10 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
 
 
 def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
-    """See that what images are scored by is there, before a model is loaded.
+    """Check the weights of the model and of the metrics before a model is loaded.
 
     Raises:
-        StrategyError: an unknown model or figure, or weights that are missing.
+        StrategyError: an unknown model or metric, or weights that are missing.
     """
     name = flags.model or "tiny-sd"
     config = find_config(name, flags.source) if is_config(name) else None
@@ -73,7 +73,7 @@ def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
 
 
 def given(flags: argparse.Namespace) -> dict[str, Any]:
-    """The settings of the search among these flags."""
+    """Settings of the reference among these flags."""
     reference = flags.reference
     return {
         "reference": reference if reference == "self" else _place(reference),
@@ -83,15 +83,16 @@ def given(flags: argparse.Namespace) -> dict[str, Any]:
 
 
 def changed(flags: argparse.Namespace) -> list[str]:
-    """Which of the flags that a resumed run cannot take are given."""
+    """Given flags that a resumed run does not take."""
     return [name for name in CHANGES if getattr(flags, name) is not None]
 
 
 def check(config: SearchConfig, download: bool) -> None:
-    """See that all that a search needs is there, before anything long.
+    """Check that everything a search needs is there, before anything long.
 
     Raises:
-        StrategyError: too few prompts, weights that are missing, or a reference that is not there.
+        StrategyError: too few prompts, weights that are missing, or a reference that does not
+            exist.
     """
     model = config.model
     input_images.check(model, config.images, config.heldout_images)
@@ -117,7 +118,7 @@ def check(config: SearchConfig, download: bool) -> None:
 
 
 def _place(source: str | None) -> str | None:
-    """A file by its full path, as a worker in another folder needs it; a name as it is."""
+    """Absolute path of a file, as a worker in another folder needs it; a name as it is."""
     if source is None or source == IMAGENET or source.startswith("zoo:"):
         return source
     return str(Path(source).resolve())
@@ -127,7 +128,7 @@ CROWD = 8  # Workers of each core, at most.
 
 
 def _workers(flags: argparse.Namespace) -> int | None:
-    """Workers where the flags leave them open: as many as the GPUs here have room for."""
+    """Number of workers if the flags leave it open: as many as the GPUs here have room for."""
     if flags.workers is None and flags.address:
         raise StrategyError("--address needs --workers, how many of the cluster's at most")
     given: int | None = flags.workers
@@ -137,7 +138,7 @@ def _workers(flags: argparse.Namespace) -> int | None:
 
 
 def settings_and_pipeline(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
-    """The loaded pipeline, the search's settings, checked, and its folder."""
+    """The loaded pipeline, the search's checked settings, and its folder."""
     asked = given(flags) | {
         key: getattr(flags, key)
         for key in (
@@ -214,7 +215,7 @@ def _check(config: SearchConfig, download: bool) -> None:
 
 
 def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig:
-    """The settings of a new run with where its study is kept."""
+    """Settings of a new run with the location of its study."""
     if not url:
         return config
     # A database may hold many studies, also of equally named folders.

@@ -1,4 +1,4 @@
-"""The flags of a search, and how their values are read."""
+"""Flags of a search, and the reading of their values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXAMPLES = """examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags."""
+    """Parser of the flags."""
     width = max(map(len, COMMANDS)) + 2
     commands = "\n".join(f"  {name:<{width}}{about}" for name, about in COMMANDS.items())
     made = argparse.ArgumentParser(
@@ -292,7 +292,7 @@ def _numbers(text: str) -> list[int]:
 
 
 def _solvers(text: str) -> list[str]:
-    """Class names, to which `Scheduler` is added where it is left out, with their settings."""
+    """Class names with their settings; `Scheduler` is added if it is left out."""
     found = []
     for word in _words(text):
         name, bracket, settings = word.partition("(")

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The flags, but for the limits."""
+    """Parser of the flags without the limits."""
     made = reading.parser(
         "pick",
         "Of a search that is not finished, of its own front so far. Where only speed is asked for, "
@@ -83,13 +83,17 @@ def parser() -> argparse.ArgumentParser:
 def choose(
     run: Run, points: list[Point], bounds: list[Limit], at_knee: bool, no_loss: bool
 ) -> Point:
-    """The point that was asked for.
+    """Choose the requested point.
 
     Args:
-        points: of the front, fastest first.
+        run: run of the front.
+        points: points of the front, fastest first.
+        bounds: limits on scores.
+        at_knee: whether to choose the knee.
+        no_loss: whether to choose among points without a loss.
 
     Raises:
-        StrategyError: no point is so; says how near the front comes.
+        StrategyError: no point qualifies; says how near the front comes.
     """
     left = points
     if no_loss:
@@ -116,7 +120,7 @@ def choose(
 
 
 def _full(limit: Limit, run: Run, base: Mapping[str, float]) -> Limit:
-    """A limit on a figure that is there, by its full name."""
+    """A limit on a score that exists, by its full name."""
     config = run.config
     name = figures.full(limit.name, config.model.is_bundled, config.figures.view)
     if name not in base:
@@ -137,7 +141,7 @@ def _too_much(bound: Limit, points: list[Point]) -> str:
 
 
 def _none_passes(points: list[Point]) -> str:
-    """Why no point passes, by the one that comes nearest: the slowest without a shown loss."""
+    """Reason why no point passes, by the nearest one: the slowest without a shown loss."""
     if points[0].verdict is None:
         return (
             "by the figures of this search every change is a loss, so --no-loss picks nothing; "
@@ -159,7 +163,7 @@ def _label(constraints: Mapping[str, float], at_knee: bool, no_loss: bool) -> st
 
 
 def show(run: Run, points: list[Point], point: Point) -> None:
-    """What the chosen strategy is, for people."""
+    """Print the chosen strategy."""
     print(f"number {points.index(point) + 1} of {reading.heading(run)}")
     for name in ("speedup", *run.config.objectives):
         shown = value(name, point.scores[name])
@@ -178,7 +182,7 @@ def show(run: Run, points: list[Point], point: Point) -> None:
 
 
 def _how(run: Run, target: Path) -> str:
-    """The command that draws an image with the strategy."""
+    """Command that generates an image with the strategy."""
     model = run.config.model
     name = model.name if model.name in available() else model.source
     return (

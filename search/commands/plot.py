@@ -1,4 +1,4 @@
-"""`python -m search plot`: pictures for papers."""
+"""`python -m search plot`: plots for papers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PICTURES = ("pareto", "convergence", "schedules")
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pictures; returns the exit code."""
+    """Write the plots; returns the exit code."""
     flags = reading.parser(
         "plot",
         "pareto: the front with its rivals, on held-out prompts once the search is finished; "

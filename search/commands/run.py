@@ -1,4 +1,4 @@
-"""`python -m search`: run a search, or go on with one."""
+"""`python -m search`: run a search, or continue one."""
 
 from __future__ import annotations
 

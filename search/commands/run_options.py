@@ -1,4 +1,4 @@
-"""What the commands that look at a run have in common."""
+"""Flags shared by the commands that read a run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from search.study.storage import PASSWORD
 
 
 def parser(name: str, about: str, examples: Sequence[str]) -> argparse.ArgumentParser:
-    """A command's parser with what all have.
+    """Parser of a command with the shared flags.
 
     Args:
-        name: of the command.
-        about: what the first line of its help does not say.
+        name: name of the command.
+        about: description that the first line of its help does not give.
         examples: command lines after `python -m search NAME`.
     """
     lines = [f"  python -m search {name} {example}" for example in examples]
@@ -43,12 +43,12 @@ def parser(name: str, about: str, examples: Sequence[str]) -> argparse.ArgumentP
 
 
 def read(flags: argparse.Namespace) -> Run:
-    """The run that the flags name."""
+    """Read the run that the flags name."""
     return runs.read(flags.run, flags.storage)
 
 
 def add_margin(made: argparse.ArgumentParser) -> None:
-    """Add the flag for other margins than those of the run."""
+    """Add the flag for margins other than the run's."""
     made.add_argument(
         "--margin",
         action="append",
@@ -62,7 +62,7 @@ def with_margins(run: Run, given: Sequence[str]) -> Run:
     """The run with other margins.
 
     Raises:
-        StrategyError: a margin of no figure of this run, or not above 0.
+        StrategyError: a margin of no score of this run, or not above 0.
     """
     if not given:
         return run
@@ -75,7 +75,7 @@ def with_margins(run: Run, given: Sequence[str]) -> Run:
 
 
 def heading(run: Run) -> str:
-    """Which front it is, in one line."""
+    """Line that says which front it is."""
     points = run.front()
     state = "exported front" if run.finals else f"front so far ({run.state}, the search's own)"
     split = "held-out prompts" if run.finals else "of the search's prompts"

@@ -1,4 +1,4 @@
-"""`python -m search status`: where a search stands."""
+"""`python -m search status`: status of a search."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from search.study.archive import Best
 
 
 def main(arguments: list[str]) -> int:
-    """Print the figures of a run; returns the exit code."""
+    """Print the status of a run; returns the exit code."""
     flags = reading.parser(
         "status",
         "Reads the study alone, whether the search is running, interrupted or finished.",
@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
 
 
 def words(run: Run, standing: Standing) -> dict[str, str]:
-    """The figures for people."""
+    """Status as names and texts."""
     config = run.config
     found = {
         "run": str(run.folder),

@@ -1,4 +1,4 @@
-"""The command line that began a run, as the study keeps it: without its folder and any password."""
+"""Command line that began a run, as the study keeps it: without its folder and any password."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ ITS_OWN = ("--out", "--storage")  # Of this run alone, and the latter may hold a
 
 
 def command(arguments: Sequence[str]) -> str:
-    """The command that begins the same search anew.
+    """Command that begins the same search again.
 
     Args:
-        arguments: after `python -m search`.
+        arguments: arguments after `python -m search`.
     """
     kept: list[str] = []
     left = list(arguments)

@@ -1,4 +1,4 @@
-"""A run's folder: strategy files, tables and the picture of the front."""
+"""Export of a run: strategy files, tables and the plot of the front."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ STRATEGIES, UNFINISHED = "strategies", "unfinished-"  # Folder, and names in it 
 
 
 def write(run: Run, summary: dict[str, Any]) -> None:
-    """Write everything beside what is there, then exchange it.
+    """Write everything into a new folder, then exchange it for the old one.
 
     Args:
-        run: a run with its finalists, scored on held-out prompts.
+        run: run with its finalists, scored on held-out prompts.
         summary: content of `summary.json`.
     """
     finals = run.finals
@@ -60,10 +60,10 @@ def _json(summary: dict[str, Any]) -> str:
 
 
 def write_failed(run: Run, initial: Collection[str]) -> None:
-    """Write what failed, and the front found so far, of a search that cannot go on.
+    """Write the failures and the front found so far, for a search that cannot continue.
 
     Args:
-        run: a run without finalists.
+        run: run without finalists.
         initial: digests of the initial strategies.
     """
     write_unfinished(run)
@@ -120,7 +120,7 @@ def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
 
 
 def trials(study: Study) -> pd.DataFrame:
-    """One row per evaluation, with why it failed, also where it did so as a finalist."""
+    """One row per evaluation, with the reason of a failure, including those of finalists."""
     failed = failures.failures(study)
     later = {f.digest: f"{f.stage}: {f.error}" for f in failed if f.stage != failures.SEARCH}
     rows = [
@@ -145,7 +145,7 @@ def trials(study: Study) -> pd.DataFrame:
 
 
 def _changes(final: Final, names: Sequence[str]) -> dict[str, float]:
-    """The ends of the intervals of these figures' changes, on the images of the verdict."""
+    """Ends of the intervals of these scores' changes, on the images of the verdict."""
     found: dict[str, float] = {}
     for name in names:
         known = final.changes or final.intervals
@@ -156,7 +156,7 @@ def _changes(final: Final, names: Sequence[str]) -> dict[str, float]:
 
 
 def _verdict(verdict: Verdict | None) -> dict[str, str]:
-    """Whether a loss is ruled out, and why not."""
+    """Verdict on a loss as columns, with the reason if it is not `yes`."""
     if verdict is None:
         return {"no_loss": "", "why": ""}
     return {"no_loss": verdict.answer, "why": "; ".join(verdict.reasons)}
@@ -171,10 +171,10 @@ def table(
     """One row per exported strategy and baseline, fastest first, then one per failure.
 
     Args:
-        run: says which figures decide on a loss; their changes have columns of their own.
-        finals: all that were scored.
-        best: those on the front.
-        failed: what failed, at any stage.
+        run: run that says which scores decide on a loss; their changes have columns of their own.
+        finals: all scored finalists.
+        best: finalists on the front.
+        failed: failures at any stage.
     """
     order = sorted(finals, key=lambda final: final.scores["latency_s"])
     rows = [
@@ -230,7 +230,7 @@ def summarise(
         initial: digests of the initial strategies.
         reference: reference point of the hypervolumes.
         times: clock and device time of every phase.
-        unscored: finalists for which the budget had no room.
+        unscored: number of finalists that the budget did not suffice for.
     """
     finals = run.finals
     feasible = [f for f in comparable(finals) if f.violation <= 0]
@@ -254,7 +254,7 @@ def summarise(
 
 
 def counts(study: Study, initial: Collection[str]) -> dict[str, Any]:
-    """What a summary says of a search, whether it could be finished or not.
+    """Part of a summary that does not depend on whether the search was finished.
 
     Args:
         study: log of the search.

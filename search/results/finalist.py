@@ -21,16 +21,16 @@ class Final:
 
     Attributes:
         role: `unaccelerated`, `baseline` or `front`.
-        scores: on held-out prompts, with measured `latency_s` and `speedup`.
+        scores: scores on held-out prompts, with measured `latency_s` and `speedup`.
         intervals: `[value, low, high]` by name.
-        objectives: as in the search.
-        violation: how far outside the constraints; only what keeps them is exported.
-        images: that these are of; the same for all that are compared, see `comparable`. 0 in runs
-            of versions that had one number for all.
-        changes: intervals of changes on the most images that it was scored on, which say whether
+        objectives: objectives as in the search.
+        violation: distance outside the constraints; only strategies that keep them are exported.
+        images: number of images of these scores; the same for all that are compared, see
+            `comparable`. 0 in runs of versions that had one number for all.
+        changes: intervals of changes on the most images that it was scored on, which decide whether
             it has no loss.
-        judged: images of those.
-        full: of the full set; on fewer nothing passes.
+        judged: number of those images.
+        full: number of images of the full set; fewer never pass.
     """
 
     role: str
@@ -47,9 +47,9 @@ class Final:
 
 
 def comparable(finals: Iterable[Final]) -> list[Final]:
-    """Those whose figures are of the same images, the most that any has.
+    """Finalists with scores of the same images, the most that any has.
 
-    A finalist that another of its kind has beaten beyond doubt stopped on fewer.
+    A finalist that another of its kind dominates with confidence stopped on fewer images.
     """
     rows = list(finals)
     most = max((final.images for final in rows), default=0)
@@ -57,11 +57,11 @@ def comparable(finals: Iterable[Final]) -> list[Final]:
 
 
 def front(finals: list[Final]) -> list[Final]:
-    """The finals that no other dominates on held-out prompts, fastest first.
+    """Finalists that no other dominates on held-out prompts, fastest first.
 
-    A point that a baseline dominates is not on it; a baseline that nothing dominates is. What
-    breaks a constraint on held-out prompts, or end to end, is not, and neither is what was beaten
-    on fewer images.
+    Baselines count on both sides: a point that a baseline dominates is not on the front, and a
+    baseline that nothing dominates is. A finalist that breaks a constraint on held-out prompts, or
+    end to end, is not on it, and neither is one that stopped on fewer images.
     """
     rows = [
         final
@@ -74,9 +74,9 @@ def front(finals: list[Final]) -> list[Final]:
 
 
 def keep_finals(study: Study, finals: Sequence[Final], config: SearchConfig) -> None:
-    """Keep the finalists, with what they were chosen from: evaluations, and what was asked for.
+    """Keep the finalists, with the evaluations and settings that they were chosen by.
 
-    It is the last thing that a search writes, and what makes it a finished one.
+    It is the last thing that a search writes, and makes it a finished one.
     """
     rows = []
     for final in finals:
@@ -99,9 +99,9 @@ def is_finished(study: Study, config: SearchConfig) -> bool:
 
 
 def finals(study: Study) -> list[Final]:
-    """The finalists of a finished search; none where it has gone on since.
+    """Finalists of a finished search; none if it has continued since.
 
-    An earlier version may have kept figures that are not finite; those finalists are left out.
+    Finalists of earlier versions with scores that are not finite are left out.
     """
     kept = study.noted("finals")
     if kept is None or kept["evaluations"] != len(study.evaluations):

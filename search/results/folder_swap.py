@@ -1,4 +1,4 @@
-"""A folder in the place of another, in one step: nobody sees it empty or half of it."""
+"""Exchange of a folder for another in one step, so that no reader sees it empty or incomplete."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SWAP = 2  # Of `renameat2`: both names stay, with each other's content.
 
 @contextmanager
 def stage(folder: Path, place: Path) -> Iterator[Path]:
-    """A new folder for what is then put in its place; it is gone after the block.
+    """Temporary folder for content that is then put in its place; deleted after the block.
 
     Args:
-        folder: beside which it is made.
-        place: where its content will be, which is what errors name.
+        folder: folder in which it is made.
+        place: path of its content later, which errors name.
 
     Raises:
         UnwritableError: it, or something in it, cannot be written.
@@ -37,10 +37,10 @@ def stage(folder: Path, place: Path) -> Iterator[Path]:
 
 
 def put(new: Path, place: Path) -> None:
-    """Put a file or folder in a place, and remove what was there.
+    """Move a file or folder to a path, and remove the old content.
 
     Raises:
-        UnwritableError: it cannot be put there; what was there still is.
+        UnwritableError: it cannot be moved; the old content is still there.
     """
     with refusing(place):
         if not new.is_dir():
@@ -53,7 +53,7 @@ def put(new: Path, place: Path) -> None:
 
 
 def _swap(new: Path, old: Path) -> None:
-    """Exchange two folders: in one step where the system can, else by way of a third name."""
+    """Exchange two folders: in one step if the system can, else by way of a third name."""
     swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if swap is not None and not swap(HERE, os.fsencode(new), HERE, os.fsencode(old), SWAP):
         return

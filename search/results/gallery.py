@@ -1,10 +1,9 @@
-"""The first held-out images of every finalist, kept in `RUN/gallery/` as the final scoring draws
-them.
+"""Gallery of a run: the first held-out images of every finalist, kept in `RUN/gallery/`.
 
-`gallery/DIGEST/00000.png` is the image of the first held-out prompt
+The final scoring writes it. `gallery/DIGEST/00000.png` is the image of the first held-out prompt
 (`evaluate.images.thumbnails`); `gallery/prompts.json` has the prompts and the seeds of their noise.
-They are only looked at: what
-is missing is shown as missing, and nothing is drawn for them alone.
+The images are only looked at. A missing image is shown as missing; none is generated for the
+gallery alone.
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ COUNT = 6  # Prompts.
 
 @dataclass(frozen=True)
 class Picture:
-    """What one prompt of the gallery is: its text and the seed of its noise."""
+    """Prompt of the gallery: its text and the seed of its noise."""
 
     text: str
     seed: int
 
 
 def prompts(run: Path) -> list[Picture]:
-    """The prompts of a run's gallery; none where it has none, or an unreadable one."""
+    """Prompts of a run's gallery; empty if there is none, or an unreadable one."""
     try:
         rows = json.loads((run / NAME / PROMPTS).read_text(encoding="utf-8"))
         return [Picture(str(row["text"]), int(row["seed"])) for row in rows]
@@ -37,7 +36,7 @@ def prompts(run: Path) -> list[Picture]:
 
 
 def images(run: Path, digest: str, count: int) -> Sequence[Path | None]:
-    """The files of a strategy's images, prompt by prompt; None where one is not there."""
+    """Files of a strategy's images, prompt by prompt; None for a missing one."""
     paths = (_path(run, digest, index) for index in range(count))
     return [path if path.is_file() else None for path in paths]
 

@@ -1,4 +1,4 @@
-"""Held-out scores: what a study has noted of each finalist, on every set of prompts."""
+"""Held-out scores: the study's notes on each finalist, for every set of prompts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ HELDOUT = "heldout:"  # What a finalist's figures are noted under, with its dige
 
 @dataclass(frozen=True)
 class Figures:
-    """Of a finalist on one set of prompts.
+    """Scores of a finalist on one set of prompts.
 
     Attributes:
-        scores: by name.
+        scores: scores by name.
         intervals: `[value, low, high]` by name.
-        draws: of every objective its losses on resamples of the prompts, the same ones for all
-            finalists; none of objectives that no prompt changes.
+        draws: losses of every objective on resamples of the prompts, the same ones for all
+            finalists; none for objectives that do not depend on prompts.
     """
 
     scores: dict[str, float]
@@ -29,11 +29,11 @@ class Figures:
 
 @dataclass(frozen=True)
 class Held:
-    """What is known of a finalist.
+    """Held-out results of a finalist.
 
     Attributes:
-        error: why it failed, or empty.
-        figures: by number of images, ascending.
+        error: reason of its failure, or empty.
+        figures: scores by number of images, ascending.
     """
 
     error: str
@@ -41,7 +41,7 @@ class Held:
 
     @property
     def images(self) -> int:
-        """Of the largest set that it is scored on; 0 is none."""
+        """Number of images of the largest set that it is scored on; 0 for none."""
         return max(self.figures, default=0)
 
 
@@ -49,10 +49,12 @@ NOTHING = Held("", {})
 
 
 def read(study: Study, digest: str, images: int) -> Held:
-    """What a study has noted of a finalist.
+    """Held-out results of a finalist in a study.
 
     Args:
-        images: that versions without sets of prompts scored it on.
+        study: log of the search.
+        digest: digest of the finalist.
+        images: number of images that versions without sets of prompts scored it on.
     """
     noted = study.noted(f"{HELDOUT}{digest}")
     if not noted:

@@ -1,4 +1,4 @@
-"""Strategies without one of their methods: what a run knows of each."""
+"""Ablation results: strategies without one of their methods."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ class Removal:
     """A strategy without one of its methods.
 
     Attributes:
-        labels: what the whole strategy is called.
-        whole: as it was exported.
-        method: that is taken out.
-        left: the strategy without it.
-        scores, intervals: of `left` on held-out prompts; empty where it was not drawn or failed.
-        error: why it failed.
+        labels: labels of the whole strategy.
+        whole: strategy as it was exported.
+        method: method that is taken out.
+        left: strategy without it.
+        scores, intervals: results of `left` on held-out prompts; empty if it was not generated or
+            failed.
+        error: reason of its failure.
     """
 
     labels: tuple[str, ...]
@@ -40,19 +41,19 @@ class Removal:
 
     @property
     def drawn(self) -> bool:
-        """Whether it is known what the method is worth."""
+        """Whether the effect of the method is known."""
         return bool(self.scores)
 
 
 def without(strategy: Strategy, method: str) -> Strategy:
-    """A strategy whose method does nothing; all others do what they did."""
+    """A strategy with one method switched off and all others unchanged."""
     whole = strategy.canonical()
     kept = {name: knobs for name, knobs in whole.methods.items() if name != method}
     return whole.model_copy(update={"methods": kept, "scores": {}, "baseline": {}}).canonical()
 
 
 def removals(run: Run) -> list[Removal]:
-    """Of the named strategies everything that is taken out, with what is known of it."""
+    """Every removal of a method from the named strategies, with its results."""
     labels: dict[str, list[str]] = {}
     points = {label: point for label, point in named(run.front()).items() if label in LABELS}
     for label, point in points.items():
@@ -73,7 +74,7 @@ def removals(run: Run) -> list[Removal]:
 
 
 def _known(run: Run, digest: str) -> dict[str, Any]:
-    """What is known of a strategy, as left over, as a finalist, or as the unaccelerated one."""
+    """Results of a strategy, as a removal, as a finalist, or as the unaccelerated one."""
     for final in comparable(run.finals):
         if final.strategy.digest == digest:
             return {"scores": final.scores, "intervals": final.intervals}
@@ -86,5 +87,5 @@ def _known(run: Run, digest: str) -> dict[str, Any]:
 
 
 def images(run: Run) -> int:
-    """Held-out images that the front is compared on."""
+    """Number of held-out images that the front is compared on."""
     return run.unaccelerated.images or run.config.heldout_images

@@ -1,7 +1,7 @@
-"""A run's folder read: what it has found so far, for commands that look at it.
+"""Run read from its folder: everything found so far, for commands that show it.
 
-Nothing is written, whether the run is finished, interrupted or running, and neither its model nor
-Ray is needed.
+Nothing is written, whether the run is finished, interrupted or running. Neither its model nor Ray
+is needed.
 """
 
 from __future__ import annotations
@@ -33,28 +33,30 @@ NO_LOSS = "no-loss"  # Name of the fastest strategy of which a loss is ruled out
 
 
 def place(folder: Path, config: SearchConfig, url: str | None = None) -> Place:
-    """Where the study of a run is.
+    """Location of a run's study.
 
     Args:
-        url: of its database as given again, see `search.study.storage.complete`.
+        folder: folder of the run.
+        config: its settings.
+        url: URL of its database as given again, see `search.study.storage.complete`.
     """
     return complete(config.storage, url) if config.storage else folder / JOURNAL
 
 
 @dataclass(frozen=True)
 class Point:
-    """A strategy on a front, with what it was scored by.
+    """A strategy on a front, with its scores.
 
     Attributes:
         origin: see `Evaluation`.
-        scores: on `prompts`, `heldout` or `search`.
-        intervals: by name, `[value, low, high]`; none on the search's prompts.
-        objectives: minimised.
-        verdict: whether a loss is ruled out; None where that is not tested: on the search's
-            prompts, and where every change is a loss by what is measured.
-        images: how many; the same for all points of a front.
-        judged: on how many the verdict is.
-        base: the same figures of the unaccelerated pipeline.
+        scores: scores on `prompts`, `heldout` or `search`.
+        intervals: `[value, low, high]` by name; none on the search's prompts.
+        objectives: minimised objectives.
+        verdict: verdict on a loss; None on the search's prompts, and if the metrics count every
+            change as a loss.
+        images: number of images; the same for all points of a front.
+        judged: number of images of the verdict.
+        base: scores of the unaccelerated pipeline.
     """
 
     origin: str
@@ -79,11 +81,11 @@ class Run:
     """One run.
 
     Attributes:
-        folder: of the run.
+        folder: folder of the run.
         config: its settings.
         study: its log, read only.
-        scored: the finalists of a search that is about to export them; else the study has them.
-        told: the summary of such a search; else its folder has it.
+        scored: finalists of a search that is about to export them; else the study has them.
+        told: summary of such a search; else its folder has it.
     """
 
     folder: Path
@@ -101,12 +103,12 @@ class Run:
 
     @cached_property
     def finals(self) -> list[Final]:
-        """Scored on held-out prompts, baselines among them; none before the search is finished."""
+        """Finalists on held-out prompts, with baselines; none before the search is finished."""
         return finalist.finals(self.study) if self.scored is None else list(self.scored)
 
     @cached_property
     def base(self) -> dict[str, float]:
-        """Figures of the unaccelerated pipeline, on the search's prompts.
+        """Scores of the unaccelerated pipeline on the search's prompts.
 
         Raises:
             StrategyError: they are not measured yet.
@@ -121,7 +123,7 @@ class Run:
 
     @cached_property
     def unaccelerated(self) -> Final:
-        """The unaccelerated pipeline on held-out prompts, of a finished search."""
+        """The unaccelerated pipeline on held-out prompts, for a finished search."""
         return next(final for final in self.finals if final.role == "unaccelerated")
 
     def front(self) -> list[Point]:
@@ -151,7 +153,7 @@ class Run:
         )
 
     def verdict(self, final: Final) -> Verdict | None:
-        """Whether a loss is ruled out of a finalist; None where that is not tested."""
+        """Verdict on a loss of a finalist; None if that is not tested."""
         margins = self.config.all_margins
         if not margins or final.role == "unaccelerated":
             return None
@@ -160,10 +162,10 @@ class Run:
         return judge(changes, margins, images, final.full)
 
     def search_front(self, count: int | None = None) -> list[Point]:
-        """The front by the search's own figures, fastest first.
+        """The front by the search's own scores, fastest first.
 
         Args:
-            count: at most so many, those that together dominate most.
+            count: largest number of points; they are those that dominate most together.
         """
         base, rows = self.base, Best().read(self.study.evaluations).front
         if not rows:
@@ -190,7 +192,7 @@ class Run:
         return sorted(found, key=lambda point: point.scores["latency_s"])
 
     def file(self, point: Point, name: str) -> Strategy:
-        """The strategy of a point as it is written: with its name, scores and provenance."""
+        """Strategy of a point as it is written: with its name, scores and provenance."""
         scores: dict[str, Any] = {**point.scores, "images": point.images, "prompts": point.prompts}
         if point.prompts == "heldout":
             scores |= {
@@ -203,10 +205,10 @@ class Run:
 
 
 def named(points: Sequence[Point]) -> dict[str, Point]:
-    """The points that have names: `fastest`, `knee`, and `no-loss` where one is.
+    """Points with names: `fastest`, `knee`, and `no-loss` if there is one.
 
     Args:
-        points: of a front, fastest first.
+        points: points of a front, fastest first.
     """
     if not points:
         return {}
@@ -219,7 +221,7 @@ def named(points: Sequence[Point]) -> dict[str, Point]:
 
 
 def read(folder: Path, url: str | None = None) -> Run:
-    """Open a run to look at it.
+    """Open a run for reading.
 
     Raises:
         StrategyError: it is no run's folder, or its study cannot be read.
@@ -234,7 +236,7 @@ def read(folder: Path, url: str | None = None) -> Run:
 def described(
     run: Run, strategy: Strategy, name: str, scores: dict[str, Any], baseline: dict[str, float]
 ) -> Strategy:
-    """A strategy with its name, its scores and where they come from."""
+    """A strategy with its name, its scores and their provenance."""
     model, study = run.config.model, run.study
     levels = study.noted(LEVELS)
     return strategy.model_copy(

@@ -1,8 +1,9 @@
-"""The settings that a run began with, which its study keeps beside `config.yaml`.
+"""Settings that a run began with, kept by its study as well as in `config.yaml`.
 
-A file that was cut or edited would quietly search for something else: limits would be gone, or
-images and seeds others. What may change in a resumed run is free, as is where prompts and weights
-are, since their content is held against the run's own (`search.run_folder.inputs`).
+A file that was cut or edited would silently search for something else: limits would be gone, or
+images and seeds changed. Settings that may change in a resumed run are free. So are the paths of
+prompts and weights, since their content is compared with the run's own
+(`search.run_folder.inputs`).
 """
 
 from __future__ import annotations
@@ -31,19 +32,19 @@ SHOWN = 60  # Characters of a value in an error.
 
 
 def settings(config: SearchConfig, folder: Path) -> dict[str, Any]:
-    """The settings of a run as its study keeps them."""
+    """Settings of a run in the form that its study keeps."""
     return portable.portable(config.model_dump(mode="json"), folder)
 
 
 def check(kept: Mapping[str, Any] | None, folder: Path) -> None:
-    """Hold `config.yaml` against what the study has noted.
+    """Compare `config.yaml` with the settings in the study.
 
     Args:
-        kept: what it has noted, if anything.
-        folder: of the run.
+        kept: settings in the study, if any.
+        folder: folder of the run.
 
     Raises:
-        StrategyError: it lacks something, or says something else; names it.
+        StrategyError: something is missing or differs; names it.
     """
     path = folder / "config.yaml"
     if kept is None or not path.exists():
@@ -62,7 +63,7 @@ def check(kept: Mapping[str, Any] | None, folder: Path) -> None:
 
 
 def read(folder: Path) -> SearchConfig:
-    """The settings of a run; where `config.yaml` is gone, as its study keeps them.
+    """Settings of a run; if `config.yaml` is gone, those that its study keeps.
 
     Raises:
         StrategyError: `folder` is not a run, or its settings are damaged.

@@ -1,4 +1,4 @@
-"""Where a search stands, from its study alone: what progress, status, logs and trackers show."""
+"""Status of a search, from its study alone: for progress, the status command, logs and trackers."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def duration(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Standing:
-    """Figures of a search.
+    """Status of a search.
 
     Attributes:
         spent: device seconds.
-        share: of the budget that is used.
-        budget: in words.
-        evaluations, failed: finished ones.
-        rungs: by number of images, how many succeeded on so many.
-        front: points on the search's own front.
-        hypervolume: of that front; None before the unaccelerated pipeline is measured.
-        best: speedup of its fastest point with a figure no worse than the unaccelerated pipeline's,
-            which is no test; None where there is none.
+        share: share of the budget that is used.
+        budget: budget in words.
+        evaluations, failed: numbers of finished and of failed evaluations.
+        rungs: number of successes by number of images.
+        front: number of points on the search's own front.
+        hypervolume: hypervolume of that front; None before the unaccelerated pipeline is measured.
+        best: speedup of its fastest point with a score no worse than the unaccelerated pipeline's,
+            which is no test; None without one.
         left: seconds until the budget is spent with all workers busy; None before the first
             evaluation.
     """
@@ -52,7 +52,7 @@ class Standing:
     left: float | None
 
     def words(self) -> dict[str, str]:
-        """For people."""
+        """Status as names and texts."""
         found = {
             "budget": self.budget,
             "evaluations": f"{self.evaluations} ({self.failed} failed)",
@@ -70,10 +70,12 @@ class Standing:
 
 
 def stand(config: SearchConfig, study: Study, best: Best) -> Standing:
-    """Where a search stands.
+    """Compute the status of a search.
 
     Args:
-        best: of this study; is brought up to date.
+        config: settings of the search.
+        study: its log.
+        best: best points of this study; updated here.
     """
     rows, budget = study.evaluations, budgets.parse(config.budget)
     best.read(rows)

@@ -1,4 +1,4 @@
-"""Strategies of earlier studies and of files as seeds."""
+"""Initial strategies from earlier studies and from files."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def read(sources: Iterable[str], family: str) -> list[Strategy]:
 
     Args:
         sources: folders, strategy files or preset names.
-        family: of the model that is searched.
+        family: family of the model that is searched.
 
     Raises:
-        StrategyError: nothing there, or strategies for another family; names it.
+        StrategyError: a source has no strategies, or strategies for another family; names it.
     """
     found: dict[str, Strategy] = {}
     for source in sources:
@@ -34,7 +34,7 @@ def read(sources: Iterable[str], family: str) -> list[Strategy]:
 
 
 def runs_among(sources: Iterable[str]) -> list[str]:
-    """The sources that are folders of runs."""
+    """Sources that are folders of runs."""
     return [source for source in sources if (Path(source) / "config.yaml").exists()]
 
 

@@ -1,1 +1,1 @@
-"""Pictures of a run, for papers: the front, its convergence, and what runs when."""
+"""Plots of a run, for papers: the front, its convergence, and the schedules of strategies."""

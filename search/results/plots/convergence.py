@@ -1,4 +1,4 @@
-"""How the hypervolume of the search's own front grows with device time."""
+"""Plot of the convergence: hypervolume of the search's own front against device time."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def write(run: Run, folder: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class Curve:
-    """Hypervolumes, each after so many evaluations and device seconds; of equal lengths."""
+    """Hypervolumes with the evaluations and device seconds until each; of equal lengths."""
 
     evaluations: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -67,12 +67,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Convergence:
-    """How the hypervolume grew.
+    """Growth of the hypervolume.
 
     Attributes:
-        everything: of the whole search.
-        baselines: of its baselines alone.
-        seeds_end: evaluations and device seconds when the last seed was finished, if more came.
+        everything: curve of the whole search.
+        baselines: curve of its baselines alone.
+        seeds_end: evaluations and device seconds at the end of the initial strategies, if more
+            followed.
     """
 
     everything: Curve
@@ -81,7 +82,7 @@ class Convergence:
 
 
 def curves(run: Run) -> Convergence:
-    """The hypervolume after each evaluation on the most images that any is on."""
+    """Hypervolume after each evaluation on the most images that any has."""
     worst, rows = reference(run.study), run.study.evaluations
     everything, baselines = Curve(), Curve()
     if worst is None:

@@ -1,4 +1,4 @@
-"""The front: quality against cost, with every rival in it."""
+"""Plot of the front: quality against cost, with every baseline in it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ MARKERS = {
 
 @dataclass(frozen=True)
 class Mark:
-    """One point of the picture: which group it is of, and its figures."""
+    """One point of the plot: its group and its scores."""
 
     group: str
     scores: dict[str, float]
@@ -77,7 +77,9 @@ def costs(run: Run) -> list[str]:
 
 
 def qualities(run: Run, base: Mapping[str, float]) -> list[str]:
-    """The objectives that are no cost, and what shows whether images are good in themselves."""
+    """Objectives that are no cost, and the score that shows whether images are good in
+    themselves.
+    """
     named = [name for name in run.config.objectives if name not in COSTS]
     own = run.config.figures.yardstick
     return list(dict.fromkeys([*named, *([own] if own is not None and own in base else [])]))
@@ -95,7 +97,7 @@ def _marks(run: Run, points: Sequence[Point], base: dict[str, float]) -> list[Ma
 
 
 def group(run: Run, origin: str, strategy: Strategy) -> str:
-    """Which of `MARKERS` a strategy is drawn as."""
+    """Key in `MARKERS` by which a strategy is plotted."""
     found = kind(origin, strategy, run.config.proposer)
     if found != "baseline":
         return found
@@ -103,7 +105,7 @@ def group(run: Run, origin: str, strategy: Strategy) -> str:
 
 
 def caption(run: Run, points: Sequence[Point]) -> str:
-    """What was drawn: model, size, prompts and the unaccelerated setting."""
+    """Caption of the plot: model, size, prompts and the unaccelerated setting."""
     model = run.config.model
     count = points[0].images if points else run.config.heldout_images
     split = "held-out prompts" if run.finals else f"prompts of the search, {run.state}"
@@ -117,7 +119,7 @@ def caption(run: Run, points: Sequence[Point]) -> str:
 def _panel(
     axes: Axes, marks: list[Mark], front: Sequence[Point], cost: str, quality: str, on_front: bool
 ) -> None:
-    """One figure against one cost; the front is a line only in what it is the front of."""
+    """One panel: a score against a cost. The front is a line only in its own objectives."""
 
     def place(scores: object) -> tuple[float, float]:
         assert isinstance(scores, dict)
@@ -151,11 +153,13 @@ def _panel(
 
 
 def has_zero(quality: str) -> bool:
-    """Whether a figure is a distance to the unaccelerated images, which have none to themselves."""
+    """Whether a score is a distance to the unaccelerated images, which have none to themselves."""
     return quality.endswith("_base") and not more_is_better(quality)
 
 
 def smallest(values: Iterable[float]) -> float:
-    """Where a logarithmic axis becomes linear, to hold the zero of the unaccelerated images."""
+    """Value below which a logarithmic axis is linear, so that it holds the unaccelerated images'
+    zero.
+    """
     low = min((value for value in values if value > 0), default=1.0)
     return float(10 ** np.floor(np.log10(low)))

@@ -1,4 +1,4 @@
-"""What runs when: one row for each strategy of the front, its calls from left to right."""
+"""Plot of schedules: one row for each strategy of the front, its calls from left to right."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IDLE = "#E4E4E4"  # Where a method does nothing.
 
 @dataclass(frozen=True)
 class Lane:
-    """A knob that is set call by call: its values `[strategy][call]`, and which does nothing."""
+    """A knob that is set call by call: its values `[strategy][call]`, and the neutral one."""
 
     name: str
     rows: list[list[Any]]
@@ -36,9 +36,9 @@ class Lane:
 def write(run: Run, folder: Path) -> list[Path]:
     """Write `schedules.png` and `schedules.svg`; returns their paths.
 
-    One panel for the time of every call, and one for each knob that the strategies of the front set
-    call by call, grey where it does nothing. Calls are placed by their share of the generation, so
-    that strategies of different numbers of calls stand above each other.
+    There is one panel for the time of every call, and one for each knob that the strategies of the
+    front set call by call, grey if it does nothing. Calls are placed by their share of the
+    generation, so that strategies of different numbers of calls can be compared.
 
     Raises:
         StrategyError: nothing has been scored yet, or nothing keeps the constraints.
@@ -66,10 +66,10 @@ def write(run: Run, folder: Path) -> list[Path]:
 
 
 def lanes(strategies: Sequence[Strategy]) -> list[Lane]:
-    """Every knob that is set call by call and that the strategies set differently, also by a list
-    of calls, or by what knobs of the whole generation do at a call.
+    """Every knob that is set call by call and that differs between the strategies.
 
-    Where a strategy lacks the method its values are the neutral one.
+    Knobs that list calls, and acts by knobs of the whole generation, count too. A strategy that
+    lacks the method has the neutral value.
     """
     found: list[Lane] = []
     for method in sorted({name for one in strategies for name in one.methods}):
@@ -89,9 +89,7 @@ def lanes(strategies: Sequence[Strategy]) -> list[Lane]:
 
 
 def _listed(strategies: Sequence[Strategy], method: str) -> list[Lane]:
-    """Lanes of knobs that list calls, and of what a method does at a call by knobs of the whole
-    generation.
-    """
+    """Lanes of knobs that list calls, and of acts by knobs of the whole generation."""
     kind, found = known()[method], list[Lane]()
     alive = [one.canonical().methods.get(method) for one in strategies]
     for name in (*kind.marks, *kind.deeds):
@@ -137,7 +135,7 @@ def _knob(axes: Axes, points: Sequence[Point], lane: Lane) -> None:
 
 
 def ordered(values: list[Any]) -> list[Any]:
-    """Distinct values, numbers ascending and what is no number above them: the most work on top."""
+    """Distinct values, numbers ascending and others above them: the most work on top."""
     distinct = {repr(value): value for value in values}.values()
     numbers = [v for v in distinct if isinstance(v, int | float)]
     others = [v for v in distinct if not isinstance(v, int | float)]
@@ -145,7 +143,7 @@ def ordered(values: list[Any]) -> list[Any]:
 
 
 def text(value: Any) -> str:
-    """A knob's value."""
+    """Value of a knob as text."""
     if isinstance(value, tuple | list):
         return "/".join(map(text, value))
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
@@ -166,12 +164,12 @@ def _bars(axes: Axes, points: Sequence[Point], rows: list[list[Any]]) -> None:
 
 
 def label(point: Point) -> str:
-    """How fast, and the solver with its steps."""
+    """Speedup, and the solver with its steps."""
     return f"{point.scores['speedup']:.1f}x  {solver(point.strategy)} {point.strategy.steps}"
 
 
 def solver(strategy: Strategy) -> str:
-    """The solver in short."""
+    """Short name of the solver."""
     return strategy.solver_text.replace("Scheduler", "").replace("Multistep", "")
 
 

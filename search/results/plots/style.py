@@ -1,4 +1,4 @@
-"""How the pictures look: fonts that papers have, colours that colour-blind readers tell apart."""
+"""Style of the plots: fonts of papers, colours that colour-blind readers can tell apart."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ SETTINGS: dict[Any, Any] = {
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Within it figures are made in this style."""
+    """Use this style for plots made inside the block."""
     known = {font.name for font in font_manager.fontManager.ttflist}
     names = [name for name in FONTS if name in known]
     with plt.rc_context(SETTINGS | {"font.sans-serif": names}):

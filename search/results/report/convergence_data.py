@@ -1,4 +1,6 @@
-"""The hypervolume as data: after each evaluation, of everything and of the baselines alone."""
+"""Convergence as data: hypervolume after each evaluation, of everything and of the baselines
+alone.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from search.results.run import Run
 
 
 def growth(run: Run) -> dict[str, Any] | None:
-    """Both curves, drawn on to the end of the search; None where nothing has been scored."""
+    """Both curves up to the end of the search; None if nothing has been scored."""
     found = curves(run)
     everything = found.everything
     if not everything.volumes:

@@ -1,4 +1,4 @@
-"""The strategies that a report shows, as plain data: what each does, its figures, its file."""
+"""Strategies of a report as plain data: behaviour, scores, file."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Shown:
 
     Attributes:
         key: its digest, or `PLAIN`.
-        group: which of `search.results.plots.pareto.MARKERS` it is drawn as.
-        name: of its file, without suffix; also what people read.
-        labels: `fastest`, `knee` and `no-loss`, where it is that point of the front.
+        group: key in `search.results.plots.pareto.MARKERS` by which it is plotted.
+        name: name of its file, without suffix; also the name for readers.
+        labels: `fastest`, `knee` and `no-loss`, if it is that point of the front.
         on_front: whether nothing dominates it.
-        point: with its figures; None of the unaccelerated pipeline.
-        scores: its figures.
+        point: point with its scores; None for the unaccelerated pipeline.
+        scores: its scores.
     """
 
     key: str
@@ -41,7 +41,7 @@ class Shown:
 
 
 def collect(run: Run) -> list[Shown]:
-    """The unaccelerated pipeline, the front, then what is scored beside it; each fastest first.
+    """The unaccelerated pipeline, the front, then other scored strategies; each fastest first.
 
     Raises:
         StrategyError: nothing has been scored yet.
@@ -66,7 +66,7 @@ def collect(run: Run) -> list[Shown]:
 
 
 def labelled(points: list[Point]) -> dict[str, tuple[str, ...]]:
-    """By digest the names that points of a front have."""
+    """Names of the named points of a front, by digest."""
     names = named(points)
     return {
         point.strategy.digest: tuple(name for name, one in names.items() if one is point)
@@ -87,7 +87,7 @@ def _shown(
 
 
 def headline(one: Shown) -> str:
-    """How fast it is and by which solver, or that it is the unaccelerated one."""
+    """Speedup and solver, or that it is the unaccelerated pipeline."""
     if one.point is None:
         return PLAIN
     return f"{one.scores['speedup']:.2f}x, {setting(one)}"
@@ -100,7 +100,7 @@ def setting(one: Shown) -> str:
 
 
 def words(one: Shown) -> list[str]:
-    """What it does, a line for each method."""
+    """Behaviour in words, a line for each method."""
     if one.point is None:
         return ["nothing is left out"]
     strategy = one.point.strategy
@@ -108,13 +108,13 @@ def words(one: Shown) -> list[str]:
 
 
 def figures(one: Shown) -> list[str]:
-    """Names of its figures that people read, costs first."""
+    """Names of its scores for readers, costs first."""
     names = [name for name in ("speedup", *COSTS) if name in one.scores]
     return names + [name for name in one.scores if titles.metric(name) is not None]
 
 
 def as_data(run: Run, rows: Iterable[Shown]) -> list[dict[str, Any]]:
-    """What the page's scripts read of every strategy."""
+    """Data of every strategy for the page's scripts."""
     return [_row(run, one) for one in rows]
 
 
@@ -148,13 +148,13 @@ def _figure(one: Shown, name: str) -> dict[str, str]:
 
 
 def level(name: str) -> str:
-    """What the interval of a figure is of."""
+    """Basis of a score's interval, in words."""
     metric = titles.metric(name)
     return "without bias" if metric is not None and metric.biased else "95 %"
 
 
 def interval(name: str, given: Sequence[float] | None, signed: bool = False) -> str:
-    """A 95 % interval with the value that it is of, or nothing."""
+    """A 95 % interval with its value as text, or empty."""
     if given is None:
         return ""
     texts = [titles.value(name, number) for number in given]

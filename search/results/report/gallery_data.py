@@ -1,7 +1,7 @@
-"""The gallery as data: images of prompts by strategy, and how far each is from the unaccelerated.
+"""Gallery as data: images of prompts by strategy, and differences to the unaccelerated ones.
 
-Differences are taken of the lossless thumbnails, pixel by pixel, and amplified before anything is
-compressed, so that they show what the strategy changed and not what compression did.
+Differences are computed from the lossless thumbnails, pixel by pixel, and amplified before anything
+is compressed. They show the effect of the strategy and not that of compression.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Pixels = NDArray[np.uint8]
 
 
 def pictures(run: Run, rows: Sequence[Shown]) -> dict[str, Any]:
-    """The prompts, and by key of each strategy `images` and `differences`, as data URIs or None.
+    """The prompts, and `images` and `differences` by key of each strategy, as data URIs or None.
 
-    Where they do not all fit, those of the first strategies are there and `left_out` counts the
+    If they do not all fit, those of the first strategies are there and `left_out` counts the
     others.
     """
     prompts = gallery.prompts(run.folder)
@@ -65,7 +65,7 @@ def pictures(run: Run, rows: Sequence[Shown]) -> dict[str, Any]:
 
 
 def difference(image: Pixels | None, base: Pixels | None) -> Pixels | None:
-    """The absolute difference of two images of one size, amplified; None where one is missing."""
+    """Absolute difference of two images of one size, amplified; None if one is missing."""
     if image is None or base is None or image.shape != base.shape:
         return None
     apart: Pixels = np.minimum(np.abs(image.astype(np.int16) - base) * AMPLIFIED, 255).astype(

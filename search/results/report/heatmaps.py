@@ -18,7 +18,7 @@ IDLE = "idle"  # The class of cells where a method does nothing.
 
 @dataclass(frozen=True)
 class Cell:
-    """One call: the class that colours it and what it is in words."""
+    """One call: the CSS class of its colour and its value in words."""
 
     shade: str
     words: str

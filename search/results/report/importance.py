@@ -1,10 +1,10 @@
-"""Which calls matter for quality: permutation importance of a forest of the search's evaluations.
+"""Importance of calls for quality: permutation importance of a forest of the search's evaluations.
 
 Extremely randomised trees, as in `search.surrogate.gaussian_process`, are fitted to the first
-objective of quality from what every knob does over normalised time. On folds that the trees have
-not seen, one column after the other is shuffled, and the loss of R^2 is the importance (Breiman,
-2001, "Random forests", section 10; scikit-learn's `permutation_importance`). It says what the
-search's own strategies show, and shares out among columns that go together.
+objective of quality. Their inputs are the acts of every knob over normalised time. On folds that
+the trees have not seen, one column after the other is shuffled, and the loss of R^2 is the
+importance (Breiman, 2001, "Random forests", section 10; scikit-learn's `permutation_importance`).
+It describes the search's own strategies, and correlated columns share it.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ class Row:
 
     @property
     def total(self) -> float:
-        """Of all its bins."""
+        """Importance summed over its bins."""
         return float(self.values.sum())
 
 
 @dataclass(frozen=True)
 class Importance:
-    """What matters, most first.
+    """Importance of knobs, most important first.
 
     Attributes:
-        quality: the figure that is predicted.
-        evaluations: it was fitted on.
-        correlation: Spearman's, of predictions on unseen folds with what was measured.
-        rows: by knob; empty where there are too few evaluations.
+        quality: score that is predicted.
+        evaluations: number of evaluations that it was fitted on.
+        correlation: Spearman's correlation of predictions on unseen folds with measured values.
+        rows: importance by knob; empty if there are too few evaluations.
     """
 
     quality: str
@@ -68,7 +68,9 @@ class Importance:
 
 
 def importance(run: Run) -> Importance | None:
-    """Of the evaluations on the most images; None where no objective is one of quality."""
+    """Importance from the evaluations on the most images; None if no objective is one of
+    quality.
+    """
     quality = run.config.figures.quality
     if quality is None:
         return None
@@ -95,7 +97,7 @@ def importance(run: Run) -> Importance | None:
 
 
 def _r2(trees: ExtraTreesRegressor, table: Any, wanted: NDArray[np.float64]) -> float:
-    """The share of the variance that is predicted, without a forest's cost of many small calls."""
+    """Share of the variance that is predicted, faster than by many calls of a forest."""
     rows = np.asarray(table, dtype=np.float32)
     guessed = np.mean([tree.tree_.predict(rows).ravel() for tree in trees.estimators_], axis=0)
     whole = max(float(np.sum((wanted - wanted.mean()) ** 2)), 1e-12)
@@ -103,7 +105,7 @@ def _r2(trees: ExtraTreesRegressor, table: Any, wanted: NDArray[np.float64]) -> 
 
 
 def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[np.float64]]:
-    """The knob of each column, and `[n, columns]`."""
+    """Knob of each column, and the table `[n, columns]`."""
     space = _space(run, rows)
     describe = Description(space)
     names = ["solver", "steps"]
@@ -125,7 +127,7 @@ def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[n
 
 
 def _space(run: Run, rows: Sequence[Evaluation]) -> SearchSpace:
-    """The run's space, without its model: how many calls there are is known of what was run."""
+    """The run's space without its model; the numbers of calls come from the evaluations."""
     settings = run.config.space
     known = {(e.strategy.solver_text, e.strategy.steps): e.strategy.calls for e in rows}
     pairs = ((s, n) for s in settings["schedulers"] for n in settings["steps"])

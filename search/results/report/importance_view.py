@@ -1,4 +1,4 @@
-"""The importance of calls as the page shows it: a strip for each knob, time from left to right."""
+"""Importance of calls on the page: a strip for each knob, time from left to right."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search.surrogate.surrogate import FEWEST, TRUST
 
 
 def shown(run: Run) -> dict[str, Any] | None:
-    """The heat map of importance and what is said under it; None where nothing is of quality."""
+    """Heat map of importance and the text below it; None without an objective of quality."""
     found = importance(run)
     if found is None:
         return None
@@ -41,7 +41,7 @@ def shown(run: Run) -> dict[str, Any] | None:
 
 
 def _cells(row: Row, highest: float) -> list[Cell]:
-    """Of every bin; what is not above 0 does not matter."""
+    """Cells of every bin; values not above 0 do not matter."""
     found = []
     for index, number in enumerate(row.values.tolist()):
         when = f"{index / BINS:.0%} to {(index + 1) / BINS:.0%} of the generation"

@@ -1,4 +1,4 @@
-"""What the methods are worth: how much of the front uses each, and what taking it out costs."""
+"""Worth of methods: the share of the front that uses each, and the cost of taking it out."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from strategies import known
 
 
 def uses(run: Run) -> list[dict[str, Any]]:
-    """Of every method of the run's space, and every other on the front: in how many strategies of
-    the front it acts, and at what share of their calls.
+    """Use of each method of the run's space, and of every other one on the front.
+
+    Use is the number of strategies of the front in which it acts, and the share of their calls.
     """
     strategies = [point.strategy.canonical() for point in run.front()]
     there = _searched(run) | {name for one in strategies for name in one.methods}
@@ -44,8 +45,9 @@ def _searched(run: Run) -> set[str]:
 
 
 def taken_out(run: Run) -> list[dict[str, Any]]:
-    """Rows of the knee and of the strategy without a loss, as they are and without each method;
-    none before the final scoring.
+    """Rows of the knee and of the strategy without a loss, complete and without each method.
+
+    There are none before the final scoring.
     """
     if not run.finals:
         return []
@@ -71,7 +73,7 @@ def taken_out(run: Run) -> list[dict[str, Any]]:
 
 
 def figures(run: Run) -> list[str]:
-    """The figures of quality that rows have."""
+    """Scores of quality that rows have."""
     return [name for name in run.config.objectives if name not in titles.COSTS]
 
 
@@ -91,7 +93,7 @@ def _cells(
 
 
 def lines(found: list[Removal]) -> str:
-    """How far it has come, in words."""
+    """Progress of the ablation, in words."""
     drawn = sum(one.drawn for one in found)
     left = len(found) - drawn - sum(bool(one.error) for one in found)
     more = f"; there was no room for {left}" if left else ""

@@ -1,4 +1,4 @@
-"""The page: template, styles, scripts and data put together in one file."""
+"""Rendering of the page: template, styles, scripts and data in one file."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def _columns(run: Run) -> list[str]:
 
 
 def unaccelerated(run: Run) -> str:
-    """The unaccelerated pipeline's solver and steps."""
+    """Solver and steps of the unaccelerated pipeline."""
     model = run.config.model
     return f"{model.scheduler.removesuffix('Scheduler')} {model.steps}"
 
@@ -142,14 +142,14 @@ def _line(run: Run, one: Shown) -> dict[str, Any]:
 
 
 def _answer(one: Shown) -> str:
-    """Whether a loss is ruled out; nothing of the unaccelerated pipeline."""
+    """Verdict on a loss; empty for the unaccelerated pipeline."""
     if one.point is None:
         return ""
     return one.point.no_loss or "not tested"
 
 
 def _margins(run: Run) -> list[tuple[str, str]]:
-    """Figures and margins by which a loss is ruled out."""
+    """Scores and the margins of their loss."""
     return [
         (name, "no margin" if margin is None else f"{margin:g}")
         for name, margin in run.config.all_margins.items()

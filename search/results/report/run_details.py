@@ -1,4 +1,4 @@
-"""What a report says in tables: where the search stands, its latency table, how to repeat it."""
+"""Tables of a report: status of the search, its latency table, the command to repeat it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from search.study.archive import Best
 
 
 def summary(run: Run) -> dict[str, str]:
-    """The figures at the top."""
+    """Numbers at the top of the page."""
     config = run.config
     found = {
         # The search that writes the report has not let go of its folder.
@@ -46,7 +46,7 @@ def summary(run: Run) -> dict[str, str]:
 
 
 def failed_rows(run: Run) -> list[dict[str, str]]:
-    """Every candidate that failed, at which stage and why."""
+    """Every candidate that failed, with stage and reason."""
     return [
         {"name": one.name, "stage": failures.STAGES[one.stage], "error": one.error}
         for one in failures.failures(run.study)
@@ -65,7 +65,7 @@ def _written(run: Run) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A row of the latency table; milliseconds, and the spread as a share of them."""
+    """A row of the latency table: milliseconds, and the spread as a share of them."""
 
     name: str
     milliseconds: float
@@ -74,7 +74,7 @@ class Kind:
 
 
 def latency(run: Run) -> list[Kind]:
-    """The latency table: what is around the calls, then every kind of call, slowest first."""
+    """Latency table: the parts around the calls, then every kind of call, slowest first."""
     noted = run.study.noted("table")
     if noted is None:
         return []
@@ -111,13 +111,13 @@ def setting(run: Run) -> dict[str, str]:
 
 
 def command(run: Run) -> str | None:
-    """The command line that started the run, where it was kept."""
+    """Command line that started the run, if it was kept."""
     found: str | None = run.study.noted(NOTE)
     return found
 
 
 def settings(run: Run) -> str:
-    """All settings, as in `config.yaml`; of warm starts only how many there are."""
+    """All settings, as in `config.yaml`; warm starts only by their number."""
     data = run.config.model_dump(mode="json")
     data["warm_start"] = f"{len(run.config.warm_start)} strategies"
     return yaml.safe_dump(data, sort_keys=False)

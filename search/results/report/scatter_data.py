@@ -25,7 +25,7 @@ INDENT = "\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}"  # Of what goes on.
 def panels(run: Run, rows: Sequence[Shown]) -> list[dict[str, Any]]:
     """Every panel: its points by group, the line through the front, and its axes.
 
-    Coordinates are of linear axes: what is logarithmic is given as its logarithm, with marks.
+    Coordinates are of linear axes: logarithmic values are given as their logarithm, with ticks.
     """
     base = rows[0].scores
     return [
@@ -36,7 +36,7 @@ def panels(run: Run, rows: Sequence[Shown]) -> list[dict[str, Any]]:
 
 
 def groups() -> list[dict[str, str]]:
-    """The groups of points with the shapes that they are drawn as."""
+    """Groups of points with their shapes."""
     return [
         {"name": name, "symbol": SYMBOLS[marker]} for name, (_, marker, _) in pareto.MARKERS.items()
     ]
@@ -68,7 +68,9 @@ def _panel(run: Run, rows: Sequence[Shown], cost: str, quality: str) -> dict[str
 
 
 def logarithmic(values: Iterable[float]) -> tuple[Place, dict[str, Any]]:
-    """A logarithmic axis over positive values: where a value is, and the marks."""
+    """Logarithmic axis over positive values: function from a value to its position, and the
+    ticks.
+    """
     rows = [value for value in values if value > 0]
     low, high = min(rows), max(rows)
     marks = _marks(low / 1.1, high * 1.1, high > WIDE * low)
@@ -77,7 +79,7 @@ def logarithmic(values: Iterable[float]) -> tuple[Place, dict[str, Any]]:
 
 
 def symmetric(values: Iterable[float], linear: float) -> tuple[Place, dict[str, Any]]:
-    """An axis that is linear from 0 to `linear` and logarithmic above, with marks."""
+    """Axis that is linear from 0 to `linear` and logarithmic above, with ticks."""
 
     def place(value: float) -> float:
         return value / linear if value <= linear else 1 + math.log10(value / linear)
@@ -97,7 +99,7 @@ def _marks(low: float, high: float, wide: bool) -> list[float]:
 
 
 def hover(one: Shown, names: Sequence[str]) -> str:
-    """What is read over a point, in plotly's HTML: what it does, and some figures."""
+    """Text over a point, in plotly's HTML: its behaviour and some scores."""
     lines = [f"<b>{escape(headline(one))}</b>"]
     for text in (*words(one), *(f"{titles.title(name)}: {_value(one, name)}" for name in names)):
         lines += map(escape, textwrap.wrap(text, LINE, subsequent_indent=INDENT))

@@ -38,26 +38,35 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     """The command and its flags."""
-    made = argparse.ArgumentParser(prog="python -m accel", description="Accelerated generation.")
+    made = argparse.ArgumentParser(
+        prog="python -m accel", description="Generate images with a strategy, or plan one."
+    )
     commands = made.add_subparsers(metavar="COMMAND", required=True)
     one = commands.add_parser(
         "generate",
-        help="draw images with a strategy",
-        description="Draw images with a strategy, on request beside the unaccelerated ones.",
+        help="generate images with a strategy",
+        description="Generate images with a strategy, on request together with the unaccelerated "
+        "ones.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = one.add_argument_group("what to draw")
+    what = one.add_argument_group("images")
     what.add_argument("--prompt", required=True)
     what.add_argument("--negative", help="negative prompt")
-    what.add_argument("--seed", type=_seed, default=0, help="of the first image (default: 0)")
     what.add_argument(
-        "--images", type=_positive, default=1, metavar="N", help="the seed counts up (default: 1)"
+        "--seed", type=_seed, default=0, help="random seed of the first image (default: 0)"
     )
-    what.add_argument("--guidance", type=float, help="scale (default: the model's)")
+    what.add_argument(
+        "--images",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="number of images; each has the next seed (default: 1)",
+    )
+    what.add_argument("--guidance", type=float, help="guidance scale (default: the model's)")
     what.add_argument("--height", type=_positive, help="in pixels (default: the model's)")
     what.add_argument("--width", type=_positive, help="in pixels (default: the model's)")
-    how = one.add_argument_group("with what")
+    how = one.add_argument_group("model and strategy")
     how.add_argument(
         "--model",
         default="tiny-sd",
@@ -66,17 +75,27 @@ def parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     how.add_argument("--strategy", required=True, help="a preset's name or a strategy file")
-    how.add_argument("--steps", type=_positive, help="resample the strategy to so many steps")
-    how.add_argument("--device", default=None, help="such as cpu or cuda:1 (default: a GPU)")
-    how.add_argument("--download", action="store_true", help="the hub may be asked for the model")
+    how.add_argument(
+        "--steps", type=_positive, help="resample the strategy to this number of steps"
+    )
+    how.add_argument(
+        "--device",
+        default=None,
+        help="device, such as cpu or cuda:1 (default: a GPU, if there is one)",
+    )
+    how.add_argument("--download", action="store_true", help="fetch missing weights from the hub")
     out = one.add_argument_group("result")
-    out.add_argument("--out", type=Path, required=True, help="image file; several as a grid")
-    out.add_argument("--compare", action="store_true", help="the unaccelerated image beside it")
+    out.add_argument(
+        "--out", type=Path, required=True, help="image file; several images make a grid"
+    )
+    out.add_argument(
+        "--compare", action="store_true", help="add the unaccelerated image, and time both"
+    )
     out.add_argument(
         "--repeat",
         type=_positive,
         metavar="R",
-        help=f"timed runs of each with --compare (default: {REPEAT})",
+        help=f"with --compare, timed runs of each (default: {REPEAT})",
     )
     one.set_defaults(run=_generate)
     add_command(commands)

@@ -222,5 +222,5 @@ def check_margins(given: Mapping[str, float], names: Sequence[str]) -> None:
                 f"and it has no margin; there are {', '.join(able) or 'none'}"
             )
         raise StrategyError(
-            f"margin of {name!r}: there is no such figure; there are {', '.join(able) or 'none'}"
+            f"margin of {name!r}: unknown score; allowed are {', '.join(able) or 'none'}"
         )

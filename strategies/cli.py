@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     """The commands and their flags."""
     made = argparse.ArgumentParser(
         prog="python -m strategies",
-        description="Look at strategy files and the published presets.",
+        description="Show, check and convert strategy files and the published presets.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -48,51 +48,57 @@ def parser() -> argparse.ArgumentParser:
         added.set_defaults(run=run)
         return added
 
-    one = command("list", _list, "presets, and files that are given")
-    one.add_argument("sources", nargs="*", metavar="NAME|FILE", help="only these")
+    one = command("list", _list, "list presets and given files")
+    one.add_argument("sources", nargs="*", metavar="NAME|FILE", help="list only these")
     one.add_argument("--json", action="store_true", help="as JSON")
-    one = command("show", _show, "one strategy, call by call")
+    one = command("show", _show, "show one strategy, call by call")
     one.add_argument("source", metavar="NAME|FILE")
     one.add_argument("--json", action="store_true", help="as JSON")
-    one = command("methods", _methods, "the methods and their knobs")
-    one.add_argument("name", nargs="?", metavar="NAME", help="only this method")
+    one = command("methods", _methods, "show the methods and their knobs")
+    one.add_argument("name", nargs="?", metavar="NAME", help="show only this method")
     one.add_argument("--json", action="store_true", help="as JSON")
-    one = command("space", _space, "the genes of a search space, their choices and its size")
+    one = command("space", _space, "show the genes of a search space, their choices and its size")
     space_listing.add(one)
     one = command("validate", _validate, "check files; exit code 1 if any is bad")
     one.add_argument("files", nargs="+", metavar="FILE")
-    one = command("resample", _resample, "a strategy for another number of calls")
+    one = command("resample", _resample, "convert a strategy to another number of calls")
     one.add_argument("source", metavar="NAME|FILE")
-    one.add_argument("--calls", type=int, metavar="N", help="calls of the new schedule")
+    one.add_argument("--calls", type=int, metavar="N", help="number of calls of the new schedule")
     one.add_argument(
         "--steps",
         type=int,
         metavar="N",
-        help="steps of the new schedule; without --calls, calls change as much",
+        help="number of steps of the new schedule; without --calls, calls change by the same "
+        "amount",
     )
     one.add_argument(
         "--scheduler",
         metavar="S",
-        help="another solver, by diffusers' class name; give --calls too where it makes another "
-        "number of calls for its steps (PNDMScheduler makes one more than steps)",
+        help="another solver, by diffusers' class name; give --calls too if its number of calls "
+        "differs from its steps (PNDMScheduler makes one call more)",
     )
     one.add_argument("--out", type=Path, metavar="FILE", help="write here, not to the terminal")
-    one = command("diff", _diff, "what differs; exit code 0 equal, 1 different")
+    one = command("diff", _diff, "show differences; exit code 0 equal, 1 different")
     one.add_argument("one", metavar="A", help="a preset or file")
     one.add_argument("other", metavar="B", help="a preset or file")
-    one = command("export", _export, "a strategy as settings of another tool")
+    one = command("export", _export, "export a strategy as settings of another tool")
     one.add_argument("source", metavar="NAME|FILE")
-    one.add_argument("--to", required=True, choices=list(cache_dit_export.TARGETS), help="the tool")
+    one.add_argument(
+        "--to", required=True, choices=list(cache_dit_export.TARGETS), help="tool to export to"
+    )
     one.add_argument("--out", type=Path, metavar="FILE", help="write here, not to the terminal")
     one = command("push", _push, "upload files to a repository of the Hugging Face Hub")
     one.add_argument("files", nargs="+", type=Path, metavar="FILE")
     one.add_argument("--repo", required=True, metavar="NAME", help="owner/name; made if missing")
-    one.add_argument("--private", action="store_true", help="a new repository is private")
-    one.add_argument("--message", default="", help="of the commit")
-    one = command("pull", _pull, "download a repository's strategies, checked")
+    one.add_argument("--private", action="store_true", help="make a new repository private")
+    one.add_argument("--message", default="", help="message of the commit")
+    one = command("pull", _pull, "download and check a repository's strategies")
     one.add_argument("repo", metavar="NAME", help="owner/name")
     one.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="where to (default: the repository's name)"
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="folder to write to (default: the repository's name)",
     )
     one.add_argument("--revision", help="branch, tag or commit (default: the newest)")
     return made

@@ -80,13 +80,13 @@ class SolverSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    spacing: Spacing | None = Field(default=None, description="of the timesteps")
+    spacing: Spacing | None = Field(default=None, description="spacing of the timesteps")
     sigmas: Spread | tuple[float, ...] | None = Field(
         default=None,
         description="noise levels: by a rule, or a falling list of one for each step",
     )
     order: StrictInt | None = Field(
-        default=None, description="how many of the last predictions a step is made from"
+        default=None, description="number of last predictions that a step is made from"
     )
     final: Final | None = Field(default=None, description="noise level that the last step ends at")
 

@@ -32,9 +32,15 @@ def parser() -> argparse.ArgumentParser:
     """Parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m zoo.export", description=__doc__)
     made.add_argument("model", choices=list(STAGES))
-    made.add_argument("--work", type=Path, help="default: .train/MODEL")
-    made.add_argument("--images", type=int, default=280, help="judged for the card")
-    made.add_argument("--package", type=Path, help="of the portraits' parts: archive or folder")
+    made.add_argument(
+        "--work", type=Path, help="work folder of the training (default: .train/MODEL)"
+    )
+    made.add_argument(
+        "--images", type=int, default=280, help="number of images to judge for the card"
+    )
+    made.add_argument(
+        "--package", type=Path, help="package of the portraits' parts: archive or folder"
+    )
     return made
 
 

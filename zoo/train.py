@@ -40,11 +40,17 @@ def parser() -> argparse.ArgumentParser:
     """Parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m zoo.train", description=__doc__)
     made.add_argument("model", choices=list(STAGES))
-    made.add_argument("--work", type=Path, help="default: .train/MODEL")
-    made.add_argument("--images", type=int, help="seen at the end of the last stage")
-    made.add_argument("--decay", type=int, help="of them with a falling rate")
+    made.add_argument("--work", type=Path, help="work folder (default: .train/MODEL)")
+    made.add_argument(
+        "--images", type=int, help="number of images seen at the end of the last stage"
+    )
+    made.add_argument(
+        "--decay", type=int, help="number of last images with a falling learning rate"
+    )
     made.add_argument("--ranks", type=int, default=2, help="CPU processes of one thread each")
-    made.add_argument("--package", type=Path, help="of the portraits' parts: archive or folder")
+    made.add_argument(
+        "--package", type=Path, help="package of the portraits' parts: archive or folder"
+    )
     return made
 
 

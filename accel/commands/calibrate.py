@@ -71,17 +71,28 @@ def add_command(commands: Any) -> None:
     """Add the command and its flags."""
     one = commands.add_parser(
         "calibrate",
-        help="plan Block Caching from how much each block changes",
-        description="Draw the prompts unaccelerated, measure how much what each block adds changes "
-        "from call to call, and write the Block Caching strategy that recomputes a block once its "
-        "change adds up to more than delta.",
+        help="plan Block Caching from measured changes of each block",
+        description="Generate the prompts unaccelerated and measure how much each block's "
+        "contribution changes from call to call. Write the Block Caching strategy "
+        "that computes a block again once its change adds up to more than delta.",
     )
-    one.add_argument("--model", default="tiny-sd", help="as for generate (default: tiny-sd)")
+    one.add_argument("--model", default="tiny-sd", help="model, as for generate (default: tiny-sd)")
     one.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
-    one.add_argument("--prompt", action="append", required=True, help="may be given repeatedly")
-    one.add_argument("--delta", type=float, default=0.2, help="threshold (default: 0.2)")
-    one.add_argument("--steps", type=int, help="(default: the model's)")
-    one.add_argument("--device", default=None, help="such as cpu or cuda:1 (default: a GPU)")
-    one.add_argument("--download", action="store_true", help="the hub may be asked for the model")
-    one.add_argument("--out", type=Path, required=True, help="strategy file")
+    one.add_argument(
+        "--prompt",
+        action="append",
+        required=True,
+        help="prompt to measure on; may be given repeatedly",
+    )
+    one.add_argument(
+        "--delta", type=float, default=0.2, help="threshold on the summed change (default: 0.2)"
+    )
+    one.add_argument("--steps", type=int, help="number of steps (default: the model's)")
+    one.add_argument(
+        "--device",
+        default=None,
+        help="device, such as cpu or cuda:1 (default: a GPU, if there is one)",
+    )
+    one.add_argument("--download", action="store_true", help="fetch missing weights from the hub")
+    one.add_argument("--out", type=Path, required=True, help="strategy file to write")
     one.set_defaults(run=calibrate)

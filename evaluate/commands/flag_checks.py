@@ -24,7 +24,7 @@ def check(flags: argparse.Namespace, images: int) -> None:
     """
     if flags.random_weights and (flags.metrics or flags.reference):
         raise StrategyError(
-            "--random-weights draws noise, which has no quality: leave out --metrics and "
+            "--random-weights generates noise, which has no quality: leave out --metrics and "
             "--reference, or give the model's weights"
         )
     if images in (1,) or images < 0 or flags.repeats < 0 or not images + flags.repeats:

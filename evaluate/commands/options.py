@@ -36,51 +36,72 @@ def add_what(what: Any) -> None:
     names = [*GROUPS, *(name for name in METRICS if name not in GROUPS["accuracy"])]
     what.add_argument(
         "--metrics",
-        help=f"comma-separated, of {', '.join(names)} (default: all whose weights are on disk)",
+        help=f"comma-separated names among {', '.join(names)} (default: all whose weights are on "
+        "disk)",
     )
-    what.add_argument("--images", type=int, default=64, help="of each (default: 64)")
+    what.add_argument(
+        "--images", type=int, default=64, help="number of images of each strategy (default: 64)"
+    )
     what.add_argument(
         "--prompts",
-        help="imagenet, zoo:NAME, a .txt, .tsv (PartiPrompts), .csv, .json (COCO) or .jsonl file",
+        help="prompts: imagenet, zoo:NAME, a .txt, .tsv (PartiPrompts), .csv, .json (COCO) or "
+        ".jsonl file",
     )
     what.add_argument(
         "--reference",
-        help="a folder of images, a .npz file of Inception statistics, or self: the unaccelerated "
-        "model's own images at other seeds (default: the bundled one, else self)",
+        help="images to compare with: a folder of images, a .npz file of Inception statistics, "
+        "or self: the unaccelerated model's own images at other seeds (default: the bundled "
+        "ones, else self)",
     )
     what.add_argument(
         "--margin",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="how much worse than the unaccelerated model's a figure may be and count as no loss, "
-        "such as fid=0.5; give it once for each (default: docs/scoring.md)",
+        help="amount by which a metric may be worse than the unaccelerated model's and still "
+        "count as no loss, such as fid=0.5; give it once for each (default: docs/scoring.md)",
     )
-    what.add_argument("--reference-images", type=int, help="drawn for self (default: --images)")
+    what.add_argument(
+        "--reference-images",
+        type=int,
+        help="number of images of the reference self (default: --images)",
+    )
     what.add_argument(
         "--reference-per-class",
         type=int,
         metavar="N",
-        help="of each folder within the reference only the first N images, by name",
+        help="take only the first N images, by name, of each folder within the reference",
     )
 
 
 def add_setting(made: argparse.ArgumentParser) -> None:
     """Add the flags of the model's setting and of how speed is measured."""
-    how = made.add_argument_group("the model's setting, where it differs from its own")
+    how = made.add_argument_group("changes of the model's setting")
     how.add_argument("--scheduler", help="of the unaccelerated model")
     how.add_argument("--steps", type=int, help="of the unaccelerated model")
     how.add_argument("--guidance", type=float)
-    how.add_argument("--size", type=int, help="of the images' sides, in pixels")
+    how.add_argument("--size", type=int, help="side of the images in pixels")
     how.add_argument("--dtype", choices=PRECISIONS)
-    how.add_argument("--device", help="such as cpu or cuda:0")
-    how.add_argument("--batch", type=int, help="images drawn at once")
-    how.add_argument("--download", action="store_true", help="fetch weights that are missing")
-    task_flags.add(made.add_argument_group("what is drawn from"))
+    how.add_argument(
+        "--device", help="device, such as cpu or cuda:0 (default: a GPU, if there is one)"
+    )
+    how.add_argument("--batch", type=int, help="images per batch")
+    how.add_argument("--download", action="store_true", help="fetch missing weights")
+    task_flags.add(made.add_argument_group("task"))
     speed = made.add_argument_group("speed")
-    speed.add_argument("--repeats", type=int, default=7, help="turns (default: 7; 0: no speed)")
-    speed.add_argument("--throughput", type=int, metavar="BATCH", help="also measure throughput")
-    speed.add_argument("--calls", action="store_true", help="also show every kind of call")
+    speed.add_argument(
+        "--repeats",
+        type=int,
+        default=7,
+        help="number of timed turns; 0 leaves speed out (default: 7)",
+    )
+    speed.add_argument(
+        "--throughput",
+        type=int,
+        metavar="BATCH",
+        help="also measure throughput, with this batch size",
+    )
+    speed.add_argument("--calls", action="store_true", help="also show each kind of call")
     speed.add_argument(
         "--random-weights",
         action="store_true",
@@ -91,13 +112,13 @@ def add_setting(made: argparse.ArgumentParser) -> None:
 def add_output(made: argparse.ArgumentParser) -> None:
     """Add the flags of result files."""
     run = made.add_argument_group("results")
-    run.add_argument("--json", type=Path, help="also write everything to this file")
+    run.add_argument("--json", type=Path, help="also write the whole comparison to this file")
     run.add_argument("--csv", type=Path, help="also write one row per strategy to this file")
     run.add_argument(
         "--out",
         type=Path,
-        help="keep the images in this folder; without it they are kept until all is scored, under "
-        f"${VARIABLE}, so that a run that was stopped goes on",
+        help=f"keep the images in this folder (default: a cache under ${VARIABLE}, deleted when "
+        "all is scored, so that an interrupted run can resume)",
     )
 
 

@@ -37,11 +37,11 @@ def parser() -> argparse.ArgumentParser:
     """Parser of the flags."""
     made = argparse.ArgumentParser(
         prog="python -m evaluate",
-        description="Score strategies beside the unaccelerated model, alike in prompts and noise.",
+        description="Score strategies and the unaccelerated model on the same prompts and noise.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    what = made.add_argument_group("what")
+    what = made.add_argument_group("model and strategies")
     what.add_argument("--model", default="tiny-sd", help=MODEL_HELP)
     what.add_argument(
         "--strategy",

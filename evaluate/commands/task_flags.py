@@ -14,22 +14,23 @@ Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no publ
 def add(group: Group) -> None:
     """Add the flags to a parser's group."""
     group.add_argument(
-        "--task", choices=TASKS, help="what to draw (default: text-to-image, or the config's)"
+        "--task", choices=TASKS, help="task (default: text-to-image, or the config's)"
     )
     group.add_argument(
         "--inputs",
         metavar="FOLDER",
-        help="images to draw from, one for each prompt by their sorted names",
+        help="input images, one for each prompt, sorted by name",
     )
     group.add_argument(
         "--masks",
         metavar="FOLDER",
-        help="for inpainting, one mask for each image under the image's name; white is drawn anew",
+        help="for inpainting, one mask for each image, under the image's name; white areas are "
+        "replaced",
     )
     group.add_argument(
         "--strength",
         type=float,
-        help="share of the schedule that is run from an image, in (0, 1] (default: 0.6)",
+        help="share of the schedule that a run from an image makes, in (0, 1] (default: 0.6)",
     )
 
 

@@ -36,27 +36,28 @@ def parser() -> argparse.ArgumentParser:
     """Parser of the flags."""
     made = argparse.ArgumentParser(
         prog="python -m evaluate transfer",
-        description="Score strategies on another model, solver, number of steps or size than they "
-        "were made for, beside fewer steps of the same solver that take as long.",
+        description="Score strategies on another model, solver, number of steps or size than "
+        "they were made for. Compare them with the unaccelerated model and with "
+        "fewer steps of the same solver that take as long.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("strategy", nargs="+", metavar="S", help="strategy files or presets' names")
-    what = made.add_argument_group("what")
+    what = made.add_argument_group("target and comparison")
     what.add_argument("--to", dest="model", required=True, metavar="MODEL", help=MODEL_HELP)
     what.add_argument(
         "--skip-levels",
         type=int,
         metavar="N",
-        help="of the UNet that the strategies were made on (default: what their files say, else "
-        "12, Stable Diffusion 1.x and 2.x)",
+        help="skip levels of the UNet that the strategies were made on (default: those in their "
+        "files, else 12, Stable Diffusion 1.x and 2.x)",
     )
     what.add_argument(
         "--equal",
         choices=EQUAL,
         default=EQUAL[0],
-        help="what fewer steps have in common with a strategy; macs are the same however busy the "
-        f"machine is (default: {EQUAL[0]})",
+        help="cost that fewer steps share with a strategy; macs do not depend on other load "
+        f"(default: {EQUAL[0]})",
     )
     add_what(what)
     add_setting(made)
@@ -74,9 +75,12 @@ def run(flags: argparse.Namespace) -> int:
     if flags.skip_levels is not None and flags.skip_levels < 1:
         raise StrategyError(f"--skip-levels must be at least 1, not {flags.skip_levels}")
     if not flags.repeats:
-        raise StrategyError("--repeats 0 leaves out the speed by which rivals are chosen")
+        raise StrategyError(
+            "--repeats 0 measures no speed, by which equal-cost baselines are "
+            "chosen; give at least 1"
+        )
     if len({name for name, _ in given}) < len(given):
-        raise StrategyError("two strategies have one name; give each once")
+        raise StrategyError("two strategies have the same name; give each once")
     job = prepare(flags)
     with Console(stderr=True).status("") as status:
         report = reporter(status)

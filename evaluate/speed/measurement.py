@@ -143,7 +143,10 @@ def _speed(
     names = strategy.kinds()
     first = len(names) - len(work)  # Image-to-image makes the last calls alone.
     if not work or sorted(work) != list(range(first, len(names))):
-        raise StrategyError(f"{len(work)} of {len(names)} calls were seen; cannot add them up")
+        raise StrategyError(
+            f"the denoiser made {len(work)} of {len(names)} planned calls, so its "
+            "time cannot be summed"
+        )
     groups: dict[str, list[int]] = defaultdict(list)
     for call in sorted(work):
         groups[FIRST if call == first else names[call] or "full"].append(call)

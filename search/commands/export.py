@@ -18,9 +18,18 @@ def main(arguments: list[str]) -> int:
         "with it points of the search's own front, with the figures on its prompts.",
         ["RUN --out strategies", "RUN --out more --count 20"],
     )
-    flags.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="an empty one")
     flags.add_argument(
-        "--count", type=int, metavar="N", help="at most so many, those that together dominate most"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="folder to write to; must be empty",
+    )
+    flags.add_argument(
+        "--count",
+        type=int,
+        metavar="N",
+        help="largest number of strategies; they are those that dominate most together",
     )
     given = flags.parse_args(arguments)
     if given.count is not None and given.count < 1:

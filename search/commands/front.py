@@ -25,8 +25,12 @@ def main(arguments: list[str]) -> int:
         ["RUN", "RUN --csv > front.csv", "RUN --json | jq '.rows[0]'"],
     )
     form = flags.add_mutually_exclusive_group()
-    form.add_argument("--csv", action="store_true", help="one row each with every figure")
-    form.add_argument("--json", action="store_true", help="with intervals and the strategies")
+    form.add_argument(
+        "--csv", action="store_true", help="print one row for each strategy with every score"
+    )
+    form.add_argument(
+        "--json", action="store_true", help="print JSON with intervals and the strategies"
+    )
     reading.add_margin(flags)
     given = flags.parse_args(arguments)
     run = reading.with_margins(reading.read(given), given.margin)

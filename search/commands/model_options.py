@@ -27,7 +27,7 @@ CHANGES = {
 
 def add(made: argparse.ArgumentParser) -> None:
     """Add the flags to a parser."""
-    against = made.add_argument_group("what it is held against")
+    against = made.add_argument_group("prompts and reference")
     for flag, which in (
         ("--prompts", "of the search"),
         ("--heldout-prompts", "of the final score, by default the other end of --prompts"),
@@ -39,23 +39,30 @@ def add(made: argparse.ArgumentParser) -> None:
         )
     against.add_argument(
         "--reference",
-        help="a folder of images, a .npz file of Inception statistics, or self: the unaccelerated "
-        "model's own images at other seeds (default: self, of the bundled models their own)",
+        help="images to compare with: a folder of images, a .npz file of Inception statistics, "
+        "or self: the unaccelerated model's own images at other seeds (default: self; the "
+        "bundled models have real images)",
     )
-    against.add_argument("--reference-images", type=int, help="drawn for self (default: --images)")
+    against.add_argument(
+        "--reference-images",
+        type=int,
+        help="number of images of the reference self (default: --images)",
+    )
     against.add_argument(
         "--reference-per-class",
         type=int,
         metavar="N",
-        help="of each folder within the reference only the first N images, by name",
+        help="take only the first N images, by name, of each folder within the reference",
     )
-    task_flags.add(made.add_argument_group("what is drawn from"))
-    how = made.add_argument_group("the unaccelerated model, where it differs from its own setting")
-    how.add_argument("--base-scheduler", metavar="NAME", help="its solver")
-    how.add_argument("--base-steps", type=int, metavar="N", help="its number of steps")
+    task_flags.add(made.add_argument_group("task"))
+    how = made.add_argument_group("changes of the unaccelerated model's setting")
+    how.add_argument("--base-scheduler", metavar="NAME", help="solver of the unaccelerated model")
+    how.add_argument(
+        "--base-steps", type=int, metavar="N", help="number of steps of the unaccelerated model"
+    )
     how.add_argument("--guidance", type=float)
-    how.add_argument("--size", type=int, help="of the images' sides, in pixels")
+    how.add_argument("--size", type=int, help="side of the images in pixels")
     how.add_argument("--dtype", choices=PRECISIONS)
-    how.add_argument("--batch", type=int, help="images drawn at once")
+    how.add_argument("--batch", type=int, help="images per batch")
     how.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
-    how.add_argument("--download", action="store_true", help="fetch weights that are missing")
+    how.add_argument("--download", action="store_true", help="fetch missing weights")

@@ -44,13 +44,13 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=Formatter,
     )
-    _what(made.add_argument_group("what to search"))
+    _what(made.add_argument_group("model, space and objectives"))
     setting.add(made)
-    _how_much(made.add_argument_group("how much"))
-    _how(made.add_argument_group("how to search"))
-    _where(made.add_argument_group("where it runs"))
-    _run(made.add_argument_group("the run"))
-    _told(made.add_argument_group("who is told"))
+    _how_much(made.add_argument_group("budget"))
+    _how(made.add_argument_group("search"))
+    _where(made.add_argument_group("workers"))
+    _run(made.add_argument_group("run"))
+    _told(made.add_argument_group("logging"))
     return made
 
 
@@ -71,8 +71,8 @@ def _what(group: Group) -> None:
         "--methods",
         type=_words,
         metavar="NAMES",
-        help="compose the space of what these methods declare, such as deepcache,dato,catome; "
-        "python -m strategies space shows it (default: the space's)",
+        help="compose the space of these methods' choices, such as deepcache,dato,catome; python "
+        "-m strategies space shows it (default: the space's)",
     )
     group.add_argument(
         "--schedulers",
@@ -91,25 +91,25 @@ def _what(group: Group) -> None:
         "--objective",
         action="append",
         metavar="NAME",
-        help="a figure to optimise, such as kid_base, fid, psnr, image_reward, latency, macs or "
-        f"memory; give it once for each (default: {' and '.join(OTHERS)}, of the bundled models "
+        help="score to optimise, such as kid_base, fid, psnr, image_reward, latency, macs or "
+        f"memory; give it once for each (default: {' and '.join(OTHERS)}, for bundled models "
         f"{' and '.join(DEFAULT)})",
     )
     group.add_argument(
         "--margin",
         action="append",
         metavar="NAME=VALUE",
-        help="how much worse than the unaccelerated pipeline's a figure may be and count as no "
-        "loss, such as fid=0.5 or right_shape=0.01; give it once for each (default: "
-        "docs/scoring.md)",
+        help="amount by which a score may be worse than the unaccelerated pipeline's and still "
+        "count as no loss, such as fid=0.5 or right_shape=0.01; give it once for each "
+        "(default: docs/scoring.md)",
     )
     group.add_argument(
         "--min-NAME, --max-NAME, --max-NAME-increase",
         dest="limits",
         metavar="VALUE",
-        help="a limit on a figure, or on how far it may lie above the unaccelerated pipeline's: "
-        "--min-speedup 2, --max-fid-increase 0.5, --max-memory 8GiB. What breaks one is never "
-        "exported",
+        help="limit on a score, or on its increase over the unaccelerated pipeline's: "
+        "--min-speedup 2, --max-fid-increase 0.5, --max-memory 8GiB. A strategy that breaks "
+        "one is never exported",
     )
 
 
@@ -121,25 +121,24 @@ def _how_much(group: Group) -> None:
         "model's; 12m for tiny-sd)",
     )
     group.add_argument(
-        "--images", type=int, metavar="N", help="per evaluation (default: the model's)"
+        "--images", type=int, metavar="N", help="images per evaluation (default: the model's)"
     )
     group.add_argument(
         "--rungs",
         type=_numbers,
         metavar="NUMBERS",
-        help="score everything on few images and only the best third of each rung on the next "
-        "one's, such as 8,24; the last is --images, which alone means no others (default: a "
-        "quarter of --images first, where that is at least 4)",
+        help="image counts for successive halving, such as 8,24: the best third of each rung is "
+        "scored on the next. The last is --images; one number turns it off (default: a "
+        "quarter of --images first, if that is at least 4)",
     )
     group.add_argument(
         "--heldout-images",
         type=int,
         metavar="N",
-        help="per finally scored strategy, of prompts that the search has not seen (default: the "
-        "model's)",
+        help="held-out images of each finally scored strategy (default: the model's)",
     )
     group.add_argument(
-        "--export", type=int, metavar="N", help="strategies exported, at most (default: 8)"
+        "--export", type=int, metavar="N", help="largest number of exported strategies (default: 8)"
     )
 
 
@@ -148,37 +147,39 @@ def _how(group: Group) -> None:
         "--proposer",
         choices=list(SOURCES),
         metavar="NAME",
-        help="what proposes after the seeds (default: nsga2, from three objectives up nsga3)\n"
+        help="algorithm after the initial strategies (default: nsga2; nsga3 from 3 objectives)\n"
         + "\n".join(f"{name}: {kind.about}" for name, kind in SOURCES.items()),
     )
     group.add_argument(
         "--seeds",
         type=_words,
         metavar="NAMES",
-        help=f"what is evaluated first: any of {','.join(ORIGINS)}, or none (default: all)",
+        help=f"initial strategies to evaluate first: any of {','.join(ORIGINS)}, or none "
+        "(default: all)",
     )
     group.add_argument(
         "--warm-start",
         nargs="+",
         metavar="RUN|FILE",
-        help="seeds from earlier runs, strategy files or presets, as near as this space comes",
+        help="initial strategies from earlier runs, strategy files or presets; each becomes the "
+        "nearest strategy of this space",
     )
     group.add_argument(
         "--surrogate",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="choose each proposal of nsga2 and nsga3 from a pool by a model of the objectives "
-        "(default: yes, where the model is good enough)",
+        help="let a surrogate model of the objectives choose each nsga2 or nsga3 proposal from "
+        "candidates (default: yes, if the model is good enough)",
     )
     group.add_argument(
         "--sensitivity",
         type=int,
         metavar="PROMPTS",
-        help="first measure on so many prompts what reusing each call costs, and seed with the "
-        "schedules that follow; 0 does not (default: 0)",
+        help="first measure the cost of reusing each call on this number of prompts, and add "
+        "initial strategies that follow from it; 0 does not (default: 0)",
     )
     group.add_argument(
-        "--seed", type=int, metavar="N", help="of every random draw of the search (default: 0)"
+        "--seed", type=int, metavar="N", help="random seed of the search (default: 0)"
     )
 
 
@@ -187,55 +188,53 @@ def _where(group: Group) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="Ray actors, at most; 0 runs in this process (default: one for each GPU, without any "
-        "2)",
+        help="largest number of Ray workers; 0 runs in this process (default: one per GPU, 2 "
+        "without a GPU)",
     )
     group.add_argument(
         "--gpus-per-worker",
         type=float,
         metavar="N",
-        help="such as 0.5 for two on a GPU (default: 1)",
+        help="GPUs for each worker, such as 0.5 for two workers on a GPU (default: 1)",
     )
     group.add_argument(
         "--cpus-per-worker", type=int, metavar="N", help="cores for each worker (default: 1)"
     )
     group.add_argument(
         "--address",
-        help="of a Ray cluster that is up, auto or host:port; nodes that join it later are used, "
-        "up to --workers (default: Ray is started on this machine)",
+        help="address of a running Ray cluster, auto or host:port; nodes that join it later are "
+        "used, up to --workers (default: Ray is started on this machine)",
     )
     group.add_argument(
         "--timeout",
         type=float,
         metavar="SECONDS",
-        help="after which a candidate that hangs is given up (default: ten times what is expected)",
+        help="cancel a candidate that takes longer (default: ten times its predicted time)",
     )
 
 
 def _run(group: Group) -> None:
     group.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="of the run (default: runs/MODEL-TIME)"
+        "--out", type=Path, metavar="FOLDER", help="folder of the run (default: runs/MODEL-TIME)"
     )
-    group.add_argument(
-        "--resume", type=Path, metavar="RUN", help="go on with the run in this folder"
-    )
+    group.add_argument("--resume", type=Path, metavar="RUN", help="continue the run in this folder")
     group.add_argument(
         "--recorded-prompts",
         action="store_true",
-        help="go on with the prompts that the run began with, which its folder keeps, where those "
-        "that it was given have changed since; stays so",
+        help="continue with the prompts that the run began with, which its folder keeps, if the "
+        "given ones have changed since; this stays so",
     )
     group.add_argument(
         "--storage",
         metavar="URL",
         help="keep the study in a database, such as sqlite:///studies.db or "
-        "postgresql://me@host/studies, not in RUN/study.journal. A password is not written down: "
-        f"on --resume give the URL again or set {PASSWORD}",
+        "postgresql://me@host/studies, not in RUN/study.journal. A password is never "
+        f"written: with --resume give the URL again or set {PASSWORD}",
     )
     group.add_argument(
         "--dry-run",
         action="store_true",
-        help="measure a little, say what the search would cost, and stop",
+        help="measure a little, predict the cost of the search, and stop",
     )
 
 
@@ -243,16 +242,16 @@ def _told(group: Group) -> None:
     group.add_argument(
         "--log-json",
         metavar="FILE|-",
-        help="append one JSON line for each event (docs/events.md); with - to standard output, and "
-        "what is for people to standard error",
+        help="append one JSON line for each event (docs/events.md); - writes them to standard "
+        "output, and other lines to standard error",
     )
     group.add_argument(
         "--track",
         action="append",
         choices=list(TRACKERS),
         metavar="NAME",
-        help=f"also write for an experiment tracker: {' or '.join(TRACKERS)}, each an extra of the "
-        "same name; give it once for each",
+        help=f"also report to an experiment tracker: {' or '.join(TRACKERS)}, each an extra of "
+        "the same name; give it once for each",
     )
 
 

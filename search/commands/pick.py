@@ -59,24 +59,32 @@ def parser() -> argparse.ArgumentParser:
         ["RUN --speedup 3", "RUN --max-fid-increase 0.2", "RUN --knee --out knee.json"],
     )
     made.usage = "python -m search pick RUN [what to pick] [--out FILE]"
-    what = made.add_argument_group("what to pick; together all must hold")
-    what.add_argument("--speedup", type=float, metavar="X", help="at least X times as fast")
+    what = made.add_argument_group("choice; all given conditions must hold")
+    what.add_argument("--speedup", type=float, metavar="X", help="smallest speedup")
     what.add_argument(
         "--min-NAME, --max-NAME, --max-NAME-increase",
         dest="limits",
         metavar="VALUE",
-        help="a limit on any figure that the front has, or on how far it may lie above the "
-        "unaccelerated pipeline's",
+        help="limit on any score of the front, or on its increase over the unaccelerated "
+        "pipeline's",
     )
     what.add_argument(
         "--no-loss",
         "--lossless",
         action="store_true",
-        help="of which a loss beyond the margins is ruled out (--lossless is the former name)",
+        help="only strategies for which a loss beyond the margins is ruled out (--lossless is "
+        "the former name)",
     )
-    what.add_argument("--knee", action="store_true", help="where the front bends most")
+    what.add_argument(
+        "--knee", action="store_true", help="the knee of the front, where it bends most"
+    )
     reading.add_margin(made)
-    made.add_argument("--out", type=Path, metavar="FILE", help="(default: MODEL-WHAT.json here)")
+    made.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="strategy file to write (default: MODEL-WHAT.json here)",
+    )
     return made
 
 

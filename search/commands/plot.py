@@ -19,7 +19,9 @@ def main(arguments: list[str]) -> int:
         "convergence: hypervolume over device time; schedules: what runs at each call.",
         ["RUN", "RUN --out figures --only schedules"],
     )
-    flags.add_argument("--out", type=Path, metavar="FOLDER", help="(default: RUN)")
+    flags.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder to write to (default: RUN)"
+    )
     flags.add_argument("--only", choices=PICTURES, metavar="NAME", help=", ".join(PICTURES))
     given = flags.parse_args(arguments)
     run = reading.read(given)

@@ -20,7 +20,7 @@ def main(arguments: list[str]) -> int:
         "--out",
         type=Path,
         metavar="FOLDER|FILE",
-        help="a folder for report.html, or a file whose name ends with .html (default: RUN)",
+        help="folder for report.html, or a file whose name ends with .html (default: RUN)",
     )
     reading.add_margin(flags)
     given = flags.parse_args(arguments)

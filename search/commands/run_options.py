@@ -36,8 +36,8 @@ def parser(name: str, about: str, examples: Sequence[str]) -> argparse.ArgumentP
     made.add_argument(
         "--storage",
         metavar="URL",
-        help="where the study is, with its password; needed only if it has one and "
-        f"{PASSWORD} is not set",
+        help=f"URL of the study, with its password; needed only if it has one and {PASSWORD} is "
+        "not set",
     )
     return made
 
@@ -54,7 +54,8 @@ def add_margin(made: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="how much worse a figure may be and count as no loss (default: the run's own margins)",
+        help="amount by which a score may be worse and still count as no loss (default: the "
+        "run's own margins)",
     )
 
 

@@ -22,18 +22,20 @@ MODEL = "tiny-sd"
 def add(made: argparse.ArgumentParser) -> None:
     """Add the flags."""
     made.add_argument(
-        "--methods", metavar="NAMES", help="compose the space of these, such as deepcache,catome"
+        "--methods",
+        metavar="NAMES",
+        help="compose the space of these methods, such as deepcache,catome",
     )
     made.add_argument(
         "--model",
         metavar="NAME",
-        help=f"whose solvers, steps and family it has: {', '.join(configs('models'))} or a .yaml "
-        f"file (default: {MODEL})",
+        help="model whose solvers, steps and family the space has: "
+        f"{', '.join(configs('models'))} or a .yaml file (default: {MODEL})",
     )
     made.add_argument(
         "--space",
         metavar="NAME",
-        help=f"another than the model's: {', '.join(configs('spaces'))} or a .yaml file",
+        help=f"another space than the model's: {', '.join(configs('spaces'))} or a .yaml file",
     )
     made.add_argument("--json", action="store_true", help="as JSON")
 

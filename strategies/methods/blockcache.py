@@ -38,9 +38,9 @@ class BlockCache(Knobs):
     refresh: dict[str, Annotated[tuple[StrictInt, ...], FailFast()]] = Field(
         default={},
         max_length=MAX_BLOCKS,
-        description="by block name, the calls at which the block is computed; at the others what "
-        "it added last is added again. The first call always computes; blocks not named go by "
-        "compute",
+        description="calls at which each named block is computed; at the others its last "
+        "contribution is added again. The first call always computes; blocks not "
+        "named follow compute",
     )
     compute: tuple[Computed, ...] = Field(
         default=(True,),

@@ -20,15 +20,18 @@ class CAT(Narrowing):
     paper: ClassVar[str] = "CAT Pruning, arXiv 2502.00433, Algorithms 1 and 2"
 
     clusters: StrictInt = Field(
-        default=20, ge=1, le=1024, description="of the image's tokens; at most one per token"
+        default=20,
+        ge=1,
+        le=1024,
+        description="number of clusters of the image's tokens; at most one per token",
     )
     decay: float = Field(
         default=0.5,
         strict=True,
         ge=0,
         le=1,
-        description="of the count of how often a token ran (a in equation 2, which names no "
-        "value); up to 0.5 the stalest token is the one that ran longest ago",
+        description="weight of the number of times that a token ran (a in equation 2, which "
+        "names no value); up to 0.5 the stalest token is the one that ran longest ago",
     )
     position_in_score: StrictBool = Field(
         default=True,

@@ -42,7 +42,7 @@ class CAToMe(Knobs):
     )
     checkpoints: tuple[StrictInt, ...] | Literal["all"] = Field(
         default="all",
-        description="calls at which the pairs are computed anew; between them they are reused. "
+        description="calls at which the pairs are computed again; between them they are reused. "
         "The first call always computes them",
     )
     stride: Stride = 2

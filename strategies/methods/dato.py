@@ -54,7 +54,7 @@ class DaTo(Knobs):
         description="standard deviation of Gaussian noise added to the score; 1 is the published "
         "search code's share of noise",
     )
-    seed: StrictInt = Field(default=0, ge=0, lt=2**31, description="of all that is random here")
+    seed: StrictInt = Field(default=0, ge=0, lt=2**31, description="random seed of this method")
 
     def model_post_init(self, context: object) -> None:
         check_ratio(self.ratio, self.patch, "patch")

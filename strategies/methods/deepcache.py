@@ -30,14 +30,15 @@ class DeepCache(Knobs):
     }
 
     depth: tuple[StrictInt | Literal["full"], ...] = Field(
-        description='how many shallow layers run: "full" runs everything, d the outermost d of the '
-        "network's skip levels on top of the cached deep feature (1 is DeepCache's branch 0), 0 "
-        "nothing: the previous prediction is repeated"
+        description='number of shallow layers that run: "full" runs everything, d the outermost '
+        "d of the network's skip levels on top of the cached deep feature (1 is "
+        "DeepCache's branch 0), 0 nothing: the previous prediction is repeated"
     )
     order: tuple[Annotated[int, Field(ge=0, le=2, strict=True)], ...] = Field(
         default=(0,),
-        description="what stands in for the deep feature: 0 the last one computed, 1 or 2 its "
-        "linear or quadratic extrapolation over the calls; limited by how many there are so far",
+        description="replacement of the deep feature: 0 the last one computed, 1 or 2 its linear "
+        "or quadratic extrapolation over the calls; limited by how many there are so "
+        "far",
     )
 
     def model_post_init(self, context: object) -> None:

@@ -50,7 +50,7 @@ class FORA(Knobs):
     mlp: tuple[Computed, ...] = Field(default=(True,), description="the same for feed-forwards")
     order: tuple[Annotated[int, Field(ge=0, le=2, strict=True)], ...] = Field(
         default=(0,),
-        description="what stands in for an output: 0 the last one computed, 1 or 2 its linear or "
+        description="replacement of an output: 0 the last one computed, 1 or 2 its linear or "
         "quadratic extrapolation over the calls; limited by how many there are so far",
     )
 

@@ -53,8 +53,8 @@ class Guidance(Knobs):
     )
     order: tuple[Annotated[int, Field(ge=0, le=1, strict=True)], ...] = Field(
         default=(0,),
-        description="of the difference at a reusing call: 0 the last one kept, 1 its linear "
-        "extrapolation over the calls from the last two",
+        description="order of extrapolation of the difference at a reusing call: 0 the last one "
+        "kept, 1 its linear extrapolation over the calls from the last two",
     )
     early: Scale = Field(
         default=1.0, description="a factor on the scale in the first third of the calls"

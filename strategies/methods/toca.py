@@ -40,12 +40,15 @@ class ToCa(Knobs):
     )
     score: Literal["change", "attention"] = Field(
         default="change",
-        description="what makes a token worth computing: how much the feed-forward's input has "
-        "changed since its output was computed, or how much attention it got at the last full "
-        "call (the paper; needs the attention map, which fused kernels never make)",
+        description="criterion by which tokens are computed: how much the feed-forward's input "
+        "has changed since its output was computed, or how much attention the token "
+        "got at the last full call (the paper; needs the attention map, which fused "
+        "kernels never make)",
     )
     staleness: Weight = Field(
-        default=0.25, description="added to the score of a token as long not computed as any"
+        default=0.25,
+        description="amount added to the score of a token that has not been "
+        "computed for as long as any",
     )
     cell_bonus: Weight = Field(
         default=0.6,

@@ -23,7 +23,8 @@ Levels = Annotated[
     Field(
         ge=1,
         le=8,
-        description="on how many resolutions it acts, from the largest that has self-attention",
+        description="number of resolutions on which it acts, from the largest that has "
+        "self-attention",
     ),
 ]
 

@@ -34,7 +34,7 @@ Build = Callable[[], Built]
 def race(
     script: str, build: Build, rivals: Iterable[str], batch: int, flags: argparse.Namespace
 ) -> Found:
-    """As `racing.race`, of a script's rivals by name.
+    """Race the rivals of a script by name; see `racing.race`.
 
     Args:
         script: module that has them as `RIVALS`.
@@ -117,7 +117,7 @@ class Lane:
         return drawn
 
     def answer(self) -> Any:
-        """What the process says next, or that it is no more."""
+        """Next answer of the process, or a note that it has ended."""
         try:
             told = self.ours.recv()
         except (EOFError, OSError):

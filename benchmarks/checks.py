@@ -1,4 +1,4 @@
-"""What a generation pays for the sampler's checks: whose pass it is, and that all is in place.
+"""Cost of the sampler's checks in a generation: the pipeline of a pass, and that all is in place.
 
     python benchmarks/checks.py [--turns 5]
 

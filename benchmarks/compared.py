@@ -90,7 +90,7 @@ def tables(
     """Parts of a network's result: on a GPU how often rivals wait for it, then batch by batch.
 
     Args:
-        run: from rivals, the size of a batch and the flags, what is found.
+        run: the function that measures rivals, given the size of a batch and the flags.
     """
     work, failed = works(net, rivals)
     running = {name: rival for name, rival in rivals.items() if name not in failed}
@@ -151,7 +151,7 @@ def compare(script: str, rivals: Rivals, flags: argparse.Namespace, build: Build
 
 
 def heading(net: Network, flags: argparse.Namespace) -> dict[str, Any]:
-    """What a result says first."""
+    """First lines of a result."""
     return {
         "device": device_name(net.pipe),
         "settings": vars(flags).copy(),

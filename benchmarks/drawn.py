@@ -110,11 +110,11 @@ def rows(
     """Figures, intervals and latency by name, and the figures as functions of the weights.
 
     Args:
-        evaluator: of a bundled model.
-        chosen: by name; the unaccelerated model's is `BASELINE`.
+        evaluator: evaluator of a bundled model.
+        chosen: strategies by name; the unaccelerated model's name is `BASELINE`.
         images: held-out prompts, of each.
         repeats: turns of timing that count; 0 measures none.
-        cache: where images and turns are kept.
+        cache: folder of images and turns.
     """
     cache.mkdir(parents=True, exist_ok=True)
     store = Store(cache / "images", identity(evaluator.config.source))

@@ -1,4 +1,4 @@
-"""What `--dry-run` says beside what the run then takes, on the bundled model in this process.
+"""Predictions of `--dry-run` compared with the run, on the bundled model in this process.
 
     python benchmarks/dry_run.py --budget 150s --budget 40evals
 

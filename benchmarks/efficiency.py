@@ -57,11 +57,11 @@ class Rival:
 
     Attributes:
         proposer: its name.
-        origins: of the seeds.
+        origins: origins of the initial strategies.
         paths: kinds of schedules from the sensitivity that are evaluated first.
-        ladder: of rungs.
+        ladder: numbers of images of the rungs.
         surrogate: whether children are screened.
-        evaluations: at most so many, of those that stop by themselves.
+        evaluations: maximum for searches that stop by themselves.
     """
 
     proposer: str

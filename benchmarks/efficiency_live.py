@@ -1,4 +1,4 @@
-"""What searches found, drawn for real on held-out prompts.
+"""Fronts of searches, generated for real on held-out prompts.
 
     python benchmarks/efficiency_live.py tiny-sd --evaluations 100 --draw runs/drawn
     python benchmarks/efficiency_live.py tiny-pixart --on-table --draw runs/fronts
@@ -96,7 +96,7 @@ class Live:
     """Drawing on held-out prompts.
 
     Args:
-        table: of the searches, which keeps what is drawn.
+        table: table of the searches, which keeps generated images.
         images: held-out prompts.
     """
 

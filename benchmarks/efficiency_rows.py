@@ -14,7 +14,7 @@ from significance import KINDS, p_greater
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a run stands after so many evaluations."""
+    """State of a run after a number of evaluations."""
 
     evaluations: int
     device: float

@@ -59,8 +59,8 @@ def candidates(
     """Everybody by name, and why some presets of the family are not among them.
 
     Args:
-        space: as in `configs/spaces/`.
-        folder: with the strategy files of a front.
+        space: settings as in `configs/spaces/`.
+        folder: folder with the strategy files of a front.
     """
     plain, pipe = evaluator.baseline, evaluator.pipe
     found = {BASELINE: Candidate(BASELINE, plain)}
@@ -99,7 +99,7 @@ def candidates(
 
 
 def dominating(rows: Rows, rival: str, figure: str) -> list[str]:
-    """Of the front, who is neither slower nor worse than a rival, and better in one of the two."""
+    """Strategies of the front that dominate a baseline in latency and one metric."""
     sign = -1 if figure in MORE_IS_BETTER else 1
     found, theirs = [], rows[rival]
     for name, mine in rows.items():
@@ -135,7 +135,7 @@ def nearest(
 def judge(
     rows: Rows, functions: Mapping[str, scoring.Statistics], images: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """By rival who dominates it, and the shares of rivals that are dominated."""
+    """Strategies that dominate each baseline, and the shares of baselines that are dominated."""
     rivals = [name for name, row in rows.items() if row["group"] not in (FRONT, BASELINE)]
     verdicts: dict[str, Any] = {}
     for name in rivals:
@@ -169,7 +169,7 @@ def _shares(rows: Rows, verdicts: Mapping[str, Any], group: str) -> dict[str, An
 
 
 def searched(folder: Path | None) -> dict[str, Any] | None:
-    """What has to be known of the run: its settings and how much it evaluated."""
+    """Facts of the run: its settings and its number of evaluations."""
     if folder is None:
         return None
     settings = configuration.read(folder)

@@ -1,4 +1,4 @@
-"""What a call costs whose guidance is off, beside a guided one of the same generation.
+"""Cost of a call without guidance compared with a guided one of the same generation.
 
     python benchmarks/guidance_calls.py --width 0.1 --latent 32 --batch 8
     python benchmarks/guidance_calls.py --device cuda --batch 1 8

@@ -1,4 +1,4 @@
-"""How many operators of a generation compute: what a GPU that waits for launches waits for.
+"""Number of operators that compute in a generation: a slow CPU makes a GPU wait for each.
 
     python benchmarks/launches.py
 
@@ -59,12 +59,12 @@ def tensors(tree: Any) -> list[torch.Tensor]:
 
 
 def place(one: torch.Tensor) -> int:
-    """Of its storage."""
+    """Address of its storage."""
     return one.untyped_storage()._cdata
 
 
 def counts(net: Network) -> list[int]:
-    """Of each call of a generation of one image."""
+    """Counts of each call of a generation of one image."""
     with Computed() as mode:
         return [int(count) for count in net.read(Laps(lambda: mode.count))]
 

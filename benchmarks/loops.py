@@ -25,7 +25,7 @@ class Network:
 
     Args:
         build: makes it.
-        calls: of a generation.
+        calls: number of calls of a generation.
 
     `before` runs before every generation.
     """
@@ -66,7 +66,7 @@ class Network:
         return [int(flops) // 2 for flops in found]
 
     def read(self, passed: Laps) -> list[float]:
-        """What a counter says of each call of a generation of one image, as pipelines run it."""
+        """Readings of a counter for each call of a generation of one image, as pipelines run it."""
         with torch.no_grad():
             return self._draw(1, passed)
 

@@ -73,7 +73,7 @@ def products(name: str, share: float) -> float:
     """Trillions of one call's attention products, queries x keys and weights x values.
 
     Args:
-        share: of the image's tokens that ask; all of them are asked.
+        share: share of the image's tokens that are queries; all of them are keys.
     """
     layers, width, text, crossed = ATTENTION[name]
     image = 4096

@@ -120,7 +120,7 @@ def measured(
 
 
 def counted(pipe: Any, model: str, one: Strategy) -> list[dict[tuple[str, str], int]]:
-    """Of every call, by block and part."""
+    """Work of every call, by block and part."""
     totals: list[dict[tuple[str, str], int]] = [{}]
     with (
         accel.accelerated(pipe, one, set_scheduler=True),

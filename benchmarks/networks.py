@@ -29,7 +29,7 @@ FEWER_TOKENS = 77  # Of the text, where the image is smaller too.
 
 
 class Bare:
-    """As much of a pipeline as the sampler needs: a `unet` or a `transformer`, and a scheduler."""
+    """Parts of a pipeline that the sampler needs: a `unet` or a `transformer`, and a scheduler."""
 
     def __init__(self, network: Any, scheduler: Any) -> None:
         name = "unet" if isinstance(network, UNet2DConditionModel) else "transformer"
@@ -43,7 +43,7 @@ class Bare:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is."""
+        """Device of the network."""
         return self.denoiser.device
 
 
@@ -92,7 +92,7 @@ def pixart_sigma(heads: int = 16, layers: int = 28, latent: int = 128) -> Built:
 
 
 def pixart_alpha(heads: int = 16, layers: int = 28, latent: int = 32) -> Built:
-    """As `pixart_sigma`, at 256 x 256 pixels, with 120 T5 tokens."""
+    """The network of `pixart_sigma`, at 256 x 256 pixels, with 120 T5 tokens."""
     pipe, given = pixart_sigma(heads, layers, latent)
     return pipe, given | {"encoder_hidden_states": torch.randn(2, 120, 4096)}
 
@@ -189,7 +189,7 @@ def sized(name: str, width: float, latent: int = 0, layers: int = 0) -> Built:
 
     Args:
         latent: side of the latents, 0 for the network's own.
-        layers: of a transformer, 0 for the network's own.
+        layers: number of layers of a transformer, 0 for the network's own.
     """
     if name in UNETS:
         return UNETS[name](width, latent or LATENTS[name])
@@ -198,7 +198,7 @@ def sized(name: str, width: float, latent: int = 0, layers: int = 0) -> Built:
 
 
 def strategy(pipe: Bare, calls: int, methods: dict[str, Any]) -> Strategy:
-    """Of one of these."""
+    """Strategy for one of these networks."""
     family, _ = families.find(pipe)
     scheduler = type(pipe.scheduler).__name__
     return Strategy.create(

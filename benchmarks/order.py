@@ -1,4 +1,4 @@
-"""What extrapolating DeepCache's feature brings on tiny-sd, beside reusing it.
+"""Effect of extrapolating DeepCache's feature on tiny-sd, compared with reusing it.
 
     python benchmarks/order.py --images 64
 

@@ -129,7 +129,7 @@ def _registries(network: Any) -> list[HookRegistry]:
 
 
 class Hook(NamedTuple):
-    """How diffusers puts one on, and its config for a network."""
+    """A hook of diffusers: the function that applies it, and its config for a network."""
 
     apply: Callable[[Any, Any], Any]
     config: Callable[[Network], Any]

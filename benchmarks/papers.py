@@ -1,4 +1,4 @@
-"""What the scripts of the papers' tables share: published figures, ours beside them, real models.
+"""Shared by the scripts of the papers' tables: published values, ours, and real models.
 
 Published figures are in `benchmarks/published/`, one file for each paper, as its tables have them.
 """
@@ -68,7 +68,7 @@ def entry(
         row: its row.
         figure: what is compared, both alike.
         theirs, ours: the figure; None where there is none.
-        source: where ours is from.
+        source: origin of ours.
         why: what explains a difference, or that there is no figure of ours.
     """
     ratio = ours / theirs if ours is not None and theirs else None
@@ -90,7 +90,7 @@ def work(name: str, plan: Strategy, **size: Any) -> float:
     One call of each kind is counted, on torch's meta device.
 
     Args:
-        name: of the network, see `networks.py`.
+        name: name of the network, see `networks.py`.
         plan: made for any solver of its family.
         size: see `networks.py`.
     """
@@ -141,7 +141,7 @@ def real(
     Args:
         protocol: the paper's setting as flags of `python -m evaluate`.
         rest: flags that replace them.
-        plans: with the protocol's steps; where `rest` says others they are resampled.
+        plans: strategies with the protocol's steps; resampled if `rest` has others.
     """
     asked = ["--model", flags.model, *protocol, "--repeats", str(flags.repeats)]
     asked += ["--device", flags.device, *rest]
@@ -177,8 +177,8 @@ def beside(
     """Entries of every figure that a table and the user's model both have.
 
     Args:
-        names: of plans, by the table's rows.
-        rows: of `real`.
+        names: names of plans, by the table's rows.
+        rows: rows of `real`.
         columns: figures of `FIGURES` by the table's columns; by default they have the same names.
     """
     found = []

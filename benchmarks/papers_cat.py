@@ -60,7 +60,7 @@ def counted(names: Sequence[str] = ("sd3-medium", "pixart-sigma")) -> Iterator[E
 
 
 def unscored() -> Iterator[Entry]:
-    """What only the real model can show."""
+    """Rows that only the real model can fill."""
     for place, table in published("cat").items():
         for row in table["rows"]:
             for data in ("Parti", "COCO"):

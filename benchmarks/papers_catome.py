@@ -67,7 +67,7 @@ MOST = 0.75  # All sources of cells of 2 x 2.
 
 
 def plans() -> dict[str, Strategy]:
-    """By table's row: the thresholds with pairs computed at every call, and the configs."""
+    """Plans by the table's rows: thresholds with pairs computed at every call, and configs."""
     config = strategies.load("catome-config-3")
     found = {}
     for threshold in THRESHOLDS:

@@ -74,7 +74,7 @@ def counted(presets: Sequence[str] = PRESETS, **size: Any) -> Iterator[Entry]:
 
     Args:
         presets: that a row without a published setting is held against.
-        size: of the network, where it is not the full one.
+        size: size of the network, if it is not the full one.
     """
     whole = work("sd15", papers.plain(b1()), **size)
     few = ("DDIM (10 steps)", "DDIM (10 Steps)", "DPM (10 Steps)")  # Of any network alike.

@@ -49,7 +49,7 @@ class Setting:
         row: the paper's name of it.
         places: the paper, its table and the column, of every published figure.
         plan: what it is.
-        calls: of the unaccelerated model; by default as many.
+        calls: calls of the unaccelerated model; by default the same number.
     """
 
     network: str
@@ -103,8 +103,8 @@ class Short:
     the first and the last call of a generation.
 
     Attributes:
-        methods: of these calls.
-        kinds: in the order of these calls.
+        methods: methods of these calls.
+        kinds: kinds in the order of these calls.
         counts: how many calls of each kind the whole strategy makes.
     """
 
@@ -124,7 +124,7 @@ class Short:
 
     @property
     def calls(self) -> int:
-        """Of these."""
+        """Number of these calls."""
         return 2 * len(self.kinds) + 2
 
     def total(self, laps: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""Where the time of accelerated calls goes, beside the ideal: unmodified time by share of work.
+"""Time of accelerated calls compared with the ideal: unmodified time by share of work.
 
     python benchmarks/profile_calls.py unet                   # a GPU: full size, fp16
     python benchmarks/profile_calls.py unet --width 0.1 --latent 32                       # a CPU

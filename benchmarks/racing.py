@@ -41,7 +41,7 @@ class Rival:
     """A way to draw.
 
     Attributes:
-        setup: from the network, a context in which it acts.
+        setup: the function that makes, from the network, a context in which the rival acts.
         equal: the package's rival of equal setting.
         package: whether it is somebody else's, which need not run on every network.
         kinds: kinds of call by name, whether a call of so many is of that kind.
@@ -71,12 +71,12 @@ def chosen(rivals: Rivals, only: Sequence[str] | None) -> dict[str, Rival]:
 
 @dataclass
 class Found:
-    """What a race found, by rival.
+    """Results of a race, by rival.
 
     Attributes:
         laps: seconds of each call, of each generation that counts.
         peaks: bytes allocated at most in a generation, on a GPU.
-        graphs: with `--compile` their number, and the breaks between them.
+        graphs: number of graphs with `--compile`, and the breaks between them.
         failed: why rivals do not run.
     """
 

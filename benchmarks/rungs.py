@@ -1,4 +1,4 @@
-"""Which cheap figure on how few images ranks strategies as many images would?
+"""Agreement of each cheap metric on few images with the ranking by many images.
 
     python benchmarks/pool.py tiny-sd --out runs/pool
     python benchmarks/rungs.py tiny-sd --pool runs/pool

@@ -1,4 +1,4 @@
-"""What CAT Pruning's choice of tokens costs, and its k-means beside SciPy's and scikit-learn's.
+"""Cost of CAT Pruning's choice of tokens; its k-means compared with SciPy's and scikit-learn's.
 
     python benchmarks/selection.py
 
@@ -38,7 +38,7 @@ Cluster = Callable[[Tensor, int], Tensor]
 
 
 def changes(kind: str, device: str) -> Tensor:
-    """How much each token's prediction changed `[1, tokens, channels]`, of the size of 1."""
+    """Change of each token's prediction `[1, tokens, channels]`, of the size of 1."""
     draws = torch.Generator().manual_seed(0)
     side = 8 if kind == "smooth" else SIDE
     coarse = torch.randn(1, WIDTH, side, side, generator=draws)

@@ -74,8 +74,9 @@ def _start(model: str) -> None:
 
 
 def features(strategy: Strategy, path: Path, images: int = IMAGES) -> NDArray[np.float32]:
-    """Of a strategy's images of the search's prompts, from a file that is written where it is not
-    there.
+    """Features of a strategy's images of the search's prompts.
+
+    A file keeps them; it is written when it is missing.
     """
     if not path.exists():
         chosen = _evaluator.prompts["search"].first(images)
@@ -88,7 +89,7 @@ def features(strategy: Strategy, path: Path, images: int = IMAGES) -> NDArray[np
 
 
 class Draw:
-    """What is drawn so far, and how to draw more."""
+    """Strategies generated so far, and the means to generate more."""
 
     def __init__(self, model: str, folder: Path) -> None:
         _start(model)
@@ -147,7 +148,7 @@ class Draw:
         return found
 
     def stretches(self) -> list[Strategy]:
-        """What a measured sensitivity draws."""
+        """Strategies that a measured sensitivity generates."""
         return SensitivitySchedules(self.space, self.evaluator.baseline.solver_text).asked()
 
     def _even(self, rng: np.random.Generator) -> list[int]:

@@ -21,7 +21,7 @@ class Drawn(Table):
 
     Args:
         model: whose table.
-        folder: of what was drawn, the strategy beside its features.
+        folder: folder of generated strategies, each next to its features.
         answers: whether a search is answered by drawing, else by the table.
     """
 

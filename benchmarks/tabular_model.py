@@ -1,4 +1,4 @@
-"""What the tabular benchmark answers for strategies that nobody has drawn."""
+"""Model of the tabular benchmark for strategies that were not generated."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Mixture:
 
 
 class Shift:
-    """How a figure on fewer images lies to that on all: a line, and scatter by the strategy."""
+    """Relation of a metric on fewer images to that on all: a line, and scatter by the strategy."""
 
     def fit(self, whole: NDArray[np.float64], fewer: NDArray[np.float64]) -> Shift:
         self.line = np.polyfit(whole, fewer, 1)

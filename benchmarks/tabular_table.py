@@ -48,7 +48,7 @@ def make_space(model: str, settings: dict[str, Any] | None = None) -> SearchSpac
 
 
 class Table:
-    """What was drawn, and a model for the rest.
+    """Generated strategies, and a model for the rest.
 
     Args:
         model: whose table.
@@ -121,7 +121,7 @@ class Table:
         return float(real), self.latency.predict(self.unaccelerated)
 
     def noted(self, key: str) -> float | None:
-        """What a study would have noted of a measured sensitivity."""
+        """Note that a study would have of a measured sensitivity."""
         known = self._few | self.features
         features = known.get(key.removeprefix("sensitivity:"))
         if features is None:
@@ -145,7 +145,7 @@ class Table:
         return max(LEAST, float(value))
 
     def told(self, strategy: Strategy) -> NDArray[np.float64]:
-        """What the model reads: the description, and what the calls cost together."""
+        """Inputs of the model: the description, and the cost of all calls."""
         costs = np.log([self.latency.predict(strategy), strategy.calls])
         return np.concatenate([self.describe(strategy), costs])
 

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial
 
 @dataclass
 class _Split:
-    """What one state of a study was split into, and all parameters of each part."""
+    """Split of one state of a study, with all parameters of each part."""
 
     study: optuna.Study
     state: tuple[int, int]

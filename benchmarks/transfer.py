@@ -1,4 +1,4 @@
-"""What strategies keep on another solver, number of steps, task, size and model.
+"""Quality and speed of strategies on another solver, number of steps, task, size and model.
 
     python benchmarks/transfer.py
 

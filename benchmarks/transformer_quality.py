@@ -63,7 +63,7 @@ def candidates(plain: Strategy) -> dict[str, Strategy]:
 
 
 def dominated(rows: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """By rival, the nearest strategy of the front that is no slower.
+    """Nearest strategy of the front that is no slower, by baseline.
 
     The unaccelerated model counts as one of the front: what is slower than it is beaten by it.
     """

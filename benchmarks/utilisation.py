@@ -1,4 +1,4 @@
-"""How busy the search loop keeps its workers, with simulated evaluations of 3x varying length.
+"""Share of the time that workers are busy, with simulated evaluations of 3x varying length.
 
     python benchmarks/utilisation.py                # 2, 8 and 64 workers in this process
     python benchmarks/utilisation.py --ray          # and 6 on a Ray test cluster of 3 nodes

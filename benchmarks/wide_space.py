@@ -64,7 +64,7 @@ def without(space: str, methods: Sequence[str], folder: Path) -> str:
     Args:
         space: name of a space, or a path.
         methods: names of methods that the space has.
-        folder: where the file is written.
+        folder: folder of the written file.
 
     Raises:
         StrategyError: the space lacks one of the methods.
@@ -106,7 +106,7 @@ def search(folder: Path, space: str, seed: int, flags: argparse.Namespace) -> Ru
 
 
 def facts(run: Run) -> dict[str, Any]:
-    """What a search has found, without what needs the other runs."""
+    """Results of a search that need no other runs."""
     summary = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
     methods: dict[str, int] = {}
     for point in run.front():

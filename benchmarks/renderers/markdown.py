@@ -1,4 +1,4 @@
-"""What all tables share."""
+"""Shared by all tables."""
 
 from __future__ import annotations
 

@@ -50,8 +50,9 @@ def markdown(repo: str, strategies: Mapping[str, Strategy]) -> str:
 
 
 NOTE = """\
-Speedup is over the unaccelerated pipeline. Quality is the change from the unaccelerated pipeline's
-figure, or of figures between images the figure itself, with 95 % intervals.
+Speedup is over the unaccelerated pipeline. Quality is the change of a metric from the unaccelerated
+pipeline, with a 95 % interval. Metrics that compare with the unaccelerated images have their own
+value instead.
 """
 
 

@@ -58,7 +58,7 @@ class Moments:
         Args:
             scheduler: the pipeline's scheduler.
             timestep: timestep that the denoiser gets.
-            scaled: whether it is a computed share of the schedule's timestep; the solver then
+            scaled: whether it may be a computed share of the schedule's timestep; the solver then
                 counts the steps.
             piped: whether a pipeline makes the pass.
 

@@ -14,6 +14,10 @@ class Applied(Protocol):
 
     network: nn.Module
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """All networks that it acts on, that one included."""
+
     def pipe(self) -> Any:
         """The pipeline, or None if it is gone."""
 
@@ -55,7 +59,7 @@ def pipes() -> list[Any]:
 
 def sharing(network: nn.Module) -> list[Any]:
     """Strategies that are applied to pipelines with this network."""
-    return [applied for applied, _ in list(_APPLIED.values()) if applied.network is network]
+    return [applied for applied, _ in list(_APPLIED.values()) if network in applied.networks]
 
 
 def lock(network: nn.Module) -> threading.RLock:

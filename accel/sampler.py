@@ -9,7 +9,7 @@ import weakref
 from contextlib import nullcontext
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from accel import families, registry
 from accel.call_records import CallRecord, Recorder
@@ -46,34 +46,58 @@ class Sampler:
         sites: sites of the network at the time the strategy was attached last.
         network: the denoiser, without its wrappers.
         pipe: function that returns the pipeline, or None if it is gone.
+        beside: samplers of further networks that make some of the calls on the same schedule, as
+            Wan 2.2's `transformer_2` does at low noise; each has a cache of its own.
     """
 
-    def __init__(self, pipe: Any, strategy: Strategy, set_scheduler: bool) -> None:
-        self.strategy, self.recorder = strategy, Recorder()
-        self.measure = Measure()
+    def __init__(
+        self,
+        pipe: Any,
+        strategy: Strategy,
+        set_scheduler: bool,
+        name: str | None = None,
+        first: Sampler | None = None,
+    ) -> None:
+        self.strategy, self._name, self._first = strategy, name, first
+        self.recorder: Recorder = Recorder() if first is None else first.recorder
+        self.measure: Measure = Measure() if first is None else first.measure
         self.pipe = weakref.ref(pipe)
+        self.beside: list[Sampler] = []
         self._undos: list[Undo] = []
         self._attached: list[Undo] = []
         try:
             self._locate(pipe)
+            if first is not None:
+                self._checked = pipe.scheduler
+                self._attach(pipe)
+                return
             swapped = exchange(pipe, strategy.solver_text, self.sites, set_scheduler)
             self._undos.append(swapped)
             self._checked = pipe.scheduler
             self._attach(pipe)
             self._undos.append(override(pipe, "progress_bar", self._starts))
             self._undos.append(override(pipe, "maybe_free_model_hooks", self._is_over))
+            for other in families.others(pipe):
+                self.beside.append(Sampler(pipe, strategy, False, other, self))
         except BaseException:
             self.detach()
             raise
 
+    @property
+    def networks(self) -> list[nn.Module]:
+        """All networks that it acts on."""
+        return [self.network, *(other.network for other in self.beside)]
+
     def detach(self) -> None:
         """Put everything back as it was."""
+        for other in self.beside:
+            other.detach()
         self._take_off()
         undo_all(self._undos)
 
     def _locate(self, pipe: Any) -> None:
         """Find the network that the pipeline has now."""
-        family, self.sites = families.find(pipe)
+        family, self.sites = families.find(pipe, self._name)
         if family != self.strategy.family:
             raise StrategyError(
                 f"the strategy is for family {self.strategy.family!r}, but {type(pipe).__name__} "
@@ -142,10 +166,13 @@ class Sampler:
         """Called before the pipeline makes its calls."""
         with self._lock:
             self._settle()
+        for other in self.beside:
+            other._starts()
 
     def _is_over(self) -> None:
         """Drop everything cached when the pipeline is done, wherever its schedule ended."""
-        self._clock.clear()
+        for one in (self, *self.beside):
+            one._clock.clear()
 
     def _wrap(self, original: Forward) -> Forward:
         names = self.sites.inputs
@@ -153,7 +180,7 @@ class Sampler:
         def forward(*args: Any, **kwargs: Any) -> Any:
             with self._lock:
                 given = dict(zip(names, args, strict=False)) | kwargs
-                if not self._moments.goes_on(given["timestep"], self._clock.schedule):
+                if not self._moments.goes_on(given[self.sites.time], self._clock.schedule):
                     pipe = calling(self.network, registry.pipes())
                     if not self._is_mine(pipe, given):
                         return original(*args, **kwargs)
@@ -168,7 +195,7 @@ class Sampler:
     def _run(
         self, moment: Moment, given: dict[str, Any], original: Forward, args: Any, kwargs: Any
     ) -> Any:
-        device = given[self.sites.inputs[0]].device.type
+        device = self.sites.sample(given).device.type
         # In one frame, which is not traced; what it calls is, where the denoiser is compiled.
         with self.measure.call(self.recorder, device) if self.measure.on else nullcontext():
             self._begin(moment, given)
@@ -190,11 +217,11 @@ class Sampler:
         if pipe is not None:
             return pipe is self.pipe()
         rivals = registry.sharing(self.network)
-        if len(rivals) == 1:
+        if len(rivals) <= 1:
             return True
-        found = [one for one in rivals if one.owns(given["timestep"])]
+        found = [one for one in rivals if one.owns(given[self.sites.time])]
         if len(found) == 1:
-            return found[0] is self
+            return found[0] in (self, self._first)
         raise StrategyError(
             f"{len(rivals)} pipelines with a strategy share this denoiser, and a call of it from "
             "outside of them cannot be told to belong to one; iterate over the timesteps of that "
@@ -215,7 +242,9 @@ class Sampler:
                 f"the strategy is for {self.strategy.scheduler}, but the pipeline now has "
                 f"{type(scheduler).__name__}; apply a strategy for it"
             )
-        return self._moments.find(scheduler, given["timestep"], self.sites.scaled_time, piped)
+        sites = self.sites
+        counts = sites.scaled_time or (sites.counted and hasattr(scheduler, "step_index"))
+        return self._moments.find(scheduler, given[sites.time], counts, piped)
 
     @untraced
     def _end(self, output: Any) -> None:
@@ -223,17 +252,25 @@ class Sampler:
 
     @untraced
     def _begin(self, moment: Moment, given: dict[str, Any]) -> None:
-        clock, sample = self._clock, given[self.sites.inputs[0]]
+        clock, sample = self._clock, self.sites.sample(given)
         self._solver.watch(self._owner().scheduler)
         generation = clock.generation
         clock.tick(moment, sample, self._guiding)
         if generation != clock.generation:
-            self.recorder.clear()
+            if not self._goes_on(moment):
+                self.recorder.clear()
             doubled = self.sites.doubled
             clock.per_image = 2 if doubled is not None and doubled(given) else 1
         record = CallRecord(clock.call, clock.branch, len(sample), sample.device.type)
         record.running = clock.running
         self.recorder.begin(record)
+
+    def _goes_on(self, moment: Moment) -> bool:
+        """Whether another network has made calls of this generation."""
+        first = self if self._first is None else self._first
+        others = [one for one in (first, *first.beside) if one is not self]
+        schedule = moment.schedule
+        return any(o._clock.schedule is schedule and o._clock.call < moment.place for o in others)
 
     def _guiding(self) -> Guiding | None:
         return guiding.find(self._owner()) if self._piped else None

@@ -10,6 +10,8 @@ from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
+from accel.stack import BlockList
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -152,7 +154,10 @@ class Sites:
             halves of guidance. None if it never does. Called once per generation; may wait for the
             device.
         embedders: embedders of timesteps and classes, `[rows]` each, one in every block.
-        flow: whether the denoiser predicts the velocity of a flow.
+        flow: whether the denoiser predicts the velocity of a flow; None if that is not known.
+        stack: lists of a transformer's blocks in the order they run.
+        time: name of the denoiser's argument for the timestep.
+        counted: whether the scheduler's count of its steps tells the call, if it has one.
     """
 
     denoiser: nn.Module
@@ -168,12 +173,28 @@ class Sites:
     output: type[BaseOutput] = UNet2DConditionOutput
     doubled: Callable[[Mapping[str, Any]], bool] | None = None
     embedders: tuple[nn.Module, ...] = ()
-    flow: bool = False
+    flow: bool | None = False
+    stack: tuple[BlockList, ...] = ()
+    time: str = "timestep"
+    counted: bool = False
 
     @property
     def conditional(self) -> int:
         """The half of guidance, or the pass of two, that has the prompt."""
         return 1 if self.stream is None else self.stream.conditional
+
+    def sample(self, given: Mapping[str, Any]) -> Tensor:
+        """The denoiser's input, with a row for each image, from its arguments by name.
+
+        Of a list of images it is a view that has the first one in every row.
+        """
+        value = given[self.inputs[0]]
+        if isinstance(value, Tensor):
+            return value
+        first = value[0]
+        while not isinstance(first, Tensor):
+            first = first[0]
+        return first.expand(len(value), *first.shape)
 
     @property
     def skip_levels(self) -> int:

@@ -36,13 +36,20 @@ def settled(methods: Mapping[str, Knobs], calls: int) -> dict[str, Any]:
         calls: number of calls of the generation.
     """
     found: dict[str, Any] = {n: one.beside(methods, calls) for n, one in methods.items()}
-    return {name: _after(one, found, calls) for name, one in found.items()}
+    while True:  # What is computed besides may be of one half again.
+        now = {name: _after(one, found, calls) for name, one in found.items()}
+        if all(now[name] is found[name] or now[name] == found[name] for name in now):
+            return now
+        found = now
 
 
 def settled_one(knobs: Knobs, beside: Mapping[str, Knobs], calls: int) -> Knobs:
     """One method of a strategy, adjusted to the other methods."""
     others = {name: one for name, one in beside.items() if name != knobs.method}
-    return _after(knobs.beside(others, calls), others, calls)
+    found = knobs.beside(others, calls)
+    while (now := _after(found, others, calls)) != found:
+        found = now
+    return found
 
 
 def _after(knobs: Knobs, methods: Mapping[str, Knobs], calls: int) -> Knobs:
@@ -50,4 +57,7 @@ def _after(knobs: Knobs, methods: Mapping[str, Knobs], calls: int) -> Knobs:
         both = one.both(calls)
         if both is not None and not all(both):
             knobs = knobs.caught_up(both)
+        whole = one.whole(calls)
+        if whole is not None and not all(whole):
+            knobs = knobs.shortened(whole)
     return knobs

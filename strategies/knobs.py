@@ -98,6 +98,10 @@ class Knobs(BaseModel):
         """
         return None
 
+    def whole(self, calls: int) -> tuple[bool, ...] | None:
+        """Flags of calls at which all blocks run; None for methods that leave no stretch out."""
+        return None
+
     def beside(self, methods: Mapping[str, Knobs], calls: int) -> Knobs:
         """The same knobs in a strategy with these methods, some of which may limit them."""
         return self
@@ -110,6 +114,17 @@ class Knobs(BaseModel):
 
         Args:
             both: whether both halves run at each call.
+        """
+        return self
+
+    def shortened(self, whole: tuple[bool, ...]) -> Knobs:
+        """The same where some calls leave a stretch of blocks out.
+
+        A method that keeps something of every block computes it at the first whole call after one
+        at which it would have been computed but for that.
+
+        Args:
+            whole: whether all blocks run at a call.
         """
         return self
 

@@ -53,3 +53,11 @@ def calls_of(scheduler: str, steps: int) -> int | None:
     if scheduler in TWO_EACH:
         return 2 * steps - 1
     return steps + 1 if scheduler == "PNDMScheduler" else None
+
+
+def exchangeable(one: str, other: str) -> bool:
+    """Whether two solvers may solve the same model; one that is unknown here stands alone."""
+    names = {name_of(one), name_of(other)}
+    if not names <= FLOW | EITHER | DIFFUSION:
+        return len(names) == 1
+    return not (names & FLOW and names & DIFFUSION)

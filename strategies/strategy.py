@@ -33,7 +33,7 @@ from strategies.text import brief
 from strategies.words import explain
 
 SCHEMA: Literal[1] = 1
-FAMILIES = ("unet", "dit", "mmdit")
+FAMILIES = ("unet", "dit", "mmdit", "transformer")
 SCORED = "scored"  # In the provenance: digest of what the scores are of.
 
 

@@ -65,6 +65,7 @@ LAYERS = {
         {"__main__"},
     ],
     "accel": [
+        {"stack"},
         {"sites", "call_records", "moments", "token_selection", "registry"},
         {"patching", "profiling"},
         {"pipelines"},

@@ -29,6 +29,7 @@ NEUTRAL: dict[str, Methods] = {
     "toca": {"toca": {"ratio": 1.0}},
     "tgate": {"tgate": {"gate": None}},
     "guidance": {"guidance": {"mode": "full", "order": 1}},
+    "deltacache": {"deltacache": {"depth": "full", "tail": 1, "order": 2}},
 }
 STRONG: dict[str, Methods] = {
     "fora": {
@@ -44,6 +45,13 @@ STRONG: dict[str, Methods] = {
     "toca": {"toca": {"ratio": [1.0, 0.3, 0.0, 1.0, 0.5, 0.2], "depth_slope": 0.5}},
     "tgate": {"tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2}},
     "guidance": {"guidance": GUIDED},
+    "deltacache": {
+        "deltacache": {
+            "depth": ["full", 1, "skip", "full", 0, 1],
+            "tail": [0, 1, 0, 0, 0, 0],
+            "order": [0, 0, 1, 0, 1, 2],
+        }
+    },
 }
 JOINT: dict[str, Methods] = {
     "cat+fora": {
@@ -97,6 +105,38 @@ JOINT: dict[str, Methods] = {
     "tgate+atedm": {
         "tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2},
         "atedm": {"alpha": [1.0, 1.0, 0.5, 0.3, 0.3, 0.5]},
+    },
+    "deltacache+fora": {
+        "deltacache": {"depth": ["full", 0, "full", 1, "full", "skip"], "order": 1},
+        "fora": {
+            "attn": [True, True, False, True, False, True],
+            "cross": [True, False, True, False, False, True],
+            "mlp": [True, True, True, False, False, True],
+            "order": [0, 0, 0, 1, 1, 0],
+        },
+    },
+    "deltacache+cat": {
+        "deltacache": {"depth": ["full", "full", 1, "skip", "full", 0]},
+        "cat": {"alpha": [1.0, 1.0, 0.5, 0.3, 0.3, 0.25], "clusters": 5},
+    },
+    "deltacache+atedm": {
+        "deltacache": {"depth": ["full", "full", 1, "full", 0, "skip"], "tail": 1},
+        "atedm": {"alpha": [1.0, 1.0, 0.5, 0.3, 0.3, 0.5]},
+    },
+    "deltacache+toca": {
+        "deltacache": {"depth": ["full", 1, "full", 0, "full", "skip"]},
+        "toca": {"ratio": [1.0, 0.3, 0.0, 0.4, 0.5, 1.0], "depth_slope": 0.5},
+    },
+    "guidance+deltacache": {
+        "guidance": GUIDED,
+        "deltacache": {
+            "depth": ["full", 1, "full", 0, "skip", "full"],
+            "order": [0, 0, 0, 1, 1, 0],
+        },
+    },
+    "tgate+deltacache": {
+        "tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2},
+        "deltacache": {"depth": ["full", 1, "full", "skip", 0, 1], "order": 1},
     },
 }
 ALL = STRONG | JOINT

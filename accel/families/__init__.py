@@ -6,37 +6,53 @@ from typing import Any
 
 from torch import nn
 
-from accel.families import dit, mmdit, unet
-from accel.pipelines.wrappers import unwrapped
+from accel.families import dit, mmdit, stacks, transformer, unet
+from accel.pipelines.wrappers import FIRST, OTHERS, unwrapped
 from accel.sites import Sites
 from strategies import StrategyError
 
 # Family name -> (attribute of the pipeline, what makes the sites of the module there).
-FAMILIES = {"unet": unet.sites, "dit": dit.sites, "mmdit": mmdit.sites}
-SUPPORTED = f"{unet.SUPPORTED}, {dit.SUPPORTED}, or {mmdit.SUPPORTED}"
+FAMILIES = {
+    "unet": unet.sites,
+    "dit": dit.sites,
+    "mmdit": mmdit.sites,
+    "transformer": transformer.sites,
+}
+SUPPORTED = f"{unet.SUPPORTED}, {dit.SUPPORTED}, {mmdit.SUPPORTED}, or {transformer.SUPPORTED}"
 
 
-def find(pipe: Any) -> tuple[str, Sites]:
+def others(pipe: Any) -> list[str]:
+    """Attributes of a pipeline with further denoisers that make calls of the same schedule."""
+    return [name for name in OTHERS if getattr(pipe, name, None) is not None]
+
+
+def find(pipe: Any, name: str | None = None) -> tuple[str, Sites]:
     """The family of a pipeline, and the sites where methods act.
+
+    Args:
+        pipe: a pipeline.
+        name: name of the attribute that holds the denoiser; by default the pipeline's first one.
 
     Raises:
         StrategyError: the pipeline has no supported denoiser, or something unknown wraps it.
     """
-    found = [(name, getattr(pipe, name, None)) for name in ("unet", "transformer")]
+    found = [(one, getattr(pipe, one, None)) for one in (FIRST if name is None else (name,))]
     for _, denoiser in found:
         made = _sites(unwrapped(denoiser))
         if made is not None:
             return made
-    for name, denoiser in found:
+    for attribute, denoiser in found:
         inside = _inside(denoiser)
         if inside is not None:
             raise StrategyError(
-                f"the pipeline's {name} is a {type(denoiser).__name__} around a "
+                f"the pipeline's {attribute} is a {type(denoiser).__name__} around a "
                 f"{type(inside).__name__}; a strategy sees through torch.compile and PEFT alone, "
-                f"so set pipe.{name} to the {type(inside).__name__} itself"
+                f"so set pipe.{attribute} to the {type(inside).__name__} itself"
             )
+    reason = next((why for _, one in found if (why := stacks.why_not(unwrapped(one)))), "")
     raise StrategyError(
-        f"{type(pipe).__name__} has no supported denoiser; supported are pipelines with {SUPPORTED}"
+        f"{type(pipe).__name__} has no supported denoiser{f': {reason}' if reason else ''}; "
+        f"supported are pipelines with {SUPPORTED}"
     )
 
 

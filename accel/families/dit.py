@@ -9,6 +9,7 @@ from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import Tensor, nn
 
+from accel.families import stacks
 from accel.sites import Part, Sites, TokenAttention, TokenStream
 
 SUPPORTED = "a `transformer` of class DiTTransformer2DModel or PixArtTransformer2DModel"
@@ -41,6 +42,7 @@ def sites(denoiser: Any) -> Sites | None:
     return Sites(
         denoiser, (), None, (), (), (), parts, inputs, stream,
         output=output, doubled=doubled, embedders=_embedders(denoiser),
+        stack=stacks.find(denoiser),
     )  # fmt: skip
 
 

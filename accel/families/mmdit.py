@@ -9,6 +9,7 @@ from diffusers import FluxTransformer2DModel, SD3Transformer2DModel
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import nn
 
+from accel.families import stacks
 from accel.families.dit import first_channels, patches
 from accel.sites import Part, Sites, TokenAttention, TokenStream
 from strategies import StrategyError
@@ -29,7 +30,7 @@ def sites(denoiser: Any) -> Sites | None:
     inputs = FLUX_INPUTS if flux else INPUTS
     return Sites(
         denoiser, (), None, (), (), (), parts, inputs, stream, flux, Transformer2DModelOutput,
-        flow=True,
+        flow=True, stack=stacks.find(denoiser),
     )  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """The acceleration methods, in the order in which they are attached: a later one wraps the others.
 
 T-GATE therefore decides whether an attention runs before a token method reduces its tokens. Block
-Caching decides whether the block around it runs, DeepCache which part of the network, and guidance
-which half of the batch.
+Caching decides whether the block around it runs, DeepCache and DeltaCache which part of the
+network, and guidance which half of the batch.
 """
 
 from accel.method import Attach
@@ -13,6 +13,7 @@ from accel.methods import (
     catome,
     dato,
     deepcache,
+    deltacache,
     fora,
     guidance,
     tgate,
@@ -31,5 +32,6 @@ METHODS: dict[str, Attach] = {
     "atedm": atedm.attach,
     "toca": toca.attach,
     "fora": fora.attach,
+    "deltacache": deltacache.attach,
     "guidance": guidance.attach,
 }

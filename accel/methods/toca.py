@@ -160,6 +160,8 @@ class Rows(Listener):
         if self._keep and self._fresh is not None:
             whole = None if self._stored is None else self._stored.fields
             self._store[self.clock.branch] = Kept(*merged(whole, self._fresh.fields, self.clock))
+        elif self._keep and self._input is None and self._stored is not None:
+            self._store[self.clock.branch] = self._stored  # Its block did not run.
         self._stored = None
         self._kept = self._fresh = self._chosen = self._input = self._attention = None
         if self.watched is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
@@ -12,9 +13,14 @@ from accel.patching.replacing import untraced
 
 @untraced
 def prediction(output: Any) -> Tensor:
-    """The tensor `[rows, c, h, w]` in the output of a denoiser."""
-    sample: Tensor = output[0] if isinstance(output, tuple) else output.sample
-    return sample
+    """The tensor `[rows, c, h, w]` in the output of a denoiser; tensors in a list are stacked."""
+    sample: Any = output
+    if isinstance(output, BaseOutput):
+        sample = output.to_tuple()[0]
+    elif isinstance(output, tuple):
+        sample = output[0]
+    whole: Tensor = torch.stack(sample) if isinstance(sample, list) else sample
+    return whole
 
 
 @untraced

@@ -13,7 +13,7 @@ from typing import Any
 from diffusers import DiffusionPipeline
 from torch import nn
 
-from accel.pipelines.wrappers import unwrapped
+from accel.pipelines.wrappers import FIRST, OTHERS, unwrapped
 
 
 def calling(network: nn.Module, known: Collection[Any]) -> Any:
@@ -35,7 +35,7 @@ def calling(network: nn.Module, known: Collection[Any]) -> Any:
 
 def holder(pipe: Any, network: nn.Module) -> Any:
     """A network as a pipeline holds it, with its wrappers, or None."""
-    held = (getattr(pipe, name, None) for name in ("unet", "transformer"))
+    held = (getattr(pipe, name, None) for name in (*FIRST, *OTHERS))
     return next((outer for outer in held if unwrapped(outer) is network), None)
 
 

@@ -1,9 +1,12 @@
-"""Wrappers around a denoiser that pass its calls on, so that methods act on what is inside."""
+"""Attributes of pipelines that hold denoisers, and wrappers that pass their calls on."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any
+
+FIRST = ("unet", "transformer")  # Attributes of pipelines with their denoiser.
+OTHERS = ("transformer_2",)  # With one that makes some of the calls of the same schedule.
 
 
 def unwrapped(denoiser: Any) -> Any:

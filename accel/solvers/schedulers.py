@@ -36,6 +36,7 @@ _INNER = (
     "euler_at_final",
     "final_sigmas_type",
 )
+KNOWN = DIFFUSION | EITHER | FLOW
 _SIGMAS = ("use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas")
 Settings = dict[str, Any]
 
@@ -51,6 +52,8 @@ def make(current: Any, solver: str) -> Any:
         StrategyError: diffusers has no such scheduler, or it does not fit the model.
     """
     name, own = solver_steps.read(solver)
+    if type(current).__name__ == name not in KNOWN and not own.given():
+        return type(current).from_config(current.config)  # The model's own, whatever it is.
     kind = _class(name)
     flow = is_flow(current)
     takes = inspect.signature(kind.__init__).parameters
@@ -84,11 +87,10 @@ def _class(name: str) -> Any:
             f"scheduler is {name!r}, which diffusers {diffusers.__version__} does not have; use "
             "a class name such as DDIMScheduler or DPMSolverMultistepScheduler"
         )
-    known = DIFFUSION | EITHER | FLOW
-    if name not in known:
+    if name not in KNOWN:
         raise StrategyError(
             f"scheduler is {name!r}, which does not draw with the models that are supported; use "
-            f"one of {', '.join(sorted(known))}"
+            f"one of {', '.join(sorted(KNOWN))}"
         )
     return kind
 
@@ -195,6 +197,8 @@ def check(scheduler: Any, sites: Sites) -> None:
         StrategyError: it does not fit.
     """
     name, network = type(scheduler).__name__, type(sites.denoiser).__name__
+    if sites.flow is None:  # Only its pipeline knows.
+        return
     flow = is_flow(scheduler)
     if sites.flow and not flow and "beta_start" in _taken(scheduler):
         raise StrategyError(

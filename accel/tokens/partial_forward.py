@@ -159,10 +159,12 @@ class PartialRun(Listener):
 
     def end(self, output: Tensor) -> None:
         clock = self.clock
-        if clock.selection is not None:
+        if clock.selection is not None and self._predicted is not None:
             self.recorder.now.tokens["image"] = (self.total, clock.selection.kept)
         if self.keep_noise and self._predicted is not None:
             self._now[clock.branch] = merged(self._held, self._predicted, clock)
+        elif self.keep_noise and self._held is not None:  # Nothing ran.
+            self._now[clock.branch] = self._held
         if self._keep:
             wholes = self._wholes or [None] * len(self._rows)
             self._kept[clock.branch] = [

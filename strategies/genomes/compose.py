@@ -17,6 +17,7 @@ from typing import Any
 from strategies.errors import StrategyError
 from strategies.genomes.genes import AnyGene, Gene, OneOf, Shared, check_family, read_acts, split
 from strategies.knobs import Knobs, known
+from strategies.solvers import exchangeable
 
 ENTRIES = (
     "schedulers", "steps", "knobs", "shared", "one_of", "fixed", "methods", "without", "family",
@@ -110,10 +111,13 @@ def of_methods(settings: Mapping[str, Any], methods: Sequence[str]) -> dict[str,
 
 
 def fitted(settings: Mapping[str, Any], scheduler: str, steps: int) -> dict[str, Any]:
-    """A bundled space with a model's own solver and steps added, and steps up to those."""
+    """A bundled space with a model's own solver and steps added, and steps up to those.
+
+    Solvers for another kind of model than the own solver's are left out.
+    """
     solvers, counts = settings["schedulers"], set(settings["steps"])
     if scheduler not in solvers:
-        solvers = [scheduler, *solvers]
+        solvers = [scheduler, *(one for one in solvers if exchangeable(one, scheduler))]
     counts |= {*range(30, steps, 10), steps}
     few = sorted(n for n in counts if n <= steps)
     return dict(settings) | {"schedulers": solvers, "steps": few}

@@ -118,6 +118,9 @@ class FORA(Knobs):
             lists[name] = groups.merged([caught_up(stream, both) for stream in streams])
         return self.model_copy(update=lists)
 
+    def shortened(self, whole: tuple[bool, ...]) -> FORA:
+        return self.caught_up(whole)
+
     def resample(self, indices: list[int]) -> FORA:
         """Knobs in which each component of each group keeps its rule.
 

@@ -131,6 +131,9 @@ class TGate(Knobs):
         }
         return self.model_copy(update={"also": tuple(sorted(also | set(self.also)))})
 
+    def shortened(self, whole: tuple[bool, ...]) -> TGate:
+        return self.caught_up(whole)
+
     def gated(self, call: int) -> bool:
         """Whether a call is after the gate."""
         return self.gate is not None and call >= self.gate

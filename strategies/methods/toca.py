@@ -109,6 +109,9 @@ class ToCa(Knobs):
         ratio = tuple(1.0 if now else one for now, one in zip(full, self.ratio, strict=True))
         return self.model_copy(update={"ratio": ratio})
 
+    def shortened(self, whole: tuple[bool, ...]) -> Self:
+        return self.caught_up(whole)
+
     def at(self, call: int) -> Mapping[str, Any]:
         if call == 0 or self.full(call):
             return {}

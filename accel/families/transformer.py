@@ -1,0 +1,39 @@
+"""Family `transformer`: any model of diffusers whose denoiser is a stack of blocks."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from diffusers import ModelMixin
+from torch import nn
+
+from accel.families import stacks
+from accel.sites import Sites
+
+SUPPORTED = "a `transformer` of diffusers that runs lists of blocks (docs/models.md has them all)"
+TIMES = ("timestep", "timesteps", "t")
+# Where both are there, blocks are only a part of the network.
+LEVELS = ("down_blocks", "up_blocks")
+
+
+def sites(denoiser: Any) -> Sites | None:
+    """The sites of a transformer, or None where `denoiser` is not one of this family."""
+    if not isinstance(denoiser, ModelMixin) or any(hasattr(denoiser, name) for name in LEVELS):
+        return None
+    stack = stacks.find(denoiser)
+    inputs = _inputs(denoiser)
+    time = next((name for name in TIMES if name in inputs), None)
+    if not stack or time is None:
+        return None
+    return Sites(
+        denoiser, (), None, (), (), (), inputs=inputs, flow=None, stack=stack, time=time,
+        counted=True,
+    )  # fmt: skip
+
+
+def _inputs(denoiser: nn.Module) -> tuple[str, ...]:
+    """Names of the arguments of its class's `forward`, whatever has been put over it."""
+    takes = inspect.signature(inspect.unwrap(type(denoiser).forward)).parameters.values()
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(one.name for one in takes if one.kind in kinds)[1:]

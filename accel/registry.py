@@ -25,7 +25,7 @@ class Applied(Protocol):
         """Put the pipeline and its network back as they were."""
 
 
-# By the id of the pipeline; an entry goes with its pipeline.
+# Strategies by the id of the pipeline; an entry is dropped with its pipeline.
 _APPLIED: dict[int, tuple[Applied, weakref.finalize[[int], Any]]] = {}
 _LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 

@@ -17,8 +17,8 @@ from strategies.data_files import whole
 SPEED = {
     "speedup": ("speedup", "{:.2f}x", 1.0),
     "latency_s": ("latency, ms", "{:.1f}", 1e3),
-    "latency_spread": ("  half its quartile range, %", "{:.1f}", 1e2),
-    "latency_check": ("  its calls' sum beside it, %", "{:+.1f}", 1e2),
+    "latency_spread": ("  half its interquartile range, %", "{:.1f}", 1e2),
+    "latency_check": ("  sum of its calls minus it, %", "{:+.1f}", 1e2),
     "throughput": ("throughput, images/s", "{:.2f}", 1.0),
     "macs": ("GMACs of the denoiser", "{:.2f}", 1e-9),
     "memory_bytes": ("peak memory, MB", "{:.1f}", 1e-6),
@@ -84,7 +84,7 @@ def _add(table: Table, rows: list[dict[str, Any]], metric: Metric, key: str, aga
     own = [row["intervals"].get(key) for row in rows]
     if metric.biased:
         cells = [metric.form.format(cell[0]) if cell else "" for cell in own]
-        table.add_row("  with endless images, about", *cells)
+        table.add_row("  bias-corrected, about", *cells)
     if any(own):
         table.add_row("  95 % interval", *(interval(cell, metric.form) for cell in own))
     changes = [row["intervals"].get(f"{key}_change") for row in rows]
@@ -128,8 +128,8 @@ def notes(found: dict[str, Any], metrics: list[Metric]) -> list[str]:
     count = found["setting"]["images"]
     if count and biased:
         said.append(
-            f"{', '.join(biased)}: of {count} images, and larger or smaller with more of the very "
-            "same; compare only with figures of equally many"
+            f"{', '.join(biased)}: values depend on the number of images (here {count}); compare "
+            "only values of equally many images"
         )
     return said
 
@@ -144,7 +144,7 @@ def _calls(row: dict[str, Any]) -> Table:
             kind["name"], str(kind["calls"]), f"{each:.2f}", f"{kind['spread'] * 100:.1f}",
             f"{kind['macs'] / 1e9:.3f}", f"{each * kind['calls']:.1f}",
         )  # fmt: skip
-    table.add_row("outside of the denoiser", "", "", "", "", f"{row['outside_s'] * 1e3:.1f}")
+    table.add_row("outside the denoiser", "", "", "", "", f"{row['outside_s'] * 1e3:.1f}")
     table.add_row("sum", "", "", "", "", f"{row['latency_sum_s'] * 1e3:.1f}", style="bold")
     table.add_row("measured end to end", "", "", "", "", f"{row['latency_s'] * 1e3:.1f}")
     return table

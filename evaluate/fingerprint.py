@@ -34,8 +34,8 @@ PACKAGES = (
 # version since then can be resumed; a release that changes them sets this to itself.
 SAME_SINCE = "0.1.0"
 INDEX = "model_index.json"
-READ = {".json", ".txt", ".model", ".safetensors"}  # What a pipeline reads of a part's folder.
-FORM = 1  # Of the kept digests.
+READ = {".json", ".txt", ".model", ".safetensors"}  # Files of a part that pipelines read.
+FORM = 1  # Version of the kept digests' form.
 # A file that was written so shortly before may be written again with the same times.
 MOMENT = 2e9  # Nanoseconds.
 THREADS = 4

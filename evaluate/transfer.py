@@ -27,7 +27,7 @@ from strategies import Strategy
 from strategies.transfer import Target
 
 EQUAL = ("latency", "macs")
-TURNS = 3  # Of the times by which rivals are chosen; what is reported is measured again.
+TURNS = 3  # Turns of the times that choose the baselines; reported times are measured again.
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return stopped()
-    except BrokenPipeError:  # What reads our lines, such as head, has seen enough.
+    except BrokenPipeError:  # The reader of our lines, such as head, has closed.
         sys.stderr.close()
         return 0
 

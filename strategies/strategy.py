@@ -34,7 +34,7 @@ from strategies.words import explain
 
 SCHEMA: Literal[1] = 1
 FAMILIES = ("unet", "dit", "mmdit", "transformer")
-SCORED = "scored"  # In the provenance: digest of what the scores are of.
+SCORED = "scored"  # Key in the provenance: digest of the scored strategy.
 
 
 class Strategy(BaseModel):
@@ -96,7 +96,7 @@ class Strategy(BaseModel):
         if calls is not None and not 1 <= calls <= MAX_CALLS:
             raise StrategyError(f"calls is {brief(calls)}; allowed are 1 to {MAX_CALLS}")
         if family is None or calls is None:
-            given.pop("methods", None)  # What is missing is the error; methods cannot be read.
+            given.pop("methods", None)  # Another field is missing; methods cannot be read.
         elif isinstance(methods, Mapping):
             given["methods"] = {
                 name: read_method(name, knobs, calls, family) for name, knobs in methods.items()
@@ -173,7 +173,7 @@ class Strategy(BaseModel):
         data = self.model_dump(mode="json", by_alias=True)
         data["solver"] = self.solver.given()
         if not data["solver"]:
-            del data["solver"]  # As files were before it was there.
+            del data["solver"]  # Older versions wrote files without it.
         return data
 
     @property

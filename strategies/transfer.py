@@ -16,7 +16,7 @@ from strategies.strategy import Strategy
 from strategies.text import brief
 
 SD_LEVELS = 12  # Skip levels of Stable Diffusion 1.x and 2.x, for which the presets are published.
-LEVELS = "skip_levels"  # In a file's provenance: those of the UNet that it was made on.
+LEVELS = "skip_levels"  # Key in a file's provenance: its UNet's levels.
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,7 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
     assert "psnr_beside_rival_low" in table[0]
     shown = capsys.readouterr().out
     for said in (
-        "gains: beside fewer steps as fast",
+        "gains: compared with fewer steps of equal cost",
         "2.50x",
         "not in the file",
         "tiny-sd 6 DDIM",

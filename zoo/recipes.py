@@ -72,7 +72,7 @@ RECIPES = {
     "tiny-sd": Recipe(SHAPES, (Stage(".", lambda _: tiny_sd.build(), Plan(220_000, 60_000)),)),
     "tiny-pixart": Recipe(
         SHAPES,
-        # As PixArt grows its resolution: with patches of two an image costs a fifth.
+        # Like PixArt's growing resolution: with patches of two an image costs a fifth.
         (
             Stage(
                 "coarse",

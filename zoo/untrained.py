@@ -49,7 +49,7 @@ def load(name: str, seed: int = 0, **overrides: Any) -> Any:
         _enliven(pipe.transformer)
         if name == "dit":
             one_embedder(pipe.transformer)
-    pipe.transformer.eval()  # In training, DiT drops class labels at random.
+    pipe.transformer.eval()  # DiT in training mode drops class labels at random.
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -20,7 +20,7 @@ from accel.models.resolve import open_model
 from accel.solvers import noise, schedulers
 from strategies import Strategy, StrategyError
 
-OWN = {"guidance", "height", "width", "arguments"}  # What a model's config says of every call.
+OWN = {"guidance", "height", "width", "arguments"}  # Settings of every call in a config.
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from accel.tokens.attention_map import Watched, mean_map
 from accel.tokens.partial_forward import PartialRun
 from strategies.methods.atedm import ATEDM
 
-ITERATIONS = 10  # Of the power method; attention maps mix within a few.
+ITERATIONS = 10  # Rounds of the power method; attention maps mix within a few.
 
 
 def attach(sites: Sites, clock: Clock, knobs: ATEDM, recorder: Recorder) -> Undo:

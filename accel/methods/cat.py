@@ -100,7 +100,7 @@ def select(
     """
     total, clusters = magnitude.shape[1], score.shape[1]
     by_size, by_magnitude, by_age = quotas(count, clusters, first, score.device)
-    place = ranks(-score).gather(1, cluster)  # Of each token's cluster.
+    place = ranks(-score).gather(1, cluster)  # Rank of each token's cluster.
     strong = rank_within(-magnitude, cluster, clusters)
     age = ages(counts, magnitude)
     old = rank_within(age, cluster, clusters)

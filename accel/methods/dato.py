@@ -218,7 +218,7 @@ class _Site(TokenSite):
         if whole is None or self.base_of != self.shape:
             whole = self.dynamics.base(height, width)
         base = running(whole, self.clock, len(tokens))
-        if base is None:  # Where T-GATE runs one half of the batch, it is the first.
+        if base is None:  # T-GATE runs the first half of the batch.
             base = whole[: len(tokens)]
         chosen, others = split(base, height, width, patch)
         count = min(int(tokens.shape[1] * self.ratio), others.shape[1])

@@ -74,10 +74,10 @@ class Guide(Listener):
 
     def clear(self) -> None:
         self._kept: History = []  # Differences of the two predictions.
-        self._raw: dict[int, Tensor] = {}  # Of a call whose guidance is not known yet, by pass.
-        self._first: Tensor | None = None  # What the first of two passes predicted.
+        self._raw: dict[int, Tensor] = {}  # Predictions of a call whose guidance is unknown.
+        self._first: Tensor | None = None  # Prediction of the first of two passes.
         self._owed: weakref.ref[Tensor] | None = None
-        self._form: tuple[Any, torch.dtype, torch.device] | None = None  # Of a prediction.
+        self._form: tuple[Any, torch.dtype, torch.device] | None = None  # Form of a prediction.
         self._mode: Mode = "full"
         self._kind: Kind | None = "none"
 

@@ -13,7 +13,7 @@ from strategies.words import explain
 
 Precision = Literal["float32", "float16", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-# What a pipeline draws from; see `accel.models.tasks`.
+# Tasks of a pipeline; see `accel.models.tasks`.
 Task = Literal["text-to-image", "image-to-image", "inpainting"]
 TASKS: tuple[Task, ...] = get_args(Task)
 TEXT: Task = "text-to-image"

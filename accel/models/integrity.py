@@ -29,7 +29,7 @@ SHOWN = 3  # Keys that a message names.
 LEAST_SHARE = 0.9
 # Tables that older versions kept in files and today's compute.
 COMPUTED = re.compile(r"(^|\.)(position_ids|inv_freq|pos_embed\.pos_embed|num_batches_tracked)$")
-# What the files of a text encoder may hold of the larger model that it is a part of.
+# Keys of the larger model that a text encoder's files may contain.
 REST = re.compile(
     r"^(logit_scale|logit_bias|visual_projection|text_projection|vision_model|lm_head|decoder)\b"
 )

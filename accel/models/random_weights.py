@@ -124,7 +124,7 @@ def network(part: Component) -> torch.nn.Module:
     kind, values = _class(part), read_config("networks", part.config)
     made: torch.nn.Module
     try:
-        if hasattr(diffusers, part.kind):  # Which leaves out what it does not know.
+        if hasattr(diffusers, part.kind):  # Its classes silently drop unknown settings.
             unknown = sorted(set(values) - {*inspect.signature(kind.__init__).parameters})
             if unknown:
                 raise StrategyError(f"network {part.config}: {part.kind} has no {unknown[0]}")

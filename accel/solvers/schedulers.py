@@ -28,7 +28,7 @@ _NOISE = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "tra
 _THRESHOLD = ("thresholding", "dynamic_thresholding_ratio", "sample_max_value")
 _CLIP = ("clip_sample", "clip_sample_range")
 _SPACING = ("timestep_spacing", "steps_offset")
-# How a solver computes, under names that others use with other meanings or need otherwise.
+# Settings of how a solver computes, whose names mean something else in other solvers.
 _INNER = (
     "algorithm_type",
     "solver_type",
@@ -155,7 +155,7 @@ def _flow_settings(current: Any, takes: Mapping[str, Any]) -> Settings:
     Contains `unfit` if the class does not fit the model.
     """
     own = {key: current.config[key] for key in _taken(current) if key in current.config}
-    # FlowMatchEuler's may have been set anew with `set_shift`.
+    # FlowMatchEuler's may have been changed with `set_shift`.
     shift = own["flow_shift"] if "flow_shift" in own else getattr(current, "shift", own["shift"])
     settings: Settings = {"num_train_timesteps": own["num_train_timesteps"]}
     for key in ("use_dynamic_shifting", "shift_terminal", "invert_sigmas"):

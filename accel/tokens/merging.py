@@ -102,7 +102,7 @@ def averaged_in_order(reduced: Tensor, merged: Tensor, into: Tensor) -> Tensor:
     images, count, width = reduced.shape
     places = flat(into, count)
     sums = reduced.view(-1, width).index_add_(0, places, merged.reshape(-1, width))
-    # In float32, because bfloat16 cannot count beyond 256.
+    # float32, because bfloat16 cannot count beyond 256.
     members = torch.ones(images * count, device=into.device)
     members.index_add_(0, places, torch.ones(len(places), device=into.device))
     return sums.div_(members[:, None]).view(images, count, width)

@@ -118,11 +118,11 @@ class PartialRun(Listener):
         self._chosen: Tensor | None = None
         self._before: dict[int, Tensor] = {}
         self._now: dict[int, Tensor] = {}
-        self._kept: dict[int, list[Tensor | None]] = {}  # By pass, as `_rows`.
+        self._kept: dict[int, list[Tensor | None]] = {}  # Kept tensors by pass, like `_rows`.
         self._clear_pass()
 
     def _clear_pass(self) -> None:
-        self._held: Tensor | None = None  # Of all rows, as it was kept.
+        self._held: Tensor | None = None  # Kept tensor of all rows.
         self._wholes: list[Tensor | None] = []
         self._base: Tensor | None = None
         self._predicted: Tensor | None = None
@@ -134,7 +134,7 @@ class PartialRun(Listener):
         clock.selection = None
         if self._call != clock.call:
             self._call = clock.call
-            # What a pass that sat the last call out has kept is still its own.
+            # A pass that was left out at the last call still has its own kept tensors.
             left = {b: value for b, value in self._before.items() if b < clock.parts}
             self._before, self._now = left | self._now, {}
             self._chosen = None

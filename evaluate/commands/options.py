@@ -152,10 +152,10 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
     margins = dict(map(parse_margin, flags.margin))
     view = "self" if reference == "self" else "real"
     keys = [m.key(one) for m in metrics for one in m.views if one in (view, "base", "alone")]
-    margins_of(metrics, keys, margins)  # A wrong one is said before hours of drawing, too.
+    margins_of(metrics, keys, margins)  # Wrong ones are reported before hours of generation.
     networks = Networks(str(pipe.device), flags.download)
     if images:
-        for metric in metrics:  # What is missing is said before hours of drawing.
+        for metric in metrics:  # Missing weights are reported before hours of generation.
             if metric.network is not None:
                 networks.load(metric.network)
     request = Request(

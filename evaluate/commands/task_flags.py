@@ -8,7 +8,7 @@ from typing import Any
 
 from accel.models.config import TASKS
 
-Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no public name.
+Group = argparse._ArgumentGroup  # The type of a group has no public name.
 
 
 def add(group: Group) -> None:

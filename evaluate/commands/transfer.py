@@ -107,7 +107,7 @@ def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
     comparison_table.show(found, metrics, calls)
     console = Console()
     moved = [row for row in found["rows"] if "source" in row]
-    shown = Table(title="gains: beside fewer steps as fast")
+    shown = Table(title="gains: compared with fewer steps of equal cost")
     shown.add_column("")
     for row in moved:
         shown.add_column(row["name"], justify="right", overflow="fold")
@@ -116,7 +116,7 @@ def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
     shown.add_row("speedup there", *(_figure(row["source"]["scores"], "speedup") for row in moved))
     shown.add_row("speedup here", *(f"{row['speedup']:.2f}x" for row in moved))
     if metrics:
-        shown.add_row("beside", *(row["rival"] for row in moved))
+        shown.add_row("compared with", *(row["rival"] for row in moved))
         shown.add_row("  its speedup", *(f"{rivals[r['rival']]['speedup']:.2f}x" for r in moved))
     for metric in metrics:
         for view in metric.views:

@@ -41,7 +41,7 @@ def check(path: Path) -> int:
             bits = WIDE if image.mode.startswith("I") else 8
             image.verify()
             return bits
-    except Exception as error:  # As above.
+    except Exception as error:  # See above.
         raise StrategyError(f"{path} cannot be read as an image ({one_line(error)})") from None
 
 

@@ -34,7 +34,7 @@ APART = {
     *("batch", "name", "space", "source", "search_prompts", "heldout_prompts"),
     *("scheduler", "steps", "inputs", "masks"),
 }
-FROM_IMAGES = {"task", "strength"}  # Of no meaning for text-to-image.
+FROM_IMAGES = {"task", "strength"}  # Without effect on text-to-image.
 Report = Callable[[str, int, int], None]
 
 

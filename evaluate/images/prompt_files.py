@@ -18,7 +18,7 @@ from typing import Any
 
 from strategies import StrategyError
 
-COLUMNS = ("prompt", "caption", "text")  # In this order, whatever their case; also in the plural.
+COLUMNS = ("prompt", "caption", "text")  # Tried in this order, in any case; also in the plural.
 SUFFIXES = ".txt, .tsv, .csv, .json or .jsonl"
 MARKS = (  # The longer ones first: UTF-32's begins with UTF-16's.
     (codecs.BOM_UTF32_LE, "utf-32"),

@@ -17,7 +17,7 @@ from evaluate.images import prompt_files
 from strategies import StrategyError
 from strategies.data_files.places import beside
 
-TEMPLATE = "A high quality photograph of a {}."  # As ToMe for SD, CA-ToMe and DaTo have it.
+TEMPLATE = "A high quality photograph of a {}."  # The text of ToMe for SD, CA-ToMe and DaTo.
 PER_CLASS = 2
 
 

@@ -24,7 +24,7 @@ from strategies import StrategyError
 from strategies.data_files import whole
 from strategies.words import one_line
 
-# As clean-fid reads a folder.
+# The same suffixes as clean-fid.
 SUFFIXES = {".bmp", ".jpg", ".jpeg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 

@@ -50,7 +50,7 @@ METRICS: dict[str, Metric] = {
     )
 }
 GROUPS = {"accuracy": tuple(metric.name for metric in accuracy.METRICS)}
-# What every search records beside its own figures: cheap, and without weights to fetch.
+# Metrics that every search also records: cheap, and without weights to fetch.
 SEARCH = ("fd", "kd", "feature-error", "psnr", *GROUPS["accuracy"])
 
 

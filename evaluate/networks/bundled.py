@@ -16,7 +16,7 @@ from evaluate.networks.base import Extract, Pixels
 from zoo import judging, networks
 from zoo.data import GROUPS
 
-KINDS = tuple(GROUPS)  # What the judge looks at, one column each.
+KINDS = tuple(GROUPS)  # Kinds of answers of the judge, one column each.
 
 
 def _tensor(images: Sequence[Pixels]) -> Tensor:

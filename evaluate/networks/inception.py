@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from evaluate.networks.base import Extract, Pixels
 from evaluate.networks.weight_files import INCEPTION_PORT
 
-SPATIAL_CHANNELS = 7  # Of mixed_6/conv: 7 x 17 x 17 = 2,023 numbers, about as many as are pooled.
+SPATIAL_CHANNELS = 7  # Channels of mixed_6/conv: 2,023 numbers, about as many as pooled.
 SIZE = 299
 
 

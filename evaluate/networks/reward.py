@@ -25,7 +25,7 @@ from evaluate.networks.weight_files import REWARD
 
 HEAD = 64  # Width of an attention head in both encoders.
 TOKENS = 35
-MEAN, SPREAD = 0.16717362830052426, 1.0333394966054072  # Of rewards, by which they are normalised.
+MEAN, SPREAD = 0.16717362830052426, 1.0333394966054072  # Normalise rewards.
 # Names of the image encoder in the file and in transformers.
 RENAMED = (
     (r"^cls_token$", "embeddings.class_embedding"),

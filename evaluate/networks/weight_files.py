@@ -38,7 +38,7 @@ class Weights:
     sha256: str
 
 
-# As published by StyleGAN2-ADA; what clean-fid's clean mode loads.
+# Published by StyleGAN2-ADA; clean-fid's clean mode loads it.
 INCEPTION = Weights(
     "inception-2015-12-05.pt",
     "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",

@@ -20,9 +20,9 @@ from math import exp, log
 
 from strategies import StrategyError, known
 
-LEAST = 1e-12  # Of a cost, so that it has a logarithm.
+LEAST = 1e-12  # Smallest cost, so that it has a logarithm.
 SLIGHT = 0.01  # An effect below this is noise, and nothing is scaled by it.
-MOST = 2.0  # How many times as strong as a measured one an effect may count.
+MOST = 2.0  # Largest strength of an effect, relative to a measured one.
 _WORDS = re.compile(r" (?=\w+\.\w+=)")
 Part = tuple[str, str]  # The place of a method, and what acts there.
 Parts = frozenset[Part]
@@ -95,7 +95,7 @@ class Kinds:
         pairs = self._pairs[one[0], other[0]]
         if (one, other) in pairs:
             return pairs[one, other]
-        # Of measured pairs one that shares a part with this, else any; the most telling of them.
+        # Measured pairs that share a part come first; the strongest of them counts.
         alike = [pair for pair in pairs if one in pair or other in pair] or list(pairs)
         if not alike:
             return 0.0

@@ -79,14 +79,14 @@ def _variance(
 
     down = surplus(0.0) > 0  # The data lie above the mean asked for, so weight moves down.
     edge, reach = (1 / below, below) if down else (-1 / above, above)
-    # At the edge the weight of values on the bound itself would be infinite.
+    # The weight of values on the bound itself would be infinite at the edge.
     tilt = edge * (1 - 1e-12)
     left = surplus(tilt)
     if left == 0 or (left > 0) != down:
         tilt = _root(surplus, 0.0, tilt, 1e-14)
         left = 0.0
     weights = shares / (1 + tilt * apart)
-    # What is missing for the mean lies on the bound, though no image is there.
+    # The rest of the mean lies on the bound, even if no image is there.
     return float(weights @ apart**2 + abs(left) / reach * reach**2)
 
 

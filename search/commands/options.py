@@ -18,7 +18,7 @@ from search.study.storage import PASSWORD
 from search.tracking import TRACKERS
 from strategies.data_files.configs import configs
 
-Group = argparse._ArgumentGroup  # What `add_argument_group` returns has no public name.
+Group = argparse._ArgumentGroup  # The type of a group has no public name.
 USAGE = "python -m search [flags]\n       python -m search COMMAND RUN [flags]"
 EXAMPLES = """examples:
   python -m search                                     the bundled model, a few minutes on 2 cores
@@ -27,8 +27,8 @@ EXAMPLES = """examples:
   python -m search --model sd15 --download --dry-run   what 20 GPU hours buy on this device
   python -m search --model FOLDER --budget 20gpuh --max-memory 8GiB
   python -m search --objective fd_real --objective latency_s --min-speedup 2
-  python -m search --resume runs/tiny-sd-20260101-120000    go on with a run
-  python -m search status runs/tiny-sd-20260101-120000      look at it, also while it runs
+  python -m search --resume runs/tiny-sd-20260101-120000    continue a run
+  python -m search status runs/tiny-sd-20260101-120000      its status, also while it runs
 """
 
 

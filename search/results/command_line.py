@@ -5,8 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-NOTE = "command"  # What the study notes it under.
-ITS_OWN = ("--out", "--storage")  # Of this run alone, and the latter may hold a password.
+NOTE = "command"  # Key of the study's note.
+ITS_OWN = ("--out", "--storage")  # Specific to this run; a URL may hold a password.
 
 
 def command(arguments: Sequence[str]) -> str:

@@ -113,7 +113,7 @@ def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
     for label, point in named(points).items():
         found.append(folder / f"{label}.json")
         save(run.file(point, f"{run.config.model.name}-{label}"), found[-1])
-        if label == NO_LOSS:  # What reads runs by the file's former name still finds it.
+        if label == NO_LOSS:  # Readers of the file's former name still find it.
             found.append(folder / f"{FORMERLY}.json")
             save(run.file(point, f"{run.config.model.name}-{label}"), found[-1])
     return found

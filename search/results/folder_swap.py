@@ -11,8 +11,8 @@ from pathlib import Path
 
 from strategies.data_files.whole import UnwritableError, beside, make_folder, refusing
 
-HERE = -100  # Of `renameat2`: paths are as seen from the working folder.
-SWAP = 2  # Of `renameat2`: both names stay, with each other's content.
+HERE = -100  # Flag of `renameat2`: paths are relative to the working folder.
+SWAP = 2  # Flag of `renameat2`: exchange the two names.
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from search.study import score_checks as gate
 from search.study.study import Study
 
-HELDOUT = "heldout:"  # What a finalist's figures are noted under, with its digest.
+HELDOUT = "heldout:"  # Prefix of the study's notes, before a digest.
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from search.results.finalist import comparable
 from search.results.run import NO_LOSS, Run, named
 from strategies import Strategy
 
-NOTE = "ablation:"  # What the figures of what is left are noted under, with its digest.
+NOTE = "ablation:"  # Prefix of the study's notes, before a digest.
 
 
 LABELS = ("knee", NO_LOSS)

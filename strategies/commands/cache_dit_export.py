@@ -15,7 +15,7 @@ from strategies.errors import StrategyError
 from strategies.methods.fora import COMPONENTS, FORA
 from strategies.strategy import Strategy
 
-# What the files were written for and are tested with.
+# Versions that the files are written for and tested with.
 VERSIONS = {"cache-dit": "1.5.3", "diffusers": "0.42.1"}
 FAMILIES = ("dit", "mmdit")
 # Up to this call cache-dit's TaylorSeer calibrator takes no slope from the calls that it computes.
@@ -48,7 +48,7 @@ def cache_dit(strategy: Strategy) -> dict[str, Any]:
     # Joint attention leaves nothing to cross-attention.
     mask = _mask(knobs, tuple(c for c in COMPONENTS if c != "cross" or strategy.family == "dit"))
     config: dict[str, Any] = {
-        "Fn_compute_blocks": 1,  # At least the first block always runs.
+        "Fn_compute_blocks": 1,  # The first block always runs.
         "Bn_compute_blocks": 0,
         "max_warmup_steps": 0,
         "enable_separate_cfg": False,

@@ -16,7 +16,7 @@ from strategies import describe
 from strategies.strategy import Strategy
 from strategies.text import cut, plain
 
-ROWS = 300  # Of a table; a real strategy has fewer, and rich needs seconds for many more.
+ROWS = 300  # Most rows of a table; rich needs seconds for many more than real strategies have.
 NAME = 48  # Columns for a name beside its value.
 
 

@@ -30,7 +30,7 @@ from strategies.text import brief, cut
 # A string of JSON. It ends where the text ends if it is never closed, so the scan stays linear.
 _STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET = re.compile(r"[\[{}\]]")
-Where = tuple[Any, ...]  # Of a value: the place of what holds it, then its own key or index.
+Where = tuple[Any, ...]  # Path of a value: keys and indices from the top.
 
 
 def read_bytes(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> bytes:
@@ -59,7 +59,7 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> bytes:
 
 
 def _open(path: str, flags: int) -> int:
-    # A named pipe that nobody writes to would wait for ever.
+    # Reading a named pipe without a writer would wait for ever.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 

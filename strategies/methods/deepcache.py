@@ -110,7 +110,7 @@ class DeepCache(Knobs):
 
     def caught_up(self, both: tuple[bool, ...]) -> DeepCache:
         depth: list[Depth] = []
-        behind: dict[Depth, bool] = {}  # By depth, whether one half has an older feature.
+        behind: dict[Depth, bool] = {}  # Whether one half has an older feature, by depth.
         depths = [one for one in set(self.depth) if one != "full"]
         for now, whole in zip(self.depth, both, strict=True):
             last = "full" if not depth or (whole and behind.get(now, False)) else now

@@ -16,7 +16,7 @@ from strategies.schedules import stretch
 
 Groups = Annotated[tuple[StrictBool, ...], Field(min_length=1)]
 Computed = StrictBool | Groups
-Stream = tuple[bool, ...]  # Of one group, whether it is computed at each call.
+Stream = tuple[bool, ...]  # Whether one group is computed, for each call.
 
 
 def read(given: Any, knobs: Sequence[str]) -> Any:

@@ -141,7 +141,7 @@ class TGate(Knobs):
     def compact(self) -> dict[str, Any]:
         data = super().compact()
         if not self.also:
-            del data["also"]  # As files were before it was there.
+            del data["also"]  # Older versions wrote files without it.
         return data
 
     def plan(self, call: int) -> Plan:

@@ -150,7 +150,7 @@ def _hub(repo: str, revision: str | None = None) -> Iterator[Any]:
     from huggingface_hub.utils.logging import set_verbosity
 
     set_verbosity(logging.ERROR)
-    # What it makes of an answer, and whatever its HTTP client raises where there is none.
+    # Errors of the hub's answer, and of its HTTP client without an answer.
     client: Any = errors.HfHubHTTPError.__bases__[0]
     transport: tuple[type[Exception], ...] = (errors.HfHubHTTPError, client, OSError)
     try:

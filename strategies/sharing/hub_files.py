@@ -17,7 +17,7 @@ from strategies.data_files.limits import MAX_BYTES
 from strategies.errors import StrategyError
 from strategies.text import brief
 
-MAX_ENTRIES = 10_000  # Of a repository's top folder that are looked at.
+MAX_ENTRIES = 10_000  # Most entries read of a repository's top folder.
 MAX_FILES = 1000
 MAX_TOTAL = 50_000_000  # Bytes of all strategy files of a repository together.
 FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,150}\.json")

@@ -77,7 +77,7 @@ POSITION: Wordings = {
     "right": ("on the right", "at the right edge"),
 }
 
-# How often a caption names what is there, and what is not.
+# Shares of captions that name an attribute that exists, and one that does not.
 NAMED = {
     "position": 0.5,
     "skin": 0.5,

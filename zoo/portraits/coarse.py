@@ -36,7 +36,7 @@ class Inner(nn.Module):
         self.down = unet.down_blocks[1:]
         self.middle = unet.mid_block
         self.up = unet.up_blocks[:-2]
-        # Of the block that leads back to the first level, all but the way there.
+        # Everything of the block before the first level, except its upsampler.
         self.last = unet.up_blocks[-2].resnets
         self.first = nn.Conv2d(unet.config.in_channels, outside, 3, padding=1)
         groups = unet.config.norm_num_groups

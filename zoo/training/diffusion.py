@@ -261,7 +261,7 @@ def _step(
     noisy, target = signal * clean + spread * noise, signal * noise - spread * clean
     with _Float32Attention(), torch.autocast(device, torch.bfloat16, casts(plan, device)):
         guess = trainee.parts.predict(noisy.to(device), times.to(device), words)
-    # By the variance that the target has at this time.
+    # Divided by the variance of the target at this time.
     weight = 1 / (signal.square() + (spread * plan.spread).square())
     error = (guess.float() - target.to(device)).square()
     loss = (weight.to(device) * error).mean()

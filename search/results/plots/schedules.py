@@ -20,8 +20,8 @@ from strategies import Strategy, StrategyError
 from strategies.knobs import known
 
 COLOURS = "cividis_r"  # Even in lightness, the same to colour-blind readers; dark is much.
-NOTHING = "-"  # In a lane, where a method does nothing.
-IDLE = "#E4E4E4"  # Where a method does nothing.
+NOTHING = "-"  # Value in a lane while a method does nothing.
+IDLE = "#E4E4E4"  # Colour while a method does nothing.
 
 
 @dataclass(frozen=True)

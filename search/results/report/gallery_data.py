@@ -20,7 +20,7 @@ from search.results import gallery
 from search.results.report.entries import PLAIN, Shown
 from search.results.run import Run
 
-AMPLIFIED = 4  # What absolute differences are multiplied by; the page multiplies further.
+AMPLIFIED = 4  # Factor on absolute differences; the page multiplies further.
 SIDE = 320  # Pixels of the longer side, at most.
 LOSSLESS = 256  # Images up to this side are embedded as they are.
 ROOM = 6_000_000  # Characters of all images together, at most.

@@ -29,7 +29,7 @@ from search.surrogate.surrogate import FEWEST, TRUST
 from strategies import Gene, SearchSpace
 
 FOLDS = 5
-SHUFFLES = 5  # Of every column on every fold.
+SHUFFLES = 5  # Shuffles of every column on every fold.
 
 
 @dataclass(frozen=True)

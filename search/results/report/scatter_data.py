@@ -19,7 +19,7 @@ SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "D": "diamond", "*"
 WIDE = 5.0  # An axis over more than such a factor is marked at 1, 2 and 5 of each decade.
 Place = Callable[[float], float]
 LINE = 48  # Characters of a line in a hover, at most; a telephone has room for them.
-INDENT = "\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}"  # Of what goes on.
+INDENT = "\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}"  # Indent of continued lines.
 
 
 def panels(run: Run, rows: Sequence[Shown]) -> list[dict[str, Any]]:

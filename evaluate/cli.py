@@ -34,4 +34,4 @@ def _guarded(flags: argparse.Namespace, work: Callable[[], int]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        return stopped("stopped; the same command goes on with the images drawn so far")
+        return stopped("stopped; the same command continues with the images generated so far")

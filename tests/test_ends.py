@@ -120,7 +120,7 @@ def test_a_signal_ends_a_search_with_what_it_has(
     text = shown.read_text()
     assert code == 130, text
     assert "Traceback" not in text
-    assert f"go on with: python -m search --resume {folder}" in text
+    assert f"continue with: python -m search --resume {folder}" in text
     assert list((folder / "strategies").glob("unfinished-*.json"))
     assert (folder / "trials.csv").stat().st_size
     assert runs.read(folder).state == "interrupted"
@@ -159,7 +159,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     both = (signal.SIGINT, signal.SIGINT)
     assert send(lambda: cli.main(flags), shown, begun, *both) == 130
     last = shown.read_text().rstrip().splitlines()[-1]
-    assert last == f"interrupted; go on with: python -m search --resume {folder}"
+    assert last == f"interrupted; continue with: python -m search --resume {folder}"
     assert "Traceback" not in shown.read_text()
 
 
@@ -519,6 +519,6 @@ def test_a_search_that_loses_its_workers_says_how_to_go_on(
     monkeypatch.setattr("search.workers.factory.start", lambda *_: lost)
     assert cli.main([*SMALL, *BUDGET, "--out", str(run)]) == 1
     (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("error: ")]
-    assert line.endswith(f"the Ray runtime is gone; go on with: python -m search --resume {run}")
+    assert line.endswith(f"the Ray runtime is gone; continue with: python -m search --resume {run}")
     lost.left = -1
     assert cli.main(["--resume", str(run)]) == 0

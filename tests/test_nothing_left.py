@@ -119,7 +119,7 @@ def test_a_taken_folder_is_said_before_a_model_is_loaded(
 ) -> None:
     monkeypatch.setattr("search.commands.model_setup.load", lambda *_: pytest.fail("loaded"))
     assert cli.main(["--out", str(done)]) == 2
-    assert "is not empty; go on with a run by --resume" in capsys.readouterr().err
+    assert "is not empty; continue a run by --resume" in capsys.readouterr().err
 
 
 def foretold(folder: Path, budget: str) -> Any:

@@ -211,17 +211,17 @@ def test_unaccelerated_images_are_kept_between_runs(
     engine, second, told = shared_engine(tmp_path / "b")
     assert raced(engine)["hypervolume"] == expected["hypervolume"]
     assert second.made == 1  # The first prompt, to see that it is alike.
-    assert not any("drawn anew" in line for line in told)
+    assert not any("generated again" in line for line in told)
     assert sum(engine.study.named("drawn-").values()) == 1
     # Another machine draws otherwise. From then on the cache has what it draws.
     engine, other, told = shared_engine(tmp_path / "c", shade=9)
     raced(engine)
-    assert any("drawn anew" in line for line in told)
+    assert any("generated again" in line for line in told)
     assert other.made == 16 + 16
     engine, third, told = shared_engine(tmp_path / "d", shade=9)
     raced(engine)
     assert third.made == 1
-    assert not any("drawn anew" in line for line in told)
+    assert not any("generated again" in line for line in told)
 
 
 def test_what_ships_is_of_the_model_and_its_prompts(tmp_path: Path) -> None:

@@ -165,6 +165,6 @@ def test_a_search_that_is_ended_says_how_to_go_on(what: str, tmp_path: Path) -> 
     while "--resume" not in shown.read_text() and time.monotonic() < until:
         time.sleep(0.1)  # The word may come from a process that outlives the search.
     text = shown.read_text()
-    assert f"go on with: python -m search --resume {folder}" in text
+    assert f"continue with: python -m search --resume {folder}" in text
     assert "Traceback" not in text
     assert Study(journal, read_only=True).evaluations

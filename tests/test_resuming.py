@@ -89,7 +89,7 @@ def test_prompts_that_changed_are_named_and_the_recorded_ones_go_on(
     assert "--recorded-prompts" in shown
     assert "--warm-start" in shown
     path.unlink()
-    assert "go on with --recorded-prompts" in refused(run, monkeypatch, capsys)
+    assert "continue with --recorded-prompts" in refused(run, monkeypatch, capsys)
     # Recorded ones stay, also in a folder that was moved.
     assert resumed(run, monkeypatch, "--recorded-prompts") == 0
     run.rename(tmp_path / "moved")

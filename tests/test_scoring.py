@@ -191,7 +191,7 @@ def test_a_run_that_was_stopped_goes_on(
         "--size", "32", "--metrics", "psnr", "--json", str(found),
     ]  # fmt: skip
     assert cli.main(arguments) == 130
-    assert "goes on" in capsys.readouterr().err
+    assert "continues" in capsys.readouterr().err
     run(capsys, *arguments)
     assert drawn == [2, 2, 0, 1]
 

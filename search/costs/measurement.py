@@ -79,7 +79,7 @@ class DeviceMeasurement:
             self._study.note("device", device)
         elif former != device:
             raise StrategyError(
-                f"the run's latencies are of {former!r}, and the workers are on {device!r}; go on "
+                f"the run's latencies are of {former!r}, and the workers are on {device!r}; continue "
                 f"there, or start a new run here with --warm-start {self._folder}"
             )
 

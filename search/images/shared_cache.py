@@ -141,7 +141,7 @@ class Shared:
                 if not noted:
                     tell(
                         "this machine draws the first prompt otherwise than the unaccelerated "
-                        f"images {WORDS[source]} have it; they are drawn anew"
+                        f"images {WORDS[source]} have it; they are generated again"
                     )
             self._sources[source] = bool(noted)
 

@@ -117,7 +117,7 @@ class Run:
         if found is None:
             raise StrategyError(
                 f"{self.folder}: the unaccelerated pipeline is not measured yet, so there is no "
-                f"front; wait, or go on with: python -m search --resume {self.folder}"
+                f"front; wait, or continue with: python -m search --resume {self.folder}"
             )
         return found
 

@@ -58,7 +58,7 @@ def check(kept: Mapping[str, Any] | None, folder: Path) -> None:
     name, more = wrong[0], f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
     said = f"is {_shown(mine[name])}" if name in mine else "is missing"
     meant = f"the run began with {_shown(began[name])}" if name in began else "the run had none"
-    again = "" if kept["storage"] else ", or delete the file and --resume writes it anew"
+    again = "" if kept["storage"] else ", or delete the file and --resume writes it again"
     raise StrategyError(f"{path}: {name} {said}, and {meant}{more}; put it back{again}")
 
 
@@ -77,7 +77,7 @@ def read(folder: Path) -> SearchConfig:
             raise
         if path.exists():
             raise StrategyError(
-                f"{error}; delete {path} and --resume writes it anew, as the run began"
+                f"{error}; delete {path} and --resume writes it again, as the run began"
             ) from None
     return configuration.build(portable.placed(kept, folder))
 

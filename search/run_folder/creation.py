@@ -37,7 +37,7 @@ def check(folder: Path) -> None:
     begun = {lock.NAME, CONFIG, *(path.name for path in whole.leftovers(folder))}
     if there - begun:
         raise StrategyError(
-            f"{folder} is not empty; go on with a run by --resume {quote(str(folder))}, or give "
+            f"{folder} is not empty; continue a run by --resume {quote(str(folder))}, or give "
             "another --out"
         )
 
@@ -84,7 +84,7 @@ class Opened:
 
 def going_on(folder: Path) -> str:
     """What to say of going on with a run."""
-    return f"go on with: python -m search --resume {quote(str(folder))}"
+    return f"continue with: python -m search --resume {quote(str(folder))}"
 
 
 @contextmanager

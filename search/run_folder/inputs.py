@@ -151,7 +151,9 @@ def _names(former: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def remedy(folder: Path, former: Marks, now: Marks) -> str:
     """What can be done about it."""
     apart = {kind for kind in former if _names(former[kind], now.get(kind, {}))}
-    first = f"go on with the recorded prompts by {FLAG}" if apart == {"prompts"} else "put it back"
+    first = (
+        f"continue with the recorded prompts by {FLAG}" if apart == {"prompts"} else "put it back"
+    )
     return (
         f"{first}, or start a new run with its strategies as hints by --warm-start "
         f"{quote(str(folder))}"
@@ -174,7 +176,7 @@ def record(folder: Path, config: SearchConfig) -> SearchConfig:
 def hint(error: StrategyError, folder: Path) -> StrategyError:
     """An error about prompts that cannot be read, with what can be done in a run that has them."""
     if place(folder, "search").is_file() and FLAG not in str(error):
-        return StrategyError(f"{error}; the run has recorded its own: go on with {FLAG}")
+        return StrategyError(f"{error}; the run has recorded its own: continue with {FLAG}")
     return error
 
 
@@ -185,5 +187,5 @@ def beside(source: str, kept: Mapping[str, Any] | None, there: Inputs, config: S
         return ""
     return (
         f"--warm-start {source}: scored with other inputs ({', '.join(changed)}); its strategies "
-        "are hints, and everything is scored anew"
+        "are hints, and everything is scored again"
     )

@@ -80,7 +80,7 @@ class Ties:
     def adopt(self, config: SearchConfig) -> SearchConfig:
         """Take the settings of a run whose folder may have turned out to be a copy."""
         if config.study != self.config.study:
-            self.told.append(f"{self.folder} is a copy: it goes on in a study of its own")
+            self.told.append(f"{self.folder} is a copy: it continues in a study of its own")
         self.config = config
         return config
 

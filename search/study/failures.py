@@ -121,7 +121,7 @@ def see_that_any_succeeded(study: Study, folder: Path) -> None:
     if rows and not any(row.ok for row in rows):
         raise SearchError(
             f"all {len(rows)} candidates of the search failed, the last one: {rows[-1].error}; "
-            "mend that and start a new run, or go on with: python -m search --resume "
+            "fix that and start a new run, or continue with: python -m search --resume "
             f"{quote(str(folder))} --budget MORE"
         )
 
@@ -143,7 +143,7 @@ def none_left(study: Study, folder: Path) -> str:
     rows = [one for one in failures(study) if one.stage != SEARCH]
     return (
         f"no finalist could be scored: {'; '.join(lines(rows))}; nothing is exported. Mend that "
-        f"and go on with: python -m search --resume {quote(str(folder))}"
+        f"and continue with: python -m search --resume {quote(str(folder))}"
     )
 
 

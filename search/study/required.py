@@ -29,7 +29,7 @@ def require_success(
     more = f"; {USUAL}" if "NaN" in outcome.error else ""
     if outcome.error.startswith(LATE):
         more = (
-            "; where it only needs longer, go on with: python -m search --resume "
+            "; where it only needs longer, continue with: python -m search --resume "
             f"{quote(str(folder))} --timeout SECONDS"
         )
     raise StrategyError(f"{what} failed: {outcome.error}{more}")

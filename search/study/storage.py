@@ -33,7 +33,7 @@ ASKED = {
 }
 SECRETS = ("password", "sslpassword")
 REMINDER = (
-    "the storage's password is not kept in config.yaml; to go on or to look, give --storage URL "
+    "the storage's password is not kept in config.yaml; to continue or to read the run, give --storage URL "
     f"again or set {PASSWORD}"
 )
 EXAMPLES = "sqlite:////data/studies.db or postgresql://me@host/studies"

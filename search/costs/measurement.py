@@ -79,8 +79,8 @@ class DeviceMeasurement:
             self._study.note("device", device)
         elif former != device:
             raise StrategyError(
-                f"the run's latencies are of {former!r}, and the workers are on {device!r}; continue "
-                f"there, or start a new run here with --warm-start {self._folder}"
+                f"the run's latencies are of {former!r}, and the workers are on {device!r}; "
+                f"continue there, or start a new run here with --warm-start {self._folder}"
             )
 
     def latency_table(self) -> LatencyTable:

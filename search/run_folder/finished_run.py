@@ -42,8 +42,8 @@ def check(folder: Path, before: SearchConfig, asked: SearchConfig, url: str | No
     spent, done = run.study.spent, len(run.study.evaluations)
     raise NothingLeftError(
         f"{folder} is finished and was left as it is: {done} evaluations, {spent / 60:.1f} min of "
-        f"device time, budget {before.budget}. To continue, give it more: python -m search --resume "
-        f"{quote(str(folder))} --budget {budgets.twice(before.budget, spent)}"
+        f"device time, budget {before.budget}. To continue, give it more: python -m search "
+        f"--resume {quote(str(folder))} --budget {budgets.twice(before.budget, spent)}"
     )
 
 

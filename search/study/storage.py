@@ -33,8 +33,8 @@ ASKED = {
 }
 SECRETS = ("password", "sslpassword")
 REMINDER = (
-    "the storage's password is not kept in config.yaml; to continue or to read the run, give --storage URL "
-    f"again or set {PASSWORD}"
+    "the storage's password is not kept in config.yaml; to continue or to read the run, give "
+    f"--storage URL again or set {PASSWORD}"
 )
 EXAMPLES = "sqlite:////data/studies.db or postgresql://me@host/studies"
 Place = Path | str  # Of a journal, or the URL of a database.

@@ -23,13 +23,13 @@ from typing import Any
 
 import torch
 from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
-from evaluate.timing import versions
 from torch.utils._pytree import tree_leaves
 
 import accel
 from accel import families
-from accel.models import quiet
+from accel.models.loading import quiet
 from accel.stack import Face, StackBlock, numbered
+from evaluate.speed.timing import versions
 from strategies import Strategy, StrategyError
 
 CALLS = 4

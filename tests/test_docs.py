@@ -125,8 +125,6 @@ def test_the_flags_of_all_others_are_there(command: Command) -> None:
         score.parser().parse_args(words)
     elif words == ["calibrate"]:
         return
-    elif name == "evaluate":
-        score.parser().parse_args(words)
     else:
         importlib.import_module(f"{name}.cli").parser().parse_args(words)
 

@@ -37,10 +37,11 @@ NEAR = 2e-5  # Relative: what went in is taken from what came out, and added aga
 
 
 class Loop:
-    """What has a transformer and a solver, as a pipeline has them.
+    """A transformer and a solver under the names that a pipeline has.
 
     Args:
-        family: of the transformer; that of DiT and PixArt has a solver of diffusion models.
+        transformer: the model.
+        family: family of the transformer; DiT's and PixArt's have a solver of diffusion models.
     """
 
     def __init__(self, transformer: Any, family: str) -> None:
@@ -49,7 +50,7 @@ class Loop:
 
     @torch.no_grad()
     def draw(self, given: dict[str, Any]) -> list[torch.Tensor]:
-        """What the transformer predicts at each call, always of the same input."""
+        """Predictions of the transformer at each call, always for the same input."""
         self.scheduler.set_timesteps(CALLS)
         if hasattr(self.scheduler, "set_begin_index"):
             self.scheduler.set_begin_index(0)
@@ -70,7 +71,7 @@ def flat(output: Any) -> torch.Tensor:
 
 
 def configs(folder: Path) -> Iterator[Any]:
-    """What diffusers' tests know of each class, one for each."""
+    """Test settings of each class in diffusers' tests, one for each class."""
     sys.path.insert(0, str(folder))
     seen: set[str] = set()
     for path in sorted((folder / "tests/models/transformers").glob("test_*.py")):
@@ -120,7 +121,7 @@ def strategy(pipe: Loop, depth: list[Any], **knobs: Any) -> Strategy:
 
 
 def check(config: Any) -> dict[str, Any]:
-    """How a model fares; raises where it breaks a law."""
+    """Result of one model; raises if it breaks a law."""
     model, given = built(config)
     family, sites = families.find(Loop(model, ""))
     pipe = Loop(model, family)
@@ -147,7 +148,9 @@ def check(config: Any) -> dict[str, Any]:
 
 
 def run(pipe: Loop, one: Strategy, given: dict[str, Any], plain: list[torch.Tensor]) -> list[int]:
-    """How many blocks ran at each call, twice alike, and near what all of them give."""
+    """Numbers of blocks that ran at each call, checked to be repeatable and near the full
+    prediction.
+    """
     accel.apply(pipe, one)
     for _ in range(2):
         found = pipe.draw(given)
@@ -159,7 +162,9 @@ def run(pipe: Loop, one: Strategy, given: dict[str, Any], plain: list[torch.Tens
 
 @torch.no_grad()
 def blockless(model: Any, blocks: Sequence[StackBlock], given: dict[str, Any]) -> torch.Tensor:
-    """What the model gives without its blocks: else their reuse would prove nothing."""
+    """Output of the model without its blocks, which must differ, or their reuse would prove
+    nothing.
+    """
     for block in blocks:
         block.module.forward = through(block.face)
     try:

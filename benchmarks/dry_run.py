@@ -21,7 +21,6 @@ import torch
 from accel.models.loading import load_pipeline, quiet
 from evaluate.speed.latency_measurement import unaccelerated
 from search import config, spaces
-from search.engine.dry_run import predict
 from search.engine.engine import Engine
 from search.initial.baselines import seeds
 from search.proposers.generation_strategy import Proposer
@@ -58,7 +57,7 @@ def compare(budget: str, flags: argparse.Namespace) -> dict[str, Any]:
         "heldout_images": flags.heldout_images,
         "export": flags.export,
     }
-    foretold = predict(make(settings, Path(tempfile.mkdtemp())))
+    foretold = make(settings, Path(tempfile.mkdtemp())).predict()
     engine = make(settings, Path(tempfile.mkdtemp()))
     engine.prepare()
     before = engine.study.spent

@@ -10,7 +10,6 @@ import pytest
 
 from search import cli
 from search.commands import model_setup as command
-from search.engine.dry_run import predict
 from search.results import run as runs
 from search.study import run_lock as lock
 from tests import runs as made
@@ -123,7 +122,7 @@ def test_a_taken_folder_is_said_before_a_model_is_loaded(
 
 
 def foretold(folder: Path, budget: str) -> Any:
-    return predict(make_engine(folder, Paid(2), budget=budget, surrogate=False))
+    return make_engine(folder, Paid(2), budget=budget, surrogate=False).predict()
 
 
 def test_a_dry_run_without_a_search_says_which_budget_buys_one(tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from search.commands.model_setup import settings_and_pipeline
 from search.config import SearchConfig
 from search.engine import exporting
 from search.engine import log_replay as replay
-from search.engine.dry_run import predict
 from search.engine.engine import Engine
 from search.engine.progress import Progress
 from search.errors import SearchError
@@ -146,7 +145,7 @@ def _predict(
             there = inputs.collect(config)
             engine.images.reuse(Shared(config.model, there, baseline, device, folder))
             seeds = len(proposer.seeds)
-            found = predict(engine)
+            found = engine.predict()
     finally:
         executor.close()
     console.print(

@@ -1,4 +1,4 @@
-"""What a search will cost, from a few measurements: `--dry-run`.
+"""Prediction of what a search will cost, from a few measurements: `--dry-run`.
 
 Measured are a batch of unaccelerated images, a batch with a seed of middling latency, and two turns
 of the latency table, of which the first warms up. The rest follows: what the seeds cost by the
@@ -9,117 +9,152 @@ of as many strategies as may be exported.
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from pathlib import Path
 
 from evaluate.speed.latency_measurement import make_table
+from search.budget import parse
+from search.config import SearchConfig
+from search.costs.cost_model import CostModel
 from search.costs.cost_prediction import Prediction
 from search.costs.cost_tracker import CostTracker
 from search.costs.forecast import Forecast, bred, equally_good
-from search.costs.measurement import LEAST
-from search.engine.engine import Engine
+from search.costs.measurement import LEAST, DeviceMeasurement
+from search.engine.proposal_stream import ProposalStream
+from search.images.unaccelerated import UnacceleratedImages
 from search.initial.design import RANDOM
 from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.objectives.objectives import needed
-from search.proposers.generation_strategy import Waiting
+from search.proposers.generation_strategy import Proposer
 from search.study.required import require_success
+from search.study.study import Study
+from search.workers.executor import Executor
 from search.workers.worker import Outcome, Request
-from strategies import Strategy
+from strategies import SearchSpace, Strategy
 
 ASKED = 48  # Proposals whose latencies are averaged.
 
 
-def predict(engine: Engine) -> Prediction:
-    """Measure a little and predict a run that has not begun.
+class DryRun:
+    """The prediction of a run that has not begun.
 
     Args:
-        engine: of a study that is empty and will not be kept.
+        config: settings of the search.
+        folder: folder of the run, which will not be kept.
+        study: log of the run, which is empty and will not be kept.
+        executor: workers.
+        space: strategies that may be proposed.
+        baseline: the unaccelerated pipeline as a strategy.
+        proposer: proposes strategies.
+        device: makes requests for turns of the latency table.
+        images: makes requests for images.
     """
-    config, executor = engine.config, engine.executor
-    began = time.monotonic()
-    device, spent = executor.open(), 0.0
-    start_up = time.monotonic() - began
 
-    def ask(request: Request) -> Outcome:
-        nonlocal spent
-        outcome = executor.alone(request)
-        require_success(outcome, engine.folder)
-        spent += outcome.seconds
+    def __init__(
+        self,
+        config: SearchConfig,
+        folder: Path,
+        study: Study,
+        executor: Executor,
+        space: SearchSpace,
+        baseline: Strategy,
+        proposer: Proposer,
+        device: DeviceMeasurement,
+        images: UnacceleratedImages,
+    ) -> None:
+        self._config, self._folder, self._study = config, folder, study
+        self._executor, self._space, self._baseline = executor, space, baseline
+        self._proposer, self._device, self._images = proposer, device, images
+        self._spent = 0.0
+
+    def predict(self) -> Prediction:
+        """Measure a little, and predict the run."""
+        config, executor, baseline = self._config, self._executor, self._baseline
+        began = time.monotonic()
+        device = executor.open()
+        start_up = time.monotonic() - began
+        self._ask(self._device.table_turn(0))
+        turn = self._ask(self._device.table_turn(1))
+        calls, around = turn.value
+        table = make_table([{}, calls], [[], around], device, config.model.share)
+        costs = CostModel(table, None, baseline, config.model.share)
+        self._proposer.learn(costs.latency)
+        batch = min(config.model.batch, config.images)
+        plain = self._ask(self._images.request("base", baseline, "search", batch)).seconds / batch
+        accounts = self._accounts(costs, batch)
+        before = plain * self._images.owed("search", config.images)
+        others = self._others(costs, accounts, turn.seconds)
+        measured = (LEAST + 1) * turn.seconds
+        owed = plain * self._images.owed("heldout", config.heldout_images)
+        forecast = Forecast(
+            config, self._proposer, costs.latency, baseline, accounts,
+            before + measured + others + 2 * plain,  # The first prompt is drawn twice.
+            owed, self._proposals(costs),
+        )  # fmt: skip
+        plan = forecast.plan()
+        evaluations, search, done = forecast.evaluations()
+        finalists, after, timed = forecast.after(done)
+        shared = before + others + search + after
+        return Prediction(
+            device=device,
+            measured=self._spent,
+            before=forecast.before,
+            search=search,
+            after=after + timed,
+            evaluations=evaluations,
+            seeds=forecast.seeded(done),
+            finalists=finalists,
+            wall=start_up + shared / executor.slots + measured + timed,
+            workers=executor.slots,
+            plan=plan,
+        )
+
+    def _ask(self, request: Request) -> Outcome:
+        outcome = self._executor.alone(request)
+        require_success(outcome, self._folder)
+        self._spent += outcome.seconds
         return outcome
 
-    ask(engine.device.table_turn(0))
-    turn = ask(engine.device.table_turn(1))
-    calls, around = turn.value
-    latency = make_table([{}, calls], [[], around], device, config.model.share).predict
-    engine.proposer.learn(latency)
-    plain, seeds = latency(engine.baseline), [one for _, one in engine.proposer.seeds]
-    batch = min(config.model.batch, config.images)
-    base = ask(engine.images.request("base", engine.baseline, "search", batch)).seconds / batch
-    middle = sorted(seeds, key=latency)[len(seeds) // 2] if seeds else engine.baseline
-    spending = CostTracker(
-        engine.budget, engine.study, engine.rungs, config.heldout_images, config.export, plain
-    )
-    drawn = ask(engine.images.request("middle", middle, "search", batch))
-    spending.saw(latency(middle), batch, drawn.seconds)
+    def _accounts(self, costs: CostModel, batch: int) -> CostTracker:
+        """The accounts of the run, once a seed of middling latency was drawn."""
+        config, seeds = self._config, [one for _, one in self._proposer.seeds]
+        middle = sorted(seeds, key=costs.latency)[len(seeds) // 2] if seeds else self._baseline
+        accounts = CostTracker(
+            parse(config.budget), self._study, config.ladder, config.heldout_images,
+            config.export, costs.latency(self._baseline),
+        )  # fmt: skip
+        drawn = self._ask(self._images.request("middle", middle, "search", batch))
+        accounts.saw(costs.latency(middle), batch, drawn.seconds)
+        return accounts
 
-    table, others = (LEAST + 1) * turn.seconds, _others(engine, latency, spending, turn.seconds)
-    images = base * engine.images.owed("search", config.images)
-    before = images + table + others + 2 * base  # The first prompt is drawn twice.
-    owed = base * engine.images.owed("heldout", config.heldout_images)
-    forecast = Forecast(
-        config, engine.proposer, latency, engine.baseline, spending, before, owed,
-        _proposals(engine, latency),
-    )  # fmt: skip
-    plan = forecast.plan()
-    evaluations, search, done = forecast.evaluations()
-    finalists, after, timed = forecast.after(done)
-    shared = images + others + search + after
-    return Prediction(
-        device=device,
-        measured=spent,
-        before=before,
-        search=search,
-        after=after + timed,
-        evaluations=evaluations,
-        seeds=forecast.seeded(done),
-        finalists=finalists,
-        wall=start_up + shared / executor.slots + table + timed,
-        workers=executor.slots,
-        plan=plan,
-    )
+    def _others(self, costs: CostModel, accounts: CostTracker, turn: float) -> float:
+        """Seconds of multiply-accumulates and sensitivity, where they are asked for.
 
+        Args:
+            costs: latency of a strategy.
+            accounts: seconds of drawing.
+            turn: seconds of a turn of the latency table.
+        """
+        config, found = self._config, 0.0
+        if "macs" in needed(config.objectives, config.constraints):
+            found += turn
+        if config.sensitivity:
+            asked = SensitivitySchedules(self._space, self._baseline.solver_text).asked()
+            found += accounts.draw(sum(map(costs.latency, asked)), config.sensitivity)
+        return found
 
-def _others(
-    engine: Engine, latency: Callable[[Strategy], float], spending: CostTracker, turn: float
-) -> float:
-    """Multiply-accumulates and sensitivity, where they are asked for."""
-    config, found = engine.config, 0.0
-    if "macs" in needed(config.objectives, config.constraints):
-        found += turn
-    if config.sensitivity:
-        asked = SensitivitySchedules(engine.space, engine.baseline.solver_text).asked()
-        latencies = sum(map(latency, asked))
-        found += spending.draw(latencies, config.sensitivity)
-    return found
+    def _proposals(self, costs: CostModel) -> list[Strategy]:
+        """Strategies about as fast as those that are bred.
 
-
-def _proposals(engine: Engine, latency: Callable[[Strategy], float]) -> list[Strategy]:
-    """Such as are bred; where nothing is screened, also the children of seeds that are equally
-    good.
-    """
-    drawn = bred(engine.proposer, latency, engine.config.surrogate)
-    if engine.config.surrogate and drawn:
-        return drawn
-    drawn = [one for origin, one in engine.proposer.seeds if origin == RANDOM]
-    finished = equally_good(engine.proposer, latency, len(engine.config.objectives))
-    taken, found = {one.strategy.digest for one in finished}, list[Strategy]()
-    for number in range(len(finished), len(finished) + ASKED):
-        try:
-            proposal = engine.proposer.propose(number, finished, taken)
-        except Waiting:
-            break
-        if proposal is None:
-            break
-        taken.add(proposal.mark)
-        found.append(proposal.strategy)
-    return drawn + found
+        Where nothing is screened, the children of seeds that are equally good are among them.
+        """
+        proposer, screened = self._proposer, self._config.surrogate
+        drawn = bred(proposer, costs.latency, screened)
+        if screened and drawn:
+            return drawn
+        drawn = [one for origin, one in proposer.seeds if origin == RANDOM]
+        finished = equally_good(proposer, costs.latency, len(self._config.objectives))
+        stream = ProposalStream(proposer, self._baseline, finished)
+        asked = itertools.islice(iter(lambda: stream.next(finished), None), ASKED)
+        return drawn + [proposal.strategy for proposal in asked]

@@ -10,11 +10,13 @@ from search import budget as budgets
 from search.config import SearchConfig
 from search.costs import measurement as measuring
 from search.costs.cost_model import CostModel
+from search.costs.cost_prediction import Prediction
 from search.costs.cost_tracker import CostTracker, patience
 from search.costs.forecast import Forecast, bred
 from search.costs.measurement import DeviceMeasurement
 from search.engine import run_metadata as record
 from search.engine import worker_count as crew
+from search.engine.dry_run import DryRun
 from search.engine.loop import SearchLoop
 from search.engine.scorer import Scorer
 from search.engine.sensitivity import SensitivityMeasurement
@@ -95,6 +97,13 @@ class Engine:
     def say(self, doing: str) -> None:
         """Report what is being done now."""
         self._report(doing)
+
+    def predict(self) -> Prediction:
+        """Predict what the search will cost, of a study that is empty and will not be kept."""
+        return DryRun(
+            self.config, self.folder, self.study, self.executor, self.space, self.baseline,
+            self.proposer, self.device, self.images,
+        ).predict()  # fmt: skip
 
     def prepare(self) -> None:
         """Measure what every evaluation needs: the unaccelerated images and the latency table."""

@@ -10,10 +10,9 @@ from typing import Protocol
 
 from search.costs import unmeasurable as untimed
 from search.costs.cost_tracker import CostTracker
+from search.engine.proposal_stream import ProposalStream
 from search.engine.time_report import Clock
 from search.errors import SearchError
-from search.proposers import Waiting
-from search.proposers import successive_halving as rungs
 from search.proposers.generation_strategy import Proposer
 from search.proposers.proposal import Proposal
 from search.study import failures
@@ -74,15 +73,11 @@ class SearchLoop:
         say: Callable[[str], None],
         folder: Path,
     ) -> None:
-        self._study, self._executor, self._proposer = study, executor, proposer
+        self._study, self._executor, self._kind = study, executor, proposer.kind
         self._accounts, self._latency, self._budget = accounts, latency, budget
         self._scorer, self._events, self._clock = scorer, events, clock
         self._say, self._folder = say, folder
-        finished = study.evaluations
-        self._taken = {e.strategy.digest for e in finished} | {baseline.digest}
-        self._taken |= {rungs.mark(e.strategy.digest, e.images) for e in finished}
-        self._numbers = {evaluation.number for evaluation in finished}
-        self._next = 0
+        self._proposals = ProposalStream(proposer, baseline, study.evaluations)
         self._running: dict[str, tuple[Proposal, float]] = {}
 
     def run(self) -> None:
@@ -115,16 +110,9 @@ class SearchLoop:
         """Hand the next proposal to a worker; False where there is none for now."""
         if self._accounts.exhausted(cost for _, cost in self._running.values()):
             return False
-        while self._next in self._numbers:
-            self._next += 1
-        try:
-            proposal = self._proposer.propose(self._next, self._study.evaluations, self._taken)
-        except Waiting:
-            return False
+        proposal = self._proposals.next(self._study.evaluations)
         if proposal is None:
             return False
-        self._numbers.add(self._next)
-        self._taken.add(proposal.mark)
         reason = untimed.reason(self._study, proposal.strategy)
         if reason:
             request, unasked = self._scorer.request(proposal), Outcome(None, reason, 0.0)
@@ -133,10 +121,10 @@ class SearchLoop:
             return True
         drawn = proposal.images - proposal.drawn
         cost = self._accounts.draw(self._latency(proposal.strategy), drawn)
-        self._running[str(self._next)] = proposal, cost
+        self._running[str(proposal.number)] = proposal, cost
         if proposal.drawn:
             self._events.promoted(proposal)
-        bred = proposal.origin == self._proposer.kind
+        bred = proposal.origin == self._kind
         self._clock.enter("evolving" if bred else "seeds")
         self._executor.submit(self._scorer.request(proposal))
         return True

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from evaluate.extraction import Reading, Sample
 from search.budget import Budget
 from search.costs.cost_tracker import CostTracker
 from search.engine.loop import SearchLoop
@@ -39,7 +40,7 @@ from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
 from search.tracking.events import Events
 from search.workers.executor import Executor
-from search.workers.worker import Outcome, Request
+from search.workers.messages import AnyOutcome, AnyRequest, Outcome, SampleRequest
 from strategies import Gene, SearchSpace, Strategy
 from strategies.genomes.space import Genome
 
@@ -117,15 +118,15 @@ class Instant(Executor):
     slots = 1
 
     def __init__(self, answers: int) -> None:
-        self._waiting: list[Request] = []
+        self._waiting: list[AnyRequest] = []
         self.answers = answers
         self.answered: list[float] = []
         self.cpu: list[float] = []
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: AnyRequest) -> None:
         self._waiting.append(request)
 
-    def next(self) -> tuple[Request, Outcome]:
+    def next(self) -> tuple[AnyRequest, AnyOutcome]:
         self.answered.append(time.perf_counter())
         self.cpu.append(time.process_time())
         if len(self.answered) > self.answers:
@@ -156,10 +157,15 @@ class Timed:
 class MadeUp:
     """Stands for the scorer of a search, with made-up figures."""
 
-    def request(self, proposal: Proposal) -> Request:
-        return Request(str(proposal.number), "sample")
+    def request(self, proposal: Proposal) -> SampleRequest:
+        return SampleRequest(
+            key=str(proposal.number), strategy=proposal.strategy, split="search",
+            start=proposal.drawn, stop=proposal.images, reading=Reading(),
+        )  # fmt: skip
 
-    def evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
+    def evaluation(
+        self, proposal: Proposal, request: SampleRequest, outcome: Outcome[Sample]
+    ) -> Evaluation:
         return evaluation(proposal.number, proposal.genome, proposal.strategy, proposal.images)
 
     def settle(self, proposal: Proposal) -> None:

@@ -31,8 +31,8 @@ from search.proposers.generation_strategy import Proposer
 from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
 from search.workers.executor import Executor
+from search.workers.messages import AnyOutcome, AnyRequest, Outcome
 from search.workers.pool import Pool
-from search.workers.worker import Outcome, Request
 
 
 def length(key: str, shortest: float) -> float:
@@ -47,18 +47,18 @@ class Simulated(Executor):
         self.slots, self.shortest = slots, shortest
         self.busy = self.skipped = 0.0
         self.began = self.ended = 0.0
-        self._running: list[tuple[float, str, Request]] = []
+        self._running: list[tuple[float, str, AnyRequest]] = []
 
     def now(self) -> float:
         return time.perf_counter() + self.skipped
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: AnyRequest) -> None:
         self.began = self.began or self.now()
         seconds = length(request.key, self.shortest)
         self.busy += seconds
         heapq.heappush(self._running, (self.now() + seconds, request.key, request))
 
-    def next(self) -> tuple[Request, Outcome]:
+    def next(self) -> tuple[AnyRequest, AnyOutcome]:
         end, key, request = heapq.heappop(self._running)
         self.skipped += max(0.0, end - self.now())
         self.ended = self.now()
@@ -76,7 +76,7 @@ class Sleeper:
     def __init__(self, shortest: float) -> None:
         self.shortest = shortest
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: AnyRequest) -> AnyOutcome:
         began = time.monotonic()
         time.sleep(length(request.key, self.shortest))
         return Outcome(None, "", time.monotonic() - began)

@@ -26,8 +26,9 @@ from search import config, spaces
 from search.config import SearchConfig
 from search.images import feature_cache, shared_cache, shipped_samples
 from search.initial.baselines import seeds
+from search.workers.messages import SampleRequest
 from search.workers.worker import Worker
-from strategies import Strategy, dump
+from strategies import Strategy
 from strategies.data_files import whole
 
 FEWEST, MOST = 5, 15  # Steps of a baseline that a strategy without a loss may be held against.
@@ -87,11 +88,11 @@ def _sample(
     path = feature_cache.place(out, strategy.digest, count)
     found = feature_cache.read(path, count, reading)
     if found is None:
-        keep = {
-            "networks": reading.networks, "pairs": reading.pairs, "memory": False,
-            "thumbnails": 0, "images": str(out),
-        }  # fmt: skip
-        found = worker.sample(dump(strategy), "heldout", count, 0, keep)
+        asked = SampleRequest(
+            key=strategy.digest, strategy=strategy, split="heldout", stop=count, reading=reading,
+            unaccelerated=str(out),
+        )  # fmt: skip
+        found = worker.sample(asked)
         feature_cache.write(found, path)
         print(f"drew {strategy.scheduler}, {strategy.steps} steps", flush=True)
     return found

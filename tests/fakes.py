@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +14,20 @@ from evaluate.networks.base import Pixels
 from evaluate.networks.bundled import KINDS
 from evaluate.speed.latency_measurement import Around
 from search.workers.executor import Executor
-from search.workers.worker import Outcome, Request
-from strategies import Strategy, parse
+from search.workers.messages import (
+    A,
+    AnyOutcome,
+    AnyRequest,
+    CallTimes,
+    CountMacsRequest,
+    EndToEndRequest,
+    Outcome,
+    RepeatRequest,
+    Request,
+    SampleRequest,
+    TimeCallsRequest,
+)
+from strategies import Strategy
 
 FULL = 0.02
 
@@ -51,6 +62,10 @@ def image(strategy: Strategy, index: int) -> Pixels:
     return (plain + 40 * damage(strategy) * noise).clip(0, 255).astype(np.uint8)
 
 
+class FailedError(Exception):
+    """A request that fails as a test has asked for; the message is its error."""
+
+
 class FakeExecutor(Executor):
     """Answers requests in the order they came; `fails` maps digests to errors."""
 
@@ -58,36 +73,52 @@ class FakeExecutor(Executor):
         self.slots, self.fails = slots, fails or {}
         self.seen: Counter[tuple[str, str]] = Counter()
         self.drawn: Counter[str] = Counter()
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[AnyRequest] = deque()
         self.stop_after: int | None = None
 
     def open(self) -> str:
         return "fake"
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: AnyRequest) -> None:
         assert len(self._waiting) < self.slots
         self._waiting.append(request)
 
-    def next(self) -> tuple[Request, Outcome]:
+    def next(self) -> tuple[AnyRequest, AnyOutcome]:
         request = self._waiting.popleft()
         return request, self.answer(request)
 
-    def answer(self, request: Request) -> Outcome:
-        if request.method == "table_turn":
-            return Outcome(table_turn(*request.arguments), "", 0.1)
-        if request.method == "repeats":
-            return Outcome([0.0 for _ in request.arguments[0]], "", 0.1)
-        if request.method == "end_to_end":
-            return Outcome([latency(parse(text)) for text in request.arguments[0]], "", 0.1)
-        text, split, count, start, keep = request.arguments
-        strategy = parse(text)
-        self.seen[strategy.digest, split] += 1
-        self.drawn[split] += count - start
+    def answer(self, request: Request[A]) -> Outcome[A]:
+        seconds = 1.0 if isinstance(request, SampleRequest) else 0.1
+        try:
+            return Outcome(request.answer_of(self), "", seconds)
+        except FailedError as error:
+            return Outcome(None, str(error), seconds)
+
+    def sample(self, request: SampleRequest) -> Sample:
+        digest = request.strategy.digest
+        self.seen[digest, request.split] += 1
+        self.drawn[request.split] += request.count
         if self.stop_after is not None and sum(self.seen.values()) > self.stop_after:
             raise KeyboardInterrupt
-        if strategy.digest in self.fails:
-            return Outcome(None, self.fails[strategy.digest], 1.0)
-        return Outcome(make_sample(strategy, split, count, start, keep["thumbnails"]), "", 1.0)
+        if digest in self.fails:
+            raise FailedError(self.fails[digest])
+        kept = request.reading.thumbnails
+        return make_sample(request.strategy, request.split, request.stop, request.start, kept)
+
+    def time_calls(self, request: TimeCallsRequest) -> CallTimes:
+        kinds = {kind for one in request.strategies for kind in one.kinds()}
+        around = [Around(s, n, 0.01 + 0.001 * n) for s in request.solvers for n in (4, 12)]
+        return CallTimes({kind: [cost(kind)] for kind in kinds}, around)
+
+    def count_macs(self, request: CountMacsRequest) -> dict[str, float]:
+        kinds = {kind for one in request.strategies for kind in one.kinds()}
+        return {kind: 8.0 if kind == "" else 2.0 for kind in kinds}
+
+    def repeat(self, request: RepeatRequest) -> float:
+        return 0.0
+
+    def time_end_to_end(self, request: EndToEndRequest) -> list[float]:
+        return [latency(one) for one in request.strategies]
 
     def close(self) -> None:
         self._waiting.clear()
@@ -99,9 +130,3 @@ def cost(kind: str) -> float:
 
 def latency(strategy: Strategy) -> float:
     return 0.01 + sum(0.001 + cost(kind) for kind in strategy.kinds())
-
-
-def table_turn(texts: list[str], solvers: list[str]) -> Any:
-    kinds = {kind for text in texts for kind in parse(text).kinds()}
-    around = [Around(s, calls, 0.01 + 0.001 * calls) for s in solvers for calls in (4, 12)]
-    return {kind: [cost(kind)] for kind in kinds}, around

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from evaluate.extraction import Sample
-from search.workers.worker import Outcome, Request
-from strategies import Strategy, parse
-from tests.fakes import FakeExecutor
+from search.workers.messages import EndToEndRequest, SampleRequest
+from strategies import Strategy
+from tests.fakes import FailedError, FakeExecutor
 
 KINDS = ("nan", "inf", "-inf", "features", "black", "one black", "resized", "out of memory")
 # Of a strategy and where it is drawn or timed: a kind of fault, or nothing.
@@ -41,17 +41,16 @@ class Faulty(FakeExecutor):
         super().__init__(slots)
         self.faults = faults
 
-    def answer(self, request: Request) -> Outcome:
-        if request.method == "end_to_end":
-            rows = [parse(text) for text in request.arguments[0]]
-            if any(self.faults(one, request.method) for one in rows):
-                return Outcome(None, "out of memory", 0.1)
-        outcome = super().answer(request)
-        if request.method != "sample" or "baseline" in request.key:
-            return outcome
-        kind = self.faults(parse(request.arguments[0]), request.arguments[1])
-        if not kind:
-            return outcome
-        if kind in KINDS[:-1]:
-            return replace(outcome, value=spoilt(outcome.value, kind))
-        return Outcome(None, kind, 1.0)
+    def time_end_to_end(self, request: EndToEndRequest) -> list[float]:
+        if any(self.faults(one, "end_to_end") for one in request.strategies):
+            raise FailedError("out of memory")
+        return super().time_end_to_end(request)
+
+    def sample(self, request: SampleRequest) -> Sample:
+        sample = super().sample(request)
+        if "baseline" in request.key:
+            return sample
+        kind = self.faults(request.strategy, request.split)
+        if kind and kind not in KINDS[:-1]:
+            raise FailedError(kind)
+        return spoilt(sample, kind) if kind else sample

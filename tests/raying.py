@@ -8,14 +8,14 @@ import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from search.workers.worker import Outcome, Request
+from search.workers.messages import A, Handler, Outcome, Request
 
 
 @dataclass
 class Plain:
-    """Answers by the request's method.
+    """Has requests answer themselves.
 
     Attributes:
         folder: where it tells what it was asked, a file for each process.
@@ -29,27 +29,44 @@ class Plain:
     def device(self) -> str:
         return f"kind {os.getpid()}" if self.kinds else "one kind"
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: Request[A]) -> Outcome[A]:
         with (self.folder / f"{os.getpid()}").open("a") as file:
             file.write(f"{request.key} begins {time.time()}\n")
         began = time.monotonic()
-        value = getattr(self, request.method)(*request.arguments)
+        value = request.answer_of(cast(Handler, self))
         with (self.folder / f"{os.getpid()}").open("a") as file:
             file.write(f"{request.key} ends {time.time()}\n")
         return Outcome(value, "", time.monotonic() - began)
 
-    def rest(self, seconds: float) -> int:
-        time.sleep(seconds)
+
+@dataclass(frozen=True, kw_only=True)
+class Rest(Request[int]):
+    """Sleep; the answer is the process that did."""
+
+    seconds: float
+
+    def answer_of(self, handler: Handler) -> int:
+        time.sleep(self.seconds)
         return os.getpid()
 
-    def hang(self) -> None:
-        """Never return, in one operation that does not let Python run."""
+
+@dataclass(frozen=True, kw_only=True)
+class Hang(Request[None]):
+    """Never return, in one operation that does not let Python run."""
+
+    def answer_of(self, handler: Handler) -> None:
         ctypes.PyDLL(None).sleep(10_000)
 
-    def hoard(self, group: str) -> Any:
-        """Take memory until the kernel kills the process that has the most of its group."""
-        if group:
-            Path(group, "cgroup.procs").write_text(str(os.getpid()))
+
+@dataclass(frozen=True, kw_only=True)
+class Hoard(Request[None]):
+    """Take memory until the kernel kills the process that has the most of its group."""
+
+    group: str
+
+    def answer_of(self, handler: Handler) -> None:
+        if self.group:
+            Path(self.group, "cgroup.procs").write_text(str(os.getpid()))
         else:
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         hoard = []

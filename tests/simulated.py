@@ -7,10 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.workers.backend import Dead, Hands
-from search.workers.worker import Outcome, Request
+from search.workers.messages import AnyOutcome, AnyRequest, Handler, Outcome, Request
 from strategies import StrategyError
 
 FOREVER = 1e12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lasting(Request[str]):
+    """A request that takes so many seconds; its key is the answer."""
+
+    seconds: float
+
+    def answer_of(self, handler: Handler) -> str:
+        return self.key
+
+
+def answer(request: AnyRequest) -> AnyOutcome:
+    """The outcome of a request that lasts."""
+    assert isinstance(request, Lasting)
+    return Outcome(request.key, "", request.seconds)
 
 
 @dataclass(eq=False)
@@ -43,7 +59,7 @@ class Simulation(Hands):
     def __init__(
         self,
         nodes: dict[str, int],
-        answer: Callable[[Request], Outcome],
+        answer: Callable[[AnyRequest], AnyOutcome],
         device: Callable[[str], str] = lambda node: "one kind",
     ) -> None:
         self.nodes, self.answer, self.device = dict(nodes), answer, device

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluate.extraction import Sample
 from evaluate.metrics import METRICS
 from evaluate.metrics.shared import paired
 from search import config
@@ -22,8 +23,7 @@ from search.study.archive import Best
 from search.study.evaluation import Evaluation
 from search.study.measurements import reference
 from search.study.reference_point import FIRST, worst
-from search.workers.worker import Outcome, Request
-from strategies import parse
+from search.workers.messages import SampleRequest
 from tests.fakes import FakeExecutor, damage
 from tests.test_search import go, make_engine
 
@@ -37,15 +37,12 @@ class Erring(FakeExecutor):
         super().__init__(slots=1)
         self.scale, self.offset = scale, offset
 
-    def answer(self, request: Request) -> Outcome:
-        outcome = super().answer(request)
-        if request.method != "sample" or outcome.value is None:
-            return outcome
-        sample, strategy = outcome.value, parse(request.arguments[0])
+    def sample(self, request: SampleRequest) -> Sample:
+        sample = super().sample(request)
         base = self.offset if "baseline" in request.key else 0.0
-        error = 0.0 if "baseline" in request.key else damage(strategy)
+        error = 0.0 if "baseline" in request.key else damage(request.strategy)
         values = np.full(sample.count, base + self.scale * error)
-        return replace(outcome, value=replace(sample, paired=sample.paired | {"mae": values}))
+        return replace(sample, paired=sample.paired | {"mae": values})
 
 
 @pytest.fixture

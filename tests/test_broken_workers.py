@@ -10,17 +10,18 @@ import pytest
 from search.errors import SearchError
 from search.workers.executor import InProcess
 from search.workers.failures import MAX_DEATHS
+from search.workers.messages import A, AnyOutcome, AnyRequest, Outcome, Request
 from search.workers.pool import Pool
-from search.workers.worker import Outcome, Request
+from tests import simulated
 from tests.fakes import FakeExecutor
-from tests.simulated import Simulation
+from tests.simulated import Lasting, Simulation
 from tests.test_failures import FEW
 from tests.test_pool import requests
 from tests.test_search import make_engine
 
 STICKY = "RuntimeError: CUDA error: device-side assert triggered"
-CHECK = Request("check", "sample", (1.0,))
-Breaks = Callable[[Request], bool]
+CHECK = Lasting(key="check", seconds=1.0)
+Breaks = Callable[[AnyRequest], bool]
 
 
 class Sticky:
@@ -31,7 +32,7 @@ class Sticky:
     def __init__(self, breaks: Breaks) -> None:
         self.fakes, self.breaks, self.broken = FakeExecutor(slots=1), breaks, False
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: Request[A]) -> Outcome[A]:
         self.broken = self.broken or self.breaks(request)
         return Outcome(None, STICKY, 0.1) if self.broken else self.fakes.answer(request)
 
@@ -40,8 +41,8 @@ def at(key: str, times: int = 10**9) -> Breaks:
     """Breaks on a request, the first so many times that it is asked."""
     left = [times]
 
-    def breaks(request: Request) -> bool:
-        if request.key != key or request.method != "sample" or left[0] == 0:
+    def breaks(request: AnyRequest) -> bool:
+        if request.key != key or left[0] == 0:
             return False
         left[0] -= 1
         return True
@@ -73,8 +74,8 @@ def test_a_device_that_stays_broken_stops_the_search_and_nothing_is_recorded(
 ) -> None:
     broken: list[bool] = []
 
-    def breaks(request: Request) -> bool:
-        if request.key == "5" and request.method == "sample":
+    def breaks(request: AnyRequest) -> bool:
+        if request.key == "5":
             broken.append(True)
         return bool(broken)
 
@@ -101,9 +102,9 @@ def test_a_failure_of_a_sound_worker_is_its_candidates(tmp_path: Path) -> None:
     asked: list[str] = []
 
     class Plain(Sticky):
-        def answer(self, request: Request) -> Outcome:
+        def answer(self, request: Request[A]) -> Outcome[A]:
             asked.append(request.key)
-            if request.key == "5" and request.method == "sample":
+            if request.key == "5":
                 return Outcome(None, "ValueError: no such head", 0.1)
             return super().answer(request)
 
@@ -123,17 +124,17 @@ def test_a_failure_of_a_sound_worker_is_its_candidates(tmp_path: Path) -> None:
     assert row.seconds == pytest.approx(0.2)  # The check is paid for.
 
 
-def broken_in(hands: list[Simulation], breaks: Breaks) -> Callable[[Request], Outcome]:
+def broken_in(hands: list[Simulation], breaks: Breaks) -> Callable[[AnyRequest], AnyOutcome]:
     """Answers of processes that stay broken, by the process that is asked."""
     broken: set[int] = set()
 
-    def answer(request: Request) -> Outcome:
+    def answer(request: AnyRequest) -> AnyOutcome:
         process = hands[0].asked
         if breaks(request):
             broken.add(id(process))
         if id(process) in broken:
             return Outcome(None, STICKY, 1.0)
-        return Outcome(request.key, "", float(request.arguments[0]))
+        return simulated.answer(request)
 
     return answer
 
@@ -181,7 +182,7 @@ def test_a_request_that_breaks_every_worker_is_given_up(workers: int) -> None:
 def test_a_device_that_stays_broken_ends_the_pool_and_blames_nobody(workers: int) -> None:
     broken: list[bool] = []
 
-    def breaks(request: Request) -> bool:
+    def breaks(request: AnyRequest) -> bool:
         if request.key == "4":
             broken.append(True)
         return bool(broken)

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from search.costs.cost_prediction import Prediction
-from search.workers.worker import Outcome, Request
-from strategies import StrategyError, parse
+from search.workers.messages import (
+    A,
+    CountMacsRequest,
+    EndToEndRequest,
+    Outcome,
+    RepeatRequest,
+    Request,
+    SampleRequest,
+    TimeCallsRequest,
+)
+from strategies import StrategyError
 from tests.fakes import FakeExecutor, latency
 from tests.test_search import go, make_engine
 
@@ -22,18 +32,18 @@ class Paid(FakeExecutor):
         super().__init__(slots)
         self.drift, self.longest = drift, 0.0
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: Request[A]) -> Outcome[A]:
         outcome = super().answer(request)
-        if request.method == "sample":
-            text, split, count, start = (*request.arguments, 0)[:4]
-            seconds = (count - start) * latency(parse(text))
-            seconds *= self.drift if split == "heldout" else 1.0
+        if isinstance(request, SampleRequest):
+            seconds = request.count * latency(request.strategy)
+            seconds *= self.drift if request.split == "heldout" else 1.0
             self.longest = max(self.longest, seconds)
-        elif request.method == "end_to_end":
-            seconds = sum(outcome.value)
+        elif isinstance(request, RepeatRequest):
+            seconds = latency(request.strategy)
         else:
-            seconds = sum(latency(parse(text)) for text in request.arguments[0])
-        return Outcome(outcome.value, outcome.error, seconds)
+            assert isinstance(request, TimeCallsRequest | CountMacsRequest | EndToEndRequest)
+            seconds = sum(map(latency, request.strategies))
+        return replace(outcome, seconds=seconds)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,18 @@ from search.study import run_lock as lock
 from search.study import storage
 from search.study.journal import open_journal
 from search.workers.executor import InProcess
-from search.workers.worker import Outcome, Request, Worker
+from search.workers.messages import (
+    A,
+    AnyOutcome,
+    AnyRequest,
+    EndToEndRequest,
+    Handler,
+    Outcome,
+    Request,
+    SampleRequest,
+    TimeCallsRequest,
+)
+from search.workers.worker import Worker
 from strategies import StrategyError
 from strategies.commands.interrupts import stopped
 from strategies.data_files import whole
@@ -198,10 +210,10 @@ class Hanging:
 
     device = "fake"
 
-    def __init__(self, hangs: Callable[[Request], bool]) -> None:
+    def __init__(self, hangs: Callable[[AnyRequest], bool]) -> None:
         self.hangs, self.fake = hangs, FakeExecutor(slots=1)
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: Request[A]) -> Outcome[A]:
         while self.hangs(request):
             time.sleep(0.01)
         return self.fake.answer(request)
@@ -210,14 +222,14 @@ class Hanging:
 @pytest.mark.parametrize(
     ("hangs", "what"),
     [
-        (lambda one: one.method == "table_turn", "latency table"),
-        (lambda one: one.method == "end_to_end", "end to end"),
+        (lambda one: isinstance(one, TimeCallsRequest), "latency table"),
+        (lambda one: isinstance(one, EndToEndRequest), "end to end"),
         (lambda one: one.key.startswith("baseline-search"), "unaccelerated"),
         (lambda one: one.key.startswith("baseline-heldout"), "unaccelerated"),
     ],
 )
 def test_what_hangs_beside_the_candidates_is_given_up(
-    hangs: Callable[[Request], bool],
+    hangs: Callable[[AnyRequest], bool],
     what: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -273,12 +285,21 @@ def test_an_end_leaves_the_signals_of_a_notebook_alone() -> None:
     assert {number: signal.getsignal(number) for number in there()} == before
 
 
+@dataclass(frozen=True, kw_only=True)
+class Doing(Request[Any]):
+    """A request that does what it is told."""
+
+    work: Callable[[], Any]
+
+    def answer_of(self, handler: Handler) -> Any:
+        return self.work()
+
+
 def test_a_clock_that_is_set_changes_no_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
     worker = object.__new__(Worker)
     jumps: Iterator[float] = iter(range(0, 10**9, 86_400))
     monkeypatch.setattr(time, "time", lambda: next(jumps))
-    monkeypatch.setattr(Worker, "jump", lambda _: time.time() + time.time(), raising=False)
-    outcome = worker.answer(Request("a", "jump"))
+    outcome = worker.answer(Doing(key="a", work=lambda: time.time() + time.time()))
     assert outcome.value > 0
     assert outcome.seconds < 3600
 
@@ -292,8 +313,8 @@ def test_a_finished_run_charges_and_times_nothing(
     asked: Counter[str] = Counter()
     answer = executor.answer
 
-    def counted(request: Request) -> Outcome:
-        asked[request.method] += 1
+    def counted(request: AnyRequest) -> AnyOutcome:
+        asked[type(request).__name__] += 1
         return answer(request)
 
     monkeypatch.setattr(executor, "answer", counted)
@@ -451,20 +472,18 @@ def test_seconds_and_what_they_were_spent_on_are_one_entry(tmp_path: Path) -> No
     assert sum('"table"' in line for line in lines) == 1
 
 
-def test_no_candidate_is_blamed_for_a_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_candidate_is_blamed_for_a_disk() -> None:
     worker = object.__new__(Worker)
 
-    def full(_: Worker) -> None:
+    def full() -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/data/images")
 
-    def unreadable(_: Worker) -> None:
+    def unreadable() -> None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "/data/adapter")
 
-    monkeypatch.setattr(Worker, "full", full, raising=False)
-    monkeypatch.setattr(Worker, "unreadable", unreadable, raising=False)
     with pytest.raises(whole.UnwritableError, match=r"/data/images.*No space left.*make room"):
-        worker.answer(Request("a", "full"))
-    assert "FileNotFoundError" in worker.answer(Request("a", "unreadable")).error
+        worker.answer(Doing(key="a", work=full))
+    assert "FileNotFoundError" in worker.answer(Doing(key="a", work=unreadable)).error
 
 
 def test_what_is_staged_is_named_by_its_place(tmp_path: Path) -> None:
@@ -509,8 +528,8 @@ def test_a_search_that_loses_its_workers_says_how_to_go_on(
     class Lost(FakeExecutor):
         left = 3
 
-        def answer(self, request: Request) -> Outcome:
-            self.left -= request.method == "sample"
+        def answer(self, request: Request[A]) -> Outcome[A]:
+            self.left -= isinstance(request, SampleRequest)
             if not self.left:
                 raise WorkersLostError("the Ray runtime is gone")
             return super().answer(request)

@@ -10,16 +10,17 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from evaluate.extraction import Sample
 from search.engine import exporting
 from search.engine.engine import Engine
 from search.errors import SearchError
 from search.results import finalist
 from search.study import failures
 from search.study.failures import ROW, kind, lines
-from search.workers.worker import Outcome, Request
-from strategies import Strategy, parse
+from search.workers.messages import CallTimes, SampleRequest, TimeCallsRequest
+from strategies import Strategy
 from tests import runs as made
-from tests.fakes import FakeExecutor
+from tests.fakes import FailedError, FakeExecutor
 from tests.faulty import Faulty
 from tests.test_gate import finish
 from tests.test_search import make_engine
@@ -155,10 +156,10 @@ def test_a_search_in_which_all_fail_is_an_error(tmp_path: Path) -> None:
 def test_failures_of_one_kind_in_a_row_stop_the_search(tmp_path: Path) -> None:
     def fails_from(number: int, reason: str) -> FakeExecutor:
         class Broken(FakeExecutor):
-            def answer(self, request: Request) -> Outcome:
+            def sample(self, request: SampleRequest) -> Sample:
                 if request.key.isdigit() and int(request.key) >= number:
-                    return Outcome(None, reason.format(request.key), 1.0)
-                return super().answer(request)
+                    raise FailedError(reason.format(request.key))
+                return super().sample(request)
 
         return Broken(slots=1)
 
@@ -212,13 +213,11 @@ class Untimed(FakeExecutor):
         super().__init__(slots=1)
         self.kind, self.solver = kind, solver
 
-    def answer(self, request: Request) -> Outcome:
-        if request.method == "table_turn":
-            texts, solvers = request.arguments
-            kinds = {kind for text in texts for kind in parse(text).kinds()}
-            if self.kind in kinds or self.solver in solvers:
-                return Outcome(None, "RuntimeError: no kernel", 0.1)
-        return super().answer(request)
+    def time_calls(self, request: TimeCallsRequest) -> CallTimes:
+        kinds = {kind for one in request.strategies for kind in one.kinds()}
+        if self.kind in kinds or self.solver in request.solvers:
+            raise FailedError("RuntimeError: no kernel")
+        return super().time_calls(request)
 
 
 def test_the_latency_table_names_what_cannot_be_timed_and_goes_on(

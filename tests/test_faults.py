@@ -18,11 +18,12 @@ from typing import Any
 
 import pytest
 
+from evaluate.extraction import Sample
 from search.engine.engine import Engine
 from search.results import finalist
 from search.study.journal import drop_torn_tail
 from search.study.study import Study
-from search.workers.worker import Outcome, Request
+from search.workers.messages import SampleRequest
 from strategies import StrategyError
 from tests.fakes import FakeExecutor
 from tests.test_search import make_engine
@@ -44,11 +45,11 @@ class Told(FakeExecutor):
         super().__init__(slots=1)
         self.told = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def answer(self, request: Request) -> Outcome:
-        outcome = super().answer(request)
-        if request.key.isdigit() and request.arguments[1] == "search":
+    def sample(self, request: SampleRequest) -> Sample:
+        sample = super().sample(request)
+        if request.key.isdigit() and request.split == "search":
             os.write(self.told, f"{request.key}\n".encode())
-        return outcome
+        return sample
 
 
 def run(folder: Path) -> Engine:

@@ -29,7 +29,8 @@ from search.study import score_checks as gate
 from search.study.evaluation import Evaluation
 from search.study.study import Study
 from search.workers.executor import InProcess
-from search.workers.worker import Outcome, Request, Worker
+from search.workers.messages import SampleRequest
+from search.workers.worker import Worker
 from strategies import Strategy, StrategyError
 from tests.fakes import FakeExecutor, make_sample
 from tests.faulty import KINDS, Faulty
@@ -194,11 +195,10 @@ class Unaccelerated(FakeExecutor):
         super().__init__()
         self.change, self.split = change, split
 
-    def answer(self, request: Request) -> Outcome:
-        outcome = super().answer(request)
-        if request.key.startswith(f"baseline-{self.split}-"):
-            return replace(outcome, value=self.change(outcome.value))
-        return outcome
+    def sample(self, request: SampleRequest) -> Sample:
+        sample = super().sample(request)
+        changed = request.key.startswith(f"baseline-{self.split}-")
+        return self.change(sample) if changed else sample
 
 
 def black(one: Sample) -> Sample:

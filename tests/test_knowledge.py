@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluate.extraction import Sample
+from evaluate.extraction import Reading, Sample
 from search.engine.sensitivity import SensitivityMeasurement
 from search.initial.sensitivity_schedules import LONGEST, SensitivitySchedules, actions
 from search.initial.shortest_path import minimax, smallest_sum
@@ -19,8 +19,8 @@ from search.objectives.objectives import DEFAULT
 from search.proposers.local_search import swap
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.worker import Outcome, Request
-from strategies import Gene, SearchSpace, Strategy, dump, parse
+from search.workers.messages import AnyOutcome, AnyRequest, Outcome, SampleRequest
+from strategies import Gene, SearchSpace, Strategy
 from tests.test_proposers import SPACE, latency, made, scored
 
 
@@ -82,17 +82,17 @@ class Weighted(Executor):
 
     def __init__(self, die_after: int = 10**9) -> None:
         self.seen: Counter[str] = Counter()
-        self.waiting: list[Request] = []
+        self.waiting: list[AnyRequest] = []
         self.die_after = die_after
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: AnyRequest) -> None:
         self.waiting.append(request)
 
-    def next(self) -> tuple[Request, Outcome]:
+    def next(self) -> tuple[AnyRequest, AnyOutcome]:
         request = self.waiting.pop(0)
-        text, split, count, start, _ = request.arguments
-        assert (split, count, start) == ("search", 4, 0)
-        strategy = parse(text)
+        assert isinstance(request, SampleRequest)
+        assert (request.split, request.stop, request.start) == ("search", 4, 0)
+        strategy = request.strategy
         self.seen[strategy.digest] += 1
         if sum(self.seen.values()) > self.die_after:
             raise KeyboardInterrupt
@@ -128,8 +128,10 @@ class Measured:
         return self.schedules.seeds(self.study.noted, latency, 24)
 
 
-def request(strategy: Strategy) -> Request:
-    return Request(strategy.digest, "sample", (dump(strategy), "search", 4, 0, {}))
+def request(strategy: Strategy) -> SampleRequest:
+    return SampleRequest(
+        key=strategy.digest, strategy=strategy, split="search", stop=4, reading=Reading()
+    )
 
 
 def test_sensitivity_finds_where_reuse_is_cheap_and_pays_once(tmp_path: Path) -> None:

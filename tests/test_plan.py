@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from accel.profiling import clock
 from evaluate.evaluator import read_prompts
+from evaluate.extraction import Sample
 from evaluate.images.image_store import Store, identity, paths_of, write_image
 from evaluate.images.prompts import Prompts
 from evaluate.speed.latency_measurement import uncertainty
@@ -27,8 +29,13 @@ from search.images.shared_cache import Shared, keys
 from search.run_folder import inputs
 from search.workers.cost_meter import Meter
 from search.workers.executor import Answer
-from search.workers.worker import Outcome, Request
-from strategies import parse
+from search.workers.messages import (
+    AnyRequest,
+    CallTimes,
+    EndToEndRequest,
+    SampleRequest,
+    TimeCallsRequest,
+)
 from strategies.data_files import whole
 from tests.fakes import FakeExecutor
 from tests.test_budget import Paid
@@ -118,16 +125,16 @@ class Wavering(FakeExecutor):
         self.apart, self.calming, self.turns = apart, calming, 0
         self.ends = 0
 
-    def answer(self, request: Request) -> Outcome:
-        outcome = super().answer(request)
-        if request.method == "table_turn":
-            self.turns += 1
-            off = 1 + self.apart * (self.turns % 2) / (self.turns**3 if self.calming else 1)
-            calls, around = outcome.value
-            calls = {kind: [off * s for s in values] for kind, values in calls.items()}
-            return Outcome((calls, around), "", 0.1)
-        self.ends += request.method == "end_to_end"
-        return outcome
+    def time_calls(self, request: TimeCallsRequest) -> CallTimes:
+        times = super().time_calls(request)
+        self.turns += 1
+        off = 1 + self.apart * (self.turns % 2) / (self.turns**3 if self.calming else 1)
+        kinds = {kind: [off * s for s in values] for kind, values in times.kinds.items()}
+        return replace(times, kinds=kinds)
+
+    def time_end_to_end(self, request: EndToEndRequest) -> list[float]:
+        self.ends += 1
+        return super().time_end_to_end(request)
 
 
 @pytest.mark.parametrize(
@@ -173,19 +180,18 @@ class Drawing(FakeExecutor):
         super().__init__(slots=1)
         self.run, self.shade, self.made = run, shade, 0
 
-    def answer(self, request: Request) -> Outcome:
-        outcome = super().answer(request)
-        if request.method == "sample" and "baseline" in request.key:
+    def sample(self, request: SampleRequest) -> Sample:
+        sample = super().sample(request)
+        if "baseline" in request.key:
             self._keep(request)
-        return outcome
+        return sample
 
-    def _keep(self, request: Request) -> None:
-        text, split, count, start, _ = request.arguments
-        prompts = read_prompts(MODEL)[split].first(count)
+    def _keep(self, request: SampleRequest) -> None:
+        prompts = read_prompts(MODEL)[request.split].first(request.stop)
         store = Store(self.run / "unaccelerated", identity(MODEL.source))
-        place = store.place(MODEL, parse(text), "cpu")
+        place = store.place(MODEL, request.strategy, "cpu")
         whole.make_folder(place)
-        for index, path in list(enumerate(paths_of(place, prompts)))[start:]:
+        for index, path in list(enumerate(paths_of(place, prompts)))[request.start :]:
             if not path.exists():
                 self.made += 1
                 level = (index * 7 + self.shade) % 256
@@ -254,9 +260,9 @@ class Crowded(FakeExecutor):
     def __init__(self, gain: float) -> None:
         super().__init__(slots=2)
         self.gain, self.now = gain, 0.0
-        self._asked: deque[Request] = deque()
+        self._asked: deque[AnyRequest] = deque()
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: AnyRequest) -> None:
         super().submit(request)
         self._asked.append(request)
 

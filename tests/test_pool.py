@@ -7,18 +7,14 @@ from typing import Any
 import pytest
 
 from search.workers.failures import MAX_DEATHS, MAX_KILLS
+from search.workers.messages import AnyOutcome, AnyRequest, Outcome
 from search.workers.pool import Pool
-from search.workers.worker import Outcome, Request
 from strategies import StrategyError
-from tests.simulated import Simulation
+from tests.simulated import Lasting, Simulation, answer
 
 
-def answer(request: Request) -> Outcome:
-    return Outcome(request.key, "", float(request.arguments[0]))
-
-
-def requests(count: int, seconds: float = 10.0, limit: float | None = None) -> list[Request]:
-    return [Request(str(n), "sample", (seconds,), limit) for n in range(count)]
+def requests(count: int, seconds: float = 10.0, limit: float | None = None) -> list[Lasting]:
+    return [Lasting(key=str(n), seconds=seconds, limit=limit) for n in range(count)]
 
 
 def make(hands: Simulation, workers: int) -> Pool:
@@ -71,7 +67,7 @@ def test_without_any_node_the_pool_waits_for_one() -> None:
 
 
 def test_what_kills_its_worker_twice_is_given_up() -> None:
-    def poison(request: Request) -> Outcome:
+    def poison(request: AnyRequest) -> AnyOutcome:
         return Outcome(None, "dies", 3.0) if request.key == "4" else answer(request)
 
     hands = Simulation({"a": 2}, poison)
@@ -90,7 +86,7 @@ def test_a_machine_on_which_everything_dies_ends_the_search() -> None:
 
 
 def test_what_hangs_is_broken_off_at_its_limit_and_its_worker_replaced() -> None:
-    def hang(request: Request) -> Outcome:
+    def hang(request: AnyRequest) -> AnyOutcome:
         return Outcome("late", "", 1e9) if request.key == "1" else answer(request)
 
     hands = Simulation({"a": 2}, hang)
@@ -128,7 +124,7 @@ def test_timing_is_alone_whatever_is_under_way_or_joining() -> None:
         pool.submit(request)
     # Two more find room while the timing runs; they must not load their models beside it.
     hands.events.append((hands.clock + 15, lambda: hands.nodes.update(a=4)))
-    outcome = pool.alone(Request("timing", "end_to_end", (20.0,)))
+    outcome = pool.alone(Lasting(key="timing", seconds=20.0))
     assert outcome.value == "timing"
     begin, end = next((b, e) for b, e, _, key in hands.busy if key == "timing")
     assert all(e <= begin or b >= end for b, e, _, key in hands.busy if key != "timing")
@@ -142,13 +138,13 @@ def test_timing_is_alone_whatever_is_under_way_or_joining() -> None:
 def test_timing_goes_on_with_another_worker_where_its_own_dies() -> None:
     deaths = iter([True, False])
 
-    def once(request: Request) -> Outcome:
+    def once(request: AnyRequest) -> AnyOutcome:
         if request.key == "timing" and next(deaths):
             return Outcome(None, "dies", 1.0)
         return answer(request)
 
     hands = Simulation({"a": 1}, once)
-    outcome = make(hands, 1).alone(Request("timing", "end_to_end", (20.0,)))
+    outcome = make(hands, 1).alone(Lasting(key="timing", seconds=20.0))
     assert (outcome.value, outcome.error) == ("timing", "")
 
 

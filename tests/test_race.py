@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluate.extraction import Sample
 from evaluate.statistics.bootstrap import interval
 from evaluate.statistics.means import mean_of
 from evaluate.verdicts import judge
@@ -20,7 +21,7 @@ from search.engine.engine import Engine
 from search.finalists import lossless_probability as promise
 from search.results import export, finalist, heldout_scores
 from search.results.run import Run
-from strategies import parse
+from search.workers.messages import SampleRequest
 from tests.fakes import FakeExecutor, damage
 from tests.test_budget import Paid
 from tests.test_search import make_engine
@@ -79,15 +80,14 @@ def raced(engine: Engine) -> dict[str, Any]:
 class Worse(FakeExecutor):
     """On held-out prompts a third of all strategies is much worse than the search has seen."""
 
-    def answer(self, request: Any) -> Any:
-        outcome = super().answer(request)
-        if request.method == "sample" and request.arguments[1] == "heldout":
-            digest = parse(request.arguments[0]).digest
-            if "baseline" not in request.key and int(digest, 16) % 3 == 0:
-                features, start = outcome.value.features["bundled"], request.arguments[3]
-                noise = np.random.default_rng([start, 7]).normal(size=features.shape)
-                features += 2 * noise.astype(np.float32)
-        return outcome
+    def sample(self, request: SampleRequest) -> Sample:
+        sample = super().sample(request)
+        chosen = int(request.strategy.digest, 16) % 3 == 0 and "baseline" not in request.key
+        if request.split == "heldout" and chosen:
+            features = sample.features["bundled"]
+            noise = np.random.default_rng([request.start, 7]).normal(size=features.shape)
+            features += 2 * noise.astype(np.float32)
+        return sample
 
 
 class StoppedError(Exception):
@@ -103,12 +103,12 @@ def test_a_race_that_was_stopped_goes_on_and_draws_no_part_twice(tmp_path: Path)
     class Stopping(Worse):
         left = 7
 
-        def answer(self, request: Any) -> Any:
-            if request.method == "sample" and request.arguments[1] == "heldout":
+        def sample(self, request: SampleRequest) -> Sample:
+            if request.split == "heldout":
                 self.left -= 1
                 if self.left < 0:
                     raise StoppedError
-            return super().answer(request)
+            return super().sample(request)
 
     folder, total = tmp_path / "stopped", 0
     for _ in range(200):
@@ -148,13 +148,12 @@ def test_a_bounded_race_keeps_to_its_share_and_still_compares_equal_images(tmp_p
 class Strict(Paid):
     """What is far off shows wrong objects on a tenth of its held-out images."""
 
-    def answer(self, request: Any) -> Any:
-        outcome = super().answer(request)
-        if request.method == "sample" and request.arguments[1] == "heldout":
-            start, count = request.arguments[3], request.arguments[2]
-            if damage(parse(request.arguments[0])) > 0.21:
-                outcome.value.features["judge"][np.arange(start, count) % 10 == 0] = 0.0
-        return outcome
+    def sample(self, request: SampleRequest) -> Sample:
+        sample = super().sample(request)
+        if request.split == "heldout" and damage(request.strategy) > 0.21:
+            wrong = np.arange(request.start, request.stop) % 10 == 0
+            sample.features["judge"][wrong] = 0.0
+        return sample
 
 
 def test_milder_strategies_take_the_places_of_those_that_have_shown_a_loss(tmp_path: Path) -> None:

@@ -15,9 +15,8 @@ import pytest
 
 from search.study.study import Study
 from search.workers.pool import Pool
-from search.workers.worker import Request
 from strategies import StrategyError
-from tests.raying import Plain
+from tests.raying import Hang, Hoard, Plain, Rest
 
 pytestmark = pytest.mark.slow
 
@@ -40,11 +39,11 @@ def pool(folder: Path, workers: int, address: str = "", **arguments: Any) -> Poo
     return Pool(hands, workers)
 
 
-def rests(count: int, seconds: float = 0.5) -> list[Request]:
-    return [Request(str(n), "rest", (seconds,), 60.0) for n in range(count)]
+def rests(count: int, seconds: float = 0.5) -> list[Rest]:
+    return [Rest(key=str(n), seconds=seconds, limit=60.0) for n in range(count)]
 
 
-def until_all_are_there(workers: Pool, wanted: int) -> Iterator[Request]:
+def until_all_are_there(workers: Pool, wanted: int) -> Iterator[Rest]:
     for request in rests(2000):
         if workers.slots == wanted and int(request.key) > 20:
             return
@@ -66,7 +65,7 @@ def test_workers_that_are_killed_hang_or_exhaust_memory(tmp_path: Path) -> None:
     try:
         group.mkdir(exist_ok=True)
         (group / "memory.limit_in_bytes").write_text(str(2**30))
-        memory = [Request("memory", "hoard", (str(group),), 300.0)]
+        memory = [Hoard(key="memory", group=str(group), limit=300.0)]
     except OSError:
         memory = []  # No control groups here that this user may make.
     workers = pool(tmp_path, 2)
@@ -74,7 +73,7 @@ def test_workers_that_are_killed_hang_or_exhaust_memory(tmp_path: Path) -> None:
         assert workers.open() == "one kind"
         killed = False
         answers = {}
-        asked = [*rests(8), Request("hang", "hang", (), 3.0), *memory]
+        asked = [*rests(8), Hang(key="hang", limit=3.0), *memory]
         for request, outcome in workers.each(asked):
             answers[request.key] = outcome
             if not killed:
@@ -87,8 +86,8 @@ def test_workers_that_are_killed_hang_or_exhaust_memory(tmp_path: Path) -> None:
             assert answers["memory"].error == "killed its worker 2 times"
         assert not any(answers[str(n)].error for n in range(8))
         # Alone means alone, whoever is ready; both workers may be starting anew by now.
-        workers.submit(Request("beside", "rest", (2.0,)))
-        assert workers.alone(Request("timing", "rest", (1.0,))).error == ""
+        workers.submit(Rest(key="beside", seconds=2.0))
+        assert workers.alone(Rest(key="timing", seconds=1.0)).error == ""
         found = times(tmp_path)
         assert found["beside"][-1][1] <= found["timing"][0][1]
     finally:

@@ -13,13 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluate.evaluator import real_images
+from evaluate.extraction import Sample
 from evaluate.metrics import choose
 from evaluate.scoring import Scoring
 from search import config
 from search.engine import exporting
 from search.proposers import successive_halving as rungs
 from search.study.history import History
-from strategies import StrategyError
+from search.workers.messages import SampleRequest
+from strategies import StrategyError, dump
 from tests.fakes import FakeExecutor, make_sample
 from tests.test_proposers import _distinct, scored
 from tests.test_search import go, make_engine
@@ -141,11 +143,11 @@ class Drawing(FakeExecutor):
         super().__init__(slots)
         self.images: Counter[tuple[str, int]] = Counter()
 
-    def answer(self, request: Any) -> Any:
-        if request.method == "sample" and request.arguments[1] == "search":
-            text, _, count, start = (*request.arguments, 0)[:4]
-            self.images.update((text, index) for index in range(start, count))
-        return super().answer(request)
+    def sample(self, request: SampleRequest) -> Sample:
+        if request.split == "search":
+            text, rows = dump(request.strategy), range(request.start, request.stop)
+            self.images.update((text, index) for index in rows)
+        return super().sample(request)
 
 
 FLAGS: dict[str, Any] = {"images": 16, "rungs": [4, 8, 16], "seeds": ["grid"]}

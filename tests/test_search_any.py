@@ -14,7 +14,7 @@ from PIL import Image
 
 import strategies
 from evaluate import Evaluator, scoring
-from evaluate.extraction import Reading
+from evaluate.extraction import Reading, Sample
 from evaluate.image_set import Side
 from evaluate.metrics import METRICS, choose
 from evaluate.networks.weight_files import VARIABLE
@@ -27,6 +27,7 @@ from search.objectives.metric_set import Figures, full
 from search.objectives.objectives import Goals, parse_amount
 from search.study.study import Study
 from search.workers import worker
+from search.workers.messages import SampleRequest
 from strategies import StrategyError
 from tests.pipes import build
 from tests.transformers import build as transformer
@@ -247,21 +248,28 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(
     )
     _, model = setting.load(flags)
     made = worker.Worker(model.model_dump(), "cpu", 1)
-    keep = {"networks": [], "pairs": ["psnr", "ssim"], "memory": False, "thumbnails": 0}
-    keep["images"] = str(tmp_path)
     base = made.evaluator.baseline
     depth = ["full", *[1] * (base.calls - 1)]
     one = strategies.Strategy.create(
         family="unet", scheduler=base.scheduler, steps=4, calls=base.calls,
         methods={"deepcache": {"depth": depth}},
     )  # fmt: skip
-    first = made.sample(strategies.dump(one), "search", 2, 0, keep)
-    rest = made.sample(strategies.dump(one), "search", 5, 2, keep)
+
+    def ask(strategy: strategies.Strategy, start: int, stop: int, thumbnails: int = 0) -> Sample:
+        return made.sample(
+            SampleRequest(
+                key="one", strategy=strategy, split="search", start=start, stop=stop,
+                reading=Reading(pairs=("psnr", "ssim"), thumbnails=thumbnails),
+                unaccelerated=str(tmp_path),
+            )
+        )  # fmt: skip
+
+    first, rest = ask(one, 0, 2), ask(one, 2, 5)
     sample = first.followed_by(rest)
     assert {name: v.shape for name, v in sample.paired.items()} == {"psnr": (5,), "ssim": (5,)}
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
     assert len(files) == 5
-    plain = made.sample(strategies.dump(base), "search", 5, 0, keep)
+    plain = ask(base, 0, 5)
     assert plain.paired["psnr"].tolist() == [99.0] * 5
     assert {path: path.stat().st_mtime_ns for path in files} == files
     # The same figures as of images that are all kept.
@@ -272,7 +280,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(
     through = scoring.Scoring(tuple(metrics), {}).score(sample, plain)
     assert direct == pytest.approx(through, abs=1e-3)
     assert sample.thumbnails == ()
-    few = made.sample(strategies.dump(one), "search", 4, 1, keep | {"thumbnails": 2}).thumbnails
+    few = ask(one, 1, 4, thumbnails=2).thumbnails
     assert sides[0].image is not None
     for index, content in enumerate(few, 1):
         assert np.array_equal(np.array(Image.open(io.BytesIO(content))), sides[0].image(index))

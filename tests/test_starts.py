@@ -17,7 +17,7 @@ from strategies import StrategyError
 from strategies import cli as strategies_cli
 from tests import runs as made
 from tests.fakes import FakeExecutor
-from tests.raying import Plain
+from tests.raying import Plain, Rest
 
 
 def pictures(folder: Path, cut: bool = False) -> Path:
@@ -173,7 +173,6 @@ def test_a_ray_that_cannot_start_is_one_line_and_leaves_nothing(
 def test_a_real_ray_runs_in_a_long_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from search.workers.pool import Pool
     from search.workers.ray_backend import Ray
-    from search.workers.worker import Request
 
     monkeypatch.setenv("TMPDIR", str(long_folder(tmp_path)))
     answers = tmp_path / "answers"
@@ -182,7 +181,7 @@ def test_a_real_ray_runs_in_a_long_tmpdir(tmp_path: Path, monkeypatch: pytest.Mo
     pool = Pool(hands, 1)
     try:
         pool.open()
-        done = list(pool.each(iter([Request("0", "rest", (0.1,), 60.0)])))
+        done = list(pool.each(iter([Rest(key="0", seconds=0.1, limit=60.0)])))
         assert [outcome.error for _, outcome in done] == [""]
     finally:
         pool.close()

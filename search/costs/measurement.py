@@ -23,8 +23,8 @@ from search.proposers.generation_strategy import FIRST
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import LATE, Executor
-from search.workers.worker import Request
-from strategies import SearchSpace, Strategy, StrategyError, dump
+from search.workers.messages import CallTimes, CountMacsRequest, TimeCallsRequest
+from strategies import SearchSpace, Strategy, StrategyError
 
 LEAST = 3  # Turns of the latency table, the one that warms up among them.
 
@@ -87,7 +87,7 @@ class DeviceMeasurement:
         """The latency table, measured where the study has none: in turns until it stands."""
         study = self._study
         if study.noted("table") is None:
-            turns: list[Any] = []
+            turns: list[CallTimes] = []
             seconds, limit = 0.0, self._timeout
             notes: dict[str, Any] = {}
             sound: untimed.Sound | None = None
@@ -97,66 +97,85 @@ class DeviceMeasurement:
                 asked = replace(self.table_turn(turn, sound), limit=limit)
                 outcome = self._executor.alone(asked)
                 seconds += outcome.seconds
-                if not outcome.error:
+                if outcome.value is not None:
                     limit = self._timeout or patience(outcome.seconds)
                     turns.append(outcome.value)
                 elif sound is not None or outcome.error.startswith(LATE):
                     require_success(outcome, self._folder, "measuring the latency table")
                 else:
-                    sound, turns = self._sound("table_turn"), []
+                    sound, turns = self._sound_calls(), []
                     seconds += sound.seconds
-            calls, around = zip(*turns, strict=True)
-            table = make_table(calls, around, study.noted("device"), self._share)
+            table = make_table(
+                [turn.kinds for turn in turns],
+                [turn.around for turn in turns],
+                study.noted("device"),
+                self._share,
+            )
             if sound is not None:
                 notes[untimed.NOTE] = sound.failed
                 table = _filled(table, sound.failed, self._space.solvers)
             study.enter("table", notes | {"table": table.model_dump()}, seconds)
         return LatencyTable.model_validate(study.noted("table"))
 
-    def table_turn(self, turn: int, sound: untimed.Sound | None = None) -> Request:
+    def table_turn(self, turn: int, sound: untimed.Sound | None = None) -> TimeCallsRequest:
         """Request to time every kind of call once, in an order of this turn's own.
 
         Args:
             turn: number of the turn.
             sound: what can be timed, where not everything can be.
         """
-        solvers = list(self._space.solvers)
-        rows = probes(self._space, turn)
+        solvers, rows = tuple(self._space.solvers), probes(self._space, turn)
         if sound is not None:
             order = np.random.default_rng(turn).permutation(len(sound.probes))
-            rows, solvers = [sound.probes[index] for index in order], sound.solvers
-        return Request(f"table-{turn}", "table_turn", ([dump(one) for one in rows], solvers))
+            rows, solvers = [sound.probes[index] for index in order], tuple(sound.solvers)
+        return TimeCallsRequest(key=f"table-{turn}", strategies=tuple(rows), solvers=solvers)
 
     def multiply_accumulates(self) -> dict[str, float]:
         """Multiply-accumulates by kind of call, counted where the study has none."""
         study = self._study
         if study.noted("macs") is None:
             self._say("counting multiply-accumulates")
-            texts = [dump(one) for one in probes(self._space, 0)]
-            outcome = self._executor.alone(Request("macs", "macs", (texts,), self._timeout))
+            outcome = self._executor.alone(self._count("macs", probes(self._space, 0)))
             counted, seconds, notes = outcome.value, outcome.seconds, dict[str, Any]()
             if outcome.error:
-                sound = self._sound("macs")
-                texts = [dump(one) for one in sound.probes]
-                again = Request("macs", "macs", (texts,), self._timeout)
-                outcome = self._executor.alone(again)
-                require_success(outcome, self._folder, "counting multiply-accumulates")
+                sound = self._sound_macs()
+                outcome = self._executor.alone(self._count("macs", sound.probes))
+                sure = require_success(outcome, self._folder, "counting multiply-accumulates")
                 seconds += sound.seconds + outcome.seconds
-                counted = outcome.value | dict.fromkeys(sound.failed, outcome.value[""])
+                counted = sure | dict.fromkeys(sound.failed, sure[""])
                 notes[untimed.NOTE] = (study.noted(untimed.NOTE) or {}) | sound.failed
             study.enter("macs", notes | {"macs": counted}, seconds)
         found: dict[str, float] = study.noted("macs")
         return found
 
-    def _sound(self, method: str) -> untimed.Sound:
+    def _count(self, key: str, rows: Sequence[Strategy]) -> CountMacsRequest:
+        return CountMacsRequest(key=key, limit=self._timeout, strategies=tuple(rows))
+
+    def _sound_calls(self) -> untimed.Sound:
+        """What can be timed, each strategy and each solver by itself."""
+
+        def one(name: str, strategies: tuple[Strategy, ...], *solvers: str) -> TimeCallsRequest:
+            return TimeCallsRequest(
+                key=f"table_turn-{name}", limit=self._timeout, strategies=strategies,
+                solvers=solvers,
+            )  # fmt: skip
+
         return untimed.find(
-            method, self._executor, self._space, self._baseline, self._timeout, self._say
-        )
+            lambda name, strategy: one(name, (strategy,)), self._executor, self._space,
+            self._baseline, self._say, lambda solver: one(solver, (), solver),
+        )  # fmt: skip
+
+    def _sound_macs(self) -> untimed.Sound:
+        """What multiply-accumulates can be counted of, each strategy by itself."""
+        return untimed.find(
+            lambda name, strategy: self._count(f"macs-{name}", [strategy]), self._executor,
+            self._space, self._baseline, self._say,
+        )  # fmt: skip
 
 
-def _stands(turns: Sequence[Any]) -> bool:
+def _stands(turns: Sequence[CallTimes]) -> bool:
     """Whether further turns would hardly change the table."""
-    return len(turns) >= LEAST and uncertainty([calls for calls, _ in turns]) <= STEADY
+    return len(turns) >= LEAST and uncertainty([turn.kinds for turn in turns]) <= STEADY
 
 
 def _filled(

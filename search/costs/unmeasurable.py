@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from evaluate.speed.call_kinds import parts
 from search.costs.probe_strategies import probes, uniform
 from search.errors import SearchError
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.worker import Outcome, Request
-from strategies import SearchSpace, Strategy, dump
+from search.workers.messages import AnyRequest
+from strategies import SearchSpace, Strategy
 
 NOTE = "untimed"
 
@@ -40,22 +39,22 @@ class Sound:
 
 
 def find(
-    method: str,
+    request: Callable[[str, Strategy], AnyRequest],
     executor: Executor,
     space: SearchSpace,
     baseline: Strategy,
-    timeout: float | None,
     say: Callable[[str], None],
+    solver_request: Callable[[str], AnyRequest] | None = None,
 ) -> Sound:
     """Run everything by itself that a turn runs together.
 
     Args:
-        method: method of a worker: `table_turn`, or `macs`.
+        request: request to measure a strategy, by a name for it.
         executor: workers.
         space: strategies that may be proposed.
         baseline: the unaccelerated pipeline as a strategy.
-        timeout: seconds after which a request is given up; None waits for ever.
         say: status callback.
+        solver_request: request to measure a solver; None where solvers are not measured.
 
     Raises:
         SearchError: the unaccelerated model's own calls fail.
@@ -64,18 +63,16 @@ def find(
     shown: set[str] = set()
     reasons: dict[str, str] = {}
 
-    def ask(key: str, *arguments: Any) -> Outcome:
-        say(f"a measurement failed; looking for what it is of: {key}")
-        asked = Request(f"{method}-{key}", method, arguments, timeout)
+    def error(name: str, asked: AnyRequest) -> str:
+        say(f"a measurement failed; looking for what it is of: {name}")
         outcome = executor.alone(asked)
         found.seconds += outcome.seconds
-        return outcome
+        return outcome.error
 
     def run(name: str, strategy: Strategy) -> None:
-        more: tuple[list[str], ...] = ([],) if method == "table_turn" else ()
-        outcome = ask(name, [dump(strategy)], *more)
-        if outcome.error:
-            reasons.update(dict.fromkeys(strategy.kinds(), outcome.error))
+        why_not = error(name, request(name, strategy))
+        if why_not:
+            reasons.update(dict.fromkeys(strategy.kinds(), why_not))
         else:
             found.probes.append(strategy)
             shown.update(strategy.kinds())
@@ -87,10 +84,10 @@ def find(
         if set(strategy.kinds()) & (set(reasons) - shown):
             run(f"kind {len(found.probes)}", strategy)
     found.failed = {kind: why for kind, why in reasons.items() if kind not in shown}
-    for solver in space.solvers if method == "table_turn" else ():
-        outcome = ask(solver, [], [solver])
-        if outcome.error:
-            found.failed[solver] = outcome.error
+    for solver in space.solvers if solver_request is not None else ():
+        why_not = error(solver, solver_request(solver))
+        if why_not:
+            found.failed[solver] = why_not
         else:
             found.solvers.append(solver)
     own = why(found.failed, baseline)

@@ -30,7 +30,7 @@ from search.proposers.generation_strategy import Proposer
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.worker import Outcome, Request
+from search.workers.messages import A, Outcome, Request
 from strategies import SearchSpace, Strategy
 
 ASKED = 48  # Proposals whose latencies are averaged.
@@ -76,8 +76,8 @@ class DryRun:
         start_up = time.monotonic() - began
         self._ask(self._device.table_turn(0))
         turn = self._ask(self._device.table_turn(1))
-        calls, around = turn.value
-        table = make_table([{}, calls], [[], around], device, config.model.share)
+        times = require_success(turn, self._folder)
+        table = make_table([{}, times.kinds], [[], times.around], device, config.model.share)
         costs = CostModel(table, None, baseline, config.model.share)
         self._proposer.learn(costs.latency)
         batch = min(config.model.batch, config.images)
@@ -110,7 +110,7 @@ class DryRun:
             plan=plan,
         )
 
-    def _ask(self, request: Request) -> Outcome:
+    def _ask(self, request: Request[A]) -> Outcome[A]:
         outcome = self._executor.alone(request)
         require_success(outcome, self._folder)
         self._spent += outcome.seconds

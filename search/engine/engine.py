@@ -38,7 +38,7 @@ from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
 from search.tracking.events import Events
 from search.workers.executor import Executor
-from search.workers.worker import Request
+from search.workers.messages import SampleRequest
 from strategies import SearchSpace, Strategy
 
 Report = Callable[[str], None]
@@ -167,7 +167,7 @@ class Engine:
         schedules = SensitivitySchedules(self.space, self.baseline.solver_text)
         count = self.config.sensitivity
 
-        def request(one: Strategy) -> Request:
+        def request(one: Strategy) -> SampleRequest:
             limit = self.spending.limit(self.costs.latency(one), count)
             return self.images.request(one.digest, one, "search", count, limit=limit)
 

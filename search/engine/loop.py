@@ -8,6 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Protocol
 
+from evaluate.extraction import Sample
 from search.costs import unmeasurable as untimed
 from search.costs.cost_tracker import CostTracker
 from search.engine.proposal_stream import ProposalStream
@@ -20,17 +21,19 @@ from search.study.evaluation import Evaluation
 from search.study.study import Study
 from search.tracking.events import Events
 from search.workers.executor import Executor
-from search.workers.worker import Outcome, Request
+from search.workers.messages import Outcome, SampleRequest
 from strategies import Strategy, StrategyError
 
 
 class ProposalScorer(Protocol):
     """Requests of proposals, and evaluations of the answers to them."""
 
-    def request(self, proposal: Proposal) -> Request:
+    def request(self, proposal: Proposal) -> SampleRequest:
         """Request for the images of a proposal."""
 
-    def evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
+    def evaluation(
+        self, proposal: Proposal, request: SampleRequest, outcome: Outcome[Sample]
+    ) -> Evaluation:
         """Evaluation of the answer to a proposal's request."""
 
     def settle(self, proposal: Proposal) -> None:
@@ -78,7 +81,7 @@ class SearchLoop:
         self._scorer, self._events, self._clock = scorer, events, clock
         self._say, self._folder = say, folder
         self._proposals = ProposalStream(proposer, baseline, study.evaluations)
-        self._running: dict[str, tuple[Proposal, float]] = {}
+        self._running: dict[str, tuple[Proposal, SampleRequest, float]] = {}
 
     def run(self) -> None:
         """Evaluate proposals until the budget is spent or the space is exhausted.
@@ -98,7 +101,8 @@ class SearchLoop:
                 return
             answer = self._executor.next()
             if answer is not None:
-                self._finish(*answer)
+                request, outcome = answer
+                self._finish(request.key, outcome)
                 reason = row.saw(self._study.evaluations[-1])
                 if reason:
                     raise SearchError(
@@ -108,30 +112,31 @@ class SearchLoop:
 
     def _start(self) -> bool:
         """Hand the next proposal to a worker; False where there is none for now."""
-        if self._accounts.exhausted(cost for _, cost in self._running.values()):
+        if self._accounts.exhausted(cost for *_, cost in self._running.values()):
             return False
         proposal = self._proposals.next(self._study.evaluations)
         if proposal is None:
             return False
+        request = self._scorer.request(proposal)
         reason = untimed.reason(self._study, proposal.strategy)
         if reason:
-            request, unasked = self._scorer.request(proposal), Outcome(None, reason, 0.0)
+            unasked: Outcome[Sample] = Outcome(None, reason, 0.0)
             self._study.add(self._scorer.evaluation(proposal, request, unasked))
             self._events.evaluated(self._study, self._study.evaluations[-1])
             return True
         drawn = proposal.images - proposal.drawn
         cost = self._accounts.draw(self._latency(proposal.strategy), drawn)
-        self._running[str(proposal.number)] = proposal, cost
+        self._running[request.key] = proposal, request, cost
         if proposal.drawn:
             self._events.promoted(proposal)
         bred = proposal.origin == self._kind
         self._clock.enter("evolving" if bred else "seeds")
-        self._executor.submit(self._scorer.request(proposal))
+        self._executor.submit(request)
         return True
 
-    def _finish(self, request: Request, outcome: Outcome) -> None:
+    def _finish(self, key: str, outcome: Outcome[Sample]) -> None:
         """Record the answer to a request."""
-        proposal, _ = self._running.pop(request.key)
+        proposal, request, _ = self._running.pop(key)
         self._study.add(self._scorer.evaluation(proposal, request, outcome))
         self._scorer.settle(proposal)
         self._events.evaluated(self._study, self._study.evaluations[-1])

@@ -15,7 +15,7 @@ from search.proposers.proposal import Proposal
 from search.proposers.successive_halving import resampled
 from search.study import score_checks
 from search.study.evaluation import Evaluation
-from search.workers.worker import Outcome, Request
+from search.workers.messages import Outcome, SampleRequest
 from strategies import Strategy
 
 
@@ -51,7 +51,7 @@ class Scorer:
         self._images, self._reading, self._limit = images, reading, limit
         self._folder, self._most = folder / "samples", max(goals)
 
-    def request(self, proposal: Proposal) -> Request:
+    def request(self, proposal: Proposal) -> SampleRequest:
         """Request for the images that the proposal's rung has more than those that are kept."""
         kept = self._kept(proposal)
         start = 0 if kept is None else proposal.drawn
@@ -64,15 +64,17 @@ class Scorer:
         if proposal.drawn:
             feature_cache.forget(self._place(proposal.strategy, proposal.drawn))
 
-    def evaluation(self, proposal: Proposal, request: Request, outcome: Outcome) -> Evaluation:
+    def evaluation(
+        self, proposal: Proposal, request: SampleRequest, outcome: Outcome[Sample]
+    ) -> Evaluation:
         """Evaluation of the answer to a proposal's request."""
         scores: dict[str, float] = {}
         draws: tuple[tuple[float, ...], ...] = ()
         error, images = outcome.error, proposal.images
         if outcome.value is not None:
             try:
-                sample: Sample = outcome.value
-                if request.arguments[3]:
+                sample = outcome.value
+                if request.start:
                     kept = self._kept(proposal)
                     assert kept is not None
                     sample = kept.followed_by(sample)

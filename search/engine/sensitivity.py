@@ -18,7 +18,7 @@ from search.initial.sensitivity_schedules import SensitivitySchedules, note
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.worker import Outcome, Request
+from search.workers.messages import Outcome, SampleRequest
 from strategies import Strategy
 
 
@@ -40,7 +40,7 @@ class SensitivityMeasurement:
         schedules: SensitivitySchedules,
         study: Study,
         executor: Executor,
-        request: Callable[[Strategy], Request],
+        request: Callable[[Strategy], SampleRequest],
         network: str | None,
         folder: Path,
         say: Callable[[str], None],
@@ -58,8 +58,7 @@ class SensitivityMeasurement:
             return
         # The reference images themselves are not noted, so they are drawn again after a kill.
         outcome = self._executor.alone(self._request(asked[0]))
-        require_success(outcome, self._folder)
-        reference: Sample = outcome.value
+        reference = require_success(outcome, self._folder)
         self._note(names[plain], outcome, reference)
         waiting = [self._request(one) for one in missing if one.digest != plain]
         for left, (request, outcome) in zip(
@@ -68,7 +67,7 @@ class SensitivityMeasurement:
             self._note(names[request.key], outcome, reference)
             self._say(f"measuring per-call sensitivity, {left - 1} to go")
 
-    def _note(self, name: str, outcome: Outcome, reference: Sample) -> None:
+    def _note(self, name: str, outcome: Outcome[Sample], reference: Sample) -> None:
         change: Any = "failed"
         if outcome.value is not None:
             value = difference(outcome.value, reference, self._network)

@@ -16,7 +16,7 @@ from typing import Any
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.worker import Request
+from search.workers.messages import SampleRequest
 
 NOTE = "workers"  # Noted: how many there were, how many times the images of one they drew.
 now = time.monotonic
@@ -27,7 +27,7 @@ ENOUGH = 0.15  # Part of a worker's images below which one more is not worth it.
 def settle(
     executor: Executor,
     study: Study,
-    request: Request,
+    request: SampleRequest,
     spent: Callable[[float], None],
     folder: Path,
     say: Callable[[str], None],
@@ -59,7 +59,7 @@ def settle(
 
 
 def _measured(
-    executor: Executor, one: Request, spent: Callable[[float], None], folder: Path
+    executor: Executor, one: SampleRequest, spent: Callable[[float], None], folder: Path
 ) -> tuple[dict[str, Any], float]:
     """What all workers draw at once beside what one draws, and the device time of finding out."""
     seconds = 0.0
@@ -68,7 +68,7 @@ def _measured(
         """Seconds on the clock of so many workers, each with one batch."""
         nonlocal seconds
         began = now()
-        asked: list[Request] = [replace(one, key=f"{NOTE}-{index}") for index in range(number)]
+        asked = [replace(one, key=f"{NOTE}-{index}") for index in range(number)]
         for _, outcome in executor.each(asked):
             require_success(outcome, folder, "drawing with all workers")
             spent(outcome.seconds)

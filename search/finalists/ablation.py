@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evaluate.extraction import Sample
 from evaluate.statistics.gaussian import ScoreError
 from search.config import SearchConfig
 from search.costs.cost_model import CostModel
@@ -24,7 +25,7 @@ from search.results.run import Run
 from search.study import score_checks
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.worker import Outcome, Request
+from search.workers.messages import Outcome, SampleRequest
 from strategies import Strategy
 
 SHARE = 0.05  # Of a budget of device time, at most, at the end of a search.
@@ -95,7 +96,7 @@ class Ablation:
 
     def _wanted(
         self, waiting: Mapping[str, Strategy], count: int, seconds: float
-    ) -> Iterator[Request]:
+    ) -> Iterator[SampleRequest]:
         """Requests for `count` images of each strategy, as far as the time goes."""
         left = seconds
         for number, (digest, strategy) in enumerate(waiting.items()):
@@ -108,7 +109,7 @@ class Ablation:
             limit = self._accounts.limit(latency, count)
             yield self._unaccelerated.request(digest, strategy, "heldout", count, limit=limit)
 
-    def _note(self, strategy: Strategy, outcome: Outcome, against: Comparison) -> None:
+    def _note(self, strategy: Strategy, outcome: Outcome[Sample], against: Comparison) -> None:
         found: dict[str, Any] = {"error": outcome.error, "images": against.base.count}
         if outcome.value is not None:
             pair = outcome.value, against.base

@@ -20,8 +20,8 @@ from search.study import failures
 from search.study.failures import NOTES
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.worker import Outcome, Request
-from strategies import Strategy, dump
+from search.workers.messages import EndToEndRequest, Outcome
+from strategies import Strategy
 
 LEAST = 2  # Timings after the warm-up, where the budget has no room for more,
 ENOUGH = 3  # and where they hardly differ.
@@ -113,7 +113,7 @@ class EndToEnd:
             self._say(f"measuring latency end to end, turn {number} of at most {REPEATS + 1}")
             outcome = self._ask(f"end-to-end-{number}", left)
             seconds += outcome.seconds
-            if not outcome.error:
+            if outcome.value is not None:
                 pairs = zip(left, outcome.value, strict=True)
                 turns.append({one.digest: taken for (one, _), taken in pairs})
                 continue
@@ -149,12 +149,12 @@ class EndToEnd:
         self._study.enter(name, {name: noted}, taken)
         return False
 
-    def _ask(self, key: str, rows: Sequence[Named]) -> Outcome:
+    def _ask(self, key: str, rows: Sequence[Named]) -> Outcome[list[float]]:
         """Seconds of one image with each strategy; a time that is none is an error."""
-        texts = [dump(strategy) for strategy, _ in rows]
-        latency = sum(self._costs.latency(strategy) for strategy, _ in rows)
-        limit = self._accounts.limit(latency, 1)
-        outcome = self._executor.alone(Request(key, "end_to_end", (texts,), limit))
+        strategies = tuple(strategy for strategy, _ in rows)
+        limit = self._accounts.limit(sum(map(self._costs.latency, strategies)), 1)
+        asked = EndToEndRequest(key=key, limit=limit, strategies=strategies)
+        outcome = self._executor.alone(asked)
         wrong = [t for t in outcome.value or () if not (math.isfinite(t) and t > 0)]
         if wrong:
             return Outcome(None, f"took {wrong[0]} s, which is no time", outcome.seconds)

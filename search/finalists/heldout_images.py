@@ -18,7 +18,7 @@ from search.images import gallery_writer
 from search.images.shipped_samples import ShippedSamples
 from search.images.unaccelerated import UnacceleratedImages
 from search.study.study import Study
-from search.workers.worker import Request
+from search.workers.messages import SampleRequest
 from strategies import Strategy
 
 PART = "heldout-part:"  # What the device time of a part is entered under.
@@ -55,7 +55,7 @@ class HeldoutImages:
         self._shipped, self._step = shipped, step
         self._there: dict[str, dict[int, Sample]] = {}
 
-    def requests(self, strategy: Strategy, start: int, count: int) -> Iterator[Request]:
+    def requests(self, strategy: Strategy, start: int, count: int) -> Iterator[SampleRequest]:
         """Requests for what is missing of prompts `start` to `count`."""
         latency = self._costs.latency(strategy)
         for begin in range(start, count, self._step):
@@ -68,9 +68,9 @@ class HeldoutImages:
 
     def missing(self, strategy: Strategy, start: int, count: int) -> int:
         """Number of images that are not drawn of prompts `start` to `count`."""
-        return sum(r.arguments[2] - r.arguments[3] for r in self.requests(strategy, start, count))
+        return sum(request.count for request in self.requests(strategy, start, count))
 
-    def take(self, request: Request, sample: Sample, seconds: float) -> None:
+    def take(self, request: SampleRequest, sample: Sample, seconds: float) -> None:
         """Keep a part that was drawn.
 
         Args:
@@ -78,8 +78,7 @@ class HeldoutImages:
             sample: the answer to it.
             seconds: device time that it took.
         """
-        digest, _, text = request.key.partition(":")
-        start, end = int(text), request.arguments[2]
+        digest, start, end = request.strategy.digest, request.start, request.stop
         gallery_writer.keep(self._folder, digest, sample, start)
         samples.write(sample, self._path(digest, start, end), self._images.origin)
         self._study.enter(f"{PART}{digest}:{start}", {}, seconds)

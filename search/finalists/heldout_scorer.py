@@ -16,7 +16,7 @@ from search.study import failures, score_checks
 from search.study.evaluation import Evaluation
 from search.study.study import Study
 from search.tracking.events import Events
-from search.workers.worker import Outcome
+from search.workers.messages import Outcome
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class HeldoutScorer:
         }
         self._note(digest, found, 0.0)
 
-    def fail(self, row: Evaluation, outcome: Outcome) -> None:
+    def fail(self, row: Evaluation, outcome: Outcome[Sample]) -> None:
         """Note that a finalist failed."""
         found = failures.noted(row.strategy, row.origin, outcome.error)
         self._note(row.strategy.digest, found, outcome.seconds)

@@ -19,7 +19,7 @@ from search.finalists.no_loss import Entry, NoLoss
 from search.finalists.standings import ALL, Standings
 from search.images.unaccelerated import UnacceleratedImages
 from search.workers.executor import Executor
-from search.workers.worker import Request
+from search.workers.messages import SampleRequest
 
 
 class Race:
@@ -116,14 +116,14 @@ class Race:
         entered = dict[str, int]()
         against = {count: comparison(self._images, count) for count in sorted(counts)}
 
-        def requests() -> Iterator[Request]:
+        def requests() -> Iterator[SampleRequest]:
             for digest, count in entries:
                 entered[digest] = count
                 strategy = self._all.rows[digest].strategy
                 missing = list(self._drawing.requests(strategy, 0, count))
                 for request in missing:
                     latency = self._all.rows[digest].scores["latency_s"]
-                    cost = self._accounts.draw(latency, count_of(request))
+                    cost = self._accounts.draw(latency, request.count)
                     self._all.running[request.key] = cost
                 self._say(f"scoring on {count} held-out prompts, {len(entered)} strategies so far")
                 yield from (one for one in missing if not self._all.held(digest).error)
@@ -138,7 +138,7 @@ class Race:
                 self._scorer.fail(row, outcome)
                 self._forget(digest)
                 continue
-            self._accounts.saw(row.scores["latency_s"], count_of(request), outcome.seconds)
+            self._accounts.saw(row.scores["latency_s"], request.count, outcome.seconds)
             self._drawing.take(request, outcome.value, outcome.seconds)
             self._settle(digest, entered[digest], against)
 
@@ -153,8 +153,3 @@ class Race:
         """Expect no more of a finalist that failed."""
         for key in [key for key in self._all.running if key.startswith(digest)]:
             self._all.running[key] = 0.0
-
-
-def count_of(request: Request) -> int:
-    """Images that a request draws."""
-    return int(request.arguments[2] - request.arguments[3])

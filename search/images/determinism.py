@@ -11,16 +11,16 @@ from pathlib import Path
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.worker import Request
-from strategies import Strategy, StrategyError, dump
+from search.workers.messages import RepeatRequest
+from strategies import Strategy, StrategyError
 
 NOTE = "repeats"
 APART = 1.0  # Mean difference, in levels of 255, that a device's rounding does not come to.
 
 
-def request(strategy: Strategy, limit: float | None = None) -> Request:
+def request(strategy: Strategy, limit: float | None = None) -> RepeatRequest:
     """Request for the first prompt, twice, with the unaccelerated model."""
-    return Request(NOTE, NOTE, ([dump(strategy)],), limit)
+    return RepeatRequest(key=NOTE, limit=limit, strategy=strategy)
 
 
 def check(
@@ -42,8 +42,7 @@ def check(
     if study.noted(NOTE) is not None:
         return
     outcome = executor.alone(request(strategy, limit))
-    require_success(outcome, run)
-    (apart,) = outcome.value
+    apart = require_success(outcome, run)
     if not apart <= APART:
         raise StrategyError(
             f"the model {model} draws another image each time from the same "

@@ -8,8 +8,8 @@ parts, by all workers at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -28,11 +28,11 @@ from search.results import gallery
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.worker import Request
-from strategies import Strategy, StrategyError, dump
+from search.workers.messages import SampleRequest
+from strategies import Strategy, StrategyError
 
 DRAWN = "drawn-"  # What the number of unaccelerated images of a part is noted under.
-SELF: dict[str, Split] = {"search": "search-self", "heldout": "heldout-self"}
+SELF: dict[Split, Split] = {"search": "search-self", "heldout": "heldout-self"}
 
 
 class UnacceleratedImages:
@@ -97,11 +97,11 @@ class UnacceleratedImages:
         self,
         key: str,
         strategy: Strategy,
-        split: str,
+        split: Split,
         count: int,
         start: int = 0,
         limit: float | None = None,
-    ) -> Request:
+    ) -> SampleRequest:
         """Request for prompts `start` to `count` of a split, and what the search reads of them.
 
         Args:
@@ -113,14 +113,20 @@ class UnacceleratedImages:
             limit: seconds after which it is broken off; None never is.
         """
         reading = self._reading(split)
-        keep: dict[str, Any] = {
-            "networks": list(reading.networks),
-            "pairs": list(reading.pairs),
-            "memory": reading.memory and not start,
-            "thumbnails": _thumbnails(split, start),
-            "images": str((self._folder / "unaccelerated").resolve()),
-        }
-        return Request(key, "sample", (dump(strategy), split, count, start, keep), limit)
+        return SampleRequest(
+            key=key,
+            limit=limit,
+            strategy=strategy,
+            split=split,
+            start=start,
+            stop=count,
+            reading=replace(
+                reading,
+                memory=reading.memory and not start,
+                thumbnails=_thumbnails(split, start),
+            ),
+            unaccelerated=str((self._folder / "unaccelerated").resolve()),
+        )
 
     def _reading(self, split: str) -> Reading:
         reading = self._figures.reading
@@ -134,7 +140,7 @@ class UnacceleratedImages:
         reading = self._reading(split)
         return samples.longest(self._path(split), reading, self.origin, self.unsigned)
 
-    def sample(self, split: str, count: int) -> Sample:
+    def sample(self, split: Split, count: int) -> Sample:
         """The first images of a split, from the run's folder as far as they are there.
 
         Raises:
@@ -146,7 +152,7 @@ class UnacceleratedImages:
             samples.write(found, self._path(split), self.origin)
         return found.first(count)
 
-    def first(self, split: str) -> Sample:
+    def first(self, split: Split) -> Sample:
         """The first image of a split; it is generated where it is not there."""
         found = self._kept(split)
         if found is None:
@@ -154,7 +160,7 @@ class UnacceleratedImages:
             samples.write(found, self._path(split), self.origin)
         return found.first(1)
 
-    def _grown(self, split: str, found: Sample | None, count: int) -> Sample:
+    def _grown(self, split: Split, found: Sample | None, count: int) -> Sample:
         """A sample with what is missing, of which only those are generated that nobody knows."""
         reading, known = self._reading(split), list[int]()
         done = found.count if found else 0
@@ -174,9 +180,9 @@ class UnacceleratedImages:
         assert found is not None
         return found
 
-    def owed(self, split: str, count: int) -> int:
+    def owed(self, split: Split, count: int) -> int:
         """Images of a split, and of its reference, that are not generated yet."""
-        sets = {split: count}
+        sets: dict[Split, int] = {split: count}
         if self._figures.needs_reference and self._figures.view == "self":
             sets[SELF[split]] = self._config.reference_images or count
         left = 0
@@ -186,7 +192,9 @@ class UnacceleratedImages:
             left += max(0, number - done - there)
         return left
 
-    def _generate(self, split: str, first: int, count: int, known: Collection[int] = ()) -> Sample:
+    def _generate(
+        self, split: Split, first: int, count: int, known: Collection[int] = ()
+    ) -> Sample:
         """Generate prompts `first` to `count`, but for those whose images are known."""
         size = max(self._config.model.batch, -(-(count - first) // self._executor.slots))
         waiting = [
@@ -198,14 +206,13 @@ class UnacceleratedImages:
         left = count - first
         self._say(f"drawing the unaccelerated images, {left} to go")
         for done, outcome in self._executor.each(waiting):
-            require_success(outcome, self._folder)
-            start = done.arguments[3]
-            parts[start] = outcome.value
-            gallery_writer.keep(self._folder, self._strategy.digest, outcome.value, start)
-            end = start + outcome.value.count
+            part, start = require_success(outcome, self._folder), done.start
+            parts[start] = part
+            gallery_writer.keep(self._folder, self._strategy.digest, part, start)
+            end = start + part.count
             drawn = {f"{DRAWN}{split}:{start}": len(set(range(start, end)) - set(known))}
             self._study.enter(f"baseline-{split}:{start}", drawn, outcome.seconds)
-            left -= outcome.value.count
+            left -= part.count
             self._say(f"drawing the unaccelerated images, {left} to go")
         if split == "heldout":
             gallery_writer.describe(self._folder, self._config.model)
@@ -214,7 +221,7 @@ class UnacceleratedImages:
             found = found.followed_by(parts[start])
         return found
 
-    def scoring(self, split: str, count: int) -> Scoring:
+    def scoring(self, split: Split, count: int) -> Scoring:
         """Scoring of samples of a split; its reference is made where any figure reads one.
 
         Raises:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 from shlex import quote
+from typing import cast
 
 from search.study.score_checks import USUAL
 from search.workers.executor import LATE
-from search.workers.worker import Outcome
+from search.workers.messages import A, Outcome
 from strategies import StrategyError
 
 
 def require_success(
-    outcome: Outcome, folder: Path, what: str = "the unaccelerated pipeline"
-) -> None:
-    """Raise where a request failed that every search depends on.
+    outcome: Outcome[A], folder: Path, what: str = "the unaccelerated pipeline"
+) -> A:
+    """The answer to a request that every search depends on.
 
     Args:
         outcome: response of a worker.
@@ -25,7 +26,7 @@ def require_success(
         StrategyError: the request failed; says why, and what may help.
     """
     if not outcome.error:
-        return
+        return cast(A, outcome.value)
     more = f"; {USUAL}" if "NaN" in outcome.error else ""
     if outcome.error.startswith(LATE):
         more = (

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from search.workers.worker import Outcome, Request
+from search.workers.messages import AnyOutcome, AnyRequest
 
 
 class Dead(Exception):  # noqa: N818
@@ -79,6 +79,6 @@ class Member:
     handle: Any
     state: str = "placing"
     node: str = ""
-    request: Request | None = None
+    request: AnyRequest | None = None
     began: float = 0.0
-    suspect: tuple[Request, Outcome] | None = None
+    suspect: tuple[AnyRequest, AnyOutcome] | None = None

@@ -10,13 +10,21 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 from search.errors import WorkersLostError
 from search.workers.failures import MAX_KILLS, hopeless
-from search.workers.worker import Outcome, Request
+from search.workers.messages import (
+    A,
+    AnyOutcome,
+    AnyRequest,
+    Outcome,
+    Request,
+    Sample,
+    SampleRequest,
+)
 
-Answer = tuple[Request, Outcome]
+Answer = tuple[AnyRequest, AnyOutcome]
 Report = Callable[[str], None]
 LATE = "took longer than its limit"
 
@@ -28,7 +36,7 @@ class Answering(Protocol):
     def device(self) -> str:
         """What it runs on; figures of two workers compare only where this is the same."""
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: Request[A]) -> Outcome[A]:
         """Carry out a request."""
 
 
@@ -48,7 +56,7 @@ class Executor(ABC):
     slots: int
     crowded = False
     most: int | None = None
-    check: Request | None = None
+    check: AnyRequest | None = None
     report: Report = staticmethod(lambda _: None)
 
     def open(self) -> str:
@@ -60,7 +68,7 @@ class Executor(ABC):
         return ""
 
     @abstractmethod
-    def submit(self, request: Request) -> None:
+    def submit(self, request: AnyRequest) -> None:
         """Hand over a request; at most `slots` may be unanswered."""
 
     @abstractmethod
@@ -71,14 +79,22 @@ class Executor(ABC):
     def close(self) -> None:
         """Stop the workers."""
 
-    def alone(self, request: Request) -> Outcome:
+    def alone(self, request: Request[A]) -> Outcome[A]:
         """Carry out one request while no other is under way, as timing needs."""
         self.submit(request)
         while (answer := self.next()) is None:
             pass
         return answer[1]
 
-    def each(self, requests: Iterable[Request]) -> Iterator[Answer]:
+    @overload
+    def each(
+        self, requests: Iterable[SampleRequest]
+    ) -> Iterator[tuple[SampleRequest, Outcome[Sample]]]: ...
+
+    @overload
+    def each(self, requests: Iterable[Request[A]]) -> Iterator[tuple[Request[A], Outcome[A]]]: ...
+
+    def each(self, requests: Iterable[AnyRequest]) -> Iterator[tuple[Any, AnyOutcome]]:
         """Carry out all requests, as many at once as there are slots; answers as they come.
 
         A request is taken from `requests` only when there is room for it.
@@ -116,13 +132,13 @@ class InProcess(Executor):
     def __init__(self, make: Callable[[], Answering]) -> None:
         self._make = make
         self._worker: Answering | None = None
-        self._waiting: deque[Request] = deque()
+        self._waiting: deque[AnyRequest] = deque()
 
     def open(self) -> str:
         self._worker = self._worker or self._make()
         return self._worker.device
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: AnyRequest) -> None:
         self._waiting.append(request)
 
     def next(self) -> Answer:
@@ -144,7 +160,7 @@ class InProcess(Executor):
         reason = f"broke its worker {MAX_KILLS} times: {outcome.error}"
         return request, Outcome(None, reason, seconds + again.seconds)
 
-    def _ask(self, request: Request) -> Outcome:
+    def _ask(self, request: AnyRequest) -> AnyOutcome:
         began = time.monotonic()
         try:
             self.open()
@@ -160,7 +176,7 @@ class InProcess(Executor):
             self._worker = None  # Whatever was broken off may have left it in any state.
             return too_long(request, time.monotonic() - began)
 
-    def _broken(self) -> Outcome:
+    def _broken(self) -> AnyOutcome:
         """The check of the worker after a request that failed; no error where it is sound."""
         if self.check is None:
             return Outcome(None, "", 0.0)
@@ -204,6 +220,6 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "")
 
 
-def too_long(request: Request, seconds: float) -> Outcome:
+def too_long(request: AnyRequest, seconds: float) -> AnyOutcome:
     """What becomes of a request that was broken off."""
     return Outcome(None, f"{LATE} of {request.limit:.0f} s", seconds)

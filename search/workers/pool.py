@@ -16,7 +16,7 @@ from search.errors import WorkersLostError
 from search.workers.backend import Dead, Hands, Member
 from search.workers.executor import Answer, Executor, too_long
 from search.workers.failures import MAX_DEATHS, Casualties, hopeless
-from search.workers.worker import Outcome, Request
+from search.workers.messages import A, AnyOutcome, AnyRequest, Outcome, Request
 from strategies import StrategyError
 
 TICK = 5.0  # Seconds between two looks at whether anything has hung.
@@ -36,7 +36,7 @@ class Pool(Executor):
         self._hands, self._workers, self._device = hands, workers, ""
         self._members: list[Member] = []
         self._pending: dict[Any, Member] = {}
-        self._again: deque[Request] = deque()
+        self._again: deque[AnyRequest] = deque()
         self._done: deque[Answer | None] = deque()
         self._casualties = Casualties()
         # Given up, but not told before a worker is known to be sound: else the device is to blame.
@@ -83,7 +83,7 @@ class Pool(Executor):
             if member.state == "placed" and not (self._quiet and self.slots):
                 self._call(member, "loading", "load")
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: AnyRequest) -> None:
         self._again.append(request)
         self._dispatch()
 
@@ -98,7 +98,7 @@ class Pool(Executor):
             self._wait()
         return self._done.popleft()
 
-    def alone(self, request: Request) -> Outcome:
+    def alone(self, request: Request[A]) -> Outcome[A]:
         """Also waits until no worker is loading its model, and lets none begin meanwhile."""
         while any(m.state in ("busy", "loading") for m in self._members) or not self.slots:
             self._wait()
@@ -154,7 +154,7 @@ class Pool(Executor):
         else:
             self._answered(member, value)
 
-    def _answered(self, member: Member, outcome: Outcome) -> None:
+    def _answered(self, member: Member, outcome: AnyOutcome) -> None:
         assert member.request is not None
         request, member.request, member.state = member.request, None, "idle"
         if request is self.check:
@@ -171,7 +171,7 @@ class Pool(Executor):
         member.request = self.check
         self._call(member, "busy", "answer", self.check)
 
-    def _checked(self, member: Member, outcome: Outcome) -> None:
+    def _checked(self, member: Member, outcome: AnyOutcome) -> None:
         if outcome.error:
             self._broke(member, outcome)
             return
@@ -182,7 +182,7 @@ class Pool(Executor):
         else:
             self._sound()
 
-    def _broke(self, member: Member, check: Outcome) -> None:
+    def _broke(self, member: Member, check: AnyOutcome) -> None:
         """Replace a worker that fails the check, and do again what it failed."""
         suspect, member.suspect, member.request = member.suspect, None, None
         self._remove(member)
@@ -192,7 +192,7 @@ class Pool(Executor):
         self._casualties.broke(member.node, key, seconds, failed.error)
         self._again_or_never(request, check.error)
 
-    def _tell(self, request: Request, outcome: Outcome) -> None:
+    def _tell(self, request: AnyRequest, outcome: AnyOutcome) -> None:
         """Hand on an answer of a sound worker."""
         self._sound()
         lost = self._casualties.paid(request.key)
@@ -223,7 +223,7 @@ class Pool(Executor):
         self._casualties.died(member.node, request.key if request else None, elapsed)
         self._again_or_never(request)
 
-    def _again_or_never(self, request: Request | None, error: str = "") -> None:
+    def _again_or_never(self, request: AnyRequest | None, error: str = "") -> None:
         """Do a request again that its worker died of, unless too many have."""
         if self._casualties.hopeless(self._hands.alive()):
             self._hands.pause(SETTLE)

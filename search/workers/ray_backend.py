@@ -21,7 +21,7 @@ from search.errors import WorkersLostError
 from search.interruption import there
 from search.workers.backend import Dead, Hands
 from search.workers.executor import Answering
-from search.workers.worker import Outcome, Request
+from search.workers.messages import AnyOutcome, AnyRequest
 from strategies import StrategyError
 from strategies.data_files.whole import UnwritableError
 from strategies.words import one_line
@@ -52,7 +52,7 @@ class Actor:
         self._worker = self._make()
         return self._worker.device
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: AnyRequest) -> AnyOutcome:
         """Carry out a request."""
         return self._worker.answer(request)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ from accel.models.config import ModelConfig
 from accel.models.loading import quiet
 from evaluate import Evaluator
 from evaluate.evaluator import Split
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import Sample
 from evaluate.images.generation import NotFiniteError, batches, run
 from evaluate.images.image_store import Store, identity
 from evaluate.images.prompts import Prompts
 from evaluate.networks.base import Pixels
 from evaluate.speed.call_profile import call_macs
 from evaluate.speed.latency_measurement import (
-    Around,
     time_around,
     time_calls,
     time_end_to_end,
@@ -33,37 +31,19 @@ from evaluate.speed.latency_measurement import (
 from evaluate.speed.timing import device_name
 from evaluate.statistics.gaussian import ScoreError
 from search.workers.cost_meter import Meter
-from strategies import StrategyError, parse
+from search.workers.messages import (
+    A,
+    CallTimes,
+    CountMacsRequest,
+    EndToEndRequest,
+    Outcome,
+    RepeatRequest,
+    Request,
+    SampleRequest,
+    TimeCallsRequest,
+)
+from strategies import StrategyError
 from strategies.data_files.whole import FAULTS, UnwritableError, refused
-
-
-@dataclass(frozen=True)
-class Request:
-    """Something to do: a method of `Worker` and its arguments, plain data only.
-
-    Attributes:
-        limit: seconds after which it is broken off; None waits for ever.
-    """
-
-    key: str
-    method: str
-    arguments: tuple[Any, ...] = ()
-    limit: float | None = None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The answer to a request.
-
-    Attributes:
-        value: what the method returned, None where it failed.
-        error: one line that says why it failed, or empty.
-        seconds: device time it took, see `search.workers.cost_meter`.
-    """
-
-    value: Any
-    error: str
-    seconds: float
 
 
 class Worker:
@@ -107,11 +87,11 @@ class Worker:
         """What latency depends on: the GPU, or the processor and its threads."""
         return device_name(self.evaluator.pipe)
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: Request[A]) -> Outcome[A]:
         """Carry out a request; what a strategy does wrong is an error in the outcome."""
         paid = Meter(self.on_cpu)
         try:
-            value = getattr(self, request.method)(*request.arguments)
+            value = request.answer_of(self)
             return Outcome(value, "", paid.seconds())
         except UnwritableError:
             raise  # No fault of the strategy, and none that the next would not meet.
@@ -128,24 +108,15 @@ class Worker:
                 reason = "out of memory"
         return Outcome(None, reason, paid.seconds())
 
-    def sample(
-        self, text: str, split: Split, count: int, start: int, keep: dict[str, Any]
-    ) -> Sample:
-        """Draw prompts `start` to `count` and send back what is kept of the images.
-
-        Args:
-            text: the strategy as JSON.
-            keep: the fields of a `Reading`, and `images`, where the unaccelerated ones are.
-        """
-        evaluator, strategy = self.evaluator, parse(text)
-        reading = Reading(
-            tuple(keep["networks"]), tuple(keep["pairs"]), keep["memory"], keep["thumbnails"]
-        )
-        chosen, rows = evaluator.prompts[split].first(count), range(start, count)
+    def sample(self, request: SampleRequest) -> Sample:
+        """Generate images, and send back what is read of them."""
+        evaluator, strategy, reading = self.evaluator, request.strategy, request.reading
+        chosen = evaluator.prompts[request.split].first(request.stop)
+        rows = chosen.at(range(request.start, request.stop))
         if not reading.pairs:
-            return evaluator.sample(strategy, chosen.at(rows), reading)
-        base = self._unaccelerated(Path(keep["images"]), chosen, start)
-        return evaluator.sample(strategy, chosen.at(rows), reading, base)
+            return evaluator.sample(strategy, rows, reading)
+        base = self._unaccelerated(Path(request.unaccelerated), chosen, request.start)
+        return evaluator.sample(strategy, rows, reading, base)
 
     def _unaccelerated(self, folder: Path, chosen: Prompts, start: int) -> Callable[[int], Pixels]:
         """The unaccelerated images of prompts from `start` on; what is not there is drawn."""
@@ -157,45 +128,36 @@ class Worker:
         read = side.image
         return lambda index: read(start + index)
 
-    def table_turn(
-        self, texts: list[str], solvers: list[str]
-    ) -> tuple[dict[str, list[float]], list[Around]]:
-        """One turn of the latency table: the calls of strategies as JSON text, and the solvers."""
+    def time_calls(self, request: TimeCallsRequest) -> CallTimes:
+        """One turn of the latency table: the calls of strategies, and the solvers."""
         pipe, config = self.evaluator.pipe, self.evaluator.config
         prompts = self.evaluator.prompts["search"]
-        calls = time_calls(pipe, config, prompts, [parse(text) for text in texts])
-        return calls, time_around(pipe, config, prompts, solvers)
+        kinds = time_calls(pipe, config, prompts, request.strategies)
+        return CallTimes(kinds, time_around(pipe, config, prompts, request.solvers))
 
-    def macs(self, texts: list[str]) -> dict[str, float]:
-        """Count the multiply-accumulates of each kind of call by strategies as JSON text."""
+    def count_macs(self, request: CountMacsRequest) -> dict[str, float]:
+        """Count the multiply-accumulates of each kind of call."""
         evaluator, found = self.evaluator, dict[str, float]()
         pipe, config = evaluator.pipe, whole(evaluator.config)
         prompt = evaluator.prompts["search"].first(1)
-        for strategy in map(parse, texts):
+        for strategy in request.strategies:
             with accel.accelerated(pipe, strategy, set_scheduler=True):
                 work = call_macs(pipe, partial(run, pipe, config, strategy, prompt))
             found |= {kind: float(work[call]) for call, kind in enumerate(strategy.kinds())}
         return found
 
-    def repeats(self, texts: list[str]) -> list[float]:
-        """Draw the first prompt twice with each strategy as JSON text.
-
-        Returns:
-            How far apart the two images are, in levels of 255 on average.
-        """
-        evaluator, found = self.evaluator, []
+    def repeat(self, request: RepeatRequest) -> float:
+        """How far apart two images of the first prompt are, in levels of 255 on average."""
+        evaluator = self.evaluator
         prompt = evaluator.prompts["search"].first(1)
-        for strategy in map(parse, texts):
-            first, second = (
-                np.stack(next(batches(evaluator.pipe, evaluator.config, strategy, prompt)))
-                for _ in range(2)
-            )
-            found.append(float(np.abs(first.astype(float) - second).mean()))
-        return found
+        first, second = (
+            np.stack(next(batches(evaluator.pipe, evaluator.config, request.strategy, prompt)))
+            for _ in range(2)
+        )
+        return float(np.abs(first.astype(float) - second).mean())
 
-    def end_to_end(self, texts: list[str]) -> list[float]:
+    def time_end_to_end(self, request: EndToEndRequest) -> list[float]:
         """Seconds of one image with each strategy, one after the other."""
         evaluator = self.evaluator
         prompts = evaluator.prompts["search"]
-        strategies = [parse(text) for text in texts]
-        return time_end_to_end(evaluator.pipe, evaluator.config, prompts, strategies)
+        return time_end_to_end(evaluator.pipe, evaluator.config, prompts, request.strategies)

@@ -1,0 +1,155 @@
+"""Messages between a search and its workers: what is asked, and of which type the answer is.
+
+A kind of request is a class here and a method of `Handler`, which `search.workers.worker.Worker`
+has. Messages are plain data: they are sent to other processes.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from evaluate.evaluator import Split
+from evaluate.extraction import Reading, Sample
+from evaluate.speed.latency_measurement import Around
+from strategies import Strategy
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(ABC, Generic[A]):
+    """Something that a worker is asked to do; `A` is the type of the answer.
+
+    Attributes:
+        key: name of the request among those under way.
+        limit: seconds after which it is broken off; None waits for ever.
+    """
+
+    key: str
+    limit: float | None = None
+
+    @abstractmethod
+    def answer_of(self, handler: Handler) -> A:
+        """Have a handler carry this out; returns its answer."""
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[A]):
+    """The answer to a request.
+
+    Attributes:
+        value: the answer; None where it failed.
+        error: one line that says why it failed, or empty.
+        seconds: device time it took, see `search.workers.cost_meter`.
+    """
+
+    value: A | None
+    error: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class SampleRequest(Request[Sample]):
+    """Generate images, and send back what is read of them.
+
+    Attributes:
+        strategy: strategy to generate with.
+        split: prompts and noise.
+        start, stop: numbers of the first prompt, and of the one after the last.
+        reading: what is read of every image.
+        unaccelerated: folder of the unaccelerated images, which pixels are compared with.
+    """
+
+    strategy: Strategy
+    split: Split
+    start: int = 0
+    stop: int
+    reading: Reading
+    unaccelerated: str = ""
+
+    @property
+    def count(self) -> int:
+        """Number of images."""
+        return self.stop - self.start
+
+    def answer_of(self, handler: Handler) -> Sample:
+        return handler.sample(self)
+
+
+@dataclass(frozen=True)
+class CallTimes:
+    """Seconds of one turn of the latency table.
+
+    Attributes:
+        kinds: seconds of the denoiser at each call, by kind of call.
+        around: seconds outside of the denoiser.
+    """
+
+    kinds: dict[str, list[float]]
+    around: list[Around]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeCallsRequest(Request[CallTimes]):
+    """Time every call of some strategies once, and generations with some solvers."""
+
+    strategies: tuple[Strategy, ...] = ()
+    solvers: tuple[str, ...] = ()
+
+    def answer_of(self, handler: Handler) -> CallTimes:
+        return handler.time_calls(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CountMacsRequest(Request[dict[str, float]]):
+    """Count the multiply-accumulates of some strategies, by kind of call."""
+
+    strategies: tuple[Strategy, ...]
+
+    def answer_of(self, handler: Handler) -> dict[str, float]:
+        return handler.count_macs(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepeatRequest(Request[float]):
+    """Generate the first prompt twice; how far apart the images are, in levels of 255."""
+
+    strategy: Strategy
+
+    def answer_of(self, handler: Handler) -> float:
+        return handler.repeat(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EndToEndRequest(Request[list[float]]):
+    """Time one image with each strategy, one after the other, in seconds."""
+
+    strategies: tuple[Strategy, ...]
+
+    def answer_of(self, handler: Handler) -> list[float]:
+        return handler.time_end_to_end(self)
+
+
+class Handler(Protocol):
+    """What carries out requests: one method for each kind."""
+
+    def sample(self, request: SampleRequest) -> Sample:
+        """Generate images, and read them."""
+
+    def time_calls(self, request: TimeCallsRequest) -> CallTimes:
+        """Time calls of the denoiser."""
+
+    def count_macs(self, request: CountMacsRequest) -> dict[str, float]:
+        """Count multiply-accumulates."""
+
+    def repeat(self, request: RepeatRequest) -> float:
+        """Generate one image twice, and compare both."""
+
+    def time_end_to_end(self, request: EndToEndRequest) -> list[float]:
+        """Time whole generations."""
+
+
+AnyRequest = Request[Any]
+AnyOutcome = Outcome[Any]

@@ -146,7 +146,7 @@ class Run:
         for one in schedules.asked():
             self._pay(one, PROMPTS)
         predict = self.table.latency.predict
-        yield from schedules.seeds(self.table.noted, predict, 24, self.rival.paths)
+        yield from schedules.seeds(self.table.sensitivity, predict, 24, self.rival.paths)
 
     def _pay(self, strategy: Strategy, images: int) -> None:
         self.spent += images / FULL

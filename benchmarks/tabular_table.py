@@ -120,10 +120,10 @@ class Table:
         real = frechet_statistic(self.base, real_images().statistics("bundled"))(np.ones(count))
         return float(real), self.latency.predict(self.unaccelerated)
 
-    def noted(self, key: str) -> float | None:
-        """Note that a study would have of a measured sensitivity."""
+    def sensitivity(self, digest: str) -> float | None:
+        """How much the images of a strategy change, as a study would have noted it."""
         known = self._few | self.features
-        features = known.get(key.removeprefix("sensitivity:"))
+        features = known.get(digest)
         if features is None:
             return None
         steps = min(self.space.steps, key=lambda n: (abs(n - MEASURED_STEPS), n))

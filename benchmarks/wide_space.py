@@ -31,6 +31,7 @@ from search.pareto import Points, hypervolume
 from search.results import run as runs
 from search.results.finalist import Final, comparable
 from search.results.run import Run
+from search.study.measurements import Measurements
 from search.study.reference_point import worst
 from strategies import StrategyError
 from strategies.data_files.configs import read_config
@@ -114,8 +115,8 @@ def facts(run: Run) -> dict[str, Any]:
             methods[name] = methods.get(name, 0) + 1
     names = ("evaluations", "beyond_seeds", "front", "heldout_images")
     found = {name: summary[name] for name in names}
-    table = run.study.noted("table") or {"kinds": {}}
-    return found | {"methods": methods, "kinds_timed": len(table["kinds"])}
+    table = Measurements(run.study).latency_table
+    return found | {"methods": methods, "kinds_timed": len(table.kinds) if table else 0}
 
 
 def goals(run: Run) -> Goals:

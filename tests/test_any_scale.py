@@ -21,7 +21,7 @@ from search.pareto import hypervolume
 from search.results import run as runs
 from search.study.archive import Best
 from search.study.evaluation import Evaluation
-from search.study.measurements import reference
+from search.study.measurements import Measurements
 from search.study.reference_point import FIRST, worst
 from search.workers.messages import SampleRequest
 from tests.fakes import FakeExecutor, damage
@@ -78,7 +78,7 @@ def test_progress_and_the_choice_of_finalists_see_errors_above_one(
     own: None, tmp_path: Path
 ) -> None:
     engine, _ = searched(tmp_path, 1000.0)
-    point = reference(engine.study)
+    point = Measurements(engine.study).reference_point
     assert point == engine.reference
     assert Best().read(engine.study.evaluations).hypervolume(point) > 0.1
     good = [e for e in engine.study.evaluations if e.feasible]
@@ -111,10 +111,14 @@ def test_a_run_of_an_earlier_version_goes_on(own: None, tmp_path: Path) -> None:
     engine, _ = searched(tmp_path, 0.5, budget="40evals")
     engine.study.note("reference", [1.0, engine.goals.reference[1]])
     engine.study.note("unscaled", None)
-    assert reference(engine.study) == (1.0, engine.goals.reference[1])
+    assert Measurements(engine.study).reference_point == (1.0, engine.goals.reference[1])
     again, summary = searched(tmp_path, 0.5)
     assert summary["evaluations"] == 60
-    assert reference(again.study) == again.reference != (1.0, engine.goals.reference[1])
+    assert (
+        Measurements(again.study).reference_point
+        == again.reference
+        != (1.0, engine.goals.reference[1])
+    )
 
 
 def row(number: int, loss: float) -> Evaluation:
@@ -163,7 +167,7 @@ def test_defaults_have_a_scale_so_that_their_hypervolumes_stay(tmp_path: Path) -
     engine = make_engine(tmp_path, budget="10evals")
     summary = go(engine)
     assert engine.goals.unscaled == (False, False)
-    assert reference(engine.study) == engine.goals.reference == engine.reference
+    assert Measurements(engine.study).reference_point == engine.goals.reference == engine.reference
     assert json.loads((tmp_path / "summary.json").read_text())["hypervolume"] == pytest.approx(
         summary["hypervolume"]
     )

@@ -124,12 +124,12 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
     tabular.pack("tiny-sd", tmp_path)
     table = tabular_table.Table("tiny-sd")
     assert {one.digest for one in table.strategies} == set(draw.known)
-    assert table.noted(f"sensitivity:{stretches[0].digest}") == 0  # The one without any reuse.
+    assert table.sensitivity(stretches[0].digest) == 0  # The one without any reuse.
     for one in stretches[1:]:
-        change = table.noted(f"sensitivity:{one.digest}")
+        change = table.sensitivity(one.digest)
         assert change is not None
         assert change > 0
-    assert table.noted("sensitivity:of another") is None
+    assert table.sensitivity("of another") is None
     # What a search of the same model has scored is known from then on, and needs no features.
     (tmp_path / "run").mkdir()
     study = Study(tmp_path / "run" / "study.journal")
@@ -149,7 +149,7 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
     assert len(taken.origins) == len(taken.everyone) == len(taken.logs)
     figures = [taken.figure(new[0], 4), taken.figure(new[0], 16), taken.figure(new[1], 4)]
     assert figures == pytest.approx([5.0, 7.0, 9.0])
-    assert taken.noted(f"sensitivity:{stretches[1].digest}") is not None
+    assert taken.sensitivity(stretches[1].digest) is not None
     # Another run adds to it.
     (tmp_path / "other").mkdir()
     genome, scores = table.space.encode(new[1]), {"fd_base": 11.0}

@@ -22,11 +22,11 @@ from evaluate.images.appearance import look
 from evaluate.statistics.gaussian import ScoreError
 from search.engine import exporting
 from search.engine.engine import Engine
-from search.engine.loop import DONE
 from search.errors import SearchError
 from search.study import failures
 from search.study import score_checks as gate
 from search.study.evaluation import Evaluation
+from search.study.measurements import Measurements
 from search.study.study import Study
 from search.workers.executor import InProcess
 from search.workers.messages import SampleRequest
@@ -97,7 +97,7 @@ def same_as_of_the_sound_ones_alone(folder: Path, seed: int, share: float) -> No
     alone.prepare()
     for e in sound:
         alone.study.add(e)
-    alone.study.note(DONE, alone.config.budget)
+    Measurements(alone.study).keep_finished_budget(alone.config.budget)
     expected = finish(alone)
     assert written(folder / "faulty") == written(folder / "alone")
     assert summary["front"] == expected["front"]

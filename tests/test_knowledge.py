@@ -17,6 +17,7 @@ from search.initial.shortest_path import minimax, smallest_sum
 from search.objectives.metric_set import Figures
 from search.objectives.objectives import DEFAULT
 from search.proposers.local_search import swap
+from search.study.measurements import Measurements
 from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.messages import AnyOutcome, AnyRequest, Outcome, SampleRequest
@@ -125,7 +126,7 @@ class Measured:
         self.measurement.measure()
 
     def seeds(self) -> list[tuple[str, Strategy]]:
-        return self.schedules.seeds(self.study.noted, latency, 24)
+        return self.schedules.seeds(Measurements(self.study).sensitivity, latency, 24)
 
 
 def request(strategy: Strategy) -> SampleRequest:
@@ -146,9 +147,8 @@ def test_sensitivity_finds_where_reuse_is_cheap_and_pays_once(tmp_path: Path) ->
     seeds = one.seeds()
     assert {origin for origin, _ in seeds} == {"sensitivity"}
     assert 10 < len(seeds) <= 24
-    chosen = [
-        s for s in one.schedules.schedules(one.study.noted) if sum(k == "" for k in s.kinds()) == 6
-    ]
+    every = one.schedules.schedules(Measurements(one.study).sensitivity)
+    chosen = [s for s in every if sum(k == "" for k in s.kinds()) == 6]
     for strategy in chosen:  # Two calls reuse: late ones, not early ones.
         assert all(call >= 4 for call, kind in enumerate(strategy.kinds()) if kind)
     again = Weighted()

@@ -141,6 +141,22 @@ def test_no_import_for_annotations_alone() -> None:
     assert not ANNOTATED - found, "take these out of ANNOTATED"
 
 
+KEYED = {"noted", "note", "named"}  # Methods of a study that take the key of a note.
+
+
+def test_only_the_study_knows_the_keys_of_its_notes() -> None:
+    """Everything else reads `Measurements`, `FinalistNotes` and `RunNotes`, which have types."""
+    keyed = {
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in files("search")
+        if path.parent.name != "study"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr in KEYED and ast.unparse(node.func.value).endswith("study")
+    }
+    assert not keyed
+
+
 @pytest.mark.parametrize("package", LAYERS)
 def test_folders_are_not_crowded(package: str) -> None:
     folders = {path.parent for path in files(package)}

@@ -19,8 +19,9 @@ from search.costs.heldout_rungs import expected, levels
 from search.engine import exporting
 from search.engine.engine import Engine
 from search.finalists import lossless_probability as promise
-from search.results import export, finalist, heldout_scores
+from search.results import export, finalist
 from search.results.run import Run
+from search.study.finalist_notes import HELDOUT
 from search.workers.messages import SampleRequest
 from tests.fakes import FakeExecutor, damage
 from tests.test_budget import Paid
@@ -178,12 +179,12 @@ def test_milder_strategies_take_the_places_of_those_that_have_shown_a_loss(tmp_p
 def test_finalists_of_former_versions_are_compared_on_the_images_they_had(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, **SETS | {"heldout_images": 48})
     raced(engine)
-    for digest, note in engine.study.named(heldout_scores.HELDOUT).items():
+    for digest, note in engine.study.named(HELDOUT).items():
         kept = {key: note[key] for key in ("error", "scores", "intervals")}
         last = note["levels"].get("48")
         if last is None:
             kept = {"error": "", "scores": note["scores"], "intervals": note["intervals"]}
-        engine.study.note(f"{heldout_scores.HELDOUT}{digest}", kept)
+        engine.study.note(f"{HELDOUT}{digest}", kept)
     again = make_engine(tmp_path, **SETS | {"heldout_images": 48, "budget": "50evals"})
     raced(again)
     assert {final.images for final in finalist.finals(again.study)} == {48}

@@ -16,7 +16,6 @@ from PIL import Image
 from evaluate import fingerprint
 from search import cli
 from search.results import run as runs
-from search.results import run_settings as settled
 from search.run_folder import inputs
 from search.study import run_lock as lock
 from search.study.storage import notes
@@ -207,7 +206,7 @@ def test_a_run_from_before_goes_on_and_is_told(
     for line in journal.read_text().splitlines():
         entry = json.loads(line)
         entry.pop("entry")
-        if not {inputs.NOTE, settled.NOTE} & set(entry.get("user_attr", {})):
+        if not {"inputs", "settings"} & set(entry.get("user_attr", {})):
             lines.append(json.dumps(entry, separators=(",", ":")))
     journal.write_text("\n".join(lines) + "\n")
     shutil.rmtree(run / "inputs")

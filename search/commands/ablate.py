@@ -21,6 +21,7 @@ from search.results import run_settings as settled
 from search.results.report import method_worth as methods
 from search.results.run import Run
 from search.run_folder.creation import opened
+from search.study.run_notes import RunNotes
 from search.workers import factory as workers
 from strategies import StrategyError
 
@@ -58,7 +59,7 @@ def main(arguments: list[str]) -> int:
     del pipe
     place = runs.place(flags.run, config, flags.storage)
     console = Console()
-    with Ending(), opened(flags.run, config, place, {}, True) as held:
+    with Ending(), opened(flags.run, config, place, RunNotes(), True) as held:
         executor = workers.start(
             held.config, held.config.model, default_device(), held.ties.inputs.prompts,
             held.ties.inputs.weights,

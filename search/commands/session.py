@@ -40,12 +40,12 @@ from search.run_folder import inputs
 from search.run_folder.creation import Opened, opened
 from search.study import failures, storage
 from search.study.evaluation import WARM_START
+from search.study.run_notes import RunNotes
 from search.study.study import Study
 from search.tracking.events import Events
 from search.tracking.json_log import JsonLog
 from search.workers import factory as workers
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
-from strategies.transfer import LEVELS
 
 GONE = "error: the search was killed, or ran out of memory, or has lost its Ray runtime"
 
@@ -89,7 +89,7 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
         return _predict(config, device, space, baseline, proposer, console)
     log = JsonLog(flags.log_json) if flags.log_json else None
     kinds = trackers.load(config.track)
-    notes = {repeating.NOTE: repeating.command(flags.given), LEVELS: levels}
+    notes = RunNotes(command=repeating.command(flags.given), skip_levels=levels)
     with opened(folder, config, place, notes, flags.resume is not None) as run:
         config = run.config
         run.ties.beside(flags.warm_start or ())

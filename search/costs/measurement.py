@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +17,8 @@ from search.costs.budget_plan import Plan
 from search.costs.cost_tracker import STEADY, TURNS, CostTracker, patience
 from search.costs.forecast import Forecast
 from search.costs.probe_strategies import probes
-from search.images.unaccelerated import DRAWN
 from search.proposers.generation_strategy import FIRST
+from search.study.measurements import Measurements
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import LATE, Executor
@@ -27,14 +26,6 @@ from search.workers.messages import CallTimes, CountMacsRequest, TimeCallsReques
 from strategies import SearchSpace, Strategy, StrategyError
 
 LEAST = 3  # Turns of the latency table, the one that warms up among them.
-
-
-# What is measured before the first proposal, as the study names it.
-MEASURED = (
-    *("repeats", "baseline-search", "baseline-search-self", "table", "macs", "memory"),
-    *("sensitivity", "workers"),
-)
-START = "start"  # Noted: proposals before children are bred.
 
 
 class DeviceMeasurement:
@@ -62,7 +53,7 @@ class DeviceMeasurement:
         folder: Path,
         say: Callable[[str], None],
     ) -> None:
-        self._study, self._executor, self._space = study, executor, space
+        self._measured, self._executor, self._space = Measurements(study), executor, space
         self._baseline, self._share, self._timeout = baseline, share, timeout
         self._folder, self._say = folder, say
 
@@ -74,9 +65,9 @@ class DeviceMeasurement:
         """
         self._say("starting workers")
         self._executor.report = self._say
-        device, former = self._executor.open(), self._study.noted("device")
+        device, former = self._executor.open(), self._measured.device
         if former is None:
-            self._study.note("device", device)
+            self._measured.keep_device(device)
         elif former != device:
             raise StrategyError(
                 f"the run's latencies are of {former!r}, and the workers are on {device!r}; "
@@ -85,11 +76,11 @@ class DeviceMeasurement:
 
     def latency_table(self) -> LatencyTable:
         """The latency table, measured where the study has none: in turns until it stands."""
-        study = self._study
-        if study.noted("table") is None:
+        table, device = self._measured.latency_table, self._measured.device
+        if table is None:
+            assert device is not None
             turns: list[CallTimes] = []
             seconds, limit = 0.0, self._timeout
-            notes: dict[str, Any] = {}
             sound: untimed.Sound | None = None
             while len(turns) < TURNS and not _stands(turns):
                 turn = len(turns)
@@ -108,14 +99,14 @@ class DeviceMeasurement:
             table = make_table(
                 [turn.kinds for turn in turns],
                 [turn.around for turn in turns],
-                study.noted("device"),
+                device,
                 self._share,
             )
-            if sound is not None:
-                notes[untimed.NOTE] = sound.failed
-                table = _filled(table, sound.failed, self._space.solvers)
-            study.enter("table", notes | {"table": table.model_dump()}, seconds)
-        return LatencyTable.model_validate(study.noted("table"))
+            failed = {} if sound is None else sound.failed
+            if failed:
+                table = _filled(table, failed, self._space.solvers)
+            self._measured.keep_latency_table(table, failed, seconds)
+        return table
 
     def table_turn(self, turn: int, sound: untimed.Sound | None = None) -> TimeCallsRequest:
         """Request to time every kind of call once, in an order of this turn's own.
@@ -132,21 +123,19 @@ class DeviceMeasurement:
 
     def multiply_accumulates(self) -> dict[str, float]:
         """Multiply-accumulates by kind of call, counted where the study has none."""
-        study = self._study
-        if study.noted("macs") is None:
+        counted = self._measured.macs
+        if counted is None:
             self._say("counting multiply-accumulates")
             outcome = self._executor.alone(self._count("macs", probes(self._space, 0)))
-            counted, seconds, notes = outcome.value, outcome.seconds, dict[str, Any]()
-            if outcome.error:
+            counted, seconds, failed = outcome.value, outcome.seconds, dict[str, str]()
+            if counted is None:
                 sound = self._sound_macs()
                 outcome = self._executor.alone(self._count("macs", sound.probes))
                 sure = require_success(outcome, self._folder, "counting multiply-accumulates")
                 seconds += sound.seconds + outcome.seconds
-                counted = sure | dict.fromkeys(sound.failed, sure[""])
-                notes[untimed.NOTE] = (study.noted(untimed.NOTE) or {}) | sound.failed
-            study.enter("macs", notes | {"macs": counted}, seconds)
-        found: dict[str, float] = study.noted("macs")
-        return found
+                counted, failed = sure | dict.fromkeys(sound.failed, sure[""]), sound.failed
+            self._measured.keep_macs(counted, failed, seconds)
+        return counted
 
     def _count(self, key: str, rows: Sequence[Strategy]) -> CountMacsRequest:
         return CountMacsRequest(key=key, limit=self._timeout, strategies=tuple(rows))
@@ -204,18 +193,14 @@ def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> Plan:
         forecast: how far the budget goes, by what was measured.
     """
     found = forecast.plan()
-    former = study.noted(START)
+    measured = Measurements(study)
+    former = measured.first_bred
     if former is None:
         former = FIRST if study.evaluations else found.start
-        study.note(START, former)
+        measured.keep_first_bred(former)
     forecast.proposer.first = former
     accounts.scoring = found.scoring
     return found
-
-
-def measured_seconds(study: Study) -> float:
-    """Device time of everything that was measured before the first proposal."""
-    return sum(map(study.seconds, MEASURED))
 
 
 def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) -> CostTracker:
@@ -231,8 +216,7 @@ def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) ->
     made = CostTracker(
         budget, study, config.ladder, config.heldout_images, config.export, plain, config.timeout
     )
-    # Earlier versions did not note how many were drawn: it was all of them.
-    noted = study.named(f"{DRAWN}search:").values()
-    made.saw(plain, sum(noted) or config.images, study.seconds("baseline-search"))
+    drawn, seconds = Measurements(study).unaccelerated("search")
+    made.saw(plain, drawn or config.images, seconds)
     made.owed = owed
     return made

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from evaluate.speed.call_kinds import parts
 from search.costs.probe_strategies import probes, uniform
 from search.errors import SearchError
+from search.study.measurements import Measurements
 from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.messages import AnyRequest
 from strategies import SearchSpace, Strategy
-
-NOTE = "untimed"
 
 
 @dataclass
@@ -98,7 +97,7 @@ def find(
 
 def reason(study: Study, strategy: Strategy) -> str:
     """Why the latency of a strategy is not known, or nothing."""
-    return why(study.noted(NOTE) or {}, strategy)
+    return why(Measurements(study).unmeasurable, strategy)
 
 
 def why(failed: Mapping[str, str], strategy: Strategy) -> str:

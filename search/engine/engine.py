@@ -33,6 +33,7 @@ from search.objectives.objectives import Goals, needed
 from search.proposers.generation_strategy import Proposer
 from search.results.finalist import Final
 from search.study import score_checks as gate
+from search.study.measurements import Measurements
 from search.study.reference_point import worst
 from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
@@ -156,7 +157,7 @@ class Engine:
     def _forecast(self) -> Forecast:
         accounts, latency = self.spending, self.costs.latency
         owed = accounts.draw(accounts.plain, accounts.owed)
-        before = measuring.measured_seconds(self.study)
+        before = Measurements(self.study).seconds
         proposals = bred(self.proposer, latency, self.config.surrogate)
         return Forecast(
             self.config, self.proposer, latency, self.baseline, accounts, before, owed, proposals
@@ -175,7 +176,9 @@ class Engine:
             schedules, self.study, self.executor, request, self.figures.network, self.folder,
             self.say,
         ).measure()  # fmt: skip
-        return schedules.seeds(self.study.noted, self.costs.latency, self.config.population)
+        return schedules.seeds(
+            Measurements(self.study).sensitivity, self.costs.latency, self.config.population
+        )
 
     def _settle_workers(self) -> None:
         """Use as many workers as really draw more."""
@@ -183,7 +186,7 @@ class Engine:
         fast = min(seeds, key=self.costs.latency)
         count = min(self.config.model.batch, self.rungs[0])  # As most evaluations draw.
         limit = self.patience(count)
-        one = self.images.request(crew.NOTE, fast, "search", count, limit=limit)
+        one = self.images.request(crew.KEY, fast, "search", count, limit=limit)
 
         def spent(seconds: float) -> None:
             self.spending.saw(self.costs.latency(fast), count, seconds)

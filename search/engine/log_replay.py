@@ -10,8 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from search.results.heldout_scores import HELDOUT
 from search.results.run import Run
+from search.study.finalist_notes import FinalistNotes
 from search.study.study import Study
 from search.tracking.events import Events
 from search.tracking.json_log import JsonLog, read
@@ -36,8 +36,8 @@ def missing(study: Study, log: JsonLog, folder: Path) -> None:
             events.evaluated(study, evaluation, count)
     told = {(row.get("digest"), row.get("images")) for row in rows if row["event"] == "final"}
     if before == 0:
-        for digest, found in study.named(HELDOUT).items():
-            if found and (digest, found.get("images")) not in told:
+        for digest, found in FinalistNotes(study).heldout_rows().items():
+            if (digest, found.get("images")) not in told:
                 events.scored(digest, found)
 
 

@@ -18,6 +18,7 @@ from search.proposers.generation_strategy import Proposer
 from search.proposers.proposal import Proposal
 from search.study import failures
 from search.study.evaluation import Evaluation
+from search.study.measurements import Measurements
 from search.study.study import Study
 from search.tracking.events import Events
 from search.workers.executor import Executor
@@ -38,9 +39,6 @@ class ProposalScorer(Protocol):
 
     def settle(self, proposal: Proposal) -> None:
         """Forget what is kept of a proposal, once its evaluation is in the study."""
-
-
-DONE = "searched"  # Noted with the budget that was searched for.
 
 
 class SearchLoop:
@@ -90,7 +88,7 @@ class SearchLoop:
             StrategyError: there is no budget for a single one.
             SearchError: candidates fail one after the other, all alike.
         """
-        if self._study.noted(DONE) == self._budget:
+        if Measurements(self._study).finished_budget == self._budget:
             return  # A run that was stopped later, while it scored its finalists.
         row = failures.Row()
         while True:
@@ -145,7 +143,7 @@ class SearchLoop:
     def _end(self) -> None:
         if not self._study.evaluations and self._accounts.exhausted(()):
             raise StrategyError(self._too_small())
-        self._study.note(DONE, self._budget)
+        Measurements(self._study).keep_finished_budget(self._budget)
 
     def _too_small(self) -> str:
         spent, after = self._study.spent, self._accounts.wanted()

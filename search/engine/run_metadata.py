@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
 from search.objectives.objectives import Goals
+from search.study.measurements import Measurements
 from search.study.study import Study
 
 PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "pymoo", "numpy")
@@ -19,14 +20,8 @@ def prepared(study: Study, base_scores: Mapping[str, float], goals: Goals) -> No
         base_scores: scores of the unaccelerated pipeline.
         goals: objectives of the search.
     """
-    kept = {
-        "base_scores": dict(base_scores),
-        "reference": list(goals.reference),
-        "unscaled": list(goals.unscaled),
-        "versions": {package: _version(package) for package in PACKAGES},
-    }
-    if any(study.noted(key) != value for key, value in kept.items()):
-        study.enter("prepared", kept)
+    versions = {package: _version(package) for package in PACKAGES}
+    Measurements(study).keep_prepared(base_scores, goals.reference, goals.unscaled, versions)
 
 
 def _version(package: str) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.extraction import Sample
-from search.initial.sensitivity_schedules import SensitivitySchedules, note
+from search.initial.sensitivity_schedules import SensitivitySchedules
+from search.study.measurements import Measurements
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
@@ -45,34 +45,34 @@ class SensitivityMeasurement:
         folder: Path,
         say: Callable[[str], None],
     ) -> None:
-        self._schedules, self._study, self._executor = schedules, study, executor
+        self._schedules, self._executor = schedules, executor
+        self._measured = Measurements(study)
         self._request, self._network, self._folder, self._say = request, network, folder, say
 
     def measure(self) -> None:
         """Draw what is not noted yet, as ordinary requests on all workers."""
         asked = self._schedules.asked()
         plain = asked[0].digest
-        names = {one.digest: note(one) for one in asked}
-        missing = [one for one in asked if self._study.noted(note(one)) is None]
+        missing = [one for one in asked if not self._measured.has_sensitivity(one.digest)]
         if not missing:
             return
         # The reference images themselves are not noted, so they are drawn again after a kill.
         outcome = self._executor.alone(self._request(asked[0]))
         reference = require_success(outcome, self._folder)
-        self._note(names[plain], outcome, reference)
+        self._note(plain, outcome, reference)
         waiting = [self._request(one) for one in missing if one.digest != plain]
         for left, (request, outcome) in zip(
             range(len(waiting), 0, -1), self._executor.each(waiting), strict=True
         ):
-            self._note(names[request.key], outcome, reference)
+            self._note(request.key, outcome, reference)
             self._say(f"measuring per-call sensitivity, {left - 1} to go")
 
-    def _note(self, name: str, outcome: Outcome[Sample], reference: Sample) -> None:
-        change: Any = "failed"
+    def _note(self, digest: str, outcome: Outcome[Sample], reference: Sample) -> None:
+        change: float | None = None
         if outcome.value is not None:
             value = difference(outcome.value, reference, self._network)
-            change = value if np.isfinite(value) else "failed"
-        self._study.enter(name, {name: change}, outcome.seconds)
+            change = value if np.isfinite(value) else None
+        self._measured.keep_sensitivity(digest, change, outcome.seconds)
 
 
 def difference(sample: Sample, reference: Sample, network: str | None) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from search import BEGAN
-from search.costs.measurement import MEASURED
+from search.study.measurements import Measurements
 from search.study.study import Study
 
 PHASES = ("setting up", "seeds", "evolving", "scoring")
@@ -40,7 +40,7 @@ def device(study: Study, mine: str) -> dict[str, float]:
         study: log of the run.
         mine: name of the search's proposer.
     """
-    measured = sum(map(study.seconds, MEASURED))
+    measured = Measurements(study).seconds
     bred = sum(row.seconds for row in study.evaluations if row.origin == mine)
     every = sum(row.seconds for row in study.evaluations)
     scoring = study.spent - measured - every

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import ceil
 from pathlib import Path
-from typing import Any
 
+from search.study.measurements import Measurements, WorkerGain
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.messages import SampleRequest
 
-NOTE = "workers"  # Noted: how many there were, how many times the images of one they drew.
+KEY = "workers"  # Of its requests.
 now = time.monotonic
 ROUNDS = 3  # Of drawing alone and together.
 ENOUGH = 0.15  # Part of a worker's images below which one more is not worth it.
@@ -46,21 +46,22 @@ def settle(
     """
     if not executor.crowded or executor.slots < 2:
         return
-    noted = study.noted(NOTE)
-    if noted is None or noted["there"] != executor.slots:
+    measured = Measurements(study)
+    found = measured.worker_gain
+    if found is None or found.there != executor.slots:
         say("seeing how many workers draw more than one")
-        noted, seconds = _measured(executor, request, spent, folder)
-        study.enter(NOTE, {NOTE: noted}, study.seconds(NOTE) + seconds)
-    executor.most = min(noted["there"], max(1, ceil(noted["gain"] - ENOUGH)))
+        found, seconds = _measured(executor, request, spent, folder)
+        measured.keep_worker_gain(found, seconds)
+    executor.most = min(found.there, max(1, ceil(found.gain - ENOUGH)))
     tell(
-        f"{noted['there']} workers draw {noted['gain']:.1f} times what one draws; "
+        f"{found.there} workers draw {found.gain:.1f} times what one draws; "
         f"{executor.most} {'is' if executor.most == 1 else 'are'} used"
     )
 
 
 def _measured(
     executor: Executor, one: SampleRequest, spent: Callable[[float], None], folder: Path
-) -> tuple[dict[str, Any], float]:
+) -> tuple[WorkerGain, float]:
     """What all workers draw at once beside what one draws, and the device time of finding out."""
     seconds = 0.0
 
@@ -68,7 +69,7 @@ def _measured(
         """Seconds on the clock of so many workers, each with one batch."""
         nonlocal seconds
         began = now()
-        asked = [replace(one, key=f"{NOTE}-{index}") for index in range(number)]
+        asked = [replace(one, key=f"{KEY}-{index}") for index in range(number)]
         for _, outcome in executor.each(asked):
             require_success(outcome, folder, "drawing with all workers")
             spent(outcome.seconds)
@@ -80,4 +81,4 @@ def _measured(
     # Other programs only ever make it longer, so the shortest times say what can be drawn.
     rounds = [(together(1), together(there)) for _ in range(ROUNDS)]
     alone, every = (min(column) for column in zip(*rounds, strict=True))
-    return {"there": there, "gain": there * alone / every}, seconds
+    return WorkerGain(there, there * alone / every), seconds

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from evaluate.extraction import Sample
 from evaluate.statistics.gaussian import ScoreError
@@ -20,9 +19,10 @@ from search.costs.cost_tracker import CostTracker
 from search.finalists.heldout_scorer import Comparison, comparison
 from search.images.unaccelerated import UnacceleratedImages
 from search.results.finalist import Final
-from search.results.removals import NOTE, Removal, images, removals
+from search.results.removals import Removal, images, removals
 from search.results.run import Run
 from search.study import score_checks
+from search.study.finalist_notes import FinalistNotes, Removed
 from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.messages import Outcome, SampleRequest
@@ -70,6 +70,7 @@ class Ablation:
         say: Callable[[str], None],
     ) -> None:
         self._config, self._folder, self._study = config, folder, study
+        self._notes = FinalistNotes(study)
         self._executor, self._unaccelerated = executor, unaccelerated
         self._costs, self._accounts, self._say = costs, accounts, say
 
@@ -110,14 +111,14 @@ class Ablation:
             yield self._unaccelerated.request(digest, strategy, "heldout", count, limit=limit)
 
     def _note(self, strategy: Strategy, outcome: Outcome[Sample], against: Comparison) -> None:
-        found: dict[str, Any] = {"error": outcome.error, "images": against.base.count}
+        count = against.base.count
+        found = Removed(count, error=outcome.error)
         if outcome.value is not None:
             pair = outcome.value, against.base
             try:
-                scores = score_checks.scores(against.scoring, *pair)
-                found["scores"] = scores | self._costs.of(strategy)
-                found["intervals"] = score_checks.intervals(against.scoring, *pair)
+                scores = score_checks.scores(against.scoring, *pair) | self._costs.of(strategy)
+                intervals = score_checks.intervals(against.scoring, *pair)
+                found = Removed(count, scores, intervals)
             except ScoreError as broken:
-                found["error"] = str(broken)
-        name = f"{NOTE}{strategy.digest}"
-        self._study.enter(name, {name: found}, self._study.seconds(name) + outcome.seconds)
+                found = Removed(count, error=str(broken))
+        self._notes.keep_removed(strategy.digest, found, outcome.seconds)

@@ -16,8 +16,7 @@ from evaluate.speed.timing import spread
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import REPEATS, STEADY, CostTracker
 from search.errors import SearchError
-from search.study import failures
-from search.study.failures import NOTES
+from search.study.finalist_notes import FinalistNotes, Times
 from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.messages import EndToEndRequest, Outcome
@@ -26,12 +25,7 @@ from strategies import Strategy
 LEAST = 2  # Timings after the warm-up, where the budget has no room for more,
 ENOUGH = 3  # and where they hardly differ.
 TRIES = 3  # Turns that may fail although every strategy by itself does not.
-TURNS = "end-to-end:"  # What the device time of some turns is entered under.
-TIMED = "timed:"  # What the seconds of a strategy are noted under, with its digest.
-NOTE = NOTES[failures.END_TO_END]
 Named = tuple[Strategy, str]  # With its origin.
-# Seconds of a strategy, and of the unaccelerated pipeline in the same turns.
-Times = tuple[list[float], list[float]]
 
 
 class EndToEnd:
@@ -55,7 +49,7 @@ class EndToEnd:
         folder: Path,
         say: Callable[[str], None],
     ) -> None:
-        self._study, self._executor, self._costs = study, executor, costs
+        self._notes, self._executor, self._costs = FinalistNotes(study), executor, costs
         self._accounts, self._folder, self._say = accounts, folder, say
         self._plain = costs.baseline.digest
 
@@ -79,20 +73,17 @@ class EndToEnd:
             columns = [list(times) for times in zip(*turns[1:], strict=True)]
             found = {one.digest: times for (one, _), times in zip(timed, columns, strict=True)}
             new = {row[0].digest for row in left} & set(found)
-            notes = {
-                f"{TIMED}{digest}": [found[digest], found[self._plain]] for digest in sorted(new)
-            }
-            self._study.enter(f"{TURNS}{_name(left)}", notes, seconds)
+            times = {digest: (found[digest], found[self._plain]) for digest in new}
+            self._notes.keep_times(_name(left), times, seconds)
         known = {one.digest: self._known(every, one.digest) for one, _ in every}
         return {digest: times for digest, times in known.items() if times is not None}
 
     def _known(self, every: Sequence[Named], digest: str) -> Times | None:
         """The times of a strategy as the study has them."""
-        found = self._study.noted(f"{TIMED}{digest}")
+        found = self._notes.times(digest)
         if found is not None:
-            return list(found[0]), list(found[1])
-        # Earlier versions noted all strategies that were timed together.
-        turns = self._study.noted(f"{TURNS}{_name(every)}")
+            return found
+        turns = self._notes.former_turns(_name(every))
         if turns is None:
             return None
         digests = [one.digest for one, _ in every]
@@ -133,20 +124,17 @@ class EndToEnd:
         """Whether a strategy can be timed by itself; one that cannot is noted."""
         strategy, origin = row
         outcome = self._ask(f"end-to-end-{strategy.digest[:12]}", [row])
-        name = f"{NOTE}{strategy.digest}"
-        taken = self._study.seconds(name) + outcome.seconds
         if not outcome.error:
-            self._study.enter(name, {}, taken)
+            self._notes.keep_timed_alone(strategy.digest, outcome.seconds)
             return True
         if strategy.digest == self._plain:
-            self._study.enter(name, {}, taken)
+            self._notes.keep_timed_alone(strategy.digest, outcome.seconds)
             raise SearchError(
                 "the unaccelerated pipeline failed while it was timed end to end by itself: "
                 f"{outcome.error}; mend that and go on with: python -m search --resume "
                 f"{self._folder}"
             )
-        noted = failures.noted(strategy, origin, outcome.error)
-        self._study.enter(name, {name: noted}, taken)
+        self._notes.keep_not_timed(strategy, origin, outcome.error, outcome.seconds)
         return False
 
     def _ask(self, key: str, rows: Sequence[Named]) -> Outcome[list[float]]:

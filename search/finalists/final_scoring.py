@@ -14,7 +14,7 @@ from search.costs.cost_tracker import CostTracker
 from search.errors import SearchError
 from search.finalists import lossless_probability
 from search.finalists.choice import FinalistChoice
-from search.finalists.end_to_end import EndToEnd, Times
+from search.finalists.end_to_end import EndToEnd
 from search.finalists.full_set import full_set
 from search.finalists.heldout_images import HeldoutImages
 from search.finalists.heldout_scorer import HeldoutScorer, comparison
@@ -27,6 +27,7 @@ from search.objectives.objectives import Goals
 from search.results.finalist import Final
 from search.study import failures, score_checks
 from search.study.evaluation import Evaluation
+from search.study.finalist_notes import Times
 from search.study.study import Study
 from search.tracking.events import Events
 from search.workers.executor import Executor

@@ -6,9 +6,8 @@ It is fixed before the first image is drawn, so that looking at figures early ch
 from __future__ import annotations
 
 from search.finalists.standings import Standings
+from search.study.finalist_notes import FinalistNotes
 from search.study.study import Study
-
-NOTE = "race"  # The full set of a study is noted under it.
 
 
 def full_set(study: Study, standings: Standings, needed: float, rivals: bool) -> int:
@@ -23,13 +22,14 @@ def full_set(study: Study, standings: Standings, needed: float, rivals: bool) ->
         needed: images without which no strategy passes.
         rivals: whether there must be time for a baseline, too.
     """
-    levels, former = standings.levels, study.noted(NOTE)
-    if former is not None and (former["full"] >= needed or former["full"] == levels[-1]):
-        return int(former["full"])
+    kept, levels = FinalistNotes(study), standings.levels
+    former = kept.full_set
+    if former is not None and (former >= needed or former == levels[-1]):
+        return former
     found = levels[-1]
     for level in reversed(levels[:-1]):
         if standings.fits(found, rivals) or level < needed:
             break
         found = level
-    study.note(NOTE, {"full": found, "levels": list(levels)})
+    kept.keep_full_set(found, levels)
     return found

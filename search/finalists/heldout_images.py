@@ -17,11 +17,11 @@ from search.images import feature_cache as samples
 from search.images import gallery_writer
 from search.images.shipped_samples import ShippedSamples
 from search.images.unaccelerated import UnacceleratedImages
+from search.study.finalist_notes import FinalistNotes
 from search.study.study import Study
 from search.workers.messages import SampleRequest
 from strategies import Strategy
 
-PART = "heldout-part:"  # What the device time of a part is entered under.
 FOLDER = "finalists"  # Of a run, with the samples.
 
 
@@ -50,7 +50,7 @@ class HeldoutImages:
         shipped: ShippedSamples | None,
         step: int,
     ) -> None:
-        self._images, self._study, self._folder = images, study, folder
+        self._images, self._notes, self._folder = images, FinalistNotes(study), folder
         self._reading, self._costs, self._accounts = reading, costs, accounts
         self._shipped, self._step = shipped, step
         self._there: dict[str, dict[int, Sample]] = {}
@@ -81,7 +81,7 @@ class HeldoutImages:
         digest, start, end = request.strategy.digest, request.start, request.stop
         gallery_writer.keep(self._folder, digest, sample, start)
         samples.write(sample, self._path(digest, start, end), self._images.origin)
-        self._study.enter(f"{PART}{digest}:{start}", {}, seconds)
+        self._notes.keep_part(digest, start, seconds)
         self._there.setdefault(digest, {})[start] = sample
 
     def sample(self, digest: str, count: int) -> Sample | None:
@@ -97,7 +97,7 @@ class HeldoutImages:
 
     def _is_kept(self, digest: str, start: int, end: int) -> bool:
         there = self._there.setdefault(digest, {})
-        if start not in there and self._study.seconds(f"{PART}{digest}:{start}"):
+        if start not in there and self._notes.has_part(digest, start):
             reading = replace(self._reading, memory=self._reading.memory and not start)
             path = self._path(digest, start, end)
             one = self._images.kept(path, end - start, reading)

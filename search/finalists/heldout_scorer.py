@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from evaluate.extraction import Sample
 from evaluate.scoring import Scoring
@@ -11,12 +10,11 @@ from evaluate.statistics.gaussian import ScoreError
 from search.images.unaccelerated import UnacceleratedImages
 from search.objectives.objectives import Goals
 from search.proposers.successive_halving import resampled
-from search.results.heldout_scores import HELDOUT, Figures, read
-from search.study import failures, score_checks
+from search.study import score_checks
 from search.study.evaluation import Evaluation
+from search.study.finalist_notes import Figures, FinalistNotes
 from search.study.study import Study
 from search.tracking.events import Events
-from search.workers.messages import Outcome
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class HeldoutScorer:
     """
 
     def __init__(self, study: Study, goals: Goals, events: Events) -> None:
-        self._study, self._goals, self._events = study, goals, events
+        self._notes, self._goals, self._events = FinalistNotes(study), goals, events
 
     def score(self, row: Evaluation, sample: Sample, against: Comparison) -> None:
         """Note what the images of a finalist are worth.
@@ -74,25 +72,18 @@ class HeldoutScorer:
                 {f"{k} on a resample of the prompts": rows for k, rows in losses.items()}
             )
         except ScoreError as broken:
-            self.fail(row, Outcome(None, str(broken), 0.0))
+            self.fail(row, str(broken), 0.0)
             return
-        former = read(self._study, digest, count).figures
-        every = {**former, count: Figures(scores, intervals, losses)}
-        found = {
-            "error": "",
-            "images": count,
-            "scores": scores,
-            "intervals": intervals,
-            "levels": {str(n): asdict(one) for n, one in every.items()},
-        }
-        self._note(digest, found, 0.0)
+        figures = Figures(scores, intervals, losses)
+        self._events.scored(digest, self._notes.keep_scores(digest, count, figures))
 
-    def fail(self, row: Evaluation, outcome: Outcome[Sample]) -> None:
-        """Note that a finalist failed."""
-        found = failures.noted(row.strategy, row.origin, outcome.error)
-        self._note(row.strategy.digest, found, outcome.seconds)
+    def fail(self, row: Evaluation, error: str, seconds: float) -> None:
+        """Note that a finalist failed.
 
-    def _note(self, digest: str, found: dict[str, Any], seconds: float) -> None:
-        name = f"{HELDOUT}{digest}"
-        self._study.enter(name, {name: found}, self._study.seconds(name) + seconds)
-        self._events.scored(digest, found)
+        Args:
+            row: the finalist, as the search has evaluated it.
+            error: why it failed.
+            seconds: device time that it took.
+        """
+        found = self._notes.keep_failure(row.strategy, row.origin, error, seconds)
+        self._events.scored(row.strategy.digest, found)

@@ -135,7 +135,7 @@ class Race:
             digest = request.key.partition(":")[0]
             row = self._all.rows[digest]
             if outcome.value is None:
-                self._scorer.fail(row, outcome)
+                self._scorer.fail(row, outcome.error, outcome.seconds)
                 self._forget(digest)
                 continue
             self._accounts.saw(row.scores["latency_s"], request.count, outcome.seconds)

@@ -13,9 +13,8 @@ from search.finalists.heldout_images import HeldoutImages
 from search.finalists.undominated import unbeaten
 from search.images.unaccelerated import UnacceleratedImages
 from search.objectives.objectives import Goals
-from search.results import heldout_scores
-from search.results.heldout_scores import Held
 from search.study.evaluation import Evaluation
+from search.study.finalist_notes import FinalistNotes, Held
 from search.study.study import Study
 
 ALL = 0.5  # Share of the time for the sets that all are scored on; the rest is for no loss.
@@ -28,7 +27,7 @@ def sets_of_prompts(study: Study, images: int) -> tuple[int, ...]:
         study: log of the run; a former version had one set for all.
         images: of the largest set.
     """
-    return (images,) if heldout_scores.is_former(study) else levels(images)
+    return (images,) if FinalistNotes(study).is_former else levels(images)
 
 
 class Standings:
@@ -65,13 +64,14 @@ class Standings:
         drawing: HeldoutImages,
     ) -> None:
         self.rows, self.rivals, self.levels, self.ceiling = dict(rows), rivals, sets, ceiling
-        self._study, self._goals, self._costs = study, goals, costs
+        self._study, self._notes = study, FinalistNotes(study)
+        self._goals, self._costs = goals, costs
         self._accounts, self._images, self._drawing = accounts, images, drawing
         self.running: dict[str, float] = {}
 
     def held(self, digest: str) -> Held:
         """What is known of a finalist."""
-        return heldout_scores.read(self._study, digest, self.levels[-1])
+        return self._notes.held(digest, self.levels[-1])
 
     def sound(self) -> list[str]:
         """Those that are scored and have not failed."""

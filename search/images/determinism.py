@@ -8,19 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from search.study.measurements import Measurements
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.messages import RepeatRequest
 from strategies import Strategy, StrategyError
 
-NOTE = "repeats"
 APART = 1.0  # Mean difference, in levels of 255, that a device's rounding does not come to.
 
 
 def request(strategy: Strategy, limit: float | None = None) -> RepeatRequest:
     """Request for the first prompt, twice, with the unaccelerated model."""
-    return RepeatRequest(key=NOTE, limit=limit, strategy=strategy)
+    return RepeatRequest(key="repeats", limit=limit, strategy=strategy)
 
 
 def check(
@@ -39,7 +39,8 @@ def check(
     Raises:
         StrategyError: the images differ, or the unaccelerated pipeline failed.
     """
-    if study.noted(NOTE) is not None:
+    measured = Measurements(study)
+    if measured.repeatability is not None:
         return
     outcome = executor.alone(request(strategy, limit))
     apart = require_success(outcome, run)
@@ -50,4 +51,4 @@ def check(
             "can be compared with it; see that the pipeline takes all its noise from the "
             "generator that it is given"
         )
-    study.enter(NOTE, {NOTE: apart}, outcome.seconds)
+    measured.keep_repeatability(apart, outcome.seconds)

@@ -27,13 +27,13 @@ from evaluate.images.image_store import APART, Store, paths_of, write_image
 from evaluate.images.prompts import Prompts
 from evaluate.networks.weight_files import cache_folder
 from search.run_folder.inputs import Inputs
+from search.study.measurements import Measurements
 from search.study.study import Study
 from strategies import Strategy
 from strategies.data_files import whole
 from strategies.data_files.places import beside
 
 FOLDER = "unaccelerated"  # Of the cache, of what ships, and of a run.
-NOTE = "shared:"  # Whether the images of a source may be used, once that was looked at.
 WORDS = {"cache": "in the cache folder", "shipped": "that ship with the model"}
 FIRST = "search"  # The split whose first prompt is drawn to see that.
 NEAR = 1.0  # Mean difference, in levels of 255, that another machine's rounding does not come to.
@@ -133,17 +133,17 @@ class Shared:
         """
         names = keys(self._chosen(split, count))[start:]
         for source in {found for found in map(self._find, names) if found}:
-            note = f"{NOTE}{source}"
-            noted = study.noted(note)
-            if noted is None:
-                noted = self._is_alike(first, source)
-                study.note(note, noted)
-                if not noted:
+            measured = Measurements(study)
+            shares = measured.shares_images(source)
+            if shares is None:
+                shares = self._is_alike(first, source)
+                measured.keep_shares_images(source, shares)
+                if not shares:
                     tell(
                         "this machine draws the first prompt otherwise than the unaccelerated "
                         f"images {WORDS[source]} have it; they are generated again"
                     )
-            self._sources[source] = bool(noted)
+            self._sources[source] = shares
 
     def _is_alike(self, first: Callable[[str], object], source: str) -> bool:
         chosen = self._chosen(FIRST, 1)

@@ -25,13 +25,13 @@ from search.images import feature_cache as samples
 from search.images import gallery_writer
 from search.images.shared_cache import Shared
 from search.results import gallery
+from search.study.measurements import Measurements
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.messages import SampleRequest
 from strategies import Strategy, StrategyError
 
-DRAWN = "drawn-"  # What the number of unaccelerated images of a part is noted under.
 SELF: dict[Split, Split] = {"search": "search-self", "heldout": "heldout-self"}
 
 
@@ -203,15 +203,15 @@ class UnacceleratedImages:
             for start in range(first, count, size)
         ]  # fmt: skip
         parts: dict[int, Sample] = {}
-        left = count - first
+        left, measured = count - first, Measurements(self._study)
         self._say(f"drawing the unaccelerated images, {left} to go")
         for done, outcome in self._executor.each(waiting):
             part, start = require_success(outcome, self._folder), done.start
             parts[start] = part
             gallery_writer.keep(self._folder, self._strategy.digest, part, start)
             end = start + part.count
-            drawn = {f"{DRAWN}{split}:{start}": len(set(range(start, end)) - set(known))}
-            self._study.enter(f"baseline-{split}:{start}", drawn, outcome.seconds)
+            drawn = len(set(range(start, end)) - set(known))
+            measured.keep_unaccelerated(split, start, drawn, outcome.seconds)
             left -= part.count
             self._say(f"drawing the unaccelerated images, {left} to go")
         if split == "heldout":

@@ -21,7 +21,7 @@ STEPS = 12  # Measured at the space's nearest; schedules scale with time.
 LONGEST = 4  # Calls from one computed call to the next, at most.
 KINDS = ("minimax", "sum")  # Of paths; see `search.initial.shortest_path`.
 Action = tuple[int, ...]
-Noted = Callable[[str], Any]  # What a study has noted under a name.
+Change = Callable[[str], float | None]  # None where it was not measured, or failed.
 
 
 def actions(space: SearchSpace) -> list[Action]:
@@ -54,11 +54,6 @@ def _choice(space: SearchSpace, index: int, method: str, order: int) -> int | No
     if shallow:
         return gene.choices.index(min(shallow))
     return gene.choices.index(False) if False in gene.choices else 0
-
-
-def note(strategy: Strategy) -> str:
-    """Name under which a study notes how far a strategy changes the images."""
-    return f"sensitivity:{strategy.digest}"
 
 
 class SensitivitySchedules:
@@ -113,23 +108,22 @@ class SensitivitySchedules:
         reused = {call for i, j in stretches for call in range(i + 1, j)}
         return tuple(call for call in range(self.calls) if call not in reused)
 
-    def error(self, noted: Noted, action: Action, *stretches: tuple[int, int]) -> float | None:
+    def error(self, change: Change, action: Action, *stretches: tuple[int, int]) -> float | None:
         """The measured change of the images; None where it was not measured or failed."""
-        found = noted(note(self.strategy(action, self._without(*stretches))))
-        return found if isinstance(found, float) else None
+        return change(self.strategy(action, self._without(*stretches)).digest)
 
-    def schedules(self, noted: Noted, kinds: Collection[str] = KINDS) -> Iterator[Strategy]:
+    def schedules(self, change: Change, kinds: Collection[str] = KINDS) -> Iterator[Strategy]:
         """For every action and number of computed calls, the paths of these kinds.
 
         Args:
-            noted: what the study has noted under a name.
+            change: measured change of the images of a strategy, by its digest.
             kinds: kinds of paths, of `KINDS`.
         """
         for action in actions(self.space):
             errors = {(i, i + 1): 0.0 for i in range(self.calls)}
             pairs: dict[tuple[int, int, int], float] = {}
             for stretches in self._stretches(action):
-                found = self.error(noted, action, *stretches)
+                found = self.error(change, action, *stretches)
                 if found is None:
                     continue
                 if len(stretches) == 1:
@@ -148,7 +142,7 @@ class SensitivitySchedules:
 
     def seeds(
         self,
-        noted: Noted,
+        change: Change,
         latency: Callable[[Strategy], float],
         count: int,
         kinds: Collection[str] = KINDS,
@@ -156,13 +150,13 @@ class SensitivitySchedules:
         """The schedules, at the measured number of steps and every other, each once.
 
         Args:
-            noted: what the study has noted under a name.
+            change: measured change of the images of a strategy, by its digest.
             latency: seconds of a strategy.
             count: number of schedules, at most; they are spread over all latencies.
             kinds: kinds of paths, of `KINDS`.
         """
         found: dict[str, Strategy] = {}
-        measured = list(self.schedules(noted, kinds))
+        measured = list(self.schedules(change, kinds))
         for one in measured:
             found.setdefault(one.digest, one)
         for steps in self.space.steps:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-NOTE = "command"  # Key of the study's note.
 ITS_OWN = ("--out", "--storage")  # Specific to this run; a URL may hold a password.
 
 

@@ -21,6 +21,7 @@ from search.results.run import NO_LOSS, Point, Run, named
 from search.study import failures
 from search.study.evaluation import kind
 from search.study.failures import Failure
+from search.study.finalist_notes import FinalistNotes
 from search.study.study import Study
 from strategies import save
 from strategies.data_files.whole import make_folder
@@ -69,7 +70,7 @@ def write_failed(run: Run, initial: Collection[str]) -> None:
     write_unfinished(run)
     failed = failures.failures(run.study)
     _csv(trials(run.study), run.folder / "trials.csv")
-    if run.study.noted("finals") is None:  # The tables of a former export stay.
+    if FinalistNotes(run.study).exported is None:  # The tables of a former export stay.
         _csv(table(run, [], [], failed), run.folder / "front.csv")
         put(_json(counts(run.study, initial)), run.folder / "summary.json")
     if any(row.feasible for row in run.study.evaluations):

@@ -11,6 +11,7 @@ import numpy as np
 from search.config import SearchConfig
 from search.pareto import nondominated
 from search.study import score_checks as gate
+from search.study.finalist_notes import FinalistNotes
 from search.study.study import Study
 from strategies import Strategy
 
@@ -83,7 +84,8 @@ def keep_finals(study: Study, finals: Sequence[Final], config: SearchConfig) -> 
         row = {field.name: getattr(final, field.name) for field in fields(final)}
         rows.append(row | {"strategy": final.strategy.to_json()})
     asked = _asked(config)
-    study.note("finals", {"evaluations": len(study.evaluations), "asked": asked, "rows": rows})
+    kept = {"evaluations": len(study.evaluations), "asked": asked, "rows": rows}
+    FinalistNotes(study).keep_exported(kept)
 
 
 def _asked(config: SearchConfig) -> dict[str, Any]:
@@ -94,7 +96,7 @@ def is_finished(study: Study, config: SearchConfig) -> bool:
     """Whether the front that these settings ask for is exported."""
     if not finals(study):
         return False
-    kept = study.noted("finals")
+    kept = FinalistNotes(study).exported or {}
     return bool(kept.get("asked", _asked(config)) == _asked(config))
 
 
@@ -103,7 +105,7 @@ def finals(study: Study) -> list[Final]:
 
     Finalists of earlier versions with scores that are not finite are left out.
     """
-    kept = study.noted("finals")
+    kept = FinalistNotes(study).exported
     if kept is None or kept["evaluations"] != len(study.evaluations):
         return []
     names = {field.name for field in fields(Final)}

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from search.results import heldout_scores
 from search.results.finalist import comparable
 from search.results.run import NO_LOSS, Run, named
+from search.study.finalist_notes import FinalistNotes, Removed
 from strategies import Strategy
-
-NOTE = "ablation:"  # Prefix of the study's notes, before a digest.
-
 
 LABELS = ("knee", NO_LOSS)
 
@@ -67,23 +63,24 @@ def removals(run: Run) -> list[Removal]:
             found.append(
                 Removal(
                     tuple(names), point.strategy, dict(point.scores), method, left,
-                    known.get("scores", {}), known.get("intervals", {}), known.get("error", ""),
+                    known.scores, known.intervals, known.error,
                 )
             )  # fmt: skip
     return found
 
 
-def _known(run: Run, digest: str) -> dict[str, Any]:
+def _known(run: Run, digest: str) -> Removed:
     """Results of a strategy, as a removal, as a finalist, or as the unaccelerated one."""
+    count = images(run)
     for final in comparable(run.finals):
         if final.strategy.digest == digest:
-            return {"scores": final.scores, "intervals": final.intervals}
-    count = images(run)
-    figures = heldout_scores.read(run.study, digest, count).figures.get(count)
+            return Removed(count, final.scores, final.intervals)
+    kept = FinalistNotes(run.study)
+    figures = kept.held(digest, count).figures.get(count)
     if figures is not None:
-        return {"scores": figures.scores, "intervals": figures.intervals}
-    kept: dict[str, Any] = run.study.noted(f"{NOTE}{digest}") or {}
-    return kept if kept.get("images") == count else {}
+        return Removed(count, figures.scores, figures.intervals)
+    found = kept.removed(digest)
+    return found if found.images == count else Removed()
 
 
 def images(run: Run) -> int:

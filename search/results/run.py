@@ -22,7 +22,8 @@ from search.results import run_settings as settled
 from search.results.finalist import Final, front
 from search.study import run_lock as lock
 from search.study.archive import Best
-from search.study.measurements import base_scores, reference
+from search.study.measurements import Measurements
+from search.study.run_notes import RunNotes
 from search.study.storage import JOURNAL, Place, complete
 from search.study.study import Study
 from strategies import Strategy, StrategyError
@@ -113,7 +114,7 @@ class Run:
         Raises:
             StrategyError: they are not measured yet.
         """
-        found = base_scores(self.study)
+        found = Measurements(self.study).unaccelerated_scores
         if found is None:
             raise StrategyError(
                 f"{self.folder}: the unaccelerated pipeline is not measured yet, so there is no "
@@ -172,7 +173,7 @@ class Run:
             raise StrategyError(f"{self.folder}: no strategy has been scored yet")
         if count is not None:
             points = np.array([row.objectives for row in rows], dtype=float)
-            worst = reference(self.study)
+            worst = Measurements(self.study).reference_point
             assert worst is not None
             rows = [rows[index] for index in spread(points, worst, count)]
         found = [
@@ -229,7 +230,7 @@ def read(folder: Path, url: str | None = None) -> Run:
     config = settled.read(folder)
     where = place(folder, config, url)
     study = Study(where, name=config.study, read_only=True)
-    settled.check(study.noted(settled.NOTE), folder)
+    settled.check(RunNotes.of(study).settings, folder)
     return Run(folder, config, study)
 
 
@@ -238,7 +239,7 @@ def described(
 ) -> Strategy:
     """A strategy with its name, its scores and their provenance."""
     model, study = run.config.model, run.study
-    levels = study.noted(LEVELS)
+    levels, measured = RunNotes.of(study).skip_levels, Measurements(study)
     return strategy.model_copy(
         update={
             "name": name,
@@ -247,12 +248,12 @@ def described(
             "provenance": {
                 "model": model.name,
                 "study": run.folder.name,
-                "device": study.noted("table")["device"],
+                "device": measured.device,
                 "dtype": model.dtype,
                 "batch": 1,
                 "guidance": model.guidance,
                 "resolution": [model.height, model.width],
-                "versions": study.noted("versions"),
+                "versions": measured.versions,
                 "seed": run.config.seed,
                 SCORED: strategy.digest,
                 **({} if levels is None else {LEVELS: levels}),

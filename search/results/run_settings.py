@@ -18,11 +18,11 @@ import yaml
 from search import config as configuration
 from search import portable_paths as portable
 from search.config import SearchConfig
-from search.study.storage import JOURNAL, notes
+from search.study.run_notes import UnopenedStudy
+from search.study.storage import JOURNAL
 from search.study.study import NAME
 from strategies import StrategyError
 
-NOTE = "settings"
 RESUMABLE = (
     *("budget", "workers", "export", "track"),
     *("gpus_per_worker", "cpus_per_worker", "address", "timeout"),
@@ -72,7 +72,7 @@ def read(folder: Path) -> SearchConfig:
     try:
         return configuration.read(folder)
     except StrategyError as error:
-        kept = notes(journal, NAME).get(NOTE) if journal.is_file() else None
+        kept = UnopenedStudy(journal, NAME).notes.settings if journal.is_file() else None
         if kept is None:
             raise
         if path.exists():

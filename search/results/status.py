@@ -10,7 +10,7 @@ import numpy as np
 from search import budget as budgets
 from search.config import SearchConfig
 from search.study.archive import Best
-from search.study.measurements import base_scores, reference
+from search.study.measurements import Measurements
 from search.study.study import Study
 
 
@@ -79,7 +79,8 @@ def stand(config: SearchConfig, study: Study, best: Best) -> Standing:
     """
     rows, budget = study.evaluations, budgets.parse(config.budget)
     best.read(rows)
-    base, worst = base_scores(study), reference(study)
+    measured = Measurements(study)
+    base, worst = measured.unaccelerated_scores, measured.reference_point
     done, spent, workers = len(rows), study.spent, max(1, config.workers)
     if budget.seconds is not None:
         share, rest = spent / budget.seconds, budget.seconds - spent

@@ -7,21 +7,20 @@ never a run, so a new one may take it.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
 from search.config import SearchConfig
 from search.run_folder import study_copy as copies
 from search.run_folder.resume_checks import Ties
 from search.study import run_lock as lock
 from search.study import storage
+from search.study.run_notes import RunNotes
 from search.study.study import Study
 from strategies import StrategyError
 from strategies.data_files import whole
-from strategies.transfer import LEVELS
 
 CONFIG = "config.yaml"
 
@@ -64,7 +63,7 @@ class Opened:
         config: SearchConfig,
         study: Study,
         ties: Ties,
-        levels: Any,
+        levels: int | None,
         resumed: bool,
     ) -> None:
         self.folder, self.config, self.study, self.ties = folder, config, study, ties
@@ -77,8 +76,8 @@ class Opened:
         sweep(self.folder)
         if self.resumed:
             self.config.write(self.folder / CONFIG)
-            if self._levels is not None and self.study.noted(LEVELS) is None:
-                self.study.note(LEVELS, self._levels)
+            if RunNotes.of(self.study).skip_levels is None:
+                RunNotes(skip_levels=self._levels).keep(self.study)
         self.ties.keep(self.study)
 
 
@@ -92,7 +91,7 @@ def opened(
     folder: Path,
     config: SearchConfig,
     place: storage.Place,
-    notes: Mapping[str, Any],
+    notes: RunNotes,
     resumed: bool,
 ) -> Iterator[Opened]:
     """Hold the folder of a run, and open its study.
@@ -121,9 +120,9 @@ def opened(
                 with lock.studying(place, config.study):
                     if not resumed:
                         config.write(folder / CONFIG)
-                    first = {} if resumed else {**notes, **ties.notes()}
+                    first = {} if resumed else notes.given() | ties.notes().given()
                     study = Study(place, config.objectives, config.study, notes=first)
-                    run = Opened(folder, config, study, ties, notes.get(LEVELS), resumed)
+                    run = Opened(folder, config, study, ties, notes.skip_levels, resumed)
                     yield run
             except BaseException:
                 if not resumed and (run is None or not run.accepted):

@@ -21,7 +21,6 @@ from search.config import SearchConfig
 from strategies import StrategyError
 from strategies.data_files import whole
 
-NOTE = "inputs"  # What the study keeps them under.
 FOLDER = "inputs"  # Of a run's folder, with its prompts.
 FLAG = "--recorded-prompts"
 SPLITS: dict[Split, str] = {"search": "the prompts of the search", "heldout": "held-out prompts"}

@@ -8,8 +8,8 @@ Everything is looked at before anything is written, so a run that is refused is 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from search.config import SearchConfig
 from search.results import run as runs
@@ -17,8 +17,9 @@ from search.results import run_settings as settled
 from search.results import warm_start as warm
 from search.run_folder import inputs
 from search.run_folder import study_copy as copies
-from search.study.storage import Place, notes
-from search.study.study import ENTRY, SECONDS, Study
+from search.study.run_notes import RunNotes, UnopenedStudy
+from search.study.storage import Place
+from search.study.study import Study
 from strategies import StrategyError
 
 
@@ -44,13 +45,13 @@ class Ties:
         self.told: list[str] = []
         self.unsigned = False
 
-    def notes(self) -> dict[str, Any]:
+    def notes(self) -> RunNotes:
         """What a study has from its beginning on."""
-        found = {
-            settled.NOTE: settled.settings(self.config, self.folder),
-            inputs.NOTE: {"marks": self.inputs.marks, "unsigned": False},
-        }
-        return found | ({copies.NOTE: copies.home(self.folder)} if self.config.storage else {})
+        return RunNotes(
+            settings=settled.settings(self.config, self.folder),
+            inputs={"marks": self.inputs.marks, "unsigned": False},
+            home=copies.home(self.folder) if self.config.storage else None,
+        )
 
     def check(self, place: Place) -> None:
         """Hold a run that goes on against its notes.
@@ -58,20 +59,20 @@ class Ties:
         Raises:
             StrategyError: something has changed, is damaged or is lost; says what can be done.
         """
-        there = not isinstance(place, Path) or place.exists()
-        kept = notes(place, self.config.study) if there else {}
+        study = UnopenedStudy(place, self.config.study)
+        kept = study.notes
         for path in sorted(self.folder.glob("baseline-*.safetensors")):
-            if not _knows(kept, path.stem):
+            if not study.has_paid_for(path.stem):
                 raise StrategyError(
                     f"{self.folder}: its study is lost or lacks its first entries: {path.name} is "
                     "there, and the study has nothing of it; put a whole copy back, or start a new "
                     "run"
                 )
-        settled.check(kept.get(settled.NOTE), self.folder)
-        noted = kept.get(inputs.NOTE)
-        inputs.check(noted, self.folder, self.config, self.inputs)
-        self.unsigned = bool(kept) if noted is None else noted["unsigned"]
-        if noted is None and kept:
+        settled.check(kept.settings, self.folder)
+        inputs.check(kept.inputs, self.folder, self.config, self.inputs)
+        begun = not study.is_empty
+        self.unsigned = begun if kept.inputs is None else kept.inputs["unsigned"]
+        if kept.inputs is None and begun:
             self.told.append(
                 f"{self.folder}: begun by a version that did not note what its figures depend on; "
                 "it is noted now, and holds from here on"
@@ -87,21 +88,12 @@ class Ties:
     def keep(self, study: Study) -> None:
         """Note what the study lacks, and keep the prompts; `config.yaml` is written already."""
         inputs.keep(self.folder, self.config, self.inputs)
-        for key, value in self.notes().items():
-            former = study.noted(key)
-            if key == inputs.NOTE:
-                value = former or value | {"unsigned": self.unsigned}
-            if former != value:
-                study.note(key, value)
+        mine = {"marks": self.inputs.marks, "unsigned": self.unsigned}
+        replace(self.notes(), inputs=RunNotes.of(study).inputs or mine).keep(study)
 
     def beside(self, sources: Iterable[str]) -> None:
         """Tell of each run that the search starts warm from and that had other inputs."""
         for source in warm.runs_among(sources):
-            kept = runs.read(Path(source)).study.noted(inputs.NOTE)
+            kept = RunNotes.of(runs.read(Path(source)).study).inputs
             line = inputs.beside(source, kept, self.inputs, self.config)
             self.told += [line] if line else []
-
-
-def _knows(kept: dict[str, Any], name: str) -> bool:
-    parts = f"{ENTRY}{name}:"
-    return f"{SECONDS}{name}" in kept or any(key.startswith(parts) for key in kept)

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from search.config import SearchConfig
-from search.study.storage import Place, copy, notes
-
-NOTE = "home"  # Of the study: the folder that it belongs to.
+from search.study.run_notes import UnopenedStudy
+from search.study.storage import Place, copy
 
 
 def name_of(folder: Path) -> str:
@@ -28,7 +27,9 @@ def own(config: SearchConfig, folder: Path, place: Place) -> SearchConfig:
     Raises:
         StrategyError: the database cannot be read or written.
     """
-    if isinstance(place, Path) or not _is_copy(notes(place, config.study).get(NOTE), folder):
+    if isinstance(place, Path) or not _is_copy(
+        UnopenedStudy(place, config.study).notes.home, folder
+    ):
         return config
     name = name_of(folder)
     copy(place, config.study, name)

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from search.proposers.proposal import Proposal
 from search.study.archive import Best
 from search.study.evaluation import Evaluation
-from search.study.measurements import reference
+from search.study.measurements import Measurements
 from search.study.study import Study
 
 SCHEMA = 1
@@ -119,7 +119,8 @@ class Events:
         """
         if not self._listeners:
             return
-        count, worst = finished or len(study.evaluations), reference(study)
+        count = finished or len(study.evaluations)
+        worst = Measurements(study).reference_point
         on_front = [row.number for row in self._best.read(study.evaluations[:count]).front]
         self.emit(
             "evaluation",

@@ -11,10 +11,8 @@ from search.results.plots.style import BLUE, GREEN, GREY, save, styled
 from search.results.run import Run
 from search.study.archive import Best
 from search.study.evaluation import is_rival
-from search.study.measurements import reference
+from search.study.measurements import Measurements
 from strategies import StrategyError
-
-FIRST = ("baseline-search", "table", "macs", "memory", "sensitivity")  # Before any evaluation.
 
 
 def write(run: Run, folder: Path) -> list[Path]:
@@ -83,12 +81,13 @@ class Convergence:
 
 def curves(run: Run) -> Convergence:
     """Hypervolume after each evaluation on the most images that any has."""
-    worst, rows = reference(run.study), run.study.evaluations
+    measured, rows = Measurements(run.study), run.study.evaluations
+    worst = measured.reference_point
     everything, baselines = Curve(), Curve()
     if worst is None:
         return Convergence(everything, baselines, None)
     most = max((row.images for row in rows if row.feasible), default=0)
-    spent = float(sum(map(run.study.seconds, FIRST)))
+    spent = measured.seconds
     mine, rivals = Best(), Best()
     seeds_end: tuple[int, float] | None = None
     for number, row in enumerate(rows, 1):

@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
-from evaluate.speed.latency_table import LatencyTable
 from search.results.plots.style import save, styled
 from search.results.run import Point, Run
+from search.study.measurements import Measurements
 from strategies import Strategy, StrategyError
 from strategies.knobs import known
 
@@ -109,7 +109,8 @@ def _listed(strategies: Sequence[Strategy], method: str) -> list[Lane]:
 
 def times(run: Run, strategies: Sequence[Strategy]) -> list[list[float]]:
     """Times of calls, `[strategy][call]`, as shares of an unaccelerated one's, at most 1."""
-    table = LatencyTable.model_validate(run.study.noted("table"))
+    table = Measurements(run.study).latency_table
+    assert table is not None
     whole = table.kinds[""]
     return [[min(1.0, table.seconds(kind) / whole) for kind in one.kinds()] for one in strategies]
 

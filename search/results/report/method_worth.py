@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from evaluate.speed.latency_table import LatencyTable
 from search.objectives import labels as titles
 from search.results.removals import Removal, removals
 from search.results.report.entries import interval
 from search.results.run import Run
+from search.study.measurements import Measurements
 from strategies import known
 
 
@@ -51,7 +51,8 @@ def taken_out(run: Run) -> list[dict[str, Any]]:
     """
     if not run.finals:
         return []
-    table = LatencyTable.model_validate(run.study.noted("table"))
+    table = Measurements(run.study).latency_table
+    assert table is not None
     base, rows, whole = None, list[dict[str, Any]](), ""
     for one in removals(run):
         if one.whole.digest != whole:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import yaml
 
-from evaluate.speed.latency_table import LatencyTable
 from search.objectives import labels as titles
-from search.results.command_line import NOTE
 from search.results.run import NO_LOSS, Run, named
 from search.results.status import stand
 from search.study import failures
 from search.study.archive import Best
+from search.study.measurements import Measurements
+from search.study.run_notes import RunNotes
 
 
 def summary(run: Run) -> dict[str, str]:
@@ -75,10 +75,9 @@ class Kind:
 
 def latency(run: Run) -> list[Kind]:
     """Latency table: the parts around the calls, then every kind of call, slowest first."""
-    noted = run.study.noted("table")
-    if noted is None:
+    table = Measurements(run.study).latency_table
+    if table is None:
         return []
-    table = LatencyTable.model_validate(noted)
     whole = table.kinds[""]
     rows = [Kind("around the calls, per image", 1e3 * table.fixed, None, table.fixed / whole)]
     rows += [
@@ -94,10 +93,10 @@ def latency(run: Run) -> list[Kind]:
 
 def setting(run: Run) -> dict[str, str]:
     """Device, model, versions."""
-    config, study = run.config, run.study
+    config, measured = run.config, Measurements(run.study)
     model = config.model
     found = {
-        "device": str(study.noted("device") or "not known"),
+        "device": measured.device or "not known",
         "model": f"{model.name} ({model.source}), {model.dtype}",
         "unaccelerated": f"{model.scheduler}, {model.steps} steps, guidance {model.guidance:g}",
         "images": f"{model.height} x {model.width}; {config.images} per evaluation, "
@@ -106,14 +105,12 @@ def setting(run: Run) -> dict[str, str]:
         "workers": str(config.workers),
         "run": run.folder.name,
     }
-    versions = study.noted("versions") or {}
-    return found | {str(package): str(number) for package, number in versions.items()}
+    return found | measured.versions
 
 
 def command(run: Run) -> str | None:
     """Command line that started the run, if it was kept."""
-    found: str | None = run.study.noted(NOTE)
-    return found
+    return RunNotes.of(run.study).command
 
 
 def settings(run: Run) -> str:

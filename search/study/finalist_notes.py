@@ -1,0 +1,216 @@
+"""What a study keeps of its finalists: held-out scores, times, and what the front was made of.
+
+The keys are those of version 0.1, so runs of earlier versions are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from search.study import score_checks
+from search.study.failures import END_TO_END, HELD_OUT, NOTES, noted
+from search.study.study import Study
+from strategies import Strategy
+
+HELDOUT, NOT_TIMED = NOTES[HELD_OUT], NOTES[END_TO_END]
+PART = "heldout-part:"  # What the device time of some images of a finalist is entered under.
+TURNS = "end-to-end:"  # What the device time of some turns is entered under.
+TIMED = "timed:"  # What the seconds of a strategy are noted under, with its digest.
+REMOVAL = "ablation:"  # What the scores of a strategy without a method are noted under.
+
+# Seconds of a strategy, and of the unaccelerated pipeline in the same turns.
+Times = tuple[list[float], list[float]]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Scores of a finalist on one set of prompts.
+
+    Attributes:
+        scores: by name.
+        intervals: `[value, low, high]` by name.
+        draws: of every objective its losses on resamples of the prompts, the same ones for all
+            finalists; none of objectives that no prompt changes.
+    """
+
+    scores: dict[str, float]
+    intervals: dict[str, list[float]]
+    draws: dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Held:
+    """What is known of a finalist on held-out prompts.
+
+    Attributes:
+        error: why it failed, or empty.
+        figures: by number of images, ascending.
+    """
+
+    error: str
+    figures: Mapping[int, Figures]
+
+    @property
+    def images(self) -> int:
+        """Of the largest set that it is scored on; 0 is none."""
+        return max(self.figures, default=0)
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Scores of a strategy that is without one of its methods.
+
+    Attributes:
+        images: number of held-out images; 0 where nothing is known.
+        scores, intervals: by name; empty where it failed.
+        error: why it failed, or empty.
+    """
+
+    images: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, list[float]] = field(default_factory=dict)
+    error: str = ""
+
+
+class FinalistNotes:
+    """Notes of the finalists of one run.
+
+    Args:
+        study: log of the run.
+    """
+
+    def __init__(self, study: Study) -> None:
+        self._study = study
+
+    # Held-out scores.
+
+    def held(self, digest: str, images: int) -> Held:
+        """What is known of a finalist.
+
+        Args:
+            digest: of the finalist.
+            images: number of images that versions without sets of prompts scored it on.
+        """
+        kept = self._study.noted(f"{HELDOUT}{digest}")
+        if not kept:
+            return Held("", {})
+        sound = score_checks.finalist(kept)
+        if sound["error"]:
+            return Held(sound["error"], {})
+        if "levels" not in kept:
+            return Held("", {images: Figures(kept["scores"], kept["intervals"], {})})
+        rows = {int(count): Figures(**one) for count, one in kept["levels"].items()}
+        return Held("", dict(sorted(rows.items())))
+
+    @property
+    def is_former(self) -> bool:
+        """Whether a version without sets of prompts has scored finalists of this study."""
+        rows = self.heldout_rows().values()
+        return any(not row["error"] and "levels" not in row for row in rows)
+
+    def heldout_rows(self) -> dict[str, dict[str, Any]]:
+        """Everything noted of finalists on held-out prompts, by digest, as events tell it."""
+        return {digest: row for digest, row in self._study.named(HELDOUT).items() if row}
+
+    def keep_scores(self, digest: str, count: int, figures: Figures) -> dict[str, Any]:
+        """Keep the scores of a finalist on a set of prompts; returns what is noted.
+
+        Args:
+            digest: of the finalist.
+            count: number of images of the set.
+            figures: its scores.
+        """
+        every = {**self.held(digest, count).figures, count: figures}
+        found = {
+            "error": "",
+            "images": count,
+            "scores": figures.scores,
+            "intervals": figures.intervals,
+            "levels": {str(n): asdict(one) for n, one in every.items()},
+        }
+        return self._keep(f"{HELDOUT}{digest}", found, 0.0)
+
+    def keep_failure(
+        self, strategy: Strategy, origin: str, error: str, seconds: float
+    ) -> dict[str, Any]:
+        """Keep that a finalist failed on held-out prompts; returns what is noted."""
+        found = noted(strategy, origin, error)
+        return self._keep(f"{HELDOUT}{strategy.digest}", found, seconds)
+
+    def has_part(self, digest: str, start: int) -> bool:
+        """Whether the images of a finalist from a prompt on were drawn."""
+        return self._study.seconds(f"{PART}{digest}:{start}") > 0
+
+    def keep_part(self, digest: str, start: int, seconds: float) -> None:
+        """Keep what the images of a finalist from a prompt on have cost."""
+        self._study.enter(f"{PART}{digest}:{start}", {}, seconds)
+
+    @property
+    def full_set(self) -> int | None:
+        """Number of images of the full set, on which a strategy passes."""
+        found = self._study.noted("race")
+        return None if found is None else int(found["full"])
+
+    def keep_full_set(self, full: int, levels: Sequence[int]) -> None:
+        """Keep the numbers of images of the full set and of all sets."""
+        self._study.note("race", {"full": full, "levels": list(levels)})
+
+    # Times end to end.
+
+    def times(self, digest: str) -> Times | None:
+        """Seconds of a strategy end to end."""
+        found = self._study.noted(f"{TIMED}{digest}")
+        return None if found is None else (list(found[0]), list(found[1]))
+
+    def former_turns(self, name: str) -> list[list[float]] | None:
+        """Seconds turn by turn of strategies that an earlier version noted together."""
+        found: list[list[float]] | None = self._study.noted(f"{TURNS}{name}")
+        return found
+
+    def keep_times(self, name: str, times: Mapping[str, Times], seconds: float) -> None:
+        """Keep seconds end to end.
+
+        Args:
+            name: of the strategies that were timed together.
+            times: by digest.
+            seconds: device time that they took.
+        """
+        notes = {f"{TIMED}{digest}": list(times[digest]) for digest in sorted(times)}
+        self._study.enter(f"{TURNS}{name}", notes, seconds)
+
+    def keep_timed_alone(self, digest: str, seconds: float) -> None:
+        """Keep what it cost to see that a strategy can be timed by itself."""
+        name = f"{NOT_TIMED}{digest}"
+        self._study.enter(name, {}, self._study.seconds(name) + seconds)
+
+    def keep_not_timed(self, strategy: Strategy, origin: str, error: str, seconds: float) -> None:
+        """Keep that a strategy cannot be timed."""
+        found = noted(strategy, origin, error)
+        self._keep(f"{NOT_TIMED}{strategy.digest}", found, seconds)
+
+    # Strategies without one of their methods, and the exported finalists.
+
+    def removed(self, digest: str) -> Removed:
+        """What is known of a strategy that is without one of its methods."""
+        return Removed(**(self._study.noted(f"{REMOVAL}{digest}") or {}))
+
+    def keep_removed(self, digest: str, found: Removed, seconds: float) -> None:
+        """Keep the scores of a strategy that is without one of its methods."""
+        self._keep(f"{REMOVAL}{digest}", asdict(found), seconds)
+
+    @property
+    def exported(self) -> dict[str, Any] | None:
+        """The finalists as they were exported: see `search.results.finalist`."""
+        found: dict[str, Any] | None = self._study.noted("finals")
+        return found
+
+    def keep_exported(self, found: Mapping[str, Any]) -> None:
+        """Keep the exported finalists."""
+        self._study.note("finals", dict(found))
+
+    def _keep(self, name: str, found: dict[str, Any], seconds: float) -> dict[str, Any]:
+        """Keep a note as an entry of its own name, whose device time grows."""
+        self._study.enter(name, {name: found}, self._study.seconds(name) + seconds)
+        return found

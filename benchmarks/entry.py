@@ -1,0 +1,46 @@
+"""An entry of the catalogue: a script, and the results that it writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results"
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A script of this folder.
+
+    Attributes:
+        about: its measurement, without the last full stop.
+        group: heading it stands under.
+        results: names of its files in `results/`, without `.json`; `*` stands for anything.
+        cpu: arguments that make it affordable without a GPU.
+        needs: what it cannot do without, in words.
+        script: its file, where that has another name.
+    """
+
+    name: str
+    about: str
+    group: str
+    results: tuple[str, ...] = ()
+    cpu: tuple[str, ...] = ()
+    needs: str = ""
+    script: str = ""
+
+    @property
+    def path(self) -> Path:
+        """Its script."""
+        return FOLDER / f"{self.script or self.name}.py"
+
+    @property
+    def files(self) -> list[Path]:
+        """Its results that are there, by name."""
+        return sorted({path for name in self.results for path in RESULTS.glob(f"{name}.json")})
+
+
+SPEED, WORK, QUALITY = "Speed of the sampler", "Work and memory", "Quality"
+SCORES, SEARCH, ENGINE = "Scores", "Searches", "The engine"
+PAPERS = "The papers' tables"

@@ -10,7 +10,8 @@ import pytest
 
 import strategies
 from search import cli, config
-from search.commands.options import limits, parser
+from search.commands.flags.values import limits
+from search.commands.options import parser
 from search.objectives.objectives import Goals, Limit, more_is_better, parse_limit
 from search.study.study import Study
 from strategies import StrategyError

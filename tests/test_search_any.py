@@ -21,7 +21,7 @@ from evaluate.networks.weight_files import VARIABLE
 from evaluate.statistics.distances import cubic
 from search import cli
 from search import config as configuration
-from search.commands import model_options as setting
+from search.commands.flags import model_options as setting
 from search.commands.options import parser
 from search.objectives.metric_set import Figures, full
 from search.objectives.objectives import Goals, parse_amount

@@ -21,7 +21,7 @@ from evaluate.images import input_images, references
 from evaluate.verdicts import parse_margin
 from search import budget as budgets
 from search import config as configuration
-from search.commands.model_options import CHANGES
+from search.commands.flags.model_options import CHANGES
 from search.config import SearchConfig
 from search.images.unaccelerated import reference
 from search.objectives.metric_set import find_weights
@@ -124,6 +124,10 @@ def _place(source: str | None) -> str | None:
     return str(Path(source).resolve())
 
 
+# Flags whose values are settings as they are: those of the search, and those of its space.
+SETTINGS = {*SearchConfig.model_fields, "methods", "schedulers", "steps"} - {
+    *("model", "warm_start", "storage"),
+}
 CROWD = 8  # Workers of each core, at most.
 
 
@@ -139,18 +143,11 @@ def _workers(flags: argparse.Namespace) -> int | None:
 
 def settings_and_pipeline(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
     """The loaded pipeline, the search's checked settings, and its folder."""
-    asked = given(flags) | {
-        key: getattr(flags, key)
-        for key in (
-            "space", "methods", "schedulers", "steps", "budget", "workers", "images",
-            "heldout_images", "export", "proposer", "seed", "seeds", "constraints", "sensitivity",
-            "rungs", "track",
-            "surrogate", "gpus_per_worker", "cpus_per_worker", "address", "timeout",
-        )
-    } | {
+    asked = {name: value for name, value in vars(flags).items() if name in SETTINGS}
+    asked |= given(flags) | {
         "objectives": flags.objective,
         "margins": dict(map(parse_margin, flags.margin or ())) or None,
-    }  # fmt: skip
+    }
     return _new(flags, asked) if flags.resume is None else _resumed(flags, asked)
 
 

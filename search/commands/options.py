@@ -1,18 +1,18 @@
-"""Flags of a search, and the reading of their values."""
+"""Flags of a search."""
 
 from __future__ import annotations
 
 import argparse
-import re
 from pathlib import Path
 
 from accel.models.config import available
 from search.commands import COMMANDS
-from search.commands import model_options as setting
-from search.commands.help_formatter import Formatter
+from search.commands.flags import model_options as setting
+from search.commands.flags.help_formatter import Formatter
+from search.commands.flags.values import numbers, solvers, words
 from search.initial.baselines import ORIGINS
 from search.objectives.metric_set import DEFAULT as OTHERS
-from search.objectives.objectives import DEFAULT, parse_amount
+from search.objectives.objectives import DEFAULT
 from search.proposers import SOURCES
 from search.study.storage import PASSWORD
 from search.tracking import TRACKERS
@@ -69,21 +69,21 @@ def _what(group: Group) -> None:
     )
     group.add_argument(
         "--methods",
-        type=_words,
+        type=words,
         metavar="NAMES",
         help="compose the space of these methods' choices, such as deepcache,dato,catome; python "
         "-m strategies space shows it (default: the space's)",
     )
     group.add_argument(
         "--schedulers",
-        type=_solvers,
+        type=solvers,
         metavar="NAMES",
         help="solvers to choose from, such as DDIM,DPMSolverMultistep; one keeps it fixed "
         "(default: the space's)",
     )
     group.add_argument(
         "--steps",
-        type=_numbers,
+        type=numbers,
         metavar="NUMBERS",
         help="step counts to choose from, such as 20, 8,10,12 or 6-50 (default: the space's)",
     )
@@ -125,7 +125,7 @@ def _how_much(group: Group) -> None:
     )
     group.add_argument(
         "--rungs",
-        type=_numbers,
+        type=numbers,
         metavar="NUMBERS",
         help="image counts for successive halving, such as 8,24: the best third of each rung is "
         "scored on the next. The last is --images; one number turns it off (default: a "
@@ -152,7 +152,7 @@ def _how(group: Group) -> None:
     )
     group.add_argument(
         "--seeds",
-        type=_words,
+        type=words,
         metavar="NAMES",
         help=f"initial strategies to evaluate first: any of {','.join(ORIGINS)}, or none "
         "(default: all)",
@@ -253,47 +253,3 @@ def _told(group: Group) -> None:
         help=f"also report to an experiment tracker: {' or '.join(TRACKERS)}, each an extra of "
         "the same name; give it once for each",
     )
-
-
-def limits(arguments: list[str]) -> tuple[dict[str, float], list[str]]:
-    """Constraints among the arguments, and the other arguments."""
-    found, rest, left = dict[str, float](), list[str](), list(arguments)
-    while left:
-        word = left.pop(0)
-        if not word.startswith(("--min-", "--max-")):
-            rest.append(word)
-            continue
-        name, _, value = word.partition("=")
-        value = value or (left.pop(0) if left else "")
-        flag = name.removeprefix("--")
-        found[flag] = parse_amount(flag, value)
-    return found, rest
-
-
-def _words(text: str) -> list[str]:
-    if text.strip() == "none":
-        return []
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _numbers(text: str) -> list[int]:
-    """Whole numbers and ranges, such as `8,10,12` or `6-50`, ascending and each once."""
-    found: set[int] = set()
-    for word in _words(text):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
-        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if low > high or high > 10_000:
-            raise argparse.ArgumentTypeError(
-                f"{word!r} is neither a whole number nor a range such as 6-50"
-            )
-        found |= set(range(low, high + 1))
-    return sorted(found)
-
-
-def _solvers(text: str) -> list[str]:
-    """Class names with their settings; `Scheduler` is added if it is left out."""
-    found = []
-    for word in _words(text):
-        name, bracket, settings = word.partition("(")
-        found.append(f"{name.removesuffix('Scheduler')}Scheduler{bracket}{settings}")
-    return found

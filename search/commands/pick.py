@@ -12,7 +12,7 @@ import numpy as np
 
 from accel.models.config import available
 from search.commands import run_options as reading
-from search.commands.options import limits
+from search.commands.flags.values import limits
 from search.objectives import metric_set as figures
 from search.objectives.labels import title, value
 from search.objectives.objectives import COSTS, Limit, parse_limit

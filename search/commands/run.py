@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from search.commands.options import limits, parser
+from search.commands.flags.values import limits
+from search.commands.options import parser
 from search.interruption import Ending
 
 

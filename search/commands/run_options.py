@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evaluate.verdicts import check_margins, parse_margin
 from search.commands import COMMANDS
-from search.commands.help_formatter import Formatter
+from search.commands.flags.help_formatter import Formatter
 from search.objectives import metric_set as figures
 from search.results import run as runs
 from search.results.run import Run

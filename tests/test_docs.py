@@ -21,6 +21,7 @@ from evaluate.commands import score, transfer
 from search import spaces
 from search.commands import COMMANDS
 from search.commands import options as searching
+from search.commands.flags.values import limits
 from tests.documents import PAGES, ROOT, Block, Command, blocks, commands, headings
 from tests.runs import finished
 
@@ -109,7 +110,7 @@ def test_the_flags_of_all_others_are_there(command: Command) -> None:
         with pytest.raises(SystemExit, match="0"):
             importlib.import_module("search.cli").main([words[0], "--help"])
     elif name == "search":
-        _, rest = searching.limits(words)
+        _, rest = limits(words)
         searching.parser().parse_args(rest)
     elif name == "benchmarks":
         known = [w if w != "NAME" else "macs" for w in words]

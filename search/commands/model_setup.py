@@ -143,12 +143,21 @@ def _workers(flags: argparse.Namespace) -> int | None:
 
 def settings_and_pipeline(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
     """The loaded pipeline, the search's checked settings, and its folder."""
-    asked = {name: value for name, value in vars(flags).items() if name in SETTINGS}
-    asked |= given(flags) | {
-        "objectives": flags.objective,
-        "margins": dict(map(parse_margin, flags.margin or ())) or None,
-    }
+    asked = settings_asked(flags)
     return _new(flags, asked) if flags.resume is None else _resumed(flags, asked)
+
+
+def settings_asked(flags: argparse.Namespace) -> dict[str, Any]:
+    """The settings of a search that the flags ask for, by name; None where they ask for nothing."""
+    asked = {name: value for name, value in vars(flags).items() if name in SETTINGS}
+    return (
+        asked
+        | given(flags)
+        | {
+            "objectives": flags.objective,
+            "margins": dict(map(parse_margin, flags.margin or ())) or None,
+        }
+    )
 
 
 def _new(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchConfig, Path]:

@@ -83,12 +83,13 @@ def find(
         if set(strategy.kinds()) & (set(reasons) - shown):
             run(f"kind {len(found.probes)}", strategy)
     found.failed = {kind: why for kind, why in reasons.items() if kind not in shown}
-    for solver in space.solvers if solver_request is not None else ():
-        why_not = error(solver, solver_request(solver))
-        if why_not:
-            found.failed[solver] = why_not
-        else:
-            found.solvers.append(solver)
+    if solver_request is not None:
+        for solver in space.solvers:
+            why_not = error(solver, solver_request(solver))
+            if why_not:
+                found.failed[solver] = why_not
+            else:
+                found.solvers.append(solver)
     own = why(found.failed, baseline)
     if own:
         raise SearchError(f"the unaccelerated pipeline failed: {own}")

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from accel.models.config import ModelConfig
 from evaluate import array_files, fingerprint
+from evaluate.evaluator import Split
 from evaluate.images import input_images
 from evaluate.images.image_files import read as read_image
 from evaluate.images.image_store import APART, Store, paths_of, write_image
@@ -35,7 +36,7 @@ from strategies.data_files.places import beside
 
 FOLDER = "unaccelerated"  # Of the cache, of what ships, and of a run.
 WORDS = {"cache": "in the cache folder", "shipped": "that ship with the model"}
-FIRST = "search"  # The split whose first prompt is drawn to see that.
+FIRST: Split = "search"  # The split whose first prompt is drawn to see that.
 NEAR = 1.0  # Mean difference, in levels of 255, that another machine's rounding does not come to.
 KEYS, IMAGES = "keys", "images"
 LENGTH = 16  # Bytes of a key.
@@ -115,7 +116,7 @@ class Shared:
     def look(
         self,
         study: Study,
-        first: Callable[[str], object],
+        first: Callable[[Split], object],
         tell: Callable[[str], None],
         split: str,
         start: int,
@@ -145,7 +146,7 @@ class Shared:
                     )
             self._sources[source] = shares
 
-    def _is_alike(self, first: Callable[[str], object], source: str) -> bool:
+    def _is_alike(self, first: Callable[[Split], object], source: str) -> bool:
         chosen = self._chosen(FIRST, 1)
         known = self._read(keys(chosen)[0], source)
         first(FIRST)

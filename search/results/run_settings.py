@@ -79,7 +79,7 @@ def read(folder: Path) -> SearchConfig:
             raise StrategyError(
                 f"{error}; delete {path} and --resume writes it again, as the run began"
             ) from None
-    return configuration.build(portable.placed(kept, folder))
+    return configuration.build(portable.placed(dict(kept), folder))
 
 
 def _flat(data: Any, name: str = "") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Protocol, overload
 
+from evaluate.extraction import Sample
 from search.errors import WorkersLostError
 from search.workers.failures import MAX_KILLS, hopeless
 from search.workers.messages import (
@@ -20,7 +21,6 @@ from search.workers.messages import (
     AnyRequest,
     Outcome,
     Request,
-    Sample,
     SampleRequest,
 )
 

@@ -235,7 +235,8 @@ class Pool(Executor):
             self._again.appendleft(request)
             return
         seconds = self._casualties.paid(request.key)
-        answer = request, Outcome(None, self._casualties.verdict(request.key), seconds)
+        given_up: AnyOutcome = Outcome(None, self._casualties.verdict(request.key), seconds)
+        answer = request, given_up
         if self.check is None:
             self._done.append(answer)
         else:

@@ -100,7 +100,7 @@ class FinalistChoice:
 
 
 def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> list[Evaluation]:
-    """At most `count` evaluations that together dominate most.
+    """Choose the evaluations that together dominate most.
 
     The last third is chosen by the objectives' logarithms: the volume itself hardly sees the slow
     and faithful end of a front, where strategies without a loss are.

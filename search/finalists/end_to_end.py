@@ -91,7 +91,7 @@ class EndToEnd:
         return list(columns[digest]), list(columns[self._plain])
 
     def _turns(self, left: list[Named]) -> tuple[list[Named], list[list[float]], float]:
-        """What could be timed, its seconds turn by turn, and the device time that it took."""
+        """Strategies that could be timed, their seconds turn by turn, and the device time."""
         turns: list[dict[str, float]] = []
         failed, seconds = 0, 0.0
         while len(turns) <= REPEATS:

@@ -36,7 +36,7 @@ from strategies import Strategy
 
 @dataclass(frozen=True)
 class FinalResult:
-    """What the final scoring has found.
+    """Result of the final scoring.
 
     Attributes:
         finals: finalists with their scores, the unaccelerated pipeline first.

@@ -19,7 +19,7 @@ from search.tracking.events import Events
 
 @dataclass(frozen=True)
 class Comparison:
-    """What strategies are compared with on one set of held-out prompts.
+    """Metrics and images that strategies are compared with on a set of held-out prompts.
 
     Attributes:
         scoring: metrics and references.
@@ -31,7 +31,7 @@ class Comparison:
 
 
 def comparison(images: UnacceleratedImages, count: int) -> Comparison:
-    """What strategies are compared with on the first `count` held-out prompts.
+    """Comparison on the first `count` held-out prompts.
 
     Raises:
         StrategyError: the unaccelerated pipeline failed, or its images are of no use.

@@ -1,4 +1,4 @@
-"""How likely is it that no loss can be shown of a strategy on a larger set of prompts?
+"""Probability that a strategy passes as one without a loss on a larger set of prompts.
 
 It orders what is drawn next and settles who stops; no verdict follows from it.
 """
@@ -33,9 +33,9 @@ def chance(
 
     Args:
         changes: 95 % intervals of changes on the images so far, see `evaluate.verdicts.judge`.
-        margins: of the figures that decide.
+        margins: acceptance margins of the metrics that decide.
         images: so far.
-        full: of the full set.
+        full: number of images of the full set.
     """
     if judge(changes, margins, images).answer == "no":
         return 0.0

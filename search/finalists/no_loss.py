@@ -1,4 +1,4 @@
-"""Who of the finalists may be shown to have no loss, and is drawn next for that."""
+"""Choice of the finalists that may yet be shown to have no loss."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def sets_of_prompts(study: Study, images: int) -> tuple[int, ...]:
 
     Args:
         study: log of the run; a former version had one set for all.
-        images: of the largest set.
+        images: number of images of the largest set.
     """
     return (images,) if FinalistNotes(study).is_former else levels(images)
 
@@ -70,7 +70,7 @@ class Standings:
         self.running: dict[str, float] = {}
 
     def held(self, digest: str) -> Held:
-        """What is known of a finalist."""
+        """Results of a finalist on held-out prompts."""
         return self._notes.held(digest, self.levels[-1])
 
     def sound(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which finalists no other beats beyond doubt on the same prompts."""
+"""Finalists that no other beats beyond doubt on the same prompts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def unbeaten(goals: Goals, rows: Mapping[str, Row]) -> list[str]:
 
     Args:
         goals: objectives and constraints.
-        rows: by name.
+        rows: scores and losses by name.
     """
     return [
         name

@@ -1,4 +1,4 @@
-"""What a study keeps of its finalists: held-out scores, times, and what the front was made of.
+"""Notes on finalists in a study: held-out scores, times, and the exported front.
 
 The keys are those of version 0.1, so runs of earlier versions are read.
 """
@@ -29,10 +29,10 @@ class Figures:
     """Scores of a finalist on one set of prompts.
 
     Attributes:
-        scores: by name.
+        scores: scores by name.
         intervals: `[value, low, high]` by name.
-        draws: of every objective its losses on resamples of the prompts, the same ones for all
-            finalists; none of objectives that no prompt changes.
+        draws: losses of every objective on resamples of the prompts, the same ones for all
+            finalists; none for objectives that do not depend on prompts.
     """
 
     scores: dict[str, float]
@@ -42,11 +42,11 @@ class Figures:
 
 @dataclass(frozen=True)
 class Held:
-    """What is known of a finalist on held-out prompts.
+    """Held-out results of a finalist.
 
     Attributes:
-        error: why it failed, or empty.
-        figures: by number of images, ascending.
+        error: reason of its failure, or empty.
+        figures: scores by number of images, ascending.
     """
 
     error: str
@@ -54,7 +54,7 @@ class Held:
 
     @property
     def images(self) -> int:
-        """Of the largest set that it is scored on; 0 is none."""
+        """Number of images of the largest set that it is scored on; 0 for none."""
         return max(self.figures, default=0)
 
 
@@ -64,7 +64,7 @@ class Removed:
 
     Attributes:
         images: number of held-out images; 0 where nothing is known.
-        scores, intervals: by name; empty where it failed.
+        scores, intervals: results by name; empty if it failed.
         error: why it failed, or empty.
     """
 
@@ -87,10 +87,10 @@ class FinalistNotes:
     # Held-out scores.
 
     def held(self, digest: str, images: int) -> Held:
-        """What is known of a finalist.
+        """Held-out results of a finalist.
 
         Args:
-            digest: of the finalist.
+            digest: digest of the finalist.
             images: number of images that versions without sets of prompts scored it on.
         """
         kept = self._study.noted(f"{HELDOUT}{digest}")
@@ -118,7 +118,7 @@ class FinalistNotes:
         """Keep the scores of a finalist on a set of prompts; returns what is noted.
 
         Args:
-            digest: of the finalist.
+            digest: digest of the finalist.
             count: number of images of the set.
             figures: its scores.
         """
@@ -173,8 +173,8 @@ class FinalistNotes:
         """Keep seconds end to end.
 
         Args:
-            name: of the strategies that were timed together.
-            times: by digest.
+            name: name of the strategies that were timed together.
+            times: seconds by digest.
             seconds: device time that they took.
         """
         notes = {f"{TIMED}{digest}": list(times[digest]) for digest in sorted(times)}
@@ -193,7 +193,7 @@ class FinalistNotes:
     # Strategies without one of their methods, and the exported finalists.
 
     def removed(self, digest: str) -> Removed:
-        """What is known of a strategy that is without one of its methods."""
+        """Scores of a strategy that is without one of its methods."""
         return Removed(**(self._study.noted(f"{REMOVAL}{digest}") or {}))
 
     def keep_removed(self, digest: str, found: Removed, seconds: float) -> None:

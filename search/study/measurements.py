@@ -1,4 +1,4 @@
-"""What a search measures once, as its study keeps it.
+"""Measurements that a search makes once, as its study keeps them.
 
 Only this module and its neighbours `finalist_notes`, `run_notes` and `failures` know the keys of a
 study's notes. The keys are those of version 0.1, so runs of earlier versions are read.
@@ -25,7 +25,7 @@ FAILED = "failed"  # Noted in place of a sensitivity that could not be measured.
 
 @dataclass(frozen=True)
 class WorkerGain:
-    """How much more several workers draw than one.
+    """Images that several workers generate, compared with one.
 
     Attributes:
         there: number of workers.
@@ -50,7 +50,7 @@ class Measurements:
 
     @property
     def device(self) -> str | None:
-        """What the workers run on, and so what latencies are of."""
+        """Name of the device of the workers, which latencies belong to."""
         return self._text("device")
 
     def keep_device(self, name: str) -> None:
@@ -98,7 +98,7 @@ class Measurements:
 
     @property
     def worker_gain(self) -> WorkerGain | None:
-        """How much more several workers draw than one."""
+        """Images that several workers generate, compared with one."""
         found = self._study.noted("workers")
         return None if found is None else WorkerGain(found["there"], found["gain"])
 
@@ -116,7 +116,7 @@ class Measurements:
 
     @property
     def repeatability(self) -> float | None:
-        """How far apart two images of one prompt are, in levels of 255."""
+        """Difference between two images of one prompt, in levels of 255."""
         found: float | None = self._study.noted("repeats")
         return found
 
@@ -146,7 +146,7 @@ class Measurements:
         self._study.enter(f"baseline-{split}:{start}", notes, seconds)
 
     def unaccelerated(self, split: str) -> tuple[int, float]:
-        """How many unaccelerated images of a split were generated, and their device time.
+        """Number of unaccelerated images of a split that were generated, and their device time.
 
         Earlier versions did not note how many; it is 0 then.
         """
@@ -185,8 +185,8 @@ class Measurements:
 
         Args:
             scores: scores of the unaccelerated pipeline.
-            reference: by objective, what is known of its worst before the search.
-            unscaled: by objective, whether losses may well lie beyond that.
+            reference: worst loss of each objective that is known before the search.
+            unscaled: whether losses of each objective may well lie beyond that.
             versions: versions of packages by name.
         """
         kept = {
@@ -205,7 +205,7 @@ class Measurements:
         return self._study.noted(f"sensitivity:{digest}") is not None
 
     def sensitivity(self, digest: str) -> float | None:
-        """How much the images of a strategy change; None also where measuring it failed."""
+        """Change of the images of a strategy; None also if measuring it failed."""
         found = self._study.noted(f"sensitivity:{digest}")
         return found if isinstance(found, float) else None
 

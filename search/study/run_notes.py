@@ -1,4 +1,4 @@
-"""What ties a study to its run: noted when the run begins, and held against it when it goes on.
+"""Ties of a study to its run: noted when the run begins, and checked when it continues.
 
 The keys are those of version 0.1, so runs of earlier versions are read.
 """
@@ -50,7 +50,7 @@ class RunNotes:
 
 
 class UnopenedStudy:
-    """What is noted in a study, read without its evaluations.
+    """Notes of a study, read without its evaluations.
 
     Args:
         place: path of the journal or URL of a database; it need not be there.
@@ -71,7 +71,7 @@ class UnopenedStudy:
 
     @property
     def notes(self) -> RunNotes:
-        """What ties it to its run."""
+        """Ties to its run."""
         return RunNotes(**{one.name: self._kept.get(one.name) for one in fields(RunNotes)})
 
     def has_paid_for(self, name: str) -> bool:

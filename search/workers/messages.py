@@ -133,7 +133,7 @@ class EndToEndRequest(Request[list[float]]):
 
 
 class Handler(Protocol):
-    """What carries out requests: one method for each kind."""
+    """Something that carries out requests: one method for each kind."""
 
     def sample(self, request: SampleRequest) -> Sample:
         """Generate images, and read them."""

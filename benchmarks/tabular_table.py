@@ -121,7 +121,7 @@ class Table:
         return float(real), self.latency.predict(self.unaccelerated)
 
     def sensitivity(self, digest: str) -> float | None:
-        """How much the images of a strategy change, as a study would have noted it."""
+        """Change of the images of a strategy, as a study would have noted it."""
         known = self._few | self.features
         features = known.get(digest)
         if features is None:

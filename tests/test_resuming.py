@@ -185,7 +185,7 @@ def test_workers_draw_the_prompts_and_the_weights_of_the_search(tmp_path: Path) 
     config = resolve("tiny-sd", {"workers": 0, "images": 4, "heldout_images": 4})
     there = inputs.collect(config)
     changed = {**there.prompts, "search": there.prompts["heldout"]}
-    executor = start(config, "cpu", inputs.Inputs(changed, there.weights, there.marks))
+    executor = start(config, config.model, "cpu", changed, there.weights)
     assert isinstance(executor, InProcess)
     executor.open()
     worker = executor._worker
@@ -193,7 +193,7 @@ def test_workers_draw_the_prompts_and_the_weights_of_the_search(tmp_path: Path) 
     assert worker.evaluator.prompts["search"] == there.prompts["heldout"]
     assert worker.weights == there.weights
     with pytest.raises(StrategyError, match="holds other weights"):
-        start(config, "cpu", inputs.Inputs(changed, "other", there.marks)).open()
+        start(config, config.model, "cpu", changed, "other").open()
 
 
 def test_a_run_from_before_goes_on_and_is_told(

@@ -14,7 +14,8 @@ class CallRecord:
         branch: 0, or 1 for the second pass of a call whose guidance is done as two passes.
         batch: rows that the denoiser got, guidance included.
         device: kind of device it ran on, such as "cpu" or "cuda".
-        depth: skip levels that ran, or "full".
+        depth: number of a UNet's skip levels or of a transformer's leading blocks that ran, "full",
+            or "skip" if the previous prediction was repeated.
         ran: names of the blocks that ran, in order; of a block that ran in part only its layers
             count.
         tokens: tokens before and after merging, by attention site that merged tokens.

@@ -66,6 +66,16 @@ SAMPLER = (
         ("launches",),
     ),
     Benchmark(
+        "stacks",
+        "the laws of deltacache on every transformer of diffusers that has a test model: nothing "
+        "changes with neutral knobs and after removing, blocks run as the strategy says, and a "
+        "call without blocks gives the output of the full call for the same input",
+        WORK,
+        ("stacks",),
+        (),
+        "a checkout of diffusers: --diffusers FOLDER",
+    ),
+    Benchmark(
         "macs",
         "multiply-accumulates of the published settings at full size, compared with CAT "
         "Pruning's tables",

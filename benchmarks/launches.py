@@ -23,7 +23,7 @@ import torch
 import transformer_speed
 from loops import Network
 from networks import NETWORKS, sized
-from racing import Rival, Rivals, excusing
+from racing import Rival, Rivals, chosen, excusing
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from turns import Laps
@@ -99,16 +99,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--layers", type=int, default=0, help="0 is the network's own number")
+    parser.add_argument("--rivals", nargs="+", help="only these; the others keep their stored rows")
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
+    target = Path(__file__).parent / "results" / "launches.json"
     result: dict[str, Any] = {"calls": CALLS, "versions": versions(), "networks": {}}
+    stored: dict[str, Any] = json.loads(target.read_text())["networks"] if flags.rivals else {}
+    result["networks"] |= stored
     for name in flags.networks:
         width, latent = SIZES[name]
         net = Network(partial(sized, name, width, latent, flags.layers), CALLS, "cpu")
-        result["networks"][name] = rows(net, RIVALS[name])
-        print(name, json.dumps(result["networks"][name]), flush=True)
-    target = Path(__file__).parent / "results" / "launches.json"
+        found = rows(net, chosen(RIVALS[name], flags.rivals))
+        known = stored.get(name, {}) | found
+        order = [rival for rival in RIVALS[name] if rival in known]
+        result["networks"][name] = {rival: known[rival] for rival in order}
+        print(name, json.dumps(found), flush=True)
     target.write_text(json.dumps(result, indent=2) + "\n")
 
 

@@ -198,6 +198,9 @@ def main() -> None:
             continue
         try:
             found[name] = check(config)
+        except StrategyError as error:
+            found[name] = {"fails": str(error).partition("denoiser: ")[2].partition(";")[0]}
+            found[name]["fails"] = found[name]["fails"] or str(error)
         except Exception as error:  # Whatever a model does: it is said.
             found[name] = {"fails": f"{type(error).__name__}: {str(error)[:200]}"}
         print(name, json.dumps(found[name]), flush=True)

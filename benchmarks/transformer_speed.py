@@ -52,6 +52,16 @@ def fora(interval: int, order: int = 0, equal: str = "") -> Rival:
     return Rival(methods, equal=equal, kinds=computing(interval))
 
 
+def deltacache(interval: int, depth: int | str, equal: str = "") -> Rival:
+    """Whole stretches of blocks at FORA's reusing calls, behind a front of `depth` blocks."""
+
+    def methods(net: Network) -> dict[str, Any]:
+        full = FORA.published(net.calls, interval).attn
+        return {"deltacache": {"depth": ["full" if one is True else depth for one in full]}}
+
+    return Rival(ours(methods), equal=equal, kinds=computing(interval))
+
+
 def computing(interval: int) -> dict[str, Callable[[int, int], bool]]:
     """FORA's kinds of call."""
 
@@ -73,6 +83,9 @@ RIVALS: dict[str, Rival] = {
     "fora N=3": fora(3, equal="cache-dit, calls of fora N=3"),
     "fora N=3, order 1": fora(3, order=1),
     "fora N=5": fora(5),
+    "deltacache N=3, depth 1": deltacache(3, 1, equal="cache-dit, calls of fora N=3"),
+    "deltacache N=3, depth 0": deltacache(3, 0),
+    "deltacache N=3, skip": deltacache(3, "skip"),
     "fora, self-attention N=3": Rival(
         ours(self_attention),
         equal="diffusers PyramidAttentionBroadcast, range 3",

@@ -20,6 +20,7 @@ from accel.models.resolve import open_model
 from accel.solvers import noise, schedulers
 from strategies import Strategy, StrategyError
 
+NAMED: dict[int | str, str] = {"full": "in full", "skip": "skipped"}
 OWN = {"guidance", "height", "width", "arguments"}  # Settings of every call in a config.
 
 
@@ -152,7 +153,7 @@ def what_ran(records: Sequence[CallRecord]) -> str:
     """Summary of a generation's calls in one line: their number, depths and numbers of tokens."""
     depths = Counter(record.depth for record in records)
     shown = [
-        f"{count} in full" if depth == "full" else f"{count} at depth {depth}"
+        f"{count} {NAMED.get(depth, f'at depth {depth}')}"
         for depth, count in sorted(depths.items(), key=lambda item: (item[0] != "full", -item[1]))
     ]
     line = f"{len(records)} calls ran: {', '.join(shown)}"

@@ -40,6 +40,9 @@ DESCRIBED: dict[str, Description] = {
     ),
     # A block reads the output of its mirror image, as in a U-Net.
     "HunyuanDiT2DModel": Description(skips=True),
+    "Cosmos3OmniTransformer": Description(
+        refused="it packs several inputs, each with times of its own, and takes no timestep"
+    ),
     "LatteTransformer3DModel": Description(
         refused="it runs spatial and temporal blocks in turns, on tokens in another order"
     ),

@@ -16,6 +16,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "latency_table": speed.latency_table,
     "checks": speed.checks,
     "launches": speed.launches,
+    "stacks": speed.stacks,
     "macs": speed.macs,
     "transformer_quality": quality.transformers,
     "no_loss": quality.no_loss,

@@ -145,6 +145,18 @@ def launches(data: Any) -> str:
     return "\n\n".join(parts)
 
 
+def stacks(data: Any) -> str:
+    rows = [
+        (
+            name,
+            "no" if "fails" in one else f"yes, family `{one['family']}`",
+            one["fails"] if "fails" in one else ", ".join(f"`{each}`" for each in one["lists"]),
+        )
+        for name, one in sorted(data["models"].items())
+    ]
+    return table(["model", "supported", "lists of blocks in the order they run, or why not"], rows)
+
+
 def macs(data: Any) -> str:
     rows = [
         (

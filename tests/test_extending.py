@@ -118,7 +118,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluate.metrics import paired
+from evaluate.metrics.shared import paired
 from evaluate.networks.base import Pixels
 
 

@@ -18,6 +18,7 @@ from evaluate.verdicts import judge
 from search.costs.heldout_rungs import expected, levels
 from search.engine import exporting
 from search.engine.engine import Engine
+from search.finalists import distance_prior
 from search.finalists import lossless_probability as promise
 from search.results import export, finalist
 from search.results.run import Run
@@ -157,7 +158,20 @@ class Strict(Paid):
         return sample
 
 
-def test_milder_strategies_take_the_places_of_those_that_have_shown_a_loss(tmp_path: Path) -> None:
+def test_distances_of_settled_strategies_tell_a_chance() -> None:
+    passed, lost = [[2.0], [3.0]], [[30.0], [90.0], [2.5]]
+    chances = [distance_prior.chance([d], passed, lost) for d in (1.0, 3.0, 5.0, 9.5, 20.0, 30.0)]
+    assert chances == sorted(chances, reverse=True)
+    assert chances[:2] == [distance_prior.SURE] * 2
+    assert chances[3] == pytest.approx(distance_prior.SURE / 2, abs=0.01)  # By the logarithm.
+    assert chances[-1] == 0
+    assert distance_prior.chance([40.0, 1.0], [[3.0, 5.0]], [[30.0, 9.0]]) == chances[-1]
+    assert distance_prior.chance([5.0], passed, []) == distance_prior.chance([5.0], [], lost) == 1
+    assert distance_prior.chance([5.0], [[5.0]], [[4.0]]) == distance_prior.SURE
+    assert distance_prior.chance([6.0], [[5.0]], [[4.0]]) == 0.5
+
+
+def test_other_strategies_are_tried_where_finalists_have_shown_a_loss(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, Strict(), budget="1500s", heldout_images=384, export=3)
     engine.prepare()
     engine.search()
@@ -167,11 +181,6 @@ def test_milder_strategies_take_the_places_of_those_that_have_shown_a_loss(tmp_p
     took = [one for one in finals if one.role == "front" and one.strategy.digest not in chosen]
     assert took
     assert len(took) <= 2 * 3 * 3
-    for final in took:
-        lost = [
-            one for one in finals if one.strategy.digest in chosen and damage(one.strategy) > 0.21
-        ]
-        assert all(damage(final.strategy) < damage(one.strategy) for one in lost)
     answers = {one.strategy.digest: run.verdict(one) for one in took}
     assert any(verdict is not None and verdict.answer == "yes" for verdict in answers.values())
 

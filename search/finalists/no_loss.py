@@ -4,22 +4,51 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import inf, log
 
 from evaluate.verdicts import changes_in, judge
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import CostTracker
+from search.finalists import distance_prior
 from search.finalists import lossless_probability as promise
 from search.finalists.standings import Standings
 from search.objectives.objectives import COSTS
 from search.study import failures
-from search.study.evaluation import comparable, is_rival
+from search.study.evaluation import Evaluation, comparable, is_rival
 from search.study.study import Study
 from search.workers.executor import Executor
 
 Ranked = tuple[float, str, int]  # How promising a finalist is, its digest, its images so far.
 Entry = tuple[str, int]  # Digest of a finalist, and the set that it is scored on next.
+UNSEEN = 0.75  # Chance that the first images of a new finalist keep it in the race.
 PLACES = 3  # Finalists with those that took a place since, at most so many times `export`.
+
+
+@dataclass
+class _Settled:
+    """What the settled finalists say.
+
+    Attributes:
+        passed: quality objectives of those that have shown no loss.
+        lost: the same of those that have shown a loss, or have no chance left.
+        nearest: the smallest of each over all finalists; it stands for an empty `passed`.
+        fastest: the largest speedup, at least 1, of all that passed (False) and of the baselines
+            among them (True).
+    """
+
+    passed: list[list[float]] = field(default_factory=list)
+    lost: list[list[float]] = field(default_factory=list)
+    nearest: list[float] = field(default_factory=list)
+    fastest: dict[bool, float] = field(default_factory=lambda: {False: 1.0, True: 1.0})
+
+    def gain(self, speed: float, *, rival: bool) -> float:
+        """The logarithm of how much faster a strategy is than what has passed."""
+        return log(speed / self.fastest[rival])
+
+    def chance(self, losses: Sequence[float]) -> float:
+        """The chance that a strategy with these objectives has no loss."""
+        return distance_prior.chance(losses, self.passed or [self.nearest], self.lost)
 
 
 class NoLoss:
@@ -65,19 +94,9 @@ class NoLoss:
         """
         if not self.may_pass:
             return []
-        ranked: list[Ranked] = []
-        fastest = self._passed()
-        for digest in self._all.alive(self._all.common):
-            held = self._all.held(digest)
-            changes = changes_in(held.figures[held.images].intervals)
-            speed = self._all.speed(digest)
-            found = promise.chance(changes, self._margins, held.images, self.full)
-            wanted = speed > fastest[digest in self._all.rivals]
-            if held.images < self.full and found >= promise.LEAST and wanted:
-                ranked.append((found * log(speed), digest, held.images))
         chosen: list[Entry] = []
         room = self._all.room() - self._all.owed(self.full)
-        for _, digest, images in self._by_turns(sorted(ranked, reverse=True)):
+        for _, digest, images in self._ranked(self._settled()):
             cost = self._all.cost(digest, self.full)
             if cost > room:
                 continue
@@ -87,59 +106,80 @@ class NoLoss:
                 break
         return chosen
 
-    def _passed(self) -> dict[bool, float]:
-        """The speedup that shows something new: for the search's own (False) above that of all that
-        passed, for a baseline (True) above that of the baselines that did. At least 1.
-        """
-        found = {True: 1.0, False: 1.0}
-        for digest in self._all.sound():
-            held = self._all.held(digest)
-            changes = changes_in(held.figures[held.images].intervals)
-            if judge(changes, self._margins, held.images, self.full).answer != "yes":
-                continue
-            for kind in {False, digest in self._all.rivals}:
-                found[kind] = max(found[kind], self._all.speed(digest))
-        return found
+    def another(self) -> str:
+        """One more finalist, from all that the search has evaluated: the most promising one by its
+        distance and its speed, where it is more promising than every finalist of the search.
 
-    def milder(self) -> str:
-        """One more finalist: the fastest that the search found nearer than all of its own that have
-        no chance to pass any more, and faster than what has passed, where there is room for it.
+        It needs finalists that have shown a loss: without them nothing is known of distances.
 
         Returns:
             Its digest, or nothing where there is none.
         """
         if not self.may_pass or self._all.ceiling == inf or not self._all.common:
             return ""
-        if len(self._all.rows) >= self._most:
+        settled = self._settled()
+        if not settled.lost or len(self._all.rows) >= self._most:
             return ""
-        lost = [self._all.rows[d].objectives for d in self._all.sound() if self._has_lost(d)]
-        if not lost:
+        open_ones = {digest for digest, _ in self.likely()}
+        best = max((v for v, d, _ in self._ranked(settled) if d in open_ones), default=0.0)
+        taken = {*self._all.rows, *failures.finalists(self._study)}
+        chosen: Evaluation | None = None
+        for row in comparable(self._study.evaluations):
+            if row.strategy.digest in taken or not row.feasible or is_rival(row):
+                continue
+            gain = settled.gain(self._costs.of(row.strategy)["speedup"], rival=False)
+            value = gain * UNSEEN * settled.chance(self._losses(row)) if gain > 0 else 0.0
+            if value > best and self._has_room(row):
+                best, chosen = value, row
+        if chosen is None:
             return ""
-        fastest, failed = self._passed()[False], failures.finalists(self._study)
-        rows = [
-            (self._costs.of(row.strategy)["speedup"], row)
-            for row in comparable(self._study.evaluations)
-            if row.strategy.digest not in {*self._all.rows, *failed} and row.feasible
-            and not is_rival(row)
-            and all(any(row.objectives[i] < other[i] for i in self._quality) for other in lost)
-        ]  # fmt: skip
-        for speed, row in sorted(rows, key=lambda pair: -pair[0]):
-            latency = row.scores["latency_s"]
-            cost = self._accounts.draw(latency, self.full) + self._accounts.timing(latency)
-            if speed > fastest and cost + self._all.owed(self.full) <= self._all.room():
-                self._all.rows[row.strategy.digest] = row
-                return row.strategy.digest
-        return ""
+        self._all.rows[chosen.strategy.digest] = chosen
+        return chosen.strategy.digest
 
-    def _has_lost(self, digest: str) -> bool:
-        """Whether one of the search's own is not followed any further for want of a chance."""
-        held = self._all.held(digest)
-        changes = changes_in(held.figures[held.images].intervals)
-        if digest in self._all.rivals:
-            return False
-        if held.images >= self.full:
-            return judge(changes, self._margins, held.images, self.full).answer != "yes"
-        return promise.chance(changes, self._margins, held.images, self.full) < promise.LEAST
+    def _settled(self) -> _Settled:
+        """What the finalists that are settled say; a finalist without a chance counts as lost."""
+        found = _Settled()
+        for digest in self._all.sound():
+            held, losses = self._all.held(digest), self._losses(self._all.rows[digest])
+            found.nearest = list(map(min, losses, found.nearest or losses))
+            changes = changes_in(held.figures[held.images].intervals)
+            if held.images < self.full:
+                chance = promise.chance(changes, self._margins, held.images, self.full)
+                if chance < promise.LEAST:
+                    found.lost.append(losses)
+            elif judge(changes, self._margins, held.images, self.full).answer != "yes":
+                found.lost.append(losses)
+            else:
+                found.passed.append(losses)
+                for kind in {False, digest in self._all.rivals}:
+                    found.fastest[kind] = max(found.fastest[kind], self._all.speed(digest))
+        return found
+
+    def _ranked(self, settled: _Settled) -> list[Ranked]:
+        """The finalists that are open and wanted, the most promising first, by turns."""
+        found: list[Ranked] = []
+        for digest in self._all.alive(self._all.common):
+            held = self._all.held(digest)
+            gain = settled.gain(self._all.speed(digest), rival=digest in self._all.rivals)
+            if held.images >= self.full or gain <= 0:
+                continue
+            changes = changes_in(held.figures[held.images].intervals)
+            chance = promise.chance(changes, self._margins, held.images, self.full)
+            if chance >= promise.LEAST:
+                # Its images may still show that it is better than its distance says.
+                prior = max(settled.chance(self._losses(self._all.rows[digest])), promise.LEAST)
+                found.append((chance * prior * gain, digest, held.images))
+        return self._by_turns(sorted(found, reverse=True))
+
+    def _losses(self, row: Evaluation) -> list[float]:
+        """The quality objectives of a strategy as the search has measured them."""
+        return [row.objectives[index] for index in self._quality]
+
+    def _has_room(self, row: Evaluation) -> bool:
+        """Whether a strategy that was not drawn yet can be followed to the full set."""
+        latency = row.scores["latency_s"]
+        cost = self._accounts.draw(latency, self.full) + self._accounts.timing(latency)
+        return cost + self._all.owed(self.full) <= self._all.room()
 
     def _by_turns(self, ranked: list[Ranked]) -> list[Ranked]:
         """The search's own and baselines by turns, so that what has no loss is known of both."""

@@ -4,7 +4,7 @@ First all are scored on ever larger sets, without those that another of their ki
 doubt, as far as a share of the time allows. The largest set that all others have is what
 the front is compared on. Then those follow that may yet be shown to have no loss, up to the full
 set. That is fixed before the first image is drawn, and no strategy passes on fewer images. Where
-none is left of them, milder strategies take the places of those that have shown a loss.
+another strategy of the search is more promising by its distance and its speed, it becomes one.
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ class Race:
             self._draw(((digest, level) for digest in alive), {level})
         while True:
             common = self._all.common
-            if likely := self._no_loss.likely():
-                self._draw(iter(likely), {level for _, level in likely})
-            elif milder := self._no_loss.milder():
+            if another := self._no_loss.another():
                 for level in self._all.levels[: self._all.levels.index(common) + 1]:
-                    self._draw(iter([(milder, level)]), {level})
+                    self._draw(iter([(another, level)]), {level})
+            elif likely := self._no_loss.likely():
+                self._draw(iter(likely), {level for _, level in likely})
             else:
                 break
 

@@ -1,4 +1,4 @@
-"""How likely a strategy has no loss, by its distance to the unaccelerated images.
+"""Chance that a strategy has no loss, by its distance to the unaccelerated images.
 
 The settled finalists say up to which distance a strategy has no loss, and from which distance it
 has one. Between the two the chance falls evenly with the logarithm of the distance. It orders what
@@ -15,12 +15,12 @@ Losses = Sequence[float]
 
 
 def chance(losses: Losses, passed: Sequence[Losses], lost: Sequence[Losses]) -> float:
-    """The chance that a strategy has no loss; the smallest of all objectives.
+    """Chance that a strategy has no loss; the smallest of all objectives.
 
     Args:
         losses: quality objectives of the strategy; lower is better.
-        passed: the same of strategies that have shown no loss.
-        lost: the same of strategies that have shown a loss.
+        passed: quality objectives of strategies that have shown no loss.
+        lost: quality objectives of strategies that have shown a loss.
 
     Returns:
         1 where nothing is settled on one of the two sides.
@@ -32,7 +32,7 @@ def chance(losses: Losses, passed: Sequence[Losses], lost: Sequence[Losses]) -> 
 
 
 def _of_one(value: float, passed: Losses, lost: Losses) -> float:
-    """The same of one objective."""
+    """Chance by one objective."""
     near = max(passed)
     # One that passed although it is further away says more than one that did not.
     beyond = [other for other in lost if other > near]

@@ -27,14 +27,15 @@ PLACES = 3  # Finalists with those that took a place since, at most so many time
 
 @dataclass
 class _Settled:
-    """What the settled finalists say.
+    """Results of the settled finalists.
 
     Attributes:
         passed: quality objectives of those that have shown no loss.
-        lost: the same of those that have shown a loss, or have no chance left.
-        nearest: the smallest of each over all finalists; it stands for an empty `passed`.
-        fastest: the largest speedup, at least 1, of all that passed (False) and of the baselines
-            among them (True).
+        lost: quality objectives of those that have shown a loss, or have no chance left.
+        nearest: smallest value of each objective over all finalists; it stands for an empty
+            `passed`.
+        fastest: largest speedup, at least 1, of all that passed (False) and of the baselines among
+            them (True).
     """
 
     passed: list[list[float]] = field(default_factory=list)
@@ -43,11 +44,11 @@ class _Settled:
     fastest: dict[bool, float] = field(default_factory=lambda: {False: 1.0, True: 1.0})
 
     def gain(self, speed: float, *, rival: bool) -> float:
-        """The logarithm of how much faster a strategy is than what has passed."""
+        """Logarithm of the speedup of a strategy over those that have passed."""
         return log(speed / self.fastest[rival])
 
     def chance(self, losses: Sequence[float]) -> float:
-        """The chance that a strategy with these objectives has no loss."""
+        """Chance that a strategy with these objectives has no loss."""
         return distance_prior.chance(losses, self.passed or [self.nearest], self.lost)
 
 
@@ -137,7 +138,7 @@ class NoLoss:
         return chosen.strategy.digest
 
     def _settled(self) -> _Settled:
-        """What the finalists that are settled say; a finalist without a chance counts as lost."""
+        """Results of the settled finalists; one without a chance counts as lost."""
         found = _Settled()
         for digest in self._all.sound():
             held, losses = self._all.held(digest), self._losses(self._all.rows[digest])
@@ -156,7 +157,7 @@ class NoLoss:
         return found
 
     def _ranked(self, settled: _Settled) -> list[Ranked]:
-        """The finalists that are open and wanted, the most promising first, by turns."""
+        """Finalists that are open and wanted, the most promising first, in turns."""
         found: list[Ranked] = []
         for digest in self._all.alive(self._all.common):
             held = self._all.held(digest)
@@ -172,11 +173,11 @@ class NoLoss:
         return self._by_turns(sorted(found, reverse=True))
 
     def _losses(self, row: Evaluation) -> list[float]:
-        """The quality objectives of a strategy as the search has measured them."""
+        """Quality objectives of a strategy as the search has measured them."""
         return [row.objectives[index] for index in self._quality]
 
     def _has_room(self, row: Evaluation) -> bool:
-        """Whether a strategy that was not drawn yet can be followed to the full set."""
+        """Test whether there is time to score a new strategy on the full set."""
         latency = row.scores["latency_s"]
         cost = self._accounts.draw(latency, self.full) + self._accounts.timing(latency)
         return cost + self._all.owed(self.full) <= self._all.room()

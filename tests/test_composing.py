@@ -94,8 +94,7 @@ def test_every_method_can_act(family: str) -> None:
                     if name in one.choices:
                         row[2 + place] = one.choices.index(name)
                 if name not in space.decode(row).methods:
-                    assert (gene.name, index) in {("deepcache.order", 1), ("deepcache.order", 2),
-                                                  ("fora.order", 1), ("fora.order", 2)}  # fmt: skip
+                    assert gene.name in {"deepcache.order", "deltacache.order", "fora.order"}
 
 
 def test_methods_that_cannot_act_together_share_a_gene() -> None:
@@ -267,7 +266,7 @@ def test_wanted_kinds_are_few_and_shown(family: str) -> None:
     """By few generations; and of every strategy of the space the latency follows from them."""
     space, rng = space_of(family, of_family(family)), np.random.default_rng(3)
     wants = wanted.plan(space).wants
-    assert len(wants) < 120
+    assert len(wants) < 180
     for seed in (0, 1):
         rows = probes(space, seed)
         shown = {kind for one in rows for kind in one.kinds()}
@@ -287,7 +286,9 @@ def test_latency_is_known_throughout_every_shipped_space(name: str) -> None:
     settings = read_config("spaces", name)
     calls = {(s, n): n for s in settings["schedulers"] for n in settings["steps"]}
     space, rng = with_calls(settings, settings["family"], calls), np.random.default_rng(5)
-    table = Kinds({want.kind: 1.0 for want in wanted.plan(space).wants})
+    wants = wanted.plan(space).wants
+    assert len(wants) < 120
+    table = Kinds({want.kind: 1.0 for want in wants})
     for _ in range(400):
         for kind in space.decode(tuple(int(rng.integers(0, size)) for size in space.sizes)).kinds():
             assert table.cost(kind) == pytest.approx(1.0)

@@ -21,7 +21,7 @@ from evaluate.networks.weight_files import VARIABLE
 from evaluate.statistics.distances import cubic
 from search import cli
 from search import config as configuration
-from search.commands.flags import model_options as setting
+from search.commands import model_setup
 from search.commands.options import parser
 from search.objectives.metric_set import Figures, full
 from search.objectives.objectives import Goals, parse_amount
@@ -215,7 +215,7 @@ def test_the_space_follows_from_the_family(
     assert "seeds" in capsys.readouterr().out
     for name, method in (("sd1", "catome"), ("pixart", "tgate"), ("sd3", "toca"), ("dit", "cat")):
         flags = parser().parse_args(["--model", str(saved(folders, name))])
-        _, model = setting.load(flags)
+        _, model = model_setup.load(flags)
         found = configuration.resolve(model, {"objectives": ["psnr", "latency"]})
         assert method in found.space["composed"]
         assert ("tgate" in found.space["composed"]) == (name in ("sd1", "pixart"))
@@ -226,14 +226,14 @@ def test_the_space_follows_from_the_family(
 
 def test_held_out_prompts_are_others(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = parser().parse_args(["--model", str(saved(folders, "sd1"))])
-    pipe, model = setting.load(flags)
+    pipe, model = model_setup.load(flags)
     prompts = Evaluator(model, "cpu", pipe).prompts
     search, heldout = prompts["search"].first(400), prompts["heldout"].first(600)
     assert not set(search.texts) & set(heldout.texts)
     seeds = [set(one.seeds) for one in prompts.values()]
     assert sum(map(len, seeds)) == len(set().union(*seeds))
     flags.prompts = "zoo:search"
-    _, model = setting.load(flags)
+    _, model = model_setup.load(flags)
     assert model.search_prompts == model.heldout_prompts == "zoo:search"
     given = arguments(folders, "sd1", "--objective", "psnr", "--objective", "latency")
     assert cli.main([*given, "--images", "1500", "--heldout-images", "600"]) == 2
@@ -246,7 +246,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(
     flags = parser().parse_args(
         ["--model", str(saved(folders, "sd1")), "--size", "32", "--base-steps", "4", "--batch", "2"]
     )
-    _, model = setting.load(flags)
+    _, model = model_setup.load(flags)
     made = worker.Worker(model.model_dump(), "cpu", 1)
     base = made.evaluator.baseline
     depth = ["full", *[1] * (base.calls - 1)]

@@ -142,7 +142,7 @@ def test_margins_that_mean_nothing_are_refused() -> None:
     for name, words in (
         ("psnr", "every change is a loss"),
         ("fid_base", "every change"),
-        ("x", "no such"),
+        ("x", "unknown score"),
     ):
         with pytest.raises(StrategyError, match=words):
             check_margins({name: 1.0}, names)

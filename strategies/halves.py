@@ -36,6 +36,9 @@ def settled(methods: Mapping[str, Knobs], calls: int) -> dict[str, Any]:
         calls: number of calls of the generation.
     """
     found: dict[str, Any] = {n: one.beside(methods, calls) for n, one in methods.items()}
+    for name, one in found.items():  # Others follow the calls that this leaves to be whole.
+        while one.whole(calls) is not None and (now := _after(found[name], found, calls)) != one:
+            found[name] = one = now
     while True:  # What is computed besides may be of one half again.
         now = {name: _after(one, found, calls) for name, one in found.items()}
         if all(now[name] is found[name] or now[name] == found[name] for name in now):
@@ -45,11 +48,7 @@ def settled(methods: Mapping[str, Knobs], calls: int) -> dict[str, Any]:
 
 def settled_one(knobs: Knobs, beside: Mapping[str, Knobs], calls: int) -> Knobs:
     """One method of a strategy, adjusted to the other methods."""
-    others = {name: one for name, one in beside.items() if name != knobs.method}
-    found = knobs.beside(others, calls)
-    while (now := _after(found, others, calls)) != found:
-        found = now
-    return found
+    return settled({**beside, knobs.method: knobs}, calls)[knobs.method]
 
 
 def _after(knobs: Knobs, methods: Mapping[str, Knobs], calls: int) -> Knobs:

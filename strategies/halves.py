@@ -37,8 +37,8 @@ def settled(methods: Mapping[str, Knobs], calls: int) -> dict[str, Any]:
     """
     found: dict[str, Any] = {n: one.beside(methods, calls) for n, one in methods.items()}
     for name, one in found.items():  # Others follow the calls that this leaves to be whole.
-        while one.whole(calls) is not None and (now := _after(found[name], found, calls)) != one:
-            found[name] = one = now
+        while one.whole(calls) is not None and (after := _after(one, found, calls)) != one:
+            found[name] = one = after
     while True:  # What is computed besides may be of one half again.
         now = {name: _after(one, found, calls) for name, one in found.items()}
         if all(now[name] is found[name] or now[name] == found[name] for name in now):
@@ -48,7 +48,8 @@ def settled(methods: Mapping[str, Knobs], calls: int) -> dict[str, Any]:
 
 def settled_one(knobs: Knobs, beside: Mapping[str, Knobs], calls: int) -> Knobs:
     """One method of a strategy, adjusted to the other methods."""
-    return settled({**beside, knobs.method: knobs}, calls)[knobs.method]
+    found: Knobs = settled({**beside, knobs.method: knobs}, calls)[knobs.method]
+    return found
 
 
 def _after(knobs: Knobs, methods: Mapping[str, Knobs], calls: int) -> Knobs:

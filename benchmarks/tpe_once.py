@@ -2,7 +2,8 @@
 
 For each of some eighty genes of one proposal the sampler splits all finished trials again and reads
 the one parameter out of each. Here both are done once for a proposal, so that a row of a thousand
-evaluations over five seeds takes minutes instead of hours. `tests/test_benchmarks_search.py` holds
+evaluations over five seeds takes minutes instead of hours.
+`tests/benchmarks/test_search_quality.py` holds
 the proposals equal.
 """
 

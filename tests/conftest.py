@@ -13,7 +13,7 @@ import torch
 
 from accel.models.loading import quiet
 from evaluate.networks.weight_files import VARIABLE, cache_folder
-from tests.pipes import build
+from tests.support.pipelines.unet_pipelines import build
 
 WEIGHTS = cache_folder() / "weights"  # Of published networks, where somebody has them.
 torch.set_num_threads(1)

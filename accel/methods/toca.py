@@ -13,7 +13,7 @@ their last attention output.
 
 The same image in another batch has the same scores up to float noise. If two tokens tie within that
 noise, at the cut or for a cell's bonus, another one may be chosen, and the image differs slightly.
-tests/test_toca_ties.py shows that choices differ nowhere else.
+tests/accel/methods/test_toca_ties.py shows that choices differ nowhere else.
 """
 
 from __future__ import annotations

@@ -1,0 +1,349 @@
+"""What people do to a pipeline before and after a strategy is applied to it.
+
+Whatever comes and goes, the image is that of a fresh pipeline in the same state with the same
+strategy, or one StrategyError; two images each, as many hooks are put on anew after an image.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from diffusers import StableDiffusionImg2ImgPipeline
+from diffusers.hooks import FirstBlockCacheConfig
+from diffusers.models.attention_processor import AttnProcessor
+
+import accel
+from strategies import Strategy, StrategyError, save
+from tests.support.pipelines import unet_pipelines
+from tests.support.pipelines.pipeline_states import (
+    CHANGES,
+    MODELS,
+    Change,
+    build,
+    draw,
+    strategies_of,
+)
+
+CASES = [(model, name) for model in MODELS for name in strategies_of(model)]
+
+
+@pytest.mark.parametrize(("case", "change"), unet_pipelines.spread(CASES, CHANGES, every=3))
+def test_changes_before_and_after(case: tuple[str, str], change: Change) -> None:
+    model, name = case
+    if not change.fits(build(model)):
+        pytest.skip(f"{change.name} does not exist on {model}")
+    strategy = strategies_of(model)[name]
+    first = build(model)
+    change.on(first)
+    expected = attempt(lambda: applied(first, strategy))
+    plain = build(model)
+    accel.apply(plain, strategy)
+    unchanged = draw(plain)
+    pipe = build(model)
+    accel.apply(pipe, strategy)
+    assert torch.equal(draw(pipe), unchanged)
+    change.on(pipe)
+    for _ in range(2):
+        same(attempt(lambda: draw(pipe)), expected)
+    if change.off is not None:
+        change.off(pipe)
+        for _ in range(2):
+            assert torch.equal(draw(pipe), unchanged)
+    elif isinstance(expected, torch.Tensor):
+        accel.remove(pipe)
+        bare = build(model)
+        change.on(bare)
+        assert torch.equal(draw(pipe), draw(bare))
+
+
+def applied(pipe: Any, strategy: Strategy) -> torch.Tensor:
+    """The second of two images, which must be equal."""
+    accel.apply(pipe, strategy)
+    first = draw(pipe)
+    assert torch.equal(draw(pipe), first)
+    return first
+
+
+def attempt(draws: Callable[[], torch.Tensor]) -> torch.Tensor | str:
+    """An image, or what the error says."""
+    try:
+        return draws()
+    except StrategyError as error:
+        return str(error)
+
+
+def same(one: torch.Tensor | str, other: torch.Tensor | str) -> None:
+    if isinstance(other, str):
+        assert isinstance(one, str), f"an image where this was expected: {other}"
+    else:
+        assert not isinstance(one, str), one
+        assert torch.equal(one, other)
+
+
+def test_copies_run_their_own_weights_without_a_strategy() -> None:
+    pipe, strategy = build("sd1"), strategies_of("sd1")["deepcache+dato"]
+    plain = draw(pipe)
+    accel.apply(pipe, strategy)
+    fast = draw(pipe)
+    for twin in (copy.deepcopy(pipe), pickle.loads(pickle.dumps(pipe))):
+        assert torch.equal(draw(twin), plain)
+        with torch.no_grad():
+            twin.unet.conv_out.weight.mul_(0.5)
+        assert not torch.equal(draw(twin), plain)
+        accel.remove(twin)
+        accel.apply(twin, strategy)
+        assert [record.depth for record in records(twin)] == [r.depth for r in records(pipe)]
+    assert torch.equal(draw(pipe), fast)
+    accel.remove(pipe)
+    assert torch.equal(draw(pipe), plain)
+
+
+def records(pipe: Any) -> list[accel.CallRecord]:
+    draw(pipe)
+    return accel.stats(pipe)
+
+
+def test_a_copied_scheduler_steps_itself() -> None:
+    pipe, other = build("sd1"), build("sd1")
+    plain = draw(other)
+    accel.apply(pipe, strategies_of("sd1")["deepcache+dato"])
+    draw(pipe)
+    other.scheduler = copy.deepcopy(pipe.scheduler)
+    assert torch.equal(draw(other), plain)
+    accel.remove(pipe)
+    assert torch.equal(draw(other), plain)
+
+
+def test_pipelines_that_share_a_network_have_strategies_of_their_own() -> None:
+    alone, image = build("sd1"), unet_pipelines.build("sd1", "img2img")
+    plain, plain_image = draw(alone), unet_pipelines.draw(image)
+    accel.apply(alone, strategies_of("sd1")["deepcache+dato"])
+    accel.apply(image, strategies_of("sd1")["tgate"])
+    wanted, wanted_image = draw(alone), unet_pipelines.draw(image)
+    one = build("sd1")
+    other = StableDiffusionImg2ImgPipeline.from_pipe(one)
+    other.set_progress_bar_config(disable=True)
+    accel.apply(one, strategies_of("sd1")["deepcache+dato"])
+    assert torch.equal(unet_pipelines.draw(other), plain_image)
+    accel.apply(other, strategies_of("sd1")["tgate"])
+    for _ in range(2):
+        assert torch.equal(draw(one), wanted)
+        assert torch.equal(unet_pipelines.draw(other), wanted_image)
+    accel.remove(one)
+    assert torch.equal(draw(one), plain)
+    assert torch.equal(unet_pipelines.draw(other), wanted_image)
+    del other
+    gc.collect()
+    assert "forward" not in vars(one.unet)
+
+
+def test_a_light_pipeline_for_each_request() -> None:
+    base = build("sd1")
+    strategy = strategies_of("sd1")["deepcache+dato"]
+    plain = draw(base)
+    accel.apply(base, strategy)
+    wanted = draw(base)
+    for _ in range(2):
+        request = type(base).from_pipe(
+            base, scheduler=copy.deepcopy(base.scheduler), requires_safety_checker=False
+        )
+        request.set_progress_bar_config(disable=True)
+        assert torch.equal(draw(request), plain)
+        accel.apply(request, strategy)
+        assert torch.equal(draw(request), wanted)
+        assert torch.equal(draw(base), wanted)
+
+
+def test_two_threads_on_one_network() -> None:
+    one = build("sd1")
+    other = type(one).from_pipe(
+        one, scheduler=copy.deepcopy(one.scheduler), requires_safety_checker=False
+    )
+    other.set_progress_bar_config(disable=True)
+    plain = draw(other)
+    accel.apply(one, strategies_of("sd1")["deepcache+dato"])
+    wanted = draw(one)
+    found: dict[str, list[torch.Tensor]] = {"one": [], "other": []}
+    threads = [
+        threading.Thread(target=lambda p=p, n=n: found[n].extend(draw(p) for _ in range(3)))
+        for n, p in (("one", one), ("other", other))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(torch.equal(image, wanted) for image in found["one"])
+    assert all(torch.equal(image, plain) for image in found["other"])
+
+
+def test_loops_of_ones_own_on_a_shared_network() -> None:
+    one, other = build("sd1"), build("sd1")
+    other.unet, other.scheduler = one.unet, copy.deepcopy(one.scheduler)
+    alone = run(one)
+    accel.apply(one, strategies_of("sd1")["deepcache"])
+    fast = run(one)
+    assert not torch.equal(fast, alone)
+    accel.apply(other, strategies_of("sd1")["neutral"])
+    assert torch.equal(run(one), fast)
+    assert torch.equal(run(other), alone)
+    with pytest.raises(StrategyError, match="2 pipelines with a strategy share"):
+        one.unet(torch.zeros(1, 4, 16, 16), 1, torch.zeros(1, 4, 64))
+
+
+@torch.no_grad()
+def run(pipe: Any, stop: int | None = None, seed: int = 0, fresh: bool = True) -> Any:
+    """A loop of one's own, with guidance as one doubled batch."""
+    both = torch.cat(pipe.encode_prompt("a large red circle", "cpu", 1, True)[::-1])
+    if fresh:
+        pipe.scheduler.set_timesteps(6)
+    latents = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(seed))
+    for call, t in enumerate(pipe.scheduler.timesteps):
+        if call == stop:
+            return None
+        halves = pipe.unet(torch.cat([latents] * 2), t, encoder_hidden_states=both).sample
+        one, two = halves.chunk(2)
+        latents = pipe.scheduler.step(one + 7.5 * (two - one), t, latents).prev_sample
+    return latents
+
+
+@pytest.mark.parametrize("stop", [1, 3])
+def test_a_loop_that_stopped_starts_again_on_the_same_schedule(stop: int) -> None:
+    pipe = build("sd1")
+    accel.apply(pipe, strategies_of("sd1")["deepcache"])
+    wanted = run(pipe)
+    run(pipe, stop=stop, seed=7, fresh=False)
+    assert torch.equal(run(pipe, fresh=False), wanted)
+
+
+def test_another_network_or_solver_is_noticed() -> None:
+    pipe, strategy = build("sd1"), strategies_of("sd1")["deepcache"]
+    plain, own = draw(pipe), pipe.scheduler
+    accel.apply(pipe, strategy)
+    wanted = draw(pipe)
+    before, pipe.unet = pipe.unet, build("sd1").unet
+    assert torch.equal(draw(pipe), wanted)
+    assert "forward" not in vars(before)
+    pipe.scheduler = diffusers.EulerDiscreteScheduler.from_config(own.config)
+    with pytest.raises(StrategyError, match="now has EulerDiscreteScheduler"):
+        draw(pipe)
+    pipe.scheduler = own
+    accel.remove(pipe)
+    assert torch.equal(draw(pipe), plain)
+
+
+def test_an_exchanged_solver_goes_back_whatever_network_there_is() -> None:
+    pipe = build("sd1")
+    own = pipe.scheduler
+    fast = unet_pipelines.strategy({"deepcache": {"depth": 1}}, 6, 6, "DPMSolverMultistepScheduler")
+    accel.apply(pipe, fast, set_scheduler=True)
+    pipe.unet = build("sd1").unet
+    draw(pipe)
+    accel.remove(pipe)
+    assert pipe.scheduler is own
+    assert "maybe_free_model_hooks" not in vars(pipe)
+    assert "progress_bar" not in vars(pipe)
+
+
+def test_nothing_holds_the_weights_after_remove() -> None:
+    pipe = build("sd1")
+    accel.apply(pipe, strategies_of("sd1")["deepcache+dato"])
+    draw(pipe)
+    accel.remove(pipe)
+    weight = weakref.ref(pipe.unet.conv_in.weight)
+    gc.collect()
+    gc.disable()
+    try:
+        del pipe
+        assert weight() is None
+    finally:
+        gc.enable()
+
+
+def test_a_strategy_by_path_or_preset(tmp_path: Any) -> None:
+    pipe, strategy = build("sd1"), strategies_of("sd1")["deepcache"]
+    save(strategy, tmp_path / "fast.json")
+    accel.apply(pipe, strategy)
+    wanted = draw(pipe)
+    accel.apply(pipe, str(tmp_path / "fast.json"))
+    assert torch.equal(draw(pipe), wanted)
+    with pytest.raises(StrategyError, match="no such"):
+        accel.apply(pipe, "deepcache-n33")
+
+
+def test_panorama_reuses_within_each_of_its_views() -> None:
+    base = build("sd1")
+    parts = {k: v for k, v in base.components.items() if k != "image_encoder"}
+    pipe = diffusers.StableDiffusionPanoramaPipeline(**parts, requires_safety_checker=False)
+    pipe.set_progress_bar_config(disable=True)
+
+    def wide() -> torch.Tensor:
+        noise = torch.Generator().manual_seed(0)
+        return pipe(
+            "a large red circle", height=32, width=64, num_inference_steps=6, generator=noise,
+            output_type="latent", view_batch_size=1,
+        ).images  # fmt: skip
+
+    plain = wide()
+    accel.apply(pipe, strategies_of("sd1")["neutral"])
+    assert torch.equal(wide(), plain)
+    accel.apply(pipe, strategies_of("sd1")["deepcache"])
+    fast = wide()
+    depths = {r.call: set() for r in accel.stats(pipe)}  # type: ignore[var-annotated]
+    for record in accel.stats(pipe):
+        depths[record.call].add(record.depth)
+    assert depths[0] == {"full"}
+    assert depths[1] == {1}
+    assert torch.equal(wide(), fast)
+    assert not torch.equal(fast, plain)
+
+
+def test_the_cache_of_diffusers_beside_a_strategy() -> None:
+    strategy = strategies_of("flux")["fora"]
+    first, pipe = build("flux"), build("flux")
+    first.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.5))
+    wanted = applied(first, strategy)
+    accel.apply(pipe, strategy)
+    alone = draw(pipe)
+    pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.5))
+    assert torch.equal(draw(pipe), wanted)
+    assert torch.equal(draw(pipe), wanted)
+    pipe.transformer.disable_cache()
+    assert torch.equal(draw(pipe), alone)
+
+
+@pytest.mark.parametrize("model", ["sd1", "flux"])
+def test_the_whole_network_compiles_without_a_break(model: str) -> None:
+    strategy = strategies_of(model)["deepcache" if model == "sd1" else "fora"]
+    pipe = build(model)
+    accel.apply(pipe, strategy)
+    wanted = draw(pipe)
+    part = "unet" if model == "sd1" else "transformer"
+    network = getattr(pipe, part)
+    torch._dynamo.reset()
+    setattr(pipe, part, torch.compile(network, backend="eager", fullgraph=True))
+    torch.testing.assert_close(draw(pipe), wanted, rtol=1e-4, atol=1e-4)
+    setattr(pipe, part, network)
+    assert torch.equal(draw(pipe), wanted)
+    network.compile(backend="eager", fullgraph=True)
+    torch.testing.assert_close(draw(pipe), wanted, rtol=1e-4, atol=1e-4)
+    accel.remove(pipe)
+
+
+def test_processors_set_after_a_strategy() -> None:
+    strategy = strategies_of("sd1")["deepcache+dato"]
+    first, pipe = build("sd1"), build("sd1")
+    first.unet.set_attn_processor(AttnProcessor())
+    wanted = applied(first, strategy)
+    accel.apply(pipe, strategy)
+    draw(pipe)
+    pipe.unet.set_attn_processor(AttnProcessor())
+    assert torch.equal(draw(pipe), wanted)

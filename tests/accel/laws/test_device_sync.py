@@ -1,0 +1,71 @@
+"""What a GPU would feel, counted on any device: live memory, operations that wait for results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+import accel
+from evaluate.speed.peak_memory import Alive
+from tests.support.pipelines.method_cases import ALL
+from tests.support.pipelines.unet_pipelines import MODELS, build, draw, strategy
+
+# Operations whose result the host needs before it can go on.
+WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "is_nonzero"}
+
+
+class Watch(Alive):
+    """Counts operations, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function: Any, *given: Any) -> Any:
+        self.operations[function.overloadpacket.__name__] += 1
+        return super().__torch_dispatch__(function, *given)
+
+
+def watched(pipe: Any, methods: dict[str, Any]) -> Watch:
+    with accel.accelerated(pipe, strategy(methods)):
+        draw(pipe)
+        with Watch() as watch:
+            draw(pipe)
+    return watch
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if "catome" not in ALL[name]])
+def test_nothing_waits_that_the_unmodified_pipeline_does_not(pipe: Any, name: str) -> None:
+    """CA-ToMe is left out: it has to look at its counts at every checkpoint."""
+    with Watch() as plain:
+        draw(pipe)
+    found = watched(pipe, ALL[name]).operations
+    assert plain.operations["convolution"] > 0
+    extra = {n: found[n] - plain.operations[n] for n in WAITING if found[n] > plain.operations[n]}
+    assert extra == {}
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("depth", [1, 3])
+def test_deepcache_holds_one_feature(model: str, depth: int) -> None:
+    """The peak above an unmodified generation's is at most 1.1 times the cached feature."""
+    pipe = build(model)
+    sizes: list[int] = []
+    plain = watched(pipe, {})
+    methods = {"deepcache": {"depth": ["full", depth, depth, "full", depth, depth]}}
+    accel.apply(pipe, strategy(methods))
+    (features,) = [
+        one
+        for one in accel.registry.find(pipe)._clock.listeners  # type: ignore[union-attr]
+        if type(one).__name__ == "Features"
+    ]
+
+    def look(*_: Any) -> dict[str, Any]:
+        sizes.extend(h[0][1].untyped_storage().nbytes() for h in features.kept.values())
+        return {}
+
+    draw(pipe, callback_on_step_end=look)
+    assert len(set(sizes)) == 1
+    assert watched(pipe, methods).peak - plain.peak <= 1.1 * sizes[0]

@@ -1,0 +1,209 @@
+"""The laws of `deltacache` on pipelines of every kind that the family `transformer` takes."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+import torch
+
+import accel
+from accel import families
+from accel.stack import numbered
+from strategies import StrategyError
+from tests.accel.laws.test_transformer_laws import attributes, traces
+from tests.support.pipelines.stack_pipelines import PIPES, STEPS, build, draw, strategy
+from tests.support.pipelines.transformer_pipelines import InTheMiddleError
+
+KNOBS: dict[str, Any] = {
+    "depth": ["full", 1, "skip", "full", 0, 1],
+    "tail": [0, 1, 0, 0, 0, 0],
+    "order": [0, 0, 1, 0, 1, 2],
+}
+STRONG = {"deltacache": KNOBS}
+FRONTS = ["full", 1, "skip", "full", 0, 1]
+NAMES = pytest.mark.parametrize("name", PIPES)
+
+
+def fresh(name: str, **settings: Any) -> torch.Tensor:
+    """The result of a pipeline that never did anything else."""
+    pipe = build(name)
+    accel.apply(pipe, strategy(name, STRONG))
+    return draw(pipe, name, **settings)
+
+
+@NAMES
+def test_neutral_and_removed_change_nothing(name: str) -> None:
+    pipe = build(name)
+    plain, before = draw(pipe, name), attributes(pipe)
+    assert torch.isfinite(plain).all()
+    accel.apply(pipe, strategy(name, {"deltacache": {"depth": "full", "order": 1}}))
+    assert torch.equal(draw(pipe, name), plain)
+    accel.apply(pipe, strategy(name, STRONG))
+    mine = draw(pipe, name)
+    assert torch.isfinite(mine).all()
+    assert not torch.equal(mine, plain)
+    accel.remove(pipe)
+    assert traces(pipe) == []
+    assert attributes(pipe) == before
+    assert torch.equal(draw(pipe, name), plain)
+
+
+@pytest.mark.parametrize("name", [name for name in PIPES if name != "wan22"])
+def test_blocks_run_as_the_strategy_says(name: str) -> None:
+    """By hooks inside of the blocks, not by what the sampler says of itself."""
+    pipe = build(name)
+    _, sites = families.find(pipe)
+    blocks = [block.name for block in numbered(sites.stack)]
+    ran = counted(pipe.transformer, blocks)
+    draw(pipe, name)
+    plain = list(ran)
+    accel.apply(pipe, strategy(name, STRONG))
+    ran.clear()
+    draw(pipe, name)
+    records = accel.stats(pipe)
+    passes = len(records) // STEPS
+    assert [record.depth for record in records] == [f for f in FRONTS for _ in range(passes)]
+    assert records[passes].ran == [blocks[0], blocks[-1]]
+    assert [len(r.ran) for r in records[:: passes or 1]] == [len(blocks), 2, 0, len(blocks), 0, 1]
+    for block in blocks:
+        share = sum(block in record.ran for record in records) / len(records)
+        assert ran.count(block) == plain.count(block) * share > 0
+
+
+def counted(network: Any, blocks: list[str]) -> list[str]:
+    """The names of blocks, each time that something in one runs."""
+    ran: list[str] = []
+    for block in blocks:
+        module = network.get_submodule(block)
+        inner = next(one for one in module.modules() if isinstance(one, torch.nn.Linear))
+        inner.register_forward_hook(lambda *_, name=block: ran.append(name))
+    return ran
+
+
+def test_two_networks_share_a_schedule() -> None:
+    """Of Wan 2.2, whose second network starts with nothing kept; calls are counted over both."""
+    pipe = build("wan22")
+    knobs: dict[str, Any] = {"depth": ["full", 0, 0, 0, 0, "skip"]}
+    accel.apply(pipe, strategy("wan22", {"deltacache": knobs}))
+    draw(pipe, "wan22")
+    records = [record for record in accel.stats(pipe) if record.branch == 0]
+    assert [record.call for record in records] == list(range(STEPS))
+    depths = [record.depth for record in records]
+    second = depths.index("full", 1)
+    assert depths == ["full", *[0] * (second - 1), "full", *[0] * (STEPS - second - 2), "skip"]
+    blocks = [block.name for block in numbered(families.find(pipe)[1].stack)]
+    both = [counted(network, blocks) for network in (pipe.transformer, pipe.transformer_2)]
+    draw(pipe, "wan22")
+    assert both[0]
+    assert len(both[0]) == len(both[1])
+    accel.remove(pipe)
+    for network in (pipe.transformer, pipe.transformer_2):
+        assert not [module for module in network.modules() if "forward" in vars(module)]
+
+
+@NAMES
+def test_no_generation_sees_another(name: str) -> None:
+    pipe = build(name)
+    accel.apply(pipe, strategy(name, STRONG))
+    alone = fresh(name)
+    assert torch.equal(draw(pipe, name), alone)
+    draw(pipe, name, seed=3, batch=2)
+    assert torch.equal(draw(pipe, name), alone)
+    fail(pipe)
+    assert torch.equal(draw(pipe, name), alone)
+
+
+def fail(pipe: Any) -> None:
+    """A generation that fails in its last block, at a call that reuses nothing."""
+    _, sites = families.find(pipe)
+    left = [2]
+
+    def hook(*_: Any) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise InTheMiddleError
+
+    made = numbered(sites.stack)[-1].module.register_forward_pre_hook(hook)
+    name = next(n for n, tiny in PIPES.items() if tiny.pipeline == type(pipe).__name__)
+    try:
+        with pytest.raises(InTheMiddleError):
+            draw(pipe, name)
+    finally:
+        made.remove()
+
+
+@NAMES
+def test_a_batch_is_its_images(name: str) -> None:
+    pipe = build(name)
+    accel.apply(pipe, strategy(name, STRONG))
+    together = draw(pipe, name, batch=2)
+    for index in range(2):
+        alone = draw(pipe, name, seed=index)
+        assert (together[index : index + 1] - alone).norm() / alone.norm() < 1e-3
+
+
+@NAMES
+def test_nothing_is_kept_after_a_generation(name: str) -> None:
+    pipe = build(name)
+    draw(pipe, name)
+    before = tensors()
+    accel.apply(pipe, strategy(name, STRONG))
+    draw(pipe, name)
+    assert tensors() == before
+
+
+def tensors() -> int:
+    """How many tensors there are."""
+    gc.collect()
+    return sum(isinstance(one, torch.Tensor) for one in gc.get_objects())
+
+
+def test_what_does_not_fit_is_refused_by_one_line() -> None:
+    pipe = build("qwen")
+    cases: list[tuple[dict[str, Any], str]] = [
+        (
+            {"depth": 3},
+            r"depth\[1\] is 3, but QwenImageTransformer2DModel has 3 blocks; use .*0 to 2",
+        ),
+        ({"depth": 2, "tail": 1}, r"depth\[1\] is 2 and tail\[1\] is 1, .* at most 2"),
+    ]
+    for knobs, said in cases:
+        with pytest.raises(StrategyError, match=said) as told:
+            accel.apply(pipe, strategy("qwen", {"deltacache": knobs}))
+        assert "\n" not in str(told.value)
+    assert traces(pipe) == []
+    with pytest.raises(StrategyError, match="a tail of at most the depth"):
+        wrong = {"deltacache": {"depth": 0, "tail": 1}}
+        accel.apply(build("hunyuan-dit"), strategy("hunyuan-dit", wrong))
+    with pytest.raises(StrategyError, match="fora works on dit, mmdit"):
+        strategy("qwen", {"fora": {"attn": True}})
+
+
+def test_a_changed_list_of_blocks_is_noticed() -> None:
+    pipe = build("qwen")
+    accel.apply(pipe, strategy("qwen", {"deltacache": {"depth": ["full", 2, 2, 2, 2, 2]}}))
+    draw(pipe, "qwen")
+    pipe.transformer.transformer_blocks = pipe.transformer.transformer_blocks[:2]
+    with pytest.raises(StrategyError, match="has 2 blocks"):
+        draw(pipe, "qwen")
+    accel.apply(pipe, strategy("qwen", {"deltacache": {"depth": ["full", 1, 1, 1, 1, 1]}}))
+    draw(pipe, "qwen")
+    pipe.transformer.transformer_blocks.append(build("qwen").transformer.transformer_blocks[2])
+    draw(pipe, "qwen")
+    assert len(accel.stats(pipe)[0].ran) == 3
+
+
+def test_guidance_may_stop_on_the_way() -> None:
+    """Z-Image leaves one half of the batch out when the time has come, Lumina 2 one pass."""
+    for name, word in (("z-image", "cfg_truncation"), ("lumina2", "cfg_trunc_ratio")):
+        pipe = build(name)
+        accel.apply(pipe, strategy(name, {"deltacache": {"depth": ["full", 0, 0, 0, 0, 0]}}))
+        draw(pipe, name, **{word: 0.6})
+        records = accel.stats(pipe)
+        rows = [sum(r.batch for r in records if r.call == call) for call in range(STEPS)]
+        assert rows[0] == 2
+        assert rows[-1] == 1
+        changes = [r.call for r in records if r.branch == 0 and r.depth == "full"]
+        assert changes == ([0, rows.index(1)] if name == "z-image" else [0])

@@ -1,0 +1,197 @@
+"""Additions take as many files as docs/extending.md says: each is made in a copy, and used."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.paths import ROOT
+
+COPIED = ("accel", "configs", "docs", "evaluate", "search", "strategies", "tests", "zoo")
+# By file what is replaced and by what; the file is new where nothing is replaced.
+Additions = dict[str, list[tuple[str, str]]]
+PROPOSER: Additions = {
+    "search/proposers/x.py": [
+        (
+            "",
+            '''"""Search from the last choice on."""
+
+from __future__ import annotations
+
+from search.proposers.base import Source
+from search.study.history import History
+from strategies.genomes.space import Genome
+
+
+class Last(Source):
+    """Genomes of the last choices, one of them drawn evenly."""
+
+    name = "last"
+    about = "an example"
+
+    def genome(self, number: int, attempt: int, history: History) -> Genome:
+        drawn = self.anything(self.stream(number, attempt))
+        return (*drawn[:2], *(size - 1 for size in self.space.sizes[2:]))
+''',
+        )
+    ],
+    "search/proposers/__init__.py": [
+        ("\nSOURCES", "from search.proposers.x import Last\n\nSOURCES"),
+        ("OptunaTPE)\n}", "OptunaTPE, Last)\n}"),
+    ],
+}
+PROPOSER_USED = """
+from search.commands.options import parser
+from search.proposers.generation_strategy import Proposer
+from tests.search.proposers.test_proposers import SPACE
+assert parser().parse_args(["--proposer", "last"]).proposer == "last"
+proposal = Proposer(SPACE, [], "last", 8, 0).propose(0, [], set())
+assert proposal.origin == "last" and proposal.strategy.methods
+"""
+FLAG: Additions = {
+    "search/commands/options.py": [
+        (
+            '    group.add_argument(\n        "--sensitivity"',
+            '    group.add_argument("--patience", type=int, metavar="N", help="an example")\n'
+            '    group.add_argument(\n        "--sensitivity"',
+        )
+    ],
+    "search/config.py": [
+        (
+            "    surrogate: bool = True\n",
+            "    surrogate: bool = True\n    patience: int = Field(default=5, ge=0)\n",
+        )
+    ],
+}
+FLAG_USED = """
+from search import config
+from search.commands.model_setup import settings_asked
+from search.commands.options import parser
+for words, value in ((["--patience", "3"], 3), ([], 5)):
+    flags = parser().parse_args(words)
+    flags.constraints = None
+    assert config.resolve("tiny-sd", settings_asked(flags)).patience == value
+"""
+ANSWER: Additions = {
+    "search/workers/messages.py": [
+        (
+            "class RepeatRequest(Request[float]):",
+            "class RepeatRequest(Request[tuple[float, str]]):",
+        )
+    ],
+    "search/workers/worker.py": [
+        (
+            "        return float(np.abs(first.astype(float) - second).mean())",
+            "        return float(np.abs(first.astype(float) - second).mean()), self.device",
+        )
+    ],
+    "search/images/determinism.py": [
+        (
+            "    apart = require_success(outcome, run)\n",
+            "    apart, told = require_success(outcome, run)\n    print(told)\n",
+        )
+    ],
+}
+ANSWER_USED = """
+from evaluate.speed.latency_measurement import unaccelerated
+from search.images import determinism
+from search.study.study import Study
+from search.workers.executor import InProcess
+from search.workers.worker import Worker
+from tests.search.engine.test_search import MODEL, PIPE
+worker = InProcess(lambda: Worker(MODEL.model_dump(), "cpu", 1))
+one = unaccelerated(PIPE, "DDIMScheduler", 2)
+determinism.check(Study(FOLDER / "study.journal"), worker, one, None, "tiny-sd", FOLDER)
+"""
+METRIC: Additions = {
+    "evaluate/metrics/x.py": [
+        (
+            "",
+            '''"""Mean absolute error of each image to the unaccelerated one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evaluate.metrics.shared import paired
+from evaluate.networks.base import Pixels
+
+
+def error(image: Pixels, base: Pixels) -> float:
+    """Mean absolute error of two images, in levels of 255."""
+    return float(np.abs(image.astype(float) - base).mean())
+
+
+METRIC = paired.make("mae", "mean error", "lower", None, lambda _: error, "", "{:.2f}")
+''',
+        )
+    ],
+    "evaluate/metrics/__init__.py": [
+        (
+            "        psnr.METRIC,\n",
+            "        psnr.METRIC,\n        x.METRIC,\n",
+        ),
+        ("    ssim,\n)", "    ssim,\n    x,\n)"),
+    ],
+    "docs/scoring.md": [("| `psnr`, ", "| `mae`, `psnr`, ")],
+}
+METRIC_USED = """
+import evaluate
+from search import config
+from tests.evaluate.test_score_command import test_every_metric_is_in_the_docs
+from tests.search.engine.test_search import PIPE
+found = config.resolve("tiny-sd", {"objectives": ["mae", "latency"]}).figures
+assert "mae" in found.keys
+strategy = evaluate.Evaluator(config.resolve("tiny-sd", {}).model, "cpu", PIPE).baseline
+assert evaluate.evaluate(PIPE, strategy, 2, ["mae"])["mae"] == 0
+test_every_metric_is_in_the_docs()
+"""
+ADDED = {
+    "a proposer": (PROPOSER, PROPOSER_USED),
+    "a flag of `python -m search`": (FLAG, FLAG_USED),
+    "an answer of a worker": (ANSWER, ANSWER_USED),
+    "a metric": (METRIC, METRIC_USED),
+}
+
+
+def table() -> dict[str, tuple[int, list[str]]]:
+    """By what is added how many files the page says that takes, and which."""
+    text = (ROOT / "docs" / "extending.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([^|]+?) \| (\d+) \| ([^|]+) \|$", text, re.MULTILINE)
+    return {name: (int(count), re.findall(r"`([\w/.]+)`", where)) for name, count, where in rows}
+
+
+def test_the_page_names_the_files_that_are_changed() -> None:
+    said = table()
+    for name, (changes, _) in ADDED.items():
+        assert said[name] == (len(changes), list(changes)), name
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_what_is_added_works(name: str, tmp_path: Path) -> None:
+    changes, used = ADDED[name]
+    for folder in COPIED:
+        ignored = shutil.ignore_patterns("__pycache__", "former_runs", "upstream")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    for file, edits in changes.items():
+        path = tmp_path / file
+        assert path.exists() == bool(edits[0][0])
+        text = path.read_text("utf-8") if path.exists() else ""
+        for former, now in edits:
+            assert not former or text.count(former) == 1, f"{file} no longer has {former!r}"
+            text = text.replace(former, now, 1) if former else now
+        path.write_text(text, "utf-8")
+    (tmp_path / "run").mkdir()
+    code = f"from pathlib import Path\nFOLDER = Path({str(tmp_path / 'run')!r})\n{used}"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,352 @@
+"""Scoring end to end: any model, prompts, references, resume, determinism, speed, bad input."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import evaluate
+import strategies
+from accel.models.resolve import resolve_model
+from evaluate import Evaluator, cli, read_model
+from evaluate.images import generation, prompts
+from evaluate.images.image_files import read as read_image
+from evaluate.images.image_store import Store
+from evaluate.metrics import METRICS
+from evaluate.networks.weight_files import VARIABLE
+from strategies import StrategyError
+from tests.support.paths import ROOT
+from tests.support.pipelines.unet_pipelines import build, strategy
+from zoo import untrained
+
+CACHED = {"deepcache": {"depth": ["full", 1, 1, "full"]}}
+QUICK = ["--images", "3", "--repeats", "1", "--device", "cpu"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Stable Diffusion 1.x in a folder, as a user has it."""
+    target = tmp_path_factory.mktemp("models") / "my-sd"
+    build("sd1").save_pretrained(target)
+    return target
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main(list(arguments)) == 0
+    return capsys.readouterr().out
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert cli.main(list(arguments)) == 2
+    shown = capsys.readouterr().err
+    lines = [line for line in shown.splitlines() if line.startswith("error")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_any_folder_is_scored_against_itself(
+    folder: Path, tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    strategies.save(strategy(CACHED, 4), tmp_path / "one.json")
+    found, rows = tmp_path / "found.json", tmp_path / "rows.csv"
+    shown = run(
+        capsys, "--model", str(folder), "--strategy", str(tmp_path / "one.json"), *QUICK,
+        "--scheduler", "DDIMScheduler", "--steps", "4", "--size", "32", "--throughput", "2",
+        "--calls", "--json", str(found), "--csv", str(rows),
+    )  # fmt: skip
+    assert "PSNR" in shown
+    assert "deepcache.depth=1" in shown
+    assert "not scored: fid: weights missing" in shown
+    document = json.loads(found.read_text())
+    plain, mine = document["rows"]
+    assert plain["psnr"] == 99.0
+    assert plain["speedup"] == 1
+    assert 5 < mine["psnr"] < 99
+    assert 0 < mine["ssim"] < 1
+    assert "psnr" not in mine["intervals"]  # Three images have none.
+    assert mine["macs"] < plain["macs"]
+    assert mine["throughput"] > 0
+    assert mine["memory_bytes"] > 0
+    assert [kind["name"] for kind in mine["kinds"]] == ["first", "deepcache.depth=1", "full"]
+    assert sum(kind["calls"] * kind["macs"] for kind in mine["kinds"]) == mine["macs"]
+    total = mine["outside_s"] + sum(k["calls"] * k["seconds"] for k in mine["kinds"])
+    assert mine["latency_sum_s"] == pytest.approx(total)
+    for key in ("device", "clock_mhz", "dtype", "resolution", "attention", "threads", "versions"):
+        assert key in document["setting"]
+    with rows.open() as file:
+        table = list(csv.DictReader(file))
+    assert float(table[1]["psnr"]) == pytest.approx(mine["psnr"])
+    assert "psnr_low" not in table[1]
+    assert list((cache / "unfinished").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["dit", "pixart", "sd3", "flux"])
+def test_every_family_is_scored(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = untrained.load(name)
+    pipe.save_pretrained(tmp_path / name)
+    found = tmp_path / "found.json"
+    arguments = ["--model", str(tmp_path / name), *QUICK, "--steps", "3", "--images", "2"]
+    run(capsys, *arguments, "--metrics", "psnr", "--json", str(found))
+    (row,) = json.loads(found.read_text())["rows"]
+    assert row["psnr"] == 99.0
+    assert row["macs"] > 0
+
+
+def test_in_python_with_a_folder_and_its_own_reference(folder: Path, tmp_path: Path) -> None:
+    pipe, config = resolve_model(
+        str(folder), "cpu", changes={"steps": 4, "height": 32, "width": 32,
+                                     "scheduler": "DDIMScheduler"},
+    )  # fmt: skip
+    found = evaluate.evaluate(pipe, strategy(CACHED, 4), images=3, metrics=["psnr"], config=config)
+    assert found["psnr"] < found["baseline"]["psnr"] == 99.0
+    with pytest.raises(StrategyError, match="only knows the bundled models' images"):
+        evaluate.evaluate(pipe, strategy(CACHED, 4), images=2, metrics=["fd"], config=config)
+    with pytest.raises(StrategyError, match=r"inception-2015-12-05\.pt"):
+        evaluate.evaluate(pipe, strategy(CACHED, 4), images=2, metrics=["fid"], config=config)
+
+
+def test_fid_of_a_folder_against_itself_and_against_images(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory,
+) -> None:  # fmt: skip
+    from evaluate.networks import Networks
+    from evaluate.statistics.distances import (
+        frechet_from_features,  # tests/evaluate/metrics/test_metrics.py has clean-fid's.
+    )
+    from tests.support.weight_writers import provide
+
+    provide("inception", tmp_path_factory.mktemp("cache"), monkeypatch)
+    strategies.save(strategy(CACHED, 4), tmp_path / "one.json")
+    out, found = tmp_path / "images", tmp_path / "found.json"
+    arguments = [
+        "--model", str(folder), "--strategy", str(tmp_path / "one.json"), "--images", "4",
+        "--repeats", "0", "--scheduler", "DDIMScheduler", "--steps", "4", "--size", "32",
+        "--metrics", "fid,kid", "--out", str(out), "--json", str(found),
+    ]  # fmt: skip
+    run(capsys, *arguments, "--reference", "self", "--reference-images", "6")
+    document = json.loads(found.read_text())
+    assert list(document["references"]) == ["self"]
+    one = next(p for p in out.iterdir() if p.name.startswith(strategy(CACHED, 4).digest[:12]))
+    plain = next(p for p in out.iterdir() if p != one)
+    assert len(list(one.iterdir())) == 4
+    assert len(list(plain.iterdir())) == 4 + 6
+
+    def features(place: Path, start: int) -> Any:
+        seeds = {s: i for i, s in enumerate(_names(start))}
+        paths = sorted((p for p in place.iterdir() if p.name in seeds), key=lambda p: p.name)
+        return Networks().extract("inception", [read_image(p) for p in paths]).astype(float)
+
+    mine, reference = features(one, 2), features(plain, 3)
+    assert document["rows"][1]["fid_self"] == pytest.approx(
+        frechet_from_features(mine, reference), rel=1e-5
+    )
+    run(capsys, *arguments, "--reference", str(plain))
+    document = json.loads(found.read_text())
+    assert list(document["references"]) == ["real"]
+    assert "10 images" in document["references"]["real"]
+    assert document["rows"][1]["fid_base"] > 0
+    assert "fid_real_change" in document["rows"][1]["intervals"]
+
+
+def _names(seed: int) -> list[str]:
+    from evaluate.images.image_store import paths_of
+
+    chosen = prompts.read("imagenet", seed).first(6)
+    return [path.name for path in paths_of(Path(), chosen)]
+
+
+def test_a_run_that_was_stopped_goes_on(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    drawn: list[int] = []
+    real = generation.run
+
+    def counted(pipe: Any, config: Any, one: Any, chosen: Any) -> Any:
+        if len(drawn) == 2:
+            drawn.append(0)
+            raise KeyboardInterrupt
+        drawn.append(len(chosen.texts))
+        return real(pipe, config, one, chosen)
+
+    monkeypatch.setattr(generation, "run", counted)
+    found = tmp_path / "found.json"
+    arguments = [
+        "--model", str(folder), "--images", "5", "--batch", "2", "--repeats", "0", "--steps", "2",
+        "--size", "32", "--metrics", "psnr", "--json", str(found),
+    ]  # fmt: skip
+    assert cli.main(arguments) == 130
+    assert "continues" in capsys.readouterr().err
+    run(capsys, *arguments)
+    assert drawn == [2, 2, 0, 1]
+
+
+def test_features_do_not_depend_on_batch_worker_or_order(tmp_path: Path) -> None:
+    """The documented tolerance: a level of eight bits here and there, 1 % of a feature's spread."""
+    one = strategy(CACHED, 4)
+    evaluator = Evaluator(read_model("tiny-sd"))
+    chosen = evaluator.prompts["heldout"].first(8)
+
+    def features(batch: int, part: prompts.Prompts) -> Any:
+        evaluator.config = evaluator.config.model_copy(update={"batch": batch})
+        return evaluator.draw("images", one, part).features("bundled")
+
+    whole = features(8, chosen)
+    code = (
+        "import sys, numpy, torch; torch.set_num_threads(1)\n"
+        "from evaluate import Evaluator, read_model; from strategies import load\n"
+        "one = load(sys.argv[1]); first = int(sys.argv[2])\n"
+        "evaluator = Evaluator(read_model('tiny-sd'))\n"
+        "part = evaluator.prompts['heldout'].at(range(first, first + 4))\n"
+        "numpy.save(sys.argv[3], evaluator.draw('x', one, part).features('bundled'))\n"
+    )
+    strategies.save(one, tmp_path / "one.json")
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / "one.json"), str(first),
+             str(tmp_path / f"{first}.npy")],
+            stderr=subprocess.DEVNULL,
+        )
+        for first in (0, 4)
+    ]  # fmt: skip
+    assert [worker.wait() for worker in workers] == [0, 0]
+    halves = np.concatenate([np.load(tmp_path / f"{first}.npy") for first in (0, 4)])
+    backwards = features(3, chosen.at(range(7, -1, -1)))[::-1]
+    tolerance = 0.01 * whole.std(0)
+    for other in (features(1, chosen), features(3, chosen), halves, backwards):
+        assert (np.abs(whole - other) <= tolerance).all()
+    assert (np.abs(whole[0] - whole[1]) > 10 * tolerance).any()
+
+
+def test_prompts_from_every_form(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n\n  two  words \n")
+    assert prompts.read(str(tmp_path / "a.txt"), 2).texts == ("one", "two words")
+    (tmp_path / "parti.tsv").write_text('Prompt\tCategory\na "quoted" cat\tAnimals\nb\tX\n')
+    assert prompts.read(str(tmp_path / "parti.tsv"), 2).texts == ('a "quoted" cat', "b")
+    rows = [(7, 2, "later"), (7, 1, "first"), (3, 9, "other")]
+    data = {"annotations": [{"image_id": i, "id": n, "caption": c} for i, n, c in rows]}
+    (tmp_path / "coco.json").write_text(json.dumps(data))
+    assert prompts.read(str(tmp_path / "coco.json"), 2).texts == ("other", "first")
+    (tmp_path / "list.json").write_text('["x", "y"]')
+    assert prompts.read(str(tmp_path / "list.json"), 2).texts == ("x", "y")
+    for name, text, said in (
+        ("bad.tsv", "Category\nx\n", "no column Prompt"),
+        ("bad.json", '{"captions": []}', "annotations"),
+        ("worse.json", "[1, 2]", "not texts"),
+        ("empty.txt", "\n\n", "no line of text"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(StrategyError, match=said):
+            prompts.read(str(tmp_path / name), 2)
+    with pytest.raises(StrategyError, match="give imagenet, zoo:search"):
+        prompts.read("nowhere.txt", 2)
+
+
+def test_imagenet_prompts_are_the_papers() -> None:
+    found = prompts.read("imagenet", 2)
+    assert len(found.texts) == len(set(found.seeds)) == 2000
+    assert sorted(found.labels) == sorted([*range(1000)] * 2)
+    index = found.labels.index(1)
+    assert found.texts[index] == "A high quality photograph of a goldfish."
+    assert len(set(found.labels[:1000])) == 1000
+    assert found.first(5).seeds == prompts.read("imagenet", 2).seeds[:5]
+    assert not set(found.seeds) & set(found.reseeded(3).seeds)
+
+
+def test_speed_without_weights(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare = tmp_path / "bare"
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix not in (".safetensors", ".bin"):
+            target = bare / path.relative_to(folder)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    found = tmp_path / "found.json"
+    arguments = ["--model", str(bare), "--steps", "3", "--size", "32", "--repeats", "2"]
+    assert "cannot load" in fails(capsys, *arguments)
+    run(capsys, *arguments, "--random-weights", "--json", str(found))
+    document = json.loads(found.read_text())
+    assert document["rows"][0]["latency_s"] > 0
+    assert "psnr" not in document["rows"][0]
+    shown = fails(capsys, *arguments, "--random-weights", "--metrics", "psnr")
+    assert "has no quality" in shown
+    (bare / "unet" / "config.json").unlink()
+    assert "component unet" in fails(capsys, *arguments, "--random-weights")
+
+
+def test_bad_input_is_one_clear_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "tiny-pixart, tiny-sd, or give" in fails(capsys, "--model", "sd99")
+    assert "no model_index.json" in fails(capsys, "--model", str(tmp_path))
+    assert "there are accuracy, fid" in fails(capsys, "--metrics", "beauty")
+    assert "at least 2 images" in fails(capsys, "--images", "1")
+    assert "has 2000" in fails(
+        capsys, "--model", str(folder), "--images", "2001", "--metrics", "psnr"
+    )
+    assert "device 'nowhere'" in fails(capsys, "--device", "nowhere")
+    assert "must be at least 1" in fails(capsys, "--throughput", "0")
+    shown = fails(capsys, "--model", str(folder), "--metrics", "fid")
+    assert "inception-2015-12-05.pt" in shown
+    assert "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4" in shown
+    shown = fails(capsys, "--images", "2", "--repeats", "0", "--reference", str(tmp_path / "x"))
+    assert "no folder of images" in shown
+
+
+def test_nothing_that_makes_an_image_is_left_out_of_its_place(tmp_path: Path) -> None:
+    """Images of another strategy, model or setting are never taken for these."""
+    config = read_model("tiny-sd")
+    one, other = strategy(CACHED, 4), strategy({}, 4)
+    places = [
+        Store(tmp_path, "a").place(config, one, "cpu"),
+        Store(tmp_path, "b").place(config, one, "cpu"),
+        Store(tmp_path, "a").place(config, other, "cpu"),
+        Store(tmp_path, "a").place(config, one, "cuda:0"),
+    ]
+    for change in (
+        {"guidance": 2.0},
+        {"height": 64},
+        {"dtype": "float16"},
+        {"arguments": {"x": 1}},
+    ):
+        places.append(Store(tmp_path, "a").place(config.model_copy(update=change), one, "cpu"))
+    assert len(set(places)) == len(places)
+    wider = config.model_copy(update={"batch": 3})
+    assert Store(tmp_path, "a").place(wider, one, "cpu") == places[0]
+
+
+def test_every_metric_is_in_the_docs() -> None:
+    text = (ROOT / "docs" / "scoring.md").read_text()
+    for name, metric in METRICS.items():
+        if not name.startswith("right"):
+            assert f"`{name}`" in text
+            papers = [part.split(",")[0] for part in metric.paper.split(" and ")]
+            assert all(paper in text for paper in papers), papers
+
+
+def test_a_broken_strategy_is_no_number(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: Any) -> torch.Tensor:
+        return torch.full((1, 3, 32, 32), float("nan"))
+
+    monkeypatch.setattr(generation, "run", broken)
+    arguments = ["--model", str(folder), "--images", "2", "--batch", "1", "--metrics", "psnr"]
+    assert "NaN or infinite" in fails(capsys, *arguments)

@@ -1,0 +1,84 @@
+"""Held-out samples of baselines that ship with a bundled model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from search.engine.engine import Engine
+from search.images import shipped_samples
+from search.images.shared_cache import origin
+from search.images.shipped_samples import ShippedSamples, pack
+from search.run_folder import inputs
+from strategies.data_files import whole
+from tests.search.engine.test_search import MODEL, make_engine
+from tests.search.finalists.test_race import raced
+from tests.support.runs.fake_executor import FakeExecutor, make_sample
+
+SETS: dict[str, Any] = {"heldout_images": 192, "budget": "40evals", "surrogate": False}
+
+
+def ship(
+    folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, off: float = 0.0
+) -> ShippedSamples:
+    """Samples of all fewer steps, as the fake workers draw them, all `off` by so much."""
+    monkeypatch.setattr(shipped_samples, "place", lambda name: folder / f"{name}.safetensors")
+    there = inputs.collect(engine.config)
+    of = origin(MODEL, there.weights, engine.baseline)
+    samples = {}
+    for start, strategy in engine.proposer.seeds:
+        if start == "fewer-steps":
+            one = make_sample(strategy, "heldout", 192)
+            features = {name: rows + np.float32(off) for name, rows in one.features.items()}
+            samples[strategy.digest] = replace(one, features=features)
+    whole.make_folder(folder)
+    content = pack(there.prompts["heldout"].first(192), samples, of)
+    whole.write(content, shipped_samples.place(MODEL.name))
+    return ShippedSamples(MODEL, there, engine.baseline)
+
+
+@pytest.mark.parametrize("off", [0.0, 1.0])
+def test_what_ships_of_a_baseline_is_not_drawn(
+    off: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = make_engine(tmp_path / "plain", FakeExecutor(), **SETS)
+    expected = raced(plain)
+    engine = make_engine(tmp_path / "run", FakeExecutor(), **SETS)
+    engine.shipped = ship(tmp_path / "zoo", engine, monkeypatch, off)
+    assert raced(engine)["hypervolume"] == expected["hypervolume"]
+    drawn, all_of_it = (one.executor.drawn["heldout"] for one in (engine, plain))  # type: ignore[attr-defined]
+    if off:  # This machine draws otherwise.
+        assert drawn == all_of_it
+    else:
+        assert drawn <= all_of_it - (192 - 24)
+
+
+def test_what_ships_is_of_the_prompts_and_of_what_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(tmp_path, FakeExecutor(), **SETS)
+    shipped = ship(tmp_path / "zoo", engine, monkeypatch)
+    one = next(one for start, one in engine.proposer.seeds if start == "fewer-steps")
+    reading, first = engine.figures.reading, make_sample(one, "heldout", 24)
+    found = shipped.part(one.digest, 24, 48, reading, first)
+    assert found is not None
+    expected = make_sample(one, "heldout", 48, 24)
+    for name, rows in expected.features.items():
+        assert (found.features[name] == rows).all()
+    assert shipped.part(one.digest, 24, 193, reading, first) is None
+    assert shipped.part(engine.baseline.digest, 24, 48, reading, first) is None
+    more = replace(reading, networks=(*reading.networks, "inception"))
+    assert shipped.part(one.digest, 24, 48, more, first) is None
+    there = inputs.collect(engine.config)
+    other = {**there.prompts, "heldout": there.prompts["search"]}
+    assert not ShippedSamples(MODEL, replace(there, prompts=other), engine.baseline).digests
+    few = {**there.prompts, "heldout": there.prompts["heldout"].first(40)}
+    fewer = ShippedSamples(MODEL, replace(there, prompts=few), engine.baseline)
+    assert fewer.part(one.digest, 24, 40, reading, first) is not None
+    assert fewer.part(one.digest, 24, 41, reading, first) is None
+    model = MODEL.model_copy(update={"guidance": 4.0})
+    assert not ShippedSamples(model, there, engine.baseline).digests

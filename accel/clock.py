@@ -57,6 +57,8 @@ class Clock:
         selection: image tokens that run in this pass, or None for all of them.
         asks: whether a method needs to know how the pipeline guides.
         partial: predicate on a call's index: whether it is planned to run on a selection.
+        alone: function from the index of the next call to the half of guidance that will run alone
+            there; None if both run, or if that is not known yet.
         reuses: whether a method reuses results, so that a module may not run at some calls.
         running: rows that the denoiser's blocks get; fewer if one half of guidance is left out.
         half: half of a doubled batch that runs alone at this pass; None if both run.
@@ -95,6 +97,7 @@ class Clock:
         self.guiding: Guiding | None = None
         self.asks = False
         self.partial: Callable[[int], bool] = lambda call: False
+        self.alone: Callable[[int], int | None] = lambda call: None
         self.listeners: list[Listener] = []
         self.schedule: Any = None
 

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from accel import families, registry
+from accel.caching import control_networks
 from accel.call_records import CallRecord, Recorder
 from accel.clock import Clock
 from accel.compatibility.placement import Placement
@@ -127,6 +128,9 @@ class Sampler:
             raise
         with attaching(Attachment(None, attachment.outer, patches=attachment.patches)):
             self._attached.append(replace_forward(self.network, self._wrap, traced=False))
+        if "guidance" in methods:
+            control = getattr(pipe, "controlnet", None)
+            self._attached.append(control_networks.attach(control, self._clock, self._place))
         self._entry = attachment.patches[-1]
         self._placement = Placement(self.sites, attachment)
 
@@ -245,6 +249,12 @@ class Sampler:
         sites = self.sites
         counts = sites.scaled_time or (sites.counted and hasattr(scheduler, "step_index"))
         return self._moments.find(scheduler, given[sites.time], counts, piped)
+
+    def _place(self, timestep: Any) -> int | None:
+        """Index of the call of a timestep in the generation of the last pass, if it is of that."""
+        if not self._moments.goes_on(timestep, self._clock.schedule):
+            return None
+        return self._moment({self.sites.time: timestep}, self._piped).place
 
     @untraced
     def _end(self, output: Any) -> None:

@@ -70,6 +70,7 @@ class Guide(Listener):
         self._needed = needed(knobs.mode, knobs.order)
         clock.asks = True
         clock.listeners.insert(0, self)  # It decides which rows others see.
+        clock.alone = self.alone
         self.clear()
 
     def clear(self) -> None:
@@ -99,6 +100,15 @@ class Guide(Listener):
             clock.half, clock.running = clock.conditional, clock.rows // 2
         else:
             clock.idle = clock.part != clock.conditional
+
+    def alone(self, call: int) -> int | None:
+        """Half of a doubled batch that will run alone at the next call; None if both run, or if
+        that is not known yet.
+        """
+        mode = self.knobs.mode[call]
+        if mode == "full" or (mode == "reuse" and not self._kept):
+            return None
+        return self.clock.conditional if self.clock.halves else None
 
     def _found(self) -> Kind | None:
         """Part that this pass takes in guidance; None if that is not known."""

@@ -18,7 +18,7 @@ from accel.pipelines import guiding
 from strategies import Strategy, StrategyError
 from strategies.methods.guidance import Guidance
 from tests.accel.methods.test_tgate_transformers import two_passes
-from tests.support.pipelines import transformer_pipelines, unet_pipelines
+from tests.support.pipelines import any_class, transformer_pipelines, unet_pipelines
 from tests.support.pipelines.unet_pipelines import STEPS
 
 MODELS = ("sd1", "sdxl", *transformer_pipelines.MODELS)
@@ -121,6 +121,41 @@ def test_other_tasks(task: str) -> None:
     assert torch.allclose(drawn(pipe, off), draw(pipe, guidance=1.0), rtol=1e-9, atol=1e-9)
     mine = drawn(pipe, strategy("sd1", scale=0.6), guidance=5.0)
     torch.testing.assert_close(mine, draw(pipe, guidance=3.0), rtol=1e-6, atol=1e-6)
+
+
+CONTROLLED = {
+    "StableDiffusionControlNetPipeline": "unet",
+    "StableDiffusionXLControlNetPipeline": "unet",
+    "StableDiffusion3ControlNetPipeline": "mmdit",
+}
+
+
+@pytest.mark.parametrize("name", CONTROLLED)
+@pytest.mark.parametrize("mode", [["full", "off", "full", "off", "off", "full"], REUSE])
+def test_a_controlnet_runs_for_the_half_that_runs(name: str, mode: list[str]) -> None:
+    """Its other half costs nothing, and the images are those of a ControlNet that runs in full."""
+    pipe = any_class.build(name).to(dtype=torch.float64)
+    one = Strategy.create(
+        family=CONTROLLED[name],
+        scheduler=type(pipe.scheduler).__name__,
+        steps=STEPS,
+        calls=STEPS,
+        methods={"guidance": {"mode": mode}},
+    )
+    rows: list[int] = []
+    inside = next(pipe.controlnet.children())  # Under what `apply` replaces.
+    seen = inside.register_forward_hook(lambda _, args, out: rows.append(len(args[0])))
+    with accel.accelerated(pipe, one):
+        mine = any_class.draw(name, pipe)
+        any_class.draw(name, pipe)
+    seen.remove()
+    assert rows == 2 * [2 if kind == "full" else 1 for kind in mode]
+    assert "forward" not in vars(pipe.controlnet)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("accel.sampler.control_networks.attach", lambda *_: lambda: None)
+        with accel.accelerated(pipe, one):
+            whole = any_class.draw(name, pipe)
+    torch.testing.assert_close(mine, whole, rtol=1e-9, atol=1e-9)
 
 
 def test_a_run_that_starts_where_a_difference_would_be_reused() -> None:

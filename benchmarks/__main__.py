@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import report
-from benchmarks.catalogue import BENCHMARKS, FOLDER, Benchmark, find
+from benchmarks.registry import BENCHMARKS, FOLDER, Benchmark, find
 
 ROOT = FOLDER.parent
 
@@ -50,7 +50,7 @@ def run(name: str, cpu: bool, arguments: list[str]) -> int:
     given = [*(found.cpu if cpu else ()), *arguments]
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH", "")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, str(found.path), *given]
+    command = [sys.executable, "-m", found.module, *given]
     return subprocess.run(command, env=environment, check=False).returncode
 
 

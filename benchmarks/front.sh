@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The default search over three seeds, with the wall time of each; then benchmarks/hypervolume.py.
+# The default search over three seeds, with the wall time of each; then
+# `python -m benchmarks run hypervolume`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for seed in 0 1 2; do

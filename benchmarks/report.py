@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from benchmarks.catalogue import BENCHMARKS, Benchmark
+from benchmarks.registry import BENCHMARKS, Benchmark
 from benchmarks.renderers import RENDERERS
 
 HEAD = """\

@@ -9,6 +9,6 @@ for name in sampler transformer_speed; do
 done
 "$python" -m benchmarks run papers_speed
 for family in unet dit mmdit; do
-    "$python" benchmarks/profile_calls.py "$family"
+    "$python" -m benchmarks run profile_calls "$family"
 done
 "$python" -m benchmarks report

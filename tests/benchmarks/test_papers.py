@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,30 +15,17 @@ from PIL import Image
 import accel
 import strategies
 from accel.models.config import read_model
+from benchmarks.papers import cat, catome, common, dato, fora
+from benchmarks.quality import equal_latency, equal_latency_plot, scored_strategies
+from benchmarks.sampler_speed import networks, paper_settings, profile_calls
+from benchmarks.work import macs
 from evaluate import Evaluator
 from evaluate.networks.weight_files import VARIABLE
 from search import config as configuration
 from strategies import Strategy
-from tests.support.paths import ROOT
 from tests.support.pipelines.unet_pipelines import build
 from tests.support.weight_writers import provide
 from zoo import untrained
-
-BENCHMARKS = ROOT / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-import drawn  # noqa: E402
-import equal_latency  # noqa: E402
-import equal_latency_plot  # noqa: E402
-import macs  # noqa: E402
-import networks  # noqa: E402
-import papers  # noqa: E402
-import papers_cat  # noqa: E402
-import papers_catome  # noqa: E402
-import papers_dato  # noqa: E402
-import papers_fora  # noqa: E402
-import papers_speed  # noqa: E402
-import profile_calls  # noqa: E402
 
 TINY: dict[str, Any] = {"width": 0.05, "latent": 16}
 STEPS = 5
@@ -85,15 +71,15 @@ def test_rows_are_scored_timed_and_kept(
 ) -> None:
     found, _ = equal_latency.candidates(evaluator, space(), front)
     few = {name: found[name] for name in ("unaccelerated", "DDIM, 4 steps", "dato-b1", "front 01")}
-    rows, functions = drawn.rows(evaluator, few, 4, 2, tmp_path / "cache")
+    rows, functions = scored_strategies.rows(evaluator, few, 4, 2, tmp_path / "cache")
     assert rows["unaccelerated"]["fd_base"] == pytest.approx(0, abs=1e-9)
     assert rows["unaccelerated"]["speedup"] == 1
     assert rows["front 01"]["fd_base"] > 0
     assert rows["dato-b1"]["intervals"]["psnr"][1] <= rows["dato-b1"]["psnr"]
     # Nothing is drawn again, nor timed.
     monkeypatch.setattr("evaluate.images.image_store.batches", lambda *_: iter(()))
-    monkeypatch.setattr(drawn, "run", lambda *_: pytest.fail("timed again"))
-    again, _ = drawn.rows(evaluator, few, 4, 2, tmp_path / "cache")
+    monkeypatch.setattr(scored_strategies, "run", lambda *_: pytest.fail("timed again"))
+    again, _ = scored_strategies.rows(evaluator, few, 4, 2, tmp_path / "cache")
     assert again == rows
     verdicts, shares = equal_latency.judge(rows, functions, 4)
     assert set(verdicts) == {"DDIM, 4 steps", "dato-b1"}
@@ -143,56 +129,56 @@ def test_who_dominates() -> None:
 
 @pytest.mark.parametrize("name", ["dato", "cat", "fora", "catome"])
 def test_published_tables_are_whole(name: str) -> None:
-    for table in papers.published(name).values():
+    for table in common.published(name).values():
         assert all(len(row) == len(table["columns"]) for row in table["rows"].values())
         assert table["base"] is None or table["base"] in table["rows"]
 
 
 def test_published_speedups_are_those_of_the_published_times() -> None:
-    for place in (papers_dato.SD15, papers_dato.XL):
-        table = papers.published("dato")[place]
-        before = papers.cell(table, table["base"], "latency_s")
+    for place in (dato.SD15, dato.XL):
+        table = common.published("dato")[place]
+        before = common.cell(table, table["base"], "latency_s")
         for row in table["rows"]:
-            speedup, after = (papers.cell(table, row, name) for name in ("speedup", "latency_s"))
+            speedup, after = (common.cell(table, row, name) for name in ("speedup", "latency_s"))
             assert before is not None
             assert after is not None
             assert speedup == pytest.approx(before / after, rel=0.02)
 
 
 def test_work_is_that_of_every_call() -> None:
-    plan = papers_dato.b1().resample(calls=6, steps=6, scheduler="DDIMScheduler")
+    plan = dato.b1().resample(calls=6, steps=6, scheduler="DDIMScheduler")
     pipe, given = macs.build("sd15", **TINY)
     whole = sum(macs.by_call(pipe, given, plan))
-    assert papers.work("sd15", plan, **TINY) == whole
-    assert whole < papers.work("sd15", papers.plain(plan), **TINY)
+    assert common.work("sd15", plan, **TINY) == whole
+    assert whole < common.work("sd15", common.plain(plan), **TINY)
 
 
 def test_full_size_is_stable_diffusion() -> None:
     """401.6 billions a row are what Stable Diffusion 1.5's UNet is known to take."""
-    plan = papers.plain(papers_dato.b1()).resample(steps=1, scheduler="DDIMScheduler")
-    assert papers.work("sd15", plan) == pytest.approx(2 * 401.6e9, rel=1e-3)
+    plan = common.plain(dato.b1()).resample(steps=1, scheduler="DDIMScheduler")
+    assert common.work("sd15", plan) == pytest.approx(2 * 401.6e9, rel=1e-3)
 
 
 @pytest.mark.slow
 def test_dato_counts() -> None:
-    rows = list(papers_dato.counted(("deepcache-n3", "tome-0.5"), **TINY))
-    rows += papers_dato.counted_xl(**TINY, layers=(1, 1, 1))
+    rows = list(dato.counted(("deepcache-n3", "tome-0.5"), **TINY))
+    rows += dato.counted_xl(**TINY, layers=(1, 1, 1))
     found = {(one["table"], one["row"]): one for one in rows}
-    few = found[papers_dato.SD15, "DDIM (10 steps)"]
+    few = found[dato.SD15, "DDIM (10 steps)"]
     assert few["ours"] == pytest.approx(5.1)  # 51 calls of PLMS over 10.
     assert few["ratio"] == pytest.approx(5.1 / 4.34)
-    assert found[papers_dato.SD15, "Ours-b1"]["ours"] > 4
-    assert found[papers_dato.SD15, "Ours-c1"]["ours"] is None
-    assert "tome-0.5," in found[papers_dato.SD15, "ToMeSD-a1"]["why"]
-    assert "deepcache-n3," in found[papers_dato.SD15, "DeepCache-a1"]["why"]
-    assert found[papers_dato.XL, "Ours"]["ours"] > 1
+    assert found[dato.SD15, "Ours-b1"]["ours"] > 4
+    assert found[dato.SD15, "Ours-c1"]["ours"] is None
+    assert "tome-0.5," in found[dato.SD15, "ToMeSD-a1"]["why"]
+    assert "deepcache-n3," in found[dato.SD15, "DeepCache-a1"]["why"]
+    assert found[dato.XL, "Ours"]["ours"] > 1
 
 
 def test_dato_ablations_are_measured(evaluator: Evaluator, tmp_path: Path) -> None:
-    chosen = papers_dato.ablated(evaluator.baseline, ratios=(0.7,))
+    chosen = dato.ablated(evaluator.baseline, ratios=(0.7,))
     assert len(chosen) == 3 + 2 * 3
-    rows, _ = drawn.rows(evaluator, chosen, 2, 0, tmp_path)
-    found = list(papers_dato.on_tiny_sd(rows))
+    rows, _ = scored_strategies.rows(evaluator, chosen, 2, 0, tmp_path)
+    found = list(dato.on_tiny_sd(rows))
     ablations = [one for one in found if not one["table"].startswith("Table 1")]
     assert len(ablations) == 8
     assert ablations[0]["published"] == pytest.approx(41.26 / 28.17)
@@ -201,7 +187,7 @@ def test_dato_ablations_are_measured(evaluator: Evaluator, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_the_bound_of_catome_is_what_it_counts_where_all_is_merged() -> None:
-    bound = {(one["table"], one["row"]): one for one in papers_catome.bounds(**TINY)}
+    bound = {(one["table"], one["row"]): one for one in catome.bounds(**TINY)}
     pipe, given = networks.sd15(**TINY)
     methods = {"catome": {"threshold": -1.0, "checkpoints": [0]}}
     plan = networks.strategy(pipe, 3, methods)
@@ -213,45 +199,43 @@ def test_the_bound_of_catome_is_what_it_counts_where_all_is_merged() -> None:
                 guess = pipe.denoiser(latents, timestep=t, **given).sample
                 latents = pipe.scheduler.step(guess, t, latents).prev_sample
         first, *others = [record.macs or 0 for record in accel.stats(pipe)]
-    assert first - others[0] == papers_catome.matching(**TINY)
-    whole = papers.work("sd15", papers.plain(plan), **TINY) / 3
-    every = bound[papers_catome.ONE, "0.4"]
+    assert first - others[0] == catome.matching(**TINY)
+    whole = common.work("sd15", common.plain(plan), **TINY) / 3
+    every = bound[catome.ONE, "0.4"]
     assert every["ours"] == pytest.approx(whole / first)
     assert every["published"] == pytest.approx(7.61 / 6.07)
-    kept = bound[papers_catome.THREE, "CONF_FIVE"]
+    kept = bound[catome.THREE, "CONF_FIVE"]
     assert whole / first < kept["ours"] < whole / others[0]
 
 
 def test_fora_counts() -> None:
-    rows = list(papers_fora.counted(heads=1, layers=2, latent=8))
+    rows = list(fora.counted(heads=1, layers=2, latent=8))
     found = {(one["table"], one["row"], one["figure"]): one for one in rows}
-    speedups = [
-        found[papers_fora.ONE, f"N = {n}", "speedup"]["ours"] for n in papers_fora.INTERVALS
-    ]
+    speedups = [found[fora.ONE, f"N = {n}", "speedup"]["ours"] for n in fora.INTERVALS]
     assert speedups == sorted(speedups)
     assert 1 < speedups[0] < 250 / 126 + 0.01
     for one in rows:
-        if one["table"] == papers_fora.THREE:
+        if one["table"] == fora.THREE:
             assert one["ratio"] == pytest.approx(1, abs=0.04)
-    chosen = papers_fora.chosen_for(papers.plain(papers_fora.plan(20, 2)), (2, 5))
-    assert [papers_fora.computed(one.strategy) for one in chosen.values()] == [20, 11, 5]
+    chosen = fora.chosen_for(common.plain(fora.plan(20, 2)), (2, 5))
+    assert [fora.computed(one.strategy) for one in chosen.values()] == [20, 11, 5]
 
 
 def test_published_settings_are_timed_by_kinds_of_calls(tmp_path: Path) -> None:
     small = "--width 0.07 --layers 2 --latent 8 --repeats 2 --device cpu --networks"
     target = tmp_path / "speed.json"
-    papers_speed.main([*small.split(), "dit-xl-2", "pixart-sigma", "--json", str(target)])
+    paper_settings.main([*small.split(), "dit-xl-2", "pixart-sigma", "--json", str(target)])
     rows = json.loads(target.read_text())["rows"]
     assert len(rows) == 5 + 2 * 2 * 2
     assert all(one["ours"] > 0 and one["published"] > 1 for one in rows)
 
 
 def test_a_generation_takes_what_its_calls_take() -> None:
-    plan = papers_fora.plan(250, 5)
-    short = papers_speed.Short.of(plan)
+    plan = fora.plan(250, 5)
+    short = paper_settings.Short.of(plan)
     assert len(short.kinds) == 2
     assert sum(short.counts.values()) == 250
-    full = papers_fora.computed(plan)
+    full = fora.computed(plan)
     laps = [9.0, 9.0, 1.0, 9.0, 0.25, 9.0]
     assert short.calls == len(laps)
     assert short.total(laps) == full + 0.25 * (250 - full)
@@ -312,7 +296,7 @@ def test_dato_from_a_model_and_images(
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(noise).save(path)
     model = ["--model", str(tmp_path / "sd"), "--reference", str(tmp_path / "val")]
-    papers_dato.main([*model, *QUICK, "--size", "32", *where])
+    dato.main([*model, *QUICK, "--size", "32", *where])
     found = rows_of(where)
     for row in ("Original SD", "Ours-b1", "DDIM (10 steps)"):
         assert found[row, "FID"]["ours"] > 0
@@ -326,10 +310,10 @@ def test_catome_from_a_model(
     tmp_path: Path, where: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build("sd1").save_pretrained(tmp_path / "sd")
-    few = {row: plan for row, plan in papers_catome.plans().items() if row in ("0.9", "CONF_3")}
-    monkeypatch.setattr(papers_catome, "plans", lambda: few)
+    few = {row: plan for row, plan in catome.plans().items() if row in ("0.9", "CONF_3")}
+    monkeypatch.setattr(catome, "plans", lambda: few)
     model = ["--model", str(tmp_path / "sd"), "--reference", "self", "--metrics", "psnr"]
-    papers_catome.main([*model, *QUICK, "--images", "2", "--size", "32", *where])
+    catome.main([*model, *QUICK, "--images", "2", "--size", "32", *where])
     found = rows_of(where)
     assert found["CONF_3", "latency_s"]["ours"] > 0
     assert found["0.9", "latency_s"]["ours"] > 0
@@ -340,7 +324,7 @@ def test_catome_from_a_model(
 def test_fora_from_a_model(tmp_path: Path, where: list[str]) -> None:
     untrained.load("dit").save_pretrained(tmp_path / "dit")
     model = ["--model", str(tmp_path / "dit"), "--reference", "self", "--metrics", "psnr"]
-    papers_fora.main([*model, *QUICK, "--images", "2", *where])
+    fora.main([*model, *QUICK, "--images", "2", *where])
     found = rows_of(where)
     assert found["N = 3", "speedup"]["ours"] > 0
     assert found["N = 3", "speedup"]["published"] == 2.80
@@ -350,7 +334,7 @@ def test_fora_from_a_model(tmp_path: Path, where: list[str]) -> None:
 def test_cat_from_a_model(tmp_path: Path, where: list[str]) -> None:
     untrained.load("sd3").save_pretrained(tmp_path / "sd3")
     model = ["--model", str(tmp_path / "sd3"), "--metrics", "psnr", "--size", "32"]
-    papers_cat.main([*model, *QUICK, "--images", "2", "--steps", "12", *where])
+    cat.main([*model, *QUICK, "--images", "2", "--steps", "12", *where])
     found = rows_of(where)
     assert found["Ours", "TMACs"]["ours"] < found["SD3", "TMACs"]["ours"]
     assert found["AT-EDM", "Parti speedup"]["ours"] > 0

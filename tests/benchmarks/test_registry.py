@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import subprocess
 import sys
 
@@ -9,15 +10,15 @@ import pytest
 
 from benchmarks import __main__ as cli
 from benchmarks import report
-from benchmarks.catalogue import BENCHMARKS, FOLDER, RESULTS
+from benchmarks.registry import BENCHMARKS, FOLDER, RESULTS, Benchmark
 from benchmarks.renderers import RENDERERS
 from benchmarks.renderers.markdown import short, table
 
 ROOT = FOLDER.parent
 
 
-def test_every_script_and_result_is_in_the_catalogue() -> None:
-    scripts = set(FOLDER.glob("*.py")) - {FOLDER / "__main__.py"}
+def test_every_script_and_result_is_in_the_registry() -> None:
+    scripts = set(FOLDER.rglob("*.py")) - {FOLDER / "__main__.py"}
     runnable = {path for path in scripts if "def main(" in path.read_text("utf-8")}
     assert {one.path for one in BENCHMARKS} == runnable
     known = {path for one in BENCHMARKS for path in one.files}
@@ -38,6 +39,16 @@ def test_list_and_run(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["run", "nothing"])
     assert "invalid choice: 'nothing'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("one", BENCHMARKS, ids=lambda one: one.name)
+def test_scripts_explain_themselves(
+    one: Benchmark, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [one.name, "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        importlib.import_module(one.module).main()
+    assert "usage:" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,33 +11,26 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from benchmarks.engine import loop_overhead
+from benchmarks.search_quality import table_file, table_generation, table_lookup
+from benchmarks.search_quality.fast_tpe import tpe_once
 from search.proposers.generation_strategy import Proposer
 from search.study.evaluation import Evaluation
 from search.study.study import Study
 from strategies import Strategy
-from tests.support.paths import ROOT
-
-BENCHMARKS = ROOT / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-import bookkeeping  # noqa: E402
-import tabular  # noqa: E402
-import tabular_draw  # noqa: E402
-import tabular_table  # noqa: E402
-from tpe_once import tpe_once  # noqa: E402
 
 
 def proposals(count: int) -> list[str]:
     """Of Optuna's TPE, each evaluated before the next."""
-    space = bookkeeping.make_space()
-    proposer = Proposer(space, [], "optuna-tpe", 24, 0, (bookkeeping.ALL,))
-    proposer.learn(bookkeeping.latency, reference=lambda: (1.0, 1.0))
+    space = loop_overhead.make_space()
+    proposer = Proposer(space, [], "optuna-tpe", 24, 0, (loop_overhead.ALL,))
+    proposer.learn(loop_overhead.latency, reference=lambda: (1.0, 1.0))
     rows, taken = [], set[str]()
     for number in range(count):
         found = proposer.propose(number, rows, taken)
         assert found is not None
         taken.add(found.mark)
-        rows.append(bookkeeping.evaluation(number, found.genome, found.strategy))
+        rows.append(loop_overhead.evaluation(number, found.genome, found.strategy))
     return [one.strategy.digest for one in rows]
 
 
@@ -50,21 +42,21 @@ def test_what_tpe_does_once_changes_no_proposal() -> None:
     assert len(set(plain)) == 20
 
 
-@pytest.mark.parametrize("name", bookkeeping.PROPOSERS)
+@pytest.mark.parametrize("name", loop_overhead.PROPOSERS)
 def test_bookkeeping_measures_the_real_loop(name: str) -> None:
-    space = bookkeeping.make_space()
-    pairs = [bookkeeping.invented(space, number) for number in range(60)]
-    line = bookkeeping.measure(space, name, pairs, repeats=6)
+    space = loop_overhead.make_space()
+    pairs = [loop_overhead.invented(space, number) for number in range(60)]
+    line = loop_overhead.measure(space, name, pairs, repeats=6)
     assert line["finished"] == 60
     assert line["all_ms"] > line["propose_ms"] > 0
     assert line["all_ms"] > line["write_ms"] > 0
 
 
 def test_one_in_four_is_a_promotion() -> None:
-    space = bookkeeping.make_space()
-    rows = bookkeeping.on_rungs([bookkeeping.invented(space, number) for number in range(80)])
-    few = {row.strategy.digest for row in rows if row.images == bookkeeping.FEW}
-    promoted = [row.strategy.digest for row in rows if row.images == bookkeeping.ALL]
+    space = loop_overhead.make_space()
+    rows = loop_overhead.on_rungs([loop_overhead.invented(space, number) for number in range(80)])
+    few = {row.strategy.digest for row in rows if row.images == loop_overhead.FEW}
+    promoted = [row.strategy.digest for row in rows if row.images == loop_overhead.ALL]
     assert len(rows) == 80
     assert len(promoted) == 20
     assert set(promoted) < few
@@ -83,14 +75,14 @@ def test_the_table_is_led_by_what_is_known(tmp_path: Path, monkeypatch: pytest.M
         if not path.exists():
             drawn.append(strategy.digest)
             save_file({"features": made_up(strategy, images)}, path)
-        return tabular_draw.load_file(path)["features"]
+        return table_generation.load_file(path)["features"]
 
-    monkeypatch.setattr(tabular_draw, "features", features)
-    monkeypatch.setattr(tabular_draw, "EVENLY", 10)
-    monkeypatch.setattr(tabular_draw, "DENSE", 10)
+    monkeypatch.setattr(table_generation, "features", features)
+    monkeypatch.setattr(table_generation, "EVENLY", 10)
+    monkeypatch.setattr(table_generation, "DENSE", 10)
     for _ in range(2):  # The second finds everything drawn.
-        draw = tabular_draw.Draw("tiny-sd", tmp_path)
-        draw.table = SimpleNamespace(predict=bookkeeping.latency)
+        draw = table_generation.Draw("tiny-sd", tmp_path)
+        draw.table = SimpleNamespace(predict=loop_overhead.latency)
         with ThreadPoolExecutor(2) as pool:
             draw.all(draw.first(), "00", pool)
             led = draw.led(1)
@@ -108,22 +100,22 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
 
     def features(strategy: Strategy, path: Path, images: int = 16) -> np.ndarray:
         save_file({"features": made_up(strategy, images)}, path)
-        return tabular_draw.load_file(path)["features"]
+        return table_generation.load_file(path)["features"]
 
-    monkeypatch.setattr(tabular_draw, "features", features)
-    monkeypatch.setattr(tabular_draw, "EVENLY", 10)
-    monkeypatch.setattr(tabular_draw, "DENSE", 10)
-    published = tabular_table.Table("tiny-sd")
-    draw = tabular_draw.Draw("tiny-sd", tmp_path)
+    monkeypatch.setattr(table_generation, "features", features)
+    monkeypatch.setattr(table_generation, "EVENLY", 10)
+    monkeypatch.setattr(table_generation, "DENSE", 10)
+    published = table_lookup.Table("tiny-sd")
+    draw = table_generation.Draw("tiny-sd", tmp_path)
     stretches = draw.stretches()
     with ThreadPoolExecutor(1) as pool:
-        draw.all([("stretch", one) for one in stretches], "s", pool, tabular_draw.PROMPTS)
+        draw.all([("stretch", one) for one in stretches], "s", pool, table_generation.PROMPTS)
         assert not draw.known
         draw.all(draw.first(), "00", pool)
     (tmp_path / "latency.json").write_text(published.notes["latency"])
-    monkeypatch.setattr(tabular_table, "TABLES", tmp_path)
-    tabular.pack("tiny-sd", tmp_path)
-    table = tabular_table.Table("tiny-sd")
+    monkeypatch.setattr(table_lookup, "TABLES", tmp_path)
+    table_file.pack("tiny-sd", tmp_path)
+    table = table_lookup.Table("tiny-sd")
     assert {one.digest for one in table.strategies} == set(draw.known)
     assert table.sensitivity(stretches[0].digest) == 0  # The one without any reuse.
     for one in stretches[1:]:
@@ -144,8 +136,8 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
         losses, scores = (value, 1.0), {"fd_base": value}
         genome = table.space.encode(one)
         study.add(Evaluation(number, "nsga2", genome, one, scores, "", 1.0, losses, 0.0, images))
-    tabular.take("tiny-sd", tmp_path / "run")
-    taken = tabular_table.Table("tiny-sd")
+    table_file.take("tiny-sd", tmp_path / "run")
+    taken = table_lookup.Table("tiny-sd")
     assert [one.digest for one in taken.everyone[len(table.strategies) :]] == [new[0].digest]
     assert len(taken.origins) == len(taken.everyone) == len(taken.logs)
     figures = [taken.figure(new[0], 4), taken.figure(new[0], 16), taken.figure(new[1], 4)]
@@ -156,12 +148,12 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
     genome, scores = table.space.encode(new[1]), {"fd_base": 11.0}
     row = Evaluation(0, "nsga2", genome, new[1], scores, "", 1.0, (11.0, 1.0), 0.0, 16)
     Study(tmp_path / "other" / "study.journal").add(row)
-    tabular.take("tiny-sd", tmp_path / "other")
-    taken = tabular_table.Table("tiny-sd")
+    table_file.take("tiny-sd", tmp_path / "other")
+    taken = table_lookup.Table("tiny-sd")
     figures = [taken.figure(one, n) for one, n in ((new[0], 4), (new[1], 4), (new[1], 16))]
     assert figures == pytest.approx([5.0, 9.0, 11.0])
     losses, scores = (1e4, 1.0), {"fd_base": 1e4}
     row = Evaluation(9, "nsga2", table.space.encode(known), known, scores, "", 1.0, losses, 0.0, 16)
     study.add(row)
     with pytest.raises(SystemExit, match="was not drawn as the table"):
-        tabular.take("tiny-sd", tmp_path / "run")
+        table_file.take("tiny-sd", tmp_path / "run")

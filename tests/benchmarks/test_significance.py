@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.catalogue import FOLDER, RESULTS
-
-sys.path.insert(0, str(FOLDER))
-
-from significance import p_greater, recount
+from benchmarks.registry import RESULTS
+from benchmarks.search_quality.significance import p_greater, recount
 
 
 def counted(mine: list[float], others: list[float]) -> float:

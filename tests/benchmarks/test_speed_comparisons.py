@@ -14,28 +14,25 @@ import torch
 from diffusers import DiTTransformer2DModel
 
 from benchmarks.renderers import speed
-from tests.support.paths import ROOT
-
-BENCHMARKS = ROOT / "benchmarks"
-sys.path.insert(0, str(BENCHMARKS))
-
-import apart  # noqa: E402
-import compared  # noqa: E402
-import launches  # noqa: E402
-import networks  # noqa: E402
-import racing  # noqa: E402
-import sampler  # noqa: E402
-import transformer_speed  # noqa: E402
-from loops import Network  # noqa: E402
-from networks import NETWORKS, UNETS, sdxl, sized  # noqa: E402
-from racing import Rival  # noqa: E402
-from turns import Laps  # noqa: E402
+from benchmarks.sampler_speed import (
+    alternating,
+    comparison,
+    isolated,
+    networks,
+    transformer_methods,
+    unet_methods,
+)
+from benchmarks.sampler_speed.alternating import Rival
+from benchmarks.sampler_speed.denoising_loop import Network
+from benchmarks.sampler_speed.networks import NETWORKS, UNETS, sdxl, sized
+from benchmarks.sampler_speed.timing import Laps
+from benchmarks.work import kernel_launches
 
 CALLS = 5
 FLAGS = Namespace(turns=2, draws=2, compile=False, batches=[1])
-RACES: dict[str, racing.Rivals] = {
-    **dict.fromkeys(UNETS, sampler.RIVALS),
-    **dict.fromkeys(NETWORKS, transformer_speed.RIVALS),
+RACES: dict[str, alternating.Rivals] = {
+    **dict.fromkeys(UNETS, unet_methods.RIVALS),
+    **dict.fromkeys(NETWORKS, transformer_methods.RIVALS),
 }
 
 
@@ -61,7 +58,7 @@ def embeddings(network: Any) -> int:
 def test_ours_save_what_the_package_of_equal_setting_saves(name: str) -> None:
     net, rivals = build(name), RACES[name]
     before = {key: value.clone() for key, value in net.pipe.denoiser.state_dict().items()}
-    work, failed = racing.works(net, rivals)
+    work, failed = alternating.works(net, rivals)
     assert set(work) | set(failed) == set(rivals)
     assert work["neutral"] == work["unmodified"]
     assert all(rivals[one].package for one in failed)
@@ -75,17 +72,17 @@ def test_ours_save_what_the_package_of_equal_setting_saves(name: str) -> None:
 
 def test_what_does_not_run_on_a_unet() -> None:
     net = build("sd15")
-    packages = {name: rival for name, rival in sampler.RIVALS.items() if rival.package}
-    work, failed = racing.works(net, packages)
+    packages = {name: rival for name, rival in unet_methods.RIVALS.items() if rival.package}
+    work, failed = alternating.works(net, packages)
     assert set(work) == {"DeepCache N=3", "tomesd 0.5", *(n for n in packages if "Pyramid" in n)}
     assert "UNet2DConditionModel is not officially supported" in failed["cache-dit"]
     assert "nothing to hook" in failed["diffusers MagCache, all ratios 1"]
 
 
 def test_our_own_errors_are_no_rows() -> None:
-    rivals = {"ours": Rival(racing.ours(lambda net: {"tome": {"ratio": 7.0}}))}
+    rivals = {"ours": Rival(alternating.ours(lambda net: {"tome": {"ratio": 7.0}}))}
     with pytest.raises(ValueError, match=r"tome\.ratio"):
-        racing.works(build("sd15"), rivals)
+        alternating.works(build("sd15"), rivals)
 
 
 def test_too_little_memory_is_a_row() -> None:
@@ -93,10 +90,13 @@ def test_too_little_memory_is_a_row() -> None:
         raise torch.OutOfMemoryError("none left")
 
     failed: dict[str, str] = {}
-    with racing.excusing(Rival(lacking), "ours", failed):
+    with alternating.excusing(Rival(lacking), "ours", failed):
         lacking(None)  # type: ignore[arg-type]
     assert failed == {"ours": "OutOfMemoryError: none left"}
-    with pytest.raises(torch.OutOfMemoryError), racing.excusing(Rival(lacking), "unmodified", {}):
+    with (
+        pytest.raises(torch.OutOfMemoryError),
+        alternating.excusing(Rival(lacking), "unmodified", {}),
+    ):
         lacking(None)  # type: ignore[arg-type]
 
 
@@ -123,8 +123,8 @@ def flat(given: dict[str, Any]) -> list[torch.Tensor]:
 def test_rows_of_a_race() -> None:
     net = build("sd15")
     names = ["deepcache N=3", "DeepCache N=3", "cache-dit"]
-    rivals = racing.chosen(sampler.RIVALS, names)
-    found = next(compared.tables(net, rivals, FLAGS, partial(racing.race, net)))["batch_1"]
+    rivals = alternating.chosen(unet_methods.RIVALS, names)
+    found = next(comparison.tables(net, rivals, FLAGS, partial(alternating.race, net)))["batch_1"]
     assert list(found) == ["unmodified", *names]
     assert found["unmodified"]["speedup"] == 1
     assert "does not run" in found["cache-dit"]
@@ -141,9 +141,9 @@ def test_rows_of_a_race() -> None:
 def test_calls_of_a_transformer_by_kind() -> None:
     """FORA's rivals compute at the same calls; in the others no block does any work."""
     net = build("pixart-sigma")
-    work, _ = racing.works(net, racing.chosen(transformer_speed.RIVALS, ["fora N=3"]))
+    work, _ = alternating.works(net, alternating.chosen(transformer_methods.RIVALS, ["fora N=3"]))
     for name in ("fora N=3", "cache-dit, calls of fora N=3"):
-        rival = transformer_speed.RIVALS[name]
+        rival = transformer_methods.RIVALS[name]
         assert rival.places("full", CALLS) == [1, 4]
         assert rival.places("reusing", CALLS) == [2, 3]
     net.pipe.denoiser.transformer_blocks = torch.nn.ModuleList()
@@ -161,12 +161,12 @@ def test_laps_are_between_readings() -> None:
 
 @pytest.mark.parametrize(
     ("script", "name", "network"),
-    [(sampler, "sampler", "sd21"), (transformer_speed, "transformer_speed", "dit-xl-2")],
+    [(unet_methods, "sampler", "sd21"), (transformer_methods, "transformer_speed", "dit-xl-2")],
 )
 def test_a_script_writes_what_is_rendered(
     script: Any, name: str, network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compared, "RESULTS", tmp_path)
+    monkeypatch.setattr(comparison, "RESULTS", tmp_path)
     small = "--width 0.05 --latent 16 --calls 5 --turns 2 --batches 1 2 --device cpu --only neutral"
     monkeypatch.setattr(sys, "argv", [name, *small.split(), "--networks", network])
     script.main()
@@ -183,9 +183,9 @@ def test_ours_compile_without_breaks() -> None:
     flags = Namespace(
         turns=2, draws=2, compile=True, batches=[1], calls=CALLS, device="cpu", patience=600
     )
-    rivals = racing.chosen(sampler.RIVALS, ["deepcache N=3", "DeepCache N=3"])
-    race = partial(apart.race, "sampler", partial(networks.sized, "sd15", 0.05, 16))
-    found = next(compared.tables(build("sd15"), rivals, flags, race))["batch_1"]
+    rivals = alternating.chosen(unet_methods.RIVALS, ["deepcache N=3", "DeepCache N=3"])
+    race = partial(isolated.race, "sampler", partial(networks.sized, "sd15", 0.05, 16))
+    found = next(comparison.tables(build("sd15"), rivals, flags, race))["batch_1"]
     assert found["unmodified"]["graphs"] == 1
     assert (found["deepcache N=3"]["graphs"], found["deepcache N=3"]["breaks"]) == (2, 0)
     assert found["DeepCache N=3"]["graphs"] > 2
@@ -214,14 +214,14 @@ def test_a_gpus_rows_show_memory_and_graphs() -> None:
 )
 def test_packages_start_anew_with_each_generation(name: str) -> None:
     net = build("pixart-sigma")
-    with transformer_speed.RIVALS[name].setup(net):
+    with transformer_methods.RIVALS[name].setup(net):
         first = net.work()
         assert len(set(first)) > 1
         assert [net.work() for _ in range(3)] == [first] * 3
 
 
 def test_views_and_empty_tensors_are_not_counted() -> None:
-    with torch.no_grad(), launches.Computed() as mode:
+    with torch.no_grad(), kernel_launches.Computed() as mode:
         one = torch.ones(4, 4)
         other = one.t() + 1
         other.add_(other[:0].mul(2).sum(0))
@@ -235,8 +235,10 @@ def test_views_and_empty_tensors_are_not_counted() -> None:
 
 def test_operators_by_kind_of_call() -> None:
     net = build("pixart-sigma")
-    rivals = racing.chosen(transformer_speed.RIVALS, ["fora N=3", "diffusers FirstBlockCache"])
-    found = launches.rows(net, rivals)
+    rivals = alternating.chosen(
+        transformer_methods.RIVALS, ["fora N=3", "diffusers FirstBlockCache"]
+    )
+    found = kernel_launches.rows(net, rivals)
     whole, fora = found["unmodified"], found["fora N=3"]
     assert fora["calls"]["full"] * CALLS == whole["operators"]
     saved = 2 * (fora["calls"]["full"] - fora["calls"]["reusing"])

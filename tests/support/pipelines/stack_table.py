@@ -2,7 +2,7 @@
 
 `python -m tests.support.pipelines.stack_table` writes it.
 
-It is made of `benchmarks/results/stacks.json`, which `benchmarks/stacks.py` has measured.
+It is made of `benchmarks/results/stacks.json`; `python -m benchmarks run stacks` measured that.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Benchmarks of the search engine itself: its loop, its workers, its predictions."""

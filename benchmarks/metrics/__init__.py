@@ -1,0 +1,1 @@
+"""Benchmarks of the metrics: exactness, and agreement on few images."""

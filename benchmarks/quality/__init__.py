@@ -1,0 +1,1 @@
+"""Benchmarks of images: quality of strategies at equal latency, without loss, after a transfer."""

@@ -1,0 +1,132 @@
+"""Strategies of a bundled model drawn, scored and timed alike: what benchmarks share.
+
+Images and turns of timing are kept in a folder, so a benchmark that was stopped goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import accel
+from benchmarks.sampler_speed.timing import clock, wait
+from evaluate import Evaluator, scoring
+from evaluate.evaluator import real_images
+from evaluate.image_set import Side
+from evaluate.images.generation import run
+from evaluate.images.image_store import Store, identity
+from evaluate.metrics import View, choose
+from evaluate.speed.timing import conditions, spread
+from strategies import Strategy
+from strategies.data_files.whole import write
+
+BASELINE = "unaccelerated"
+METRICS = ("fd", "kd", "feature-error", "psnr", "ssim")
+Rows = dict[str, dict[str, Any]]
+
+
+@dataclass
+class Candidate:
+    """A strategy and what it is here.
+
+    Attributes:
+        group: `unaccelerated`, `fewer steps`, `grid`, `preset` or `front`.
+        also: other names of the same strategy.
+    """
+
+    group: str
+    strategy: Strategy
+    also: list[str] = field(default_factory=list)
+
+
+def quality(
+    evaluator: Evaluator, chosen: Mapping[str, Candidate], images: int, store: Store
+) -> tuple[Rows, dict[str, scoring.Statistics]]:
+    """Figures and intervals by name, and the figures as functions of the prompts' weights."""
+    drawn = evaluator.prompts["heldout"].first(images)
+    metrics, real = choose(METRICS, bundled=True), dict[View, Side](real=real_images())
+    sides = {}
+    for place, (name, one) in enumerate(chosen.items(), 1):
+        say(f"drawing {place} of {len(chosen)}: {name}")
+        sides[name] = store.draw(
+            name, evaluator.pipe, evaluator.config, one.strategy, drawn, evaluator.networks
+        )
+    base, rows, functions = sides[BASELINE], dict[str, dict[str, Any]](), {}
+    for name, side in sides.items():
+        functions[name] = scoring.statistics(side, base, real, metrics)
+        ranges = scoring.intervals(functions[name], functions[BASELINE], metrics, images)
+        rows[name] = {**scoring.values(functions[name], images), "intervals": ranges}
+    return rows, functions
+
+
+def latency(
+    evaluator: Evaluator, chosen: Mapping[str, Candidate], repeats: int, cache: Path
+) -> dict[str, list[float]]:
+    """Seconds of one image with everybody in each turn after the first, by digest.
+
+    Turns are written to `cache` as they end; those of other strategies or devices do not count.
+    """
+    plans = {one.strategy.digest: one.strategy for one in chosen.values()}
+    pipe, config = evaluator.pipe, evaluator.config
+    prompt, now = evaluator.prompts["heldout"].first(1), clock(pipe.device)
+    setting = {"digests": sorted(plans), **conditions(pipe, config)}
+    setting.pop("clock_mhz", None)  # Changes by itself.
+    kept = json.loads(cache.read_text()) if cache.exists() else {}
+    same = json.loads(json.dumps(setting)) == kept.get("setting")
+    turns: list[dict[str, float]] = kept["turns"] if same else []
+    while len(turns) <= repeats:
+        say(f"timing, turn {len(turns)} of {repeats}")
+        turn = {}
+        for digest, strategy in plans.items():
+            with accel.accelerated(pipe, strategy, set_scheduler=True):
+                wait(pipe.device)
+                began = now()
+                run(pipe, config, strategy, prompt)
+                wait(pipe.device)
+                turn[digest] = now() - began
+        turns.append(turn)
+        write(json.dumps({"setting": setting, "turns": turns}), cache)
+    return {digest: [turn[digest] for turn in turns[1 : repeats + 1]] for digest in plans}
+
+
+def say(text: str) -> None:
+    """Progress."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def rows(
+    evaluator: Evaluator,
+    chosen: Mapping[str, Candidate],
+    images: int,
+    repeats: int,
+    cache: Path,
+) -> tuple[Rows, dict[str, scoring.Statistics]]:
+    """Figures, intervals and latency by name, and the figures as functions of the weights.
+
+    Args:
+        evaluator: evaluator of a bundled model.
+        chosen: strategies by name; the unaccelerated model's name is `BASELINE`.
+        images: held-out prompts, of each.
+        repeats: turns of timing that count; 0 measures none.
+        cache: folder of images and turns.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    store = Store(cache / "images", identity(evaluator.config.source))
+    found, functions = quality(evaluator, chosen, images, store)
+    for name, row in found.items():
+        one = chosen[name]
+        row |= {"group": one.group, "also": one.also, "scheduler": one.strategy.scheduler}
+        row |= {"steps": one.strategy.steps, "digest": one.strategy.digest[:12]}
+    if repeats:
+        times = latency(evaluator, chosen, repeats, cache / f"turns-{evaluator.config.name}.json")
+        plain = median(times[chosen[BASELINE].strategy.digest])
+        for name, row in found.items():
+            own = times[chosen[name].strategy.digest]
+            row |= {"seconds": median(own), "seconds_spread": spread(own)}
+            row["speedup"] = plain / row["seconds"]
+    return found, functions

@@ -1,0 +1,1 @@
+"""Benchmarks of the sampler's speed, with networks of random weights."""

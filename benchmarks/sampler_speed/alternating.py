@@ -1,0 +1,156 @@
+"""Rivals on one network: their work, then time and memory of generations in alternating turns.
+
+A turn sets every rival up once, in shuffled order, and draws some generations; ratios are between
+the draws of a turn. Times are the GPU's own, or on a CPU the process's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+import torch
+from torch._dynamo.exc import FailOnRecompileLimitHit
+
+from benchmarks.sampler_speed.denoising_loop import Network
+from benchmarks.sampler_speed.timing import shuffled
+
+Setup = Callable[[Network], Any]
+LIMITS = (torch.OutOfMemoryError, FailOnRecompileLimitHit)
+
+
+@contextmanager
+def unmodified(net: Network) -> Iterator[None]:
+    """The network as it is."""
+    yield
+
+
+def ours(methods: Callable[[Network], dict[str, Any]]) -> Setup:
+    """Our sampler with methods that may depend on the network."""
+    return lambda net: net.accelerated(methods(net))
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A way to draw.
+
+    Attributes:
+        setup: the function that makes, from the network, a context in which the rival acts.
+        equal: the package's rival of equal setting.
+        package: whether it is somebody else's, which need not run on every network.
+        kinds: kinds of call by name, whether a call of so many is of that kind.
+    """
+
+    setup: Setup
+    equal: str = ""
+    package: bool = False
+    kinds: Mapping[str, Callable[[int, int], bool]] = field(default_factory=dict)
+
+    def places(self, kind: str, calls: int) -> list[int]:
+        """Calls of a kind, without the first."""
+        return [call for call in range(1, calls) if self.kinds[kind](call, calls)]
+
+
+Rivals = Mapping[str, Rival]
+
+
+def chosen(rivals: Rivals, only: Sequence[str] | None) -> dict[str, Rival]:
+    """Those of these names with the unmodified network, or all."""
+    return {
+        name: rival
+        for name, rival in rivals.items()
+        if only is None or name in only or name == "unmodified"
+    }
+
+
+@dataclass
+class Found:
+    """Results of a race, by rival.
+
+    Attributes:
+        laps: seconds of each call, of each generation that counts.
+        peaks: bytes allocated at most in a generation, on a GPU.
+        graphs: number of graphs with `--compile`, and the breaks between them.
+        failed: why rivals do not run.
+    """
+
+    laps: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
+    peaks: dict[str, int] = field(default_factory=dict)
+    graphs: dict[str, dict[str, int]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def totals(self, name: str, places: Sequence[int] = ()) -> list[float]:
+        """Seconds of each generation, or the median of some of its calls."""
+        if not places:
+            return [sum(laps) for laps in self.laps[name]]
+        return [median(laps[place] for place in places) for laps in self.laps[name]]
+
+
+@contextmanager
+def excusing(rival: Rival, name: str, failed: dict[str, str]) -> Iterator[None]:
+    """Note why a package does not run; of ours only that memory or graphs do not suffice."""
+    try:
+        yield
+    except Exception as error:
+        if not rival.package and (name == "unmodified" or not isinstance(error, LIMITS)):
+            raise
+        failed[name] = f"{type(error).__name__}: {str(error)[:200]}"
+
+
+def works(net: Network, rivals: Rivals) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """Multiply-accumulates of every rival's calls, and why some packages do not run."""
+    found: dict[str, list[int]] = {}
+    failed: dict[str, str] = {}
+    for name, rival in rivals.items():
+        with excusing(rival, name, failed), rival.setup(net):
+            found[name] = net.work()
+    return found, failed
+
+
+def race(net: Network, rivals: Rivals, batch: int, flags: argparse.Namespace) -> Found:
+    """Draw in turns; the first is for warming up. Of batches there are half as many, at least 2."""
+    found = Found()
+    turns = flags.turns if batch == 1 else max(2, flags.turns // 2)
+    for turn, name in shuffled(list(rivals), turns):
+        if name in found.failed:
+            continue
+        rival = rivals[name]
+        with excusing(rival, name, found.failed), rival.setup(net):
+            drawn = [measured(net, batch) for _ in range(flags.draws if turn else 1)]
+            if turn:
+                found.laps[name] += [laps for laps, _ in drawn]
+                found.peaks[name] = max(found.peaks.get(name, 0), *(peak for _, peak in drawn))
+    for name in found.failed:
+        found.laps.pop(name, None)
+    return found
+
+
+def measured(net: Network, batch: int) -> tuple[list[float], int]:
+    """Seconds of each call of a generation, and the bytes it allocated at most on a GPU."""
+    if net.pipe.device.type != "cuda":
+        return net.draw(batch), 0
+    gc.collect()  # What the rival before kept in cycles is not this one's.
+    torch.cuda.reset_peak_memory_stats()
+    return net.draw(batch), torch.cuda.max_memory_allocated()
+
+
+def synchronisations(net: Network, rivals: Rivals) -> dict[str, int]:
+    """Warnings of torch's synchronisation check in a generation of each rival, on a GPU."""
+    counts = {}
+    for name, rival in rivals.items():
+        with rival.setup(net), warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            torch.cuda.set_sync_debug_mode("warn")
+            try:
+                net.draw()
+            finally:
+                torch.cuda.set_sync_debug_mode("default")
+            counts[name] = sum("synchroniz" in str(w.message) for w in caught)
+    return counts

@@ -1,0 +1,1 @@
+"""Benchmarks of searches: algorithms compared on tables and with generated images."""

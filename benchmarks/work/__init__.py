@@ -1,0 +1,1 @@
+"""Benchmarks of work: multiply-accumulates, kernel launches, blocks that run."""

@@ -67,7 +67,7 @@ def measure(
         StrategyError: a strategy does not fit the target.
     """
     pipe, config = job.evaluator.pipe, job.evaluator.config
-    report(f"measuring {equal} to choose rivals", 0, 0)
+    report(f"measuring {equal} to choose baselines", 0, 0)
     steps = _rivals(job, [one.strategy for one in moved], equal)
     names = {n: f"{n} step{'s' * (n > 1)}" if n != config.steps else BASELINE for n in steps}
     against = {one.name: names[n] for one, n in zip(moved, steps, strict=True)}

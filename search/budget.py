@@ -1,4 +1,4 @@
-"""How much a search may spend: device time or evaluations."""
+"""Budget of a search: device time or evaluations."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def parse(text: str) -> Budget:
 
 
 def words(seconds: float) -> str:
-    """Device time of at least so many seconds in words that `parse` reads, such as `24m`."""
+    """Device time of at least `seconds` seconds as text that `parse` reads, such as `24m`."""
     for size, unit in ((3600, "h"), (60, "m")):
         if seconds >= 10 * size:
             return f"{ceil(seconds / size)}{unit}"

@@ -37,38 +37,40 @@ from strategies.words import did_you_mean, explain
 
 
 class SearchConfig(Where):
-    """Everything that decides a search, and where it runs; written to `config.yaml`.
+    """All settings of a search, and of its workers; written to `config.yaml`.
 
     Attributes:
-        model: the resolved model config.
-        space: the resolved space, as in `configs/spaces/`.
-        budget: see `search.budget`.
-        seed: of every random draw of the search.
-        images: per evaluation, prompts of the search split.
+        model: config of the model.
+        space: search space, as in `configs/spaces/`.
+        budget: budget; see `search.budget`.
+        seed: seed of all random numbers of the search.
+        images: number of images of an evaluation, from prompts of the search split.
         rungs: numbers of images on which candidates are scored one after the other, ending with
-            `images`; by default a quarter of them first, where that is `rungs.FEWEST` or more and
-            the proposer is one of Stratagem's own.
-        heldout_images: per exported strategy and baseline, prompts of the held-out split.
-        export: strategies on the exported front, at most.
-        population: parents, where the proposer has no published number of its own.
+            `images`. By default a quarter of them comes first, if that is `FEWEST` or more and the
+            proposer is one of Stratagem's own; see `search.proposers.successive_halving`.
+        heldout_images: number of images of an exported strategy or baseline, from held-out prompts.
+        export: number of strategies on the exported front, at most.
+        population: number of parents, if the proposer has no published number of its own.
         proposer: a name in `search.proposers.SOURCES`; by default NSGA-II, from three objectives
             up NSGA-III.
-        objectives: names of figures; see `search.objectives.objectives`.
+        objectives: names of the objectives; see `search.objectives.objectives`.
         constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
-        margins: by figure, how much worse than the unaccelerated pipeline's it may be and count as
-            no loss, where that is not the metric's own margin; see `evaluate.verdicts`.
-        seeds: origins of what is evaluated first.
-        reference: what distances are to: `self` (the unaccelerated model's own images at other
-            seeds), a folder of images or a file of statistics; None is the bundled models' own.
-        reference_images: drawn for `self`; by default as many as are scored.
-        reference_per_class: of each folder of the reference only so many files.
-        sensitivity: prompts on which every call's sensitivity is measured first; 0 measures none.
-        surrogate: whether children are screened by a model of the objectives.
-        warm_start: strategies of earlier studies to evaluate before those, as JSON text.
+        margins: acceptance margins by score, if they differ from the metrics' own; see
+            `evaluate.verdicts`.
+        seeds: origins of the initial strategies.
+        reference: images that distances are to: `self` (the unaccelerated model's own images at
+            other seeds), a folder of images or a file of statistics; None is the bundled models'
+            own.
+        reference_images: number of images of `self`; by default as many as are scored.
+        reference_per_class: number of files of each folder of the reference; None takes all.
+        sensitivity: number of prompts on which the sensitivity of every call is measured first; 0
+            measures none.
+        surrogate: whether a model of the objectives chooses children.
+        warm_start: strategies of earlier studies that are evaluated before those, as JSON text.
         storage: URL of the database that holds the study, without passwords; empty is the journal
             in the run's folder.
-        study: its name there.
-        track: experiment trackers, see `search.tracking`.
+        study: name of the study in the database.
+        track: names of experiment trackers, see `search.tracking`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -158,12 +160,12 @@ class SearchConfig(Where):
 
     @property
     def figures(self) -> Figures:
-        """What is measured of every strategy."""
+        """Metrics that are recorded of every strategy."""
         return figures_of(self.model_dump(), self.model.is_bundled)
 
     @property
     def all_margins(self) -> dict[str, float | None]:
-        """The margins of all figures that decide whether a strategy has no loss."""
+        """Margins of all scores that decide whether a strategy has no loss."""
         found = self.figures
         names = dict.fromkeys([*found.judged, *self.margins])
         return {name: self.margins.get(name, verdicts.metric_of(name).margin) for name in names}
@@ -190,16 +192,16 @@ def _view(reference: str | None) -> View:
 def resolve(
     model: ModelConfig | str, flags: dict[str, Any], family: str | None = None
 ) -> SearchConfig:
-    """A search of a model: with the defaults of `configs/searches/` that its config names.
+    """Settings of a search of a model, with the defaults of the `configs/searches/` that it names.
 
     Args:
         model: a config, or the name of one.
         flags: settings given on the command line; None means not given. `methods` compose the
             space in place of what it names.
-        family: of the model, where it is known: what its space's methods mean is then settled.
+        family: family of the model, if it is known; it settles the methods of the space.
 
     Raises:
-        StrategyError: an unknown model or space, or a wrong setting; names it.
+        StrategyError: a model or space is unknown, or a setting is wrong; the error names it.
     """
     model = read_model(model) if isinstance(model, str) else model
     given = {key: value for key, value in flags.items() if value is not None}
@@ -222,9 +224,7 @@ def resolve(
 
 
 def named(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
-    """Settings with the reference and the objectives that a model has by default, full names of
-    figures, and nothing that is None.
-    """
+    """Settings with default reference and objectives, full names, and without None values."""
     found: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     found.setdefault("reference", None if bundled else "self")
     found.setdefault("objectives", goals.DEFAULT if bundled else figures.DEFAULT)
@@ -240,10 +240,10 @@ def named(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
 
 
 def figures_of(asked: Mapping[str, Any], bundled: bool) -> Figures:
-    """What objectives, constraints and reference of named settings measure.
+    """Metrics of the objectives, constraints and reference of named settings.
 
     Raises:
-        StrategyError: a name that no evaluation records.
+        StrategyError: no evaluation records a name.
     """
     limits = [goals.parse_limit(text, 0.0).name for text in asked["constraints"]]
     return Figures.of(asked["objectives"], limits, bundled, _view(asked["reference"]))

@@ -6,25 +6,25 @@ from strategies import StrategyError
 
 
 class SearchError(StrategyError):
-    """A search that cannot go on; what it has found so far is written.
+    """A search that has to stop; everything that it has found so far is written.
 
     Attributes:
-        code: of the command line's exit; 2 is for what it was given.
+        code: exit code of the command line; 2 is for wrong arguments.
     """
 
     code = 1
 
     def with_how(self, how: str) -> SearchError:
-        """The same error, which says how to go on.
+        """The same error, with the command if it does not say how to continue.
 
         Args:
-            how: the command.
+            how: command that continues the run.
         """
         return self
 
 
 class WorkersLostError(SearchError):
-    """The workers or their runtime are gone, for good. No worker knows how to go on."""
+    """The workers or their runtime are lost. No worker knows how the run can be continued."""
 
     def with_how(self, how: str) -> SearchError:
         return SearchError(f"{self}; {how}")

@@ -1,6 +1,6 @@
-"""How a command is ended from outside: Ctrl-C, SIGTERM of a scheduler, SIGHUP of a closed terminal.
+"""End of a command from outside: Ctrl-C, SIGTERM of a scheduler, SIGHUP of a closed terminal.
 
-The first signal becomes a `KeyboardInterrupt`, so that a search writes what it has; a second one
+The first signal becomes a `KeyboardInterrupt`, so that a search writes what it has. A second one
 ends the process at once, with one line.
 """
 
@@ -15,7 +15,7 @@ from types import FrameType
 from typing import Any, Self
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-CODE = 130  # The exit code of what was ended so.
+CODE = 130  # Exit code of a program that was ended by a signal.
 
 
 class _Uninterrupted(threading.local):
@@ -51,12 +51,12 @@ def uninterrupted() -> Iterator[None]:
 
 
 class Ending:
-    """Within it the signals are taken care of; only the main thread can do that.
+    """Context in which the signals are handled; only the main thread can do that.
 
     Attributes:
-        how: to go on, said where a second signal ends all.
+        how: hint how to continue, printed when a second signal ends the process.
         asked: whether a signal has come.
-        before: called before a second signal ends all.
+        before: function that is called before a second signal ends the process.
     """
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Ending:
         return self
 
     def watch(self) -> None:
-        """Take the signals."""
+        """Begin to handle the signals."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in there():
@@ -101,5 +101,5 @@ class Ending:
 
 
 def there() -> list[signal.Signals]:
-    """The signals of this system that end a program."""
+    """Signals of this system that end a program."""
     return [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]

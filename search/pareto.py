@@ -57,10 +57,14 @@ def gains(points: Points, front: Points, reference: Sequence[float]) -> NDArray[
 def spread(
     points: Points, reference: Sequence[float], count: int, begun: Sequence[int] = ()
 ) -> list[int]:
-    """At most `count` rows that together dominate as much as possible, chosen greedily: the first
-    dominates most, and every further one adds most to those before it.
+    """Up to `count` rows that together dominate as much as possible, chosen greedily.
+
+    The first row dominates most, and every further one adds most to those before it.
 
     Args:
+        points: points to choose from, `[n, objectives]`.
+        reference: reference point.
+        count: number of rows, at most.
         begun: rows that are chosen already.
     """
     chosen = list(begun)

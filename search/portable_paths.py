@@ -1,4 +1,4 @@
-"""`config.yaml` as it is written: places in the run's own folder are named from there."""
+"""Content of `config.yaml`: paths in the run's own folder are relative to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from strategies import StrategyError
 from strategies.data_files.yaml_files import read_yaml
 
-OWN = "run:"  # A place in the run's own folder.
+OWN = "run:"  # Prefix of a path in the run's own folder.
 PROMPTS = ("search_prompts", "heldout_prompts")
 
 
@@ -35,11 +35,11 @@ def dump(data: dict[str, Any], folder: Path) -> str:
 
 
 def portable(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Settings with places in the run's own folder named from there.
+    """Settings with paths in the run's own folder relative to it.
 
     Args:
         data: settings as plain data.
-        folder: of the run.
+        folder: folder of the run.
     """
     model, home = dict(data["model"]), folder.absolute()
     for key in PROMPTS:
@@ -49,7 +49,7 @@ def portable(data: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def placed(data: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What `portable` made, as it holds where the run's folder is now."""
+    """Settings with the paths that `portable` has made, for the present place of the folder."""
     model = data.get("model")
     if not isinstance(model, dict):
         return data

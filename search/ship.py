@@ -1,10 +1,10 @@
-"""What ships with a bundled model so that nobody draws it again.
+"""Files that ship with a bundled model, so that nobody has to generate them again.
 
     python -m search.ship tiny-sd --search 32 --heldout 384
 
 `zoo/unaccelerated/` gets the unaccelerated images of the first prompts of both splits, in the
-model's usual setting. `zoo/baselines/` gets the held-out samples of fewer steps of every solver of
-its search space. `--out` keeps what is drawn, so that the same command goes on. To be run again
+model's usual setting. `zoo/baselines/` gets the held-out features of fewer steps of every solver of
+its search space. `--out` keeps finished parts, so that the same command continues. Run it again
 whenever the model, its prompts or its networks change.
 """
 
@@ -31,11 +31,11 @@ from search.workers.worker import Worker
 from strategies import Strategy
 from strategies.data_files import whole
 
-FEWEST, MOST = 5, 15  # Steps of a baseline that a strategy without a loss may be held against.
+FEWEST, MOST = 5, 15  # Steps of a baseline that a strategy without a loss is compared with.
 
 
 def main() -> None:
-    """Draw what is missing and write the files."""
+    """Generate what is missing and write the files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", nargs="?", default="tiny-sd")
     parser.add_argument("--search", type=int, default=32)
@@ -94,7 +94,7 @@ def _sample(
         )  # fmt: skip
         found = worker.sample(asked)
         feature_cache.write(found, path)
-        print(f"drew {strategy.scheduler}, {strategy.steps} steps", flush=True)
+        print(f"generated {strategy.scheduler}, {strategy.steps} steps", flush=True)
     return found
 
 

@@ -13,14 +13,16 @@ from strategies.genomes import compose
 def make_space(
     settings: Mapping[str, Any], family: str, scheduler: Any, share: float = 1.0
 ) -> SearchSpace:
-    """The space of a config, for a family and a scheduler's noise schedule.
+    """Space of a config, for a family and a scheduler's noise schedule.
 
     Args:
-        scheduler: of the pipeline; tells how many calls each solver makes.
-        share: of the calls that a run makes; see `ModelConfig.share`.
+        settings: the config of the space.
+        family: family of the model.
+        scheduler: scheduler of the pipeline; it decides how many calls each solver makes.
+        share: share of the calls that a run makes; see `ModelConfig.share`.
 
     Raises:
-        StrategyError: a missing or wrong entry, or a number of steps of which no call is made.
+        StrategyError: an entry is missing or wrong, or a number of steps makes no call.
     """
     from accel.solvers import schedulers  # Loads torch; `with_calls` does without.
 
@@ -54,11 +56,13 @@ def with_calls(
     calls: Mapping[tuple[str, int], int],
     skipped: Mapping[tuple[str, int], int] | None = None,
 ) -> SearchSpace:
-    """The space of a config of the right form.
+    """Space of a config of the right form.
 
     Args:
-        calls: of each solver and number of steps.
-        skipped: how many of them at the start a run does not make, where it leaves out any.
+        settings: the config of the space.
+        family: family of the model.
+        calls: number of calls of each solver and number of steps.
+        skipped: number of these at the start that a run does not make, if it leaves out any.
     """
     settings = compose.resolved(settings, family)
     solvers, steps = settings["schedulers"], sorted(settings["steps"])

@@ -195,7 +195,7 @@ def once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Imag
         raise
     except (ValueError, TypeError, torch.OutOfMemoryError) as error:
         reason = " ".join(str(error).split())
-        raise StrategyError(f"{type(pipe).__name__} cannot draw this: {reason}") from None
+        raise StrategyError(f"{type(pipe).__name__} cannot generate this: {reason}") from None
     if torch.device(pipe.device).type == "cuda":
         torch.cuda.synchronize(pipe.device)
     return image, time.perf_counter() - began

@@ -44,7 +44,7 @@ def setting(pipe: Any, config: ModelConfig) -> None:
         return  # It looks at more than is known here; the first image will tell.
     except ValueError as error:
         raise StrategyError(
-            f"{type(pipe).__name__} cannot draw {config.width} x {config.height} pixels: "
+            f"{type(pipe).__name__} cannot generate {config.width} x {config.height} pixels: "
             f"{one_line(error)}; give another --size"
         ) from None
 

@@ -27,8 +27,8 @@ def own_settings(name: str, pipe: Any, dtype: str) -> ModelConfig:
     takes = inspect.signature(pipe.__call__).parameters
     if not {"prompt", "class_labels"} & set(takes) or "image" in takes:
         raise StrategyError(
-            f"{name} is a {type(pipe).__name__}; pipelines that draw from a prompt or a class "
-            "alone can be scored"
+            f"{name} is a {type(pipe).__name__}; pipelines that generate from a prompt or a "
+            "class alone can be scored"
         )
     size = _size(pipe)
     arguments: dict[str, Any] = {}

@@ -37,7 +37,7 @@ def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
         generators: random generators, one for each image of the batch.
 
     Raises:
-        StrategyError: something drew from torch's global stream all the same.
+        StrategyError: something used torch's global stream all the same.
     """
     scheduler, device = pipe.scheduler, torch.device(pipe.device)
     kind: Any = type(scheduler)
@@ -54,7 +54,7 @@ def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
         _IMAGES.reset(token)
     if not all(map(torch.equal, before, _streams(device))):
         raise StrategyError(
-            f"{type(pipe).__name__} with {kind.__name__} drew from torch's global random stream, "
+            f"{type(pipe).__name__} with {kind.__name__} used torch's global random stream, "
             "so its images do not follow from their seeds; use another scheduler, and call eval() "
             "on parts that are in training mode"
         )
@@ -94,8 +94,8 @@ def _of_rows(images: Generators, rows: int) -> Generators:
     times, left = divmod(rows, len(images))
     if left or not times:
         raise StrategyError(
-            f"the solver steps {rows} rows for {len(images)} images, so that its noise cannot be "
-            "drawn from their seeds; draw one image for each prompt"
+            f"the solver steps {rows} rows for {len(images)} images, so its noise cannot "
+            "follow from their seeds; generate one image for each prompt"
         )
     again = [one.clone_state() for _ in range(times - 1) for one in images]
     return images + again

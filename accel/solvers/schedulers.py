@@ -89,7 +89,7 @@ def _class(name: str) -> Any:
         )
     if name not in KNOWN:
         raise StrategyError(
-            f"scheduler is {name!r}, which does not draw with the models that are supported; use "
+            f"scheduler is {name!r}, which no supported model generates images with; use "
             f"one of {', '.join(sorted(KNOWN))}"
         )
     return kind
@@ -141,7 +141,7 @@ def _diffusion_settings(current: Any, takes: Mapping[str, Any]) -> Settings:
             if switch not in takes:
                 return {
                     "unfit": f"it does not take {switch}=True, which the present one has; if the "
-                    f"model draws latents, give it a solver with {switch}=False"
+                    f"model generates latents, give it a solver with {switch}=False"
                 }
             settings |= {key: own[key] for key in group if key in own and key in takes}
         elif switch in takes:

@@ -77,7 +77,7 @@ def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) ->
     if "class_labels" in takes:
         if not prompts.labels:
             raise StrategyError(
-                f"{type(pipe).__name__} draws classes of ImageNet; give --prompts imagenet"
+                f"{type(pipe).__name__} generates classes of ImageNet; give --prompts imagenet"
             )
         asked = {"class_labels": list(prompts.labels), "output_type": "np"}
         images = _drawn(pipe, asked | arguments)
@@ -97,4 +97,4 @@ def _drawn(pipe: Any, arguments: dict[str, Any]) -> Any:
         raise
     except (ValueError, TypeError) as error:
         reason = one_line(error)
-        raise StrategyError(f"{type(pipe).__name__} cannot draw this: {reason}") from None
+        raise StrategyError(f"{type(pipe).__name__} cannot generate this: {reason}") from None

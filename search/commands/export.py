@@ -14,8 +14,9 @@ def main(arguments: list[str]) -> int:
     """Write the files; returns the exit code."""
     flags = reading.parser(
         "export",
-        "Without --count what the search exported, or of one that is not finished its own front; "
-        "with it points of the search's own front, with the figures on its prompts.",
+        "Write strategy files. Without --count they are the exported front or, of a search that "
+        "is not finished, its own front. With --count they are points of its own front, with the "
+        "scores on its own prompts.",
         ["RUN --out strategies", "RUN --out more --count 20"],
     )
     flags.add_argument(

@@ -84,9 +84,9 @@ def _write_csv(rows: list[dict[str, Any]]) -> None:
 
 def _table(run: Run, points: list[Point]) -> Table:
     made = Table(box=None, padding=(0, 1), header_style="bold")
-    figures = ["speedup", *run.config.objectives]
+    names = ["speedup", *run.config.objectives]
     made.add_column("", justify="right", no_wrap=True)
-    for name in figures:
+    for name in names:
         made.add_column(short(name), justify="right")
     made.add_column("no loss")
     made.add_column("solver, steps")
@@ -96,7 +96,7 @@ def _table(run: Run, points: list[Point]) -> Table:
         solver = strategy.solver_text.replace("Scheduler", "").replace("Multistep", "")
         made.add_row(
             str(index),
-            *(value(name, point.scores[name]) for name in figures),
+            *(value(name, point.scores[name]) for name in names),
             point.no_loss or "?",
             f"{solver} {strategy.steps}",
             "\n".join(describe.summary(strategy)) if strategy.methods else "fewer steps",
@@ -110,7 +110,7 @@ def _notes(run: Run, points: list[Point]) -> list[str]:
     if points and points[0].prompts == "search":
         found.append("no loss: tested on held-out prompts when the search is finished")
     elif points and points[0].verdict is None:
-        found.append("no loss: every change is a loss by the figures of this search")
+        found.append("no loss: by the metrics of this search every change is a loss")
     for index, point in enumerate(points, 1):
         if point.verdict is not None and point.verdict.reasons:
             found.append(f"{index}, no loss {point.no_loss}: {'; '.join(point.verdict.reasons)}")

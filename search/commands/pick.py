@@ -46,7 +46,7 @@ def main(arguments: list[str]) -> int:
     make_folder(target.parent)
     save(strategy, target)
     show(run, points, point)
-    print(f"written to {target}; draw with it: {_how(run, target)}")
+    print(f"written to {target}; generate with it: {_how(run, target)}")
     return 0
 
 
@@ -108,7 +108,7 @@ def choose(
         if points[0].prompts == "search":
             raise StrategyError(
                 "--no-loss needs the held-out scores of a finished search; this one is "
-                f"{run.state}. What its own figures say: --max-NAME-increase 0"
+                f"{run.state}. For a choice by its own scores give --max-NAME-increase 0"
             )
         left = [point for point in left if point.no_loss == "yes"]
         if not left:
@@ -133,18 +133,17 @@ def _full(limit: Limit, run: Run, base: Mapping[str, float]) -> Limit:
     name = figures.full(limit.name, config.model.is_bundled, config.figures.view)
     if name not in base:
         raise StrategyError(
-            f"{limit.text}: {limit.name!r} is no figure of this front; there are "
-            f"{', '.join(sorted(base))}"
+            f"{limit.text}: unknown score {limit.name!r}; this front has {', '.join(sorted(base))}"
         )
     return replace(limit, name=name)
 
 
 def _too_much(bound: Limit, points: list[Point]) -> str:
     nearest = min(points, key=lambda point: bound.violation(point.scores, point.base))
-    figure = nearest.scores[bound.name] - (nearest.base[bound.name] if bound.relative else 0.0)
+    score = nearest.scores[bound.name] - (nearest.base[bound.name] if bound.relative else 0.0)
     return (
         f"no strategy of the front has {bound.text} {bound.value:g}; the nearest of the "
-        f"{len(points)} that are left has {figure:.4g}"
+        f"{len(points)} that are left has {score:.4g}"
     )
 
 
@@ -152,7 +151,7 @@ def _none_passes(points: list[Point]) -> str:
     """Reason why no point passes, by the nearest one: the slowest without a shown loss."""
     if points[0].verdict is None:
         return (
-            "by the figures of this search every change is a loss, so --no-loss picks nothing; "
+            "by the metrics of this search every change is a loss, so --no-loss picks nothing; "
             "search with an objective such as kid or image-reward, or limit one: --min-psnr 30"
         )
     near = [point for point in points if point.no_loss == "not shown"] or points

@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
     """Write the plots; returns the exit code."""
     flags = reading.parser(
         "plot",
-        "pareto: the front with its rivals, on held-out prompts once the search is finished; "
+        "pareto: the front with its baselines, on held-out prompts once the search is finished; "
         "convergence: hypervolume over device time; schedules: what runs at each call.",
         ["RUN", "RUN --out figures --only schedules"],
     )

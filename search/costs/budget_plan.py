@@ -1,8 +1,8 @@
-"""What a budget is spent on: most of it on proposals, and a bounded part on the final scoring.
+"""Plan of a budget: most of it for proposals, and a bounded part for the final scoring.
 
-The plan is made before the first proposal, from what drawing costs here. It bounds what is kept for
-the final scoring, says how many proposals the search starts with before it evolves any, and what
-the whole will come to.
+The plan is made before the first proposal, from the measured cost of generating images. It bounds
+the time that is kept for the final scoring. It says with how many proposals the search starts
+before it evolves any, and what the whole run will cost.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from search.budget import Budget
 PROPOSALS = 0.6  # Share of the budget for proposals, at least,
 SCORING = 0.25  # and for the final scoring, at most. The rest is for measuring.
 LEAST = 0.1  # Share for the final scoring where measuring takes more than the rest.
-STARTS = 3  # One in so many of the expected evaluations starts the search; the others evolve.
+STARTS = 3  # One of this many expected evaluations starts the search; the others evolve.
 FEWEST, MOST = 12, 30  # Bounds of that start.
 ROOM = 1.1  # Of a budget that is advised: as much more as measurements are off.
 
 
 def allowance(budget: Budget, measured: float) -> float:
-    """Seconds that the final scoring may take, at most; without end where evaluations are counted.
+    """Seconds that the final scoring may take at most; infinite if evaluations are counted.
 
     Args:
-        budget: of the run.
+        budget: budget of the run.
         measured: seconds that are spent before the first proposal.
     """
     if budget.seconds is None:
@@ -35,27 +35,27 @@ def allowance(budget: Budget, measured: float) -> float:
 
 
 def start(evaluations: int) -> int:
-    """Proposals of what is known, before children are bred.
+    """Number of proposals that start the search, before children are bred.
 
     Args:
-        evaluations: that are expected in all.
+        evaluations: number of evaluations that are expected in all.
     """
     return min(MOST, max(FEWEST, evaluations // STARTS))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is expected of a run.
+    """Expected course of a run.
 
     Attributes:
-        budget: of the run.
+        budget: budget of the run.
         measured: seconds before the first proposal.
         scoring: seconds of the final scoring, at most.
-        evaluations: expected, those of every rung counted.
-        start: proposals before children are bred.
-        beyond: strategies expected beyond the seeds.
-        finalists: strategies that are scored finally, at most.
-        images: held-out ones of each of them, at most.
+        evaluations: number of expected evaluations on all rungs.
+        start: number of proposals before children are bred.
+        beyond: number of strategies that are expected beyond the initial ones.
+        finalists: number of finalists, at most.
+        images: number of held-out images of each finalist, at most.
         enough: seconds of a run that evolves as many strategies as it starts with.
     """
 
@@ -75,7 +75,7 @@ class Plan:
         return self.budget.seconds is None or self.beyond >= self.start
 
     def lines(self) -> list[str]:
-        """For people, before the search begins."""
+        """Lines for people, before the search begins."""
         found = [
             f"the budget of {self.budget} buys about {self.evaluations} evaluations; the first "
             f"{min(self.start, self.evaluations)} are of what is known, and about {self.beyond} "
@@ -86,7 +86,7 @@ class Plan:
         return found if self.evolves else [*found, self.advice()]
 
     def advice(self) -> str:
-        """That the budget is too small, and which one does."""
+        """Advice for a budget that is too small, with one that suffices."""
         return (
             f"too little to evolve much: --budget {self.enough_words} or more would evolve as many "
             "strategies as the search starts with"
@@ -94,7 +94,7 @@ class Plan:
 
     @property
     def enough_words(self) -> str:
-        """The budget that does, as it is given."""
+        """Budget that suffices, as the flag takes it."""
         return budgets.words(ROOM * self.enough)
 
     def _share(self) -> str:

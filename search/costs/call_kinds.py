@@ -1,8 +1,9 @@
-"""Which kinds of calls of a composed space are measured.
+"""Kinds of calls of a composed space that are measured.
 
-Every method by itself; and methods in pairs: what only differs in strength (`Knobs.graded`) by its
-strongest act, anything else by all that it does. Of any other kind the cost is a sum of these
-effects (`evaluate.speed.call_kinds`).
+Every method is measured by itself, and methods are measured in pairs. In a pair, a method whose
+acts differ only in strength (`Knobs.graded`) is represented by its strongest act, and any other
+method by all of its acts. The cost of any other kind is a sum of these effects
+(`evaluate.speed.call_kinds`).
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ class Want:
     """One kind of call, and how to show it.
 
     Attributes:
-        row: the choices of the per-call genes.
-        lead: the row of the call before, where the kind depends on it.
-        one: the method that a `OneOf` gene has to name, if any.
-        pattern: what knobs of the whole generation let happen at the call, as a kind.
-        kind: that it shows.
+        row: choices of the per-call genes.
+        lead: row of the call before, if the kind depends on it.
+        one: method that a `OneOf` gene has to name, if any.
+        pattern: acts that knobs of the whole generation allow at the call, as a kind.
+        kind: name of the kind of call.
     """
 
     row: Row
@@ -43,12 +44,12 @@ class Want:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is wanted.
+    """Kinds of calls to measure.
 
     Attributes:
-        wants: in no order.
+        wants: the kinds, in no order.
         wholes: choices of the whole generation's knobs that together show every pattern.
-        patterns: of each of them the pattern of every call.
+        patterns: patterns of all calls, for each of these choices.
     """
 
     wants: tuple[Want, ...]
@@ -69,7 +70,7 @@ def made(space: SearchSpace, whole: Sequence[int], one: str, rows: Sequence[Row]
 
 @lru_cache(maxsize=4)
 def plan(space: SearchSpace) -> Plan:
-    """What is measured of a composed space."""
+    """Plan of the measurement of a composed space."""
     calls = max(space.calls.values())
     wholes, patterns = _wholes(space, calls)
     found: dict[str, Want] = {}
@@ -102,7 +103,7 @@ def _wants(space: SearchSpace, patterns: Sequence[str]) -> Iterator[Want]:
 
 
 def _acts(space: SearchSpace) -> Iterator[list[Want]]:
-    """What per-call genes do: of every method with genes of its own, of every shared gene."""
+    """Acts of the per-call genes: of every method with its own genes, and of every shared gene."""
     plain = [gene for gene in space.genes if isinstance(gene, Gene)]
     for method in dict.fromkeys(gene.method for gene in plain):
         costless = known()[method].costless
@@ -121,8 +122,9 @@ def _acts(space: SearchSpace) -> Iterator[list[Want]]:
 
 
 def _shared(space: SearchSpace, place: int, gene: Shared) -> Iterator[Want]:
-    """The acts of a shared gene; one that goes on with what a call before it found comes after each
-    act that finds something.
+    """Acts of a shared gene.
+
+    An act that continues the result of an earlier call comes after each act that makes a result.
     """
 
     def row(index: int) -> Row:
@@ -141,8 +143,10 @@ def _shared(space: SearchSpace, place: int, gene: Shared) -> Iterator[Want]:
 
 
 def _strongest(space: SearchSpace, rows: Sequence[Want]) -> Sequence[Want]:
-    """What stands for a method in pairs: all that it does, or where its acts differ in strength
-    only, the last; of methods of which a strategy has one, the last of each.
+    """Acts that represent a method in pairs.
+
+    These are all its acts or, if they differ in strength only, the last one. If a strategy has one
+    of several methods, they are the last act of each.
     """
     gene = next(gene for gene, index in zip(space.genes, rows[0].row, strict=True) if index)
     method = gene.methods(max(rows[0].row))[0]
@@ -158,8 +162,10 @@ def _strongest(space: SearchSpace, rows: Sequence[Want]) -> Sequence[Want]:
 
 
 def _wholes(space: SearchSpace, calls: int) -> tuple[tuple[Row, ...], tuple[tuple[str, ...], ...]]:
-    """Choices of the whole generation's knobs: the first of each, and for every other pattern those
-    that show it at the most calls.
+    """Choices of the whole generation's knobs, with the pattern of every call.
+
+    They are the first choice of each knob and, for every other pattern, the choices that show it at
+    the most calls.
     """
     nothing: list[Row] = [(0,) * space.width] * calls
     rows = _whole_rows(space)
@@ -172,8 +178,9 @@ def _wholes(space: SearchSpace, calls: int) -> tuple[tuple[Row, ...], tuple[tupl
 
 
 def _whole_rows(space: SearchSpace) -> list[Row]:
-    """All choices of the whole generation's knobs that decide what calls cost; where these are too
-    many, those of each method beside the first choice of all others.
+    """Choices of the whole generation's knobs that decide the cost of calls.
+
+    If there are too many, those of each method are combined with the first choice of all others.
     """
     sizes: dict[str, list[int]] = {}
     for place, gene in enumerate(space.whole):

@@ -1,4 +1,4 @@
-"""What `--dry-run` foretells of a search, in numbers and in words."""
+"""Predicted costs of a search, as `--dry-run` shows them."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from search.costs.budget_plan import Plan
 
 @dataclass(frozen=True)
 class Prediction:
-    """Seconds of device time, unless said otherwise.
+    """Predicted costs, in seconds of device time if not said otherwise.
 
     Attributes:
-        device: what it was measured on.
-        measured: spent on measuring it.
-        before: the unaccelerated images, the latency table, and what else precedes the search.
-        search: the evaluations.
-        after: the final scoring, and the timing end to end.
-        evaluations: by number of images.
-        seeds: how many of the strategies are seeds.
-        finalists: strategies that are scored finally.
+        device: name of the device that it was measured on.
+        measured: time spent on the measurement.
+        before: time before the search, such as for unaccelerated images and latency table.
+        search: time of the evaluations.
+        after: time of the final scoring, and of timing end to end.
+        evaluations: number of evaluations by number of images.
+        seeds: number of initial strategies among them.
+        finalists: number of finalists.
         wall: seconds on the clock with the workers that there are.
-        workers: how many.
-        plan: of the run.
+        workers: number of workers.
+        plan: plan of the run.
     """
 
     device: str
@@ -39,7 +39,7 @@ class Prediction:
 
     @property
     def lack(self) -> str:
-        """That the budget buys no search, and which one does; empty where it buys some."""
+        """Message if the budget is too small for a search, with one that suffices; else empty."""
         if self.plan.budget.seconds is None or any(self.evaluations.values()):
             return ""
         return (
@@ -53,7 +53,7 @@ class Prediction:
         return self.before + self.search + self.after
 
     def lines(self) -> list[str]:
-        """For people."""
+        """Lines for people."""
         counts = ", ".join(f"{n} on {images} images" for images, n in self.evaluations.items())
         return [
             f"{self.workers} x {self.device}; measured for {self.measured:.0f} s of device time",

@@ -1,8 +1,8 @@
-"""What things will cost, from what they have cost lately; it keeps a search inside its budget.
+"""Predicted device time, from what images have cost lately; it keeps a search inside its budget.
 
-Drawing takes about the number of images times the strategy's latency by the table times a factor,
-which is what batches gain, scoring adds and other work on the machine takes away. The factor is
-that of the last draws, so that it follows the machine.
+Generating images takes about their number, times the strategy's latency by the table, times a
+factor. Batches lower this factor; scoring and other work on the machine raise it. It is the median
+over the last evaluations, so it follows the machine.
 """
 
 from __future__ import annotations
@@ -18,38 +18,41 @@ from search.costs import heldout_rungs as levels
 from search.study.archive import Contenders
 from search.study.study import Study
 
-RECENT = 12  # Draws that the factor is the median of.
-TURNS = 8  # Of the latency table's measurement, at most; the first warms up.
+RECENT = 12  # Evaluations that the factor is the median of.
+TURNS = 8  # Turns of the latency table's measurement, at most; the first warms up.
 REPEATS = 5  # End-to-end timings of each finalist, at most, after one that warms up.
-TIMED = 4  # Turns of that which time is kept for: the one that warms up, and three that agree.
-STEADY = (
-    0.02  # What is measured stands once half its spread, by the root of how often, is so small.
-)
-HANGS = 10.0  # So many times what is expected, and a draw is given up;
-MINUTE = 60.0  # but never before that many seconds.
-# On a CPU what is expected is processor time, of which other programs may take most.
+TIMED = 4  # Timings for which time is kept: one that warms up, and three that agree.
+# A measurement is stable once half its relative spread, by the root of its number, is below this.
+STEADY = 0.02
+HANGS = 10.0  # A request is cancelled after this many times its expected seconds,
+MINUTE = 60.0  # but never before this many seconds.
+# On a CPU the expected time is processor time, most of which other programs may take.
 CROWD = 5.0
 
 
 def patience(expected: float) -> float:
-    """Seconds on the clock after which what was expected to take so long counts as hanging."""
+    """Seconds on the clock after which a request counts as hanging.
+
+    Args:
+        expected: seconds that it is expected to take.
+    """
     return max(MINUTE, HANGS * expected) * (CROWD if default_device() == "cpu" else 1.0)
 
 
 class CostTracker:
-    """Seconds spent and to be spent.
+    """Device time that is spent, and that is still to be spent.
 
     Args:
-        budget: of the search.
-        study: its log.
-        ladder: numbers of images of its rungs.
-        heldout: images per finalist.
-        export: finalists of the search, at most, and as many of the baselines.
-        plain: latency of the unaccelerated pipeline.
-        timeout: seconds after which a draw is given up; None decides by what is expected.
+        budget: budget of the search.
+        study: log of the run.
+        ladder: numbers of images of the rungs.
+        heldout: number of held-out images of each finalist.
+        export: number of finalists of the search, at most; as many baselines are allowed.
+        plain: latency of the unaccelerated pipeline, in seconds.
+        timeout: seconds after which a request is cancelled; None decides by what is expected.
 
     Attributes:
-        owed: unaccelerated images that the final scoring has yet to draw.
+        owed: number of unaccelerated images that the final scoring has yet to generate.
         scoring: seconds that are kept for the final scoring, at most.
     """
 
@@ -73,11 +76,11 @@ class CostTracker:
         self.owed, self.scoring = heldout, inf
 
     def saw(self, latency: float, images: int, seconds: float) -> None:
-        """A draw of so many images of a strategy of that latency took so long."""
+        """Take in that generating `images` images at this latency took so many seconds."""
         self._factors.append(seconds / (images * latency))
 
     def draw(self, latency: float, images: int) -> float:
-        """Seconds that a draw will take."""
+        """Seconds that generating `images` images at this latency will take."""
         return self._factor() * images * latency
 
     def _factor(self) -> float:
@@ -89,14 +92,14 @@ class CostTracker:
         return median(self._factors)
 
     def limit(self, latency: float, images: int) -> float:
-        """Seconds after which drawing so many images at that latency is given up."""
+        """Seconds after which generating `images` images at this latency is cancelled."""
         return self._timeout or patience(self.draw(latency, images))
 
     def exhausted(self, running: Iterable[float]) -> bool:
         """Whether no further evaluation may start.
 
         Args:
-            running: what each of those under way is expected to take.
+            running: expected seconds of each evaluation that is under way.
         """
         costs = list(running)
         if self.budget.evaluations is not None:
@@ -124,5 +127,9 @@ class CostTracker:
         return drawing + self.draw(self.plain, self.owed) + self.timing(sum(latencies))
 
     def timing(self, latencies: float) -> float:
-        """Seconds of timing finalists, whose latencies add up to so much, end to end."""
+        """Seconds of timing finalists end to end.
+
+        Args:
+            latencies: sum of their latencies.
+        """
         return TIMED * (latencies + self.plain)

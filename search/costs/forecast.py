@@ -1,4 +1,4 @@
-"""How far a budget goes, from the costs of drawing: for the plan of a run, and for `--dry-run`."""
+"""Forecast of what a budget suffices for, for the plan of a run and for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Counts = dict[int, int]
 def equally_good(
     proposer: Proposer, latency: Callable[[Strategy], float], objectives: int
 ) -> list[Evaluation]:
-    """The initial strategies as if each were the best at its latency.
+    """Evaluations of the initial strategies as if each were the best at its latency.
 
     Args:
         proposer: proposer of the search.
@@ -45,8 +45,10 @@ def equally_good(
 def bred(
     proposer: Proposer, latency: Callable[[Strategy], float], screened: bool
 ) -> list[Strategy]:
-    """Strategies about as fast as those that will be bred: where children are screened the faster
-    half of what is drawn evenly, else all of that; without any the initial ones.
+    """Strategies about as fast as those that will be bred.
+
+    They are sampled uniformly. If a surrogate chooses children, the faster half of them is taken.
+    Without any sampled strategy they are the initial ones.
 
     Args:
         proposer: proposer of the search.
@@ -60,12 +62,12 @@ def bred(
 
 
 def _evenly(fast: float, slow: float) -> float:
-    """The mean latency of a front, whose strategies are spread evenly by speedup's logarithm."""
+    """Mean latency of a front whose strategies are evenly spaced in the logarithm of speedup."""
     return (slow - fast) / log(slow / fast) if 0 < fast < slow else slow
 
 
 class Forecast:
-    """How far the budget goes.
+    """Forecast of what the budget suffices for.
 
     Args:
         config: settings of the search.
@@ -74,8 +76,8 @@ class Forecast:
         baseline: the unaccelerated pipeline as a strategy.
         spending: spent and predicted device time.
         before: seconds before the first proposal.
-        owed: seconds of the unaccelerated images that the final scoring draws.
-        proposals: what is evaluated after the seeds is about as fast as these.
+        owed: seconds of the unaccelerated images that the final scoring generates.
+        proposals: strategies about as fast as those that follow the initial ones.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class Forecast:
         self.screened = config.surrogate and proposer.source.mixed
         rows = equally_good(proposer, latency, len(config.objectives))
         self.seeds = [row.scores["latency_s"] for row in rows]
-        # After so many seeds, how many of them are baselines.
+        # Number of baselines among the first initial strategies.
         self.rivals = list(itertools.accumulate((is_rival(row) for row in rows), initial=0))
         self.later = fmean(map(latency, proposals)) if proposals else latency(baseline)
         self.best = _evenly(min([*self.seeds, self.later]), latency(baseline))
@@ -120,19 +122,20 @@ class Forecast:
         )
 
     def seeded(self, done: int) -> int:
-        """How many of so many strategies are seeds; a surrogate chooses few."""
+        """Number of initial strategies among the first `done`; a surrogate chooses few of them."""
         proposer = self.proposer
         return proposer.seeded(min(done, proposer.first) if self.screened else done)
 
     def after(self, done: int) -> tuple[int, float, float]:
-        """After so many strategies: how many finalists, and the seconds of drawing and of timing
-        them, together at most what the final scoring may take.
+        """Number of finalists after `done` strategies, with the seconds of images and of timing.
+
+        Both together take at most as long as the final scoring may.
         """
         finalists, drawn, timed = self._after(done)
         return finalists, min(drawn, max(0.0, self.scoring - timed)), timed
 
     def _after(self, done: int) -> tuple[int, float, float]:
-        """The same without a bound."""
+        """Number of finalists, and both times, without that bound."""
         config, spending = self._config, self.spending
         rivals = self.rivals[self.seeded(done)]
         # Baselines that the search passed over are scored where the budget has room for them.
@@ -145,8 +148,10 @@ class Forecast:
         return finalists, drawn, spending.timing(finalists * self.best)
 
     def evaluations(self) -> tuple[Counts, float, int]:
-        """How many evaluations the budget has room for by number of images, their seconds, and how
-        many strategies they are of.
+        """Evaluations that the budget suffices for.
+
+        Returns:
+            Number of evaluations by number of images; their seconds; their number of strategies.
         """
         budget, found = self._budget, (dict.fromkeys(self._ladder, 0), 0.0, 0)
         for counts, seconds, done in self._grow():
@@ -161,7 +166,7 @@ class Forecast:
         return found
 
     def enough(self) -> float:
-        """Seconds of a whole run in which as many strategies are proposed as there are seeds."""
+        """Seconds of a run that proposes as many new strategies as it has initial ones."""
         for _, seconds, done in self._grow():
             if 2 * self.seeded(done) <= done:
                 most = (self.before + seconds) * plan.SCORING / (1 - plan.SCORING)
@@ -173,9 +178,7 @@ class Forecast:
         return self.before + seconds + drawing + timing
 
     def _grow(self) -> Iterator[tuple[Counts, float, int]]:
-        """Ever longer searches: evaluations by number of images, their seconds, and how many
-        strategies they are of.
-        """
+        """Evaluations of ever longer searches, as `evaluations` returns them."""
         ladder = self._ladder
         done, seconds, counts = 0, 0.0, dict.fromkeys(ladder, 0)
         latencies = 0.0

@@ -1,6 +1,6 @@
-"""The growing sets of held-out prompts on which finalists are scored one after the other.
+"""Growing sets of held-out prompts on which finalists are scored one after the other.
 
-Each set is the beginning of the next one, so nothing is drawn twice.
+Each set is the beginning of the next one, so no image is generated twice.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ LONGEST = 3  # Finalists that are expected to be scored on every set.
 
 
 def levels(images: int) -> tuple[int, ...]:
-    """The sets, ascending, each about half of the next.
+    """Sizes of the sets, ascending; each is about half of the next.
 
     Args:
-        images: of the largest.
+        images: size of the largest set.
     """
     found = [images]
     while found[0] >= 2 * LEAST:
@@ -22,10 +22,10 @@ def levels(images: int) -> tuple[int, ...]:
 
 
 def expected(finalists: int, images: int) -> int:
-    """Images that so many finalists are expected to be scored on, all together.
+    """Number of images that finalists are expected to be scored on, all together.
 
-    All are scored on the smallest set, and about half of those go on to each further one, at least
-    `LONGEST`.
+    All are scored on the smallest set. About half of them, and at least `LONGEST`, are scored on
+    each larger one.
     """
     found, done, left = 0, 0, finalists
     for level in levels(images):

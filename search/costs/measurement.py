@@ -1,4 +1,4 @@
-"""What a search measures of its device before it evaluates anything, noted in the study."""
+"""Measurements of a device before anything is evaluated, which the study keeps."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ class DeviceMeasurement:
         self._folder, self._say = folder, say
 
     def open_workers(self) -> None:
-        """Start the workers, on the kind of device that the study's latencies are of.
+        """Start the workers, and check that their device is the one that the latencies belong to.
 
         Raises:
-            StrategyError: they are on another.
+            StrategyError: the workers are on another kind of device.
         """
         self._say("starting workers")
         self._executor.report = self._say
@@ -75,7 +75,7 @@ class DeviceMeasurement:
             )
 
     def latency_table(self) -> LatencyTable:
-        """The latency table, measured where the study has none: in turns until it stands."""
+        """The latency table; if the study has none, it is measured in turns until it is stable."""
         table, device = self._measured.latency_table, self._measured.device
         if table is None:
             assert device is not None
@@ -113,7 +113,7 @@ class DeviceMeasurement:
 
         Args:
             turn: number of the turn.
-            sound: what can be timed, where not everything can be.
+            sound: parts that can be timed; None if all can.
         """
         solvers, rows = tuple(self._space.solvers), probes(self._space, turn)
         if sound is not None:
@@ -122,7 +122,7 @@ class DeviceMeasurement:
         return TimeCallsRequest(key=f"table-{turn}", strategies=tuple(rows), solvers=solvers)
 
     def multiply_accumulates(self) -> dict[str, float]:
-        """Multiply-accumulates by kind of call, counted where the study has none."""
+        """Multiply-accumulates by kind of call, counted if the study has none."""
         counted = self._measured.macs
         if counted is None:
             self._say("counting multiply-accumulates")
@@ -141,7 +141,7 @@ class DeviceMeasurement:
         return CountMacsRequest(key=key, limit=self._timeout, strategies=tuple(rows))
 
     def _sound_calls(self) -> untimed.Sound:
-        """What can be timed, each strategy and each solver by itself."""
+        """Parts that can be timed, found out for each strategy and each solver by itself."""
 
         def one(name: str, strategies: tuple[Strategy, ...], *solvers: str) -> TimeCallsRequest:
             return TimeCallsRequest(
@@ -155,7 +155,7 @@ class DeviceMeasurement:
         )  # fmt: skip
 
     def _sound_macs(self) -> untimed.Sound:
-        """What multiply-accumulates can be counted of, each strategy by itself."""
+        """Parts whose work can be counted, found out for each strategy by itself."""
         return untimed.find(
             lambda name, strategy: self._count(f"macs-{name}", [strategy]), self._executor,
             self._space, self._baseline, self._say,
@@ -170,9 +170,9 @@ def _stands(turns: Sequence[CallTimes]) -> bool:
 def _filled(
     table: LatencyTable, failed: Mapping[str, str], solvers: Collection[str]
 ) -> LatencyTable:
-    """The table with stand-ins for what could not be timed, which nothing feasible reads.
+    """The table with stand-ins for what could not be timed; nothing feasible reads them.
 
-    Proposals are ordered by latency before anybody asks whether they are feasible.
+    Proposals are ordered by latency before they are checked for feasibility.
     """
     kinds = {kind: table.kinds[""] for kind in failed if kind not in solvers}
     share = max(table.solver.values())
@@ -183,14 +183,14 @@ def _filled(
 
 
 def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> Plan:
-    """What the budget buys. It bounds the final scoring, and says when the proposer breeds.
+    """Plan of the budget. It bounds the final scoring, and says when the proposer breeds.
 
-    A run that goes on breeds from the proposal on that it was begun with.
+    A resumed run breeds from the proposal on that it was begun with.
 
     Args:
         study: log of the run.
         accounts: spent and predicted device time, which takes the bound.
-        forecast: how far the budget goes, by what was measured.
+        forecast: forecast of what the budget suffices for.
     """
     found = forecast.plan()
     measured = Measurements(study)
@@ -204,13 +204,13 @@ def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> Plan:
 
 
 def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) -> CostTracker:
-    """The accounts of a search, beginning with what the unaccelerated images have cost.
+    """Cost tracker of a search, which begins with the cost of the unaccelerated images.
 
     Args:
         config: settings of the search.
         study: log of the run.
-        plain: latency of the unaccelerated pipeline.
-        owed: unaccelerated images that the final scoring has yet to draw.
+        plain: latency of the unaccelerated pipeline, in seconds.
+        owed: number of unaccelerated images that the final scoring has yet to generate.
     """
     budget = parse(config.budget)
     made = CostTracker(

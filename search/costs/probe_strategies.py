@@ -1,5 +1,7 @@
-"""Strategies to measure latency by: together they make every kind of call that a space can make, or
-of a composed space the kinds that are wanted (`search.costs.call_kinds`).
+"""Strategies whose calls are measured for the latency table.
+
+Together they make every kind of call that a space can make; of a composed space, the kinds of the
+plan in `search.costs.call_kinds`.
 """
 
 from __future__ import annotations
@@ -15,11 +17,11 @@ from strategies import SearchSpace, Strategy
 
 
 def probes(space: SearchSpace, seed: int) -> list[Strategy]:
-    """Generations that show every kind of call at least once.
+    """Strategies that show every kind of call at least once.
 
-    They have the most calls that the space has. For each way to choose the knobs of a whole
-    generation, calls are filled one by one with such per-call choices as have not shown their kind
-    yet, in random order. Of a composed space, that goes for the kinds that are wanted.
+    They have the most calls that the space has. For each choice of the whole generation's knobs,
+    calls are filled one by one with per-call choices that have not shown their kind yet, in random
+    order. A composed space shows only the kinds of its plan.
     """
     if space.methods:
         return list(_planned(space, np.random.default_rng(seed)))
@@ -52,8 +54,9 @@ def probes(space: SearchSpace, seed: int) -> list[Strategy]:
 
 
 def uniform(space: SearchSpace) -> Iterator[Strategy]:
-    """Generations all of whose calls do the same, one for each choice of every knob; of a composed
-    space those that are wanted.
+    """Strategies whose calls all do the same, one for each choice of every knob.
+
+    A composed space has only those of its plan.
     """
     if space.methods:
         yield from (_alone(space, want) for want in wanted.plan(space).wants)
@@ -66,7 +69,7 @@ def uniform(space: SearchSpace) -> Iterator[Strategy]:
 
 
 def _planned(space: SearchSpace, rng: np.random.Generator) -> Iterator[Strategy]:
-    """Generations whose calls show wanted kinds one by one, in random order."""
+    """Strategies whose calls show the kinds of a plan one by one, in random order."""
     plan = wanted.plan(space)
     left = [plan.wants[index] for index in rng.permutation(len(plan.wants))]
     while left:
@@ -87,7 +90,7 @@ def _shows(probe: Strategy, left: Sequence[Want]) -> int:
 def _fillings(
     space: SearchSpace, left: Sequence[Want], rng: np.random.Generator
 ) -> Iterator[Strategy]:
-    """For each choice of the whole generation's knobs, a generation full of what is left."""
+    """A strategy for each choice of the whole generation's knobs, filled with what is left."""
     plan = wanted.plan(space)
     names = {want.one for want in left}
     for whole, patterns in zip(plan.wholes, plan.patterns, strict=True):
@@ -107,7 +110,7 @@ def _fillings(
 
 
 def _next(waiting: Sequence[Want], patterns: Sequence[str], call: int) -> Want | None:
-    """The first that can be shown at a call, or with what leads to it from there on."""
+    """First kind that can be shown at a call, or with its lead from there on."""
     for want in waiting:
         place = call if want.lead is None else call + 1
         if place < len(patterns) and patterns[place] == want.pattern:
@@ -116,7 +119,7 @@ def _next(waiting: Sequence[Want], patterns: Sequence[str], call: int) -> Want |
 
 
 def _alone(space: SearchSpace, want: Want) -> Strategy:
-    """A generation that does nothing but what is wanted, wherever it can."""
+    """A strategy that does only what a kind wants, at every call where it can."""
     plan = wanted.plan(space)
     index = next(i for i, row in enumerate(plan.patterns) if want.pattern in row[2:])
     rows: list[Row] = []

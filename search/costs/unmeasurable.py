@@ -1,8 +1,8 @@
 """Kinds of calls and solvers that fail while the device is measured.
 
-A turn of the latency table runs every kind of call. Where it fails, each strategy of it is run by
-itself, and of those that fail each kind of call. What still fails is named: candidates that use it
-are infeasible, and the search goes on with the others.
+A turn of the latency table runs every kind of call. If it fails, each of its strategies is run by
+itself, and then each kind of call of those that fail. A part that still fails is noted by its name.
+Candidates that use it are infeasible, and the search continues with the others.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from strategies import SearchSpace, Strategy
 
 @dataclass
 class Sound:
-    """What can be measured, and what cannot.
+    """Parts that can be measured, and parts that cannot.
 
     Attributes:
-        probes: strategies that show every kind of call that can be.
-        solvers: that can be.
-        failed: by kind of call or solver, why it cannot be.
-        seconds: that finding it out took.
+        probes: strategies that show every kind of call that can be measured.
+        solvers: solvers that can be measured.
+        failed: reason of the failure by the name of a kind of call or solver.
+        seconds: device time that finding it out took.
     """
 
     probes: list[Strategy] = field(default_factory=list)
@@ -45,18 +45,18 @@ def find(
     say: Callable[[str], None],
     solver_request: Callable[[str], AnyRequest] | None = None,
 ) -> Sound:
-    """Run everything by itself that a turn runs together.
+    """Run by itself everything that a turn runs together.
 
     Args:
-        request: request to measure a strategy, by a name for it.
+        request: makes the request to measure a strategy, from a name for it.
         executor: workers.
         space: strategies that may be proposed.
         baseline: the unaccelerated pipeline as a strategy.
         say: status callback.
-        solver_request: request to measure a solver; None where solvers are not measured.
+        solver_request: makes the request to measure a solver; None if solvers are not measured.
 
     Raises:
-        SearchError: the unaccelerated model's own calls fail.
+        SearchError: the calls of the unaccelerated model fail.
     """
     found = Sound()
     shown: set[str] = set()
@@ -97,12 +97,12 @@ def find(
 
 
 def reason(study: Study, strategy: Strategy) -> str:
-    """Why the latency of a strategy is not known, or nothing."""
+    """Reason why the latency of a strategy is not known, or an empty text."""
     return why(Measurements(study).unmeasurable, strategy)
 
 
 def why(failed: Mapping[str, str], strategy: Strategy) -> str:
-    """Which part of a strategy could not be measured, and why; empty where all could be."""
+    """Part of a strategy that could not be measured, with the reason; empty if all could be."""
     if strategy.solver_text in failed:
         name = strategy.solver_text
         return f"the solver {name} could not be timed: {failed[name]}"

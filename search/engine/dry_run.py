@@ -1,10 +1,11 @@
-"""Prediction of what a search will cost, from a few measurements: `--dry-run`.
+"""Prediction of the cost of a search, from a few measurements: `--dry-run`.
 
-Measured are a batch of unaccelerated images, a batch with a seed of middling latency, and two turns
-of the latency table, of which the first warms up. The rest follows: what the seeds cost by the
-table, what proposals cost by the strategies drawn evenly that the search starts with (where nothing
-is screened, also by asking the proposer as if all seeds were equally good), and the final scoring
-of as many strategies as may be exported.
+It measures a batch of unaccelerated images, a batch of an initial strategy of median latency, and
+two turns of the latency table, the first of which warms up. Everything else is estimated from
+these. The cost of initial strategies follows from the table. The cost of proposals follows from the
+random strategies of the initial design; if nothing is screened, the proposer is asked as if all
+initial strategies were equally good. The final scoring is that of as many strategies as may be
+exported.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class DryRun:
         owed = plain * self._images.owed("heldout", config.heldout_images)
         forecast = Forecast(
             config, self._proposer, costs.latency, baseline, accounts,
-            before + measured + others + 2 * plain,  # The first prompt is drawn twice.
+            before + measured + others + 2 * plain,  # The first prompt is generated twice.
             owed, self._proposals(costs),
         )  # fmt: skip
         plan = forecast.plan()
@@ -117,7 +118,7 @@ class DryRun:
         return outcome
 
     def _accounts(self, costs: CostModel, batch: int) -> CostTracker:
-        """The accounts of the run, once a seed of middling latency was drawn."""
+        """Cost tracker of the run, after images of an initial strategy of median latency."""
         config, seeds = self._config, [one for _, one in self._proposer.seeds]
         middle = sorted(seeds, key=costs.latency)[len(seeds) // 2] if seeds else self._baseline
         accounts = CostTracker(
@@ -129,11 +130,11 @@ class DryRun:
         return accounts
 
     def _others(self, costs: CostModel, accounts: CostTracker, turn: float) -> float:
-        """Seconds of multiply-accumulates and sensitivity, where they are asked for.
+        """Seconds of multiply-accumulates and sensitivity, if they are asked for.
 
         Args:
             costs: latency of a strategy.
-            accounts: seconds of drawing.
+            accounts: predicted time of generating images.
             turn: seconds of a turn of the latency table.
         """
         config, found = self._config, 0.0

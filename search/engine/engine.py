@@ -114,7 +114,7 @@ class Engine:
             self.scoring: Scoring = self.images.scoring("search", count)
         self.accepted()
         samples.sweep(self.folder / "samples", self.study.evaluations)
-        self.say("drawing the first prompt twice")
+        self.say("generating the first prompt twice")
         name, limit = self.config.model.name, self.patience(2)
         repeats.check(self.study, self.executor, self.baseline, limit, name, self.folder)
         if self.figures.view == "self":

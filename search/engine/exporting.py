@@ -15,7 +15,7 @@ def write(engine: Engine, finals: list[Final]) -> dict[str, Any]:
     """Export a finished search and return its summary.
 
     Args:
-        engine: of the run.
+        engine: engine of the run.
         finals: finalists, scored on held-out prompts.
     """
     summary = summarise(engine, finals)

@@ -1,7 +1,7 @@
-"""Log lines that a kill has cost: what the study has and the log has not is told on resumption.
+"""Log lines that a kill has lost: on resumption the log gets those that the study has.
 
-A line follows its record, so a log never has what the study has not. Lines of a log that holds
-several runs are told apart by their `started` lines.
+A line is written after its record, so a log never has more than the study. Lines of a log that
+holds several runs are told apart by their `started` lines.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from search.tracking.json_log import JsonLog, read
 
 
 def missing(study: Study, log: JsonLog, folder: Path) -> None:
-    """Tell a log which evaluations and finalists it lacks since the run's first line in it.
+    """Send a log the evaluations and finalists that it lacks since the run's first line in it.
 
     Args:
-        study: of the run.
-        log: of an earlier start of it, or of another run.
-        folder: of the run.
+        study: log of the run.
+        log: log file of an earlier start of it, or of another run.
+        folder: folder of the run.
     """
     rows = _own(log, folder)
     if not rows:
@@ -42,7 +42,7 @@ def missing(study: Study, log: JsonLog, folder: Path) -> None:
 
 
 def ended(run: Run, log: JsonLog) -> None:
-    """Tell a log of a finished run what it lacks, its end among it."""
+    """Send a log of a finished run the events that it lacks, and its end."""
     missing(run.study, log, run.folder)
     rows = _own(log, run.folder)
     done = len(run.study.evaluations)
@@ -59,7 +59,7 @@ def ended(run: Run, log: JsonLog) -> None:
 
 
 def _own(log: JsonLog, folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run: what follows its own `started` lines, from its latest beginning on."""
+    """Lines of a run: those after its own `started` lines, from its latest beginning on."""
     own: list[dict[str, Any]] = []
     ours = False
     if log.path is None or not log.path.exists():

@@ -104,7 +104,7 @@ class SearchLoop:
                 reason = row.saw(self._study.evaluations[-1])
                 if reason:
                     raise SearchError(
-                        f"{reason}; mend what they have in common and go on with: "
+                        f"{reason}; fix what they have in common and continue with: "
                         f"python -m search --resume {quote(str(self._folder))}"
                     )
 

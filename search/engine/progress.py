@@ -1,4 +1,4 @@
-"""What a search shows while it runs: a live table on a terminal, plain lines elsewhere."""
+"""Progress of a running search: a live table on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LINE_EVERY, TABLE_EVERY = 10.0, 0.25
 
 
 class Progress:
-    """What a search shows while it runs: call it with what is being done, after every change.
+    """Progress of a running search; call it with the present activity after every change.
 
     Args:
-        console: where it is shown.
+        console: console to print to.
     """
 
     def __init__(self, console: Console) -> None:

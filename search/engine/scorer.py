@@ -26,14 +26,14 @@ class Scorer:
     a promoted candidate is asked only for the images that it lacks.
 
     Args:
-        scoring: scores of samples of the search's prompts.
+        scoring: scoring of features of the search's prompts.
         base: features of the unaccelerated images of these prompts.
         goals: objectives and constraints on every rung, by its number of images.
         costs: latency and other costs of a strategy, by the tables.
         images: makes requests, and knows which kept features may be used.
-        reading: what is read of every image.
+        reading: features to read of every image.
         folder: folder of the run.
-        limit: seconds after which generating so many images at a latency is given up.
+        limit: seconds after which generating a number of images at a latency is cancelled.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Scorer:
         return self._images.request(key, strategy, "search", proposal.images, start, limit)
 
     def settle(self, proposal: Proposal) -> None:
-        """Forget the features that an evaluation went on from, once it is in the study."""
+        """Remove the features that an evaluation continued, once it is in the study."""
         if proposal.drawn:
             feature_cache.forget(self._place(proposal.strategy, proposal.drawn))
 

@@ -1,7 +1,7 @@
-"""Per-call sensitivity on a few prompts: how much the images change when calls reuse others.
+"""Per-call sensitivity on a few prompts: change of the images when calls reuse others.
 
-Measured through the same workers as everything else. Every distinct answer is noted in the study,
-so that a resumed run pays for none twice.
+It is measured by the same workers as everything else. Every result is noted in the study, so a
+resumed run measures none twice.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from strategies import Strategy
 
 
 class SensitivityMeasurement:
-    """The measurement of the stretches that schedules are made from.
+    """Measurement of the stretches of calls that schedules are made from.
 
     Args:
-        schedules: names the strategies to measure.
+        schedules: strategies to measure.
         study: log of the run; what it has is not measured again.
         executor: workers.
-        request: request for the images of a strategy, its digest being the key.
+        request: makes the request for the images of a strategy; the strategy's digest is its key.
         network: network whose features are compared; None compares pixels.
         folder: folder of the run.
         say: status callback.
@@ -50,13 +50,13 @@ class SensitivityMeasurement:
         self._request, self._network, self._folder, self._say = request, network, folder, say
 
     def measure(self) -> None:
-        """Draw what is not noted yet, as ordinary requests on all workers."""
+        """Measure what is not noted yet, as ordinary requests on all workers."""
         asked = self._schedules.asked()
         plain = asked[0].digest
         missing = [one for one in asked if not self._measured.has_sensitivity(one.digest)]
         if not missing:
             return
-        # The reference images themselves are not noted, so they are drawn again after a kill.
+        # The reference images are not noted, so they are generated again after a kill.
         outcome = self._executor.alone(self._request(asked[0]))
         reference = require_success(outcome, self._folder)
         self._note(plain, outcome, reference)
@@ -76,9 +76,11 @@ class SensitivityMeasurement:
 
 
 def difference(sample: Sample, reference: Sample, network: str | None) -> float:
-    """How far images are from others of the same prompts: the mean squared distance of the features
-    that quality is measured by, as a share of their variance. Without features, how much larger the
-    mean squared error of the pixels to the unaccelerated images is, of at most 1.
+    """Change of images against others of the same prompts.
+
+    It is the mean squared distance of the features that quality is measured by, as a share of their
+    variance. Without features, it is the increase of the mean squared error of the pixels to the
+    unaccelerated images, in squares of the full range.
     """
     if network is None:
         errors = [float(np.mean(10 ** (-one.paired["psnr"] / 10))) for one in (sample, reference)]
@@ -87,6 +89,6 @@ def difference(sample: Sample, reference: Sample, network: str | None) -> float:
 
 
 def change_of(features: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """The mean squared change of features `[n, d]`, as a share of the reference's variance."""
+    """Mean squared change of features `[n, d]`, as a share of the reference's variance."""
     difference = np.square(features - reference).sum(1).mean()
     return float(difference / reference.var(0).sum())

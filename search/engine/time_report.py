@@ -1,4 +1,4 @@
-"""Where the time went: setting up, seeds, evolving and scoring, on the clock and of the device."""
+"""Time of each phase: setting up, seeds, evolving and scoring, by the clock and of the device."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ PHASES = ("setting up", "seeds", "evolving", "scoring")
 
 
 class Clock:
-    """The time on the clock of each phase of this start of a run; its first one is setting up."""
+    """Elapsed time of each phase of this start of a run; the first phase is setting up."""
 
     def __init__(self) -> None:
         self._phase, self._since = PHASES[0], BEGAN
         self._seconds = dict.fromkeys(PHASES, 0.0)
 
     def enter(self, phase: str) -> None:
-        """From now on it is another phase; phases are never gone back to."""
+        """Enter a phase; a search never goes back to an earlier one."""
         if PHASES.index(phase) > PHASES.index(self._phase):
             self._seconds, self._phase = self.seconds, phase
             self._since = time.monotonic()
 
     @property
     def seconds(self) -> dict[str, float]:
-        """By phase, so far."""
+        """Elapsed seconds by phase, so far."""
         now = self._seconds[self._phase] + time.monotonic() - self._since
         return self._seconds | {self._phase: now}
 
@@ -48,10 +48,10 @@ def device(study: Study, mine: str) -> dict[str, float]:
 
 
 def table(clock: Mapping[str, float], paid: Mapping[str, float]) -> dict[str, Any]:
-    """Both by phase, as a summary has them.
+    """Both times by phase, as a summary has them.
 
     Args:
-        clock: seconds on the clock of each phase.
+        clock: elapsed seconds of each phase.
         paid: seconds of device time of each phase.
     """
     return {
@@ -61,13 +61,12 @@ def table(clock: Mapping[str, float], paid: Mapping[str, float]) -> dict[str, An
 
 
 def lines(clock: Mapping[str, float], paid: Mapping[str, float], resumed: bool) -> list[str]:
-    """Both by phase, for people.
+    """Lines with both times by phase, for people.
 
     Args:
-        clock: seconds on the clock of each phase.
+        clock: elapsed seconds of each phase.
         paid: seconds of device time of each phase.
-        resumed: whether the run was begun by an earlier start, whose time on the clock is not
-            known.
+        resumed: whether the run was begun by an earlier start, whose elapsed time is not known.
     """
     whole = sum(paid.values()) or 1.0
     rows = [(phase, clock[phase], paid[phase]) for phase in PHASES]

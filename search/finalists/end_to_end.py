@@ -113,7 +113,7 @@ class EndToEnd:
             if len(sound) == len(left) and failed == TRIES:
                 raise SearchError(
                     f"timing all finalists end to end failed {TRIES} times, although each can be "
-                    f"timed by itself: {outcome.error}; go on with: python -m search --resume "
+                    f"timed by itself: {outcome.error}; continue with: python -m search --resume "
                     f"{self._folder}"
                 )
             left = sound
@@ -131,7 +131,7 @@ class EndToEnd:
             self._notes.keep_timed_alone(strategy.digest, outcome.seconds)
             raise SearchError(
                 "the unaccelerated pipeline failed while it was timed end to end by itself: "
-                f"{outcome.error}; mend that and go on with: python -m search --resume "
+                f"{outcome.error}; fix that and continue with: python -m search --resume "
                 f"{self._folder}"
             )
         self._notes.keep_not_timed(strategy, origin, outcome.error, outcome.seconds)

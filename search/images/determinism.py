@@ -1,7 +1,7 @@
-"""Whether the unaccelerated model draws the same image twice from the same prompt and noise.
+"""Check that the unaccelerated model generates the same image twice from one prompt and its noise.
 
-Every candidate is compared with the unaccelerated images of its own prompts and noise. Where the
-model draws another image each time, such figures are noise, so the search does not begin.
+Every candidate is compared with the unaccelerated images of its own prompts and noise. If the model
+generates another image each time, such scores are noise, so the search does not begin.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ def request(strategy: Strategy, limit: float | None = None) -> RepeatRequest:
 def check(
     study: Study, executor: Executor, strategy: Strategy, limit: float | None, model: str, run: Path
 ) -> None:
-    """Draw the first prompt twice, where the study has not noted that it repeats.
+    """Generate the first prompt twice, unless the study has noted that it repeats.
 
     Args:
         study: log of the run.
         executor: workers.
         strategy: the unaccelerated pipeline as a strategy.
-        limit: seconds after which it is given up; None waits for ever.
+        limit: seconds after which the request is cancelled; None waits for ever.
         model: name of the model.
         run: folder of the run.
 
@@ -46,7 +46,7 @@ def check(
     apart = require_success(outcome, run)
     if not apart <= APART:
         raise StrategyError(
-            f"the model {model} draws another image each time from the same "
+            f"the model {model} generates another image each time from the same "
             f"prompt and seed (two differ by {apart:.1f} of 255 levels on average), so no strategy "
             "can be compared with it; see that the pipeline takes all its noise from the "
             "generator that it is given"

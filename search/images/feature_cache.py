@@ -1,7 +1,7 @@
-"""Samples kept in a run's folder: the unaccelerated ones, and candidates' that may be continued.
+"""Features kept in a run's folder: unaccelerated ones, and those of candidates that may continue.
 
-They only save drawing again: a sample that is missing, torn by a kill, of other inputs, or without
-something that is asked of it is drawn anew.
+They only save generating images again. Features are generated again if they are missing, damaged by
+a kill, of other inputs, or lack something that is asked for.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ FEATURES, PAIRED, MEMORY, LOOKS = "features.", "paired.", "memory", "looks"
 
 
 def place(folder: Path, digest: str, images: int) -> Path:
-    """The file of a candidate's sample of so many images."""
+    """File of a candidate's features of `images` images."""
     return folder / f"{digest}-{images}.safetensors"
 
 
 def forget(path: Path) -> None:
-    """Remove a sample that nothing goes on from any more.
+    """Remove features that no request continues any more.
 
     Raises:
-        UnwritableError: it cannot be removed.
+        UnwritableError: the file cannot be removed.
     """
     with whole.refusing(path):
         path.unlink(missing_ok=True)
 
 
 def sweep(folder: Path, evaluations: Iterable[Evaluation]) -> None:
-    """Remove the samples that a kill has left of candidates that were scored on more images since.
+    """Remove features that a kill has left of candidates that were then scored on more images.
 
     Args:
-        folder: of the samples.
-        evaluations: all that finished.
+        folder: folder of the features.
+        evaluations: all finished evaluations.
     """
     reached: dict[str, int] = {}
     for one in evaluations:
@@ -54,15 +54,15 @@ def sweep(folder: Path, evaluations: Iterable[Evaluation]) -> None:
 
 
 def write(sample: Sample, path: Path, origin: str = "") -> None:
-    """Store a sample; there is the whole of it afterwards or none.
+    """Write features to a file; afterwards it holds all of them, or is as before.
 
     Args:
-        sample: to be kept.
-        path: of its file.
-        origin: what it was drawn from, see `evaluate.array_files`.
+        sample: features to keep.
+        path: path of the file.
+        origin: digest of the inputs that they come from, see `evaluate.array_files`.
 
     Raises:
-        UnwritableError: it cannot be written.
+        UnwritableError: the file cannot be written.
     """
     tensors: dict[str, Any] = {f"{FEATURES}{name}": v for name, v in sample.features.items()}
     tensors |= {f"{PAIRED}{name}": values for name, values in sample.paired.items()}
@@ -77,14 +77,14 @@ def write(sample: Sample, path: Path, origin: str = "") -> None:
 def read(
     path: Path, count: int, reading: Reading, origin: str = "", unsigned: bool = False
 ) -> Sample | None:
-    """A stored sample of exactly so many images with all that a reading takes, or None.
+    """Kept features of exactly `count` images with all that a reading asks for, or None.
 
     Args:
-        path: of its file.
-        count: of images.
-        reading: what is asked of it.
-        origin: what it has to have been drawn from.
-        unsigned: also take one that does not say what it was drawn from.
+        path: path of the file.
+        count: number of images.
+        reading: features that are asked for.
+        origin: digest of the inputs that they have to come from.
+        unsigned: whether a file without such a digest counts, too.
     """
     found = longest(path, reading, origin, unsigned)
     return found if found is not None and found.count == count else None
@@ -103,13 +103,13 @@ def count(path: Path) -> int:
 def longest(
     path: Path, reading: Reading, origin: str = "", unsigned: bool = False
 ) -> Sample | None:
-    """A stored sample with all that a reading takes, of however many images, or None.
+    """Kept features of any number of images with all that a reading asks for, or None.
 
     Args:
-        path: of the file.
-        reading: what is asked of it.
-        origin: what it has to have been drawn from.
-        unsigned: also take one that does not say what it was drawn from.
+        path: path of the file.
+        reading: features that are asked for.
+        origin: digest of the inputs that they have to come from.
+        unsigned: whether a file without such a digest counts, too.
     """
     tensors = array_files.unpack(path, origin, unsigned)
     if tensors is None:

@@ -1,8 +1,8 @@
-"""Unaccelerated images that need not be drawn, because another run has drawn them.
+"""Unaccelerated images that another run has generated.
 
-They ship with the bundled models, in their usual setting. Of any model they are kept in the cache
-folder, by its weights, setting, prompts and package versions. They are put where the workers of a
-run look for the images that they have drawn, and only where this machine draws the first prompt of
+Those of the bundled models in their usual setting ship with the package. Those of any model are
+kept in the cache folder, by its weights, setting, prompts and package versions. They are copied to
+where the workers of a run look for images, but only if this machine generates the first prompt of
 the search alike.
 """
 
@@ -34,16 +34,16 @@ from strategies import Strategy
 from strategies.data_files import whole
 from strategies.data_files.places import beside
 
-FOLDER = "unaccelerated"  # Of the cache, of what ships, and of a run.
+FOLDER = "unaccelerated"  # Folder in the cache, in the package, and in a run.
 WORDS = {"cache": "in the cache folder", "shipped": "that ship with the model"}
-FIRST: Split = "search"  # The split whose first prompt is drawn to see that.
-NEAR = 1.0  # Mean difference, in levels of 255, that another machine's rounding does not come to.
+FIRST: Split = "search"  # Split whose first prompt is compared.
+NEAR = 1.0  # Mean difference, in levels of 255, above that of another machine's rounding.
 KEYS, IMAGES = "keys", "images"
 LENGTH = 16  # Bytes of a key.
 
 
 def keys(prompts: Prompts) -> list[str]:
-    """What tells each prompt with its noise, and with what it is drawn from, from all others."""
+    """Key of each prompt with its noise and its further inputs; no two are equal."""
     none = [""] * len(prompts.texts)
     labels: Sequence[Any] = prompts.labels or none
     marks = input_images.marks(prompts) or none
@@ -53,7 +53,7 @@ def keys(prompts: Prompts) -> list[str]:
 
 
 def origin(config: ModelConfig, weights: str, baseline: Strategy) -> str:
-    """What images that ship are of, as one digest."""
+    """Digest of everything that shipped images depend on."""
     decides = {
         "weights": weights,
         "strategy": baseline.digest,
@@ -64,26 +64,26 @@ def origin(config: ModelConfig, weights: str, baseline: Strategy) -> str:
 
 
 def shipped(name: str) -> Path:
-    """The file of a bundled model."""
+    """File of a bundled model."""
     return beside("zoo") / FOLDER / f"{name}.safetensors"
 
 
 def pack(prompts: Sequence[Prompts], images: NDArray[np.uint8], origin: str) -> bytes:
-    """The content of such a file."""
+    """Content of such a file."""
     names = [name for one in prompts for name in keys(one)]
     raw = np.frombuffer(b"".join(map(bytes.fromhex, names)), np.uint8)
     return array_files.pack({KEYS: raw.reshape(-1, LENGTH), IMAGES: images}, origin)
 
 
 class Shared:
-    """The images of one model in one setting.
+    """Images of one model in one setting.
 
     Args:
-        config: of the model.
-        inputs: of the run.
+        config: settings of the model.
+        inputs: inputs of the run.
         baseline: the unaccelerated pipeline as a strategy.
-        device: such as `cpu`.
-        run: the run's folder.
+        device: device of the workers, such as `cpu`.
+        run: folder of the run.
     """
 
     def __init__(
@@ -103,13 +103,13 @@ class Shared:
         return self._prompts[split].first(count)  # type: ignore[index]
 
     def _find(self, name: str) -> str:
-        """Which source has the image of a key, if any."""
+        """Source that has the image of a key, or an empty text."""
         if self._sources["cache"] and (self._cache / f"{name}.png").is_file():
             return "cache"
         return "shipped" if self._sources["shipped"] and name in self._rows else ""
 
     def count(self, split: str, start: int, count: int) -> int:
-        """Images from prompt `start` to `count` that need not be drawn."""
+        """Number of images from prompt `start` to `count` that are there already."""
         names = keys(self._chosen(split, count))[start:]
         return sum(bool(self._find(name)) for name in names)
 
@@ -122,11 +122,13 @@ class Shared:
         start: int,
         count: int,
     ) -> None:
-        """See once whether this machine draws what each source has, if there is anything to use.
+        """Check once for each source whether this machine generates the same images as it has.
+
+        Nothing is checked if no source has any of the images.
 
         Args:
             study: log of the run, which keeps the answer.
-            first: generates the first image of a split where that is not there.
+            first: function that generates the first image of a split if it is not there.
             tell: callback with lines for people.
             split: name of the prompts.
             start: number of the first prompt.
@@ -141,8 +143,8 @@ class Shared:
                 measured.keep_shares_images(source, shares)
                 if not shares:
                     tell(
-                        "this machine draws the first prompt otherwise than the unaccelerated "
-                        f"images {WORDS[source]} have it; they are generated again"
+                        "this machine generates another first image than the unaccelerated ones "
+                        f"{WORDS[source]}; all are generated again"
                     )
             self._sources[source] = shares
 
@@ -167,7 +169,7 @@ class Shared:
         return None
 
     def put(self, split: str, start: int, count: int) -> list[int]:
-        """Put what is known where workers look for it; returns the numbers of these prompts."""
+        """Copy known images to where workers look; returns the numbers of their prompts."""
         chosen, found = self._chosen(split, count), list[int]()
         whole.make_folder(self._place)
         rows = list(zip(keys(chosen), paths_of(self._place, chosen), strict=True))
@@ -182,7 +184,7 @@ class Shared:
         return found
 
     def keep(self, split: str, start: int, count: int) -> None:
-        """Keep what was drawn for other runs."""
+        """Keep the generated images for other runs."""
         chosen = self._chosen(split, count)
         with suppress(OSError, whole.UnwritableError):  # Only the next run would gain from it.
             whole.make_folder(self._cache)

@@ -1,8 +1,8 @@
-"""Held-out samples of baselines that ship with the bundled models.
+"""Held-out features of baselines that ship with the bundled models.
 
-Fewer steps of a solver give everybody the same images, so a search of a bundled model in its usual
-setting draws only the first part of a baseline's held-out images. Where this machine draws that
-part alike, the rest comes from the file. `python -m search.ship` makes it.
+Fewer steps of a solver give the same images everywhere. So a search of a bundled model in its usual
+setting generates only the first part of a baseline's held-out images. If this machine generates
+that part alike, the rest comes from the file. `python -m search.ship` makes the file.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def place(name: str) -> Path:
 
 
 def pack(prompts: Prompts, samples: Mapping[str, Sample], origin: str) -> bytes:
-    """The content of such a file.
+    """Content of such a file.
 
     Args:
-        prompts: that all samples are of.
-        samples: by digest of the strategy.
-        origin: what they were drawn from, see `search.images.shared_cache.origin`.
+        prompts: prompts of all features.
+        samples: features by digest of the strategy.
+        origin: digest of their inputs, see `search.images.shared_cache.origin`.
     """
     raw = np.frombuffer(b"".join(map(bytes.fromhex, keys(prompts))), np.uint8)
     arrays: dict[str, NDArray[np.generic]] = {KEYS: raw.reshape(-1, LENGTH)}
@@ -53,11 +53,11 @@ def pack(prompts: Prompts, samples: Mapping[str, Sample], origin: str) -> bytes:
 
 
 class ShippedSamples:
-    """What ships of one model in one setting, for the prompts of one run.
+    """Features that ship with one model in one setting, for the prompts of one run.
 
     Args:
-        config: of the model.
-        inputs: of the run.
+        config: settings of the model.
+        inputs: inputs of the run.
         baseline: the unaccelerated pipeline as a strategy.
     """
 
@@ -73,18 +73,20 @@ class ShippedSamples:
 
     @property
     def digests(self) -> set[str]:
-        """Of the strategies that there are samples of."""
+        """Digests of the strategies whose features ship."""
         return {name.partition(".")[0] for name in self._arrays} if self._count else set()
 
     def part(
         self, digest: str, start: int, end: int, reading: Reading, first: Sample
     ) -> Sample | None:
-        """The sample of prompts `start` to `end`, or None where it is to be drawn.
+        """Features of prompts `start` to `end`, or None if the images have to be generated.
 
         Args:
-            digest: of the strategy.
-            reading: what is asked of it; neither memory nor thumbnails ship.
-            first: of its first prompts, as this machine has drawn them.
+            digest: digest of the strategy.
+            start: number of the first prompt.
+            end: number of the prompt after the last.
+            reading: features that are asked for; neither memory nor thumbnails ship.
+            first: features of its first prompts, as this machine has generated them.
         """
         if end > self._count or digest not in self.digests:
             return None

@@ -1,8 +1,8 @@
-"""What a search asks its workers to draw, and the unaccelerated samples that it starts from.
+"""Requests for images, and the features of the unaccelerated ones that a search starts from.
 
-The unaccelerated images themselves stay in the run's folder, where every worker that compares
-pixels reads them; a worker that does not see the folder draws its own. Large samples are drawn in
-parts, by all workers at once.
+The unaccelerated images themselves stay in the run's folder. A worker that compares pixels reads
+them there, or generates its own if it does not see the folder. Large numbers of images are
+generated in parts, by all workers at once.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SELF: dict[Split, Split] = {"search": "search-self", "heldout": "heldout-self"}
 
 
 class UnacceleratedImages:
-    """The unaccelerated images of one run, and requests for images of other strategies.
+    """Unaccelerated images of one run, and requests for images of other strategies.
 
     Args:
         config: settings of the search.
@@ -44,13 +44,13 @@ class UnacceleratedImages:
         study: log of the run.
         executor: workers.
         strategy: the unaccelerated pipeline as a strategy.
-        patience: number of images to the seconds after which generating them is given up; None
-            waits for ever.
+        patience: seconds after which generating a number of images is cancelled; None waits for
+            ever.
         say: status callback.
         tell: callback with lines for people.
 
     Attributes:
-        origin, unsigned: where kept features have to come from; see `feature_cache.read`.
+        origin, unsigned: inputs that kept features have to come from; see `feature_cache.read`.
         shared: images that another run has generated, if any may be used.
     """
 
@@ -74,22 +74,22 @@ class UnacceleratedImages:
         self.shared: Shared | None = None
 
     def reuse(self, shared: Shared, origin: str = "", unsigned: bool = False) -> None:
-        """Take images that others have generated, and features that this run has kept.
+        """Use images that another run has generated, and features that this run has kept.
 
         Args:
             shared: images that another run has generated.
-            origin: digest of all that kept features have to come from; empty asks for none.
+            origin: digest of the inputs that kept features have to come from; empty asks for none.
             unsigned: whether features without such a digest count, too.
         """
         self.shared, self.origin, self.unsigned = shared, origin, unsigned
 
     def kept(self, path: Path, count: int, reading: Reading) -> Sample | None:
-        """Features that this run has kept, if they are of so many images and of its inputs.
+        """Features that this run has kept, if they are of `count` images and of its inputs.
 
         Args:
-            path: file with the features.
+            path: path of the file.
             count: number of images.
-            reading: what the features have to be of.
+            reading: features that are asked for.
         """
         return samples.read(path, count, reading, self.origin, self.unsigned)
 
@@ -102,7 +102,7 @@ class UnacceleratedImages:
         start: int = 0,
         limit: float | None = None,
     ) -> SampleRequest:
-        """Request for prompts `start` to `count` of a split, and what the search reads of them.
+        """Request for prompts `start` to `count` of a split, with the search's features.
 
         Args:
             key: name of the request.
@@ -110,7 +110,7 @@ class UnacceleratedImages:
             split: name of the prompts.
             count: number of the last prompt.
             start: number of the first prompt.
-            limit: seconds after which it is broken off; None never is.
+            limit: seconds after which it is cancelled; None waits for ever.
         """
         reading = self._reading(split)
         return SampleRequest(
@@ -141,7 +141,7 @@ class UnacceleratedImages:
         return samples.longest(self._path(split), reading, self.origin, self.unsigned)
 
     def sample(self, split: Split, count: int) -> Sample:
-        """The first images of a split, from the run's folder as far as they are there.
+        """Features of the first images of a split; those that the run's folder lacks are generated.
 
         Raises:
             StrategyError: the unaccelerated pipeline failed.
@@ -153,7 +153,7 @@ class UnacceleratedImages:
         return found.first(count)
 
     def first(self, split: Split) -> Sample:
-        """The first image of a split; it is generated where it is not there."""
+        """Features of the first image of a split; it is generated if it is not there."""
         found = self._kept(split)
         if found is None:
             found = self._generate(split, 0, 1)
@@ -161,7 +161,7 @@ class UnacceleratedImages:
         return found.first(1)
 
     def _grown(self, split: Split, found: Sample | None, count: int) -> Sample:
-        """A sample with what is missing, of which only those are generated that nobody knows."""
+        """Features with the missing ones added; images that another run has are not generated."""
         reading, known = self._reading(split), list[int]()
         done = found.count if found else 0
         # Workers read images from the run's folder only where they compare pixels.
@@ -181,7 +181,7 @@ class UnacceleratedImages:
         return found
 
     def owed(self, split: Split, count: int) -> int:
-        """Images of a split, and of its reference, that are not generated yet."""
+        """Number of images of a split, and of its reference, that are not generated yet."""
         sets: dict[Split, int] = {split: count}
         if self._figures.needs_reference and self._figures.view == "self":
             sets[SELF[split]] = self._config.reference_images or count
@@ -195,7 +195,7 @@ class UnacceleratedImages:
     def _generate(
         self, split: Split, first: int, count: int, known: Collection[int] = ()
     ) -> Sample:
-        """Generate prompts `first` to `count`, but for those whose images are known."""
+        """Generate prompts `first` to `count`, except those whose images are known."""
         size = max(self._config.model.batch, -(-(count - first) // self._executor.slots))
         waiting = [
             self.request(f"baseline-{split}-{start}", self._strategy, split,
@@ -204,7 +204,7 @@ class UnacceleratedImages:
         ]  # fmt: skip
         parts: dict[int, Sample] = {}
         left, measured = count - first, Measurements(self._study)
-        self._say(f"drawing the unaccelerated images, {left} to go")
+        self._say(f"generating the unaccelerated images, {left} to go")
         for done, outcome in self._executor.each(waiting):
             part, start = require_success(outcome, self._folder), done.start
             parts[start] = part
@@ -213,7 +213,7 @@ class UnacceleratedImages:
             drawn = len(set(range(start, end)) - set(known))
             measured.keep_unaccelerated(split, start, drawn, outcome.seconds)
             left -= part.count
-            self._say(f"drawing the unaccelerated images, {left} to go")
+            self._say(f"generating the unaccelerated images, {left} to go")
         if split == "heldout":
             gallery_writer.describe(self._folder, self._config.model)
         found = parts.pop(first)
@@ -222,7 +222,7 @@ class UnacceleratedImages:
         return found
 
     def scoring(self, split: Split, count: int) -> Scoring:
-        """Scoring of samples of a split; its reference is made where any figure reads one.
+        """Scoring of features of a split; its reference is made if a metric needs one.
 
         Raises:
             StrategyError: the unaccelerated pipeline failed, or the reference cannot be read.
@@ -238,7 +238,7 @@ class UnacceleratedImages:
         return Scoring(metrics, {view: self._real})
 
     def _read_reference(self) -> Side:
-        """The reference of real images, with the features that the search reads, and no others."""
+        """Reference of real images, with the features that the search reads, and no others."""
         side = reference(self._config)
         for metric in self._figures.metrics:
             if "real" in metric.views and metric.network is not None:
@@ -251,15 +251,15 @@ class UnacceleratedImages:
 
 
 def _thumbnails(split: str, start: int) -> int:
-    """Small copies that are kept of the images from one on."""
+    """Number of thumbnails to keep of the images from prompt `start` on."""
     return max(0, gallery.COUNT - start) if split == "heldout" else 0
 
 
 def reference(config: SearchConfig) -> Side:
-    """The reference of real images that a search is held against.
+    """Reference of real images that a search compares with.
 
     Raises:
-        StrategyError: it cannot be read, or lacks what a figure of the search reads.
+        StrategyError: the reference cannot be read, or lacks features that the search needs.
     """
     if config.reference is None:
         side = real_images()
@@ -270,8 +270,8 @@ def reference(config: SearchConfig) -> Side:
         there = {*side.known, *(side.gaussians if metric.gaussian else ())}
         if "real" in metric.views and side.image is None and metric.network not in there:
             raise StrategyError(
-                f"{metric.name} reads {metric.network} features of every image of the reference, "
-                f"and {side.name} has {', '.join([*side.known, *side.gaussians])}; give a folder "
-                "of images or --reference self, or choose other objectives"
+                f"{metric.name} needs {metric.network} features of every image of the reference, "
+                f"but {side.name} has only {', '.join([*side.known, *side.gaussians])}; give a "
+                "folder of images or --reference self, or choose other objectives"
             )
     return side

@@ -1,7 +1,7 @@
-"""What a search knows before it starts: uniform grids, fewer steps, published schedules.
+"""Initial strategies that are known beforehand: uniform grids, fewer steps, published schedules.
 
-`grid`, `fewer-steps` and `preset` are also the baselines that the front is held against; `combined`
-puts the uniform schedules on top of fewer steps of a faster solver.
+`grid`, `fewer-steps` and `preset` are also the baselines that the front is compared with.
+`combined` puts the uniform schedules on top of fewer steps of a faster solver.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ ORIGINS = ("fewer-steps", "grid", "preset", "combined")
 def seeds(
     space: SearchSpace, scheduler: str, steps: int, origins: Collection[str] = ORIGINS
 ) -> list[tuple[str, Strategy]]:
-    """Origin and strategy of every seed that lies in the space, without duplicates.
+    """Initial strategies that lie in the space, with their origins, without duplicates.
 
     Args:
-        scheduler, steps: of the unaccelerated pipeline, on which the grid is laid.
-        origins: which of `ORIGINS`.
+        space: space of the search.
+        scheduler, steps: solver and steps of the unaccelerated pipeline, which the grid is laid on.
+        origins: origins to include, of `ORIGINS`.
     """
     rows = [*_fewer_steps(space, scheduler, steps), *_grid(space, scheduler, steps)]
     rows += [*_presets(space, scheduler, steps), *_combined(space, scheduler)]
@@ -115,8 +116,10 @@ def _presets(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[s
 
 
 def _of_methods(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
-    """What the methods of a composed space start with: on the unaccelerated pipeline's solver and
-    steps, as its papers have it, and on fewer steps of every solver.
+    """Initial strategies of the methods of a composed space.
+
+    They use the solver and steps of the unaccelerated pipeline, as in the papers, and fewer steps
+    of every solver.
     """
     middle = [count for count in space.steps if 8 <= count <= 15 and count < steps]
     pairs = [("combined", solver, count) for solver in space.solvers for count in middle[::2]]

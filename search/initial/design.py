@@ -1,6 +1,6 @@
-"""What a search evaluates first: what it knows, mixed with strategies drawn evenly.
+"""Initial design: known strategies mixed with strategies sampled uniformly.
 
-Seeds alone look much alike, and neither crossover nor a regression has much to learn from them.
+Known strategies alone are much alike; neither crossover nor a regression learns much from them.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from search.study.evaluation import WARM_START
 from strategies import SearchSpace, Strategy
 
 RANDOM = "random"
-SAVES = 0.97  # A seed's latency as a share of its solver's and steps' own, at most.
-STREAM = 7  # Of the random numbers, apart from those of the proposals.
+SAVES = 0.97  # Latency as a share of that of its solver and steps alone, at most.
+STREAM = 7  # Stream of random numbers, apart from those of the proposals.
 Seed = tuple[str, Strategy]
 
 
 def spread(seeds: Sequence[Seed], latency: Callable[[Strategy], float]) -> list[Seed]:
-    """Those of earlier searches as they come, then the others so that the first few, however many,
-    are spread over all latencies (van der Corput's sequence).
+    """Strategies in an order whose first few, however many, are spread over all latencies.
+
+    The order is van der Corput's sequence. Strategies of earlier searches come first, as they are.
     """
     first = [seed for seed in seeds if seed[0] == WARM_START]
     rest = [seed for seed in seeds if seed[0] != WARM_START]
@@ -35,8 +36,9 @@ def spread(seeds: Sequence[Seed], latency: Callable[[Strategy], float]) -> list[
 def worthwhile(
     space: SearchSpace, seeds: Sequence[Seed], latency: Callable[[Strategy], float]
 ) -> list[Seed]:
-    """Seeds but for those of a composed space that save no time on this device: of many methods
-    some do not, and each of their settings would be drawn at full cost.
+    """Initial strategies without those of a composed space that save no time on this device.
+
+    Some of many methods save none, and each of their settings would cost a full generation.
     """
     plain: dict[tuple[str, int], float] = {}
     found = []
@@ -50,13 +52,13 @@ def worthwhile(
 
 
 def drawn(space: SearchSpace, count: int, seed: int) -> list[Strategy]:
-    """Strategies drawn evenly from the space."""
+    """Strategies sampled uniformly from the space."""
     rng = np.random.default_rng([seed, STREAM])
     return [space.decode(evenly(space, rng)) for _ in range(count)]
 
 
 def mixed(seeds: Iterable[Seed], drawn: Iterable[Strategy]) -> list[Seed]:
-    """Seeds and strategies drawn evenly by turns, then what is left of the longer list."""
+    """Initial and random strategies alternating, then the rest of the longer list."""
     others = ((RANDOM, one) for one in drawn)
     found = dict[str, Seed]()
     for pair in itertools.zip_longest(seeds, others):

@@ -1,7 +1,7 @@
-"""Methods of a composed space as a whole: which a genome uses, and switching them on and off.
+"""Methods of a composed space as a whole: those that a genome uses, and switching them on and off.
 
-A space of many methods has many genes, most of which belong to methods that a good strategy does
-without. What is drawn or bred therefore uses few methods, and turns the genes of these.
+A space of many methods has many genes, and a good strategy uses few of the methods. So sampled and
+bred genomes use few methods, and only the genes of these change.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from strategies import SearchSpace, known
 from strategies.genomes.space import GLOBALS, Gene, Genome, OneOf, Shared
 
 Row = list[int]
-MOST = 3  # Methods of a genome that is drawn.
-FRESH = 0.25  # Share of its calls that are drawn one by one.
+MOST = 3  # Methods of a random genome, at most.
+FRESH = 0.25  # Share of its calls that are chosen one by one.
 
 
 def used(space: SearchSpace, row: Sequence[int]) -> set[str]:
-    """The methods that a genome uses, also in slots that its calls do not read: with more steps
-    they do.
+    """Methods that a genome uses, also in slots that its calls do not read.
+
+    With more steps its calls read them.
     """
     slots = np.asarray(row[space.head :], dtype=np.intp).reshape(space.slots, space.width)
     found = {
@@ -41,8 +42,9 @@ def used(space: SearchSpace, row: Sequence[int]) -> set[str]:
 
 
 def whole_genes(space: SearchSpace, methods: Collection[str]) -> list[int]:
-    """Where the genes of the whole generation are that these methods have; which one of several
-    acts is for `switch` to say.
+    """Positions of these methods' genes of the whole generation.
+
+    Genes that choose one of several methods are left to `switch`.
     """
     return [
         place
@@ -52,7 +54,7 @@ def whole_genes(space: SearchSpace, methods: Collection[str]) -> list[int]:
 
 
 def choices(space: SearchSpace, methods: Collection[str]) -> list[list[int]]:
-    """Of every per-call gene the choices by which only these methods act, or none."""
+    """Choices of every per-call gene by which only these methods act, or none."""
     return [
         [0, *(i for i in range(1, len(gene.choices)) if set(gene.methods(i)) & set(methods))]
         for gene in space.genes
@@ -62,7 +64,7 @@ def choices(space: SearchSpace, methods: Collection[str]) -> list[list[int]]:
 def switch(
     space: SearchSpace, row: Row, present: Collection[str], rng: np.random.Generator
 ) -> None:
-    """One method is switched off if the row uses it, else on."""
+    """Switch one method off if the row uses it, else on."""
     method = space.methods[int(rng.integers(0, len(space.methods)))]
     if method in present:
         switch_off(space, row, method)
@@ -71,7 +73,7 @@ def switch(
 
 
 def switch_off(space: SearchSpace, row: Row, method: str) -> None:
-    """All genes of a method do nothing."""
+    """Switch a method off: all its genes do nothing."""
     for place in whole_genes(space, [method]):
         row[place] = 0
     for place, indices in _places(space).get(method, {}).items():
@@ -80,8 +82,10 @@ def switch_off(space: SearchSpace, row: Row, method: str) -> None:
 
 
 def switch_on(space: SearchSpace, row: Row, method: str, rng: np.random.Generator) -> None:
-    """A method acts over a span of time, or all of it: at all calls, or at all but every n-th, as
-    caches are refreshed; and its genes of the whole generation are drawn.
+    """Switch a method on over a span of time, or over all of it.
+
+    It acts at all calls, or at all but every n-th, as caches are refreshed. Its genes of the whole
+    generation are chosen at random.
     """
     mine = whole_genes(space, [method])
     for place in mine:
@@ -113,7 +117,7 @@ def switch_on(space: SearchSpace, row: Row, method: str, rng: np.random.Generato
 def _draw(
     space: SearchSpace, places: dict[int, list[int]], rng: np.random.Generator
 ) -> dict[int, int]:
-    """A choice of every gene of a method, by which it does something."""
+    """Random choice of every gene of a method, by which it does something."""
     found = {p: int(rng.choice([0, *indices])) for p, indices in places.items()}
     acting = [place for place in places if not _costless(space.genes[place])]
     if not any(found[place] for place in acting):
@@ -123,12 +127,12 @@ def _draw(
 
 
 def _costless(gene: Gene | Shared) -> bool:
-    """Whether it only says how something is done, not that it is."""
+    """Whether a gene only says how something is done, not whether it is."""
     return isinstance(gene, Gene) and gene.knob in known()[gene.method].costless
 
 
 def drawn(space: SearchSpace, rng: np.random.Generator) -> Genome:
-    """A genome that uses a few methods; as likely one as two or three."""
+    """A random genome that uses one to three methods, with equal probability."""
     row = [0] * len(space.sizes)
     for place in range(GLOBALS):
         row[place] = int(rng.integers(0, space.sizes[place]))
@@ -144,7 +148,7 @@ def drawn(space: SearchSpace, rng: np.random.Generator) -> Genome:
 
 @lru_cache(maxsize=16)
 def _places(space: SearchSpace) -> dict[str, dict[int, list[int]]]:
-    """By method and place of a per-call gene, the choices by which the method acts."""
+    """Choices by which a method acts, by method and position of a per-call gene."""
     found: dict[str, dict[int, list[int]]] = {}
     for place, gene in enumerate(space.genes):
         for index in range(1, len(gene.choices)):

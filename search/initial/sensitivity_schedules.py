@@ -1,8 +1,9 @@
-"""Schedules from measured sensitivity: which stretches of calls to measure, and what follows.
+"""Schedules from measured sensitivity: stretches of calls to measure, and the schedules they give.
 
-A stretch of calls reuses what the call before it computed, all other calls being computed. What it
-costs the images is measured at one solver and number of steps (`search.engine.sensitivity`). The
-schedules are then carried to the other step counts by normalised time.
+In a stretch of calls all calls reuse what the call before it has computed; all other calls are
+computed. The change of the images is measured at one solver and number of steps
+(`search.engine.sensitivity`). The schedules are then carried to the other step counts by normalised
+time.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from strategies.knobs import known
 ORIGIN = "sensitivity"
 STEPS = 12  # Measured at the space's nearest; schedules scale with time.
 LONGEST = 4  # Calls from one computed call to the next, at most.
-KINDS = ("minimax", "sum")  # Of paths; see `search.initial.shortest_path`.
+KINDS = ("minimax", "sum")  # Kinds of paths; see `search.initial.shortest_path`.
 Action = tuple[int, ...]
-Change = Callable[[str], float | None]  # None where it was not measured, or failed.
+Change = Callable[[str], float | None]  # None if it was not measured, or failed.
 
 
 def actions(space: SearchSpace) -> list[Action]:
-    """What a call that is not computed may do: rows of choices of the per-call genes.
+    """Actions of a call that is not computed: rows of choices of the per-call genes.
 
-    For every method that reuses, all its knobs at their second choice that is cheap and real:
-    of depths the shallowest that still runs something, of switches off; and the same with the first
-    order of extrapolation, where the space has orders.
+    Every method that reuses has one action. It sets each knob of the method to the cheapest real
+    choice: the shallowest depth that still runs something, and off for switches. If the space has
+    orders of extrapolation, there is a second action with the first order.
     """
     found: list[Action] = []
     plain = [gene for gene in space.genes if isinstance(gene, Gene)]
@@ -57,7 +58,7 @@ def _choice(space: SearchSpace, index: int, method: str, order: int) -> int | No
 
 
 class SensitivitySchedules:
-    """Strategies that are measured, and schedules that follow from what they change.
+    """Strategies that are measured, and schedules that follow from their changes of the images.
 
     Args:
         space: strategies that may be proposed.
@@ -71,7 +72,7 @@ class SensitivitySchedules:
         self.calls = self.space.calls[self.solver, self.steps]
 
     def strategy(self, action: Action, computed: Path) -> Strategy:
-        """Those calls computed, the others doing `action`."""
+        """Strategy that computes the given calls; the others do `action`."""
         neutral = (0,) * self.space.width
         rows = [neutral if call in computed else action for call in range(self.calls)]
         head = [self.space.solvers.index(self.solver), self.space.steps.index(self.steps)]
@@ -79,7 +80,7 @@ class SensitivitySchedules:
         return self.space.decode((*head, *whole, *spread(self.space, rows)))
 
     def asked(self) -> list[Strategy]:
-        """Everything to draw, the run without any reuse first, each once."""
+        """All strategies to measure, each once; the first one reuses nothing."""
         found: dict[str, Strategy] = {}
         rows = [self.strategy((0,) * self.space.width, tuple(range(self.calls)))]
         for action in actions(self.space):
@@ -89,7 +90,7 @@ class SensitivitySchedules:
         return list(found.values())
 
     def _stretches(self, action: Action) -> Iterator[tuple[tuple[int, int], ...]]:
-        """What is reused at once: one stretch, or where it is extrapolated the one before too."""
+        """Stretches that are reused together: one, or with extrapolation also the one before it."""
         for i in range(self.calls - 1):
             for j in range(i + 2, min(i + LONGEST, self.calls) + 1):
                 yield ((i, j),)
@@ -109,15 +110,15 @@ class SensitivitySchedules:
         return tuple(call for call in range(self.calls) if call not in reused)
 
     def error(self, change: Change, action: Action, *stretches: tuple[int, int]) -> float | None:
-        """The measured change of the images; None where it was not measured or failed."""
+        """Measured change of the images; None if it was not measured or failed."""
         return change(self.strategy(action, self._without(*stretches)).digest)
 
     def schedules(self, change: Change, kinds: Collection[str] = KINDS) -> Iterator[Strategy]:
-        """For every action and number of computed calls, the paths of these kinds.
+        """Paths of these kinds, one for every action and number of computed calls.
 
         Args:
             change: measured change of the images of a strategy, by its digest.
-            kinds: kinds of paths, of `KINDS`.
+            kinds: kinds of paths, as in `KINDS`.
         """
         for action in actions(self.space):
             errors = {(i, i + 1): 0.0 for i in range(self.calls)}
@@ -169,7 +170,7 @@ class SensitivitySchedules:
 
 
 def _fair(rows: list[Strategy], latency: Callable[[Strategy], float], count: int) -> list[Strategy]:
-    """At most `count` of them, spread evenly over latency, fastest first."""
+    """Up to `count` strategies, evenly spread over latency, fastest first."""
     rows = sorted(rows, key=lambda one: (latency(one), one.digest))
     room = min(count, len(rows))
     chosen = {round(k * (len(rows) - 1) / max(1, room - 1)) for k in range(room)}
@@ -177,7 +178,7 @@ def _fair(rows: list[Strategy], latency: Callable[[Strategy], float], count: int
 
 
 def _joint(errors: dict[tuple[int, int], float], pairs: dict[tuple[int, int, int], float]) -> Any:
-    """What a stretch adds to the error after the stretch before it, which costs what it does."""
+    """Error of a stretch after the stretch before it, as a function for `smallest_sum`."""
 
     def cost(before: int | None, i: int, j: int) -> float | None:
         alone = errors.get((i, j))

@@ -1,15 +1,15 @@
-"""Which calls to compute, from what it costs the images to reuse each stretch of calls.
+"""Choice of the calls to compute, from the errors of reusing each stretch of calls.
 
 A schedule is a path 0 = k0 < k1 < ... over the calls that are computed; the calls between two of
-them reuse. Two ways to choose the best path of a given length:
+them reuse. There are two ways to choose the best path of a given length:
 
-- minimax, as LeMiCa (NeurIPS 2025) has it: the path whose stretches' errors, sorted from the worst
+- minimax, as in LeMiCa (NeurIPS 2025): the path whose stretches' errors, sorted from the worst
   down, are lexicographically smallest, because errors of stretches do not simply add up;
-- the smallest sum where a stretch's error depends on the computed call before it too, as DPCache
-  (CVPR 2026) has it, by dynamic programming over pairs of computed calls. What is extrapolated
-  from two computed calls needs this.
+- the smallest sum, as in DPCache (CVPR 2026): a stretch's error also depends on the computed call
+  before it, and dynamic programming runs over pairs of computed calls. Extrapolation from two
+  computed calls needs this.
 
-Written from the papers' abstracts and reviews of them; no code of theirs.
+It was written from the papers' abstracts and reviews of them, without their code.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ Path = tuple[int, ...]
 
 
 def minimax(errors: Errors, calls: int, computed: int) -> Path | None:
-    """The path of so many computed calls with the lexicographically smallest sorted errors.
+    """Path of `computed` calls with the lexicographically smallest sorted errors.
 
     Args:
-        errors: of the stretch from one computed call to the next, `(i, j)`; the last `j` is
-            `calls`. Stretches that are not in it are not allowed.
+        errors: error of the stretch from one computed call to the next, `(i, j)`; the last `j` is
+            `calls`. A stretch that is missing is not allowed.
+        calls: number of calls of the generation.
+        computed: number of computed calls.
 
     Returns:
-        The computed calls, or None where no path is allowed.
+        The computed calls, or None if no path is allowed.
     """
     best: dict[tuple[int, int], tuple[tuple[float, ...], Path]] = {(0, 0): ((), (0,))}
     for done in range(computed):
@@ -48,14 +50,16 @@ def minimax(errors: Errors, calls: int, computed: int) -> Path | None:
 def smallest_sum(
     cost: Callable[[int | None, int, int], float | None], calls: int, computed: int
 ) -> Path | None:
-    """The path of so many computed calls with the smallest sum of errors.
+    """Path of `computed` calls with the smallest sum of errors.
 
     Args:
-        cost: of the stretch `(i, j)` after the computed call before `i`, which is None for the
-            first; None where the stretch is not allowed.
+        cost: error of the stretch `(i, j)` after the computed call before `i`, which is None for
+            the first one; it returns None if the stretch is not allowed.
+        calls: number of calls of the generation.
+        computed: number of computed calls.
 
     Returns:
-        The computed calls, or None where no path is allowed.
+        The computed calls, or None if no path is allowed.
     """
     # The best way to have computed the pair (i, j) last, j being `calls` at the end.
     best: dict[tuple[int | None, int], tuple[float, Path]] = {(None, 0): (0.0, (0,))}

@@ -1,4 +1,4 @@
-"""Figures in words: their titles, and their values as people read them."""
+"""Titles of metrics and costs, and their values as text for people."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COSTS = {
 
 
 def metric(name: str) -> Metric | None:
-    """The metric that gives a figure of quality; None for every other."""
+    """Metric that gives a score of quality; None for any other name."""
     return next((m for m in METRICS.values() if name in map(m.key, m.views)), None)
 
 
 def title(name: str) -> str:
-    """A figure in words, with its unit, and which way is better where that is not down."""
+    """Title of a metric or cost, with its unit, and with the better direction if that is up."""
     if name in COSTS:
         return COSTS[name][0]
     found = metric(name)
@@ -31,17 +31,17 @@ def title(name: str) -> str:
 
 
 def short(name: str) -> str:
-    """A heading: a cost with its unit, any other figure by its name."""
+    """Heading of a column: a cost with its unit, a metric by its name."""
     return {"latency_s": "latency, ms", "macs": "GMACs", "memory_bytes": "MB"}.get(name, name)
 
 
 def scale(name: str) -> float:
-    """What a value is multiplied by to be in its title's unit."""
+    """Factor from a value to the unit of its title."""
     return COSTS[name][2] if name in COSTS else 1.0
 
 
 def value(name: str, given: float) -> str:
-    """A value in its title's unit."""
+    """A value in the unit of its title, as text."""
     found = metric(name)
     form = COSTS[name][1] if name in COSTS else found.form if found else "{:.4g}"
     return form.format(given * scale(name))

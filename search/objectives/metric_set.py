@@ -1,7 +1,7 @@
-"""The figures of a search: their names, the metrics that give them, and which one shows a loss.
+"""Metrics of a search: names of their scores, and the score that shows a loss.
 
-A search records what its objectives and constraints name, and beside them what costs nothing. The
-metrics that give these say which networks look at every image.
+A search records the scores of its objectives and constraints, and others that cost nothing. Their
+metrics say which networks see every image.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from search.objectives.objectives import COSTS
 from strategies import StrategyError
 from strategies.words import did_you_mean
 
-# By default, of models that the bundled network does not know: unbiased, so honest on few images.
+# Default for models that the bundled network does not know: unbiased, so fair on few images.
 DEFAULT = ("kid_base", "latency_s")
 SHORT = {"latency": "latency_s", "memory": "memory_bytes"}
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a search measures of every strategy.
+    """Metrics that a search records of every strategy.
 
     Attributes:
-        metrics: of quality.
-        view: of the reference: `real` or `self`.
+        metrics: metrics of quality.
+        view: view of the reference: `real` or `self`.
         memory: whether peak memory is measured.
-        quality: the first objective that is a metric's, or None.
-        yardstick: the figure that shows whether quality is lost: of a distance that to the
-            reference, of a score itself; None where there are only errors against the
-            unaccelerated images, by which every change is a loss.
-        judged: the figures that decide whether a strategy has no loss, see `evaluate.verdicts`:
-            the yardstick of every objective and constraint that has one, and caption accuracies;
-            none where there is no yardstick.
+        quality: name of the first objective that is a score of quality, or None.
+        yardstick: name of the score that shows whether quality is lost: a distance to the
+            reference, or a score of the images alone. None if there are only errors against the
+            unaccelerated images; by these every change is a loss.
+        judged: names of the scores that decide whether a strategy has no loss, see
+            `evaluate.verdicts`: the yardstick of every objective and constraint that has one, and
+            caption accuracies. Empty if there is no yardstick.
     """
 
     metrics: tuple[Metric, ...]
@@ -49,17 +49,17 @@ class Figures:
 
     @classmethod
     def of(cls, names: Sequence[str], limits: Sequence[str], bundled: bool, view: View) -> Figures:
-        """The figures of objectives and constraints, by their full names.
+        """Metrics of objectives and constraints, by their full names.
 
         Raises:
-            StrategyError: a name that no evaluation records; lists those that there are.
+            StrategyError: a name is unknown; the error lists the known ones.
         """
         there = figures(bundled, view)
         for name in (*names, *limits):
             if name not in there and name not in (*COSTS, "speedup"):
                 every = sorted([*there, *COSTS, "speedup"])
                 raise StrategyError(
-                    f"objective or constraint {name!r} is no figure of this search; there are "
+                    f"unknown objective or constraint {name!r}; this search records "
                     f"{', '.join(every)}{did_you_mean(name, every)}"
                 )
         named = [there[name] for name in (*names, *limits) if name in there]
@@ -75,19 +75,21 @@ class Figures:
 
     @property
     def reading(self) -> Reading:
-        """What is taken of every image."""
+        """Features that are read of every image."""
         return Reading.of(self.metrics, self.memory)
 
     @property
     def keys(self) -> list[str]:
-        """The names of all figures of quality that are measured."""
+        """Names of all recorded scores of quality."""
         views = (self.view, "base", "alone")
         return [m.key(view) for m in self.metrics for view in m.views if view in views]
 
     @property
     def told(self) -> list[str]:
-        """What a report says of every strategy's images, as far as it is measured: how far they are
-        from the unaccelerated ones and from the reference, and whether they show what is asked for.
+        """Names of the scores that a report gives for every strategy, as far as they are recorded.
+
+        They are the distances to the unaccelerated images and to the reference, and the agreement
+        with the prompt.
         """
         sets = [metric for metric in self.metrics if {"base", self.view} <= {*metric.views}]
         named = (one for one in sets if self.quality in {one.key(view) for view in one.views})
@@ -98,7 +100,7 @@ class Figures:
 
     @property
     def network(self) -> str | None:
-        """The network whose features the first objective of quality reads, if any."""
+        """Network whose features the first objective of quality reads, if any."""
         if self.quality is None:
             return None
         metric = metric_of(self.quality)
@@ -106,12 +108,12 @@ class Figures:
 
     @property
     def needs_reference(self) -> bool:
-        """Whether any figure is to the reference."""
+        """Whether any score compares with the reference."""
         return any(self.view in metric.views for metric in self.metrics)
 
 
 def figures(bundled: bool, view: View) -> dict[str, Metric]:
-    """Every figure of quality that a model can be scored by, by its name."""
+    """Metric of every score of quality that a model can have, by the score's name."""
     return {
         metric.key(one): metric
         for metric in METRICS.values()
@@ -122,7 +124,7 @@ def figures(bundled: bool, view: View) -> dict[str, Metric]:
 
 
 def full(name: str, bundled: bool, view: View) -> str:
-    """A figure's full name: `fid` is to the search's reference, `memory` in bytes."""
+    """Full name of a score: `fid` compares with the search's reference, `memory` is in bytes."""
     name = name.replace("-", "_")
     name = SHORT.get(name, name)
     qualified = f"{name}_{view}"
@@ -130,7 +132,7 @@ def full(name: str, bundled: bool, view: View) -> str:
 
 
 def _loss(metric: Metric, view: View) -> str | None:
-    """The figure of a metric by which an unaccelerated model could be beaten."""
+    """Name of a metric's score by which a strategy can be better than the unaccelerated model."""
     for one in (view, "alone"):
         if one in metric.views:
             return metric.key(one)
@@ -138,10 +140,11 @@ def _loss(metric: Metric, view: View) -> str | None:
 
 
 def find_weights(metrics: Iterable[Metric], download: bool) -> None:
-    """See that the weights of every network are on disk, or fetch them.
+    """Check that the weights of every network are on disk, or download them.
 
     Raises:
-        StrategyError: they are missing; names file, place, checksum and what needs none.
+        StrategyError: weights are missing; the error names file, place, checksum, and metrics that
+            need none.
     """
     asked = [metric for metric in metrics if metric.network is not None]
     try:

@@ -1,7 +1,7 @@
-"""What a search minimises, and the limits that a strategy has to keep.
+"""Objectives, which a search minimises, and constraints, which a strategy has to keep.
 
-Every objective is turned into a loss: latency, multiply-accumulates and distances as they are, of
-figures of which more is better how much lower they are than the unaccelerated pipeline's.
+Every objective is turned into a loss. Latency, multiply-accumulates and distances are losses as
+they are. A score that is better when larger becomes the difference to the unaccelerated pipeline's.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from strategies import StrategyError
 
 DEFAULT = ("fd_base", "latency_s")
 COSTS = ("latency_s", "macs", "memory_bytes")
-# Figures of which more is better; of every other less is.
+# Scores that are better when larger; any other is better when smaller.
 MORE = {"speedup"} | {
     metric.key(view)
     for metric in METRICS.values()
     if metric.better == "higher"
     for view in metric.views
 }
-# What an amount may end with, by the last word of the figure's name.
+# Units of an amount, by the kind of its name.
 UNITS: dict[str, dict[str, float]] = {
     "s": {"": 1.0, "s": 1.0, "ms": 1e-3},
     "bytes": {"": 1.0, "B": 1.0}
@@ -33,17 +33,17 @@ _LIMIT = re.compile(r"(min|max)-([a-z0-9_-]+?)(-increase)?")
 
 
 def more_is_better(name: str) -> bool:
-    """Whether a larger value of this figure is the better one."""
+    """Whether a larger value of a score is the better one."""
     return name in MORE
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A constraint on one figure.
+    """A constraint on one score or cost.
 
     Attributes:
-        text: as it was given, such as `min-speedup` or `max-fd_real-increase`.
-        name: of the figure.
+        text: name of the flag, such as `min-speedup` or `max-fd_real-increase`.
+        name: name of the score or cost.
         least: whether the limit is a lower one.
         relative: whether it holds for the difference to the unaccelerated pipeline.
         value: the limit.
@@ -56,17 +56,17 @@ class Limit:
     value: float
 
     def violation(self, scores: Mapping[str, float], base: Mapping[str, float]) -> float:
-        """How far outside, as a share of the limit where that is not 0; 0 inside."""
+        """Distance beyond the limit, as a share of the limit if that is not 0; 0 is within it."""
         given = scores[self.name] - (base[self.name] if self.relative else 0.0)
         over = self.value - given if self.least else given - self.value
         return max(0.0, over) / (abs(self.value) or 1.0)
 
 
 def parse_limit(text: str, value: float) -> Limit:
-    """A constraint from its flag without dashes, such as `max-fd-real-increase`, and its value.
+    """Constraint from its flag without dashes, such as `max-fd-real-increase`, and its value.
 
     Raises:
-        StrategyError: not of the form `min-NAME`, `max-NAME` or `max-NAME-increase`.
+        StrategyError: the flag is not `min-NAME`, `max-NAME` or `max-NAME-increase`.
     """
     match = _LIMIT.fullmatch(text)
     if match is None or (match[1] == "min" and match[3]):
@@ -79,10 +79,10 @@ def parse_limit(text: str, value: float) -> Limit:
 
 
 def parse_amount(flag: str, text: str) -> float:
-    """The value of a constraint, such as `2`, `8GiB` of memory or `300ms` of latency.
+    """Value of a constraint, such as `2`, `8GiB` of memory or `300ms` of latency.
 
     Raises:
-        StrategyError: no number, or a unit that the figure does not have.
+        StrategyError: the text is no number, or has a unit that does not fit.
     """
     match = re.fullmatch(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Z]*)", text.strip())
     stem = parse_limit(flag, 0.0).name
@@ -97,14 +97,14 @@ def parse_amount(flag: str, text: str) -> float:
 
 @dataclass(frozen=True)
 class Goals:
-    """Objectives and constraints, with the unaccelerated pipeline's figures.
+    """Objectives and constraints, with the scores of the unaccelerated pipeline.
 
     Attributes:
-        names: of the objectives.
+        names: names of the objectives.
         limits: the constraints.
-        base: figures of the unaccelerated pipeline, on the same prompts.
-        chance: by figure, how far two sets of so many images of one model are apart by chance,
-            where a distance has that taken out.
+        base: scores of the unaccelerated pipeline, on the same prompts.
+        chance: distances that arise by chance between two sets of images of one model, by score,
+            for distances that are corrected for it.
     """
 
     names: tuple[str, ...]
@@ -120,56 +120,57 @@ class Goals:
         base: Mapping[str, float],
         chance: Mapping[str, float] | None = None,
     ) -> Goals:
-        """Goals by name, checked against the figures that there are.
+        """Objectives and constraints by name, checked against the scores that there are.
 
         Raises:
-            StrategyError: a name that no evaluation records; lists those that it does.
+            StrategyError: a name is unknown; the error lists the known ones.
         """
         parsed = tuple(parse_limit(text, value) for text, value in limits.items())
         unknown = [name for name in (*names, *(limit.name for limit in parsed)) if name not in base]
         if unknown:
             raise StrategyError(
-                f"objective or constraint {unknown[0]!r} is no figure of this search; there are "
+                f"unknown objective or constraint {unknown[0]!r}; this search records "
                 f"{', '.join(sorted(base))}"
             )
         return cls(tuple(names), parsed, base, chance or {})
 
     def only(self, names: Collection[str]) -> Goals:
-        """The same with the limits on these figures alone."""
+        """Objectives, with only those constraints that are on the given scores."""
         return replace(self, limits=tuple(one for one in self.limits if one.name in names))
 
     def losses(self, scores: Mapping[str, float]) -> tuple[float, ...]:
-        """What is minimised."""
+        """Losses of all objectives."""
         return tuple(self.loss(name, scores[name]) for name in self.names)
 
     def loss(self, name: str, value: float) -> float:
-        """One figure as a loss."""
+        """Loss of one score."""
         return self.base[name] - value if more_is_better(name) else value
 
     def violation(self, scores: Mapping[str, float]) -> float:
-        """The sum over the constraints of how far each is broken; 0 is feasible."""
+        """Sum of the violations of all constraints; 0 is feasible."""
         return sum(limit.violation(scores, self.base) for limit in self.limits)
 
     @property
     def reference(self) -> tuple[float, ...]:
-        """The worst point that counts, as far as it is known before the search.
+        """Reference point, as far as it is known before the search; 0 if nothing is known.
 
-        Of a distance to the unaccelerated images, as far as those are from the reference, and at
-        least as far as two sets of one model are apart by chance; of other figures the
-        unaccelerated pipeline's own, which for those where more is better is a loss of everything;
-        where that is nothing, 0. Of memory twice its own: caches take some.
+        For a distance to the unaccelerated images it is their own distance to the reference, and at
+        least the distance that arises by chance. For memory it is twice the unaccelerated
+        pipeline's, since caches take some. For any other score it is the unaccelerated pipeline's;
+        where larger is better, that is a loss of everything.
         """
         return tuple(self._worst(name) for name in self.names)
 
     @property
     def unscaled(self) -> tuple[bool, ...]:
-        """Which objectives have no scale of their own, so that losses may lie beyond `reference`;
-        the worst of them that counts is measured, see `search.study.reference_point`.
+        """Whether each objective lacks a scale, so that losses may lie beyond `reference`.
+
+        The worst loss that counts is then measured, see `search.study.reference_point`.
         """
         return tuple(name not in COSTS and not self._is_scaled(name) for name in self.names)
 
     def _is_scaled(self, name: str) -> bool:
-        """Of a distance to the unaccelerated images, whether that to the reference is known."""
+        """Whether a score is a distance to the unaccelerated images whose scale is known."""
         stem = name.removesuffix("_base")
         return stem != name and self._worst(name) > 0
 
@@ -183,5 +184,5 @@ class Goals:
 
 
 def needed(names: Iterable[str], limits: Iterable[str]) -> set[str]:
-    """Figures that objectives and constraints read."""
+    """Names of the scores that objectives and constraints read."""
     return {*names, *(parse_limit(text, 0.0).name for text in limits)}

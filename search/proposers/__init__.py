@@ -1,4 +1,4 @@
-"""Where proposals come from: one file for each way, by name."""
+"""Proposers: algorithms that propose strategies, one in each file, found by name."""
 
 from search.proposers.base import Settings, Source, Waiting
 from search.proposers.dato import DaTo

@@ -1,4 +1,4 @@
-"""What every source of proposals is: a pure function of the finished evaluations and a number."""
+"""Base class of proposers: pure functions of the finished evaluations and a proposal's number."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Waiting(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Settings:
-    """What sources are made with.
+    """Settings of a proposer.
 
     Attributes:
-        space: of the search.
-        population: parents, where a source has no published number of its own.
-        seed: of every random draw.
-        first: number of the first proposal that is not a seed.
+        space: space of the search.
+        population: number of parents, if the proposer has no published number of its own.
+        seed: seed of all random numbers.
+        first: number of the first proposal that is not an initial strategy.
         latency: seconds of a strategy by the latency table.
     """
 
@@ -41,18 +41,18 @@ class Settings:
 
 
 class Source(ABC):
-    """Where genomes come from, seeds apart.
+    """A proposer of genomes; initial strategies come before it.
 
-    Whatever a source keeps between two calls only saves time: one made afresh proposes the same.
+    Anything that it keeps between two calls only saves time: a new one proposes the same.
 
     Attributes:
-        name: on the command line.
+        name: name on the command line.
         about: one line for `--help`.
         generational: whether it waits for whole generations of its own, so that nothing may come
             between them.
-        mixed: whether as many strategies as the population holds, drawn evenly, come between the
-            seeds, and a surrogate may choose from a `pool`.
-        attempts: how often it is asked for something new before a genome is drawn evenly.
+        mixed: whether random strategies, as many as the population, alternate with the initial
+            ones, and a surrogate may choose from its `pool`.
+        attempts: number of tries to find a new genome before one is sampled uniformly.
     """
 
     name: ClassVar[str]
@@ -67,24 +67,25 @@ class Source(ABC):
 
     @abstractmethod
     def genome(self, number: int, attempt: int, history: History) -> Genome:
-        """Proposal `number`.
+        """Genome of proposal `number`.
 
         Args:
-            attempt: 0, and one more each time that what was proposed had been proposed before.
-            history: of the finished evaluations.
+            number: number of the proposal.
+            attempt: 0, and one more each time that the result had been proposed before.
+            history: finished evaluations.
 
         Raises:
-            Waiting: not before another evaluation has finished.
+            Waiting: another evaluation has to finish first.
         """
 
     def pool(self, number: int, history: History) -> list[Genome]:
-        """Candidates for proposal `number`, of which a surrogate chooses."""
+        """Candidates for proposal `number`, from which a surrogate chooses."""
         return [self.genome(number, attempt, history) for attempt in range(POOL)]
 
     def stream(self, number: int, attempt: int) -> np.random.Generator:
-        """The random stream of one proposal."""
+        """Random number generator of one proposal."""
         return np.random.default_rng([self.settings.seed, number, attempt])
 
     def anything(self, rng: np.random.Generator) -> Genome:
-        """A genome drawn evenly."""
+        """A genome sampled uniformly."""
         return evenly(self.space, rng)

@@ -15,7 +15,7 @@ from strategies.genomes.space import Genome
 
 
 class DaTo(Generational):
-    """As published."""
+    """Proposer of DaTo, as published."""
 
     name = "dato"
     about = "DaTo's settings: generations of 20, SBX 0.7/7, PM 0.4/15"

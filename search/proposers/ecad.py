@@ -17,7 +17,7 @@ FLIP = 0.05
 
 
 class ECAD(Generational):
-    """As published."""
+    """Proposer of ECAD, as published."""
 
     name = "ecad"
     about = "ECAD's operators: generations of 72, 4-point crossover 0.9, bit flips 0.05"

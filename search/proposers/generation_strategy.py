@@ -1,4 +1,4 @@
-"""What to evaluate next: a pure function of the study, the seed and the proposal's number."""
+"""Choice of the next proposal: a pure function of the study, the seed and the proposal's number."""
 
 from __future__ import annotations
 
@@ -14,23 +14,27 @@ from search.surrogate.surrogate import Fitted, Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
 
 FIRST = 30  # Proposals before children are bred, where no plan says otherwise.
-DRAWS = 100  # Genomes drawn evenly before the space counts as exhausted.
+DRAWS = 100  # Genomes sampled uniformly before the space counts as exhausted.
 
 
 class Proposer:
-    """Seeds first, then the search proper. Where the source mixes, both after a while: by what a
-    surrogate expects of them, or by turns where none is trusted.
+    """Choice of proposals: initial strategies first, then those of the search's proposer.
+
+    If the proposer mixes, later proposals come from both. A trusted surrogate chooses between them;
+    without one they alternate.
 
     Args:
-        space: of the search.
-        seeds: origin and strategy; once latencies are known, in the order of their proposals.
+        space: space of the search.
+        seeds: initial strategies with their origins; once latencies are known, in the order of
+            their proposals.
         kind: a name in `search.proposers.SOURCES`.
-        population: parents, where the source has no published number of its own.
-        seed: of every random draw.
+        population: number of parents, if the proposer has no published number of its own.
+        seed: seed of all random numbers.
         ladder: numbers of images of the rungs, ascending.
 
     Attributes:
-        first: proposals before children are bred at every other one, or screened.
+        first: number of proposals before children are bred at every other one, or chosen by a
+            surrogate.
     """
 
     def __init__(
@@ -61,13 +65,13 @@ class Proposer:
         surrogate: Surrogate | None = None,
         reference: Callable[[], Sequence[float]] = tuple,
     ) -> None:
-        """Take what was measured before the first proposal; it decides the order of `seeds`.
+        """Take in what was measured before the first proposal; it decides the order of `seeds`.
 
         Args:
             latency: seconds of a strategy.
-            more: further seeds.
-            surrogate: to choose children by, where the source does.
-            reference: gives the worst point that counts; what is measured may move it.
+            more: further initial strategies.
+            surrogate: model that chooses children, if the proposer allows it.
+            reference: returns the reference point, which measurements may move.
         """
         known = [*self.known, *more]
         if self.space.methods:
@@ -80,12 +84,12 @@ class Proposer:
 
     @property
     def surrogate(self) -> str:
-        """The state of the surrogate in words; empty where there is none."""
+        """State of the surrogate in words; empty if there is none."""
         return "" if self._surrogate is None else self._surrogate.words
 
     @property
     def source(self) -> Source:
-        """What proposes when the seeds are used up."""
+        """Proposer that follows the initial strategies."""
         if self._source is None:
             settings = Settings(
                 self.space,
@@ -103,15 +107,16 @@ class Proposer:
         """Proposal `number`.
 
         Args:
-            finished: evaluations in the order they finished; each time those of the last time, and
+            number: number of the proposal.
+            finished: evaluations in the order in which they finished; those of the last call, and
                 more.
-            taken: marks of every proposal that was ever made; none is made again.
+            taken: marks of all proposals so far; none is made again.
 
         Returns:
-            None where nothing new is found: the space is exhausted.
+            The proposal, or None if nothing new is found: the space is exhausted.
 
         Raises:
-            Waiting: not before another evaluation has finished.
+            Waiting: another evaluation has to finish first.
         """
         history = self._history.read(finished)
         model = self._model(number, history)
@@ -141,7 +146,7 @@ class Proposer:
         return None
 
     def seeded(self, count: int) -> int:
-        """How many of the first `count` proposals that are no promotions are seeds."""
+        """Number of initial strategies among the first `count` proposals, promotions apart."""
         if self.source.mixed and count > self.first:
             count = self.first + (count - self.first + 1) // 2
         return min(len(self.seeds), count)
@@ -149,9 +154,10 @@ class Proposer:
     def passed_over(
         self, finished: Sequence[Evaluation]
     ) -> list[tuple[str, Strategy, tuple[float, ...]]]:
-        """Baselines among the seeds that are not scored on the top rung, with the objectives that
-        the surrogate expects there; none where no surrogate is trusted. What failed or broke a
-        limit on a lower rung, or breaks one by the tables, is left out.
+        """Baselines that are not scored on the top rung, with the objectives expected there.
+
+        The surrogate expects them; without a trusted one there are none. A baseline that failed,
+        broke a limit on a lower rung, or breaks one by the tables is left out.
         """
         model = self._model(len(finished), self._history.read(finished))
         if model is None or self._surrogate is None:
@@ -172,7 +178,7 @@ class Proposer:
         return [(*pair, tuple(row)) for pair, row in zip(left, rows, strict=True)]
 
     def _seed(self, number: int, taken: Collection[str]) -> tuple[str, Strategy] | None:
-        """The next seed, where it is a seed's turn."""
+        """Next initial strategy, if it is the turn of one."""
         if not self.source.mixed:
             return self.seeds[number] if number < len(self.seeds) else None
         if number >= self.first and number % 2:
@@ -180,7 +186,7 @@ class Proposer:
         return next((seed for seed in self.seeds if seed[1].digest not in taken), None)
 
     def _model(self, number: int, history: History) -> Fitted | None:
-        """What proposals are chosen by; None before `first`, and while there is none to trust."""
+        """Model that chooses proposals; None before `first`, or if it is not trusted."""
         if self._surrogate is None or not self.source.mixed or number < self.first:
             return None
         model = self._surrogate.fitted(history)
@@ -189,8 +195,9 @@ class Proposer:
     def _screened(
         self, number: int, history: History, model: Fitted, taken: Collection[str]
     ) -> Proposal | None:
-        """Of the seeds that are left and a pool of children the one that may add most to the front;
-        None where nothing of them is new.
+        """Strategy that may add most to the front, of the initial ones left and a pool of children.
+
+        None if all of them were proposed before.
         """
         assert self._surrogate is not None
         seeds = [(o, one) for o, one in self.seeds if one.digest not in taken]

@@ -14,13 +14,13 @@ from strategies.genomes.space import Genome
 
 
 class Generational(Source):
-    """NSGA-II by generations: random first, then children of the best so far.
+    """NSGA-II by generations: a random one first, then children of the best so far.
 
-    Where seeds were evaluated they compete with the first generation. One child is kept of each
-    mating, and a strategy that was proposed before is bred anew.
+    Initial strategies that were evaluated compete with the first generation. Each mating gives one
+    child. A child that was proposed before is bred again.
 
     Attributes:
-        size: of a generation and of the population.
+        size: number of strategies of a generation, and of the population.
     """
 
     size: ClassVar[int]
@@ -28,7 +28,7 @@ class Generational(Source):
 
     @abstractmethod
     def breed(self, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:
-        """A child."""
+        """A child of two genomes."""
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
         generation = (number - self.settings.first) // self.size
@@ -42,7 +42,7 @@ class Generational(Source):
         return self.breed(history.good[mother].genome, history.good[father].genome, rng)
 
     def _population(self, generation: int, history: History) -> list[int]:
-        """Rows of the evaluations that generation `generation` is bred from."""
+        """Rows of the evaluations that a generation is bred from."""
         if not hasattr(self, "_kept"):
             self._kept: dict[int, list[int]] = {0: []}
         for done in range(max(k for k in self._kept if k <= generation), generation):

@@ -1,9 +1,10 @@
 """Local search at fixed latency: simulated annealing, then hill climbing.
 
-After BudCache (ICML 2026), which fixes the number of computed steps and swaps: here one chain runs
-in each band of latency, so that one search draws a front. Two calls that do different things are
-swapped, which costs the same time; what leaves its band all the same is proposed anew. A chain's
-state is a fold over the evaluations of its band in the order they finished.
+It follows BudCache (ICML 2026), which fixes the number of computed steps and swaps them. Here one
+chain runs in each band of latency, so that one search finds a front. Two calls that do different
+things are swapped, which takes the same time. A genome that still leaves its band is proposed
+again otherwise. A chain's state is a fold over the evaluations of its band in the order in which
+they finished.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ TRIES = 30
 
 @dataclass
 class Chain:
-    """Where the search in one band of latency stands: rows of the history."""
+    """State of the search in one band of latency: rows of the history."""
 
     current: int
     best: int

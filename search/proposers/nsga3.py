@@ -8,7 +8,7 @@ from search.study.history import History
 
 
 class NSGA3(NSGA2):
-    """As NSGA-II, with survival by niches of reference directions instead of crowding."""
+    """NSGA-II with survival by niches of reference directions instead of crowding."""
 
     name = "nsga3"
     about = "the same with NSGA-III's niches, the default from three objectives up"

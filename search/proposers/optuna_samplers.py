@@ -1,8 +1,8 @@
-"""Optuna's samplers as baselines, each rebuilt from the finished evaluations.
+"""Samplers of Optuna as baselines, each rebuilt from the finished evaluations.
 
-The finished evaluations are told to a study in memory in the order they finished, and each proposal
-has a sampler of its own, seeded by its number, so a resumed search goes on with the same proposals.
-Genes are integers to them, which serves both better than categories.
+A study in memory gets the finished evaluations in the order in which they finished. Each proposal
+has a sampler of its own, seeded by its number, so a resumed search makes the same proposals. Genes
+are integers to the samplers, which suits both better than categories.
 """
 
 from __future__ import annotations

@@ -14,8 +14,11 @@ class Proposal:
     """A strategy to evaluate.
 
     Attributes:
-        images: to score it on; 0 is the lowest rung.
-        drawn: how many of them a lower rung has drawn.
+        number: number of the proposal.
+        origin: origin of the strategy, see `Evaluation`.
+        genome, strategy: the strategy.
+        images: number of images to score it on; 0 is the lowest rung.
+        drawn: number of these that a lower rung has generated.
     """
 
     number: int
@@ -27,6 +30,6 @@ class Proposal:
 
     @property
     def mark(self) -> str:
-        """What the proposal is remembered by, so that it is not made again."""
+        """Mark that a proposal is remembered by, so that it is not made again."""
         digest = self.strategy.digest
         return rungs.mark(digest, self.images) if self.drawn else digest

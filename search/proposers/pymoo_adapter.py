@@ -1,8 +1,9 @@
-"""Selection and published operators by pymoo. The only file importing it.
+"""Selection and published operators by pymoo. The only file that imports it.
 
-Survival is Deb et al.'s: feasible before infeasible by how far they break the constraints, then
-by non-dominated rank, then by crowding (NSGA-II, 2002) or niches of reference directions (NSGA-III,
-2014). Evaluations on different numbers of images are never compared: those on more come first.
+Survival follows Deb et al.: feasible rows come before infeasible ones. Infeasible rows are ordered
+by how far they break the constraints. Feasible ones are ordered by non-dominated rank, then by
+crowding (NSGA-II, 2002) or by niches of reference directions (NSGA-III, 2014). Evaluations on
+different numbers of images are never compared: those on more come first.
 """
 
 from __future__ import annotations
@@ -45,11 +46,15 @@ def survivors(
     rng: np.random.Generator,
     leading: Leading | None = None,
 ) -> Any:
-    """At most `count` of some rows of one rung, as a pymoo population whose X is the row.
+    """Up to `count` rows of one rung, as a pymoo population whose X is the row.
 
     Args:
+        history: finished evaluations.
+        rows: rows to choose from.
+        count: number of rows to keep.
         along: reference directions of NSGA-III, or None for NSGA-II.
-        leading: the one of the last time, to save time.
+        rng: random number generator.
+        leading: ranking of the last call, to save time.
     """
     from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
     from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
@@ -87,7 +92,11 @@ def population(
     """The best `count` evaluations, from the highest rung down, ranked across rungs.
 
     Args:
-        leading: those of the last time by images, to save time.
+        history: finished evaluations.
+        count: number of evaluations to keep.
+        along: reference directions of NSGA-III, or None for NSGA-II.
+        rng: random number generator.
+        leading: rankings of the last call by number of images, to save time.
     """
     from pymoo.core.population import Population
 
@@ -125,13 +134,16 @@ def _judge(
     crowded: bool,
     **_: Any,
 ) -> NDArray[np.intp]:
-    """The tournaments: by constraints, else of NSGA-II by rank and crowding, else by chance.
+    """Winners of tournaments, by constraints first.
 
-    pymoo's decide one duel after the other, which takes longer than all of the survival, and
-    NSGA-III's does not draw from the stream where two break the constraints alike.
+    Between two feasible parents, NSGA-II decides by rank and crowding, and NSGA-III by chance.
+    pymoo decides one duel after the other, which takes longer than the whole survival. Its NSGA-III
+    takes no random number if two parents break the constraints alike.
 
     Args:
+        parents: population of the parents.
         duels: rows of two parents each, `[n, 2]`.
+        random_state: random number generator.
         crowded: whether the parents have ranks and crowding distances that count.
     """
     left, right = duels.T
@@ -161,6 +173,9 @@ def simulated_binary(
     """A child by simulated binary crossover and polynomial mutation, rounded.
 
     Args:
+        sizes: number of choices of each gene.
+        mother, father: the parents.
+        rng: random number generator.
         crossover, mutation: probability and eta of each.
     """
     from pymoo.operators.crossover.sbx import SBX
@@ -183,7 +198,7 @@ def point_crossover(
     points: int,
     probability: float,
 ) -> Genome:
-    """A child by crossover at so many points."""
+    """A child by crossover at `points` points."""
     from pymoo.operators.crossover.pntx import PointCrossover
 
     problem, pairs = _pairing(sizes, mother, father)

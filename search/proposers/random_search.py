@@ -1,4 +1,4 @@
-"""Random search: every genome alike likely."""
+"""Random search: every genome is equally likely."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from strategies.genomes.space import Genome
 
 
 class UniformRandom(Source):
-    """Draws that look at nothing."""
+    """Genomes sampled uniformly; the finished evaluations do not matter."""
 
     name = "random"
-    about = "genomes drawn evenly"
+    about = "genomes sampled uniformly"
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
         return self.anything(self.stream(number, attempt))

@@ -96,7 +96,7 @@ def mutate_some(space: SearchSpace, row: Sequence[int], rng: np.random.Generator
 def _reset_one(
     space: SearchSpace, row: Row, allowed: Sequence[Sequence[int]], rng: np.random.Generator
 ) -> None:
-    """One gene of one call is drawn anew of what is allowed, and is another than before."""
+    """Choose another allowed value for one gene of one call, at random."""
     free = [place for place, choices in enumerate(allowed) if len(choices) > 1]
     place = free[int(rng.integers(0, len(free)))]
     gene = space.head + int(rng.integers(0, space.slots)) * space.width + place
@@ -105,7 +105,7 @@ def _reset_one(
 
 
 def reset_gene(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
-    """One gene of one call is drawn anew, and is another than before where it can be."""
+    """Choose another value for one gene of one call at random, if it has another."""
     gene = space.head + int(rng.integers(0, space.slots * space.width))
     size = space.sizes[gene]
     if size > 1:
@@ -113,7 +113,7 @@ def reset_gene(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
 
 
 def reset_call(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
-    """All genes of one call are drawn anew together."""
+    """Choose all genes of one call at random, together."""
     drawn = [int(rng.integers(0, len(gene.choices))) for gene in space.genes]
     row[_call(space, int(rng.integers(0, space.slots)))] = drawn
 
@@ -138,13 +138,13 @@ def shift_span(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
 
 
 def _call(space: SearchSpace, slot: int) -> slice:
-    """Where the genes of one slot are."""
+    """Genes of one slot."""
     start = space.head + slot * space.width
     return slice(start, start + space.width)
 
 
 def _span(space: SearchSpace, rng: np.random.Generator) -> slice:
-    """Where the genes of some neighbouring slots are."""
+    """Genes of some neighbouring slots."""
     start, stop = sorted(rng.integers(0, space.slots + 1, 2).tolist())
     return slice(space.head + start * space.width, space.head + stop * space.width)
 
@@ -161,4 +161,4 @@ def _neighbours(space: SearchSpace, rng: np.random.Generator) -> tuple[slice, sl
 
 
 MOVES = (reset_gene, reset_call, copy_neighbour, swap_neighbours, shift_span)
-UP_TO = (0.4, 0.5, 0.7, 0.9)  # Where the next of these begins to be drawn.
+UP_TO = (0.4, 0.5, 0.7, 0.9)  # Random number from which on the next move is taken.

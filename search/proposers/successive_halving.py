@@ -1,9 +1,10 @@
-"""Rungs: few prompts for all, more for the best, and nothing more for what is beaten beyond doubt.
+"""Rungs: few prompts for all candidates, more for the best, none for those clearly dominated.
 
-The prompts of a rung are the first of the next one's, so a candidate that is promoted only draws
-what it lacks. On each rung the best third by non-dominated rank is promoted (asynchronous
-successive halving, Li et al., 2020, with the rank of MO-ASHA, Schmucker et al., 2021), unless
-another candidate of the rung dominates it in nearly all paired resamples of the prompts.
+The prompts of a rung are the first of the next one's, so a promoted candidate generates only the
+images that it lacks. On each rung the best third by non-dominated rank is promoted (asynchronous
+successive halving, Li et al., 2020, with the rank of MO-ASHA, Schmucker et al., 2021). A candidate
+is not promoted if another one of its rung dominates it in nearly all paired resamples of the
+prompts.
 """
 
 from __future__ import annotations
@@ -20,22 +21,23 @@ from search.study.history import History
 from search.study.ranking import Leading
 from strategies import StrategyError
 
-REDUCTION = 3  # One in so many is promoted.
-FEWEST = 4  # Images of a first rung that nobody asked for.
+REDUCTION = 3  # One of this many is promoted.
+FEWEST = 4  # Images of the first rung by default, at least.
 DRAWS = 40  # Resamples of the prompts, the same ones for every candidate of a rung.
 DOUBT = 0.975  # Share of the resamples in which a candidate must be worse to be given up.
 
 
 def ladder(asked: Sequence[int], images: int, early: bool) -> tuple[int, ...]:
-    """The rungs of a search, ending with its images.
+    """Rungs of a search, which end with its number of images.
 
     Args:
-        asked: all of them; empty are a quarter of the images, where that is `FEWEST` or more, and
-            all.
-        early: whether there is such a quarter; else all images alone.
+        asked: all rungs; if it is empty they are a quarter of the images, if that is `FEWEST` or
+            more, and all images.
+        images: number of images of the search.
+        early: whether there is such a quarter; else there are all images alone.
 
     Raises:
-        StrategyError: not ascending, below 2, or not ending with `images`.
+        StrategyError: the rungs are not ascending, below 2, or do not end with `images`.
     """
     first = images // 4
     if not asked:
@@ -52,14 +54,16 @@ def ladder(asked: Sequence[int], images: int, early: bool) -> tuple[int, ...]:
 def resampled(
     scoring: Scoring, sample: Sample, base: Sample, names: Collection[str]
 ) -> dict[str, list[float]]:
-    """Figures of a candidate on `DRAWS` resamples of its prompts, drawn with replacement.
+    """Scores of a candidate on `DRAWS` resamples of its prompts, with replacement.
 
-    Which prompts a resample has depends on their number alone, so that figures of two candidates
-    of one rung can be subtracted draw by draw: a paired bootstrap that needs no images.
+    The prompts of a resample depend on their number alone. So the scores of two candidates of one
+    rung can be subtracted resample by resample: a paired bootstrap that needs no images.
 
     Args:
-        scoring: what they are held against.
-        names: of the figures; those that no metric has are left out.
+        scoring: scoring of the search.
+        sample: features of the candidate's images.
+        base: features of the unaccelerated images.
+        names: names of scores; those that no metric gives are left out.
     """
     named = [m for m in scoring.metrics if any(m.key(view) in names for view in m.views)]
     found = Scoring(tuple(named), scoring.references).statistics(sample, base)
@@ -72,7 +76,10 @@ def resampled(
 
 
 def weights(count: int) -> list[NDArray[np.float64]]:
-    """How often each of `count` prompts is in each resample; a distance needs two that differ."""
+    """Number of times that each of `count` prompts is in each resample.
+
+    Each resample has at least two different prompts, since a distance needs two.
+    """
     rng, found = np.random.default_rng(count), list[NDArray[np.float64]]()
     while len(found) < DRAWS:
         one = np.bincount(rng.integers(0, count, count), minlength=count).astype(float)
@@ -82,14 +89,14 @@ def weights(count: int) -> list[NDArray[np.float64]]:
 
 
 def mark(digest: str, images: int) -> str:
-    """How a proposal of a strategy on so many images is remembered."""
+    """Mark that a proposal on `images` images is remembered by."""
     return f"{digest}@{images}"
 
 
 class Promotions:
-    """What is scored on more images next, the highest rung first.
+    """Choice of the candidates that are scored on more images, from the highest rung down.
 
-    Whatever it keeps only saves time: one made afresh promotes the same.
+    Anything that it keeps only saves time: a new one promotes the same.
 
     Args:
         rungs: numbers of images, ascending.
@@ -100,11 +107,11 @@ class Promotions:
         self._rungs = [(below, _Rung(above)) for below, above in pairs]
 
     def next(self, history: History, taken: Collection[str]) -> tuple[int, int] | None:
-        """The row to promote and the number of images to promote it to; None for none.
+        """Row to promote, and the number of images to promote it to; None if there is none.
 
         Args:
-            history: the one of the last time, or one that goes on from it.
-            taken: `mark` of every promotion that was proposed.
+            history: history of the last call, or one that continues it.
+            taken: marks of all promotions that were proposed.
         """
         for below, rung in self._rungs:
             rows = history.top(below)
@@ -115,24 +122,24 @@ class Promotions:
 
 
 class _Rung:
-    """Candidates on one number of images, by their places among these.
+    """Candidates on one number of images, by their positions among these.
 
     Args:
-        above: images that the best of them are scored on next.
+        above: number of images that the best of them are scored on next.
     """
 
     def __init__(self, above: int) -> None:
         self.above = above
-        self._places: dict[str, list[int]] = {}  # By what a promotion is remembered by.
-        self._open: set[str] = set()  # Of these, what is not promoted.
+        self._places: dict[str, list[int]] = {}  # By the mark of the promotion.
+        self._open: set[str] = set()  # Marks of those that are not promoted.
         self._promoted = np.empty(0, dtype=bool)
-        self._drawn: list[NDArray[np.bool_]] = []  # Whether each objective has draws.
-        self._draws = np.empty((0, 0, DRAWS))  # By place and objective; NaN where there are none.
+        self._drawn: list[NDArray[np.bool_]] = []  # Whether each objective is resampled.
+        self._draws = np.empty((0, 0, DRAWS))  # By position and objective; NaN if not resampled.
         self._leading = Leading()
-        self._beaten = np.empty(0, dtype=bool)  # For good: who beats them stays.
+        self._beaten = np.empty(0, dtype=bool)  # For good, since what dominates them stays.
 
     def next(self, history: History, rows: NDArray[np.intp], taken: Collection[str]) -> int | None:
-        """The place of the best that is neither promoted nor beaten, if it is in the best third."""
+        """Position of the best candidate that may be promoted: of the best third, not dominated."""
         self._read(history, rows)
         room = len(rows) // REDUCTION
         for name in self._open.intersection(taken):
@@ -175,13 +182,15 @@ class _Rung:
             self._drawn.append(drawn)
 
     def beaten(self, points: NDArray[np.float64], place: int) -> bool:
-        """Whether another candidate dominates the one at `place` beyond doubt.
+        """Whether another candidate clearly dominates the one at `place`.
 
-        In what is not resampled (latency, multiply-accumulates) it must be at least as good; in
-        every resampled loss, lower in a share `DOUBT` of the paired resamples.
+        It is at least as good in every objective that is not resampled (latency,
+        multiply-accumulates). In every resampled loss it is lower in a share `DOUBT` of the paired
+        resamples.
 
         Args:
-            points: objectives of all of them, `[n, objectives]`.
+            points: objectives of all candidates, `[n, objectives]`.
+            place: position of the candidate.
         """
         drawn = self._drawn[place]
         if not drawn.any():
@@ -193,7 +202,7 @@ class _Rung:
 
 
 def _loneliness(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """NSGA-II's crowding distance in one front, whose ends are infinitely lonely."""
+    """Crowding distance of NSGA-II in one front; it is infinite at the ends."""
     lonely = np.zeros(len(points))
     for values in points.T:
         order = np.argsort(values, kind="stable")

@@ -1,7 +1,7 @@
-"""How a run's folder comes to be: with its settings and its study, or not at all.
+"""Creation of a run's folder, complete with its settings and its study, or not at all.
 
-`config.yaml` is written first and the study last. A folder that holds no more than the former was
-never a run, so a new one may take it.
+`config.yaml` is written first and the study last. A folder that holds only the former was never a
+run, so a new one may take it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ CONFIG = "config.yaml"
 
 
 def check(folder: Path) -> None:
-    """See that a new run may be in a folder.
+    """Check that a new run may be in a folder.
 
     Raises:
-        StrategyError: there is something in it, or it cannot be read.
+        StrategyError: the folder is not empty, or cannot be read.
     """
     with whole.refusing(folder):
         there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -42,19 +42,20 @@ def check(folder: Path) -> None:
 
 
 class Opened:
-    """A run's folder that is held by this process.
+    """A run's folder that this process holds.
 
     Args:
-        folder: of the run.
-        config: its settings.
-        study: its log.
-        ties: of the run.
-        levels: see `Strategy.provenance`; noted in runs of earlier versions that lack it.
+        folder: folder of the run.
+        config: settings of the run.
+        study: log of the run.
+        ties: ties of the run to its folder and inputs.
+        levels: number of skip levels, see `Strategy.provenance`; noted if a run of an earlier
+            version lacks it.
         resumed: whether the run was there before.
 
     Attributes:
-        how: what to say of going on.
-        accepted: whether all that could be refused has been looked at.
+        how: hint how to continue the run.
+        accepted: whether everything that could be refused has been checked.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Opened:
         self.how = going_on(folder)
 
     def accept(self) -> None:
-        """Write what a resumed run changes; before this a refusal leaves every file as it was."""
+        """Write the changes of a resumed run; until then a refusal leaves every file as it was."""
         self.accepted = True
         sweep(self.folder)
         if self.resumed:
@@ -82,7 +83,7 @@ class Opened:
 
 
 def going_on(folder: Path) -> str:
-    """What to say of going on with a run."""
+    """Hint how to continue a run."""
     return f"continue with: python -m search --resume {quote(str(folder))}"
 
 
@@ -99,8 +100,8 @@ def opened(
     A new run that fails before it is accepted leaves nothing behind.
 
     Raises:
-        StrategyError: the folder is not empty or another search's, or something in it cannot be
-            read or written; says how to go on.
+        StrategyError: the folder is not empty, another search holds it, or something in it cannot
+            be read or written; the error says how to continue.
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     if not resumed:
@@ -140,9 +141,9 @@ def opened(
 
 
 def _undo(folder: Path, before: Collection[str]) -> None:
-    """Remove all that was not there before.
+    """Remove everything that was not there before.
 
-    The study is the first: where it cannot be removed, everything stays, and is a run.
+    The study goes first: if it cannot be removed, everything stays, and is a run.
     """
     with suppress(OSError):
         for path in sorted(folder.iterdir(), key=lambda one: one.name != storage.JOURNAL):
@@ -155,7 +156,7 @@ def _undo(folder: Path, before: Collection[str]) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what killed processes have left unfinished in a run's folder."""
+    """Remove unfinished files of killed processes from a run's folder."""
     with whole.refusing(folder):
         folders = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]
         for place in (folder, *folders):

@@ -15,21 +15,21 @@ from strategies import StrategyError
 
 
 class NothingLeftError(Exception):
-    """A run that has done all that is asked for; the message says how to go on."""
+    """A run that has done all that is asked for; the message says how to continue it."""
 
 
 def check(folder: Path, before: SearchConfig, asked: SearchConfig, url: str | None) -> None:
-    """See that a run has something left to do, before its model is loaded.
+    """Check that a run has something left to do, before its model is loaded.
 
     Args:
-        folder: of the run.
-        before: its settings.
-        asked: the settings that it shall go on with.
-        url: of its database as given again.
+        folder: folder of the run.
+        before: settings of the run.
+        asked: settings that it is to continue with.
+        url: URL of its database, if it was given again.
 
     Raises:
-        NothingLeftError: it is finished, and no more is asked for than it has done.
-        StrategyError: a search is running in it.
+        NothingLeftError: the run is finished, and no more is asked for than it has done.
+        StrategyError: a search is running in the folder.
     """
     lock.check_free(folder)
     run = None

@@ -1,7 +1,7 @@
-"""What the figures of a run depend on: prompts, weights, reference, networks and packages.
+"""Inputs that the scores of a run depend on: prompts, weights, reference, networks and packages.
 
-A run notes all of it by content when it begins, and holds it against what is there whenever it goes
-on. Figures of other inputs cannot be compared, so it goes on with the same ones or not at all.
+A run notes digests of all of them when it begins, and compares them whenever it is resumed. Scores
+of other inputs cannot be compared, so it continues with the same inputs or not at all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from search.config import SearchConfig
 from strategies import StrategyError
 from strategies.data_files import whole
 
-FOLDER = "inputs"  # Of a run's folder, with its prompts.
+FOLDER = "inputs"  # Folder of a run with its prompts.
 FLAG = "--recorded-prompts"
 SPLITS: dict[Split, str] = {"search": "the prompts of the search", "heldout": "held-out prompts"}
 Marks = Mapping[str, Mapping[str, Any]]
@@ -29,12 +29,12 @@ Marks = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a run works with now.
+    """Present inputs of a run.
 
     Attributes:
-        prompts: of every split.
+        prompts: prompts of every split.
         weights: one digest of the model's parts.
-        marks: by kind and name the content of everything that figures depend on.
+        marks: digests of everything that scores depend on, by kind and name.
     """
 
     prompts: dict[Split, Prompts]
@@ -43,12 +43,12 @@ class Inputs:
 
     @cached_property
     def origin(self) -> str:
-        """One digest of all: what whatever is used again has to have come from."""
+        """One digest of all inputs; kept features have to come from the same."""
         return fingerprint.combined(self.marks)
 
 
 def collect(config: SearchConfig) -> Inputs:
-    """What is there now.
+    """The present inputs.
 
     Raises:
         StrategyError: prompts, model or reference cannot be read.
@@ -73,7 +73,7 @@ def collect(config: SearchConfig) -> Inputs:
 
 
 def used(config: SearchConfig, lists: Mapping[Split, Prompts], split: Split) -> Prompts:
-    """The prompts of a split that the run draws."""
+    """Prompts of a split that the run uses."""
     count = config.images if split == "search" else config.heldout_images
     if config.reference == "self":
         count = max(count, config.reference_images or 0)
@@ -81,7 +81,7 @@ def used(config: SearchConfig, lists: Mapping[Split, Prompts], split: Split) -> 
 
 
 def place(folder: Path, split: Split) -> Path:
-    """Where a run keeps the prompts of a split."""
+    """File of a run with the prompts of a split."""
     return folder / FOLDER / f"{split}{recorded_prompts.SUFFIX}"
 
 
@@ -89,7 +89,7 @@ def keep(folder: Path, config: SearchConfig, there: Inputs) -> None:
     """Keep the prompts of a run in its folder.
 
     Raises:
-        UnwritableError: they cannot be written.
+        UnwritableError: the prompts cannot be written.
     """
     whole.make_folder(folder / FOLDER)
     for split in SPLITS:
@@ -100,29 +100,29 @@ def keep(folder: Path, config: SearchConfig, there: Inputs) -> None:
 def check(
     kept: Mapping[str, Any] | None, folder: Path, config: SearchConfig, there: Inputs
 ) -> None:
-    """Hold what is there against what a run has noted.
+    """Compare the present inputs with those that a run has noted.
 
     Args:
-        kept: what its study has noted, if anything.
-        folder: of the run.
-        config: its settings.
-        there: what is there.
+        kept: inputs that its study has noted, if any.
+        folder: folder of the run.
+        config: settings of the run.
+        there: the present inputs.
 
     Raises:
-        StrategyError: something else is there; says what, and what can be done.
+        StrategyError: an input has changed; the error names it, and says what to do.
     """
     if kept is None:
         return
     changed = differences(kept["marks"], there.marks, config)
     if changed:
         raise StrategyError(
-            f"{folder}: its figures depend on what has changed since it began: "
+            f"{folder}: inputs of its scores have changed since it began: "
             f"{', '.join(changed)}; {remedy(folder, kept['marks'], there.marks)}"
         )
 
 
 def differences(former: Marks, now: Marks, config: SearchConfig) -> list[str]:
-    """What differs, in words."""
+    """Names of the inputs that differ."""
     model, found = config.model, list[str]()
     sources = {"search": model.search_prompts, "heldout": model.heldout_prompts}
     for split, words in SPLITS.items():
@@ -148,7 +148,7 @@ def _names(former: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def remedy(folder: Path, former: Marks, now: Marks) -> str:
-    """What can be done about it."""
+    """Advice for a run whose inputs have changed."""
     apart = {kind for kind in former if _names(former[kind], now.get(kind, {}))}
     first = (
         f"continue with the recorded prompts by {FLAG}" if apart == {"prompts"} else "put it back"
@@ -160,10 +160,10 @@ def remedy(folder: Path, former: Marks, now: Marks) -> str:
 
 
 def record(folder: Path, config: SearchConfig) -> SearchConfig:
-    """The settings with the prompts that the run has recorded in place of those they name.
+    """Settings of a run with its recorded prompts in place of those that they name.
 
     Raises:
-        StrategyError: it has recorded none.
+        StrategyError: the run has recorded no prompts.
     """
     for split in SPLITS:
         if not place(folder, split).is_file():
@@ -173,14 +173,14 @@ def record(folder: Path, config: SearchConfig) -> SearchConfig:
 
 
 def hint(error: StrategyError, folder: Path) -> StrategyError:
-    """An error about prompts that cannot be read, with what can be done in a run that has them."""
+    """An error about unreadable prompts, with advice if the run has recorded its own."""
     if place(folder, "search").is_file() and FLAG not in str(error):
         return StrategyError(f"{error}; the run has recorded its own: continue with {FLAG}")
     return error
 
 
 def beside(source: str, kept: Mapping[str, Any] | None, there: Inputs, config: SearchConfig) -> str:
-    """One line where the run that a search starts warm from had other inputs, or nothing."""
+    """Line for a warm start from a run with other inputs; empty if they are the same."""
     changed = differences(kept["marks"], there.marks, config) if kept else []
     if not changed:
         return ""

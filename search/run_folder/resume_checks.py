@@ -1,8 +1,7 @@
-"""What ties a run to its folder, its settings and its inputs.
+"""Ties of a run to its folder, its settings and its inputs.
 
-It is noted when the run begins, and held against what is there when it goes on.
-
-Everything is looked at before anything is written, so a run that is refused is as it was.
+They are noted when the run begins, and checked when it is resumed. Everything is checked before
+anything is written, so a run that is refused is as it was.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from strategies import StrategyError
 
 
 class Ties:
-    """The ties of one run.
+    """Ties of one run.
 
     Args:
-        folder: of the run.
-        config: its settings now.
+        folder: folder of the run.
+        config: present settings of the run.
 
     Attributes:
-        inputs: what its figures depend on now.
+        inputs: present inputs that its scores depend on.
         told: lines for people.
-        unsigned: whether samples that do not say what they were drawn from are the run's own.
+        unsigned: whether features without a digest of their inputs are the run's own.
 
     Raises:
         StrategyError: prompts, model or reference cannot be read.
@@ -46,7 +45,7 @@ class Ties:
         self.unsigned = False
 
     def notes(self) -> RunNotes:
-        """What a study has from its beginning on."""
+        """Notes that a study has from its beginning."""
         return RunNotes(
             settings=settled.settings(self.config, self.folder),
             inputs={"marks": self.inputs.marks, "unsigned": False},
@@ -54,10 +53,10 @@ class Ties:
         )
 
     def check(self, place: Place) -> None:
-        """Hold a run that goes on against its notes.
+        """Check a resumed run against its notes.
 
         Raises:
-            StrategyError: something has changed, is damaged or is lost; says what can be done.
+            StrategyError: something has changed, is damaged or is lost; the error says what to do.
         """
         study = UnopenedStudy(place, self.config.study)
         kept = study.notes
@@ -74,12 +73,12 @@ class Ties:
         self.unsigned = begun if kept.inputs is None else kept.inputs["unsigned"]
         if kept.inputs is None and begun:
             self.told.append(
-                f"{self.folder}: begun by a version that did not note what its figures depend on; "
-                "it is noted now, and holds from here on"
+                f"{self.folder}: begun by a version that did not note the inputs of its scores; "
+                "they are noted now, and are checked from here on"
             )
 
     def adopt(self, config: SearchConfig) -> SearchConfig:
-        """Take the settings of a run whose folder may have turned out to be a copy."""
+        """Take the settings of a run whose folder may be a copy."""
         if config.study != self.config.study:
             self.told.append(f"{self.folder} is a copy: it continues in a study of its own")
         self.config = config
@@ -92,7 +91,7 @@ class Ties:
         replace(self.notes(), inputs=RunNotes.of(study).inputs or mine).keep(study)
 
     def beside(self, sources: Iterable[str]) -> None:
-        """Tell of each run that the search starts warm from and that had other inputs."""
+        """Add a line for each run of the warm start that had other inputs."""
         for source in warm.runs_among(sources):
             kept = RunNotes.of(runs.read(Path(source)).study).inputs
             line = inputs.beside(source, kept, self.inputs, self.config)

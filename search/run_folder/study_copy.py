@@ -1,6 +1,6 @@
-"""A copied folder of a run whose study is in a database: the copy gets a study of its own.
+"""Copied folder of a run whose study is in a database: the copy gets a study of its own.
 
-Otherwise two runs would go on in one study. A folder that was moved keeps its study.
+Otherwise two runs would continue in one study. A folder that was moved keeps its study.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def name_of(folder: Path) -> str:
 
 
 def own(config: SearchConfig, folder: Path, place: Place) -> SearchConfig:
-    """The settings of a run that goes on, with a study of its own where its folder is a copy.
+    """Settings of a resumed run, with a study of its own if its folder is a copy.
 
     Raises:
         StrategyError: the database cannot be read or written.
@@ -37,13 +37,13 @@ def own(config: SearchConfig, folder: Path, place: Place) -> SearchConfig:
 
 
 def home(folder: Path) -> dict[str, Any]:
-    """Which folder a study in a database belongs to."""
+    """Folder that a study in a database belongs to."""
     path = folder.resolve()
     return {"host": platform.node(), "path": str(path), "inode": path.stat().st_ino}
 
 
 def _is_copy(kept: Mapping[str, Any] | None, folder: Path) -> bool:
-    """Whether a study belongs to another folder, and that one may still be there."""
+    """Whether a study belongs to another folder that may still be there."""
     mine = home(folder)
     if kept is None or kept["inode"] == mine["inode"]:
         return False  # Also under another name, or seen from another machine.

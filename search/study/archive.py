@@ -12,12 +12,14 @@ from search.study.evaluation import Evaluation, is_rival
 
 
 class Contenders:
-    """The fronts of the feasible evaluations on the most images that any has.
+    """Fronts of the feasible evaluations on the largest number of images that any of them has.
+
+    The baselines have a front of their own.
 
     Attributes:
-        mine: of those that are no baselines.
-        rivals: of the baselines.
-        images: that these are scored on.
+        mine: front of the strategies that are no baselines.
+        rivals: front of the baselines.
+        images: number of images that both fronts are scored on.
     """
 
     def __init__(self) -> None:
@@ -32,7 +34,7 @@ class Contenders:
         """Take in what has finished since the last time; returns itself.
 
         Args:
-            finished: all evaluations, of which what was read before is the beginning.
+            finished: all finished evaluations; those that were read before come first.
         """
         for evaluation in finished[self._read :]:
             if evaluation.feasible and evaluation.images >= self.images:
@@ -44,7 +46,7 @@ class Contenders:
 
 
 def _enter(front: list[Evaluation], new: Evaluation) -> None:
-    """Put an evaluation on a front, if none there is at least as good in everything."""
+    """Put an evaluation on a front, unless another there is at least as good in every objective."""
     if front:
         points, point = np.array([one.objectives for one in front]), np.array(new.objectives)
         if np.any(np.all(points <= point, axis=1)):
@@ -55,11 +57,11 @@ def _enter(front: list[Evaluation], new: Evaluation) -> None:
 
 
 class Best:
-    """The front of the feasible evaluations on the most images that any has, kept up as they come.
+    """Front of the feasible evaluations on the largest number of images that any of them has.
 
     Attributes:
-        images: that it is scored on.
-        front: its evaluations, in the order they finished.
+        images: number of images that the front is scored on.
+        front: evaluations of the front, in the order in which they finished.
     """
 
     def __init__(self) -> None:
@@ -86,19 +88,20 @@ class Best:
         return any(row is evaluation for row in self.front)
 
     def hypervolume(self, reference: Sequence[float]) -> float:
-        """See `search.pareto.hypervolume`."""
+        """Hypervolume of the front, see `search.pareto.hypervolume`."""
         return hypervolume(np.array([row.objectives for row in self.front], dtype=float), reference)
 
     def fastest_as_good(
         self, yardstick: str | None, base: Mapping[str, float]
     ) -> Evaluation | None:
-        """The fastest of the front whose figure is no worse than the unaccelerated pipeline's.
+        """Fastest evaluation of the front that scores no worse than the unaccelerated pipeline.
 
-        That is no test: with few images a figure is no worse by chance.
+        This is no test: on few images a score can be no worse by chance.
 
         Args:
-            yardstick: the figure that says so, see
-                `search.objectives.metric_set.Figures`; None has none.
+            yardstick: name of the metric that shows a loss, see
+                `search.objectives.metric_set.Figures`; None returns None.
+            base: scores of the unaccelerated pipeline.
         """
         if yardstick is None:
             return None

@@ -13,18 +13,18 @@ class Evaluation:
     """One finished evaluation.
 
     Attributes:
-        number: of its proposal; proposals are numbered in the order they were made.
-        origin: `grid`, `fewer-steps`, `combined` for seeds, else the proposer's name.
-        genome: in the search's space.
-        strategy: what it means.
-        scores: quality figures and `latency_s`; empty where it failed.
-        error: why it failed, or empty.
-        seconds: device time it took.
-        objectives: what is minimised; empty where it failed.
-        violation: how far it is outside the constraints; 0 is feasible.
-        images: how many it was scored on.
-        draws: of every objective its losses on resamples of the prompts, where it may yet be
-            scored on more images; empty for objectives that no prompt changes.
+        number: number of its proposal; proposals are numbered in the order they were made.
+        origin: kind of initial strategy, such as `grid` or `combined`, else the proposer's name.
+        genome: genome in the search's space.
+        strategy: strategy that the genome means.
+        scores: scores of quality and costs by name; empty if it failed.
+        error: reason of the failure, or empty.
+        seconds: device time that it took.
+        objectives: losses, which are minimised; empty if it failed.
+        violation: distance beyond the constraints; 0 is feasible.
+        images: number of images that it was scored on.
+        draws: losses of every objective on resamples of the prompts, if it may yet be scored on
+            more images; a row is empty if its objective does not depend on prompts.
     """
 
     number: int
@@ -51,7 +51,7 @@ class Evaluation:
 
 
 def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
-    """The feasible evaluations on the most images that any has."""
+    """Feasible evaluations on the largest number of images that any of them has."""
     good = [one for one in evaluations if one.feasible]
     most = max((one.images for one in good), default=0)
     return [one for one in good if one.images == most]
@@ -62,22 +62,25 @@ BASELINES = ("grid", "fewer-steps", "preset")
 
 
 def is_baseline(origin: str, strategy: Strategy) -> bool:
-    """Whether it is of a baseline's origin, or without any method, which is fewer steps, whoever
-    proposed it.
+    """Whether a strategy is a baseline: by its origin, or because it has no method.
+
+    A strategy without a method is fewer steps, also if the search has proposed it.
     """
     return origin in BASELINES or not strategy.methods
 
 
 def is_rival(evaluation: Evaluation) -> bool:
-    """Whether it is a baseline."""
+    """Whether an evaluation is of a baseline."""
     return is_baseline(evaluation.origin, evaluation.strategy)
 
 
 def kind(origin: str, strategy: Strategy, proposer: str) -> str:
-    """What a strategy is called: `baseline`; `found`, where the search has bred it; else `seed`.
+    """Name of a strategy's kind: `baseline`, `found` if the search has bred it, else `seed`.
 
     Args:
-        proposer: of the search.
+        origin: origin of its proposal.
+        strategy: the strategy.
+        proposer: name of the search's proposer.
     """
     if is_baseline(origin, strategy):
         return "baseline"

@@ -1,4 +1,4 @@
-"""Which candidates failed, at which stage and why: what summaries, tables and last lines name."""
+"""Candidates that failed, with stage and reason, for summaries, tables and closing lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STAGES = {
     HELD_OUT: "on held-out prompts",
     END_TO_END: "while timed end to end",
 }
-# Under what the study notes a finalist, by stage; an `error` in it says that it failed.
+# Prefix of a finalist's note, by stage; an `error` in the note says that it failed.
 NOTES = {HELD_OUT: "heldout:", END_TO_END: "not-timed:"}
 ROW = 10  # Failures of one kind, one right after the other, that stop a search.
 NAMED = 20  # Candidates that a line names, at most; files name all.
@@ -31,8 +31,9 @@ class Failure:
     """A candidate that failed.
 
     Attributes:
+        digest, origin, scheduler, steps: the candidate.
         stage: a name in `STAGES`.
-        error: why.
+        error: reason of the failure.
     """
 
     digest: str
@@ -44,17 +45,17 @@ class Failure:
 
     @property
     def name(self) -> str:
-        """The candidate in words."""
+        """Short description of the candidate."""
         solver = self.scheduler.removesuffix("Scheduler")
         return f"{self.digest[:12]} ({self.origin}, {solver} {self.steps})"
 
     def to_json(self) -> dict[str, Any]:
-        """As in `summary.json`."""
+        """The fields, as `summary.json` has them."""
         return asdict(self)
 
 
 def noted(strategy: Strategy, origin: str, error: str) -> dict[str, Any]:
-    """What the study notes of a finalist that failed."""
+    """Note of a finalist that failed, as the study keeps it."""
     return {
         "error": error,
         "origin": origin,
@@ -64,7 +65,7 @@ def noted(strategy: Strategy, origin: str, error: str) -> dict[str, Any]:
 
 
 def failures(study: Study) -> list[Failure]:
-    """All failures, stage by stage, in the order they happened."""
+    """All failures, stage by stage, in the order in which they happened."""
     rows = study.evaluations
     found = [_failure(e, SEARCH, e.error) for e in rows if not e.ok]
     known = {e.strategy.digest: e for e in rows}
@@ -88,17 +89,22 @@ def _failure(one: Evaluation, stage: str, error: str) -> Failure:
 
 
 def finalists(study: Study, *stages: str) -> set[str]:
-    """Digests of the finalists that failed, at these stages or at any."""
+    """Digests of the finalists that failed.
+
+    Args:
+        study: log of the run.
+        stages: stages at which they failed; none given means any.
+    """
     return {one.digest for one in failures(study) if one.stage in (stages or NOTES)}
 
 
 def kind(error: str) -> str:
-    """What two failures have in common: their error without its numbers and names."""
+    """Kind of an error: its text without numbers and names, so that equal causes compare equal."""
     return re.sub(r"0x[0-9a-f]+|[0-9a-f]{12,}|-?\d+(?:\.\d+)?|-?\b(?:nan|inf)\b", "#", error)
 
 
 def lines(found: Iterable[Failure]) -> list[str]:
-    """One line for each stage and kind of failure, with the candidates."""
+    """One line for each stage and kind of failure, with the candidates' names."""
     groups: dict[tuple[str, str], list[Failure]] = {}
     for one in found:
         groups.setdefault((one.stage, kind(one.error)), []).append(one)
@@ -112,10 +118,10 @@ def _line(stage: str, rows: list[Failure]) -> str:
 
 
 def see_that_any_succeeded(study: Study, folder: Path) -> None:
-    """Raise where every candidate of a search failed.
+    """Raise an error if every candidate of a search failed.
 
     Raises:
-        SearchError: says why the last one did.
+        SearchError: every candidate failed; the error gives the last one's reason.
     """
     rows = study.evaluations
     if rows and not any(row.ok for row in rows):
@@ -127,7 +133,7 @@ def see_that_any_succeeded(study: Study, folder: Path) -> None:
 
 
 def forget_if_all(study: Study) -> None:
-    """Let finalists be tried again where a former run could score none of them."""
+    """Allow the finalists to be tried again if an earlier start could score none of them."""
     heldout, timed = (finalists(study, stage) for stage in NOTES)
     scored = {digest for digest, note in study.named(NOTES[HELD_OUT]).items() if note is not None}
     if scored - (heldout | timed):
@@ -139,25 +145,25 @@ def forget_if_all(study: Study) -> None:
 
 
 def none_left(study: Study, folder: Path) -> str:
-    """What to say where no finalist could be scored."""
+    """Message for a run in which no finalist could be scored."""
     rows = [one for one in failures(study) if one.stage != SEARCH]
     return (
-        f"no finalist could be scored: {'; '.join(lines(rows))}; nothing is exported. Mend that "
+        f"no finalist could be scored: {'; '.join(lines(rows))}; nothing is exported. Fix that "
         f"and continue with: python -m search --resume {quote(str(folder))}"
     )
 
 
 class Row:
-    """The failures of one kind since the last candidate that did not fail so.
+    """Consecutive failures of one kind.
 
-    Many of them mean that something else than the candidates is broken.
+    Many of them in a row mean that something other than the candidates is broken.
     """
 
     def __init__(self) -> None:
         self._kind, self._count = "", 0
 
     def saw(self, evaluation: Evaluation) -> str:
-        """Take in a finished evaluation; returns why the search cannot go on, or nothing."""
+        """Take in a finished evaluation; returns why the search has to stop, or an empty text."""
         now = "" if evaluation.ok else kind(evaluation.error)
         self._count = self._count + 1 if now and now == self._kind else int(bool(now))
         self._kind = now

@@ -60,12 +60,12 @@ class Held:
 
 @dataclass(frozen=True)
 class Removed:
-    """Scores of a strategy that is without one of its methods.
+    """Scores of a strategy without one of its methods.
 
     Attributes:
-        images: number of held-out images; 0 where nothing is known.
+        images: number of held-out images; 0 if it was not scored.
         scores, intervals: results by name; empty if it failed.
-        error: why it failed, or empty.
+        error: reason of the failure, or empty.
     """
 
     images: int = 0
@@ -140,11 +140,11 @@ class FinalistNotes:
         return self._keep(f"{HELDOUT}{strategy.digest}", found, seconds)
 
     def has_part(self, digest: str, start: int) -> bool:
-        """Whether the images of a finalist from a prompt on were drawn."""
+        """Whether the images of a finalist from prompt `start` on were generated."""
         return self._study.seconds(f"{PART}{digest}:{start}") > 0
 
     def keep_part(self, digest: str, start: int, seconds: float) -> None:
-        """Keep what the images of a finalist from a prompt on have cost."""
+        """Keep the device time that the images of a finalist from prompt `start` on took."""
         self._study.enter(f"{PART}{digest}:{start}", {}, seconds)
 
     @property
@@ -181,7 +181,7 @@ class FinalistNotes:
         self._study.enter(f"{TURNS}{name}", notes, seconds)
 
     def keep_timed_alone(self, digest: str, seconds: float) -> None:
-        """Keep what it cost to see that a strategy can be timed by itself."""
+        """Keep the device time of finding out whether a strategy can be timed by itself."""
         name = f"{NOT_TIMED}{digest}"
         self._study.enter(name, {}, self._study.seconds(name) + seconds)
 
@@ -193,11 +193,11 @@ class FinalistNotes:
     # Strategies without one of their methods, and the exported finalists.
 
     def removed(self, digest: str) -> Removed:
-        """Scores of a strategy that is without one of its methods."""
+        """Scores of a strategy without one of its methods."""
         return Removed(**(self._study.noted(f"{REMOVAL}{digest}") or {}))
 
     def keep_removed(self, digest: str, found: Removed, seconds: float) -> None:
-        """Keep the scores of a strategy that is without one of its methods."""
+        """Keep the scores of a strategy without one of its methods."""
         self._keep(f"{REMOVAL}{digest}", asdict(found), seconds)
 
     @property

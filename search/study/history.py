@@ -1,4 +1,4 @@
-"""The finished evaluations as arrays, kept in step with the study; what proposers look at."""
+"""Finished evaluations as arrays, kept up to date with the study, for proposers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ Rows = NDArray[np.intp]
 
 
 class History:
-    """A function of the finished evaluations in the order they finished, whatever was read before.
+    """Finished evaluations in the order in which they finished.
+
+    It depends on these alone, not on how often or how far it was read before.
 
     Attributes:
-        evaluations: every one that was read.
-        good: those that succeeded; the arrays have one row for each.
-        numbers: of every proposal that is finished, also of those that failed.
+        evaluations: all evaluations that were read.
+        good: evaluations that succeeded; the arrays have one row for each.
+        numbers: row of each finished proposal by its number; None if it failed.
     """
 
     def __init__(self) -> None:
@@ -35,7 +37,7 @@ class History:
         """Take in what has finished since the last time; returns itself.
 
         Args:
-            finished: all evaluations, of which what was read before is the beginning.
+            finished: all finished evaluations; those that were read before come first.
         """
         for evaluation in finished[len(self.evaluations) :]:
             self.evaluations.append(evaluation)
@@ -53,7 +55,7 @@ class History:
         self._violations[row] = evaluation.violation
         self._images[row] = evaluation.images
         former = self._newest.get(evaluation.strategy.digest)
-        # A strategy counts with the figures of its largest set of prompts.
+        # A strategy counts with the scores of its largest set of prompts.
         if former is not None and self._images[former] > evaluation.images:
             self._superseded[row] = True
             return
@@ -78,27 +80,28 @@ class History:
 
     @property
     def objectives(self) -> NDArray[np.float64]:
-        """Minimised, `[n, objectives]`."""
+        """Losses, which are minimised, `[n, objectives]`."""
         return self._objectives[: len(self.good)].reshape(len(self.good), -1)
 
     @property
     def violations(self) -> NDArray[np.float64]:
-        """How far each is outside the constraints, `[n]`; 0 is feasible."""
+        """Distance of each evaluation beyond the constraints, `[n]`; 0 is feasible."""
         return self._violations[: len(self.good)]
 
     @property
     def images(self) -> NDArray[np.intp]:
-        """Images that each was scored on, `[n]`."""
+        """Number of images that each evaluation was scored on, `[n]`."""
         return self._images[: len(self.good)]
 
     def rungs(self) -> list[Rows]:
-        """Rows of one number of images each, the most images first; every strategy once, on its
-        highest rung. Figures may only be compared within one of them.
+        """Rows by number of images, the largest number first.
+
+        A strategy is only in its highest rung. Scores of different rungs cannot be compared.
         """
         alive = ~self._superseded[: len(self.good)]
         levels = np.unique(self.images[alive])[::-1]
         return [np.flatnonzero(alive & (self.images == level)) for level in levels]
 
     def top(self, images: int) -> Rows:
-        """Feasible rows that were scored on so many images."""
+        """Feasible rows that were scored on `images` images."""
         return np.flatnonzero((self.images == images) & (self.violations <= 0))

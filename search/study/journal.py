@@ -1,4 +1,4 @@
-"""The journal file that a study is kept in, and what violent ends leave of it."""
+"""Journal file of a study, and its repair after a crash."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ MOMENT = 1.0  # Seconds that a living process may hold the journal's lock.
 
 
 class Numbered(JournalFileBackend):
-    """A journal that is read only where its lines are entries and, by their own numbers, all that
-    were written are there, each once.
+    """Journal that checks its entries while it reads them.
 
-    Entries of earlier versions and of other programs, such as a dashboard, have no numbers.
+    Every line has to be an entry. By their own numbers, all entries that were written have to be
+    there once. Entries of earlier versions and of other programs, such as a dashboard, have no
+    numbers.
     """
 
     _numbered = 0  # Entries with a number that were read.
@@ -57,7 +58,7 @@ class Numbered(JournalFileBackend):
 
 
 class WholeLines(Numbered):
-    """A journal to which all of an entry is appended or, where that fails, nothing."""
+    """Journal that appends an entry completely or, on an error, not at all."""
 
     _appended = 0  # The number after that of the last entry appended, which may not be read yet.
 
@@ -84,27 +85,27 @@ class WholeLines(Numbered):
             raise OSError(failed.errno, failed.strerror, self._file_path) from None
 
     def _cut(self, size: int) -> None:
-        """Take away what was written of an entry that failed, as on a full disk.
+        """Remove the part of an entry that was written before an error, such as a full disk.
 
-        Where that fails as well, whoever opens the journal next cuts a torn end.
+        If that fails as well, the next process that opens the journal removes it.
         """
         with suppress(OSError):
             os.truncate(self._file_path, size)
 
 
 def _contexts(error: BaseException) -> Iterator[BaseException]:
-    """What an error came of, the latest first."""
+    """Errors that an error was raised from, the most recent first."""
     while error.__context__ is not None:
         error = error.__context__
         yield error
 
 
 def _wrong(entry: Any, expected: int) -> str:
-    """Why a line is not the entry that follows, or nothing.
+    """Reason why a line is not the next entry, or an empty text.
 
     Args:
-        entry: what the line holds.
-        expected: the number of the next entry that has one.
+        entry: content of the line.
+        expected: number of the next numbered entry.
     """
     if not isinstance(entry, dict) or "worker_id" not in entry:
         return "is no entry of a study"
@@ -119,10 +120,10 @@ def _wrong(entry: Any, expected: int) -> str:
 
 
 def open_journal(path: Path) -> JournalStorage:
-    """The storage in a journal file, mended; the caller is the only one who writes.
+    """Storage in a journal file, after its repair; the caller has to be the only writer.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     drop_torn_tail(path)
     _drop_stale_lock(path)
@@ -130,7 +131,7 @@ def open_journal(path: Path) -> JournalStorage:
 
 
 def _drop_stale_lock(path: Path) -> None:
-    """Remove the lock that a killed process has left, for which Optuna waits half a minute."""
+    """Remove the lock of a killed process; Optuna would wait half a minute for it."""
     lock = path.with_name(f"{path.name}.lock")
     until = time.monotonic() + MOMENT
     while lock.is_symlink() and time.monotonic() < until:
@@ -139,13 +140,13 @@ def _drop_stale_lock(path: Path) -> None:
 
 
 def drop_torn_tail(path: Path) -> int:
-    """Cut what a kill or a crash has left at the end that is no whole entry.
+    """Cut an incomplete entry from the end of a journal, as a kill or a crash leaves it.
 
-    That is a last line without its end, or last lines that are no entries, as a file system may
-    leave them that lost power. What is damaged before an entry that is whole is not touched.
+    It is a last line without its end, or last lines that are no entries, as a file system may
+    leave them after a power loss. Damage before a complete entry is left as it is.
 
     Returns:
-        The bytes cut.
+        Number of bytes that were cut.
     """
     if not path.exists():
         return 0

@@ -29,7 +29,7 @@ class WorkerGain:
 
     Attributes:
         there: number of workers.
-        gain: how many times the images of one they draw together.
+        gain: images that they generate together in the time in which one generates one.
     """
 
     there: int
@@ -54,7 +54,7 @@ class Measurements:
         return self._text("device")
 
     def keep_device(self, name: str) -> None:
-        """Keep what the workers run on."""
+        """Keep the name of the device of the workers."""
         self._study.note("device", name)
 
     @property
@@ -70,7 +70,7 @@ class Measurements:
 
         Args:
             table: the latency table.
-            failed: why a kind of call or a solver could not be timed, by its name.
+            failed: reason of the failure by the name of a kind of call or a solver that failed.
             seconds: device time that it took.
         """
         notes = self._failed(failed) | {"table": table.model_dump()}
@@ -103,7 +103,7 @@ class Measurements:
         return None if found is None else WorkerGain(found["there"], found["gain"])
 
     def keep_worker_gain(self, gain: WorkerGain, seconds: float) -> None:
-        """Keep how much more several workers draw, which took more device time."""
+        """Keep the measured gain of several workers, and the device time of measuring it."""
         taken = self._study.seconds("workers") + seconds
         self._study.enter("workers", {"workers": asdict(gain)}, taken)
 
@@ -134,12 +134,12 @@ class Measurements:
         self._study.note(f"shared:{source}", shares)
 
     def keep_unaccelerated(self, split: str, start: int, drawn: int, seconds: float) -> None:
-        """Keep what unaccelerated images cost.
+        """Keep the cost of unaccelerated images.
 
         Args:
             split: name of the prompts.
             start: number of the first prompt.
-            drawn: how many were really generated.
+            drawn: number of images that were really generated.
             seconds: device time that they took.
         """
         notes = {f"drawn-{split}:{start}": drawn}
@@ -181,12 +181,12 @@ class Measurements:
         unscaled: Sequence[bool],
         versions: Mapping[str, str],
     ) -> None:
-        """Keep what every evaluation is held against, where the study has anything else.
+        """Keep what every evaluation is compared with, if the study has other values or none.
 
         Args:
             scores: scores of the unaccelerated pipeline.
             reference: worst loss of each objective that is known before the search.
-            unscaled: whether losses of each objective may well lie beyond that.
+            unscaled: whether losses of each objective may lie beyond that.
             versions: versions of packages by name.
         """
         kept = {

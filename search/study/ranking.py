@@ -1,4 +1,4 @@
-"""Which evaluations can be among the best, without ranking all of them each time."""
+"""Best fronts of a growing number of evaluations, without ranking all of them each time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from search.study.history import History, Rows
 
 @dataclass(frozen=True)
 class Fronts:
-    """The best fronts of some rows at one time, up to the one that the rows asked for end in.
+    """Best fronts of some rows at one time, down to the front that completes the number asked for.
 
     Attributes:
-        rows: of all of them, ascending.
-        ranks: of each row, from 0 or 1 up.
+        rows: rows of all these fronts, ascending.
+        ranks: rank of each row, from 0 or 1 up.
         last: rank of the last front.
-        read: rows of the history by then.
+        read: number of rows that the history had then.
     """
 
     rows: Rows
@@ -29,11 +29,12 @@ class Fronts:
 
 
 class Leading:
-    """The best fronts of rows that grow in number.
+    """Best fronts of rows that grow in number.
 
-    What is kept only saves time. Ranks never improve by what is added, and whoever dominates a row
-    has a better rank: so the fronts that were kept and what has come since hold all of the fronts
-    up to the last of these, unless one of their rows is gone or more are asked for.
+    What it keeps only saves time. New rows never improve the rank of an old one, and a row that
+    dominates another has a better rank. So the kept fronts and the new rows together contain all
+    fronts down to the last kept one. That fails if a kept row is missing now, or if more rows are
+    asked for; then all rows are ranked.
     """
 
     def __init__(self) -> None:
@@ -41,13 +42,14 @@ class Leading:
         self._before: Fronts | None = None
 
     def fronts(self, history: History, rows: Rows, count: int) -> Fronts:
-        """The best fronts that hold `count` rows.
+        """Best fronts that hold `count` rows.
 
         Args:
-            history: any.
-            rows: feasible ones of one rung, at least `count`. Where the history is that of the last
-                time they are ascending, and may be more or fewer; what was left out stays out.
-            count: may be another each time.
+            history: history of the rows.
+            rows: feasible rows of one rung, at least `count`. If the history is that of the last
+                call, they are ascending. Some may be new or missing; a row that is missing stays
+                so.
+            count: number of rows asked for; it may change from call to call.
         """
         before = self._before if history is self._history else None
         found = None if before is None else _followed(history, rows, count, before)
@@ -56,7 +58,7 @@ class Leading:
 
 
 def _followed(history: History, rows: Rows, count: int, before: Fronts) -> Fronts | None:
-    """The fronts from those before, where these tell."""
+    """Fronts that follow from the kept ones, or None if these do not suffice."""
     places = np.searchsorted(rows, before.rows)
     if places[-1] == len(rows) or (rows[places] != before.rows).any():
         return None

@@ -1,9 +1,9 @@
-"""The worst point that counts: hypervolumes, finalists and proposals are held against it.
+"""Reference point: the worst point that counts for hypervolumes, finalists and proposals.
 
-Some figures have a scale before the search begins, such as a distance by what it is between the
-unaccelerated images and the reference. Of the others, as of an error in units of its own, nobody
-knows beforehand what is much: their worst is what the first evaluations measure. It follows from
-the study alone, so that a resumed search has the same.
+Some objectives have a scale before the search begins. A distance, for example, is compared with
+the distance of the unaccelerated images to the reference. Others, such as an error in a unit of
+its own, have none. Their worst value is measured in the first evaluations. It follows from the
+study alone, so a resumed search has the same.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ MARGIN = 1.1  # A point must lie below the worst one to count.
 def worst(
     known: Sequence[float], unscaled: Sequence[bool], evaluations: Iterable[Evaluation]
 ) -> tuple[float, ...]:
-    """The worst point that counts.
+    """Reference point of the search so far.
 
     Args:
-        known: by objective, what is known of it before the search, 0 where that is nothing.
-        unscaled: by objective, whether losses may well lie beyond that.
-        evaluations: of the search so far.
+        known: worst loss of each objective that is known before the search; 0 if none is.
+        unscaled: whether losses of each objective may lie beyond that.
+        evaluations: evaluations of the search so far.
     """
     if not any(unscaled):
         return tuple(known)
@@ -41,7 +41,7 @@ def worst(
 
 
 def _of(known: float, losses: Sequence[float]) -> float:
-    """The worst of one objective; every search has one above nothing."""
+    """Worst loss of one objective, above 0."""
     high = float(np.quantile(losses, SHARE, method="nearest")) if losses else 0.0
     if high > known:
         return MARGIN * high

@@ -1,5 +1,6 @@
-"""Who writes into a run's folder, and into a study in a database: one search at a time, whose end
-however violent frees it.
+"""Locks of a run's folder and of a study in a database: one search at a time.
+
+However a search ends, its locks are released.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ PATIENCE = 2.0  # Seconds; a look at the lock holds it for a moment.
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Hold the folder.
+    """Hold the lock of a folder.
 
     Raises:
-        StrategyError: another search holds it, or it cannot be written.
+        StrategyError: another search holds it, or the folder cannot be written.
     """
     lock = FileLock(folder / NAME)
     try:
@@ -45,10 +46,10 @@ def writing(folder: Path) -> Iterator[None]:
 
 
 def check_free(folder: Path) -> None:
-    """See that no search is running in a folder.
+    """Check that no search is running in a folder.
 
     Raises:
-        StrategyError: one is.
+        StrategyError: a search is running in it.
     """
     if is_held(folder):
         raise StrategyError(RUNNING.format(folder=folder))
@@ -56,14 +57,14 @@ def check_free(folder: Path) -> None:
 
 @contextmanager
 def studying(place: Place, study: str) -> Iterator[None]:
-    """Hold a study in a database, wherever the folders of its runs are.
+    """Hold the lock of a study in a database, wherever the folders of its runs are.
 
     Args:
-        place: of the study; a journal is held with its folder.
-        study: its name.
+        place: location of the study; a journal is locked with its folder.
+        study: name of the study.
 
     Raises:
-        StrategyError: another search holds it.
+        StrategyError: another search holds the lock.
     """
     if isinstance(place, Path):
         yield

@@ -16,14 +16,14 @@ from search.study.study import ENTRY, SECONDS, Study
 
 @dataclass(frozen=True)
 class RunNotes:
-    """Notes of a run; each is None where the study has none.
+    """Notes of a run; each is None if the study has none.
 
     Attributes:
         settings: settings that the run began with, see `search.results.run_settings`.
-        inputs: what its figures depend on, see `search.run_folder.inputs`.
+        inputs: inputs that its scores depend on, see `search.run_folder.inputs`.
         home: folder that a study in a database belongs to, see `search.run_folder.study_copy`.
         command: command line that began the run.
-        skip_levels: skip levels of the UNet, which its strategies are for.
+        skip_levels: number of skip levels of the UNet that its strategies are for.
     """
 
     settings: Mapping[str, Any] | None = None

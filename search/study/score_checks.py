@@ -1,9 +1,9 @@
-"""The one gate: figures and images pass it before anything is recorded, ranked or exported.
+"""Checks that all scores and images pass before anything is recorded, ranked or exported.
 
-A figure that is not finite, an image of one colour that the unaccelerated model draws otherwise,
-and an image of another size make a candidate infeasible, with the reason. Libraries that rank put
-such a candidate alone on the front, so none of them sees it. Where it is the unaccelerated model
-that does this, nothing can be compared with it, and the search stops.
+A candidate is infeasible if a score is not finite, if an image has one colour where the
+unaccelerated one has several, or if an image has another size. Without the check, ranking would
+put such a candidate alone on the front. If the unaccelerated model itself fails a check, nothing
+can be compared with it, and the search stops.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ FLAT = 0.25  # Share of unaccelerated images of one colour, and at least two, th
 
 
 def unsound(figures: Mapping[str, Any]) -> str:
-    """Which figure is not finite, in words; empty where all are.
+    """Message about the first value that is not finite; empty if all are finite.
 
     Args:
-        figures: by name a number, or several of one figure.
+        figures: a number, or a sequence of numbers, by name.
     """
     for name, value in figures.items():
         numbers = value if isinstance(value, Iterable) else (value,)
@@ -44,10 +44,10 @@ def unsound(figures: Mapping[str, Any]) -> str:
 
 
 def finite(figures: Mapping[str, Any]) -> None:
-    """See that all figures are finite.
+    """Check that all values are finite.
 
     Raises:
-        ScoreError: one is not; names it.
+        ScoreError: a value is not finite; the error names it.
     """
     reason = unsound(figures)
     if reason:
@@ -55,11 +55,11 @@ def finite(figures: Mapping[str, Any]) -> None:
 
 
 def images(sample: Sample, base: Sample) -> None:
-    """See that no image of a sample is lost.
+    """Check that no image of a sample is lost.
 
     Raises:
-        ScoreError: one is of another size than the unaccelerated image, or of one colour where that
-            is not.
+        ScoreError: an image has another size than the unaccelerated image, or one colour where
+            that has several.
     """
     if sample.looks is None or base.looks is None:
         return
@@ -83,10 +83,10 @@ def _colour(row: Any) -> str:
 
 
 def scores(scoring: Scoring, sample: Sample, base: Sample) -> dict[str, float]:
-    """The figures of a candidate's sample, all finite, of images none of which is lost.
+    """Scores of a candidate's sample, after the checks.
 
     Raises:
-        ScoreError: it cannot be scored; says why.
+        ScoreError: the candidate cannot be scored; the error gives the reason.
     """
     images(sample, base)
     found = scoring.score(sample, base)
@@ -95,10 +95,10 @@ def scores(scoring: Scoring, sample: Sample, base: Sample) -> dict[str, float]:
 
 
 def intervals(scoring: Scoring, sample: Sample, base: Sample) -> dict[str, list[float]]:
-    """The 95 % intervals of a finalist's figures, all finite.
+    """95 % intervals of a finalist's scores, after the checks.
 
     Raises:
-        ScoreError: one is not; names it.
+        ScoreError: an interval is not finite; the error names it.
     """
     found = scoring.intervals(sample, base)
     finite({f"the 95 % interval of {name}": values for name, values in found.items()})
@@ -106,10 +106,10 @@ def intervals(scoring: Scoring, sample: Sample, base: Sample) -> dict[str, list[
 
 
 def unaccelerated_images(base: Sample) -> None:
-    """See that the unaccelerated model draws pictures. A few plain ones may be what was asked for.
+    """Check that the unaccelerated model generates pictures. A few plain ones are allowed.
 
     Raises:
-        StrategyError: a share `FLAT` of its images, at least two, are of one colour.
+        StrategyError: a share `FLAT` of its images, and at least two, have one colour.
     """
     if base.looks is None:
         return
@@ -122,10 +122,10 @@ def unaccelerated_images(base: Sample) -> None:
 
 
 def unaccelerated_scores(scoring: Scoring, base: Sample) -> dict[str, float]:
-    """The figures of the unaccelerated model.
+    """Scores of the unaccelerated model.
 
     Raises:
-        StrategyError: they are not finite, or the images cannot be scored.
+        StrategyError: a score is not finite, or the images cannot be scored.
     """
     try:
         found = scoring.score(base, base)
@@ -136,10 +136,10 @@ def unaccelerated_scores(scoring: Scoring, base: Sample) -> dict[str, float]:
 
 
 def unaccelerated_chance(scoring: Scoring, base: Sample) -> dict[str, float]:
-    """What chance does to distances to a reference, see `Metric.chance`.
+    """Distances that arise by chance between two sets of images of one model, see `Metric.chance`.
 
     Raises:
-        StrategyError: as `unaccelerated_scores`.
+        StrategyError: a distance is not finite, or the images cannot be scored.
     """
     try:
         found = scoring.chance(base)
@@ -150,7 +150,7 @@ def unaccelerated_chance(scoring: Scoring, base: Sample) -> dict[str, float]:
 
 
 def evaluation(one: Evaluation) -> Evaluation:
-    """The evaluation itself, or an infeasible one where a figure of it is not finite."""
+    """The evaluation itself, or an infeasible one if one of its values is not finite."""
     resamples = {f"resample {i + 1}": row for i, row in enumerate(one.draws)}
     losses = {"an objective": one.objectives, "the violation": one.violation}
     reason = unsound({**one.scores, **losses, **resamples})
@@ -161,7 +161,7 @@ def evaluation(one: Evaluation) -> Evaluation:
 
 
 def finalist(noted: dict[str, Any]) -> dict[str, Any]:
-    """What is noted of a finalist, or its error where a figure of it is not finite."""
+    """The note of a finalist, or a note with its error if one of its scores is not finite."""
     intervals = {f"the 95 % interval of {k}": v for k, v in noted.get("intervals", {}).items()}
     reason = unsound({**noted.get("scores", {}), **intervals})
     return {"error": reason} if reason else noted

@@ -1,6 +1,6 @@
-"""Where a study is kept: the journal in its run's folder, or any database that Optuna opens.
+"""Storage of a study: the journal in its run's folder, or any database that Optuna opens.
 
-A database is named by its URL. What of it is secret is never written into a run's folder.
+A database is named by its URL. Passwords are never written into a run's folder.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ FAULTS = (SQLAlchemyError, StorageInternalError, OSError)
 
 
 def parse(url: str) -> URL:
-    """Read a URL; SQLite's file becomes an absolute path, as a run may go on from elsewhere.
+    """Read a URL; a relative path of SQLite becomes absolute, since a run may be resumed elsewhere.
 
     Raises:
-        StrategyError: it is none, or names no database.
+        StrategyError: the text is no URL, or names no database.
     """
     try:
         found = sqlalchemy.make_url(url)
@@ -74,11 +74,11 @@ def is_secret(url: URL) -> bool:
 
 
 def complete(stored: str, given: str | None) -> str:
-    """The URL to connect by.
+    """URL with its password, to connect by.
 
     Args:
-        stored: without passwords, as in `config.yaml`.
-        given: as given again, or None: then the password is taken from the environment, if it is
+        stored: URL without passwords, as in `config.yaml`.
+        given: URL that was given again; None takes the password from the environment, if it is
             there.
 
     Raises:
@@ -99,14 +99,14 @@ def complete(stored: str, given: str | None) -> str:
 
 
 def open_storage(place: Place, read_only: bool) -> BaseStorage:
-    """Optuna's storage.
+    """Storage of Optuna.
 
     Args:
-        place: of the study.
-        read_only: create nothing and change nothing.
+        place: location of the study.
+        read_only: whether to create nothing and change nothing.
 
     Raises:
-        StrategyError: it is not there or cannot be opened.
+        StrategyError: the storage is not there or cannot be opened.
     """
     if isinstance(place, Path):
         if read_only and not place.exists():
@@ -154,10 +154,10 @@ def refused(place: Place, error: BaseException) -> StrategyError:
 
 
 def notes(place: Place, name: str) -> dict[str, Any]:
-    """What a study has noted, read without its evaluations; empty where there is no such study.
+    """Notes of a study, read without its evaluations; empty if there is no such study.
 
     Raises:
-        StrategyError: it is damaged or cannot be read.
+        StrategyError: the study is damaged or cannot be read.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -185,14 +185,14 @@ def copy(place: Place, former: str, name: str) -> None:
 
 
 def check_numbers(place: Place, numbers: Iterable[int]) -> None:
-    """See that every evaluation is there once.
+    """Check that every evaluation is there once.
 
     Args:
-        place: of the study.
-        numbers: of the proposals that were evaluated.
+        place: location of the study.
+        numbers: numbers of the proposals that were evaluated.
 
     Raises:
-        StrategyError: one is there twice.
+        StrategyError: an evaluation is there twice.
     """
     twice = [number for number, count in Counter(numbers).items() if count > 1]
     if twice:

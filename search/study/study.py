@@ -1,8 +1,8 @@
-"""The study: an append-only log of everything a search has learnt, and its only state.
+"""The study: an append-only log of a search, and its only state.
 
 It is an Optuna study in a journal file or a database, so optuna-dashboard shows it. Every finished
-evaluation is one trial; what was measured once (latency table, baseline, held-out scores) are study
-attributes. Everything else a search needs is computed from these.
+evaluation is one trial. Everything that is measured once, such as the latency table or the held-out
+scores, is a study attribute. The search computes everything else from these.
 """
 
 from __future__ import annotations
@@ -25,23 +25,24 @@ from strategies import Strategy, StrategyError
 from strategies.data_files.whole import beside
 
 NAME = "stratagem"
-ENTRY = "entry:"  # What notes that belong together are kept under, with the device time they took.
-SECONDS = "seconds:"  # What earlier versions kept device time under, beside its notes.
+ENTRY = "entry:"  # Prefix of an entry: notes that belong together, with their device time.
+SECONDS = "seconds:"  # Prefix of device time as earlier versions kept it, apart from its notes.
 
 
 class Study:
     """The log of one run.
 
     Args:
-        place: path of the journal or URL of a database; created where it does not exist.
-        objectives: names, of a new study.
-        name: of the study, among others in a database.
-        read_only: for a look at what is there, while a search may be writing: nothing is created,
-            changed or mended, and `add` and `note` are errors.
-        notes: of a new study, there as soon as it is; of one that is there only what it lacks.
+        place: path of the journal, or URL of a database; created if it does not exist.
+        objectives: names of the objectives, for a new study.
+        name: name of the study, among others in a database.
+        read_only: whether to read only, while a search may be writing. Then nothing is created,
+            changed or repaired, and `add` and `note` are errors.
+        notes: notes that a new study has from its beginning; an existing one gets those that it
+            lacks.
 
     Raises:
-        StrategyError: it exists but is damaged other than at its end, cannot be written, or is not
+        StrategyError: the study is damaged other than at its end, cannot be written, or is not
             there to be read.
     """
 
@@ -85,7 +86,7 @@ class Study:
         self._evaluating = sum(evaluation.seconds for evaluation in self.evaluations)
 
     def add(self, evaluation: Evaluation) -> None:
-        """Append a finished evaluation, through the gate; it is on disk when this returns."""
+        """Append a finished evaluation after the checks; it is on disk when this returns."""
         evaluation = gate.evaluation(evaluation)
         parameters, ranges = columns(evaluation.strategy)
         attributes = {
@@ -116,18 +117,18 @@ class Study:
         self._evaluating += evaluation.seconds
 
     def note(self, key: str, value: Any) -> None:
-        """Remember something measured once."""
+        """Keep a value that is measured once."""
         with self._writing():
             self._study.set_user_attr(key, value)
         self._take(key, value)
 
     def enter(self, name: str, notes: Mapping[str, Any], seconds: float = 0.0) -> None:
-        """Remember what belongs together, as one entry of the log: all of it is there or nothing.
+        """Keep notes that belong together as one entry of the log: all of them, or none.
 
         Args:
-            name: of the entry; one of the same name is replaced, its seconds too.
-            notes: read by `noted`.
-            seconds: device time that it took.
+            name: name of the entry; it replaces an entry of the same name, with its seconds.
+            notes: values by key; `noted` reads them.
+            seconds: device time that they took.
         """
         self.note(f"{ENTRY}{name}", {"notes": dict(notes), "seconds": seconds})
 
@@ -141,16 +142,16 @@ class Study:
             self._seconds[key] = float(value)
 
     def noted(self, key: str) -> Any:
-        """What `note` remembered under `key`, or None."""
+        """Value that `note` or `enter` has kept under `key`, or None."""
         return self._notes.get(key)
 
     def named(self, prefix: str) -> dict[str, Any]:
-        """All notes whose keys begin so, by the rest of their keys."""
+        """All notes whose keys begin with `prefix`, by the rest of their keys."""
         there = self._notes.items()
         return {key.removeprefix(prefix): v for key, v in there if key.startswith(prefix)}
 
     def seconds(self, name: str) -> float:
-        """Device time of the entries of a name, and of those named `name:...`."""
+        """Device time of the entries called `name`, and of those called `name:...`."""
         whole = (f"{ENTRY}{name}", f"{SECONDS}{name}")
         parts = tuple(f"{key}:" for key in whole)
         taken = self._seconds.items()
@@ -167,14 +168,14 @@ class Study:
 
     @property
     def spent(self) -> float:
-        """Device seconds: of the evaluations, and of everything measured beside them."""
+        """Device time in seconds, of all evaluations and of everything else that was measured."""
         return self._evaluating + sum(self._seconds.values())
 
 
 def _open(
     place: Place, name: str, objectives: Sequence[str], notes: Mapping[str, Any]
 ) -> optuna.Study:
-    """The study, created where it is not there; a new journal has its notes from the first on."""
+    """The study, created if it is not there; a new journal has its notes from the beginning."""
     if isinstance(place, Path) and notes and not place.exists():
         part = beside(place)
         try:

@@ -1,4 +1,4 @@
-"""What a dashboard shows as a trial's parameters; the search itself reads the genome."""
+"""Parameters of a trial for a dashboard; the search itself reads the genome."""
 
 from __future__ import annotations
 

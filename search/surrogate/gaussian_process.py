@@ -1,8 +1,9 @@
-"""Losses of strategies predicted: a Gaussian process over the features that matter.
+"""Gaussian process over the features that matter, which predicts losses of strategies.
 
-A description has many numbers of which few matter, and a kernel that treats them alike learns
-slowly. So each is scaled by how much extremely randomised trees (Geurts, Ernst, Wehenkel, 2006)
-split on it, before a Matern kernel (scikit-learn's, its parameters by marginal likelihood).
+A strategy has many features, few of which matter, and a kernel that treats them alike learns
+slowly. So each feature is scaled by its importance in extremely randomised trees (Geurts, Ernst,
+Wehenkel, 2006). Then follows a Matern kernel (scikit-learn's, its parameters by marginal
+likelihood).
 """
 
 from __future__ import annotations
@@ -19,15 +20,14 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 from sklearn.preprocessing import StandardScaler
 
-GROUPS = 6  # Possible outcomes, equally likely.
+GROUPS = 6  # Number of possible outcomes, equally likely.
 TREES = 100
-POWER = 0.75  # Of a feature's importance, for its scale.
+POWER = 0.75  # Exponent of a feature's importance, for its scale.
 IDLE = 0.05  # Importance of every feature, in shares of the mean.
 FEW = 300  # Rows that the kernel's parameters are fitted to.
-MOST = 500  # Rows that are learnt from.
-DARING = (
-    0.5  # Of the posterior's spread: all of it explores too much for a few hundred evaluations.
-)
+MOST = 500  # Rows that the process is fitted to, at most.
+# Factor of the posterior's deviation; 1 explores too much for a few hundred evaluations.
+DARING = 0.5
 QUANTILES = DARING * norm.ppf((np.arange(GROUPS) + 0.5) / GROUPS)
 
 Rows = NDArray[np.float32]
@@ -35,16 +35,16 @@ Values = NDArray[np.float64]
 
 
 class Regression:
-    """Fitted on creation.
+    """Gaussian process, fitted on creation.
 
     Args:
-        told: what is known of each strategy, `[n, d]`.
-        values: to predict, `[n]`.
-        seed: of the trees.
+        told: features of each strategy, `[n, d]`.
+        values: values to predict, `[n]`.
+        seed: seed of the trees.
 
     Attributes:
-        kept: the rows that it learnt from, all up to `MOST`.
-        unseen: predictions of these by the others of them (Rasmussen, Williams, 2006, eq. 5.12).
+        kept: rows that it is fitted to; all of them up to `MOST`.
+        unseen: prediction of each of these from the others (Rasmussen, Williams, 2006, eq. 5.12).
     """
 
     def __init__(self, told: Rows, values: Values, seed: int) -> None:
@@ -68,8 +68,9 @@ class Regression:
         return found
 
     def outcomes(self, told: Rows) -> Values:
-        """Possible values, `[GROUPS, n]`: quantiles of the posterior, narrowed by `DARING`, without
-        the scatter of single strategies that the description does not explain.
+        """Possible values, `[GROUPS, n]`: quantiles of the posterior, narrowed by `DARING`.
+
+        They leave out the noise of single strategies, which the features do not explain.
         """
         scaled, process = self._scaled(told), self._process
         # As `predict` has it, which takes three times as long for a few rows.
@@ -81,7 +82,10 @@ class Regression:
 
 
 def _kept(count: int) -> NDArray[np.intp]:
-    """Half of `MOST` rows are the newest, which lie near the front, half spread over the others."""
+    """Rows to fit to, at most `MOST`.
+
+    Half of them are the newest, which lie near the front; half are spread over the others.
+    """
     if count <= MOST:
         return np.arange(count)
     newest = count - MOST // 2
@@ -91,7 +95,7 @@ def _kept(count: int) -> NDArray[np.intp]:
 
 
 def _scales(scaled: Values, values: Values, seed: int) -> Values:
-    """By how much each feature counts, `[d]`; their mean square is 1."""
+    """Scale of each feature, `[d]`; their mean square is 1."""
     trees = ExtraTreesRegressor(TREES, min_samples_leaf=3, max_features=0.4, random_state=seed).fit(
         scaled, values
     )
@@ -102,7 +106,7 @@ def _scales(scaled: Values, values: Values, seed: int) -> Values:
 
 
 def _kernel(scaled: Values, values: Values, seed: int) -> Kernel:
-    """The kernel, its parameters fitted to some of the rows."""
+    """Kernel whose parameters are fitted to some of the rows."""
     width = np.sqrt(scaled.shape[1])
     matern = Matern(width, (width / 10, width * 10), nu=1.5)
     kernel = ConstantKernel(4.0) * matern + WhiteKernel(0.1)

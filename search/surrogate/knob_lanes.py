@@ -1,6 +1,6 @@
-"""What methods do over the calls of a strategy, one lane for each knob: what a regressor reads.
+"""Lanes: the choices of each knob over the calls of a strategy, which a regression reads.
 
-A per-call gene of one knob is a lane of its own. A shared gene has a lane for each knob of each
+A per-call gene of one knob has a lane of its own. A shared gene has a lane for each knob of each
 method. A method whose genes all hold for a whole generation (T-GATE) has a lane for each thing that
 it does at a call.
 """
@@ -18,14 +18,14 @@ from strategies.genomes.space import Gene
 
 
 class Lane:
-    """The choices of one knob over the calls.
+    """Choices of one knob over the calls.
 
     Args:
-        method, knob: whose.
+        method, knob: names of the method and of its knob.
         values: the choices, the first of which does nothing.
 
     Attributes:
-        strengths: how strongly each choice acts, from 0 to 1.
+        strengths: strength of each choice, from 0 to 1.
     """
 
     def __init__(self, method: str, knob: str, values: Sequence[Any]) -> None:
@@ -37,7 +37,7 @@ class Lane:
         self.strengths = _strengths(values)
 
     def choices(self, strategy: Strategy) -> list[int]:
-        """The index of the choice at each call; what the space does not have counts as the last."""
+        """Index of the choice at each call; a choice that the space lacks counts as the last."""
         knobs = strategy.methods.get(self.method)
         if knobs is None:
             return [0] * strategy.calls
@@ -60,7 +60,7 @@ class Mark(Lane):
 
 
 class Deed(Lane):
-    """One thing that a method does at some calls or does not."""
+    """One thing that a method may do at a call."""
 
     def __init__(self, method: str, knob: str) -> None:
         super().__init__(method, knob, (False, True))
@@ -97,12 +97,12 @@ def lanes(space: SearchSpace) -> list[Lane]:
 
 
 def _key(value: Any) -> Any:
-    """Equal for equal choices; True is not 1 here."""
+    """Key that is equal for equal choices; True differs from 1 here."""
     return (type(value) is bool, tuple(value) if isinstance(value, list) else value)
 
 
 def _strengths(choices: Sequence[Any]) -> NDArray[np.float64]:
-    """How strongly each choice acts: numbers by their rank, others by their place; neutral is 0."""
+    """Strength of each choice: rank of a number, position of any other; neutral is 0."""
     others = choices[1:]
     numbers = sorted(c for c in others if isinstance(c, int | float) and not isinstance(c, bool))
     order = {value: rank for rank, value in enumerate(numbers, 1)}

@@ -17,15 +17,15 @@ from search.surrogate.knob_lanes import lanes
 from strategies import SearchSpace, Strategy
 from strategies.genomes.space import OneOf
 
-BINS = 12  # Of normalised time.
-COUNTS = 7  # Of each lane, beside those over time.
+BINS = 12  # Bins of normalised time.
+COUNTS = 7  # Further features of each lane, apart from those over time.
 
 
 class Description:
-    """What a strategy of one space does, as numbers.
+    """Numbers that describe the strategies of one space.
 
     Args:
-        space: of the search; decides the length.
+        space: space of the search; it decides how many numbers there are.
     """
 
     def __init__(self, space: SearchSpace) -> None:
@@ -44,13 +44,13 @@ class Description:
         return found
 
     def many(self, strategies: Sequence[Strategy]) -> NDArray[np.float32]:
-        """The numbers of some strategies, `[n, d]`.
+        """Features of some strategies, `[n, d]`.
 
-        Solver (one of them is 1), calls and steps; choices of the whole generation's knobs; and of
-        every lane (`search.surrogate.knob_lanes`), dead values being neutral: how often each choice
-        is made, and over time how often it acts, how strongly, and for how long it has acted
-        without a break; logarithms of the calls at which it does nothing, acts, and does so
-        without a break.
+        Features of the whole generation: the solver (one of them is 1), calls, steps, and the
+        choices of its knobs. Features of every lane (`search.surrogate.knob_lanes`), with values
+        without effect as neutral: how often each choice is made; over time, how often it acts, how
+        strongly, and for how long without a break; logarithms of the calls at which it does
+        nothing, acts, and acts without a break.
         """
         alike: dict[int, list[int]] = {}
         for row, strategy in enumerate(strategies):
@@ -61,7 +61,7 @@ class Description:
         return found
 
     def _alike(self, alive: Sequence[Strategy]) -> NDArray[np.float64]:
-        """Of strategies in their canonical form that make equally many calls."""
+        """Features of strategies in normal form that make equally many calls."""
         calls, count = alive[0].calls, len(alive)
         whole = np.array([self._whole(one) for one in alive])
         places = np.stack([self._places(one) for one in alive])
@@ -75,7 +75,7 @@ class Description:
         return np.concatenate([whole, *(one.reshape(count, -1) for one in rest)], axis=1)
 
     def _whole(self, alive: Strategy) -> list[float]:
-        """What holds for the whole generation."""
+        """Features of the whole generation."""
         found = [float(solver == alive.solver_text) for solver in self.space.solvers]
         found += [alive.calls, 1 / alive.calls, alive.steps, log(alive.calls)]
         for gene in self.space.whole:
@@ -89,7 +89,7 @@ class Description:
         return found
 
     def strengths(self, strategy: Strategy) -> NDArray[np.float64]:
-        """How strongly each lane acts over time, from 0 to 1: `[lanes, BINS]`."""
+        """Strength of each lane over time, from 0 to 1: `[lanes, BINS]`."""
         acting = self._strengths[self._places(strategy.canonical())]
         found: NDArray[np.float64] = acting @ _weights(strategy.calls)
         return found
@@ -102,7 +102,7 @@ class Description:
 
 
 def _runs(acting: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """At each call, how many calls ago the lane last did nothing: `[n, lanes, calls]`."""
+    """Number of calls since each lane last did nothing, at each call: `[n, lanes, calls]`."""
     calls = np.arange(acting.shape[2])
     idle = np.where(acting, -1, calls)
     return np.asarray(calls - np.maximum.accumulate(idle, axis=2), dtype=np.intp)
@@ -111,9 +111,10 @@ def _runs(acting: NDArray[np.bool_]) -> NDArray[np.intp]:
 def _counts(
     acting: NDArray[np.bool_], strengths: NDArray[np.float64], runs: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Of each lane logarithms of numbers of calls: idle, as much as idle, acting, acting without a
-    break at most and on average over the calls; the last two also as shares of the generation:
-    `[n, numbers, lanes]`.
+    """Logarithms of numbers of calls of each lane, `[n, numbers, lanes]`.
+
+    They count calls that are idle, idle by strength, and acting, and the longest and the mean
+    number of calls without a break. The last two are also given as shares of the generation.
     """
     calls = acting.shape[2]
     longest = runs.max(axis=2)
@@ -127,7 +128,7 @@ def _counts(
 
 @cache
 def _weights(calls: int) -> NDArray[np.float64]:
-    """What each call counts for in each bin of time, `[calls, BINS]`; columns sum to 1."""
+    """Weight of each call in each bin of time, `[calls, BINS]`; columns sum to 1."""
     edges = np.linspace(0, calls, BINS + 1)
     starts = np.arange(calls)[:, None]
     inside = np.minimum(starts + 1, edges[1:]) - np.maximum(starts, edges[:-1])

@@ -1,10 +1,10 @@
-"""What a search expects of strategies that nobody has drawn yet.
+"""Surrogate: predicted objectives of strategies that have not been evaluated.
 
-Costs are exact, from the tables; the other objectives are predicted by a regression, which says how
-sure it is. Of a pool of strategies the one is chosen that may add most to the
-hypervolume of the front (the expected hypervolume improvement of Emmerich, Deutz, Klinkenberg,
-2011, over the possible outcomes). The model is held against what it has not seen, and is not used
-while its ranks are poor.
+Costs are exact, from the tables. A regression predicts the other objectives, with its uncertainty.
+From a pool of strategies the search takes the one with the largest expected hypervolume
+improvement of the front (Emmerich, Deutz, Klinkenberg, 2011), over the possible outcomes. The model
+is validated on evaluations that it was not fitted to, and is not used while its rank correlation is
+low.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from search.surrogate.strategy_features import Description
 from strategies import SearchSpace, Strategy
 
 FEWEST = 30  # Evaluations before a model is worth fitting.
-LINEAR = 0.02  # Share of the evaluations whose losses are so small that they count as they are.
-LEAST = 1e-9  # Of a cost, so that it has a logarithm.
-TRUST = 0.6  # Spearman's correlation with what was not fitted on, at least.
+LINEAR = 0.02  # Share of the evaluations whose losses are too small for the logarithm.
+LEAST = 1e-9  # Lowest value of a cost, so that it has a logarithm.
+TRUST = 0.6  # Lowest of Spearman's correlations at which the model is used.
 
 Costs = Mapping[str, Callable[[Strategy], float]]
 Points = NDArray[np.float64]
@@ -33,12 +33,12 @@ Points = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A model of one state of the history.
+    """Model of one state of the history.
 
     Attributes:
-        models: of every predicted objective, in order.
-        scales: of every objective; above its scale it counts by its logarithm.
-        correlation: the lowest of Spearman's correlations with what was not fitted on.
+        models: regressions of the predicted objectives, in their order.
+        scales: scale of each objective; above it, an objective counts by its logarithm.
+        correlation: lowest of Spearman's correlations on evaluations that it was not fitted to.
     """
 
     models: tuple[Regression, ...]
@@ -47,22 +47,22 @@ class Fitted:
 
     @property
     def trusted(self) -> bool:
-        """Whether its ranks are good enough to choose by."""
+        """Whether its rank correlation is high enough to choose by."""
         return self.correlation >= TRUST
 
 
 class Surrogate:
     """Predictions from the finished evaluations.
 
-    Whatever it keeps only saves time: one made afresh predicts the same.
+    Anything that it keeps only saves time: a new one predicts the same.
 
     Args:
-        space: of the search.
-        names: of the objectives.
-        costs: of those that follow from tables, how.
-        seed: of the trees.
-        violation: how far a strategy is outside the limits on what follows from tables; 0 is
-            within them.
+        space: space of the search.
+        names: names of the objectives.
+        costs: functions of the objectives that follow from tables, by name.
+        seed: seed of the trees.
+        violation: distance of a strategy beyond the constraints on costs that follow from
+            tables; 0 is within them.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Surrogate:
         self._fronts: dict[int, tuple[int, Points]] = {}
 
     def fitted(self, history: History) -> Fitted | None:
-        """The model of as many evaluations as the schedule says; None while there are too few."""
+        """Model of as many evaluations as the schedule says; None while there are too few."""
         size = _size(len(history))
         if size < FEWEST or not self.predicted:
             return None
@@ -93,7 +93,7 @@ class Surrogate:
 
     @property
     def words(self) -> str:
-        """For people: whether children are screened, and how good the model is."""
+        """State for people: whether children are screened, and the rank correlation."""
         if self._fitted is None:
             return f"not before {FEWEST} evaluations" if self.predicted else "nothing to predict"
         model = self._fitted[1]
@@ -115,17 +115,17 @@ class Surrogate:
         return Fitted(tuple(models), scales, float(np.nan_to_num(min(ranks))))
 
     def _cost(self, rows: Sequence[Strategy]) -> Points:
-        """What strategies cost, `[n, costs]`."""
+        """Costs of strategies, `[n, costs]`."""
         each = [[cost(one) for cost in self.costs.values()] for one in rows]
         return np.array(each, dtype=float).reshape(len(rows), len(self.costs))
 
     def _tell(self, rows: Sequence[Strategy], costs: Points) -> NDArray[np.float32]:
-        """The descriptions of strategies and the logarithms of what they cost, `[n, d]`."""
+        """Features of strategies and logarithms of their costs, `[n, d]`."""
         logs = np.log(np.maximum(np.abs(costs), LEAST))
         return np.concatenate([self._describe.many(rows), logs], axis=1).astype(np.float32)
 
     def outcomes(self, model: Fitted, rows: Sequence[Strategy], images: int) -> Points:
-        """Possible objectives of strategies scored on so many images: `[groups, n, objectives]`."""
+        """Possible objectives of strategies on `images` images: `[groups, n, objectives]`."""
         costs = self._cost(rows)
         told = _with_images(self._tell(rows, costs), np.full(len(rows), images))
         found = np.empty((GROUPS, len(rows), len(self.names)))
@@ -138,7 +138,7 @@ class Surrogate:
     def _again(
         self, model: Fitted, rows: Sequence[Strategy], images: int
     ) -> tuple[Points, list[float]]:
-        """Outcomes and violations of strategies that are asked about while the model lasts."""
+        """Outcomes and violations of strategies, kept as long as the model lasts."""
         if self._lasting[0] is not model or self._lasting[1] != images:
             self._lasting = model, images, {}
         known = self._lasting[2]
@@ -158,14 +158,15 @@ class Surrogate:
         images: int,
         again: Sequence[Strategy] = (),
     ) -> list[int]:
-        """Rows by what they may add to the front, most first; what breaks a limit comes last.
+        """Strategies by expected improvement of the front, infeasible ones last.
 
         Args:
-            model: of the history.
+            model: model of the history.
+            history: finished evaluations.
             rows: strategies to choose from.
-            reference: the worst point that counts.
-            images: of the rung that the front is on.
-            again: further strategies, counted on from the rows, that are asked about again.
+            reference: reference point.
+            images: number of images of the rung that the front is on.
+            again: further strategies that recur from call to call; their numbers follow the rows'.
         """
         front = self._front(history, images)
         outcomes, outside = self.outcomes(model, rows, images), [self.violation(o) for o in rows]
@@ -174,12 +175,12 @@ class Surrogate:
             outcomes, outside = np.concatenate([outcomes, others], axis=1), outside + also
         added = gains(outcomes.reshape(-1, len(self.names)), front, reference)
         expected = added.reshape(GROUPS, -1).mean(0)
-        # What adds nothing in any outcome goes by how near it comes to adding something.
+        # Strategies that improve nothing in any outcome are ordered by their distance to the front.
         order = np.lexsort((_shortfall(outcomes.mean(0), front), -expected, np.array(outside)))
         return [int(index) for index in order]
 
     def _front(self, history: History, images: int) -> Points:
-        """Of what was scored on so many images, what nothing dominates."""
+        """Front of the evaluations on `images` images."""
         rows = history.top(images)
         read, front = self._fronts.get(images, (0, np.empty((0, len(self.names)))))
         points = np.concatenate([front, history.objectives[rows[read:]]])
@@ -189,7 +190,7 @@ class Surrogate:
 
 
 def _size(finished: int) -> int:
-    """Evaluations to fit on: refitted after each tenth more, so that fitting stays cheap."""
+    """Number of evaluations to fit to: one tenth more each time, so that fitting stays cheap."""
     size = FEWEST
     while (larger := size + max(6, size // 10)) <= finished:
         size = larger
@@ -201,7 +202,7 @@ def _with_images(told: NDArray[np.float32], images: NDArray[np.intp]) -> NDArray
 
 
 def _shortfall(points: Points, front: Points) -> Points:
-    """How much worse than the front each point is, in spans of the front."""
+    """Distance by which each point is worse than the front, in spans of the front."""
     if len(front) == 0:
         return np.zeros(len(points))
     span = np.ptp(front, axis=0)

@@ -14,13 +14,13 @@ TRACKERS = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}
 
 
 def load(names: Sequence[str]) -> list[Callable[[Path], Listener]]:
-    """What makes the tracker of each name, from the folder of a run.
+    """A function for each tracker that makes it for the folder of a run.
 
     Args:
-        names: of `TRACKERS`.
+        names: names in `TRACKERS`.
 
     Raises:
-        StrategyError: it is not installed; says what to install.
+        StrategyError: a tracker is not installed; the error says what to install.
     """
     found: list[Callable[[Path], Listener]] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""What happens in a search, told to whoever listens: log lines and experiment trackers.
+"""Events of a search, sent to listeners: log lines and experiment trackers.
 
 `docs/events.md` lists the events and their fields, which are plain JSON.
 """
@@ -28,12 +28,12 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened.
+    """One event of a search.
 
     Attributes:
-        kind: such as `evaluation`.
-        data: its fields, plain JSON without NaN.
-        time: of the day, in UTC.
+        kind: name of the event, such as `evaluation`.
+        data: fields of the event, plain JSON without NaN.
+        time: time of the event, in UTC.
     """
 
     kind: str
@@ -41,12 +41,12 @@ class Event:
     time: str = field(default_factory=_now)
 
     def to_json(self) -> dict[str, Any]:
-        """As one flat object."""
+        """The event as one flat object."""
         return {"schema": SCHEMA, "event": self.kind, "time": self.time, **self.data}
 
 
 class Listener(Protocol):
-    """Takes events as they come; `close` is called after the last."""
+    """Receiver of events; `close` is called after the last one."""
 
     def __call__(self, event: Event) -> None: ...
 
@@ -54,10 +54,10 @@ class Listener(Protocol):
 
 
 class Events:
-    """Tells every listener; one that fails is left out from then on, and the search goes on.
+    """Sender of events; a listener that fails is left out from then on, and the search continues.
 
     Args:
-        listeners: to tell.
+        listeners: receivers of the events.
     """
 
     def __init__(self, listeners: Sequence[Listener] = ()) -> None:
@@ -65,12 +65,12 @@ class Events:
         self._best = Best()
 
     def emit(self, kind: str, **data: Any) -> None:
-        """Tell of an event; numbers that are not finite become None."""
+        """Send an event to all listeners; numbers that are not finite become None."""
         event = Event(kind, _plain(data))
         for listener in list(self._listeners):
             try:
                 listener(event)
-            except Exception as error:  # Whatever a tracker does, the search goes on.
+            except Exception as error:  # Whatever a tracker does, the search continues.
                 self._listeners.remove(listener)
                 reason = " ".join(str(error).split())
                 print(
@@ -82,7 +82,7 @@ class Events:
     def started(
         self, folder: Path, study: Study, settings: Mapping[str, Any], resumed: bool
     ) -> None:
-        """The search is about to begin or go on.
+        """Send that the search begins or continues.
 
         Args:
             folder: folder of the run.
@@ -100,7 +100,7 @@ class Events:
         )
 
     def promoted(self, proposal: Proposal) -> None:
-        """A candidate is scored on more images."""
+        """Send that a candidate is scored on more images."""
         self.emit(
             "promoted",
             number=proposal.number,
@@ -110,12 +110,12 @@ class Events:
         )
 
     def evaluated(self, study: Study, evaluation: Evaluation, finished: int | None = None) -> None:
-        """An evaluation has finished.
+        """Send that an evaluation has finished.
 
         Args:
-            study: of the search.
-            evaluation: which.
-            finished: how many had finished with it; by default all that the study has.
+            study: log of the run.
+            evaluation: the evaluation.
+            finished: number of evaluations that had finished then; by default all of the study.
         """
         if not self._listeners:
             return
@@ -142,7 +142,7 @@ class Events:
         )
 
     def scored(self, digest: str, found: Mapping[str, Any]) -> None:
-        """A finalist has been scored on held-out prompts."""
+        """Send that a finalist has been scored on held-out prompts."""
         self.emit(
             "final",
             digest=digest,
@@ -153,12 +153,12 @@ class Events:
         )
 
     def exported(self, folder: Path, summary: Mapping[str, Any]) -> None:
-        """The front has been written."""
+        """Send that the front has been written."""
         files = sorted(path.name for path in (folder / "strategies").glob("*.json"))
         self.emit("exported", folder=str(folder), files=files, summary=dict(summary))
 
     def close(self) -> None:
-        """No event comes any more."""
+        """Close all listeners."""
         while self._listeners:
             self._listeners.pop().close()
 

@@ -1,7 +1,7 @@
-"""MLflow: one run with the settings, figures of every evaluation, and the exported files.
+"""MLflow: one run with the settings, the scores of every evaluation, and the exported files.
 
-In `RUN/mlflow.db` and `RUN/mlflow/`, unless MLFLOW_TRACKING_URI names a tracking server. The step
-is the number of finished evaluations. A search that goes on goes on in its MLflow run.
+It is in `RUN/mlflow.db` and `RUN/mlflow/`, unless MLFLOW_TRACKING_URI names a tracking server. The
+step is the number of finished evaluations. A resumed search continues its MLflow run.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LONGEST = 6000  # MLflow's limit on a parameter's text.
 
 
 class MLflow:
-    """Writes an MLflow run.
+    """Tracker that writes an MLflow run.
 
     Args:
-        folder: of the search's run.
+        folder: folder of the search's run.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What trackers plot: an event's numbers by name, and the settings of a run as flat text."""
+"""Values for trackers: an event's numbers by name, and the settings of a run as flat text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ PROGRESS = ("hypervolume", "front", "spent_s", "seconds")
 
 
 def numbers(event: Event) -> dict[str, float]:
-    """Of an `evaluation`: `scores/...` and `search/...`; of a `final`: `heldout/...`; else none.
+    """Numbers of an event by name, without unknown ones.
 
-    What is unknown is left out.
+    An `evaluation` has `scores/...` and `search/...`, a `final` has `heldout/...`, and `exported`
+    has `summary/...`; any other event has none.
     """
     found: dict[str, Any] = {}
     if event.kind == "evaluation":
@@ -28,7 +29,7 @@ def numbers(event: Event) -> dict[str, float]:
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, str]:
-    """A config's entries with dotted names; lists as one text."""
+    """Entries of a config with dotted names; a list becomes one text."""
     return dict(_flat(config, ""))
 
 

@@ -1,4 +1,4 @@
-"""TensorBoard: figures of every evaluation, the settings, and the picture of the front.
+"""TensorBoard: scores of every evaluation, the settings, and the picture of the front.
 
 `tensorboard --logdir RUN/tensorboard` shows them; the step is the number of finished evaluations.
 """
@@ -17,10 +17,10 @@ from search.tracking.scalars import numbers
 
 
 class TensorBoard:
-    """Writes `RUN/tensorboard`.
+    """Tracker that writes `RUN/tensorboard`.
 
     Args:
-        folder: of the run.
+        folder: folder of the run.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""How workers are started and called, and what a pool knows of each."""
+"""Interface by which workers are started and called, and a pool's record of each worker."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from search.workers.messages import AnyOutcome, AnyRequest
 
 
 class Dead(Exception):  # noqa: N818
-    """The worker that was called is no more."""
+    """The worker that was called has died."""
 
 
 class Hands(ABC):
-    """How workers are started and called: what a pool needs of Ray."""
+    """Interface by which a pool starts and calls workers; Ray implements it."""
 
     @abstractmethod
     def room(self) -> int:
-        """How many workers there would be room for if nothing else ran."""
+        """Number of workers that would fit if nothing else ran."""
 
     @abstractmethod
     def start(self) -> Any:
-        """Ask for a worker, which comes when there is room for it; returns its handle."""
+        """Ask for a worker, which starts when there is room for it; returns its handle."""
 
     @abstractmethod
     def call(self, handle: Any, method: str, *arguments: Any) -> Any:
-        """Call `place` (tells the node), `load` (the device) or `answer`; what to wait for."""
+        """Call `place` (returns the node), `load` (the device) or `answer`; returns the call."""
 
     @abstractmethod
     def wait(self, calls: Collection[Any], seconds: float) -> Any:
-        """One of the calls that has ended, or None if none ends in so many seconds."""
+        """A call that has ended, or None if none ends within `seconds`."""
 
     @abstractmethod
     def result(self, call: Any) -> Any:
-        """What a call that has ended returned.
+        """Result of a call that has ended.
 
         Raises:
             Dead: the worker died.
@@ -49,11 +49,11 @@ class Hands(ABC):
 
     @abstractmethod
     def alive(self) -> set[str]:
-        """Ids of the nodes that are there."""
+        """Ids of the nodes that are alive."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
 
     def now(self) -> float:
         """The time in seconds."""
@@ -69,11 +69,12 @@ class Member:
     """One worker, as the pool knows it.
 
     Attributes:
-        state: `placing`, `placed`, `loading`, `idle`, `busy`; `apart` on another kind of device.
-        node: id, once it is placed.
-        request: what it is on.
-        began: when its state began.
-        suspect: a request that it failed and how, while it is checked.
+        handle: handle of the worker.
+        state: `placing`, `placed`, `loading`, `idle` or `busy`; `apart` on another kind of device.
+        node: id of its node, once it is placed.
+        request: request that it works on.
+        began: time at which its state began.
+        suspect: request that it failed, with the outcome, while the worker is checked.
     """
 
     handle: Any

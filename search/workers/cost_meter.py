@@ -1,7 +1,7 @@
-"""What a request has cost: on a CPU its processor time, on any other device the time it took.
+"""Device time of a request: processor time on a CPU, elapsed time on any other device.
 
-A processor is shared. By the clock, a busy neighbour would be paid for out of the search's budget,
-and a search on a busy machine would end before it has begun to evolve.
+A processor is shared. If elapsed time counted, other programs would use up the search's budget, and
+a search on a busy machine would end before it has begun to evolve.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import time
 
 
 class Meter:
-    """Device time since it was made.
+    """Device time since it was created.
 
     Args:
-        on_cpu: whether the device is a CPU. Then the processor time of this process counts, all its
-            threads together, and never more than the clock.
+        on_cpu: whether the device is a CPU. Then the processor time of this process counts, over
+            all its threads, and never more than the elapsed time.
     """
 
     def __init__(self, on_cpu: bool) -> None:

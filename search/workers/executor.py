@@ -1,4 +1,4 @@
-"""Where requests are carried out: what every executor does, and the one in this process."""
+"""Executors: the interface of all, and the one that works in this process."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ LATE = "took longer than its limit"
 
 
 class Answering(Protocol):
-    """What does the work: `search.workers.worker.Worker`, or what stands for it in a simulation."""
+    """Object that carries out requests: `search.workers.worker.Worker`, or a simulation of it."""
 
     @property
     def device(self) -> str:
-        """What it runs on; figures of two workers compare only where this is the same."""
+        """Name of the device; scores and times compare only between workers with the same name."""
 
     def answer(self, request: Request[A]) -> Outcome[A]:
         """Carry out a request."""
 
 
 class Executor(ABC):
-    """Workers that answer requests.
+    """Workers that carry out requests.
 
     Attributes:
-        slots: how many requests can be under way at once; it changes as workers join and leave.
-        report: told in a few words what there is to wait for.
+        slots: number of requests that can be under way; it changes as workers join and leave.
+        report: callback with a few words about what the search waits for.
         crowded: whether the workers share the cores of one machine.
-        most: workers that are used at once, where not all are.
-        check: a request that every sound worker answers. A worker that fails a request is asked it
-            next; where it fails that, too, the worker is replaced and the request done again. None
+        most: number of workers that are used at once; None uses all.
+        check: request that every sound worker answers. A worker that fails another request gets it
+            next. If it fails this too, the worker is replaced and the request is repeated. None
             checks nothing.
     """
 
@@ -63,17 +63,17 @@ class Executor(ABC):
         """Start the workers; returns the name of their device.
 
         Raises:
-            StrategyError: there are none, or they are of different kinds.
+            StrategyError: there are no workers, or their devices are of different kinds.
         """
         return ""
 
     @abstractmethod
     def submit(self, request: AnyRequest) -> None:
-        """Hand over a request; at most `slots` may be unanswered."""
+        """Hand over a request; at most `slots` of them may be unanswered."""
 
     @abstractmethod
     def next(self) -> Answer | None:
-        """Wait for an answer to any request; None where the number of slots has changed."""
+        """Wait for an answer to any request; returns None if the number of slots has changed."""
 
     @abstractmethod
     def close(self) -> None:
@@ -95,7 +95,7 @@ class Executor(ABC):
     def each(self, requests: Iterable[Request[A]]) -> Iterator[tuple[Request[A], Outcome[A]]]: ...
 
     def each(self, requests: Iterable[AnyRequest]) -> Iterator[tuple[Any, AnyOutcome]]:
-        """Carry out all requests, as many at once as there are slots; answers as they come.
+        """Carry out all requests, as many at once as there are slots; yields answers as they come.
 
         A request is taken from `requests` only when there is room for it.
         """
@@ -116,12 +116,11 @@ class Executor(ABC):
 
 
 class InProcess(Executor):
-    """One worker, here; requests run when their answer is asked for.
+    """One worker in this process; a request runs when its answer is asked for.
 
-    A request that takes longer than its limit is broken off where Python gets to run, which it
-    does between any two operations; a single operation that never returns cannot be broken off, and
-    what exhausts the machine's memory ends this process. Workers in processes of their own
-    (`search.workers.ray_backend`) have neither weakness.
+    A request over its limit is cancelled between two Python operations. So an operation that never
+    returns cannot be cancelled, and a request that exhausts the machine's memory ends this process.
+    Workers in processes of their own (`search.workers.ray_backend`) have neither weakness.
 
     Args:
         make: makes the worker.
@@ -173,11 +172,11 @@ class InProcess(Executor):
             with Alarm(request.limit):
                 return self._worker.answer(request)
         except TookTooLong:
-            self._worker = None  # Whatever was broken off may have left it in any state.
+            self._worker = None  # A cancelled request may have left it in any state.
             return too_long(request, time.monotonic() - began)
 
     def _broken(self) -> AnyOutcome:
-        """The check of the worker after a request that failed; no error where it is sound."""
+        """Outcome of the check after a failed request; it has no error if the worker is sound."""
         if self.check is None:
             return Outcome(None, "", 0.0)
         return self._ask(self.check)
@@ -187,13 +186,13 @@ class InProcess(Executor):
 
 
 class TookTooLong(BaseException):
-    """A request's limit is over. No `Exception`, so that nothing on the way takes it for one."""
+    """The limit of a request is over. It is no `Exception`, so that nothing catches it as one."""
 
 
 class Alarm:
-    """Raises `TookTooLong` in this block when it lasts longer than `limit` seconds.
+    """Context that raises `TookTooLong` after `limit` seconds.
 
-    Only the main thread can be interrupted; elsewhere, and where the limit is None, it never does.
+    Only the main thread can be interrupted; elsewhere, or if the limit is None, it does nothing.
     """
 
     def __init__(self, limit: float | None) -> None:
@@ -216,10 +215,10 @@ def _ring(number: int, frame: FrameType | None) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says first."""
+    """First line of an error's text."""
     return next(iter(str(error).splitlines()), "")
 
 
 def too_long(request: AnyRequest, seconds: float) -> AnyOutcome:
-    """What becomes of a request that was broken off."""
+    """Outcome of a request that was cancelled."""
     return Outcome(None, f"{LATE} of {request.limit:.0f} s", seconds)

@@ -1,4 +1,4 @@
-"""The workers that a search's settings ask for."""
+"""Executors by the settings of a search."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def start(
     """An executor; `open` starts its workers.
 
     Args:
-        where: how many workers there are, and on what.
-        model: the model that they hold.
-        device: of this machine, `cpu` or `cuda`; a cluster's workers are on its GPUs if it has any.
-        prompts: the prompts that they generate, by split; by default those that the model names.
+        where: number of workers, and their devices.
+        model: model that they hold.
+        device: device of this machine, `cpu` or `cuda`; on a cluster it is a GPU if there is any.
+        prompts: prompts that they generate, by split; by default those that the model names.
         weights: digest that the model's weights must have; empty takes any.
 
     Raises:

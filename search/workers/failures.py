@@ -1,7 +1,7 @@
-"""Whose fault a dead worker is: the request's that it was on, the machine's, or nobody's.
+"""Deaths of workers, and their consequence: repeat the request, give it up, or end the search.
 
-A request that has killed `MAX_KILLS` workers is given up. So many deaths in a row, whatever the
-requests, mean that the machine is not fit. What died together with its node counts for neither.
+A request that has killed `MAX_KILLS` workers is given up. `MAX_DEATHS` deaths in a row, by whatever
+requests, mean that the machine cannot run the model. A death caused by a lost node does not count.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ MAX_DEATHS = 6
 
 @dataclass
 class Casualties:
-    """The deaths of a pool. Nodes are named by ids, "" being one that is not known.
+    """Deaths of the workers of a pool. Nodes are named by ids; "" is an unknown one.
 
     Attributes:
-        kills: by request, the nodes on which workers died of it.
-        lost: by request, the seconds that went with them.
+        kills: nodes on which workers died of a request, by its key.
+        lost: seconds that were lost with them, by the request's key.
         row: nodes of the deaths since the last answer.
-        errors: by request, what it failed with on a worker that was broken afterwards.
+        errors: error of a request on a worker that was found to be broken, by its key.
     """
 
     kills: dict[str, list[str]] = field(default_factory=dict)
@@ -30,30 +30,30 @@ class Casualties:
     errors: dict[str, str] = field(default_factory=dict)
 
     def died(self, node: str, key: str | None, seconds: float) -> None:
-        """A worker died on a node, after so many seconds on the request `key` if on any."""
+        """Record that a worker died `seconds` after it began the request `key`, if any."""
         self.row.append(node)
         if key is not None:
             self.kills.setdefault(key, []).append(node)
             self.lost[key] = self.lost.get(key, 0.0) + seconds
 
     def answered(self) -> None:
-        """A worker has answered, so the machine is fit for it."""
+        """Record that a worker has answered, so the machine can run the model."""
         self.row.clear()
 
     def broke(self, node: str, key: str | None, seconds: float, error: str) -> None:
-        """A worker was found to be broken after it failed a request, and is replaced."""
+        """Record that a worker was broken after it failed a request, and is replaced."""
         self.died(node, key, seconds)
         if key is not None:
             self.errors[key] = error
 
     def verdict(self, key: str) -> str:
-        """Why a request that is given up is."""
+        """Reason why a request is given up."""
         if key in self.errors:
             return f"broke its worker {MAX_KILLS} times: {self.errors[key]}"
         return f"killed its worker {MAX_KILLS} times"
 
     def paid(self, key: str) -> float:
-        """The seconds that were lost on a request so far, to be counted with its answer."""
+        """Seconds that were lost on a request so far, to be counted with its answer."""
         return self.lost.pop(key, 0.0)
 
     def poisonous(self, key: str, alive: Collection[str]) -> bool:
@@ -66,13 +66,13 @@ class Casualties:
 
 
 def hopeless(deaths: int, error: str = "") -> str:
-    """What to say where worker after worker dies or breaks."""
+    """Message for a search in which one worker after the other dies or breaks."""
     workers = f"{deaths} workers died one after the other"
     if error:
-        workers = f"a fresh worker cannot draw the unaccelerated image, either ({error})"
+        workers = f"a fresh worker cannot generate the unaccelerated image, either ({error})"
     return (
-        f"{workers}; the device or its memory is not fit for this model. What failed last is not "
-        "recorded; mend that first"
+        f"{workers}; the device or its memory is not fit for this model. The last failure is not "
+        "recorded; fix that first"
     )
 
 

@@ -1,7 +1,7 @@
-"""Messages between a search and its workers: what is asked, and of which type the answer is.
+"""Messages between a search and its workers: requests, and the type of each answer.
 
 A kind of request is a class here and a method of `Handler`, which `search.workers.worker.Worker`
-has. Messages are plain data: they are sent to other processes.
+implements. Messages are plain data: they are sent to other processes.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ A = TypeVar("A")
 
 @dataclass(frozen=True, kw_only=True)
 class Request(ABC, Generic[A]):
-    """Something that a worker is asked to do; `A` is the type of the answer.
+    """A request to a worker; `A` is the type of the answer.
 
     Attributes:
         key: name of the request among those under way.
-        limit: seconds after which it is broken off; None waits for ever.
+        limit: seconds after which it is cancelled; None waits for ever.
     """
 
     key: str
@@ -32,17 +32,17 @@ class Request(ABC, Generic[A]):
 
     @abstractmethod
     def answer_of(self, handler: Handler) -> A:
-        """Have a handler carry this out; returns its answer."""
+        """Have a handler carry out this request; returns its answer."""
 
 
 @dataclass(frozen=True)
 class Outcome(Generic[A]):
-    """The answer to a request.
+    """Answer to a request.
 
     Attributes:
-        value: the answer; None where it failed.
-        error: one line that says why it failed, or empty.
-        seconds: device time it took, see `search.workers.cost_meter`.
+        value: the answer; None if the request failed.
+        error: reason of the failure in one line, or empty.
+        seconds: device time that it took, see `search.workers.cost_meter`.
     """
 
     value: A | None
@@ -52,14 +52,14 @@ class Outcome(Generic[A]):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleRequest(Request[Sample]):
-    """Generate images, and send back what is read of them.
+    """Generate images, and send back their features.
 
     Attributes:
         strategy: strategy to generate with.
-        split: prompts and noise.
-        start, stop: numbers of the first prompt, and of the one after the last.
-        reading: what is read of every image.
-        unaccelerated: folder of the unaccelerated images, which pixels are compared with.
+        split: name of the prompts.
+        start, stop: number of the first prompt, and of the one after the last.
+        reading: features to read of every image.
+        unaccelerated: folder of the unaccelerated images, for metrics that compare pixels.
     """
 
     strategy: Strategy

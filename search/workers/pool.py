@@ -1,9 +1,8 @@
-"""Many workers as one executor: who joins, who is ready, who has died or hangs.
+"""Pool: many workers as one executor.
 
-Workers join when there is room for them, also where room comes later, and are replaced when they
-die. A worker that dies costs the request it was on, which goes to another
-(`search.workers.failures`). A request that takes longer than its limit is given up at once, with
-its worker.
+Workers join when there is room for them, also later, and are replaced when they die. The request
+of a worker that dies goes to another one (`search.workers.failures`). A request that takes longer
+than its limit is cancelled at once, together with its worker.
 """
 
 from __future__ import annotations
@@ -25,11 +24,11 @@ SETTLE = 30.0  # Seconds that it may take until a machine is known to be gone.
 
 
 class Pool(Executor):
-    """So many workers.
+    """A pool of workers.
 
     Args:
-        hands: how they are started and called.
-        workers: how many, at most.
+        hands: interface that starts and calls them.
+        workers: number of workers, at most.
     """
 
     def __init__(self, hands: Hands, workers: int) -> None:
@@ -78,7 +77,7 @@ class Pool(Executor):
         self._pending[self._hands.call(member.handle, method, *arguments)] = member
 
     def _load(self) -> None:
-        """Let those that have a place load, unless something is being timed beside them."""
+        """Let workers that have a place load the model, unless a request needs to run alone."""
         for member in self._members:
             if member.state == "placed" and not (self._quiet and self.slots):
                 self._call(member, "loading", "load")
@@ -114,7 +113,7 @@ class Pool(Executor):
         return found[1]
 
     def _wait(self) -> None:
-        """Take in the next thing that happens: a place, a loaded model, an answer, a death."""
+        """Handle the next event: a place, a loaded model, an answer or a death."""
         ended = self._hands.wait(self._pending.keys(), self._patience())
         if ended is None:
             self._break_off()
@@ -166,7 +165,7 @@ class Pool(Executor):
             self._tell(request, outcome)
 
     def _examine(self, member: Member) -> None:
-        """Have a worker answer the check before it gets anything else."""
+        """Send a worker the check before any other request."""
         assert self.check is not None
         member.request = self.check
         self._call(member, "busy", "answer", self.check)
@@ -183,7 +182,7 @@ class Pool(Executor):
             self._sound()
 
     def _broke(self, member: Member, check: AnyOutcome) -> None:
-        """Replace a worker that fails the check, and do again what it failed."""
+        """Replace a worker that fails the check, and repeat the request that it failed."""
         suspect, member.suspect, member.request = member.suspect, None, None
         self._remove(member)
         request, failed = suspect if suspect is not None else (None, check)
@@ -199,7 +198,7 @@ class Pool(Executor):
         self._done.append((request, replace(outcome, seconds=outcome.seconds + lost)))
 
     def _sound(self) -> None:
-        """A worker is known to be sound: so what was given up is to blame itself."""
+        """A worker is known to be sound, so requests that were given up are themselves to blame."""
         self._casualties.answered()
         self._done.extend(self._verdicts)
         self._verdicts.clear()
@@ -224,7 +223,7 @@ class Pool(Executor):
         self._again_or_never(request)
 
     def _again_or_never(self, request: AnyRequest | None, error: str = "") -> None:
-        """Do a request again that its worker died of, unless too many have."""
+        """Repeat a request whose worker died, unless too many have died of it."""
         if self._casualties.hopeless(self._hands.alive()):
             self._hands.pause(SETTLE)
             if self._casualties.hopeless(self._hands.alive()):
@@ -243,14 +242,14 @@ class Pool(Executor):
             self._verdicts.append(answer)
 
     def _remove(self, member: Member) -> None:
-        """Have another worker in the place of one that is dead or must be."""
+        """Replace a worker that is dead or has to be ended."""
         self._hands.kill(member.handle)
         self._members.remove(member)
         self._done.append(None)
         self._join()
 
     def _break_off(self) -> None:
-        """Give up what is over its limit, and the worker that is on it."""
+        """Cancel requests that are over their limits, and end their workers."""
         now = self._hands.now()
         for ref, member in list(self._pending.items()):
             request = member.request

@@ -34,7 +34,7 @@ KNOCK = 10.0  # Seconds to wait for a cluster to take a connection.
 
 
 class Actor:
-    """A worker in a process of its own: first it is placed, then it loads its model.
+    """Worker in a process of its own: it is placed first, and then loads its model.
 
     Args:
         make: makes the worker.
@@ -44,7 +44,7 @@ class Actor:
         self._make = make
 
     def place(self) -> str:
-        """The node it is on."""
+        """Id of its node."""
         return str(ray.get_runtime_context().get_node_id())
 
     def load(self) -> str:
@@ -58,19 +58,19 @@ class Actor:
 
 
 class Ray(Hands):
-    """A Ray cluster.
+    """Ray cluster as a backend.
 
     Args:
         make: makes a worker on a device; every actor gets it, through the object store.
-        workers: how many there will be.
-        device: `cpu` or `cuda`; of a cluster it is found out, and `cuda` where any node has GPUs.
-        gpus: of each actor on `cuda`; below 1 several share one.
-        cpus: of each actor.
-        address: of a cluster, `auto` or `host:port`; empty starts Ray on this machine.
+        workers: number of workers.
+        device: `cpu` or `cuda`; on a cluster it is `cuda` if any node has GPUs.
+        gpus: GPUs of each actor on `cuda`; below 1 several share one.
+        cpus: cores of each actor.
+        address: address of a cluster, `auto` or `host:port`; empty starts Ray on this machine.
 
     Raises:
-        StrategyError: there is no such cluster, or no room for a single worker on it; on this
-            machine, for any of them.
+        StrategyError: there is no such cluster; or there is no room for a worker on the cluster,
+            or for all workers on this machine.
     """
 
     def __init__(
@@ -227,7 +227,7 @@ def _short_folder() -> str | None:
 def _join(address: str) -> None:
     try:
         if address != "auto":
-            # Ray itself tries for minutes where nobody listens.
+            # Ray itself tries for minutes if nothing answers there.
             host, _, port = address.rpartition(":")
             socket.create_connection((host, int(port)), timeout=KNOCK).close()
         ray.init(address=address, **QUIET)
@@ -244,7 +244,13 @@ def _nodes() -> list[dict[str, Any]]:
 
 
 def _fits(there: dict[str, float], gpus: float, cpus: int) -> int:
-    """How many workers a node with these resources has room for when nothing else is on it."""
+    """Number of workers that a node has room for if nothing else runs on it.
+
+    Args:
+        there: resources of the node by name.
+        gpus: GPUs of each worker.
+        cpus: cores of each worker.
+    """
     room = int(there.get("CPU", 0) // cpus)
     if gpus >= 1:
         room = min(room, int(there.get("GPU", 0) // gpus))

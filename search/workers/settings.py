@@ -12,12 +12,12 @@ class Where(BaseModel):
     """Workers and their devices.
 
     Attributes:
-        workers: 0 runs in this process, otherwise so many Ray actors, at most.
-        gpus_per_worker: below 1 several workers share a GPU; on a CPU it says nothing.
-        cpus_per_worker: cores for each, and threads where it runs on a CPU.
-        address: of a Ray cluster, `auto` or `host:port`; empty starts Ray on this machine.
-        timeout: seconds after which a candidate is given up; None is ten times what its number of
-            calls and images lets expect, and a minute at least.
+        workers: number of Ray actors, at most; 0 works in this process.
+        gpus_per_worker: GPUs of each worker; below 1 several share one. Without effect on a CPU.
+        cpus_per_worker: cores of each worker, and threads of torch on a CPU.
+        address: address of a Ray cluster, `auto` or `host:port`; empty starts Ray on this machine.
+        timeout: seconds after which a candidate is cancelled; None is ten times the time expected
+            by its calls and images, and at least a minute.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

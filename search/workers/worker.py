@@ -1,4 +1,4 @@
-"""What a worker does: hold one loaded model and answer requests, in this process or a Ray actor."""
+"""Worker: holds one loaded model and carries out requests, in this process or in a Ray actor."""
 
 from __future__ import annotations
 
@@ -51,16 +51,16 @@ class Worker:
 
     Args:
         model: a `ModelConfig` as plain data.
-        device: such as `cpu` or `cuda`.
-        threads: of torch on a CPU.
-        lists: the prompts of every split as the search read them; by default those of the model.
-        weights: digest of the model's weights as the search found them; empty takes any.
+        device: target device, such as `cpu` or `cuda`.
+        threads: number of torch's threads on a CPU.
+        lists: prompts of every split as the search has read them; by default those of the model.
+        weights: digest of the model's weights that the search has found; empty takes any.
 
     Raises:
         StrategyError: the model cannot be loaded, or its weights here are others.
     """
 
-    on_cpu = True  # Whether what it draws costs processor time.
+    on_cpu = True  # Whether processor time is what counts.
 
     def __init__(
         self,
@@ -84,11 +84,11 @@ class Worker:
 
     @property
     def device(self) -> str:
-        """What latency depends on: the GPU, or the processor and its threads."""
+        """Name of what latency depends on: the GPU, or the processor and its threads."""
         return device_name(self.evaluator.pipe)
 
     def answer(self, request: Request[A]) -> Outcome[A]:
-        """Carry out a request; what a strategy does wrong is an error in the outcome."""
+        """Carry out a request; an error of the strategy becomes the outcome's error."""
         paid = Meter(self.on_cpu)
         try:
             value = request.answer_of(self)
@@ -100,7 +100,7 @@ class Worker:
         except (MemoryError, torch.OutOfMemoryError):
             torch.cuda.empty_cache()
             reason = "out of memory"
-        except Exception as error:  # Whatever a candidate does, the search goes on.
+        except Exception as error:  # Whatever a candidate does, the search continues.
             if isinstance(error, OSError) and error.errno in FAULTS:
                 raise refused(error.filename or "what a worker writes", error) from error
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
@@ -109,7 +109,7 @@ class Worker:
         return Outcome(None, reason, paid.seconds())
 
     def sample(self, request: SampleRequest) -> Sample:
-        """Generate images, and send back what is read of them."""
+        """Generate images, and return their features."""
         evaluator, strategy, reading = self.evaluator, request.strategy, request.reading
         chosen = evaluator.prompts[request.split].first(request.stop)
         rows = chosen.at(range(request.start, request.stop))
@@ -119,7 +119,7 @@ class Worker:
         return evaluator.sample(strategy, rows, reading, base)
 
     def _unaccelerated(self, folder: Path, chosen: Prompts, start: int) -> Callable[[int], Pixels]:
-        """The unaccelerated images of prompts from `start` on; what is not there is drawn."""
+        """Unaccelerated images from prompt `start` on; a missing one is generated."""
         one = self.evaluator
         side = Store(folder, self.weights).draw(
             "unaccelerated", one.pipe, one.config, one.baseline, chosen, one.networks, start=start
@@ -147,7 +147,7 @@ class Worker:
         return found
 
     def repeat(self, request: RepeatRequest) -> float:
-        """How far apart two images of the first prompt are, in levels of 255 on average."""
+        """Mean difference of two images of the first prompt, in levels of 255."""
         evaluator = self.evaluator
         prompt = evaluator.prompts["search"].first(1)
         first, second = (

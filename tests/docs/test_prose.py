@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 
 VAGUE = {"What", "Which", "Where", "Who", "Whose", "How", "Of", "As", "For", "By", "In", "At"}
 ENTRY = re.compile(r"^ {4}[\w, ]+: (of|by|for|where|in|on|from|to|as|with|at|such)\b", re.MULTILINE)
-LEFT = {"accel": 0, "benchmarks": 0, "evaluate": 0, "search": 264, "strategies": 0, "zoo": 0}
+LEFT = {"accel": 0, "benchmarks": 0, "evaluate": 0, "search": 0, "strategies": 0, "zoo": 0}
 # Names that mean the same wherever they stand.
 FIXED = {"main", "parser", "attach", "sites", "prepare", "make", "write", "add"}
 SEVERAL = 130

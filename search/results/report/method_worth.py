@@ -67,7 +67,7 @@ def taken_out(run: Run) -> list[dict[str, Any]]:
             {
                 "name": f"without {one.method}",
                 "slower": slower,
-                "cells": _cells(run, one.scores, one.intervals, one.error or "not drawn"),
+                "cells": _cells(run, one.scores, one.intervals, one.error or "not scored"),
             }
         )
     return rows

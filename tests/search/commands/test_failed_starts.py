@@ -50,7 +50,7 @@ def test_a_failed_start_leaves_no_folder_and_the_corrected_command_works(
     wrong: list[tuple[FakeExecutor, list[str], str]] = [
         (FakeExecutor(), ["--reference", str(cut)], "2.jpg cannot be read as an image"),
         (FakeExecutor(), ["--reference", str(tmp_path / "none")], "is no folder of images"),
-        (FakeExecutor(), ["--size", "30"], "cannot draw 30 x 30 pixels"),
+        (FakeExecutor(), ["--size", "30"], "cannot generate 30 x 30 pixels"),
         (FakeExecutor(), ["--base-steps", "5000"], "trained on 1000 timesteps"),
         (FakeExecutor(), ["--steps", "6-1001"], "trained on 1000 timesteps"),
         (FakeExecutor(), ["--workers", "1000"], "cores; give at most"),

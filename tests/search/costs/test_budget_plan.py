@@ -287,4 +287,4 @@ def test_as_many_workers_are_used_as_draw_more(
     monkeypatch.setattr(crew, "now", lambda: executor.now)
     engine.prepare()
     assert executor.most == used
-    assert any(f"2 workers draw {gain:.1f} times" in line for line in told)
+    assert any(f"2 workers generate {gain:.1f} times" in line for line in told)

@@ -197,7 +197,7 @@ def test_real_references(
     np.savez(tmp_path / "stats.npz", mu=rows.mean(0), sigma=np.cov(rows.T))
     given = arguments(folders, "dit", "--reference", str(tmp_path / "stats.npz"))
     assert cli.main([*given, "--out", str(tmp_path / "a")]) == 2
-    assert "kid reads inception features of every image" in capsys.readouterr().err
+    assert "kid needs inception features of every image" in capsys.readouterr().err
     asked = ["--objective", "fid", "--objective", "latency", "--max-fid-increase", "1e6"]
     assert cli.main([*given, *asked, "--out", str(tmp_path / "b")]) == 0
     written = configuration.read(tmp_path / "b")
@@ -314,7 +314,7 @@ def test_what_shows_a_loss() -> None:
     assert [full(n, False, "self") for n in ("fid", "clip-score", "precision", "memory")] == [
         "fid_self", "clip_score", "precision", "memory_bytes",
     ]  # fmt: skip
-    with pytest.raises(StrategyError, match="'fd_base' is no figure of this search"):
+    with pytest.raises(StrategyError, match="unknown objective or constraint 'fd_base'"):
         figures("fd_base", "latency_s")
 
 

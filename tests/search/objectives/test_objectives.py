@@ -48,9 +48,9 @@ def test_wrong_limits_are_named(text: str) -> None:
 
 
 def test_unknown_names_list_what_there_is() -> None:
-    with pytest.raises(StrategyError, match=r"'beauty' is no figure.*fd_base, fd_real"):
+    with pytest.raises(StrategyError, match=r"unknown .*'beauty'.*fd_base, fd_real"):
         Goals.create(("beauty", "latency_s"), {}, BASE)
-    with pytest.raises(StrategyError, match="'rubies' is no figure"):
+    with pytest.raises(StrategyError, match=r"unknown .*'rubies'"):
         Goals.create(("fd_base", "latency_s"), {"max-rubies": 1.0}, BASE)
 
 
@@ -118,7 +118,7 @@ def test_three_objectives_with_macs(tmp_path: Path) -> None:
 
 
 def test_a_wrong_objective_is_said_before_anything_is_drawn(tmp_path: Path) -> None:
-    with pytest.raises(StrategyError, match="'beauty' is no figure"):
+    with pytest.raises(StrategyError, match=r"unknown .*'beauty'"):
         make_engine(tmp_path, FakeExecutor(), objectives=["beauty", "latency_s"])
     assert list(tmp_path.iterdir()) == []
 

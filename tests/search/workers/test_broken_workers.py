@@ -81,7 +81,7 @@ def test_a_device_that_stays_broken_stops_the_search_and_nothing_is_recorded(
 
     engine = make_engine(tmp_path / "a", in_process(breaks), **FEW)  # type: ignore[arg-type]
     engine.prepare()
-    with pytest.raises(SearchError, match=r"a fresh worker cannot draw.*device-side assert"):
+    with pytest.raises(SearchError, match=r"a fresh worker cannot generate.*device-side assert"):
         engine.search()
     assert [row.number for row in engine.study.evaluations] == [0, 1, 2, 3, 4]
     assert all(row.ok for row in engine.study.evaluations)

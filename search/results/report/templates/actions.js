@@ -66,7 +66,7 @@ function download(one) {
   tell(`${one.name}.json is downloaded`);
 }
 
-// What the strategy does and its figures.
+// The strategy in words, and its scores.
 listeners.push((one) => {
   document.getElementById("headline").textContent = one.headline;
   const about = [one.group, ...one.labels];
@@ -79,7 +79,7 @@ listeners.push((one) => {
   for (const id of ["copy", "download"]) document.getElementById(id).disabled = one.file === null;
   const table = document.getElementById("figures");
   const head = element("tr");
-  const names = ["figure", "value", "unaccelerated"].slice(0, one.file === null ? 2 : 3);
+  const names = ["score", "value", "unaccelerated"].slice(0, one.file === null ? 2 : 3);
   head.append(...names.map((name) => element("th", name)));
   const body = one.figures.map((figure) => {
     const row = element("tr");

@@ -1,4 +1,4 @@
-// The front and the convergence, drawn by plotly in the colours of the page.
+// The front and the convergence, plotted by plotly in the colours of the page.
 "use strict";
 
 const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset" };

@@ -1,4 +1,4 @@
-// The images of what is chosen and pinned, beside the unaccelerated ones.
+// Images of the chosen and pinned strategies, next to the unaccelerated ones.
 "use strict";
 
 const PLAIN = "unaccelerated";

@@ -44,7 +44,7 @@ class DaTo(Knobs):
     diff_score: StrictBool = Field(
         default=True,
         description="base tokens are those that change most between calls (equation 6); false "
-        "draws them at random, as in the paper's ablation",
+        "takes random ones, as in the paper's ablation",
     )
     noise: float = Field(
         default=0.0,

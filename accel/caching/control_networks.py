@@ -50,19 +50,19 @@ def attach(network: Any, clock: Clock, place: Place) -> Undo:
             if alone is None:
                 return original(*args, **kwargs)
             rows = clock.rows
-            return twice(original(*taken(args, rows, alone), **taken(kwargs, rows, alone)))
+            return for_both_halves(original(*taken(args, rows, alone), **taken(kwargs, rows, alone)))
 
         return forward
 
     return replace_forward(network, make, traced=False)
 
 
-def twice(value: Any) -> Any:
+def for_both_halves(value: Any) -> Any:
     """Every tensor of a result with its rows given twice, `[n, ...]` to `[2 n, ...]`."""
     if isinstance(value, Tensor):
         return torch.cat([value, value])
     if isinstance(value, BaseOutput):
-        return type(value)(**{name: twice(one) for name, one in value.items()})
+        return type(value)(**{name: for_both_halves(one) for name, one in value.items()})
     if isinstance(value, list | tuple):
-        return type(value)(twice(one) for one in value)
+        return type(value)(for_both_halves(one) for one in value)
     return value

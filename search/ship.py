@@ -4,8 +4,8 @@
 
 `zoo/unaccelerated/` gets the unaccelerated images of the first prompts of both splits, in the
 model's usual setting. `zoo/baselines/` gets the held-out features of fewer steps of every solver of
-its search space. `--out` keeps finished parts, so that the same command continues. Run it again
-whenever the model, its prompts or its networks change.
+its search space, guided at every call. `--out` keeps finished parts, so that the same command
+continues. Run it again whenever the model, its prompts or its networks change.
 """
 
 from __future__ import annotations
@@ -73,12 +73,13 @@ def _unaccelerated(worker: Worker, sets: dict[Split, int], out: Path, origin: st
 
 
 def _baselines(worker: Worker, settings: SearchConfig) -> list[Strategy]:
-    """Fewer steps of every solver of the model's search space."""
+    """Fewer steps of every solver of the model's search space, guided at every call."""
     pipe, model = worker.evaluator.pipe, settings.model
     family = families.find(pipe)[0]
     space = spaces.make_space(settings.space, family, pipe.scheduler, model.share)
     rows = seeds(space, model.scheduler, model.steps, ["fewer-steps"])
-    return [one for _, one in rows if FEWEST <= one.steps <= MOST]
+    few = [one for _, one in rows if FEWEST <= one.steps <= MOST]
+    return [one for one in few if not one.canonical().methods]
 
 
 def _sample(

@@ -182,10 +182,9 @@ class FinalScoring:
             rows, rivals, sets, ceiling, self._study, self._goals, self._costs, self._accounts,
             self._images, drawing,
         )  # fmt: skip
-        # Nothing of a baseline has to be drawn where samples of baselines ship.
-        ships = self._shipped is not None and bool(self._shipped.digests & set(rivals))
+        generated = set(rivals) - (self._shipped.digests if self._shipped else set())
         needed = lossless_probability.needed(margins)
-        full = full_set(self._study, standings, needed, rivals=not ships)
+        full = full_set(self._study, standings, needed, generated)
         no_loss = NoLoss(
             standings, full, margins, config.export, self._study, self._goals.names, self._costs,
             self._accounts, self._executor,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from math import inf
 from statistics import median
 
@@ -119,20 +119,27 @@ class Standings:
         """Seconds of the unaccelerated images that a set still needs."""
         return self._accounts.draw(self._accounts.plain, self._images.owed("heldout", level))
 
-    def fits(self, full: int, rivals: bool = False) -> bool:
+    def fits(self, full: int, generated: Collection[str] = ()) -> bool:
         """Whether there is time to follow one of the search's own finalists to a full set.
+
+        Counted are those at most as slow as the usual baseline, as only these are worth it. If
+        there are none, all are counted.
 
         Args:
             full: images of the full set.
-            rivals: whether a baseline is followed, too.
+            generated: baselines whose images must be generated, if one of them is followed, too.
         """
-        latencies: dict[bool, list[float]] = {False: [], True: []}
-        for digest, row in self.rows.items():
-            latencies[digest in self.rivals].append(row.scores["latency_s"])
-        kinds = [latencies[False], latencies[True] if rivals else []]
-        usual = sum(median(kind) for kind in kinds if kind)
-        drawn = self._accounts.draw(usual, full - self.levels[0])
-        return drawn + self.owed(full) <= (1 - ALL) * self.room()
+        latency = {digest: row.scores["latency_s"] for digest, row in self.rows.items()}
+        slowest = median([latency[digest] for digest in self.rivals] or [inf])
+
+        def usual(digests: Iterable[str]) -> float:
+            found = [latency[digest] for digest in digests]
+            fast = [seconds for seconds in found if seconds <= slowest]
+            return median(fast or found or [0.0])
+
+        seconds = usual(latency.keys() - set(self.rivals)) + usual(generated)
+        missing = self._accounts.draw(seconds, full - self.levels[0])
+        return missing + self.owed(full) <= (1 - ALL) * self.room()
 
     def speed(self, digest: str) -> float:
         """The speedup of a finalist by the latency table."""

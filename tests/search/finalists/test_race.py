@@ -6,7 +6,8 @@ import itertools
 from dataclasses import replace
 from math import inf
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from search.engine import exporting
 from search.engine.engine import Engine
 from search.finalists import distance_prior
 from search.finalists import lossless_probability as promise
+from search.finalists.standings import Standings
 from search.results import export, finalist
 from search.results.run import Run
 from search.study.finalist_notes import HELDOUT
@@ -241,3 +243,35 @@ def test_the_full_set_is_fixed_before_anything_is_drawn(tmp_path: Path) -> None:
     rows = finalist.finals(engine.study)
     assert {final.full for final in rows} == {192}
     assert replace(rows[0], judged=24).judged < rows[0].full
+
+
+def standings(latencies: dict[str, float], rivals: set[str], ceiling: float) -> Standings:
+    """Finalists of which only the latencies are known; an image takes as long as its latency."""
+    rows: Any = {
+        name: SimpleNamespace(scores={"latency_s": one}) for name, one in latencies.items()
+    }
+    accounts: Any = SimpleNamespace(
+        draw=lambda seconds, images: seconds * images, timing=lambda _: 0
+    )
+    study: Any = SimpleNamespace(spent=0.0, noted=lambda _: {}, study=None)
+    images: Any = SimpleNamespace(owed=lambda *_: 0)
+    made = Standings(
+        rows, rivals, (24, 48, 96, 192, 384), ceiling, study, *[cast(Any, None)] * 2, accounts,
+        images, cast(Any, None),
+    )  # fmt: skip
+    made.sound = lambda: []  # type: ignore[method-assign]
+    return made
+
+
+def test_the_full_set_follows_from_finalists_that_could_win() -> None:
+    """Those slower than the usual baseline do not count, however many there are."""
+    rivals = {"five steps": 0.2, "ten steps": 0.4, "twenty steps": 0.8}
+    own = {"fast": 0.1} | {f"slow {i}": 0.5 for i in range(9)}
+    made = standings(own | rivals, set(rivals), ceiling=2 * 0.1 * 360 + 1)
+    assert made.fits(384)
+    assert not made.fits(384, {"five steps"})  # One of these is followed, too.
+    more = standings(own | rivals, set(rivals), ceiling=2 * 0.3 * 360 + 1)
+    assert more.fits(384, {"five steps"})
+    only_slow = standings({"slow": 0.5} | rivals, set(rivals), ceiling=2 * 0.5 * 360 - 1)
+    assert not only_slow.fits(384)
+    assert only_slow.fits(192)

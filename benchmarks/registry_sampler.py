@@ -209,4 +209,18 @@ SAMPLER = (
         ("guidance_calls-*",),
         ("--width", "0.1", "--latent", "32"),
     ),
+    Benchmark(
+        "guided_steps",
+        "quality/guided_steps",
+        "guidance at some calls beside guidance at every call, at the latency of fewer steps",
+        QUALITY,
+        ("guided_steps",),
+    ),
+    Benchmark(
+        "affine_guidance",
+        "quality/affine_guidance",
+        "whether an affine form of kept predictions (LinearAG) beats reuse of the last difference",
+        QUALITY,
+        ("affine_guidance",),
+    ),
 )

@@ -50,7 +50,9 @@ def attach(network: Any, clock: Clock, place: Place) -> Undo:
             if alone is None:
                 return original(*args, **kwargs)
             rows = clock.rows
-            return for_both_halves(original(*taken(args, rows, alone), **taken(kwargs, rows, alone)))
+            return for_both_halves(
+                original(*taken(args, rows, alone), **taken(kwargs, rows, alone))
+            )
 
         return forward
 

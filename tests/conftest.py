@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -20,6 +21,16 @@ torch.set_num_threads(1)
 quiet()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # As a shell has it for what is behind `&`.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def frozen() -> None:
+    """Objects of libraries and of earlier files are left out of every later garbage collection.
+
+    There are millions of them, and looking at all took seconds for each `gc.collect()`.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

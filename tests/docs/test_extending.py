@@ -49,7 +49,7 @@ class Last(Source):
 PROPOSER_USED = """
 from search.commands.options import parser
 from search.proposers.generation_strategy import Proposer
-from tests.search.proposers.test_proposers import SPACE
+from tests.support.proposals import SPACE
 assert parser().parse_args(["--proposer", "last"]).proposer == "last"
 proposal = Proposer(SPACE, [], "last", 8, 0).propose(0, [], set())
 assert proposal.origin == "last" and proposal.strategy.methods
@@ -104,7 +104,7 @@ from search.images import determinism
 from search.study.study import Study
 from search.workers.executor import InProcess
 from search.workers.worker import Worker
-from tests.search.engine.test_search import MODEL, PIPE
+from tests.support.runs.engines import MODEL, PIPE
 worker = InProcess(lambda: Worker(MODEL.model_dump(), "cpu", 1))
 one = unaccelerated(PIPE, "DDIMScheduler", 2)
 determinism.check(Study(FOLDER / "study.journal"), worker, one, None, "tiny-sd", FOLDER)
@@ -145,7 +145,7 @@ METRIC_USED = """
 import evaluate
 from search import config
 from tests.evaluate.test_score_command import test_every_metric_is_in_the_docs
-from tests.search.engine.test_search import PIPE
+from tests.support.runs.engines import PIPE
 found = config.resolve("tiny-sd", {"objectives": ["mae", "latency"]}).figures
 assert "mae" in found.keys
 strategy = evaluate.Evaluator(config.resolve("tiny-sd", {}).model, "cpu", PIPE).baseline

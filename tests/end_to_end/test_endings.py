@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,19 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import optuna
 import pytest
 
 from search import cli
-from search.commands.crash_message import farewell
 from search.errors import WorkersLostError
-from search.interruption import Ending, there
-from search.results import export
-from search.results import folder_swap as exchange
 from search.results import run as runs
-from search.study import run_lock as lock
-from search.study import storage
-from search.study.journal import open_journal
 from search.workers.executor import InProcess
 from search.workers.messages import (
     A,
@@ -41,168 +32,13 @@ from search.workers.messages import (
     TimeCallsRequest,
 )
 from search.workers.worker import Worker
-from strategies import StrategyError
-from strategies.commands.interrupts import stopped
 from strategies.data_files import whole
-from tests.search.engine.test_crash_recovery import small_disk
-from tests.search.engine.test_search import MODEL, PIPE, make_engine
 from tests.search.run_folder.test_interrupted_writes import BUDGET, MORE, SMALL
+from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor
-from tests.support.runs.write_faults import in_a_child
+from tests.support.runs.folder_content import content
 
-needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-
-
-class Slow(FakeExecutor):
-    """Takes its time for each answer, and says in a file that it has begun."""
-
-    def __init__(self, begun: Path) -> None:
-        super().__init__(slots=1)
-        self.begun = begun
-
-    def answer(self, request: Request) -> Outcome:
-        time.sleep(0.05)
-        if request.key == "1":  # One evaluation has finished.
-            self.begun.touch()
-        return super().answer(request)
-
-
-@pytest.fixture(autouse=True)
-def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A model that is loaded once."""
-    monkeypatch.setattr("search.commands.model_setup.load_pipeline", lambda *_, **__: PIPE)
-    monkeypatch.setattr("search.commands.model_setup.load", lambda *_: (PIPE, MODEL))
-
-
-@pytest.fixture
-def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
-    found = FakeExecutor(slots=1)
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: found)
-    return found
-
-
-def content(folder: Path) -> dict[str, tuple[int, bytes]]:
-    return {
-        path.relative_to(folder).as_posix(): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def send(work: Callable[[], int], shown: Path, begun: Path, *signals: int) -> int:
-    """Start some work in a child, send it signals once it has begun; returns its exit code."""
-    child = os.fork()
-    if not child:
-        os._exit(os.waitstatus_to_exitcode(in_a_child(lambda: _as_usual(work), shown)))
-    try:
-        return _send(child, begun, signals)
-    finally:
-        begun.unlink(missing_ok=True)
-
-
-def _as_usual(work: Callable[[], int]) -> int:
-    """Work with the usual signals, as these tests may run where a shell has them ignored."""
-    for number in there():
-        usual = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
-        signal.signal(number, usual)
-    return work()
-
-
-def _send(child: int, begun: Path, signals: tuple[int, ...]) -> int:
-    while not begun.exists():
-        time.sleep(0.01)
-    worker = int(subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(child)], capture_output=True, text=True, check=True
-    ).stdout.split()[0])  # fmt: skip
-    for number in signals:
-        os.kill(worker, number)
-        time.sleep(0.3)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-@needs_fork
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_a_search_with_what_it_has(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, shown, folder = tmp_path / "begun", tmp_path / "shown", tmp_path / "run"
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: Slow(begun))
-    flags = [*SMALL, "--budget", "200evals", "--out", str(folder)]
-    code = send(lambda: cli.main(flags), shown, begun, number)
-    text = shown.read_text()
-    assert code == 130, text
-    assert "Traceback" not in text
-    assert f"continue with: python -m search --resume {folder}" in text
-    assert list((folder / "strategies").glob("unfinished-*.json"))
-    assert (folder / "trials.csv").stat().st_size
-    assert runs.read(folder).state == "interrupted"
-
-
-@pytest.mark.parametrize("step", ["symlink", "fsync", "rename", "unlink"])
-def test_a_signal_within_an_entry_leaves_the_journal_whole(
-    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "study.journal"
-    study = optuna.create_study(study_name="a", storage=open_journal(path))
-    before = len(path.read_text().splitlines())
-    do = getattr(os, step)
-
-    def interrupted(*given: Any) -> Any:
-        answer = do(*given)
-        signal.raise_signal(signal.SIGTERM)
-        return answer
-
-    with Ending():
-        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(os, step, interrupted)
-            study.set_user_attr("one", 1)
-        study.set_user_attr("two", 2)
-    assert len(path.read_text().splitlines()) == before + 2
-    assert [item.name for item in tmp_path.iterdir()] == [path.name]
-    assert storage.notes(path, "a") == {"one": 1, "two": 2}
-
-
-@needs_fork
-def test_a_second_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun, shown, folder = tmp_path / "begun", tmp_path / "shown", tmp_path / "run"
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: Slow(begun))
-    monkeypatch.setattr(export, "write_unfinished", lambda _: time.sleep(1e6))
-    flags = [*SMALL, "--budget", "200evals", "--out", str(folder)]
-    both = (signal.SIGINT, signal.SIGINT)
-    assert send(lambda: cli.main(flags), shown, begun, *both) == 130
-    last = shown.read_text().rstrip().splitlines()[-1]
-    assert last == f"interrupted; continue with: python -m search --resume {folder}"
-    assert "Traceback" not in shown.read_text()
-
-
-@needs_fork
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_while_it_starts_is_one_line(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begun, shown = tmp_path / "begun", tmp_path / "shown"
-
-    def load(*_: Any) -> Any:
-        begun.touch()
-        time.sleep(1e6)
-
-    monkeypatch.setattr("search.commands.model_setup.load", load)
-    flags = [*SMALL, "--out", str(tmp_path / "run")]
-    assert send(lambda: cli.main(flags), shown, begun, number) == 130
-    assert shown.read_text().split() == ["interrupted"]
-    assert not (tmp_path / "run").exists()
-
-
-def test_signals_that_are_ignored_stay_so() -> None:
-    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As `nohup` does.
-    try:
-        with Ending():
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    finally:
-        signal.signal(signal.SIGHUP, former)
+pytestmark = pytest.mark.usefixtures("loaded")
 
 
 class Hanging:
@@ -248,43 +84,6 @@ def test_what_hangs_beside_the_candidates_is_given_up(
     assert runs.read(tmp_path / "run").state == "finished"
 
 
-@needs_fork
-def test_a_process_that_goes_without_a_word_has_a_last_one(tmp_path: Path) -> None:
-    shown = tmp_path / "shown"
-
-    def gone() -> int:
-        with farewell("go on so"):
-            os._exit(1)  # As Ray does where its runtime is gone.
-
-    def dismissed() -> int:
-        with farewell("go on so") as dismiss:
-            dismiss()
-            os._exit(1)
-
-    def well() -> int:
-        with farewell("go on so"):
-            return 0
-
-    assert os.waitstatus_to_exitcode(in_a_child(gone, shown)) == 1
-    until = time.monotonic() + 30
-    while not shown.read_text() and time.monotonic() < until:
-        time.sleep(0.01)  # The word comes from another process, after the end of the first.
-    assert shown.read_text() == "go on so\n"
-    for work in (dismissed, well):
-        in_a_child(work, shown)
-        time.sleep(0.2)
-        assert not shown.read_text()
-
-
-def test_an_end_leaves_the_signals_of_a_notebook_alone() -> None:
-    """A `main` that is called in somebody's program must not make that program deaf."""
-    before = {number: signal.getsignal(number) for number in there()}
-    with pytest.raises(KeyboardInterrupt), Ending():
-        signal.raise_signal(signal.SIGTERM)
-    assert stopped("interrupted") == 130
-    assert {number: signal.getsignal(number) for number in there()} == before
-
-
 @dataclass(frozen=True, kw_only=True)
 class Doing(Request[Any]):
     """A request that does what it is told."""
@@ -326,42 +125,6 @@ def test_a_finished_run_charges_and_times_nothing(
     assert runs.read(run).study.spent == before["device_seconds"]
 
 
-def test_a_refused_search_changes_no_file(
-    tmp_path: Path,
-    executor: FakeExecutor,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    run = tmp_path / "run"
-    assert cli.main([*SMALL, *BUDGET, "--out", str(run)]) == 0
-    before = content(run)
-    resumed = ["--resume", str(run)]
-    assert cli.main([*resumed, "--budget", "much"]) == 2
-    assert cli.main([*SMALL, *BUDGET, "--out", str(run)]) == 2
-    with lock.writing(run):
-        assert cli.main([*resumed, *MORE]) == 2
-    monkeypatch.setattr(executor, "open", lambda: "another device")
-    assert cli.main([*resumed, *MORE]) == 2
-    assert "another device" in capsys.readouterr().err
-    assert content(run) == before
-
-
-def test_a_new_run_that_is_refused_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def refuse(*_: Any) -> Any:
-        raise StrategyError("there is no room for a worker")
-
-    monkeypatch.setattr("search.workers.factory.start", refuse)
-    (tmp_path / "there").mkdir()
-    for folder in (tmp_path / "new" / "run", tmp_path / "there"):
-        log = ["--log-json", str(tmp_path / "log")]
-        assert cli.main([*SMALL, *BUDGET, "--out", str(folder), *log]) == 2
-    assert "no room" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == ["there"]
-    assert not list((tmp_path / "there").iterdir())
-
-
 def test_lines_that_a_kill_has_cost_come_with_the_resumption(
     tmp_path: Path, executor: FakeExecutor
 ) -> None:
@@ -391,72 +154,6 @@ def test_lines_that_a_kill_has_cost_come_with_the_resumption(
     assert dict(digests) == dict.fromkeys(study.named("heldout:"), 1)
 
 
-def test_a_run_is_read_where_nothing_can_be_written(
-    tmp_path: Path, executor: FakeExecutor, capsys: pytest.CaptureFixture[str]
-) -> None:
-    place = tmp_path / "disk"
-    with small_disk(place, 40 * 2**20):
-        run = str(place / "run")
-        assert cli.main([*SMALL, *BUDGET, "--out", run]) == 0
-        subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
-        capsys.readouterr()
-        assert cli.main(["status", run]) == 0
-        assert "finished" in capsys.readouterr().out
-        assert cli.main(["front", run]) == 0
-        assert cli.main(["export", run, "--out", str(tmp_path / "out")]) == 0
-        assert cli.main(["report", run, "--out", str(tmp_path / "page")]) == 0
-        capsys.readouterr()
-        for refused in (["report", run], ["plot", run], ["--resume", run, *MORE]):
-            assert cli.main(refused) == 2
-            (line,) = capsys.readouterr().err.splitlines()
-            assert "Read-only file system" in line
-
-
-def test_many_may_look_at_a_run_at_once(tmp_path: Path) -> None:
-    assert not lock.is_held(tmp_path)
-    with lock.writing(tmp_path):
-        assert lock.is_held(tmp_path)
-        assert lock.is_held(tmp_path)
-    assert not lock.is_held(tmp_path)
-
-
-@pytest.mark.parametrize("system", [True, False])
-def test_a_folder_takes_the_place_of_another(
-    system: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not system:
-        monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: object())
-    place = tmp_path / "place"
-    for name in ("first", "second"):
-        with exchange.stage(place, place) as new:
-            whole.write(name, new / name)
-            exchange.put(new, place)
-        assert [path.name for path in place.iterdir()] == [name]
-        assert [path.name for path in tmp_path.iterdir()] == ["place"]
-
-
-def test_a_place_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(whole.UnwritableError, match="Not a directory"):
-        whole.write("a", tmp_path / "file" / "b")
-    with pytest.raises(whole.UnwritableError, match="Is a directory"):
-        whole.write("a", tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["file"]
-    assert not list(tmp_path.parent.glob(f"{tmp_path.name}*{whole.SUFFIX}"))
-
-
-def test_what_a_living_process_writes_is_no_leftover(tmp_path: Path) -> None:
-    child = subprocess.Popen(["sleep", "60"])
-    try:
-        living = tmp_path / f"a.{child.pid}{whole.SUFFIX}"
-        living.touch()
-        assert whole.leftovers(tmp_path) == []
-    finally:
-        child.kill()
-        child.wait()
-    assert whole.leftovers(tmp_path) == [living]
-
-
 def test_seconds_and_what_they_were_spent_on_are_one_entry(tmp_path: Path) -> None:
     study = make_engine(tmp_path).study
     study.enter("table", {"table": {"a": 1}}, 2.0)
@@ -484,12 +181,6 @@ def test_no_candidate_is_blamed_for_a_disk() -> None:
     with pytest.raises(whole.UnwritableError, match=r"/data/images.*No space left.*make room"):
         worker.answer(Doing(key="a", work=full))
     assert "FileNotFoundError" in worker.answer(Doing(key="a", work=unreadable)).error
-
-
-def test_what_is_staged_is_named_by_its_place(tmp_path: Path) -> None:
-    refused = pytest.raises(whole.UnwritableError, match=rf"^{tmp_path}/run/a/b: cannot be")
-    with refused, exchange.stage(tmp_path / "run" / "export", tmp_path / "run") as new:
-        whole.write("a", new / "a" / "b")
 
 
 def test_a_finished_run_tells_of_an_end_that_a_kill_has_cost(

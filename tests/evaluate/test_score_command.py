@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 import evaluate
 import strategies
@@ -24,38 +23,15 @@ from evaluate.metrics import METRICS
 from evaluate.networks.weight_files import VARIABLE
 from strategies import StrategyError
 from tests.support.paths import ROOT
-from tests.support.pipelines.unet_pipelines import build, strategy
+from tests.support.pipelines.unet_pipelines import strategy
+from tests.support.scored_folders import CACHED, QUICK, fails, run
 from zoo import untrained
-
-CACHED = {"deepcache": {"depth": ["full", 1, 1, "full"]}}
-QUICK = ["--images", "3", "--repeats", "1", "--device", "cpu"]
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny random Stable Diffusion 1.x in a folder, as a user has it."""
-    target = tmp_path_factory.mktemp("models") / "my-sd"
-    build("sd1").save_pretrained(target)
-    return target
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert cli.main(list(arguments)) == 0
-    return capsys.readouterr().out
-
-
-def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    assert cli.main(list(arguments)) == 2
-    shown = capsys.readouterr().err
-    lines = [line for line in shown.splitlines() if line.startswith("error")]
-    assert len(lines) == 1
-    return lines[0]
 
 
 def test_any_folder_is_scored_against_itself(
@@ -234,41 +210,6 @@ def test_features_do_not_depend_on_batch_worker_or_order(tmp_path: Path) -> None
     assert (np.abs(whole[0] - whole[1]) > 10 * tolerance).any()
 
 
-def test_prompts_from_every_form(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("one\n\n  two  words \n")
-    assert prompts.read(str(tmp_path / "a.txt"), 2).texts == ("one", "two words")
-    (tmp_path / "parti.tsv").write_text('Prompt\tCategory\na "quoted" cat\tAnimals\nb\tX\n')
-    assert prompts.read(str(tmp_path / "parti.tsv"), 2).texts == ('a "quoted" cat', "b")
-    rows = [(7, 2, "later"), (7, 1, "first"), (3, 9, "other")]
-    data = {"annotations": [{"image_id": i, "id": n, "caption": c} for i, n, c in rows]}
-    (tmp_path / "coco.json").write_text(json.dumps(data))
-    assert prompts.read(str(tmp_path / "coco.json"), 2).texts == ("other", "first")
-    (tmp_path / "list.json").write_text('["x", "y"]')
-    assert prompts.read(str(tmp_path / "list.json"), 2).texts == ("x", "y")
-    for name, text, said in (
-        ("bad.tsv", "Category\nx\n", "no column Prompt"),
-        ("bad.json", '{"captions": []}', "annotations"),
-        ("worse.json", "[1, 2]", "not texts"),
-        ("empty.txt", "\n\n", "no line of text"),
-    ):
-        (tmp_path / name).write_text(text)
-        with pytest.raises(StrategyError, match=said):
-            prompts.read(str(tmp_path / name), 2)
-    with pytest.raises(StrategyError, match="give imagenet, zoo:search"):
-        prompts.read("nowhere.txt", 2)
-
-
-def test_imagenet_prompts_are_the_papers() -> None:
-    found = prompts.read("imagenet", 2)
-    assert len(found.texts) == len(set(found.seeds)) == 2000
-    assert sorted(found.labels) == sorted([*range(1000)] * 2)
-    index = found.labels.index(1)
-    assert found.texts[index] == "A high quality photograph of a goldfish."
-    assert len(set(found.labels[:1000])) == 1000
-    assert found.first(5).seeds == prompts.read("imagenet", 2).seeds[:5]
-    assert not set(found.seeds) & set(found.reseeded(3).seeds)
-
-
 def test_speed_without_weights(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -289,25 +230,6 @@ def test_speed_without_weights(
     assert "has no quality" in shown
     (bare / "unet" / "config.json").unlink()
     assert "component unet" in fails(capsys, *arguments, "--random-weights")
-
-
-def test_bad_input_is_one_clear_line(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert "tiny-pixart, tiny-sd, or give" in fails(capsys, "--model", "sd99")
-    assert "no model_index.json" in fails(capsys, "--model", str(tmp_path))
-    assert "there are accuracy, fid" in fails(capsys, "--metrics", "beauty")
-    assert "at least 2 images" in fails(capsys, "--images", "1")
-    assert "has 2000" in fails(
-        capsys, "--model", str(folder), "--images", "2001", "--metrics", "psnr"
-    )
-    assert "device 'nowhere'" in fails(capsys, "--device", "nowhere")
-    assert "must be at least 1" in fails(capsys, "--throughput", "0")
-    shown = fails(capsys, "--model", str(folder), "--metrics", "fid")
-    assert "inception-2015-12-05.pt" in shown
-    assert "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4" in shown
-    shown = fails(capsys, "--images", "2", "--repeats", "0", "--reference", str(tmp_path / "x"))
-    assert "no folder of images" in shown
 
 
 def test_nothing_that_makes_an_image_is_left_out_of_its_place(tmp_path: Path) -> None:
@@ -339,14 +261,3 @@ def test_every_metric_is_in_the_docs() -> None:
             assert f"`{name}`" in text
             papers = [part.split(",")[0] for part in metric.paper.split(" and ")]
             assert all(paper in text for paper in papers), papers
-
-
-def test_a_broken_strategy_is_no_number(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def broken(*_: Any) -> torch.Tensor:
-        return torch.full((1, 3, 32, 32), float("nan"))
-
-    monkeypatch.setattr(generation, "run", broken)
-    arguments = ["--model", str(folder), "--images", "2", "--batch", "1", "--metrics", "psnr"]
-    assert "NaN or infinite" in fails(capsys, *arguments)

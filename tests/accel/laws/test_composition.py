@@ -11,7 +11,7 @@ import accel
 from accel.caching.extrapolation import extrapolate
 from accel.token_selection import rows
 from accel.tokens.merging import averaged, averaged_in_order, match, split_grid
-from tests.accel.laws.test_unet_laws import TwoCalls
+from tests.support.pipelines.two_calls import TwoCalls
 from tests.support.pipelines.unet_pipelines import STEPS, build, draw, strategy
 
 

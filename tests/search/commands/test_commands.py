@@ -23,8 +23,8 @@ from search.pareto import nondominated
 from search.results import run as runs
 from search.study import run_lock as lock
 from search.study.study import Study
-from tests.search.engine.test_search import make_engine
 from tests.support.runs import fake_runs as made
+from tests.support.runs.engines import make_engine
 
 READERS = {
     "status": [],

@@ -13,8 +13,8 @@ from search.commands import model_setup as command
 from search.results import run as runs
 from search.study import run_lock as lock
 from tests.search.costs.test_budget import Paid
-from tests.search.engine.test_search import go, make_engine
 from tests.support.runs import fake_runs as made
+from tests.support.runs.engines import go, make_engine
 from tests.support.runs.fake_executor import FakeExecutor
 
 

@@ -21,7 +21,7 @@ from search.workers.messages import (
     TimeCallsRequest,
 )
 from strategies import StrategyError
-from tests.search.engine.test_search import go, make_engine
+from tests.support.runs.engines import go, make_engine
 from tests.support.runs.fake_executor import FakeExecutor, latency
 
 

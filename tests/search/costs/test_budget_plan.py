@@ -38,8 +38,8 @@ from search.workers.messages import (
 )
 from strategies.data_files import whole
 from tests.search.costs.test_budget import Paid
-from tests.search.engine.test_search import MODEL, make_engine
 from tests.search.finalists.test_race import raced
+from tests.support.runs.engines import MODEL, make_engine
 from tests.support.runs.fake_executor import FakeExecutor
 
 

@@ -25,7 +25,7 @@ from search.study.journal import drop_torn_tail
 from search.study.study import Study
 from search.workers.messages import SampleRequest
 from strategies import StrategyError
-from tests.search.engine.test_search import make_engine
+from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor
 
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

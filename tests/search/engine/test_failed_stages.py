@@ -20,8 +20,8 @@ from search.study.failures import ROW, kind, lines
 from search.workers.messages import CallTimes, SampleRequest, TimeCallsRequest
 from strategies import Strategy
 from tests.search.engine.test_score_checks import finish
-from tests.search.engine.test_search import make_engine
 from tests.support.runs import fake_runs as made
+from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FailedError, FakeExecutor
 from tests.support.runs.faulty_executor import Faulty
 

@@ -18,7 +18,7 @@ from evaluate.speed.latency_measurement import unaccelerated
 from search.workers.executor import InProcess
 from search.workers.messages import Handler, Request, SampleRequest
 from search.workers.worker import Worker
-from tests.search.engine.test_search import MODEL, PIPE
+from tests.support.runs.engines import MODEL, PIPE
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

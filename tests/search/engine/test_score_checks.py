@@ -32,7 +32,7 @@ from search.workers.executor import InProcess
 from search.workers.messages import SampleRequest
 from search.workers.worker import Worker
 from strategies import Strategy, StrategyError
-from tests.search.engine.test_search import MODEL, PIPE, make_engine
+from tests.support.runs.engines import MODEL, PIPE, make_engine
 from tests.support.runs.fake_executor import FakeExecutor, make_sample
 from tests.support.runs.faulty_executor import KINDS, Faulty
 

@@ -9,83 +9,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import strategies
-from accel.models.config import read_model
-from accel.models.loading import load_pipeline
-from evaluate.speed.latency_measurement import unaccelerated
-from search import budget, config, spaces
 from search.engine import exporting
-from search.engine.engine import Engine
-from search.initial.baselines import ORIGINS, seeds
-from search.pareto import gains, hypervolume, knee, nondominated, spread
-from search.proposers.generation_strategy import Proposer
-from search.results import finalist
-from search.study.evaluation import BASELINES
+from search.initial.baselines import ORIGINS
+from search.pareto import hypervolume, nondominated
 from search.study.journal import drop_torn_tail
 from search.study.study import Study
 from strategies import StrategyError
+from tests.support.runs.engines import go, make_engine
 from tests.support.runs.fake_executor import FakeExecutor
-
-MODEL = read_model("tiny-sd")
-PIPE = load_pipeline(MODEL)
-SCHEDULER = PIPE.scheduler
-FLAGS: dict[str, Any] = {
-    "space": "unet-small",
-    "workers": 0,
-    "images": 16,
-    "heldout_images": 16,
-    "export": 5,
-}
-
-
-def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Engine:
-    given = FLAGS | {"budget": "70evals"} | flags
-    settings = config.resolve("tiny-sd", {"rungs": [given["images"]]} | given)
-    space = spaces.make_space(settings.space, "unet", SCHEDULER)
-    folder.mkdir(parents=True, exist_ok=True)
-    baseline = unaccelerated(PIPE, MODEL.scheduler, MODEL.steps)
-    proposer = Proposer(
-        space,
-        seeds(space, MODEL.scheduler, MODEL.steps),
-        settings.proposer,
-        settings.population,
-        settings.seed,
-        settings.ladder,
-    )
-    study = Study(folder / "study.journal", settings.objectives)
-    workers = executor or FakeExecutor()
-    return Engine(settings, folder, study, workers, space, baseline, proposer, lambda _: None)
-
-
-def go(engine: Engine) -> dict[str, Any]:
-    engine.prepare()
-    engine.search()
-    return exporting.write(engine, engine.finish())
-
-
-def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path, budget="60evals", rungs=[4, 16], export=12)
-    summary = go(engine)
-    known = {one.digest for origin, one in engine.proposer.seeds if origin in BASELINES}
-    scored = {e.strategy.digest for e in engine.study.evaluations if e.images == 16}
-    finals = [final for final in finalist.finals(engine.study) if final.role == "baseline"]
-    passed_over = [final for final in finals if final.strategy.digest not in scored]
-    assert passed_over
-    assert {final.strategy.digest for final in passed_over} <= known
-    assert all(engine.executor.seen[f.strategy.digest, "heldout"] == 1 for f in passed_over)
-    assert len(finals) <= engine.config.export
-    # Resumed, the same ones are chosen, and none is drawn again.
-    again = make_engine(tmp_path, budget="60evals", rungs=[4, 16], export=12)
-    assert go(again)["hypervolume_baselines"] == summary["hypervolume_baselines"]
-    assert not any(split == "heldout" for _, split in again.executor.seen)
-    # Without a model nobody knows what to expect of them.
-    plain = make_engine(tmp_path / "plain", budget="60evals", rungs=[4, 16], surrogate=False)
-    plain.prepare()
-    plain.search()
-    assert plain.proposer.passed_over(plain.study.evaluations) == []
 
 
 def test_a_whole_run(tmp_path: Path) -> None:
@@ -257,102 +190,9 @@ def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
     assert len(set(evaluated)) == len(evaluated) == 3 * (5 * 3 + 1)
 
 
-POINTS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=12)
-
-
-@given(POINTS)
-def test_front_and_hypervolume_by_counting(pairs: list[tuple[int, int]]) -> None:
-    points = np.array(pairs, dtype=float)
-    kept = {tuple(points[i]) for i in nondominated(points)}
-    for p in pairs:
-        beaten = any(q != p and q[0] <= p[0] and q[1] <= p[1] for q in pairs)
-        assert (p in kept) == (not beaten)
-    cells = {
-        (x, y) for x in range(9) for y in range(9) if any(p[0] <= x and p[1] <= y for p in pairs)
-    }
-    assert hypervolume(points, (9, 9)) == pytest.approx(len(cells) / 81)
-    chosen = spread(points, (9, 9), 3)
-    assert len(chosen) <= 3
-    assert {tuple(points[i]) for i in chosen} <= kept
-    assert 0 <= knee(points) < len(points)
-
-
-@given(st.integers(2, 3).flatmap(lambda n: st.lists(st.tuples(*[st.integers(0, 9)] * n))))
-def test_gains_are_what_hypervolume_grows_by(rows: list[tuple[int, ...]]) -> None:
-    points = np.array(rows, dtype=float).reshape(len(rows), -1 if rows else 2)
-    reference = (8.0,) * points.shape[1]
-    front = points[: len(points) // 2]
-    front = front[nondominated(front)]
-    for one, gain in zip(points, gains(points, front, reference), strict=True):
-        grown = hypervolume(np.vstack([front, one]), reference) - hypervolume(front, reference)
-        assert gain == pytest.approx(grown * np.prod(reference), abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds", "evaluations"),
-    [
-        ("20gpuh", 72000, None),
-        ("90m", 5400, None),
-        ("1.5h", 5400, None),
-        ("45s", 45, None),
-        ("600evals", None, 600),
-    ],
-)
-def test_budgets(text: str, seconds: float | None, evaluations: int | None) -> None:
-    parsed = budget.parse(text)
-    assert (parsed.seconds, parsed.evaluations) == (seconds, evaluations)
-
-
-@pytest.mark.parametrize(
-    "text", ["20 gpu", "", "gpuh", "-5m", "0m", "1.5evals", "5days", "nanm", "infh"]
-)
-def test_bad_budgets(text: str) -> None:
-    with pytest.raises(StrategyError, match="20gpuh"):
-        budget.parse(text)
-
-
-def test_bad_settings_are_named() -> None:
-    for flags, message in [
-        ({"images": 1}, "images"),
-        ({"workers": -1}, "workers"),
-        ({"space": "nowhere"}, "space 'nowhere' is unknown"),
-        ({"steps": [0]}, "steps must be whole numbers"),
-        ({"schedulers": ["NoScheduler"]}, "NoScheduler"),
-    ]:
-        with pytest.raises(StrategyError, match=message):
-            settings = config.resolve("tiny-sd", flags)
-            spaces.make_space(settings.space, "unet", SCHEDULER)
-    with pytest.raises(
-        StrategyError, match=r"model 'sd99' is unknown; there are .*tiny-pixart, tiny-sd"
-    ):
-        config.resolve("sd99", {})
-
-
 def test_the_log_holds_plain_json(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="3evals")
     engine.prepare()
     engine.search()
     for line in (tmp_path / "study.journal").read_text().splitlines():
         assert isinstance(json.loads(line), dict)
-
-
-def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> None:
-    engine = make_engine(
-        tmp_path, budget="60evals", rungs=[4, 16], constraints={"max-fd_base-increase": 60.0}
-    )
-    engine.prepare()
-    engine.search()
-    assert engine.proposer.passed_over(engine.study.evaluations)
-    assert all(e.images == 16 and e.feasible for e in engine.choice().best()[1])
-
-
-def test_baselines_that_were_passed_over_take_no_budget_from_the_search(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path, budget="500s", rungs=[4, 16], export=12)
-    summary = go(engine)
-    drawn = {digest for digest, split in engine.executor.seen if split == "heldout"}
-    best, rivals = engine.choice().best()
-    late = [e for e in rivals if not e.images]
-    assert {e.strategy.digest for e in (*best, *rivals) if e.images} <= drawn
-    assert late
-    assert engine.unscored == 0
-    assert summary["device_seconds"] <= 500

@@ -22,7 +22,7 @@ from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.messages import AnyOutcome, AnyRequest, Outcome, SampleRequest
 from strategies import Gene, SearchSpace, Strategy
-from tests.search.proposers.test_proposers import SPACE, latency, made, scored
+from tests.support.proposals import SPACE, latency, made, scored
 
 
 def paths(calls: int, computed: int, longest: int) -> list[tuple[int, ...]]:

@@ -20,7 +20,7 @@ from search.results.plots.schedules import lanes
 from search.results.report import method_worth as methods
 from search.study import score_checks as gate
 from strategies import Strategy, StrategyError, describe, load, parse, save
-from tests.search.engine.test_search import make_engine
+from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor
 
 # With one solver and number of steps every strategy of the front has methods.

@@ -27,7 +27,7 @@ from search.results.run import Run
 from search.study.finalist_notes import HELDOUT
 from search.workers.messages import SampleRequest
 from tests.search.costs.test_budget import Paid
-from tests.search.engine.test_search import make_engine
+from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor, damage
 
 SETS: dict[str, Any] = {"heldout_images": 192, "budget": "40evals", "surrogate": False}

@@ -24,7 +24,7 @@ from search.study.evaluation import Evaluation
 from search.study.measurements import Measurements
 from search.study.reference_point import FIRST, worst
 from search.workers.messages import SampleRequest
-from tests.search.engine.test_search import go, make_engine
+from tests.support.runs.engines import go, make_engine
 from tests.support.runs.fake_executor import FakeExecutor, damage
 
 OBJECTIVES = ["mae", "latency_s"]

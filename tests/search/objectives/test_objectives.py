@@ -15,7 +15,7 @@ from search.commands.options import parser
 from search.objectives.objectives import Goals, Limit, more_is_better, parse_limit
 from search.study.study import Study
 from strategies import StrategyError
-from tests.search.engine.test_search import go, make_engine
+from tests.support.runs.engines import go, make_engine
 from tests.support.runs.fake_executor import FakeExecutor
 
 BASE = {"fd_base": 0.0, "fd_real": 4.0, "latency_s": 2.0, "psnr": 99.0, "speedup": 1.0}

@@ -22,8 +22,8 @@ from search.proposers import successive_halving as rungs
 from search.study.history import History
 from search.workers.messages import SampleRequest
 from strategies import StrategyError, dump
-from tests.search.engine.test_search import go, make_engine
-from tests.search.proposers.test_proposers import _distinct, scored
+from tests.support.proposals import _distinct, scored
+from tests.support.runs.engines import go, make_engine
 from tests.support.runs.fake_executor import FakeExecutor, make_sample
 
 SCORING = Scoring(tuple(choose(["fd", "psnr"], bundled=True)), {"real": real_images()})

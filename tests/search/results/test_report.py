@@ -23,9 +23,9 @@ from search.results.report import gallery_data as pictures
 from search.results.report.importance import importance
 from search.results.run import Run
 from search.study import run_lock as lock
-from tests.search.engine.test_search import make_engine
 from tests.support.runs import fake_runs as made
 from tests.support.runs import report_pages
+from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor, image
 from tests.support.runs.report_pages import page
 

@@ -13,7 +13,7 @@ from search.initial.projection import nearest, nearest_choice
 from search.results import warm_start as warm
 from search.study.study import Study
 from strategies import Gene, SearchSpace, Strategy, StrategyError
-from tests.search.proposers.test_proposers import SPACE, scored
+from tests.support.proposals import SPACE, scored
 
 
 def made(

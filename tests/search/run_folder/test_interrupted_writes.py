@@ -19,7 +19,7 @@ from search import cli
 from search.results import run as runs
 from strategies import StrategyError
 from strategies.data_files import whole
-from tests.search.engine.test_search import MODEL, PIPE
+from tests.support.runs.engines import MODEL, PIPE
 from tests.support.runs.fake_executor import FakeExecutor
 from tests.support.runs.write_faults import Writes, failing, in_a_child, killed
 

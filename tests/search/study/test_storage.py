@@ -31,8 +31,8 @@ from search.study.run_lock import studying
 from search.study.study import Study
 from strategies import StrategyError
 from tests.search.commands.test_commands import fails, look
-from tests.search.engine.test_search import make_engine
 from tests.support.runs import fake_runs as made
+from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor
 
 SECRET = "postgresql://me:s3cret@host:5433/studies?sslpassword=t0psecret&connect_timeout=5"

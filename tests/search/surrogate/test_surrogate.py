@@ -15,7 +15,7 @@ from search.study.history import History
 from search.surrogate.strategy_features import Description
 from search.surrogate.surrogate import FEWEST, Surrogate
 from strategies import Gene, SearchSpace, Strategy
-from tests.search.proposers.test_proposers import SPACE, latency, scored
+from tests.support.proposals import SPACE, latency, scored
 
 REFERENCE = (12.0, 9.0)
 

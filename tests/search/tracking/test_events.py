@@ -18,9 +18,9 @@ from search.tracking.events import Event, Events
 from search.tracking.json_log import JsonLog
 from strategies import StrategyError
 from tests.search.commands.test_commands import fails
-from tests.search.engine.test_search import make_engine
 from tests.support.paths import ROOT
 from tests.support.runs import fake_runs as made
+from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor
 
 DOCS = (ROOT / "docs" / "events.md").read_text()

@@ -13,9 +13,9 @@ from search.workers.failures import MAX_DEATHS
 from search.workers.messages import A, AnyOutcome, AnyRequest, Outcome, Request
 from search.workers.pool import Pool
 from tests.search.engine.test_failed_stages import FEW
-from tests.search.engine.test_search import make_engine
 from tests.search.workers.test_pool import requests
 from tests.support.runs import simulated_workers
+from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor
 from tests.support.runs.simulated_workers import Lasting, Simulation
 

@@ -6,88 +6,22 @@ Work is counted in executed lines, so that a busy machine fails nothing.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
-import math
 import os
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import strategies
-from strategies import Strategy, StrategyError, describe
-from strategies.cli import main
+from strategies import Strategy, StrategyError
 from strategies.data_files import reading
 from strategies.data_files.limits import MAX_CALLS, MAX_GROUPS, MAX_TEXT
-from strategies.schedules import carry_over, nearest
-from strategies.text import plain
 from tests.support.heavy_files import BASE, HEAVY, full, groups, many, nested
-
-TERMINAL = ("\x1b", "\x9b", "\x07", "\x08", "\r", "\u202e", "\u2028")
-
-
-def used(text: str) -> Strategy:
-    """Everything that commands do with a file's text; a StrategyError may end it."""
-    one = strategies.parse(text)
-    assert strategies.parse(strategies.dump(one)).digest == one.digest
-    one.to_json()
-    one.kinds()
-    describe.summary(one)
-    return one
-
-
-def run(*arguments: Any) -> tuple[int, str]:
-    """Exit code, and all that a command prints."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        code = main([str(argument) for argument in arguments])
-    return code, said.getvalue()
-
-
-def loaded(text: str) -> Strategy | None:
-    """The strategy, or None where it is refused in one line that prints."""
-    try:
-        return used(text)
-    except StrategyError as error:
-        line = str(error)
-    assert line.isprintable()
-    return None
-
-
-def refused(text: str) -> str:
-    """The line that a file is refused with."""
-    with pytest.raises(StrategyError) as caught:
-        used(text)
-    message = str(caught.value)
-    assert message.isprintable()
-    assert len(message) <= 4_000
-    return message
-
-
-def work(act: Callable[[], Any]) -> int:
-    """Lines of Python that a call executes."""
-    lines = 0
-
-    def count(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal lines
-        lines += event == "line"
-        return count
-
-    before = sys.gettrace()
-    sys.settrace(count)
-    try:
-        act()
-    finally:
-        sys.settrace(before)
-    return lines
+from tests.support.strategy_texts import TERMINAL, refused, run, used, work
 
 
 @pytest.mark.parametrize("kind", HEAVY)
@@ -221,94 +155,6 @@ def test_numbers_that_are_none_are_refused(number: str) -> None:
     assert f"{number} is not a number" in refused(text)
 
 
-LEAVES = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.sampled_from([10**9, 2**63, 10**40, -1, 1e308, math.inf, math.nan, "\ud800", "\x1b[2J"])
-    | st.floats()
-    | st.text(max_size=8)
-)
-VALUES = st.recursive(
-    LEAVES,
-    lambda inner: (
-        st.lists(inner, max_size=5)
-        | st.dictionaries(st.text(st.characters(), max_size=4), inner, max_size=4)
-    ),
-    max_leaves=8,
-)
-EXAMPLES = [
-    BASE,
-    full(4, tome={"ratio": 0.5, "stride": 2}, tgate={"gate": 2}),
-    full(4, blockcache={"refresh": {"a": [0, 2]}}, catome={"threshold": 0.9, "checkpoints": [1]}),
-    full(4) | {"family": "dit", "methods": {"fora": {"attn": [True, False, True, [True, False]]}}},
-    full(4) | {"family": "mmdit", "methods": {"cat": {"alpha": 0.5}, "fora": {"mlp": False}}},
-    BASE | {"scores": {"fd": 1.5, "intervals": {"fd": [1, 0, 2]}}, "provenance": {"model": "m"}},
-]
-
-
-def places(value: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    items: Any = ()
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = enumerate(value)
-    return [here, *(place for key, item in items for place in places(item, (*here, key)))]
-
-
-def changed(value: Any, place: tuple[Any, ...], new: Any) -> Any:
-    if not place:
-        return new
-    copy = dict(value) if isinstance(value, dict) else list(value)
-    copy[place[0]] = changed(value[place[0]], place[1:], new)
-    return copy
-
-
-@st.composite
-def near_valid(draw: st.DrawFn) -> str:
-    """A valid file with a few of its values replaced, and perhaps some of its text."""
-    data: Any = draw(st.sampled_from(EXAMPLES))
-    for _ in range(draw(st.integers(0, 3))):
-        place = draw(st.sampled_from(places(data)))
-        data = changed(data, place, draw(VALUES))
-    text = json.dumps(data, ensure_ascii=draw(st.booleans()))
-    if draw(st.integers(0, 4)) == 0:
-        start = draw(st.integers(0, len(text)))
-        part = draw(st.text(st.sampled_from('[]{}",:0e9\\u'), max_size=6))
-        text = text[:start] + part + text[start + draw(st.integers(0, 6)) :]
-    return text
-
-
-@settings(deadline=None, max_examples=300)
-@given(near_valid(), st.integers(3, 60))  # CAT Pruning needs three calls.
-def test_files_near_a_valid_one_load_or_are_refused(text: str, calls: int) -> None:
-    def all_of() -> None:
-        one = loaded(text)
-        if one is None:
-            return
-        one.resample(calls=calls)
-        assert describe.differences(one, strategies.parse(strategies.dump(one))) == []
-
-    assert work(all_of) < 40_000 + 60 * len(text) + 400 * calls
-
-
-@given(st.lists(st.integers(0, 40), unique=True).map(sorted), st.integers(0, 40))
-def test_the_nearest_call_is_the_one_found_by_trying_all(calls: list[int], call: int) -> None:
-    expected = min(calls, key=lambda one: (abs(one - call), one), default=None)
-    assert nearest(calls, call) == expected
-
-
-@given(st.lists(st.integers(0, 20), unique=True).map(sorted), st.lists(st.integers(0, 20)))
-def test_events_are_carried_as_by_trying_all(calls: list[int], indices: list[int]) -> None:
-    indices.sort()
-    found, before = [], -1
-    for new, old in enumerate(indices):
-        if any(before < call <= old for call in calls):
-            found.append(new)
-        before = old
-    assert carry_over(calls, indices) == tuple(found)
-
-
 def test_only_regular_files_are_read(tmp_path: Path) -> None:
     for name in ("pipe", "folder", "loop", "x" * 5_000, "nul\0", "half\ud800"):
         path = tmp_path / name
@@ -344,59 +190,6 @@ def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     path.write_bytes(json.dumps(BASE).encode("utf-16"))
     with pytest.raises(StrategyError, match="not a text file in UTF-8"):
         strategies.load(path)
-
-
-def test_no_text_of_a_file_reaches_the_terminal_raw(tmp_path: Path) -> None:
-    signs = "".join(TERMINAL) + "\n"
-    good, other, bad = (tmp_path / name for name in ("good.json", "other.json", "bad.json"))
-    blocks = {"blockcache": {"refresh": {f"a{signs}": [0]}}}
-    fields = BASE | {"name": signs, "methods": blocks}
-    free = {"a" + signs: signs, "b": {signs: [signs]}}
-    good.write_text(json.dumps(fields | {"provenance": free, "scores": free}))
-    other.write_text(json.dumps(fields | {"name": "x" + signs, "scores": {signs: 1}}))
-    bad.write_text(json.dumps(BASE | {"methods": {signs: {}}}))
-    commands = [
-        *[(name, path) for name in ("validate", "show", "list") for path in (good, bad)],
-        ("diff", good, other),
-        ("show", good, "--json"),
-        ("resample", good, "--calls", 3),
-        ("resample", good, "--calls", 3, "--out", tmp_path / "new.json"),
-        ("resample", good, "--steps", 3),
-        ("export", good, "--to", "cache-dit"),
-    ]
-    for command in commands:
-        said = run(*command)[1]
-        assert said
-        assert not set(TERMINAL) & set(said), command
-
-
-def test_a_terminal_without_the_characters_gets_escapes(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    path.write_text(json.dumps(BASE | {"name": "gr\u00fcn \u7dd1", "scheduler": "\u7dd1"}))
-    for command in ("show", "validate", "list"):
-        done = subprocess.run(
-            [sys.executable, "-m", "strategies", command, str(path)],
-            capture_output=True,
-            env=os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "80"},
-        )
-        assert (done.returncode, done.stderr) == (0, b"")
-        assert b"\\u7dd1" in done.stdout
-
-
-@given(st.text())
-def test_escaped_text_prints_and_stays(text: str) -> None:
-    assert plain(text).isprintable()
-    assert plain(plain(text)) == plain(text)
-    error = StrategyError(text)
-    assert str(error).isprintable()
-    assert str(pickle.loads(pickle.dumps(error))) == str(error)
-
-
-def test_error_messages_are_cut() -> None:
-    assert len(str(StrategyError("x" * 10**6))) == 4_000
-    assert len(refused(json.dumps(BASE | {"methods": {"tome": {"ratio": "y" * 19_000}}}))) < 300
-    deep = json.dumps(BASE | {"methods": {"tome": {"ratio": [["z"] * 9_000] * 4}}})
-    assert len(refused(deep)) < 300
 
 
 @pytest.mark.parametrize("calls", [0, -1, MAX_CALLS + 1, 10**9, 10**30])

@@ -9,49 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from evaluate.speed.call_kinds import Kinds
-from search.costs import call_kinds as wanted
-from search.costs.probe_strategies import probes
 from search.initial import method_switching as switching
 from search.initial.projection import nearest
 from search.proposers import schedule_operators as operators
 from search.results.plots.schedules import lanes
 from search.spaces import with_calls
 from search.surrogate.strategy_features import Description
-from strategies import SearchSpace, Strategy, StrategyError, cli, describe, known, parse
-from strategies.data_files.configs import configs, read_config
+from strategies import Strategy, StrategyError, cli, describe, parse
 from strategies.files import dump
 from strategies.genomes import compose
-
-STEPS = (4, 7, 13)
-CALLS = {
-    (s, n): n + (s == "PNDMScheduler") for s in ("DDIMScheduler", "PNDMScheduler") for n in STEPS
-}
-FAMILIES = ("unet", "dit", "mmdit")
-
-
-def of_family(family: str) -> list[str]:
-    """Methods of a family."""
-    return [name for name, kind in known().items() if family in kind.families]
-
-
-def space_of(family: str, methods: list[str], **more: Any) -> SearchSpace:
-    """A composed space."""
-    solvers = sorted({solver for solver, _ in CALLS})
-    asked = {"schedulers": solvers, "steps": list(STEPS), "methods": methods} | more
-    return with_calls(asked, family, CALLS)
-
-
-@st.composite
-def composed(draw: st.DrawFn) -> tuple[SearchSpace, tuple[int, ...]]:
-    """A space composed of any methods of any family, and one of its genomes."""
-    family = draw(st.sampled_from(FAMILIES))
-    there = of_family(family)
-    methods = draw(st.lists(st.sampled_from(there), min_size=1, max_size=len(there), unique=True))
-    space = space_of(family, methods)
-    return space, draw(st.tuples(*(st.integers(0, size - 1) for size in space.sizes)))
+from tests.support.composed_spaces import CALLS, FAMILIES, STEPS, composed, of_family, space_of
 
 
 @given(composed())
@@ -259,58 +227,6 @@ def test_the_nearest_of_a_strategy_of_the_space_is_itself(one: Any) -> None:
     space, genome = one
     strategy = space.decode(genome)
     assert nearest(space, strategy).digest == strategy.digest
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_wanted_kinds_are_few_and_shown(family: str) -> None:
-    """By few generations; and of every strategy of the space the latency follows from them."""
-    space, rng = space_of(family, of_family(family)), np.random.default_rng(3)
-    wants = wanted.plan(space).wants
-    assert len(wants) < 180
-    for seed in (0, 1):
-        rows = probes(space, seed)
-        shown = {kind for one in rows for kind in one.kinds()}
-        assert {want.kind for want in wants} <= shown
-        assert len(rows) <= 2 + len(wants) // 6
-    table = Kinds({want.kind: 1.0 for want in wants})
-    for _ in range(100):
-        for kind in space.decode(tuple(int(rng.integers(0, size)) for size in space.sizes)).kinds():
-            assert table.cost(kind) == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(
-    "name", [n for n in configs("spaces") if read_config("spaces", n).get("methods")]
-)
-def test_latency_is_known_throughout_every_shipped_space(name: str) -> None:
-    """Knobs of the whole generation that have many choices hide nothing from the measurement."""
-    settings = read_config("spaces", name)
-    calls = {(s, n): n for s in settings["schedulers"] for n in settings["steps"]}
-    space, rng = with_calls(settings, settings["family"], calls), np.random.default_rng(5)
-    wants = wanted.plan(space).wants
-    assert len(wants) < 120
-    table = Kinds({want.kind: 1.0 for want in wants})
-    for _ in range(400):
-        for kind in space.decode(tuple(int(rng.integers(0, size)) for size in space.sizes)).kinds():
-            assert table.cost(kind) == pytest.approx(1.0)
-
-
-def test_costs_of_kinds_are_sums_of_effects() -> None:
-    """Exactly where effects multiply, but for pairs that were measured, and rank by strength."""
-    one, two = "deepcache.depth=1", "deepcache.depth=3"
-    weak, strong = "dato.ratio=0.3", "dato.ratio=0.7"
-    table = Kinds({
-        "": 1.0, one: 0.2, two: 0.6, weak: 0.9, strong: 0.8, "tgate.cross=True": 0.7,
-        f"{strong} {one}": 0.2, f"{strong} {two}": 0.48,
-    })  # fmt: skip
-    assert table.cost(f"{strong} {one}") == 0.2
-    assert table.cost(f"{weak} {one}") == pytest.approx(0.2)  # Neither does anything there.
-    assert table.cost(f"{weak} {two}") == pytest.approx(0.54)
-    assert table.cost(f"{two} tgate.cross=True") == pytest.approx(0.42)
-    assert table.cost(f"{strong} {one} tgate.cross=True") == pytest.approx(0.14)
-    with pytest.raises(StrategyError, match=r"no entry for 'dato\.ratio=0\.5'"):
-        table.cost(f"dato.ratio=0.5 {two}")
-    with pytest.raises(StrategyError, match="no entry"):
-        table.cost("tome.ratio=0.5")
 
 
 def test_the_space_command_shows_genes_choices_and_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from search import cli
 from search.engine import exporting
 from tests.support.runs.fake_executor import FakeExecutor
-from tests.search.engine.test_search import make_engine
+from tests.support.runs.engines import make_engine
 
 SMALL = ["--space", "unet-small", "--images", "16", "--heldout-images", "16", "--export", "5"]
 

@@ -1,0 +1,53 @@
+"""Baselines that a search did not evaluate are compared with its front."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from search.results import finalist
+from search.study.evaluation import BASELINES
+from tests.support.runs.engines import go, make_engine
+
+
+def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, budget="60evals", rungs=[4, 16], export=12)
+    summary = go(engine)
+    known = {one.digest for origin, one in engine.proposer.seeds if origin in BASELINES}
+    scored = {e.strategy.digest for e in engine.study.evaluations if e.images == 16}
+    finals = [final for final in finalist.finals(engine.study) if final.role == "baseline"]
+    passed_over = [final for final in finals if final.strategy.digest not in scored]
+    assert passed_over
+    assert {final.strategy.digest for final in passed_over} <= known
+    assert all(engine.executor.seen[f.strategy.digest, "heldout"] == 1 for f in passed_over)
+    assert len(finals) <= engine.config.export
+    # Resumed, the same ones are chosen, and none is drawn again.
+    again = make_engine(tmp_path, budget="60evals", rungs=[4, 16], export=12)
+    assert go(again)["hypervolume_baselines"] == summary["hypervolume_baselines"]
+    assert not any(split == "heldout" for _, split in again.executor.seen)
+    # Without a model nobody knows what to expect of them.
+    plain = make_engine(tmp_path / "plain", budget="60evals", rungs=[4, 16], surrogate=False)
+    plain.prepare()
+    plain.search()
+    assert plain.proposer.passed_over(plain.study.evaluations) == []
+
+
+def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> None:
+    engine = make_engine(
+        tmp_path, budget="60evals", rungs=[4, 16], constraints={"max-fd_base-increase": 60.0}
+    )
+    engine.prepare()
+    engine.search()
+    assert engine.proposer.passed_over(engine.study.evaluations)
+    assert all(e.images == 16 and e.feasible for e in engine.choice().best()[1])
+
+
+def test_baselines_that_were_passed_over_take_no_budget_from_the_search(tmp_path: Path) -> None:
+    engine = make_engine(tmp_path, budget="500s", rungs=[4, 16], export=12)
+    summary = go(engine)
+    drawn = {digest for digest, split in engine.executor.seen if split == "heldout"}
+    best, rivals = engine.choice().best()
+    late = [e for e in rivals if not e.images]
+    assert {e.strategy.digest for e in (*best, *rivals) if e.images} <= drawn
+    assert late
+    assert engine.unscored == 0
+    assert summary["device_seconds"] <= 500

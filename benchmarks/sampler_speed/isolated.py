@@ -21,6 +21,7 @@ import torch
 from torch._dynamo.utils import counters
 
 from accel.models.loading import quiet
+from benchmarks.registry import find
 from benchmarks.sampler_speed.alternating import Found, Rival, excusing, measured
 from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.networks import Built
@@ -146,7 +147,7 @@ def serve(
     quiet()
     torch.set_num_threads(1)
     try:
-        rival: Rival = importlib.import_module(script).RIVALS[name]
+        rival: Rival = importlib.import_module(find(script).module).RIVALS[name]
         failed: dict[str, str] = {}
         with excusing(rival, name, failed):
             _serve(ours, Network(build, calls, device), rival, batch)

@@ -35,10 +35,10 @@ Build = Callable[[], Built]
 def race(
     script: str, build: Build, rivals: Iterable[str], batch: int, flags: argparse.Namespace
 ) -> Found:
-    """Race the rivals of a script by name; see `racing.race`.
+    """Race the rivals of a benchmark by name; see `alternating.race`.
 
     Args:
-        script: module that has them as `RIVALS`.
+        script: name of the benchmark whose script has them as `RIVALS`.
         build: makes the network, anew in each process.
 
     Raises:

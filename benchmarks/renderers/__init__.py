@@ -11,6 +11,8 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "sampler": speed.race,
     "transformer_speed": speed.race,
     "guidance_calls": speed.guidance_calls,
+    "guided_steps": quality.transformers,
+    "affine_guidance": quality.affine_guidance,
     "selection": speed.selection,
     "profile_calls": papers.profile,
     "latency_table": speed.latency_table,

@@ -26,6 +26,18 @@ def order(data: Any) -> str:
     return f"{data['images']} held-out prompts.\n\n" + table(heads, rows)
 
 
+def affine_guidance(data: Any) -> str:
+    """FD and PSNR of every form at every solver."""
+    rows = [
+        (setting, name, one["fd_base"], one["psnr"])
+        for setting, forms in data["rows"].items()
+        for name, one in forms.items()
+    ]
+    heads = ["solver and steps", "guidance", "FD to unaccelerated", "PSNR, dB"]
+    text = f"{data['images']} held-out prompts; coefficients from {data['fit']} search prompts."
+    return f"{text}\n\n" + table(heads, rows)
+
+
 def mask(data: Any) -> str:
     rows = [
         (name, one["fora"], one["cache-dit"], one["apart"]) for name, one in data["rows"].items()

@@ -1,0 +1,59 @@
+"""Search engines on fake workers, and runs of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from accel.models.config import read_model
+from accel.models.loading import load_pipeline
+from evaluate.speed.latency_measurement import unaccelerated
+from search import config, spaces
+from search.engine import exporting
+from search.engine.engine import Engine
+from search.initial.baselines import seeds
+from search.proposers.generation_strategy import Proposer
+from search.study.study import Study
+from tests.support.runs.fake_executor import FakeExecutor
+
+MODEL = read_model("tiny-sd")
+
+
+PIPE = load_pipeline(MODEL)
+
+
+SCHEDULER = PIPE.scheduler
+
+
+FLAGS: dict[str, Any] = {
+    "space": "unet-small",
+    "workers": 0,
+    "images": 16,
+    "heldout_images": 16,
+    "export": 5,
+}
+
+
+def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Engine:
+    given = FLAGS | {"budget": "70evals"} | flags
+    settings = config.resolve("tiny-sd", {"rungs": [given["images"]]} | given)
+    space = spaces.make_space(settings.space, "unet", SCHEDULER)
+    folder.mkdir(parents=True, exist_ok=True)
+    baseline = unaccelerated(PIPE, MODEL.scheduler, MODEL.steps)
+    proposer = Proposer(
+        space,
+        seeds(space, MODEL.scheduler, MODEL.steps),
+        settings.proposer,
+        settings.population,
+        settings.seed,
+        settings.ladder,
+    )
+    study = Study(folder / "study.journal", settings.objectives)
+    workers = executor or FakeExecutor()
+    return Engine(settings, folder, study, workers, space, baseline, proposer, lambda _: None)
+
+
+def go(engine: Engine) -> dict[str, Any]:
+    engine.prepare()
+    engine.search()
+    return exporting.write(engine, engine.finish())

@@ -22,7 +22,7 @@ from accel.models.loading import load_pipeline, quiet
 from benchmarks.entry import RESULTS
 from evaluate.speed.latency_measurement import unaccelerated
 from search import config, spaces
-from search.engine.engine import Engine
+from search.engine.search import Search
 from search.initial.baselines import seeds
 from search.proposers.generation_strategy import Proposer
 from search.study.study import Study
@@ -62,7 +62,7 @@ def compare(budget: str, flags: argparse.Namespace) -> dict[str, Any]:
     engine = make(settings, Path(tempfile.mkdtemp()))
     engine.prepare()
     before = engine.study.spent
-    engine.search()
+    engine.evaluate()
     searched = engine.study.spent
     engine.finish()
     spent = engine.study.spent
@@ -85,7 +85,7 @@ def compare(budget: str, flags: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def make(settings: dict[str, Any], folder: Path) -> Engine:
+def make(settings: dict[str, Any], folder: Path) -> Search:
     chosen = config.resolve("tiny-sd", settings)
     model = chosen.model
     pipe = load_pipeline(model)
@@ -95,7 +95,7 @@ def make(settings: dict[str, Any], folder: Path) -> Engine:
     proposer = Proposer(space, known, chosen.proposer, chosen.population, chosen.seed, ladder)
     baseline = unaccelerated(pipe, model.scheduler, model.steps)
     study, executor = Study(folder / "study.journal"), workers.start(chosen, chosen.model, "cpu")
-    return Engine(chosen, folder, study, executor, space, baseline, proposer, lambda _: None)
+    return Search(chosen, folder, study, executor, space, baseline, proposer, lambda _: None)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from accel.models.loading import default_device, load_pipeline, quiet
 from evaluate.speed.latency_measurement import unaccelerated
 from search import budget, spaces
 from search.commands import run_options as reading
-from search.engine.engine import Engine
 from search.engine.progress import Progress
+from search.engine.search import Search
 from search.images.shared_cache import Shared
 from search.interruption import Ending
 from search.proposers.generation_strategy import Proposer
@@ -67,18 +67,18 @@ def main(arguments: list[str]) -> int:
         try:
             with Progress(console) as progress:
                 progress.watch(held.config, held.study, proposer)
-                engine = Engine(
+                search = Search(
                     held.config, flags.run, held.study, executor, space, baseline, proposer,
                     progress,
                 )  # fmt: skip
-                engine.accepted = held.accept
+                search.accepted = held.accept
                 shared = Shared(
                     held.config.model, held.ties.inputs, baseline, default_device(), flags.run
                 )
-                engine.images.reuse(shared, held.ties.inputs.origin, held.ties.unsigned)
-                engine.prepare()
+                search.images.reuse(shared, held.ties.inputs.origin, held.ties.unsigned)
+                search.prepare()
                 finals = finalist.finals(held.study)
-                found = engine.ablation().run(finals, seconds)
+                found = search.ablation().run(finals, seconds)
             page = report.write(Run(flags.run, held.config, held.study), flags.run)
         finally:
             executor.close()

@@ -14,18 +14,17 @@ from rich.console import Console
 from accel import families
 from accel.models.loading import default_device, quiet
 from evaluate.speed.latency_measurement import unaccelerated
+from search import budget as budgets
 from search import spaces
 from search import tracking as trackers
 from search.commands import closing_lines as last
 from search.commands.crash_message import farewell
 from search.commands.model_setup import settings_and_pipeline
 from search.config import SearchConfig
-from search.engine import exporting
 from search.engine import log_replay as replay
-from search.engine.engine import Engine
 from search.engine.progress import Progress
+from search.engine.search import Search
 from search.errors import SearchError
-from search.finalists import ablation
 from search.images.shared_cache import Shared
 from search.images.shipped_samples import ShippedSamples
 from search.initial.baselines import seeds
@@ -33,6 +32,7 @@ from search.initial.projection import nearest
 from search.interruption import CODE, Ending
 from search.proposers.generation_strategy import Proposer
 from search.results import command_line as repeating
+from search.results import export
 from search.results import run as runs
 from search.results import warm_start as warm
 from search.run_folder import finished_run as finished
@@ -106,19 +106,19 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
                 progress.watch(config, run.study, proposer)
                 ending.how, ending.before = run.how, dismiss
                 events = Events([*([log] if log else []), *(kind(folder) for kind in kinds)])
-                engine = Engine(
+                search = Search(
                     config, folder, run.study, executor, space, baseline, proposer, progress, events
                 )
-                engine.accepted, engine.tell = run.accept, progress.tell
+                search.accepted, search.tell = run.accept, progress.tell
                 there = run.ties.inputs
                 shared = Shared(config.model, there, baseline, device, folder)
-                engine.images.reuse(shared, there.origin, run.ties.unsigned)
-                engine.shipped = ShippedSamples(config.model, there, baseline)
+                search.images.reuse(shared, there.origin, run.ties.unsigned)
+                search.shipped = ShippedSamples(config.model, there, baseline)
                 if log and run.resumed:
                     replay.missing(run.study, log, folder)
                 settings = config.model_dump(mode="json")
                 events.started(folder, run.study, settings, run.resumed)
-                return _drive(engine, run, console)
+                return _drive(search, run, console)
         except BaseException as error:
             events.emit("error", message=str(error) or type(error).__name__)
             raise
@@ -141,15 +141,16 @@ def _predict(
             folder = Path(scratch)
             study = Study(folder / storage.JOURNAL, config.objectives)
             progress.watch(config, study, proposer)
-            engine = Engine(config, folder, study, executor, space, baseline, proposer, progress)
+            search = Search(config, folder, study, executor, space, baseline, proposer, progress)
             there = inputs.collect(config)
-            engine.images.reuse(Shared(config.model, there, baseline, device, folder))
+            search.images.reuse(Shared(config.model, there, baseline, device, folder))
             seeds = len(proposer.seeds)
-            found = engine.predict()
+            found = search.predict()
     finally:
         executor.close()
     console.print(
-        f"model {config.model.name}, {engine.budget}: {seeds} seeds, then {config.proposer}",
+        f"model {config.model.name}, {budgets.parse(config.budget)}: {seeds} seeds, then "
+        f"{config.proposer}",
         *found.lines(),
         sep="\n",
         highlight=False,
@@ -160,36 +161,29 @@ def _predict(
     return 0
 
 
-def _drive(engine: Engine, run: Opened, console: Console) -> int:
+def _drive(search: Search, run: Opened, console: Console) -> int:
     try:
-        engine.prepare()
-        engine.search()
-        before = engine.study.spent
-        finals = engine.finish()
-        seconds = ablation.spare(engine.spending, engine.study.spent - before)
-        if seconds > 0:
-            engine.ablation().run(finals, seconds)
-        summary = exporting.write(engine, finals)
+        summary = search.run()
     except SearchError as error:
-        exporting.write_failed(engine)
+        export.write_failed(search.so_far, search.initial)
         raise error.with_how(run.how) from None
     except KeyboardInterrupt:
-        size = exporting.write_unfinished(engine)
-        engine.events.emit("stopped", reason="interrupted", front=size)
-        found = f"{size} strategies of the front so far are in {engine.folder}/strategies"
+        size = export.write_unfinished(search.so_far)
+        search.events.emit("stopped", reason="interrupted", front=size)
+        found = f"{size} strategies of the front so far are in {run.folder}/strategies"
         line = f"\ninterrupted: {found if size else 'nothing was found yet'}; {run.how}"
         with suppress(OSError):  # The terminal may be what is gone.
             console.print(line, highlight=False, soft_wrap=True)
         return CODE
-    engine.events.exported(engine.folder, summary)
-    engine.events.emit("stopped", reason="finished", front=summary["front"])
-    told = failures.lines(failures.failures(engine.study))
+    search.events.exported(run.folder, summary)
+    search.events.emit("stopped", reason="finished", front=summary["front"])
+    told = failures.lines(failures.failures(run.study))
     for name, value in summary.items():
         if isinstance(value, list | dict):
             continue  # The failures and the times, which have lines of their own.
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         console.print(f"{name.replace('_', ' '):>22}  {shown}", highlight=False)
-    for line in (*told, *last.lines(engine, run.resumed, run.how)):
+    for line in (*told, *last.lines(search.so_far, search.clock.seconds, run.resumed, run.how)):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"strategies and plot are in {engine.folder}", highlight=False, soft_wrap=True)
+    console.print(f"strategies and plot are in {run.folder}", highlight=False, soft_wrap=True)
     return 0

@@ -77,7 +77,6 @@ class FinalScoring:
         images: the unaccelerated images; makes requests for others.
         choice: chooses the finalists.
         goals: objectives and constraints of the search.
-        make_goals: the same held against other scores of the unaccelerated pipeline.
         costs: latency and other costs of a strategy.
         accounts: spent and predicted device time.
         shipped: samples of baselines that need no drawing, if there are any.
@@ -94,7 +93,6 @@ class FinalScoring:
         images: UnacceleratedImages,
         choice: FinalistChoice,
         goals: Goals,
-        make_goals: Callable[[dict[str, float]], Goals],
         costs: CostModel,
         accounts: CostTracker,
         shipped: ShippedSamples | None,
@@ -103,7 +101,7 @@ class FinalScoring:
     ) -> None:
         self._config, self._folder, self._study = config, folder, study
         self._executor, self._images, self._choice = executor, images, choice
-        self._goals, self._make_goals = goals, make_goals
+        self._goals = goals
         self._costs, self._accounts, self._shipped, self._say = costs, accounts, shipped, say
         self._scorer = HeldoutScorer(study, goals, events)
         self._timing = EndToEnd(study, executor, costs, accounts, folder, say)
@@ -203,7 +201,7 @@ class FinalScoring:
         plain = score_checks.unaccelerated_scores(against.scoring, against.base)
         first = self._final(self._costs.baseline, "", "unaccelerated", plain, {}, times)
         first = replace(first, images=common, judged=common, full=raced.full)
-        goals = self._make_goals(first.scores)
+        goals = self._goals.compared_with(first.scores)
         finals = [_judged(first, goals)]
         for row in raced.good:
             digest, held = row.strategy.digest, standings.held(row.strategy.digest)

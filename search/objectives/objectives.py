@@ -134,6 +134,15 @@ class Goals:
             )
         return cls(tuple(names), parsed, base, chance or {})
 
+    def compared_with(self, base: Mapping[str, float]) -> Goals:
+        """Objectives and constraints with other scores of the unaccelerated pipeline.
+
+        Raises:
+            StrategyError: a name is unknown; the error lists the known ones.
+        """
+        limits = {limit.text: limit.value for limit in self.limits}
+        return Goals.create(self.names, limits, base, self.chance)
+
     def only(self, names: Collection[str]) -> Goals:
         """Objectives, with only those constraints that are on the given scores."""
         return replace(self, limits=tuple(one for one in self.limits if one.name in names))

@@ -98,9 +98,11 @@ def test_a_dry_run_predicts_the_real_one(tmp_path: Path, flags: dict[str, Any]) 
     engine = make_engine(tmp_path / "real", Paid(2), **flags)
     summary = go(engine)
     assert foretold.total == pytest.approx(engine.study.spent, rel=0.2)
-    found = {n: sum(e.images == n for e in engine.study.evaluations) for n in engine.rungs}
+    found = {n: sum(e.images == n for e in engine.study.evaluations) for n in engine.config.ladder}
     assert sum(foretold.evaluations.values()) == pytest.approx(summary["evaluations"], rel=0.2)
     for images, count in found.items():
         assert foretold.evaluations[images] == pytest.approx(count, rel=0.25)
     assert foretold.wall < foretold.total
-    assert any(f"{foretold.evaluations[engine.rungs[0]]} on" in line for line in foretold.lines())
+    assert any(
+        f"{foretold.evaluations[engine.config.ladder[0]]} on" in line for line in foretold.lines()
+    )

@@ -64,11 +64,11 @@ def test_most_of_a_run_is_proposals_and_the_seeds_end_after_a_third(tmp_path: Pa
     assert sum(paid.values()) == pytest.approx(engine.study.spent)
     assert paid["seeds"] + paid["evolving"] >= 0.6 * 400
     assert paid["scoring"] <= 0.25 * 400 + 2 * engine.executor.longest  # type: ignore[attr-defined]
-    assert engine.plan.evaluations == pytest.approx(summary["evaluations"], rel=0.5)
-    assert engine.proposer.first <= max(12, engine.plan.evaluations // 3 + 1)
+    assert engine.prepared.plan.evaluations == pytest.approx(summary["evaluations"], rel=0.5)
+    assert engine.proposer.first <= max(12, engine.prepared.plan.evaluations // 3 + 1)
     bred = [e for e in engine.study.evaluations if e.origin == engine.config.proposer]
     assert min(e.number for e in bred) <= engine.proposer.first + 2 * engine.executor.slots
-    assert any(f"about {engine.plan.evaluations} evaluations" in line for line in told)
+    assert any(f"about {engine.prepared.plan.evaluations} evaluations" in line for line in told)
     assert not any("too little" in line for line in told)
     assert set(summary["times"]) == {"setting_up", "seeds", "evolving", "scoring"}
 
@@ -84,7 +84,7 @@ def test_too_little_to_evolve_is_said_with_what_is_enough(tmp_path: Path) -> Non
     more = make_engine(tmp_path / "more", Paid(), budget=enough[1], heldout_images=48)
     more.tell = lambda line: pytest.fail(line) if "too little" in line else None
     more.prepare()
-    more.search()
+    more.evaluate()
     assert len(more.study.evaluations) >= 1.4 * more.proposer.first
 
 
@@ -92,7 +92,7 @@ def test_a_run_that_goes_on_breeds_from_the_proposal_on_that_it_began_with(tmp_p
     engine = make_engine(tmp_path, budget="36evals")
     engine.prepare()
     assert engine.proposer.first == 12
-    engine.search()
+    engine.evaluate()
     more = make_engine(tmp_path, budget="300evals")
     more.prepare()
     assert more.proposer.first == 12

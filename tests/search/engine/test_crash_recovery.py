@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from evaluate.extraction import Sample
-from search.engine.engine import Engine
+from search.engine.search import Search
 from search.results import finalist
 from search.study.journal import drop_torn_tail
 from search.study.study import Study
@@ -52,10 +52,10 @@ class Told(FakeExecutor):
         return sample
 
 
-def run(folder: Path) -> Engine:
+def run(folder: Path) -> Search:
     engine = make_engine(folder, Told(folder / "told"), **FEW)
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     engine.finish()
     return engine
 
@@ -194,7 +194,7 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
 def test_a_full_disk_stops_the_search_with_what_it_has(tmp_path: Path) -> None:
     whole = make_engine(tmp_path / "whole", FakeExecutor(slots=1), budget="20evals")
     whole.prepare()
-    whole.search()
+    whole.evaluate()
     expected = [e.strategy.digest for e in whole.study.evaluations]
     place = tmp_path / "disk"
     size = sum(path.stat().st_size for path in (tmp_path / "whole").rglob("*") if path.is_file())
@@ -202,7 +202,7 @@ def test_a_full_disk_stops_the_search_with_what_it_has(tmp_path: Path) -> None:
         engine = make_engine(place / "run", FakeExecutor(slots=1), budget="20evals")
         with pytest.raises(StrategyError, match=r"cannot be written \(No space left on device\)"):
             engine.prepare()
-            engine.search()
+            engine.evaluate()
         journal = place / "run" / "study.journal"
         assert journal.read_bytes().endswith(b"\n")
         kept = [e.strategy.digest for e in Study(journal).evaluations]
@@ -212,7 +212,7 @@ def test_a_full_disk_stops_the_search_with_what_it_has(tmp_path: Path) -> None:
         subprocess.run(["mount", "-o", "remount,size=8m", str(place)], check=True)
         resumed = make_engine(place / "run", FakeExecutor(slots=1), budget="20evals")
         resumed.prepare()
-        resumed.search()
+        resumed.evaluate()
         assert [e.strategy.digest for e in resumed.study.evaluations] == expected
 
 
@@ -239,8 +239,8 @@ def test_two_synchronous_studies_of_one_seed_have_one_front(tmp_path: Path) -> N
     for name, seed in (("a", 5), ("b", 5), ("c", 6)):
         engine = make_engine(tmp_path / name, FakeExecutor(slots=1), **FEW | {"seed": seed})
         engine.prepare()
-        engine.search()
-        best = finalist.front(engine.finish())
+        engine.evaluate()
+        best = finalist.front(engine.finish().finals)
         fronts.append([(one.strategy.digest, one.scores["fd_base"]) for one in best])
         assert len(engine.study.evaluations) > 10
     assert fronts[0] == fronts[1]

@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 
 from evaluate.extraction import Sample
-from search.engine import exporting
-from search.engine.engine import Engine
+from search.engine.search import Search
 from search.errors import SearchError
-from search.results import finalist
+from search.results import export, finalist
 from search.study import failures
 from search.study.failures import ROW, kind, lines
 from search.workers.messages import CallTimes, SampleRequest, TimeCallsRequest
@@ -36,10 +35,10 @@ FEW: dict[str, Any] = {
 }
 
 
-def searched(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Engine:
+def searched(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Search:
     engine = make_engine(folder, executor or FakeExecutor(slots=1), **(FEW | flags))
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     return engine
 
 
@@ -51,20 +50,20 @@ def only(where: str, chosen: Callable[[Strategy], bool], reason: str = "out of m
 
 
 @pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Search:
     """A run in which nothing failed."""
     engine = searched(tmp_path_factory.mktemp("sound"))
     finish(engine)
     return engine
 
 
-def digests(engine: Engine, role: str) -> list[str]:
+def digests(engine: Search, role: str) -> list[str]:
     return [f.strategy.digest for f in finalist.finals(engine.study) if f.role == role]
 
 
 @pytest.mark.parametrize("where", ["heldout", "end_to_end"])
 def test_a_finalist_that_fails_makes_room_for_the_next(
-    tmp_path: Path, sound: Engine, where: str
+    tmp_path: Path, sound: Search, where: str
 ) -> None:
     chosen, _ = sound.choice().best()
     bad = chosen[0].strategy.digest
@@ -166,12 +165,12 @@ def test_failures_of_one_kind_in_a_row_stop_the_search(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "a", fails_from(3, "no kernel at 0x{}"), **FEW)
     engine.prepare()
     with pytest.raises(SearchError, match=r"10 candidates in a row.*no kernel at.*--resume"):
-        engine.search()
+        engine.evaluate()
     assert len(engine.study.evaluations) == 3 + ROW
     # Mended, the search goes on to its end.
     again = make_engine(tmp_path / "a", **FEW)
     again.prepare()
-    again.search()
+    again.evaluate()
     assert len(again.study.evaluations) == 24
 
 
@@ -200,8 +199,8 @@ def test_a_search_that_stops_later_leaves_the_tables_of_its_former_export(tmp_pa
     )
     more.prepare()
     with pytest.raises(SearchError):
-        more.search()
-    exporting.write_failed(more)
+        more.evaluate()
+    export.write_failed(more.so_far, more.initial)
     assert (tmp_path / "front.csv").read_text() == front
     assert len((tmp_path / "trials.csv").read_text()) > len(table)
 
@@ -221,14 +220,14 @@ class Untimed(FakeExecutor):
 
 
 def test_the_latency_table_names_what_cannot_be_timed_and_goes_on(
-    tmp_path: Path, sound: Engine
+    tmp_path: Path, sound: Search
 ) -> None:
-    kinds = sorted(k for k in sound.costs.table.kinds if k and "1" in k)
+    kinds = sorted(k for k in sound.prepared.costs.table.kinds if k and "1" in k)
     engine = make_engine(tmp_path, Untimed(kinds[0]), **FEW)
     engine.prepare()
     assert engine.study.noted("untimed") == {kinds[0]: "RuntimeError: no kernel"}
-    assert set(engine.costs.table.kinds) == set(sound.costs.table.kinds)
-    engine.search()
+    assert set(engine.prepared.costs.table.kinds) == set(sound.prepared.costs.table.kinds)
+    engine.evaluate()
     rows = engine.study.evaluations
     bad = [e for e in rows if kinds[0] in e.strategy.kinds()]
     assert bad
@@ -244,7 +243,7 @@ def test_a_solver_that_cannot_be_timed_is_left_out(tmp_path: Path) -> None:
     solver = "DPMSolverMultistepScheduler"
     engine = make_engine(tmp_path, Untimed("none", solver), **FEW)
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     rows = engine.study.evaluations
     assert {e.strategy.scheduler for e in rows if not e.ok} == {solver}
     assert all("the solver" in e.error for e in rows if not e.ok)
@@ -257,7 +256,7 @@ def test_an_unaccelerated_call_that_cannot_be_timed_is_the_models_fault(tmp_path
 
 
 def test_when_the_unaccelerated_pipeline_cannot_be_timed_end_to_end_it_is_named(
-    tmp_path: Path, sound: Engine
+    tmp_path: Path, sound: Search
 ) -> None:
     baseline = sound.baseline.digest
     engine = searched(tmp_path, Faulty(only("end_to_end", lambda one: one.digest == baseline)))

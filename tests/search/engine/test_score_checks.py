@@ -20,8 +20,7 @@ from evaluate.extraction import Reading, Sample
 from evaluate.images import generation
 from evaluate.images.appearance import look
 from evaluate.statistics.gaussian import ScoreError
-from search.engine import exporting
-from search.engine.engine import Engine
+from search.engine.search import Search
 from search.errors import SearchError
 from search.study import failures
 from search.study import score_checks as gate
@@ -49,12 +48,12 @@ FEW: dict[str, Any] = {
 NUMBERS = st.one_of(st.floats(), st.sampled_from([math.nan, math.inf, -math.inf, 1.0]))
 
 
-def finish(engine: Engine) -> dict[str, Any]:
+def finish(engine: Search) -> dict[str, Any]:
     """Score the finalists and write the strategy files and tables, without pictures."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("search.results.plots.pareto.write", lambda *_: None)
         patch.setattr("search.results.report.write", lambda *_: None)
-        return exporting.write(engine, engine.finish())
+        return engine.export(engine.finish())
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -81,7 +80,7 @@ def same_as_of_the_sound_ones_alone(folder: Path, seed: int, share: float) -> No
     engine = make_engine(folder / "faulty", Faulty(faults), **FEW)
     engine.prepare()
     try:
-        engine.search()
+        engine.evaluate()
         summary = finish(engine)
     except SearchError:
         assume(False)
@@ -234,13 +233,13 @@ def test_an_unaccelerated_model_that_is_broken_stops_the_search(
 def test_one_plain_unaccelerated_image_does_not(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, Unaccelerated(one_black))
     engine.prepare()
-    assert engine.measured  # It went on to what the search needs.
+    assert engine.prepared.plan  # It went on to what the search needs.
 
 
 def test_on_held_out_prompts_it_stops_before_anything_is_exported(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, Unaccelerated(nan, "heldout"), budget="8evals")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     with pytest.raises(StrategyError, match="unaccelerated model cannot be scored: psnr is nan"):
         engine.finish()
     assert not (tmp_path / "strategies").exists()

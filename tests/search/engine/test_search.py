@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 import strategies
-from search.engine import exporting
 from search.initial.baselines import ORIGINS
 from search.pareto import hypervolume, nondominated
+from search.results import export
 from search.study.journal import drop_torn_tail
 from search.study.study import Study
 from strategies import StrategyError
@@ -64,7 +64,7 @@ def test_nothing_is_evaluated_twice(tmp_path: Path) -> None:
 def test_the_search_beats_its_seeds_on_the_fake(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="150evals")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
 
     def volume(rows: list[Any]) -> float:
         return hypervolume(np.array([row.objectives for row in rows]), engine.reference)
@@ -76,7 +76,7 @@ def test_the_search_beats_its_seeds_on_the_fake(tmp_path: Path) -> None:
 def test_resume_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
     whole = make_engine(tmp_path / "whole", FakeExecutor(slots=1))
     whole.prepare()
-    whole.search()
+    whole.evaluate()
     expected = [row.strategy.digest for row in whole.study.evaluations]
     for cut in (1, 5, 52, 60):
         folder = tmp_path / f"cut-{cut}"
@@ -85,11 +85,11 @@ def test_resume_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
         engine = make_engine(folder, executor)
         with pytest.raises(KeyboardInterrupt):
             engine.prepare()
-            engine.search()
+            engine.evaluate()
         again = FakeExecutor(slots=1)
         resumed = make_engine(folder, again)
         resumed.prepare()
-        resumed.search()
+        resumed.evaluate()
         assert [row.strategy.digest for row in resumed.study.evaluations] == expected
         done = {row.strategy.digest for row in engine.study.evaluations}
         assert not done & {digest for digest, split in again.seen if split == "search"} - {
@@ -100,7 +100,7 @@ def test_resume_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
 def test_a_torn_log_is_mended(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, FakeExecutor(slots=1), budget="8evals")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     path = tmp_path / "study.journal"
     content = path.read_bytes()
     lines = content.splitlines(keepends=True)
@@ -143,7 +143,7 @@ def test_broken_scores_are_failures(tmp_path: Path) -> None:
 
     engine = make_engine(tmp_path, Broken(), budget="6evals")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     errors = {row.number: row.error for row in engine.study.evaluations}
     assert "NaN or infinity" in errors.pop(2)
     assert set(errors.values()) == {""}
@@ -155,8 +155,8 @@ def test_an_interrupted_run_keeps_its_front(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, executor)
     engine.prepare()
     with pytest.raises(KeyboardInterrupt):
-        engine.search()
-    size = exporting.write_unfinished(engine)
+        engine.evaluate()
+    size = export.write_unfinished(engine.so_far)
     files = sorted((tmp_path / "strategies").glob("unfinished-*.json"))
     assert len(files) == size > 0
     assert strategies.load(files[0]).scores["prompts"] == "search"
@@ -171,7 +171,7 @@ def test_the_time_budget_is_kept(tmp_path: Path) -> None:
 def test_proposals_depend_on_the_study_alone(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="60evals")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     rows = engine.study.evaluations
     first, second = (make_engine(tmp_path / n).proposer for n in "ab")
     for number in (60, 61, 99):
@@ -184,7 +184,7 @@ def test_proposals_depend_on_the_study_alone(tmp_path: Path) -> None:
 def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, schedulers=["DDIMScheduler"], steps=[2], budget="5000evals")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     evaluated = [row.strategy.digest for row in engine.study.evaluations]
     # Call 0 has a ratio; call 1 has one of six depths, and a ratio unless its depth is 0.
     assert len(set(evaluated)) == len(evaluated) == 3 * (5 * 3 + 1)
@@ -193,6 +193,6 @@ def test_an_exhausted_space_ends_the_search(tmp_path: Path) -> None:
 def test_the_log_holds_plain_json(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="3evals")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     for line in (tmp_path / "study.journal").read_text().splitlines():
         assert isinstance(json.loads(line), dict)

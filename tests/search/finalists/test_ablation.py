@@ -10,9 +10,9 @@ import pytest
 
 from evaluate.speed.call_kinds import Kinds
 from search.commands import ablate
-from search.engine import exporting
-from search.engine.engine import Engine
+from search.engine.search import Search
 from search.finalists import ablation
+from search.finalists.final_scoring import FinalResult
 from search.results import removals
 from search.results import run as runs
 from search.results.finalist import Final
@@ -55,13 +55,13 @@ def test_without_a_method_the_others_do_what_they_did() -> None:
     assert removals.without(one, "deepcache").methods["catome"].at(1) == {}
 
 
-def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Engine, list[Final]]:
+def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Search, list[Final]]:
     """A search that is about to be exported, with a front of one strategy of two methods."""
     engine = make_engine(folder, executor, budget="40evals", **ONE)
     engine.config.write(folder / "config.yaml")
     engine.prepare()
-    engine.search()
-    plain = engine.finish()[0]
+    engine.evaluate()
+    plain = engine.finish().finals[0]
     depth = [1 if call % 3 == 1 else "full" for call in range(25)]
     ratio = [0.5 if call % 2 == 0 else 0.0 for call in range(25)]
     strategy = engine.space.uniform("DDIMScheduler", 25, deepcache_depth=depth, tome_ratio=ratio)
@@ -69,9 +69,9 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Engine, 
     scoring = engine.images.scoring("heldout", count)
     base = engine.images.sample("heldout", count)
     outcome = engine.executor.alone(engine.images.request("two", strategy, "heldout", count))
-    scores = gate.scores(scoring, outcome.value, base) | engine.costs.of(strategy)
+    scores = gate.scores(scoring, outcome.value, base) | engine.prepared.costs.of(strategy)
     intervals = gate.intervals(scoring, outcome.value, base)
-    losses = engine.goals.losses(scores)
+    losses = engine.prepared.goals.losses(scores)
     one = Final("front", "nsga2", strategy, scores, intervals, losses, images=count)
     return engine, [plain, one]
 
@@ -80,7 +80,7 @@ def test_a_run_says_what_its_methods_are_worth(tmp_path: Path) -> None:
     executor = FakeExecutor()
     engine, finals = scored(tmp_path, executor)
     assert (
-        ablation.spare(engine.spending, 0.0) == 0
+        ablation.spare(engine.prepared.spending, 0.0) == 0
     )  # A budget of evaluations has no seconds to spare.
     before = engine.study.spent
     nothing = engine.ablation().run(finals, 0.0)
@@ -95,7 +95,7 @@ def test_a_run_says_what_its_methods_are_worth(tmp_path: Path) -> None:
     again = engine.ablation().run(finals, 1e9)
     assert dict(executor.seen) == seen  # None is drawn twice.
     assert [one.scores for one in again] == [one.scores for one in found]
-    exporting.write(engine, finals)
+    engine.export(FinalResult(finals, 0))
     run = runs.read(tmp_path)
     rows = methods.taken_out(run)
     assert [row["name"] for row in rows] == ["knee", "without deepcache", "without tome"]
@@ -111,8 +111,8 @@ def test_a_run_says_what_its_methods_are_worth(tmp_path: Path) -> None:
 def test_what_there_is_no_room_for_is_named(tmp_path: Path) -> None:
     engine, finals = scored(tmp_path)
     rest = removals.removals(runs.Run(tmp_path, engine.config, engine.study, finals))
-    cheapest = min(engine.costs.latency(one.left) for one in rest)
-    room = 1.01 * engine.spending.draw(cheapest, finals[0].images)
+    cheapest = min(engine.prepared.costs.latency(one.left) for one in rest)
+    room = 1.01 * engine.prepared.spending.draw(cheapest, finals[0].images)
     found = engine.ablation().run(finals, room)
     assert [one.drawn for one in found].count(True) == 1
     assert "there was no room for 1" in methods.lines(found)
@@ -135,7 +135,7 @@ def test_a_failure_is_noted(tmp_path: Path) -> None:
     executor.fails[rest[0].left.digest] = "out of memory"
     found = engine.ablation().run(finals, 1e9)
     assert [one.error for one in found] == ["out of memory", ""]
-    exporting.write(engine, finals)
+    engine.export(FinalResult(finals, 0))
     assert "out of memory" in (tmp_path / "report.html").read_text("utf-8")
 
 

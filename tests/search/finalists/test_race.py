@@ -18,7 +18,7 @@ from evaluate.statistics.means import mean_of
 from evaluate.verdicts import judge
 from search.costs.heldout_rungs import expected, levels
 from search.engine import exporting
-from search.engine.engine import Engine
+from search.engine.search import Search
 from search.finalists import distance_prior
 from search.finalists import lossless_probability as promise
 from search.finalists.standings import Standings
@@ -72,13 +72,15 @@ def test_what_is_beaten_stops_early_and_all_others_are_compared_on_the_same_imag
     assert set(table.kind) <= {"unaccelerated", "baseline", "seed", "found"}
 
 
-def raced(engine: Engine) -> dict[str, Any]:
+def raced(engine: Search) -> dict[str, Any]:
     """Search and score, and keep the finalists; nothing is drawn for people. The summary."""
     engine.prepare()
-    engine.search()
-    finals = engine.finish()
-    finalist.keep_finals(engine.study, finals, engine.config)
-    return exporting.summarise(engine, finals)
+    engine.evaluate()
+    result = engine.finish()
+    finalist.keep_finals(engine.study, result.finals, engine.config)
+    run = Run(engine.folder, engine.config, engine.study, result.finals)
+    goals, seconds = engine.prepared.goals, engine.clock.seconds
+    return exporting.summarise(run, engine.initial, goals, seconds, result.unscored)
 
 
 class Worse(FakeExecutor):
@@ -134,9 +136,9 @@ def test_a_race_that_was_stopped_goes_on_and_draws_no_part_twice(tmp_path: Path)
 def test_a_bounded_race_keeps_to_its_share_and_still_compares_equal_images(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, Paid(2), budget="400s", heldout_images=384, rungs=[4, 16])
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     before = engine.study.spent
-    finals = engine.finish()
+    finals = engine.finish().finals
     taken = engine.study.spent - before
     assert taken <= 0.25 * 400 + 2 * engine.executor.longest  # type: ignore[attr-defined]
     assert len(engine.study.evaluations) > 30
@@ -176,9 +178,9 @@ def test_distances_of_settled_strategies_tell_a_chance() -> None:
 def test_other_strategies_are_tried_where_finalists_have_shown_a_loss(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, Strict(), budget="1500s", heldout_images=384, export=3)
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     chosen = {row.strategy.digest for row in engine.choice().best()[0]}
-    finals = engine.finish()
+    finals = engine.finish().finals
     run = Run(engine.folder, engine.config, engine.study, finals)
     took = [one for one in finals if one.role == "front" and one.strategy.digest not in chosen]
     assert took

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from search.engine.engine import Engine
+from search.engine.search import Search
 from search.images import shipped_samples
 from search.images.shared_cache import origin
 from search.images.shipped_samples import ShippedSamples, pack
@@ -23,7 +23,7 @@ SETS: dict[str, Any] = {"heldout_images": 192, "budget": "40evals", "surrogate":
 
 
 def ship(
-    folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, off: float = 0.0
+    folder: Path, engine: Search, monkeypatch: pytest.MonkeyPatch, off: float = 0.0
 ) -> ShippedSamples:
     """Samples of all fewer steps, as the fake workers draw them, all `off` by so much."""
     monkeypatch.setattr(shipped_samples, "place", lambda name: folder / f"{name}.safetensors")
@@ -63,7 +63,7 @@ def test_what_ships_is_of_the_prompts_and_of_what_is_read(
     engine = make_engine(tmp_path, FakeExecutor(), **SETS)
     shipped = ship(tmp_path / "zoo", engine, monkeypatch)
     one = next(one for start, one in engine.proposer.seeds if start == "fewer-steps")
-    reading, first = engine.figures.reading, make_sample(one, "heldout", 24)
+    reading, first = engine.config.figures.reading, make_sample(one, "heldout", 24)
     found = shipped.part(one.digest, 24, 48, reading, first)
     assert found is not None
     expected = make_sample(one, "heldout", 48, 24)

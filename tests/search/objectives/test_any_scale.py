@@ -14,7 +14,7 @@ from evaluate.extraction import Sample
 from evaluate.metrics import METRICS
 from evaluate.metrics.shared import paired
 from search import config
-from search.engine.engine import Engine
+from search.engine.search import Search
 from search.finalists.choice import pick
 from search.objectives import objectives as goals
 from search.pareto import hypervolume
@@ -54,7 +54,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(METRICS, "mae", metric)
 
 
-def searched(folder: Path, scale: float, **flags: Any) -> tuple[Engine, dict[str, Any]]:
+def searched(folder: Path, scale: float, **flags: Any) -> tuple[Search, dict[str, Any]]:
     given = {"objectives": OBJECTIVES, "budget": "60evals"} | flags
     engine = make_engine(folder, Erring(scale), **given)
     return engine, go(engine)
@@ -109,15 +109,15 @@ def test_the_point_is_the_same_after_a_kill_and_for_whoever_reads_the_run(
 
 def test_a_run_of_an_earlier_version_goes_on(own: None, tmp_path: Path) -> None:
     engine, _ = searched(tmp_path, 0.5, budget="40evals")
-    engine.study.note("reference", [1.0, engine.goals.reference[1]])
+    engine.study.note("reference", [1.0, engine.prepared.goals.reference[1]])
     engine.study.note("unscaled", None)
-    assert Measurements(engine.study).reference_point == (1.0, engine.goals.reference[1])
+    assert Measurements(engine.study).reference_point == (1.0, engine.prepared.goals.reference[1])
     again, summary = searched(tmp_path, 0.5)
     assert summary["evaluations"] == 60
     assert (
         Measurements(again.study).reference_point
         == again.reference
-        != (1.0, engine.goals.reference[1])
+        != (1.0, engine.prepared.goals.reference[1])
     )
 
 
@@ -166,8 +166,12 @@ def test_which_figures_have_a_scale_of_their_own() -> None:
 def test_defaults_have_a_scale_so_that_their_hypervolumes_stay(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="10evals")
     summary = go(engine)
-    assert engine.goals.unscaled == (False, False)
-    assert Measurements(engine.study).reference_point == engine.goals.reference == engine.reference
+    assert engine.prepared.goals.unscaled == (False, False)
+    assert (
+        Measurements(engine.study).reference_point
+        == engine.prepared.goals.reference
+        == engine.reference
+    )
     assert json.loads((tmp_path / "summary.json").read_text())["hypervolume"] == pytest.approx(
         summary["hypervolume"]
     )

@@ -17,8 +17,8 @@ from evaluate.extraction import Sample
 from evaluate.metrics import choose
 from evaluate.scoring import Scoring
 from search import config
-from search.engine import exporting
 from search.proposers import successive_halving as rungs
+from search.results import export
 from search.study.history import History
 from search.workers.messages import SampleRequest
 from strategies import StrategyError, dump
@@ -168,8 +168,10 @@ def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
     # What is exported was drawn on the highest rung, and its figures are those of all its images.
     for one in (e for e in rows if e.images > 4):
         whole = make_sample(one.strategy, "search", one.images)
-        scores = engine.scoring.score(whole, engine.base.first(one.images))
-        exact = engine.goals_at[one.images].losses(scores | engine.costs.of(one.strategy))
+        scores = engine.prepared.scoring.score(whole, engine.prepared.base.first(one.images))
+        exact = engine.prepared.goals_at[one.images].losses(
+            scores | engine.prepared.costs.of(one.strategy)
+        )
         assert one.objectives == pytest.approx(exact)
     assert {e.images for e in engine.choice().best()[0]} <= {16}
     assert all(not e.draws for e in rows if e.images == 16)
@@ -179,7 +181,7 @@ def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
 def test_a_search_with_rungs_resumes_exactly(tmp_path: Path) -> None:
     whole = make_engine(tmp_path / "whole", Drawing(1), budget="56evals", **FLAGS)
     whole.prepare()
-    whole.search()
+    whole.evaluate()
     expected = [(e.strategy.digest, e.images) for e in whole.study.evaluations]
     assert len({images for _, images in expected}) == 3
     for cut in (14, 49):
@@ -188,16 +190,16 @@ def test_a_search_with_rungs_resumes_exactly(tmp_path: Path) -> None:
         with pytest.raises(KeyboardInterrupt):
             engine = make_engine(tmp_path / str(cut), executor, budget="56evals", **FLAGS)
             engine.prepare()
-            engine.search()
+            engine.evaluate()
         if cut == 49:  # What only saves time may be lost.
             for file in (tmp_path / "49" / "samples").iterdir():
                 file.unlink()
         resumed = make_engine(tmp_path / str(cut), Drawing(1), budget="56evals", **FLAGS)
         resumed.prepare()
-        resumed.search()
+        resumed.evaluate()
         rows = [(e.strategy.digest, e.images) for e in resumed.study.evaluations]
         assert rows == expected
-    assert exporting.write_unfinished(whole) > 0
+    assert export.write_unfinished(whole.so_far) > 0
 
 
 @pytest.mark.parametrize(

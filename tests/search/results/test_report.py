@@ -15,7 +15,6 @@ from PIL import Image
 
 from evaluate.images.thumbnails import SIDE, encode
 from search import cli
-from search.engine import exporting
 from search.results import command_line as repeating
 from search.results import gallery, report
 from search.results import run as runs
@@ -81,9 +80,10 @@ def test_the_gallery_is_of_the_final_scoring(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, executor, budget="50evals")
     engine.config.write(tmp_path / "config.yaml")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     assert not (tmp_path / gallery.NAME).exists()
-    finals = engine.finish()
+    result = engine.finish()
+    finals = result.finals
     kept = {path.name for path in (tmp_path / gallery.NAME).iterdir() if path.is_dir()}
     assert kept == {final.strategy.digest for final in finals}
     plain = engine.baseline.digest  # Drawn in parts.
@@ -92,7 +92,7 @@ def test_the_gallery_is_of_the_final_scoring(tmp_path: Path) -> None:
         for index in range(gallery.COUNT):
             path = tmp_path / gallery.NAME / final.strategy.digest / f"{index:05d}.png"
             assert np.array_equal(np.array(Image.open(path)), image(final.strategy, index))
-    exporting.write(engine, finals)
+    engine.export(result)
     shown = page(tmp_path).data["gallery"]
     assert [row["seed"] for row in shown["prompts"]] == [2_000_006 + i for i in range(6)]
     base = shown["strategies"]["unaccelerated"]["images"]
@@ -170,8 +170,8 @@ def test_other_searches_have_a_report(tmp_path: Path, flags: dict[str, Any]) -> 
     engine = make_engine(tmp_path, budget="8evals", **flags)
     engine.config.write(tmp_path / "config.yaml")
     engine.prepare()
-    engine.search()
-    exporting.write(engine, engine.finish())
+    engine.evaluate()
+    engine.export(engine.finish())
     found, front = page(tmp_path).data, runs.read(tmp_path).front()
     assert len([row for row in found["strategies"] if row["front"]]) == len(front)
     assert bool(front) == ("constraints" not in flags)
@@ -202,7 +202,7 @@ def test_importance_of_few_evaluations_is_not_guessed(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="12evals")
     engine.config.write(tmp_path / "config.yaml")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     found = importance(Run(tmp_path, engine.config, engine.study))
     assert found is not None
     assert (found.rows, found.evaluations) == ((), 12)

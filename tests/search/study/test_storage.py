@@ -250,7 +250,7 @@ def test_the_dashboard_serves_a_journal_and_a_database(tmp_path: Path) -> None:
     journal = tmp_path / "study.journal"
     engine = make_engine(tmp_path, budget="6evals")
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     assert served(storage.open_storage(journal, read_only=True)) == (6, ["fd_base", "latency_s"])
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     study = Study(url, engine.config.objectives, "mine")

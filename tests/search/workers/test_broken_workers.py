@@ -60,7 +60,7 @@ def test_a_candidate_that_breaks_the_device_costs_only_itself(
 ) -> None:
     engine = make_engine(tmp_path, in_process(at("5", times)), **FEW)  # type: ignore[arg-type]
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     rows = engine.study.evaluations
     assert len(rows) == 24
     assert [row.number for row in rows if not row.ok] == failed
@@ -82,7 +82,7 @@ def test_a_device_that_stays_broken_stops_the_search_and_nothing_is_recorded(
     engine = make_engine(tmp_path / "a", in_process(breaks), **FEW)  # type: ignore[arg-type]
     engine.prepare()
     with pytest.raises(SearchError, match=r"a fresh worker cannot generate.*device-side assert"):
-        engine.search()
+        engine.evaluate()
     assert [row.number for row in engine.study.evaluations] == [0, 1, 2, 3, 4]
     assert all(row.ok for row in engine.study.evaluations)
     # On a sound device it goes on as if nothing had happened.
@@ -90,7 +90,7 @@ def test_a_device_that_stays_broken_stops_the_search_and_nothing_is_recorded(
     whole = make_engine(tmp_path / "b", FakeExecutor(slots=1), **FEW)
     for one in (resumed, whole):
         one.prepare()
-        one.search()
+        one.evaluate()
     found, expected = (
         [(e.strategy.digest, dict(e.scores)) for e in one.study.evaluations]
         for one in (resumed, whole)
@@ -116,7 +116,7 @@ def test_a_failure_of_a_sound_worker_is_its_candidates(tmp_path: Path) -> None:
 
     engine = make_engine(tmp_path, InProcess(make), **FEW)  # type: ignore[arg-type]
     engine.prepare()
-    engine.search()
+    engine.evaluate()
     (row,) = [row for row in engine.study.evaluations if not row.ok]
     assert row.error == "ValueError: no such head"
     assert len(made) == 1

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from search import cli
-from search.engine import exporting
 from tests.support.runs.fake_executor import FakeExecutor
 from tests.support.runs.engines import make_engine
 
@@ -19,8 +18,8 @@ def finished(folder: Path) -> Path:
     engine = make_engine(folder, budget="60evals")
     engine.config.write(folder / "config.yaml")
     engine.prepare()
-    engine.search()
-    exporting.write(engine, engine.finish())
+    engine.evaluate()
+    engine.export(engine.finish())
     return folder
 
 
@@ -32,7 +31,7 @@ def interrupted(folder: Path) -> Path:
     engine.config.write(folder / "config.yaml")
     with pytest.raises(KeyboardInterrupt):
         engine.prepare()
-        engine.search()
+        engine.evaluate()
     return folder
 
 

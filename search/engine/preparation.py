@@ -1,0 +1,225 @@
+"""Preparation of a search: everything that is measured before the first proposal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluate.extraction import Sample
+from evaluate.scoring import Scoring
+from search.config import SearchConfig
+from search.costs import measurement as measuring
+from search.costs.budget_plan import Plan
+from search.costs.cost_model import CostModel
+from search.costs.cost_tracker import CostTracker, patience
+from search.costs.forecast import Forecast, bred
+from search.costs.image_timeout import ImageTimeout
+from search.costs.measurement import DeviceMeasurement
+from search.engine import run_metadata as record
+from search.engine import worker_count as crew
+from search.engine.sensitivity import SensitivityMeasurement
+from search.images import determinism as repeats
+from search.images import feature_cache as samples
+from search.images.unaccelerated import UnacceleratedImages
+from search.initial.sensitivity_schedules import SensitivitySchedules
+from search.objectives.objectives import Goals, needed
+from search.proposers.generation_strategy import Proposer
+from search.study import score_checks as gate
+from search.study.measurements import Measurements
+from search.study.reference_point import worst
+from search.study.study import Study
+from search.surrogate.surrogate import Surrogate
+from search.workers.executor import Executor
+from search.workers.messages import SampleRequest
+from strategies import SearchSpace, Strategy
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Measurements that every evaluation of a search needs.
+
+    Attributes:
+        scoring: scoring of features of the search's prompts.
+        base: features of the unaccelerated images of these prompts.
+        costs: latency and other costs of a strategy.
+        goals: objectives and constraints on all images of the search.
+        goals_at: objectives and constraints on every rung, by its number of images.
+        spending: spent and predicted device time.
+        plan: plan of the budget.
+    """
+
+    scoring: Scoring
+    base: Sample
+    costs: CostModel
+    goals: Goals
+    goals_at: Mapping[int, Goals]
+    spending: CostTracker
+    plan: Plan
+
+
+class Preparation:
+    """Measurement of everything that a search needs before its first proposal.
+
+    Args:
+        config: settings of the search.
+        folder: folder of the run.
+        study: log of the run; what it has is not measured again.
+        executor: workers.
+        space: strategies that may be proposed.
+        baseline: the unaccelerated pipeline as a strategy.
+        proposer: choice of proposals, which takes what is measured.
+        images: unaccelerated images, and requests for others.
+        device: measurements of the workers' device.
+        timeout: time limit of unaccelerated images, which takes their latency.
+        accepted: called once nothing can be refused any more.
+        say: status callback.
+        tell: callback with lines for people.
+    """
+
+    def __init__(
+        self,
+        config: SearchConfig,
+        folder: Path,
+        study: Study,
+        executor: Executor,
+        space: SearchSpace,
+        baseline: Strategy,
+        proposer: Proposer,
+        images: UnacceleratedImages,
+        device: DeviceMeasurement,
+        timeout: ImageTimeout,
+        accepted: Callable[[], None],
+        say: Callable[[str], None],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._config, self._folder, self._study = config, folder, study
+        self._executor, self._space, self._baseline = executor, space, baseline
+        self._proposer, self._images, self._device = proposer, images, device
+        self._timeout, self._accepted, self._say, self._tell = timeout, accepted, say, tell
+
+    def run(self) -> Prepared:
+        """Measure what the study does not have yet.
+
+        Raises:
+            StrategyError: the unaccelerated pipeline fails, or nothing can be compared with it.
+            SearchError: a worker fails.
+        """
+        scoring = self._begin()
+        base = self._images.sample("search", self._config.images)
+        gate.unaccelerated_images(base)
+        chance = gate.unaccelerated_chance(scoring, base)
+        scores = gate.unaccelerated_scores(scoring, base)
+        costs = self._costs()
+        fixed = costs.of(self._baseline)
+        names, limits = self._config.objectives, self._config.constraints
+        goals = Goals.create(names, limits, scores | fixed, chance)
+        record.prepared(self._study, goals.base, goals)
+        plain = fixed["latency_s"]
+        self._executor.check = repeats.request(
+            self._baseline, self._config.timeout or patience(2 * plain)
+        )
+        goals_at = {}
+        for count in self._config.ladder:
+            known = gate.unaccelerated_scores(scoring, base.first(count))
+            goals_at[count] = goals.compared_with(known | fixed)
+        owed = self._images.owed("heldout", self._config.heldout_images)
+        spending = measuring.make_tracker(self._config, self._study, plain, owed)
+        self._timeout.follow(lambda images: spending.limit(plain, images))
+        self._teach(goals, costs, spending)
+        self._settle_workers(costs, spending)
+        forecast = self._forecast(costs, spending)
+        plan = measuring.make_plan(self._study, spending, forecast)
+        for line in plan.lines():
+            self._tell(line)
+        return Prepared(scoring, base, costs, goals, goals_at, spending, plan)
+
+    def _begin(self) -> Scoring:
+        """Start the workers, and check the reference and the model; returns the scoring."""
+        config = self._config
+        self._device.open_workers()
+        scoring: Scoring | None = None
+        if config.figures.view == "real":  # An unreadable one is refused before a run is accepted.
+            scoring = self._images.scoring("search", config.images)
+        self._accepted()
+        samples.sweep(self._folder / "samples", self._study.evaluations)
+        self._say("generating the first prompt twice")
+        repeats.check(
+            self._study, self._executor, self._baseline, self._timeout(2), config.model.name,
+            self._folder,
+        )  # fmt: skip
+        return self._images.scoring("search", config.images) if scoring is None else scoring
+
+    def _costs(self) -> CostModel:
+        config = self._config
+        table = self._device.latency_table()
+        counted = "macs" in needed(config.objectives, config.constraints)
+        macs = self._device.multiply_accumulates() if counted else None
+        return CostModel(table, macs, self._baseline, config.model.share)
+
+    def _teach(self, goals: Goals, costs: CostModel, spending: CostTracker) -> None:
+        """Give the proposer the latencies, further initial strategies and the surrogate."""
+        known: list[tuple[str, Strategy]] = []
+        if self._config.sensitivity:
+            known = self._sensitivity(costs, spending)
+        surrogate = self._surrogate(goals, costs) if self._config.surrogate else None
+
+        def reference() -> Sequence[float]:
+            return worst(goals.reference, goals.unscaled, self._study.evaluations)
+
+        self._proposer.learn(costs.latency, known, surrogate, reference)
+
+    def _sensitivity(self, costs: CostModel, spending: CostTracker) -> list[tuple[str, Strategy]]:
+        """Measure the sensitivity of calls; returns the schedules that follow."""
+        schedules = SensitivitySchedules(self._space, self._baseline.solver_text)
+        count = self._config.sensitivity
+
+        def request(one: Strategy) -> SampleRequest:
+            limit = spending.limit(costs.latency(one), count)
+            return self._images.request(one.digest, one, "search", count, limit=limit)
+
+        SensitivityMeasurement(
+            schedules, self._study, self._executor, request, self._config.figures.network,
+            self._folder, self._say,
+        ).measure()  # fmt: skip
+        measured = Measurements(self._study).sensitivity
+        return schedules.seeds(measured, costs.latency, self._config.population)
+
+    def _surrogate(self, goals: Goals, costs: CostModel) -> Surrogate:
+        """Predictions of the objectives; those that follow from the tables are exact."""
+        exact = costs.of(self._baseline)
+
+        def loss(name: str) -> Callable[[Strategy], float]:
+            return lambda one: goals.loss(name, costs.of(one)[name])
+
+        functions = {name: loss(name) for name in goals.names if name in exact}
+        within = goals.only(exact)
+        return Surrogate(
+            self._space, goals.names, functions, self._config.seed,
+            lambda one: within.violation(costs.of(one)),
+        )  # fmt: skip
+
+    def _settle_workers(self, costs: CostModel, spending: CostTracker) -> None:
+        """Use as many workers as really generate more images."""
+        seeds = [one for _, one in self._proposer.seeds] or [self._baseline]
+        fast = min(seeds, key=costs.latency)
+        # Most evaluations are of this size.
+        count = min(self._config.model.batch, self._config.ladder[0])
+        limit = self._timeout(count)
+        one = self._images.request(crew.KEY, fast, "search", count, limit=limit)
+
+        def spent(seconds: float) -> None:
+            spending.saw(costs.latency(fast), count, seconds)
+
+        crew.settle(
+            self._executor, self._study, one, spent, self._folder, self._say, self._tell
+        )  # fmt: skip
+
+    def _forecast(self, costs: CostModel, spending: CostTracker) -> Forecast:
+        owed = spending.draw(spending.plain, spending.owed)
+        before = Measurements(self._study).seconds
+        proposals = bred(self._proposer, costs.latency, self._config.surrogate)
+        return Forecast(
+            self._config, self._proposer, costs.latency, self._baseline, spending, before, owed,
+            proposals,
+        )  # fmt: skip

@@ -22,13 +22,13 @@ from evaluate.metrics import View
 from search.initial.baselines import ORIGINS
 from search.objectives import metric_set as figures
 from search.objectives import objectives as goals
-from search.objectives.metric_set import Figures
+from search.objectives.metric_set import MetricSet
 from search.portable_paths import dump, load, placed
 from search.proposers import SOURCES
 from search.proposers import successive_halving as rungs
 from search.study.study import NAME
 from search.tracking import TRACKERS
-from search.workers.settings import Where
+from search.workers.settings import WorkerSettings
 from strategies import StrategyError
 from strategies.data_files.configs import configs, read_config
 from strategies.data_files.whole import write
@@ -36,7 +36,7 @@ from strategies.genomes import compose
 from strategies.words import did_you_mean, explain
 
 
-class SearchConfig(Where):
+class SearchConfig(WorkerSettings):
     """All settings of a search, and of its workers; written to `config.yaml`.
 
     Attributes:
@@ -159,7 +159,7 @@ class SearchConfig(Where):
         return rungs.ladder(self.rungs, self.images, SOURCES[self.proposer].mixed)
 
     @property
-    def figures(self) -> Figures:
+    def figures(self) -> MetricSet:
         """Metrics that are recorded of every strategy."""
         return figures_of(self.model_dump(), self.model.is_bundled)
 
@@ -229,24 +229,24 @@ def named(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
     found.setdefault("reference", None if bundled else "self")
     found.setdefault("objectives", goals.DEFAULT if bundled else figures.DEFAULT)
     view = _view(found["reference"])
-    found["objectives"] = [figures.full(name, bundled, view) for name in found["objectives"]]
+    found["objectives"] = [figures.full_name(name, bundled, view) for name in found["objectives"]]
     limits = {}
     for text, value in found.get("constraints", {}).items():
         limit = goals.parse_limit(text, value)
-        name = figures.full(limit.name, bundled, view)
+        name = figures.full_name(limit.name, bundled, view)
         limits[f"{text[:4]}{name}{'-increase' if limit.relative else ''}"] = value
-    margins = {figures.full(k, bundled, view): v for k, v in found.get("margins", {}).items()}
+    margins = {figures.full_name(k, bundled, view): v for k, v in found.get("margins", {}).items()}
     return found | {"constraints": limits, "margins": margins}
 
 
-def figures_of(asked: Mapping[str, Any], bundled: bool) -> Figures:
+def figures_of(asked: Mapping[str, Any], bundled: bool) -> MetricSet:
     """Metrics of the objectives, constraints and reference of named settings.
 
     Raises:
         StrategyError: no evaluation records a name.
     """
     limits = [goals.parse_limit(text, 0.0).name for text in asked["constraints"]]
-    return Figures.of(asked["objectives"], limits, bundled, _view(asked["reference"]))
+    return MetricSet.of(asked["objectives"], limits, bundled, _view(asked["reference"]))
 
 
 def build(settings: dict[str, Any]) -> SearchConfig:

@@ -39,7 +39,7 @@ from search.study.evaluation import Evaluation
 from search.study.history import History
 from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
-from search.tracking.events import Events
+from search.tracking.events import EventBus
 from search.workers.executor import Executor
 from search.workers.messages import AnyOutcome, AnyRequest, Outcome, SampleRequest
 from strategies import Gene, SearchSpace, Strategy
@@ -179,7 +179,7 @@ def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget
     accounts.saw(1.0, 24, 1.0)
     baseline = proposer.space.uniform(SOLVERS[0], STEPS[-1])
     return SearchLoop(
-        study, executor, proposer, accounts, baseline, latency, str(budget), MadeUp(), Events(),
+        study, executor, proposer, accounts, baseline, latency, str(budget), MadeUp(), EventBus(),
         Clock(), lambda _: None, Path("none"),
     )  # fmt: skip
 

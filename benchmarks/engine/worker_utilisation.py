@@ -33,7 +33,7 @@ from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
 from search.workers.executor import Executor
 from search.workers.messages import AnyOutcome, AnyRequest, Outcome
-from search.workers.pool import Pool
+from search.workers.pool import WorkerPool
 
 
 def length(key: str, shortest: float) -> float:
@@ -108,7 +108,7 @@ def in_process(workers: int, each: int, shortest: float) -> dict[str, Any]:
 def on_ray(each: int, shortest: float) -> dict[str, Any]:
     from ray.cluster_utils import Cluster
 
-    from search.workers.ray_backend import Ray
+    from search.workers.ray_backend import RayBackend
 
     os.environ["PYTHONPATH"] = str(FOLDER.parent)
     cluster = Cluster(
@@ -117,7 +117,7 @@ def on_ray(each: int, shortest: float) -> dict[str, Any]:
     for _ in range(2):
         cluster.add_node(num_cpus=2)
     cluster.wait_for_nodes()
-    pool = Pool(Ray(lambda device: Sleeper(shortest), 6, address=cluster.address), 6)
+    pool = WorkerPool(RayBackend(lambda device: Sleeper(shortest), 6, address=cluster.address), 6)
     try:
         pool.open()
         assert pool.slots == 6

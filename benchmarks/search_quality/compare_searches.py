@@ -41,7 +41,7 @@ from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.pareto import hypervolume
 from search.proposers import SOURCES
 from search.proposers import pymoo_adapter as genetic
-from search.proposers.generation_strategy import Proposer, Waiting
+from search.proposers.generation_strategy import NotReadyError, Proposer
 from search.proposers.nsga2 import NSGA2
 from search.study.evaluation import Evaluation
 from search.surrogate.surrogate import Surrogate
@@ -162,7 +162,7 @@ class Run:
         while self.spent < most:
             try:
                 proposal = self.proposer.propose(number, self.rows, taken)
-            except Waiting:
+            except NotReadyError:
                 raise AssertionError("one worker never waits") from None
             if proposal is None:
                 break

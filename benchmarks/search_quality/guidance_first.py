@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.search_quality.wide_space import compare, facts, parser, search, volumes
 from search.proposers import SOURCES
-from search.proposers.base import Settings
+from search.proposers.base import ProposerSettings
 from search.proposers.nsga2 import NSGA2
 from search.results.run import Run
 from search.study.history import History
@@ -37,7 +37,7 @@ class GuidanceFirst(NSGA2):
     about = "guidance first, caching after"
     half: ClassVar[int] = 100  # Number of the first proposal that caches.
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProposerSettings) -> None:
         super().__init__(settings)
         space = self.space
         whole = [GLOBALS + i for i, one in enumerate(space.whole) if self._guides(one)]

@@ -37,7 +37,7 @@ from search.initial.baselines import seeds
 from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.pareto import nondominated, spread
 from search.proposers import schedule_operators as operators
-from search.surrogate.strategy_features import Description
+from search.surrogate.strategy_features import StrategyFeatures
 from strategies import SearchSpace, Strategy
 from strategies.data_files.configs import read_config
 
@@ -97,7 +97,7 @@ class Draw:
         space = read_config("spaces", NARROW[model])
         family = self.evaluator.baseline.family
         self.space: SearchSpace = spaces.make_space(space, family, self.evaluator.pipe.scheduler)
-        self.describe = Description(self.space)
+        self.describe = StrategyFeatures(self.space)
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.known: dict[str, tuple[Strategy, float]] = {}

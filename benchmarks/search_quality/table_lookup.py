@@ -25,7 +25,7 @@ from search import spaces
 from search.engine.sensitivity import change_of
 from search.initial.sensitivity_schedules import STEPS as MEASURED_STEPS
 from search.proposers import successive_halving as rungs
-from search.surrogate.strategy_features import Description
+from search.surrogate.strategy_features import StrategyFeatures
 from strategies import SearchSpace, Strategy
 from strategies.data_files.configs import read_config
 
@@ -61,7 +61,7 @@ class Table:
             self.notes: dict[str, str] = file.metadata()
         notes = self.notes
         self.space = make_space(model, json.loads(notes["space"]))
-        self.describe = Description(self.space)
+        self.describe = StrategyFeatures(self.space)
         self.latency = LatencyTable.model_validate_json(notes["latency"])
         self.origins: list[str] = json.loads(notes["origins"])
         self.base = tensors["unaccelerated"].astype(float)

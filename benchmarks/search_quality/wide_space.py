@@ -29,7 +29,7 @@ from search import cli
 from search.objectives.objectives import Goals
 from search.pareto import Points, hypervolume
 from search.results import run as runs
-from search.results.finalist import Final, comparable
+from search.results.finalist import Finalist, comparable
 from search.results.run import Run
 from search.study.measurements import Measurements
 from search.study.reference_point import worst
@@ -124,7 +124,7 @@ def goals(run: Run) -> Goals:
     return Goals.create(run.config.objectives, {}, run.unaccelerated.scores, {})
 
 
-def points(finals: Sequence[Final], run: Run) -> Points:
+def points(finals: Sequence[Finalist], run: Run) -> Points:
     """Losses `[n, objectives]` of finalists, latencies as shares of the unaccelerated one."""
     latency = run.unaccelerated.scores["latency_s"]
     units = [latency if name == "latency_s" else 1.0 for name in goals(run).names]

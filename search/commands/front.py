@@ -11,7 +11,7 @@ from rich.table import Table
 
 from search.commands import run_options as reading
 from search.objectives.labels import short, title, value
-from search.results.run import Point, Run
+from search.results.run import FrontPoint, Run
 from strategies import describe
 from strategies.commands import terminal_tables
 
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _row(point: Point) -> dict[str, Any]:
+def _row(point: FrontPoint) -> dict[str, Any]:
     strategy = point.strategy
     return {
         "origin": point.origin,
@@ -66,7 +66,7 @@ def _row(point: Point) -> dict[str, Any]:
     }
 
 
-def _details(point: Point) -> dict[str, Any]:
+def _details(point: FrontPoint) -> dict[str, Any]:
     verdict = None if point.verdict is None else point.verdict.to_json()
     return {
         "intervals": dict(point.intervals),
@@ -82,7 +82,7 @@ def _write_csv(rows: list[dict[str, Any]]) -> None:
     writer.writerows(rows)
 
 
-def _table(run: Run, points: list[Point]) -> Table:
+def _table(run: Run, points: list[FrontPoint]) -> Table:
     made = Table(box=None, padding=(0, 1), header_style="bold")
     names = ["speedup", *run.config.objectives]
     made.add_column("", justify="right", no_wrap=True)
@@ -104,7 +104,7 @@ def _table(run: Run, points: list[Point]) -> Table:
     return made
 
 
-def _notes(run: Run, points: list[Point]) -> list[str]:
+def _notes(run: Run, points: list[FrontPoint]) -> list[str]:
     """Notes that are needed to read the table."""
     found = [f"{name}: {title(name)}" for name in run.config.objectives if short(name) == name]
     if points and points[0].prompts == "search":

@@ -17,7 +17,7 @@ from search.objectives import metric_set as figures
 from search.objectives.labels import title, value
 from search.objectives.objectives import COSTS, Limit, parse_limit
 from search.pareto import knee
-from search.results.run import NO_LOSS, Point, Run
+from search.results.run import NO_LOSS, FrontPoint, Run
 from strategies import StrategyError, describe, save
 from strategies.commands import terminal_tables
 from strategies.data_files.whole import make_folder
@@ -89,8 +89,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def choose(
-    run: Run, points: list[Point], bounds: list[Limit], at_knee: bool, no_loss: bool
-) -> Point:
+    run: Run, points: list[FrontPoint], bounds: list[Limit], at_knee: bool, no_loss: bool
+) -> FrontPoint:
     """Choose the requested point.
 
     Args:
@@ -130,7 +130,7 @@ def choose(
 def _full(limit: Limit, run: Run, base: Mapping[str, float]) -> Limit:
     """A limit on a score that exists, by its full name."""
     config = run.config
-    name = figures.full(limit.name, config.model.is_bundled, config.figures.view)
+    name = figures.full_name(limit.name, config.model.is_bundled, config.figures.view)
     if name not in base:
         raise StrategyError(
             f"{limit.text}: unknown score {limit.name!r}; this front has {', '.join(sorted(base))}"
@@ -138,7 +138,7 @@ def _full(limit: Limit, run: Run, base: Mapping[str, float]) -> Limit:
     return replace(limit, name=name)
 
 
-def _too_much(bound: Limit, points: list[Point]) -> str:
+def _too_much(bound: Limit, points: list[FrontPoint]) -> str:
     nearest = min(points, key=lambda point: bound.violation(point.scores, point.base))
     score = nearest.scores[bound.name] - (nearest.base[bound.name] if bound.relative else 0.0)
     return (
@@ -147,7 +147,7 @@ def _too_much(bound: Limit, points: list[Point]) -> str:
     )
 
 
-def _none_passes(points: list[Point]) -> str:
+def _none_passes(points: list[FrontPoint]) -> str:
     """Reason why no point passes, by the nearest one: the slowest without a shown loss."""
     if points[0].verdict is None:
         return (
@@ -169,7 +169,7 @@ def _label(constraints: Mapping[str, float], at_knee: bool, no_loss: bool) -> st
     return "-".join([*words, *([NO_LOSS] if no_loss else []), *(["knee"] if at_knee else [])])
 
 
-def show(run: Run, points: list[Point], point: Point) -> None:
+def show(run: Run, points: list[FrontPoint], point: FrontPoint) -> None:
     """Print the chosen strategy."""
     print(f"number {points.index(point) + 1} of {reading.heading(run)}")
     for name in ("speedup", *run.config.objectives):

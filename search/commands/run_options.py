@@ -70,7 +70,7 @@ def with_margins(run: Run, given: Sequence[str]) -> Run:
     config = run.config
     bundled, found = config.model.is_bundled, dict(config.margins)
     for name, value in map(parse_margin, given):
-        found[figures.full(name, bundled, config.figures.view)] = value
+        found[figures.full_name(name, bundled, config.figures.view)] = value
     check_margins(found, config.figures.keys)
     return replace(run, config=config.model_copy(update={"margins": found}))
 

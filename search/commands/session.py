@@ -42,7 +42,7 @@ from search.study import failures, storage
 from search.study.evaluation import WARM_START
 from search.study.run_notes import RunNotes
 from search.study.study import Study
-from search.tracking.events import Events
+from search.tracking.events import EventBus
 from search.tracking.json_log import JsonLog
 from search.workers import factory as workers
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
@@ -100,12 +100,12 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
         executor = workers.start(
             config, config.model, device, run.ties.inputs.prompts, run.ties.inputs.weights
         )
-        events = Events()
+        events = EventBus()
         try:
             with farewell(f"{GONE}; {run.how}") as dismiss, Progress(console) as progress:
                 progress.watch(config, run.study, proposer)
                 ending.how, ending.before = run.how, dismiss
-                events = Events([*([log] if log else []), *(kind(folder) for kind in kinds)])
+                events = EventBus([*([log] if log else []), *(kind(folder) for kind in kinds)])
                 search = Search(
                     config, folder, run.study, executor, space, baseline, proposer, progress, events
                 )

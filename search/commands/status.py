@@ -7,8 +7,8 @@ from dataclasses import asdict
 
 from search.commands import run_options as reading
 from search.results.run import NO_LOSS, Run, named
-from search.results.status import Standing, duration, stand
-from search.study.archive import Best
+from search.results.status import SearchStatus, duration, stand
+from search.study.archive import ParetoArchive
 
 
 def main(arguments: list[str]) -> int:
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     flags.add_argument("--json", action="store_true", help="as JSON, seconds unrounded")
     given = flags.parse_args(arguments)
     run = reading.read(given)
-    standing = stand(run.config, run.study, Best())
+    standing = stand(run.config, run.study, ParetoArchive())
     if given.json:
         print(json.dumps({"state": run.state} | asdict(standing), indent=2))
         return 0
@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def words(run: Run, standing: Standing) -> dict[str, str]:
+def words(run: Run, standing: SearchStatus) -> dict[str, str]:
     """Status as names and texts."""
     config = run.config
     found = {

@@ -44,7 +44,7 @@ def start(evaluations: int) -> int:
 
 
 @dataclass(frozen=True)
-class Plan:
+class BudgetPlan:
     """Expected course of a run.
 
     Attributes:

@@ -43,7 +43,7 @@ class Want:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CallKindPlan:
     """Kinds of calls to measure.
 
     Attributes:
@@ -69,7 +69,7 @@ def made(space: SearchSpace, whole: Sequence[int], one: str, rows: Sequence[Row]
 
 
 @lru_cache(maxsize=4)
-def plan(space: SearchSpace) -> Plan:
+def plan(space: SearchSpace) -> CallKindPlan:
     """Plan of the measurement of a composed space."""
     calls = max(space.calls.values())
     wholes, patterns = _wholes(space, calls)
@@ -84,7 +84,7 @@ def plan(space: SearchSpace) -> Plan:
                 kind = made(space, whole, want.one, rows).kinds()[places[-1]]
                 found.setdefault(kind, replace(want, kind=kind))
                 break
-    return Plan(tuple(found.values()), wholes, patterns)
+    return CallKindPlan(tuple(found.values()), wholes, patterns)
 
 
 def _wants(space: SearchSpace, patterns: Sequence[str]) -> Iterator[Want]:

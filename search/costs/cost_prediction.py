@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search.costs.budget_plan import Plan
+from search.costs.budget_plan import BudgetPlan
 
 
 @dataclass(frozen=True)
-class Prediction:
+class CostPrediction:
     """Predicted costs, in seconds of device time if not said otherwise.
 
     Attributes:
@@ -35,7 +35,7 @@ class Prediction:
     finalists: int
     wall: float
     workers: int
-    plan: Plan
+    plan: BudgetPlan
 
     @property
     def lack(self) -> str:

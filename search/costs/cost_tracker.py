@@ -15,7 +15,7 @@ from statistics import fmean, median
 from accel.models.loading import default_device
 from search.budget import Budget
 from search.costs import heldout_rungs as levels
-from search.study.archive import Contenders
+from search.study.archive import FrontsOfKinds
 from search.study.study import Study
 
 RECENT = 12  # Evaluations that the factor is the median of.
@@ -71,7 +71,7 @@ class CostTracker:
         self._timeout = timeout
         self._below = dict(zip(ladder, (0, *ladder), strict=False))
         self._factors: deque[float] = deque(maxlen=RECENT)
-        self._contenders = Contenders()
+        self._contenders = FrontsOfKinds()
         self._read = 0
         self.owed, self.scoring = heldout, inf
 

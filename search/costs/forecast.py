@@ -11,7 +11,7 @@ from search.budget import parse
 from search.config import SearchConfig
 from search.costs import budget_plan as plan
 from search.costs import heldout_rungs as levels
-from search.costs.budget_plan import Plan
+from search.costs.budget_plan import BudgetPlan
 from search.costs.cost_tracker import CostTracker
 from search.initial.design import RANDOM
 from search.proposers.generation_strategy import Proposer
@@ -103,13 +103,13 @@ class Forecast:
         self.best = _evenly(min([*self.seeds, self.later]), latency(baseline))
         self.scoring = plan.allowance(self._budget, before)
 
-    def plan(self) -> Plan:
+    def plan(self) -> BudgetPlan:
         """The plan of the run; the proposer takes from it when to breed."""
         self.proposer.first = plan.start(sum(self.evaluations()[0].values()))
         counts, _, done = self.evaluations()
         found = sum(counts.values())
         timeless = self._budget.seconds is None
-        return Plan(
+        return BudgetPlan(
             budget=self._budget,
             measured=self.before,
             scoring=self.scoring,

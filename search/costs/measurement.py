@@ -13,7 +13,7 @@ from evaluate.speed.latency_table import LatencyTable
 from search.budget import parse
 from search.config import SearchConfig
 from search.costs import unmeasurable as untimed
-from search.costs.budget_plan import Plan
+from search.costs.budget_plan import BudgetPlan
 from search.costs.cost_tracker import STEADY, TURNS, CostTracker, patience
 from search.costs.forecast import Forecast
 from search.costs.probe_strategies import probes
@@ -81,7 +81,7 @@ class DeviceMeasurement:
             assert device is not None
             turns: list[CallTimes] = []
             seconds, limit = 0.0, self._timeout
-            sound: untimed.Sound | None = None
+            sound: untimed.MeasurableParts | None = None
             while len(turns) < TURNS and not _stands(turns):
                 turn = len(turns)
                 self._say(f"measuring latency, turn {turn + 1} of at most {TURNS}")
@@ -108,7 +108,9 @@ class DeviceMeasurement:
             self._measured.keep_latency_table(table, failed, seconds)
         return table
 
-    def table_turn(self, turn: int, sound: untimed.Sound | None = None) -> TimeCallsRequest:
+    def table_turn(
+        self, turn: int, sound: untimed.MeasurableParts | None = None
+    ) -> TimeCallsRequest:
         """Request to time every kind of call once, in an order of this turn's own.
 
         Args:
@@ -140,7 +142,7 @@ class DeviceMeasurement:
     def _count(self, key: str, rows: Sequence[Strategy]) -> CountMacsRequest:
         return CountMacsRequest(key=key, limit=self._timeout, strategies=tuple(rows))
 
-    def _sound_calls(self) -> untimed.Sound:
+    def _sound_calls(self) -> untimed.MeasurableParts:
         """Parts that can be timed, found out for each strategy and each solver by itself."""
 
         def one(name: str, strategies: tuple[Strategy, ...], *solvers: str) -> TimeCallsRequest:
@@ -154,7 +156,7 @@ class DeviceMeasurement:
             self._baseline, self._say, lambda solver: one(solver, (), solver),
         )  # fmt: skip
 
-    def _sound_macs(self) -> untimed.Sound:
+    def _sound_macs(self) -> untimed.MeasurableParts:
         """Parts whose work can be counted, found out for each strategy by itself."""
         return untimed.find(
             lambda name, strategy: self._count(f"macs-{name}", [strategy]), self._executor,
@@ -182,7 +184,7 @@ def _filled(
     )  # fmt: skip
 
 
-def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> Plan:
+def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> BudgetPlan:
     """Plan of the budget. It bounds the final scoring, and says when the proposer breeds.
 
     A resumed run breeds from the proposal on that it was begun with.

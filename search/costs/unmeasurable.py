@@ -21,7 +21,7 @@ from strategies import SearchSpace, Strategy
 
 
 @dataclass
-class Sound:
+class MeasurableParts:
     """Parts that can be measured, and parts that cannot.
 
     Attributes:
@@ -44,7 +44,7 @@ def find(
     baseline: Strategy,
     say: Callable[[str], None],
     solver_request: Callable[[str], AnyRequest] | None = None,
-) -> Sound:
+) -> MeasurableParts:
     """Run by itself everything that a turn runs together.
 
     Args:
@@ -58,7 +58,7 @@ def find(
     Raises:
         SearchError: the calls of the unaccelerated model fail.
     """
-    found = Sound()
+    found = MeasurableParts()
     shown: set[str] = set()
     reasons: dict[str, str] = {}
 

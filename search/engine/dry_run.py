@@ -18,7 +18,7 @@ from evaluate.speed.latency_measurement import make_table
 from search.budget import parse
 from search.config import SearchConfig
 from search.costs.cost_model import CostModel
-from search.costs.cost_prediction import Prediction
+from search.costs.cost_prediction import CostPrediction
 from search.costs.cost_tracker import CostTracker
 from search.costs.forecast import Forecast, bred, equally_good
 from search.costs.measurement import LEAST, DeviceMeasurement
@@ -26,7 +26,7 @@ from search.engine.proposal_stream import ProposalStream
 from search.images.unaccelerated import UnacceleratedImages
 from search.initial.design import RANDOM
 from search.initial.sensitivity_schedules import SensitivitySchedules
-from search.objectives.objectives import needed
+from search.objectives.objectives import required_scores
 from search.proposers.generation_strategy import Proposer
 from search.study.required import require_success
 from search.study.study import Study
@@ -69,7 +69,7 @@ class DryRun:
         self._proposer, self._device, self._images = proposer, device, images
         self._spent = 0.0
 
-    def predict(self) -> Prediction:
+    def predict(self) -> CostPrediction:
         """Measure a little, and predict the run."""
         config, executor, baseline = self._config, self._executor, self._baseline
         began = time.monotonic()
@@ -97,7 +97,7 @@ class DryRun:
         evaluations, search, done = forecast.evaluations()
         finalists, after, timed = forecast.after(done)
         shared = before + others + search + after
-        return Prediction(
+        return CostPrediction(
             device=device,
             measured=self._spent,
             before=forecast.before,
@@ -138,7 +138,7 @@ class DryRun:
             turn: seconds of a turn of the latency table.
         """
         config, found = self._config, 0.0
-        if "macs" in needed(config.objectives, config.constraints):
+        if "macs" in required_scores(config.objectives, config.constraints):
             found += turn
         if config.sensitivity:
             asked = SensitivitySchedules(self._space, self._baseline.solver_text).asked()

@@ -13,7 +13,7 @@ from typing import Any
 from search.results.run import Run
 from search.study.finalist_notes import FinalistNotes
 from search.study.study import Study
-from search.tracking.events import Events
+from search.tracking.events import EventBus
 from search.tracking.json_log import JsonLog, read
 
 
@@ -28,7 +28,7 @@ def missing(study: Study, log: JsonLog, folder: Path) -> None:
     rows = _own(log, folder)
     if not rows:
         return
-    events = Events([log])
+    events = EventBus([log])
     seen = {row.get("number") for row in rows if row["event"] == "evaluation"}
     before = int(rows[0]["evaluations"])
     for count, evaluation in enumerate(study.evaluations, 1):
@@ -53,7 +53,7 @@ def ended(run: Run, log: JsonLog) -> None:
         summary = json.loads((run.folder / "summary.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return  # Somebody has taken it away, and nothing can be told of it.
-    events = Events([log])
+    events = EventBus([log])
     events.exported(run.folder, summary)
     events.emit("stopped", reason="finished", front=summary["front"])
 

@@ -20,7 +20,7 @@ from search.study import failures
 from search.study.evaluation import Evaluation
 from search.study.measurements import Measurements
 from search.study.study import Study
-from search.tracking.events import Events
+from search.tracking.events import EventBus
 from search.workers.executor import Executor
 from search.workers.messages import Outcome, SampleRequest
 from strategies import Strategy, StrategyError
@@ -69,7 +69,7 @@ class SearchLoop:
         latency: Callable[[Strategy], float],
         budget: str,
         scorer: ProposalScorer,
-        events: Events,
+        events: EventBus,
         clock: Clock,
         say: Callable[[str], None],
         folder: Path,
@@ -90,7 +90,7 @@ class SearchLoop:
         """
         if Measurements(self._study).finished_budget == self._budget:
             return  # A run that was stopped later, while it scored its finalists.
-        row = failures.Row()
+        row = failures.FailureStreak()
         while True:
             while len(self._running) < self._executor.slots and self._start():
                 pass

@@ -10,7 +10,7 @@ from evaluate.extraction import Sample
 from evaluate.scoring import Scoring
 from search.config import SearchConfig
 from search.costs import measurement as measuring
-from search.costs.budget_plan import Plan
+from search.costs.budget_plan import BudgetPlan
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import CostTracker, patience
 from search.costs.forecast import Forecast, bred
@@ -23,7 +23,7 @@ from search.images import determinism as repeats
 from search.images import feature_cache as samples
 from search.images.unaccelerated import UnacceleratedImages
 from search.initial.sensitivity_schedules import SensitivitySchedules
-from search.objectives.objectives import Goals, needed
+from search.objectives.objectives import Goals, required_scores
 from search.proposers.generation_strategy import Proposer
 from search.study import score_checks as gate
 from search.study.measurements import Measurements
@@ -55,7 +55,7 @@ class Prepared:
     goals: Goals
     goals_at: Mapping[int, Goals]
     spending: CostTracker
-    plan: Plan
+    plan: BudgetPlan
 
 
 class Preparation:
@@ -153,7 +153,7 @@ class Preparation:
     def _costs(self) -> CostModel:
         config = self._config
         table = self._device.latency_table()
-        counted = "macs" in needed(config.objectives, config.constraints)
+        counted = "macs" in required_scores(config.objectives, config.constraints)
         macs = self._device.multiply_accumulates() if counted else None
         return CostModel(table, macs, self._baseline, config.model.share)
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from search.config import SearchConfig
 from search.proposers.generation_strategy import Proposer
 from search.results.status import duration, stand
-from search.study.archive import Best
+from search.study.archive import ParetoArchive
 from search.study.study import Study
 
 LINE_EVERY, TABLE_EVERY = 10.0, 0.25
@@ -31,7 +31,7 @@ class Progress:
         self._console = console
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._began, self._shown, self._doing = time.monotonic(), 0.0, ""
-        self._best = Best()
+        self._best = ParetoArchive()
         self._watched: tuple[SearchConfig, Study, Proposer] | None = None
 
     def watch(self, config: SearchConfig, study: Study, proposer: Proposer) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from search.proposers import Waiting
+from search.proposers import NotReadyError
 from search.proposers.generation_strategy import Proposer
 from search.proposers.proposal import Proposal
 from search.proposers.successive_halving import mark
@@ -44,7 +44,7 @@ class ProposalStream:
             self._number += 1
         try:
             proposal = self._proposer.propose(self._number, finished, self._taken)
-        except Waiting:
+        except NotReadyError:
             return None
         if proposal is not None:
             self._numbers.add(proposal.number)

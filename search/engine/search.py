@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from search.config import SearchConfig
-from search.costs.cost_prediction import Prediction
+from search.costs.cost_prediction import CostPrediction
 from search.costs.image_timeout import ImageTimeout
 from search.costs.measurement import DeviceMeasurement
 from search.engine import exporting
@@ -27,7 +27,7 @@ from search.proposers.generation_strategy import Proposer
 from search.results.run import Run
 from search.study.reference_point import worst
 from search.study.study import Study
-from search.tracking.events import Events
+from search.tracking.events import EventBus
 from search.workers.executor import Executor
 from strategies import SearchSpace, Strategy
 
@@ -64,12 +64,12 @@ class Search:
         baseline: Strategy,
         proposer: Proposer,
         report: Report,
-        events: Events | None = None,
+        events: EventBus | None = None,
     ) -> None:
         self.config, self.folder, self.study = config, folder, study
         self.executor, self.space, self.baseline = executor, space, baseline
         self.proposer, self._say = proposer, report
-        self.events = events or Events()
+        self.events = events or EventBus()
         self.clock = Clock()
         self.shipped: ShippedSamples | None = None
         self.accepted: Callable[[], None] = lambda: None
@@ -85,7 +85,7 @@ class Search:
     def _tell(self, line: str) -> None:
         self.tell(line)
 
-    def predict(self) -> Prediction:
+    def predict(self) -> CostPrediction:
         """Predict what the search will cost, of a study that is empty and will not be kept."""
         return DryRun(
             self.config, self.folder, self.study, self.executor, self.space, self.baseline,

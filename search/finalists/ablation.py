@@ -18,11 +18,11 @@ from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import CostTracker
 from search.finalists.heldout_scorer import Comparison, comparison
 from search.images.unaccelerated import UnacceleratedImages
-from search.results.finalist import Final
+from search.results.finalist import Finalist
 from search.results.removals import Removal, images, removals
 from search.results.run import Run
 from search.study import score_checks
-from search.study.finalist_notes import FinalistNotes, Removed
+from search.study.finalist_notes import AblationScores, FinalistNotes
 from search.study.study import Study
 from search.workers.executor import Executor
 from search.workers.messages import Outcome, SampleRequest
@@ -74,7 +74,7 @@ class Ablation:
         self._executor, self._unaccelerated = executor, unaccelerated
         self._costs, self._accounts, self._say = costs, accounts, say
 
-    def run(self, finals: Sequence[Final], seconds: float) -> list[Removal]:
+    def run(self, finals: Sequence[Finalist], seconds: float) -> list[Removal]:
         """Draw and score what is not known yet, as far as `seconds` of device time go.
 
         Args:
@@ -112,13 +112,13 @@ class Ablation:
 
     def _note(self, strategy: Strategy, outcome: Outcome[Sample], against: Comparison) -> None:
         count = against.base.count
-        found = Removed(count, error=outcome.error)
+        found = AblationScores(count, error=outcome.error)
         if outcome.value is not None:
             pair = outcome.value, against.base
             try:
                 scores = score_checks.scores(against.scoring, *pair) | self._costs.of(strategy)
                 intervals = score_checks.intervals(against.scoring, *pair)
-                found = Removed(count, scores, intervals)
+                found = AblationScores(count, scores, intervals)
             except ScoreError as broken:
-                found = Removed(count, error=str(broken))
+                found = AblationScores(count, error=str(broken))
         self._notes.keep_removed(strategy.digest, found, outcome.seconds)

@@ -24,12 +24,12 @@ from search.finalists.standings import Standings, sets_of_prompts
 from search.images.shipped_samples import ShippedSamples
 from search.images.unaccelerated import UnacceleratedImages
 from search.objectives.objectives import Goals
-from search.results.finalist import Final
+from search.results.finalist import Finalist
 from search.study import failures, score_checks
 from search.study.evaluation import Evaluation
 from search.study.finalist_notes import Times
 from search.study.study import Study
-from search.tracking.events import Events
+from search.tracking.events import EventBus
 from search.workers.executor import Executor
 from strategies import Strategy
 
@@ -43,7 +43,7 @@ class FinalResult:
         unscored: finalists that the budget had no room for.
     """
 
-    finals: list[Final]
+    finals: list[Finalist]
     unscored: int
 
 
@@ -96,7 +96,7 @@ class FinalScoring:
         costs: CostModel,
         accounts: CostTracker,
         shipped: ShippedSamples | None,
-        events: Events,
+        events: EventBus,
         say: Callable[[str], None],
     ) -> None:
         self._config, self._folder, self._study = config, folder, study
@@ -193,7 +193,7 @@ class FinalScoring:
         ).run()  # fmt: skip
         return standings, full
 
-    def _finals(self, raced: Raced) -> list[Final]:
+    def _finals(self, raced: Raced) -> list[Finalist]:
         """The finalists with their scores, all on the images that the front is compared on."""
         standings, times = raced.standings, raced.times
         common = standings.common or standings.levels[0]
@@ -224,7 +224,7 @@ class FinalScoring:
         scores: dict[str, float],
         intervals: dict[str, list[float]],
         times: Mapping[str, Times],
-    ) -> Final:
+    ) -> Finalist:
         mine, plain = times[strategy.digest]
         latency, costs = float(np.median(mine)), self._costs.of(strategy)
         timed = {
@@ -234,9 +234,9 @@ class FinalScoring:
             "speedup": float(np.median(plain)) / latency,
         }
         counted = {name: value for name, value in costs.items() if name == "macs"}
-        return Final(role, origin, strategy, scores | timed | counted, intervals)
+        return Finalist(role, origin, strategy, scores | timed | counted, intervals)
 
 
-def _judged(final: Final, goals: Goals) -> Final:
+def _judged(final: Finalist, goals: Goals) -> Finalist:
     losses, violation = goals.losses(final.scores), goals.violation(final.scores)
     return replace(final, objectives=losses, violation=violation)

@@ -12,9 +12,9 @@ from search.objectives.objectives import Goals
 from search.proposers.successive_halving import resampled
 from search.study import score_checks
 from search.study.evaluation import Evaluation
-from search.study.finalist_notes import Figures, FinalistNotes
+from search.study.finalist_notes import FinalistNotes, HeldoutScores
 from search.study.study import Study
-from search.tracking.events import Events
+from search.tracking.events import EventBus
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class HeldoutScorer:
         events: told of every finalist that is scored.
     """
 
-    def __init__(self, study: Study, goals: Goals, events: Events) -> None:
+    def __init__(self, study: Study, goals: Goals, events: EventBus) -> None:
         self._notes, self._goals, self._events = FinalistNotes(study), goals, events
 
     def score(self, row: Evaluation, sample: Sample, against: Comparison) -> None:
@@ -74,7 +74,7 @@ class HeldoutScorer:
         except ScoreError as broken:
             self.fail(row, str(broken), 0.0)
             return
-        figures = Figures(scores, intervals, losses)
+        figures = HeldoutScores(scores, intervals, losses)
         self._events.scored(digest, self._notes.keep_scores(digest, count, figures))
 
     def fail(self, row: Evaluation, error: str, seconds: float) -> None:

@@ -14,7 +14,7 @@ from search.finalists.undominated import unbeaten
 from search.images.unaccelerated import UnacceleratedImages
 from search.objectives.objectives import Goals
 from search.study.evaluation import Evaluation
-from search.study.finalist_notes import FinalistNotes, Held
+from search.study.finalist_notes import FinalistNotes, HeldoutResults
 from search.study.study import Study
 
 ALL = 0.5  # Share of the time for the sets that all are scored on; the rest is for no loss.
@@ -69,7 +69,7 @@ class Standings:
         self._accounts, self._images, self._drawing = accounts, images, drawing
         self.running: dict[str, float] = {}
 
-    def held(self, digest: str) -> Held:
+    def held(self, digest: str) -> HeldoutResults:
         """Results of a finalist on held-out prompts."""
         return self._notes.held(digest, self.levels[-1])
 

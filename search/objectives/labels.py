@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evaluate.metrics import METRICS, VIEWS, Metric
-from search.objectives.objectives import more_is_better
+from search.objectives.objectives import higher_is_better
 
 COSTS = {
     "latency_s": ("latency of one image, ms", "{:.1f}", 1e3),
@@ -27,7 +27,7 @@ def title(name: str) -> str:
         return name
     view = next(view for view in found.views if found.key(view) == name)
     words = f"{found.title} {VIEWS[view]}".strip()
-    return f"{words} (more is better)" if more_is_better(name) else words
+    return f"{words} (more is better)" if higher_is_better(name) else words
 
 
 def short(name: str) -> str:

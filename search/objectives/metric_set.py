@@ -24,7 +24,7 @@ SHORT = {"latency": "latency_s", "memory": "memory_bytes"}
 
 
 @dataclass(frozen=True)
-class Figures:
+class MetricSet:
     """Metrics that a search records of every strategy.
 
     Attributes:
@@ -48,7 +48,9 @@ class Figures:
     judged: tuple[str, ...]
 
     @classmethod
-    def of(cls, names: Sequence[str], limits: Sequence[str], bundled: bool, view: View) -> Figures:
+    def of(
+        cls, names: Sequence[str], limits: Sequence[str], bundled: bool, view: View
+    ) -> MetricSet:
         """Metrics of objectives and constraints, by their full names.
 
         Raises:
@@ -123,7 +125,7 @@ def figures(bundled: bool, view: View) -> dict[str, Metric]:
     }
 
 
-def full(name: str, bundled: bool, view: View) -> str:
+def full_name(name: str, bundled: bool, view: View) -> str:
     """Full name of a score: `fid` compares with the search's reference, `memory` is in bytes."""
     name = name.replace("-", "_")
     name = SHORT.get(name, name)

@@ -32,7 +32,7 @@ UNITS: dict[str, dict[str, float]] = {
 _LIMIT = re.compile(r"(min|max)-([a-z0-9_-]+?)(-increase)?")
 
 
-def more_is_better(name: str) -> bool:
+def higher_is_better(name: str) -> bool:
     """Whether a larger value of a score is the better one."""
     return name in MORE
 
@@ -153,7 +153,7 @@ class Goals:
 
     def loss(self, name: str, value: float) -> float:
         """Loss of one score."""
-        return self.base[name] - value if more_is_better(name) else value
+        return self.base[name] - value if higher_is_better(name) else value
 
     def violation(self, scores: Mapping[str, float]) -> float:
         """Sum of the violations of all constraints; 0 is feasible."""
@@ -192,6 +192,6 @@ class Goals:
         return float(next((value for value in known if value > 0), 0.0))
 
 
-def needed(names: Iterable[str], limits: Iterable[str]) -> set[str]:
+def required_scores(names: Iterable[str], limits: Iterable[str]) -> set[str]:
     """Names of the scores that objectives and constraints read."""
     return {*names, *(parse_limit(text, 0.0).name for text in limits)}

@@ -17,12 +17,12 @@ from strategies.genomes.space import Genome
 POOL = 24  # Candidates to choose from.
 
 
-class Waiting(Exception):  # noqa: N818
+class NotReadyError(Exception):
     """Nothing can be proposed before another evaluation has finished."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class ProposerSettings:
     """Settings of a proposer.
 
     Attributes:
@@ -61,7 +61,7 @@ class Source(ABC):
     mixed: ClassVar[bool] = False
     attempts: ClassVar[int] = 100
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProposerSettings) -> None:
         self.settings = settings
         self.space = settings.space
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from search.initial import design as start
-from search.proposers import SOURCES, Settings, Source, Waiting
+from search.proposers import SOURCES, NotReadyError, ProposerSettings, Source
 from search.proposers import successive_halving as rungs
 from search.proposers.proposal import Proposal
 from search.study.evaluation import Evaluation, is_baseline
 from search.study.history import History
-from search.surrogate.surrogate import Fitted, Surrogate
+from search.surrogate.surrogate import FittedSurrogate, Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
 
 FIRST = 30  # Proposals before children are bred, where no plan says otherwise.
@@ -91,7 +91,7 @@ class Proposer:
     def source(self) -> Source:
         """Proposer that follows the initial strategies."""
         if self._source is None:
-            settings = Settings(
+            settings = ProposerSettings(
                 self.space,
                 self.population,
                 self.seed,
@@ -185,7 +185,7 @@ class Proposer:
             return None
         return next((seed for seed in self.seeds if seed[1].digest not in taken), None)
 
-    def _model(self, number: int, history: History) -> Fitted | None:
+    def _model(self, number: int, history: History) -> FittedSurrogate | None:
         """Model that chooses proposals; None before `first`, or if it is not trusted."""
         if self._surrogate is None or not self.source.mixed or number < self.first:
             return None
@@ -193,7 +193,7 @@ class Proposer:
         return model if model is not None and model.trusted else None
 
     def _screened(
-        self, number: int, history: History, model: Fitted, taken: Collection[str]
+        self, number: int, history: History, model: FittedSurrogate, taken: Collection[str]
     ) -> Proposal | None:
         """Strategy that may add most to the front, of the initial ones left and a pool of children.
 
@@ -220,4 +220,4 @@ def _unknown(strategy: Strategy) -> float:
     raise StrategyError("latency is not measured yet; prepare the engine first")
 
 
-__all__ = ["Proposal", "Proposer", "Waiting"]
+__all__ = ["NotReadyError", "Proposal", "Proposer"]

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from search.proposers import pymoo_adapter as genetic
-from search.proposers.base import Source, Waiting
+from search.proposers.base import NotReadyError, Source
 from search.study.history import History
 from strategies.genomes.space import Genome
 
@@ -49,7 +49,7 @@ class Generational(Source):
             begin = self.settings.first + done * self.size
             numbers = range(begin if done else 0, begin + self.size)
             if any(number not in history.numbers for number in numbers):
-                raise Waiting
+                raise NotReadyError
             new = [row for n in numbers if (row := history.numbers[n]) is not None]
             rows = np.array([*self._kept[done], *new], dtype=np.intp)
             best = genetic.survivors(history, rows, self.size, None, self.stream(begin, 0))

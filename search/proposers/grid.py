@@ -8,7 +8,7 @@ from strategies.genomes.space import GLOBALS, Genome, Shared
 from strategies.knobs import known
 
 
-class Grid(Source):
+class GridSearch(Source):
     """The points of the grid in random order, so that any budget covers all of it.
 
     Calls 0, N, 2N, ... compute what caching methods would reuse; what takes tokens acts at every

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.proposers.base import Settings, Source
+from search.proposers.base import ProposerSettings, Source
 from search.proposers.schedule_operators import MOVES
 from search.study.history import History
 from strategies import SearchSpace
@@ -27,7 +27,7 @@ TRIES = 30
 
 
 @dataclass
-class Chain:
+class AnnealingChain:
     """State of the search in one band of latency: rows of the history."""
 
     current: int
@@ -41,9 +41,9 @@ class LocalSearch(Source):
     name = "local"
     about = "annealing and hill climbing by swaps in each band of latency, as BudCache"
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProposerSettings) -> None:
         super().__init__(settings)
-        self._chains: dict[int, Chain] = {}
+        self._chains: dict[int, AnnealingChain] = {}
         self._read = 0
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
@@ -77,7 +77,7 @@ class LocalSearch(Source):
             band = _band(self.settings.latency(history.good[row].strategy))
             chain = self._chains.get(band)
             if chain is None:
-                self._chains[band] = Chain(row, row)
+                self._chains[band] = AnnealingChain(row, row)
                 continue
             if history.images[row] < history.images[chain.best]:
                 continue  # Of a lower rung: not to be compared.
@@ -85,7 +85,9 @@ class LocalSearch(Source):
             self._judge(chain, row, history, rng)
         self._read = len(history)
 
-    def _judge(self, chain: Chain, row: int, history: History, rng: np.random.Generator) -> None:
+    def _judge(
+        self, chain: AnnealingChain, row: int, history: History, rng: np.random.Generator
+    ) -> None:
         if history.images[row] > history.images[chain.best]:
             chain.current = chain.best = row
             return

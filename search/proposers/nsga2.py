@@ -6,9 +6,9 @@ import numpy as np
 
 from search.proposers import pymoo_adapter as genetic
 from search.proposers import schedule_operators as operators
-from search.proposers.base import POOL, Settings, Source
+from search.proposers.base import POOL, ProposerSettings, Source
 from search.study.history import History
-from search.study.ranking import Leading
+from search.study.ranking import IncrementalRanking
 from strategies.genomes.space import Genome
 
 
@@ -19,9 +19,9 @@ class NSGA2(Source):
     about = "NSGA-II, steady state, operators made for schedules"
     mixed = True
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProposerSettings) -> None:
         super().__init__(settings)
-        self._leading: dict[int, Leading] = {}
+        self._leading: dict[int, IncrementalRanking] = {}
         self._kept: tuple[tuple[int, int], list[tuple[int, int]]] | None = None
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:

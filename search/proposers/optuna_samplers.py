@@ -16,17 +16,17 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from search.proposers.base import Settings, Source
+from search.proposers.base import ProposerSettings, Source
 from search.study.history import History
 from strategies.genomes.space import Genome
 
 
-class OptunaSource(Source):
+class OptunaProposer(Source):
     """One proposal by an Optuna sampler."""
 
     attempts = 5  # They take long, and once converged repeat themselves.
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ProposerSettings) -> None:
         super().__init__(settings)
         self._told = 0
         self._study: optuna.Study | None = None
@@ -69,7 +69,7 @@ class OptunaSource(Source):
         return self._study
 
 
-class OptunaNSGA2(OptunaSource):
+class OptunaNSGA2(OptunaProposer):
     """Optuna's NSGA-II, whose generations are of the finished evaluations in their order."""
 
     name = "optuna-nsga2"
@@ -92,7 +92,7 @@ class OptunaNSGA2(OptunaSource):
             study.sampler.get_parent_population(study, (row + 1) // self.settings.population)
 
 
-class OptunaTPE(OptunaSource):
+class OptunaTPE(OptunaProposer):
     """Optuna's tree-structured Parzen estimator, its default sampler."""
 
     name = "optuna-tpe"

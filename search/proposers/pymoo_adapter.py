@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search.study.history import History, Rows
-from search.study.ranking import Leading
+from search.study.ranking import IncrementalRanking
 from strategies.genomes.space import Genome
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def survivors(
     count: int,
     along: Directions | None,
     rng: np.random.Generator,
-    leading: Leading | None = None,
+    leading: IncrementalRanking | None = None,
 ) -> Any:
     """Up to `count` rows of one rung, as a pymoo population whose X is the row.
 
@@ -61,7 +61,7 @@ def survivors(
     from pymoo.core.population import Population
     from pymoo.core.problem import Problem
 
-    rows = _narrow(history, rows, count, leading or Leading())
+    rows = _narrow(history, rows, count, leading or IncrementalRanking())
     losses, outside = history.objectives[rows], history.violations[rows]
     everyone = Population.new("X", rows[:, None], "F", losses)
     limited = bool((outside > 0).any())  # Where nothing is, pymoo need not look at each.
@@ -72,7 +72,7 @@ def survivors(
     return kind.do(problem, everyone, n_survive=min(count, len(rows)), random_state=rng)
 
 
-def _narrow(history: History, rows: Rows, count: int, leading: Leading) -> Rows:
+def _narrow(history: History, rows: Rows, count: int, leading: IncrementalRanking) -> Rows:
     """The rows that can survive: the best fronts up to the one that is split, without the rest."""
     outside = history.violations[rows]
     feasible, broken = rows[outside <= 0], rows[outside > 0]
@@ -87,7 +87,7 @@ def population(
     count: int,
     along: Directions | None,
     rng: np.random.Generator,
-    leading: dict[int, Leading] | None = None,
+    leading: dict[int, IncrementalRanking] | None = None,
 ) -> Any:
     """The best `count` evaluations, from the highest rung down, ranked across rungs.
 
@@ -104,7 +104,7 @@ def population(
     leading = {} if leading is None else leading
     for rows in history.rungs():
         if len(found) < count:
-            own = leading.setdefault(int(history.images[rows[0]]), Leading())
+            own = leading.setdefault(int(history.images[rows[0]]), IncrementalRanking())
             best = survivors(history, rows, count - len(found), along, rng, own)
             for one in best:
                 rank = one.get("rank")

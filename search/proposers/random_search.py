@@ -7,7 +7,7 @@ from search.study.history import History
 from strategies.genomes.space import Genome
 
 
-class UniformRandom(Source):
+class RandomSearch(Source):
     """Genomes sampled uniformly; the finished evaluations do not matter."""
 
     name = "random"

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from evaluate.extraction import Sample
 from evaluate.scoring import Scoring
 from search.study.history import History
-from search.study.ranking import Leading
+from search.study.ranking import IncrementalRanking
 from strategies import StrategyError
 
 REDUCTION = 3  # One of this many is promoted.
@@ -135,7 +135,7 @@ class _Rung:
         self._promoted = np.empty(0, dtype=bool)
         self._drawn: list[NDArray[np.bool_]] = []  # Whether each objective is resampled.
         self._draws = np.empty((0, 0, DRAWS))  # By position and objective; NaN if not resampled.
-        self._leading = Leading()
+        self._leading = IncrementalRanking()
         self._beaten = np.empty(0, dtype=bool)  # For good, since what dominates them stays.
 
     def next(self, history: History, rows: NDArray[np.intp], taken: Collection[str]) -> int | None:

@@ -15,9 +15,9 @@ from evaluate.verdicts import Verdict
 from search.pareto import hypervolume
 from search.results import finalist, report
 from search.results import folder_swap as exchange
-from search.results.finalist import Final, comparable, front
+from search.results.finalist import Finalist, comparable, front
 from search.results.plots import pareto
-from search.results.run import NO_LOSS, Point, Run, named
+from search.results.run import NO_LOSS, FrontPoint, Run, named
 from search.study import failures
 from search.study.evaluation import kind
 from search.study.failures import Failure
@@ -100,7 +100,7 @@ def _csv(rows: pd.DataFrame, path: Path) -> None:
     put(rows.to_csv(index=False), path)
 
 
-def files(run: Run, points: Sequence[Point], folder: Path) -> list[Path]:
+def files(run: Run, points: Sequence[FrontPoint], folder: Path) -> list[Path]:
     """Write a strategy file for each point, numbered from the fastest, and the named ones.
 
     Returns:
@@ -145,7 +145,7 @@ def trials(study: Study) -> pd.DataFrame:
     return found
 
 
-def _changes(final: Final, names: Sequence[str]) -> dict[str, float]:
+def _changes(final: Finalist, names: Sequence[str]) -> dict[str, float]:
     """Ends of the intervals of these scores' changes, on the images of the verdict."""
     found: dict[str, float] = {}
     for name in names:
@@ -165,8 +165,8 @@ def _verdict(verdict: Verdict | None) -> dict[str, str]:
 
 def table(
     run: Run,
-    finals: list[Final],
-    best: list[Final],
+    finals: list[Finalist],
+    best: list[Finalist],
     failed: Sequence[Failure] = (),
 ) -> pd.DataFrame:
     """One row per exported strategy and baseline, fastest first, then one per failure.
@@ -271,5 +271,5 @@ def counts(study: Study, initial: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _points(finals: list[Final]) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _points(finals: list[Finalist]) -> np.ndarray[Any, np.dtype[np.float64]]:
     return np.array([final.objectives for final in finals], dtype=np.float64)

@@ -17,7 +17,7 @@ from strategies import Strategy
 
 
 @dataclass(frozen=True)
-class Final:
+class Finalist:
     """A strategy scored on held-out prompts.
 
     Attributes:
@@ -47,7 +47,7 @@ class Final:
     full: int = 0
 
 
-def comparable(finals: Iterable[Final]) -> list[Final]:
+def comparable(finals: Iterable[Finalist]) -> list[Finalist]:
     """Finalists with scores of the same images, the most that any has.
 
     A finalist that another of its kind dominates with confidence stopped on fewer images.
@@ -57,7 +57,7 @@ def comparable(finals: Iterable[Final]) -> list[Final]:
     return [final for final in rows if final.images == most]
 
 
-def front(finals: list[Final]) -> list[Final]:
+def front(finals: list[Finalist]) -> list[Finalist]:
     """Finalists that no other dominates on held-out prompts, fastest first.
 
     Baselines count on both sides: a point that a baseline dominates is not on the front, and a
@@ -74,7 +74,7 @@ def front(finals: list[Final]) -> list[Final]:
     return sorted(chosen, key=lambda final: final.scores["latency_s"])
 
 
-def keep_finals(study: Study, finals: Sequence[Final], config: SearchConfig) -> None:
+def keep_finals(study: Study, finals: Sequence[Finalist], config: SearchConfig) -> None:
     """Keep the finalists, with the evaluations and settings that they were chosen by.
 
     It is the last thing that a search writes, and makes it a finished one.
@@ -100,7 +100,7 @@ def is_finished(study: Study, config: SearchConfig) -> bool:
     return bool(kept.get("asked", _asked(config)) == _asked(config))
 
 
-def finals(study: Study) -> list[Final]:
+def finals(study: Study) -> list[Finalist]:
     """Finalists of a finished search; none if it has continued since.
 
     Finalists of earlier versions with scores that are not finite are left out.
@@ -108,12 +108,12 @@ def finals(study: Study) -> list[Final]:
     kept = FinalistNotes(study).exported
     if kept is None or kept["evaluations"] != len(study.evaluations):
         return []
-    names = {field.name for field in fields(Final)}
+    names = {field.name for field in fields(Finalist)}
     found = []
     for row in kept["rows"]:
         if gate.unsound({**row["scores"], "an objective": row["objectives"]}):
             continue
         given = {name: value for name, value in row.items() if name in names}
         given["strategy"] = Strategy.create(**row["strategy"])
-        found.append(Final(**given | {"objectives": tuple(row["objectives"])}))
+        found.append(Finalist(**given | {"objectives": tuple(row["objectives"])}))
     return found if any(one.role == "unaccelerated" for one in found) else []

@@ -19,18 +19,18 @@ COUNT = 6  # Prompts.
 
 
 @dataclass(frozen=True)
-class Picture:
+class GalleryPrompt:
     """Prompt of the gallery: its text and the seed of its noise."""
 
     text: str
     seed: int
 
 
-def prompts(run: Path) -> list[Picture]:
+def prompts(run: Path) -> list[GalleryPrompt]:
     """Prompts of a run's gallery; empty if there is none, or an unreadable one."""
     try:
         rows = json.loads((run / NAME / PROMPTS).read_text(encoding="utf-8"))
-        return [Picture(str(row["text"]), int(row["seed"])) for row in rows]
+        return [GalleryPrompt(str(row["text"]), int(row["seed"])) for row in rows]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from search.results.finalist import comparable
 from search.results.run import NO_LOSS, Run, named
-from search.study.finalist_notes import FinalistNotes, Removed
+from search.study.finalist_notes import AblationScores, FinalistNotes
 from strategies import Strategy
 
 LABELS = ("knee", NO_LOSS)
@@ -69,18 +69,18 @@ def removals(run: Run) -> list[Removal]:
     return found
 
 
-def _known(run: Run, digest: str) -> Removed:
+def _known(run: Run, digest: str) -> AblationScores:
     """Results of a strategy, as a removal, as a finalist, or as the unaccelerated one."""
     count = images(run)
     for final in comparable(run.finals):
         if final.strategy.digest == digest:
-            return Removed(count, final.scores, final.intervals)
+            return AblationScores(count, final.scores, final.intervals)
     kept = FinalistNotes(run.study)
     figures = kept.held(digest, count).figures.get(count)
     if figures is not None:
-        return Removed(count, figures.scores, figures.intervals)
+        return AblationScores(count, figures.scores, figures.intervals)
     found = kept.removed(digest)
-    return found if found.images == count else Removed()
+    return found if found.images == count else AblationScores()
 
 
 def images(run: Run) -> int:

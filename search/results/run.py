@@ -19,9 +19,9 @@ from search.config import SearchConfig
 from search.pareto import knee, spread
 from search.results import finalist
 from search.results import run_settings as settled
-from search.results.finalist import Final, front
+from search.results.finalist import Finalist, front
 from search.study import run_lock as lock
-from search.study.archive import Best
+from search.study.archive import ParetoArchive
 from search.study.measurements import Measurements
 from search.study.run_notes import RunNotes
 from search.study.storage import JOURNAL, Place, complete
@@ -45,7 +45,7 @@ def place(folder: Path, config: SearchConfig, url: str | None = None) -> Place:
 
 
 @dataclass(frozen=True)
-class Point:
+class FrontPoint:
     """A strategy on a front, with its scores.
 
     Attributes:
@@ -92,7 +92,7 @@ class Run:
     folder: Path
     config: SearchConfig
     study: Study
-    scored: Sequence[Final] | None = None
+    scored: Sequence[Finalist] | None = None
     told: Mapping[str, Any] | None = None
 
     @cached_property
@@ -103,7 +103,7 @@ class Run:
         return "finished" if finalist.is_finished(self.study, self.config) else "interrupted"
 
     @cached_property
-    def finals(self) -> list[Final]:
+    def finals(self) -> list[Finalist]:
         """Finalists on held-out prompts, with baselines; none before the search is finished."""
         return finalist.finals(self.study) if self.scored is None else list(self.scored)
 
@@ -123,11 +123,11 @@ class Run:
         return found
 
     @cached_property
-    def unaccelerated(self) -> Final:
+    def unaccelerated(self) -> Finalist:
         """The unaccelerated pipeline on held-out prompts, for a finished search."""
         return next(final for final in self.finals if final.role == "unaccelerated")
 
-    def front(self) -> list[Point]:
+    def front(self) -> list[FrontPoint]:
         """The exported front if the search is finished, else the search's own; fastest first.
 
         Raises:
@@ -135,12 +135,12 @@ class Run:
         """
         return self._exported() if self.finals else self.search_front()
 
-    def _exported(self) -> list[Point]:
+    def _exported(self) -> list[FrontPoint]:
         return [self.point(final) for final in front(self.finals)]
 
-    def point(self, final: Final) -> Point:
+    def point(self, final: Finalist) -> FrontPoint:
         """A finalist as a point."""
-        return Point(
+        return FrontPoint(
             final.origin,
             final.strategy,
             final.scores,
@@ -153,7 +153,7 @@ class Run:
             final.judged or self.config.heldout_images,
         )
 
-    def verdict(self, final: Final) -> Verdict | None:
+    def verdict(self, final: Finalist) -> Verdict | None:
         """Verdict on a loss of a finalist; None if that is not tested."""
         margins = self.config.all_margins
         if not margins or final.role == "unaccelerated":
@@ -162,13 +162,13 @@ class Run:
         images = final.judged or self.config.heldout_images
         return judge(changes, margins, images, final.full)
 
-    def search_front(self, count: int | None = None) -> list[Point]:
+    def search_front(self, count: int | None = None) -> list[FrontPoint]:
         """The front by the search's own scores, fastest first.
 
         Args:
             count: largest number of points; they are those that dominate most together.
         """
-        base, rows = self.base, Best().read(self.study.evaluations).front
+        base, rows = self.base, ParetoArchive().read(self.study.evaluations).front
         if not rows:
             raise StrategyError(f"{self.folder}: no strategy has been scored yet")
         if count is not None:
@@ -177,7 +177,7 @@ class Run:
             assert worst is not None
             rows = [rows[index] for index in spread(points, worst, count)]
         found = [
-            Point(
+            FrontPoint(
                 row.origin,
                 row.strategy,
                 row.scores,
@@ -192,7 +192,7 @@ class Run:
         ]
         return sorted(found, key=lambda point: point.scores["latency_s"])
 
-    def file(self, point: Point, name: str) -> Strategy:
+    def file(self, point: FrontPoint, name: str) -> Strategy:
         """Strategy of a point as it is written: with its name, scores and provenance."""
         scores: dict[str, Any] = {**point.scores, "images": point.images, "prompts": point.prompts}
         if point.prompts == "heldout":
@@ -205,7 +205,7 @@ class Run:
         return described(self, point.strategy, name, scores, dict(point.base))
 
 
-def named(points: Sequence[Point]) -> dict[str, Point]:
+def named(points: Sequence[FrontPoint]) -> dict[str, FrontPoint]:
     """Points with names: `fastest`, `knee`, and `no-loss` if there is one.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 
 from search import budget as budgets
 from search.config import SearchConfig
-from search.study.archive import Best
+from search.study.archive import ParetoArchive
 from search.study.measurements import Measurements
 from search.study.study import Study
 
@@ -23,7 +23,7 @@ def duration(seconds: float) -> str:
 
 
 @dataclass(frozen=True)
-class Standing:
+class SearchStatus:
     """Status of a search.
 
     Attributes:
@@ -69,7 +69,7 @@ class Standing:
         return found
 
 
-def stand(config: SearchConfig, study: Study, best: Best) -> Standing:
+def stand(config: SearchConfig, study: Study, best: ParetoArchive) -> SearchStatus:
     """Compute the status of a search.
 
     Args:
@@ -94,7 +94,7 @@ def stand(config: SearchConfig, study: Study, best: Best) -> Standing:
         words = f"{done} of {budget.evaluations} evaluations"
     counts = Counter(row.images for row in rows if row.ok)
     good = best.fastest_as_good(config.figures.yardstick, base) if base else None
-    return Standing(
+    return SearchStatus(
         spent=spent,
         share=share,
         budget=words,

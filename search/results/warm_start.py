@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from search.results import run as runs
-from search.study.archive import Best
+from search.study.archive import ParetoArchive
 from strategies import Strategy, StrategyError, load
 
 
@@ -48,5 +48,7 @@ def _read_run(folder: Path) -> list[Strategy]:
         )
     rows = [load(file) for file in files]
     if is_run:
-        rows += [row.strategy for row in Best().read(runs.read(folder).study.evaluations).front]
+        rows += [
+            row.strategy for row in ParetoArchive().read(runs.read(folder).study.evaluations).front
+        ]
     return rows

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from search.objectives.objectives import more_is_better
+from search.objectives.objectives import higher_is_better
 from search.pareto import hypervolume, nondominated
 from search.study.evaluation import Evaluation, is_rival
 
 
-class Contenders:
+class FrontsOfKinds:
     """Fronts of the feasible evaluations on the largest number of images that any of them has.
 
     The baselines have a front of their own.
@@ -30,7 +30,7 @@ class Contenders:
         self.images = images
         self.mine, self.rivals = list[Evaluation](), list[Evaluation]()
 
-    def read(self, finished: Sequence[Evaluation]) -> Contenders:
+    def read(self, finished: Sequence[Evaluation]) -> FrontsOfKinds:
         """Take in what has finished since the last time; returns itself.
 
         Args:
@@ -56,7 +56,7 @@ def _enter(front: list[Evaluation], new: Evaluation) -> None:
     front.append(new)
 
 
-class Best:
+class ParetoArchive:
     """Front of the feasible evaluations on the largest number of images that any of them has.
 
     Attributes:
@@ -69,7 +69,7 @@ class Best:
         self.front: list[Evaluation] = []
         self._read = 0
 
-    def read(self, evaluations: Sequence[Evaluation]) -> Best:
+    def read(self, evaluations: Sequence[Evaluation]) -> ParetoArchive:
         """Take in what has finished since the last time; returns itself."""
         for evaluation in evaluations[self._read :]:
             self.add(evaluation)
@@ -111,4 +111,4 @@ class Best:
 
 
 def _loss(name: str, scores: Mapping[str, float]) -> float:
-    return -scores[name] if more_is_better(name) else scores[name]
+    return -scores[name] if higher_is_better(name) else scores[name]

@@ -153,7 +153,7 @@ def none_left(study: Study, folder: Path) -> str:
     )
 
 
-class Row:
+class FailureStreak:
     """Consecutive failures of one kind.
 
     Many of them in a row mean that something other than the candidates is broken.

@@ -25,7 +25,7 @@ Times = tuple[list[float], list[float]]
 
 
 @dataclass(frozen=True)
-class Figures:
+class HeldoutScores:
     """Scores of a finalist on one set of prompts.
 
     Attributes:
@@ -41,7 +41,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldoutResults:
     """Held-out results of a finalist.
 
     Attributes:
@@ -50,7 +50,7 @@ class Held:
     """
 
     error: str
-    figures: Mapping[int, Figures]
+    figures: Mapping[int, HeldoutScores]
 
     @property
     def images(self) -> int:
@@ -59,7 +59,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Removed:
+class AblationScores:
     """Scores of a strategy without one of its methods.
 
     Attributes:
@@ -86,7 +86,7 @@ class FinalistNotes:
 
     # Held-out scores.
 
-    def held(self, digest: str, images: int) -> Held:
+    def held(self, digest: str, images: int) -> HeldoutResults:
         """Held-out results of a finalist.
 
         Args:
@@ -95,14 +95,16 @@ class FinalistNotes:
         """
         kept = self._study.noted(f"{HELDOUT}{digest}")
         if not kept:
-            return Held("", {})
+            return HeldoutResults("", {})
         sound = score_checks.finalist(kept)
         if sound["error"]:
-            return Held(sound["error"], {})
+            return HeldoutResults(sound["error"], {})
         if "levels" not in kept:
-            return Held("", {images: Figures(kept["scores"], kept["intervals"], {})})
-        rows = {int(count): Figures(**one) for count, one in kept["levels"].items()}
-        return Held("", dict(sorted(rows.items())))
+            return HeldoutResults(
+                "", {images: HeldoutScores(kept["scores"], kept["intervals"], {})}
+            )
+        rows = {int(count): HeldoutScores(**one) for count, one in kept["levels"].items()}
+        return HeldoutResults("", dict(sorted(rows.items())))
 
     @property
     def is_former(self) -> bool:
@@ -114,7 +116,7 @@ class FinalistNotes:
         """Everything noted of finalists on held-out prompts, by digest, as events tell it."""
         return {digest: row for digest, row in self._study.named(HELDOUT).items() if row}
 
-    def keep_scores(self, digest: str, count: int, figures: Figures) -> dict[str, Any]:
+    def keep_scores(self, digest: str, count: int, figures: HeldoutScores) -> dict[str, Any]:
         """Keep the scores of a finalist on a set of prompts; returns what is noted.
 
         Args:
@@ -192,11 +194,11 @@ class FinalistNotes:
 
     # Strategies without one of their methods, and the exported finalists.
 
-    def removed(self, digest: str) -> Removed:
+    def removed(self, digest: str) -> AblationScores:
         """Scores of a strategy without one of its methods."""
-        return Removed(**(self._study.noted(f"{REMOVAL}{digest}") or {}))
+        return AblationScores(**(self._study.noted(f"{REMOVAL}{digest}") or {}))
 
-    def keep_removed(self, digest: str, found: Removed, seconds: float) -> None:
+    def keep_removed(self, digest: str, found: AblationScores, seconds: float) -> None:
         """Keep the scores of a strategy without one of its methods."""
         self._keep(f"{REMOVAL}{digest}", asdict(found), seconds)
 

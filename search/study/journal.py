@@ -23,7 +23,7 @@ OPERATIONS = {*JournalOperation}
 MOMENT = 1.0  # Seconds that a living process may hold the journal's lock.
 
 
-class Numbered(JournalFileBackend):
+class CheckedJournal(JournalFileBackend):
     """Journal that checks its entries while it reads them.
 
     Every line has to be an entry. By their own numbers, all entries that were written have to be
@@ -57,7 +57,7 @@ class Numbered(JournalFileBackend):
         )
 
 
-class WholeLines(Numbered):
+class AtomicJournal(CheckedJournal):
     """Journal that appends an entry completely or, on an error, not at all."""
 
     _appended = 0  # The number after that of the last entry appended, which may not be read yet.
@@ -127,7 +127,7 @@ def open_journal(path: Path) -> JournalStorage:
     """
     drop_torn_tail(path)
     _drop_stale_lock(path)
-    return JournalStorage(WholeLines(str(path)))
+    return JournalStorage(AtomicJournal(str(path)))
 
 
 def _drop_stale_lock(path: Path) -> None:

@@ -12,7 +12,7 @@ from search.study.history import History, Rows
 
 
 @dataclass(frozen=True)
-class Fronts:
+class RankedFronts:
     """Best fronts of some rows at one time, down to the front that completes the number asked for.
 
     Attributes:
@@ -28,7 +28,7 @@ class Fronts:
     read: int
 
 
-class Leading:
+class IncrementalRanking:
     """Best fronts of rows that grow in number.
 
     What it keeps only saves time. New rows never improve the rank of an old one, and a row that
@@ -39,9 +39,9 @@ class Leading:
 
     def __init__(self) -> None:
         self._history: History | None = None
-        self._before: Fronts | None = None
+        self._before: RankedFronts | None = None
 
-    def fronts(self, history: History, rows: Rows, count: int) -> Fronts:
+    def fronts(self, history: History, rows: Rows, count: int) -> RankedFronts:
         """Best fronts that hold `count` rows.
 
         Args:
@@ -57,7 +57,9 @@ class Leading:
         return self._before
 
 
-def _followed(history: History, rows: Rows, count: int, before: Fronts) -> Fronts | None:
+def _followed(
+    history: History, rows: Rows, count: int, before: RankedFronts
+) -> RankedFronts | None:
     """Fronts that follow from the kept ones, or None if these do not suffice."""
     places = np.searchsorted(rows, before.rows)
     if places[-1] == len(rows) or (rows[places] != before.rows).any():
@@ -69,8 +71,8 @@ def _followed(history: History, rows: Rows, count: int, before: Fronts) -> Front
     return found if found.last <= before.last else None
 
 
-def _ranked(history: History, rows: Rows, count: int) -> Fronts:
+def _ranked(history: History, rows: Rows, count: int) -> RankedFronts:
     ranks = moocore.pareto_rank(history.objectives[rows])
     last = int(np.partition(ranks, count - 1)[count - 1])
     near = ranks <= last
-    return Fronts(rows[near], ranks[near], last, len(history))
+    return RankedFronts(rows[near], ranks[near], last, len(history))

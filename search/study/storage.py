@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
-from search.study.journal import Numbered, open_journal
+from search.study.journal import CheckedJournal, open_journal
 from strategies import StrategyError
 from strategies.data_files import whole
 
@@ -111,7 +111,7 @@ def open_storage(place: Place, read_only: bool) -> BaseStorage:
     if isinstance(place, Path):
         if read_only and not place.exists():
             raise StrategyError(f"{place}: no such study; give the folder of a run")
-        return JournalStorage(Numbered(str(place))) if read_only else open_journal(place)
+        return JournalStorage(CheckedJournal(str(place))) if read_only else open_journal(place)
     url = parse(place)
     missing = url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
     if read_only and missing:

@@ -34,7 +34,7 @@ Rows = NDArray[np.float32]
 Values = NDArray[np.float64]
 
 
-class Regression:
+class GaussianProcess:
     """Gaussian process, fitted on creation.
 
     Args:

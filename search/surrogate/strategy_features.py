@@ -21,7 +21,7 @@ BINS = 12  # Bins of normalised time.
 COUNTS = 7  # Further features of each lane, apart from those over time.
 
 
-class Description:
+class StrategyFeatures:
     """Numbers that describe the strategies of one space.
 
     Args:

@@ -18,8 +18,8 @@ from scipy.stats import spearmanr
 
 from search.pareto import gains, nondominated
 from search.study.history import History
-from search.surrogate.gaussian_process import GROUPS, Regression
-from search.surrogate.strategy_features import Description
+from search.surrogate.gaussian_process import GROUPS, GaussianProcess
+from search.surrogate.strategy_features import StrategyFeatures
 from strategies import SearchSpace, Strategy
 
 FEWEST = 30  # Evaluations before a model is worth fitting.
@@ -32,7 +32,7 @@ Points = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class FittedSurrogate:
     """Model of one state of the history.
 
     Attributes:
@@ -41,7 +41,7 @@ class Fitted:
         correlation: lowest of Spearman's correlations on evaluations that it was not fitted to.
     """
 
-    models: tuple[Regression, ...]
+    models: tuple[GaussianProcess, ...]
     scales: Points
     correlation: float
 
@@ -75,14 +75,18 @@ class Surrogate:
     ) -> None:
         self.space, self.names, self.costs, self.seed = space, tuple(names), costs, seed
         self.violation = violation
-        self._describe = Description(space)
+        self._describe = StrategyFeatures(space)
         self.predicted = [i for i, name in enumerate(self.names) if name not in costs]
         self._told: list[NDArray[np.float32]] = []
-        self._fitted: tuple[int, Fitted] | None = None
-        self._lasting: tuple[Fitted | None, int, dict[str, tuple[Points, float]]] = (None, 0, {})
+        self._fitted: tuple[int, FittedSurrogate] | None = None
+        self._lasting: tuple[FittedSurrogate | None, int, dict[str, tuple[Points, float]]] = (
+            None,
+            0,
+            {},
+        )
         self._fronts: dict[int, tuple[int, Points]] = {}
 
-    def fitted(self, history: History) -> Fitted | None:
+    def fitted(self, history: History) -> FittedSurrogate | None:
         """Model of as many evaluations as the schedule says; None while there are too few."""
         size = _size(len(history))
         if size < FEWEST or not self.predicted:
@@ -100,19 +104,19 @@ class Surrogate:
         words = f"rank correlation {model.correlation:.2f}"
         return words if model.trusted else f"off, {words} is below {TRUST}"
 
-    def _fit(self, history: History, size: int) -> Fitted:
+    def _fit(self, history: History, size: int) -> FittedSurrogate:
         new = [one.strategy for one in history.good[len(self._told) : size]]
         self._told.extend(self._tell(new, self._cost(new)))
         told = _with_images(np.array(self._told[:size]), history.images[:size])
         scales = np.quantile(np.abs(history.objectives[:size]), LINEAR, axis=0)
         scales[scales == 0] = 1.0
-        models, ranks = list[Regression](), list[float]()
+        models, ranks = list[GaussianProcess](), list[float]()
         for index in self.predicted:
             losses = history.objectives[:size, index]
-            models.append(Regression(told, np.arcsinh(losses / scales[index]), self.seed))
+            models.append(GaussianProcess(told, np.arcsinh(losses / scales[index]), self.seed))
             kept = losses[models[-1].kept]
             ranks.append(float(spearmanr(models[-1].unseen, kept).statistic))
-        return Fitted(tuple(models), scales, float(np.nan_to_num(min(ranks))))
+        return FittedSurrogate(tuple(models), scales, float(np.nan_to_num(min(ranks))))
 
     def _cost(self, rows: Sequence[Strategy]) -> Points:
         """Costs of strategies, `[n, costs]`."""
@@ -124,7 +128,7 @@ class Surrogate:
         logs = np.log(np.maximum(np.abs(costs), LEAST))
         return np.concatenate([self._describe.many(rows), logs], axis=1).astype(np.float32)
 
-    def outcomes(self, model: Fitted, rows: Sequence[Strategy], images: int) -> Points:
+    def outcomes(self, model: FittedSurrogate, rows: Sequence[Strategy], images: int) -> Points:
         """Possible objectives of strategies on `images` images: `[groups, n, objectives]`."""
         costs = self._cost(rows)
         told = _with_images(self._tell(rows, costs), np.full(len(rows), images))
@@ -136,7 +140,7 @@ class Surrogate:
         return found
 
     def _again(
-        self, model: Fitted, rows: Sequence[Strategy], images: int
+        self, model: FittedSurrogate, rows: Sequence[Strategy], images: int
     ) -> tuple[Points, list[float]]:
         """Outcomes and violations of strategies, kept as long as the model lasts."""
         if self._lasting[0] is not model or self._lasting[1] != images:
@@ -151,7 +155,7 @@ class Surrogate:
 
     def order(
         self,
-        model: Fitted,
+        model: FittedSurrogate,
         history: History,
         rows: Sequence[Strategy],
         reference: Sequence[float],

@@ -6,14 +6,14 @@ import importlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from search.tracking.events import Listener
+from search.tracking.events import EventListener
 from strategies import StrategyError
 
 # Name, which is that of the extra, to the class.
 TRACKERS = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}
 
 
-def load(names: Sequence[str]) -> list[Callable[[Path], Listener]]:
+def load(names: Sequence[str]) -> list[Callable[[Path], EventListener]]:
     """A function for each tracker that makes it for the folder of a run.
 
     Args:
@@ -22,7 +22,7 @@ def load(names: Sequence[str]) -> list[Callable[[Path], Listener]]:
     Raises:
         StrategyError: a tracker is not installed; the error says what to install.
     """
-    found: list[Callable[[Path], Listener]] = []
+    found: list[Callable[[Path], EventListener]] = []
     for name in names:
         try:
             module = importlib.import_module(f"search.tracking.{name}_tracker")

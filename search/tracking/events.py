@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from search.proposers.proposal import Proposal
-from search.study.archive import Best
+from search.study.archive import ParetoArchive
 from search.study.evaluation import Evaluation
 from search.study.measurements import Measurements
 from search.study.study import Study
@@ -45,7 +45,7 @@ class Event:
         return {"schema": SCHEMA, "event": self.kind, "time": self.time, **self.data}
 
 
-class Listener(Protocol):
+class EventListener(Protocol):
     """Receiver of events; `close` is called after the last one."""
 
     def __call__(self, event: Event) -> None: ...
@@ -53,16 +53,16 @@ class Listener(Protocol):
     def close(self) -> None: ...
 
 
-class Events:
+class EventBus:
     """Sender of events; a listener that fails is left out from then on, and the search continues.
 
     Args:
         listeners: receivers of the events.
     """
 
-    def __init__(self, listeners: Sequence[Listener] = ()) -> None:
+    def __init__(self, listeners: Sequence[EventListener] = ()) -> None:
         self._listeners = list(listeners)
-        self._best = Best()
+        self._best = ParetoArchive()
 
     def emit(self, kind: str, **data: Any) -> None:
         """Send an event to all listeners; numbers that are not finite become None."""

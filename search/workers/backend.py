@@ -11,11 +11,11 @@ from typing import Any
 from search.workers.messages import AnyOutcome, AnyRequest
 
 
-class Dead(Exception):  # noqa: N818
+class WorkerDiedError(Exception):
     """The worker that was called has died."""
 
 
-class Hands(ABC):
+class WorkerBackend(ABC):
     """Interface by which a pool starts and calls workers; Ray implements it."""
 
     @abstractmethod
@@ -65,7 +65,7 @@ class Hands(ABC):
 
 
 @dataclass(eq=False)
-class Member:
+class PooledWorker:
     """One worker, as the pool knows it.
 
     Attributes:

@@ -14,7 +14,7 @@ from typing import Any, Protocol, overload
 
 from evaluate.extraction import Sample
 from search.errors import WorkersLostError
-from search.workers.failures import MAX_KILLS, hopeless
+from search.workers.failures import MAX_DEATHS_PER_REQUEST, hopeless
 from search.workers.messages import (
     A,
     AnyOutcome,
@@ -29,7 +29,7 @@ Report = Callable[[str], None]
 LATE = "took longer than its limit"
 
 
-class Answering(Protocol):
+class RequestHandler(Protocol):
     """Object that carries out requests: `search.workers.worker.Worker`, or a simulation of it."""
 
     @property
@@ -128,9 +128,9 @@ class InProcess(Executor):
 
     slots = 1
 
-    def __init__(self, make: Callable[[], Answering]) -> None:
+    def __init__(self, make: Callable[[], RequestHandler]) -> None:
         self._make = make
-        self._worker: Answering | None = None
+        self._worker: RequestHandler | None = None
         self._waiting: deque[AnyRequest] = deque()
 
     def open(self) -> str:
@@ -142,7 +142,7 @@ class InProcess(Executor):
 
     def next(self) -> Answer:
         request, seconds = self._waiting.popleft(), 0.0
-        for _ in range(MAX_KILLS):
+        for _ in range(MAX_DEATHS_PER_REQUEST):
             outcome = self._ask(request)
             seconds += outcome.seconds
             if not outcome.error:
@@ -156,7 +156,7 @@ class InProcess(Executor):
         again = self._broken()
         if again.error:
             raise WorkersLostError(hopeless(1, again.error))
-        reason = f"broke its worker {MAX_KILLS} times: {outcome.error}"
+        reason = f"broke its worker {MAX_DEATHS_PER_REQUEST} times: {outcome.error}"
         return request, Outcome(None, reason, seconds + again.seconds)
 
     def _ask(self, request: AnyRequest) -> AnyOutcome:
@@ -169,11 +169,11 @@ class InProcess(Executor):
             return Outcome(None, f"{type(error).__name__}: {first_line(error)}", 0.0)
         assert self._worker is not None
         try:
-            with Alarm(request.limit):
+            with TimeLimit(request.limit):
                 return self._worker.answer(request)
-        except TookTooLong:
+        except TimeLimitExceeded:
             self._worker = None  # A cancelled request may have left it in any state.
-            return too_long(request, time.monotonic() - began)
+            return timed_out(request, time.monotonic() - began)
 
     def _broken(self) -> AnyOutcome:
         """Outcome of the check after a failed request; it has no error if the worker is sound."""
@@ -185,12 +185,12 @@ class InProcess(Executor):
         self._waiting.clear()
 
 
-class TookTooLong(BaseException):
+class TimeLimitExceeded(BaseException):
     """The limit of a request is over. It is no `Exception`, so that nothing catches it as one."""
 
 
-class Alarm:
-    """Context that raises `TookTooLong` after `limit` seconds.
+class TimeLimit:
+    """Context that raises `TimeLimitExceeded` after `limit` seconds.
 
     Only the main thread can be interrupted; elsewhere, or if the limit is None, it does nothing.
     """
@@ -211,7 +211,7 @@ class Alarm:
 
 
 def _ring(number: int, frame: FrameType | None) -> Any:
-    raise TookTooLong
+    raise TimeLimitExceeded
 
 
 def first_line(error: BaseException) -> str:
@@ -219,6 +219,6 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "")
 
 
-def too_long(request: AnyRequest, seconds: float) -> AnyOutcome:
+def timed_out(request: AnyRequest, seconds: float) -> AnyOutcome:
     """Outcome of a request that was cancelled."""
     return Outcome(None, f"{LATE} of {request.limit:.0f} s", seconds)

@@ -8,13 +8,13 @@ from accel.models.config import ModelConfig
 from evaluate.evaluator import Split
 from evaluate.images.prompts import Prompts
 from search.workers.executor import Executor, InProcess
-from search.workers.pool import Pool
-from search.workers.settings import Where
+from search.workers.pool import WorkerPool
+from search.workers.settings import WorkerSettings
 from search.workers.worker import Worker
 
 
 def start(
-    where: Where,
+    where: WorkerSettings,
     model: ModelConfig,
     device: str,
     prompts: dict[Split, Prompts] | None = None,
@@ -38,10 +38,10 @@ def start(
     if where.workers == 0:
         return InProcess(partial(make, device))
     # It takes seconds to import; --workers 0 needs none.
-    from search.workers.ray_backend import Ray
+    from search.workers.ray_backend import RayBackend
 
     gpus, cpus = where.gpus_per_worker, where.cpus_per_worker
-    hands = Ray(make, where.workers, device, gpus, cpus, where.address)
-    pool = Pool(hands, where.workers)
+    hands = RayBackend(make, where.workers, device, gpus, cpus, where.address)
+    pool = WorkerPool(hands, where.workers)
     pool.crowded = device == "cpu" and not where.address
     return pool

@@ -1,7 +1,8 @@
 """Deaths of workers, and their consequence: repeat the request, give it up, or end the search.
 
-A request that has killed `MAX_KILLS` workers is given up. `MAX_DEATHS` deaths in a row, by whatever
-requests, mean that the machine cannot run the model. A death caused by a lost node does not count.
+A request is given up once `MAX_DEATHS_PER_REQUEST` workers have died of it. After
+`MAX_DEATHS_IN_A_ROW` deaths, of whatever requests, the machine counts as unable to run the model. A
+death caused by a lost node does not count.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-MAX_KILLS = 2
-MAX_DEATHS = 6
+MAX_DEATHS_PER_REQUEST = 2
+MAX_DEATHS_IN_A_ROW = 6
 
 
 @dataclass
-class Casualties:
+class WorkerFailures:
     """Deaths of the workers of a pool. Nodes are named by ids; "" is an unknown one.
 
     Attributes:
@@ -49,8 +50,8 @@ class Casualties:
     def verdict(self, key: str) -> str:
         """Reason why a request is given up."""
         if key in self.errors:
-            return f"broke its worker {MAX_KILLS} times: {self.errors[key]}"
-        return f"killed its worker {MAX_KILLS} times"
+            return f"broke its worker {MAX_DEATHS_PER_REQUEST} times: {self.errors[key]}"
+        return f"killed its worker {MAX_DEATHS_PER_REQUEST} times"
 
     def paid(self, key: str) -> float:
         """Seconds that were lost on a request so far, to be counted with its answer."""
@@ -58,11 +59,11 @@ class Casualties:
 
     def poisonous(self, key: str, alive: Collection[str]) -> bool:
         """Whether a request has killed too many workers on nodes that are still alive."""
-        return _at_fault(self.kills.get(key, []), alive) >= MAX_KILLS
+        return _at_fault(self.kills.get(key, []), alive) >= MAX_DEATHS_PER_REQUEST
 
     def hopeless(self, alive: Collection[str]) -> bool:
         """Whether too many workers in a row have died on nodes that are still alive."""
-        return _at_fault(self.row, alive) >= MAX_DEATHS
+        return _at_fault(self.row, alive) >= MAX_DEATHS_IN_A_ROW
 
 
 def hopeless(deaths: int, error: str = "") -> str:

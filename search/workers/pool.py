@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from search.errors import WorkersLostError
-from search.workers.backend import Dead, Hands, Member
-from search.workers.executor import Answer, Executor, too_long
-from search.workers.failures import MAX_DEATHS, Casualties, hopeless
+from search.workers.backend import PooledWorker, WorkerBackend, WorkerDiedError
+from search.workers.executor import Answer, Executor, timed_out
+from search.workers.failures import MAX_DEATHS_IN_A_ROW, WorkerFailures, hopeless
 from search.workers.messages import A, AnyOutcome, AnyRequest, Outcome, Request
 from strategies import StrategyError
 
@@ -23,7 +23,7 @@ PATIENCE = 60.0  # Seconds to wait for further workers once one is ready.
 SETTLE = 30.0  # Seconds that it may take until a machine is known to be gone.
 
 
-class Pool(Executor):
+class WorkerPool(Executor):
     """A pool of workers.
 
     Args:
@@ -31,13 +31,13 @@ class Pool(Executor):
         workers: number of workers, at most.
     """
 
-    def __init__(self, hands: Hands, workers: int) -> None:
+    def __init__(self, hands: WorkerBackend, workers: int) -> None:
         self._hands, self._workers, self._device = hands, workers, ""
-        self._members: list[Member] = []
-        self._pending: dict[Any, Member] = {}
+        self._members: list[PooledWorker] = []
+        self._pending: dict[Any, PooledWorker] = {}
         self._again: deque[AnyRequest] = deque()
         self._done: deque[Answer | None] = deque()
-        self._casualties = Casualties()
+        self._casualties = WorkerFailures()
         # Given up, but not told before a worker is known to be sound: else the device is to blame.
         self._verdicts: list[Answer] = []
         self._quiet = self._opened = False
@@ -68,11 +68,11 @@ class Pool(Executor):
         return self._device
 
     def _join(self) -> None:
-        member = Member(self._hands.start())
+        member = PooledWorker(self._hands.start())
         self._members.append(member)
         self._call(member, "placing", "place")
 
-    def _call(self, member: Member, state: str, method: str, *arguments: Any) -> None:
+    def _call(self, member: PooledWorker, state: str, method: str, *arguments: Any) -> None:
         member.state, member.began = state, self._hands.now()
         self._pending[self._hands.call(member.handle, method, *arguments)] = member
 
@@ -123,7 +123,7 @@ class Pool(Executor):
             member = self._pending.pop(ended)
             try:
                 value = self._hands.result(ended)
-            except Dead:
+            except WorkerDiedError:
                 self._died(member)
             else:
                 self._came(member, value)
@@ -139,7 +139,7 @@ class Pool(Executor):
         ]
         return max(0.0, min([TICK, *ends]))
 
-    def _came(self, member: Member, value: Any) -> None:
+    def _came(self, member: PooledWorker, value: Any) -> None:
         if member.state == "placing":
             member.state, member.node = "placed", value
         elif member.state == "loading":
@@ -153,7 +153,7 @@ class Pool(Executor):
         else:
             self._answered(member, value)
 
-    def _answered(self, member: Member, outcome: AnyOutcome) -> None:
+    def _answered(self, member: PooledWorker, outcome: AnyOutcome) -> None:
         assert member.request is not None
         request, member.request, member.state = member.request, None, "idle"
         if request is self.check:
@@ -164,13 +164,13 @@ class Pool(Executor):
         else:
             self._tell(request, outcome)
 
-    def _examine(self, member: Member) -> None:
+    def _examine(self, member: PooledWorker) -> None:
         """Send a worker the check before any other request."""
         assert self.check is not None
         member.request = self.check
         self._call(member, "busy", "answer", self.check)
 
-    def _checked(self, member: Member, outcome: AnyOutcome) -> None:
+    def _checked(self, member: PooledWorker, outcome: AnyOutcome) -> None:
         if outcome.error:
             self._broke(member, outcome)
             return
@@ -181,7 +181,7 @@ class Pool(Executor):
         else:
             self._sound()
 
-    def _broke(self, member: Member, check: AnyOutcome) -> None:
+    def _broke(self, member: PooledWorker, check: AnyOutcome) -> None:
         """Replace a worker that fails the check, and repeat the request that it failed."""
         suspect, member.suspect, member.request = member.suspect, None, None
         self._remove(member)
@@ -203,7 +203,7 @@ class Pool(Executor):
         self._done.extend(self._verdicts)
         self._verdicts.clear()
 
-    def _other(self, member: Member, device: str) -> None:
+    def _other(self, member: PooledWorker, device: str) -> None:
         """A worker on another kind of device than the first: an error at the start, else unused."""
         if not self._opened:
             raise StrategyError(
@@ -214,7 +214,7 @@ class Pool(Executor):
         member.state = "apart"
         self.report(f"leaving out a worker on another device ({device})")
 
-    def _died(self, member: Member) -> None:
+    def _died(self, member: PooledWorker) -> None:
         request, elapsed = member.request, self._hands.now() - member.began
         if request is self.check:
             request = member.suspect[0] if member.suspect else None
@@ -227,7 +227,7 @@ class Pool(Executor):
         if self._casualties.hopeless(self._hands.alive()):
             self._hands.pause(SETTLE)
             if self._casualties.hopeless(self._hands.alive()):
-                raise WorkersLostError(hopeless(MAX_DEATHS, error))
+                raise WorkersLostError(hopeless(MAX_DEATHS_IN_A_ROW, error))
         if request is None:
             return
         if not self._casualties.poisonous(request.key, self._hands.alive()):
@@ -241,7 +241,7 @@ class Pool(Executor):
         else:
             self._verdicts.append(answer)
 
-    def _remove(self, member: Member) -> None:
+    def _remove(self, member: PooledWorker) -> None:
         """Replace a worker that is dead or has to be ended."""
         self._hands.kill(member.handle)
         self._members.remove(member)
@@ -257,11 +257,11 @@ class Pool(Executor):
                 continue
             del self._pending[ref]
             if request is self.check:
-                self._broke(member, too_long(request, now - member.began))
+                self._broke(member, timed_out(request, now - member.began))
                 continue
             self._remove(member)
             lost = self._casualties.paid(request.key)
-            self._done.append((request, too_long(request, now - member.began + lost)))
+            self._done.append((request, timed_out(request, now - member.began + lost)))
 
     def close(self) -> None:
         for member in self._members:

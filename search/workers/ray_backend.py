@@ -19,8 +19,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from search.errors import WorkersLostError
 from search.interruption import there
-from search.workers.backend import Dead, Hands
-from search.workers.executor import Answering
+from search.workers.backend import WorkerBackend, WorkerDiedError
+from search.workers.executor import RequestHandler
 from search.workers.messages import AnyOutcome, AnyRequest
 from strategies import StrategyError
 from strategies.data_files.whole import UnwritableError
@@ -33,14 +33,14 @@ SHORT = ("/tmp", "/var/tmp", "/dev/shm")
 KNOCK = 10.0  # Seconds to wait for a cluster to take a connection.
 
 
-class Actor:
+class RayWorker:
     """Worker in a process of its own: it is placed first, and then loads its model.
 
     Args:
         make: makes the worker.
     """
 
-    def __init__(self, make: Callable[[], Answering]) -> None:
+    def __init__(self, make: Callable[[], RequestHandler]) -> None:
         self._make = make
 
     def place(self) -> str:
@@ -57,7 +57,7 @@ class Actor:
         return self._worker.answer(request)
 
 
-class Ray(Hands):
+class RayBackend(WorkerBackend):
     """Ray cluster as a backend.
 
     Args:
@@ -75,7 +75,7 @@ class Ray(Hands):
 
     def __init__(
         self,
-        make: Callable[[str], Answering],
+        make: Callable[[str], RequestHandler],
         workers: int,
         device: str = "cpu",
         gpus: float = 1,
@@ -109,7 +109,7 @@ class Ray(Hands):
             },
         }
         with _runtime():
-            return ray.remote(Actor).options(**options).remote(self._make)
+            return ray.remote(RayWorker).options(**options).remote(self._make)
 
     def call(self, handle: Any, method: str, *arguments: Any) -> Any:
         with _runtime():
@@ -129,7 +129,7 @@ class Ray(Hands):
             reason = str(error.cause).splitlines() or [type(error.cause).__name__]
             raise StrategyError(f"a worker cannot be used: {reason[0]}") from None
         except RayError:
-            raise Dead from None
+            raise WorkerDiedError from None
 
     def kill(self, handle: Any) -> None:
         with suppress(RayError):  # Gone already, perhaps with the runtime.

@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
-class Where(BaseModel):
+class WorkerSettings(BaseModel):
     """Workers and their devices.
 
     Attributes:

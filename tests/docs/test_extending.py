@@ -30,7 +30,7 @@ from strategies.genomes.space import Genome
 
 
 class Last(Source):
-    """Genomes of the last choices, one of them drawn evenly."""
+    """Genomes of the last choices, one of them sampled uniformly."""
 
     name = "last"
     about = "an example"
@@ -43,7 +43,7 @@ class Last(Source):
     ],
     "search/proposers/__init__.py": [
         ("\nSOURCES", "from search.proposers.x import Last\n\nSOURCES"),
-        ("OptunaTPE)\n}", "OptunaTPE, Last)\n}"),
+        ("        OptunaTPE,\n    )", "        OptunaTPE,\n        Last,\n    )"),
     ],
 }
 PROPOSER_USED = """
@@ -152,11 +152,102 @@ strategy = evaluate.Evaluator(config.resolve("tiny-sd", {}).model, "cpu", PIPE).
 assert evaluate.evaluate(PIPE, strategy, 2, ["mae"])["mae"] == 0
 test_every_metric_is_in_the_docs()
 """
+FAMILY: Additions = {
+    "accel/families/x.py": [
+        (
+            "",
+            '''"""Family `x`: a class of its own, whose blocks are those of PixArt."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffusers import PixArtTransformer2DModel
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+
+from accel.sites import Part, Sites
+
+SUPPORTED = "a `transformer` of class Example"
+KINDS = {"attn1": "attn", "attn2": "cross", "ff": "mlp"}
+
+
+class Example(PixArtTransformer2DModel):
+    """A new denoiser."""
+
+
+def sites(denoiser: Any) -> Sites | None:
+    """Sites of a transformer, or None if `denoiser` is not of this family."""
+    if not isinstance(denoiser, Example):
+        return None
+    parts = tuple(
+        Part(f"transformer_blocks.{i}.{name}", i, (kind,), getattr(block, name))
+        for i, block in enumerate(denoiser.transformer_blocks)
+        for name, kind in KINDS.items()
+    )
+    inputs = ("hidden_states", "encoder_hidden_states", "timestep")
+    return Sites(
+        denoiser, (), None, (), (), (), parts, inputs, output=Transformer2DModelOutput
+    )
+''',
+        )
+    ],
+    "accel/families/__init__.py": [
+        (
+            "import dit, mmdit, stacks, transformer, unet\n",
+            "import dit, mmdit, stacks, transformer, unet, x\n",
+        ),
+        ('    "unet": unet.sites,\n', '    "x": x.sites,\n    "unet": unet.sites,\n'),
+        ('SUPPORTED = f"{unet', 'SUPPORTED = f"{x.SUPPORTED}, {unet'),
+    ],
+    "strategies/strategy.py": [
+        (
+            'FAMILIES = ("unet", "dit", "mmdit", "transformer")',
+            'FAMILIES = ("unet", "dit", "mmdit", "transformer", "x")',
+        )
+    ],
+    "strategies/methods/fora.py": [('("dit", "mmdit")', '("dit", "mmdit", "x")')],
+    "configs/spaces/x-all.yaml": [
+        (
+            "",
+            "# Everything that there is for the family.\n"
+            "family: x\nschedulers: [DPMSolverMultistepScheduler]\nsteps: [6, 8]\n"
+            "methods: [fora]\n",
+        )
+    ],
+}
+# The laws of transformers, with their tiny PixArt as a model of the new family.
+FAMILY_USED = """
+from pathlib import Path
+from accel import families
+from accel.families.x import Example
+from search import spaces
+from strategies import Strategy
+from strategies.data_files.yaml_files import read_yaml
+from tests.accel.laws import test_transformer_laws as laws
+from tests.support.pipelines import transformer_pipelines as tiny
+
+def build(model):
+    pipe = former(model)
+    pipe.transformer.__class__ = Example
+    return pipe
+
+former, laws.build = tiny.build, build
+laws.strategy = lambda model, methods: Strategy.create(
+    **{**tiny.strategy(model, methods).to_json(), "family": "x"}
+)
+pipe = build("pixart")
+assert families.find(pipe)[0] == "x"
+laws.test_law_1_neutral_knobs_change_nothing("pixart", "fora")
+laws.test_law_2_remove_restores_everything("pixart", "fora")
+space = spaces.make_space(read_yaml(Path("configs/spaces/x-all.yaml")), "x", pipe.scheduler)
+assert space.methods == ("fora",)
+"""
 ADDED = {
     "a proposer": (PROPOSER, PROPOSER_USED),
     "a flag of `python -m search`": (FLAG, FLAG_USED),
     "an answer of a worker": (ANSWER, ANSWER_USED),
     "a metric": (METRIC, METRIC_USED),
+    "a family": (FAMILY, FAMILY_USED),
 }
 
 
@@ -164,7 +255,7 @@ def table() -> dict[str, tuple[int, list[str]]]:
     """By what is added how many files the page says that takes, and which."""
     text = (ROOT / "docs" / "extending.md").read_text("utf-8")
     rows = re.findall(r"^\| ([^|]+?) \| (\d+) \| ([^|]+) \|$", text, re.MULTILINE)
-    return {name: (int(count), re.findall(r"`([\w/.]+)`", where)) for name, count, where in rows}
+    return {name: (int(count), re.findall(r"`([\w/.-]+)`", where)) for name, count, where in rows}
 
 
 def test_the_page_names_the_files_that_are_changed() -> None:

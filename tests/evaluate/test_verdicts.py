@@ -20,7 +20,7 @@ from evaluate.statistics.bootstrap import interval
 from evaluate.statistics.means import mean_of
 from evaluate.verdicts import ENOUGH, check_margins, fewest, judge, margins_of, parse_margin
 from search import cli
-from search.objectives.metric_set import Figures
+from search.objectives.metric_set import MetricSet
 from search.results import export
 from search.results import run as runs
 from search.results.report import run_details as facts
@@ -153,23 +153,23 @@ def test_margins_that_mean_nothing_are_refused() -> None:
 
 def test_which_figures_decide() -> None:
     accuracies = {METRICS[name].key("alone") for name in METRICS if name.startswith("right-")}
-    default = Figures.of(["fd_base", "latency_s"], [], True, "real")
+    default = MetricSet.of(["fd_base", "latency_s"], [], True, "real")
     assert set(default.judged) == {"fd_real", *accuracies}
-    both = Figures.of(["kid_base", "image_reward", "latency_s"], [], False, "self")
+    both = MetricSet.of(["kid_base", "image_reward", "latency_s"], [], False, "self")
     assert set(both.judged) == {"kid_self", "image_reward"}
-    assert Figures.of(["psnr", "latency_s"], [], False, "self").judged == ()
+    assert MetricSet.of(["psnr", "latency_s"], [], False, "self").judged == ()
     for metric in METRICS.values():  # Every figure that can be judged has a margin.
         assert (metric.margin is None) == (metric.views == ("base",)), metric.name
 
 
 def test_a_report_tells_both_distances_and_adherence() -> None:
-    default = Figures.of(["fd_base", "latency_s"], [], True, "real")
+    default = MetricSet.of(["fd_base", "latency_s"], [], True, "real")
     assert default.told[:2] == ["fd_base", "fd_real"]
     assert len(default.told) > 2
     assert all(name.startswith("right_") for name in default.told[2:])
-    other = Figures.of(["kid_self", "latency_s"], ["clip_score"], False, "self")
+    other = MetricSet.of(["kid_self", "latency_s"], ["clip_score"], False, "self")
     assert other.told == ["kid_base", "kid_self", "clip_score"]
-    assert Figures.of(["psnr", "latency_s"], [], False, "self").told == []
+    assert MetricSet.of(["psnr", "latency_s"], [], False, "self").told == []
 
 
 @pytest.fixture(scope="module")

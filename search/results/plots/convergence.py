@@ -9,7 +9,7 @@ from matplotlib import pyplot as plt
 
 from search.results.plots.style import BLUE, GREEN, GREY, save, styled
 from search.results.run import Run
-from search.study.archive import Best
+from search.study.archive import ParetoArchive
 from search.study.evaluation import is_rival
 from search.study.measurements import Measurements
 from strategies import StrategyError
@@ -88,7 +88,7 @@ def curves(run: Run) -> Convergence:
         return Convergence(everything, baselines, None)
     most = max((row.images for row in rows if row.feasible), default=0)
     spent = measured.seconds
-    mine, rivals = Best(), Best()
+    mine, rivals = ParetoArchive(), ParetoArchive()
     seeds_end: tuple[int, float] | None = None
     for number, row in enumerate(rows, 1):
         spent += row.seconds

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from search.objectives.labels import scale, title
-from search.objectives.objectives import COSTS, more_is_better
+from search.objectives.objectives import COSTS, higher_is_better
 from search.results.finalist import comparable
 from search.results.plots.style import (
     BLUE,
@@ -24,7 +24,7 @@ from search.results.plots.style import (
     save,
     styled,
 )
-from search.results.run import Point, Run
+from search.results.run import FrontPoint, Run
 from search.study.evaluation import kind
 from strategies import Strategy
 
@@ -85,7 +85,7 @@ def qualities(run: Run, base: Mapping[str, float]) -> list[str]:
     return list(dict.fromkeys([*named, *([own] if own is not None and own in base else [])]))
 
 
-def _marks(run: Run, points: Sequence[Point], base: dict[str, float]) -> list[Mark]:
+def _marks(run: Run, points: Sequence[FrontPoint], base: dict[str, float]) -> list[Mark]:
     marks = [Mark("unaccelerated", base)]
     if not run.finals:
         for point in points:
@@ -104,7 +104,7 @@ def group(run: Run, origin: str, strategy: Strategy) -> str:
     return "uniform and published schedules" if strategy.methods else "fewer steps"
 
 
-def caption(run: Run, points: Sequence[Point]) -> str:
+def caption(run: Run, points: Sequence[FrontPoint]) -> str:
     """Caption of the plot: model, size, prompts and the unaccelerated setting."""
     model = run.config.model
     count = points[0].images if points else run.config.heldout_images
@@ -117,7 +117,12 @@ def caption(run: Run, points: Sequence[Point]) -> str:
 
 
 def _panel(
-    axes: Axes, marks: list[Mark], front: Sequence[Point], cost: str, quality: str, on_front: bool
+    axes: Axes,
+    marks: list[Mark],
+    front: Sequence[FrontPoint],
+    cost: str,
+    quality: str,
+    on_front: bool,
 ) -> None:
     """One panel: a score against a cost. The front is a line only in its own objectives."""
 
@@ -154,7 +159,7 @@ def _panel(
 
 def has_zero(quality: str) -> bool:
     """Whether a score is a distance to the unaccelerated images, which have none to themselves."""
-    return quality.endswith("_base") and not more_is_better(quality)
+    return quality.endswith("_base") and not higher_is_better(quality)
 
 
 def smallest(values: Iterable[float]) -> float:

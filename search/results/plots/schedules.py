@@ -14,7 +14,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
 from search.results.plots.style import save, styled
-from search.results.run import Point, Run
+from search.results.run import FrontPoint, Run
 from search.study.measurements import Measurements
 from strategies import Strategy, StrategyError
 from strategies.knobs import known
@@ -115,7 +115,7 @@ def times(run: Run, strategies: Sequence[Strategy]) -> list[list[float]]:
     return [[min(1.0, table.seconds(kind) / whole) for kind in one.kinds()] for one in strategies]
 
 
-def _times(axes: Axes, run: Run, points: Sequence[Point]) -> None:
+def _times(axes: Axes, run: Run, points: Sequence[FrontPoint]) -> None:
     rows = times(run, [point.strategy for point in points])
     colours = plt.get_cmap(COLOURS)
     norm = Normalize(0, 1)
@@ -124,7 +124,7 @@ def _times(axes: Axes, run: Run, points: Sequence[Point]) -> None:
     _key(axes, colours, norm, [0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
 
 
-def _knob(axes: Axes, points: Sequence[Point], lane: Lane) -> None:
+def _knob(axes: Axes, points: Sequence[FrontPoint], lane: Lane) -> None:
     values = ordered([value for row in lane.rows for value in row])
     shades = iter(plt.get_cmap(COLOURS)(np.linspace(0.15, 1, len(values))))
     found = {repr(v): IDLE if v == lane.neutral else tuple(next(shades)) for v in values}
@@ -150,7 +150,7 @@ def text(value: Any) -> str:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
 
 
-def _bars(axes: Axes, points: Sequence[Point], rows: list[list[Any]]) -> None:
+def _bars(axes: Axes, points: Sequence[FrontPoint], rows: list[list[Any]]) -> None:
     for index, row in enumerate(rows):
         width = 1 / len(row)
         cells = [(call * width, width) for call in range(len(row))]
@@ -164,7 +164,7 @@ def _bars(axes: Axes, points: Sequence[Point], rows: list[list[Any]]) -> None:
     axes.spines[["left", "bottom"]].set_visible(False)
 
 
-def label(point: Point) -> str:
+def label(point: FrontPoint) -> str:
     """Speedup, and the solver with its steps."""
     return f"{point.scores['speedup']:.1f}x  {solver(point.strategy)} {point.strategy.steps}"
 

@@ -11,14 +11,14 @@ from search.objectives.objectives import COSTS
 from search.results.finalist import comparable, front
 from search.results.plots import pareto
 from search.results.plots.schedules import solver
-from search.results.run import Point, Run, named
+from search.results.run import FrontPoint, Run, named
 from strategies import describe, dump
 
 PLAIN = "unaccelerated"  # Key and group of the unaccelerated pipeline.
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReportEntry:
     """One strategy of the report.
 
     Attributes:
@@ -36,11 +36,11 @@ class Shown:
     name: str
     labels: tuple[str, ...]
     on_front: bool
-    point: Point | None
+    point: FrontPoint | None
     scores: Mapping[str, float]
 
 
-def collect(run: Run) -> list[Shown]:
+def collect(run: Run) -> list[ReportEntry]:
     """The unaccelerated pipeline, the front, then other scored strategies; each fastest first.
 
     Raises:
@@ -48,7 +48,7 @@ def collect(run: Run) -> list[Shown]:
     """
     points = run.front()
     base = run.unaccelerated.scores if run.finals else run.base
-    found = [Shown(PLAIN, PLAIN, PLAIN, (), False, None, base)]
+    found = [ReportEntry(PLAIN, PLAIN, PLAIN, (), False, None, base)]
     labels = labelled(points)
     for index, point in enumerate(points, 1):
         found.append(_shown(run, point, f"{index:02d}-{_times(point)}", labels, on_front=True))
@@ -65,7 +65,7 @@ def collect(run: Run) -> list[Shown]:
     return found
 
 
-def labelled(points: list[Point]) -> dict[str, tuple[str, ...]]:
+def labelled(points: list[FrontPoint]) -> dict[str, tuple[str, ...]]:
     """Names of the named points of a front, by digest."""
     names = named(points)
     return {
@@ -74,32 +74,32 @@ def labelled(points: list[Point]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def _times(point: Point) -> str:
+def _times(point: FrontPoint) -> str:
     return f"{point.scores['speedup']:.1f}x"
 
 
 def _shown(
-    run: Run, point: Point, name: str, labels: Mapping[str, tuple[str, ...]], on_front: bool
-) -> Shown:
+    run: Run, point: FrontPoint, name: str, labels: Mapping[str, tuple[str, ...]], on_front: bool
+) -> ReportEntry:
     strategy = point.strategy
     key, group = strategy.digest, pareto.group(run, point.origin, strategy)
-    return Shown(key, group, name, labels.get(key, ()), on_front, point, point.scores)
+    return ReportEntry(key, group, name, labels.get(key, ()), on_front, point, point.scores)
 
 
-def headline(one: Shown) -> str:
+def headline(one: ReportEntry) -> str:
     """Speedup and solver, or that it is the unaccelerated pipeline."""
     if one.point is None:
         return PLAIN
     return f"{one.scores['speedup']:.2f}x, {setting(one)}"
 
 
-def setting(one: Shown) -> str:
+def setting(one: ReportEntry) -> str:
     """The solver and its steps."""
     assert one.point is not None
     return f"{solver(one.point.strategy)} {one.point.strategy.steps}"
 
 
-def words(one: Shown) -> list[str]:
+def words(one: ReportEntry) -> list[str]:
     """Behaviour in words, a line for each method."""
     if one.point is None:
         return ["nothing is left out"]
@@ -107,18 +107,18 @@ def words(one: Shown) -> list[str]:
     return describe.summary(strategy) if strategy.methods else ["fewer steps, no method"]
 
 
-def figures(one: Shown) -> list[str]:
+def figures(one: ReportEntry) -> list[str]:
     """Names of its scores for readers, costs first."""
     names = [name for name in ("speedup", *COSTS) if name in one.scores]
     return names + [name for name in one.scores if titles.metric(name) is not None]
 
 
-def as_data(run: Run, rows: Iterable[Shown]) -> list[dict[str, Any]]:
+def as_data(run: Run, rows: Iterable[ReportEntry]) -> list[dict[str, Any]]:
     """Data of every strategy for the page's scripts."""
     return [_row(run, one) for one in rows]
 
 
-def _row(run: Run, one: Shown) -> dict[str, Any]:
+def _row(run: Run, one: ReportEntry) -> dict[str, Any]:
     return {
         "key": one.key,
         "group": one.group,
@@ -134,7 +134,7 @@ def _row(run: Run, one: Shown) -> dict[str, Any]:
     }
 
 
-def _figure(one: Shown, name: str) -> dict[str, str]:
+def _figure(one: ReportEntry, name: str) -> dict[str, str]:
     intervals = one.point.intervals if one.point else {}
     base = one.point.base if one.point else {}
     return {

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from search.results import gallery
-from search.results.report.entries import PLAIN, Shown
+from search.results.report.entries import PLAIN, ReportEntry
 from search.results.run import Run
 
 AMPLIFIED = 4  # Factor on absolute differences; the page multiplies further.
@@ -27,7 +27,7 @@ ROOM = 6_000_000  # Characters of all images together, at most.
 Pixels = NDArray[np.uint8]
 
 
-def pictures(run: Run, rows: Sequence[Shown]) -> dict[str, Any]:
+def pictures(run: Run, rows: Sequence[ReportEntry]) -> dict[str, Any]:
     """The prompts, and `images` and `differences` by key of each strategy, as data URIs or None.
 
     If they do not all fit, those of the first strategies are there and `left_out` counts the

@@ -9,7 +9,7 @@ import matplotlib as mpl
 from matplotlib.colors import to_hex
 
 from search.results.plots.schedules import COLOURS, lanes, ordered, text, times
-from search.results.report.entries import Shown, setting
+from search.results.report.entries import ReportEntry, setting
 from search.results.run import Run
 
 LEVELS = 20  # Shades, 0 being the least; the page's style turns them round on a dark ground.
@@ -54,7 +54,7 @@ def palette() -> list[str]:
     return [to_hex(colours(level / LEVELS)) for level in range(LEVELS + 1)]
 
 
-def schedules(run: Run, rows: Sequence[Shown]) -> list[Map]:
+def schedules(run: Run, rows: Sequence[ReportEntry]) -> list[Map]:
     """The time of every call, and every knob that the strategies of the front set call by call."""
     front = [one for one in rows if one.on_front and one.point]
     strategies = [one.point.strategy for one in front if one.point]
@@ -82,5 +82,5 @@ def schedules(run: Run, rows: Sequence[Shown]) -> list[Map]:
     return found
 
 
-def _strip(one: Shown, cells: list[Cell]) -> Strip:
+def _strip(one: ReportEntry, cells: list[Cell]) -> Strip:
     return Strip(f"{one.scores['speedup']:.1f}x {setting(one)}", cells, one.key)

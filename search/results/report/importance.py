@@ -24,7 +24,7 @@ from search import spaces
 from search.results.run import Run
 from search.study.evaluation import Evaluation, comparable
 from search.surrogate.gaussian_process import TREES
-from search.surrogate.strategy_features import BINS, Description
+from search.surrogate.strategy_features import BINS, StrategyFeatures
 from search.surrogate.surrogate import FEWEST, TRUST
 from strategies import Gene, SearchSpace
 
@@ -107,7 +107,7 @@ def _r2(trees: ExtraTreesRegressor, table: Any, wanted: NDArray[np.float64]) -> 
 def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[np.float64]]:
     """Knob of each column, and the table `[n, columns]`."""
     space = _space(run, rows)
-    describe = Description(space)
+    describe = StrategyFeatures(space)
     names = ["solver", "steps"]
     whole = [gene for gene in space.whole if isinstance(gene, Gene)]
     names += [f"{gene.method}: {gene.knob}" for gene in whole]

@@ -18,7 +18,7 @@ from search.results.report import method_worth as methods
 from search.results.report import run_details as facts
 from search.results.report.convergence_data import growth
 from search.results.report.entries import (
-    Shown,
+    ReportEntry,
     as_data,
     collect,
     headline,
@@ -114,7 +114,7 @@ def unaccelerated(run: Run) -> str:
     return f"{model.scheduler.removesuffix('Scheduler')} {model.steps}"
 
 
-def _line(run: Run, one: Shown) -> dict[str, Any]:
+def _line(run: Run, one: ReportEntry) -> dict[str, Any]:
     """A row of the table of strategies."""
     cells = []
     for name in _columns(run):
@@ -141,7 +141,7 @@ def _line(run: Run, one: Shown) -> dict[str, Any]:
     }
 
 
-def _answer(one: Shown) -> str:
+def _answer(one: ReportEntry) -> str:
     """Verdict on a loss; empty for the unaccelerated pipeline."""
     if one.point is None:
         return ""

@@ -12,7 +12,7 @@ import numpy as np
 
 from search.objectives import labels as titles
 from search.results.plots import pareto
-from search.results.report.entries import PLAIN, Shown, headline, interval, level, words
+from search.results.report.entries import PLAIN, ReportEntry, headline, interval, level, words
 from search.results.run import Run
 
 SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "D": "diamond", "*": "star"}
@@ -22,7 +22,7 @@ LINE = 48  # Characters of a line in a hover, at most; a telephone has room for 
 INDENT = "\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}"  # Indent of continued lines.
 
 
-def panels(run: Run, rows: Sequence[Shown]) -> list[dict[str, Any]]:
+def panels(run: Run, rows: Sequence[ReportEntry]) -> list[dict[str, Any]]:
     """Every panel: its points by group, the line through the front, and its axes.
 
     Coordinates are of linear axes: logarithmic values are given as their logarithm, with ticks.
@@ -42,7 +42,7 @@ def groups() -> list[dict[str, str]]:
     ]
 
 
-def _panel(run: Run, rows: Sequence[Shown], cost: str, quality: str) -> dict[str, Any]:
+def _panel(run: Run, rows: Sequence[ReportEntry], cost: str, quality: str) -> dict[str, Any]:
     costs = [one.scores[cost] * titles.scale(cost) for one in rows]
     values = [one.scores[quality] * titles.scale(quality) for one in rows]
     across, x = logarithmic(costs)
@@ -98,7 +98,7 @@ def _marks(low: float, high: float, wide: bool) -> list[float]:
     return [mark for mark in marks if low <= mark <= high]
 
 
-def hover(one: Shown, names: Sequence[str]) -> str:
+def hover(one: ReportEntry, names: Sequence[str]) -> str:
     """Text over a point, in plotly's HTML: its behaviour and some scores."""
     lines = [f"<b>{escape(headline(one))}</b>"]
     for text in (*words(one), *(f"{titles.title(name)}: {_value(one, name)}" for name in names)):
@@ -106,7 +106,7 @@ def hover(one: Shown, names: Sequence[str]) -> str:
     return "<br>".join(lines)
 
 
-def _value(one: Shown, name: str) -> str:
+def _value(one: ReportEntry, name: str) -> str:
     text = titles.value(name, one.scores[name])
     intervals = one.point.intervals if one.point else {}
     change = intervals.get(f"{name}_change")

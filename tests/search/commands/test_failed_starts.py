@@ -171,14 +171,14 @@ def test_a_ray_that_cannot_start_is_one_line_and_leaves_nothing(
 
 @pytest.mark.slow
 def test_a_real_ray_runs_in_a_long_tmpdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from search.workers.pool import Pool
-    from search.workers.ray_backend import Ray
+    from search.workers.pool import WorkerPool
+    from search.workers.ray_backend import RayBackend
 
     monkeypatch.setenv("TMPDIR", str(long_folder(tmp_path)))
     answers = tmp_path / "answers"
     answers.mkdir()
-    hands = Ray(lambda device: Plain(answers, False), 1)
-    pool = Pool(hands, 1)
+    hands = RayBackend(lambda device: Plain(answers, False), 1)
+    pool = WorkerPool(hands, 1)
     try:
         pool.open()
         done = list(pool.each(iter([Rest(key="0", seconds=0.1, limit=60.0)])))

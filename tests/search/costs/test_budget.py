@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from search.costs.cost_prediction import Prediction
+from search.costs.cost_prediction import CostPrediction
 from search.workers.messages import (
     A,
     CountMacsRequest,
@@ -93,7 +93,7 @@ FLAGS: list[dict[str, Any]] = [
 def test_a_dry_run_predicts_the_real_one(tmp_path: Path, flags: dict[str, Any]) -> None:
     flags = {"surrogate": False} | flags  # It seeks out what this fake is good at, which is cheap.
     dry = Paid(2)
-    foretold: Prediction = make_engine(tmp_path / "dry", dry, **flags).predict()
+    foretold: CostPrediction = make_engine(tmp_path / "dry", dry, **flags).predict()
     assert sum(dry.drawn.values()) <= 2 * 16
     engine = make_engine(tmp_path / "real", Paid(2), **flags)
     summary = go(engine)

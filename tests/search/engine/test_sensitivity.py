@@ -14,7 +14,7 @@ from evaluate.extraction import Reading, Sample
 from search.engine.sensitivity import SensitivityMeasurement
 from search.initial.sensitivity_schedules import LONGEST, SensitivitySchedules, actions
 from search.initial.shortest_path import minimax, smallest_sum
-from search.objectives.metric_set import Figures
+from search.objectives.metric_set import MetricSet
 from search.objectives.objectives import DEFAULT
 from search.proposers.local_search import swap
 from search.study.measurements import Measurements
@@ -117,7 +117,7 @@ class Measured:
         folder.mkdir(exist_ok=True)
         self.study = Study(folder / "study.journal")
         self.schedules = SensitivitySchedules(space, "DDIMScheduler")
-        network = Figures.of(DEFAULT, (), True, "real").network
+        network = MetricSet.of(DEFAULT, (), True, "real").network
         self.measurement = SensitivityMeasurement(
             self.schedules, self.study, executor, request, network, folder, lambda _: None
         )

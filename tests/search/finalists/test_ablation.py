@@ -15,7 +15,7 @@ from search.finalists import ablation
 from search.finalists.final_scoring import FinalResult
 from search.results import removals
 from search.results import run as runs
-from search.results.finalist import Final
+from search.results.finalist import Finalist
 from search.results.plots.schedules import lanes
 from search.results.report import method_worth as methods
 from search.study import score_checks as gate
@@ -55,7 +55,7 @@ def test_without_a_method_the_others_do_what_they_did() -> None:
     assert removals.without(one, "deepcache").methods["catome"].at(1) == {}
 
 
-def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Search, list[Final]]:
+def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Search, list[Finalist]]:
     """A search that is about to be exported, with a front of one strategy of two methods."""
     engine = make_engine(folder, executor, budget="40evals", **ONE)
     engine.config.write(folder / "config.yaml")
@@ -72,7 +72,7 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Search, 
     scores = gate.scores(scoring, outcome.value, base) | engine.prepared.costs.of(strategy)
     intervals = gate.intervals(scoring, outcome.value, base)
     losses = engine.prepared.goals.losses(scores)
-    one = Final("front", "nsga2", strategy, scores, intervals, losses, images=count)
+    one = Finalist("front", "nsga2", strategy, scores, intervals, losses, images=count)
     return engine, [plain, one]
 
 

@@ -19,7 +19,7 @@ from search.finalists.choice import pick
 from search.objectives import objectives as goals
 from search.pareto import hypervolume
 from search.results import run as runs
-from search.study.archive import Best
+from search.study.archive import ParetoArchive
 from search.study.evaluation import Evaluation
 from search.study.measurements import Measurements
 from search.study.reference_point import FIRST, worst
@@ -80,7 +80,7 @@ def test_progress_and_the_choice_of_finalists_see_errors_above_one(
     engine, _ = searched(tmp_path, 1000.0)
     point = Measurements(engine.study).reference_point
     assert point == engine.reference
-    assert Best().read(engine.study.evaluations).hypervolume(point) > 0.1
+    assert ParetoArchive().read(engine.study.evaluations).hypervolume(point) > 0.1
     good = [e for e in engine.study.evaluations if e.feasible]
     chosen = pick(good, engine.reference, 5)
     volumes = [

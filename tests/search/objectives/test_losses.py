@@ -10,14 +10,14 @@ import pytest
 from evaluate.image_set import Side
 from evaluate.metrics import METRICS
 from evaluate.statistics.distances import cubic
-from search.objectives.metric_set import Figures, full
+from search.objectives.metric_set import MetricSet, full_name
 from search.objectives.objectives import Goals, parse_amount
 from strategies import StrategyError
 
 
 def test_what_shows_a_loss() -> None:
-    def figures(*names: str, bundled: bool = False, view: Any = "self") -> Figures:
-        return Figures.of(names, (), bundled, view)
+    def figures(*names: str, bundled: bool = False, view: Any = "self") -> MetricSet:
+        return MetricSet.of(names, (), bundled, view)
 
     assert figures("kid_base", "latency_s").yardstick == "kid_self"
     assert figures("clip_score", "latency_s").yardstick == "clip_score"
@@ -27,7 +27,7 @@ def test_what_shows_a_loss() -> None:
     assert figures("macs", "latency_s").quality is None
     assert figures("kid_base", "latency_s").network == "inception"
     assert figures("lpips", "latency_s").network is None
-    assert [full(n, False, "self") for n in ("fid", "clip-score", "precision", "memory")] == [
+    assert [full_name(n, False, "self") for n in ("fid", "clip-score", "precision", "memory")] == [
         "fid_self", "clip_score", "precision", "memory_bytes",
     ]  # fmt: skip
     with pytest.raises(StrategyError, match="unknown objective or constraint 'fd_base'"):

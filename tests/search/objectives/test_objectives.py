@@ -12,7 +12,7 @@ import strategies
 from search import cli, config
 from search.commands.flags.values import limits
 from search.commands.options import parser
-from search.objectives.objectives import Goals, Limit, more_is_better, parse_limit
+from search.objectives.objectives import Goals, Limit, higher_is_better, parse_limit
 from search.study.study import Study
 from strategies import StrategyError
 from tests.support.runs.engines import go, make_engine
@@ -25,8 +25,8 @@ def test_losses_and_the_worst_point() -> None:
     goals = Goals.create(("fd_base", "psnr", "latency_s"), {}, BASE)
     assert goals.losses({"fd_base": 1.5, "psnr": 30.0, "latency_s": 0.5}) == (1.5, 69.0, 0.5)
     assert goals.reference == (4.0, 99.0, 2.0)
-    assert more_is_better("right_shape")
-    assert not more_is_better("fd_real")
+    assert higher_is_better("right_shape")
+    assert not higher_is_better("fd_real")
 
 
 def test_limits() -> None:

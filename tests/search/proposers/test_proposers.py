@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search.pareto import hypervolume
-from search.proposers import SOURCES, Settings, Waiting
+from search.proposers import SOURCES, NotReadyError, ProposerSettings
 from search.proposers import schedule_operators as operators
 from search.proposers.generation_strategy import Proposer
 from tests.support.proposals import SPACE, latency, made, scored, search
@@ -50,11 +50,11 @@ def test_searching_beats_drawing() -> None:
 
 def test_generations_wait_for_each_other() -> None:
     rows = search("dato", 20)
-    with pytest.raises(Waiting):
+    with pytest.raises(NotReadyError):
         made("dato").propose(20, rows[:-1], set())
     assert made("dato").propose(19, rows[:-1], set()) is not None
     assert made("dato").propose(39, rows, set()) is not None
-    with pytest.raises(Waiting):
+    with pytest.raises(NotReadyError):
         made("dato").propose(40, rows, set())
 
 
@@ -62,7 +62,7 @@ def test_published_children_are_mostly_copies_of_their_parents() -> None:
     """DaTo's operators hardly mutate after rounding; ECAD's flip five genes in a hundred."""
     rng = np.random.default_rng(0)
     same = tuple([1] * 400)
-    kinds = {name: SOURCES[name](Settings(SPACE, 8, 0, 0, latency)) for name in ("dato", "ecad")}
+    kinds = {name: SOURCES[name](ProposerSettings(SPACE, 8, 0, 0, latency)) for name in ("dato", "ecad")}
     for kind in kinds.values():
         kind.space = _Wide()  # type: ignore[assignment]
     changed = {

@@ -17,7 +17,7 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from search.proposers import pymoo_adapter as genetic
 from search.study.evaluation import Evaluation
 from search.study.history import History
-from search.study.ranking import Leading
+from search.study.ranking import IncrementalRanking
 from tests.support.proposals import SPACE, _distinct, scored
 
 
@@ -113,7 +113,7 @@ def test_tournaments_are_pymoos_own(told: list[tuple[int, int, float]], seed: in
 def test_what_leads_is_followed_exactly(told: list[Any], count: int, stride: int) -> None:
     """Also where the best are promoted to the next rung, and so are gone from theirs."""
     genome = SPACE.encode(SPACE.uniform("DDIMScheduler", 4))
-    history, rows, leading = History(), list[Evaluation](), dict[int, Leading]()
+    history, rows, leading = History(), list[Evaluation](), dict[int, IncrementalRanking]()
     for number, (a, b, outside, images, again) in enumerate(told):
         row = _distinct(scored(number, genome), str(again) if images == 8 else f"{number}")
         losses = float(a), float(b)
@@ -123,9 +123,9 @@ def test_what_leads_is_followed_exactly(told: list[Any], count: int, stride: int
                 feasible = rung[history.violations[rung] <= 0]
                 asked = min(len(feasible), count + number // 9)
                 if asked:
-                    own = leading.setdefault(int(history.images[rung[0]]), Leading())
+                    own = leading.setdefault(int(history.images[rung[0]]), IncrementalRanking())
                     found = own.fronts(history, feasible, asked)
-                    afresh = Leading().fronts(history, feasible, asked)
+                    afresh = IncrementalRanking().fronts(history, feasible, asked)
                     assert found.rows.tolist() == afresh.rows.tolist()
                     assert found.ranks.tolist() == afresh.ranks.tolist()
 

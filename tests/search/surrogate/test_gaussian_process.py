@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search.surrogate import gaussian_process as regression
-from search.surrogate.gaussian_process import GROUPS, MOST, Regression
+from search.surrogate.gaussian_process import GROUPS, MOST, GaussianProcess
 
 
 def problem(count: int, width: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +21,7 @@ def test_finds_the_few_features_that_matter(monkeypatch: pytest.MonkeyPatch) -> 
     fits = {}
     for power in (0.0, regression.POWER):
         monkeypatch.setattr(regression, "POWER", power)
-        found = Regression(told[:150], values[:150], 0).outcomes(told[150:]).mean(0)
+        found = GaussianProcess(told[:150], values[:150], 0).outcomes(told[150:]).mean(0)
         fits[power] = np.corrcoef(found, values[150:])[0, 1]
     alike, scaled = fits.values()
     assert alike < 0.6
@@ -30,7 +30,7 @@ def test_finds_the_few_features_that_matter(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_unseen_is_what_the_other_rows_predict() -> None:
     told, values = problem(40)
-    made = Regression(told, values, 0)
+    made = GaussianProcess(told, values, 0)
     process, scaled = made._process, made._scaled(told)
     centred = (values - values.mean()) / values.std()
     kernel = process.kernel_(scaled)
@@ -44,7 +44,7 @@ def test_unseen_is_what_the_other_rows_predict() -> None:
 def test_outcomes_are_quantiles_of_the_process() -> None:
     """scikit-learn's prediction, its spread without the noise of a single value."""
     told, values = problem(200, width=5)
-    made = Regression(told[:150], values[:150], 0)
+    made = GaussianProcess(told[:150], values[:150], 0)
     found, process = made.outcomes(told[150:]), made._process
     mean, spread = process.predict(made._scaled(told[150:]), return_std=True)
     noise = process.kernel_.k2.noise_level * values[:150].var()
@@ -56,14 +56,14 @@ def test_outcomes_are_quantiles_of_the_process() -> None:
 def test_scales_as_the_scaler_does() -> None:
     told, values = problem(60, width=5)
     told *= np.array([1e-3, 1, 1e3, 1e6, 1], dtype=np.float32)
-    made = Regression(told, values, 0)
+    made = GaussianProcess(told, values, 0)
     expected = made._scaler.transform(told) * made._scales
     assert made._scaled(told) == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
 def test_is_surer_near_what_it_knows() -> None:
     told, values = problem(120, width=4)
-    made = Regression(told, values, 0)
+    made = GaussianProcess(told, values, 0)
     near, far = made.outcomes(told), made.outcomes(told + 20)
     assert near.shape == (GROUPS, 120)
     assert (np.diff(near, axis=0) >= 0).all()
@@ -72,16 +72,16 @@ def test_is_surer_near_what_it_knows() -> None:
 
 def test_learns_from_the_newest_and_some_of_the_others() -> None:
     told, values = problem(3 * MOST, width=3)
-    kept = Regression(told, values, 0).kept
+    kept = GaussianProcess(told, values, 0).kept
     assert len(kept) == len(set(kept)) == MOST
     assert set(range(3 * MOST - MOST // 2, 3 * MOST)) <= set(kept)
     assert kept[0] == 0
     assert np.diff(kept).max() <= 6
-    assert np.array_equal(Regression(told[:MOST], values[:MOST], 0).kept, np.arange(MOST))
+    assert np.array_equal(GaussianProcess(told[:MOST], values[:MOST], 0).kept, np.arange(MOST))
 
 
 def test_equal_values_are_predicted_as_they_are() -> None:
     told, _ = problem(40)
-    made = Regression(told, np.full(40, 3.0), 0)
+    made = GaussianProcess(told, np.full(40, 3.0), 0)
     assert made.unseen == pytest.approx(np.full(40, 3.0))
     assert made.outcomes(told).mean(0) == pytest.approx(np.full(40, 3.0))

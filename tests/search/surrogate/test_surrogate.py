@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from search.proposers.generation_strategy import Proposer
 from search.study.evaluation import Evaluation
 from search.study.history import History
-from search.surrogate.strategy_features import Description
+from search.surrogate.strategy_features import StrategyFeatures
 from search.surrogate.surrogate import FEWEST, Surrogate
 from strategies import Gene, SearchSpace, Strategy
 from tests.support.proposals import SPACE, latency, scored
@@ -57,7 +57,7 @@ genomes = st.tuples(*(st.integers(0, size - 1) for size in SPACE.sizes))
 def test_descriptions_are_of_what_a_strategy_does(one: Any, other: Any) -> None:
     """Of one length; equal where dead genes are all that differs, and else not."""
     a, b = SPACE.decode(one), SPACE.decode(other)
-    describe = Description(SPACE)
+    describe = StrategyFeatures(SPACE)
     told, others = describe(a), describe(b)
     assert told.shape == others.shape
     assert np.isfinite(told).all()
@@ -68,7 +68,7 @@ def test_descriptions_are_of_what_a_strategy_does(one: Any, other: Any) -> None:
 @settings(max_examples=30, deadline=None)
 def test_descriptions_of_many_are_those_of_each(rows: list[Any]) -> None:
     strategies = [SPACE.decode(one) for one in rows]
-    describe = Description(SPACE)
+    describe = StrategyFeatures(SPACE)
     assert np.array_equal(describe.many(strategies), [describe(one) for one in strategies])
 
 
@@ -85,7 +85,7 @@ def test_descriptions_know_switches_groups_and_knobs_of_a_generation() -> None:
     for _ in range(200):
         genome = tuple(int(rng.integers(0, size)) for size in space.sizes)
         one = space.decode(genome)
-        told = Description(space)(one).tobytes()
+        told = StrategyFeatures(space)(one).tobytes()
         assert seen.setdefault(one.digest, told) == told
     assert len(set(seen.values())) == len(seen) > 50
 

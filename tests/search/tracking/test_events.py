@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from search.results import run as runs
-from search.tracking.events import Event, Events
+from search.tracking.events import Event, EventBus
 from search.tracking.json_log import JsonLog
 from strategies import StrategyError
 from tests.search.commands.test_commands import fails
@@ -175,7 +175,7 @@ def test_a_listener_that_fails_is_left_out(capsys: pytest.CaptureFixture[str]) -
             assert event.data["value"] is None
 
     broken, kept = Broken(), Kept()
-    events = Events([broken, kept])
+    events = EventBus([broken, kept])
     for _ in range(3):
         events.emit("final", value=float("nan"))
     assert (broken.seen, kept.seen) == (1, 3)

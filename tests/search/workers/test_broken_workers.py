@@ -9,9 +9,9 @@ import pytest
 
 from search.errors import SearchError
 from search.workers.executor import InProcess
-from search.workers.failures import MAX_DEATHS
+from search.workers.failures import MAX_DEATHS_IN_A_ROW
 from search.workers.messages import A, AnyOutcome, AnyRequest, Outcome, Request
-from search.workers.pool import Pool
+from search.workers.pool import WorkerPool
 from tests.search.engine.test_failed_stages import FEW
 from tests.search.workers.test_pool import requests
 from tests.support.runs import simulated_workers
@@ -149,10 +149,10 @@ class Telling(Simulation):
         return super().call(handle, method, *arguments)
 
 
-def pool_of(workers: int, breaks: Breaks) -> tuple[Pool, Simulation]:
+def pool_of(workers: int, breaks: Breaks) -> tuple[WorkerPool, Simulation]:
     hands: list[Simulation] = []
     hands.append(Telling({"a": workers}, broken_in(hands, breaks)))
-    pool = Pool(hands[0], workers)
+    pool = WorkerPool(hands[0], workers)
     pool.open()
     pool.check = CHECK
     return pool, hands[0]
@@ -193,4 +193,4 @@ def test_a_device_that_stays_broken_ends_the_pool_and_blames_nobody(workers: int
         for request, outcome in pool.each(requests(40)):
             found[request.key] = outcome
     assert not any(o.error for o in found.values())
-    assert len({id(p) for p in hands.processes}) <= workers + MAX_DEATHS
+    assert len({id(p) for p in hands.processes}) <= workers + MAX_DEATHS_IN_A_ROW

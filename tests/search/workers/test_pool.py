@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from search.workers.failures import MAX_DEATHS, MAX_KILLS
+from search.workers.failures import MAX_DEATHS_IN_A_ROW, MAX_DEATHS_PER_REQUEST
 from search.workers.messages import AnyOutcome, AnyRequest, Outcome
-from search.workers.pool import Pool
+from search.workers.pool import WorkerPool
 from strategies import StrategyError
 from tests.support.runs.simulated_workers import Lasting, Simulation, answer
 
@@ -17,8 +17,8 @@ def requests(count: int, seconds: float = 10.0, limit: float | None = None) -> l
     return [Lasting(key=str(n), seconds=seconds, limit=limit) for n in range(count)]
 
 
-def make(hands: Simulation, workers: int) -> Pool:
-    pool = Pool(hands, workers)
+def make(hands: Simulation, workers: int) -> WorkerPool:
+    pool = WorkerPool(hands, workers)
     pool.open()
     return pool
 
@@ -72,17 +72,17 @@ def test_what_kills_its_worker_twice_is_given_up() -> None:
 
     hands = Simulation({"a": 2}, poison)
     found = {r.key: o for r, o in make(hands, 2).each(requests(8))}
-    assert found["4"].error == f"killed its worker {MAX_KILLS} times"
+    assert found["4"].error == f"killed its worker {MAX_DEATHS_PER_REQUEST} times"
     assert found["4"].seconds == pytest.approx(6.0)
     assert sum(bool(outcome.error) for outcome in found.values()) == 1
-    assert sum(key == "4" for *_, key in hands.busy) == MAX_KILLS
+    assert sum(key == "4" for *_, key in hands.busy) == MAX_DEATHS_PER_REQUEST
 
 
 def test_a_machine_on_which_everything_dies_ends_the_search() -> None:
     hands = Simulation({"a": 1}, lambda request: Outcome(None, "dies", 1.0))
     with pytest.raises(StrategyError, match="not fit for this model"):
         list(make(hands, 1).each(requests(8)))
-    assert len(hands.busy) == MAX_DEATHS
+    assert len(hands.busy) == MAX_DEATHS_IN_A_ROW
 
 
 def test_what_hangs_is_broken_off_at_its_limit_and_its_worker_replaced() -> None:

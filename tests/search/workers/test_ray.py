@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from search.study.study import Study
-from search.workers.pool import Pool
+from search.workers.pool import WorkerPool
 from strategies import StrategyError
 from tests.support.paths import ROOT
 from tests.support.runs.ray_workers import Hang, Hoard, Plain, Rest
@@ -32,19 +32,19 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     made.shutdown()
 
 
-def pool(folder: Path, workers: int, address: str = "", **arguments: Any) -> Pool:
-    from search.workers.ray_backend import Ray
+def pool(folder: Path, workers: int, address: str = "", **arguments: Any) -> WorkerPool:
+    from search.workers.ray_backend import RayBackend
 
     kinds = arguments.pop("kinds", False)
-    hands = Ray(lambda device: Plain(folder, kinds), workers, address=address, **arguments)
-    return Pool(hands, workers)
+    hands = RayBackend(lambda device: Plain(folder, kinds), workers, address=address, **arguments)
+    return WorkerPool(hands, workers)
 
 
 def rests(count: int, seconds: float = 0.5) -> list[Rest]:
     return [Rest(key=str(n), seconds=seconds, limit=60.0) for n in range(count)]
 
 
-def until_all_are_there(workers: Pool, wanted: int) -> Iterator[Rest]:
+def until_all_are_there(workers: WorkerPool, wanted: int) -> Iterator[Rest]:
     for request in rests(2000):
         if workers.slots == wanted and int(request.key) > 20:
             return

@@ -15,7 +15,7 @@ from search.initial.projection import nearest
 from search.proposers import schedule_operators as operators
 from search.results.plots.schedules import lanes
 from search.spaces import with_calls
-from search.surrogate.strategy_features import Description
+from search.surrogate.strategy_features import StrategyFeatures
 from strategies import Strategy, StrategyError, cli, describe, parse
 from strategies.files import dump
 from strategies.genomes import compose
@@ -214,7 +214,7 @@ def test_what_a_genome_uses_is_what_its_strategy_has() -> None:
 @settings(max_examples=40, deadline=None)
 def test_descriptions_tell_genomes_apart(one: Any) -> None:
     space, genome = one
-    describe_ = Description(space)
+    describe_ = StrategyFeatures(space)
     strategy, plain = space.decode(genome), space.decode((*genome[:2], *(0,) * (len(genome) - 2)))
     told, other = describe_.many([strategy, plain])
     assert np.isfinite(told).all()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from search.workers.backend import Dead, Hands
+from search.workers.backend import WorkerDiedError, WorkerBackend
 from search.workers.messages import AnyOutcome, AnyRequest, Handler, Outcome, Request
 from strategies import StrategyError
 
@@ -46,7 +46,7 @@ class Call:
     value: Any
 
 
-class Simulation(Hands):
+class Simulation(WorkerBackend):
     """Nodes by name, with room for so many workers each.
 
     Args:
@@ -120,12 +120,12 @@ class Simulation(Hands):
 
     def result(self, call: Call) -> Any:
         if not call.process.alive:
-            raise Dead
+            raise WorkerDiedError
         if call.value is None:
             return call.process.node
         if isinstance(call.value, Outcome) and call.value.error == "dies":
             self.kill(call.process)
-            raise Dead
+            raise WorkerDiedError
         if call.value == "broken":
             raise StrategyError("a worker cannot be used: no such model")
         return call.value

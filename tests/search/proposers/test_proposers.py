@@ -62,7 +62,9 @@ def test_published_children_are_mostly_copies_of_their_parents() -> None:
     """DaTo's operators hardly mutate after rounding; ECAD's flip five genes in a hundred."""
     rng = np.random.default_rng(0)
     same = tuple([1] * 400)
-    kinds = {name: SOURCES[name](ProposerSettings(SPACE, 8, 0, 0, latency)) for name in ("dato", "ecad")}
+    kinds = {
+        name: SOURCES[name](ProposerSettings(SPACE, 8, 0, 0, latency)) for name in ("dato", "ecad")
+    }
     for kind in kinds.values():
         kind.space = _Wide()  # type: ignore[assignment]
     changed = {

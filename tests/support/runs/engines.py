@@ -9,8 +9,7 @@ from accel.models.config import read_model
 from accel.models.loading import load_pipeline
 from evaluate.speed.latency_measurement import unaccelerated
 from search import config, spaces
-from search.engine import exporting
-from search.engine.engine import Engine
+from search.engine.search import Search
 from search.initial.baselines import seeds
 from search.proposers.generation_strategy import Proposer
 from search.study.study import Study
@@ -34,7 +33,7 @@ FLAGS: dict[str, Any] = {
 }
 
 
-def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Engine:
+def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Search:
     given = FLAGS | {"budget": "70evals"} | flags
     settings = config.resolve("tiny-sd", {"rungs": [given["images"]]} | given)
     space = spaces.make_space(settings.space, "unet", SCHEDULER)
@@ -50,10 +49,10 @@ def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any
     )
     study = Study(folder / "study.journal", settings.objectives)
     workers = executor or FakeExecutor()
-    return Engine(settings, folder, study, workers, space, baseline, proposer, lambda _: None)
+    return Search(settings, folder, study, workers, space, baseline, proposer, lambda _: None)
 
 
-def go(engine: Engine) -> dict[str, Any]:
+def go(engine: Search) -> dict[str, Any]:
     engine.prepare()
-    engine.search()
-    return exporting.write(engine, engine.finish())
+    engine.evaluate()
+    return engine.export(engine.finish())

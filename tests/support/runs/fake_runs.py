@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from search import cli
-from tests.support.runs.fake_executor import FakeExecutor
 from tests.support.runs.engines import make_engine
+from tests.support.runs.fake_executor import FakeExecutor
 
 SMALL = ["--space", "unet-small", "--images", "16", "--heldout-images", "16", "--export", "5"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
-from search.workers.backend import WorkerDiedError, WorkerBackend
+from search.workers.backend import WorkerBackend, WorkerDiedError
 from search.workers.messages import AnyOutcome, AnyRequest, Handler, Outcome, Request
 from strategies import StrategyError
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from strategies import StrategyError, describe, dump, known, load, presets, save
-from strategies.commands import cache_dit_export, space_listing, terminal_tables
+from strategies.commands import space_listing, terminal_tables
 from strategies.commands.interrupts import stopped
 from strategies.data_files.whole import make_folder, write
+from strategies.exchange import cache_dit_import
+from strategies.exchange.targets import TARGETS
 from strategies.sharing import hub, provenance
 from strategies.strategy import Strategy
 from strategies.text import say
@@ -28,6 +30,7 @@ EXAMPLES = """examples:
   python -m strategies resample dato-b1 --steps 25 --out dato-25.json
   python -m strategies diff deepcache-n3 deepcache-n5
   python -m strategies export fora-n3 --to cache-dit --out mask.json
+  python -m strategies import mask.json --out back.json
   python -m strategies push runs/mine/strategies/*.json --repo me/sd15-strategies
   python -m strategies pull me/sd15-strategies --out found
 """
@@ -83,9 +86,17 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("other", metavar="B", help="a preset or file")
     one = command("export", _export, "export a strategy as settings of another tool")
     one.add_argument("source", metavar="NAME|FILE")
+    one.add_argument("--to", required=True, choices=list(TARGETS), help="tool to export to")
+    one.add_argument("--out", type=Path, metavar="FILE", help="write here, not to the terminal")
+    one = command("import", _import, "make a strategy of settings of cache-dit")
     one.add_argument(
-        "--to", required=True, choices=list(cache_dit_export.TARGETS), help="tool to export to"
+        "source",
+        metavar="MASK|FILE",
+        help="a settings file (.json, .yaml), or a mask: slow, medium, fast, ultra",
     )
+    one.add_argument("--family", metavar="F", help="family, where the file does not say it")
+    one.add_argument("--scheduler", metavar="S", help="solver, by diffusers' class name")
+    one.add_argument("--steps", type=int, metavar="N", help="number of steps")
     one.add_argument("--out", type=Path, metavar="FILE", help="write here, not to the terminal")
     one = command("push", _push, "upload files to a repository of the Hugging Face Hub")
     one.add_argument("files", nargs="+", type=Path, metavar="FILE")
@@ -207,26 +218,39 @@ def _resample(flags: argparse.Namespace) -> int:
         "calls": before.calls,
     }
     provenance = dict(before.provenance) | {"resampled_from": source}
-    after = after.model_copy(update={"provenance": provenance})
-    if flags.out is None:
-        print(dump(after), end="")
-        return 0
-    make_folder(flags.out.parent)
-    save(after, flags.out)
-    say(f"{flags.out}: {after.solver_text}, {terminal_tables.schedule(after)}")
-    return 0
+    return _written(after.model_copy(update={"provenance": provenance}), flags.out)
 
 
 def _export(flags: argparse.Namespace) -> int:
     strategy = load(flags.source)
-    text = cache_dit_export.dump(cache_dit_export.TARGETS[flags.to](strategy))
+    target = TARGETS[flags.to]
+    text = target.write(strategy)
+    if target.note:
+        print(f"note: {target.note}", file=sys.stderr)
     if flags.out is None:
         print(text, end="")
         return 0
     make_folder(flags.out.parent)
     write(text, flags.out)
-    version = cache_dit_export.VERSIONS[flags.to]
-    say(f"{flags.out}: {flags.to} {version}, {terminal_tables.schedule(strategy)}")
+    say(f"{flags.out}: {flags.to} {target.version}, {terminal_tables.schedule(strategy)}")
+    return 0
+
+
+def _import(flags: argparse.Namespace) -> int:
+    if flags.steps is not None and flags.steps < 1:
+        raise StrategyError(f"--steps is {flags.steps}; give at least 1")
+    given = cache_dit_import.Given(flags.family, flags.scheduler, flags.steps)
+    return _written(cache_dit_import.read(flags.source, given), flags.out)
+
+
+def _written(strategy: Strategy, path: Path | None) -> int:
+    """Write a strategy to a file, or to the terminal."""
+    if path is None:
+        print(dump(strategy), end="")
+        return 0
+    make_folder(path.parent)
+    save(strategy, path)
+    say(f"{path}: {strategy.solver_text}, {terminal_tables.schedule(strategy)}")
     return 0
 
 

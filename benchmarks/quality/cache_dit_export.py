@@ -22,7 +22,7 @@ import zoo
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from strategies import Strategy
-from strategies.commands import cache_dit_export
+from strategies.exchange import cache_dit as settings
 from strategies.methods.fora import FORA
 
 STEPS = 25
@@ -48,7 +48,7 @@ def main() -> None:
         )
         with accel.accelerated(pipe, one):
             ours = draw(pipe, prompts)
-        cache_dit.enable_cache(pipe, **cache_dit.load_configs(cache_dit_export.cache_dit(one)))
+        cache_dit.enable_cache(pipe, **cache_dit.load_configs(settings.cache_dit(one)))
         theirs = draw(pipe, prompts)
         cache_dit.disable_cache(pipe)
         pairs = {"fora": (ours, plain), "cache-dit": (theirs, plain), "apart": (ours, theirs)}
@@ -59,7 +59,7 @@ def main() -> None:
     document = {
         "steps": STEPS,
         "images": len(prompts),
-        "versions": cache_dit_export.VERSIONS,
+        "versions": settings.VERSIONS,
         "rows": result,
     }
     target = RESULTS / "cache-dit.json"

@@ -60,7 +60,7 @@ LAYERS = {
         {"strategy"},
         {"files", "transfer", "describe"},
         {"genomes"},
-        {"sharing"},
+        {"sharing", "exchange"},
         {"commands"},
         {"cli"},
         {"__main__"},

@@ -21,11 +21,14 @@ import strategies
 from accel.caching.extrapolation import extrapolate
 from strategies import Strategy, StrategyError
 from strategies.cli import main
-from strategies.commands import cache_dit_export
+from strategies.exchange import cache_dit_import
+from strategies.exchange.block_cache import slopes
+from strategies.exchange.cache_dit import cache_dit as exported
 from strategies.methods.fora import COMPONENTS, FORA
 from tests.accel.methods.test_fora import MODELS, strategy
 from tests.support.pipelines.transformer_pipelines import build, draw
 from tests.support.pipelines.transformer_pipelines import strategy as made
+from tests.support.pipelines import stack_pipelines as stack_pipes
 
 CALLS = 12
 MIXED = [True, False, False, True, True, False, True, False, False, False, True, False]
@@ -127,6 +130,45 @@ def test_cache_dit_computes_at_the_same_calls_of_joint_attention(
     assert torch.equal(draw(pipe, CALLS, guidance=guidance), plain)
 
 
+STACKS = {"dit": 3, "pixart": 3, "sd3": 3, "sd35": 3, "flux": 4}
+
+
+@pytest.mark.parametrize("model", STACKS)
+@pytest.mark.parametrize(("tail", "order"), [(0, 0), (1, 0), (0, 1)])
+def test_deltacache_is_what_cache_dit_does(
+    model: str, tail: int, order: int, tmp_path: Path
+) -> None:
+    """The same blocks run, and the latents are the same to rounding."""
+    pipe = build(model).to(dtype=torch.float64)
+    orders = slopes(tuple(MIXED)) if order else 0
+    knobs = {"depth": ["full" if one else 1 for one in MIXED], "tail": tail, "order": orders}
+    one = made(model, {"deltacache": knobs}, CALLS)
+    guidance = 1.0 if model == "flux" else 4.0  # As two passes, cache-dit would count them both.
+    plain = draw(pipe, CALLS, guidance=guidance)
+    with accel.accelerated(pipe, one):
+        ours = draw(pipe, CALLS, guidance=guidance)
+    path = written(one, tmp_path)
+    with cached(pipe, path):
+        theirs = draw(pipe, CALLS, guidance=guidance)
+    assert (ours - theirs).norm() < 1e-9 * ours.norm() < 1e-5 * (ours - plain).norm()
+    assert cache_dit_import.read(str(path)).digest == one.digest
+
+
+def test_guidance_in_two_passes(tmp_path: Path) -> None:
+    """cache-dit knows that Qwen-Image has two passes; the file leaves that to it."""
+    name = "qwen"
+    pipe = stack_pipes.build(name).to(dtype=torch.float64)
+    knobs = {"depth": ["full" if one else 1 for one in MIXED]}
+    one = stack_pipes.strategy(name, {"deltacache": knobs}, CALLS)
+    given = {"num_inference_steps": CALLS}
+    plain = stack_pipes.draw(pipe, name, **given)
+    with accel.accelerated(pipe, one):
+        ours = stack_pipes.draw(pipe, name, **given)
+    with cached(pipe, written(one, tmp_path)):
+        theirs = stack_pipes.draw(pipe, name, **given)
+    assert (ours - theirs).norm() < 1e-9 * ours.norm() < 1e-5 * (ours - plain).norm()
+
+
 @pytest.mark.parametrize("order", [0, 1])
 def test_what_stands_in_for_the_blocks(order: int, tmp_path: Path) -> None:
     """Order 0 repeats what the blocks added; order 1 is the line, once cache-dit draws it."""
@@ -159,13 +201,13 @@ def test_masks_and_orders(full: list[bool], data: st.DataObject) -> None:
     last = [max(c for c in range(call + 1) if c == 0 or full[c]) for call in range(calls)]
     same = all(left[c] == (1 if last[c] > 2 else 0) for c in range(calls) if last[c] < c)
     if not any(left) or same:
-        config = cache_dit_export.cache_dit(one)["cache_config"]
+        config = exported(one)["cache_config"]
         assert config["steps_computation_mask"] == [1, *map(int, full[1:])]
         assert config.get("taylorseer_order") == (1 if any(left) else None)
         assert config["num_inference_steps"] == calls
     else:
         with pytest.raises(StrategyError, match=r"cannot express fora.order\[\d+\]"):
-            cache_dit_export.cache_dit(one)
+            exported(one)
 
 
 def test_the_file_says_what_it_is(tmp_path: Path) -> None:
@@ -182,7 +224,7 @@ def test_the_file_says_what_it_is(tmp_path: Path) -> None:
 
 def test_nothing_to_do_is_a_mask_of_ones() -> None:
     one = Strategy.create(family="dit", scheduler="DDIMScheduler", steps=3, calls=3)
-    assert cache_dit_export.cache_dit(one)["cache_config"]["steps_computation_mask"] == [1, 1, 1]
+    assert exported(one)["cache_config"]["steps_computation_mask"] == [1, 1, 1]
 
 
 OFF = [True, False, False]
@@ -207,7 +249,7 @@ def test_what_a_mask_cannot_express_is_named(
         family="dit", scheduler="DDIMScheduler", steps=3, calls=3, methods=methods
     )
     with pytest.raises(StrategyError, match=message):
-        cache_dit_export.cache_dit(one)
+        exported(one)
     path = tmp_path / "x.json"
     strategies.save(one, path)
     assert main(["export", str(path), "--to", "cache-dit", "--out", str(tmp_path / "y")]) == 2

@@ -94,13 +94,41 @@ def stretch(events: Sequence[int], calls: int, new_calls: int) -> list[int]:
     if not events:
         return []
     count = max(1, round(len(events) * new_calls / calls))
-    ends = [*events, calls]
     found: list[int] = []
     for i in range(count):
-        place = i * len(events) / count
-        low = int(place)
-        time = ends[low] + (place - low) * (ends[low + 1] - ends[low])
+        time = _quantile(events, calls, i / count)
         earliest = found[-1] + 1 if found else 0
         call = max(earliest, int(time * new_calls / calls + 1e-9))
         found.append(min(call, new_calls - (count - i)))
     return found
+
+
+def between(mild: Sequence[int], extreme: Sequence[int], calls: int, share: float) -> list[int]:
+    """Schedule between two others: as many events and as dense in time, in proportion.
+
+    Each event is at the mean of the two schedules' quantiles (OTCache, arXiv 2606.31026, fills the
+    budgets between two schedules that it has found in this way).
+
+    Args:
+        mild, extreme: calls of the events in both schedules, ascending.
+        calls: number of calls of the generation.
+        share: weight of the extreme one, 0 to 1.
+
+    Returns:
+        Calls of the events, ascending.
+    """
+    count = round(len(mild) + share * (len(extreme) - len(mild)))
+    found: list[int] = []
+    for i in range(count):
+        times = [_quantile(one, calls, i / count) for one in (mild, extreme)]
+        call = int(times[0] + share * (times[1] - times[0]) + 1e-9)
+        earliest = found[-1] + 1 if found else 0
+        found.append(min(max(earliest, call), calls - (count - i)))
+    return found
+
+
+def _quantile(events: Sequence[int], calls: int, share: float) -> float:
+    """Time before which a share of the events lies."""
+    ends, place = [*events, calls], share * len(events)
+    low = int(place)
+    return ends[low] + (place - low) * (ends[low + 1] - ends[low])

@@ -19,7 +19,7 @@ from strategies.exchange import cache_dit_import, serving
 from strategies.exchange.block_cache import slopes
 from strategies.exchange.cache_dit import cache_dit, dump
 from strategies.exchange.cache_dit_import import Given
-from strategies.exchange.step_masks import NAMES, published
+from strategies.step_masks import NAMES, published
 
 FLOW = "FlowMatchEulerDiscreteScheduler"
 MASK = [1, 1, 0, 0, 1, 0, 1, 0, 0, 1]

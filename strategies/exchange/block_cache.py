@@ -49,6 +49,15 @@ def slopes(mask: tuple[bool, ...]) -> tuple[int, ...]:
     return tuple(found)
 
 
+def text_is_read(family: str, tail: int) -> bool:
+    """Whether text tokens may be read behind the cached blocks.
+
+    cache-dit has a second calibrator for them. It fails on Stable Diffusion 3 without a tail, whose
+    last block returns no text.
+    """
+    return family == "transformer" or (family == "mmdit" and tail > 0)
+
+
 def block_cache(strategy: Strategy, tool: str) -> BlockCache:
     """Schedule of a strategy for a tool that follows cache-dit.
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from strategies.exchange.block_cache import block_cache
+from strategies.exchange.block_cache import block_cache, text_is_read
 from strategies.strategy import Strategy
 
 TOOL = "cache-dit's steps mask"
@@ -43,7 +43,7 @@ def cache_dit(strategy: Strategy) -> dict[str, Any]:
         config["enable_separate_cfg"] = False
     if found.sloped:
         config |= {"enable_taylorseer": True, "taylorseer_order": 1}
-        if strategy.family != "dit":  # A second stream of tokens has a calibrator of its own.
+        if text_is_read(strategy.family, found.tail):
             config["enable_encoder_taylorseer"] = True
     fields = ("name", "digest", "family", "scheduler", "steps", "calls")
     about = {field: getattr(strategy, field) for field in fields}

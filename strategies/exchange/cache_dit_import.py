@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from strategies.data_files import reading, yaml_files
 from strategies.errors import StrategyError
-from strategies.exchange.block_cache import FAMILIES, slopes
-from strategies.exchange.step_masks import NAMES, published
+from strategies.exchange.block_cache import FAMILIES, slopes, text_is_read
+from strategies.step_masks import NAMES, published
 from strategies.solvers import calls_of
 from strategies.strategy import Strategy
 from strategies.text import brief, cut
@@ -87,7 +87,7 @@ def strategy(data: Any, given: Given = NOTHING, name: str = "") -> Strategy:
     knobs = {
         "depth": ["full" if computed else front for computed in mask],
         "tail": [0 if computed else tail for computed in mask],
-        "order": _orders(config, mask, str(family)),
+        "order": _orders(config, mask, text_is_read(str(family), tail)),
     }
     solver = {} if given.scheduler else about.get("solver", {})
     origin = {"tool": "cache-dit", "name": cut(name, 200)}
@@ -185,7 +185,7 @@ def _blocks(config: Mapping[str, Any], name: str, usual: int = TAIL) -> int:
     return value
 
 
-def _orders(config: Mapping[str, Any], mask: tuple[bool, ...], family: str) -> list[int]:
+def _orders(config: Mapping[str, Any], mask: tuple[bool, ...], text: bool) -> list[int]:
     if not config.get("enable_taylorseer"):
         return [0] * len(mask)
     order = config.get("taylorseer_order", 1)
@@ -194,7 +194,7 @@ def _orders(config: Mapping[str, Any], mask: tuple[bool, ...], family: str) -> l
             f"taylorseer_order is {brief(order)}; a strategy expresses order 1: a higher one is "
             "Taylor's polynomial with one-sided differences"
         )
-    if family != "dit" and not config.get("enable_encoder_taylorseer"):
+    if text and not config.get("enable_encoder_taylorseer"):
         raise StrategyError(
             "enable_taylorseer without enable_encoder_taylorseer extrapolates one stream of tokens "
             "alone; a strategy extrapolates all, so give both"

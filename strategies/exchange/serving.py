@@ -13,7 +13,7 @@ from itertools import groupby
 
 from strategies.errors import StrategyError
 from strategies.exchange.block_cache import BlockCache, block_cache, refusal
-from strategies.exchange.step_masks import NAMES, published
+from strategies.step_masks import NAMES, published
 from strategies.strategy import Strategy
 
 FEWEST = 8  # Steps below which SGLang and vLLM-Omni take no mask.

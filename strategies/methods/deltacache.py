@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictInt
 
-from strategies import schedules
+from strategies import schedules, step_masks
 from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, register
 
@@ -64,6 +64,15 @@ class DeltaCache(Knobs):
         return cls._at(calls, schedules.every(calls, interval), depth, tail, order)
 
     @classmethod
+    def masked(cls, calls: int, name: str, depth: Front = 1) -> Self:
+        """Full calls of one of cache-dit's published steps masks, `depth` at the others.
+
+        Raises:
+            StrategyError: an unknown name, or too few calls for a mask.
+        """
+        return cls._at(calls, _computed(step_masks.published(name, calls)), depth, 0, 0)
+
+    @classmethod
     def _at(cls, calls: int, full: Iterable[int], depth: Front, tail: int, order: int) -> Self:
         chosen = set(full)
         return cls(
@@ -74,8 +83,17 @@ class DeltaCache(Knobs):
 
     @classmethod
     def starts(cls, calls: int) -> list[Self]:
-        """Every second or third call in full, with no block or one at the others."""
-        return [cls.uniform(calls, every, depth) for depth in (1, 0) for every in (2, 3)]
+        """Uniform schedules, cache-dit's published masks, and schedules between two of those.
+
+        The reusing calls have a front of one block, as First Block Cache has, or none.
+        """
+        found = []
+        if step_masks.covers(calls):
+            found += [cls.masked(calls, name) for name in step_masks.NAMES]
+            ends = [_computed(step_masks.published(name, calls)) for name in ("slow", "ultra")]
+            full = [schedules.between(*ends, calls, share) for share in (0.25, 0.5, 0.75)]
+            found += [cls._at(calls, one, 0, 0, 0) for one in full]
+        return found + [cls.uniform(calls, every, depth) for depth in (1, 0) for every in (5, 2, 3)]
 
     def is_neutral(self) -> bool:
         return all(depth == "full" for depth in self.depth)
@@ -121,3 +139,8 @@ class DeltaCache(Knobs):
             depth[call], tail[call] = self.depth[then], self.tail[then]
             order[call] = self.order[then]
         return DeltaCache(depth=tuple(depth), tail=tuple(tail), order=tuple(order))
+
+
+def _computed(mask: Sequence[bool]) -> list[int]:
+    """Calls that a mask names."""
+    return [call for call, computed in enumerate(mask) if computed]

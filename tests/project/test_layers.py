@@ -53,7 +53,7 @@ LAYERS = {
         {"text"},
         {"errors", "words"},
         {"data_files"},
-        {"knobs", "schedules", "solver_settings"},
+        {"knobs", "schedules", "solver_settings", "step_masks"},
         {"halves", "solvers"},
         {"methods"},
         {"method_reading"},

@@ -130,10 +130,7 @@ def test_cache_dit_computes_at_the_same_calls_of_joint_attention(
     assert torch.equal(draw(pipe, CALLS, guidance=guidance), plain)
 
 
-STACKS = {"dit": 3, "pixart": 3, "sd3": 3, "sd35": 3, "flux": 4}
-
-
-@pytest.mark.parametrize("model", STACKS)
+@pytest.mark.parametrize("model", [*MODELS, "sd3", "sd35", "flux"])
 @pytest.mark.parametrize(("tail", "order"), [(0, 0), (1, 0), (0, 1)])
 def test_deltacache_is_what_cache_dit_does(
     model: str, tail: int, order: int, tmp_path: Path
@@ -150,23 +147,23 @@ def test_deltacache_is_what_cache_dit_does(
     path = written(one, tmp_path)
     with cached(pipe, path):
         theirs = draw(pipe, CALLS, guidance=guidance)
-    assert (ours - theirs).norm() < 1e-9 * ours.norm() < 1e-5 * (ours - plain).norm()
+    assert (ours - theirs).norm() < 1e-9 * ours.norm()
+    assert (ours - plain).norm() > 1e-5 * ours.norm()
     assert cache_dit_import.read(str(path)).digest == one.digest
 
 
 def test_guidance_in_two_passes(tmp_path: Path) -> None:
     """cache-dit knows that Qwen-Image has two passes; the file leaves that to it."""
     name = "qwen"
-    pipe = stack_pipes.build(name).to(dtype=torch.float64)
-    knobs = {"depth": ["full" if one else 1 for one in MIXED]}
-    one = stack_pipes.strategy(name, {"deltacache": knobs}, CALLS)
-    given = {"num_inference_steps": CALLS}
-    plain = stack_pipes.draw(pipe, name, **given)
+    pipe = stack_pipes.build(name)
+    one = stack_pipes.strategy(name, {"deltacache": {"depth": ["full", 1, 1, "full", 1, "full"]}})
+    plain = stack_pipes.draw(pipe, name)
     with accel.accelerated(pipe, one):
-        ours = stack_pipes.draw(pipe, name, **given)
+        ours = stack_pipes.draw(pipe, name)
     with cached(pipe, written(one, tmp_path)):
-        theirs = stack_pipes.draw(pipe, name, **given)
-    assert (ours - theirs).norm() < 1e-9 * ours.norm() < 1e-5 * (ours - plain).norm()
+        theirs = stack_pipes.draw(pipe, name)
+    assert (ours - theirs).norm() < 1e-5 * ours.norm()
+    assert (ours - plain).norm() > 1e-4 * ours.norm()
 
 
 @pytest.mark.parametrize("order", [0, 1])

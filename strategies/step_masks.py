@@ -35,6 +35,11 @@ TABLES: dict[int, tuple[Runs, Runs, Runs, Runs]] = {
 }
 
 
+def covers(steps: int) -> bool:
+    """Whether there are masks for so many steps."""
+    return steps >= LEAST or steps in TABLES
+
+
 def published(name: str, steps: int) -> tuple[bool, ...]:
     """Flags of the steps that a published mask computes.
 
@@ -47,7 +52,7 @@ def published(name: str, steps: int) -> tuple[bool, ...]:
     """
     if name not in NAMES:
         raise StrategyError(f"mask {brief(name)} is unknown; there are {', '.join(NAMES)}")
-    if steps < LEAST and steps not in TABLES:
+    if not covers(steps):
         raise StrategyError(f"cache-dit has no mask for {steps} steps; it has 4, 6, and 8 or more")
     base = steps if steps in TABLES else LONG if steps > SHORT else SHORT
     computed, reused = map(list, TABLES[base][NAMES.index(name)])

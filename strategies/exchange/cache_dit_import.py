@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from strategies.data_files import reading, yaml_files
 from strategies.errors import StrategyError
 from strategies.exchange.block_cache import FAMILIES, slopes, text_is_read
-from strategies.step_masks import NAMES, published
 from strategies.solvers import calls_of
+from strategies.step_masks import NAMES, published
 from strategies.strategy import Strategy
 from strategies.text import brief, cut
 

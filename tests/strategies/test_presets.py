@@ -95,6 +95,21 @@ def interval() -> dict[str, Any]:
     return guided(["full" if 0.28 < level <= 5.42 else "off" for level in levels])
 
 
+# cache-dit 1.5.3, the masks of 28 steps: runs of computed and of reused steps.
+MASKS = {
+    "slow": "11111111 0 111 00 111 00 11 00 1 000 1",
+    "medium": "111111 0 11 000 11 000 11 000 11 000 1",
+    "fast": "111111 0 1 000 1 0000 1 00000 1 0000 1",
+    "ultra": "1111 00 1 00000 1 000000 1 0000000 1",
+}
+
+
+def masked(printed: str) -> dict[str, Any]:
+    """One block ahead of the cache at the steps that are reused."""
+    steps = printed.replace(" ", "")
+    return {"deltacache": {"depth": ["full" if step == "1" else 1 for step in steps]}}
+
+
 PUBLISHED: dict[str, dict[str, Any]] = {
     "dato-b1": dato_b1(),
     **{f"deepcache-n{interval}": uniform(interval) for interval in (2, 3, 5, 10)},
@@ -109,6 +124,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         ["full", "reuse"] * 5 + ["reuse"] * 10,
         order=[int(call % 2) for call in range(10)] + [0] * 10,
     ),
+    **{f"cache-dit-{name}": masked(printed) for name, printed in MASKS.items()},
 }
 GUIDED = {
     "guidance-interval": ("EulerDiscreteScheduler", 50),
@@ -125,6 +141,9 @@ def made_for(name: str) -> dict[str, Any]:
         return {"family": "unet", "scheduler": scheduler, "steps": steps, "calls": steps}
     if "fora" in name:
         return DIT
+    if "cache-dit" in name:
+        scheduler = "FlowMatchEulerDiscreteScheduler"
+        return {"family": "mmdit", "scheduler": scheduler, "steps": 28, "calls": 28}
     if "cat-" not in name:
         return UNET
     family = "mmdit" if "sd3" in name else "dit"

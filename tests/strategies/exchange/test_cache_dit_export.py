@@ -26,9 +26,9 @@ from strategies.exchange.block_cache import slopes
 from strategies.exchange.cache_dit import cache_dit as exported
 from strategies.methods.fora import COMPONENTS, FORA
 from tests.accel.methods.test_fora import MODELS, strategy
+from tests.support.pipelines import stack_pipelines as stack_pipes
 from tests.support.pipelines.transformer_pipelines import build, draw
 from tests.support.pipelines.transformer_pipelines import strategy as made
-from tests.support.pipelines import stack_pipelines as stack_pipes
 
 CALLS = 12
 MIXED = [True, False, False, True, True, False, True, False, False, False, True, False]

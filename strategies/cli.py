@@ -240,7 +240,7 @@ def _import(flags: argparse.Namespace) -> int:
     if flags.steps is not None and flags.steps < 1:
         raise StrategyError(f"--steps is {flags.steps}; give at least 1")
     given = cache_dit_import.Given(flags.family, flags.scheduler, flags.steps)
-    return _written(cache_dit_import.read(flags.source, given), flags.out)
+    return _written(cache_dit_import.imported(flags.source, given), flags.out)
 
 
 def _written(strategy: Strategy, path: Path | None) -> int:

@@ -40,7 +40,7 @@ def covers(steps: int) -> bool:
     return steps >= LEAST or steps in TABLES
 
 
-def published(name: str, steps: int) -> tuple[bool, ...]:
+def published_mask(name: str, steps: int) -> tuple[bool, ...]:
     """Flags of the steps that a published mask computes.
 
     Args:

@@ -21,7 +21,7 @@ FLAT = 2
 
 
 @dataclass(frozen=True)
-class BlockCache:
+class CacheSchedule:
     """A schedule that cache-dit can follow.
 
     Attributes:
@@ -58,7 +58,7 @@ def text_is_read(family: str, tail: int) -> bool:
     return family == "transformer" or (family == "mmdit" and tail > 0)
 
 
-def block_cache(strategy: Strategy, tool: str) -> BlockCache:
+def block_cache(strategy: Strategy, tool: str) -> CacheSchedule:
     """Schedule of a strategy for a tool that follows cache-dit.
 
     Raises:
@@ -80,8 +80,8 @@ def block_cache(strategy: Strategy, tool: str) -> BlockCache:
         # Joint attention leaves nothing to cross-attention.
         parts = tuple(c for c in COMPONENTS if c != "cross" or strategy.family == "dit")
         mask = _of_fora(knobs, parts, tool)
-        return BlockCache(mask, sloped=_sloped(mask, knobs.order, "fora", tool))
-    return BlockCache((True,) * strategy.calls)
+        return CacheSchedule(mask, sloped=_sloped(mask, knobs.order, "fora", tool))
+    return CacheSchedule((True,) * strategy.calls)
 
 
 def refusal(tool: str, what: str) -> StrategyError:
@@ -89,7 +89,7 @@ def refusal(tool: str, what: str) -> StrategyError:
     return StrategyError(f"{tool} cannot express {what}")
 
 
-def _of_deltacache(knobs: DeltaCache, tool: str) -> BlockCache:
+def _of_deltacache(knobs: DeltaCache, tool: str) -> CacheSchedule:
     mask = tuple(depth == "full" for depth in knobs.depth)
     fronts, tails = [], []
     for call, (depth, tail) in enumerate(zip(knobs.depth, knobs.tail, strict=True)):
@@ -113,7 +113,7 @@ def _of_deltacache(knobs: DeltaCache, tool: str) -> BlockCache:
                     f"{other}; it has one number of blocks for all calls",
                 )
     sloped = _sloped(mask, knobs.order, "deltacache", tool)
-    return BlockCache(mask, fronts[0][1], tails[0][1], sloped) if fronts else BlockCache(mask)
+    return CacheSchedule(mask, fronts[0][1], tails[0][1], sloped) if fronts else CacheSchedule(mask)
 
 
 def _of_fora(knobs: FORA, components: tuple[str, ...], tool: str) -> tuple[bool, ...]:

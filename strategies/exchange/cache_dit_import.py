@@ -10,7 +10,7 @@ from strategies.data_files import reading, yaml_files
 from strategies.errors import StrategyError
 from strategies.exchange.block_cache import FAMILIES, slopes, text_is_read
 from strategies.solvers import calls_of
-from strategies.step_masks import NAMES, published
+from strategies.step_masks import NAMES, published_mask
 from strategies.strategy import Strategy
 from strategies.text import brief, cut
 
@@ -35,7 +35,7 @@ class Given(NamedTuple):
 NOTHING = Given()
 
 
-def read(source: str, given: Given = NOTHING) -> Strategy:
+def imported(source: str, given: Given = NOTHING) -> Strategy:
     """Strategy from a settings file of cache-dit, or from one of its masks by name.
 
     Args:
@@ -51,15 +51,15 @@ def read(source: str, given: Given = NOTHING) -> Strategy:
             raise StrategyError(f"mask {source!r} depends on the number of steps; give --steps")
         mask = {"steps_computation_mask": source, "num_inference_steps": given.steps}
         own = {"Fn_compute_blocks": 1, "steps_computation_policy": "static"}
-        return strategy({"cache_config": mask | own}, given, source)
+        return from_settings({"cache_config": mask | own}, given, source)
     data = _data(Path(source))
     try:
-        return strategy(data, given, Path(source).stem)
+        return from_settings(data, given, Path(source).stem)
     except StrategyError as error:
         raise StrategyError(f"{source}: {error}") from None
 
 
-def strategy(data: Any, given: Given = NOTHING, name: str = "") -> Strategy:
+def from_settings(data: Any, given: Given = NOTHING, name: str = "") -> Strategy:
     """Strategy from cache-dit's settings as plain data.
 
     Raises:
@@ -150,7 +150,7 @@ def _mask(config: Mapping[str, Any]) -> tuple[bool, ...]:
     if isinstance(mask, str):
         if steps is None:
             raise StrategyError(f"mask {brief(mask)} needs num_inference_steps")
-        mask = [int(one) for one in published(mask, steps)]
+        mask = [int(one) for one in published_mask(mask, steps)]
     _check_values(mask, steps)
     if config.get("steps_computation_policy", "dynamic") != "static" and not all(mask):
         raise StrategyError(

@@ -12,8 +12,8 @@ import json
 from itertools import groupby
 
 from strategies.errors import StrategyError
-from strategies.exchange.block_cache import BlockCache, block_cache, refusal
-from strategies.step_masks import NAMES, published
+from strategies.exchange.block_cache import CacheSchedule, block_cache, refusal
+from strategies.step_masks import NAMES, published_mask
 from strategies.strategy import Strategy
 
 FEWEST = 8  # Steps below which SGLang and vLLM-Omni take no mask.
@@ -60,7 +60,7 @@ def vllm_omni(strategy: Strategy) -> str:
         "Fn_compute_blocks": found.front,
         "Bn_compute_blocks": found.tail,
         "max_warmup_steps": 0,
-        "scm_steps_mask_policy": _published(found.mask, tool),
+        "scm_steps_mask_policy": _mask_name(found.mask, tool),
         "scm_steps_policy": "static",
         "enable_taylorseer": found.sloped,
         "taylorseer_order": 1,
@@ -94,7 +94,7 @@ SD_CPP_NOTE = (
 )
 
 
-def _stepwise(strategy: Strategy, tool: str) -> BlockCache:
+def _stepwise(strategy: Strategy, tool: str) -> CacheSchedule:
     """Schedule of a strategy that makes one call for each step."""
     if strategy.calls != strategy.steps:
         raise refusal(
@@ -105,13 +105,13 @@ def _stepwise(strategy: Strategy, tool: str) -> BlockCache:
     return block_cache(strategy, tool)
 
 
-def _published(mask: tuple[bool, ...], tool: str) -> str | None:
+def _mask_name(mask: tuple[bool, ...], tool: str) -> str | None:
     """Name of the published mask that equals this one; None if nothing is reused."""
     if all(mask):
         return None
     steps = len(mask)
     try:
-        known = {name: published(name, steps) for name in NAMES}
+        known = {name: published_mask(name, steps) for name in NAMES}
     except StrategyError as error:
         raise refusal(tool, f"a mask of {steps} steps: {error}") from None
     for name, one in known.items():

@@ -11,7 +11,7 @@ from strategies.strategy import Strategy
 
 
 @dataclass(frozen=True)
-class Target:
+class ExportTarget:
     """A tool.
 
     Attributes:
@@ -26,8 +26,8 @@ class Target:
 
 
 TARGETS = {
-    "cache-dit": Target(lambda strategy: dump(cache_dit(strategy)), VERSIONS["cache-dit"]),
-    "sglang": Target(serving.sglang, "0.5.23"),
-    "vllm-omni": Target(serving.vllm_omni, "0.30"),
-    "sd-cpp": Target(serving.sd_cpp, "master-827", serving.SD_CPP_NOTE),
+    "cache-dit": ExportTarget(lambda strategy: dump(cache_dit(strategy)), VERSIONS["cache-dit"]),
+    "sglang": ExportTarget(serving.sglang, "0.5.23"),
+    "vllm-omni": ExportTarget(serving.vllm_omni, "0.30"),
+    "sd-cpp": ExportTarget(serving.sd_cpp, "master-827", serving.SD_CPP_NOTE),
 }

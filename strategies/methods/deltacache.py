@@ -70,7 +70,7 @@ class DeltaCache(Knobs):
         Raises:
             StrategyError: an unknown name, or too few calls for a mask.
         """
-        return cls._at(calls, _computed(step_masks.published(name, calls)), depth, 0, 0)
+        return cls._at(calls, _computed(step_masks.published_mask(name, calls)), depth, 0, 0)
 
     @classmethod
     def _at(cls, calls: int, full: Iterable[int], depth: Front, tail: int, order: int) -> Self:
@@ -90,7 +90,7 @@ class DeltaCache(Knobs):
         found = []
         if step_masks.covers(calls):
             found += [cls.masked(calls, name) for name in step_masks.NAMES]
-            ends = [_computed(step_masks.published(name, calls)) for name in ("slow", "ultra")]
+            ends = [_computed(step_masks.published_mask(name, calls)) for name in ("slow", "ultra")]
             full = [schedules.between(*ends, calls, share) for share in (0.25, 0.5, 0.75)]
             found += [cls._at(calls, one, 0, 0, 0) for one in full]
         return found + [cls.uniform(calls, every, depth) for depth in (1, 0) for every in (5, 2, 3)]

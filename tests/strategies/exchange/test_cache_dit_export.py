@@ -149,7 +149,7 @@ def test_deltacache_is_what_cache_dit_does(
         theirs = draw(pipe, CALLS, guidance=guidance)
     assert (ours - theirs).norm() < 1e-9 * ours.norm()
     assert (ours - plain).norm() > 1e-5 * ours.norm()
-    assert cache_dit_import.read(str(path)).digest == one.digest
+    assert cache_dit_import.imported(str(path)).digest == one.digest
 
 
 def test_guidance_in_two_passes(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from strategies.exchange import cache_dit_import, serving
 from strategies.exchange.block_cache import slopes
 from strategies.exchange.cache_dit import cache_dit, dump
 from strategies.exchange.cache_dit_import import Given
-from strategies.step_masks import NAMES, published
+from strategies.step_masks import NAMES, published_mask
 
 FLOW = "FlowMatchEulerDiscreteScheduler"
 MASK = [1, 1, 0, 0, 1, 0, 1, 0, 0, 1]
@@ -45,13 +45,13 @@ def test_masks_are_those_of_the_package(name: str) -> None:
     steps_mask = pytest.importorskip("cache_dit").steps_mask
     for steps in (4, 6, *range(8, 130), 250, 1000):
         theirs = steps_mask(total_steps=steps, mask_policy=name)
-        assert [int(one) for one in published(name, steps)] == theirs, steps
+        assert [int(one) for one in published_mask(name, steps)] == theirs, steps
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 5, 7])
 def test_too_few_steps_for_a_mask(steps: int) -> None:
     with pytest.raises(StrategyError, match=rf"no mask for {steps} steps; it has 4, 6, and 8"):
-        published("slow", steps)
+        published_mask("slow", steps)
 
 
 @settings(max_examples=200, deadline=None)
@@ -63,7 +63,7 @@ def test_what_is_written_for_cache_dit_comes_back(data: st.DataObject) -> None:
     sloped = data.draw(st.booleans())
     one = masked(mask, front, family=family, tail=tail, order=slopes(mask) if sloped else 0)
     text = dump(cache_dit(one))
-    back = cache_dit_import.strategy(json.loads(text))
+    back = cache_dit_import.from_settings(json.loads(text))
     assert back.digest == one.digest
     assert json.loads(dump(cache_dit(back)))["cache_config"] == json.loads(text)["cache_config"]
 
@@ -87,9 +87,9 @@ def test_the_bins_of_sglang_make_the_mask(mask: list[bool], front: int, tail: in
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("steps", [8, 20, 28, 50])
 def test_vllm_omni_takes_the_published_masks(name: str, steps: int) -> None:
-    one = masked(published(name, steps), 2, tail=1)
+    one = masked(published_mask(name, steps), 2, tail=1)
     config = json.loads(serving.vllm_omni(one))
-    assert published(config.pop("scm_steps_mask_policy"), steps) == published(name, steps)
+    assert published_mask(config.pop("scm_steps_mask_policy"), steps) == published_mask(name, steps)
     assert config == {
         "Fn_compute_blocks": 2,
         "Bn_compute_blocks": 1,
@@ -225,24 +225,24 @@ FACTS = Given("transformer", FLOW)
 )
 def test_settings_that_no_strategy_expresses(change: dict[str, Any], message: str) -> None:
     with pytest.raises(StrategyError, match=message):
-        cache_dit_import.strategy({"cache_config": BASE | change}, FACTS)
+        cache_dit_import.from_settings({"cache_config": BASE | change}, FACTS)
 
 
 def test_facts_that_are_missing() -> None:
     for facts, missing in ((Given(None, FLOW), "family"), (Given("mmdit", None), "scheduler")):
         with pytest.raises(StrategyError, match=f"say no {missing}; give --{missing}"):
-            cache_dit_import.strategy(BASE, facts)
+            cache_dit_import.from_settings(BASE, facts)
     with pytest.raises(StrategyError, match="family is 'unet'; give one of dit, mmdit"):
-        cache_dit_import.strategy(BASE, Given("unet", FLOW))
+        cache_dit_import.from_settings(BASE, Given("unet", FLOW))
     with pytest.raises(StrategyError, match="10 values, but 12 steps"):
-        cache_dit_import.strategy(BASE, Given("mmdit", FLOW, 12))
+        cache_dit_import.from_settings(BASE, Given("mmdit", FLOW, 12))
     with pytest.raises(StrategyError, match="are a mapping"):
-        cache_dit_import.strategy([1, 0], FACTS)
+        cache_dit_import.from_settings([1, 0], FACTS)
 
 
 def test_defaults_are_those_of_the_package() -> None:
     config = pytest.importorskip("cache_dit").DBCacheConfig()
-    found = cache_dit_import.strategy(BASE, FACTS).methods["deltacache"].model_dump()
+    found = cache_dit_import.from_settings(BASE, FACTS).methods["deltacache"].model_dump()
     assert {found["depth"][2], found["tail"][2]} == {
         config.Fn_compute_blocks,
         config.Bn_compute_blocks,
@@ -261,7 +261,10 @@ def test_files_and_masks_from_the_command_line(
     one = strategies.load(out)
     assert (one.name, one.digest) == ("found", masked(MASK, 3, family="transformer").digest)
     assert main(["import", "fast", "--steps", "28", *facts]) == 0
-    assert strategies.load(out).digest == masked(published("fast", 28), family="transformer").digest
+    assert (
+        strategies.load(out).digest
+        == masked(published_mask("fast", 28), family="transformer").digest
+    )
     capsys.readouterr()
     for words, message in (
         (["fast", *facts], "error: mask 'fast' depends on the number of steps; give --steps"),
@@ -292,4 +295,4 @@ def test_files_and_masks_from_the_command_line(
 def test_any_settings_are_read_or_refused_in_words(data: Any) -> None:
     for facts in (FACTS, Given()):
         with suppress(StrategyError):
-            assert cache_dit_import.strategy(data, facts).calls > 0
+            assert cache_dit_import.from_settings(data, facts).calls > 0

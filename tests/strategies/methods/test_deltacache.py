@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from accel.caching.residuals import needs
-from strategies import Strategy, StrategyError
+from strategies import Strategy, StrategyError, schedules
 from strategies.genomes import compose
 from strategies.methods.deltacache import DeltaCache
+from strategies.step_masks import NAMES, published_mask
 
 
 def made(calls: int = 6, family: str = "mmdit", **methods: Any) -> Strategy:
@@ -91,3 +94,37 @@ def test_a_space_of_it() -> None:
     assert found["knobs"]["deltacache.depth"] == ["full", 0, 1, 2, "skip"]
     other = compose.fitted(found, "DDPMScheduler", 6)
     assert other["schedulers"] == ["DDPMScheduler"]
+
+
+def test_a_search_starts_from_masks_and_between_them() -> None:
+    """The masks of cache-dit at any number of calls, and as many full calls between two of them."""
+    starts = DeltaCache.starts(25)
+    full = [one.depth.count("full") for one in starts]
+    assert [one.depth for one in starts[:4]] == [
+        tuple("full" if one else 1 for one in published_mask(name, 25)) for name in NAMES
+    ]
+    assert full[4:7] == sorted(full[4:7], reverse=True)
+    assert full[3] < full[6] < full[4] < full[0]
+    assert starts[-1] == DeltaCache.uniform(25, 3)
+    assert all(one.depth[0] == "full" for one in starts)
+    assert len(DeltaCache.starts(5)) == 6  # There is no mask of five steps.
+    for calls in range(1, 40):
+        for one in DeltaCache.starts(calls):
+            made(calls, deltacache=one)
+
+
+@given(st.data())
+def test_a_schedule_between_two(data: st.DataObject) -> None:
+    calls = data.draw(st.integers(1, 60))
+    later = st.sets(st.integers(0, calls - 1), max_size=calls).map(lambda one: sorted({0, *one}))
+    mild, extreme = data.draw(later), data.draw(later)
+    share = data.draw(st.floats(0, 1))
+    found = schedules.between(mild, extreme, calls, share)
+    assert found[0] == 0
+    assert found == sorted(set(found))
+    assert found[-1] < calls
+    low, high = sorted((len(mild), len(extreme)))
+    assert low <= len(found) <= high
+    assert schedules.between(mild, extreme, calls, 0) == mild
+    assert schedules.between(mild, extreme, calls, 1) == extreme
+    assert schedules.between(mild, mild, calls, share) == mild

@@ -90,8 +90,10 @@ class DeltaCache(Knobs):
         found = []
         if step_masks.covers(calls):
             found += [cls.masked(calls, name) for name in step_masks.NAMES]
-            ends = [_computed(step_masks.published_mask(name, calls)) for name in ("slow", "ultra")]
-            full = [schedules.between(*ends, calls, share) for share in (0.25, 0.5, 0.75)]
+            slow, ultra = (
+                _computed(step_masks.published_mask(name, calls)) for name in ("slow", "ultra")
+            )
+            full = [schedules.between(slow, ultra, calls, share) for share in (0.25, 0.5, 0.75)]
             found += [cls._at(calls, one, 0, 0, 0) for one in full]
         return found + [cls.uniform(calls, every, depth) for depth in (1, 0) for every in (5, 2, 3)]
 

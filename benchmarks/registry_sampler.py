@@ -212,7 +212,7 @@ SAMPLER = (
     Benchmark(
         "guided_steps",
         "quality/guided_steps",
-        "guidance at some calls beside guidance at every call, at the latency of fewer steps",
+        "guidance at some calls compared with guidance at every call of fewer steps",
         QUALITY,
         ("guided_steps",),
     ),

@@ -1,4 +1,4 @@
-"""Guidance at some calls beside guidance at every call, at the latency of fewer steps.
+"""Guidance at some calls compared with guidance at every call of fewer steps.
 
     python -m benchmarks run guided_steps --images 192
 

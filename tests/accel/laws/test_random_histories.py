@@ -104,7 +104,7 @@ def _steps(pipe: Any, steps: int) -> int:
     return STEPS
 
 
-@pytest.mark.parametrize(("name", "_"), spread(ALL, [0], every=2))
+@pytest.mark.parametrize(("name", "_"), spread(ALL, [0], every=4))
 def test_a_strategy_after_every_other(name: str, _: int) -> None:
     pipe = build()
     for other in ALL:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import diffusers
@@ -15,9 +15,11 @@ from diffusers import DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 from strategies import Strategy
+from tests.support.pipelines.method_cases import ALL, JOINT
 from zoo import tiny_sd
 
 STEPS = 6
+JOINT_USES = 4  # One in so many runs by default with a law.
 MODELS = ("sd1", "sd2", "sdxl")
 TASKS = ("text2img", "img2img", "inpaint")
 WIDTHS: dict[str, Any] = {"block_out_channels": (8, 16, 16, 16), "norm_num_groups": 4}
@@ -169,6 +171,32 @@ def strategy(
         calls=calls,
         methods=methods,
     )
+
+
+def once(*axes: Sequence[Any]) -> list[Any]:
+    """All combinations; each value of the longest axis runs once by default, the rest is slow."""
+    longest = max(range(len(axes)), key=lambda axis: len(axes[axis]))
+    found = []
+    for places in itertools.product(*map(range, map(len, axes))):
+        turn = places[longest]
+        chosen = tuple(turn % len(axis) for axis in axes)
+        values = (axis[place] for place, axis in zip(places, axes, strict=True))
+        found.append(pytest.param(*values, marks=[] if places == chosen else [pytest.mark.slow]))
+    return found
+
+
+def laws(part: int, *axes: Sequence[Any]) -> list[Any]:
+    """Cases of all methods for a law, with further axes.
+
+    By default each method runs alone, and so does the use of all together. Of the other joint uses
+    one in four runs; laws with another `part` have others.
+    """
+    rare = [name for place, name in enumerate([*JOINT][:-1]) if (place + part) % JOINT_USES]
+    found = once([*ALL], *axes)
+    return [
+        pytest.param(*one.values, marks=[pytest.mark.slow]) if one.values[0] in rare else one
+        for one in found
+    ]
 
 
 def spread(*axes: Iterable[Any], every: int) -> list[Any]:

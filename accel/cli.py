@@ -13,8 +13,8 @@ from accel.commands import image_files
 from accel.commands.calibrate import add_command
 from accel.commands.generate import (
     OWN,
-    Drawn,
-    Request,
+    GeneratedImages,
+    GenerationRequest,
     compare,
     draw,
     fit,
@@ -145,13 +145,13 @@ def _generate(flags: argparse.Namespace) -> int:
     given = {key: getattr(flags, key) for key in ("guidance", "height", "width")}
     chosen = own | {key: value for key, value in given.items() if value is not None}
     seeds = range(flags.seed, flags.seed + flags.images)
-    request = Request(flags.prompt, flags.negative, seeds, **chosen)
+    request = GenerationRequest(flags.prompt, flags.negative, seeds, **chosen)
     label = Path(flags.strategy).stem if Path(flags.strategy).exists() else flags.strategy
-    fast = Side(label, f"{strategy.solver_text}, {strategy.steps} steps")
+    fast = ImageCaption(label, f"{strategy.solver_text}, {strategy.steps} steps")
     print("\n".join([f"{fast.label}: {fast.solver}", *describe.summary(strategy)]))
     if flags.compare:
         steps = own_steps(pipe, config)
-        plain = Side("unaccelerated", f"{type(pipe.scheduler).__name__}, {steps} steps")
+        plain = ImageCaption("unaccelerated", f"{type(pipe.scheduler).__name__}, {steps} steps")
         repeat = flags.repeat or REPEAT
         base, drawn = compare(pipe, request, strategy, steps, repeat)
         picture = _compared((plain, base), (fast, drawn), seeds, repeat)
@@ -166,7 +166,7 @@ def _generate(flags: argparse.Namespace) -> int:
 
 
 @dataclass(frozen=True)
-class Side:
+class ImageCaption:
     """Caption of an image: a strategy's name and its solver."""
 
     label: str
@@ -174,7 +174,10 @@ class Side:
 
 
 def _compared(
-    plain: tuple[Side, Drawn], fast: tuple[Side, Drawn], seeds: range, repeat: int
+    plain: tuple[ImageCaption, GeneratedImages],
+    fast: tuple[ImageCaption, GeneratedImages],
+    seeds: range,
+    repeat: int,
 ) -> Image.Image:
     """Print the times of both sides, and return both images with the times as captions."""
     speedup = plain[1].latency / fast[1].latency
@@ -191,7 +194,7 @@ def _compared(
     )
 
 
-def _report(label: str, drawn: Drawn, seeds: range) -> None:
+def _report(label: str, drawn: GeneratedImages, seeds: range) -> None:
     for seed, seconds in zip(seeds, drawn.seconds, strict=True):
         print(f"{label}, seed {seed}: {_time(seconds)}")
 

@@ -36,7 +36,7 @@ def clock(device: str) -> Callable[[], float]:
     return time.thread_time if alone else time.perf_counter
 
 
-class Measure:
+class Profiler:
     """Switches of measuring, and the GPU events that are read when the generation is over."""
 
     def __init__(self) -> None:

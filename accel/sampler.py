@@ -32,10 +32,10 @@ from accel.pipelines import guiding
 from accel.pipelines.callers import calling, holder
 from accel.pipelines.guiding import Guiding
 from accel.pipelines.overrides import override
-from accel.profiling import Measure
+from accel.profiling import Profiler
 from accel.solvers import schedulers
 from accel.solvers.exchange import exchange
-from accel.solvers.observer import Solver
+from accel.solvers.observer import SchedulerObserver
 from strategies import Strategy, StrategyError
 
 
@@ -61,7 +61,7 @@ class Sampler:
     ) -> None:
         self.strategy, self._name, self._first = strategy, name, first
         self.recorder: Recorder = Recorder() if first is None else first.recorder
-        self.measure: Measure = Measure() if first is None else first.measure
+        self.measure: Profiler = Profiler() if first is None else first.measure
         self.pipe = weakref.ref(pipe)
         self.beside: list[Sampler] = []
         self._undos: list[Undo] = []
@@ -112,7 +112,7 @@ class Sampler:
         self._gate, self._moments = Gate(), Moments()
         self._clock = Clock(self.strategy.calls)
         self._clock.conditional = self.sites.conditional
-        self._solver = Solver(self._clock)
+        self._solver = SchedulerObserver(self._clock)
         attachment = Attachment(self._gate, holder(pipe, self.network))
         methods = self.strategy.canonical().methods  # So that equal digests do the same.
         if "guidance" in methods:

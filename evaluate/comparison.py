@@ -15,7 +15,7 @@ from evaluate.images.image_store import Report, Store
 from evaluate.images.prompts import Prompts
 from evaluate.images.references import read as read_reference
 from evaluate.metrics import Metric, View
-from evaluate.speed.measurement import Speed, measure
+from evaluate.speed.measurement import SpeedMeasurement, measure
 from evaluate.speed.timing import conditions, middle, spread
 from strategies import Strategy, StrategyError
 
@@ -23,7 +23,7 @@ BASELINE = "unaccelerated"
 
 
 @dataclass(frozen=True)
-class Request:
+class ComparisonRequest:
     """Settings of a comparison.
 
     Attributes:
@@ -64,7 +64,7 @@ class ComparisonJob:
     prompts: Prompts
     metrics: list[Metric]
     without: dict[str, str]
-    request: Request
+    request: ComparisonRequest
     store: Store
 
 
@@ -72,7 +72,7 @@ def compare(
     evaluator: Evaluator,
     strategies: Sequence[tuple[str, Strategy]],
     prompts: Prompts,
-    request: Request,
+    request: ComparisonRequest,
     store: Store,
     report: Report,
     rivals: Mapping[str, str] | None = None,
@@ -135,7 +135,7 @@ def compare(
 
 
 def _references(
-    evaluator: Evaluator, prompts: Prompts, request: Request, store: Store, report: Report
+    evaluator: Evaluator, prompts: Prompts, request: ComparisonRequest, store: Store, report: Report
 ) -> dict[View, Side]:
     """References by view; one that no metric reads is not made."""
     found: dict[View, Side] = {}
@@ -163,7 +163,7 @@ def _quality(
     everyone: Sequence[tuple[str, Strategy]],
     prompts: Prompts,
     references: dict[View, Side],
-    request: Request,
+    request: ComparisonRequest,
     store: Store,
     report: Report,
     rivals: Mapping[str, str],
@@ -198,7 +198,7 @@ def _quality(
     return rows
 
 
-def speed(mine: Speed, base: Speed) -> dict[str, Any]:
+def speed(mine: SpeedMeasurement, base: SpeedMeasurement) -> dict[str, Any]:
     """A strategy's speed as plain data."""
     latency = middle(mine.latency)
     found: dict[str, Any] = {

@@ -31,7 +31,7 @@ TURNS = 3  # Turns of the times that choose the baselines; reported times are me
 
 
 @dataclass(frozen=True)
-class Moved:
+class TransferredStrategy:
     """A strategy that was transferred.
 
     Attributes:
@@ -48,7 +48,7 @@ class Moved:
 
 
 def measure(
-    job: ComparisonJob, moved: Sequence[Moved], report: Report, equal: str = EQUAL[0]
+    job: ComparisonJob, moved: Sequence[TransferredStrategy], report: Report, equal: str = EQUAL[0]
 ) -> dict[str, Any]:
     """Compare strategies with the job's unaccelerated model and with equal-cost baselines.
 

@@ -19,7 +19,7 @@ from accel.token_selection import Selection
 from strategies.knobs import Depth
 
 
-class Reuse(Listener):
+class CachedOutput(Listener):
     """The last result of one module, for each of the two passes that guidance may take.
 
     A result is used until the next call that computes. If that call did not reach this module
@@ -154,7 +154,7 @@ def on_image(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:
     return tuple(tensors[0] if place == 1 else change(*tensors) for place, tensors in places)
 
 
-def reusing(place: Reuse) -> Callable[[Forward], Forward]:
+def reusing(place: CachedOutput) -> Callable[[Forward], Forward]:
     """Wrapper of a module that uses the cached result of `place`.
 
     The output must have the shape of the first input.
@@ -174,7 +174,7 @@ def reusing(place: Reuse) -> Callable[[Forward], Forward]:
     return make
 
 
-def spare(places: Sequence[tuple[Part, Reuse]], parts: Sequence[Part]) -> list[Undo]:
+def spare(places: Sequence[tuple[Part, CachedOutput]], parts: Sequence[Part]) -> list[Undo]:
     """Skip norms whose readers all reuse their results.
 
     Args:
@@ -192,7 +192,7 @@ def spare(places: Sequence[tuple[Part, Reuse]], parts: Sequence[Part]) -> list[U
     return undos
 
 
-def _sparing(places: Sequence[Reuse], leads: bool) -> Callable[[Forward], Forward]:
+def _sparing(places: Sequence[CachedOutput], leads: bool) -> Callable[[Forward], Forward]:
     """Wrapper of a norm that skips it if none of `places` needs its tokens.
 
     It then returns tokens of width 0, which cost nothing to modulate.

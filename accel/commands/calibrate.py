@@ -13,7 +13,7 @@ from rich.table import Table
 
 from accel import families
 from accel.block_changes import change_curves
-from accel.commands.generate import OWN, Request, once, open_prompted, own_steps
+from accel.commands.generate import OWN, GenerationRequest, once, open_prompted, own_steps
 from accel.models.config import SOURCE_HELP
 from accel.models.loading import default_device, quiet
 from strategies import Strategy, StrategyError, save
@@ -34,9 +34,11 @@ def calibrate(flags: argparse.Namespace) -> int:
     )
     steps = flags.steps or own_steps(pipe, config)
     own = {} if config is None else config.model_dump(include=OWN)
-    requests = [Request(prompt, None, [seed], **own) for seed, prompt in enumerate(flags.prompt)]
+    requests = [
+        GenerationRequest(prompt, None, [seed], **own) for seed, prompt in enumerate(flags.prompt)
+    ]
 
-    def run(request: Request) -> Any:
+    def run(request: GenerationRequest) -> Any:
         return lambda: once(pipe, request, steps, request.seeds[0])
 
     curves = change_curves(pipe, [run(request) for request in requests])

@@ -25,7 +25,7 @@ OWN = {"guidance", "height", "width", "arguments"}  # Settings of every call in 
 
 
 @dataclass(frozen=True)
-class Request:
+class GenerationRequest:
     """Settings of images to generate.
 
     Attributes:
@@ -45,7 +45,7 @@ class Request:
 
 
 @dataclass
-class Drawn:
+class GeneratedImages:
     """Images of one setting.
 
     Attributes:
@@ -101,13 +101,13 @@ def fit(pipe: Any, strategy: Strategy, steps: int | None) -> Strategy:
     return strategy.resample(calls=calls, steps=steps)
 
 
-def draw(pipe: Any, request: Request, strategy: Strategy) -> Drawn:
+def draw(pipe: Any, request: GenerationRequest, strategy: Strategy) -> GeneratedImages:
     """Generate accelerated images.
 
     Raises:
         StrategyError: the strategy does not fit the model, or the pipeline refuses the request.
     """
-    found = Drawn()
+    found = GeneratedImages()
     with accel.accelerated(pipe, strategy, set_scheduler=True):
         for seed in request.seeds:
             _add(found, once(pipe, request, strategy.steps, seed))
@@ -116,8 +116,8 @@ def draw(pipe: Any, request: Request, strategy: Strategy) -> Drawn:
 
 
 def compare(
-    pipe: Any, request: Request, strategy: Strategy, steps: int, repeat: int
-) -> tuple[Drawn, Drawn]:
+    pipe: Any, request: GenerationRequest, strategy: Strategy, steps: int, repeat: int
+) -> tuple[GeneratedImages, GeneratedImages]:
     """Generate unaccelerated and accelerated images of the same seeds.
 
     Latency is the median of `repeat` runs of the first image, after one warm-up of each setting, in
@@ -137,7 +137,7 @@ def compare(
     with accel.accelerated(pipe, strategy, set_scheduler=True):
         once(pipe, request, strategy.steps, first)
     once(pipe, request, steps, first)
-    base, fast = Drawn(), Drawn()
+    base, fast = GeneratedImages(), GeneratedImages()
     for _ in range(repeat):
         base.timings.append(once(pipe, request, steps, first)[1])
         with accel.accelerated(pipe, strategy, set_scheduler=True):
@@ -165,12 +165,12 @@ def what_ran(records: Sequence[CallRecord]) -> str:
     return line + (f"; {reused} results of attentions and blocks were reused" if reused else "")
 
 
-def _add(found: Drawn, drawn: tuple[Image.Image, float]) -> None:
+def _add(found: GeneratedImages, drawn: tuple[Image.Image, float]) -> None:
     found.images.append(drawn[0])
     found.seconds.append(drawn[1])
 
 
-def once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Image, float]:
+def once(pipe: Any, request: GenerationRequest, steps: int, seed: int) -> tuple[Image.Image, float]:
     """Generate one image and time it. All of its noise comes from the seed, including the solver's.
 
     Raises:

@@ -9,7 +9,7 @@ from accel.sites import Part, Sites
 from strategies import StrategyError
 
 
-class Unchunked(Listener):
+class ChunkedFeedForwardGuard(Listener):
     """Check that feed-forwards are not chunked: at the start and at every pass.
 
     diffusers calls a chunked feed-forward several times in a pass, with the same module for every

@@ -20,7 +20,7 @@ from accel.call_records import Recorder
 from accel.clock import Clock
 from accel.patching.replacing import Undo, undo_all
 from accel.sites import Sites
-from accel.tokens.attention_map import Watched, mean_map
+from accel.tokens.attention_map import AttentionRecorder, mean_map
 from accel.tokens.partial_forward import PartialRun
 from strategies.methods.atedm import ATEDM
 
@@ -33,15 +33,15 @@ def attach(sites: Sites, clock: Clock, knobs: ATEDM, recorder: Recorder) -> Undo
     Raises:
         StrategyError: the model is no transformer of a supported family.
     """
-    return Attended(sites, clock, knobs, recorder).attach()
+    return AttentionRankSelection(sites, clock, knobs, recorder).attach()
 
 
-class Attended(PartialRun):
+class AttentionRankSelection(PartialRun):
     """Ranking of tokens by the attention that they get from tokens that get attention."""
 
     def __init__(self, sites: Sites, clock: Clock, knobs: ATEDM, recorder: Recorder) -> None:
         super().__init__(sites, clock, knobs.shares(), recorder, "atedm")
-        self._watched = Watched(self.stream.attentions[-1])
+        self._watched = AttentionRecorder(self.stream.attentions[-1])
         self.forget()
 
     def attach(self) -> Undo:

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from accel.caching.cached_output import Reuse
+from accel.caching.cached_output import CachedOutput
 from accel.call_records import Recorder
 from accel.clock import Clock
 from accel.compatibility.attention_processors import Processors, Trait, attentions
@@ -43,7 +43,7 @@ def attach(sites: Sites, clock: Clock, knobs: BlockCache, recorder: Recorder) ->
         computes = _computes(knobs, block.name, index, len(names))
         if computes is not None:
             Processors(clock, "blockcache", attentions(block.module, block.name), [Trait.KEEPS])
-            place = Reuse(clock, recorder, computes, block.name)
+            place = CachedOutput(clock, recorder, computes, block.name)
             undos.append(replace_forward(block.module, _wrap(place, block)))
     return lambda: undo_all(undos)
 
@@ -61,7 +61,7 @@ def _computes(
     return None if found is None else found.__getitem__
 
 
-def _wrap(place: Reuse, block: Block) -> Callable[[Forward], Forward]:
+def _wrap(place: CachedOutput, block: Block) -> Callable[[Forward], Forward]:
     def make(original: Forward) -> Forward:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
             if place.value is None and not place.keep:

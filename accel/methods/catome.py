@@ -18,7 +18,7 @@ from collections import defaultdict
 import torch
 from torch import Tensor
 
-from accel.caching.cached_output import Reuse
+from accel.caching.cached_output import CachedOutput
 from accel.call_records import Recorder
 from accel.clock import Clock
 from accel.compatibility.attention_processors import Trait
@@ -51,7 +51,9 @@ class _Site(TokenSite):
         self, site: AttentionSite, clock: Clock, recorder: Recorder, knobs: CAToMe
     ) -> None:
         super().__init__(site, clock, recorder, knobs)
-        self.pairs = Reuse(clock, recorder, knobs.computes, f"{site.name} pairs", foldable=False)
+        self.pairs = CachedOutput(
+            clock, recorder, knobs.computes, f"{site.name} pairs", foldable=False
+        )
 
     def begin(self) -> None:
         self.threshold = self.knobs.threshold[self.clock.call]

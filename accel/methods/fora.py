@@ -14,12 +14,12 @@ from typing import Any
 
 from torch import Tensor
 
-from accel.caching.cached_output import Reuse, reusing, spare
+from accel.caching.cached_output import CachedOutput, reusing, spare
 from accel.caching.shared_embedding import shared
 from accel.call_records import Recorder
 from accel.clock import Clock
 from accel.compatibility.attention_processors import Processors, Trait, of_parts
-from accel.compatibility.chunked_feed_forward import Unchunked
+from accel.compatibility.chunked_feed_forward import ChunkedFeedForwardGuard
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Part, Sites
@@ -40,12 +40,12 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
         computed = [any(kinds) for kinds in zip(*streams, strict=True)]
         if not all(computed):
             plans.append((part, computed))
-    Unchunked(sites, clock, "fora", [part for part, _ in plans])
+    ChunkedFeedForwardGuard(sites, clock, "fora", [part for part, _ in plans])
     Processors(clock, "fora", of_parts(part for part, _ in plans), [Trait.KEEPS])
     undos: list[Undo] = []
-    places: list[tuple[Part, Reuse]] = []
+    places: list[tuple[Part, CachedOutput]] = []
     for part, computed in plans:
-        place = Reuse(
+        place = CachedOutput(
             clock, recorder, computed.__getitem__, part.name, orders=knobs.order, text=part.text
         )
         undos += [replace_forward(module, leaving_out(place)) for module in part.inside]
@@ -56,7 +56,7 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
     return lambda: undo_all(undos)
 
 
-def leaving_out(place: Reuse) -> Callable[[Forward], Forward]:
+def leaving_out(place: CachedOutput) -> Callable[[Forward], Forward]:
     """Wrapper of a module that only `place` reads: if that reuses its result, return tokens of
     width 0.
     """

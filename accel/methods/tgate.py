@@ -21,7 +21,7 @@ from typing import Any
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from accel.caching.cached_output import Reuse, reusing
+from accel.caching.cached_output import CachedOutput, reusing
 from accel.caching.guidance_halves import joined, run_half
 from accel.call_records import Recorder
 from accel.clock import Clock, Listener
@@ -57,7 +57,7 @@ def attach(sites: Sites, clock: Clock, knobs: TGate, recorder: Recorder) -> Undo
     for part in sites.parts:
         (kind,) = part.kinds
         if kind in REUSE:
-            place = Reuse(clock, recorder, _computes(knobs, kind), part.name)
+            place = CachedOutput(clock, recorder, _computes(knobs, kind), part.name)
             undos.append(replace_forward(part.module, reusing(place)))
     undos.append(replace_forward(sites.denoiser, gate.wrap, traced=False))
     return lambda: undo_all(undos)

@@ -25,20 +25,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from accel.caching.cached_output import Reuse, reusing, spare
+from accel.caching.cached_output import CachedOutput, reusing, spare
 from accel.caching.extrapolation import fold
 from accel.caching.guidance_halves import merged, running
 from accel.caching.shared_embedding import shared
 from accel.call_records import Recorder
 from accel.clock import Clock, Listener
 from accel.compatibility.attention_processors import Processors, Trait, of_parts
-from accel.compatibility.chunked_feed_forward import Unchunked
+from accel.compatibility.chunked_feed_forward import ChunkedFeedForwardGuard
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Part, Sites
 from accel.token_selection import Selection
-from accel.tokens.attention_map import Watched
-from accel.tokens.token_grid import Grid
+from accel.tokens.attention_map import AttentionRecorder
+from accel.tokens.token_grid import TokenGrid
 from strategies import StrategyError
 from strategies.methods.toca import ToCa
 
@@ -52,43 +52,45 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
     """
     if sites.stream is None:
         raise StrategyError("methods.toca needs a transformer; this model is none")
-    Unchunked(sites, clock, "toca", sites.parts)
+    ChunkedFeedForwardGuard(sites, clock, "toca", sites.parts)
     breaks = [Trait.KEEPS] + [Trait.SPLITS] * (knobs.score == "attention")
     Processors(clock, "toca", of_parts(sites.parts), breaks)
-    grid = Grid(sites, sites.stream, clock)
+    grid = TokenGrid(sites, sites.stream, clock)
     undos = [grid.attach()]
     last = max(part.block for part in sites.parts)
     watched = _watch(sites, knobs)
-    places: list[tuple[Part, Reuse]] = []
+    places: list[tuple[Part, CachedOutput]] = []
     for attention in watched.values():
         undos += attention.attach()
     for part in sites.parts:
         if "mlp" not in part.kinds or part.text:
-            place = Reuse(clock, recorder, knobs.full, part.name, text=part.text)
+            place = CachedOutput(clock, recorder, knobs.full, part.name, text=part.text)
             undos.append(replace_forward(part.module, reusing(place)))
             places.append((part, place))
             continue
         slope = knobs.depth_slope * (2 * part.block / max(1, last) - 1)
         shares = [min(1.0, ratio * (1 + slope)) for ratio in knobs.ratio]
-        rows = Rows(clock, recorder, knobs, part, shares, grid, watched.get(part.block))
+        rows = TokenwiseFeedForward(
+            clock, recorder, knobs, part, shares, grid, watched.get(part.block)
+        )
         undos += rows.attach()
     undos += spare(places, sites.parts) + shared(clock, sites.embedders)
     return lambda: undo_all(undos)
 
 
-def _watch(sites: Sites, knobs: ToCa) -> dict[int, Watched]:
+def _watch(sites: Sites, knobs: ToCa) -> dict[int, AttentionRecorder]:
     """Recorders of the first attention over image tokens by block, if scores come from its map."""
-    watched: dict[int, Watched] = {}
+    watched: dict[int, AttentionRecorder] = {}
     if sites.stream is None or knobs.score != "attention":
         return watched
     blocks = {part.name.rpartition(".")[0]: part.block for part in sites.parts}
     for attention in sites.stream.attentions:
-        watched.setdefault(blocks[attention.name.rpartition(".")[0]], Watched(attention))
+        watched.setdefault(blocks[attention.name.rpartition(".")[0]], AttentionRecorder(attention))
     return watched
 
 
 @dataclass(frozen=True)
-class Kept:
+class TokenCache:
     """Cached state of the tokens of one feed-forward.
 
     Attributes:
@@ -110,7 +112,7 @@ class Kept:
         return (self.output, self.basis, self.age, *attention)
 
 
-class Rows(Listener):
+class TokenwiseFeedForward(Listener):
     """One feed-forward, computed for some of its tokens."""
 
     def __init__(
@@ -120,20 +122,20 @@ class Rows(Listener):
         knobs: ToCa,
         part: Part,
         shares: list[float],
-        grid: Grid,
-        watched: Watched | None,
+        grid: TokenGrid,
+        watched: AttentionRecorder | None,
     ) -> None:
         self.clock, self.recorder, self.knobs, self.part = clock, recorder, knobs, part
         self.shares, self.grid, self.watched = shares, grid, watched
-        self._store: dict[int, Kept] = {}
+        self._store: dict[int, TokenCache] = {}
         self.clear()
         clock.listeners.append(self)
 
     def clear(self) -> None:
         self._store.clear()
-        self._stored: Kept | None = None
-        self._kept: Kept | None = None
-        self._fresh: Kept | None = None
+        self._stored: TokenCache | None = None
+        self._kept: TokenCache | None = None
+        self._fresh: TokenCache | None = None
         self._chosen: Selection | None = None
         self._input: Tensor | None = None
         self._attention: Tensor | None = None
@@ -159,7 +161,9 @@ class Rows(Listener):
             self.recorder.now.tokens[self.part.name] = (self._chosen.total, self._chosen.kept)
         if self._keep and self._fresh is not None:
             whole = None if self._stored is None else self._stored.fields
-            self._store[self.clock.branch] = Kept(*merged(whole, self._fresh.fields, self.clock))
+            self._store[self.clock.branch] = TokenCache(
+                *merged(whole, self._fresh.fields, self.clock)
+            )
         elif self._keep and self._input is None and self._stored is not None:
             self._store[self.clock.branch] = self._stored  # Its block did not run.
         self._stored = None
@@ -230,7 +234,7 @@ class Rows(Listener):
         if kept is None or chosen is None:
             if self._keep:
                 age = torch.zeros(hidden.shape[:2], device=hidden.device)
-                self._fresh = Kept(made, self._basis(hidden), age)
+                self._fresh = TokenCache(made, self._basis(hidden), age)
             return made
         output = chosen.put(kept.output, made)
         if self._keep:
@@ -238,7 +242,7 @@ class Rows(Listener):
             if self.watched is None:
                 basis = chosen.put(basis, chosen.take(hidden))
             age = (kept.age + 1).scatter(1, chosen.index, 0.0)
-            self._fresh = Kept(output, basis, age)
+            self._fresh = TokenCache(output, basis, age)
         return output
 
     def _basis(self, hidden: Tensor) -> Tensor:
@@ -247,7 +251,7 @@ class Rows(Listener):
         rows, columns = self.grid.shape
         return self.watched.received(rows * columns)
 
-    def _scores(self, hidden: Tensor, kept: Kept) -> Tensor:
+    def _scores(self, hidden: Tensor, kept: TokenCache) -> Tensor:
         """Score of each token `[rows, tokens]`: section 3.3 with the terms that need no prompt."""
         if self.watched is None:
             moved = torch.linalg.vector_norm((hidden - kept.basis).float(), dim=-1)
@@ -277,13 +281,13 @@ def best_of_cells(score: Tensor, grid: tuple[int, int]) -> Tensor:
     return best.float().flatten(1)
 
 
-def fold_kept(passes: dict[int, Kept], halves: bool) -> dict[int, Kept]:
+def fold_kept(passes: dict[int, TokenCache], halves: bool) -> dict[int, TokenCache]:
     """Cached states, by pass, averaged over guidance."""
     histories = {branch: [(0, one.fields)] for branch, one in passes.items()}
-    return {branch: Kept(*h[-1][1]) for branch, h in fold(histories, halves).items()}
+    return {branch: TokenCache(*h[-1][1]) for branch, h in fold(histories, halves).items()}
 
 
-def of_running(kept: Kept, clock: Clock) -> Kept | None:
+def of_running(kept: TokenCache, clock: Clock) -> TokenCache | None:
     """Cached state of the rows that run, or None if it does not have them."""
     fields = running(kept.fields, clock)
-    return None if fields is None else Kept(*fields)
+    return None if fields is None else TokenCache(*fields)

@@ -11,7 +11,7 @@ from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_method
 
 
-class Solver:
+class SchedulerObserver:
     """Observer of the `step` of one scheduler at a time."""
 
     def __init__(self, clock: Clock) -> None:

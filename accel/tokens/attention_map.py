@@ -17,7 +17,7 @@ from accel.tokens.rotary import Tables, turned
 from strategies import StrategyError
 
 
-class Watched:
+class AttentionRecorder:
     """Queries and keys of one attention, as they were last projected.
 
     Attributes:

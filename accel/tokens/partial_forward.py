@@ -29,7 +29,7 @@ from accel.tokens.rotary import Rotary
 from strategies import StrategyError
 
 
-class Rows:
+class KeyValueRows:
     """Keys or values of one attention during a pass.
 
     Attributes:
@@ -79,7 +79,7 @@ class PartialRun(Listener):
         partial = [call for call in range(clock.calls) if self.planned(call)]
         self._first, self._last = (partial or [clock.calls])[0], (partial or [0])[-1]
         clock.partial = self.planned
-        self._rows: list[Rows] = []
+        self._rows: list[KeyValueRows] = []
         clock.listeners.append(self)
         self._reset()
 
@@ -228,8 +228,8 @@ class PartialRun(Listener):
             undos += Rotary(self.clock).attach(module)
         return undos
 
-    def _place(self) -> Rows:
-        self._rows.append(Rows())
+    def _place(self) -> KeyValueRows:
+        self._rows.append(KeyValueRows())
         return self._rows[-1]
 
     def _whole(self, original: Forward) -> Forward:
@@ -271,7 +271,7 @@ class PartialRun(Listener):
 
         return forward
 
-    def _complete(self, rows: Rows) -> Callable[[Forward], Forward]:
+    def _complete(self, rows: KeyValueRows) -> Callable[[Forward], Forward]:
         """Wrapper of a projection that returns keys or values of all tokens from those that run."""
 
         def make(original: Forward) -> Forward:

@@ -10,7 +10,7 @@ from accel.patching.replacing import Undo, replace_forward
 from accel.sites import Sites, TokenStream
 
 
-class Grid(Listener):
+class TokenGrid(Listener):
     """Rows and columns of tokens, from the denoiser's arguments; FLUX waits for its device once.
 
     Attributes:

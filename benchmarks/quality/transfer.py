@@ -87,7 +87,7 @@ def measure(name: str, images: int, repeats: int) -> dict[str, Any]:
         except StrategyError as error:
             refused[title] = str(error)
         else:
-            moved.append(transfer.Moved(title, one, there, notes))
+            moved.append(transfer.TransferredStrategy(title, one, there, notes))
     found = transfer.measure(job, moved, lambda *_: None, "macs")
     options.finish(job, parsed)
     for row in found["rows"]:

@@ -15,7 +15,7 @@ from accel.models.config import PRECISIONS, SOURCE_HELP, available
 from accel.models.loading import quiet
 from accel.models.resolve import resolve_model
 from evaluate.commands import flag_checks, task_flags
-from evaluate.comparison import ComparisonJob, Request
+from evaluate.comparison import ComparisonJob, ComparisonRequest
 from evaluate.evaluator import Evaluator
 from evaluate.images import input_images
 from evaluate.images.image_store import Report, Store, identity
@@ -158,7 +158,7 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
         for metric in metrics:  # Missing weights are reported before hours of generation.
             if metric.network is not None:
                 networks.load(metric.network)
-    request = Request(
+    request = ComparisonRequest(
         images,
         metrics,
         reference,

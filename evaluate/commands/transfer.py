@@ -20,7 +20,7 @@ from evaluate.commands.options import (
     reporter,
 )
 from evaluate.metrics import VIEWS, Metric
-from evaluate.transfer import EQUAL, Moved, measure, target_of
+from evaluate.transfer import EQUAL, TransferredStrategy, measure, target_of
 from strategies import StrategyError, load
 from strategies.transfer import transfer
 
@@ -86,7 +86,7 @@ def run(flags: argparse.Namespace) -> int:
         report = reporter(status)
         where = target_of(job.evaluator)
         moved = [
-            Moved(name, source, *transfer(source, where, flags.skip_levels))
+            TransferredStrategy(name, source, *transfer(source, where, flags.skip_levels))
             for name, source in given
         ]
         found = measure(job, moved, report, flags.equal)

@@ -21,7 +21,7 @@ def nothing() -> None:
 
 
 @dataclass(frozen=True)
-class Source:
+class NetworkSource:
     """A network that can be loaded.
 
     Attributes:

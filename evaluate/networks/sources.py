@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from evaluate.networks.base import Source
+from evaluate.networks.base import NetworkSource
 from evaluate.networks.weight_files import (
     ALEXNET,
     INCEPTION,
@@ -30,18 +30,18 @@ def _from(file: str, name: str) -> Callable[[list[Path], str], Any]:
 _SMALL, _LARGE = map(
     clip_files, ("openai/clip-vit-base-patch32", "openai/clip-vit-large-patch14-336")
 )
-SOURCES: dict[str, Source] = {
+SOURCES: dict[str, NetworkSource] = {
     source.name: source
     for source in (
-        Source("bundled", (), _from("bundled", "features")),
-        Source("judge", (), _from("bundled", "judge")),
-        Source("inception", (INCEPTION,), _from("inception", "pool")),
-        Source("inception-spatial", (INCEPTION_PORT,), _from("inception", "spatial")),
-        Source("inception-classes", (INCEPTION_PORT,), _from("inception", "classes")),
-        Source("clip-b32", _SMALL[:2], _from("clip", "base")),
-        Source("clip-l14-336", _LARGE[:2], _from("clip", "large")),
-        Source("clip-score", _SMALL, _from("clip", "score")),
-        Source("lpips", (ALEXNET,), _from("lpips", "load")),
-        Source("image-reward", (REWARD, WORDS), _from("reward", "load")),
+        NetworkSource("bundled", (), _from("bundled", "features")),
+        NetworkSource("judge", (), _from("bundled", "judge")),
+        NetworkSource("inception", (INCEPTION,), _from("inception", "pool")),
+        NetworkSource("inception-spatial", (INCEPTION_PORT,), _from("inception", "spatial")),
+        NetworkSource("inception-classes", (INCEPTION_PORT,), _from("inception", "classes")),
+        NetworkSource("clip-b32", _SMALL[:2], _from("clip", "base")),
+        NetworkSource("clip-l14-336", _LARGE[:2], _from("clip", "large")),
+        NetworkSource("clip-score", _SMALL, _from("clip", "score")),
+        NetworkSource("lpips", (ALEXNET,), _from("lpips", "load")),
+        NetworkSource("image-reward", (REWARD, WORDS), _from("reward", "load")),
     )
 }

@@ -26,7 +26,7 @@ from evaluate.speed.timing import device_name, seconds, spread
 from strategies import Strategy
 
 
-class Around(NamedTuple):
+class OverheadTiming(NamedTuple):
     """One generation: its solver, its calls, and the seconds outside the denoiser."""
 
     solver: str
@@ -36,7 +36,7 @@ class Around(NamedTuple):
 
 def make_table(
     calls: Sequence[Mapping[str, Sequence[float]]],
-    around: Sequence[Sequence[Around]],
+    around: Sequence[Sequence[OverheadTiming]],
     device: str,
     share: float = 1.0,
 ) -> LatencyTable:
@@ -130,7 +130,7 @@ def _seconds_by_call(
 
 def time_around(
     pipe: Any, config: ModelConfig, prompts: Prompts, solvers: Iterable[str]
-) -> list[Around]:
+) -> list[OverheadTiming]:
     """Seconds outside the denoiser, for a short and a long generation with each solver."""
     found, config = [], whole(config)
     for solver in solvers:
@@ -138,11 +138,11 @@ def time_around(
             plain = unaccelerated(pipe, solver, steps)
             with accel.accelerated(pipe, plain, set_scheduler=True):
                 once = partial(run, pipe, config, plain, prompts.first(1))
-                found.append(Around(solver, plain.calls, call_seconds(pipe, once).outside))
+                found.append(OverheadTiming(solver, plain.calls, call_seconds(pipe, once).outside))
     return found
 
 
-def _split(turns: Sequence[Sequence[Around]]) -> tuple[float, dict[str, float]]:
+def _split(turns: Sequence[Sequence[OverheadTiming]]) -> tuple[float, dict[str, float]]:
     """Seconds around the denoiser: those of a generation, and those of each call by solver."""
     outside: dict[tuple[str, int], list[float]] = defaultdict(list)
     for turn in turns:

@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Kind:
+class CallKindTiming:
     """Calls of one kind within a generation of one image.
 
     Attributes:
@@ -47,7 +47,7 @@ class Kind:
 
 
 @dataclass(frozen=True)
-class Speed:
+class SpeedMeasurement:
     """Speed of one strategy.
 
     Attributes:
@@ -61,7 +61,7 @@ class Speed:
 
     latency: list[float]
     throughput: list[float]
-    kinds: list[Kind]
+    kinds: list[CallKindTiming]
     outside: float
     macs: int
     memory: int
@@ -85,7 +85,7 @@ def measure(
     repeats: int,
     batch: int | None,
     say: Say,
-) -> list[Speed]:
+) -> list[SpeedMeasurement]:
     """Speed of strategies on a pipeline that nothing else uses.
 
     Args:
@@ -135,7 +135,7 @@ def _speed(
     latency: list[float],
     throughput: list[float],
     inside: list[CallSeconds],
-) -> Speed:
+) -> SpeedMeasurement:
     with accel.accelerated(pipe, strategy, set_scheduler=True):
         once = partial(run, pipe, config, strategy, prompts)
         work = call_macs(pipe, once)
@@ -154,6 +154,6 @@ def _speed(
     for name, members in groups.items():
         times = [turn.calls[call] for turn in inside for call in members]
         macs = sum(work[call] for call in members) // len(members)
-        kinds.append(Kind(name, len(members), middle(times), spread(times), macs))
+        kinds.append(CallKindTiming(name, len(members), middle(times), spread(times), macs))
     outside = middle([turn.outside for turn in inside])
-    return Speed(latency, throughput, kinds, outside, sum(work.values()), memory)
+    return SpeedMeasurement(latency, throughput, kinds, outside, sum(work.values()), memory)

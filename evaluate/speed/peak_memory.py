@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class Alive(TorchDispatchMode):
+class LiveTensorBytes(TorchDispatchMode):
     """Bytes of the storages of live tensors made inside the block; a shared storage counts once."""
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ def peak(pipe: Any, work: Callable[[], Any]) -> int:
         work()
         torch.cuda.synchronize(device)
         return int(torch.cuda.max_memory_allocated(device)) - others
-    with Alive() as alive:
+    with LiveTensorBytes() as alive:
         work()
     highest: int = alive.peak
     return highest

@@ -12,7 +12,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from evaluate.evaluator import Split
 from evaluate.extraction import Reading, Sample
-from evaluate.speed.latency_measurement import Around
+from evaluate.speed.latency_measurement import OverheadTiming
 from strategies import Strategy
 
 A = TypeVar("A")
@@ -88,7 +88,7 @@ class CallTimes:
     """
 
     kinds: dict[str, list[float]]
-    around: list[Around]
+    around: list[OverheadTiming]
 
 
 @dataclass(frozen=True, kw_only=True)

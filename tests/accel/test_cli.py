@@ -18,7 +18,7 @@ import zoo
 from accel.call_records import CallRecord
 from accel.cli import main, parser
 from accel.commands import image_files
-from accel.commands.generate import Request, compare, what_ran
+from accel.commands.generate import GenerationRequest, compare, what_ran
 from strategies import Strategy
 from tests.support.paths import ROOT
 
@@ -147,13 +147,15 @@ def test_timings_are_medians_of_alternating_runs_after_a_warm_up(
     runs: list[tuple[int, int]] = []
     image = Image.new("RGB", (8, 8))
 
-    def once(pipe: Any, request: Request, steps: int, seed: int) -> tuple[Image.Image, float]:
+    def once(
+        pipe: Any, request: GenerationRequest, steps: int, seed: int
+    ) -> tuple[Image.Image, float]:
         runs.append((steps, seed))
         return image, {25: 10.0, 4: 2.0}[steps] + len(runs)
 
     monkeypatch.setattr("accel.commands.generate.once", once)
     monkeypatch.setattr("accel.stats", lambda pipe: [])
-    request = Request(PROMPT, None, range(7, 9))
+    request = GenerationRequest(PROMPT, None, range(7, 9))
     base, fast = compare(zoo.load("tiny-sd"), request, made({}), 25, 3)
     assert runs[:2] == [(4, 7), (25, 7)]
     assert runs[2:8] == [(25, 7), (4, 7)] * 3

@@ -209,9 +209,13 @@ def test_generated_images_follow_from_their_seeds(model: str) -> None:
         model, {"fora": {"attn": [True, False] * 2}}, calls=4, scheduler="FlowMatchLCMScheduler"
     )
     own = {"max_sequence_length": 16}
-    request = generate.Request("a circle", None, (3, 4, 3), height=32, width=32, arguments=own)
+    request = generate.GenerationRequest(
+        "a circle", None, (3, 4, 3), height=32, width=32, arguments=own
+    )
     one, other, again = generate.draw(pipe, request, plan).images
-    alone = generate.draw(pipe, generate.Request(**vars(request) | {"seeds": (4,)}), plan).images[0]
+    alone = generate.draw(
+        pipe, generate.GenerationRequest(**vars(request) | {"seeds": (4,)}), plan
+    ).images[0]
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
     assert np.array_equal(alone, other)

@@ -78,10 +78,10 @@ def test_only_what_is_read_is_kept(pipe: Any, knobs: Any, expected: list[int]) -
 
 
 def test_reuse_keeps_what_the_next_call_reads(pipe: Any) -> None:
-    from accel.caching.cached_output import Reuse
+    from accel.caching.cached_output import CachedOutput
 
     accel.apply(pipe, strategy({"blockcache": {"refresh": {"mid_block.attentions.0": [0, 2, 3]}}}))
-    (place,) = [one for one in listeners(pipe) if isinstance(one, Reuse)]
+    (place,) = [one for one in listeners(pipe) if isinstance(one, CachedOutput)]
     alive: list[int] = []
 
     def look(*_: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import accel
-from evaluate.speed.peak_memory import Alive
+from evaluate.speed.peak_memory import LiveTensorBytes
 from tests.support.pipelines.method_cases import ALL
 from tests.support.pipelines.unet_pipelines import MODELS, build, draw, strategy
 
@@ -16,7 +16,7 @@ from tests.support.pipelines.unet_pipelines import MODELS, build, draw, strategy
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "is_nonzero"}
 
 
-class Watch(Alive):
+class Watch(LiveTensorBytes):
     """Counts operations, too."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import accel
-from accel.methods.atedm import ITERATIONS, Attended, importance
+from accel.methods.atedm import ITERATIONS, AttentionRankSelection, importance
 from accel.registry import find
 from tests.support.pipelines.transformer_pipelines import MODELS, build, draw, last_block, strategy
 
@@ -33,9 +33,13 @@ def pagerank(table: Array) -> Array:
     return np.array(score)
 
 
-def watched(pipe: Any, model: str) -> tuple[Attended, list[tuple[int, Tensor | None]]]:
+def watched(
+    pipe: Any, model: str
+) -> tuple[AttentionRankSelection, list[tuple[int, Tensor | None]]]:
     accel.apply(pipe, strategy(model, {"atedm": HALF}))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, Attended))  # type: ignore[union-attr]
+    run = next(
+        one for one in find(pipe)._clock.listeners if isinstance(one, AttentionRankSelection)
+    )  # type: ignore[union-attr]
     log: list[tuple[int, Tensor | None]] = []
     inner = run.choose
 
@@ -114,7 +118,9 @@ def test_queries_of_tokens_that_did_not_run_are_their_last_ones(model: str) -> N
     """After a partial call, queries and keys are new where tokens ran, and old elsewhere."""
     pipe = build(model)
     accel.apply(pipe, strategy(model, {"atedm": {"alpha": [1.0, 1.0, 0.3, 0.5, 0.5, 1.0]}}))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, Attended))  # type: ignore[union-attr]
+    run = next(
+        one for one in find(pipe)._clock.listeners if isinstance(one, AttentionRankSelection)
+    )  # type: ignore[union-attr]
     states: dict[int, dict[str, Tensor]] = {}
     chosen: dict[int, Tensor | None] = {}
     inner = run.choose

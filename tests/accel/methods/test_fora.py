@@ -114,13 +114,13 @@ def test_law_5_what_is_reused_does_not_run(model: str) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_law_8_only_what_is_read_is_kept(model: str) -> None:
-    from accel.caching.cached_output import Reuse
+    from accel.caching.cached_output import CachedOutput
 
     pipe = build(model)
     accel.apply(pipe, strategy(STRONG))
     sampler = accel.registry.find(pipe)
     assert sampler is not None
-    places = [one for one in sampler._clock.listeners if isinstance(one, Reuse)]
+    places = [one for one in sampler._clock.listeners if isinstance(one, CachedOutput)]
     attention = next(place for place in places if place.name == "transformer_blocks.0.attn1")
     alive: list[int] = []
     step = pipe.scheduler.step

@@ -197,14 +197,14 @@ def test_law_7_guidance_as_two_passes(name: str) -> None:
 
 
 def test_law_8_nothing_is_left() -> None:
-    from accel.caching.cached_output import Reuse
+    from accel.caching.cached_output import CachedOutput
 
     pipe = build("pixart")
     accel.apply(pipe, strategy({"tgate": GATE}))
     draw(pipe)
     sampler = accel.registry.find(pipe)
     assert sampler is not None
-    places = [one for one in sampler._clock.listeners if isinstance(one, Reuse)]
+    places = [one for one in sampler._clock.listeners if isinstance(one, CachedOutput)]
     assert len(places) == 6
     assert all(place._kept == {} for place in places)
 

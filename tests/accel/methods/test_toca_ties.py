@@ -39,9 +39,9 @@ class Choice:
 def choices(monkeypatch: pytest.MonkeyPatch) -> list[Choice]:
     """Filled by every choice that ToCa makes."""
     found: list[Choice] = []
-    own = toca.Rows._narrow
+    own = toca.TokenwiseFeedForward._narrow
 
-    def narrow(self: toca.Rows, hidden: torch.Tensor) -> torch.Tensor:
+    def narrow(self: toca.TokenwiseFeedForward, hidden: torch.Tensor) -> torch.Tensor:
         made = own(self, hidden)
         if self._chosen is not None and self._kept is not None:
             scores = self._scores(hidden, self._kept)
@@ -54,7 +54,7 @@ def choices(monkeypatch: pytest.MonkeyPatch) -> list[Choice]:
             found.append(Choice(scores, bare, chosen))
         return made
 
-    monkeypatch.setattr(toca.Rows, "_narrow", narrow)
+    monkeypatch.setattr(toca.TokenwiseFeedForward, "_narrow", narrow)
     return found
 
 

@@ -12,7 +12,7 @@ from evaluate.images.appearance import look
 from evaluate.images.thumbnails import encode
 from evaluate.networks.base import Pixels
 from evaluate.networks.bundled import KINDS
-from evaluate.speed.latency_measurement import Around
+from evaluate.speed.latency_measurement import OverheadTiming
 from search.workers.executor import Executor
 from search.workers.messages import (
     A,
@@ -107,7 +107,7 @@ class FakeExecutor(Executor):
 
     def time_calls(self, request: TimeCallsRequest) -> CallTimes:
         kinds = {kind for one in request.strategies for kind in one.kinds()}
-        around = [Around(s, n, 0.01 + 0.001 * n) for s in request.solvers for n in (4, 12)]
+        around = [OverheadTiming(s, n, 0.01 + 0.001 * n) for s in request.solvers for n in (4, 12)]
         return CallTimes({kind: [cost(kind)] for kind in kinds}, around)
 
     def count_macs(self, request: CountMacsRequest) -> dict[str, float]:

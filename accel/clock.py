@@ -141,6 +141,8 @@ class Clock:
             self.schedule = moment.schedule
             self.generation += 1
             self.guiding = guiding() if self.asks else None
+            if self.guiding is not None and self.guiding.prompt is not None:
+                self.conditional = self.guiding.prompt
             self.first, self.call, self.branch, self.part = moment.place, moment.place, 0, 0
         elif moment.place == self.call:
             self.branch += 1

@@ -157,6 +157,8 @@ class Sites:
         flow: whether the denoiser predicts the velocity of a flow; None if that is not known.
         stack: lists of a transformer's blocks in the order they run.
         time: name of the denoiser's argument for the timestep.
+        ordered: whether the order of the two halves of guidance is that of the network's family; if
+            not, its pipeline knows.
         counted: whether the scheduler's count of its steps tells the call, if it has one.
     """
 
@@ -177,6 +179,7 @@ class Sites:
     stack: tuple[BlockList, ...] = ()
     time: str = "timestep"
     counted: bool = False
+    ordered: bool = True
 
     @property
     def conditional(self) -> int:

@@ -172,7 +172,9 @@ def evaluate(
         pipe = pipe_or_model
         setting = read_model(config) if isinstance(config, str) else config
     bundled = setting.is_bundled
-    chosen = usual(bundled)[0] if metrics is None else choose(metrics, bundled)
+    chosen = (
+        usual(bundled, len(setting.places) > 1)[0] if metrics is None else choose(metrics, bundled)
+    )
     evaluator = Evaluator(setting, str(pipe.device), pipe)
     drawn = evaluator.prompts["heldout"].first(images)
     base = evaluator.draw("the unaccelerated images", evaluator.baseline, drawn)

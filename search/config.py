@@ -151,6 +151,13 @@ class SearchConfig(WorkerSettings):
         if self.reference is None and not self.model.is_bundled:
             raise ValueError("reference is missing; give self, a folder or a .npz file")
         verdicts.check_margins(self.margins, self.figures.keys)
+        for metric in self.figures.metrics:
+            if metric.video and len(self.model.places) < 2:
+                raise ValueError(
+                    f"{metric.name} compares neighbouring frames of videos, but this model scores "
+                    f"{len(self.model.places) or 'images'}; choose another figure, or of a video "
+                    "model at least two frames with --scored-frames"
+                )
         return self
 
     @property
@@ -161,7 +168,8 @@ class SearchConfig(WorkerSettings):
     @property
     def figures(self) -> MetricSet:
         """Metrics that are recorded of every strategy."""
-        return figures_of(self.model_dump(), self.model.is_bundled)
+        video = len(self.model.places) > 1
+        return figures_of(self.model_dump(), self.model.is_bundled, video)
 
     @property
     def all_margins(self) -> dict[str, float | None]:
@@ -239,14 +247,19 @@ def named(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
     return found | {"constraints": limits, "margins": margins}
 
 
-def figures_of(asked: Mapping[str, Any], bundled: bool) -> MetricSet:
+def figures_of(asked: Mapping[str, Any], bundled: bool, video: bool = False) -> MetricSet:
     """Metrics of the objectives, constraints and reference of named settings.
+
+    Args:
+        asked: settings.
+        bundled: whether the model is a bundled one.
+        video: whether more than one frame of each video is scored.
 
     Raises:
         StrategyError: no evaluation records a name.
     """
     limits = [goals.parse_limit(text, 0.0).name for text in asked["constraints"]]
-    return MetricSet.of(asked["objectives"], limits, bundled, _view(asked["reference"]))
+    return MetricSet.of(asked["objectives"], limits, bundled, _view(asked["reference"]), video)
 
 
 def build(settings: dict[str, Any]) -> SearchConfig:

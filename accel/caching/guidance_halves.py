@@ -15,7 +15,6 @@ from torch import Tensor
 
 from accel.caching.extrapolation import History, extrapolate
 from accel.clock import Clock
-from accel.patching.denoiser_output import prediction
 from accel.patching.layers import Forward
 from accel.patching.replacing import untraced
 
@@ -118,7 +117,7 @@ def newest(history: History, count: int) -> History:
 
 
 @untraced
-def taken(value: Any, rows: int, half: int) -> Any:
+def taken(value: Any, rows: int, half: int, listed: bool = False) -> Any:
     """Arguments of the denoiser for one half: the matching rows of every tensor with one row per
     sample.
 
@@ -126,26 +125,33 @@ def taken(value: Any, rows: int, half: int) -> Any:
         value: a tensor, or a container of tensors.
         rows: number of rows of the whole batch.
         half: half to take, 0 or 1.
+        listed: whether a list of so many items has one for each row.
     """
     if isinstance(value, Tensor):
         return value.chunk(2)[half] if value.ndim and len(value) == rows else value
     if isinstance(value, dict):
-        return {key: taken(item, rows, half) for key, item in value.items()}
+        return {key: taken(item, rows, half, listed) for key, item in value.items()}
+    if listed and isinstance(value, list) and len(value) == rows:
+        return value[half * rows // 2 : (half + 1) * rows // 2]
     if isinstance(value, list | tuple):
-        return type(value)(taken(item, rows, half) for item in value)
+        return type(value)(taken(item, rows, half, listed) for item in value)
     return value
 
 
-def run_half(original: Forward, args: Any, kwargs: Any, rows: int, half: int) -> Tensor:
-    """Prediction of the denoiser for one half of a doubled batch, without running the other.
+def run_half(
+    original: Forward, args: Any, kwargs: Any, rows: int, half: int, listed: bool = False
+) -> Any:
+    """Output of the denoiser for one half of a doubled batch, without running the other.
 
     Args:
         original: the denoiser's forward.
         args, kwargs: its arguments for the whole batch.
         rows: number of rows of the whole batch.
         half: half that runs, 0 or 1.
+        listed: whether the denoiser takes its rows as lists.
     """
-    return prediction(original(*taken(args, rows, half), **taken(kwargs, rows, half)))
+    halved = [taken(value, rows, half, listed) for value in (args, kwargs)]
+    return original(*halved[0], **halved[1])
 
 
 def needed(modes: Sequence[str], orders: Sequence[int]) -> list[int]:

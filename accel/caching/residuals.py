@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from accel.caching.extrapolation import History, extrapolate, fold
+from accel.caching.forms import is_rows, sign, undone, whole
 from accel.caching.guidance_halves import newest, recall
 from accel.caching.spans import Span, Stop
 from accel.call_records import Recorder
@@ -78,10 +79,10 @@ class Residuals(Listener):
         """Plan the pass that starts now; only the shapes of the denoiser's arguments matter."""
         clock, now = self.clock, self.recorder.now
         rows = len(kwargs[self.input] if self.input in kwargs else args[0])
-        sign = (clock.rows, _sign([args, kwargs], rows))
-        if self.signs.get(clock.branch) != sign:
+        given = (clock.rows, sign([args, kwargs], rows))
+        if self.signs.get(clock.branch) != given:
             self._forget(clock.branch)
-            self.signs[clock.branch] = sign
+            self.signs[clock.branch] = given
         wanted = self.keys[clock.call]
         value = None if wanted == FULL else self._recall(wanted, rows)
         self.key = FULL if value is None else wanted
@@ -149,16 +150,18 @@ class Residuals(Listener):
         """The previous prediction in the form that the network gave it."""
         leaves, spec = self._form
         tensors = iter(self._value)
-        return tree_unflatten([next(tensors) if one is None else one[0] for one in leaves], spec)
+        found = (one[0] if isinstance(one, tuple) else one(next(tensors)) for one in leaves)
+        return tree_unflatten(list(found), spec)
 
     @untraced
     def predicted(self, output: Any) -> None:
         """Keep the output of the network, if a later call repeats it."""
         if SKIP not in self.needs[self.clock.call]:
             return
-        leaves, spec = tree_flatten(output)
-        self._prediction = tuple(one for one in leaves if isinstance(one, Tensor))
-        self._form = ([None if isinstance(one, Tensor) else (one,) for one in leaves], spec)
+        leaves, spec = tree_flatten(output, is_leaf=is_rows)
+        kept = (Tensor, list)
+        self._prediction = tuple(whole(one) for one in leaves if isinstance(one, kept))
+        self._form = ([undone(one) if isinstance(one, kept) else (one,) for one in leaves], spec)
 
     def end(self, output: Tensor) -> None:
         branch, call = self.clock.branch, self.clock.call
@@ -246,13 +249,3 @@ def needs(keys: list[Key], orders: tuple[int, ...]) -> list[dict[Key, int]]:
         if key != FULL:
             wanted[key] = max(wanted.get(key, 0), order + 1)
     return later[::-1]
-
-
-def _sign(value: Any, rows: int) -> Any:
-    """Shapes, types and places of all tensors in a value, however many rows they have."""
-    if isinstance(value, Tensor):
-        own = value.shape[1:] if value.ndim and len(value) == rows else value.shape
-        return (own, value.dtype, value.device)
-    if isinstance(value, dict):
-        return tuple(_sign(one, rows) for _, one in sorted(value.items()))
-    return tuple(_sign(o, rows) for o in value) if isinstance(value, list | tuple) else ()

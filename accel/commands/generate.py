@@ -15,6 +15,7 @@ from PIL import Image
 
 import accel
 from accel.call_records import CallRecord
+from accel.models import calls
 from accel.models.config import ModelConfig
 from accel.models.resolve import open_model
 from accel.solvers import noise, schedulers
@@ -75,9 +76,13 @@ def open_prompted(
         StrategyError: no such model or device, it cannot be loaded, or it needs more than a prompt.
     """
     pipe, config = open_model(name, device, download, source)
-    takes = inspect.signature(pipe.__call__).parameters
-    if "prompt" not in takes or "image" in takes:
+    if "prompt" not in calls.takes(pipe) or calls.needs_image(pipe):
         raise StrategyError(f"{name} is a {type(pipe).__name__}, which needs more than a prompt")
+    if "num_frames" in calls.takes(pipe):
+        raise StrategyError(
+            f"{name} is a {type(pipe).__name__}, which draws videos, but this command writes "
+            "images; call the pipeline itself after accel.apply, or python -m evaluate to score it"
+        )
     return pipe, config
 
 
@@ -178,7 +183,7 @@ def once(pipe: Any, request: GenerationRequest, steps: int, seed: int) -> tuple[
     """
     chosen = {
         "negative_prompt": request.negative,
-        "guidance_scale": request.guidance,
+        calls.guidance_word(pipe) or "guidance_scale": request.guidance,
         "height": request.height,
         "width": request.width,
     }

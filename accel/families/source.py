@@ -52,7 +52,7 @@ def face(module: Any) -> Face | None:
 
 @cache
 def _face(kind: type) -> Face | None:
-    function = _function(kind, "forward")
+    function = function_of(kind, "forward")
     if function is None:
         return None
     names = _arguments(function)
@@ -95,23 +95,23 @@ def _names(value: ast.expr | None, arguments: list[str]) -> Return:
 @cache
 def _delegate(kind: type) -> str | None:
     """Name of the inner block whose result a block returns as it is."""
-    function = _function(kind, "forward")
+    function = function_of(kind, "forward")
     returns = [] if function is None else list(_returns(function))
     if len(returns) != 1 or not isinstance(returns[0].value, ast.Call):
         return None
-    return _of_self(returns[0].value.func)
+    return of_self(returns[0].value.func)
 
 
 def _placed(found: Face, kind: type) -> Face:
     """A face with the places that its streams have in another class's `forward`."""
-    function = _function(kind, "forward")
+    function = function_of(kind, "forward")
     names = [] if function is None else _arguments(function)
     places = tuple(names.index(n) if n in names else len(names) for n in found.names)
     return Face(found.names, places, found.forms, found.bare)
 
 
 @cache
-def _function(kind: type, name: str) -> Function | None:
+def function_of(kind: type, name: str) -> Function | None:
     """A method's syntax tree, or None where its source is not to be had."""
     method = getattr(kind, name, None)
     if method is None or getattr(nn.Module, name, None) is method:
@@ -140,7 +140,7 @@ def _returns(function: Function) -> Iterator[ast.Return]:
             waiting[:0] = ast.iter_child_nodes(node)
 
 
-def _of_self(node: ast.AST) -> str | None:
+def of_self(node: ast.AST) -> str | None:
     """The name in `self.name`."""
     own = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     return node.attr if own and node.value.id == "self" else None  # type: ignore[attr-defined]
@@ -155,7 +155,7 @@ def loops(model: nn.Module, lists: Mapping[str, Any]) -> list[Loop]:
     """
     kind: Any = type(model)
     for name in ("forward", *_own(kind)):
-        function = _function(kind, name)
+        function = function_of(kind, name)
         found = [] if function is None else _loops(function, lists)
         if found:
             return found
@@ -195,7 +195,7 @@ def _aliases(function: Function, lists: Mapping[str, Any]) -> dict[str, str]:
     found = {}
     for node in ast.walk(function):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = _of_self(node.value)
+            name = of_self(node.value)
             if name in lists:
                 found[node.targets[0].id] = str(name)
     return found
@@ -217,7 +217,7 @@ def _bodies(function: Function) -> Iterator[list[ast.stmt]]:
 def _looped(node: ast.expr, lists: Mapping[str, Any], aliases: Mapping[str, str]) -> Iterator[str]:
     """Names of the lists that an iterator runs over."""
     for part in ast.walk(node):
-        name = _of_self(part)
+        name = of_self(part)
         if name is None and isinstance(part, ast.Name):
             name = aliases.get(part.id)
         if name in lists:

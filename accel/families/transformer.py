@@ -8,7 +8,7 @@ from typing import Any
 from diffusers import ModelMixin
 from torch import nn
 
-from accel.families import stacks
+from accel.families import block_parts, stacks
 from accel.sites import Sites
 
 SUPPORTED = "a `transformer` of diffusers that runs lists of blocks (docs/models.md has them all)"
@@ -27,8 +27,8 @@ def sites(denoiser: Any) -> Sites | None:
     if not stack or time is None:
         return None
     return Sites(
-        denoiser, (), None, (), (), (), inputs=inputs, flow=None, stack=stack, time=time,
-        counted=True,
+        denoiser, (), None, (), (), (), block_parts.find(denoiser, stack), inputs, flow=None,
+        stack=stack, time=time, counted=True, ordered=False,
     )  # fmt: skip
 
 

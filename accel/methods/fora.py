@@ -23,6 +23,7 @@ from accel.compatibility.chunked_feed_forward import ChunkedFeedForwardGuard
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Part, Sites
+from strategies import StrategyError
 from strategies.methods.fora import FORA
 
 
@@ -30,9 +31,22 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
     """Reuse along the lists of `knobs` until undone.
 
     Raises:
-        StrategyError: the lists have more groups than the model has blocks, or feed-forwards that
-            are reused run in chunks, or attention processors whose calls others count on.
+        StrategyError: the model has no such parts, the lists have more groups than it has blocks,
+            feed-forwards that are reused run in chunks, or others count on the calls of attention
+            processors.
     """
+    if not sites.parts:
+        raise StrategyError(
+            f"methods.fora finds no attention and no feed-forward of their own in the blocks of "
+            f"{type(sites.denoiser).__name__}; take methods.fora out, methods.deltacache works"
+        )
+    for kind in ("attn", "mlp"):
+        there = any(kind in part.kinds for part in sites.parts)
+        if not there and not _all_computed(knobs, kind):
+            raise StrategyError(
+                f"methods.fora.{kind} is false at some calls, but {type(sites.denoiser).__name__} "
+                f"has no such part whose output can be kept; leave {kind} out of methods.fora"
+            )
     blocks = 1 + max(part.block for part in sites.parts)
     plans: list[tuple[Part, list[bool]]] = []
     for part in sites.parts:
@@ -54,6 +68,12 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
     if places:
         undos += spare(places, sites.parts) + shared(clock, sites.embedders)
     return lambda: undo_all(undos)
+
+
+def _all_computed(knobs: FORA, kind: str) -> bool:
+    """Whether a component is computed at all calls, in all groups of blocks."""
+    values = getattr(knobs, kind)
+    return all(all(one) if isinstance(one, tuple) else one for one in values)
 
 
 def leaving_out(place: CachedOutput) -> Callable[[Forward], Forward]:

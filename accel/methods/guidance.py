@@ -1,12 +1,13 @@
 """Guidance per call: the half without the prompt runs, is left out, or is made from kept values.
 
-The pipeline adds `g (c - u)` to `u`. Here `c` is the prediction with the prompt, `u` the one
-without, and `g` the guidance scale. If the unconditional half is left out, its rows are removed
+The pipeline adds `g (c - u)` to `u`, or to `c`. Here `c` is the prediction with the prompt, `u` the
+one without, and `g` the guidance scale. If the unconditional half is left out, its rows are removed
 before the network, or its pass is not made. The pipeline is then given another `u`. It is `c`
 itself, so that it does not guide (Adaptive Guidance, arXiv 2312.12487; limited intervals, arXiv
 2404.07724), or `c` minus the kept difference of the two (the stale difference of CFG gating).
 Another guidance strength `s` is made by `u = c - (s g - 1) / (g - 1) d`, with the difference `d`.
-This leaves `c` as it is, from which `guidance_rescale` takes its measure.
+If the pipeline adds to `c`, it is made by `u = c - s d`. Both leave `c` as it is, from which
+`guidance_rescale` and the norms of Qwen-Image, Lumina 2 and Z-Image take their measure.
 
 A loop of one's own does not say how it guides before its solver's first step, so its first call
 runs as without this method. If it makes two passes, the unconditional one first, that pass returns
@@ -28,21 +29,27 @@ from accel.caching.guidance_halves import joined, needed, part, run_half
 from accel.call_records import Recorder
 from accel.clock import Clock, Listener
 from accel.compatibility.attention_processors import Processors, Trait, attentions
-from accel.patching.denoiser_output import as_output, prediction
+from accel.patching.denoiser_output import as_output, prediction, refilled
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, untraced
-from accel.pipelines.guiding import Kind
+from accel.pipelines.guidance_errors import (
+    CHANGING,
+    COPIED,
+    MORE,
+    OWED,
+    SPLIT,
+    STRENGTH,
+    THREE,
+    UNGUIDED,
+    UNORDERED,
+)
+from accel.pipelines.manners import Kind
 from accel.sites import Sites
 from strategies import StrategyError
 from strategies.methods.guidance import Guidance, Mode
 
 _LOG = logging.getLogger(__name__)
 _TOLD: weakref.WeakSet[Any] = weakref.WeakSet()
-_SPLIT = (
-    "this pipeline guides with one doubled batch, but its network is called for each half by "
-    "itself; methods.guidance cannot follow that: take out what splits the batch, or take "
-    "methods.guidance out of the strategy"
-)
 
 
 def attach(sites: Sites, clock: Clock, knobs: Guidance, recorder: Recorder) -> Undo:
@@ -67,6 +74,8 @@ class Guide(Listener):
         self.clock, self.knobs, self.recorder = clock, knobs, recorder
         self.network: Any = sites.denoiser
         self.output: type[BaseOutput] = sites.output
+        self.input = sites.inputs[0]
+        self.ordered = sites.ordered
         self._needed = needed(knobs.mode, knobs.order)
         clock.asks = True
         clock.listeners.insert(0, self)  # It decides which rows others see.
@@ -77,6 +86,7 @@ class Guide(Listener):
         self._kept: History = []  # Differences of the two predictions.
         self._raw: dict[int, Tensor] = {}  # Predictions of a call whose guidance is unknown.
         self._first: Tensor | None = None  # Prediction of the first of two passes.
+        self._like: Any = None  # Output that it came in.
         self._owed: weakref.ref[Tensor] | None = None
         self._form: tuple[Any, torch.dtype, torch.device] | None = None  # Form of a prediction.
         self._mode: Mode = "full"
@@ -85,7 +95,7 @@ class Guide(Listener):
     def begin(self) -> None:
         clock, call = self.clock, self.clock.call
         if clock.part == 0:
-            self._first = None
+            self._first = self._like = None
         if clock.branch == 0:
             self._recover()
         self._kind = self._found()
@@ -115,38 +125,30 @@ class Guide(Listener):
         clock = self.clock
         if clock.images is None:
             known = clock.guiding
+            if known is None and not self.ordered:
+                raise StrategyError(UNORDERED.format(network=type(self.network).__name__))
             if known is not None and known.kind == "none":
                 self._say()
             if known is not None and known.kind == "halves" and clock.rows % 2:
-                raise StrategyError(_SPLIT)
+                raise StrategyError(SPLIT)
             return None if known is None else known.kind
         if clock.rows == 2 * clock.images:
             return "halves"
         if clock.guiding is not None and clock.guiding.kind == "halves" and clock.parts == 2:
-            raise StrategyError(_SPLIT)
+            raise StrategyError(SPLIT)
         if clock.rows != clock.images:
-            raise StrategyError(
-                f"methods.guidance knows guidance of two parts, but this pipeline runs "
-                f"{clock.rows} rows for {clock.images} images; take methods.guidance out of the "
-                "strategy"
-            )
+            raise StrategyError(THREE.format(rows=clock.rows, images=clock.images))
         if clock.guiding is not None:
             return "passes" if clock.guiding.kind == "passes" else "none"
         if clock.parts > 2:
-            raise StrategyError(
-                f"methods.guidance knows guidance of two passes, but this loop makes {clock.parts} "
-                "at each call; take methods.guidance out of the strategy"
-            )
+            raise StrategyError(MORE.format(parts=clock.parts))
         return "passes" if clock.parts == 2 else "none"
 
     def _say(self) -> None:
         """Log once that a pipeline does not guide."""
         if self.network not in _TOLD:
             _TOLD.add(self.network)
-            _LOG.warning(
-                "this pipeline does not guide (its scale is 1, or its network was trained to need "
-                "none), so methods.guidance changes nothing"
-            )
+            _LOG.warning(UNGUIDED)
 
     def end(self, output: Tensor) -> None:
         if self._kind is None and self._needed[self.clock.call]:
@@ -156,10 +158,7 @@ class Guide(Listener):
     def step(self) -> None:
         if self._owed is not None:
             self._owed = None
-            raise StrategyError(
-                "methods.guidance left a first pass without its prediction, which comes with the "
-                "second one, but the solver steps before that; make the pass with the prompt first"
-            )
+            raise StrategyError(OWED)
 
     def _recover(self) -> None:
         """Keep the difference of a call whose guidance was not known while it ran."""
@@ -198,34 +197,33 @@ class Guide(Listener):
                 return output
             clock.raw = made = prediction(output)
             sides = part(made, 1 - clock.conditional), part(made, clock.conditional)
-            return self._given(joined(*self._adapted(*sides), clock), kwargs)
-        clock.raw = conditional = run_half(original, args, kwargs, clock.rows, clock.half)
-        return self._given(joined(*self._imagined(conditional), clock), kwargs)
+            return refilled(output, joined(*self._adapted(*sides), clock))
+        listed = isinstance(kwargs.get(self.input, args[0] if args else None), list)
+        output = run_half(original, args, kwargs, clock.rows, clock.half, listed)
+        clock.raw = conditional = prediction(output)
+        return refilled(output, joined(*self._imagined(conditional), clock))
 
     def _pass(self, original: Forward, args: Any, kwargs: Any) -> Any:
         clock = self.clock
         mine = clock.part == clock.conditional
         if clock.idle and clock.part == 0:
-            return self._given(self._blank(), kwargs)
+            return as_output(self._blank(), kwargs, self.output)
         if clock.idle and self._first is not None:
-            return self._given(self._imagined(self._first)[0], kwargs)
+            return refilled(self._like, self._imagined(self._first)[0])
         output = original(*args, **kwargs)
         if clock.part == 0:
-            self._first = prediction(output)
+            self._first, self._like = prediction(output), output
             return output
         if self._owed is not None:
             clock.raw = prediction(output)
-            return self._given(self._fill(clock.raw), kwargs)
+            return refilled(output, self._fill(clock.raw))
         if not self._asked() or self._first is None:
             return output
         clock.raw = made = prediction(output)
         before = self._first
-        self._first = None
+        self._first = self._like = None
         adapted = self._adapted(before, made) if mine else self._adapted(made, before)
-        return self._given(adapted[1] if mine else adapted[0], kwargs)
-
-    def _given(self, sample: Tensor, kwargs: dict[str, Any]) -> Any:
-        return as_output(sample, kwargs, self.output)
+        return refilled(output, adapted[1] if mine else adapted[0])
 
     def _asked(self) -> bool:
         """Whether a full call needs the two predictions separately."""
@@ -262,16 +260,17 @@ class Guide(Listener):
         clock, strength = self.clock, self.knobs.scale[self.clock.call]
         if strength == 1:
             return unconditional, conditional
-        own = None if clock.guiding is None else clock.guiding.scale()
+        guiding = clock.guiding
+        own = None if guiding is None else guiding.scale()
+        if guiding is not None and guiding.adds:
+            return torch.sub(conditional, difference, alpha=strength), conditional
+        if guiding is not None and own is None:
+            raise StrategyError(CHANGING)
         if own is not None and own != 1:
             factor = (strength * own - 1) / (own - 1)
             return torch.sub(conditional, difference, alpha=factor), conditional
         if self._kind == "passes" and clock.conditional == 0:
-            raise StrategyError(
-                "methods.guidance.scale is not 1, but in this loop of two passes the one with the "
-                "prompt comes first, and how strongly it guides is not known; set every scale to "
-                "1, or use the pipeline's own call"
-            )
+            raise StrategyError(STRENGTH)
         return unconditional, torch.add(unconditional, difference, alpha=strength)
 
     def _blank(self) -> Tensor:
@@ -291,11 +290,7 @@ class Guide(Listener):
         owed, self._owed = self._owed, None
         blank = None if owed is None else owed()
         if blank is None:
-            raise StrategyError(
-                "methods.guidance fills the prediction of the unconditional pass in when the one "
-                "with the prompt has run, but this loop has copied it before; make the pass with "
-                "the prompt first"
-            )
+            raise StrategyError(COPIED)
         unconditional, adapted = self._imagined(conditional)
         blank.copy_(unconditional)
         return adapted

@@ -26,7 +26,7 @@ from accel.caching.guidance_halves import joined, run_half
 from accel.call_records import Recorder
 from accel.clock import Clock, Listener
 from accel.compatibility.attention_processors import Processors, Trait, attentions
-from accel.patching.denoiser_output import as_output
+from accel.patching.denoiser_output import as_output, prediction, refilled
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Sites
@@ -121,6 +121,7 @@ class Gate(Listener):
                 self.recorder.now.reused.append("prediction")
                 return as_output(self._first, kwargs, self.output)
             alone = run_half(original, args, kwargs, self.clock.rows, 0)
-            return as_output(joined(alone, alone, self.clock), kwargs, self.output)
+            made = prediction(alone)
+            return refilled(alone, joined(made, made, self.clock))
 
         return forward

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from accel import families
+from accel.models import calls
 from accel.models.config import TEXT, ModelConfig, available, from_source, read_model
 from accel.models.loading import require_weights
 from accel.models.tasks import skipped
@@ -23,6 +24,11 @@ def setting(pipe: Any, config: ModelConfig) -> None:
         StrategyError: it cannot.
     """
     schedulers.check_steps(pipe.scheduler, config.steps)
+    if config.frames and "num_frames" not in calls.takes(pipe):
+        raise StrategyError(
+            f"{type(pipe).__name__} draws images, not videos of {config.frames} frames; leave "
+            "--frames out"
+        )
     if config.task != TEXT:
         strength(pipe, config, config.steps)
     check = getattr(pipe, "check_inputs", None)

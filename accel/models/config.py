@@ -18,6 +18,7 @@ Task = Literal["text-to-image", "image-to-image", "inpainting"]
 TASKS: tuple[Task, ...] = get_args(Task)
 TEXT: Task = "text-to-image"
 STRENGTH = 0.6
+SCORED = "5"  # Frames of a video that are scored, unless a setting says otherwise.
 IMAGENET = "imagenet"  # Prompts: the classes of ImageNet.
 SOURCE_HELP = "folder with a local copy of the model that --model names, in diffusers format"
 NO_SOURCE = "--source goes with the name of a config; give the folder as --model, not {name}"
@@ -58,6 +59,9 @@ class ModelConfig(BaseModel):
         masks: folder of one mask for each image, under the image's name; white areas are replaced.
             Only for inpainting.
         strength: share of the schedule that is run from an image, in (0, 1].
+        frames: number of frames of each video; 0 for images.
+        scored_frames: frames of a video that are scored: "all", a number of frames from the first
+            to the last, or their places such as "0,8,16"; empty for images.
         arguments: further arguments of the pipeline's call.
         batch: images per batch while scoring. Latency is always of batch 1.
         components: parts that `--random-weights` builds, by name.
@@ -84,6 +88,8 @@ class ModelConfig(BaseModel):
     inputs: str = ""
     masks: str = ""
     strength: float = Field(default=STRENGTH, gt=0, le=1)
+    frames: int = Field(default=0, ge=0)
+    scored_frames: str = ""
     arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
     components: dict[str, Component] = Field(default_factory=dict)
 
@@ -97,6 +103,21 @@ class ModelConfig(BaseModel):
         """Share of a schedule's calls that a run makes, the last ones."""
         return 1.0 if self.task == TEXT else self.strength
 
+    @property
+    def places(self) -> list[int]:
+        """Places of the frames that are scored; empty for images."""
+        if not self.frames:
+            return []
+        return frame_places(self.scored_frames or SCORED, self.frames)
+
+    @model_validator(mode="after")
+    def _frames_fit(self) -> Self:
+        """Check that the frames that are scored are there."""
+        if self.scored_frames and not self.frames:
+            raise ValueError("scored_frames are of no use for a model that draws images")
+        assert isinstance(self.places, list)
+        return self
+
     @model_validator(mode="after")
     def _inputs_fit(self) -> Self:
         """Check that a task has the folders that it needs, and no others."""
@@ -108,6 +129,38 @@ class ModelConfig(BaseModel):
                 fits = "inpainting" if name == "masks" else "image-to-image or inpainting"
                 raise ValueError(f"{name} are of no use for {self.task}; give --task {fits}")
         return self
+
+
+def frame_places(chosen: str, frames: int) -> list[int]:
+    """Places of the frames of a video that are scored.
+
+    Args:
+        chosen: "all", a number of frames from the first to the last, or places such as "0,8,16".
+        frames: number of frames of the video.
+
+    Raises:
+        ValueError: none of these, or a frame that the video does not have.
+    """
+    allowed = (
+        f'scored_frames is {chosen!r}; give "all", a number from 1 to {frames}, or places from 0 '
+        f"to {frames - 1} in ascending order, such as 0,1,2"
+    )
+    if chosen == "all":
+        return list(range(frames))
+    words = chosen.split(",")
+    if not all(word.strip().isdecimal() for word in words):
+        raise ValueError(allowed)
+    numbers = [int(word) for word in words]
+    if len(numbers) == 1:
+        count = numbers[0]
+        if not 1 <= count <= frames:
+            raise ValueError(allowed)
+        if count == 1:
+            return [frames // 2]
+        return [round(i * (frames - 1) / (count - 1)) for i in range(count)]
+    if numbers != sorted(set(numbers)) or numbers[-1] >= frames:
+        raise ValueError(allowed)
+    return numbers
 
 
 def available() -> list[str]:

@@ -12,7 +12,7 @@ import transformers
 from diffusers import DiffusionPipeline
 
 import zoo
-from accel.models import hub_errors, integrity
+from accel.models import hub_errors, integrity, precision
 from accel.models.config import PRECISIONS, ModelConfig
 from accel.models.tasks import convert
 from accel.solvers import schedulers
@@ -65,13 +65,13 @@ def load_folder(
 ) -> Any:
     """Load the pipeline in a local folder or under a hub id, as it is, without progress bars.
 
-    Weights are of `dtype`, by default float16 on a GPU and float32 elsewhere.
+    Weights are of `dtype`, by default as `accel.models.precision` has it.
 
     Raises:
         StrategyError: the weights are missing or are not of a diffusers pipeline.
     """
     if dtype is None:
-        dtype = torch.float16 if torch.device(device).type == "cuda" else torch.float32
+        dtype = DTYPES[precision.of_model(source, device)]
     pipe = _load(source, source, dtype, download)
     pipe.set_progress_bar_config(disable=True)
     return pipe.to(device)

@@ -13,6 +13,7 @@ import diffusers
 import torch
 import transformers
 
+from accel.models.byte_tokenizer import byte_tokenizer
 from accel.models.config import Component, ModelConfig
 from accel.models.loading import DTYPES
 from strategies import StrategyError
@@ -146,8 +147,10 @@ def _class(part: Component) -> Any:
 
 
 def _tokenizer(part: Component) -> Any:
-    if part.kind.startswith("T5"):
+    if part.kind.startswith(("T5", "UMT5")):
         return tiny_pixart.tokenizer()
+    if not part.kind.startswith("CLIP"):
+        return byte_tokenizer()
     words = tiny_sd.tokenizer()
     words.model_max_length = read_config("networks", part.config)["max_position_embeddings"]
     return words

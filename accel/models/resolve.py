@@ -13,7 +13,7 @@ import torch
 from pydantic import ValidationError
 
 import zoo
-from accel.models import checks
+from accel.models import checks, precision
 from accel.models.config import NO_SOURCE, ModelConfig, available, from_source, read_model
 from accel.models.loading import DTYPES, default_device, load_folder, load_pipeline, prepared
 from accel.models.own_settings import own_settings
@@ -121,12 +121,12 @@ def is_config(name: str) -> bool:
 def _without_config(
     name: str, device: str, download: bool, random_weights: bool, given: dict[str, Any]
 ) -> tuple[Any, ModelConfig]:
-    dtype = given.get("dtype") or ("float16" if device.startswith("cuda") else "float32")
+    dtype = given.get("dtype") or precision.of_model(name, device)
     if random_weights:
         pipe = _random(name, dtype, device)
     else:
         pipe = load_folder(name, device, download, DTYPES[dtype])
-    config = _changed(own_settings(name, pipe, dtype), given)
+    config = _changed(own_settings(name, pipe, dtype, given), given)
     return prepared(pipe, config), config
 
 

@@ -24,6 +24,22 @@ def prediction(output: Any) -> Tensor:
 
 
 @untraced
+def refilled(output: Any, sample: Tensor) -> Any:
+    """Output of a denoiser with another prediction in it, in the form that the network gave it.
+
+    Args:
+        output: output of the network; the prediction comes first in it.
+        sample: prediction to put there, with any number of rows.
+    """
+    if isinstance(output, BaseOutput):
+        name = next(iter(output.keys()))
+        return type(output)(**(dict(output) | {name: refilled(output[name], sample)}))
+    if isinstance(output, tuple):
+        return (refilled(output[0], sample), *output[1:])
+    return list(sample.unbind()) if isinstance(output, list) else sample
+
+
+@untraced
 def as_output(sample: Tensor, kwargs: dict[str, Any], kind: type[BaseOutput]) -> Any:
     """A prediction in the form that the caller asked for: in a `kind`, or in a tuple."""
     if kwargs.get("return_dict", True):

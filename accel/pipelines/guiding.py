@@ -1,64 +1,24 @@
 """Guidance of diffusers' pipelines, as far as a strategy must know it to leave one half out.
 
-Pipelines add `scale * (conditional - unconditional)` to the unconditional prediction. Most get both
-from one doubled batch, the unconditional half first; DiT's have the conditional half first. FLUX's
-make two passes, the conditional one first. Other pipelines guide by three parts, by perturbed
-attention or in a way of their own, and are refused by name.
+Pipelines add `scale * (conditional - unconditional)` to the unconditional prediction, and some of
+them to the conditional one. They get both from one doubled batch or from two passes. What some do
+afterwards, such as scaling the result to the norm of the conditional prediction, follows from these
+two. Other pipelines guide by three parts, by perturbed attention or in a way of their own, and are
+refused by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from accel.pipelines.callers import variables
+from accel.pipelines.manners import MANNERS, Kind
 from strategies import StrategyError
 
-Kind = Literal["halves", "passes", "none"]
-_SD = "StableDiffusion"
-_TASKS = ("", "Img2Img", "Inpaint")
-# Pipelines whose own `__call__` guides with one doubled batch.
-HALVES = frozenset(
-    f"{name}Pipeline"
-    for name in (
-        *(f"{_SD}{version}{task}" for version in ("", "XL", "3") for task in _TASKS),
-        *(f"{_SD}{version}ControlNet{task}" for version in ("", "XL") for task in _TASKS),
-        *(f"{_SD}XLControlNetUnion{task}" for task in _TASKS),
-        *(f"{_SD}{task}" for task in ("3ControlNet", "3ControlNetInpainting", "ControlNetXS")),
-        *(f"{_SD}{task}" for task in ("XLControlNetXS", "Adapter", "XLAdapter", "Depth2Img")),
-        *(f"{_SD}{task}" for task in ("Upscale", "LatentUpscale", "LDM3D", "ModelEditing")),
-        *(f"{_SD}{task}" for task in ("GLIGEN", "GLIGENTextImage")),
-        f"{_SD}ImageVariation",
-        "StableUnCLIP",
-        "StableUnCLIPImg2Img",
-        "PaintByExample",
-        *(f"AltDiffusion{task}" for task in ("", "Img2Img")),
-        *(f"Kolors{task}" for task in ("", "Img2Img")),
-        *(f"Kandinsky{task}" for task in _TASKS),
-        *(f"KandinskyV22{task}" for task in _TASKS),
-        *(f"KandinskyV22Controlnet{task}" for task in ("", "Img2Img")),
-        *(f"IF{task}" for task in ("", "SuperResolution", "Img2Img", "Img2ImgSuperResolution")),
-        *(f"IF{task}" for task in ("Inpainting", "InpaintingSuperResolution")),
-        *(f"PixArt{task}" for task in ("Alpha", "Sigma")),
-        "DiT",
-    )
-) | {"StableDiffusionInpaintPipelineLegacy"}
-# Those that guide with two passes, where `true_cfg_scale` and a negative prompt ask for it.
-PASSES = frozenset(
-    f"Flux{name}Pipeline"
-    for name in ("", "Img2Img", "Inpaint", "ControlNet", "Kontext", "KontextInpaint")
-)
-# Those that never guide with two predictions: the network was trained for one.
-NEVER = frozenset(
-    f"{name}Pipeline"
-    for name in (
-        *(f"LatentConsistencyModel{task}" for task in ("", "Img2Img")),
-        *(f"Flux{task}" for task in ("Control", "ControlImg2Img", "ControlInpaint", "Fill")),
-        *(f"Flux{task}" for task in ("ControlNetImg2Img", "ControlNetInpaint")),
-        *(f"Marigold{task}" for task in ("Depth", "Intrinsics", "Normals")),
-    )
-)
+_NOW = "current_guidance_scale"  # Variable with the scale of a call, where it changes on the way.
+_CHANGED = "use_dynamic_cfg"  # Argument that changes the scale only after the network has run.
 
 
 @dataclass(frozen=True)
@@ -67,11 +27,17 @@ class Guiding:
 
     Attributes:
         kind: doubled batch, two passes, or no guidance.
-        scale: current guidance scale.
+        scale: function that reads the guidance scale of the current call; None if that is not known
+            before the network has run.
+        prompt: the half, or the pass of two, that has the prompt; None if the network's family
+            knows.
+        adds: whether the scaled difference is added to the conditional prediction.
     """
 
     kind: Kind
-    scale: Callable[[], float]
+    scale: Callable[[], float | None]
+    prompt: int | None = None
+    adds: bool = False
 
 
 def check(pipe: Any) -> None:
@@ -81,13 +47,13 @@ def check(pipe: Any) -> None:
         StrategyError: its class is not known to guide in one of the ways above.
     """
     name = _class(pipe)
-    if name is None or name in HALVES | PASSES | NEVER:
+    if name is None or name in MANNERS:
         return
     raise StrategyError(
         f"methods.guidance does not know how {name} guides; it takes pipelines that guide with "
         "two predictions, in one doubled batch or in two passes, as StableDiffusionPipeline, "
-        "StableDiffusionXLPipeline, StableDiffusion3Pipeline, PixArtSigmaPipeline, DiTPipeline "
-        "and FluxPipeline do: take methods.guidance out of the strategy"
+        "StableDiffusion3Pipeline, PixArtSigmaPipeline, FluxPipeline, QwenImagePipeline and "
+        "WanPipeline do: take methods.guidance out of the strategy"
     )
 
 
@@ -99,7 +65,7 @@ def find(pipe: Any) -> Guiding | None:
     """
     name = _class(pipe)
     there = None if name is None else variables(pipe, "__call__")
-    if there is None:
+    if there is None or name is None:
         return None
     if there.get("skip_guidance_layers") is not None:
         raise StrategyError(
@@ -107,28 +73,20 @@ def find(pipe: Any) -> Guiding | None:
             "prediction; leave skip_guidance_layers out of the call, or methods.guidance out of "
             "the strategy"
         )
-    word = "true_cfg_scale" if name in PASSES else "guidance_scale"
+    manner = MANNERS[name]
+    kind: Kind = manner.kind if manner.asks(pipe, there) else "none"
+    return Guiding(kind, lambda: _scale(pipe, manner.scale), manner.prompt, manner.adds)
+
+
+def _scale(pipe: Any, word: str) -> float | None:
+    """Guidance scale of the call that is being made."""
+    there = variables(pipe, "__call__") or {}
+    if there.get(_CHANGED):
+        return None
+    if _NOW in there:
+        return float(there[_NOW])
     own = isinstance(getattr(type(pipe), word, None), property)
-    given = there.get(word)
-
-    def scale() -> float:
-        now: Any = getattr(pipe, word) if own else given
-        return float(now)
-
-    return Guiding(_kind(pipe, name, there), scale)
-
-
-def _kind(pipe: Any, name: str | None, there: Mapping[str, Any]) -> Kind:
-    if name in PASSES:
-        return "passes" if there.get("do_true_cfg") else "none"
-    if name in NEVER:
-        return "none"
-    if name == "DiTPipeline":
-        guided = there["guidance_scale"] > 1
-    else:
-        word = "do_classifier_free_guidance"
-        guided = getattr(pipe, word) if hasattr(type(pipe), word) else there[word]
-    return "halves" if guided else "none"
+    return float(getattr(pipe, word) if own else there[word])
 
 
 def _class(pipe: Any) -> str | None:

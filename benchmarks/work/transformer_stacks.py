@@ -6,7 +6,8 @@ FOLDER is a checkout of diffusers, whose tests say how to build a tiny model of 
 to call it with; weights are random and lively. Of each model: a strategy that changes nothing must
 be bit-equal, so must be the model after `remove`; with the input of the full call, a call that runs
 no block must give what the full call gave; blocks must run as the strategy says; two generations
-after each other must be those of fresh models. Writes `benchmarks/results/stacks.json`, of which
+after each other must be those of fresh models. Where blocks have parts, `fora` must leave all of
+them out and keep the prediction. Writes `benchmarks/results/stacks.json`, of which
 `docs/models.md` has the table.
 """
 
@@ -28,6 +29,7 @@ from torch.utils._pytree import tree_leaves
 import accel
 from accel import families
 from accel.models.loading import quiet
+from accel.sites import Part
 from accel.stack import Face, StackBlock, numbered
 from benchmarks.entry import RESULTS
 from evaluate.speed.timing import versions
@@ -111,14 +113,18 @@ def built(config: Any) -> tuple[Any, dict[str, Any]]:
     return model, given
 
 
-def strategy(pipe: Loop, depth: list[Any], **knobs: Any) -> Strategy:
+def strategy(pipe: Loop, methods: dict[str, Any]) -> Strategy:
     return Strategy.create(
         family=families.find(pipe)[0],
         scheduler=type(pipe.scheduler).__name__,
         steps=CALLS,
         calls=CALLS,
-        methods={"deltacache": {"depth": depth, **knobs}},
+        methods=methods,
     )
+
+
+def depth(fronts: list[Any], **knobs: Any) -> dict[str, Any]:
+    return {"deltacache": {"depth": fronts, **knobs}}
 
 
 def check(config: Any) -> dict[str, Any]:
@@ -130,22 +136,45 @@ def check(config: Any) -> dict[str, Any]:
         pipe.time = sites.time
     plain = pipe.draw(given)
     count = len(numbered(sites.stack))
-    accel.apply(pipe, strategy(pipe, ["full"] * CALLS))
+    accel.apply(pipe, strategy(pipe, depth(["full"] * CALLS)))
     require("neutral", all(map(torch.equal, pipe.draw(given), plain)))
-    ran = run(pipe, strategy(pipe, ["full", 0, "full", 0]), given, plain)
+    ran = run(pipe, strategy(pipe, depth(["full", 0, "full", 0])), given, plain)
     require(f"no block runs ({ran})", ran == [count, 0, count, 0])
-    one = strategy(pipe, ["full", 1, "skip", count - 1], order=[0, 0, 1, 2])
+    one = strategy(pipe, depth(["full", 1, "skip", count - 1], order=[0, 0, 1, 2]))
     ran = run(pipe, one, given, plain)
     require(f"the front runs ({ran})", ran == [count, 1, 0, count - 1])
     tail = int(count > 2)
-    one = strategy(pipe, ["full", 1, 1, 0], tail=[0, tail, tail, 0])
+    one = strategy(pipe, depth(["full", 1, 1, 0], tail=[0, tail, tail, 0]))
     ran = run(pipe, one, given, plain)
     require(f"the tail runs ({ran})", ran == [count, 1 + tail, 1 + tail, 0])
+    parts = fora(pipe, given, plain, sites.parts)
     accel.remove(pipe)
     require("remove", all(map(torch.equal, pipe.draw(given), plain)))
     without = blockless(model, numbered(sites.stack), given)
     require("blocks matter", float((without - plain[0]).norm() / plain[0].norm()) > 100 * NEAR)
-    return {"family": family, "lists": list(dict.fromkeys(one.name for one in sites.stack))}
+    lists = list(dict.fromkeys(one.name for one in sites.stack))
+    return {"family": family, "lists": lists, "fora": parts}
+
+
+def fora(
+    pipe: Loop, given: dict[str, Any], plain: list[torch.Tensor], parts: Sequence[Part]
+) -> int:
+    """Number of attentions and feed-forwards that `fora` leaves out, checked to be all of them, and
+    that the prediction of the same input stays what it is. 0 for a model without any.
+    """
+    if not parts:
+        return 0
+    computed = [True, False, True, False]
+    knobs = {"attn": computed, "cross": computed, "mlp": computed, "order": [0, 0, 0, 1]}
+    accel.apply(pipe, strategy(pipe, {"fora": knobs}))
+    for _ in range(2):
+        for mine, full in zip(pipe.draw(given), plain, strict=True):
+            far = float((mine - full).norm() / full.norm())
+            require(f"fora ({far:.1e})", far < NEAR)
+    wanted = sorted(part.name for part in parts)
+    reused = [sorted(record.reused) for record in accel.stats(pipe)]
+    require(f"fora ({reused[1]})", reused == [[], wanted, [], wanted])
+    return len(parts)
 
 
 def run(pipe: Loop, one: Strategy, given: dict[str, Any], plain: list[torch.Tensor]) -> list[int]:
@@ -188,7 +217,9 @@ def require(what: str, holds: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--diffusers", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--models", nargs="+", default=[], help="only these classes")
+    parser.add_argument(
+        "--models", nargs="+", default=[], help="only these classes; the results of others stay"
+    )
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
@@ -207,10 +238,10 @@ def main() -> None:
         print(name, json.dumps(found[name]), flush=True)
     good = sum("fails" not in one for one in found.values())
     print(f"{good} of {len(found)} hold")
-    if not flags.models:
-        result = {"calls": CALLS, "versions": versions(), "models": found}
-        target = RESULTS / "stacks.json"
-        target.write_text(json.dumps(result, indent=2) + "\n")
+    target = RESULTS / "stacks.json"
+    before = json.loads(target.read_text("utf-8"))["models"] if flags.models else {}
+    result = {"calls": CALLS, "versions": versions(), "models": before | found}
+    target.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

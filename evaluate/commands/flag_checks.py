@@ -55,12 +55,14 @@ def _check_weights(flags: argparse.Namespace) -> None:
     )
 
 
-def metrics(flags: argparse.Namespace, bundled: bool) -> tuple[list[Metric], dict[str, str]]:
+def metrics(
+    flags: argparse.Namespace, bundled: bool, video: bool = False
+) -> tuple[list[Metric], dict[str, str]]:
     """Metrics that the flags ask for, and the reasons why others are left out.
 
     The default is all metrics whose weights are on disk.
     """
     if flags.metrics is None:
-        return usual(bundled)
+        return usual(bundled, video)
     names = [name.strip() for name in flags.metrics.split(",") if name.strip()]
     return choose(names, bundled), {}

@@ -147,7 +147,7 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
     pipe, config = resolve_model(
         flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
     )
-    metrics, without = flag_checks.metrics(flags, config.is_bundled)
+    metrics, without = flag_checks.metrics(flags, config.is_bundled, len(config.places) > 1)
     reference = flags.reference or (None if config.is_bundled else "self")
     margins = dict(map(parse_margin, flags.margin))
     view = "self" if reference == "self" else "real"

@@ -32,6 +32,15 @@ def add(group: Group) -> None:
         type=float,
         help="share of the schedule that a run from an image makes, in (0, 1] (default: 0.6)",
     )
+    group.add_argument(
+        "--frames", type=int, metavar="N", help="frames of each video (default: the pipeline's)"
+    )
+    group.add_argument(
+        "--scored-frames",
+        metavar="CHOICE",
+        help="frames of a video that are scored: all, a number of frames from the first to the "
+        "last, or their places such as 0,1,2 (default: 5)",
+    )
 
 
 def placed(flags: argparse.Namespace) -> dict[str, Any]:
@@ -40,5 +49,7 @@ def placed(flags: argparse.Namespace) -> dict[str, Any]:
     return {
         "task": flags.task,
         "strength": flags.strength,
+        "frames": flags.frames,
+        "scored_frames": flags.scored_frames,
         **{name: one and str(Path(one).resolve()) for name, one in folders.items()},
     }

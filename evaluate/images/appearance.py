@@ -19,7 +19,7 @@ def look(image: Pixels) -> list[int]:
     """Height, width, range (largest minus smallest level of any channel) and mean colour."""
     pixels = image.reshape(-1, image.shape[-1])
     spread = int((pixels.max(0).astype(int) - pixels.min(0)).max())
-    return [*image.shape[:2], spread, *np.rint(pixels.mean(0)).astype(int).tolist()]
+    return [*image.shape[-3:-1], spread, *np.rint(pixels.mean(0)).astype(int).tolist()]
 
 
 def flat(looks: Looks) -> NDArray[np.bool_]:

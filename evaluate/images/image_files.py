@@ -1,28 +1,37 @@
-"""Image files of any kind as 8-bit RGB; an unreadable one is one clear error."""
+"""Image files of any kind as 8-bit RGB; an unreadable one is one clear error.
+
+The scored frames of a video are one file, side by side, which says how many they are.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
-from evaluate.networks.base import Pixels
+from evaluate.networks.base import Pixels, frames_of
 from strategies import StrategyError
 from strategies.words import one_line
 
 WIDE = 16  # Bits.
+FRAMES = "frames"  # Text in a PNG file with the number of frames of a video.
 
 
 def read(path: Path) -> Pixels:
     """An image file as RGB `[h, w, 3]`; 16 bits of grey keep their brightness.
+
+    The frames of a video that `save` has written are `[frames, h, w, 3]`.
 
     Raises:
         StrategyError: it is no image, damaged, or of pixels without a known range.
     """
     try:
         with Image.open(path) as image:
-            return _eight_bits(image)
+            pixels, count = _eight_bits(image), image.info.get(FRAMES)
+            return pixels if count is None else np.stack(np.split(pixels, int(count), axis=1))
     except Exception as error:  # A broken file may raise anything in a decoder.
         raise StrategyError(f"{path} cannot be read as an image ({one_line(error)})") from None
 
@@ -43,6 +52,20 @@ def check(path: Path) -> int:
             return bits
     except Exception as error:  # See above.
         raise StrategyError(f"{path} cannot be read as an image ({one_line(error)})") from None
+
+
+def save(pixels: Pixels, target: IO[bytes], **settings: Any) -> None:
+    """Write an image, or the frames of a video, as a PNG file."""
+    about = PngInfo()
+    if pixels.ndim == 4:
+        about.add_text(FRAMES, str(len(pixels)))
+    image = Image.fromarray(side_by_side(pixels))
+    image.save(target, format="png", pnginfo=about, **settings)
+
+
+def side_by_side(pixels: Pixels) -> Pixels:
+    """The frames of a video as one image; an image as it is."""
+    return pixels if pixels.ndim == 3 else np.concatenate(frames_of(pixels), axis=1)
 
 
 def _eight_bits(image: Image.Image) -> Pixels:

@@ -20,7 +20,7 @@ from PIL import Image
 from accel.models.config import TEXT, ModelConfig
 from evaluate import fingerprint
 from evaluate.image_set import Side
-from evaluate.images import input_images
+from evaluate.images import image_files, input_images
 from evaluate.images.generation import batches
 from evaluate.images.image_files import read as read_image
 from evaluate.images.prompts import Prompts
@@ -35,6 +35,7 @@ APART = {
     *("scheduler", "steps", "inputs", "masks"),
 }
 FROM_IMAGES = {"task", "strength"}  # Without effect on text-to-image.
+OF_VIDEOS = {"frames", "scored_frames"}  # Without effect on images.
 Report = Callable[[str, int, int], None]
 
 
@@ -53,6 +54,7 @@ class Store:
     def place(self, config: ModelConfig, strategy: Strategy, device: str) -> Path:
         """Folder of a strategy's images, for all prompts."""
         apart = APART | (FROM_IMAGES if config.task == TEXT else set())
+        apart |= set() if config.frames else OF_VIDEOS
         decides = {
             "model": self.identity,
             "strategy": strategy.digest,
@@ -121,7 +123,7 @@ def _is_whole(path: Path) -> bool:
 def write_image(path: Path, image: Pixels) -> None:
     """Write an image file completely or not at all."""
     buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="png", compress_level=1)
+    image_files.save(image, buffer, compress_level=1)
     whole.write(buffer.getvalue(), path)
 
 

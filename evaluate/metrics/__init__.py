@@ -21,6 +21,7 @@ from evaluate.metrics import (
     psnr,
     sfid,
     ssim,
+    temporal_error,
 )
 from evaluate.metrics.shared.base import VIEWS, Metric, View
 from evaluate.networks import missing
@@ -46,6 +47,7 @@ METRICS: dict[str, Metric] = {
         psnr.METRIC,
         ssim.METRIC,
         lpips.METRIC,
+        temporal_error.METRIC,
         *accuracy.METRICS,
     )
 }
@@ -84,8 +86,12 @@ def choose(names: Collection[str], bundled: bool) -> list[Metric]:
     return list(chosen.values())
 
 
-def usual(bundled: bool) -> tuple[list[Metric], dict[str, str]]:
+def usual(bundled: bool, video: bool = False) -> tuple[list[Metric], dict[str, str]]:
     """Default metrics: all whose weights are on disk.
+
+    Args:
+        bundled: whether the model is a bundled one.
+        video: whether the model draws videos.
 
     Returns:
         The metrics, and the reason why each of the others is left out.
@@ -94,7 +100,7 @@ def usual(bundled: bool) -> tuple[list[Metric], dict[str, str]]:
         return choose([*SEARCH, "ssim"], bundled), {}
     found, without = [], {}
     for metric in METRICS.values():
-        if metric.bundled:
+        if metric.bundled or (metric.video and not video):
             continue
         reason = missing([metric.network] if metric.network else [])
         if reason:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.networks.base import Extract, Pixels
+from evaluate.networks.base import Extract, Pixels, frames_of
 from evaluate.networks.sources import SOURCES
 from evaluate.networks.weight_files import find
 from evaluate.networks.weight_files import require as weights_there
@@ -53,11 +53,11 @@ class Networks:
     def extract(
         self, name: str, images: Iterable[Pixels], texts: Sequence[str] | None = None
     ) -> NDArray[np.float32]:
-        """Features of images by a network, float32 `[n, d]`.
+        """Features of images by a network, float32 `[n, d]`; of videos the mean over the frames.
 
         Args:
             name: name of the network.
-            images: RGB `[h, w, 3]`, of any sizes.
+            images: RGB `[h, w, 3]`, of any sizes, or videos `[frames, h, w, 3]`.
             texts: caption of each image, if the network reads captions.
         """
         import torch  # Here, so that a run is read without it.
@@ -68,8 +68,15 @@ class Networks:
         def flush() -> None:
             nonlocal waiting, done
             captions = () if texts is None else texts[done : done + len(waiting)]
+            frames = [frames_of(one) for one in waiting]
+            every = [frame for video in frames for frame in video]
+            again = [c for c, video in zip(captions, frames, strict=False) for _ in video]
             with torch.inference_mode():
-                rows.append(network(waiting, captions))
+                found = network(every, again)
+            if len(every) > len(waiting):
+                parts = np.split(found, np.cumsum([len(video) for video in frames])[:-1])
+                found = np.stack([part.mean(0) for part in parts])
+            rows.append(found)
             done, waiting = done + len(waiting), []
 
         for image in images:

@@ -12,8 +12,13 @@ from numpy.typing import NDArray
 
 from evaluate.networks.weight_files import Weights
 
-Pixels = NDArray[np.uint8]  # RGB, [h, w, 3]
+Pixels = NDArray[np.uint8]  # RGB, [h, w, 3]; of a video [frames, h, w, 3].
 Extract = Callable[[Sequence[Pixels], Sequence[str]], NDArray[np.floating[Any]]]
+
+
+def frames_of(image: Pixels) -> list[Pixels]:
+    """Frames of a video; an image is its only one."""
+    return [image] if image.ndim == 3 else list(image)
 
 
 def nothing() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from accel import families
-from accel.models import checks
+from accel.models import checks, precision
 from accel.models.config import IMAGENET, ModelConfig
 from accel.models.loading import default_device, load_pipeline
 from accel.models.resolve import find_config, is_config, resolve_model
@@ -50,8 +50,8 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     changes["heldout_prompts"] = _place(flags.heldout_prompts or flags.prompts)
     if changes["scheduler"] and not changes["scheduler"].endswith("Scheduler"):
         changes["scheduler"] += "Scheduler"
-    if not is_config(name) and default_device() == "cuda":
-        changes["dtype"] = changes["dtype"] or "float16"
+    if not is_config(name):  # The pipeline is loaded on the CPU, and by workers on their devices.
+        changes["dtype"] = changes["dtype"] or precision.of_model(name, default_device())
     return resolve_model(name, "cpu", flags.download, changes=changes, source=flags.source)
 
 

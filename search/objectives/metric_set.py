@@ -49,9 +49,21 @@ class MetricSet:
 
     @classmethod
     def of(
-        cls, names: Sequence[str], limits: Sequence[str], bundled: bool, view: View
+        cls,
+        names: Sequence[str],
+        limits: Sequence[str],
+        bundled: bool,
+        view: View,
+        video: bool = False,
     ) -> MetricSet:
         """Metrics of objectives and constraints, by their full names.
+
+        Args:
+            names: objectives.
+            limits: figures that have a limit.
+            bundled: whether the model is a bundled one.
+            view: view of the reference.
+            video: whether more than one frame of each video is scored.
 
         Raises:
             StrategyError: a name is unknown; the error lists the known ones.
@@ -66,6 +78,7 @@ class MetricSet:
                 )
         named = [there[name] for name in (*names, *limits) if name in there]
         free = [METRICS[name] for name in SEARCH if bundled or not METRICS[name].bundled]
+        free += [metric for metric in METRICS.values() if metric.video and video]
         metrics = tuple(dict.fromkeys([*named, *free]))
         quality = next((name for name in names if name in there), None)
         yardstick = next(filter(None, (_loss(metric, view) for metric in metrics)), None)

@@ -28,7 +28,7 @@ class FORA(Knobs):
     paper: ClassVar[str] = (
         "FORA, arXiv 2407.01425; per component and group of blocks, extrapolation as in TaylorSeer"
     )
-    families: ClassVar[tuple[str, ...]] = ("dit", "mmdit")
+    families: ClassVar[tuple[str, ...]] = ("dit", "mmdit", "transformer")
     per_call: ClassVar[tuple[str, ...]] = ("attn", "cross", "mlp", "order")
     neutral: ClassVar[dict[str, Any]] = {"attn": True, "cross": True, "mlp": True, "order": 0}
     costless: ClassVar[tuple[str, ...]] = ("order",)

@@ -29,7 +29,7 @@ class Guidance(Knobs):
         "Adaptive Guidance, arXiv 2312.12487; limited interval, arXiv 2404.07724; reuse as in "
         "FasterCache, arXiv 2410.19355"
     )
-    families: ClassVar[tuple[str, ...]] = ("unet", "dit", "mmdit")
+    families: ClassVar[tuple[str, ...]] = ("unet", "dit", "mmdit", "transformer")
     per_call: ClassVar[tuple[str, ...]] = ("mode", "scale", "order")
     neutral: ClassVar[dict[str, Any]] = {"mode": "full", "scale": 1.0, "order": 0}
     costless: ClassVar[tuple[str, ...]] = ("scale", "order", "early", "middle", "late")

@@ -46,6 +46,7 @@ class Metric:
         compare: comparison of two images, for metrics that compare pixels.
         chance: noise floor, for unbiased distances: the biased estimate between two sets of this
             size from one model. Smaller distances are noise.
+        video: whether it compares frames of a video with each other, so that images have none.
         form: format of its values.
         bounds: least and largest value of one image, for means over images with bounds; their
             intervals are score intervals.
@@ -66,6 +67,7 @@ class Metric:
     gaussian: bool = False
     compare: Compare | None = None
     chance: Callable[[Side], float] | None = None
+    video: bool = False
     form: str = "{:.2f}"
     bounds: Bounds | None = None
     margin: float | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from evaluate.image_set import Side
 from evaluate.metrics.shared.base import Compare, Metric, View, mean_of, other
 from evaluate.networks import Networks
+from evaluate.networks.base import Pixels, frames_of
 from evaluate.statistics.distances import Statistic
 
 
@@ -20,19 +22,37 @@ def make(
     compare: Compare,
     paper: str,
     form: str,
+    video: bool = False,
 ) -> Metric:
-    """A mean over pairs of images.
+    """A mean over pairs of images; the value of two videos is the mean over their frames.
 
     A side without images has the values of its pairs, which were computed when it was generated.
     """
 
+    def by_frame(networks: Networks) -> Callable[[Pixels, Pixels], float]:
+        value = compare(networks)
+        if video:
+            return value
+        return lambda image, base: float(
+            np.mean([value(*pair) for pair in zip(frames_of(image), frames_of(base), strict=True)])
+        )
+
     def prepare(side: Side, against: Side | None, _: View) -> Statistic:
         if name in side.paired:
             return mean_of(side.paired[name])
-        value = compare(side.networks or Networks())
+        value = by_frame(side.networks or Networks())
         pairs = zip(side.images(), other(against).images(), strict=True)
         return mean_of(np.array([value(image, base) for image, base in pairs]))
 
     return Metric(
-        name, title, better, network, prepare, ("base",), paper, form=form, compare=compare
+        name,
+        title,
+        better,
+        network,
+        prepare,
+        ("base",),
+        paper,
+        form=form,
+        compare=by_frame,
+        video=video,
     )

@@ -22,6 +22,8 @@ CHANGES = {
     "inputs": ("inputs",),
     "masks": ("masks",),
     "strength": ("strength",),
+    "frames": ("frames",),
+    "scored_frames": ("scored_frames",),
 }
 
 

@@ -1,4 +1,4 @@
-"""The laws of `deltacache` on pipelines of every kind that the family `transformer` takes."""
+"""The laws of all methods on pipelines of every kind that the family `transformer` takes."""
 
 from __future__ import annotations
 
@@ -23,24 +23,36 @@ KNOBS: dict[str, Any] = {
 }
 STRONG = {"deltacache": KNOBS}
 FRONTS = ["full", 1, "skip", "full", 0, 1]
-NAMES = pytest.mark.parametrize("name", PIPES)
+GUIDANCE = {"guidance": {"mode": ["full", "off", "full", "reuse", "full", "off"], "scale": 0.8}}
+HALF = [True, True, False, False, True, False]
+FORA = {"fora": {"attn": HALF, "cross": [True, False] * 3, "order": [0, 0, 0, 0, 0, 1]}}
+LATER = {
+    "deltacache": {"depth": ["full", "full", 1, "full", "skip", 0], "tail": [0, 0, 1, 0, 0, 0]}
+}
+TOGETHER = [GUIDANCE | STRONG, FORA | LATER, FORA | GUIDANCE, FORA | GUIDANCE | LATER]
+# Every pipeline with `deltacache` alone, and with other methods in turns.
+CASES = [(name, STRONG) for name in PIPES]
+CASES += [(name, TOGETHER[i % len(TOGETHER)]) for i, name in enumerate(PIPES)]
+LAWS = pytest.mark.parametrize(
+    ("name", "methods"), [pytest.param(n, m, id=f"{n}-{'+'.join(m)}") for n, m in CASES]
+)
 
 
-def fresh(name: str, **settings: Any) -> torch.Tensor:
+def fresh(name: str, methods: Any, **settings: Any) -> torch.Tensor:
     """The result of a pipeline that never did anything else."""
     pipe = build(name)
-    accel.apply(pipe, strategy(name, STRONG))
+    accel.apply(pipe, strategy(name, methods))
     return draw(pipe, name, **settings)
 
 
-@NAMES
-def test_neutral_and_removed_change_nothing(name: str) -> None:
+@LAWS
+def test_neutral_and_removed_change_nothing(name: str, methods: dict[str, Any]) -> None:
     pipe = build(name)
     plain, before = draw(pipe, name), attributes(pipe)
     assert torch.isfinite(plain).all()
     accel.apply(pipe, strategy(name, {"deltacache": {"depth": "full", "order": 1}}))
     assert torch.equal(draw(pipe, name), plain)
-    accel.apply(pipe, strategy(name, STRONG))
+    accel.apply(pipe, strategy(name, methods))
     mine = draw(pipe, name)
     assert torch.isfinite(mine).all()
     assert not torch.equal(mine, plain)
@@ -103,11 +115,11 @@ def test_two_networks_share_a_schedule() -> None:
         assert not [module for module in network.modules() if "forward" in vars(module)]
 
 
-@NAMES
-def test_no_generation_sees_another(name: str) -> None:
+@LAWS
+def test_no_generation_sees_another(name: str, methods: dict[str, Any]) -> None:
     pipe = build(name)
-    accel.apply(pipe, strategy(name, STRONG))
-    alone = fresh(name)
+    accel.apply(pipe, strategy(name, methods))
+    alone = fresh(name, methods)
     assert torch.equal(draw(pipe, name), alone)
     draw(pipe, name, seed=3, batch=2)
     assert torch.equal(draw(pipe, name), alone)
@@ -134,22 +146,22 @@ def fail(pipe: Any) -> None:
         made.remove()
 
 
-@NAMES
-def test_a_batch_is_its_images(name: str) -> None:
+@LAWS
+def test_a_batch_is_its_images(name: str, methods: dict[str, Any]) -> None:
     pipe = build(name)
-    accel.apply(pipe, strategy(name, STRONG))
+    accel.apply(pipe, strategy(name, methods))
     together = draw(pipe, name, batch=2)
     for index in range(2):
         alone = draw(pipe, name, seed=index)
         assert (together[index : index + 1] - alone).norm() / alone.norm() < 1e-3
 
 
-@NAMES
-def test_nothing_is_kept_after_a_generation(name: str) -> None:
+@LAWS
+def test_nothing_is_kept_after_a_generation(name: str, methods: dict[str, Any]) -> None:
     pipe = build(name)
     draw(pipe, name)
     before = tensors()
-    accel.apply(pipe, strategy(name, STRONG))
+    accel.apply(pipe, strategy(name, methods))
     draw(pipe, name)
     assert tensors() == before
 
@@ -177,8 +189,8 @@ def test_what_does_not_fit_is_refused_by_one_line() -> None:
     with pytest.raises(StrategyError, match="a tail of at most the depth"):
         wrong = {"deltacache": {"depth": 0, "tail": 1}}
         accel.apply(build("hunyuan-dit"), strategy("hunyuan-dit", wrong))
-    with pytest.raises(StrategyError, match="fora works on dit, mmdit"):
-        strategy("qwen", {"fora": {"attn": True}})
+    with pytest.raises(StrategyError, match="cat works on dit, mmdit"):
+        strategy("qwen", {"cat": {"alpha": 0.5}})
 
 
 def test_a_changed_list_of_blocks_is_noticed() -> None:

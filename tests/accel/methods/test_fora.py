@@ -173,7 +173,9 @@ def test_order_extrapolates(order: int) -> None:
 
 
 def test_families_are_told_apart() -> None:
-    with pytest.raises(StrategyError, match=r"fora works on dit, mmdit, not on family 'unet'"):
+    with pytest.raises(
+        StrategyError, match=r"fora works on dit, mmdit, transformer, not on family 'unet'"
+    ):
         Strategy.create(
             family="unet", scheduler="-", steps=1, calls=1, methods={"fora": {"attn": True}}
         )

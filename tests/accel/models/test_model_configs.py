@@ -27,8 +27,10 @@ from search import spaces
 from strategies import StrategyError
 from strategies.data_files.configs import read_config
 from tests.support.model_commands import COMMANDS, fails
+from tests.support.pipelines import whole_stack_pipelines
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.unet_pipelines import build
+from tests.support.pipelines.whole_stack_pipelines import PARTS
 
 # The tiny pipeline of each model's class, and millions of parameters of its denoiser as published.
 PUBLISHED: dict[str, tuple[str, float]] = {
@@ -41,9 +43,19 @@ PUBLISHED: dict[str, tuple[str, float]] = {
     "pixart-sigma": ("pixart", 600),
     "dit-xl-2": ("dit", 675),
     "flux-dev": ("flux", 11901.4),
+    "flux2-dev": ("flux2", 32000),
+    "flux2-klein": ("flux2-klein", 3900),
+    "qwen-image": ("qwen", 20430),
+    "z-image": ("z-image", 6150),
+    "chroma": ("chroma", 8900),
+    "wan21-1.3b": ("wan", 1420),
+    "ltx": ("ltx", 1920),
 }
-ROUNDED = {"sd3-medium", "sd35-medium", "pixart-alpha", "pixart-sigma"}
+ROUNDED = {"sd3-medium", "sd35-medium", "pixart-alpha", "pixart-sigma", "flux2-dev", "flux2-klein"}
+ROUNDED |= {"qwen-image", "z-image", "chroma", "wan21-1.3b", "ltx"}
 TEXT = {"clip-l": 123.1, "clip-h": 340.4, "clip-g": 694.7, "t5-xxl": 4762.3}
+TEXT |= {"qwen25-vl-7b": 8292.2, "qwen3-4b": 4022.5, "mistral-small-3": 24011.4, "umt5-xxl": 5681.0}
+VIDEOS = {"wan21-1.3b", "ltx"}
 EVERY = sorted(set(available()) - {"tiny-sd", "tiny-pixart"})
 
 
@@ -57,6 +69,8 @@ def tiny(name: str) -> Any:
         width = {"attention_head_dim": 24, "cross_attention_dim": 96}
         parts = transformer("pixart", **own, **width).components
         return diffusers.PixArtAlphaPipeline(**parts)
+    if topology in PARTS:
+        return whole_stack_pipelines.build(topology)
     return build(topology) if topology in ("sd1", "sd2", "sdxl") else transformer(topology)
 
 
@@ -83,7 +97,8 @@ def small(name: str) -> dict[str, Any]:
     arguments = own | ({"max_sequence_length": 16} if "max_sequence_length" in own else {})
     # The tiny VAE halves the sides, DiT's size is fixed, and Flux packs latents by twos.
     size = {} if name == "dit-xl-2" else {"height": 32, "width": 32}
-    return {"dtype": "float32", "steps": 3, "batch": 1, "arguments": arguments} | size
+    frames = {"frames": 9, "scored_frames": "2"} if name in VIDEOS else {}
+    return {"dtype": "float32", "steps": 3, "batch": 1, "arguments": arguments} | size | frames
 
 
 def test_every_config_is_in_this_file() -> None:
@@ -119,7 +134,8 @@ def test_a_local_copy_is_drawn_in_the_configs_setting(name: str, folders: Path) 
     assert config.source == str(source.resolve())
     baseline = unaccelerated(pipe, config.scheduler, config.steps)
     image = run(pipe, config, baseline, prompts.read(config.heldout_prompts, 2).first(1))
-    assert image.shape == (1, 3, *((32, 32) if name != "dit-xl-2" else image.shape[2:]))
+    frames = (2,) if name in VIDEOS else ()
+    assert image.shape == (1, *frames, 3, *((32, 32) if name != "dit-xl-2" else image.shape[2:]))
     assert image.isfinite().all()
 
 

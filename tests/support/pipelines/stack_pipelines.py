@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import diffusers
+import numpy as np
 import torch
+from PIL import Image
 
 from strategies import Strategy
 
@@ -265,6 +267,26 @@ def flux2_vae() -> dict[str, Any]:
     return {"vae": vae.eval()}
 
 
+def wan_vae() -> dict[str, Any]:
+    """Wan's image-to-video pipeline encodes its first frame."""
+    vae = diffusers.AutoencoderKLWan(
+        base_dim=4, z_dim=4, dim_mult=[1, 1, 1, 1], num_res_blocks=1,
+        latents_mean=[0.0] * 4, latents_std=[1.0] * 4,
+    )  # fmt: skip
+    return {"vae": vae.eval()}
+
+
+def picture(seed: int = 0) -> Image.Image:
+    """A picture of noise in the size that is drawn."""
+    noise = np.random.default_rng(seed).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    return Image.fromarray(noise)
+
+
+def with_image(given: Given, name: str = "image") -> Given:
+    """Arguments with one picture beside them."""
+    return lambda batch, seed: given(batch, seed) | {name: picture()}
+
+
 PIPES: dict[str, Tiny] = {
     "flux2": Tiny("Flux2Pipeline", "Flux2Transformer2DModel", FLUX2, embeds(24, guided=False)),
     "flux2-klein": Tiny(
@@ -342,6 +364,24 @@ PIPES: dict[str, Tiny] = {
         embeds(24),
         VIDEO,
         "CogVideoXDDIMScheduler",
+    ),
+    "flux2-reference": Tiny(
+        "Flux2Pipeline",
+        "Flux2Transformer2DModel",
+        FLUX2,
+        with_image(embeds(24, guided=False)),
+        parts=flux2_vae,
+    ),
+    "wan-image": Tiny(
+        "WanImageToVideoPipeline",
+        "WanTransformer3DModel",
+        WAN | {"in_channels": 12},
+        with_image(embeds(24)),
+        VIDEO,
+        parts=wan_vae,
+    ),
+    "kandinsky5-image": Tiny(
+        "Kandinsky5T2IPipeline", "Kandinsky5Transformer3DModel", KANDINSKY5, kandinsky
     ),
     "kandinsky5": Tiny(
         "Kandinsky5T2VPipeline", "Kandinsky5Transformer3DModel", KANDINSKY5, kandinsky, VIDEO

@@ -156,7 +156,7 @@ def test_image_to_image_runs_the_tail_of_the_schedule(name: str) -> None:
 def test_qwen_image_edit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tokens of the given image come after those of the new one."""
     home = "diffusers.pipelines.qwenimage.pipeline_qwenimage_edit.calculate_dimensions"
-    monkeypatch.setattr(home, lambda area, ratio: (32, 32))  # In place of a million pixels.
+    monkeypatch.setattr(home, lambda area, ratio: (32, 32, None))  # In place of a million pixels.
     pipe = task("qwen", "QwenImageEditPipeline", "AutoencoderKLQwenImage")
     given = {"image": picture()}
     plain = draw(pipe, "qwen", **given)

@@ -21,9 +21,9 @@ from evaluate.metrics import (
     psnr,
     sfid,
     ssim,
-    temporal_error,
 )
 from evaluate.metrics.shared.base import VIEWS, Metric, View
+from evaluate.metrics.videos import temporal_error
 from evaluate.networks import missing
 from strategies import StrategyError
 from strategies.words import did_you_mean

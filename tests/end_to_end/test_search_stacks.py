@@ -21,7 +21,7 @@ from evaluate.images.appearance import look
 from evaluate.images.generation import to_pixels
 from evaluate.images.thumbnails import encode
 from evaluate.metrics import METRICS, usual
-from evaluate.metrics.temporal_error import temporal_error
+from evaluate.metrics.videos.temporal_error import temporal_error
 from evaluate.networks import Networks
 from evaluate.statistics.gaussian import ScoreError
 from search import cli

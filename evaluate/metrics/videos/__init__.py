@@ -1,0 +1,1 @@
+"""Metrics of videos, which compare frames with each other."""

@@ -38,6 +38,13 @@ def pipe() -> Any:
     return build()
 
 
+@pytest.fixture
+def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latency is measured in two turns and one repetition, where this process measures it."""
+    monkeypatch.setattr("search.costs.measurement.TURNS", 2)
+    monkeypatch.setattr("search.finalists.end_to_end.REPEATS", 1)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache folder of the tests' own: fake workers draw no images that anybody may use."""

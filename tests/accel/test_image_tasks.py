@@ -184,6 +184,7 @@ SMALL = [
 ]
 
 
+@pytest.mark.usefixtures("few_turns")
 @pytest.mark.parametrize(
     "task", ["image-to-image", pytest.param("inpainting", marks=pytest.mark.slow)]
 )

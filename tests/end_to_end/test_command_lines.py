@@ -25,15 +25,9 @@ from search import cli, config
 from search.study.study import Study
 from tests.support.pipelines.unet_pipelines import strategy
 
+pytestmark = pytest.mark.usefixtures("few_turns")
 SMALL = ["--workers", "0", "--images", "2", "--heldout-images", "2", "--export", "2"]
 FAST = ["--schedulers", "DDIMScheduler,DPMSolverMultistepScheduler", "--steps", "4,6"]
-
-
-@pytest.fixture(autouse=True)
-def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of latency, where it is this process that measures."""
-    monkeypatch.setattr("search.costs.measurement.TURNS", 2)
-    monkeypatch.setattr("search.finalists.end_to_end.REPEATS", 1)
 
 
 def command(*arguments: str) -> list[str]:

@@ -216,6 +216,7 @@ def test_a_source_that_is_not_the_model_is_refused(
     assert "does not name a pipeline" in line
 
 
+@pytest.mark.usefixtures("few_turns")
 def test_every_command_takes_a_local_copy(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

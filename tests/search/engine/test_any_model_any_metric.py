@@ -33,13 +33,12 @@ SETTING = [
 ]
 MODELS = {"sd1": "DDIM", "sdxl": "DDIM", "pixart": "DDIM", "sd3": "FlowMatchEulerDiscrete",
           "dit": "DDIM"}  # fmt: skip
+pytestmark = pytest.mark.usefixtures("few_turns")
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "cache"))
-    monkeypatch.setattr("search.costs.measurement.TURNS", 2)
-    monkeypatch.setattr("search.finalists.end_to_end.REPEATS", 1)
     return tmp_path / "cache"
 
 

@@ -155,7 +155,7 @@ class SearchConfig(WorkerSettings):
             if metric.video and len(self.model.places) < 2:
                 raise ValueError(
                     f"{metric.name} compares neighbouring frames of videos, but this model scores "
-                    f"{len(self.model.places) or 'images'}; choose another figure, or of a video "
+                    f"{len(self.model.places) or 'images'}; choose another score, or for a video "
                     "model at least two frames with --scored-frames"
                 )
         return self

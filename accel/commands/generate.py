@@ -80,7 +80,7 @@ def open_prompted(
         raise StrategyError(f"{name} is a {type(pipe).__name__}, which needs more than a prompt")
     if "num_frames" in calls.takes(pipe):
         raise StrategyError(
-            f"{name} is a {type(pipe).__name__}, which draws videos, but this command writes "
+            f"{name} is a {type(pipe).__name__}, which generates videos, but this command writes "
             "images; call the pipeline itself after accel.apply, or python -m evaluate to score it"
         )
     return pipe, config

@@ -26,7 +26,7 @@ def setting(pipe: Any, config: ModelConfig) -> None:
     schedulers.check_steps(pipe.scheduler, config.steps)
     if config.frames and "num_frames" not in calls.takes(pipe):
         raise StrategyError(
-            f"{type(pipe).__name__} draws images, not videos of {config.frames} frames; leave "
+            f"{type(pipe).__name__} generates images, not videos of {config.frames} frames; leave "
             "--frames out"
         )
     if config.task != TEXT:

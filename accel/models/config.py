@@ -114,7 +114,7 @@ class ModelConfig(BaseModel):
     def _frames_fit(self) -> Self:
         """Check that the frames that are scored are there."""
         if self.scored_frames and not self.frames:
-            raise ValueError("scored_frames are of no use for a model that draws images")
+            raise ValueError("scored_frames are of no use for a model that generates images")
         assert isinstance(self.places, list)
         return self
 

@@ -91,7 +91,7 @@ def usual(bundled: bool, video: bool = False) -> tuple[list[Metric], dict[str, s
 
     Args:
         bundled: whether the model is a bundled one.
-        video: whether the model draws videos.
+        video: whether the model generates videos.
 
     Returns:
         The metrics, and the reason why each of the others is left out.

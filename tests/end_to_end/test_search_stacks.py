@@ -85,7 +85,7 @@ def test_defaults_of_a_call(folders: Path) -> None:
     _, wan = resolve_model(str(saved(folders, "wan")), "cpu")
     assert (wan.height, wan.width, wan.frames, wan.batch) == (480, 832, 81, 1)
     assert wan.places == [0, 20, 40, 60, 80]
-    with pytest.raises(StrategyError, match="draws images, not videos of 5 frames"):
+    with pytest.raises(StrategyError, match="generates images, not videos of 5 frames"):
         resolve_model(str(saved(folders, "qwen")), "cpu", changes={"frames": 5})
     with pytest.raises(StrategyError, match="scored_frames is '9,3'"):
         resolve_model(str(saved(folders, "wan")), "cpu", changes={"scored_frames": "9,3"})
@@ -99,7 +99,7 @@ def test_generate_writes_images_alone(
     given = ["generate", "--model", str(saved(folders, "wan")), "--strategy", str(strategy)]
     assert accel_cli.main([*given, "--prompt", "x", "--out", str(tmp_path / "x.png")]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert "WanPipeline, which draws videos" in line
+    assert "WanPipeline, which generates videos" in line
 
 
 def test_precision_is_that_of_the_weights(folders: Path, tmp_path: Path) -> None:

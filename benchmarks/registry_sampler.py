@@ -103,6 +103,15 @@ SAMPLER = (
         "a finished run for the rows of the front: --run runs/NAME",
     ),
     Benchmark(
+        "predictors",
+        "quality/residual_predictors",
+        "forecasts of the residual that deltacache adds: its orders, HiCache, FoCa and dynamic "
+        "mode decomposition, at equal schedules on tiny-pixart",
+        QUALITY,
+        ("predictors",),
+        ("--images", "16"),
+    ),
+    Benchmark(
         "no_loss",
         "quality/no_loss",
         "verdicts of strategies on many held-out prompts, and a picture of one",

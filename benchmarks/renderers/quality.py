@@ -38,6 +38,30 @@ def affine_guidance(data: Any) -> str:
     return f"{text}\n\n" + table(heads, rows)
 
 
+def predictors(data: Any) -> str:
+    """FD and PSNR of every forecast at every schedule, and the difference to the best order."""
+    rows = []
+    for schedule, forecasts in data["rows"].items():
+        for name, one in forecasts.items():
+            if name == "best order":
+                continue
+            apart = "best of the orders" if name == forecasts["best order"] else ""
+            if "interval" in one:
+                low, high = one["interval"]
+                apart = f"{one['fd_difference']:+.2f} ({low:+.2f} to {high:+.2f})"
+            rows.append((schedule, name, one["fd_base"], one["psnr"], apart, one["seconds"]))
+    heads = [
+        "schedule",
+        "forecast",
+        "FD to unaccelerated",
+        "PSNR, dB",
+        "FD less the best order's",
+        "s an image",
+    ]
+    sets = f"{data['sets']} sets of {data['images']} held-out prompts."
+    return f"{sets}\n\n" + table(heads, rows)
+
+
 def mask(data: Any) -> str:
     rows = [
         (name, one["fora"], one["cache-dit"], one["apart"]) for name, one in data["rows"].items()

@@ -27,8 +27,8 @@ SAMPLER = (
     Benchmark(
         "transformer_speed",
         "sampler_speed/transformer_methods",
-        "speed, work and memory of every transformer method on Stable Diffusion 3, PixArt-Sigma "
-        "and DiT, compared with cache-dit and diffusers' hooks. Generations alternate. A GPU "
+        "speed, work and memory of every transformer method on Stable Diffusion 3, PixArt-Sigma, "
+        "DiT, FLUX.1, FLUX.2 and Qwen-Image, compared with cache-dit and diffusers' hooks. Generations alternate. A GPU "
         "runs full sizes at batches 1 and 8. --compile compiles the networks",
         SPEED,
         ("transformer_speed-*",),
@@ -72,6 +72,13 @@ SAMPLER = (
         "A GPU waits for them if launching takes longer than computing",
         WORK,
         ("launches",),
+    ),
+    Benchmark(
+        "kept",
+        "work/kept_bytes",
+        "bytes that a method keeps from one call to the next, counted by shape at full size",
+        WORK,
+        ("kept",),
     ),
     Benchmark(
         "stacks",

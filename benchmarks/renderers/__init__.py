@@ -18,6 +18,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "latency_table": speed.latency_table,
     "checks": speed.checks,
     "launches": speed.launches,
+    "kept": speed.kept,
     "stacks": speed.stacks,
     "macs": speed.macs,
     "transformer_quality": quality.transformers,

@@ -188,3 +188,18 @@ def guidance_calls(data: Any) -> str:
     ]
     size = f"Width {data['width']:g}, latent {data['latent'] or 'full'}."
     return f"{size}\n\n{table(head, rows)}"
+
+
+def kept(data: Any) -> str:
+    """GiB that each method keeps, and how many times fewer than `fora`."""
+    rows = []
+    for network, methods in data["networks"].items():
+        most = methods.get("fora N=3", {}).get("bytes")
+        for name, one in methods.items():
+            if "does not run" in one:
+                rows.append((network, name, one["does not run"], None, None))
+                continue
+            fewer = most / one["bytes"] if most and one["bytes"] else None
+            rows.append((network, name, one["bytes"] / 2**30, one["tensors"], fewer))
+    heads = ["network", "method", "GiB kept, fp16", "tensors", "times fewer than fora N=3"]
+    return table(heads, rows)

@@ -21,9 +21,10 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 
 from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.timing import shuffled
+from strategies import StrategyError
 
 Setup = Callable[[Network], Any]
-LIMITS = (torch.OutOfMemoryError, FailOnRecompileLimitHit)
+LIMITS = (torch.OutOfMemoryError, FailOnRecompileLimitHit, StrategyError)
 
 
 @contextmanager
@@ -95,7 +96,9 @@ class Found:
 
 @contextmanager
 def excusing(rival: Rival, name: str, failed: dict[str, str]) -> Iterator[None]:
-    """Note why a package does not run; of ours only that memory or graphs do not suffice."""
+    """Note why a package does not run; of ours, that a method does not work on the network, or that
+    memory or graphs do not suffice.
+    """
     try:
         yield
     except Exception as error:

@@ -71,8 +71,7 @@ class Network:
             return self._draw(1, passed)
 
     def _draw(self, batch: int, passed: Laps | GPULaps) -> list[float]:
-        pipe, config = self.pipe, self.pipe.denoiser.config
-        shape = (batch, config.in_channels, config.sample_size, config.sample_size)
+        pipe, shape = self.pipe, self.pipe.shape(batch)
         given = _rows(self.given, batch, self.kind)
         latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         latents = latents.to(device=pipe.device, dtype=self.kind)
@@ -82,9 +81,8 @@ class Network:
         wait(pipe.device)
         passed.mark()
         for t, self.now in zip(pipe.scheduler.timesteps, times, strict=True):
-            guess = self._predict(torch.cat([latents] * 2), t, given)
-            first, second = guess[:, : shape[1]].chunk(2)
-            latents = pipe.scheduler.step(first + 4 * (second - first), t, latents).prev_sample
+            guess = self._predict(torch.cat([latents] * pipe.rows), t, given | pipe.shared)
+            latents = pipe.scheduler.step(pipe.guided(guess), t, latents).prev_sample
             passed.mark()
         return passed.between()
 
@@ -92,7 +90,8 @@ class Network:
         network = self.pipe.denoiser
         if self.is_unet:  # DeepCache's helper looks for the time among the places.
             return network(doubled, t, **given).sample
-        return network(hidden_states=doubled, timestep=t.expand(len(doubled)), **given).sample
+        times = self.pipe.time(t).expand(len(doubled))
+        return network(hidden_states=doubled, timestep=times, **given).sample
 
 
 def _rows(value: Any, batch: int, kind: torch.dtype) -> Any:

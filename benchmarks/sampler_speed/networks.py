@@ -17,34 +17,16 @@ from diffusers import (
     FlowMatchEulerDiscreteScheduler,
     PixArtTransformer2DModel,
     SD3Transformer2DModel,
-    UNet2DConditionModel,
 )
 
 from accel import families
+from benchmarks.sampler_speed import packed_networks
+from benchmarks.sampler_speed.parts import Bare
 from strategies import Strategy
 from zoo import tiny_sd
 
 FULL_LATENT = 128
 FEWER_TOKENS = 77  # Of the text, where the image is smaller too.
-
-
-class Bare:
-    """Parts of a pipeline that the sampler needs: a `unet` or a `transformer`, and a scheduler."""
-
-    def __init__(self, network: Any, scheduler: Any) -> None:
-        name = "unet" if isinstance(network, UNet2DConditionModel) else "transformer"
-        setattr(self, name, network)
-        self.scheduler = scheduler
-
-    @property
-    def denoiser(self) -> Any:
-        """The network."""
-        return vars(self).get("unet") or self.transformer  # type: ignore[attr-defined]
-
-    @property
-    def device(self) -> torch.device:
-        """Device of the network."""
-        return self.denoiser.device
 
 
 Built = tuple[Bare, dict[str, Any]]
@@ -177,10 +159,20 @@ NETWORKS: dict[str, Callable[..., Built]] = {
     "sd3-medium": sd3_medium,
     "pixart-sigma": pixart_sigma,
     "dit-xl-2": dit_xl_2,
+    "flux1": packed_networks.flux1,
+    "flux2": packed_networks.flux2,
+    "qwen-image": packed_networks.qwen_image,
 }
 
 # Heads, layers and the side of the latents at full size; of UNets that side alone.
-SIZES = {"sd3-medium": (24, 24, 128), "pixart-sigma": (16, 28, 128), "dit-xl-2": (16, 28, 32)}
+SIZES = {
+    "sd3-medium": (24, 24, 128),
+    "pixart-sigma": (16, 28, 128),
+    "dit-xl-2": (16, 28, 32),
+    "flux1": (24, 57, 128),
+    "flux2": (48, 56, 128),
+    "qwen-image": (24, 60, 128),
+}
 LATENTS = {"sd15": 64, "sd21": 96, "sdxl": 128}
 
 

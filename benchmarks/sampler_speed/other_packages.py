@@ -10,7 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from diffusers import DiTTransformer2DModel, SD3Transformer2DModel
+from diffusers import (
+    DiTTransformer2DModel,
+    Flux2Transformer2DModel,
+    FluxTransformer2DModel,
+    QwenImageTransformer2DModel,
+    SD3Transformer2DModel,
+)
 from diffusers.hooks import (
     FasterCacheConfig,
     FirstBlockCacheConfig,
@@ -27,6 +33,7 @@ from diffusers.hooks.hooks import HookRegistry
 
 from benchmarks.sampler_speed.denoising_loop import Network, nothing
 
+PACKED = (FluxTransformer2DModel, Flux2Transformer2DModel, QwenImageTransformer2DModel)
 EVERY = (-1, 1001)  # Of the timesteps.
 
 
@@ -85,7 +92,15 @@ def steps_mask(network: Any, full: Sequence[bool]) -> Iterator[Callable[[], None
         num_inference_steps=len(full),
         steps_computation_mask=[int(one) for one in full],
         steps_computation_policy="static",
+        enable_separate_cfg=False,
     )
+    if isinstance(network, PACKED):  # It knows these as they are.
+        cache_dit.enable_cache(network, cache_config=config)
+        try:
+            yield lambda: cache_dit.refresh_context(network, cache_config=config)
+        finally:
+            cache_dit.disable_cache(network)
+        return
     joint = isinstance(network, SD3Transformer2DModel)
     pattern = cache_dit.ForwardPattern.Pattern_1 if joint else cache_dit.ForwardPattern.Pattern_3
     classes = isinstance(network, DiTTransformer2DModel)

@@ -6,8 +6,9 @@
     python -m benchmarks run transformer_speed --compile  # the same with torch.compile
 
 Topologies of Stable Diffusion 3 medium, PixArt-Sigma, DiT-XL/2, FLUX.1, FLUX.2 and Qwen-Image with
-random weights; whole generations, guided where the network has no guidance embedded. Ours have the uniform settings of their rival: cache-dit's steps mask with FORA's full
-calls, diffusers' pyramid attention broadcast. What does not run has the reason why not. Writes
+random weights; whole generations, guided where the network has no guidance embedded. Ours have the
+uniform settings of their rival: cache-dit's steps mask with FORA's full calls, diffusers' pyramid
+attention broadcast. What does not run has the reason why not. Writes
 `results/transformer_speed-NETWORK-DEVICE.json`, `-compiled` behind it with `--compile`.
 """
 

@@ -29,7 +29,8 @@ SAMPLER = (
         "sampler_speed/transformer_methods",
         "speed, work and memory of every transformer method on Stable Diffusion 3, PixArt-Sigma, "
         "DiT, FLUX.1, FLUX.2 and Qwen-Image, compared with cache-dit and diffusers' hooks. "
-        "Generations alternate. A GPU runs full sizes at batches 1 and 8. --compile compiles the networks",
+        "Generations alternate. A GPU runs full sizes at batches 1 and 8. --compile compiles "
+        "the networks",
         SPEED,
         ("transformer_speed-*",),
         ("--width", "0.25", "--layers", "6", "--latent", "48", "--calls", "14"),

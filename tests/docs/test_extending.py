@@ -205,7 +205,9 @@ def sites(denoiser: Any) -> Sites | None:
             'FAMILIES = ("unet", "dit", "mmdit", "transformer", "x")',
         )
     ],
-    "strategies/methods/fora.py": [('("dit", "mmdit")', '("dit", "mmdit", "x")')],
+    "strategies/methods/fora.py": [
+        ('("dit", "mmdit", "transformer")', '("dit", "mmdit", "transformer", "x")')
+    ],
     "configs/spaces/x-all.yaml": [
         (
             "",

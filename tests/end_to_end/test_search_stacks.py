@@ -31,6 +31,7 @@ from strategies import StrategyError
 from tests.support.pipelines import stack_pipelines as stack_pipes
 from tests.support.pipelines.whole_stack_pipelines import PARTS, build, saved
 
+pytestmark = pytest.mark.usefixtures("few_turns")
 SETTING = ["--workers", "0", "--images", "3", "--heldout-images", "4", "--export", "2"]
 SETTING += ["--batch", "2", "--size", "32", "--steps", "3,4", "--base-steps", "4"]
 SETTING += ["--objective", "psnr", "--objective", "latency", "--budget", "5evals"]
@@ -40,12 +41,6 @@ FAST = ("qwen", "z-image", "wan")
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(autouse=True)
-def fast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.costs.measurement.TURNS", 2)
-    monkeypatch.setattr("search.finalists.end_to_end.REPEATS", 1)
 
 
 @pytest.mark.parametrize(

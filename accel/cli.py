@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from accel.commands import image_files
+from accel.commands import image_files, model_flags
 from accel.commands.calibrate import add_command
 from accel.commands.generate import (
     OWN,
@@ -22,10 +22,15 @@ from accel.commands.generate import (
     own_steps,
     what_ran,
 )
-from accel.models.config import SOURCE_HELP, available
+from accel.models import notes
+from accel.models.config import SOURCE_HELP, model_help
 from accel.models.loading import default_device, quiet
+from accel.models.own_settings import title
+from accel.models.parts import PARTS
+from accel.models.resolve import given_parts
 from strategies import StrategyError, describe, load
 from strategies.commands.interrupts import stopped
+from strategies.sharing import measured_on
 
 REPEAT = 3
 EXAMPLES = """examples:
@@ -70,8 +75,7 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--model",
         default="tiny-sd",
-        help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id "
-        "(default: tiny-sd)",
+        help=f"{model_help()} (default: tiny-sd)",
     )
     how.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     how.add_argument("--strategy", required=True, help="a preset's name or a strategy file")
@@ -84,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
         help="device, such as cpu or cuda:1 (default: a GPU, if there is one)",
     )
     how.add_argument("--download", action="store_true", help="fetch missing weights from the hub")
+    model_flags.add(one)
     out = one.add_argument_group("result")
     out.add_argument(
         "--out", type=Path, required=True, help="image file; several images make a grid"
@@ -133,8 +138,19 @@ def _generate(flags: argparse.Namespace) -> int:
     asked = load(flags.strategy)
     quiet()
     pipe, config = open_prompted(
-        flags.model, flags.device or default_device(), flags.download, flags.source
+        flags.model,
+        flags.device or default_device(),
+        flags.download,
+        flags.source,
+        model_flags.parts(flags),
     )
+    model = title(flags.model) if config is None else config.name
+    dtype = None if config is None else config.dtype
+    own_parts = given_parts(flags.model, model_flags.parts(flags)) if config is None else config
+    parts = own_parts.model_dump(mode="json", include={*PARTS})
+    others = measured_on.differences(asked, model, dtype, parts)
+    if others:
+        notes.tell(measured_on.line(flags.strategy, model, others))
     strategy = fit(pipe, asked, flags.steps)
     if strategy is not asked:
         print(

@@ -12,6 +12,7 @@ import zoo
 from accel.models.config import ModelConfig, read_model
 from accel.models.loading import load_pipeline
 from accel.models.resolve import resolve_model
+from accel.pipelines.devices import device_of
 from evaluate import scoring
 from evaluate.extraction import Reading, Sample, take
 from evaluate.image_set import Side
@@ -175,7 +176,7 @@ def evaluate(
     chosen = (
         usual(bundled, len(setting.places) > 1)[0] if metrics is None else choose(metrics, bundled)
     )
-    evaluator = Evaluator(setting, str(pipe.device), pipe)
+    evaluator = Evaluator(setting, str(device_of(pipe)), pipe)
     drawn = evaluator.prompts["heldout"].first(images)
     base = evaluator.draw("the unaccelerated images", evaluator.baseline, drawn)
     mine = evaluator.draw("the strategy's images", strategy, drawn)

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from accel import families
 from accel.block_changes import change_curves
+from accel.commands import model_flags
 from accel.commands.generate import OWN, GenerationRequest, once, open_prompted, own_steps
 from accel.models.config import SOURCE_HELP
 from accel.models.loading import default_device, quiet
@@ -30,7 +31,11 @@ def calibrate(flags: argparse.Namespace) -> int:
         raise StrategyError(f"{flags.out.parent}: no such folder for --out")
     quiet()
     pipe, config = open_prompted(
-        flags.model, flags.device or default_device(), flags.download, flags.source
+        flags.model,
+        flags.device or default_device(),
+        flags.download,
+        flags.source,
+        model_flags.parts(flags),
     )
     steps = flags.steps or own_steps(pipe, config)
     own = {} if config is None else config.model_dump(include=OWN)
@@ -80,6 +85,7 @@ def add_command(commands: Any) -> None:
     )
     one.add_argument("--model", default="tiny-sd", help="model, as for generate (default: tiny-sd)")
     one.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
+    model_flags.add(one)
     one.add_argument(
         "--prompt",
         action="append",

@@ -18,6 +18,7 @@ from accel.call_records import CallRecord
 from accel.models import calls
 from accel.models.config import ModelConfig
 from accel.models.resolve import open_model
+from accel.pipelines.devices import device_of
 from accel.solvers import noise, schedulers
 from strategies import Strategy, StrategyError
 
@@ -68,14 +69,18 @@ class GeneratedImages:
 
 
 def open_prompted(
-    name: str, device: str, download: bool, source: str | None = None
+    name: str,
+    device: str,
+    download: bool,
+    source: str | None = None,
+    parts: dict[str, Any] | None = None,
 ) -> tuple[Any, ModelConfig | None]:
     """Load a pipeline that generates from a prompt alone, see `accel.models.resolve.open_model`.
 
     Raises:
         StrategyError: no such model or device, it cannot be loaded, or it needs more than a prompt.
     """
-    pipe, config = open_model(name, device, download, source)
+    pipe, config = open_model(name, device, download, source, parts)
     if "prompt" not in calls.takes(pipe) or calls.needs_image(pipe):
         raise StrategyError(f"{name} is a {type(pipe).__name__}, which needs more than a prompt")
     if "num_frames" in calls.takes(pipe):
@@ -201,6 +206,7 @@ def once(pipe: Any, request: GenerationRequest, steps: int, seed: int) -> tuple[
     except (ValueError, TypeError, torch.OutOfMemoryError) as error:
         reason = " ".join(str(error).split())
         raise StrategyError(f"{type(pipe).__name__} cannot generate this: {reason}") from None
-    if torch.device(pipe.device).type == "cuda":
-        torch.cuda.synchronize(pipe.device)
+    device = device_of(pipe)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return image, time.perf_counter() - began

@@ -7,6 +7,8 @@ from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from accel.models import sources
+from accel.models.parts import ModelParts
 from strategies import StrategyError
 from strategies.data_files.configs import configs, read_config
 from strategies.words import explain
@@ -20,7 +22,11 @@ TEXT: Task = "text-to-image"
 STRENGTH = 0.6
 SCORED = "5"  # Frames of a video that are scored, unless a setting says otherwise.
 IMAGENET = "imagenet"  # Prompts: the classes of ImageNet.
-SOURCE_HELP = "folder with a local copy of the model that --model names, in diffusers format"
+SOURCE_HELP = "folder or .safetensors file with the weights of the model that --model names"
+MODEL_HELP = (
+    "{names}, a .yaml file, a folder in diffusers format, a .safetensors or .gguf file, a hub id "
+    "or module:function"
+)
 NO_SOURCE = "--source goes with the name of a config; give the folder as --model, not {name}"
 
 
@@ -38,13 +44,14 @@ class Component(BaseModel):
     config: str
 
 
-class ModelConfig(BaseModel):
-    """A model and the setting it is searched and scored in.
+class ModelConfig(ModelParts):
+    """A model and the setting it is searched and scored in; `ModelParts` has further fields.
 
     Attributes:
         name: name that the command line takes.
         pipeline: diffusers' class that the weights must be of; empty takes any.
-        source: `zoo:NAME`, a local folder in diffusers format, or a hub id.
+        source: `zoo:NAME`, a local folder in diffusers format, a hub id, one .safetensors or .gguf
+            file, or `module:function`.
         gated: whether the hub asks for a login and a licence.
         dtype: precision of the weights.
         scheduler, steps, guidance: settings of the unaccelerated pipeline.
@@ -185,10 +192,15 @@ def from_source(config: ModelConfig, source: str | None) -> ModelConfig:
     """The config with its weights in another place, such as a local copy.
 
     Raises:
-        StrategyError: `source` is no folder in diffusers format.
+        StrategyError: `source` is neither a folder nor a file of weights.
     """
     if source is None:
         return config
-    if not Path(source).is_dir():
+    if sources.kind_of(source) not in ("folder", "file"):
         raise StrategyError(f"--source {source}: no such folder; give one in diffusers format")
     return config.model_copy(update={"source": str(Path(source).resolve())})
+
+
+def model_help() -> str:
+    """Help of the flag --model: everything that names a model."""
+    return MODEL_HELP.format(names=", ".join(available()))

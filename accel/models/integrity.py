@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers import PreTrainedModel
 
+from accel.models.files import weight_file
 from strategies import StrategyError
 
 SHOWN = 3  # Keys that a message names.
@@ -125,6 +126,29 @@ def check(name: str, pipe: Any, loaded: Iterable[Loaded]) -> None:
         raise StrategyError(
             f"model {name} is not whole: {'; '.join(faults)}; copy or download it again"
         )
+
+
+def check_files(name: str, folder: Path) -> None:
+    """Refuse a folder whose networks were saved while they held a LoRA, before it is read.
+
+    diffusers writes such a network under PEFT's names. It loads with a warning and then fails, or
+    generates from random weights.
+
+    Raises:
+        StrategyError: one was; says how to save it.
+    """
+    for path in sorted(folder.glob("*/*.safetensors")):
+        try:
+            keys = weight_file.read(path).keys
+        except StrategyError:
+            continue  # The library that loads it says what is wrong.
+        if any(".base_layer." in key for key in keys):
+            raise StrategyError(
+                f"model {name}: {path.parent.name} was saved with a LoRA in place, which no "
+                "library reads again; load the model and its LoRA, call pipe.fuse_lora() and "
+                "pipe.unload_lora_weights(), then save_pretrained; or unload it, save, and give "
+                "the LoRA by --lora"
+            )
 
 
 def _of_weights(key: str, part: nn.Module, report: Loaded | None) -> list[str]:

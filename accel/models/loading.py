@@ -12,8 +12,18 @@ import transformers
 from diffusers import DiffusionPipeline
 
 import zoo
-from accel.models import hub_errors, integrity, precision
+from accel.models import hub_errors, integrity, notes, precision, sources
 from accel.models.config import PRECISIONS, ModelConfig
+from accel.models.files import (
+    autoencoder,
+    embeddings,
+    functions,
+    loras,
+    placement,
+    quantizing,
+    single_file,
+)
+from accel.models.parts import ModelParts
 from accel.models.tasks import convert
 from accel.solvers import schedulers
 from strategies import StrategyError
@@ -27,14 +37,18 @@ def default_device() -> str:
 
 
 def quiet() -> None:
-    """Switch off the loading bars and hints of diffusers and transformers, for command lines."""
+    """Switch off the loading bars and hints of diffusers and transformers, for command lines.
+
+    Notes on how a model is put together are shown instead.
+    """
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
         library.set_verbosity_error()
+    notes.show()
 
 
 def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = False) -> Any:
-    """Load the pipeline of a model config, with its scheduler, without progress bars.
+    """Load the pipeline of a model config, with its parts and scheduler, without progress bars.
 
     Args:
         config: settings of the model.
@@ -44,8 +58,10 @@ def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = Fal
     Raises:
         StrategyError: the weights are missing or are not of the config's pipeline.
     """
-    pipe = _load(config.name, config.source, DTYPES[config.dtype], download, config)
-    return prepared(pipe.to(device), config)
+    placement.check(config, device)
+    dtype = DTYPES[config.dtype]
+    pipe = load_source(config.name, config.source, config, dtype, download, config)
+    return placement.place(prepared(pipe, config), config, device)
 
 
 def prepared(pipe: Any, config: ModelConfig) -> Any:
@@ -61,9 +77,13 @@ def prepared(pipe: Any, config: ModelConfig) -> Any:
 
 
 def load_folder(
-    source: str, device: str = "cpu", download: bool = False, dtype: torch.dtype | None = None
+    source: str,
+    device: str = "cpu",
+    download: bool = False,
+    dtype: torch.dtype | None = None,
+    parts: ModelParts | None = None,
 ) -> Any:
-    """Load the pipeline in a local folder or under a hub id, as it is, without progress bars.
+    """Load the pipeline of a folder, file, function or hub id, as it is, without progress bars.
 
     Weights are of `dtype`, by default as `accel.models.precision` has it.
 
@@ -72,9 +92,52 @@ def load_folder(
     """
     if dtype is None:
         dtype = DTYPES[precision.of_model(source, device)]
-    pipe = _load(source, source, dtype, download)
+    parts = parts or ModelParts()
+    placement.check(parts, device)
+    pipe = load_source(source, source, parts, dtype, download)
     pipe.set_progress_bar_config(disable=True)
-    return pipe.to(device)
+    return placement.place(pipe, parts, device)
+
+
+def load_source(
+    name: str,
+    source: str,
+    parts: ModelParts,
+    dtype: torch.dtype,
+    download: bool = False,
+    config: ModelConfig | None = None,
+) -> Any:
+    """Load a pipeline and put its parts in; it stays on the CPU.
+
+    Args:
+        name: name of the model, for messages.
+        source: `zoo:NAME`, a folder, file, hub id or `module:function`.
+        parts: parts beside the source.
+        dtype: precision of the weights.
+        download: whether missing weights may be fetched from the hub.
+        config: settings of the model, if it has a config.
+
+    Raises:
+        StrategyError: something is missing, damaged or does not fit; says what.
+    """
+    kind = sources.kind_of(source)
+    if parts.base and kind != "file":
+        raise StrategyError(f"--base goes with a single file, and {source} is none; leave it out")
+    quantizing.check(parts.quantize)
+    if kind == "file":
+        pipe = single_file.load(source, parts.base, dtype, download, parts.vae)
+        _check_class(name, source, type(pipe).__name__, config)
+    elif kind == "function":
+        pipe = functions.load(source)
+        _check_class(name, source, type(pipe).__name__, config)
+    else:
+        pipe = _load(name, source, dtype, download, config)
+    if parts.vae and kind != "file":
+        pipe.register_modules(vae=autoencoder.load(parts.vae, pipe.vae.config, dtype, download))
+    for line in (*embeddings.add(pipe, parts.embeddings), *loras.add(pipe, parts.loras)):
+        notes.tell(line)
+    quantizing.quantize(pipe, parts.quantize, dtype)
+    return pipe
 
 
 def _load(
@@ -83,6 +146,7 @@ def _load(
     bundled, local = source.startswith("zoo:"), Path(source).is_dir()
     if local:
         _check_folder(name, Path(source), config)
+        integrity.check_files(name, Path(source))
     require_weights(name, source, download, config)
     try:
         if bundled:
@@ -110,14 +174,14 @@ def require_weights(
 
     Args:
         name: name of the model on the command line.
-        source: `zoo:NAME`, a folder or a hub id.
+        source: `zoo:NAME`, a folder, file, hub id or `module:function`.
         download: whether missing weights may be fetched from the hub.
         config: settings of the model, if it has a config.
 
     Raises:
         StrategyError: they are missing; says how to get them.
     """
-    here = source.startswith("zoo:") or Path(source).is_dir() or hub_errors.is_cached(source)
+    here = sources.kind_of(source) != "hub" or hub_errors.is_cached(source)
     if not here and not download:
         gated, described = (config.gated, bool(config.components)) if config else (False, False)
         raise StrategyError(hub_errors.absent(name, source, gated, described))

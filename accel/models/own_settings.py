@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from accel import families
-from accel.models import calls
+from accel.models import calls, sources
 from accel.models.config import IMAGENET, SCORED, ModelConfig
+from accel.models.parts import absolute
 from strategies import StrategyError
 
 BATCH = 4
@@ -20,7 +21,7 @@ def own_settings(
     """Settings of a pipeline: its scheduler, and the steps, guidance and size of its call.
 
     Args:
-        name: folder or hub id that the pipeline was loaded from.
+        name: folder, file, hub id or function that the pipeline was loaded from.
         pipe: pipeline to describe.
         dtype: precision of its weights.
         given: settings to use in place of its own.
@@ -47,8 +48,8 @@ def own_settings(
         arguments["negative_prompt"] = " "  # Without one it does not guide.
     frames = calls.default(pipe, "num_frames")
     return ModelConfig(
-        name=Path(name).resolve().name,
-        source=str(Path(name).resolve()) if Path(name).is_dir() else name,
+        name=title(name),
+        source=absolute(name),
         dtype=dtype,  # type: ignore[arg-type]
         scheduler=type(pipe.scheduler).__name__,
         steps=int(takes["num_inference_steps"].default),
@@ -63,6 +64,14 @@ def own_settings(
         frames=frames or 0,
         scored_frames=SCORED if frames else "",
     )
+
+
+def title(name: str) -> str:
+    """Short name of a model, such as a run's folder is called by."""
+    if sources.is_function(name):
+        return name.replace(":", ".")
+    place = Path(name).resolve()
+    return place.stem if place.is_file() else place.name
 
 
 def _space(pipe: Any) -> str:

@@ -1,4 +1,5 @@
-"""Resolution of a model's name to a pipeline: a config, a .yaml file, a folder or a hub id.
+"""Resolution of a model's name to a pipeline: a config, a .yaml file, a folder, a file, a hub id or
+a function.
 
 Every command line and `evaluate.evaluate` come through here, so that all take the same names and
 give the same errors.
@@ -13,10 +14,20 @@ import torch
 from pydantic import ValidationError
 
 import zoo
-from accel.models import checks, precision
+from accel.models import checks, precision, sources
+from accel.models import parts as model_parts
 from accel.models.config import NO_SOURCE, ModelConfig, available, from_source, read_model
-from accel.models.loading import DTYPES, default_device, load_folder, load_pipeline, prepared
+from accel.models.files import placement
+from accel.models.loading import (
+    DTYPES,
+    default_device,
+    load_folder,
+    load_pipeline,
+    load_source,
+    prepared,
+)
 from accel.models.own_settings import own_settings
+from accel.models.parts import ModelParts
 from accel.models.random_weights import from_components, untrained
 from strategies import StrategyError
 from strategies.words import did_you_mean, explain
@@ -32,15 +43,17 @@ def resolve_model(
 ) -> tuple[Any, ModelConfig]:
     """Load a pipeline with the settings that it is scored in.
 
-    A folder or a hub id has no config of ours. Its settings are then the pipeline's own defaults.
+    Only names of configs and .yaml files have a config. The settings of all others are the
+    pipeline's own defaults.
 
     Args:
-        name: name of a config, .yaml file, folder in diffusers format or hub id.
+        name: name of a config, .yaml file, folder in diffusers format, file of weights, hub id or
+            `module:function`.
         device: target device; None takes a GPU if there is one.
         download: whether missing weights may be fetched from the hub.
         random_weights: whether to build the networks from their configs, without weights.
-        changes: settings of the config to replace; None among them changes nothing.
-        source: folder with a local copy of the model that `name` is the config of.
+        changes: settings of the config to replace, parts too; None among them changes nothing.
+        source: folder or file with a local copy of the model that `name` is the config of.
 
     Raises:
         StrategyError: there is no such model, it cannot be loaded, or a setting is wrong.
@@ -49,6 +62,8 @@ def resolve_model(
     _check_device(device)
     given = {key: value for key, value in (changes or {}).items() if value is not None}
     config = find_config(name, source, given)
+    if random_weights:
+        _check_random(config, given)
     if config is None:
         pipe, config = _without_config(name, device, download, random_weights, given)
     elif not random_weights:
@@ -62,58 +77,64 @@ def resolve_model(
 
 
 def open_model(
-    name: str, device: str, download: bool, source: str | None = None
+    name: str,
+    device: str,
+    download: bool,
+    source: str | None = None,
+    parts: dict[str, Any] | None = None,
 ) -> tuple[Any, ModelConfig | None]:
     """Load a pipeline as it is, for generation alone.
 
     Args:
-        name: name of a config, .yaml file, folder in diffusers format or hub id.
+        name: name of a model; see `resolve_model`.
         device: target device.
         download: whether missing weights may be fetched from the hub.
-        source: folder with a local copy of the model that `name` is the config of.
+        source: folder or file with a local copy of the model that `name` is the config of.
+        parts: fields of `ModelParts` to replace.
 
     Returns:
-        The pipeline, and its config or None for a folder or a hub id.
+        The pipeline, and its config or None if the name is not that of a config.
 
     Raises:
         StrategyError: there is no such model or device, or it cannot be loaded.
     """
     _check_device(device)
-    config = find_config(name, source)
+    config = find_config(name, source, parts)
     if config is None:
-        return load_folder(name, device, download), None
+        return load_folder(name, device, download, parts=given_parts(name, parts or {})), None
     return load_pipeline(config, device, download), config
 
 
 def find_config(
     name: str, source: str | None = None, changes: dict[str, Any] | None = None
 ) -> ModelConfig | None:
-    """The config that a model's name stands for; None for a folder or a hub id.
+    """The config that a model's name stands for; None for a name that is a source itself.
 
     Raises:
         StrategyError: there is no such model, a change is not allowed, or `source` comes without
             a config.
     """
     if is_config(name):
-        return from_source(_changed(read_model(name), changes or {}), source)
+        config = _changed(read_model(name), changes or {})
+        return from_source(model_parts.placed(config), source)
     if source is not None:
         raise StrategyError(NO_SOURCE.format(name=name))
     return None
 
 
 def is_config(name: str) -> bool:
-    """Whether a model's name is that of a config, rather than of a folder or on the hub.
+    """Whether a model's name is that of a config, rather than of a folder, file or function.
 
     Raises:
         StrategyError: it is none of them.
     """
     if name in available() or name.endswith((".yaml", ".yml")):
         return True
-    if not (Path(name).is_dir() or "/" in name):
+    if not sources.is_named_directly(name):
         raise StrategyError(
             f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
-            "a folder in diffusers format or, with --download, a hub id such as owner/name"
-            f"{did_you_mean(name, available())}"
+            "a folder in diffusers format, a .safetensors or .gguf file or, with --download, a hub "
+            f"id such as owner/name{did_you_mean(name, available())}"
         )
     return False
 
@@ -122,12 +143,33 @@ def _without_config(
     name: str, device: str, download: bool, random_weights: bool, given: dict[str, Any]
 ) -> tuple[Any, ModelConfig]:
     dtype = given.get("dtype") or precision.of_model(name, device)
+    parts = given_parts(name, given)
     if random_weights:
         pipe = _random(name, dtype, device)
     else:
-        pipe = load_folder(name, device, download, DTYPES[dtype])
-    config = _changed(own_settings(name, pipe, dtype, given), given)
-    return prepared(pipe, config), config
+        placement.check(parts, device)
+        pipe = load_source(name, name, parts, DTYPES[dtype], download)
+    config = _changed(own_settings(name, pipe, dtype, given), given | parts.model_dump())
+    return placement.place(prepared(pipe, config), parts, device), config
+
+
+def given_parts(name: str, given: dict[str, Any]) -> ModelParts:
+    """The parts among changes of settings, with absolute paths."""
+    try:
+        found = {key: value for key, value in given.items() if key in model_parts.PARTS}
+        return model_parts.placed(ModelParts.model_validate(found))
+    except ValidationError as error:
+        raise StrategyError(f"model {name}: {explain(error)}") from None
+
+
+def _check_random(config: ModelConfig | None, given: dict[str, Any]) -> None:
+    """Refuse parts of a model that has no weights."""
+    there = given if config is None else config.model_dump()
+    for name in ("loras", "vae", "embeddings", "base"):
+        if there.get(name):
+            raise StrategyError(
+                f"--random-weights builds the networks without weights; leave {name} out"
+            )
 
 
 def _check_device(device: str) -> None:

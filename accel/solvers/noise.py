@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from accel.pipelines.devices import device_of
 from strategies import StrategyError
 
 Generators = list[Generator]
@@ -39,7 +40,7 @@ def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
     Raises:
         StrategyError: something used torch's global stream all the same.
     """
-    scheduler, device = pipe.scheduler, torch.device(pipe.device)
+    scheduler, device = pipe.scheduler, device_of(pipe)
     kind: Any = type(scheduler)
     held = vars(scheduler).get("noise_sampler_seed")
     token = _IMAGES.set(list(generators))

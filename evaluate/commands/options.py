@@ -11,9 +11,12 @@ from typing import Any
 import torch
 from rich.status import Status
 
-from accel.models.config import PRECISIONS, SOURCE_HELP, available
+from accel.commands import model_flags
+from accel.models import few_steps
+from accel.models.config import PRECISIONS, SOURCE_HELP, ModelConfig, model_help
 from accel.models.loading import quiet
 from accel.models.resolve import resolve_model
+from accel.pipelines.devices import device_of
 from evaluate.commands import flag_checks, task_flags
 from evaluate.comparison import ComparisonJob, ComparisonRequest
 from evaluate.evaluator import Evaluator
@@ -24,7 +27,7 @@ from evaluate.networks import Networks
 from evaluate.networks.weight_files import VARIABLE, cache_folder
 from evaluate.verdicts import margins_of, parse_margin
 
-MODEL_HELP = f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id"
+MODEL_HELP = model_help()
 
 
 def add_what(what: Any) -> None:
@@ -77,6 +80,7 @@ def add_what(what: Any) -> None:
 def add_setting(made: argparse.ArgumentParser) -> None:
     """Add the flags of the model's setting and of how speed is measured."""
     how = made.add_argument_group("changes of the model's setting")
+    how.add_argument("--few-steps", metavar="KIND[:STEPS]", help=few_steps.help_text())
     how.add_argument("--scheduler", help="of the unaccelerated model")
     how.add_argument("--steps", type=int, help="of the unaccelerated model")
     how.add_argument("--guidance", type=float)
@@ -88,6 +92,7 @@ def add_setting(made: argparse.ArgumentParser) -> None:
     how.add_argument("--batch", type=int, help="images per batch")
     how.add_argument("--download", action="store_true", help="fetch missing weights")
     task_flags.add(made.add_argument_group("task"))
+    model_flags.add(made)
     speed = made.add_argument_group("speed")
     speed.add_argument(
         "--repeats",
@@ -143,7 +148,10 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
         "batch": flags.batch,
         "heldout_prompts": flags.prompts,
         **task_flags.placed(flags),
+        **model_flags.parts(flags),
     }
+    few = few_steps.settings(flags.few_steps) if flags.few_steps else {}
+    changes = few | {key: value for key, value in changes.items() if value is not None}
     pipe, config = resolve_model(
         flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
     )
@@ -153,7 +161,7 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
     view = "self" if reference == "self" else "real"
     keys = [m.key(one) for m in metrics for one in m.views if one in (view, "base", "alone")]
     margins_of(metrics, keys, margins)  # Wrong ones are reported before hours of generation.
-    networks = Networks(str(pipe.device), flags.download)
+    networks = Networks(str(device_of(pipe)), flags.download)
     if images:
         for metric in metrics:  # Missing weights are reported before hours of generation.
             if metric.network is not None:
@@ -168,10 +176,10 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
         flags.throughput,
         margins,
     )
-    evaluator = Evaluator(config, str(pipe.device), pipe, networks)
+    evaluator = Evaluator(config, str(device_of(pipe)), pipe, networks)
     input_images.check(config, 0, images)
     lists = evaluator.prompts["heldout"]
-    return ComparisonJob(evaluator, lists, metrics, without, request, _store(flags, config.source))
+    return ComparisonJob(evaluator, lists, metrics, without, request, _store(flags, config))
 
 
 def finish(job: ComparisonJob, flags: argparse.Namespace) -> None:
@@ -180,8 +188,8 @@ def finish(job: ComparisonJob, flags: argparse.Namespace) -> None:
         shutil.rmtree(job.store.folder)
 
 
-def _store(flags: argparse.Namespace, source: str) -> Store:
-    weights = source if flags.random_weights else identity(source)
+def _store(flags: argparse.Namespace, config: ModelConfig) -> Store:
+    weights = config.source if flags.random_weights else identity(config.source, config)
     if flags.out is not None:
         return Store(flags.out, weights)
     job = repr([flags.model, flags.strategy, flags.images, flags.prompts, flags.reference, weights])

@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from evaluate import comparison_table
+from accel.models import notes
+from accel.models.config import ModelConfig
+from evaluate import comparison_table, model_files
 from evaluate.commands.options import (
     MODEL_HELP,
     add_output,
@@ -20,7 +22,8 @@ from evaluate.commands.options import (
 )
 from evaluate.comparison import compare
 from evaluate.metrics import Metric
-from strategies import load
+from strategies import Strategy, load
+from strategies.sharing import measured_on
 
 EXAMPLES = """\
 examples:
@@ -76,6 +79,8 @@ def run(flags: argparse.Namespace) -> int:
 def _scored(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[str, str]]:
     chosen = [(name, load(name)) for name in flags.strategy]
     job = prepare(flags)
+    if not flags.random_weights:
+        _tell_others(chosen, job.evaluator.config)
     with Console(stderr=True).status("") as status:
         found = compare(
             job.evaluator, chosen, job.prompts, job.request, job.store, reporter(status)
@@ -83,6 +88,15 @@ def _scored(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], di
     finish(job, flags)
     images = job.request.images
     return found, job.metrics if images else [], job.without if images else {}
+
+
+def _tell_others(chosen: Sequence[tuple[str, Strategy]], config: ModelConfig) -> None:
+    """Say which strategies were measured on another model than the one at hand."""
+    weights = model_files.weights(config.source, config)
+    for name, strategy in chosen:
+        found = measured_on.differences(strategy, config.name, config.dtype, weights=weights)
+        if found:
+            notes.tell(measured_on.line(name, config.name, found))
 
 
 def scored(model: str, names: Sequence[str], images: int, repeats: int) -> list[dict[str, Any]]:

@@ -18,7 +18,9 @@ from typing import Any
 from PIL import Image
 
 from accel.models.config import TEXT, ModelConfig
-from evaluate import fingerprint
+from accel.models.parts import ModelParts
+from accel.pipelines.devices import device_of
+from evaluate import fingerprint, model_files
 from evaluate.image_set import Side
 from evaluate.images import image_files, input_images
 from evaluate.images.generation import batches
@@ -32,6 +34,7 @@ from strategies.data_files import whole
 # Settings that do not change an image; the solver and the steps are the strategy's.
 APART = {
     *("batch", "name", "space", "source", "search_prompts", "heldout_prompts"),
+    *("base", "loras", "vae", "embeddings"),  # By content, in the fingerprint of the weights.
     *("scheduler", "steps", "inputs", "masks"),
 }
 FROM_IMAGES = {"task", "strength"}  # Without effect on text-to-image.
@@ -83,7 +86,7 @@ class Store:
             NotFiniteError: the images hold NaN or infinity.
             StrategyError: the strategy does not fit, or the folder cannot be written.
         """
-        folder = self.place(config, strategy, str(pipe.device))
+        folder = self.place(config, strategy, str(device_of(pipe)))
         whole.make_folder(folder)
         count = len(prompts.texts)
         paths = paths_of(folder, prompts)
@@ -127,10 +130,14 @@ def write_image(path: Path, image: Pixels) -> None:
     whole.write(buffer.getvalue(), path)
 
 
-def identity(source: str) -> str:
+def identity(source: str, parts: ModelParts | None = None) -> str:
     """Fingerprint of a model's weights, by content.
+
+    Args:
+        source: see `evaluate.fingerprint.weights`.
+        parts: parts beside the source.
 
     Raises:
         StrategyError: the model is not on this machine.
     """
-    return fingerprint.combined(fingerprint.weights(source))
+    return fingerprint.combined(model_files.weights(source, parts))

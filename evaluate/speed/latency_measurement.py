@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import accel
 from accel import families
 from accel.models.config import ModelConfig
+from accel.pipelines.devices import device_of
 from accel.solvers import schedulers
 from evaluate.images.generation import run
 from evaluate.images.prompts import Prompts
@@ -188,4 +189,4 @@ def time_end_to_end(
 
 
 def _once(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> float:
-    return seconds(str(pipe.device), lambda: run(pipe, config, strategy, prompts.first(1)))
+    return seconds(str(device_of(pipe)), lambda: run(pipe, config, strategy, prompts.first(1)))

@@ -16,6 +16,7 @@ from typing import Any
 
 import accel
 from accel.models.config import ModelConfig
+from accel.pipelines.devices import device_of
 from evaluate.images.generation import run
 from evaluate.images.prompts import Prompts
 from evaluate.speed.call_profile import CallSeconds, call_macs, call_seconds
@@ -101,7 +102,7 @@ def measure(
     Raises:
         StrategyError: a strategy does not fit, or there are fewer prompts than the batch.
     """
-    device = str(pipe.device)
+    device = str(device_of(pipe))
     one = prompts.first(1)
     many = None if batch is None else prompts.first(batch)
     latency: list[list[float]] = [[] for _ in strategies]

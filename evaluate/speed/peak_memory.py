@@ -12,6 +12,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from accel.pipelines.devices import device_of
+
 
 class LiveTensorBytes(TorchDispatchMode):
     """Bytes of the storages of live tensors made inside the block; a shared storage counts once."""
@@ -61,7 +63,7 @@ def peak(pipe: Any, work: Callable[[], Any]) -> int:
     memory that others such as the networks of metrics held before. Elsewhere it is the memory of
     the work's own tensors, without the weights.
     """
-    device = torch.device(pipe.device)
+    device = device_of(pipe)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)

@@ -15,6 +15,8 @@ from typing import Any
 import torch
 
 from accel.models.config import ModelConfig
+from accel.models.parts import PARTS
+from accel.pipelines.devices import device_of
 from accel.profiling import clock
 
 PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "transformers", "numpy")
@@ -54,12 +56,13 @@ def conditions(pipe: Any, config: ModelConfig) -> dict[str, Any]:
     """Everything that speed depends on and that can be found out."""
     return {
         "device": device_name(pipe),
-        "clock_mhz": _clock(str(pipe.device)),
+        "clock_mhz": _clock(str(device_of(pipe))),
         "dtype": config.dtype,
         "resolution": [config.height, config.width],
         "guidance": config.guidance,
         "attention": attention(pipe),
         "threads": torch.get_num_threads(),
+        **({"parts": parts} if (parts := config.model_dump(mode="json", include={*PARTS})) else {}),
         "versions": versions(),
         "python": platform.python_version(),
     }
@@ -67,8 +70,9 @@ def conditions(pipe: Any, config: ModelConfig) -> dict[str, Any]:
 
 def device_name(pipe: Any) -> str:
     """The device of a pipeline, with the number of threads on a CPU."""
-    if str(pipe.device).startswith("cuda"):
-        return torch.cuda.get_device_name(pipe.device)
+    device = device_of(pipe)
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{_processor()}, {threads} thread{'s' * (threads > 1)}"
 

@@ -20,6 +20,7 @@ from search.results import run as runs
 from search.results import run_settings as settled
 from search.results.report import method_worth as methods
 from search.results.run import Run
+from search.run_folder import consent
 from search.run_folder.creation import opened
 from search.study.run_notes import RunNotes
 from search.workers import factory as workers
@@ -39,6 +40,11 @@ def main(arguments: list[str]) -> int:
     made.add_argument(
         "--budget", default=DEFAULT, metavar="AMOUNT", help=f"device time (default: {DEFAULT})"
     )
+    made.add_argument(
+        "--model",
+        metavar="MODULE:FUNCTION",
+        help="needed if the run's model is a function of yours, which runs again",
+    )
     flags = made.parse_args(arguments)
     seconds = budget.parse(flags.budget).seconds
     if seconds is None:
@@ -51,6 +57,7 @@ def main(arguments: list[str]) -> int:
     quiet()
     torch.set_num_threads(1)
     config = settled.read(flags.run)
+    consent.check(flags.run, config.model, flags.model)
     pipe = load_pipeline(config.model)
     family, _ = families.find(pipe)
     space = spaces.make_space(config.space, family, pipe.scheduler, config.model.share)

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from accel import families
-from accel.models import checks, precision
+from accel.commands import model_flags
+from accel.models import checks, few_steps, precision
 from accel.models.config import IMAGENET, ModelConfig
 from accel.models.loading import default_device, load_pipeline
 from accel.models.resolve import find_config, is_config, resolve_model
@@ -26,13 +27,14 @@ from search.config import SearchConfig
 from search.images.unaccelerated import reference
 from search.objectives.metric_set import find_weights
 from search.results import run_settings as settled
+from search.run_folder import consent, inputs
 from search.run_folder import creation as founding
 from search.run_folder import finished_run as finished
-from search.run_folder import inputs
 from search.run_folder import study_copy as copies
 from search.study import run_lock as lock
 from search.study import storage
 from strategies import StrategyError
+from strategies.data_files.configs import configs
 
 
 def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
@@ -45,14 +47,32 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     changes = {key: getattr(flags, name) for name, keys in CHANGES.items() for key in keys}
     changes.pop("source")  # Not a setting, but where the weights are.
     changes["search_prompts"] = _place(flags.prompts)
-    changes |= task_flags.placed(flags)
+    changes |= task_flags.placed(flags) | model_flags.parts(flags)
     # One list for both is read from its two ends.
     changes["heldout_prompts"] = _place(flags.heldout_prompts or flags.prompts)
-    if changes["scheduler"] and not changes["scheduler"].endswith("Scheduler"):
-        changes["scheduler"] += "Scheduler"
+    if changes["scheduler"]:
+        kind, bracket, rest = changes["scheduler"].partition("(")
+        changes["scheduler"] = f"{kind.removesuffix('Scheduler')}Scheduler{bracket}{rest}"
+    changes = _few(flags) | {key: value for key, value in changes.items() if value is not None}
     if not is_config(name):  # The pipeline is loaded on the CPU, and by workers on their devices.
-        changes["dtype"] = changes["dtype"] or precision.of_model(name, default_device())
+        changes.setdefault("dtype", precision.of_model(name, default_device()))
     return resolve_model(name, "cpu", flags.download, changes=changes, source=flags.source)
+
+
+def _few(flags: argparse.Namespace) -> dict[str, Any]:
+    """Settings of the model that --few-steps asks for, if it is given."""
+    return few_steps.settings(flags.few_steps) if flags.few_steps else {}
+
+
+def _few_space(model: ModelConfig, family: str, asked: dict[str, Any]) -> dict[str, Any]:
+    """Settings of the space of a few-step model: its solver, all numbers of steps up to its own."""
+    found: dict[str, Any] = {
+        "schedulers": [model.scheduler],
+        "steps": list(range(1, model.steps + 1)),
+    }
+    if asked.get("methods") is None and f"{family}-few" in configs("spaces"):
+        found["space"] = f"{family}-few"
+    return asked | {key: value for key, value in found.items() if asked.get(key) is None}
 
 
 def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
@@ -84,7 +104,8 @@ def given(flags: argparse.Namespace) -> dict[str, Any]:
 
 def changed(flags: argparse.Namespace) -> list[str]:
     """Given flags that a resumed run does not take."""
-    return [name for name in CHANGES if getattr(flags, name) is not None]
+    return [*(name for name in CHANGES if getattr(flags, name) is not None),
+            *model_flags.given(flags)]  # fmt: skip
 
 
 def check(config: SearchConfig, download: bool) -> None:
@@ -169,7 +190,10 @@ def _new(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchC
         founding.check(flags.out)
     look(flags, asked)
     pipe, model = load(flags)
-    config = configuration.resolve(model, asked, families.find(pipe)[0])
+    family = families.find(pipe)[0]
+    if flags.few_steps:
+        asked = _few_space(model, family, asked)
+    config = configuration.resolve(model, asked, family)
     _check(config, flags.download)
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = flags.out or Path("runs") / f"{config.model.name}-{stamp}"
@@ -178,11 +202,7 @@ def _new(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchC
 
 def _resumed(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchConfig, Path]:
     before = settled.read(flags.resume)
-    if flags.model is not None and Path(flags.model).stem != before.model.name:
-        raise StrategyError(
-            f"{flags.resume} is a run of model {before.model.name}, not of {flags.model}; leave "
-            "--model out, or start a new run"
-        )
+    consent.check(flags.resume, before.model, flags.model)
     asked["warm_start"] = flags.warm_start
     asked["storage"] = None if before.storage else flags.storage
     fixed = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from accel.models.config import available
+from accel.commands import model_flags
+from accel.models.config import model_help
 from search.commands import COMMANDS
 from search.commands.flags import model_options as setting
 from search.commands.flags.help_formatter import Formatter
@@ -45,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=Formatter,
     )
     _what(made.add_argument_group("model, space and objectives"))
+    model_flags.add(made)
     setting.add(made)
     _how_much(made.add_argument_group("budget"))
     _how(made.add_argument_group("search"))
@@ -58,8 +60,7 @@ def _what(group: Group) -> None:
     group.add_argument(
         "--model",
         metavar="NAME",
-        help=f"{', '.join(available())}, a .yaml file, a folder in diffusers format or a hub id "
-        "(default: tiny-sd)",
+        help=f"{model_help()} (default: tiny-sd)",
     )
     group.add_argument(
         "--space",

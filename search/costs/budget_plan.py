@@ -74,16 +74,31 @@ class BudgetPlan:
         """Whether as many strategies are evolved as the search starts with."""
         return self.budget.seconds is None or self.beyond >= self.start
 
-    def lines(self) -> list[str]:
-        """Lines for people, before the search begins."""
+    def lines(self, members: int | None = None) -> list[str]:
+        """Lines for people, before the search begins.
+
+        Args:
+            members: number of strategies of a small space; None if they were not counted.
+        """
+        if members is not None and members <= self.evaluations:
+            return [
+                f"the space has {members} strategies, no more than the {self.evaluations} "
+                f"evaluations that the budget of {self.budget} buys: all of them are evaluated",
+                self._scoring_line(),
+            ]
         found = [
             f"the budget of {self.budget} buys about {self.evaluations} evaluations; the first "
             f"{min(self.start, self.evaluations)} are of what is known, and about {self.beyond} "
             "strategies are evolved from them",
-            f"the final scoring has {self._share()}: up to {self.finalists} strategies, each on up "
-            f"to {self.images} held-out images",
+            self._scoring_line(),
         ]
         return found if self.evolves else [*found, self.advice()]
+
+    def _scoring_line(self) -> str:
+        return (
+            f"the final scoring has {self._share()}: up to {self.finalists} strategies, each on up "
+            f"to {self.images} held-out images"
+        )
 
     def advice(self) -> str:
         """Advice for a budget that is too small, with one that suffices."""

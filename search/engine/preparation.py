@@ -130,7 +130,8 @@ class Preparation:
         self._settle_workers(costs, spending)
         forecast = self._forecast(costs, spending)
         plan = measuring.make_plan(self._study, spending, forecast)
-        for line in plan.lines():
+        every = self._proposer.members
+        for line in plan.lines(None if every is None else len(every)):
             self._tell(line)
         return Prepared(scoring, base, costs, goals, goals_at, spending, plan)
 

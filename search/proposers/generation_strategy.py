@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
 
 from search.initial import design as start
 from search.proposers import SOURCES, NotReadyError, ProposerSettings, Source
@@ -12,6 +13,8 @@ from search.study.evaluation import Evaluation, is_baseline
 from search.study.history import History
 from search.surrogate.surrogate import FittedSurrogate, Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
+from strategies.genomes.members import members
+from strategies.genomes.space import Genome
 
 FIRST = 30  # Proposals before children are bred, where no plan says otherwise.
 DRAWS = 100  # Genomes sampled uniformly before the space counts as exhausted.
@@ -141,6 +144,18 @@ class Proposer:
             else:
                 genome = self.source.anything(self.source.stream(number, attempt))
             strategy = self.space.decode(genome)
+            if strategy.digest not in taken:
+                return Proposal(number, self.kind, genome, strategy, self.ladder[0])
+        return self._left(number, taken)
+
+    @cached_property
+    def members(self) -> list[tuple[Genome, Strategy]] | None:
+        """All strategies of a small space; None if there are too many to list."""
+        return members(self.space)
+
+    def _left(self, number: int, taken: Collection[str]) -> Proposal | None:
+        """The first strategy of a small space that was not proposed yet."""
+        for genome, strategy in self.members or ():
             if strategy.digest not in taken:
                 return Proposal(number, self.kind, genome, strategy, self.ladder[0])
         return None

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from accel.models.parts import PARTS
 from evaluate.verdicts import Answer, Verdict, changes_in, judge
 from search.config import SearchConfig
 from search.pareto import knee, spread
@@ -30,6 +31,7 @@ from strategies import Strategy, StrategyError
 from strategies.strategy import SCORED
 from strategies.transfer import LEVELS
 
+DIGITS = 12  # Of a fingerprint in a strategy's file.
 NO_LOSS = "no-loss"  # Name of the fastest strategy of which a loss is ruled out.
 
 
@@ -234,6 +236,15 @@ def read(folder: Path, url: str | None = None) -> Run:
     return Run(folder, config, study)
 
 
+def _built_from(run: Run) -> dict[str, Any]:
+    """Fingerprint of each part of a run's model, and the parts that are beside its source."""
+    inputs = RunNotes.of(run.study).inputs
+    parts = run.config.model.model_dump(mode="json", include={*PARTS})
+    weights = {} if inputs is None else dict(inputs["marks"]["weights"])
+    shown = {name: digest[:DIGITS] for name, digest in weights.items()}
+    return ({"weights": shown} if shown else {}) | ({"parts": parts} if parts else {})
+
+
 def described(
     run: Run, strategy: Strategy, name: str, scores: dict[str, Any], baseline: dict[str, float]
 ) -> Strategy:
@@ -255,6 +266,7 @@ def described(
                 "resolution": [model.height, model.width],
                 "versions": measured.versions,
                 "seed": run.config.seed,
+                **_built_from(run),
                 SCORED: strategy.digest,
                 **({} if levels is None else {LEVELS: levels}),
             },

@@ -13,7 +13,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from evaluate import fingerprint
+from evaluate import fingerprint, model_files
 from evaluate.evaluator import Split, read_prompts
 from evaluate.images import input_images, recorded_prompts, references
 from evaluate.images.prompts import Prompts
@@ -53,7 +53,8 @@ def collect(config: SearchConfig) -> Inputs:
     Raises:
         StrategyError: prompts, model or reference cannot be read.
     """
-    lists, parts = read_prompts(config.model), fingerprint.weights(config.model.source)
+    model = config.model
+    lists, parts = read_prompts(model), model_files.weights(model.source, model)
     metrics, found = config.figures.metrics, dict[str, str]()
     if config.figures.needs_reference and config.reference != "self":
         found = {"images": references.of(config.reference, config.reference_per_class)}
@@ -64,7 +65,7 @@ def collect(config: SearchConfig) -> Inputs:
         "weights": parts,
         "reference": found,
         "networks": {name: references.of_network(name) for name in sorted(networks)},
-        "packages": fingerprint.versions(),
+        "packages": fingerprint.versions() | model_files.packages(model),
     }  # fmt: skip
     drawn_from = {one: input_images.marks(used(config, lists, one)) for one in SPLITS}
     if any(drawn_from.values()):

@@ -19,7 +19,8 @@ from search.run_folder import study_copy as copies
 from search.study.run_notes import RunNotes, UnopenedStudy
 from search.study.storage import Place
 from search.study.study import Study
-from strategies import StrategyError
+from strategies import StrategyError, load
+from strategies.sharing import measured_on
 
 
 class Ties:
@@ -91,8 +92,19 @@ class Ties:
         replace(self.notes(), inputs=RunNotes.of(study).inputs or mine).keep(study)
 
     def beside(self, sources: Iterable[str]) -> None:
-        """Add a line for each run of the warm start that had other inputs."""
+        """Add a line for each run or file of the warm start that had other inputs."""
+        sources = list(sources)
         for source in warm.runs_among(sources):
             kept = RunNotes.of(runs.read(Path(source)).study).inputs
             line = inputs.beside(source, kept, self.inputs, self.config)
             self.told += [line] if line else []
+        model, weights = self.config.model, self.inputs.marks["weights"]
+        for source in set(sources) - set(warm.runs_among(sources)):
+            if Path(source).is_dir():
+                continue
+            found = measured_on.differences(load(source), model.name, model.dtype, weights=weights)
+            if found:
+                self.told.append(
+                    f"--warm-start {source}: measured on another model ({'; '.join(found)}); it is "
+                    "a hint, and is scored again"
+                )

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 
 import accel
+from accel.models import notes
 from accel.models.config import ModelConfig
 from accel.models.loading import quiet
+from accel.pipelines.devices import device_of
 from evaluate import Evaluator
 from evaluate.evaluator import Split
 from evaluate.extraction import Sample
@@ -73,14 +75,15 @@ class Worker:
         torch.set_num_threads(threads)
         quiet()
         config = ModelConfig.model_validate(model)
-        self.weights = identity(config.source)
+        with notes.silent():
+            self.evaluator = Evaluator(config, device, lists=lists)
+        self.weights = identity(config.source, config)
         if weights and self.weights != weights:
             raise StrategyError(
                 f"{config.source} holds other weights on {platform.node()} than those that the "
                 "search began with; put these there"
             )
-        self.evaluator = Evaluator(config, device, lists=lists)
-        self.on_cpu = str(self.evaluator.pipe.device).startswith("cpu")
+        self.on_cpu = device_of(self.evaluator.pipe).type == "cpu"
 
     @property
     def device(self) -> str:

@@ -39,6 +39,7 @@ LAYERS = {
         {"statistics", "array_files"},
         {"networks"},
         {"image_set", "fingerprint"},
+        {"model_files"},
         {"images", "metrics"},
         {"extraction", "checks", "verdicts", "speed"},
         {"scoring"},

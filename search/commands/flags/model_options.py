@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 
+from accel.models import few_steps
 from accel.models.config import PRECISIONS, SOURCE_HELP
 from evaluate.commands import task_flags
 
 # Flags that change the model's config, and the settings they change.
 CHANGES = {
+    "few_steps": (),
     "base_scheduler": ("scheduler",),
     "base_steps": ("steps",),
     "guidance": ("guidance",),
@@ -58,6 +60,7 @@ def add(made: argparse.ArgumentParser) -> None:
     )
     task_flags.add(made.add_argument_group("task"))
     how = made.add_argument_group("changes of the unaccelerated model's setting")
+    how.add_argument("--few-steps", metavar="KIND[:STEPS]", help=few_steps.help_text())
     how.add_argument("--base-scheduler", metavar="NAME", help="solver of the unaccelerated model")
     how.add_argument(
         "--base-steps", type=int, metavar="N", help="number of steps of the unaccelerated model"

@@ -1,0 +1,57 @@
+"""All strategies of a small space, such as that of a model with a few steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from math import prod
+
+from strategies.genomes.space import GLOBALS, Genome, SearchSpace
+from strategies.strategy import Strategy
+
+MOST = 2000  # Strategies of a small space.
+GENOMES = 20_000  # Genomes that are decoded to find them; several may mean one strategy.
+
+
+def members(space: SearchSpace, most: int = MOST) -> list[tuple[Genome, Strategy]] | None:
+    """Every strategy of a space once, with a genome of it, in a fixed order.
+
+    Args:
+        space: space to enumerate.
+        most: largest number of strategies.
+
+    Returns:
+        None if the space has more, or more genomes than can be looked at.
+    """
+    heads = prod(space.sizes[GLOBALS : space.head])
+    each = prod(len(gene.choices) for gene in space.genes)
+    if sum(heads * each ** space.calls[pair] for pair in _pairs(space)) > GENOMES:
+        return None
+    found: dict[str, tuple[Genome, Strategy]] = {}
+    for genome in _genomes(space):
+        strategy = space.decode(genome)
+        found.setdefault(strategy.digest, (genome, strategy))
+        if len(found) > most:
+            return None
+    return list(found.values())
+
+
+def _pairs(space: SearchSpace) -> list[tuple[str, int]]:
+    return [(solver, steps) for solver in space.solvers for steps in space.steps]
+
+
+def _genomes(space: SearchSpace) -> Iterator[Genome]:
+    """One genome for each combination of choices that strategies read; unread slots are 0."""
+    row = [range(len(gene.choices)) for gene in space.genes]
+    whole = [range(size) for size in space.sizes[GLOBALS : space.head]]
+    for at, solver in enumerate(space.solvers):
+        for index, steps in enumerate(space.steps):
+            calls = space.calls[solver, steps]
+            slots = [space.head + space.slot(call, calls) * space.width for call in range(calls)]
+            for head in product(*whole):
+                for values in product(*row * calls):
+                    genome = [at, index, *head, *[0] * (space.slots * space.width)]
+                    for call, start in enumerate(slots):
+                        own = values[call * space.width : (call + 1) * space.width]
+                        genome[start : start + space.width] = own
+                    yield tuple(genome)

@@ -19,12 +19,13 @@ from typing import Any
 import torch
 from torch._dynamo.exc import FailOnRecompileLimitHit
 
+from accel import families
 from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.timing import shuffled
-from strategies import StrategyError
+from strategies import known
 
 Setup = Callable[[Network], Any]
-LIMITS = (torch.OutOfMemoryError, FailOnRecompileLimitHit, StrategyError)
+LIMITS = (torch.OutOfMemoryError, FailOnRecompileLimitHit)
 
 
 @contextmanager
@@ -47,12 +48,14 @@ class Rival:
         equal: the package's rival of equal setting.
         package: whether it is somebody else's, which need not run on every network.
         kinds: kinds of call by name, whether a call of so many is of that kind.
+        method: method of ours that does not work on all families.
     """
 
     setup: Setup
     equal: str = ""
     package: bool = False
     kinds: Mapping[str, Callable[[int, int], bool]] = field(default_factory=dict)
+    method: str = ""
 
     def places(self, kind: str, calls: int) -> list[int]:
         """Calls of a kind, without the first."""
@@ -68,6 +71,16 @@ def chosen(rivals: Rivals, only: Sequence[str] | None) -> dict[str, Rival]:
         name: rival
         for name, rival in rivals.items()
         if only is None or name in only or name == "unmodified"
+    }
+
+
+def fitting(net: Network, rivals: Rivals) -> dict[str, Rival]:
+    """Rivals but for methods of ours that do not work on the network's family."""
+    family, _ = families.find(net.pipe)
+    return {
+        name: rival
+        for name, rival in rivals.items()
+        if not rival.method or family in known()[rival.method].families
     }
 
 
@@ -96,9 +109,7 @@ class Found:
 
 @contextmanager
 def excusing(rival: Rival, name: str, failed: dict[str, str]) -> Iterator[None]:
-    """Note why a package does not run; of ours, that a method does not work on the network, or that
-    memory or graphs do not suffice.
-    """
+    """Note why a package does not run; of ours only that memory or graphs do not suffice."""
     try:
         yield
     except Exception as error:

@@ -20,6 +20,7 @@ from benchmarks.sampler_speed.alternating import (
     Rival,
     Rivals,
     chosen,
+    fitting,
     race,
     synchronisations,
     works,
@@ -152,7 +153,7 @@ def compare(script: str, rivals: Rivals, flags: argparse.Namespace, build: Build
         net = Network(make, flags.calls, flags.device)
         runner = partial(isolated.race, script, make) if flags.compile else partial(race, net)
         result = heading(net, flags) | {"network": name}
-        for part in tables(net, chosen(rivals, flags.only), flags, runner):
+        for part in tables(net, fitting(net, chosen(rivals, flags.only)), flags, runner):
             result |= part
             write(f"{script}-{name}", flags, result)
 

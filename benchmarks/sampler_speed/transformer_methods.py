@@ -93,9 +93,11 @@ RIVALS: dict[str, Rival] = {
         equal="diffusers PyramidAttentionBroadcast, range 3",
         kinds={"reusing": lambda call, calls: call % 3 > 0},
     ),
-    "cat 0.3": Rival(ours(lambda net: {"cat": {"alpha": 0.3, "start": start(net)}})),
-    "atedm 0.3": Rival(ours(lambda net: {"atedm": {"alpha": 0.3, "start": start(net)}})),
-    "toca": Rival(ours(lambda net: {"toca": ToCa.published(net.calls)})),
+    "cat 0.3": Rival(ours(lambda net: {"cat": {"alpha": 0.3, "start": start(net)}}), method="cat"),
+    "atedm 0.3": Rival(
+        ours(lambda net: {"atedm": {"alpha": 0.3, "start": start(net)}}), method="atedm"
+    ),
+    "toca": Rival(ours(lambda net: {"toca": ToCa.published(net.calls)}), method="toca"),
     "cache-dit, calls of fora N=3": Rival(mask, package=True, kinds=computing(3)),
     **{f"diffusers {name}": Rival(partial(hooked, name=name), package=True) for name in HOOKS},
 }

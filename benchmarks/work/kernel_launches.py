@@ -25,7 +25,7 @@ from torch.utils._pytree import tree_leaves
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from benchmarks.sampler_speed import transformer_methods, unet_methods
-from benchmarks.sampler_speed.alternating import Rival, Rivals, chosen, excusing
+from benchmarks.sampler_speed.alternating import Rival, Rivals, chosen, excusing, fitting
 from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.networks import NETWORKS, sized
 from benchmarks.sampler_speed.timing import Laps
@@ -110,7 +110,7 @@ def main() -> None:
     for name in flags.networks:
         width, latent = SIZES[name]
         net = Network(partial(sized, name, width, latent, flags.layers), CALLS, "cpu")
-        found = rows(net, chosen(RIVALS[name], flags.rivals))
+        found = rows(net, fitting(net, chosen(RIVALS[name], flags.rivals)))
         known = stored.get(name, {}) | found
         order = [rival for rival in RIVALS[name] if rival in known]
         result["networks"][name] = {rival: known[rival] for rival in order}

@@ -101,7 +101,8 @@ def group(run: Run, origin: str, strategy: Strategy) -> str:
     found = kind(origin, strategy, run.config.proposer)
     if found != "baseline":
         return found
-    return "uniform and published schedules" if strategy.methods else "fewer steps"
+    fewer = origin == "fewer-steps" or not strategy.methods  # Some of them leave guidance out.
+    return "fewer steps" if fewer else "uniform and published schedules"
 
 
 def caption(run: Run, points: Sequence[FrontPoint]) -> str:

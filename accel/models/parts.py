@@ -108,7 +108,7 @@ class ModelParts(BaseModel):
         vae: another autoencoder: a folder, a hub id or a safetensors file.
         embeddings: textual inversions.
         quantize: precision of parts' weights.
-        offload: place where weights wait for their turn; `none` keeps all of them on the device.
+        offload: place of weights that wait for their turn; `none` keeps them on the device.
         attention: attention backend of diffusers; empty takes the pipeline's own.
         compile: whether the denoiser is compiled by torch.
     """

@@ -32,7 +32,15 @@ from accel.models.config import read_model
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from benchmarks.search_quality import table_lookup
-from benchmarks.search_quality.table_lookup import APART, LEAST, SCORED, SIZES, Table, make_space
+from benchmarks.search_quality.table_lookup import (
+    APART,
+    LEAST,
+    NARROW,
+    SCORED,
+    SIZES,
+    Table,
+    make_space,
+)  # fmt: skip
 from search.study.study import Study
 from strategies import Strategy
 from strategies.data_files.configs import read_config
@@ -84,7 +92,7 @@ def pack(model: str, folder: Path) -> None:
     notes = {
         "latency": (folder / "latency.json").read_text("utf-8"),
         "origins": json.dumps(origins),
-        "space": json.dumps(read_config("spaces", read_model(model).space)),
+        "space": json.dumps(read_config("spaces", NARROW[model])),
     }
     apart = {}
     if stretches:

@@ -166,7 +166,7 @@ def find_weights(metrics: Iterable[Metric], download: bool) -> None:
         require([metric.network for metric in asked if metric.network], download)
     except MissingWeightsError as error:
         names = [metric.name for metric in asked if missing([metric.network or ""])]
-        free = [m.name for m in METRICS.values() if m.network is None]
+        free = [m.name for m in METRICS.values() if m.network is None and not m.video]
         raise StrategyError(
             f"{' and '.join(names)} need{'s' * (len(names) == 1)} a network: {error}. Without any "
             f"weights there are {' and '.join(free)}, such as --objective psnr --objective "

@@ -179,6 +179,6 @@ def check_family(method: str, family: str) -> None:
     if family not in kinds[method].families:
         there = [name for name, kind in kinds.items() if family in kind.families]
         raise StrategyError(
-            f"method {method} is for {' and '.join(kinds[method].families)}, not for family "
+            f"method {method} is for {', '.join(kinds[method].families)}, not for family "
             f"{family}; take it out, {family} has {', '.join(there)}"
         )

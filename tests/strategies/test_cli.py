@@ -258,7 +258,8 @@ def test_the_commands_in_the_docs_are_accepted() -> None:
     text = "".join((ROOT / "docs" / f"{page}.md").read_text() for page in ("commands", "sharing"))
     commands = re.findall(r"^python -m strategies (.*)$", text, re.M)
     assert {command.split()[0] for command in commands} == {
-        "list", "show", "methods", "validate", "resample", "diff", "export", "push", "pull",
+        "list", "show", "methods", "validate", "resample", "diff", "export", "import", "push",
+        "pull",
     }  # fmt: skip
     for command in commands:
         parser().parse_args(shlex.split(command, comments=True))

@@ -213,7 +213,7 @@ def test_what_cannot_be_picked_is_said(
     assert "--speedup 3" in fails(capsys, "pick", str(done))
     shown = fails(capsys, "pick", str(done), "--speedup", "1000")
     assert "the nearest of the" in shown
-    assert "there are fd_base" in fails(capsys, "pick", str(done), "--max-rubies", "3")
+    assert "this front has fd_base" in fails(capsys, "pick", str(done), "--max-rubies", "3")
     assert "finished search" in fails(capsys, "pick", str(broken_off), "--no-loss")
 
 

@@ -99,7 +99,7 @@ def test_a_composed_space_stays_what_it_was() -> None:
 @pytest.mark.parametrize(
     ("family", "asked", "told"),
     [
-        ("unet", {"methods": ["fora"]}, "method fora is for dit and mmdit, not for family unet"),
+        ("unet", {"methods": ["fora"]}, "fora is for dit, mmdit, transformer, not for family unet"),
         ("mmdit", {"methods": ["tgate"]}, "not for family mmdit"),
         ("unet", {"methods": ["catomee"]}, "'catomee' is unknown"),
         ("unet", {"methods": ["dato", "dato"]}, "method dato is given twice"),
@@ -241,7 +241,11 @@ def test_the_space_command_shows_genes_choices_and_size(capsys: pytest.CaptureFi
         "fora.attn", "fora.mlp", "fora.order", "share",
     ]  # fmt: skip
     for model, methods, told in (
-        ("tiny-sd", "deepcache,fora", "method fora is for dit and mmdit, not for family unet"),
+        (
+            "tiny-sd",
+            "deepcache,fora",
+            "fora is for dit, mmdit, transformer, not for family unet",
+        ),
         ("dit-xl-2", "tgate", "method tgate does not go with this model"),
         ("tiny-sd", "dato,tome,dato", "method dato is given twice"),
         ("tiny-sd", "datto", "did you mean 'dato'"),

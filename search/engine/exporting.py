@@ -1,4 +1,4 @@
-"""Export of a finished search."""
+"""Summary of a finished search."""
 
 from __future__ import annotations
 
@@ -10,27 +10,6 @@ from search.objectives.objectives import Goals
 from search.results import export
 from search.results.run import Run
 from search.study.reference_point import worst
-
-
-def write(
-    run: Run,
-    initial: Collection[str],
-    goals: Goals,
-    seconds: Mapping[str, float],
-    unscored: int,
-) -> dict[str, Any]:
-    """Export a finished search and return its summary.
-
-    Args:
-        run: the run with its finalists.
-        initial: digests of the initial strategies.
-        goals: objectives and constraints of the search.
-        seconds: elapsed seconds of each phase.
-        unscored: number of finalists that the budget did not suffice for.
-    """
-    summary = summarise(run, initial, goals, seconds, unscored)
-    export.write(run, summary)
-    return summary
 
 
 def summarise(

@@ -24,6 +24,7 @@ from search.finalists.final_scoring import FinalResult, FinalScoring
 from search.images.shipped_samples import ShippedSamples
 from search.images.unaccelerated import UnacceleratedImages
 from search.proposers.generation_strategy import Proposer
+from search.results import export
 from search.results.run import Run
 from search.study.reference_point import worst
 from search.study.study import Study
@@ -141,8 +142,11 @@ class Search:
     def export(self, result: FinalResult) -> dict[str, Any]:
         """Export the finished search; returns its summary."""
         run = Run(self.folder, self.config, self.study, result.finals)
-        seconds = self.clock.seconds
-        return exporting.write(run, self.initial, self.prepared.goals, seconds, result.unscored)
+        summary = exporting.summarise(
+            run, self.initial, self.prepared.goals, self.clock.seconds, result.unscored
+        )
+        export.write(run, summary)
+        return summary
 
     @property
     def so_far(self) -> Run:

@@ -83,7 +83,8 @@ def matching(latent: int = 64, **size: Any) -> float:
     total = 0
     for site in sites.attentions:
         if site.level == 0:
-            width = site.block.attn1.query_dim
+            attention: Any = site.block.attn1
+            width = attention.query_dim
             metric = torch.empty(2, latent * latent, width, device="meta")
             source, destination = split_grid(latent, latent, 2, torch.device("meta"))
             with flop_counter() as counter:

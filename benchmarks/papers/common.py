@@ -89,9 +89,9 @@ def work(name: str, plan: Strategy, **size: Any) -> float:
     One call of each kind is counted, on torch's meta device.
 
     Args:
-        name: name of the network, see `sampler_speed/networks.py`.
+        name: name of the network, see `networks/topologies.py`.
         plan: made for any solver of its family.
-        size: see `sampler_speed/networks.py`.
+        size: see `networks/topologies.py`.
     """
     pipe, given = network(name, **size)
     kinds = plan.kinds()

@@ -46,6 +46,7 @@ from strategies.methods.deepcache import DeepCache
 SD15 = "Table 1, ImageNet, Stable Diffusion 1.5"
 COCO15 = "Table 1, COCO30k, Stable Diffusion 1.5"
 XL = "Table 2, COCO 5k, SDXL"
+PRESETS: tuple[str, ...]
 PRESETS = ("deepcache-n2", "deepcache-n3", "deepcache-n5", "deepcache-n10", "tome-0.3", "tome-0.5")
 PRESETS += ("tome-0.7", "deepcache-n5-tome-0.5")
 IMAGENET = ["--metrics", "fid", "--scheduler", "PNDMScheduler", "--steps", "50", "--guidance"]

@@ -185,7 +185,8 @@ def main() -> None:
     evaluator = Evaluator(read_model("tiny-sd"))
     heldout = evaluator.prompts["heldout"].first(flags.images)
     base = evaluator.draw("unaccelerated", evaluator.baseline, heldout)
-    metrics, real = choose(METRICS, bundled=True), dict[View, Side](real=real_images())
+    metrics = choose(METRICS, bundled=True)
+    real: dict[View, Side] = {"real": real_images()}
     reference = scoring.statistics(base, base, real, metrics)
     rows: dict[str, dict[str, Any]] = {}
     for scheduler, steps in SETTINGS:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 from statistics import median
+from typing import Any
 
 import torch
 
@@ -57,7 +58,7 @@ def main() -> None:
     result = {}
     for name, sample in samples.items():
         found = scoring.values(scoring.statistics(sample, base, real, metrics), flags.images)
-        row = {k: found[k] for k in ("fd_base", "fd_real", "feature_error", "psnr")}
+        row: dict[str, Any] = {k: found[k] for k in ("fd_base", "fd_real", "feature_error", "psnr")}
         row |= {"seconds": seconds[name], "speedup": seconds["unaccelerated"] / seconds[name]}
         reuse = samples.get(name[:-1] + "0")
         if "order" in name and not name.endswith("0") and reuse is not None:

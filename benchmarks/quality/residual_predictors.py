@@ -53,7 +53,8 @@ def schedules(calls: int) -> dict[str, DeltaCache]:
 
 def scored(evaluator: Evaluator, strategies: Mapping[str, Strategy], images: int) -> Any:
     """Figures and seconds of one image, of each set, by schedule and predictor."""
-    metrics, real = choose(["fd", "psnr"], bundled=True), dict[View, Side](real=real_images())
+    metrics = choose(["fd", "psnr"], bundled=True)
+    real: dict[View, Side] = {"real": real_images()}
     rows: dict[str, Any] = {name: {one: [] for one in PREDICTORS} for name in strategies}
     for number in range(SETS):
         prompts = evaluator.prompts["heldout"].at(range(number * images, (number + 1) * images))
@@ -79,7 +80,7 @@ def compared(rows: Mapping[str, Sequence[Mapping[str, float]]]) -> dict[str, Any
     best = min(orders, key=lambda name: means[name])
     found: dict[str, Any] = {"best order": best}
     for name, sets in rows.items():
-        row = {key: mean(one[key] for one in sets) for key in (*FIGURES, "seconds")}
+        row: dict[str, Any] = {key: mean(one[key] for one in sets) for key in (*FIGURES, "seconds")}
         pairs = zip(sets, rows[best], strict=True)
         apart = [one["fd_base"] - other["fd_base"] for one, other in pairs]
         if name != best and len(apart) > 1:

@@ -49,7 +49,8 @@ def quality(
 ) -> tuple[Rows, dict[str, scoring.Statistics]]:
     """Figures and intervals by name, and the figures as functions of the prompts' weights."""
     drawn = evaluator.prompts["heldout"].first(images)
-    metrics, real = choose(METRICS, bundled=True), dict[View, Side](real=real_images())
+    metrics = choose(METRICS, bundled=True)
+    real: dict[View, Side] = {"real": real_images()}
     sides = {}
     for place, (name, one) in enumerate(chosen.items(), 1):
         say(f"drawing {place} of {len(chosen)}: {name}")

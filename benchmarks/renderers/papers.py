@@ -11,6 +11,7 @@ def tables(data: Any) -> str:
     """Rows with a value of ours first; the others have the reason why there is none."""
     known = [one for one in data["rows"] if one["ours"] is not None]
     heads = ["table", "row", "metric", "published", "ours", "ours / published", "ours is", "why"]
+    keys: tuple[str, ...]
     keys = ("table", "row", "figure", "published", "ours", "ratio", "source", "why")
     parts = [table(heads, [[one[key] for key in keys] for one in known])]
     rest = [one for one in data["rows"] if one["ours"] is None]

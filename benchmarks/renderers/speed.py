@@ -87,7 +87,7 @@ def _calls(found: Any) -> str:
 def selection(data: Any) -> str:
     parts = []
     for kind in ("smooth", "white"):
-        rows = [
+        rows: list[tuple[Any, ...]] = [
             (name, 1000 * one["seconds"], one["inertia"])
             for name, one in data[kind].items()
             if name != "choice"

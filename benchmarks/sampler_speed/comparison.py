@@ -14,6 +14,7 @@ import torch
 
 from accel.models.loading import default_device
 from benchmarks.entry import RESULTS
+from benchmarks.networks.topologies import Built
 from benchmarks.sampler_speed import isolated
 from benchmarks.sampler_speed.alternating import (
     Found,
@@ -26,7 +27,6 @@ from benchmarks.sampler_speed.alternating import (
     works,
 )
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import Built
 from benchmarks.sampler_speed.timing import ratios
 from evaluate.speed.timing import device_name
 
@@ -45,7 +45,7 @@ def rows(
             table[name] = {"does not run": found.failed[name]}
             continue
         seconds = median(found.totals(name))
-        row = {"seconds": seconds, "images_per_second": batch / seconds}
+        row: dict[str, Any] = {"seconds": seconds, "images_per_second": batch / seconds}
         row |= beside(found, name, "unmodified")
         row |= saved(row["speedup"], sum(work["unmodified"]) / sum(work[name]))
         if rival.equal in found.laps:
@@ -70,7 +70,7 @@ def call(
 ) -> dict[str, Any]:
     """Calls of one kind beside the same calls of the unmodified network and of the package."""
     share = sum(work[name][i] for i in places) / sum(work["unmodified"][i] for i in places)
-    row = {"seconds": median(found.totals(name, places)), "macs_share": share}
+    row: dict[str, Any] = {"seconds": median(found.totals(name, places)), "macs_share": share}
     row |= beside(found, name, "unmodified", places)
     row["time_over_macs_share"] = 1 / row["speedup"] / share
     if rival.equal in found.laps:

@@ -10,7 +10,7 @@ from diffusers import DiTTransformer2DModel, UNet2DConditionModel
 
 import accel
 from accel.profiling import flop_counter
-from benchmarks.sampler_speed.networks import Built, strategy
+from benchmarks.networks.topologies import Built, strategy
 from benchmarks.sampler_speed.timing import GPULaps, Laps, laps, wait
 from strategies import Strategy
 from zoo import untrained

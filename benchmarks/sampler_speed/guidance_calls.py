@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -19,8 +20,8 @@ import torch
 
 import accel
 from benchmarks.entry import RESULTS
+from benchmarks.networks.topologies import sized
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import sized
 
 CALLS = 9  # The first is a guided one that does not count: it also warms up.
 MODES = ["full", *["off", "full"] * (CALLS // 2)]
@@ -62,7 +63,7 @@ def main() -> None:
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
     for name in flags.networks:
-        made = Network(lambda n=name: sized(n, flags.width, flags.latent), CALLS, flags.device)
+        made = Network(partial(sized, name, flags.width, flags.latent), CALLS, flags.device)
         for batch in flags.batch:
             row = found[f"{name}, batch {batch}"] = measured(made, batch, flags.turns)
             print(name, batch, row, flush=True)

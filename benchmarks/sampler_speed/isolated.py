@@ -21,10 +21,10 @@ import torch
 from torch._dynamo.utils import counters
 
 from accel.models.loading import quiet
+from benchmarks.networks.topologies import Built
 from benchmarks.registry import find
 from benchmarks.sampler_speed.alternating import Found, Rival, excusing, measured
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import Built
 from benchmarks.sampler_speed.timing import shuffled
 
 WARM = 2  # Generations: the first compiles, the second finds what depends on the first.

@@ -26,10 +26,10 @@ import torch
 
 import strategies
 from accel.models.loading import quiet
+from benchmarks.networks.topologies import Built, pixart_alpha, sized
 from benchmarks.papers import cat, common, dato, fora
 from benchmarks.papers.common import Entry, cell, entry, published
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import Built, pixart_alpha, sized
 from benchmarks.sampler_speed.timing import shuffled
 from strategies import Strategy
 
@@ -42,7 +42,7 @@ class Setting:
     """A row of a paper.
 
     Attributes:
-        network: see `sampler_speed/networks.py`.
+        network: see `networks/topologies.py`.
         row: the paper's name of it.
         places: the paper, its table and the column, of every published figure.
         plan: what it is.
@@ -74,11 +74,11 @@ def settings() -> Iterator[Setting]:
             plan = cat.pruned_by(method, f"cat-{name.split('-')[0]}-{steps}")
             yield Setting(name, row, tuple(columns), plan)
     for n in fora.INTERVALS:
-        place = ("fora", fora.ONE, "speedup")
-        yield Setting("dit-xl-2", f"N = {n}", (place,), fora.plan(250, n))
+        one = ("fora", fora.ONE, "speedup")
+        yield Setting("dit-xl-2", f"N = {n}", (one,), fora.plan(250, n))
     for where, (_, steps) in fora.TWO.items():
-        place = ("fora", where, "speedup")
-        yield Setting("pixart-alpha", "N = 2", (place,), fora.plan(steps, 2))
+        two = ("fora", where, "speedup")
+        yield Setting("pixart-alpha", "N = 2", (two,), fora.plan(steps, 2))
 
 
 def build(name: str, flags: argparse.Namespace) -> Built:

@@ -34,8 +34,8 @@ from torch.profiler import ProfilerActivity, profile
 import accel
 from accel.models.loading import default_device, quiet
 from benchmarks.entry import RESULTS
+from benchmarks.networks.topologies import sized
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import sized
 from benchmarks.sampler_speed.timing import shuffled
 from evaluate.speed.timing import device_name, versions
 from strategies import Strategy
@@ -185,9 +185,10 @@ def profiled(
     loop: Network, family: str, turns: int, only: list[str] | None = None
 ) -> dict[str, Any]:
     """Everything of a family, by strategy."""
+    neutral: dict[str, dict[str, Any]] = {"neutral": {}}
     chosen = {
         name: loop.plan(methods)
-        for name, methods in ({"neutral": {}} | plans(family, loop.calls)).items()
+        for name, methods in (neutral | plans(family, loop.calls)).items()
         if only is None or name in only or name == "neutral"
     }
     times = timed(loop, chosen, turns)

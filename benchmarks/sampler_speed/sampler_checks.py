@@ -25,8 +25,8 @@ import zoo
 from accel import sampler
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
+from benchmarks.networks.topologies import sized
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import sized
 from strategies import Strategy
 
 CALLS = 25
@@ -60,14 +60,15 @@ class Timed:
 def timing() -> Iterator[Timed]:
     """Add up what the checks of every sampler take inside the `with` block."""
     timed = Timed()
-    found, own = sampler.calling, {n: vars(sampler.Sampler)[n] for n in ("_settle", "_moment")}
-    sampler.calling = timed.wrap(found)  # type: ignore[assignment]
+    names, own = vars(sampler), {n: vars(sampler.Sampler)[n] for n in ("_settle", "_moment")}
+    found = names["calling"]
+    names["calling"] = timed.wrap(found)
     for name, function in own.items():
         setattr(sampler.Sampler, name, timed.wrap(function))
     try:
         yield timed
     finally:
-        sampler.calling = found
+        names["calling"] = found
         for name, function in own.items():
             setattr(sampler.Sampler, name, function)
 

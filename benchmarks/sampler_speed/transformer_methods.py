@@ -22,10 +22,10 @@ from typing import Any
 import torch
 
 from accel.models.loading import quiet
+from benchmarks.networks.topologies import NETWORKS, sized
 from benchmarks.sampler_speed.alternating import Rival, ours, unmodified
 from benchmarks.sampler_speed.comparison import compare, completed, parser
 from benchmarks.sampler_speed.denoising_loop import Network, nothing
-from benchmarks.sampler_speed.networks import NETWORKS, sized
 from benchmarks.sampler_speed.other_packages import HOOKS, hooked, steps_mask
 from strategies.methods.fora import FORA
 from strategies.methods.toca import ToCa

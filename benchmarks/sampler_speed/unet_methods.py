@@ -19,10 +19,10 @@ import torch
 
 from accel import families
 from accel.models.loading import quiet
+from benchmarks.networks.topologies import UNETS, sized
 from benchmarks.sampler_speed.alternating import Rival, ours, unmodified
 from benchmarks.sampler_speed.comparison import compare, completed, parser
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import UNETS, sized
 from benchmarks.sampler_speed.other_packages import HOOKS, cached, deepcache, hooked, tome
 from strategies.methods.deepcache import DeepCache
 

@@ -35,7 +35,8 @@ class _Split:
 @contextmanager
 def tpe_once() -> Iterator[None]:
     """While it lasts every TPE sampler works so."""
-    split, read = sampler._split_trials, TPESampler._get_internal_repr
+    name = "_get_internal_repr"  # Replaced by name: its types are of one Optuna only.
+    split, read = sampler._split_trials, getattr(TPESampler, name)
     last: _Split | None = None
     rows: dict[int, NDArray[np.float64]] = {}
 
@@ -66,10 +67,10 @@ def tpe_once() -> Iterator[None]:
         told_all = last.told[id(trials)]
         return {n: told_all[names.index(n)] if names else np.empty(0) for n in space}
 
-    sampler._split_trials = split_once  # type: ignore[assignment]
-    TPESampler._get_internal_repr = read_once  # type: ignore[method-assign]
+    sampler._split_trials = split_once
+    setattr(TPESampler, name, read_once)
     try:
         yield
     finally:
         sampler._split_trials = split
-        TPESampler._get_internal_repr = read  # type: ignore[method-assign]
+        setattr(TPESampler, name, read)

@@ -63,7 +63,7 @@ def _pairs(one: dict[str, Any], ours: dict[str, Any]) -> list[tuple[Any, Any, An
             for mark, entry in one["at"].items()
         ]
     values = [{kind: [run[kind] for run in row["runs"]] for kind in KINDS} for row in (ours, one)]
-    return [(one, *values)]
+    return [(one, values[0], values[1])]
 
 
 def main() -> None:

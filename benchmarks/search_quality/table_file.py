@@ -30,8 +30,7 @@ from safetensors.numpy import load_file, save_file
 
 from accel.models.config import read_model
 from accel.models.loading import quiet
-from benchmarks.entry import RESULTS
-from benchmarks.search_quality import table_lookup
+from benchmarks.entry import RESULTS, TABLES
 from benchmarks.search_quality.table_lookup import (
     APART,
     LEAST,
@@ -94,7 +93,7 @@ def pack(model: str, folder: Path) -> None:
         "origins": json.dumps(origins),
         "space": json.dumps(read_config("spaces", NARROW[model])),
     }
-    apart = {}
+    apart: dict[str, NDArray[Any]] = {}
     if stretches:
         found = np.array(stretches, np.int8), np.array(changes, np.float16)
         apart = dict(zip(APART, found, strict=True))
@@ -137,7 +136,7 @@ def take(model: str, run: Path) -> None:
         found.setdefault(digest, (table.space.encode(one.strategy), {}))[1][one.images] = value
     scored = np.array([genome for genome, _ in found.values()], np.int8)
     values = np.array([[f.get(n, np.nan) for n in SIZES] for _, f in found.values()], np.float32)
-    added = dict(zip(SCORED, (scored, values), strict=True))
+    added: dict[str, NDArray[Any]] = dict(zip(SCORED, (scored, values), strict=True))
     genomes = [table.space.encode(one) for one in table.strategies]
     features = [table.features[one.digest] for one in table.strategies]
     base = table.base.astype(np.float32)
@@ -158,9 +157,9 @@ def write(
         apart: genomes and features of what only the measured sensitivity reads, and genomes and
             figures of what searches have scored, if any.
     """
-    target = table_lookup.TABLES / f"{model}.safetensors"
+    target = TABLES / f"{model}.safetensors"
     target.parent.mkdir(exist_ok=True)
-    tensors = {
+    tensors: dict[str, NDArray[Any]] = {
         "genomes": np.array(genomes, np.int8),
         "features": np.array(features, np.float16),
         "unaccelerated": base,

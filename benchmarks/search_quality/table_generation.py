@@ -65,6 +65,9 @@ def main() -> None:
             print(f"round {number}: {len(draw.known)} strategies", flush=True)
 
 
+_evaluator: Evaluator  # Made by `_start` in each process.
+
+
 def _start(model: str) -> None:
     """Make a process ready to draw."""
     global _evaluator
@@ -191,7 +194,7 @@ class Draw:
         found = [("led", best[i]) for i in spread(np.log(points), (1.0, 3.0), LED)]
         while len(found) < LED + MUTATED:
             parent = front[int(rng.integers(len(front)))]
-            genome = operators.mutate(self.space, self.space.encode(parent), rng)
+            genome = tuple(operators.mutate(self.space, self.space.encode(parent), rng))
             found.append(("mutated", self.space.decode(genome)))
         found += [("dense", self.space.decode(self._dense(rng))) for _ in range(RANDOM)]
         new = {one.digest: (origin, one) for origin, one in found}

@@ -129,7 +129,8 @@ def points(finals: Sequence[Finalist], run: Run) -> Points:
     latency = run.unaccelerated.scores["latency_s"]
     units = [latency if name == "latency_s" else 1.0 for name in goals(run).names]
     rows = [final.objectives for final in finals]
-    return np.array(rows, dtype=float).reshape(len(rows), len(units)) / np.array(units)
+    found: Points = np.array(rows, dtype=float).reshape(len(rows), len(units)) / np.array(units)
+    return found
 
 
 def worst_points(run: Run) -> tuple[float, ...]:

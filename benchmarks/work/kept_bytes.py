@@ -22,9 +22,9 @@ import torch
 
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
+from benchmarks.networks.topologies import FEWER_TOKENS, sized
 from benchmarks.sampler_speed.alternating import Rivals, excusing
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import FEWER_TOKENS, sized
 from benchmarks.sampler_speed.transformer_methods import RIVALS, deltacache, fora
 from evaluate.speed.timing import versions
 from strategies.data_files.whole import write

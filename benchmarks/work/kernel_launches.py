@@ -24,10 +24,10 @@ from torch.utils._pytree import tree_leaves
 
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
+from benchmarks.networks.topologies import NETWORKS, sized
 from benchmarks.sampler_speed import transformer_methods, unet_methods
 from benchmarks.sampler_speed.alternating import Rival, Rivals, chosen, excusing, fitting
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import NETWORKS, sized
 from benchmarks.sampler_speed.timing import Laps
 from evaluate.speed.timing import versions
 
@@ -43,7 +43,7 @@ class Computed(TorchDispatchMode):
     """Counts operators that make a tensor with elements or write to one; a view is not made."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -60,7 +60,7 @@ def tensors(tree: Any) -> list[torch.Tensor]:
 
 def place(one: torch.Tensor) -> int:
     """Address of its storage."""
-    return one.untyped_storage()._cdata
+    return int(one.untyped_storage()._cdata)
 
 
 def counts(net: Network) -> list[int]:

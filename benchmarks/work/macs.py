@@ -19,7 +19,8 @@ import torch
 
 import accel
 from benchmarks.entry import RESULTS
-from benchmarks.sampler_speed.networks import NETWORKS, OTHERS, Bare, strategy
+from benchmarks.networks.parts import Bare
+from benchmarks.networks.topologies import NETWORKS, OTHERS, strategy
 from strategies import Strategy
 from strategies.methods.fora import FORA
 

@@ -87,7 +87,7 @@ def configs(folder: Path) -> Iterator[Any]:
             if not inspect.isclass(kind) or kind.__module__ != module.__name__:
                 continue
             try:
-                made = kind()
+                made: Any = kind()
                 name = made.model_class.__name__
             except Exception:  # No class that describes a model.
                 continue

@@ -14,9 +14,10 @@ from PIL import Image
 import accel
 import strategies
 from accel.models.config import read_model
+from benchmarks.networks import topologies
 from benchmarks.papers import catome, common, dato, fora
 from benchmarks.quality import equal_latency, equal_latency_plot, scored_strategies
-from benchmarks.sampler_speed import networks, paper_settings, profile_calls
+from benchmarks.sampler_speed import paper_settings, profile_calls
 from benchmarks.work import macs
 from evaluate import Evaluator
 from search import config as configuration
@@ -183,9 +184,9 @@ def test_dato_ablations_are_measured(evaluator: Evaluator, tmp_path: Path) -> No
 @pytest.mark.slow
 def test_the_bound_of_catome_is_what_it_counts_where_all_is_merged() -> None:
     bound = {(one["table"], one["row"]): one for one in catome.bounds(**TINY)}
-    pipe, given = networks.sd15(**TINY)
+    pipe, given = topologies.sd15(**TINY)
     methods = {"catome": {"threshold": -1.0, "checkpoints": [0]}}
-    plan = networks.strategy(pipe, 3, methods)
+    plan = topologies.strategy(pipe, 3, methods)
     pipe.scheduler.set_timesteps(3)
     with accel.accelerated(pipe, plan), torch.inference_mode():
         with accel.measuring(pipe, macs=True):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from diffusers import DiTTransformer2DModel
 
+from benchmarks.networks.topologies import NETWORKS, UNETS, sdxl, sized
 from benchmarks.renderers import speed
 from benchmarks.sampler_speed import (
     alternating,
@@ -24,7 +25,6 @@ from benchmarks.sampler_speed import (
 )
 from benchmarks.sampler_speed.alternating import Rival
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.networks import NETWORKS, UNETS, sdxl, sized
 from benchmarks.sampler_speed.timing import Laps
 from benchmarks.work import kernel_launches
 

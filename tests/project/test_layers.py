@@ -159,7 +159,7 @@ def test_only_the_study_knows_the_keys_of_its_notes() -> None:
     assert not keyed
 
 
-@pytest.mark.parametrize("package", [*LAYERS, "zoo", "tests"])
+@pytest.mark.parametrize("package", [*LAYERS, "zoo", "tests", "benchmarks"])
 def test_folders_are_not_crowded(package: str) -> None:
     folders = {path.parent for path in files(package)}
     crowded = {

@@ -20,8 +20,8 @@ from diffusers import (
 )
 
 from accel import families
-from benchmarks.sampler_speed import packed_networks
-from benchmarks.sampler_speed.parts import Bare
+from benchmarks.networks import packed
+from benchmarks.networks.parts import Bare
 from strategies import Strategy
 from zoo import tiny_sd
 
@@ -159,9 +159,9 @@ NETWORKS: dict[str, Callable[..., Built]] = {
     "sd3-medium": sd3_medium,
     "pixart-sigma": pixart_sigma,
     "dit-xl-2": dit_xl_2,
-    "flux1": packed_networks.flux1,
-    "flux2": packed_networks.flux2,
-    "qwen-image": packed_networks.qwen_image,
+    "flux1": packed.flux1,
+    "flux2": packed.flux2,
+    "qwen-image": packed.qwen_image,
 }
 
 # Heads, layers and the side of the latents at full size; of UNets that side alone.

@@ -12,10 +12,13 @@ class Bare:
     """Parts of a pipeline that the sampler needs: a `unet` or a `transformer`, and a scheduler.
 
     Attributes:
+        unet, transformer: the denoiser, under one of these names.
         rows: rows of the denoiser's batch for each image.
         shared: arguments of the denoiser that do not depend on the batch.
     """
 
+    unet: Any
+    transformer: Any
     rows = 2
     shared: dict[str, Any]
 
@@ -27,12 +30,13 @@ class Bare:
     @property
     def denoiser(self) -> Any:
         """The network."""
-        return vars(self).get("unet") or self.transformer  # type: ignore[attr-defined]
+        return vars(self).get("unet") or self.transformer
 
     @property
     def device(self) -> torch.device:
         """Device of the network."""
-        return self.denoiser.device
+        device: torch.device = self.denoiser.device
+        return device
 
     def shape(self, batch: int) -> tuple[int, ...]:
         """Shape of the latents of some images."""

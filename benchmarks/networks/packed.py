@@ -1,6 +1,6 @@
 """Denoisers that take packed latents, `[images, tokens, channels]`: FLUX.1, FLUX.2 and Qwen-Image.
 
-Their topologies have random weights, as in `networks.py`. One row is one image: FLUX has its
+Their topologies have random weights, as in `topologies.py`. One row is one image: FLUX has its
 guidance embedded, and Qwen-Image makes two such passes for each step, which are alike.
 """
 
@@ -17,7 +17,7 @@ from diffusers import (
 )
 from torch import Tensor
 
-from benchmarks.sampler_speed.parts import Bare
+from benchmarks.networks.parts import Bare
 
 Built = tuple[Bare, dict[str, Any]]
 FULL = 128  # Side of the latents of 1024 x 1024 pixels.

@@ -1,0 +1,1 @@
+"""Denoisers of published topologies with random weights, and the parts of a pipeline for them."""

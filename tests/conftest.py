@@ -11,12 +11,18 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from accel.models.loading import quiet
 from evaluate.networks.weight_files import VARIABLE, cache_folder
 from tests.support.pipelines.unet_pipelines import build
 
 WEIGHTS = cache_folder() / "weights"  # Of published networks, where somebody has them.
+# A slow machine is no fault.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 torch.set_num_threads(1)
 quiet()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # As a shell has it for what is behind `&`.

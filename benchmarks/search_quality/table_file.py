@@ -30,7 +30,8 @@ from safetensors.numpy import load_file, save_file
 
 from accel.models.config import read_model
 from accel.models.loading import quiet
-from benchmarks.entry import RESULTS, TABLES
+from benchmarks import entry
+from benchmarks.entry import RESULTS
 from benchmarks.search_quality.table_lookup import (
     APART,
     LEAST,
@@ -157,7 +158,7 @@ def write(
         apart: genomes and features of what only the measured sensitivity reads, and genomes and
             figures of what searches have scored, if any.
     """
-    target = TABLES / f"{model}.safetensors"
+    target = entry.TABLES / f"{model}.safetensors"
     target.parent.mkdir(exist_ok=True)
     tensors: dict[str, NDArray[Any]] = {
         "genomes": np.array(genomes, np.int8),

@@ -16,7 +16,7 @@ from sklearn.model_selection import KFold
 from accel import families
 from accel.models.config import read_model
 from accel.models.loading import load_pipeline
-from benchmarks.entry import TABLES
+from benchmarks import entry
 from benchmarks.search_quality.table_model import Mixture, Shift
 from evaluate.evaluator import real_images
 from evaluate.speed.latency_table import LatencyTable
@@ -55,7 +55,7 @@ class Table:
 
     def __init__(self, model: str) -> None:
         self.name = model
-        path = TABLES / f"{model}.safetensors"
+        path = entry.TABLES / f"{model}.safetensors"
         tensors = load_file(path)
         with safe_open(path, "np") as file:
             self.notes: dict[str, str] = file.metadata()

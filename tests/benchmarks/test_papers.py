@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -86,6 +87,11 @@ def test_rows_are_scored_timed_and_kept(
     assert Image.open(picture).width > 1000
 
 
+def constant(score: float) -> Callable[[Any], float]:
+    """A score that does not depend on how often a prompt counts."""
+    return lambda weights: score
+
+
 def test_who_dominates() -> None:
     def row(group: str, seconds: float, fd: float, psnr: float) -> dict[str, Any]:
         figures = dict.fromkeys(equal_latency.FIGURES, fd) | {"psnr": psnr}
@@ -107,7 +113,7 @@ def test_who_dominates() -> None:
         "front fast",
         "front good",
     ]
-    exact = {name: {"fd_base": lambda w, fd=one["fd_base"]: fd} for name, one in rows.items()}
+    exact = {name: {"fd_base": constant(one["fd_base"])} for name, one in rows.items()}
     beside = equal_latency.nearest(rows, exact, "slower", 8)
     assert beside is not None
     assert beside["name"] == "front good"
@@ -115,7 +121,7 @@ def test_who_dominates() -> None:
     assert equal_latency.nearest(rows, exact, "faster", 8) is None
     steps = row("fewer steps", 1.5, 4.0, 25.0) | {"also": ["front steps"]}
     rows |= {"steps": steps, "beaten": row("grid", 1.5, 5.0, 20.0)}
-    exact |= {name: {"fd_base": lambda w, fd=rows[name]["fd_base"]: fd} for name in rows}
+    exact |= {name: {"fd_base": constant(rows[name]["fd_base"])} for name in rows}
     _, shares = equal_latency.judge(rows, exact, 8)
     assert (shares["all"]["rivals"], shares["all"]["on_front"]) == (5, 1)
     assert shares["all"]["share"]["fd_base"] == 2 / 4  # "slower" and "beaten".

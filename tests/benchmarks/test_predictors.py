@@ -79,8 +79,9 @@ def test_foca_is_anchored_at_the_last_computed_call() -> None:
 def test_a_predictor_is_taken_off_again() -> None:
     from accel.caching import residuals
 
-    before = residuals.needs, residuals.extrapolate
+    names = vars(residuals)
+    before = names["needs"], names["extrapolate"]
     with pytest.raises(ValueError, match="stop"), predicting(foca):
         assert residuals.needs(["full", (0, 0)], (0, 0)) == [{(0, 0): KEPT}, {}]
         raise ValueError("stop")
-    assert (residuals.needs, residuals.extrapolate) == before
+    assert (names["needs"], names["extrapolate"]) == before

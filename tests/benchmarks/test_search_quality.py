@@ -9,11 +9,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from benchmarks.engine import loop_overhead
 from benchmarks.search_quality import table_file, table_generation, table_lookup
 from benchmarks.search_quality.fast_tpe import tpe_once
+from benchmarks.search_quality.table_lookup import PROMPTS
 from search.proposers.generation_strategy import Proposer
 from search.study.evaluation import Evaluation
 from search.study.study import Study
@@ -25,7 +26,8 @@ def proposals(count: int) -> list[str]:
     space = loop_overhead.make_space()
     proposer = Proposer(space, [], "optuna-tpe", 24, 0, (loop_overhead.ALL,))
     proposer.learn(loop_overhead.latency, reference=lambda: (1.0, 1.0))
-    rows, taken = [], set[str]()
+    rows: list[Evaluation] = []
+    taken = set[str]()
     for number in range(count):
         found = proposer.propose(number, rows, taken)
         assert found is not None
@@ -75,14 +77,14 @@ def test_the_table_is_led_by_what_is_known(tmp_path: Path, monkeypatch: pytest.M
         if not path.exists():
             drawn.append(strategy.digest)
             save_file({"features": made_up(strategy, images)}, path)
-        return table_generation.load_file(path)["features"]
+        return load_file(path)["features"]
 
     monkeypatch.setattr(table_generation, "features", features)
     monkeypatch.setattr(table_generation, "EVENLY", 10)
     monkeypatch.setattr(table_generation, "DENSE", 10)
     for _ in range(2):  # The second finds everything drawn.
         draw = table_generation.Draw("tiny-sd", tmp_path)
-        draw.table = SimpleNamespace(predict=loop_overhead.latency)
+        vars(draw)["table"] = SimpleNamespace(predict=loop_overhead.latency)
         with ThreadPoolExecutor(2) as pool:
             draw.all(draw.first(), "00", pool)
             led = draw.led(1)
@@ -100,7 +102,7 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
 
     def features(strategy: Strategy, path: Path, images: int = 16) -> np.ndarray:
         save_file({"features": made_up(strategy, images)}, path)
-        return table_generation.load_file(path)["features"]
+        return load_file(path)["features"]
 
     monkeypatch.setattr(table_generation, "features", features)
     monkeypatch.setattr(table_generation, "EVENLY", 10)
@@ -109,11 +111,11 @@ def test_a_table_has_what_a_sensitivity_draws_apart(
     draw = table_generation.Draw("tiny-sd", tmp_path)
     stretches = draw.stretches()
     with ThreadPoolExecutor(1) as pool:
-        draw.all([("stretch", one) for one in stretches], "s", pool, table_generation.PROMPTS)
+        draw.all([("stretch", one) for one in stretches], "s", pool, PROMPTS)
         assert not draw.known
         draw.all(draw.first(), "00", pool)
     (tmp_path / "latency.json").write_text(published.notes["latency"])
-    monkeypatch.setattr(table_lookup, "TABLES", tmp_path)
+    monkeypatch.setattr("benchmarks.entry.TABLES", tmp_path)
     table_file.pack("tiny-sd", tmp_path)
     table = table_lookup.Table("tiny-sd")
     assert {one.digest for one in table.strategies} == set(draw.known)

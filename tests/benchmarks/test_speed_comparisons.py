@@ -13,13 +13,13 @@ import pytest
 import torch
 from diffusers import DiTTransformer2DModel
 
+from benchmarks.networks import topologies
 from benchmarks.networks.topologies import NETWORKS, UNETS, sdxl, sized
 from benchmarks.renderers import speed
 from benchmarks.sampler_speed import (
     alternating,
     comparison,
     isolated,
-    networks,
     transformer_methods,
     unet_methods,
 )
@@ -117,7 +117,7 @@ def test_a_batch_repeats_the_rows(name: str) -> None:
 
 
 def flat(given: dict[str, Any]) -> list[torch.Tensor]:
-    found = []
+    found: list[torch.Tensor] = []
     for value in given.values():
         found += flat(value) if isinstance(value, dict) else [value]
     return [one for one in found if isinstance(one, torch.Tensor)]
@@ -187,7 +187,7 @@ def test_ours_compile_without_breaks() -> None:
         turns=2, draws=2, compile=True, batches=[1], calls=CALLS, device="cpu", patience=600
     )
     rivals = alternating.chosen(unet_methods.RIVALS, ["deepcache N=3", "DeepCache N=3"])
-    race = partial(isolated.race, "sampler", partial(networks.sized, "sd15", 0.05, 16))
+    race = partial(isolated.race, "sampler", partial(topologies.sized, "sd15", 0.05, 16))
     found = next(comparison.tables(build("sd15"), rivals, flags, race))["batch_1"]
     assert found["unmodified"]["graphs"] == 1
     assert (found["deepcache N=3"]["graphs"], found["deepcache N=3"]["breaks"]) == (2, 0)

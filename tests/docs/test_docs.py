@@ -22,7 +22,8 @@ from search import spaces
 from search.commands import COMMANDS
 from search.commands import options as searching
 from search.commands.flags.values import limits
-from tests.support.docs_commands import PAGES, ROOT, Block, Command, blocks, commands, headings
+from tests.support.docs_commands import PAGES, Block, Command, blocks, commands, headings
+from tests.support.paths import ROOT
 from tests.support.runs.fake_runs import finished
 
 ALL = commands()

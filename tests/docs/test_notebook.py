@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.docs_commands import ROOT
+from tests.support.paths import ROOT
 
 NOTEBOOK = ROOT / "examples" / "search.ipynb"
 SMALL = ["--budget", "3evals", "--workers", "0", "--images", "4", "--heldout-images", "4"]

@@ -19,6 +19,7 @@ import pytest
 from search import cli
 from search.errors import WorkersLostError
 from search.results import run as runs
+from search.study.study import Study
 from search.workers.executor import InProcess
 from search.workers.messages import (
     A,
@@ -99,6 +100,7 @@ def test_a_clock_that_is_set_changes_no_seconds(monkeypatch: pytest.MonkeyPatch)
     jumps: Iterator[float] = iter(range(0, 10**9, 86_400))
     monkeypatch.setattr(time, "time", lambda: next(jumps))
     outcome = worker.answer(Doing(key="a", work=lambda: time.time() + time.time()))
+    assert outcome.value is not None
     assert outcome.value > 0
     assert outcome.seconds < 3600
 
@@ -161,7 +163,7 @@ def test_seconds_and_what_they_were_spent_on_are_one_entry(tmp_path: Path) -> No
     study.enter("part:0", {}, 4.0)  # Measured again: in the place of the former.
     study.enter("part:8", {}, 5.0)
     study.note("seconds:part", 1.0)  # As earlier versions had it.
-    for one in (study, runs.Study(tmp_path / "study.journal")):
+    for one in (study, Study(tmp_path / "study.journal")):
         assert one.noted("table") == {"a": 1}
         assert one.seconds("part") == 10.0
         assert one.spent == 12.0

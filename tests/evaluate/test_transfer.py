@@ -105,7 +105,7 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
     own = tmp_path / "own.json"
     depth = ["full", 12, 1, "full", 1, 0]
     strange = {"scores": {"speedup": 2.5, "psnr": 31.4, "intervals": "none"}}
-    scored = {"provenance": {"model": "tiny-sd"}, **strange}
+    scored: dict[str, Any] = {"provenance": {"model": "tiny-sd"}, **strange}
     save(made({"deepcache": {"depth": depth}}, **scored), own)
     words = [own, "deepcache-n3", "--to", tmp_path / "xl", "--size", 32, "--steps", 9]
     code, found = run(tmp_path, *words, "--scheduler", "DPMSolverMultistepScheduler")

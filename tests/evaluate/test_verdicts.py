@@ -185,7 +185,9 @@ def passing(run: Run, change: Callable[[str], list[float]]) -> Run:
             one,
             intervals={f"{name}_change": change(name) for name in config.all_margins},
             changes={},
-            **dict.fromkeys(("images", "judged", "full"), 384),
+            images=384,
+            judged=384,
+            full=384,
         )
         for one in run.finals
     ]

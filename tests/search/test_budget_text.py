@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from search import budget, config, spaces
@@ -33,13 +35,14 @@ def test_bad_budgets(text: str) -> None:
 
 
 def test_bad_settings_are_named() -> None:
-    for flags, message in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"images": 1}, "images"),
         ({"workers": -1}, "workers"),
         ({"space": "nowhere"}, "space 'nowhere' is unknown"),
         ({"steps": [0]}, "steps must be whole numbers"),
         ({"schedulers": ["NoScheduler"]}, "NoScheduler"),
-    ]:
+    ]
+    for flags, message in cases:
         with pytest.raises(StrategyError, match=message):
             settings = config.resolve("tiny-sd", flags)
             spaces.make_space(settings.space, "unet", SCHEDULER)

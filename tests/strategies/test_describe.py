@@ -73,7 +73,7 @@ def test_spans_cover_every_call_once(one: Strategy) -> None:
 @settings(deadline=None)
 @given(st.sets(st.integers(0, 60)).map(sorted))
 def test_ranges_can_be_read_back(calls: list[int]) -> None:
-    back = []
+    back: list[int] = []
     for part in describe.ranges(calls).replace("none", "").split(", "):
         first, _, last = part.partition("-")
         back += range(int(first), int(last or first) + 1) if part else []

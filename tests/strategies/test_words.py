@@ -127,7 +127,7 @@ def test_data_are_found_beside_a_project_with_packages_of_these_names(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
-    import configs  # type: ignore[import-not-found]
+    import configs
 
     assert configs.__file__.startswith(str(tmp_path))
     assert "tiny-sd" in configs_of("models")

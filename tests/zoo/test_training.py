@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,9 +41,10 @@ class Small(nn.Module):
         return noisy * 0 + self.weight
 
 
-def run(folder: Path, images: int, **settings: object) -> tuple[Small, list[diffusion.Trainee]]:
+def run(folder: Path, images: int, **settings: Any) -> tuple[Small, list[diffusion.Trainee]]:
     folder.mkdir(exist_ok=True)
-    parts, seen = Small(), []
+    parts = Small()
+    seen: list[diffusion.Trainee] = []
     plan = replace(diffusion.Plan(images, 0, batch=2, ranks=1, save_every=4), **settings)
     latents = torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(0)).half()
     tokens = torch.zeros(9, 3, dtype=torch.int64)
@@ -134,8 +136,8 @@ def test_the_inner_levels_are_those_of_the_whole_unet(unet_parts: coarse.Parts) 
     )
     unet(noisy, times, words)
     before, wanted = caught["before"], caught["after"]
-    inner.first = nn.Identity()
-    inner.out = nn.Identity()
+    inner.add_module("first", nn.Identity())
+    inner.add_module("out", nn.Identity())
     assert torch.equal(inner(before, times, words), wanted)
 
 
@@ -184,7 +186,7 @@ def test_one_command_trains_all_stages_and_goes_on(
     train.main(arguments[:-2])
     assert "classifier" not in capsys.readouterr().out
     # The fine stage began with the inner levels of the coarse one.
-    parts = train.load_parts(MODEL, work, 1)
+    parts: Any = train.load_parts(MODEL, work, 1)
     first = coarse.build()
     diffusion.take_average(first, work / "coarse")
     for one, other in zip(

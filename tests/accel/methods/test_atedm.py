@@ -39,7 +39,7 @@ def watched(
     accel.apply(pipe, strategy(model, {"atedm": HALF}))
     run = next(
         one for one in find(pipe)._clock.listeners if isinstance(one, AttentionRankSelection)
-    )  # type: ignore[union-attr]
+    )
     log: list[tuple[int, Tensor | None]] = []
     inner = run.choose
 
@@ -120,7 +120,7 @@ def test_queries_of_tokens_that_did_not_run_are_their_last_ones(model: str) -> N
     accel.apply(pipe, strategy(model, {"atedm": {"alpha": [1.0, 1.0, 0.3, 0.5, 0.5, 1.0]}}))
     run = next(
         one for one in find(pipe)._clock.listeners if isinstance(one, AttentionRankSelection)
-    )  # type: ignore[union-attr]
+    )
     states: dict[int, dict[str, Tensor]] = {}
     chosen: dict[int, Tensor | None] = {}
     inner = run.choose

@@ -114,7 +114,7 @@ def test_selections_are_those_of_algorithm_2(model: str, knobs: dict[str, Any]) 
     pipe, calls = build(model).to(dtype=torch.float64), 10
     alpha = [1.0, 1.0, 0.3, 0.5, 0.3, 0.3, 1.0, 0.25, 0.8, 0.1]
     accel.apply(pipe, strategy(model, {"cat": {"alpha": alpha, **knobs}}, calls))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, ClusterAware))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, ClusterAware))
     noises: list[Tensor] = []
     chosen: dict[int, Tensor] = {}
     labels: list[Tensor] = []
@@ -154,7 +154,7 @@ def test_predictions_are_the_noise_alone() -> None:
     """Of DiT and PixArt, half of whose output is a variance, in the order of the patches."""
     pipe = build("dit")
     accel.apply(pipe, strategy("dit", {"cat": {"alpha": 0.5}}))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, ClusterAware))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, ClusterAware))
     noises: list[Tensor] = []
     outputs: list[Tensor] = []
     inner = run.choose

@@ -201,7 +201,7 @@ def test_the_bundled_model_is_searchable() -> None:
     assert len({kind for one in probes(space, 0) for kind in one.kinds()}) == 8 * 4
     found = [one for origin, one in seeds(space, config.scheduler, config.steps)]
     uniform = [one for one in found if one.steps == 25 and "fora" in one.methods]
-    assert [sum(one.methods["fora"].attn) for one in uniform] == [13, 9, 6, 4]
+    assert [sum(dict[str, Any](one.methods)["fora"].attn) for one in uniform] == [13, 9, 6, 4]
     evaluator = Evaluator(config, pipe=pipe)
     side = evaluator.draw("images", uniform[0], evaluator.prompts["search"].first(2))
     assert [image.shape for image in side.images()] == [(32, 32, 3)] * 2

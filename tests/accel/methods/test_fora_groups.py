@@ -60,11 +60,11 @@ def test_equal_groups_are_all_blocks(one: Strategy, groups: int) -> None:
     blocks = knobs(one).groups * groups
     for name in COMPONENTS:
         rows = [knobs(one).computed(name, block, blocks) for block in range(blocks)]
-        values = list(zip(*rows, strict=True))
-        spread = FORA(**{name: values})
+        values: list[Any] = list(zip(*rows, strict=True))
+        spread = FORA(**dict[str, Any]({name: values}))
         assert [spread.computed(name, block, blocks) for block in range(blocks)] == rows
         whole = [value[0] if len(set(value)) == 1 else value for value in values]
-        assert spread == FORA(**{name: whole})
+        assert spread == FORA(**dict[str, Any]({name: whole}))
         assert strategy(spread, one.calls).digest == strategy({name: whole}, one.calls).digest
 
 
@@ -280,7 +280,7 @@ def test_equals_a_direct_wrapping_of_each_block(model: str) -> None:
 
 
 def test_groups_of_several_blocks_and_too_many() -> None:
-    assert [FORA(attn=[[True, False]]).computed("attn", i, 5)[0] for i in range(5)] == [
+    assert [FORA(attn=((True, False),)).computed("attn", i, 5)[0] for i in range(5)] == [
         True, True, True, False, False,
     ]  # fmt: skip
     pipe = build("dit")

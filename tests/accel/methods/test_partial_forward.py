@@ -27,11 +27,7 @@ class Scripted:
     """Makes a partial run take tokens by a fixed rule instead of its method's."""
 
     def __init__(self, pipe: Any) -> None:
-        self.run = next(
-            one
-            for one in find(pipe)._clock.listeners  # type: ignore[union-attr]
-            if isinstance(one, PartialRun)
-        )
+        self.run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialRun))
         self.chosen: dict[int, Tensor] = {}
         self.run.choose = self.choose  # type: ignore[method-assign]
 
@@ -220,7 +216,7 @@ def test_every_token_runs_again_soon(model: str, alpha: float) -> None:
     """Three quarters of each selection are the stalest tokens, so all take their turn."""
     pipe, calls = build(model), 24
     accel.apply(pipe, strategy(model, {"cat": {"alpha": alpha}}, calls))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialRun))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialRun))
     ran: list[set[int]] = []
     inner = run.choose
 

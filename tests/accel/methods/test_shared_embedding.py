@@ -96,7 +96,9 @@ class Scaled(torch.Tensor):
         return Scaled(inner["whole"], inner["scale"])
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         if func is torch.ops.aten.detach.default:
             return Scaled(args[0].whole, args[0].scale)
         raise NotImplementedError(str(func))

@@ -78,6 +78,13 @@ def test_parts_that_run_twice_are_left_alone() -> None:
 class Block(torch.nn.Module):
     """Calls in branches, in loops and inside each other."""
 
+    attn: torch.nn.Module
+    ff: torch.nn.Module
+    cross_attn: torch.nn.Module
+    norm: torch.nn.Module
+    act_mlp: torch.nn.Module
+    proj_mlp: torch.nn.Module
+
     def forward(self, x: Any, twice: bool = False) -> Any:
         one = self.attn(x) if twice else self.attn(-x)
         one = self.ff(one) if twice else self.ff(self.ff(one))

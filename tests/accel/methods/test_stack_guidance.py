@@ -47,7 +47,8 @@ def guided(name: str, pipe: Any, share: float = 1.0, **given: Any) -> torch.Tens
         given = {"negative_prompt_embeds": shorter(given.get("batch", 1))} | given
     if name == "hunyuan-video":
         given |= negative(given.get("batch", 1))
-    return draw(pipe, name, **{word: share * on if share else off}, **given)
+    scale: dict[str, Any] = {word: share * on if share else off}
+    return draw(pipe, name, **scale, **given)
 
 
 def negative(batch: int) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def test_a_batch_runs_the_half_with_the_prompt_alone(name: str) -> None:
     accel.apply(pipe, strategy(name, methods))
     together = guided(name, pipe, batch=2)
     records = accel.stats(pipe)
-    ran = [sum(r.running for r in records if r.call == call) for call in range(STEPS)]
+    ran = [sum(r.running or 0 for r in records if r.call == call) for call in range(STEPS)]
     whole = ran[0]
     assert ran == [whole if mode == "full" else whole // 2 for mode in MODES] or name == "wan22"
     assert {record.guidance for record in records} == {"full", "reuse", "off"}
@@ -197,9 +198,10 @@ def test_guidance_may_stop_on_the_way() -> None:
     """Z-Image stops to double the batch, Lumina 2 to make the second pass."""
     for name, word in (("z-image", "cfg_truncation"), ("lumina2", "cfg_trunc_ratio")):
         pipe = build(name)
-        plain = draw(pipe, name, **{word: 0.6})
+        truncated: dict[str, Any] = {word: 0.6}
+        plain = draw(pipe, name, **truncated)
         accel.apply(pipe, strategy(name, {"guidance": {"mode": ["full"] * 5 + ["off"]}}))
-        assert torch.equal(draw(pipe, name, **{word: 0.6}), plain)
+        assert torch.equal(draw(pipe, name, **truncated), plain)
 
 
 def test_what_is_not_known_is_refused_by_one_line() -> None:

@@ -41,7 +41,7 @@ def test_equals_the_package(
     """Bit-equal; the package leaves its modules patched, so each gets a pipeline of its own."""
     gate, early, late, warmup = plan
     names = ("gate_step", "sp_interval", "fi_interval", "warm_up")
-    given = {"height": size[0], "width": size[1]}
+    given: dict[str, Any] = {"height": size[0], "width": size[1]}
     theirs = loader(build("pixart")).tgate(
         "a large red circle",
         **dict(zip(names, plan, strict=True)),

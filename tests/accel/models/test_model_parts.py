@@ -95,10 +95,10 @@ def by_peft(target: Path) -> Path:
     wrapped = get_peft_model(unet, chosen)
     with torch.no_grad():
         for name, (down, up, _) in pairs(build("sd1").unet).items():
-            layer = wrapped.base_model.model.get_submodule(name)
+            layer: Any = wrapped.get_submodule(f"base_model.model.{name}")
             layer.lora_A["default"].weight.copy_(down)
             layer.lora_B["default"].weight.copy_(up)
-    wrapped.save_pretrained(target)
+    wrapped.save_pretrained(str(target))
     return target
 
 
@@ -355,8 +355,9 @@ def test_flags_are_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_parts_are_left_out_of_settings_where_they_are_not_used() -> None:
     assert ModelParts().model_dump() == {}
-    some = ModelParts(loras=[Lora(path="a")], quantize=[Quantize(backend="quanto", type="int8",
-                                                                 part="vae")])  # fmt: skip
+    some = ModelParts(
+        loras=(Lora(path="a"),), quantize=(Quantize(backend="quanto", type="int8", part="vae"),)
+    )
     assert ModelParts.model_validate(json.loads(json.dumps(some.model_dump()))) == some
 
 
@@ -376,7 +377,7 @@ def test_a_search_with_a_lora_notes_it_and_refuses_another(
     found = json.loads(made.read_text())["provenance"]
     assert "lora 1" in found["weights"]
     assert found["parts"]["loras"] == [{"path": str(file), "weight": 0.5, "fuse": False}]
-    assert "peft" in model_files.packages(ModelParts(loras=[Lora(path=str(file))]))
+    assert "peft" in model_files.packages(ModelParts(loras=(Lora(path=str(file)),)))
     again = ["--resume", str(run), "--budget", "14evals"]
     assert search.cli.main([*again, "--lora", str(file)]) == 2
     assert "--lora cannot change in a resumed run" in capsys.readouterr().err

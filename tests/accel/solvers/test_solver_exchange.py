@@ -130,7 +130,7 @@ def test_zero_terminal_snr_is_kept_with_its_spacing_or_refused(name: str) -> Non
     assert float(made.alphas_cumprod[-1]) < 1e-6
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "another parametrisation": ("EDMEulerScheduler", {}, "DDIMScheduler", "noise schedule"),
     "a prediction it lacks": (
         "DDIMScheduler", {"prediction_type": "sample"}, "KDPM2DiscreteScheduler", "sample",

@@ -34,7 +34,7 @@ def by_hand(setting: str, value: Any) -> dict[str, Any]:
 
 
 def cases() -> list[tuple[str, str, Any]]:
-    rows = []
+    rows: list[tuple[str, str, Any]] = []
     for name in HERE:
         takes = TABLE[name]
         rows += [(name, "spacing", one) for one in takes.spacing]
@@ -89,7 +89,7 @@ def test_the_table_is_what_the_classes_take() -> None:
     assert set(TABLE) == DIFFUSION | EITHER | FLOW
 
 
-SETTINGS = [
+SETTINGS: list[tuple[str, dict[str, Any]]] = [
     ("DDIMScheduler", {"spacing": "trailing"}),
     ("DPMSolverMultistepScheduler", {"sigmas": "karras", "order": 3, "final": "zero"}),
     ("EulerDiscreteScheduler", {"sigmas": [12.0, 5.0, 2.0, 0.8, 0.3, 0.1]}),
@@ -108,7 +108,7 @@ def test_images_are_those_of_the_pipeline_set_up_by_hand(
     name: str, solver: dict[str, Any], task: str
 ) -> None:
     pipe, other = unet_pipelines.build("sd1", task), unet_pipelines.build("sd1", task)
-    given = {"strength": 0.7} if task == "img2img" else {}
+    given: dict[str, Any] = {"strength": 0.7} if task == "img2img" else {}
     hand: dict[str, Any] = {}
     for setting, value in solver.items():
         if not isinstance(value, list):

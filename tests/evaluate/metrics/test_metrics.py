@@ -157,7 +157,7 @@ def test_precision_and_recall_are_their_definitions() -> None:
         ]
         return float(np.mean(hits))
 
-    a, b = (Side("x", len(f), known={"inception": f}) for f in (mine, real))
+    a, b = (Side("x", len(f), known={"inception": f.astype(np.float32)}) for f in (mine, real))
     assert value("precision", a, b, "real") == inside(mine, real)
     assert value("recall", a, b, "real") == inside(real, mine)
     assert 0.1 < inside(mine, real) <= 1

@@ -53,7 +53,7 @@ def test_clip_score_is_torchmetrics(cache: Path, monkeypatch: pytest.MonkeyPatch
     model = Former(CLIPModel.from_pretrained(folder).eval())
     with torch.no_grad():  # One by one: the paper cuts at zero each image's score, not the mean.
         theirs = [
-            float(clip_score([image], [text], lambda: (model, processor)))  # type: ignore[arg-type]
+            float(clip_score([image], [text], lambda: (model, processor)))
             for image, text in zip(images, mine.texts, strict=True)
         ]
     assert max(theirs) > 0.5

@@ -42,13 +42,14 @@ def test_on_tiny_sd() -> None:
     images = [np.stack(list(side.images())) for side in pool]
     real = real_images()
 
-    def sides(rows: Any) -> list[Side]:
-        return [
+    def sides(rows: Any) -> tuple[Side, Side]:
+        one, other = (
             Side("x", len(rows), pixels[rows].__getitem__, known={
                 name: side.features(name)[rows] for name in ("bundled", "judge")
             })
             for side, pixels in zip(pool, images, strict=True)
-        ]  # fmt: skip
+        )  # fmt: skip
+        return one, other
 
     def covered(figure: Callable[[Any], Statistic], biased: bool) -> int:
         truth = figure(np.arange(POOL))(np.ones(POOL))

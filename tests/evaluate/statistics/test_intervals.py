@@ -167,7 +167,7 @@ def test_changes_of_two_objects_each_are_covered(count: int, rate: float) -> Non
             drawn = np.where(linked < 2, linked, rng.random((count, 2))) < flips
             after = np.where(drawn, rng.random((count, 2)) < rate, before)
             values = after.mean(1) - before.mean(1)
-            changed += np.count_nonzero(values)
+            changed += int(np.count_nonzero(values))
             _, low, high = score_interval(values, (-1.0, 1.0))
             hits += low <= 0 <= high
         assert hits >= 135, (count, rate, flips, hits)

@@ -131,7 +131,7 @@ def test_ray_gets_a_short_folder_where_its_own_is_too_long(
     def init(**flags: Any) -> None:
         given.append(flags)
 
-    monkeypatch.setattr(ray_pool.ray, "init", init)
+    monkeypatch.setattr("search.workers.ray_backend.ray.init", init)
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     monkeypatch.setenv("TMPDIR", "/tmp")
     assert ray_pool._connect("", 1) is None
@@ -157,7 +157,7 @@ def test_a_ray_that_cannot_start_is_one_line_and_leaves_nothing(
         places.append(flags["_temp_dir"])
         raise OSError("AF_UNIX path length cannot exceed 107 bytes:\n /x")
 
-    monkeypatch.setattr(ray_pool.ray, "init", init)
+    monkeypatch.setattr("search.workers.ray_backend.ray.init", init)
     monkeypatch.setenv("TMPDIR", str(long_folder(tmp_path)))
     with pytest.raises(StrategyError, match=r"Ray cannot be started here.*--workers 0") as told:
         ray_pool._connect("", 1)

@@ -269,16 +269,16 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(
     assert {path: path.stat().st_mtime_ns for path in files} == files
     # The same figures as of images that are all kept.
     chosen = made.evaluator.prompts["search"].first(5)
-    sides = [made.evaluator.draw("x", s, chosen) for s in (one, base)]
+    side, plain_side = (made.evaluator.draw("x", s, chosen) for s in (one, base))
     metrics = choose(["psnr", "ssim"], bundled=False)
-    direct = scoring.values(scoring.statistics(*sides, {}, metrics), 5)
+    direct = scoring.values(scoring.statistics(side, plain_side, {}, metrics), 5)
     through = scoring.Scoring(tuple(metrics), {}).score(sample, plain)
     assert direct == pytest.approx(through, abs=1e-3)
     assert sample.thumbnails == ()
     few = ask(one, 1, 4, thumbnails=2).thumbnails
-    assert sides[0].image is not None
+    assert side.image is not None
     for index, content in enumerate(few, 1):
-        assert np.array_equal(np.array(Image.open(io.BytesIO(content))), sides[0].image(index))
+        assert np.array_equal(np.array(Image.open(io.BytesIO(content))), side.image(index))
     assert len(few) == 2
     assert Reading.of(metrics) == Reading((), ("psnr", "ssim"))
 

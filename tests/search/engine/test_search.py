@@ -138,7 +138,8 @@ def test_broken_scores_are_failures(tmp_path: Path) -> None:
         def answer(self, request: Any) -> Any:
             outcome = super().answer(request)
             if request.key == "2":
-                outcome.value.features["bundled"][0, 0] = np.inf
+                found: Any = outcome.value
+                found.features["bundled"][0, 0] = np.inf
             return outcome
 
     engine = make_engine(tmp_path, Broken(), budget="6evals")

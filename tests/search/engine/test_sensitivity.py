@@ -65,8 +65,9 @@ def test_the_smallest_sum_knows_the_computed_call_before() -> None:
         return None if j - i > 3 else float(table[calls if before is None else before, i, j])
 
     def total(path: tuple[int, ...]) -> float:
-        ends = (None, *path, calls)
-        return sum(cost(a, b, c) or 0.0 for a, b, c in zip(ends, ends[1:], ends[2:], strict=False))  # type: ignore[arg-type]
+        ends = (*path, calls)
+        triples = zip((None, *path), ends, ends[1:], strict=False)
+        return sum((cost(a, b, c) or 0.0 for a, b, c in triples), 0.0)
 
     for computed in range(1, calls + 1):
         every = paths(calls, computed, 3)

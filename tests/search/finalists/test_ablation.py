@@ -25,7 +25,7 @@ from tests.support.runs.fake_executor import FakeExecutor
 
 # With one solver and number of steps every strategy of the front has methods.
 ONE: dict[str, Any] = {"space": "unet-small", "schedulers": ["DDIMScheduler"], "steps": [25]}
-METHODS = {
+METHODS: dict[str, dict[str, Any]] = {
     "deepcache": {"depth": ["full", 1, "full", 1, "full", "full"]},
     "catome": {"threshold": [0.7, 0.7, 0.7, 1.0, 0.9, 0.9], "checkpoints": [0, 2]},
     "tgate": {"gate": 4},
@@ -69,6 +69,7 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Search, 
     scoring = engine.images.scoring("heldout", count)
     base = engine.images.sample("heldout", count)
     outcome = engine.executor.alone(engine.images.request("two", strategy, "heldout", count))
+    assert outcome.value is not None
     scores = gate.scores(scoring, outcome.value, base) | engine.prepared.costs.of(strategy)
     intervals = gate.intervals(scoring, outcome.value, base)
     losses = engine.prepared.goals.losses(scores)

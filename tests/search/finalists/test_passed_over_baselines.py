@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
+from search.engine.search import Search
 from search.results import finalist
 from search.study.evaluation import BASELINES
 from tests.support.runs.engines import go, make_engine
+from tests.support.runs.fake_executor import FakeExecutor
+
+
+def seen(engine: Search) -> Counter[tuple[str, str]]:
+    """How often each strategy was generated, by digest and split."""
+    assert isinstance(engine.executor, FakeExecutor)
+    return engine.executor.seen
 
 
 def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_path: Path) -> None:
@@ -18,12 +27,12 @@ def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_pa
     passed_over = [final for final in finals if final.strategy.digest not in scored]
     assert passed_over
     assert {final.strategy.digest for final in passed_over} <= known
-    assert all(engine.executor.seen[f.strategy.digest, "heldout"] == 1 for f in passed_over)
+    assert all(seen(engine)[f.strategy.digest, "heldout"] == 1 for f in passed_over)
     assert len(finals) <= engine.config.export
     # Resumed, the same ones are chosen, and none is drawn again.
     again = make_engine(tmp_path, budget="60evals", rungs=[4, 16], export=12)
     assert go(again)["hypervolume_baselines"] == summary["hypervolume_baselines"]
-    assert not any(split == "heldout" for _, split in again.executor.seen)
+    assert not any(split == "heldout" for _, split in seen(again))
     # Without a model nobody knows what to expect of them.
     plain = make_engine(tmp_path / "plain", budget="60evals", rungs=[4, 16], surrogate=False)
     plain.prepare()
@@ -44,7 +53,7 @@ def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> 
 def test_baselines_that_were_passed_over_take_no_budget_from_the_search(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="500s", rungs=[4, 16], export=12)
     summary = go(engine)
-    drawn = {digest for digest, split in engine.executor.seen if split == "heldout"}
+    drawn = {digest for digest, split in seen(engine) if split == "heldout"}
     best, rivals = engine.choice().best()
     late = [e for e in rivals if not e.images]
     assert {e.strategy.digest for e in (*best, *rivals) if e.images} <= drawn

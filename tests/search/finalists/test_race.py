@@ -7,7 +7,7 @@ from dataclasses import replace
 from math import inf
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -257,9 +257,10 @@ def standings(latencies: dict[str, float], rivals: set[str], ceiling: float) -> 
     )
     study: Any = SimpleNamespace(spent=0.0, noted=lambda _: {}, study=None)
     images: Any = SimpleNamespace(owed=lambda *_: 0)
+    unused: Any = None
     made = Standings(
-        rows, rivals, (24, 48, 96, 192, 384), ceiling, study, *[cast(Any, None)] * 2, accounts,
-        images, cast(Any, None),
+        rows, rivals, (24, 48, 96, 192, 384), ceiling, study, unused, unused, accounts, images,
+        unused,
     )  # fmt: skip
     made.sound = lambda: []  # type: ignore[method-assign]
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -71,13 +72,14 @@ def test_settings_are_checked() -> None:
     three = {"objectives": ["fd_base", "psnr", "latency_s"]}
     assert config.resolve("tiny-sd", three).proposer == "nsga3"
     assert config.resolve("tiny-sd", three | {"proposer": "random"}).proposer == "random"
-    for flags, message in [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"proposer": "magic"}, "there are nsga2, nsga3"),
         ({"objectives": ["fd_base", "fd_base"]}, "give each once"),
         ({"objectives": ["fd_base"]}, "objectives"),
         ({"constraints": {"min-speedup": float("nan")}}, "finite"),
         ({"seeds": ["dreams"]}, "there are fewer-steps, grid"),
-    ]:
+    ]
+    for flags, message in cases:
         with pytest.raises(StrategyError, match=message):
             config.resolve("tiny-sd", flags)
 

@@ -25,8 +25,8 @@ def test_proposals_follow_from_the_finished_evaluations(name: str) -> None:
     other = Proposer(SPACE, [], name, 8, 4)
     other.learn(latency)
     proposals = [other.propose(n, rows[:20], set()) for n in (20, 21, 22)]
-    again = made(name)
-    assert proposals != [again.propose(n, rows[:20], set()) for n in (20, 21, 22)]
+    same_seed = made(name)
+    assert proposals != [same_seed.propose(n, rows[:20], set()) for n in (20, 21, 22)]
 
 
 @pytest.mark.parametrize("name", ["nsga2", "nsga3", "dato", "optuna-nsga2", "optuna-tpe"])

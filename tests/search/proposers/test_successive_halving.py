@@ -38,7 +38,7 @@ def row(number: int, quality: float, seconds: float, images: int = 8, **changes:
 
 def test_the_best_third_goes_on_front_first() -> None:
     points = [(1, 9), (5, 5), (9, 1), (6, 6), (9, 9), (8, 8), (7, 9)]
-    rows = [row(i, *map(float, point)) for i, point in enumerate(points)]
+    rows = [row(i, float(one), float(two)) for i, (one, two) in enumerate(points)]
     taken: set[str] = set()
     history, promotions = History(), rungs.Promotions((8, 24))
     assert promotions.next(history.read(rows[:2]), taken) is None  # Not yet three.

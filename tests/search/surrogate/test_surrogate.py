@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -187,7 +188,9 @@ def test_what_is_asked_again_is_as_what_is_asked_once() -> None:
 @pytest.mark.parametrize("names", [("latency_s", "macs"), ("fd_base", "psnr", "latency_s")])
 def test_any_objectives(names: tuple[str, ...]) -> None:
     """Costs alone leave nothing to predict; two predicted objectives are two models."""
-    costs = {name: latency for name in ("latency_s", "macs") if name in names}
+    costs: dict[str, Callable[[Any], float]] = {
+        name: latency for name in ("latency_s", "macs") if name in names
+    }
     found = Surrogate(SPACE, names, costs, 0)
     history = History().read(
         [

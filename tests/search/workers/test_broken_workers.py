@@ -124,7 +124,17 @@ def test_a_failure_of_a_sound_worker_is_its_candidates(tmp_path: Path) -> None:
     assert row.seconds == pytest.approx(0.2)  # The check is paid for.
 
 
-def broken_in(hands: list[Simulation], breaks: Breaks) -> Callable[[AnyRequest], AnyOutcome]:
+class Telling(Simulation):
+    """Says which process is asked."""
+
+    asked: object = None
+
+    def call(self, handle, method, *arguments):  # type: ignore[no-untyped-def]
+        self.asked = handle
+        return super().call(handle, method, *arguments)
+
+
+def broken_in(hands: list[Telling], breaks: Breaks) -> Callable[[AnyRequest], AnyOutcome]:
     """Answers of processes that stay broken, by the process that is asked."""
     broken: set[int] = set()
 
@@ -139,18 +149,8 @@ def broken_in(hands: list[Simulation], breaks: Breaks) -> Callable[[AnyRequest],
     return answer
 
 
-class Telling(Simulation):
-    """Says which process is asked."""
-
-    asked: object = None
-
-    def call(self, handle, method, *arguments):  # type: ignore[no-untyped-def]
-        self.asked = handle
-        return super().call(handle, method, *arguments)
-
-
 def pool_of(workers: int, breaks: Breaks) -> tuple[WorkerPool, Simulation]:
-    hands: list[Simulation] = []
+    hands: list[Telling] = []
     hands.append(Telling({"a": workers}, broken_in(hands, breaks)))
     pool = WorkerPool(hands[0], workers)
     pool.open()

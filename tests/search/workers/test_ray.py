@@ -74,7 +74,7 @@ def test_workers_that_are_killed_hang_or_exhaust_memory(tmp_path: Path) -> None:
         assert workers.open() == "one kind"
         killed = False
         answers = {}
-        asked = [*rests(8), Hang(key="hang", limit=3.0), *memory]
+        asked: list[Any] = [*rests(8), Hang(key="hang", limit=3.0), *memory]
         for request, outcome in workers.each(asked):
             answers[request.key] = outcome
             if not killed:

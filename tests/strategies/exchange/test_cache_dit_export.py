@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ CALLS = 12
 MIXED = [True, False, False, True, True, False, True, False, False, False, True, False]
 
 
-def whole(full: list[bool], order: Any = 0) -> Strategy:
+def whole(full: Sequence[Any], order: Any = 0) -> Strategy:
     knobs = {"attn": full, "cross": full, "mlp": full, "order": order}
     return strategy(knobs, len(full))
 
@@ -194,7 +194,9 @@ def test_masks_and_orders(full: list[bool], data: st.DataObject) -> None:
     calls = len(full)
     order = data.draw(st.lists(st.integers(0, 2), min_size=calls, max_size=calls))
     one = whole(full, order)
-    left = one.canonical().methods.get("fora", FORA(attn=[True] * calls)).order
+    found = one.canonical().methods.get("fora", FORA(attn=(True,) * calls))
+    assert isinstance(found, FORA)
+    left = found.order
     last = [max(c for c in range(call + 1) if c == 0 or full[c]) for call in range(calls)]
     same = all(left[c] == (1 if last[c] > 2 else 0) for c in range(calls) if last[c] < c)
     if not any(left) or same:

@@ -138,11 +138,17 @@ def test_checkpoints_are_a_knob_like_any_other() -> None:
     }  # fmt: skip
     space = with_calls(asked, "unet", {("DDIMScheduler", 6): 6})
     made = space.decode((0, 0, 1, 0, 1, 1, 0, 0, 2, 1, 2, 0, 1, 1))
-    knobs = made.methods["catome"]
+    knobs: Any = made.methods["catome"]
     # Pairs that are reused are those of the last call that found some, with its threshold.
     assert knobs.threshold == (0.7, 0.7, 1.0, 0.9, 0.9, 0.9)
     assert knobs.checkpoints == (0, 3, 4)
     assert space.decode(space.encode(made)).digest == made.digest
+
+
+def pairs_at(strategy: Strategy) -> Any:
+    """Checkpoints of its CA-ToMe."""
+    knobs: Any = strategy.methods["catome"]
+    return knobs.checkpoints
 
 
 def test_checkpoints_that_a_search_finds_are_read_shown_and_resampled() -> None:
@@ -152,20 +158,20 @@ def test_checkpoints_that_a_search_finds_are_read_shown_and_resampled() -> None:
     while len(found) < 20:
         one = switching.drawn(space, rng)
         child = space.decode(operators.child(space, one, one, rng))
-        knobs = child.methods.get("catome")
+        knobs: Any = child.methods.get("catome")
         if knobs is None or knobs.checkpoints == "all":
             continue
         found[len(found)] = child
         assert parse(dump(child)) == child
         longer = child.resample(calls=2 * child.calls, steps=2 * child.calls)
-        assert longer.methods["catome"].checkpoints != "all"
+        assert pairs_at(longer) != "all"
         assert parse(dump(longer)) == longer
         words = {row["catome"]["pairs"] for row in describe.acts(child) if "catome" in row}
         assert "computed" in words
         assert any(lane.name == "catome: checkpoints" for lane in lanes([child]))
-    for one, other in itertools.pairwise(found.values()):
-        different = one.methods["catome"].checkpoints != other.methods["catome"].checkpoints
-        rows = " ".join(map(str, describe.differences(one, other)))
+    for former, other in itertools.pairwise(found.values()):
+        different = pairs_at(former) != pairs_at(other)
+        rows = " ".join(map(str, describe.differences(former, other)))
         assert different <= ("checkpoints" in rows)
 
 

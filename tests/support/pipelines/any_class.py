@@ -15,7 +15,7 @@ from typing import Any
 import diffusers
 import torch
 
-from tests.support.pipelines import transformer_pipelines
+import zoo
 from tests.support.pipelines.any_parts import EXTRA, UNTRIED, parts_of
 
 STEPS = 6
@@ -98,7 +98,7 @@ def arguments(name: str, pipe: Any) -> Arguments:
     if name.startswith(("Flux", "StableDiffusion3")):
         given["max_sequence_length"] = 16
     if name.startswith("PixArt"):
-        given |= transformer_pipelines.zoo.MODELS["tiny-pixart"] | {"height": 16, "width": 16}
+        given |= zoo.MODELS["tiny-pixart"] | {"height": 16, "width": 16}
     for words, more in CALLS.items():
         if all(word in name for word in words.split()):
             given |= more(image)

@@ -14,7 +14,7 @@ from strategies import Strategy
 from tests.support.pipelines import transformer_pipelines, unet_pipelines
 
 MODELS = ("sd1", "dit", "sd3", "flux")
-_UNET = {
+_UNET: dict[str, dict[str, Any]] = {
     "neutral": {"deepcache": {"depth": "full"}},
     "deepcache": {"deepcache": {"depth": ["full", 1] * 3}},
     "deepcache+dato": {
@@ -63,21 +63,22 @@ class Change:
     """
 
     name: str
-    on: Callable[[Any], None]
-    off: Callable[[Any], None] | None
+    on: Callable[[Any], object]
+    off: Callable[[Any], object] | None
     fits: Callable[[Any], bool] = lambda pipe: True
 
     def __str__(self) -> str:
         return self.name
 
 
-def _adapt(pipe: Any) -> None:
+def _adapt(pipe: Any) -> Any:
     torch.manual_seed(1)
     targets = ["to_q", "to_k", "to_v", "to_out.0", "proj_out", "net.0.proj", "conv1"]
     names = [name for name, _ in network(pipe).named_modules()]
     found = [one for one in targets if any(name.endswith(one) for name in names)]
     config = LoraConfig(r=2, target_modules=found, init_lora_weights=False)
     network(pipe).add_adapter(config, adapter_name="style")
+    return network(pipe)
 
 
 def _hooked(pipe: Any) -> None:
@@ -156,13 +157,11 @@ CHANGES = [
     Change("adapter", _adapt, lambda pipe: network(pipe).delete_adapters("style"), _can_adapt),
     Change(
         "adapter with another weight",
-        lambda pipe: (_adapt(pipe), network(pipe).set_adapters("style", 0.3)),
+        lambda pipe: _adapt(pipe).set_adapters("style", 0.3),
         lambda pipe: network(pipe).delete_adapters("style"),
         _can_adapt,
     ),
-    Change(
-        "adapter fused", lambda pipe: (_adapt(pipe), network(pipe).fuse_lora()), None, _can_adapt
-    ),
+    Change("adapter fused", lambda pipe: _adapt(pipe).fuse_lora(), None, _can_adapt),
     Change(
         "FreeU",
         lambda pipe: pipe.enable_freeu(s1=0.9, s2=0.2, b1=1.5, b2=1.6),

@@ -13,6 +13,7 @@ import pytest
 
 from search.interruption import there
 from search.workers.messages import (
+    A,
     Outcome,
     Request,
 )
@@ -29,7 +30,7 @@ class Slow(FakeExecutor):
         super().__init__(slots=1)
         self.begun = begun
 
-    def answer(self, request: Request) -> Outcome:
+    def answer(self, request: Request[A]) -> Outcome[A]:
         time.sleep(0.05)
         if request.key == "1":  # One evaluation has finished.
             self.begun.touch()

@@ -105,12 +105,12 @@ class _Changes:
 
     def _note(self, name: str, added: Tensor) -> None:
         assert self.clock is not None
-        before = self._last.get((name, self.clock.branch))
+        before = self._last.get((name, self.clock.guidance_pass))
         if before is not None:
             size = added.abs().sum().clamp_min(torch.finfo(added.dtype).tiny)
             change = (added - before).abs().sum() / size
             self._found.setdefault(name, {}).setdefault(self.clock.call, []).append(change)
-        self._last[name, self.clock.branch] = added
+        self._last[name, self.clock.guidance_pass] = added
 
     def read(self) -> dict[str, list[float]]:
         return {

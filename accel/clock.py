@@ -46,8 +46,8 @@ class Clock:
 
     Attributes:
         call: index of the current call in the full schedule.
-        branch: number of denoiser passes of this call so far; 1 in the second pass of pipelines
-            that make two passes for guidance.
+        guidance_pass: number of denoiser passes of this call so far; 1 in the second pass of
+            pipelines that make two passes for guidance.
         part: the same, counted from the solver's last step. Pipelines that generate one image in
             several views make a step after each view.
         parts: passes for the last step of the call before this one; 1 at a generation's first call.
@@ -78,7 +78,7 @@ class Clock:
     def __init__(self, calls: int) -> None:
         self.calls = calls
         self.call = -1
-        self.branch = self.part = 0
+        self.guidance_pass = self.part = 0
         self.parts = 1
         self.stepped = False
         self.first = 0
@@ -143,13 +143,13 @@ class Clock:
             self.guiding = guiding() if self.asks else None
             if self.guiding is not None and self.guiding.prompt is not None:
                 self.conditional = self.guiding.prompt
-            self.first, self.call, self.branch, self.part = moment.place, moment.place, 0, 0
+            self.first, self.call, self.guidance_pass, self.part = moment.place, moment.place, 0, 0
         elif moment.place == self.call:
-            self.branch += 1
+            self.guidance_pass += 1
             self.part = 0 if self.stepped else self.part + 1
         else:
             self.parts = self.part + 1
-            self.call, self.branch, self.part = moment.place, 0, 0
+            self.call, self.guidance_pass, self.part = moment.place, 0, 0
         self.stepped = False
         self.rows = self.running = len(sample)
         self.size = (sample.shape[-2], sample.shape[-1])

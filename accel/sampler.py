@@ -271,7 +271,7 @@ class Sampler:
                 self.recorder.clear()
             doubled = self.sites.doubled
             clock.per_image = 2 if doubled is not None and doubled(given) else 1
-        record = CallRecord(clock.call, clock.branch, len(sample), sample.device.type)
+        record = CallRecord(clock.call, clock.guidance_pass, len(sample), sample.device.type)
         record.running = clock.running
         self.recorder.begin(record)
 

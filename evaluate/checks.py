@@ -7,7 +7,7 @@ from typing import Any
 
 import accel
 from accel.solvers import schedulers
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics import Metric
 from strategies import Strategy, StrategyError
 
@@ -32,7 +32,7 @@ def fit(pipe: Any, strategies: Iterable[tuple[str, Strategy]]) -> None:
             raise StrategyError(f"{name}: {error}") from None
 
 
-def readable(reference: Side, metrics: Iterable[Metric]) -> None:
+def readable(reference: ImageSet, metrics: Iterable[Metric]) -> None:
     """Read everything of a reference that metrics compare with; the side keeps the result.
 
     Raises:

@@ -10,8 +10,8 @@ from typing import Any
 
 from evaluate import checks, scoring, verdicts
 from evaluate.evaluator import REFERENCE_SEED, Evaluator, real_images
-from evaluate.image_set import Side
-from evaluate.images.image_store import Report, Store
+from evaluate.image_set import ImageSet
+from evaluate.images.image_store import ImageStore, Report
 from evaluate.images.prompts import Prompts
 from evaluate.images.references import read as read_reference
 from evaluate.metrics import Metric, View
@@ -65,7 +65,7 @@ class ComparisonJob:
     metrics: list[Metric]
     without: dict[str, str]
     request: ComparisonRequest
-    store: Store
+    store: ImageStore
 
 
 def compare(
@@ -73,7 +73,7 @@ def compare(
     strategies: Sequence[tuple[str, Strategy]],
     prompts: Prompts,
     request: ComparisonRequest,
-    store: Store,
+    store: ImageStore,
     report: Report,
     rivals: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def compare(
         {"name": name, "digest": one.digest, "scheduler": one.solver_text, "steps": one.steps}
         for name, one in everyone
     ]
-    references: dict[View, Side] = {}
+    references: dict[View, ImageSet] = {}
     if request.images:
         prompts.first(request.images)
         references = _references(evaluator, prompts, request, store, report)
@@ -135,10 +135,14 @@ def compare(
 
 
 def _references(
-    evaluator: Evaluator, prompts: Prompts, request: ComparisonRequest, store: Store, report: Report
-) -> dict[View, Side]:
+    evaluator: Evaluator,
+    prompts: Prompts,
+    request: ComparisonRequest,
+    store: ImageStore,
+    report: Report,
+) -> dict[View, ImageSet]:
     """References by view; one that no metric reads is not made."""
-    found: dict[View, Side] = {}
+    found: dict[View, ImageSet] = {}
     if not any({"real", "self"} & set(metric.views) for metric in request.metrics):
         return found
     if request.reference == "self":
@@ -162,9 +166,9 @@ def _quality(
     evaluator: Evaluator,
     everyone: Sequence[tuple[str, Strategy]],
     prompts: Prompts,
-    references: dict[View, Side],
+    references: dict[View, ImageSet],
     request: ComparisonRequest,
-    store: Store,
+    store: ImageStore,
     report: Report,
     rivals: Mapping[str, str],
 ) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from accel.models.resolve import resolve_model
 from accel.pipelines.devices import device_of
 from evaluate import scoring
 from evaluate.extraction import Reading, Sample, take
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.images import input_images, prompts, recorded_prompts
 from evaluate.images.generation import batches, run
 from evaluate.metrics import View, choose, usual
@@ -100,7 +100,7 @@ class Evaluator:
         with accel.accelerated(self.pipe, strategy, set_scheduler=True):
             return peak(self.pipe, lambda: run(self.pipe, self.config, strategy, one))
 
-    def draw(self, name: str, strategy: Strategy, chosen: prompts.Prompts) -> Side:
+    def draw(self, name: str, strategy: Strategy, chosen: prompts.Prompts) -> ImageSet:
         """Generate images with a strategy and keep all of them in memory.
 
         Raises:
@@ -109,13 +109,13 @@ class Evaluator:
         """
         drawn = batches(self.pipe, self.config, strategy, chosen)
         images = [image for batch in drawn for image in batch]
-        return Side(name, len(images), images.__getitem__, chosen.texts, self.networks)
+        return ImageSet(name, len(images), images.__getitem__, chosen.texts, self.networks)
 
 
-def real_images() -> Side:
+def real_images() -> ImageSet:
     """Real images of the bundled data, by their features."""
     features = zoo.reference_features().numpy()
-    return Side("the bundled reference", len(features), known={"bundled": features})
+    return ImageSet("the bundled reference", len(features), known={"bundled": features})
 
 
 def read_prompts(config: ModelConfig) -> dict[Split, prompts.Prompts]:
@@ -180,7 +180,7 @@ def evaluate(
     drawn = evaluator.prompts["heldout"].first(images)
     base = evaluator.draw("the unaccelerated images", evaluator.baseline, drawn)
     mine = evaluator.draw("the strategy's images", strategy, drawn)
-    references: dict[View, Side] = {}
+    references: dict[View, ImageSet] = {}
     if bundled:
         references["real"] = real_images()
     elif any("self" in metric.views for metric in chosen):

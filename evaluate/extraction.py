@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.images.appearance import NUMBERS, Looks, look
 from evaluate.images.thumbnails import encode
 from evaluate.metrics import METRICS, Metric
@@ -65,10 +65,10 @@ class Sample:
     thumbnails: tuple[bytes, ...] = ()
     looks: Looks | None = None
 
-    def side(self) -> Side:
+    def side(self) -> ImageSet:
         """These images as one side of a comparison."""
         known = dict(self.features)
-        return Side("the sample", self.count, known=known, paired=dict(self.paired))
+        return ImageSet("the sample", self.count, known=known, paired=dict(self.paired))
 
     def first(self, count: int) -> Sample:
         """Features of the first `count` images."""

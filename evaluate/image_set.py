@@ -14,7 +14,7 @@ from evaluate.statistics.gaussian import ScoreError, Statistics
 
 
 @dataclass
-class Side:
+class ImageSet:
     """Images of a strategy, or of a reference.
 
     Attributes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluate.extraction import Sample
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics import Metric, View
 from evaluate.statistics.bootstrap import Interval, interval
 from evaluate.statistics.distances import Statistic, Weights
@@ -18,7 +18,7 @@ Statistics = dict[str, Statistic]
 
 
 def statistics(
-    side: Side, base: Side, references: Mapping[View, Side], metrics: Iterable[Metric]
+    side: ImageSet, base: ImageSet, references: Mapping[View, ImageSet], metrics: Iterable[Metric]
 ) -> Statistics:
     """Every score of a strategy as a function of how often each image counts.
 
@@ -32,7 +32,7 @@ def statistics(
         ScoreError: too few images, broken features, or a reference without the features that a
             metric reads.
     """
-    against: dict[View, Side | None] = {**references, "base": base, "alone": None}
+    against: dict[View, ImageSet | None] = {**references, "base": base, "alone": None}
     return {
         metric.key(view): metric.prepare(side, against[view], view)
         for metric in metrics
@@ -114,7 +114,7 @@ class Scoring:
     """
 
     metrics: tuple[Metric, ...]
-    references: Mapping[View, Side]
+    references: Mapping[View, ImageSet]
 
     def statistics(self, sample: Sample, base: Sample) -> Statistics:
         """Every score of a sample as a function of the weights.

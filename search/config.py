@@ -21,10 +21,10 @@ from evaluate import verdicts
 from evaluate.metrics import View
 from search.initial.baselines import ORIGINS
 from search.objectives import metric_set as figures
-from search.objectives import objectives as goals
 from search.objectives.metric_set import MetricSet
+from search.objectives.objectives import BUNDLED_OBJECTIVES, parse_limit
 from search.portable_paths import dump, load, placed
-from search.proposers import SOURCES
+from search.proposers import PROPOSERS
 from search.proposers import successive_halving as rungs
 from search.study.study import NAME
 from search.tracking import TRACKERS
@@ -51,7 +51,7 @@ class SearchConfig(WorkerSettings):
         heldout_images: number of images of an exported strategy or baseline, from held-out prompts.
         export: number of strategies on the exported front, at most.
         population: number of parents, if the proposer has no published number of its own.
-        proposer: a name in `search.proposers.SOURCES`; by default NSGA-II, from three objectives
+        proposer: a name in `search.proposers.PROPOSERS`; by default NSGA-II, from three objectives
             up NSGA-III.
         objectives: names of the objectives; see `search.objectives.objectives`.
         constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
@@ -85,7 +85,7 @@ class SearchConfig(WorkerSettings):
     export: int = Field(default=8, ge=1, le=100)
     population: int = Field(default=24, ge=4)
     proposer: str = Field(default="", validate_default=True)
-    objectives: tuple[str, ...] = goals.DEFAULT
+    objectives: tuple[str, ...] = BUNDLED_OBJECTIVES
     constraints: dict[str, float] = Field(default_factory=dict)
     margins: dict[str, float] = Field(default_factory=dict)
     reference: str | None = None
@@ -103,21 +103,21 @@ class SearchConfig(WorkerSettings):
     @classmethod
     def _choose_proposer(cls, given: Any) -> Any:
         if isinstance(given, dict) and not given.get("proposer"):
-            many = len(given.get("objectives") or goals.DEFAULT) > 2
+            many = len(given.get("objectives") or BUNDLED_OBJECTIVES) > 2
             return given | {"proposer": "nsga3" if many else "nsga2"}
         return given
 
     @field_validator("proposer")
     @classmethod
     def _known_proposer(cls, name: str) -> str:
-        if name not in SOURCES:
-            hint = did_you_mean(name, SOURCES)
-            raise ValueError(f"proposer {name!r} is unknown; there are {', '.join(SOURCES)}{hint}")
+        if name not in PROPOSERS:
+            there = f"{', '.join(PROPOSERS)}{did_you_mean(name, PROPOSERS)}"
+            raise ValueError(f"proposer {name!r} is unknown; there are {there}")
         return name
 
     @model_validator(mode="after")
     def _rungs(self) -> Self:
-        if len(self.ladder) > 1 and SOURCES[self.proposer].generational:
+        if len(self.ladder) > 1 and PROPOSERS[self.proposer].generational:
             raise ValueError(
                 f"proposer {self.proposer} goes by whole generations, between which nothing can "
                 "be promoted; leave --rungs out"
@@ -141,7 +141,7 @@ class SearchConfig(WorkerSettings):
     @classmethod
     def _parsed(cls, limits: dict[str, float]) -> dict[str, float]:
         for text, value in limits.items():
-            goals.parse_limit(text, value)
+            parse_limit(text, value)
             if not math.isfinite(value):
                 raise ValueError(f"{text} is {value}; give a finite number")
         return limits
@@ -163,7 +163,7 @@ class SearchConfig(WorkerSettings):
     @property
     def ladder(self) -> tuple[int, ...]:
         """The rungs, those of the default too."""
-        return rungs.ladder(self.rungs, self.images, SOURCES[self.proposer].mixed)
+        return rungs.ladder(self.rungs, self.images, PROPOSERS[self.proposer].mixed)
 
     @property
     def figures(self) -> MetricSet:
@@ -235,12 +235,12 @@ def named(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
     """Settings with default reference and objectives, full names, and without None values."""
     found: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     found.setdefault("reference", None if bundled else "self")
-    found.setdefault("objectives", goals.DEFAULT if bundled else figures.DEFAULT)
+    found.setdefault("objectives", BUNDLED_OBJECTIVES if bundled else figures.DEFAULT_OBJECTIVES)
     view = _view(found["reference"])
     found["objectives"] = [figures.full_name(name, bundled, view) for name in found["objectives"]]
     limits = {}
     for text, value in found.get("constraints", {}).items():
-        limit = goals.parse_limit(text, value)
+        limit = parse_limit(text, value)
         name = figures.full_name(limit.name, bundled, view)
         limits[f"{text[:4]}{name}{'-increase' if limit.relative else ''}"] = value
     margins = {figures.full_name(k, bundled, view): v for k, v in found.get("margins", {}).items()}
@@ -258,7 +258,7 @@ def figures_of(asked: Mapping[str, Any], bundled: bool, video: bool = False) -> 
     Raises:
         StrategyError: no evaluation records a name.
     """
-    limits = [goals.parse_limit(text, 0.0).name for text in asked["constraints"]]
+    limits = [parse_limit(text, 0.0).name for text in asked["constraints"]]
     return MetricSet.of(asked["objectives"], limits, bundled, _view(asked["reference"]), video)
 
 

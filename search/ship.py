@@ -20,7 +20,7 @@ from accel import families
 from accel.models.loading import quiet
 from evaluate.evaluator import Split
 from evaluate.extraction import Reading, Sample
-from evaluate.images.image_store import Store
+from evaluate.images.image_store import ImageStore
 from evaluate.images.prompts import Prompts
 from search import config, spaces
 from search.config import SearchConfig
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def _unaccelerated(worker: Worker, sets: dict[Split, int], out: Path, origin: str) -> None:
-    one, store = worker.evaluator, Store(out, worker.weights)
+    one, store = worker.evaluator, ImageStore(out, worker.weights)
     prompts: list[Prompts] = []
     images = []
     for split, count in sets.items():

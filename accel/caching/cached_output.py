@@ -105,7 +105,7 @@ class CachedOutput(Listener):
     def begin(self) -> None:
         self._start()
         call = self.clock.call
-        history = self._kept.get(self.clock.branch, [])
+        history = self._kept.get(self.clock.guidance_pass, [])
         if history and history[-1][0] >= self._since[call]:
             self.value = self._recall(history, self._orders[call])
         self.newest = self._recall(history, 0) if history else None
@@ -118,12 +118,12 @@ class CachedOutput(Listener):
     def end(self, output: Tensor) -> None:
         if self.used:
             self.recorder.now.reused.append(self.name)
-        history = self._kept.pop(self.clock.branch, [])
+        history = self._kept.pop(self.clock.guidance_pass, [])
         if self.fresh is not None:
             history = [*history, (self.clock.call, self.fresh)]
         if self.keep and history:
             count = self._needs[self.clock.call]
-            self._kept[self.clock.branch] = (
+            self._kept[self.clock.guidance_pass] = (
                 newest(history, count) if self.foldable else history[-count:]
             )
         self._start()

@@ -64,14 +64,16 @@ class Features(Listener):
         """Decide the depth of the pass that starts now; `sample` is the denoiser's input."""
         clock, now = self.clock, self.recorder.now
         shape = (clock.rows, sample.shape[1:], sample.dtype, sample.device)
-        if self._made_for.get(clock.branch) != shape:
-            self.kept = {key: value for key, value in self.kept.items() if key[0] != clock.branch}
-            self._made_for[clock.branch] = shape
+        if self._made_for.get(clock.guidance_pass) != shape:
+            self.kept = {
+                key: value for key, value in self.kept.items() if key[0] != clock.guidance_pass
+            }
+            self._made_for[clock.guidance_pass] = shape
         self._wanted, self._fresh = set(self._needs[clock.call]), {}
         self.depth, self.value = FULL, None
         self._copy = self._overwrites()
         wanted = self.knobs.depth[clock.call]
-        history = [] if wanted == "full" else self.kept.get((clock.branch, wanted), [])
+        history = [] if wanted == "full" else self.kept.get((clock.guidance_pass, wanted), [])
         value = None
         if history and wanted != "full":
             # Predictions are of all rows that the denoiser was given.
@@ -97,7 +99,7 @@ class Features(Listener):
             self._fresh[depth] = feature.clone() if self._copy else feature
 
     def end(self, output: Tensor) -> None:
-        call, branch = self.clock.call, self.clock.branch
+        call, branch = self.clock.call, self.clock.guidance_pass
         if 0 in self._fresh and (branch, 0) in self._last_guided:
             self._last_guided.remove((branch, 0))
             del self.kept[branch, 0]

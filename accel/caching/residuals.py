@@ -80,9 +80,9 @@ class Residuals(Listener):
         clock, now = self.clock, self.recorder.now
         rows = len(kwargs[self.input] if self.input in kwargs else args[0])
         given = (clock.rows, sign([args, kwargs], rows))
-        if self.signs.get(clock.branch) != given:
-            self._forget(clock.branch)
-            self.signs[clock.branch] = given
+        if self.signs.get(clock.guidance_pass) != given:
+            self._forget(clock.guidance_pass)
+            self.signs[clock.guidance_pass] = given
         wanted = self.keys[clock.call]
         value = None if wanted == FULL else self._recall(wanted, rows)
         self.key = FULL if value is None else wanted
@@ -91,7 +91,7 @@ class Residuals(Listener):
             now.depth, now.ran = FULL, list(self.names)
         elif wanted == SKIP:
             self.skipping, self._value = True, value
-            self._form = self.forms[clock.branch, SKIP]
+            self._form = self.forms[clock.guidance_pass, SKIP]
             now.depth, now.ran = SKIP, []
             now.reused.append("prediction")
         else:
@@ -100,7 +100,7 @@ class Residuals(Listener):
     def _recall(self, key: Key, rows: int) -> Any:
         """Value to use at this call, or None if nothing fitting is kept."""
         clock = self.clock
-        history = self.kept.get((clock.branch, key), [])
+        history = self.kept.get((clock.guidance_pass, key), [])
         order = self.orders[clock.call]
         if not history:
             return None
@@ -122,7 +122,7 @@ class Residuals(Listener):
     def _leave_out(self, key: Key, value: tuple[Tensor, ...]) -> None:
         """Run the front and the tail alone."""
         assert isinstance(key, tuple)
-        now, form = self.recorder.now, self.forms[self.clock.branch, key]
+        now, form = self.recorder.now, self.forms[self.clock.guidance_pass, key]
         tensors = iter(value)
         spans = self.spans[key]
         for span, (present, kinds) in zip(spans, form, strict=True):
@@ -164,7 +164,7 @@ class Residuals(Listener):
         self._form = ([undone(one) if isinstance(one, kept) else (one,) for one in leaves], spec)
 
     def end(self, output: Tensor) -> None:
-        branch, call = self.clock.branch, self.clock.call
+        branch, call = self.clock.guidance_pass, self.clock.call
         wanted = self.needs[call]
         if self._prediction is not None:
             if branch in self.guided:
@@ -184,7 +184,7 @@ class Residuals(Listener):
     def _offer(self, key: Key, spans: list[Span]) -> None:
         """Keep the residuals of a full call."""
         form = [(tuple(p is not None for p in s.found or ()), s.kinds) for s in spans]
-        history = self.kept.get((self.clock.branch, key), [])
+        history = self.kept.get((self.clock.guidance_pass, key), [])
         before = iter(history[-1][1]) if history else None
         value: list[Tensor] = []
         for span in spans:
@@ -200,7 +200,7 @@ class Residuals(Listener):
         self._keep(key, tuple(value), form)
 
     def _keep(self, key: Key, value: tuple[Tensor, ...], form: Any) -> None:
-        place = (self.clock.branch, key)
+        place = (self.clock.guidance_pass, key)
         if not self._even():
             self.uneven.add(self.clock.call)
         self.kept.setdefault(place, []).append((self.clock.call, value))

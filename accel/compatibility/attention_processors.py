@@ -69,7 +69,7 @@ class Processors(Listener):
         clock.listeners.insert(0, self)  # Before others keep what a trial projects.
 
     def begin(self) -> None:
-        if self.clock.call == self.clock.first and self.clock.branch == 0:
+        if self.clock.call == self.clock.first and self.clock.guidance_pass == 0:
             self.check()
 
     @untraced

@@ -11,14 +11,8 @@ from accel.pipelines.wrappers import FIRST, OTHERS, unwrapped
 from accel.sites import Sites
 from strategies import StrategyError
 
-# Family name -> (attribute of the pipeline, what makes the sites of the module there).
-FAMILIES = {
-    "unet": unet.sites,
-    "dit": dit.sites,
-    "mmdit": mmdit.sites,
-    "transformer": transformer.sites,
-}
-SUPPORTED = f"{unet.SUPPORTED}, {dit.SUPPORTED}, {mmdit.SUPPORTED}, or {transformer.SUPPORTED}"
+# The first family that knows a denoiser has it: `transformer` takes all that are left.
+FAMILIES = (unet.FAMILY, dit.FAMILY, mmdit.FAMILY, transformer.FAMILY)
 
 
 def others(pipe: Any) -> list[str]:
@@ -50,17 +44,18 @@ def find(pipe: Any, name: str | None = None) -> tuple[str, Sites]:
                 f"so set pipe.{attribute} to the {type(inside).__name__} itself"
             )
     reason = next((why for _, one in found if (why := stacks.why_not(unwrapped(one)))), "")
+    *most, last = (family.supported for family in FAMILIES)
     raise StrategyError(
         f"{type(pipe).__name__} has no supported denoiser{f': {reason}' if reason else ''}; "
-        f"supported are pipelines with {SUPPORTED}"
+        f"supported are pipelines with {', '.join(most)}, or {last}"
     )
 
 
 def _sites(denoiser: Any) -> tuple[str, Sites] | None:
-    for family, make in FAMILIES.items():
-        sites = make(denoiser)
+    for family in FAMILIES:
+        sites = family.sites(denoiser)
         if sites is not None:
-            return family, sites
+            return family.name, sites
     return None
 
 

@@ -10,9 +10,9 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import Tensor, nn
 
 from accel.families import stacks
+from accel.families.base import Family
 from accel.sites import Part, Sites, TokenAttention, TokenStream
 
-SUPPORTED = "a `transformer` of class DiTTransformer2DModel or PixArtTransformer2DModel"
 INPUTS = {
     DiTTransformer2DModel: ("hidden_states", "timestep", "class_labels"),
     PixArtTransformer2DModel: ("hidden_states", "encoder_hidden_states", "timestep"),
@@ -102,3 +102,8 @@ def patches(given: Mapping[str, Any], size: int) -> tuple[int, int]:
     """Rows and columns of patches in the latents `[n, c, h, w]`."""
     height, width = given["hidden_states"].shape[-2:]
     return height // size, width // size
+
+
+FAMILY = Family(
+    "dit", "a `transformer` of class DiTTransformer2DModel or PixArtTransformer2DModel", sites
+)

@@ -10,11 +10,11 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from torch import nn
 
 from accel.families import stacks
+from accel.families.base import Family
 from accel.families.dit import first_channels, patches
 from accel.sites import Part, Sites, TokenAttention, TokenStream
 from strategies import StrategyError
 
-SUPPORTED = "a `transformer` of class SD3Transformer2DModel or FluxTransformer2DModel"
 INPUTS = ("hidden_states", "encoder_hidden_states", "pooled_projections", "timestep")
 FLUX_INPUTS = (*INPUTS, "img_ids", "txt_ids", "guidance")
 KINDS = {"attn": "attn", "attn2": "attn", "ff": "mlp", "ff_context": "mlp"}
@@ -105,3 +105,8 @@ def _grid_of_ids(given: Mapping[str, Any]) -> tuple[int, int]:
             f"{width}; methods that select tokens take one grid and no reference images"
         )
     return height, width
+
+
+FAMILY = Family(
+    "mmdit", "a `transformer` of class SD3Transformer2DModel or FluxTransformer2DModel", sites
+)

@@ -9,9 +9,9 @@ from diffusers import ModelMixin
 from torch import nn
 
 from accel.families import block_parts, stacks
+from accel.families.base import Family
 from accel.sites import Sites
 
-SUPPORTED = "a `transformer` of diffusers that runs lists of blocks (docs/models.md has them all)"
 TIMES = ("timestep", "timesteps", "t")
 # Where both are there, blocks are only a part of the network.
 LEVELS = ("down_blocks", "up_blocks")
@@ -37,3 +37,10 @@ def _inputs(denoiser: nn.Module) -> tuple[str, ...]:
     takes = inspect.signature(inspect.unwrap(type(denoiser).forward)).parameters.values()
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return tuple(one.name for one in takes if one.kind in kinds)[1:]
+
+
+FAMILY = Family(
+    "transformer",
+    "a `transformer` of diffusers that runs lists of blocks (docs/models.md has them all)",
+    sites,
+)

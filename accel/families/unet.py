@@ -11,9 +11,8 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 
+from accel.families.base import Family
 from accel.sites import AttentionSite, Block, Part, Sites, Stage
-
-SUPPORTED = "a `unet` of class UNet2DConditionModel (Stable Diffusion 1.x, 2.x, XL)"
 
 
 def sites(denoiser: Any) -> Sites | None:
@@ -90,3 +89,8 @@ def _shortcut(resnet: ResnetBlock2D) -> Callable[[Tensor], Tensor]:
         return cast(Tensor, direct / resnet.output_scale_factor)
 
     return around
+
+
+FAMILY = Family(
+    "unet", "a `unet` of class UNet2DConditionModel (Stable Diffusion 1.x, 2.x, XL)", sites
+)

@@ -59,7 +59,7 @@ class AttentionRankSelection(PartialRun):
             self._seen[name] = self.folded(seen)
 
     def end(self, output: Tensor) -> None:
-        branch, chosen = self.clock.branch, self.clock.selection
+        branch, chosen = self.clock.guidance_pass, self.clock.selection
         if self.ahead and (self.keep_noise or self.clock.reuses):
             for name, made in self._watched.projected.items():
                 seen = self._seen[name]

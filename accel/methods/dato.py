@@ -73,7 +73,7 @@ class Dynamics(Listener):
         self._found.clear()
 
     def end(self, output: Tensor) -> None:
-        clock, branch = self.clock, self.clock.branch
+        clock, branch = self.clock, self.clock.guidance_pass
         self._found.clear()
         if not any(self.knobs.ratio[clock.call + 1 :]):
             self._last.pop(branch, None)
@@ -97,7 +97,7 @@ class Dynamics(Listener):
         """DiffScore on a grid: `[rows, h, w]`, one row per row of the denoiser's batch."""
         clock, knobs = self.clock, self.knobs
         apart = clock.parts > 1 and knobs.align_cfg
-        score = self._scores.get(clock.parts - 1 if apart else clock.branch)
+        score = self._scores.get(clock.parts - 1 if apart else clock.guidance_pass)
         if score is not None and len(score) != clock.rows:
             # Guidance came or went on the way, or one half has run alone so far.
             alone = knobs.align_cfg and clock.halves and clock.conditional == 1

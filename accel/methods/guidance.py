@@ -96,7 +96,7 @@ class Guide(Listener):
         clock, call = self.clock, self.clock.call
         if clock.part == 0:
             self._first = self._like = None
-        if clock.branch == 0:
+        if clock.guidance_pass == 0:
             self._recover()
         self._kind = self._found()
         self._mode = self.knobs.mode[call]

@@ -146,7 +146,7 @@ class TokenwiseFeedForward(Listener):
 
     def begin(self) -> None:
         call = self.clock.call
-        kept = self._store.pop(self.clock.branch, None)
+        kept = self._store.pop(self.clock.guidance_pass, None)
         self._stored = kept
         kept = None if kept is None else of_running(kept, self.clock)
         self._kept = None if self.knobs.full(call) else kept
@@ -161,11 +161,11 @@ class TokenwiseFeedForward(Listener):
             self.recorder.now.tokens[self.part.name] = (self._chosen.total, self._chosen.kept)
         if self._keep and self._fresh is not None:
             whole = None if self._stored is None else self._stored.fields
-            self._store[self.clock.branch] = TokenCache(
+            self._store[self.clock.guidance_pass] = TokenCache(
                 *merged(whole, self._fresh.fields, self.clock)
             )
         elif self._keep and self._input is None and self._stored is not None:
-            self._store[self.clock.branch] = self._stored  # Its block did not run.
+            self._store[self.clock.guidance_pass] = self._stored  # Its block did not run.
         self._stored = None
         self._kept = self._fresh = self._chosen = self._input = self._attention = None
         if self.watched is not None:

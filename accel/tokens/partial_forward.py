@@ -144,9 +144,9 @@ class PartialRun(Listener):
                 count = self.count(clock.call)
                 self._chosen = self.choose(self.stream.noise(noise), count)
         self._clear_pass()
-        self._held = self._before.pop(clock.branch, None)
+        self._held = self._before.pop(clock.guidance_pass, None)
         base = None if self._held is None else running(self._held, clock)
-        self._wholes = kept = self._kept.pop(clock.branch, [])
+        self._wholes = kept = self._kept.pop(clock.guidance_pass, [])
         if self._chosen is not None and base is not None:
             times = clock.running // len(self._chosen)
             clock.selection = Selection(self._chosen.repeat(times, 1), self.total)
@@ -162,12 +162,12 @@ class PartialRun(Listener):
         if clock.selection is not None and self._predicted is not None:
             self.recorder.now.tokens["image"] = (self.total, clock.selection.kept)
         if self.keep_noise and self._predicted is not None:
-            self._now[clock.branch] = merged(self._held, self._predicted, clock)
+            self._now[clock.guidance_pass] = merged(self._held, self._predicted, clock)
         elif self.keep_noise and self._held is not None:  # Nothing ran.
-            self._now[clock.branch] = self._held
+            self._now[clock.guidance_pass] = self._held
         if self._keep:
             wholes = self._wholes or [None] * len(self._rows)
-            self._kept[clock.branch] = [
+            self._kept[clock.guidance_pass] = [
                 whole if rows.after is None else merged(whole, rows.after, clock)
                 for whole, rows in zip(wholes, self._rows, strict=True)
             ]

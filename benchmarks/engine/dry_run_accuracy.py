@@ -24,7 +24,7 @@ from evaluate.speed.latency_measurement import unaccelerated
 from search import config, spaces
 from search.engine.search import Search
 from search.initial.baselines import seeds
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.study.study import Study
 from search.workers import factory as workers
 
@@ -92,10 +92,12 @@ def make(settings: dict[str, Any], folder: Path) -> Search:
     space = spaces.make_space(chosen.space, "unet", pipe.scheduler)
     known = seeds(space, model.scheduler, model.steps)
     ladder = chosen.ladder
-    proposer = Proposer(space, known, chosen.proposer, chosen.population, chosen.seed, ladder)
+    generation = GenerationStrategy(
+        space, known, chosen.proposer, chosen.population, chosen.seed, ladder
+    )
     baseline = unaccelerated(pipe, model.scheduler, model.steps)
     study, executor = Study(folder / "study.journal"), workers.start(chosen, chosen.model, "cpu")
-    return Search(chosen, folder, study, executor, space, baseline, proposer, lambda _: None)
+    return Search(chosen, folder, study, executor, space, baseline, generation, lambda _: None)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from search.costs.cost_tracker import CostTracker
 from search.engine.loop import SearchLoop
 from search.engine.time_report import Clock
 from search.proposers import successive_halving as rungs
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.proposers.proposal import Proposal
 from search.study.evaluation import Evaluation
 from search.study.history import History
@@ -173,13 +173,15 @@ class MadeUp:
         return None
 
 
-def made_up(study: Study, proposer: Proposer, executor: Executor, budget: Budget) -> SearchLoop:
+def made_up(
+    study: Study, generation: GenerationStrategy, executor: Executor, budget: Budget
+) -> SearchLoop:
     """The loop of a search with made-up figures, one image having cost a second."""
-    accounts = CostTracker(budget, study, proposer.ladder, 96, 8, 1.0)
+    accounts = CostTracker(budget, study, generation.ladder, 96, 8, 1.0)
     accounts.saw(1.0, 24, 1.0)
-    baseline = proposer.space.uniform(SOLVERS[0], STEPS[-1])
+    baseline = generation.space.uniform(SOLVERS[0], STEPS[-1])
     return SearchLoop(
-        study, executor, proposer, accounts, baseline, latency, str(budget), MadeUp(), EventBus(),
+        study, executor, generation, accounts, baseline, latency, str(budget), MadeUp(), EventBus(),
         Clock(), lambda _: None, Path("none"),
     )  # fmt: skip
 
@@ -190,9 +192,11 @@ def measure(
     kind, *parts = name.split("+")
     screened, rungs_too = "surrogate" in parts, "rungs" in parts
     rows = on_rungs(pairs) if rungs_too else [evaluation(n, *p) for n, p in enumerate(pairs)]
-    proposer = Proposer(space, [], kind, 24, 0, (FEW, ALL) if rungs_too else (ALL,))
+    generation = GenerationStrategy(space, [], kind, 24, 0, (FEW, ALL) if rungs_too else (ALL,))
     surrogate = Surrogate(space, ("fd_base", "latency_s"), {"latency_s": latency}, 0)
-    proposer.learn(latency, surrogate=surrogate if screened else None, reference=lambda: (1.0, 1.0))
+    generation.learn(
+        latency, surrogate=surrogate if screened else None, reference=lambda: (1.0, 1.0)
+    )
     with tempfile.TemporaryDirectory() as folder:
         study = Study(Path(folder) / "study.journal")
         kept, os.fsync = os.fsync, lambda fd: None  # Only while it is filled.
@@ -201,10 +205,10 @@ def measure(
         os.fsync = kept
         # The first evaluation reads what is there once, and is not counted.
         executor = Instant(repeats + 1)
-        writing, proposing = Timed(study.add), Timed(proposer.propose)
-        vars(study)["add"], vars(proposer)["propose"] = writing, proposing
+        writing, proposing = Timed(study.add), Timed(generation.propose)
+        vars(study)["add"], vars(generation)["propose"] = writing, proposing
         with suppress(KeyboardInterrupt):
-            made_up(study, proposer, executor, Budget(seconds=1e9)).run()
+            made_up(study, generation, executor, Budget(seconds=1e9)).run()
     each = np.diff(executor.answered[1:])
     return {
         "proposer": name,

@@ -28,7 +28,7 @@ import numpy as np
 from benchmarks.engine.loop_overhead import ALL, FEW, latency, made_up, make_space
 from benchmarks.entry import FOLDER, RESULTS
 from search.budget import Budget
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
 from search.workers.executor import Executor
@@ -86,12 +86,12 @@ class Sleeper:
 def run(executor: Executor, evaluations: int) -> float:
     """Carry out a search; returns the seconds it took by the real clock."""
     space = make_space()
-    proposer = Proposer(space, [], "nsga2", 24, 0, (FEW, ALL))
+    generation = GenerationStrategy(space, [], "nsga2", 24, 0, (FEW, ALL))
     surrogate = Surrogate(space, ("fd_base", "latency_s"), {"latency_s": latency}, 0)
-    proposer.learn(latency, surrogate=surrogate, reference=lambda: (1.0, 1.0))
+    generation.learn(latency, surrogate=surrogate, reference=lambda: (1.0, 1.0))
     with tempfile.TemporaryDirectory() as folder:
         study = Study(Path(folder) / "study.journal")
-        loop = made_up(study, proposer, executor, Budget(evaluations=evaluations))
+        loop = made_up(study, generation, executor, Budget(evaluations=evaluations))
         began = time.monotonic()
         loop.run()
         assert len(study.evaluations) == evaluations

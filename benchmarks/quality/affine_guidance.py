@@ -29,7 +29,7 @@ from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from evaluate import Evaluator, scoring
 from evaluate.evaluator import real_images
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics import View, choose
 from strategies import Strategy
 
@@ -148,7 +148,7 @@ def plain(scheduler: str, steps: int, **guidance: Any) -> Strategy:
 
 def sides(
     evaluator: Evaluator, scheduler: str, steps: int, fit: int, images: int
-) -> dict[str, Side]:
+) -> dict[str, ImageSet]:
     """Held-out images of every pattern and form of one solver."""
     heldout = evaluator.prompts["heldout"].first(images)
     search = evaluator.prompts["search"].first(fit)
@@ -186,7 +186,7 @@ def main() -> None:
     heldout = evaluator.prompts["heldout"].first(flags.images)
     base = evaluator.draw("unaccelerated", evaluator.baseline, heldout)
     metrics = choose(METRICS, bundled=True)
-    real: dict[View, Side] = {"real": real_images()}
+    real: dict[View, ImageSet] = {"real": real_images()}
     reference = scoring.statistics(base, base, real, metrics)
     rows: dict[str, dict[str, Any]] = {}
     for scheduler, steps in SETTINGS:

@@ -19,7 +19,7 @@ from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from evaluate import Evaluator, read_model, scoring
 from evaluate.evaluator import real_images
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics import View, choose
 from evaluate.speed.latency_measurement import measure_end_to_end
 from evaluate.speed.timing import device_name
@@ -51,7 +51,7 @@ def main() -> None:
     )
     seconds = dict(zip(chosen, map(median, times), strict=True))
     drawn = prompts.first(flags.images)
-    real: dict[View, Side] = {"real": real_images()}
+    real: dict[View, ImageSet] = {"real": real_images()}
     samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
     base = samples["unaccelerated"]
     metrics = choose(["fd", "feature-error", "psnr"], bundled=True)

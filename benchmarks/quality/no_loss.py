@@ -27,8 +27,8 @@ from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from evaluate import Evaluator, read_model, scoring, verdicts
 from evaluate.evaluator import real_images
-from evaluate.image_set import Side
-from evaluate.images.image_store import Store, identity
+from evaluate.image_set import ImageSet
+from evaluate.images.image_store import ImageStore, identity
 from evaluate.metrics import View, usual
 from strategies import Strategy, load
 from zoo import data, networks
@@ -50,9 +50,9 @@ def main() -> None:
     config = read_model("tiny-sd")
     evaluator = Evaluator(config)
     prompts = evaluator.prompts["heldout"].first(flags.images)
-    store = Store(flags.out, identity(config.source))
+    store = ImageStore(flags.out, identity(config.source))
 
-    def draw(name: str, strategy: Strategy) -> Side:
+    def draw(name: str, strategy: Strategy) -> ImageSet:
         print(f"drawing {name}", flush=True)
         return store.draw(
             name, evaluator.pipe, config, strategy, prompts, evaluator.networks, lambda *_: None
@@ -76,10 +76,10 @@ def main() -> None:
             break
 
 
-def compare(mine: Side, base: Side) -> dict[str, Any]:
+def compare(mine: ImageSet, base: ImageSet) -> dict[str, Any]:
     """The verdict, what it is of, and on how many images shape or colour differ."""
     metrics = usual(bundled=True)[0]
-    references: dict[View, Side] = {"real": real_images()}
+    references: dict[View, ImageSet] = {"real": real_images()}
     found = scoring.statistics(mine, base, references, metrics)
     there = scoring.statistics(base, base, references, metrics)
     intervals = scoring.intervals(found, there, metrics, mine.count)
@@ -93,12 +93,12 @@ def compare(mine: Side, base: Side) -> dict[str, Any]:
     }
 
 
-def differs(mine: Side, base: Side) -> NDArray[np.bool_]:
+def differs(mine: ImageSet, base: ImageSet) -> NDArray[np.bool_]:
     """On which images the judge sees another shape or colour than on the unaccelerated one."""
     return np.asarray((content(mine) != content(base)).any(1))
 
 
-def content(side: Side) -> NDArray[np.int64]:
+def content(side: ImageSet) -> NDArray[np.int64]:
     """Shapes and colours that the judge sees of the objects that the captions name, `[n, 4]`."""
     judge = networks.load(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
     images = torch.from_numpy(np.stack(list(side.images()))).permute(0, 3, 1, 2).float() / 255
@@ -111,7 +111,7 @@ def content(side: Side) -> NDArray[np.int64]:
     return np.where(labels[:, columns] >= 0, found, -1)
 
 
-def picture(base: Side, mine: Side, columns: int) -> Image.Image:
+def picture(base: ImageSet, mine: ImageSet, columns: int) -> Image.Image:
     """The first images, unaccelerated above."""
     rows = [np.stack(list(side.images())[:columns]) for side in (base, mine)]
     images = torch.cat([torch.from_numpy(row).permute(0, 3, 1, 2) for row in rows]) / 255

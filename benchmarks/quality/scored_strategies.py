@@ -17,9 +17,9 @@ import accel
 from benchmarks.sampler_speed.timing import clock, wait
 from evaluate import Evaluator, scoring
 from evaluate.evaluator import real_images
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.images.generation import run
-from evaluate.images.image_store import Store, identity
+from evaluate.images.image_store import ImageStore, identity
 from evaluate.metrics import View, choose
 from evaluate.speed.timing import conditions, spread
 from strategies import Strategy
@@ -45,12 +45,12 @@ class Candidate:
 
 
 def quality(
-    evaluator: Evaluator, chosen: Mapping[str, Candidate], images: int, store: Store
+    evaluator: Evaluator, chosen: Mapping[str, Candidate], images: int, store: ImageStore
 ) -> tuple[Rows, dict[str, scoring.Statistics]]:
     """Figures and intervals by name, and the figures as functions of the prompts' weights."""
     drawn = evaluator.prompts["heldout"].first(images)
     metrics = choose(METRICS, bundled=True)
-    real: dict[View, Side] = {"real": real_images()}
+    real: dict[View, ImageSet] = {"real": real_images()}
     sides = {}
     for place, (name, one) in enumerate(chosen.items(), 1):
         say(f"drawing {place} of {len(chosen)}: {name}")
@@ -117,7 +117,7 @@ def rows(
         cache: folder of images and turns.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    store = Store(cache / "images", identity(evaluator.config.source))
+    store = ImageStore(cache / "images", identity(evaluator.config.source))
     found, functions = quality(evaluator, chosen, images, store)
     for name, row in found.items():
         one = chosen[name]

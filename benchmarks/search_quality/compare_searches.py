@@ -39,9 +39,9 @@ from benchmarks.search_quality.table_lookup import PROMPTS, Table
 from search.initial.baselines import ORIGINS, seeds
 from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.pareto import hypervolume
-from search.proposers import SOURCES
+from search.proposers import PROPOSERS
 from search.proposers import pymoo_adapter as genetic
-from search.proposers.generation_strategy import NotReadyError, Proposer
+from search.proposers.generation_strategy import GenerationStrategy, NotReadyError
 from search.proposers.nsga2 import NSGA2
 from search.study.evaluation import Evaluation
 from search.surrogate.surrogate import Surrogate
@@ -86,7 +86,7 @@ class PlainOperators(NSGA2):
         return tuple(new if now else old for old, new, now in zip(child, drawn, hit, strict=True))
 
 
-SOURCES[PlainOperators.name] = PlainOperators
+PROPOSERS[PlainOperators.name] = PlainOperators
 OURS = Rival("nsga2", ORIGINS, ladder=(FULL // 4, FULL), surrogate=True)
 PARTS = {
     "without grid": replace(OURS, origins=()),
@@ -126,7 +126,7 @@ class Run:
         config, table = read_model(self.table.name), self.table
         self.plain = self.table.unaccelerated
         known = seeds(table.space, config.scheduler, config.steps, self.rival.origins)
-        self.proposer = Proposer(
+        self.generation = GenerationStrategy(
             table.space, known, self.rival.proposer, 24, self.seed, self.rival.ladder
         )
         self.reference = table.reference
@@ -136,7 +136,7 @@ class Run:
             Surrogate(table.space, names, costs, self.seed) if self.rival.surrogate else None
         )
         self.paths = list(self._paths())
-        self.proposer.learn(table.latency.predict, self.paths, surrogate, lambda: self.reference)
+        self.generation.learn(table.latency.predict, self.paths, surrogate, lambda: self.reference)
         self.rows: list[Evaluation] = []
         self.points: list[tuple[float, float]] = []
 
@@ -161,7 +161,7 @@ class Run:
         most = min(evaluations, self.spent + len(self.paths) + self.rival.evaluations)
         while self.spent < most:
             try:
-                proposal = self.proposer.propose(number, self.rows, taken)
+                proposal = self.generation.propose(number, self.rows, taken)
             except NotReadyError:
                 raise AssertionError("one worker never waits") from None
             if proposal is None:

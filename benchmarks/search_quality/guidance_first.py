@@ -19,7 +19,7 @@ from typing import ClassVar
 import numpy as np
 
 from benchmarks.search_quality.wide_space import compare, facts, parser, search, volumes
-from search.proposers import SOURCES
+from search.proposers import PROPOSERS
 from search.proposers.base import ProposerSettings
 from search.proposers.nsga2 import NSGA2
 from search.results.run import Run
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     made = parser()
     made.set_defaults(wide="unet-guided", draw=Path("runs/guided"))
     flags = made.parse_args(arguments)
-    SOURCES[GuidanceFirst.name] = GuidanceFirst
+    PROPOSERS[GuidanceFirst.name] = GuidanceFirst
     joint: list[Run] = []
     staged: list[Run] = []
     rest = list(flags.flags)

@@ -26,7 +26,7 @@ import yaml
 
 from benchmarks.search_quality.significance import p_greater
 from search import cli
-from search.objectives.objectives import Goals
+from search.objectives.objectives import Objectives
 from search.pareto import Points, hypervolume
 from search.results import run as runs
 from search.results.finalist import Finalist, comparable
@@ -119,15 +119,15 @@ def facts(run: Run) -> dict[str, Any]:
     return found | {"methods": methods, "kinds_timed": len(table.kinds) if table else 0}
 
 
-def goals(run: Run) -> Goals:
+def objectives(run: Run) -> Objectives:
     """The objectives of a run, held against its unaccelerated pipeline on held-out prompts."""
-    return Goals.create(run.config.objectives, {}, run.unaccelerated.scores, {})
+    return Objectives.create(run.config.objectives, {}, run.unaccelerated.scores, {})
 
 
 def points(finals: Sequence[Finalist], run: Run) -> Points:
     """Losses `[n, objectives]` of finalists, latencies as shares of the unaccelerated one."""
     latency = run.unaccelerated.scores["latency_s"]
-    units = [latency if name == "latency_s" else 1.0 for name in goals(run).names]
+    units = [latency if name == "latency_s" else 1.0 for name in objectives(run).names]
     rows = [final.objectives for final in finals]
     found: Points = np.array(rows, dtype=float).reshape(len(rows), len(units)) / np.array(units)
     return found
@@ -135,7 +135,7 @@ def points(finals: Sequence[Finalist], run: Run) -> Points:
 
 def worst_points(run: Run) -> tuple[float, ...]:
     """The worst point that counts by one run alone, latency as in `points`."""
-    mine = goals(run)
+    mine = objectives(run)
     found = worst(mine.reference, mine.unscaled, run.study.evaluations)
     return tuple(
         1.0 if name == "latency_s" else value for name, value in zip(mine.names, found, strict=True)

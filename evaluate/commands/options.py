@@ -21,7 +21,7 @@ from evaluate.commands import flag_checks, task_flags
 from evaluate.comparison import ComparisonJob, ComparisonRequest
 from evaluate.evaluator import Evaluator
 from evaluate.images import input_images
-from evaluate.images.image_store import Report, Store, identity
+from evaluate.images.image_store import ImageStore, Report, identity
 from evaluate.metrics import GROUPS, METRICS
 from evaluate.networks import Networks
 from evaluate.networks.weight_files import VARIABLE, cache_folder
@@ -188,13 +188,13 @@ def finish(job: ComparisonJob, flags: argparse.Namespace) -> None:
         shutil.rmtree(job.store.folder)
 
 
-def _store(flags: argparse.Namespace, config: ModelConfig) -> Store:
+def _store(flags: argparse.Namespace, config: ModelConfig) -> ImageStore:
     weights = config.source if flags.random_weights else identity(config.source, config)
     if flags.out is not None:
-        return Store(flags.out, weights)
+        return ImageStore(flags.out, weights)
     job = repr([flags.model, flags.strategy, flags.images, flags.prompts, flags.reference, weights])
     key = hashlib.sha256(job.encode()).hexdigest()[:16]
-    return Store(cache_folder() / "unfinished" / key, weights)
+    return ImageStore(cache_folder() / "unfinished" / key, weights)
 
 
 def reporter(status: Status) -> Report:

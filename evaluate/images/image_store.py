@@ -21,7 +21,7 @@ from accel.models.config import TEXT, ModelConfig
 from accel.models.parts import ModelParts
 from accel.pipelines.devices import device_of
 from evaluate import fingerprint, model_files
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.images import image_files, input_images
 from evaluate.images.generation import batches
 from evaluate.images.image_files import read as read_image
@@ -43,7 +43,7 @@ Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Store:
+class ImageStore:
     """Folder of a model's images.
 
     Attributes:
@@ -79,7 +79,7 @@ class Store:
         networks: Networks,
         report: Report = lambda *_: None,
         start: int = 0,
-    ) -> Side:
+    ) -> ImageSet:
         """Images of a strategy; missing ones are generated, from image `start` on.
 
         Raises:
@@ -99,7 +99,7 @@ class Store:
                 write_image(paths[next(waiting)], image)
             done += len(batch)
             report(name, done, count - start)
-        return Side(name, count, lambda i: read_image(paths[i]), prompts.texts, networks)
+        return ImageSet(name, count, lambda i: read_image(paths[i]), prompts.texts, networks)
 
 
 def paths_of(folder: Path, prompts: Prompts) -> list[Path]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import zoo
 from evaluate import array_files, fingerprint
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.images import image_files
 from evaluate.networks import SOURCES, Networks
 from evaluate.networks.weight_files import cache_folder, find
@@ -28,7 +28,7 @@ from strategies.words import one_line
 SUFFIXES = {".bmp", ".jpg", ".jpeg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
-def read(source: str, networks: Networks, per_folder: int | None = None) -> Side:
+def read(source: str, networks: Networks, per_folder: int | None = None) -> ImageSet:
     """A reference of real images.
 
     Args:
@@ -46,7 +46,7 @@ def read(source: str, networks: Networks, per_folder: int | None = None) -> Side
     return _elsewhere(path, source)
 
 
-class _Folder(Side):
+class _Folder(ImageSet):
     """A folder whose features are kept in the cache."""
 
     def features(self, network: str) -> NDArray[np.float32]:
@@ -78,7 +78,7 @@ def check(source: str, per_folder: int | None = None) -> None:
         image_files.check(image)
 
 
-def _elsewhere(path: Path, source: str) -> Side:
+def _elsewhere(path: Path, source: str) -> ImageSet:
     if path.suffix == ".npz" and path.is_file():
         return _file(path)
     raise StrategyError(
@@ -160,7 +160,7 @@ def _content(folder: Path, paths: list[Path]) -> str:
     return fingerprint.combined([found[path.relative_to(folder).as_posix()] for path in paths])
 
 
-def _folder(folder: Path, networks: Networks, per_folder: int | None) -> Side:
+def _folder(folder: Path, networks: Networks, per_folder: int | None) -> ImageSet:
     paths = _files(folder, per_folder)
     wide = sum(image_files.check(path) == image_files.WIDE for path in paths)
     # Those of 16 bits were once read otherwise: their features have a name of their own.
@@ -169,7 +169,7 @@ def _folder(folder: Path, networks: Networks, per_folder: int | None) -> Side:
     return _Folder(name, len(paths), lambda i: image_files.read(paths[i]), networks=networks)
 
 
-def _file(path: Path) -> Side:
+def _file(path: Path) -> ImageSet:
     try:
         with np.load(path, allow_pickle=False) as data:
             mean, covariance = data["mu"], data["sigma"]
@@ -179,4 +179,4 @@ def _file(path: Path) -> Side:
             f"reference {path}: needs the arrays mu and sigma ({type(error).__name__}: "
             f"{one_line(error)})"
         ) from None
-    return Side(str(path), 0, gaussians=known)
+    return ImageSet(str(path), 0, gaussians=known)

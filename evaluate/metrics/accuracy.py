@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics.shared.base import Metric, View, mean_of
 from evaluate.statistics.distances import Statistic
 from zoo.data import GROUPS
@@ -11,7 +11,7 @@ BOUNDS = (0.0, 1.0)
 
 
 def _make(column: int, kind: str) -> Metric:
-    def prepare(side: Side, _: Side | None, __: View) -> Statistic:
+    def prepare(side: ImageSet, _: ImageSet | None, __: View) -> Statistic:
         return mean_of(side.features("judge")[:, column], BOUNDS)
 
     return Metric(

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics.shared.base import Metric, View, mean_of, other
 from evaluate.statistics.distances import Statistic
 
 
-def prepare(side: Side, against: Side | None, _: View) -> Statistic:
+def prepare(side: ImageSet, against: ImageSet | None, _: View) -> Statistic:
     """The mean over pairs."""
     mine = side.features("bundled").astype(np.float64)
     base = other(against).features("bundled").astype(np.float64)

@@ -14,7 +14,7 @@ from search.engine.progress import Progress
 from search.engine.search import Search
 from search.images.shared_cache import Shared
 from search.interruption import Ending
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.results import finalist, report
 from search.results import run as runs
 from search.results import run_settings as settled
@@ -62,7 +62,9 @@ def main(arguments: list[str]) -> int:
     family, _ = families.find(pipe)
     space = spaces.make_space(config.space, family, pipe.scheduler, config.model.share)
     baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
-    proposer = Proposer(space, [], config.proposer, config.population, config.seed, config.ladder)
+    generation = GenerationStrategy(
+        space, [], config.proposer, config.population, config.seed, config.ladder
+    )
     del pipe
     place = runs.place(flags.run, config, flags.storage)
     console = Console()
@@ -73,9 +75,9 @@ def main(arguments: list[str]) -> int:
         )  # fmt: skip
         try:
             with Progress(console) as progress:
-                progress.watch(held.config, held.study, proposer)
+                progress.watch(held.config, held.study, generation)
                 search = Search(
-                    held.config, flags.run, held.study, executor, space, baseline, proposer,
+                    held.config, flags.run, held.study, executor, space, baseline, generation,
                     progress,
                 )  # fmt: skip
                 search.accepted = held.accept

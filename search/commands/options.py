@@ -12,9 +12,9 @@ from search.commands.flags import model_options as setting
 from search.commands.flags.help_formatter import Formatter
 from search.commands.flags.values import numbers, solvers, words
 from search.initial.baselines import ORIGINS
-from search.objectives.metric_set import DEFAULT as OTHERS
-from search.objectives.objectives import DEFAULT
-from search.proposers import SOURCES
+from search.objectives.metric_set import DEFAULT_OBJECTIVES
+from search.objectives.objectives import BUNDLED_OBJECTIVES
+from search.proposers import PROPOSERS
 from search.study.storage import PASSWORD
 from search.tracking import TRACKERS
 from strategies.data_files.configs import configs
@@ -93,8 +93,8 @@ def _what(group: Group) -> None:
         action="append",
         metavar="NAME",
         help="score to optimise, such as kid_base, fid, psnr, image_reward, latency, macs or "
-        f"memory; give it once for each (default: {' and '.join(OTHERS)}, for bundled models "
-        f"{' and '.join(DEFAULT)})",
+        f"memory; give it once for each (default: {' and '.join(DEFAULT_OBJECTIVES)}, for bundled "
+        f"models {' and '.join(BUNDLED_OBJECTIVES)})",
     )
     group.add_argument(
         "--margin",
@@ -146,10 +146,10 @@ def _how_much(group: Group) -> None:
 def _how(group: Group) -> None:
     group.add_argument(
         "--proposer",
-        choices=list(SOURCES),
+        choices=list(PROPOSERS),
         metavar="NAME",
         help="algorithm after the initial strategies (default: nsga2; nsga3 from 3 objectives)\n"
-        + "\n".join(f"{name}: {kind.about}" for name, kind in SOURCES.items()),
+        + "\n".join(f"{name}: {kind.about}" for name, kind in PROPOSERS.items()),
     )
     group.add_argument(
         "--seeds",

@@ -15,7 +15,7 @@ from search.commands import run_options as reading
 from search.commands.flags.values import limits
 from search.objectives import metric_set as figures
 from search.objectives.labels import title, value
-from search.objectives.objectives import COSTS, Limit, parse_limit
+from search.objectives.objectives import COSTS, Constraint, parse_limit
 from search.pareto import knee
 from search.results.run import NO_LOSS, FrontPoint, Run
 from strategies import StrategyError, describe, save
@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def choose(
-    run: Run, points: list[FrontPoint], bounds: list[Limit], at_knee: bool, no_loss: bool
+    run: Run, points: list[FrontPoint], bounds: list[Constraint], at_knee: bool, no_loss: bool
 ) -> FrontPoint:
     """Choose the requested point.
 
@@ -127,7 +127,7 @@ def choose(
     return min(left, key=lambda point: [point.objectives[i] for i in quality])
 
 
-def _full(limit: Limit, run: Run, base: Mapping[str, float]) -> Limit:
+def _full(limit: Constraint, run: Run, base: Mapping[str, float]) -> Constraint:
     """A limit on a score that exists, by its full name."""
     config = run.config
     name = figures.full_name(limit.name, config.model.is_bundled, config.figures.view)
@@ -138,7 +138,7 @@ def _full(limit: Limit, run: Run, base: Mapping[str, float]) -> Limit:
     return replace(limit, name=name)
 
 
-def _too_much(bound: Limit, points: list[FrontPoint]) -> str:
+def _too_much(bound: Constraint, points: list[FrontPoint]) -> str:
     nearest = min(points, key=lambda point: bound.violation(point.scores, point.base))
     score = nearest.scores[bound.name] - (nearest.base[bound.name] if bound.relative else 0.0)
     return (

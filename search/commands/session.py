@@ -30,7 +30,7 @@ from search.images.shipped_samples import ShippedSamples
 from search.initial.baselines import seeds
 from search.initial.projection import nearest
 from search.interruption import CODE, Ending
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.results import command_line as repeating
 from search.results import export
 from search.results import run as runs
@@ -81,12 +81,14 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
     ]
     known = [(origin, space.settled(one)) for origin, one in known]
     ladder = config.ladder
-    proposer = Proposer(space, known, config.proposer, config.population, config.seed, ladder)
+    generation = GenerationStrategy(
+        space, known, config.proposer, config.population, config.seed, ladder
+    )
     # People read what standard output has no log lines for.
     console = Console(stderr=flags.log_json == "-")
     del pipe
     if flags.dry_run:
-        return _predict(config, device, space, baseline, proposer, console)
+        return _predict(config, device, space, baseline, generation, console)
     log = JsonLog(flags.log_json) if flags.log_json else None
     kinds = trackers.load(config.track)
     notes = RunNotes(command=repeating.command(flags.given), skip_levels=levels)
@@ -103,11 +105,19 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
         events = EventBus()
         try:
             with farewell(f"{GONE}; {run.how}") as dismiss, Progress(console) as progress:
-                progress.watch(config, run.study, proposer)
+                progress.watch(config, run.study, generation)
                 ending.how, ending.before = run.how, dismiss
                 events = EventBus([*([log] if log else []), *(kind(folder) for kind in kinds)])
                 search = Search(
-                    config, folder, run.study, executor, space, baseline, proposer, progress, events
+                    config,
+                    folder,
+                    run.study,
+                    executor,
+                    space,
+                    baseline,
+                    generation,
+                    progress,
+                    events,
                 )
                 search.accepted, search.tell = run.accept, progress.tell
                 there = run.ties.inputs
@@ -132,7 +142,7 @@ def _predict(
     device: str,
     space: SearchSpace,
     baseline: Strategy,
-    proposer: Proposer,
+    generation: GenerationStrategy,
     console: Console,
 ) -> int:
     executor = workers.start(config, config.model, device)
@@ -140,11 +150,11 @@ def _predict(
         with tempfile.TemporaryDirectory() as scratch, Progress(console) as progress:
             folder = Path(scratch)
             study = Study(folder / storage.JOURNAL, config.objectives)
-            progress.watch(config, study, proposer)
-            search = Search(config, folder, study, executor, space, baseline, proposer, progress)
+            progress.watch(config, study, generation)
+            search = Search(config, folder, study, executor, space, baseline, generation, progress)
             there = inputs.collect(config)
             search.images.reuse(Shared(config.model, there, baseline, device, folder))
-            seeds = len(proposer.seeds)
+            seeds = len(generation.seeds)
             found = search.predict()
     finally:
         executor.close()

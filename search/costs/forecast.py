@@ -14,7 +14,7 @@ from search.costs import heldout_rungs as levels
 from search.costs.budget_plan import BudgetPlan
 from search.costs.cost_tracker import CostTracker
 from search.initial.design import RANDOM
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.proposers.successive_halving import REDUCTION
 from search.study.evaluation import Evaluation, is_rival
 from strategies import Strategy
@@ -23,27 +23,27 @@ Counts = dict[int, int]
 
 
 def equally_good(
-    proposer: Proposer, latency: Callable[[Strategy], float], objectives: int
+    generation: GenerationStrategy, latency: Callable[[Strategy], float], objectives: int
 ) -> list[Evaluation]:
     """Evaluations of the initial strategies as if each were the best at its latency.
 
     Args:
-        proposer: proposer of the search.
+        generation: choice of proposals of the search.
         latency: seconds of a strategy.
         objectives: number of objectives.
     """
     rows = []
-    for number, (origin, one) in enumerate(proposer.seeds):
+    for number, (origin, one) in enumerate(generation.seeds):
         seconds = latency(one)
         losses = (-seconds, *(seconds for _ in range(1, objectives)))
-        genome = proposer.space.encode(one)
-        scores, images = {"latency_s": seconds}, proposer.ladder[-1]
+        genome = generation.space.encode(one)
+        scores, images = {"latency_s": seconds}, generation.ladder[-1]
         rows.append(Evaluation(number, origin, genome, one, scores, "", 0.0, losses, 0.0, images))
     return rows
 
 
 def bred(
-    proposer: Proposer, latency: Callable[[Strategy], float], screened: bool
+    generation: GenerationStrategy, latency: Callable[[Strategy], float], screened: bool
 ) -> list[Strategy]:
     """Strategies about as fast as those that will be bred.
 
@@ -51,14 +51,14 @@ def bred(
     Without any sampled strategy they are the initial ones.
 
     Args:
-        proposer: proposer of the search.
+        generation: choice of proposals of the search.
         latency: seconds of a strategy.
         screened: whether a surrogate chooses children.
     """
-    drawn = [one for origin, one in proposer.seeds if origin == RANDOM]
+    drawn = [one for origin, one in generation.seeds if origin == RANDOM]
     if drawn and screened:
         return sorted(drawn, key=latency)[: (len(drawn) + 1) // 2]
-    return drawn or [one for _, one in proposer.seeds]
+    return drawn or [one for _, one in generation.seeds]
 
 
 def _evenly(fast: float, slow: float) -> float:
@@ -71,7 +71,7 @@ class Forecast:
 
     Args:
         config: settings of the search.
-        proposer: proposer of the search, which knows the latencies.
+        generation: choice of proposals of the search, which knows the latencies.
         latency: seconds of a strategy.
         baseline: the unaccelerated pipeline as a strategy.
         spending: spent and predicted device time.
@@ -83,7 +83,7 @@ class Forecast:
     def __init__(
         self,
         config: SearchConfig,
-        proposer: Proposer,
+        generation: GenerationStrategy,
         latency: Callable[[Strategy], float],
         baseline: Strategy,
         spending: CostTracker,
@@ -91,11 +91,11 @@ class Forecast:
         owed: float,
         proposals: Sequence[Strategy],
     ) -> None:
-        self.proposer, self._config, self.spending = proposer, config, spending
+        self.generation, self._config, self.spending = generation, config, spending
         self._budget, self._ladder = parse(config.budget), config.ladder
         self.before, self.owed = before, owed
-        self.screened = config.surrogate and proposer.source.mixed
-        rows = equally_good(proposer, latency, len(config.objectives))
+        self.screened = config.surrogate and generation.proposer.mixed
+        rows = equally_good(generation, latency, len(config.objectives))
         self.seeds = [row.scores["latency_s"] for row in rows]
         # Number of baselines among the first initial strategies.
         self.rivals = list(itertools.accumulate((is_rival(row) for row in rows), initial=0))
@@ -105,7 +105,7 @@ class Forecast:
 
     def plan(self) -> BudgetPlan:
         """The plan of the run; the proposer takes from it when to breed."""
-        self.proposer.first = plan.start(sum(self.evaluations()[0].values()))
+        self.generation.first = plan.start(sum(self.evaluations()[0].values()))
         counts, _, done = self.evaluations()
         found = sum(counts.values())
         timeless = self._budget.seconds is None
@@ -114,7 +114,7 @@ class Forecast:
             measured=self.before,
             scoring=self.scoring,
             evaluations=found,
-            start=self.proposer.first,
+            start=self.generation.first,
             beyond=done - self.seeded(done),
             finalists=self.after(done)[0],
             images=self._config.heldout_images,
@@ -123,8 +123,8 @@ class Forecast:
 
     def seeded(self, done: int) -> int:
         """Number of initial strategies among the first `done`; a surrogate chooses few of them."""
-        proposer = self.proposer
-        return proposer.seeded(min(done, proposer.first) if self.screened else done)
+        generation = self.generation
+        return generation.seeded(min(done, generation.first) if self.screened else done)
 
     def after(self, done: int) -> tuple[int, float, float]:
         """Number of finalists after `done` strategies, with the seconds of images and of timing.
@@ -140,7 +140,7 @@ class Forecast:
         rivals = self.rivals[self.seeded(done)]
         # Baselines that the search passed over are scored where the budget has room for them.
         roomy = self._budget.evaluations is not None
-        passed = self.screened and done >= self.proposer.first
+        passed = self.screened and done >= self.generation.first
         held = self.rivals[-1] if roomy and passed else rivals
         finalists = min(config.export, held) + min(config.export, done - rivals)
         images = levels.expected(finalists, config.heldout_images)

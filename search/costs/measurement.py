@@ -200,7 +200,7 @@ def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> Budget
     if former is None:
         former = FIRST if study.evaluations else found.start
         measured.keep_first_bred(former)
-    forecast.proposer.first = former
+    forecast.generation.first = former
     accounts.scoring = found.scoring
     return found
 

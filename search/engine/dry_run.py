@@ -27,7 +27,7 @@ from search.images.unaccelerated import UnacceleratedImages
 from search.initial.design import RANDOM
 from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.objectives.objectives import required_scores
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
@@ -47,7 +47,7 @@ class DryRun:
         executor: workers.
         space: strategies that may be proposed.
         baseline: the unaccelerated pipeline as a strategy.
-        proposer: proposes strategies.
+        generation: proposes strategies.
         device: makes requests for turns of the latency table.
         images: makes requests for images.
     """
@@ -60,13 +60,13 @@ class DryRun:
         executor: Executor,
         space: SearchSpace,
         baseline: Strategy,
-        proposer: Proposer,
+        generation: GenerationStrategy,
         device: DeviceMeasurement,
         images: UnacceleratedImages,
     ) -> None:
         self._config, self._folder, self._study = config, folder, study
         self._executor, self._space, self._baseline = executor, space, baseline
-        self._proposer, self._device, self._images = proposer, device, images
+        self._generation, self._device, self._images = generation, device, images
         self._spent = 0.0
 
     def predict(self) -> CostPrediction:
@@ -80,7 +80,7 @@ class DryRun:
         times = require_success(turn, self._folder)
         table = make_table([{}, times.kinds], [[], times.around], device, config.model.share)
         costs = CostModel(table, None, baseline, config.model.share)
-        self._proposer.learn(costs.latency)
+        self._generation.learn(costs.latency)
         batch = min(config.model.batch, config.images)
         plain = self._ask(self._images.request("base", baseline, "search", batch)).seconds / batch
         accounts = self._accounts(costs, batch)
@@ -89,7 +89,7 @@ class DryRun:
         measured = (LEAST + 1) * turn.seconds
         owed = plain * self._images.owed("heldout", config.heldout_images)
         forecast = Forecast(
-            config, self._proposer, costs.latency, baseline, accounts,
+            config, self._generation, costs.latency, baseline, accounts,
             before + measured + others + 2 * plain,  # The first prompt is generated twice.
             owed, self._proposals(costs),
         )  # fmt: skip
@@ -119,7 +119,7 @@ class DryRun:
 
     def _accounts(self, costs: CostModel, batch: int) -> CostTracker:
         """Cost tracker of the run, after images of an initial strategy of median latency."""
-        config, seeds = self._config, [one for _, one in self._proposer.seeds]
+        config, seeds = self._config, [one for _, one in self._generation.seeds]
         middle = sorted(seeds, key=costs.latency)[len(seeds) // 2] if seeds else self._baseline
         accounts = CostTracker(
             parse(config.budget), self._study, config.ladder, config.heldout_images,
@@ -150,12 +150,12 @@ class DryRun:
 
         Where nothing is screened, the children of seeds that are equally good are among them.
         """
-        proposer, screened = self._proposer, self._config.surrogate
-        drawn = bred(proposer, costs.latency, screened)
+        generation, screened = self._generation, self._config.surrogate
+        drawn = bred(generation, costs.latency, screened)
         if screened and drawn:
             return drawn
-        drawn = [one for origin, one in proposer.seeds if origin == RANDOM]
-        finished = equally_good(proposer, costs.latency, len(self._config.objectives))
-        stream = ProposalStream(proposer, self._baseline, finished)
+        drawn = [one for origin, one in generation.seeds if origin == RANDOM]
+        finished = equally_good(generation, costs.latency, len(self._config.objectives))
+        stream = ProposalStream(generation, self._baseline, finished)
         asked = itertools.islice(iter(lambda: stream.next(finished), None), ASKED)
         return drawn + [proposal.strategy for proposal in asked]

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from search.engine import time_report
-from search.objectives.objectives import Goals
+from search.objectives.objectives import Objectives
 from search.results import export
 from search.results.run import Run
 from search.study.reference_point import worst
@@ -15,7 +15,7 @@ from search.study.reference_point import worst
 def summarise(
     run: Run,
     initial: Collection[str],
-    goals: Goals,
+    objectives: Objectives,
     seconds: Mapping[str, float],
     unscored: int,
 ) -> dict[str, Any]:
@@ -24,11 +24,11 @@ def summarise(
     Args:
         run: the run with its finalists.
         initial: digests of the initial strategies.
-        goals: objectives and constraints of the search.
+        objectives: objectives and constraints of the search.
         seconds: elapsed seconds of each phase.
         unscored: number of finalists that the budget did not suffice for.
     """
-    heldout = goals.compared_with(run.unaccelerated.scores)
+    heldout = objectives.compared_with(run.unaccelerated.scores)
     reference = worst(heldout.reference, heldout.unscaled, run.study.evaluations)
     paid = time_report.device(run.study, run.config.proposer)
     times = time_report.table(seconds, paid)

@@ -14,7 +14,7 @@ from search.costs.cost_tracker import CostTracker
 from search.engine.proposal_stream import ProposalStream
 from search.engine.time_report import Clock
 from search.errors import SearchError
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.proposers.proposal import Proposal
 from search.study import failures
 from search.study.evaluation import Evaluation
@@ -47,7 +47,7 @@ class SearchLoop:
     Args:
         study: log of the run.
         executor: workers.
-        proposer: proposes strategies.
+        generation: proposes strategies.
         accounts: spent and predicted device time.
         baseline: the unaccelerated pipeline as a strategy.
         latency: seconds of a strategy.
@@ -63,7 +63,7 @@ class SearchLoop:
         self,
         study: Study,
         executor: Executor,
-        proposer: Proposer,
+        generation: GenerationStrategy,
         accounts: CostTracker,
         baseline: Strategy,
         latency: Callable[[Strategy], float],
@@ -74,11 +74,11 @@ class SearchLoop:
         say: Callable[[str], None],
         folder: Path,
     ) -> None:
-        self._study, self._executor, self._kind = study, executor, proposer.kind
+        self._study, self._executor, self._kind = study, executor, generation.kind
         self._accounts, self._latency, self._budget = accounts, latency, budget
         self._scorer, self._events, self._clock = scorer, events, clock
         self._say, self._folder = say, folder
-        self._proposals = ProposalStream(proposer, baseline, study.evaluations)
+        self._proposals = ProposalStream(generation, baseline, study.evaluations)
         self._running: dict[str, tuple[Proposal, SampleRequest, float]] = {}
 
     def run(self) -> None:

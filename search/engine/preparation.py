@@ -23,8 +23,8 @@ from search.images import determinism as repeats
 from search.images import feature_cache as samples
 from search.images.unaccelerated import UnacceleratedImages
 from search.initial.sensitivity_schedules import SensitivitySchedules
-from search.objectives.objectives import Goals, required_scores
-from search.proposers.generation_strategy import Proposer
+from search.objectives.objectives import Objectives, required_scores
+from search.proposers.generation_strategy import GenerationStrategy
 from search.study import score_checks as gate
 from search.study.measurements import Measurements
 from search.study.reference_point import worst
@@ -43,8 +43,8 @@ class Prepared:
         scoring: scoring of features of the search's prompts.
         base: features of the unaccelerated images of these prompts.
         costs: latency and other costs of a strategy.
-        goals: objectives and constraints on all images of the search.
-        goals_at: objectives and constraints on every rung, by its number of images.
+        objectives: objectives and constraints on all images of the search.
+        objectives_at: objectives and constraints on every rung, by its number of images.
         spending: spent and predicted device time.
         plan: plan of the budget.
     """
@@ -52,8 +52,8 @@ class Prepared:
     scoring: Scoring
     base: Sample
     costs: CostModel
-    goals: Goals
-    goals_at: Mapping[int, Goals]
+    objectives: Objectives
+    objectives_at: Mapping[int, Objectives]
     spending: CostTracker
     plan: BudgetPlan
 
@@ -68,7 +68,7 @@ class Preparation:
         executor: workers.
         space: strategies that may be proposed.
         baseline: the unaccelerated pipeline as a strategy.
-        proposer: choice of proposals, which takes what is measured.
+        generation: choice of proposals, which takes what is measured.
         images: unaccelerated images, and requests for others.
         device: measurements of the workers' device.
         timeout: time limit of unaccelerated images, which takes their latency.
@@ -85,7 +85,7 @@ class Preparation:
         executor: Executor,
         space: SearchSpace,
         baseline: Strategy,
-        proposer: Proposer,
+        generation: GenerationStrategy,
         images: UnacceleratedImages,
         device: DeviceMeasurement,
         timeout: ImageTimeout,
@@ -95,7 +95,7 @@ class Preparation:
     ) -> None:
         self._config, self._folder, self._study = config, folder, study
         self._executor, self._space, self._baseline = executor, space, baseline
-        self._proposer, self._images, self._device = proposer, images, device
+        self._generation, self._images, self._device = generation, images, device
         self._timeout, self._accepted, self._say, self._tell = timeout, accepted, say, tell
 
     def run(self) -> Prepared:
@@ -113,27 +113,27 @@ class Preparation:
         costs = self._costs()
         fixed = costs.of(self._baseline)
         names, limits = self._config.objectives, self._config.constraints
-        goals = Goals.create(names, limits, scores | fixed, chance)
-        record.prepared(self._study, goals.base, goals)
+        objectives = Objectives.create(names, limits, scores | fixed, chance)
+        record.prepared(self._study, objectives.base, objectives)
         plain = fixed["latency_s"]
         self._executor.check = repeats.request(
             self._baseline, self._config.timeout or patience(2 * plain)
         )
-        goals_at = {}
+        objectives_at = {}
         for count in self._config.ladder:
             known = gate.unaccelerated_scores(scoring, base.first(count))
-            goals_at[count] = goals.compared_with(known | fixed)
+            objectives_at[count] = objectives.compared_with(known | fixed)
         owed = self._images.owed("heldout", self._config.heldout_images)
         spending = measuring.make_tracker(self._config, self._study, plain, owed)
         self._timeout.follow(lambda images: spending.limit(plain, images))
-        self._teach(goals, costs, spending)
+        self._teach(objectives, costs, spending)
         self._settle_workers(costs, spending)
         forecast = self._forecast(costs, spending)
         plan = measuring.make_plan(self._study, spending, forecast)
-        every = self._proposer.members
+        every = self._generation.members
         for line in plan.lines(None if every is None else len(every)):
             self._tell(line)
-        return Prepared(scoring, base, costs, goals, goals_at, spending, plan)
+        return Prepared(scoring, base, costs, objectives, objectives_at, spending, plan)
 
     def _begin(self) -> Scoring:
         """Start the workers, and check the reference and the model; returns the scoring."""
@@ -158,17 +158,17 @@ class Preparation:
         macs = self._device.multiply_accumulates() if counted else None
         return CostModel(table, macs, self._baseline, config.model.share)
 
-    def _teach(self, goals: Goals, costs: CostModel, spending: CostTracker) -> None:
+    def _teach(self, objectives: Objectives, costs: CostModel, spending: CostTracker) -> None:
         """Give the proposer the latencies, further initial strategies and the surrogate."""
         known: list[tuple[str, Strategy]] = []
         if self._config.sensitivity:
             known = self._sensitivity(costs, spending)
-        surrogate = self._surrogate(goals, costs) if self._config.surrogate else None
+        surrogate = self._surrogate(objectives, costs) if self._config.surrogate else None
 
         def reference() -> Sequence[float]:
-            return worst(goals.reference, goals.unscaled, self._study.evaluations)
+            return worst(objectives.reference, objectives.unscaled, self._study.evaluations)
 
-        self._proposer.learn(costs.latency, known, surrogate, reference)
+        self._generation.learn(costs.latency, known, surrogate, reference)
 
     def _sensitivity(self, costs: CostModel, spending: CostTracker) -> list[tuple[str, Strategy]]:
         """Measure the sensitivity of calls; returns the schedules that follow."""
@@ -186,23 +186,23 @@ class Preparation:
         measured = Measurements(self._study).sensitivity
         return schedules.seeds(measured, costs.latency, self._config.population)
 
-    def _surrogate(self, goals: Goals, costs: CostModel) -> Surrogate:
+    def _surrogate(self, objectives: Objectives, costs: CostModel) -> Surrogate:
         """Predictions of the objectives; those that follow from the tables are exact."""
         exact = costs.of(self._baseline)
 
         def loss(name: str) -> Callable[[Strategy], float]:
-            return lambda one: goals.loss(name, costs.of(one)[name])
+            return lambda one: objectives.loss(name, costs.of(one)[name])
 
-        functions = {name: loss(name) for name in goals.names if name in exact}
-        within = goals.only(exact)
+        functions = {name: loss(name) for name in objectives.names if name in exact}
+        within = objectives.only(exact)
         return Surrogate(
-            self._space, goals.names, functions, self._config.seed,
+            self._space, objectives.names, functions, self._config.seed,
             lambda one: within.violation(costs.of(one)),
         )  # fmt: skip
 
     def _settle_workers(self, costs: CostModel, spending: CostTracker) -> None:
         """Use as many workers as really generate more images."""
-        seeds = [one for _, one in self._proposer.seeds] or [self._baseline]
+        seeds = [one for _, one in self._generation.seeds] or [self._baseline]
         fast = min(seeds, key=costs.latency)
         # Most evaluations are of this size.
         count = min(self._config.model.batch, self._config.ladder[0])
@@ -219,8 +219,8 @@ class Preparation:
     def _forecast(self, costs: CostModel, spending: CostTracker) -> Forecast:
         owed = spending.draw(spending.plain, spending.owed)
         before = Measurements(self._study).seconds
-        proposals = bred(self._proposer, costs.latency, self._config.surrogate)
+        proposals = bred(self._generation, costs.latency, self._config.surrogate)
         return Forecast(
-            self._config, self._proposer, costs.latency, self._baseline, spending, before, owed,
+            self._config, self._generation, costs.latency, self._baseline, spending, before, owed,
             proposals,
         )  # fmt: skip

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from search.config import SearchConfig
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.results.status import duration, stand
 from search.study.archive import ParetoArchive
 from search.study.study import Study
@@ -32,17 +32,17 @@ class Progress:
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
         self._began, self._shown, self._doing = time.monotonic(), 0.0, ""
         self._best = ParetoArchive()
-        self._watched: tuple[SearchConfig, Study, Proposer] | None = None
+        self._watched: tuple[SearchConfig, Study, GenerationStrategy] | None = None
 
-    def watch(self, config: SearchConfig, study: Study, proposer: Proposer) -> None:
+    def watch(self, config: SearchConfig, study: Study, generation: GenerationStrategy) -> None:
         """Show this search from now on.
 
         Args:
             config: settings of the search.
             study: log of the run.
-            proposer: proposer of the search.
+            generation: choice of proposals of the search.
         """
-        self._watched = config, study, proposer
+        self._watched = config, study, generation
 
     def __enter__(self) -> Self:
         if self._live is not None:
@@ -81,12 +81,12 @@ class Progress:
 
     def _figures(self, doing: str) -> dict[str, str]:
         assert self._watched is not None
-        config, study, proposer = self._watched
+        config, study, generation = self._watched
         standing = stand(config, study, self._best)
         elapsed = duration(time.monotonic() - self._began)
         found = {"now": doing} | standing.words()
-        if proposer.surrogate:
-            found["surrogate"] = proposer.surrogate
+        if generation.surrogate:
+            found["surrogate"] = generation.surrogate
         found["elapsed"] = elapsed
         if standing.left is not None:
             found["left"] = f"about {duration(standing.left)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from search.proposers import NotReadyError
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.proposers.proposal import Proposal
 from search.proposers.successive_halving import mark
 from search.study.evaluation import Evaluation
@@ -16,15 +16,15 @@ class ProposalStream:
     """Proposals of one run, each with a number of its own; none is made twice.
 
     Args:
-        proposer: proposes strategies.
+        generation: proposes strategies.
         baseline: the unaccelerated pipeline as a strategy; it is never proposed.
         finished: evaluations of the run so far.
     """
 
     def __init__(
-        self, proposer: Proposer, baseline: Strategy, finished: Sequence[Evaluation]
+        self, generation: GenerationStrategy, baseline: Strategy, finished: Sequence[Evaluation]
     ) -> None:
-        self._proposer = proposer
+        self._generation = generation
         self._taken = {e.strategy.digest for e in finished} | {baseline.digest}
         self._taken |= {mark(e.strategy.digest, e.images) for e in finished}
         self._numbers = {evaluation.number for evaluation in finished}
@@ -43,7 +43,7 @@ class ProposalStream:
         while self._number in self._numbers:
             self._number += 1
         try:
-            proposal = self._proposer.propose(self._number, finished, self._taken)
+            proposal = self._generation.propose(self._number, finished, self._taken)
         except NotReadyError:
             return None
         if proposal is not None:

@@ -5,23 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from search.objectives.objectives import Goals
+from search.objectives.objectives import Objectives
 from search.study.measurements import Measurements
 from search.study.study import Study
 
 PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "pymoo", "numpy")
 
 
-def prepared(study: Study, base_scores: Mapping[str, float], goals: Goals) -> None:
+def prepared(study: Study, base_scores: Mapping[str, float], objectives: Objectives) -> None:
     """Keep what was measured before the first evaluation.
 
     Args:
         study: log of the run.
         base_scores: scores of the unaccelerated pipeline.
-        goals: objectives of the search.
+        objectives: objectives of the search.
     """
     versions = {package: _version(package) for package in PACKAGES}
-    Measurements(study).keep_prepared(base_scores, goals.reference, goals.unscaled, versions)
+    Measurements(study).keep_prepared(
+        base_scores, objectives.reference, objectives.unscaled, versions
+    )
 
 
 def _version(package: str) -> str:

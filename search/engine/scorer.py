@@ -10,7 +10,7 @@ from evaluate.scoring import Scoring
 from evaluate.statistics.gaussian import ScoreError
 from search.images import feature_cache
 from search.images.unaccelerated import UnacceleratedImages
-from search.objectives.objectives import Goals
+from search.objectives.objectives import Objectives
 from search.proposers.proposal import Proposal
 from search.proposers.successive_halving import resampled
 from search.study import score_checks
@@ -28,7 +28,7 @@ class Scorer:
     Args:
         scoring: scoring of features of the search's prompts.
         base: features of the unaccelerated images of these prompts.
-        goals: objectives and constraints on every rung, by its number of images.
+        objectives: objectives and constraints on every rung, by its number of images.
         costs: latency and other costs of a strategy, by the tables.
         images: makes requests, and knows which kept features may be used.
         reading: features to read of every image.
@@ -40,16 +40,16 @@ class Scorer:
         self,
         scoring: Scoring,
         base: Sample,
-        goals: Mapping[int, Goals],
+        objectives: Mapping[int, Objectives],
         costs: Callable[[Strategy], dict[str, float]],
         images: UnacceleratedImages,
         reading: Reading,
         folder: Path,
         limit: Callable[[float, int], float],
     ) -> None:
-        self._scoring, self._base, self._goals, self._costs = scoring, base, goals, costs
+        self._scoring, self._base, self._objectives, self._costs = scoring, base, objectives, costs
         self._images, self._reading, self._limit = images, reading, limit
-        self._folder, self._most = folder / "samples", max(goals)
+        self._folder, self._most = folder / "samples", max(objectives)
 
     def request(self, proposal: Proposal) -> SampleRequest:
         """Request for the images that the proposal's rung has more than those that are kept."""
@@ -87,7 +87,7 @@ class Scorer:
                     feature_cache.write(sample, place, self._images.origin)
             except ScoreError as broken:
                 scores, error = {}, str(broken)
-        goals = self._goals[images]
+        objectives = self._objectives[images]
         return Evaluation(
             proposal.number,
             proposal.origin,
@@ -96,19 +96,20 @@ class Scorer:
             scores,
             error,
             outcome.seconds,
-            goals.losses(scores) if scores else (),
-            goals.violation(scores) if scores else 0.0,
+            objectives.losses(scores) if scores else (),
+            objectives.violation(scores) if scores else 0.0,
             images,
             draws,
         )
 
     def _resampled(self, sample: Sample, base: Sample) -> tuple[tuple[float, ...], ...]:
         """The losses of every objective on resamples of the prompts, costs having none."""
-        goals = self._goals[sample.count]
-        found = resampled(self._scoring, sample, base, goals.names)
+        objectives = self._objectives[sample.count]
+        found = resampled(self._scoring, sample, base, objectives.names)
         score_checks.finite({f"{k} on a resample of the prompts": v for k, v in found.items()})
         return tuple(
-            tuple(goals.loss(name, value) for value in found.get(name, ())) for name in goals.names
+            tuple(objectives.loss(name, value) for value in found.get(name, ()))
+            for name in objectives.names
         )
 
     def _kept(self, proposal: Proposal) -> Sample | None:

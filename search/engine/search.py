@@ -23,7 +23,7 @@ from search.finalists.choice import FinalistChoice
 from search.finalists.final_scoring import FinalResult, FinalScoring
 from search.images.shipped_samples import ShippedSamples
 from search.images.unaccelerated import UnacceleratedImages
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.results import export
 from search.results.run import Run
 from search.study.reference_point import worst
@@ -45,7 +45,7 @@ class Search:
         executor: workers.
         space: strategies that may be proposed.
         baseline: the unaccelerated pipeline as a strategy.
-        proposer: choice of proposals.
+        generation: choice of proposals.
         report: status callback, called whenever something has changed.
         events: events of the search.
 
@@ -63,13 +63,13 @@ class Search:
         executor: Executor,
         space: SearchSpace,
         baseline: Strategy,
-        proposer: Proposer,
+        generation: GenerationStrategy,
         report: Report,
         events: EventBus | None = None,
     ) -> None:
         self.config, self.folder, self.study = config, folder, study
         self.executor, self.space, self.baseline = executor, space, baseline
-        self.proposer, self._say = proposer, report
+        self.generation, self._say = generation, report
         self.events = events or EventBus()
         self.clock = Clock()
         self.shipped: ShippedSamples | None = None
@@ -90,7 +90,7 @@ class Search:
         """Predict what the search will cost, of a study that is empty and will not be kept."""
         return DryRun(
             self.config, self.folder, self.study, self.executor, self.space, self.baseline,
-            self.proposer, self._device, self.images,
+            self.generation, self._device, self.images,
         ).predict()  # fmt: skip
 
     @cached_property
@@ -98,7 +98,7 @@ class Search:
         """Measurements that every evaluation needs; they are made when this is first read."""
         return Preparation(
             self.config, self.folder, self.study, self.executor, self.space, self.baseline,
-            self.proposer, self.images, self._device, self._timeout, self.accepted, self._say,
+            self.generation, self.images, self._device, self._timeout, self.accepted, self._say,
             self._tell,
         ).run()  # fmt: skip
 
@@ -121,11 +121,11 @@ class Search:
         """Evaluate proposals until the budget is spent; see `search.engine.loop`."""
         known = self.prepared
         scorer = Scorer(
-            known.scoring, known.base, known.goals_at, known.costs.of, self.images,
+            known.scoring, known.base, known.objectives_at, known.costs.of, self.images,
             self.config.figures.reading, self.folder, known.spending.limit,
         )  # fmt: skip
         SearchLoop(
-            self.study, self.executor, self.proposer, known.spending, self.baseline,
+            self.study, self.executor, self.generation, known.spending, self.baseline,
             known.costs.latency, self.config.budget, scorer, self.events, self.clock, self._say,
             self.folder,
         ).run()  # fmt: skip
@@ -136,14 +136,14 @@ class Search:
         self.clock.enter("scoring")
         return FinalScoring(
             self.config, self.folder, self.study, self.executor, self.images, self.choice(),
-            known.goals, known.costs, known.spending, self.shipped, self.events, self._say,
+            known.objectives, known.costs, known.spending, self.shipped, self.events, self._say,
         ).run()  # fmt: skip
 
     def export(self, result: FinalResult) -> dict[str, Any]:
         """Export the finished search; returns its summary."""
         run = Run(self.folder, self.config, self.study, result.finals)
         summary = exporting.summarise(
-            run, self.initial, self.prepared.goals, self.clock.seconds, result.unscored
+            run, self.initial, self.prepared.objectives, self.clock.seconds, result.unscored
         )
         export.write(run, summary)
         return summary
@@ -156,14 +156,14 @@ class Search:
     @property
     def initial(self) -> set[str]:
         """Digests of the initial strategies."""
-        return {one.digest for _, one in self.proposer.seeds}
+        return {one.digest for _, one in self.generation.seeds}
 
     def choice(self) -> FinalistChoice:
         """The choice of finalists."""
         known = self.prepared
         return FinalistChoice(
-            self.study, self.config.export, self.config.ladder[-1], known.goals, known.costs,
-            self.proposer.passed_over,
+            self.study, self.config.export, self.config.ladder[-1], known.objectives, known.costs,
+            self.generation.passed_over,
         )  # fmt: skip
 
     def ablation(self) -> Ablation:
@@ -177,5 +177,5 @@ class Search:
     @property
     def reference(self) -> tuple[float, ...]:
         """Reference point by what is measured so far; see `search.study.reference_point`."""
-        goals = self.prepared.goals
-        return worst(goals.reference, goals.unscaled, self.study.evaluations)
+        objectives = self.prepared.objectives
+        return worst(objectives.reference, objectives.unscaled, self.study.evaluations)

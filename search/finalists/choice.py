@@ -9,7 +9,7 @@ import numpy as np
 
 from search.costs import unmeasurable
 from search.costs.cost_model import CostModel
-from search.objectives.objectives import Goals
+from search.objectives.objectives import Objectives
 from search.pareto import spread
 from search.study import reference_point, score_checks
 from search.study.evaluation import Evaluation, comparable, is_rival
@@ -28,7 +28,7 @@ class FinalistChoice:
         study: log of the run.
         export: finalists of the search, at most, and as many of the baselines.
         top: number of images of the highest rung.
-        goals: objectives and constraints of the search.
+        objectives: objectives and constraints of the search.
         costs: latency and other costs of a strategy.
         passed_over: baselines that the search did not score on the highest rung.
     """
@@ -38,12 +38,12 @@ class FinalistChoice:
         study: Study,
         export: int,
         top: int,
-        goals: Goals,
+        objectives: Objectives,
         costs: CostModel,
         passed_over: PassedOver,
     ) -> None:
         self._study, self._export, self._top = study, export, top
-        self._goals, self._costs, self._unscored = goals, costs, passed_over
+        self._objectives, self._costs, self._unscored = objectives, costs, passed_over
 
     def best(self, failed: Collection[str] = ()) -> tuple[list[Evaluation], list[Evaluation]]:
         """Strategies for the exported front, and baselines to hold against them.
@@ -56,7 +56,7 @@ class FinalistChoice:
             failed: digests of finalists that failed; they make room for the next ones.
         """
         rows, count = self._study.evaluations, self._export
-        worst = reference_point.worst(self._goals.reference, self._goals.unscaled, rows)
+        worst = reference_point.worst(self._objectives.reference, self._objectives.unscaled, rows)
         good = [e for e in comparable(rows) if e.strategy.digest not in failed]
         mine = pick([e for e in good if not is_rival(e)], worst, count)
         rivals = pick([e for e in good if is_rival(e)], worst, count)
@@ -89,7 +89,7 @@ class FinalistChoice:
             return []  # What is expected on the top rung cannot be held against a lower one.
         baseline = self._costs.baseline
         tables = self._costs.of(baseline)
-        if any(limit.name not in tables for limit in self._goals.limits):
+        if any(limit.name not in tables for limit in self._objectives.limits):
             return []  # Nobody knows whether they keep it, and they would stand in for who does.
         known = {e.strategy.digest for e in good} | {baseline.digest}
         return [

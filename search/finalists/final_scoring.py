@@ -23,7 +23,7 @@ from search.finalists.race import Race
 from search.finalists.standings import Standings, sets_of_prompts
 from search.images.shipped_samples import ShippedSamples
 from search.images.unaccelerated import UnacceleratedImages
-from search.objectives.objectives import Goals
+from search.objectives.objectives import Objectives
 from search.results.finalist import Finalist
 from search.study import failures, score_checks
 from search.study.evaluation import Evaluation
@@ -76,7 +76,7 @@ class FinalScoring:
         executor: workers.
         images: the unaccelerated images; makes requests for others.
         choice: chooses the finalists.
-        goals: objectives and constraints of the search.
+        objectives: objectives and constraints of the search.
         costs: latency and other costs of a strategy.
         accounts: spent and predicted device time.
         shipped: samples of baselines that need no drawing, if there are any.
@@ -92,7 +92,7 @@ class FinalScoring:
         executor: Executor,
         images: UnacceleratedImages,
         choice: FinalistChoice,
-        goals: Goals,
+        objectives: Objectives,
         costs: CostModel,
         accounts: CostTracker,
         shipped: ShippedSamples | None,
@@ -101,9 +101,9 @@ class FinalScoring:
     ) -> None:
         self._config, self._folder, self._study = config, folder, study
         self._executor, self._images, self._choice = executor, images, choice
-        self._goals = goals
+        self._objectives = objectives
         self._costs, self._accounts, self._shipped, self._say = costs, accounts, shipped, say
-        self._scorer = HeldoutScorer(study, goals, events)
+        self._scorer = HeldoutScorer(study, objectives, events)
         self._timing = EndToEnd(study, executor, costs, accounts, folder, say)
 
     def run(self) -> FinalResult:
@@ -177,15 +177,15 @@ class FinalScoring:
             self._accounts, self._shipped, sets[0],
         )  # fmt: skip
         standings = Standings(
-            rows, rivals, sets, ceiling, self._study, self._goals, self._costs, self._accounts,
+            rows, rivals, sets, ceiling, self._study, self._objectives, self._costs, self._accounts,
             self._images, drawing,
         )  # fmt: skip
         generated = set(rivals) - (self._shipped.digests if self._shipped else set())
         needed = lossless_probability.needed(margins)
         full = full_set(self._study, standings, needed, generated)
         no_loss = NoLoss(
-            standings, full, margins, config.export, self._study, self._goals.names, self._costs,
-            self._accounts, self._executor,
+            standings, full, margins, config.export, self._study, self._objectives.names,
+            self._costs, self._accounts, self._executor,
         )  # fmt: skip
         Race(
             standings, no_loss, drawing, self._scorer, self._images, self._executor,
@@ -201,8 +201,8 @@ class FinalScoring:
         plain = score_checks.unaccelerated_scores(against.scoring, against.base)
         first = self._final(self._costs.baseline, "", "unaccelerated", plain, {}, times)
         first = replace(first, images=common, judged=common, full=raced.full)
-        goals = self._goals.compared_with(first.scores)
-        finals = [_judged(first, goals)]
+        objectives = self._objectives.compared_with(first.scores)
+        finals = [_judged(first, objectives)]
         for row in raced.good:
             digest, held = row.strategy.digest, standings.held(row.strategy.digest)
             role = "baseline" if digest in raced.rivals else "front"
@@ -213,7 +213,7 @@ class FinalScoring:
             final = replace(
                 final, images=images, changes=changes, judged=held.images, full=raced.full
             )
-            finals.append(_judged(final, goals))
+            finals.append(_judged(final, objectives))
         return finals
 
     def _final(
@@ -237,6 +237,6 @@ class FinalScoring:
         return Finalist(role, origin, strategy, scores | timed | counted, intervals)
 
 
-def _judged(final: Finalist, goals: Goals) -> Finalist:
-    losses, violation = goals.losses(final.scores), goals.violation(final.scores)
+def _judged(final: Finalist, objectives: Objectives) -> Finalist:
+    losses, violation = objectives.losses(final.scores), objectives.violation(final.scores)
     return replace(final, objectives=losses, violation=violation)

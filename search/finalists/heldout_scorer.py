@@ -8,7 +8,7 @@ from evaluate.extraction import Sample
 from evaluate.scoring import Scoring
 from evaluate.statistics.gaussian import ScoreError
 from search.images.unaccelerated import UnacceleratedImages
-from search.objectives.objectives import Goals
+from search.objectives.objectives import Objectives
 from search.proposers.successive_halving import resampled
 from search.study import score_checks
 from search.study.evaluation import Evaluation
@@ -47,12 +47,12 @@ class HeldoutScorer:
 
     Args:
         study: log of the run, which takes the scores.
-        goals: objectives and constraints of the search.
+        objectives: objectives and constraints of the search.
         events: told of every finalist that is scored.
     """
 
-    def __init__(self, study: Study, goals: Goals, events: EventBus) -> None:
-        self._notes, self._goals, self._events = FinalistNotes(study), goals, events
+    def __init__(self, study: Study, objectives: Objectives, events: EventBus) -> None:
+        self._notes, self._objectives, self._events = FinalistNotes(study), objectives, events
 
     def score(self, row: Evaluation, sample: Sample, against: Comparison) -> None:
         """Note what the images of a finalist are worth.
@@ -66,8 +66,8 @@ class HeldoutScorer:
         try:
             scores = score_checks.scores(against.scoring, sample, base)
             intervals = score_checks.intervals(against.scoring, sample, base)
-            drawn = resampled(against.scoring, sample, base, self._goals.names)
-            losses = {k: [self._goals.loss(k, v) for v in rows] for k, rows in drawn.items()}
+            drawn = resampled(against.scoring, sample, base, self._objectives.names)
+            losses = {k: [self._objectives.loss(k, v) for v in rows] for k, rows in drawn.items()}
             score_checks.finite(
                 {f"{k} on a resample of the prompts": rows for k, rows in losses.items()}
             )

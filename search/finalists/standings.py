@@ -12,7 +12,7 @@ from search.costs.heldout_rungs import levels
 from search.finalists.heldout_images import HeldoutImages
 from search.finalists.undominated import unbeaten
 from search.images.unaccelerated import UnacceleratedImages
-from search.objectives.objectives import Goals
+from search.objectives.objectives import Objectives
 from search.study.evaluation import Evaluation
 from search.study.finalist_notes import FinalistNotes, HeldoutResults
 from search.study.study import Study
@@ -39,7 +39,7 @@ class Standings:
         sets: sets of held-out prompts, by their numbers of images.
         ceiling: seconds of the study after which nothing more is drawn.
         study: log of the run.
-        goals: objectives and constraints of the search.
+        objectives: objectives and constraints of the search.
         costs: latency and other costs of a strategy.
         accounts: spent and predicted device time.
         images: the unaccelerated images.
@@ -57,7 +57,7 @@ class Standings:
         sets: tuple[int, ...],
         ceiling: float,
         study: Study,
-        goals: Goals,
+        objectives: Objectives,
         costs: CostModel,
         accounts: CostTracker,
         images: UnacceleratedImages,
@@ -65,7 +65,7 @@ class Standings:
     ) -> None:
         self.rows, self.rivals, self.levels, self.ceiling = dict(rows), rivals, sets, ceiling
         self._study, self._notes = study, FinalistNotes(study)
-        self._goals, self._costs = goals, costs
+        self._objectives, self._costs = objectives, costs
         self._accounts, self._images, self._drawing = accounts, images, drawing
         self.running: dict[str, float] = {}
 
@@ -86,7 +86,7 @@ class Standings:
         alive = {
             digest
             for kind in kinds
-            for digest in unbeaten(self._goals, {d: (every[d], there[d].draws) for d in kind})
+            for digest in unbeaten(self._objectives, {d: (every[d], there[d].draws) for d in kind})
         }
         return [digest for digest in there if digest in alive]
 

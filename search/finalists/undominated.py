@@ -5,41 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from search.objectives.objectives import Goals
+from search.objectives.objectives import Objectives
 from search.proposers.successive_halving import DOUBT
 
 Losses = Mapping[str, list[float]]  # By objective, on resamples that are the same for all.
 Row = tuple[Mapping[str, float], Losses]  # All figures of a finalist, and its losses.
 
 
-def unbeaten(goals: Goals, rows: Mapping[str, Row]) -> list[str]:
+def unbeaten(objectives: Objectives, rows: Mapping[str, Row]) -> list[str]:
     """Those of some finalists that no other of them beats.
 
     Args:
-        goals: objectives and constraints.
+        objectives: objectives and constraints.
         rows: scores and losses by name.
     """
     return [
         name
         for name, row in rows.items()
-        if not any(_beats(goals, other, row) for key, other in rows.items() if key != name)
+        if not any(_beats(objectives, other, row) for key, other in rows.items() if key != name)
     ]
 
 
-def _beats(goals: Goals, one: Row, other: Row) -> bool:
+def _beats(objectives: Objectives, one: Row, other: Row) -> bool:
     """Whether a finalist is better than another beyond doubt.
 
     In what is not resampled (latency, multiply-accumulates) it must be at least as good; in every
     resampled loss, lower in a share `rungs.DOUBT` of the paired resamples.
     """
     (mine, draws), (theirs, rivals) = one, other
-    if not draws or goals.violation(mine) > 0:
+    if not draws or objectives.violation(mine) > 0:
         return False
-    for name in goals.names:
+    for name in objectives.names:
         pair = draws.get(name), rivals.get(name)
         if pair[0] and pair[1]:
             if fmean(a < b for a, b in zip(pair[0], pair[1], strict=True)) < DOUBT:
                 return False
-        elif goals.loss(name, mine[name]) > goals.loss(name, theirs[name]):
+        elif objectives.loss(name, mine[name]) > objectives.loss(name, theirs[name]):
             return False
     return True

@@ -24,7 +24,7 @@ from evaluate import array_files, fingerprint
 from evaluate.evaluator import Split
 from evaluate.images import input_images
 from evaluate.images.image_files import read as read_image
-from evaluate.images.image_store import APART, Store, paths_of, write_image
+from evaluate.images.image_store import APART, ImageStore, paths_of, write_image
 from evaluate.images.prompts import Prompts
 from evaluate.networks.weight_files import cache_folder
 from search.run_folder.inputs import Inputs
@@ -90,7 +90,7 @@ class Shared:
         self, config: ModelConfig, inputs: Inputs, baseline: Strategy, device: str, run: Path
     ) -> None:
         self._prompts = inputs.prompts
-        self._place = Store(run / FOLDER, inputs.weights).place(config, baseline, device)
+        self._place = ImageStore(run / FOLDER, inputs.weights).place(config, baseline, device)
         self._cache = cache_folder() / FOLDER / self._place.name
         found = (
             array_files.unpack(shipped(config.name), origin(config, inputs.weights, baseline)) or {}

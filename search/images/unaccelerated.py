@@ -16,7 +16,7 @@ import torch
 from accel.models.loading import default_device
 from evaluate.evaluator import Split, real_images
 from evaluate.extraction import Reading, Sample
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.images.references import read as read_reference
 from evaluate.networks import Networks
 from evaluate.scoring import Scoring
@@ -69,7 +69,7 @@ class UnacceleratedImages:
         self._executor, self._strategy, self._patience = executor, strategy, patience
         self._say, self._tell = say, tell
         self._figures = config.figures
-        self._real: Side | None = None
+        self._real: ImageSet | None = None
         self.origin, self.unsigned = "", False
         self.shared: Shared | None = None
 
@@ -237,14 +237,14 @@ class UnacceleratedImages:
             self._real = self._read_reference()
         return Scoring(metrics, {view: self._real})
 
-    def _read_reference(self) -> Side:
+    def _read_reference(self) -> ImageSet:
         """Reference of real images, with the features that the search reads, and no others."""
         side = reference(self._config)
         for metric in self._figures.metrics:
             if "real" in metric.views and metric.network is not None:
                 self._say(f"reading the reference for {metric.name}")
                 (side.statistics if metric.gaussian else side.features)(metric.network)
-        found = Side(side.name, side.count, known=side.known, gaussians=side.gaussians)
+        found = ImageSet(side.name, side.count, known=side.known, gaussians=side.gaussians)
         del side  # With its networks, whose memory the workers need.
         torch.cuda.empty_cache()
         return found
@@ -255,7 +255,7 @@ def _thumbnails(split: str, start: int) -> int:
     return max(0, gallery.COUNT - start) if split == "heldout" else 0
 
 
-def reference(config: SearchConfig) -> Side:
+def reference(config: SearchConfig) -> ImageSet:
     """Reference of real images that a search compares with.
 
     Raises:

@@ -19,7 +19,7 @@ from strategies import StrategyError
 from strategies.words import did_you_mean
 
 # Default for models that the bundled network does not know: unbiased, so fair on few images.
-DEFAULT = ("kid_base", "latency_s")
+DEFAULT_OBJECTIVES = ("kid_base", "latency_s")
 SHORT = {"latency": "latency_s", "memory": "memory_bytes"}
 
 

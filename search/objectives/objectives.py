@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from evaluate.metrics import METRICS
 from strategies import StrategyError
 
-DEFAULT = ("fd_base", "latency_s")
+BUNDLED_OBJECTIVES = ("fd_base", "latency_s")
 COSTS = ("latency_s", "macs", "memory_bytes")
 # Scores that are better when larger; any other is better when smaller.
 MORE = {"speedup"} | {
@@ -38,7 +38,7 @@ def higher_is_better(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Limit:
+class Constraint:
     """A constraint on one score or cost.
 
     Attributes:
@@ -62,7 +62,7 @@ class Limit:
         return max(0.0, over) / (abs(self.value) or 1.0)
 
 
-def parse_limit(text: str, value: float) -> Limit:
+def parse_limit(text: str, value: float) -> Constraint:
     """Constraint from its flag without dashes, such as `max-fd-real-increase`, and its value.
 
     Raises:
@@ -75,7 +75,7 @@ def parse_limit(text: str, value: float) -> Limit:
             "max-NAME-increase, such as min-speedup or max-fd_real-increase"
         )
     name = match[2].replace("-", "_")
-    return Limit(text, name, match[1] == "min", bool(match[3]), value)
+    return Constraint(text, name, match[1] == "min", bool(match[3]), value)
 
 
 def parse_amount(flag: str, text: str) -> float:
@@ -96,7 +96,7 @@ def parse_amount(flag: str, text: str) -> float:
 
 
 @dataclass(frozen=True)
-class Goals:
+class Objectives:
     """Objectives and constraints, with the scores of the unaccelerated pipeline.
 
     Attributes:
@@ -108,7 +108,7 @@ class Goals:
     """
 
     names: tuple[str, ...]
-    limits: tuple[Limit, ...]
+    limits: tuple[Constraint, ...]
     base: Mapping[str, float]
     chance: Mapping[str, float] = field(default_factory=dict)
 
@@ -119,7 +119,7 @@ class Goals:
         limits: Mapping[str, float],
         base: Mapping[str, float],
         chance: Mapping[str, float] | None = None,
-    ) -> Goals:
+    ) -> Objectives:
         """Objectives and constraints by name, checked against the scores that there are.
 
         Raises:
@@ -134,16 +134,16 @@ class Goals:
             )
         return cls(tuple(names), parsed, base, chance or {})
 
-    def compared_with(self, base: Mapping[str, float]) -> Goals:
+    def compared_with(self, base: Mapping[str, float]) -> Objectives:
         """Objectives and constraints with other scores of the unaccelerated pipeline.
 
         Raises:
             StrategyError: a name is unknown; the error lists the known ones.
         """
         limits = {limit.text: limit.value for limit in self.limits}
-        return Goals.create(self.names, limits, base, self.chance)
+        return Objectives.create(self.names, limits, base, self.chance)
 
-    def only(self, names: Collection[str]) -> Goals:
+    def only(self, names: Collection[str]) -> Objectives:
         """Objectives, with only those constraints that are on the given scores."""
         return replace(self, limits=tuple(one for one in self.limits if one.name in names))
 

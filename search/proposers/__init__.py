@@ -1,6 +1,6 @@
 """Proposers: algorithms that propose strategies, one in each file, found by name."""
 
-from search.proposers.base import NotReadyError, ProposerSettings, Source
+from search.proposers.base import NotReadyError, Proposer, ProposerSettings
 from search.proposers.dato import DaTo
 from search.proposers.ecad import ECAD
 from search.proposers.grid import GridSearch
@@ -10,7 +10,7 @@ from search.proposers.nsga3 import NSGA3
 from search.proposers.optuna_samplers import OptunaNSGA2, OptunaTPE
 from search.proposers.random_search import RandomSearch
 
-SOURCES: dict[str, type[Source]] = {
+PROPOSERS: dict[str, type[Proposer]] = {
     kind.name: kind
     for kind in (
         NSGA2,
@@ -25,4 +25,4 @@ SOURCES: dict[str, type[Source]] = {
     )
 }
 
-__all__ = ["SOURCES", "NotReadyError", "ProposerSettings", "Source"]
+__all__ = ["PROPOSERS", "NotReadyError", "Proposer", "ProposerSettings"]

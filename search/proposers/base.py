@@ -40,7 +40,7 @@ class ProposerSettings:
     latency: Callable[[Strategy], float]
 
 
-class Source(ABC):
+class Proposer(ABC):
     """A proposer of genomes; initial strategies come before it.
 
     Anything that it keeps between two calls only saves time: a new one proposes the same.

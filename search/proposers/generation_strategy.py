@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 
 from search.initial import design as start
-from search.proposers import SOURCES, NotReadyError, ProposerSettings, Source
+from search.proposers import PROPOSERS, NotReadyError, Proposer, ProposerSettings
 from search.proposers import successive_halving as rungs
 from search.proposers.proposal import Proposal
 from search.study.evaluation import Evaluation, is_baseline
@@ -20,7 +20,7 @@ FIRST = 30  # Proposals before children are bred, where no plan says otherwise.
 DRAWS = 100  # Genomes sampled uniformly before the space counts as exhausted.
 
 
-class Proposer:
+class GenerationStrategy:
     """Choice of proposals: initial strategies first, then those of the search's proposer.
 
     If the proposer mixes, later proposals come from both. A trusted surrogate chooses between them;
@@ -30,7 +30,7 @@ class Proposer:
         space: space of the search.
         seeds: initial strategies with their origins; once latencies are known, in the order of
             their proposals.
-        kind: a name in `search.proposers.SOURCES`.
+        kind: a name in `search.proposers.PROPOSERS`.
         population: number of parents, if the proposer has no published number of its own.
         seed: seed of all random numbers.
         ladder: numbers of images of the rungs, ascending.
@@ -56,7 +56,7 @@ class Proposer:
         self.first = FIRST
         self._history = History()
         self._promotions = rungs.Promotions(self.ladder)
-        self._source: Source | None = None
+        self._proposer: Proposer | None = None
         self._latency: Callable[[Strategy], float] = _unknown
         self._surrogate: Surrogate | None = None
         self._reference: Callable[[], Sequence[float]] = tuple
@@ -80,9 +80,9 @@ class Proposer:
         if self.space.methods:
             known = start.worthwhile(self.space, known, latency)
         known = start.spread(known, latency)
-        count = self.population if SOURCES[self.kind].mixed else 0
+        count = self.population if PROPOSERS[self.kind].mixed else 0
         self.seeds = start.mixed(known, start.drawn(self.space, count, self.seed))
-        self._latency, self._surrogate, self._source = latency, surrogate, None
+        self._latency, self._surrogate, self._proposer = latency, surrogate, None
         self._reference = reference
 
     @property
@@ -91,9 +91,9 @@ class Proposer:
         return "" if self._surrogate is None else self._surrogate.words
 
     @property
-    def source(self) -> Source:
+    def proposer(self) -> Proposer:
         """Proposer that follows the initial strategies."""
-        if self._source is None:
+        if self._proposer is None:
             settings = ProposerSettings(
                 self.space,
                 self.population,
@@ -101,8 +101,8 @@ class Proposer:
                 len(self.seeds),
                 self._latency,
             )
-            self._source = SOURCES[self.kind](settings)
-        return self._source
+            self._proposer = PROPOSERS[self.kind](settings)
+        return self._proposer
 
     def propose(
         self, number: int, finished: Sequence[Evaluation], taken: Collection[str]
@@ -125,7 +125,7 @@ class Proposer:
         model = self._model(number, history)
         seed = None if model is not None else self._seed(number, taken)
         found = None
-        if seed is None or self.source.mixed:
+        if seed is None or self.proposer.mixed:
             found = self._promotions.next(history, taken)
         if found is not None:
             row, images = found
@@ -138,11 +138,11 @@ class Proposer:
             chosen = self._screened(number, history, model, taken)
             if chosen is not None:
                 return chosen
-        for attempt in range(self.source.attempts + DRAWS):
-            if attempt < self.source.attempts:
-                genome = self.source.genome(number, attempt, history)
+        for attempt in range(self.proposer.attempts + DRAWS):
+            if attempt < self.proposer.attempts:
+                genome = self.proposer.genome(number, attempt, history)
             else:
-                genome = self.source.anything(self.source.stream(number, attempt))
+                genome = self.proposer.anything(self.proposer.stream(number, attempt))
             strategy = self.space.decode(genome)
             if strategy.digest not in taken:
                 return Proposal(number, self.kind, genome, strategy, self.ladder[0])
@@ -162,7 +162,7 @@ class Proposer:
 
     def seeded(self, count: int) -> int:
         """Number of initial strategies among the first `count` proposals, promotions apart."""
-        if self.source.mixed and count > self.first:
+        if self.proposer.mixed and count > self.first:
             count = self.first + (count - self.first + 1) // 2
         return min(len(self.seeds), count)
 
@@ -194,7 +194,7 @@ class Proposer:
 
     def _seed(self, number: int, taken: Collection[str]) -> tuple[str, Strategy] | None:
         """Next initial strategy, if it is the turn of one."""
-        if not self.source.mixed:
+        if not self.proposer.mixed:
             return self.seeds[number] if number < len(self.seeds) else None
         if number >= self.first and number % 2:
             return None
@@ -202,7 +202,7 @@ class Proposer:
 
     def _model(self, number: int, history: History) -> FittedSurrogate | None:
         """Model that chooses proposals; None before `first`, or if it is not trusted."""
-        if self._surrogate is None or not self.source.mixed or number < self.first:
+        if self._surrogate is None or not self.proposer.mixed or number < self.first:
             return None
         model = self._surrogate.fitted(history)
         return model if model is not None and model.trusted else None
@@ -216,7 +216,7 @@ class Proposer:
         """
         assert self._surrogate is not None
         seeds = [(o, one) for o, one in self.seeds if one.digest not in taken]
-        genomes = self.source.pool(number, history)
+        genomes = self.proposer.pool(number, history)
         children = [self.space.decode(genome) for genome in genomes]
         everyone = [*((self.kind, one) for one in children), *seeds]
         left, images = [one for _, one in seeds], self.ladder[-1]

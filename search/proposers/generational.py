@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 
 from search.proposers import pymoo_adapter as genetic
-from search.proposers.base import NotReadyError, Source
+from search.proposers.base import NotReadyError, Proposer
 from search.study.history import History
 from strategies.genomes.space import Genome
 
 
-class Generational(Source):
+class Generational(Proposer):
     """NSGA-II by generations: a random one first, then children of the best so far.
 
     Initial strategies that were evaluated compete with the first generation. Each mating gives one

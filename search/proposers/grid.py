@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from search.proposers.base import Source
+from search.proposers.base import Proposer
 from search.study.history import History
 from strategies.genomes.space import GLOBALS, Genome, Shared
 from strategies.knobs import known
 
 
-class GridSearch(Source):
+class GridSearch(Proposer):
     """The points of the grid in random order, so that any budget covers all of it.
 
     Calls 0, N, 2N, ... compute what caching methods would reuse; what takes tokens acts at every

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from search.proposers.base import ProposerSettings, Source
+from search.proposers.base import Proposer, ProposerSettings
 from search.proposers.schedule_operators import MOVES
 from search.study.history import History
 from strategies import SearchSpace
@@ -35,7 +35,7 @@ class AnnealingChain:
     seen: int = 1
 
 
-class LocalSearch(Source):
+class LocalSearch(Proposer):
     """One chain for each band of latency that has been reached."""
 
     name = "local"

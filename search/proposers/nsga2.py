@@ -6,13 +6,13 @@ import numpy as np
 
 from search.proposers import pymoo_adapter as genetic
 from search.proposers import schedule_operators as operators
-from search.proposers.base import POOL, ProposerSettings, Source
+from search.proposers.base import POOL, Proposer, ProposerSettings
 from search.study.history import History
 from search.study.ranking import IncrementalRanking
 from strategies.genomes.space import Genome
 
 
-class NSGA2(Source):
+class NSGA2(Proposer):
     """One child of two of the best evaluations, whenever a worker is free."""
 
     name = "nsga2"

@@ -16,12 +16,12 @@ from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
-from search.proposers.base import ProposerSettings, Source
+from search.proposers.base import Proposer, ProposerSettings
 from search.study.history import History
 from strategies.genomes.space import Genome
 
 
-class OptunaProposer(Source):
+class OptunaProposer(Proposer):
     """One proposal by an Optuna sampler."""
 
     attempts = 5  # They take long, and once converged repeat themselves.

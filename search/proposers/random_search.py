@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from search.proposers.base import Source
+from search.proposers.base import Proposer
 from search.study.history import History
 from strategies.genomes.space import Genome
 
 
-class RandomSearch(Source):
+class RandomSearch(Proposer):
     """Genomes sampled uniformly; the finished evaluations do not matter."""
 
     name = "random"

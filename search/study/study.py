@@ -16,7 +16,7 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import TrialState, create_trial
 
-from search.objectives.objectives import DEFAULT
+from search.objectives.objectives import BUNDLED_OBJECTIVES
 from search.study import score_checks as gate
 from search.study.evaluation import Evaluation
 from search.study.storage import FAULTS, Place, check_numbers, open_storage, refused, shown
@@ -49,7 +49,7 @@ class Study:
     def __init__(
         self,
         place: Place,
-        objectives: Sequence[str] = DEFAULT,
+        objectives: Sequence[str] = BUNDLED_OBJECTIVES,
         name: str = NAME,
         read_only: bool = False,
         notes: Mapping[str, Any] | None = None,

@@ -20,7 +20,7 @@ from evaluate import Evaluator
 from evaluate.evaluator import Split
 from evaluate.extraction import Sample
 from evaluate.images.generation import NotFiniteError, batches, run
-from evaluate.images.image_store import Store, identity
+from evaluate.images.image_store import ImageStore, identity
 from evaluate.images.prompts import Prompts
 from evaluate.networks.base import Pixels
 from evaluate.speed.call_profile import call_macs
@@ -124,7 +124,7 @@ class Worker:
     def _unaccelerated(self, folder: Path, chosen: Prompts, start: int) -> Callable[[int], Pixels]:
         """Unaccelerated images from prompt `start` on; a missing one is generated."""
         one = self.evaluator
-        side = Store(folder, self.weights).draw(
+        side = ImageStore(folder, self.weights).draw(
             "unaccelerated", one.pipe, one.config, one.baseline, chosen, one.networks, start=start
         )
         assert side.image is not None

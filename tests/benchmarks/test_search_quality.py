@@ -15,7 +15,7 @@ from benchmarks.engine import loop_overhead
 from benchmarks.search_quality import table_file, table_generation, table_lookup
 from benchmarks.search_quality.fast_tpe import tpe_once
 from benchmarks.search_quality.table_lookup import PROMPTS
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.study.evaluation import Evaluation
 from search.study.study import Study
 from strategies import Strategy
@@ -24,12 +24,12 @@ from strategies import Strategy
 def proposals(count: int) -> list[str]:
     """Of Optuna's TPE, each evaluated before the next."""
     space = loop_overhead.make_space()
-    proposer = Proposer(space, [], "optuna-tpe", 24, 0, (loop_overhead.ALL,))
-    proposer.learn(loop_overhead.latency, reference=lambda: (1.0, 1.0))
+    generation = GenerationStrategy(space, [], "optuna-tpe", 24, 0, (loop_overhead.ALL,))
+    generation.learn(loop_overhead.latency, reference=lambda: (1.0, 1.0))
     rows: list[Evaluation] = []
     taken = set[str]()
     for number in range(count):
-        found = proposer.propose(number, rows, taken)
+        found = generation.propose(number, rows, taken)
         assert found is not None
         taken.add(found.mark)
         rows.append(loop_overhead.evaluation(number, found.genome, found.strategy))

@@ -24,12 +24,12 @@ PROPOSER: Additions = {
 
 from __future__ import annotations
 
-from search.proposers.base import Source
+from search.proposers.base import Proposer
 from search.study.history import History
 from strategies.genomes.space import Genome
 
 
-class Last(Source):
+class Last(Proposer):
     """Genomes of the last choices, one of them sampled uniformly."""
 
     name = "last"
@@ -42,16 +42,16 @@ class Last(Source):
         )
     ],
     "search/proposers/__init__.py": [
-        ("\nSOURCES", "from search.proposers.x import Last\n\nSOURCES"),
+        ("\nPROPOSERS", "from search.proposers.x import Last\n\nPROPOSERS"),
         ("        OptunaTPE,\n    )", "        OptunaTPE,\n        Last,\n    )"),
     ],
 }
 PROPOSER_USED = """
 from search.commands.options import parser
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from tests.support.proposals import SPACE
 assert parser().parse_args(["--proposer", "last"]).proposer == "last"
-proposal = Proposer(SPACE, [], "last", 8, 0).propose(0, [], set())
+proposal = GenerationStrategy(SPACE, [], "last", 8, 0).propose(0, [], set())
 assert proposal.origin == "last" and proposal.strategy.methods
 """
 FLAG: Additions = {
@@ -165,9 +165,9 @@ from typing import Any
 from diffusers import PixArtTransformer2DModel
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
+from accel.families.base import Family
 from accel.sites import Part, Sites
 
-SUPPORTED = "a `transformer` of class Example"
 KINDS = {"attn1": "attn", "attn2": "cross", "ff": "mlp"}
 
 
@@ -188,6 +188,9 @@ def sites(denoiser: Any) -> Sites | None:
     return Sites(
         denoiser, (), None, (), (), (), parts, inputs, output=Transformer2DModelOutput
     )
+
+
+FAMILY = Family("x", "a `transformer` of class Example", sites)
 ''',
         )
     ],
@@ -196,8 +199,7 @@ def sites(denoiser: Any) -> Sites | None:
             "import dit, mmdit, stacks, transformer, unet\n",
             "import dit, mmdit, stacks, transformer, unet, x\n",
         ),
-        ('    "unet": unet.sites,\n', '    "x": x.sites,\n    "unet": unet.sites,\n'),
-        ('SUPPORTED = f"{unet', 'SUPPORTED = f"{x.SUPPORTED}, {unet'),
+        ("FAMILIES = (unet", "FAMILIES = (x.FAMILY, unet"),
     ],
     "strategies/strategy.py": [
         (

@@ -18,7 +18,7 @@ from accel.models.resolve import resolve_model
 from evaluate import Evaluator, cli, read_model
 from evaluate.images import generation, prompts
 from evaluate.images.image_files import read as read_image
-from evaluate.images.image_store import Store
+from evaluate.images.image_store import ImageStore
 from evaluate.metrics import METRICS
 from evaluate.networks.weight_files import VARIABLE
 from strategies import StrategyError
@@ -237,10 +237,10 @@ def test_nothing_that_makes_an_image_is_left_out_of_its_place(tmp_path: Path) ->
     config = read_model("tiny-sd")
     one, other = strategy(CACHED, 4), strategy({}, 4)
     places = [
-        Store(tmp_path, "a").place(config, one, "cpu"),
-        Store(tmp_path, "b").place(config, one, "cpu"),
-        Store(tmp_path, "a").place(config, other, "cpu"),
-        Store(tmp_path, "a").place(config, one, "cuda:0"),
+        ImageStore(tmp_path, "a").place(config, one, "cpu"),
+        ImageStore(tmp_path, "b").place(config, one, "cpu"),
+        ImageStore(tmp_path, "a").place(config, other, "cpu"),
+        ImageStore(tmp_path, "a").place(config, one, "cuda:0"),
     ]
     for change in (
         {"guidance": 2.0},
@@ -248,10 +248,10 @@ def test_nothing_that_makes_an_image_is_left_out_of_its_place(tmp_path: Path) ->
         {"dtype": "float16"},
         {"arguments": {"x": 1}},
     ):
-        places.append(Store(tmp_path, "a").place(config.model_copy(update=change), one, "cpu"))
+        places.append(ImageStore(tmp_path, "a").place(config.model_copy(update=change), one, "cpu"))
     assert len(set(places)) == len(places)
     wider = config.model_copy(update={"batch": 3})
-    assert Store(tmp_path, "a").place(wider, one, "cpu") == places[0]
+    assert ImageStore(tmp_path, "a").place(wider, one, "cpu") == places[0]
 
 
 def test_every_metric_is_in_the_docs() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics import METRICS
 from evaluate.metrics.shared.base import View
 from evaluate.networks import Networks
@@ -26,12 +26,12 @@ def pictures(count: int, seed: int = 0, size: int = 40) -> list[Any]:
     return found
 
 
-def side(count: int = 6, seed: int = 0, networks: Networks | None = None) -> Side:
+def side(count: int = 6, seed: int = 0, networks: Networks | None = None) -> ImageSet:
     images = pictures(count, seed)
     rng = np.random.default_rng(seed)
     texts = [" ".join(rng.choice(WORDS, 3)) for _ in images]
-    return Side("images", count, images.__getitem__, texts, networks or Networks(batch=4))
+    return ImageSet("images", count, images.__getitem__, texts, networks or Networks(batch=4))
 
 
-def value(name: str, mine: Side, other: Side | None, view: View) -> float:
+def value(name: str, mine: ImageSet, other: ImageSet | None, view: View) -> float:
     return METRICS[name].prepare(mine, other, view)(np.ones(mine.count))

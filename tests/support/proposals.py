@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.study.evaluation import Evaluation
 from strategies import Gene, SearchSpace
 from strategies.genomes.space import Genome
@@ -47,19 +47,19 @@ def scored(number: int, genome: Genome, **changes: Any) -> Evaluation:
     return Evaluation(**fields | changes)
 
 
-def made(name: str, seed: int = 3) -> Proposer:
-    proposer = Proposer(SPACE, [], name, 8, seed)
-    proposer.learn(latency)
-    return proposer
+def made(name: str, seed: int = 3) -> GenerationStrategy:
+    generation = GenerationStrategy(SPACE, [], name, 8, seed)
+    generation.learn(latency)
+    return generation
 
 
 def search(
     name: str, count: int, fail: Sequence[int] = (), same: bool = False, seed: int = 3
 ) -> list[Evaluation]:
     """One proposal after the other; some fail; both objectives can be the same."""
-    proposer, rows, taken = made(name, seed), list[Evaluation](), set[str]()
+    generation, rows, taken = made(name, seed), list[Evaluation](), set[str]()
     for number in range(count):
-        proposal = proposer.propose(number, rows, taken)
+        proposal = generation.propose(number, rows, taken)
         assert proposal is not None
         taken.add(proposal.strategy.digest)
         failed: dict[str, Any] = {"error": "broken", "objectives": (), "scores": {}}

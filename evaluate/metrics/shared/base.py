@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 from evaluate.statistics.distances import Statistic
@@ -58,7 +58,7 @@ class Metric:
     title: str
     better: Literal["lower", "higher"]
     network: str | None
-    prepare: Callable[[Side, Side | None, View], Statistic]
+    prepare: Callable[[ImageSet, ImageSet | None, View], Statistic]
     views: tuple[View, ...]
     paper: str
     reported: str = ""
@@ -66,7 +66,7 @@ class Metric:
     bundled: bool = False
     gaussian: bool = False
     compare: Compare | None = None
-    chance: Callable[[Side], float] | None = None
+    chance: Callable[[ImageSet], float] | None = None
     video: bool = False
     form: str = "{:.2f}"
     bounds: Bounds | None = None
@@ -78,7 +78,7 @@ class Metric:
         return f"{name}_{view}" if self.views == SETS else name
 
 
-def other(side: Side | None) -> Side:
+def other(side: ImageSet | None) -> ImageSet:
     """The second side, which metrics that compare always get."""
     assert side is not None
     return side

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics.shared.base import SETS, Metric, View, other
 from evaluate.statistics.distances import Statistic, frechet_paired, frechet_statistic
 
@@ -12,7 +12,7 @@ def make(
 ) -> Metric:
     """A Frechet distance over a network's features (Heusel et al., 2017)."""
 
-    def prepare(side: Side, against: Side | None, view: View) -> Statistic:
+    def prepare(side: ImageSet, against: ImageSet | None, view: View) -> Statistic:
         there = other(against)
         if view == "base":
             return frechet_paired(side.features(network), there.features(network))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics.shared.base import SETS, Metric, View, other
 from evaluate.statistics.distances import (
     Kernel,
@@ -29,7 +29,7 @@ def make(
 ) -> Metric:
     """An unbiased squared MMD over a network's features, times `scale` (Gretton et al., 2012)."""
 
-    def prepare(side: Side, against: Side | None, view: View) -> Statistic:
+    def prepare(side: ImageSet, against: ImageSet | None, view: View) -> Statistic:
         there = other(against)
         mine, theirs = side.features(network), there.features(network)
         if view == "base":
@@ -44,7 +44,7 @@ def make(
 
         return value
 
-    def chance(side: Side) -> float:
+    def chance(side: ImageSet) -> float:
         rows = check(side.features(network))
         own = float(np.mean(np.diagonal(kernel(rows, rows))))
         return scale * 2 * (own - kernel_within(rows, kernel)) / len(rows)

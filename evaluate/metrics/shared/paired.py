@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics.shared.base import Compare, Metric, View, mean_of, other
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels, frames_of
@@ -37,7 +37,7 @@ def make(
             np.mean([value(*pair) for pair in zip(frames_of(image), frames_of(base), strict=True)])
         )
 
-    def prepare(side: Side, against: Side | None, _: View) -> Statistic:
+    def prepare(side: ImageSet, against: ImageSet | None, _: View) -> Statistic:
         if name in side.paired:
             return mean_of(side.paired[name])
         value = by_frame(side.networks or Networks())

@@ -119,7 +119,7 @@ def watch(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         seen.append(
             {
                 "call": self.clock.call,
-                "branch": self.clock.branch,
+                "branch": self.clock.guidance_pass,
                 "site": self.site.name,
                 "shape": self.shape,
                 "kept": chosen.kept,

@@ -12,7 +12,7 @@ from cleanfid import fid as cleanfid
 from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.images.references import read
 from evaluate.metrics import METRICS
 from evaluate.metrics.precision_recall import radii
@@ -55,9 +55,9 @@ def test_every_metric_tells_sets_apart(
     mine = side(count, networks=networks)
     if metric.video:
         videos = [np.stack([image, np.roll(image, 5, axis=1)]) for image in mine.images()]
-        mine = Side("videos", count, videos.__getitem__, mine.texts, networks)
+        mine = ImageSet("videos", count, videos.__getitem__, mine.texts, networks)
     darker = [image // 8 for image in mine.images()]
-    worse = Side("darker", count, darker.__getitem__, mine.texts, networks)
+    worse = ImageSet("darker", count, darker.__getitem__, mine.texts, networks)
     if metric.network == "bundled":
         features = np.random.default_rng(0).normal(size=(count, 64)).astype(np.float32)
         mine.known["bundled"], worse.known["bundled"] = features, features + 3
@@ -157,7 +157,7 @@ def test_precision_and_recall_are_their_definitions() -> None:
         ]
         return float(np.mean(hits))
 
-    a, b = (Side("x", len(f), known={"inception": f.astype(np.float32)}) for f in (mine, real))
+    a, b = (ImageSet("x", len(f), known={"inception": f.astype(np.float32)}) for f in (mine, real))
     assert value("precision", a, b, "real") == inside(mine, real)
     assert value("recall", a, b, "real") == inside(real, mine)
     assert 0.1 < inside(mine, real) <= 1

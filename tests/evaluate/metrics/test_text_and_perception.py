@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.networks import SOURCES, Networks, reward
 from evaluate.statistics.gaussian import ScoreError
 from tests.support.metric_inputs import pictures, side, value
@@ -126,8 +126,8 @@ def test_lpips_is_torchmetrics(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     images, others = (
         np.random.default_rng(s).integers(0, 256, (3, 64, 64, 3), np.uint8) for s in (0, 1)
     )
-    a = Side("a", 3, images.__getitem__, networks=Networks())
-    b = Side("b", 3, others.__getitem__)
+    a = ImageSet("a", 3, images.__getitem__, networks=Networks())
+    b = ImageSet("b", 3, others.__getitem__)
     ours = value("lpips", a, b, "base")
     assert torch.hub.get_dir() == former
     torch.hub.set_dir(str(cache / "weights"))
@@ -138,6 +138,6 @@ def test_lpips_is_torchmetrics(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_ssim_refuses_what_is_smaller_than_its_window() -> None:
-    tiny = Side("tiny", 2, lambda _: np.zeros((8, 8, 3), np.uint8))
+    tiny = ImageSet("tiny", 2, lambda _: np.zeros((8, 8, 3), np.uint8))
     with pytest.raises(ScoreError, match="at least 11 pixels"):
         value("ssim", tiny, tiny, "base")

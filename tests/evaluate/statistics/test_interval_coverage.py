@@ -10,7 +10,7 @@ import pytest
 
 from evaluate import Evaluator, read_model
 from evaluate.evaluator import real_images
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics import METRICS
 from evaluate.metrics.shared.base import View
 from evaluate.statistics.bootstrap import paired_bootstrap
@@ -20,7 +20,7 @@ from tests.support.pipelines.unet_pipelines import strategy
 POOL, DRAWN, REPEATS = 256, 64, 100
 
 
-def change(name: str, mine: Any, base: Any, view: View, real: Side) -> Statistic:
+def change(name: str, mine: Any, base: Any, view: View, real: ImageSet) -> Statistic:
     """A figure's difference to the unaccelerated pipeline; the figure itself where it compares."""
     against = real if view == "real" else base
     first = METRICS[name].prepare(mine, against, view)
@@ -42,9 +42,9 @@ def test_on_tiny_sd() -> None:
     images = [np.stack(list(side.images())) for side in pool]
     real = real_images()
 
-    def sides(rows: Any) -> tuple[Side, Side]:
+    def sides(rows: Any) -> tuple[ImageSet, ImageSet]:
         one, other = (
-            Side("x", len(rows), pixels[rows].__getitem__, known={
+            ImageSet("x", len(rows), pixels[rows].__getitem__, known={
                 name: side.features(name)[rows] for name in ("bundled", "judge")
             })
             for side, pixels in zip(pool, images, strict=True)

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 
 from evaluate import scoring
 from evaluate.comparison_table import verdict
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics import METRICS
 from evaluate.statistics.bootstrap import FEWEST, interval, paired_bootstrap
 from evaluate.statistics.bounded import Z, p_no_change, score_interval
@@ -44,7 +44,7 @@ def test_few_images_have_no_interval_or_a_wide_one(count: int) -> None:
 def test_what_has_no_interval_is_left_out() -> None:
     rng = np.random.default_rng(0)
     pair = [
-        Side("x", 3, known={
+        ImageSet("x", 3, known={
             "bundled": rng.normal(size=(3, 64)).astype(np.float32),
             "judge": rng.integers(0, 2, (3, 5)).astype(np.float32),
         })

@@ -16,7 +16,7 @@ import torch
 from accel.profiling import clock
 from evaluate.evaluator import read_prompts
 from evaluate.extraction import Sample
-from evaluate.images.image_store import Store, identity, paths_of, write_image
+from evaluate.images.image_store import ImageStore, identity, paths_of, write_image
 from evaluate.images.prompts import Prompts
 from evaluate.speed.latency_measurement import uncertainty
 from evaluate.speed.timing import seconds
@@ -65,9 +65,9 @@ def test_most_of_a_run_is_proposals_and_the_seeds_end_after_a_third(tmp_path: Pa
     assert paid["seeds"] + paid["evolving"] >= 0.6 * 400
     assert paid["scoring"] <= 0.25 * 400 + 2 * engine.executor.longest  # type: ignore[attr-defined]
     assert engine.prepared.plan.evaluations == pytest.approx(summary["evaluations"], rel=0.5)
-    assert engine.proposer.first <= max(12, engine.prepared.plan.evaluations // 3 + 1)
+    assert engine.generation.first <= max(12, engine.prepared.plan.evaluations // 3 + 1)
     bred = [e for e in engine.study.evaluations if e.origin == engine.config.proposer]
-    assert min(e.number for e in bred) <= engine.proposer.first + 2 * engine.executor.slots
+    assert min(e.number for e in bred) <= engine.generation.first + 2 * engine.executor.slots
     assert any(f"about {engine.prepared.plan.evaluations} evaluations" in line for line in told)
     assert not any("too little" in line for line in told)
     assert set(summary["times"]) == {"setting_up", "seeds", "evolving", "scoring"}
@@ -85,17 +85,17 @@ def test_too_little_to_evolve_is_said_with_what_is_enough(tmp_path: Path) -> Non
     more.tell = lambda line: pytest.fail(line) if "too little" in line else None
     more.prepare()
     more.evaluate()
-    assert len(more.study.evaluations) >= 1.4 * more.proposer.first
+    assert len(more.study.evaluations) >= 1.4 * more.generation.first
 
 
 def test_a_run_that_goes_on_breeds_from_the_proposal_on_that_it_began_with(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="36evals")
     engine.prepare()
-    assert engine.proposer.first == 12
+    assert engine.generation.first == 12
     engine.evaluate()
     more = make_engine(tmp_path, budget="300evals")
     more.prepare()
-    assert more.proposer.first == 12
+    assert more.generation.first == 12
 
 
 def test_processor_time_is_paid_and_waiting_is_not() -> None:
@@ -188,7 +188,7 @@ class Drawing(FakeExecutor):
 
     def _keep(self, request: SampleRequest) -> None:
         prompts = read_prompts(MODEL)[request.split].first(request.stop)
-        store = Store(self.run / "unaccelerated", identity(MODEL.source))
+        store = ImageStore(self.run / "unaccelerated", identity(MODEL.source))
         place = store.place(MODEL, request.strategy, "cpu")
         whole.make_folder(place)
         for index, path in list(enumerate(paths_of(place, prompts)))[request.start :]:

@@ -25,7 +25,7 @@ def test_a_whole_run(tmp_path: Path) -> None:
     engine = make_engine(tmp_path)
     summary = go(engine)
     assert summary["evaluations"] == 70
-    known = {one.digest for _, one in engine.proposer.seeds}
+    known = {one.digest for _, one in engine.generation.seeds}
     beyond = [row for row in engine.study.evaluations if row.strategy.digest not in known]
     assert summary["beyond_seeds"] == len(beyond) > 10
     assert summary["hypervolume_together"] >= summary["hypervolume_baselines"] > 0
@@ -118,7 +118,7 @@ def test_a_torn_log_is_mended(tmp_path: Path) -> None:
 def test_failures_are_infeasible_and_never_numbers(tmp_path: Path) -> None:
     other = make_engine(tmp_path / "a")
     other.prepare()
-    known = other.proposer.seeds
+    known = other.generation.seeds
     bad = {known[0][1].digest: "out of memory", known[3][1].digest: "made NaN"}
     engine = make_engine(tmp_path / "b", FakeExecutor(fails=bad))
     summary = go(engine)
@@ -174,7 +174,7 @@ def test_proposals_depend_on_the_study_alone(tmp_path: Path) -> None:
     engine.prepare()
     engine.evaluate()
     rows = engine.study.evaluations
-    first, second = (make_engine(tmp_path / n).proposer for n in "ab")
+    first, second = (make_engine(tmp_path / n).generation for n in "ab")
     for number in (60, 61, 99):
         one, two = first.propose(number, rows, set()), second.propose(number, rows, set())
         assert one is not None

@@ -15,7 +15,7 @@ from search.engine.sensitivity import SensitivityMeasurement
 from search.initial.sensitivity_schedules import LONGEST, SensitivitySchedules, actions
 from search.initial.shortest_path import minimax, smallest_sum
 from search.objectives.metric_set import MetricSet
-from search.objectives.objectives import DEFAULT
+from search.objectives.objectives import BUNDLED_OBJECTIVES
 from search.proposers.local_search import swap
 from search.study.measurements import Measurements
 from search.study.study import Study
@@ -118,7 +118,7 @@ class Measured:
         folder.mkdir(exist_ok=True)
         self.study = Study(folder / "study.journal")
         self.schedules = SensitivitySchedules(space, "DDIMScheduler")
-        network = MetricSet.of(DEFAULT, (), True, "real").network
+        network = MetricSet.of(BUNDLED_OBJECTIVES, (), True, "real").network
         self.measurement = SensitivityMeasurement(
             self.schedules, self.study, executor, request, network, folder, lambda _: None
         )
@@ -197,9 +197,9 @@ def test_swaps_keep_what_is_done_and_the_chains_improve() -> None:
         assert latency(SPACE.decode(other)) == latency(SPACE.decode(genome))
     # All harm is early: the chain moves the reuse to the end without changing the latency.
     rows = [scored(0, (0, 2, *[0, 0], *[2, 0] * 3, *[0, 0] * 4))]
-    proposer, taken = made("local"), {rows[0].strategy.digest}
+    generation, taken = made("local"), {rows[0].strategy.digest}
     for number in range(1, 40):
-        proposal = proposer.propose(number, rows, taken)
+        proposal = generation.propose(number, rows, taken)
         assert proposal is not None
         taken.add(proposal.strategy.digest)
         rows.append(scored(number, proposal.genome))

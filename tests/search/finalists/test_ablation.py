@@ -72,7 +72,7 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Search, 
     assert outcome.value is not None
     scores = gate.scores(scoring, outcome.value, base) | engine.prepared.costs.of(strategy)
     intervals = gate.intervals(scoring, outcome.value, base)
-    losses = engine.prepared.goals.losses(scores)
+    losses = engine.prepared.objectives.losses(scores)
     one = Finalist("front", "nsga2", strategy, scores, intervals, losses, images=count)
     return engine, [plain, one]
 

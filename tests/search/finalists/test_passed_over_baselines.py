@@ -21,7 +21,7 @@ def seen(engine: Search) -> Counter[tuple[str, str]]:
 def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="60evals", rungs=[4, 16], export=12)
     summary = go(engine)
-    known = {one.digest for origin, one in engine.proposer.seeds if origin in BASELINES}
+    known = {one.digest for origin, one in engine.generation.seeds if origin in BASELINES}
     scored = {e.strategy.digest for e in engine.study.evaluations if e.images == 16}
     finals = [final for final in finalist.finals(engine.study) if final.role == "baseline"]
     passed_over = [final for final in finals if final.strategy.digest not in scored]
@@ -37,7 +37,7 @@ def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_pa
     plain = make_engine(tmp_path / "plain", budget="60evals", rungs=[4, 16], surrogate=False)
     plain.prepare()
     plain.evaluate()
-    assert plain.proposer.passed_over(plain.study.evaluations) == []
+    assert plain.generation.passed_over(plain.study.evaluations) == []
 
 
 def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> 
     )
     engine.prepare()
     engine.evaluate()
-    assert engine.proposer.passed_over(engine.study.evaluations)
+    assert engine.generation.passed_over(engine.study.evaluations)
     assert all(e.images == 16 and e.feasible for e in engine.choice().best()[1])
 
 

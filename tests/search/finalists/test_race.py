@@ -79,8 +79,8 @@ def raced(engine: Search) -> dict[str, Any]:
     result = engine.finish()
     finalist.keep_finals(engine.study, result.finals, engine.config)
     run = Run(engine.folder, engine.config, engine.study, result.finals)
-    goals, seconds = engine.prepared.goals, engine.clock.seconds
-    return exporting.summarise(run, engine.initial, goals, seconds, result.unscored)
+    objectives, seconds = engine.prepared.objectives, engine.clock.seconds
+    return exporting.summarise(run, engine.initial, objectives, seconds, result.unscored)
 
 
 class Worse(FakeExecutor):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from search.initial import design as start
-from search.proposers import SOURCES
-from search.proposers.generation_strategy import Proposer
+from search.proposers import PROPOSERS
+from search.proposers.generation_strategy import GenerationStrategy
 from search.study.evaluation import WARM_START
 from strategies import Gene, SearchSpace, Strategy
 
@@ -58,21 +58,21 @@ def test_seeds_and_strategies_drawn_evenly_by_turns(count: int) -> None:
 
 
 def test_only_steady_state_searches_start_with_some() -> None:
-    ours = {n: one for n, one in SOURCES.items() if one.__module__.startswith("search.")}
+    ours = {n: one for n, one in PROPOSERS.items() if one.__module__.startswith("search.")}
     assert len(ours) > 3
     for name, source in ours.items():  # A benchmark may have added others.
-        proposer = Proposer(SPACE, seeds()[:4], name, 8, 0)
-        proposer.learn(latency)
-        again = Proposer(SPACE, seeds()[:4], name, 8, 0)
+        generation = GenerationStrategy(SPACE, seeds()[:4], name, 8, 0)
+        generation.learn(latency)
+        again = GenerationStrategy(SPACE, seeds()[:4], name, 8, 0)
         again.learn(latency)
-        assert proposer.seeds == again.seeds
-        drawn = [origin for origin, _ in proposer.seeds].count("random")
+        assert generation.seeds == again.seeds
+        drawn = [origin for origin, _ in generation.seeds].count("random")
         assert (drawn > 0) == source.mixed == (name in ("nsga2", "nsga3"))
 
 
 def test_learning_again_keeps_the_seeds() -> None:
-    proposer = Proposer(SPACE, seeds()[:4], "nsga2", 8, 0)
-    proposer.learn(latency)
-    once = proposer.seeds
-    proposer.learn(latency)
-    assert proposer.seeds == once
+    generation = GenerationStrategy(SPACE, seeds()[:4], "nsga2", 8, 0)
+    generation.learn(latency)
+    once = generation.seeds
+    generation.learn(latency)
+    assert generation.seeds == once

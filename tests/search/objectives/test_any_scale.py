@@ -16,7 +16,7 @@ from evaluate.metrics.shared import paired
 from search import config
 from search.engine.search import Search
 from search.finalists.choice import pick
-from search.objectives import objectives as goals
+from search.objectives import objectives
 from search.pareto import hypervolume
 from search.results import run as runs
 from search.study.archive import ParetoArchive
@@ -109,15 +109,18 @@ def test_the_point_is_the_same_after_a_kill_and_for_whoever_reads_the_run(
 
 def test_a_run_of_an_earlier_version_goes_on(own: None, tmp_path: Path) -> None:
     engine, _ = searched(tmp_path, 0.5, budget="40evals")
-    engine.study.note("reference", [1.0, engine.prepared.goals.reference[1]])
+    engine.study.note("reference", [1.0, engine.prepared.objectives.reference[1]])
     engine.study.note("unscaled", None)
-    assert Measurements(engine.study).reference_point == (1.0, engine.prepared.goals.reference[1])
+    assert Measurements(engine.study).reference_point == (
+        1.0,
+        engine.prepared.objectives.reference[1],
+    )
     again, summary = searched(tmp_path, 0.5)
     assert summary["evaluations"] == 60
     assert (
         Measurements(again.study).reference_point
         == again.reference
-        != (1.0, engine.prepared.goals.reference[1])
+        != (1.0, engine.prepared.objectives.reference[1])
     )
 
 
@@ -158,7 +161,7 @@ def test_which_figures_have_a_scale_of_their_own() -> None:
     base = {"fd_base": 0.0, "fd_real": 4.0, "latency_s": 2.0, "psnr": 99.0, "image_reward": -0.2}
     base |= {"feature_error_base": 0.0, "macs": 5.0}
     names = ("fd_base", "fd_real", "image_reward", "feature_error_base", "latency_s", "macs")
-    found = goals.Goals.create(names, {}, base)
+    found = objectives.Objectives.create(names, {}, base)
     assert found.reference == (4.0, 4.0, 0.0, 0.0, 2.0, 5.0)
     assert found.unscaled == (False, True, True, True, False, False)
 
@@ -166,10 +169,10 @@ def test_which_figures_have_a_scale_of_their_own() -> None:
 def test_defaults_have_a_scale_so_that_their_hypervolumes_stay(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="10evals")
     summary = go(engine)
-    assert engine.prepared.goals.unscaled == (False, False)
+    assert engine.prepared.objectives.unscaled == (False, False)
     assert (
         Measurements(engine.study).reference_point
-        == engine.prepared.goals.reference
+        == engine.prepared.objectives.reference
         == engine.reference
     )
     assert json.loads((tmp_path / "summary.json").read_text())["hypervolume"] == pytest.approx(

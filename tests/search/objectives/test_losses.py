@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluate.image_set import Side
+from evaluate.image_set import ImageSet
 from evaluate.metrics import METRICS
 from evaluate.statistics.distances import cubic
 from search.objectives.metric_set import MetricSet, full_name
-from search.objectives.objectives import Goals, parse_amount
+from search.objectives.objectives import Objectives, parse_amount
 from strategies import StrategyError
 
 
@@ -52,12 +52,12 @@ def test_the_scale_of_an_unbiased_distance() -> None:
     said, seen = [], []
     for _ in range(40):
         a, b = rng.normal(size=(2, 64, 16))
-        said.append(chance(Side("x", 64, known={"inception": a.astype(np.float32)})))
+        said.append(chance(ImageSet("x", 64, known={"inception": a.astype(np.float32)})))
         seen.append(1000 * (cubic(a, a).mean() + cubic(b, b).mean() - 2 * cubic(a, b).mean()))
     found = float(np.mean(said))
     assert found == pytest.approx(float(np.mean(seen)), rel=0.1)
     base = {"kid_base": 0.0, "kid_self": -0.4, "latency_s": 2.0}
-    goals = Goals.create(("kid_base", "latency_s"), {}, base, {"kid_self": found})
-    assert goals.reference == (found, 2.0)
+    objectives = Objectives.create(("kid_base", "latency_s"), {}, base, {"kid_self": found})
+    assert objectives.reference == (found, 2.0)
     base = {"psnr": 99.0, "memory_bytes": 10.0}
-    assert Goals.create(("psnr", "memory_bytes"), {}, base).reference == (99.0, 20.0)
+    assert Objectives.create(("psnr", "memory_bytes"), {}, base).reference == (99.0, 20.0)

@@ -13,7 +13,7 @@ import strategies
 from search import cli, config
 from search.commands.flags.values import limits
 from search.commands.options import parser
-from search.objectives.objectives import Goals, Limit, higher_is_better, parse_limit
+from search.objectives.objectives import Constraint, Objectives, higher_is_better, parse_limit
 from search.study.study import Study
 from strategies import StrategyError
 from tests.support.runs.engines import go, make_engine
@@ -23,23 +23,23 @@ BASE = {"fd_base": 0.0, "fd_real": 4.0, "latency_s": 2.0, "psnr": 99.0, "speedup
 
 
 def test_losses_and_the_worst_point() -> None:
-    goals = Goals.create(("fd_base", "psnr", "latency_s"), {}, BASE)
-    assert goals.losses({"fd_base": 1.5, "psnr": 30.0, "latency_s": 0.5}) == (1.5, 69.0, 0.5)
-    assert goals.reference == (4.0, 99.0, 2.0)
+    objectives = Objectives.create(("fd_base", "psnr", "latency_s"), {}, BASE)
+    assert objectives.losses({"fd_base": 1.5, "psnr": 30.0, "latency_s": 0.5}) == (1.5, 69.0, 0.5)
+    assert objectives.reference == (4.0, 99.0, 2.0)
     assert higher_is_better("right_shape")
     assert not higher_is_better("fd_real")
 
 
 def test_limits() -> None:
-    assert parse_limit("min-speedup", 2.0) == Limit("min-speedup", "speedup", True, False, 2.0)
+    assert parse_limit("min-speedup", 2.0) == Constraint("min-speedup", "speedup", True, False, 2.0)
     one = parse_limit("max-fd-real-increase", 0.5)
     assert (one.name, one.relative, one.least) == ("fd_real", True, False)
     assert one.violation({"fd_real": 4.5}, BASE) == 0.0
     assert one.violation({"fd_real": 5.0}, BASE) == pytest.approx(1.0)
     limits = {"min-speedup": 2.0, "max-fd_real-increase": 0.5}
-    goals = Goals.create(("fd_base", "latency_s"), limits, BASE)
-    assert goals.violation({"speedup": 2.5, "fd_real": 4.2}) == 0.0
-    assert goals.violation({"speedup": 1.0, "fd_real": 5.0}) == pytest.approx(0.5 + 1.0)
+    objectives = Objectives.create(("fd_base", "latency_s"), limits, BASE)
+    assert objectives.violation({"speedup": 2.5, "fd_real": 4.2}) == 0.0
+    assert objectives.violation({"speedup": 1.0, "fd_real": 5.0}) == pytest.approx(0.5 + 1.0)
 
 
 @pytest.mark.parametrize("text", ["speedup", "min-", "min-fd-increase", "most-fd", "max-FD"])
@@ -50,9 +50,9 @@ def test_wrong_limits_are_named(text: str) -> None:
 
 def test_unknown_names_list_what_there_is() -> None:
     with pytest.raises(StrategyError, match=r"unknown .*'beauty'.*fd_base, fd_real"):
-        Goals.create(("beauty", "latency_s"), {}, BASE)
+        Objectives.create(("beauty", "latency_s"), {}, BASE)
     with pytest.raises(StrategyError, match=r"unknown .*'rubies'"):
-        Goals.create(("fd_base", "latency_s"), {"max-rubies": 1.0}, BASE)
+        Objectives.create(("fd_base", "latency_s"), {"max-rubies": 1.0}, BASE)
 
 
 def test_limits_on_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -106,7 +106,7 @@ def test_three_objectives_with_macs(tmp_path: Path) -> None:
     names = ["fd_base", "macs", "latency_s"]
     engine = make_engine(tmp_path, budget="60evals", objectives=names)
     summary = go(engine)
-    assert engine.proposer.kind == "nsga3"
+    assert engine.generation.kind == "nsga3"
     assert summary["hypervolume"] > 0
     rows = engine.study.evaluations
     assert any(row.origin == "nsga3" for row in rows)

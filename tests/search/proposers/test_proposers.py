@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from search.pareto import hypervolume
-from search.proposers import SOURCES, NotReadyError, ProposerSettings
+from search.proposers import PROPOSERS, NotReadyError, ProposerSettings
 from search.proposers import schedule_operators as operators
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from tests.support.proposals import SPACE, latency, made, scored, search
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", PROPOSERS)
 def test_proposals_follow_from_the_finished_evaluations(name: str) -> None:
     """A proposer made afresh at any point goes on as the one that saw everything happen."""
     rows = search(name, 45, fail=(2, 21))
@@ -22,7 +22,7 @@ def test_proposals_follow_from_the_finished_evaluations(name: str) -> None:
         again = made(name).propose(cut, rows[:cut], taken)
         assert again is not None
         assert again.genome == rows[cut].genome, cut
-    other = Proposer(SPACE, [], name, 8, 4)
+    other = GenerationStrategy(SPACE, [], name, 8, 4)
     other.learn(latency)
     proposals = [other.propose(n, rows[:20], set()) for n in (20, 21, 22)]
     same_seed = made(name)
@@ -33,8 +33,8 @@ def test_proposals_follow_from_the_finished_evaluations(name: str) -> None:
 def test_searching_learns(name: str) -> None:
     """Where both objectives are the harm, later proposals do less of it than drawn ones."""
     rows = search("random", 60, same=True)
-    proposer, numbers = made(name), range(60, 80)
-    new = [proposer.propose(number, rows, set()) for number in numbers]
+    generation, numbers = made(name), range(60, 80)
+    new = [generation.propose(number, rows, set()) for number in numbers]
     harm = [scored(0, one.genome).objectives[0] for one in new if one is not None]
     assert np.mean(harm) < 0.9 * np.mean([row.objectives[0] for row in rows])
 
@@ -63,7 +63,8 @@ def test_published_children_are_mostly_copies_of_their_parents() -> None:
     rng = np.random.default_rng(0)
     same = tuple([1] * 400)
     kinds = {
-        name: SOURCES[name](ProposerSettings(SPACE, 8, 0, 0, latency)) for name in ("dato", "ecad")
+        name: PROPOSERS[name](ProposerSettings(SPACE, 8, 0, 0, latency))
+        for name in ("dato", "ecad")
     }
     for kind in kinds.values():
         kind.space = _Wide()  # type: ignore[assignment]

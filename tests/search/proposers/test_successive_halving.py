@@ -169,7 +169,7 @@ def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
     for one in (e for e in rows if e.images > 4):
         whole = make_sample(one.strategy, "search", one.images)
         scores = engine.prepared.scoring.score(whole, engine.prepared.base.first(one.images))
-        exact = engine.prepared.goals_at[one.images].losses(
+        exact = engine.prepared.objectives_at[one.images].losses(
             scores | engine.prepared.costs.of(one.strategy)
         )
         assert one.objectives == pytest.approx(exact)

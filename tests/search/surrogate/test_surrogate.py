@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.study.evaluation import Evaluation
 from search.study.history import History
 from search.surrogate.strategy_features import StrategyFeatures
@@ -26,12 +26,16 @@ def surrogate(**changes: Any) -> Surrogate:
 
 
 def search(count: int, seed: int, screened: bool) -> list[Evaluation]:
-    proposer, rows, taken = Proposer(SPACE, [], "nsga2", 8, seed), list[Evaluation](), set[str]()
-    proposer.learn(
+    generation, rows, taken = (
+        GenerationStrategy(SPACE, [], "nsga2", 8, seed),
+        list[Evaluation](),
+        set[str](),
+    )
+    generation.learn(
         latency, surrogate=surrogate() if screened else None, reference=lambda: REFERENCE
     )
     for number in range(count):
-        proposal = proposer.propose(number, rows, taken)
+        proposal = generation.propose(number, rows, taken)
         assert proposal is not None
         taken.add(proposal.mark)
         rows.append(scored(number, proposal.genome, images=0))
@@ -110,9 +114,9 @@ def test_is_not_trusted_where_it_knows_nothing() -> None:
     assert not model.trusted
     proposals = []
     for given_model in (None, surrogate()):
-        proposer = Proposer(SPACE, [], "nsga2", 8, 0)
-        proposer.learn(latency, surrogate=given_model, reference=lambda: REFERENCE)
-        proposals.append(proposer.propose(120, drawn(120, noise=True).good, set()))
+        generation = GenerationStrategy(SPACE, [], "nsga2", 8, 0)
+        generation.learn(latency, surrogate=given_model, reference=lambda: REFERENCE)
+        proposals.append(generation.propose(120, drawn(120, noise=True).good, set()))
     assert proposals[0] == proposals[1]
 
 
@@ -130,15 +134,15 @@ def test_chooses_among_children_and_seeds(monkeypatch: pytest.MonkeyPatch, best:
         return [*first, *(set(range(len(rows))) - set(first))]
 
     monkeypatch.setattr(Surrogate, "order", order)
-    proposer = Proposer(SPACE, seeds, "nsga2", 4, 0, (4, 16))
-    proposer.learn(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
-    taken = {proposer.seeds[0][1].digest}
-    left = len(proposer.seeds) - 1
-    proposal = proposer.propose(60, history.good, taken)
+    generation = GenerationStrategy(SPACE, seeds, "nsga2", 4, 0, (4, 16))
+    generation.learn(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
+    taken = {generation.seeds[0][1].digest}
+    left = len(generation.seeds) - 1
+    proposal = generation.propose(60, history.good, taken)
     assert proposal is not None
     assert (proposal.origin == "nsga2", proposal.images) == (best == "nsga2", 4)
     left -= proposal.origin != "nsga2"
-    again = proposer.propose(60, history.good, taken | {proposal.mark})
+    again = generation.propose(60, history.good, taken | {proposal.mark})
     assert again is not None
     assert again.strategy.digest != proposal.strategy.digest
 
@@ -147,10 +151,10 @@ def test_a_fresh_one_goes_on_alike() -> None:
     """Refitting follows a schedule, so it does not matter when a surrogate was made."""
     rows = search(60, 0, screened=True)
     for cut in (31, 47, 59):
-        proposer = Proposer(SPACE, [], "nsga2", 8, 0)
-        proposer.learn(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
+        generation = GenerationStrategy(SPACE, [], "nsga2", 8, 0)
+        generation.learn(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
         taken = {row.strategy.digest for row in rows[:cut]}
-        proposal = proposer.propose(cut, rows[:cut], taken)
+        proposal = generation.propose(cut, rows[:cut], taken)
         assert proposal is not None
         assert proposal.genome == rows[cut].genome
 

@@ -11,7 +11,7 @@ from evaluate.speed.latency_measurement import unaccelerated
 from search import config, spaces
 from search.engine.search import Search
 from search.initial.baselines import seeds
-from search.proposers.generation_strategy import Proposer
+from search.proposers.generation_strategy import GenerationStrategy
 from search.study.study import Study
 from tests.support.runs.fake_executor import FakeExecutor
 
@@ -39,7 +39,7 @@ def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any
     space = spaces.make_space(settings.space, "unet", SCHEDULER)
     folder.mkdir(parents=True, exist_ok=True)
     baseline = unaccelerated(PIPE, MODEL.scheduler, MODEL.steps)
-    proposer = Proposer(
+    generation = GenerationStrategy(
         space,
         seeds(space, MODEL.scheduler, MODEL.steps),
         settings.proposer,
@@ -49,7 +49,7 @@ def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any
     )
     study = Study(folder / "study.journal", settings.objectives)
     workers = executor or FakeExecutor()
-    return Search(settings, folder, study, workers, space, baseline, proposer, lambda _: None)
+    return Search(settings, folder, study, workers, space, baseline, generation, lambda _: None)
 
 
 def go(engine: Search) -> dict[str, Any]:

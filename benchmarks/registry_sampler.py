@@ -240,4 +240,11 @@ SAMPLER = (
         QUALITY,
         ("affine_guidance",),
     ),
+    Benchmark(
+        "solver_settings",
+        "quality/solver_settings",
+        "spacings and noise levels of the solvers at few steps",
+        QUALITY,
+        ("solver_settings",),
+    ),
 )

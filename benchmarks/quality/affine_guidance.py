@@ -6,10 +6,10 @@ LinearAG (Adaptive Guidance, arXiv 2312.12487, section 6) replaces the predictio
 by an affine function of earlier predictions. Its coefficients are fitted to a model, a solver and a
 number of steps. Here they are fitted by least squares, one set per call, on the trajectories of
 search prompts. The terms are the differences of the last calls that were guided, the predictions
-with the prompt of this call and of the one before it, and a constant. Four forms are scored on
+with the prompt of this call and of the one before it, and a constant. Five forms are scored on
 held-out prompts with the same guided calls: guidance off, the last difference (order 0), a line
-through the last two (order 1), and the affine form. Writes
-`benchmarks/results/affine_guidance.json`.
+through the last two (order 1), the affine form, and its first term alone. This is the last
+difference, times one number per call. Writes `benchmarks/results/affine_guidance.json`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Kept:
         self.conditional: Tensor | None = None
 
     def terms(self, conditional: Tensor) -> Tensor:
-        """Regressors of a call, `[terms, values]`."""
+        """Regressors of a call, `[terms, values]`; the last difference is the first of them."""
         past = self.differences[-KEPT:][::-1]
         found = [*past, conditional]
         if self.conditional is not None:
@@ -88,10 +88,10 @@ class Fit:
         self.kept.conditional = conditional
         return unconditional
 
-    def coefficients(self) -> dict[int, Tensor]:
-        """Solution of each call that is not guided."""
+    def coefficients(self, terms: int | None = None) -> dict[int, Tensor]:
+        """Solution of each call that is not guided, with all terms or the first ones alone."""
         return {
-            call: torch.linalg.lstsq(xx, xy, driver="gelsd").solution
+            call: torch.linalg.lstsq(xx[:terms, :terms], xy[:terms], driver="gelsd").solution
             for call, (xx, xy) in self.sums.items()
         }
 
@@ -110,7 +110,8 @@ class Affine:
         if self.guided[call]:
             self.kept.differences.append(conditional - unconditional)
         else:
-            found = self.coefficients[call] @ self.kept.terms(conditional)
+            weights = self.coefficients[call]
+            found = weights @ self.kept.terms(conditional)[: len(weights)]
             made = conditional - found.to(conditional.dtype).view_as(conditional)
         self.kept.conditional = conditional
         return made
@@ -166,10 +167,11 @@ def sides(
         fitted = Fit(guided)
         with combined(evaluator.pipe, steps, fitted.combine):
             evaluator.draw("fit", full, search)
-        affine = Affine(guided, fitted.coefficients())
-        name = f"{pattern}, affine"
-        with combined(evaluator.pipe, steps, affine.combine):
-            found[name] = evaluator.draw(name, full, heldout)
+        for form, terms in (("affine", None), ("last difference, weighted", 1)):
+            affine = Affine(guided, fitted.coefficients(terms))
+            name = f"{pattern}, {form}"
+            with combined(evaluator.pipe, steps, affine.combine):
+                found[name] = evaluator.draw(name, full, heldout)
         print(scheduler, steps, pattern, flush=True)
     return found
 

@@ -12,6 +12,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "transformer_speed": speed.race,
     "guidance_calls": speed.guidance_calls,
     "guided_steps": quality.transformers,
+    "solver_settings": quality.transformers,
     "affine_guidance": quality.affine_guidance,
     "selection": speed.selection,
     "profile_calls": papers.profile,

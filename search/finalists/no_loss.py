@@ -19,10 +19,12 @@ from search.study.evaluation import Evaluation, comparable, is_rival
 from search.study.study import Study
 from search.workers.executor import Executor
 
-Ranked = tuple[float, str, int]  # How promising a finalist is, its digest, its images so far.
+# How promising a finalist is for each second on the full set, its digest, its images so far.
+Ranked = tuple[float, str, int]
 Entry = tuple[str, int]  # Digest of a finalist, and the set that it is scored on next.
 UNSEEN = 0.75  # Chance that the first images of a new finalist keep it in the race.
 PLACES = 3  # Finalists with those that took a place since, at most so many times `export`.
+INSTANT = 1e-3  # Seconds that a full set counts as where nothing of it has to be generated.
 
 
 @dataclass
@@ -90,8 +92,10 @@ class NoLoss:
         return self.full >= promise.needed(self._margins)
 
     def likely(self) -> list[Entry]:
-        """Those that may yet be shown to have no loss, as many as there are workers: the most
-        promising ones that are faster than what has passed, and that there is room for to the end.
+        """Those that may yet be shown to have no loss, as many as there are workers.
+
+        They are faster than what has passed, there is room for them to the end, and they promise
+        most for each second: a fast strategy costs little to be sure of.
         """
         if not self.may_pass:
             return []
@@ -108,8 +112,9 @@ class NoLoss:
         return chosen
 
     def another(self) -> str:
-        """One more finalist, from all that the search has evaluated: the most promising one by its
-        distance and its speed, where it is more promising than every finalist of the search.
+        """One more finalist, from all that the search has evaluated: the one that promises most for
+        each second by its distance and its speed, where it promises more than every finalist of the
+        search.
 
         It needs finalists that have shown a loss: without them nothing is known of distances.
 
@@ -129,7 +134,9 @@ class NoLoss:
             if row.strategy.digest in taken or not row.feasible or is_rival(row):
                 continue
             gain = settled.gain(self._costs.of(row.strategy)["speedup"], rival=False)
-            value = gain * UNSEEN * settled.chance(self._losses(row)) if gain > 0 else 0.0
+            if gain <= 0:
+                continue
+            value = gain * UNSEEN * settled.chance(self._losses(row)) / self._seconds(row)
             if value > best and self._has_room(row):
                 best, chosen = value, row
         if chosen is None:
@@ -169,18 +176,22 @@ class NoLoss:
             if chance >= promise.LEAST:
                 # Its images may still show that it is better than its distance says.
                 prior = max(settled.chance(self._losses(self._all.rows[digest])), promise.LEAST)
-                found.append((chance * prior * gain, digest, held.images))
+                seconds = max(self._all.cost(digest, self.full), INSTANT)
+                found.append((chance * prior * gain / seconds, digest, held.images))
         return self._by_turns(sorted(found, reverse=True))
 
     def _losses(self, row: Evaluation) -> list[float]:
         """Quality objectives of a strategy as the search has measured them."""
         return [row.objectives[index] for index in self._quality]
 
+    def _seconds(self, row: Evaluation) -> float:
+        """Seconds of scoring a new strategy on the full set, and of timing it."""
+        latency = row.scores["latency_s"]
+        return self._accounts.draw(latency, self.full) + self._accounts.timing(latency)
+
     def _has_room(self, row: Evaluation) -> bool:
         """Test whether there is time to score a new strategy on the full set."""
-        latency = row.scores["latency_s"]
-        cost = self._accounts.draw(latency, self.full) + self._accounts.timing(latency)
-        return cost + self._all.owed(self.full) <= self._all.room()
+        return self._seconds(row) + self._all.owed(self.full) <= self._all.room()
 
     def _by_turns(self, ranked: list[Ranked]) -> list[Ranked]:
         """The search's own and baselines by turns, so that what has no loss is known of both."""

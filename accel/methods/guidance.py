@@ -4,10 +4,11 @@ The pipeline adds `g (c - u)` to `u`, or to `c`. Here `c` is the prediction with
 one without, and `g` the guidance scale. If the unconditional half is left out, its rows are removed
 before the network, or its pass is not made. The pipeline is then given another `u`. It is `c`
 itself, so that it does not guide (Adaptive Guidance, arXiv 2312.12487; limited intervals, arXiv
-2404.07724), or `c` minus the kept difference of the two (the stale difference of CFG gating).
-Another guidance strength `s` is made by `u = c - (s g - 1) / (g - 1) d`, with the difference `d`.
-If the pipeline adds to `c`, it is made by `u = c - s d`. Both leave `c` as it is, from which
-`guidance_rescale` and the norms of Qwen-Image, Lumina 2 and Z-Image take their measure.
+2404.07724), or `c` minus the kept difference of the two, which may be weighted (the stale
+difference of CFG gating). Another guidance strength `s` is made by `u = c - (s g - 1) / (g - 1) d`,
+with the difference `d`. If the pipeline adds to `c`, it is made by `u = c - s d`. Both leave `c` as
+it is, from which `guidance_rescale` and the norms of Qwen-Image, Lumina 2 and Z-Image take their
+measure.
 
 A loop of one's own does not say how it guides before its solver's first step, so its first call
 runs as without this method. If it makes two passes, the unconditional one first, that pass returns
@@ -250,6 +251,8 @@ class Guide(Listener):
         if self._mode == "off":
             return conditional, conditional
         difference = extrapolate(self._kept, call, self.knobs.order[call])
+        if self.knobs.weight[call] != 1:
+            difference = difference * self.knobs.weight[call]
         left = self._needed[call]
         self._kept = self._kept[-left:] if left else []
         return self._scaled(conditional - difference, conditional, difference)

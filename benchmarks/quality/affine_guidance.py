@@ -1,15 +1,16 @@
 """Whether an affine form of kept predictions beats reuse of the last difference.
 
-    python -m benchmarks run affine_guidance --fit 64 --images 192
+    python -m benchmarks run affine_guidance --fit 64 --images 96
 
 LinearAG (Adaptive Guidance, arXiv 2312.12487, section 6) replaces the prediction without the prompt
 by an affine function of earlier predictions. Its coefficients are fitted to a model, a solver and a
 number of steps. Here they are fitted by least squares, one set per call, on the trajectories of
 search prompts. The terms are the differences of the last calls that were guided, the predictions
-with the prompt of this call and of the one before it, and a constant. Five forms are scored on
+with the prompt of this call and of the one before it, and a constant. These forms are scored on
 held-out prompts with the same guided calls: guidance off, the last difference (order 0), a line
-through the last two (order 1), the affine form, and its first term alone. This is the last
-difference, times one number per call. Writes `benchmarks/results/affine_guidance.json`.
+through the last two (order 1), the last difference with a fade, the affine form, and its first term
+alone. This is the last difference, times one number per call. Writes
+`benchmarks/results/affine_guidance.json`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from strategies import Strategy
 
 METRICS = ("fd", "psnr")
 SETTINGS = (("DDIMScheduler", 8), ("DDIMScheduler", 20), ("DPMSolverMultistepScheduler", 20))
+FADES = (0.7, 0.9)
 KEPT = 2  # Guided calls whose differences are read.
 Combine = Callable[[int, Tensor, Tensor], Tensor]
 
@@ -161,6 +163,9 @@ def sides(
             "order 0": {"mode": ["full" if one else "reuse" for one in guided], "order": 0},
             "order 1": {"mode": ["full" if one else "reuse" for one in guided], "order": 1},
         }
+        for fade in FADES:
+            modes = ["full" if one else "reuse" for one in guided]
+            forms[f"order 0, fade {fade}"] = {"mode": modes, "fade": fade}
         for form, knobs in forms.items():
             name = f"{pattern}, {form}"
             found[name] = evaluator.draw(name, plain(scheduler, steps, **knobs), heldout)
@@ -179,7 +184,7 @@ def sides(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fit", type=int, default=64, help="search prompts of the fit")
-    parser.add_argument("--images", type=int, default=192, help="held-out prompts")
+    parser.add_argument("--images", type=int, default=96, help="held-out prompts")
     parser.add_argument("--out", type=Path, default=RESULTS)
     flags = parser.parse_args()
     quiet()

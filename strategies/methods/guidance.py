@@ -21,23 +21,25 @@ THIRDS = ("early", "middle", "late")
 class Guidance(Knobs):
     """Classifier-free guidance at some calls only, from kept differences, or of another strength.
 
-    `early`, `middle` and `late` are a short form: in the normal form they are part of `scale`.
+    `early`, `middle`, `late` and `fade` are a short form: in the normal form they are part of
+    `scale` and `weight`.
     """
 
     method: ClassVar[str] = "guidance"
     paper: ClassVar[str] = (
         "Adaptive Guidance, arXiv 2312.12487; limited interval, arXiv 2404.07724; reuse as in "
-        "FasterCache, arXiv 2410.19355"
+        "FasterCache, arXiv 2410.19355, with a weight as in LinearAG, arXiv 2312.12487"
     )
     families: ClassVar[tuple[str, ...]] = ("unet", "dit", "mmdit", "transformer")
-    per_call: ClassVar[tuple[str, ...]] = ("mode", "scale", "order")
-    neutral: ClassVar[dict[str, Any]] = {"mode": "full", "scale": 1.0, "order": 0}
-    costless: ClassVar[tuple[str, ...]] = ("scale", "order", "early", "middle", "late")
+    per_call: ClassVar[tuple[str, ...]] = ("mode", "scale", "order", "weight")
+    neutral: ClassVar[dict[str, Any]] = {"mode": "full", "scale": 1.0, "order": 0, "weight": 1.0}
+    costless: ClassVar[tuple[str, ...]] = ("scale", "order", "weight", *THIRDS, "fade")
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "mode": ("full", "off", "reuse"),
         "early": (1.0, 0.6, 1.4),
         "middle": (1.0, 0.6, 1.4),
         "late": (1.0, 0.6, 1.4),
+        "fade": (1.0, 0.7),
     }
 
     mode: tuple[Mode, ...] = Field(
@@ -56,11 +58,19 @@ class Guidance(Knobs):
         description="order of extrapolation of the difference at a reusing call: 0 the last one "
         "kept, 1 its linear extrapolation over the calls from the last two",
     )
+    weight: tuple[Annotated[float, Field(ge=0, le=1, strict=True)], ...] = Field(
+        default=(1.0,),
+        description="factor on the kept difference at a reusing call; 0 is the same as off",
+    )
     early: Scale = Field(
         default=1.0, description="a factor on the scale in the first third of the calls"
     )
     middle: Scale = Field(default=1.0, description="the same in the second third")
     late: Scale = Field(default=1.0, description="the same in the last third")
+    fade: Annotated[float, Field(ge=0, le=1, strict=True)] = Field(
+        default=1.0,
+        description="a factor on the weight for each call since the difference was computed",
+    )
 
     @classmethod
     def interval(cls, calls: int, first: float, last: float, scale: float = 1.0) -> Self:
@@ -129,19 +139,38 @@ class Guidance(Knobs):
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> Guidance:
         merged, full = self._merged(calls), 0
-        scale, order = [], []
-        for mode, strength, degree in zip(merged.mode, merged.scale, merged.order, strict=True):
-            scale.append(1.0 if mode == "off" else strength)
-            order.append(min(degree, max(0, full - 1)) if mode == "reuse" else 0)
+        found: list[tuple[Mode, float, int, float]] = []
+        rows = zip(merged.mode, merged.scale, merged.order, merged.weight, strict=True)
+        for mode, scale, order, weight in rows:
+            if mode == "off" or (mode == "reuse" and weight == 0):
+                found.append(("off", 1.0, 0, 1.0))
+            elif mode == "reuse":
+                found.append((mode, scale, min(order, max(0, full - 1)), weight))
+            else:
+                found.append((mode, scale, 0, 1.0))
             full += mode == "full"
-        return merged.model_copy(update={"scale": tuple(scale), "order": tuple(order)})
+        lists = zip(self.per_call, zip(*found, strict=True), strict=True)
+        return merged.model_copy(update=dict(lists))
+
+    def compact(self) -> dict[str, Any]:
+        """JSON form. Weights are left out where they have no effect, as in files of version 0.1."""
+        data = super().compact()
+        for name in ("weight", "fade"):
+            if data[name] == 1.0:
+                del data[name]
+        return data
 
     def take(self, indices: list[int]) -> Guidance:
         merged = self._merged(len(self.mode))
+        return merged._moved([merged.mode[i] for i in indices], indices)
+
+    def _moved(self, modes: Sequence[Mode], indices: Sequence[int]) -> Guidance:
+        """Knobs with these modes, whose other values are those of the calls `indices`."""
         return Guidance(
-            mode=tuple(kept([merged.mode[i] for i in indices])),
-            scale=tuple(merged.scale[i] for i in indices),
-            order=tuple(merged.order[i] for i in indices),
+            mode=tuple(kept(modes)),
+            scale=tuple(self.scale[i] for i in indices),
+            order=tuple(self.order[i] for i in indices),
+            weight=tuple(self.weight[i] for i in indices),
         )
 
     def resample(self, indices: list[int]) -> Guidance:
@@ -154,12 +183,7 @@ class Guidance(Knobs):
         chosen = spread(full, old, new)
         moved = [nearest(full if c in chosen else rest, at) for c, at in enumerate(indices)]
         by_time = [at if found is None else found for found, at in zip(moved, indices, strict=True)]
-        taken = self._merged(old)
-        return Guidance(
-            mode=tuple(kept([self.mode[at] for at in by_time])),
-            scale=tuple(taken.scale[at] for at in by_time),
-            order=tuple(taken.order[at] for at in by_time),
-        )
+        return self._merged(old)._moved([self.mode[at] for at in by_time], by_time)
 
     def at(self, call: int) -> Mapping[str, Any]:
         now = {name: getattr(self, name)[call] for name in self.per_call}
@@ -173,14 +197,26 @@ class Guidance(Knobs):
         return self.early, self.middle, self.late
 
     def _merged(self, calls: int) -> Guidance:
-        """Knobs with the factors of the thirds merged into `scale`."""
-        if self._thirds() == (1.0, 1.0, 1.0):
-            return self
-        factors = self._thirds()
-        scale = [
-            round(scale * factors[3 * call // calls], 6) for call, scale in enumerate(self.scale)
-        ]
-        return self.model_copy(update={"scale": tuple(scale)} | dict.fromkeys(THIRDS, 1.0))
+        """Knobs with the factors of the thirds merged into `scale`, and `fade` into `weight`."""
+        changed: dict[str, Any] = {}
+        if self._thirds() != (1.0, 1.0, 1.0):
+            factors = self._thirds()
+            changed["scale"] = tuple(
+                round(scale * factors[3 * call // calls], 6)
+                for call, scale in enumerate(self.scale)
+            )
+            changed |= dict.fromkeys(THIRDS, 1.0)
+        if self.fade != 1:
+            changed |= {"weight": tuple(self._faded()), "fade": 1.0}
+        return self.model_copy(update=changed) if changed else self
+
+    def _faded(self) -> list[float]:
+        """Weights, times the fade to the power of the calls since the last full one."""
+        found, age = [], 0
+        for mode, weight in zip(self.mode, self.weight, strict=True):
+            age = 0 if mode == "full" else age + 1
+            found.append(round(weight * self.fade**age, 6) if mode == "reuse" else weight)
+        return found
 
 
 def spread(calls: Sequence[int], old: int, new: int) -> set[int]:

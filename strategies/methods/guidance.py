@@ -39,7 +39,7 @@ class Guidance(Knobs):
         "early": (1.0, 0.6, 1.4),
         "middle": (1.0, 0.6, 1.4),
         "late": (1.0, 0.6, 1.4),
-        "fade": (1.0, 0.7),
+        "fade": (1.0, 0.7, 0.4),
     }
 
     mode: tuple[Mode, ...] = Field(

@@ -9,11 +9,11 @@ import torch
 
 import accel
 from strategies import Strategy, StrategyError
-from strategies.methods.guidance import Guidance
+from strategies.methods.guidance import Guidance, Mode
 from tests.support.pipelines import transformer_pipelines, unet_pipelines
 
 GUIDANCE, WEIGHT = 4.0, 0.7
-MODE = ["full", "full", "reuse", "reuse", "full", "reuse"]
+MODE: list[Mode] = ["full", "full", "reuse", "reuse", "full", "reuse"]
 
 
 def image(model: str, pipe: Any, methods: dict[str, Any]) -> torch.Tensor:

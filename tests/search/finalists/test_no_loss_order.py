@@ -56,10 +56,9 @@ class Standings:
 
 def followed(latencies: dict[str, float], changes: dict[str, float], slots: int) -> list[str]:
     anything: Any = SimpleNamespace(slots=slots)
-    made = NoLoss(
-        Standings(latencies, changes), FULL, MARGINS, 6, anything, ("fd_base", "latency_s"),
-        anything, anything, anything,
-    )  # type: ignore[arg-type]  # fmt: skip
+    standings: Any = Standings(latencies, changes)
+    objectives = ("fd_base", "latency_s")
+    made = NoLoss(standings, FULL, MARGINS, 6, anything, objectives, anything, anything, anything)
     return [name for name, _ in made.likely()]
 
 

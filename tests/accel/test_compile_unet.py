@@ -12,22 +12,26 @@ import accel
 from tests.support.pipelines.method_cases import REFRESH
 from tests.support.pipelines.unet_pipelines import STEPS, build, draw, strategy
 
+DEPTH = {"deepcache": {"depth": ["full", 1, 1, "full", 1, 1], "order": 1}}
 # Methods -> kinds of call: full, each depth, each ratio, what is reused.
-KINDS = [
+KINDS: list[tuple[dict[str, Any], int]] = [
     ({}, 1),
-    ({"deepcache": {"depth": ["full", 1, 1, "full", 1, 1], "order": 1}}, 2),
-    pytest.param({"dato": {"ratio": [0.0, 0.5, 0.5] * 2}}, 2, marks=pytest.mark.slow),
-    pytest.param({"tome": {"ratio": [0.5, 0.25, 0.0] * 2}}, 3, marks=pytest.mark.slow),
-    pytest.param({"tgate": {"gate": 3, "self_interval": 2}}, 4, marks=pytest.mark.slow),
-    pytest.param({"blockcache": {"refresh": REFRESH}}, 6, marks=pytest.mark.slow),
+    (DEPTH, 2),
+    ({"dato": {"ratio": [0.0, 0.5, 0.5] * 2}}, 2),
+    ({"tome": {"ratio": [0.5, 0.25, 0.0] * 2}}, 3),
+    ({"tgate": {"gate": 3, "self_interval": 2}}, 4),
+    ({"blockcache": {"refresh": REFRESH}}, 6),
 ]
 
 
-@pytest.mark.parametrize(("methods", "kinds"), KINDS)
-def test_graphs_do_not_grow_with_calls(methods: dict[str, Any], kinds: int) -> None:
+@pytest.mark.parametrize(
+    ("model", "methods", "kinds"),
+    [("short", DEPTH, 2), *(pytest.param("sd1", *one, marks=pytest.mark.slow) for one in KINDS)],
+)
+def test_graphs_do_not_grow_with_calls(model: str, methods: dict[str, Any], kinds: int) -> None:
     torch._dynamo.reset()
     torch._dynamo.utils.counters.clear()
-    pipe = build()
+    pipe = build(model)
     accel.apply(pipe, strategy(methods))
     plain = draw(pipe)
     counter = CompileCounterWithBackend("eager")
@@ -43,7 +47,8 @@ def test_graphs_do_not_grow_with_calls(methods: dict[str, Any], kinds: int) -> N
 
 
 def test_torch_compiles_wrapper_is_looked_into() -> None:
-    pipe = build()
+    torch._dynamo.reset()
+    pipe = build("short")
     accel.apply(pipe, strategy({"deepcache": {"depth": 1}}))
     expected = draw(pipe)
     accel.remove(pipe)

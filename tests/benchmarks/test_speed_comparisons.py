@@ -54,7 +54,8 @@ def embeddings(network: Any) -> int:
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] if n == "sd21" else []) for n in RACES]
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n in ("sd21", "sdxl") else []) for n in RACES],
 )
 def test_ours_save_what_the_package_of_equal_setting_saves(name: str) -> None:
     net = build(name)

@@ -6,6 +6,9 @@ import pytest
 
 from tests.support.runs.engines import MODEL, PIPE
 from tests.support.runs.fake_executor import FakeExecutor
+from tests.support.runs.light import light
+
+__all__ = ["executor", "light", "loaded"]
 
 
 @pytest.fixture

@@ -74,12 +74,14 @@ def draw(pipe: Any) -> torch.Tensor:
     return drawn.detach()
 
 
-@pytest.mark.parametrize("wrap", ["peft", "peft's tuner"])
-@pytest.mark.parametrize(("model", "name", "methods"), METHODS)
+@pytest.mark.parametrize(
+    ("case", "wrap"), unet_pipelines.spread(METHODS, ["peft", "peft's tuner"], every=2)
+)
 def test_a_wrapped_denoiser_draws_what_the_same_layers_draw_unwrapped(
-    model: str, name: str, methods: dict[str, Any], wrap: str
+    case: tuple[str, str, dict[str, Any]], wrap: str
 ) -> None:
     """PEFT puts its layers into the module itself, so both have the same weights."""
+    model, _, methods = case
     pipe, part = build(model)
     inside = getattr(pipe, part)
     setattr(pipe, part, WRAPS[wrap](inside))

@@ -13,6 +13,7 @@ from accel.caching.deep_features import Features
 from accel.caching.extrapolation import extrapolate, needs
 from accel.clock import Listener
 from accel.registry import find
+from tests.support.pipelines.law_cases import law, laws
 from tests.support.pipelines.method_cases import ALL
 from tests.support.pipelines.unet_pipelines import draw, strategy
 
@@ -22,7 +23,8 @@ def tensors() -> set[int]:
     return {id(o) for o in gc.get_objects() if isinstance(o, torch.Tensor) and o.numel() > 64}
 
 
-@pytest.mark.parametrize("name", ALL)
+@law(8)
+@pytest.mark.parametrize("name", laws(2))
 def test_caches_are_freed(pipe: Any, name: str) -> None:
     """No feature map that a generation made is alive when it is over."""
     draw(pipe)

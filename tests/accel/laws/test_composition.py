@@ -12,7 +12,7 @@ from accel.caching.extrapolation import extrapolate
 from accel.token_selection import rows
 from accel.tokens.merging import averaged, averaged_in_order, match, split_grid
 from tests.support.pipelines.two_calls import TwoCalls
-from tests.support.pipelines.unet_pipelines import STEPS, build, draw, strategy
+from tests.support.pipelines.unet_pipelines import STEPS, build, draw, once, strategy
 
 
 @pytest.mark.parametrize("align", [True, False])
@@ -55,8 +55,7 @@ def test_guidance_that_starts_on_the_way(pipe: Any, methods: dict[str, Any]) -> 
     assert rows == [2, 2, 2, 4, 4, 4]
 
 
-@pytest.mark.parametrize("depth", [2, 8, 11])
-@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize(("depth", "first"), once([2, 8, 11], [True, False]))
 def test_free_u_does_not_touch_what_is_kept(depth: int, first: bool) -> None:
     """FreeU overwrites feature maps; switched on before or after, a reused one stays the same."""
     pipe = build()

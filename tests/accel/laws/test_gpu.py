@@ -11,12 +11,17 @@ import pytest
 import torch
 
 import accel
-from tests.support.pipelines import method_cases, transformer_pipelines, unet_pipelines
+from tests.support.pipelines import (
+    law_cases,
+    method_cases,
+    transformer_pipelines,
+    unet_pipelines,
+)
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 
 PAIRS = [(model, name) for model in unet_pipelines.MODELS for name in method_cases.ALL]
-PAIRS += [tuple(one.values) for one in transformer_pipelines.cases(every=1)]
+PAIRS += [tuple(one.values) for one in law_cases.cases(0)]
 EVERY = pytest.mark.parametrize(("model", "name"), PAIRS)
 
 

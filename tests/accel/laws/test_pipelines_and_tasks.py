@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
 from peft import LoraConfig
 
 import accel
 from accel.solvers import schedulers
-from tests.support.pipelines.method_cases import ALL, neutral
+from tests.support.pipelines.law_cases import product
+from tests.support.pipelines.method_cases import ALL, JOINT, STRONG, neutral
 from tests.support.pipelines.unet_pipelines import (
     CLASSES,
     MODELS,
@@ -16,7 +20,7 @@ from tests.support.pipelines.unet_pipelines import (
     TASKS,
     build,
     draw,
-    once,
+    fresh,
     small_unet,
     spread,
     strategy,
@@ -36,12 +40,22 @@ OTHERS = [("sd1", "controlnet"), ("sd1", "upscale"), ("sd2", "upscale"), ("refin
 PIPELINES = [(model, task) for model in MODELS for task in TASKS] + OTHERS
 
 
+def in_turn(where: Sequence[Any], names: Sequence[str], *axes: Sequence[Any]) -> list[Any]:
+    """All combinations with all uses of methods; each place once by default, with the next name."""
+    found = []
+    for turn, place in enumerate(where):
+        for name in ALL:
+            now = turn if name == names[turn % len(names)] else None
+            found += product([place, name], axes, now, [])
+    return found
+
+
 def test_every_pipeline_class_is_covered() -> None:
     lines = {"sd1": "sd", "sd2": "sd", "sdxl": "xl", "refiner": "xl"}
     assert {(lines[model], task) for model, task in PIPELINES} == set(CLASSES)
 
 
-@pytest.mark.parametrize(("where", "name"), once(PIPELINES, [*ALL]))
+@pytest.mark.parametrize(("where", "name"), in_turn(PIPELINES, [*STRONG, "everything"]))
 def test_laws_on_every_pipeline(where: tuple[str, str], name: str) -> None:
     """Laws 1 to 4 in one go: neutral, removed, repeated, and after another generation."""
     model, task = where
@@ -63,7 +77,7 @@ def test_laws_on_every_pipeline(where: tuple[str, str], name: str) -> None:
     assert torch.equal(draw(pipe), plain)
 
 
-@pytest.mark.parametrize(("where", "name", "guidance"), once(PIPELINES, [*ALL], [5.0, 1.0]))
+@pytest.mark.parametrize(("where", "name", "guidance"), in_turn(PIPELINES, [*JOINT], [5.0, 1.0]))
 def test_a_batch_is_its_images(where: tuple[str, str], name: str, guidance: float) -> None:
     """Law 6, with prompts that differ; in double precision, or near ties flip on rounding."""
     model, task = where
@@ -87,7 +101,7 @@ def test_a_batch_is_its_images(where: tuple[str, str], name: str, guidance: floa
         assert (together[index : index + 1] - alone).norm() < 1e-5 * alone.norm()
 
 
-@pytest.mark.parametrize(("solver", "name"), spread(SOLVERS, ALL, every=8))
+@pytest.mark.parametrize(("solver", "name"), in_turn(SOLVERS, [*STRONG, "everything"]))
 def test_every_solver(solver: str, name: str) -> None:
     pipe = build()
     calls = schedulers.count_calls(pipe.scheduler, solver, STEPS)
@@ -107,8 +121,9 @@ def test_every_solver(solver: str, name: str) -> None:
     assert torch.equal(draw(pipe), plain)
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("name", ["deepcache", "tgate+deepcache", "everything"])
+@pytest.mark.parametrize(
+    ("model", "name"), spread(MODELS, ["deepcache", "tgate+deepcache", "everything"], every=3)
+)
 def test_image_to_image_uses_the_tail(model: str, name: str) -> None:
     pipe = build(model, "img2img")
     accel.apply(pipe, strategy({"deepcache": {"depth": ["full", 1, 2, 3, 1, 0]}}))
@@ -135,7 +150,7 @@ def test_a_run_behind_the_gate_starts_with_everything() -> None:
     assert accel.stats(pipe)[0].reused == []
 
 
-@pytest.mark.parametrize(("name", "_"), spread(ALL, [0], every=3))
+@pytest.mark.parametrize(("name", "_"), spread(ALL, [0], every=5))
 def test_base_and_refiner_share_the_schedule(name: str, _: int) -> None:
     """SDXL's base stops where the refiner starts; each runs its part of the lists."""
     base, refiner = build("sdxl"), build("refiner", "img2img")
@@ -150,13 +165,11 @@ def test_base_and_refiner_share_the_schedule(name: str, _: int) -> None:
     assert torch.equal(again, latents)
 
 
-@pytest.mark.parametrize(("name", "first"), spread(ALL, [True, False], every=3))
+@pytest.mark.parametrize(("name", "first"), spread(ALL, [True, False], every=5))
 def test_lora(name: str, first: bool) -> None:
     """A peft adapter, added before or after the strategy, acts the same; and goes away again."""
-    pipe, other = build(), build()
-    plain = draw(pipe)
+    pipe, other, plain, without = build(), build(), fresh(), fresh(name)
     accel.apply(other, strategy(ALL[name]))
-    without = draw(other)
 
     def adapt() -> None:
         torch.manual_seed(1)

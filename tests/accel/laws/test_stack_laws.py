@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_from_module
 
 import accel
 from accel import families
 from accel.stack import numbered
 from strategies import StrategyError
 from tests.accel.laws.test_transformer_laws import attributes, traces
+from tests.support.pipelines.law_cases import case, law
 from tests.support.pipelines.stack_pipelines import PIPES, STEPS, build, draw, strategy
 from tests.support.pipelines.transformer_pipelines import InTheMiddleError
 
@@ -29,13 +31,30 @@ FORA = {"fora": {"attn": HALF, "cross": [True, False] * 3, "order": [0, 0, 0, 0,
 LATER = {
     "deltacache": {"depth": ["full", "full", 1, "full", "skip", 0], "tail": [0, 0, 1, 0, 0, 0]}
 }
-TOGETHER = [GUIDANCE | STRONG, FORA | LATER, FORA | GUIDANCE, FORA | GUIDANCE | LATER]
-# Every pipeline with `deltacache` alone, and with other methods in turns.
-CASES = [(name, STRONG) for name in PIPES]
-CASES += [(name, TOGETHER[i % len(TOGETHER)]) for i, name in enumerate(PIPES)]
-LAWS = pytest.mark.parametrize(
-    ("name", "methods"), [pytest.param(n, m, id=f"{n}-{'+'.join(m)}") for n, m in CASES]
-)
+USES: list[dict[str, Any]] = [
+    STRONG, FORA, GUIDANCE, GUIDANCE | STRONG, FORA | LATER, FORA | GUIDANCE,
+    FORA | GUIDANCE | LATER,
+]  # fmt: skip
+
+
+NEUTRAL: dict[str, Any] = {
+    "deltacache": {"depth": "full", "order": 1},
+    "fora": {"attn": True, "order": 2},
+    "guidance": {"mode": "full", "order": 1},
+}
+UNGUIDED = ("flux2", "flux2-reference", "hunyuan-video")  # Guidance alone changes nothing there.
+
+
+def with_uses(part: int) -> pytest.MarkDecorator:
+    """Every pipeline with all uses of methods; by default it is the turn of one of them."""
+    found = []
+    for place, name in enumerate(PIPES):
+        fitting = [one for one in USES if one is not GUIDANCE or name not in UNGUIDED]
+        for turn, methods in enumerate(fitting):
+            now = (place + part) % len(fitting) == turn
+            marks = [case("transformer", methods), *([] if now else [pytest.mark.slow])]
+            found.append(pytest.param(name, methods, marks=marks, id=f"{name}-{'+'.join(methods)}"))
+    return pytest.mark.parametrize(("name", "methods"), found)
 
 
 def fresh(name: str, methods: Any, **settings: Any) -> torch.Tensor:
@@ -45,12 +64,14 @@ def fresh(name: str, methods: Any, **settings: Any) -> torch.Tensor:
     return draw(pipe, name, **settings)
 
 
-@LAWS
+@law(1)
+@law(2)
+@with_uses(0)
 def test_neutral_and_removed_change_nothing(name: str, methods: dict[str, Any]) -> None:
     pipe = build(name)
     plain, before = draw(pipe, name), attributes(pipe)
     assert torch.isfinite(plain).all()
-    accel.apply(pipe, strategy(name, {"deltacache": {"depth": "full", "order": 1}}))
+    accel.apply(pipe, strategy(name, {method: NEUTRAL[method] for method in methods}))
     assert torch.equal(draw(pipe, name), plain)
     accel.apply(pipe, strategy(name, methods))
     mine = draw(pipe, name)
@@ -62,6 +83,8 @@ def test_neutral_and_removed_change_nothing(name: str, methods: dict[str, Any]) 
     assert torch.equal(draw(pipe, name), plain)
 
 
+@law(5)
+@case("transformer", STRONG)
 @pytest.mark.parametrize("name", [name for name in PIPES if name != "wan22"])
 def test_blocks_run_as_the_strategy_says(name: str) -> None:
     """By hooks inside of the blocks, not by what the sampler says of itself."""
@@ -115,7 +138,9 @@ def test_two_networks_share_a_schedule() -> None:
         assert not [module for module in network.modules() if "forward" in vars(module)]
 
 
-@LAWS
+@law(3)
+@law(4)
+@with_uses(2)
 def test_no_generation_sees_another(name: str, methods: dict[str, Any]) -> None:
     pipe = build(name)
     accel.apply(pipe, strategy(name, methods))
@@ -127,17 +152,54 @@ def test_no_generation_sees_another(name: str, methods: dict[str, Any]) -> None:
     assert torch.equal(draw(pipe, name), alone)
 
 
+@law(9)
+@with_uses(1)
+def test_applying_twice_replaces(name: str, methods: dict[str, Any]) -> None:
+    pipe = build(name)
+    accel.apply(pipe, strategy(name, LATER | GUIDANCE))
+    accel.apply(pipe, strategy(name, methods))
+    assert torch.equal(draw(pipe, name), fresh(name, methods))
+    accel.remove(pipe)
+    assert traces(pipe) == []
+
+
+@law(7)
+@with_uses(3)
+def test_hooks_before_and_after_a_strategy(name: str, methods: dict[str, Any]) -> None:
+    """accelerate's hooks, which CPU offload is made of."""
+    pipe = build(name)
+    plain = draw(pipe, name)
+    modules = [pipe.transformer, numbered(families.find(pipe)[1].stack)[-1].module]
+    for first in (True, False):
+        if first:
+            hook(modules)
+        accel.apply(pipe, strategy(name, methods))
+        if not first:
+            hook(modules)
+        assert torch.equal(draw(pipe, name), fresh(name, methods))
+        accel.remove(pipe)
+        assert torch.equal(draw(pipe, name), plain)
+        for module in modules:
+            remove_hook_from_module(module)
+    assert torch.equal(draw(pipe, name), plain)
+
+
+def hook(modules: list[Any]) -> None:
+    for module in modules:
+        add_hook_to_module(module, AlignDevicesHook(execution_device="cpu"))
+
+
 def fail(pipe: Any) -> None:
     """A generation that fails in its last block, at a call that reuses nothing."""
     _, sites = families.find(pipe)
     left = [2]
 
-    def hook(*_: Any) -> None:
+    def stop(*_: Any) -> None:
         left[0] -= 1
         if left[0] < 0:
             raise InTheMiddleError
 
-    made = numbered(sites.stack)[-1].module.register_forward_pre_hook(hook)
+    made = numbered(sites.stack)[-1].module.register_forward_pre_hook(stop)
     name = next(n for n, tiny in PIPES.items() if tiny.pipeline == type(pipe).__name__)
     try:
         with pytest.raises(InTheMiddleError):
@@ -146,7 +208,8 @@ def fail(pipe: Any) -> None:
         made.remove()
 
 
-@LAWS
+@law(6)
+@with_uses(4)
 def test_a_batch_is_its_images(name: str, methods: dict[str, Any]) -> None:
     pipe = build(name)
     accel.apply(pipe, strategy(name, methods))
@@ -156,7 +219,8 @@ def test_a_batch_is_its_images(name: str, methods: dict[str, Any]) -> None:
         assert (together[index : index + 1] - alone).norm() / alone.norm() < 1e-3
 
 
-@LAWS
+@law(8)
+@with_uses(6)
 def test_nothing_is_kept_after_a_generation(name: str, methods: dict[str, Any]) -> None:
     pipe = build(name)
     draw(pipe, name)

@@ -13,13 +13,13 @@ import torch
 import accel
 from accel.solvers import schedulers
 from strategies import Strategy
+from tests.support.pipelines.stack_arguments import picture
 from tests.support.pipelines.stack_pipelines import (
     PIPES,
     STEPS,
     build,
     draw,
     flux2_vae,
-    picture,
     strategy,
 )
 

@@ -15,28 +15,41 @@ from peft import LoraConfig, inject_adapter_in_model
 
 import accel
 from strategies import StrategyError
+from tests.support.pipelines.law_cases import cases, law
 from tests.support.pipelines.transformer_pipelines import (
     ALL,
     FREE_SIZE,
     JOINT_ATTENTION,
     MODELS,
     build,
-    cases,
     draw,
+    fresh,
     last_block,
     narrows,
     neutral,
     strategy,
 )
 
+ONE_USE = {
+    ("dit", "fora"),
+    ("pixart", "tgate+cat"),
+    ("sd3", "toca"),
+    ("sd35", "guidance+deltacache"),
+    ("flux", "atedm+fora"),
+}
+COMPILED = [  # One use on each topology by default: each is compiled for seconds.
+    pytest.param(*one.values, marks=[] if one.values in ONE_USE else [pytest.mark.slow])
+    for one in cases(0)
+]
 SIZES = [(24, 40), (40, 8), (56, 72)]
 
 
-@pytest.mark.parametrize(("model", "name", "size"), cases(SIZES, every=11, models=FREE_SIZE))
+@law(7)
+@pytest.mark.parametrize(("model", "name", "size"), cases(0, SIZES, models=FREE_SIZE))
 def test_non_square_and_odd_sizes(model: str, name: str, size: tuple[int, int]) -> None:
     """Of 3 x 5, 5 x 1 and 7 x 9 patches of 4 x 4, and twice and four times as many."""
     pipe = build(model)
-    plain = draw(pipe, size=size)
+    plain = fresh(model, size=size)
     accel.apply(pipe, strategy(model, ALL[name]))
     mine = draw(pipe, size=size)
     assert mine.shape == plain.shape
@@ -64,10 +77,10 @@ def test_one_token_and_all_but_one(model: str, alpha: float) -> None:
 HALVES = [torch.bfloat16, torch.float16]
 
 
-@pytest.mark.parametrize(("model", "name", "dtype"), cases(HALVES, every=9))
+@law(7)
+@pytest.mark.parametrize(("model", "name", "dtype"), cases(1, HALVES))
 def test_half_precision(model: str, name: str, dtype: torch.dtype) -> None:
-    pipe = build(model).to(dtype=dtype)
-    plain = draw(pipe)
+    pipe, plain = build(model).to(dtype=dtype), fresh(model, dtype=dtype)
     accel.apply(pipe, strategy(model, neutral(name)))
     assert torch.equal(draw(pipe), plain)
     accel.apply(pipe, strategy(model, ALL[name]))
@@ -117,11 +130,11 @@ def two_calls(pipe: Any) -> Iterator[None]:
         pipe.transformer.forward = forward
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize(("model", "name"), cases(every=4, models=MODELS[:-1]))
+@law(7)
+@pytest.mark.parametrize(("model", "name", "batch"), cases(2, [1, 2], models=MODELS[:-1]))
 def test_guidance_as_two_calls(model: str, name: str, batch: int) -> None:
     pipe = build(model).to(dtype=torch.float64)
-    plain = draw(pipe, batch=batch)
+    plain = fresh(model, dtype=torch.float64, batch=batch)
     accel.apply(pipe, strategy(model, ALL[name]))
     one = draw(pipe, batch=batch)
     if "guidance" in ALL[name]:  # The pipeline says that it hands on a doubled batch.
@@ -136,13 +149,11 @@ def test_guidance_as_two_calls(model: str, name: str, batch: int) -> None:
     assert (one - plain).norm() > 1e-3 * one.norm()
 
 
-@pytest.mark.parametrize(("model", "name", "hook_first"), cases([1, 0], every=7))
+@law(7)
+@pytest.mark.parametrize(("model", "name", "hook_first"), cases(3, [1, 0]))
 def test_offload_hooks(model: str, name: str, hook_first: int) -> None:
     """accelerate's hooks, which CPU offload is made of, before and after a strategy."""
-    pipe = build(model)
-    plain = draw(pipe)
-    with accel.accelerated(pipe, strategy(model, ALL[name])):
-        expected = draw(pipe)
+    pipe, plain, expected = build(model), fresh(model), fresh(model, name)
     block = pipe.transformer.transformer_blocks[0]
     attention = getattr(block, "attn1", None) or block.attn
     modules = [pipe.transformer, block, attention, attention.to_k, last_block(pipe)]
@@ -160,12 +171,12 @@ def test_offload_hooks(model: str, name: str, hook_first: int) -> None:
     assert torch.equal(draw(pipe), plain)
 
 
-@pytest.mark.parametrize(("model", "name"), cases(every=12))
+@law(7)
+@pytest.mark.parametrize(("model", "name"), COMPILED)
 def test_compiled_blocks(model: str, name: str) -> None:
     torch._dynamo.reset()
-    pipe = build(model)
+    pipe, plain = build(model), fresh(model, name)
     accel.apply(pipe, strategy(model, ALL[name]))
-    plain = draw(pipe)
     denoiser = pipe.transformer
     singles = getattr(denoiser, "single_transformer_blocks", ())
     for block in [*denoiser.transformer_blocks, *singles]:
@@ -173,13 +184,10 @@ def test_compiled_blocks(model: str, name: str) -> None:
     torch.testing.assert_close(draw(pipe), plain, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("model", "name"), cases(every=7))
+@law(7)
+@pytest.mark.parametrize(("model", "name"), cases(0))
 def test_lora(model: str, name: str) -> None:
-    pipe = build(model)
-    plain = draw(pipe)
-    accel.apply(pipe, strategy(model, ALL[name]))
-    without = draw(pipe)
-    accel.remove(pipe)
+    pipe, plain, without = build(model), fresh(model), fresh(model, name)
     torch.manual_seed(0)
     targets = ["to_q", "to_k", "to_v"]
     config = LoraConfig(r=2, init_lora_weights=False, target_modules=targets)
@@ -203,7 +211,8 @@ IMAGE_TO_IMAGE = {
 }
 
 
-@pytest.mark.parametrize(("model", "name"), cases(every=4, models=JOINT_ATTENTION))
+@law(7)
+@pytest.mark.parametrize(("model", "name"), cases(1, models=JOINT_ATTENTION))
 def test_image_to_image_runs_the_tail_of_the_lists(model: str, name: str) -> None:
     text = build(model)
     pipe = getattr(diffusers, IMAGE_TO_IMAGE[model])(**text.components)
@@ -230,7 +239,8 @@ def test_image_to_image_runs_the_tail_of_the_lists(model: str, name: str) -> Non
     assert narrow == [c for c, alpha in enumerate(asked) if c >= ready and alpha < 1 and c in runs]
 
 
-@pytest.mark.parametrize(("model", "name"), cases(every=5, models=["sd3", "sd35"]))
+@law(7)
+@pytest.mark.parametrize(("model", "name"), cases(2, models=["sd3", "sd35"]))
 def test_skip_layer_guidance(model: str, name: str) -> None:
     """A third pass of the denoiser, of one half, at some of the calls."""
     pipe = build(model)

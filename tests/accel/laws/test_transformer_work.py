@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import weakref
 from typing import Any
@@ -14,18 +15,16 @@ import accel
 from accel import families
 from accel.registry import find
 from accel.tokens.partial_forward import PartialRun
+from tests.support.pipelines.law_cases import cases, law
 from tests.support.pipelines.transformer_pipelines import (
     ALL,
     MODELS,
     InTheMiddleError,
     build,
-    cases,
     draw,
     failing,
     strategy,
 )
-
-PAIRS = pytest.mark.parametrize(("model", "name"), cases(every=8))
 
 
 def macs(pipe: Any, model: str, methods: Any) -> list[int]:
@@ -35,10 +34,15 @@ def macs(pipe: Any, model: str, methods: Any) -> list[int]:
     return [record.macs or 0 for record in accel.stats(pipe)]
 
 
-@PAIRS
+@law(5)
+@pytest.mark.parametrize(("model", "name"), cases(0))
 def test_every_case_saves_work(model: str, name: str) -> None:
-    pipe = build(model)
-    assert sum(macs(pipe, model, ALL[name])) < sum(macs(pipe, model, {}))
+    assert sum(macs(build(model), model, ALL[name])) < unaccelerated(model)
+
+
+@functools.cache
+def unaccelerated(model: str) -> int:
+    return sum(macs(build(model), model, {}))
 
 
 def saved_by_linear_maps(pipe: Any, text: int) -> int:
@@ -148,7 +152,8 @@ def tensors() -> set[int]:
     return {id(o) for o in gc.get_objects() if isinstance(o, torch.Tensor) and o.numel() > 64}
 
 
-@PAIRS
+@law(8)
+@pytest.mark.parametrize(("model", "name"), cases(1))
 def test_caches_are_freed(model: str, name: str) -> None:
     """No tensor that a generation made is alive when it is over, nor when a strategy is removed."""
     pipe = build(model)

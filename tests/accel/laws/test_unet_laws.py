@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import subprocess
-import sys
 import weakref
 from typing import Any
 
@@ -15,11 +13,10 @@ from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_f
 import accel
 from accel.solvers import schedulers
 from strategies import Strategy, StrategyError, known
+from tests.support.pipelines.law_cases import law, laws, replacing
 from tests.support.pipelines.method_cases import ALL, JOINT, NEUTRAL, STRONG, neutral
 from tests.support.pipelines.two_calls import TwoCalls
-from tests.support.pipelines.unet_pipelines import STEPS, build, draw, laws, spread, strategy
-
-METHODS = list(ALL)
+from tests.support.pipelines.unet_pipelines import STEPS, build, draw, fresh, spread, strategy
 
 
 def test_every_registered_method_is_tested() -> None:
@@ -28,18 +25,11 @@ def test_every_registered_method_is_tested() -> None:
     assert {method for methods in JOINT.values() for method in methods} <= set(known())
 
 
-def fresh(name: str, calls: int = STEPS, **settings: Any) -> torch.Tensor:
-    """The result of a pipeline that never did anything else."""
-    pipe = build()
-    accel.apply(pipe, strategy(ALL[name]).resample(calls=calls))
-    return draw(pipe, calls, **settings)
-
-
+@law(1)
 @pytest.mark.parametrize("name", laws(0))
 def test_law_1_neutral_knobs_change_nothing(pipe: Any, name: str) -> None:
-    plain = draw(pipe)
     accel.apply(pipe, strategy(neutral(name)))
-    assert torch.equal(draw(pipe), plain)
+    assert torch.equal(draw(pipe), fresh())
 
 
 def traces(pipe: Any) -> list[str]:
@@ -49,6 +39,7 @@ def traces(pipe: Any) -> list[str]:
     ]
 
 
+@law(2)
 @pytest.mark.parametrize("name", laws(1))
 def test_law_2_remove_restores_everything(pipe: Any, name: str) -> None:
     plain, attributes = draw(pipe), set(vars(pipe)) | set(vars(pipe.unet))
@@ -60,10 +51,9 @@ def test_law_2_remove_restores_everything(pipe: Any, name: str) -> None:
     assert set(vars(pipe)) | set(vars(pipe.unet)) == attributes
 
 
+@law(2)
 @pytest.mark.parametrize("name", laws(2))
 def test_law_2_an_exception_restores_everything(pipe: Any, name: str) -> None:
-    plain = draw(pipe)
-
     def fail(*_: Any) -> None:
         raise RuntimeError("in the middle")
 
@@ -73,9 +63,10 @@ def test_law_2_an_exception_restores_everything(pipe: Any, name: str) -> None:
     ):
         draw(pipe, callback_on_step_end=fail)
     assert traces(pipe) == []
-    assert torch.equal(draw(pipe), plain)
+    assert torch.equal(draw(pipe), fresh())
 
 
+@law(3)
 @pytest.mark.parametrize("name", laws(3))
 def test_law_3_the_same_seed_gives_the_same_image(pipe: Any, name: str) -> None:
     accel.apply(pipe, strategy(ALL[name]))
@@ -83,19 +74,6 @@ def test_law_3_the_same_seed_gives_the_same_image(pipe: Any, name: str) -> None:
     assert torch.equal(draw(pipe), first)
     assert not torch.equal(draw(pipe, seed=1), first)
     assert torch.equal(fresh(name), first)
-
-
-def test_law_3_a_fresh_process_gives_the_same_image() -> None:
-    code = (
-        "import torch; torch.set_num_threads(1);"
-        "from tests.accel.laws.test_unet_laws import fresh; x = fresh('everything');"
-        "print(repr(x.double().sum().item()), repr(x.abs().double().sum().item()))"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
-    mine = fresh("everything")
-    assert [repr(mine.double().sum().item()), repr(mine.abs().double().sum().item())] == printed
 
 
 OTHER_RUNS: dict[str, dict[str, Any]] = {
@@ -107,6 +85,7 @@ OTHER_RUNS: dict[str, dict[str, Any]] = {
 }
 
 
+@law(4)
 @pytest.mark.parametrize(("name", "other"), laws(0, [*OTHER_RUNS]))
 def test_law_4_no_generation_sees_another(pipe: Any, name: str, other: str) -> None:
     accel.apply(pipe, strategy(ALL[name]))
@@ -124,6 +103,7 @@ def test_law_4_no_generation_sees_another(pipe: Any, name: str, other: str) -> N
     assert torch.equal(draw(pipe), fresh(name))
 
 
+@law(4)
 @pytest.mark.parametrize("name", laws(0))
 def test_law_4_other_step_counts_and_schedulers(pipe: Any, name: str) -> None:
     one = strategy(ALL[name])
@@ -138,6 +118,7 @@ def test_law_4_other_step_counts_and_schedulers(pipe: Any, name: str) -> None:
     assert torch.equal(draw(pipe), fresh(name))
 
 
+@law(6)
 @pytest.mark.parametrize(("name", "guidance"), laws(1, [5.0, 1.0]))
 def test_law_6_a_batch_is_its_images(pipe: Any, name: str, guidance: float) -> None:
     pipe.to(dtype=torch.float64)  # Or choices of tokens between near ties flip on rounding.
@@ -153,9 +134,10 @@ def test_law_6_a_batch_is_its_images(pipe: Any, name: str, guidance: float) -> N
         torch.testing.assert_close(together[index : index + 1], alone, rtol=1e-6, atol=1e-6)
 
 
+@law(7)
 @pytest.mark.parametrize(("name", "size"), laws(2, [(24, 40), (40, 8), (56, 72)]))
 def test_law_7_non_square_and_odd_sizes(pipe: Any, name: str, size: tuple[int, int]) -> None:
-    plain = draw(pipe, height=size[0], width=size[1])
+    plain = fresh(height=size[0], width=size[1])
     accel.apply(pipe, strategy(ALL[name]))
     mine = draw(pipe, height=size[0], width=size[1])
     assert mine.shape == plain.shape
@@ -163,10 +145,10 @@ def test_law_7_non_square_and_odd_sizes(pipe: Any, name: str, size: tuple[int, i
     assert not torch.equal(mine, plain)
 
 
+@law(7)
 @pytest.mark.parametrize(("name", "dtype"), laws(3, [torch.bfloat16, torch.float16]))
 def test_law_7_half_precision(name: str, dtype: torch.dtype) -> None:
-    pipe = build().to(dtype=dtype)
-    plain = draw(pipe)
+    pipe, plain = build().to(dtype=dtype), fresh(dtype=dtype)
     accel.apply(pipe, strategy(neutral(name)))
     assert torch.equal(draw(pipe), plain)
     accel.apply(pipe, strategy(ALL[name]))
@@ -177,11 +159,11 @@ def test_law_7_half_precision(name: str, dtype: torch.dtype) -> None:
     assert torch.equal(draw(pipe), plain)
 
 
+@law(7)
 @pytest.mark.parametrize(("name", "hook_first"), laws(1, [True, False]))
 def test_law_7_offload_hooks(name: str, hook_first: bool) -> None:
     """accelerate's hooks, which CPU offload is made of, before and after a strategy."""
-    pipe, expected = build(), fresh(name)
-    plain = draw(pipe)
+    pipe, expected, plain = build(), fresh(name), fresh()
     modules = [pipe.unet, pipe.unet.up_blocks[3], pipe.unet.mid_block]
     if not hook_first:
         accel.apply(pipe, strategy(ALL[name]))
@@ -197,6 +179,7 @@ def test_law_7_offload_hooks(name: str, hook_first: bool) -> None:
     assert torch.equal(draw(pipe), plain)
 
 
+@law(7)
 @pytest.mark.parametrize("name", laws(1))
 def test_law_7_guidance_as_two_calls(pipe: Any, name: str) -> None:
     plain = draw(
@@ -213,11 +196,11 @@ def test_law_7_guidance_as_two_calls(pipe: Any, name: str) -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "_"), spread(METHODS, [0], every=4))
+@law(7)
+@pytest.mark.parametrize(("name", "_"), spread(ALL, [0], every=7))
 def test_law_7_compiled_blocks(name: str, _: int) -> None:
-    pipe = build()
+    pipe, plain = build(), fresh(name)
     accel.apply(pipe, strategy(ALL[name]))
-    plain = draw(pipe)
     for block in [*pipe.unet.down_blocks, *pipe.unet.up_blocks]:
         for module in getattr(block, "attentions", None) or []:
             module.compile(backend="eager")
@@ -234,10 +217,12 @@ def test_an_accelerated_pipeline_can_be_forgotten() -> None:
     assert weight() is None
 
 
-def test_law_9_applying_twice_replaces(pipe: Any) -> None:
-    accel.apply(pipe, strategy(STRONG["deepcache"]))
-    accel.apply(pipe, strategy(STRONG["tome"]))
-    assert torch.equal(draw(pipe), fresh("tome"))
+@law(9)
+@pytest.mark.parametrize(("before", "name"), replacing("unet", [*STRONG]))
+def test_law_9_applying_twice_replaces(pipe: Any, before: str, name: str) -> None:
+    accel.apply(pipe, strategy(STRONG[before]))
+    accel.apply(pipe, strategy(STRONG[name]))
+    assert torch.equal(draw(pipe), fresh(name))
     accel.remove(pipe)
     assert traces(pipe) == []
 

@@ -13,7 +13,7 @@ from tomesd.merge import bipartite_soft_matching_random2d
 
 import accel
 from accel.solvers import schedulers
-from tests.support.pipelines.unet_pipelines import STEPS, build, draw, spread, strategy
+from tests.support.pipelines.unet_pipelines import STEPS, build, draw, once, spread, strategy
 
 SOLVERS = [
     "DDIMScheduler",
@@ -24,7 +24,10 @@ SOLVERS = [
 ]
 
 
-def check_deepcache(pipe: Any, solver: str, branch: int) -> None:
+INTERVALS = (2, 3, 5)
+
+
+def check_deepcache(pipe: Any, solver: str, branch: int, interval: int) -> None:
     """Bit-equal: depth d is the package's branch d - 1.
 
     The package finds its place by the first equal timestep, so PNDM's repeated one counts as the
@@ -32,38 +35,41 @@ def check_deepcache(pipe: Any, solver: str, branch: int) -> None:
     """
     calls = schedulers.count_calls(pipe.scheduler, solver, STEPS)
     pipe.scheduler = schedulers.make(pipe.scheduler, solver)
-    for interval in (2, 3, 5):
-        helper = DeepCacheSDHelper(pipe=pipe)
-        helper.set_params(cache_interval=interval, cache_branch_id=branch)
-        helper.enable()
-        theirs = draw(pipe)
-        helper.disable()
-        times = pipe.scheduler.timesteps.tolist()
-        places = [times.index(time) for time in times]
-        depth = ["full" if place % interval == 0 else branch + 1 for place in places]
-        assert len(depth) == calls
-        one = strategy({"deepcache": {"depth": depth}}, calls, STEPS, solver)
-        with accel.accelerated(pipe, one):
-            assert torch.equal(draw(pipe), theirs)
+    helper = DeepCacheSDHelper(pipe=pipe)
+    helper.set_params(cache_interval=interval, cache_branch_id=branch)
+    helper.enable()
+    theirs = draw(pipe)
+    helper.disable()
+    times = pipe.scheduler.timesteps.tolist()
+    places = [times.index(time) for time in times]
+    depth = ["full" if place % interval == 0 else branch + 1 for place in places]
+    assert len(depth) == calls
+    one = strategy({"deepcache": {"depth": depth}}, calls, STEPS, solver)
+    with accel.accelerated(pipe, one):
+        assert torch.equal(draw(pipe), theirs)
 
 
-@pytest.mark.parametrize(("solver", "branch"), spread(SOLVERS, range(12), every=4))
-def test_deepcache_equals_the_package(solver: str, branch: int) -> None:
-    check_deepcache(build(), solver, branch)
+@pytest.mark.parametrize(("solver", "branch", "interval"), once(SOLVERS, range(12), INTERVALS))
+def test_deepcache_equals_the_package(solver: str, branch: int, interval: int) -> None:
+    check_deepcache(build(), solver, branch, interval)
 
 
-@pytest.mark.parametrize(("solver", "branch"), spread(SOLVERS, range(9), every=5))
-def test_deepcache_equals_the_package_on_sdxl(solver: str, branch: int) -> None:
-    check_deepcache(build("sdxl"), solver, branch)
+@pytest.mark.parametrize(("solver", "branch", "interval"), once(SOLVERS, range(9), INTERVALS))
+def test_deepcache_equals_the_package_on_sdxl(solver: str, branch: int, interval: int) -> None:
+    check_deepcache(build("sdxl"), solver, branch, interval)
 
 
-@pytest.mark.parametrize("model", ["sd1", "sdxl"])
-@pytest.mark.parametrize(("ratio", "stride"), [(0.25, 2), (0.5, 2), (0.75, 2), (0.8, 4)])
-@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
+PAIRS = [(0.25, 2), (0.5, 2), (0.75, 2), (0.8, 4)]  # Ratio and stride.
+
+
+@pytest.mark.parametrize(
+    ("model", "pair", "size"), spread(["sd1", "sdxl"], PAIRS, [(32, 32), (24, 40)], every=3)
+)
 def test_tome_equals_the_package(
-    model: str, ratio: float, stride: int, size: tuple[int, int]
+    model: str, pair: tuple[float, int], size: tuple[int, int]
 ) -> None:
     """Equal but for the order of sums: the package sorts its sources in no particular order."""
+    ratio, stride = pair
     pipe, settings = build(model), {"height": size[0], "width": size[1]}
     plain = draw(pipe, **settings)
     largest = 1 if model == "sd1" else 2  # XL has no self-attention on the latents' own grid.

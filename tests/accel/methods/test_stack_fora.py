@@ -11,6 +11,7 @@ import accel
 from accel import families
 from accel.families.source_calls import calls
 from strategies import StrategyError
+from tests.support.pipelines.law_cases import case, law
 from tests.support.pipelines.stack_pipelines import PIPES, STEPS, build, draw, strategy
 
 COMPUTED = [True, False, False, True, False, False]
@@ -28,6 +29,8 @@ def methods(name: str) -> dict[str, Any]:
     return {"fora": {"attn": COMPUTED, "order": 1}}
 
 
+@law(5)
+@case("transformer", ["fora"])
 @pytest.mark.parametrize("name", PIPES)
 def test_laws(name: str) -> None:
     pipe = build(name)

@@ -152,6 +152,7 @@ def test_export(
     assert "is not empty" in shown
 
 
+@pytest.mark.usefixtures("sharp")
 def test_plot(
     done: Path, broken_off: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,20 @@ def state(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
 
-@pytest.fixture
-def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Path:
-    folder = tmp_path / "run"
-    flags = ["--budget", "20evals", "--out", str(folder)]
-    assert made.search(monkeypatch, FakeExecutor(), *flags) == 0
-    capsys.readouterr()
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that is only ever copied."""
+    folder = tmp_path_factory.mktemp("original") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        flags = ["--budget", "20evals", "--out", str(folder)]
+        assert made.search(patch, FakeExecutor(), *flags) == 0
     return folder
+
+
+@pytest.fixture
+def done(original: Path, tmp_path: Path, capsys: Any) -> Path:
+    capsys.readouterr()
+    return Path(shutil.copytree(original, tmp_path / "run"))
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,7 @@ from search.workers.messages import (
 )
 from strategies.data_files import whole
 from tests.search.costs.test_budget import Paid
-from tests.search.finalists.test_race import raced
-from tests.support.runs.engines import MODEL, make_engine
+from tests.support.runs.engines import MODEL, make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor
 
 
@@ -56,14 +55,14 @@ def test_shares_of_the_budget() -> None:
 
 
 def test_most_of_a_run_is_proposals_and_the_seeds_end_after_a_third(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path, Paid(2), budget="400s", heldout_images=192, rungs=[4, 16])
+    engine = make_engine(tmp_path, Paid(2), budget="240s", heldout_images=96, rungs=[4, 16])
     told: list[str] = []
     engine.tell = told.append
     summary = raced(engine)
     paid = times.device(engine.study, engine.config.proposer)
     assert sum(paid.values()) == pytest.approx(engine.study.spent)
-    assert paid["seeds"] + paid["evolving"] >= 0.6 * 400
-    assert paid["scoring"] <= 0.25 * 400 + 2 * engine.executor.longest  # type: ignore[attr-defined]
+    assert paid["seeds"] + paid["evolving"] >= 0.6 * 240
+    assert paid["scoring"] <= 0.25 * 240 + 2 * engine.executor.longest  # type: ignore[attr-defined]
     assert engine.prepared.plan.evaluations == pytest.approx(summary["evaluations"], rel=0.5)
     assert engine.generation.first <= max(12, engine.prepared.plan.evaluations // 3 + 1)
     bred = [e for e in engine.study.evaluations if e.origin == engine.config.proposer]

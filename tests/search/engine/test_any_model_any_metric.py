@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +11,13 @@ import yaml
 from PIL import Image
 
 import strategies
-from evaluate import Evaluator, scoring
-from evaluate.extraction import Reading, Sample
-from evaluate.metrics import choose
+from evaluate import Evaluator
 from evaluate.networks.weight_files import VARIABLE
 from search import cli
 from search import config as configuration
 from search.commands import model_setup
 from search.commands.options import parser
 from search.study.study import Study
-from search.workers import worker
-from search.workers.messages import SampleRequest
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.unet_pipelines import build
 from tests.support.weight_writers import provide
@@ -206,7 +201,8 @@ def test_the_space_follows_from_the_family(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     given = ["--model", str(saved(folders, "sd3")), "--objective", "psnr", "--dry-run"]
-    assert cli.main([*given, "--objective", "latency", *SETTING]) == 0
+    few = ["--size", "32", "--base-steps", "4", "--steps", "3,4"]
+    assert cli.main([*given, "--objective", "latency", *SETTING, *few]) == 0
     assert "seeds" in capsys.readouterr().out
     for name, method in (("sd1", "catome"), ("pixart", "tgate"), ("sd3", "toca"), ("dit", "cat")):
         flags = parser().parse_args(["--model", str(saved(folders, name))])
@@ -233,54 +229,6 @@ def test_held_out_prompts_are_others(folders: Path, capsys: pytest.CaptureFixtur
     given = arguments(folders, "sd1", "--objective", "psnr", "--objective", "latency")
     assert cli.main([*given, "--images", "1500", "--heldout-images", "600"]) == 2
     assert "need 2100 prompts; imagenet has 2000" in capsys.readouterr().err
-
-
-def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(
-    folders: Path, tmp_path: Path
-) -> None:
-    flags = parser().parse_args(
-        ["--model", str(saved(folders, "sd1")), "--size", "32", "--base-steps", "4", "--batch", "2"]
-    )
-    _, model = model_setup.load(flags)
-    made = worker.Worker(model.model_dump(), "cpu", 1)
-    base = made.evaluator.baseline
-    depth = ["full", *[1] * (base.calls - 1)]
-    one = strategies.Strategy.create(
-        family="unet", scheduler=base.scheduler, steps=4, calls=base.calls,
-        methods={"deepcache": {"depth": depth}},
-    )  # fmt: skip
-
-    def ask(strategy: strategies.Strategy, start: int, stop: int, thumbnails: int = 0) -> Sample:
-        return made.sample(
-            SampleRequest(
-                key="one", strategy=strategy, split="search", start=start, stop=stop,
-                reading=Reading(pairs=("psnr", "ssim"), thumbnails=thumbnails),
-                unaccelerated=str(tmp_path),
-            )
-        )  # fmt: skip
-
-    first, rest = ask(one, 0, 2), ask(one, 2, 5)
-    sample = first.followed_by(rest)
-    assert {name: v.shape for name, v in sample.paired.items()} == {"psnr": (5,), "ssim": (5,)}
-    files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
-    assert len(files) == 5
-    plain = ask(base, 0, 5)
-    assert plain.paired["psnr"].tolist() == [99.0] * 5
-    assert {path: path.stat().st_mtime_ns for path in files} == files
-    # The same figures as of images that are all kept.
-    chosen = made.evaluator.prompts["search"].first(5)
-    side, plain_side = (made.evaluator.draw("x", s, chosen) for s in (one, base))
-    metrics = choose(["psnr", "ssim"], bundled=False)
-    direct = scoring.values(scoring.statistics(side, plain_side, {}, metrics), 5)
-    through = scoring.Scoring(tuple(metrics), {}).score(sample, plain)
-    assert direct == pytest.approx(through, abs=1e-3)
-    assert sample.thumbnails == ()
-    few = ask(one, 1, 4, thumbnails=2).thumbnails
-    assert side.image is not None
-    for index, content in enumerate(few, 1):
-        assert np.array_equal(np.array(Image.open(io.BytesIO(content))), side.image(index))
-    assert len(few) == 2
-    assert Reading.of(metrics) == Reading((), ("psnr", "ssim"))
 
 
 @pytest.mark.slow

@@ -73,12 +73,13 @@ def test_the_search_beats_its_seeds_on_the_fake(tmp_path: Path) -> None:
     assert volume(rows) > volume([row for row in rows if row.origin in ORIGINS]) * 1.01
 
 
-def test_resume_goes_on_as_if_nothing_had_happened(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cuts", [(5, 52), pytest.param((1, 60), marks=pytest.mark.slow)])
+def test_resume_goes_on_as_if_nothing_had_happened(tmp_path: Path, cuts: tuple[int, ...]) -> None:
     whole = make_engine(tmp_path / "whole", FakeExecutor(slots=1))
     whole.prepare()
     whole.evaluate()
     expected = [row.strategy.digest for row in whole.study.evaluations]
-    for cut in (1, 5, 52, 60):
+    for cut in cuts:
         folder = tmp_path / f"cut-{cut}"
         executor = FakeExecutor(slots=1)
         executor.stop_after = cut

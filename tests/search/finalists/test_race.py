@@ -17,8 +17,6 @@ from evaluate.statistics.bootstrap import interval
 from evaluate.statistics.means import mean_of
 from evaluate.verdicts import judge
 from search.costs.heldout_rungs import expected, levels
-from search.engine import exporting
-from search.engine.search import Search
 from search.finalists import distance_prior
 from search.finalists import lossless_probability as promise
 from search.finalists.standings import Standings
@@ -27,7 +25,7 @@ from search.results.run import Run
 from search.study.finalist_notes import HELDOUT
 from search.workers.messages import SampleRequest
 from tests.search.costs.test_budget import Paid
-from tests.support.runs.engines import make_engine
+from tests.support.runs.engines import make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor, damage
 
 SETS: dict[str, Any] = {"heldout_images": 192, "budget": "40evals", "surrogate": False}
@@ -70,17 +68,6 @@ def test_what_is_beaten_stops_early_and_all_others_are_compared_on_the_same_imag
     assert set(table.images) > {192}
     assert set(table.kind) >= {"unaccelerated", "baseline"}
     assert set(table.kind) <= {"unaccelerated", "baseline", "seed", "found"}
-
-
-def raced(engine: Search) -> dict[str, Any]:
-    """Search and score, and keep the finalists; nothing is drawn for people. The summary."""
-    engine.prepare()
-    engine.evaluate()
-    result = engine.finish()
-    finalist.keep_finals(engine.study, result.finals, engine.config)
-    run = Run(engine.folder, engine.config, engine.study, result.finals)
-    objectives, seconds = engine.prepared.objectives, engine.clock.seconds
-    return exporting.summarise(run, engine.initial, objectives, seconds, result.unscored)
 
 
 class Worse(FakeExecutor):

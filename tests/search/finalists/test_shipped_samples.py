@@ -15,8 +15,7 @@ from search.images.shared_cache import origin
 from search.images.shipped_samples import ShippedSamples, pack
 from search.run_folder import inputs
 from strategies.data_files import whole
-from tests.search.finalists.test_race import raced
-from tests.support.runs.engines import MODEL, make_engine
+from tests.support.runs.engines import MODEL, make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor, make_sample
 
 SETS: dict[str, Any] = {"heldout_images": 192, "budget": "40evals", "surrogate": False}

@@ -24,7 +24,7 @@ from search.study.evaluation import Evaluation
 from search.study.measurements import Measurements
 from search.study.reference_point import FIRST, worst
 from search.workers.messages import SampleRequest
-from tests.support.runs.engines import go, make_engine
+from tests.support.runs.engines import go, make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor, damage
 
 OBJECTIVES = ["mae", "latency_s"]
@@ -57,7 +57,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
 def searched(folder: Path, scale: float, **flags: Any) -> tuple[Search, dict[str, Any]]:
     given = {"objectives": OBJECTIVES, "budget": "60evals"} | flags
     engine = make_engine(folder, Erring(scale), **given)
-    return engine, go(engine)
+    return engine, raced(engine)
 
 
 def test_a_figure_counts_alike_in_whatever_unit_it_is(own: None, tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mlflow import MlflowClient
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from search.results import run as runs
+from search.results.plots import style
 from search.tracking.events import Event, EventBus
 from search.tracking.json_log import JsonLog
 from strategies import StrategyError
@@ -22,6 +21,7 @@ from tests.support.paths import ROOT
 from tests.support.runs import fake_runs as made
 from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor
+from tests.support.runs.light import SHARP
 
 DOCS = (ROOT / "docs" / "events.md").read_text()
 RUNGS = ["--rungs", "8,16", "--budget", "45evals"]
@@ -49,6 +49,7 @@ def run_twice(folder: Path, tracker: str) -> Path:
     """A run with rungs that is interrupted once and finished then."""
     log = str(folder.parent / "log.jsonl")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(style.SETTINGS, "savefig.dpi", SHARP)
         executor = FakeExecutor()
         executor.stop_after = 12
         flags = [*RUNGS, "--out", str(folder), "--track", tracker, "--log-json", log]
@@ -92,6 +93,8 @@ def test_log_lines_are_as_documented(told: Path) -> None:
 
 
 def test_tensorboard(told: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     found = EventAccumulator(str(told / "tensorboard"), {"scalars": 0, "images": 0})
     found.Reload()
     rows = runs.read(told).study.evaluations
@@ -106,6 +109,8 @@ def test_tensorboard(told: Path) -> None:
 
 @pytest.mark.slow
 def test_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlflow import MlflowClient
+
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     told = run_twice(tmp_path / "run", "mlflow")
     client = MlflowClient(f"sqlite:///{told.absolute() / 'mlflow.db'}")

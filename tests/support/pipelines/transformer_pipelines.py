@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import copy
+import functools
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from diffusers import DiTPipeline
 
+import accel
 import zoo
 from strategies import Strategy
 from tests.support.pipelines.method_cases import GUIDED
-from tests.support.pipelines.unet_pipelines import STEPS, spread
+from tests.support.pipelines.unet_pipelines import STEPS
 from zoo import untrained
 
 MODELS = ("dit", "pixart", "sd3", "sd35", "flux")
@@ -142,12 +145,6 @@ JOINT: dict[str, Methods] = {
 ALL = STRONG | JOINT
 
 
-def cases(*axes: Iterable[Any], every: int, models: Sequence[str] = MODELS) -> list[Any]:
-    """`spread` over topologies, methods and more; T-GATE needs cross-attention."""
-    combinations = spread(models, ALL, *axes, every=every)
-    return [c for c in combinations if c.values[0] == "pixart" or "tgate" not in c.values[1]]
-
-
 def neutral(name: str) -> Methods:
     """The methods of a case, with knobs that change nothing."""
     return {method: NEUTRAL[method][method] for method in ALL[name]}
@@ -160,9 +157,37 @@ def narrows(name: str) -> bool:
 
 def build(model: str, **overrides: Any) -> Any:
     """A fresh pipeline, always with the same weights, of 64 tokens; DiT of a fixed size."""
+    return _made(model, **overrides) if overrides else copy.deepcopy(_built(model))
+
+
+@functools.cache
+def _built(model: str) -> Any:
+    """A pipeline that is only ever copied."""
+    return _made(model)
+
+
+def _made(model: str, **overrides: Any) -> Any:
     if model == "dit":
         overrides = {"sample_size": 16} | overrides
     return untrained.load(model, **overrides)
+
+
+@functools.cache
+def fresh(
+    model: str, name: str = "", dtype: torch.dtype = torch.float32, **settings: Any
+) -> torch.Tensor:
+    """Latents of a pipeline that never did anything else, computed once for all tests.
+
+    Args:
+        model: topology.
+        name: of a case of methods; by default there is no strategy.
+        dtype: of the pipeline.
+        settings: see `draw`.
+    """
+    pipe = build(model).to(dtype=dtype)
+    if name:
+        accel.apply(pipe, strategy(model, ALL[name]))
+    return draw(pipe, **settings)
 
 
 def scheduler_of(model: str) -> str:

@@ -14,12 +14,12 @@ import torch
 from diffusers import DDPMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
+import accel
 from strategies import Strategy
-from tests.support.pipelines.method_cases import ALL, JOINT
+from tests.support.pipelines.method_cases import ALL
 from zoo import tiny_sd
 
 STEPS = 6
-JOINT_USES = 4  # One in so many runs by default with a law.
 MODELS = ("sd1", "sd2", "sdxl")
 TASKS = ("text2img", "img2img", "inpaint")
 WIDTHS: dict[str, Any] = {"block_out_channels": (8, 16, 16, 16), "norm_num_groups": 4}
@@ -44,8 +44,10 @@ REFINER: dict[str, Any] = XL | {
     "projection_class_embeddings_input_dim": 64 + 5 * 8,
     "cross_attention_dim": 64,
 }
+# "short" is "sd1" with one layer in a block, where the depth of a network does not matter.
 SETTINGS: dict[str, dict[str, Any]] = {
     "sd1": {"attention_head_dim": 2},
+    "short": {"attention_head_dim": 2, "layers_per_block": 1},
     "sd2": {"attention_head_dim": (1, 2, 2, 2), "use_linear_projection": True},
     "sdxl": XL,
     "refiner": REFINER,
@@ -158,6 +160,21 @@ def draw(pipe: Any, steps: int = STEPS, seed: int = 0, **settings: Any) -> torch
     return pipe(num_inference_steps=steps, output_type="latent", **arguments).images
 
 
+@functools.cache
+def fresh(name: str = "", dtype: torch.dtype = torch.float32, **settings: Any) -> torch.Tensor:
+    """Latents of a pipeline that never did anything else, computed once for all tests.
+
+    Args:
+        name: of a case of methods; by default there is no strategy.
+        dtype: of the pipeline.
+        settings: see `draw`.
+    """
+    pipe = build().to(dtype=dtype)
+    if name:
+        accel.apply(pipe, strategy(ALL[name]))
+    return draw(pipe, **settings)
+
+
 def strategy(
     methods: dict[str, Any],
     calls: int = STEPS,
@@ -174,29 +191,14 @@ def strategy(
 
 
 def once(*axes: Sequence[Any]) -> list[Any]:
-    """All combinations; each value of the longest axis runs once by default, the rest is slow."""
-    longest = max(range(len(axes)), key=lambda axis: len(axes[axis]))
+    """All combinations; each value of each axis runs by default, the rest is slow."""
+    longest = max(map(len, axes))
+    runs = {tuple(turn % len(axis) for axis in axes) for turn in range(longest)}
     found = []
     for places in itertools.product(*map(range, map(len, axes))):
-        turn = places[longest]
-        chosen = tuple(turn % len(axis) for axis in axes)
         values = (axis[place] for place, axis in zip(places, axes, strict=True))
-        found.append(pytest.param(*values, marks=[] if places == chosen else [pytest.mark.slow]))
+        found.append(pytest.param(*values, marks=[] if places in runs else [pytest.mark.slow]))
     return found
-
-
-def laws(part: int, *axes: Sequence[Any]) -> list[Any]:
-    """Cases of all methods for a law, with further axes.
-
-    By default each method runs alone, and so does the use of all together. Of the other joint uses
-    one in four runs; laws with another `part` have others.
-    """
-    rare = [name for place, name in enumerate([*JOINT][:-1]) if (place + part) % JOINT_USES]
-    found = once([*ALL], *axes)
-    return [
-        pytest.param(*one.values, marks=[pytest.mark.slow]) if one.values[0] in rare else one
-        for one in found
-    ]
 
 
 def spread(*axes: Iterable[Any], every: int) -> list[Any]:

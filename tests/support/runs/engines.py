@@ -9,9 +9,12 @@ from accel.models.config import read_model
 from accel.models.loading import load_pipeline
 from evaluate.speed.latency_measurement import unaccelerated
 from search import config, spaces
+from search.engine import exporting
 from search.engine.search import Search
 from search.initial.baselines import seeds
 from search.proposers.generation_strategy import GenerationStrategy
+from search.results import finalist
+from search.results.run import Run
 from search.study.study import Study
 from tests.support.runs.fake_executor import FakeExecutor
 
@@ -56,3 +59,14 @@ def go(engine: Search) -> dict[str, Any]:
     engine.prepare()
     engine.evaluate()
     return engine.export(engine.finish())
+
+
+def raced(engine: Search) -> dict[str, Any]:
+    """Search and score, and keep the finalists; nothing is drawn for people. The summary."""
+    engine.prepare()
+    engine.evaluate()
+    result = engine.finish()
+    finalist.keep_finals(engine.study, result.finals, engine.config)
+    run = Run(engine.folder, engine.config, engine.study, result.finals)
+    objectives, seconds = engine.prepared.objectives, engine.clock.seconds
+    return exporting.summarise(run, engine.initial, objectives, seconds, result.unscored)

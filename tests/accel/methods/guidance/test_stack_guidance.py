@@ -17,13 +17,13 @@ import torch
 import accel
 from accel.pipelines.manners import MANNERS, Manner
 from strategies import StrategyError
+from tests.support.pipelines.law_cases import case, law
+from tests.support.pipelines.stack_arguments import embeds, rows
 from tests.support.pipelines.stack_pipelines import (
     PIPES,
     STEPS,
     build,
     draw,
-    embeds,
-    rows,
     strategy,
 )
 
@@ -92,6 +92,8 @@ def test_guidance_equals_what_the_pipeline_does(name: str) -> None:
     assert torch.equal(guided(name, pipe, **given), plain)
 
 
+@law(5)
+@case("transformer", ["guidance"])
 @GUIDED
 def test_a_batch_runs_the_half_with_the_prompt_alone(name: str) -> None:
     pipe = build(name)

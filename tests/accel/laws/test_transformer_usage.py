@@ -30,15 +30,9 @@ from tests.support.pipelines.transformer_pipelines import (
     strategy,
 )
 
-ONE_USE = {
-    ("dit", "fora"),
-    ("pixart", "tgate+cat"),
-    ("sd3", "toca"),
-    ("sd35", "guidance+deltacache"),
-    ("flux", "atedm+fora"),
-}
-COMPILED = [  # One use on each topology by default: each is compiled for seconds.
-    pytest.param(*one.values, marks=[] if one.values in ONE_USE else [pytest.mark.slow])
+FEW_USES = {("dit", "fora"), ("flux", "atedm+fora")}  # Each is compiled for seconds.
+COMPILED = [
+    pytest.param(*one.values, marks=[] if one.values in FEW_USES else [pytest.mark.slow])
     for one in cases(0)
 ]
 SIZES = [(24, 40), (40, 8), (56, 72)]

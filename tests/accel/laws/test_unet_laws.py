@@ -16,7 +16,7 @@ from strategies import Strategy, StrategyError, known
 from tests.support.pipelines.law_cases import law, laws, replacing
 from tests.support.pipelines.method_cases import ALL, JOINT, NEUTRAL, STRONG, neutral
 from tests.support.pipelines.two_calls import TwoCalls
-from tests.support.pipelines.unet_pipelines import STEPS, build, draw, fresh, spread, strategy
+from tests.support.pipelines.unet_pipelines import STEPS, build, draw, fresh, strategy
 
 
 def test_every_registered_method_is_tested() -> None:
@@ -197,10 +197,14 @@ def test_law_7_guidance_as_two_calls(pipe: Any, name: str) -> None:
 
 
 @law(7)
-@pytest.mark.parametrize(("name", "_"), spread(ALL, [0], every=7))
-def test_law_7_compiled_blocks(name: str, _: int) -> None:
-    pipe, plain = build(), fresh(name)
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("short", "deepcache"), *(pytest.param("sd1", n, marks=pytest.mark.slow) for n in ALL)],
+)
+def test_law_7_compiled_blocks(model: str, name: str) -> None:
+    pipe = build(model)
     accel.apply(pipe, strategy(ALL[name]))
+    plain = draw(pipe)
     for block in [*pipe.unet.down_blocks, *pipe.unet.up_blocks]:
         for module in getattr(block, "attentions", None) or []:
             module.compile(backend="eager")

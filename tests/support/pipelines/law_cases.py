@@ -35,7 +35,7 @@ def laws(part: int, *axes: Sequence[Any]) -> list[Any]:
     """
     often = [*method_cases.STRONG, "everything"]
     often += chosen([name for name in method_cases.JOINT if name not in often], part)
-    found = []
+    found: list[Any] = []
     for turn, name in enumerate(sorted(method_cases.ALL, key=lambda one: one not in often)):
         marks = [case("unet", method_cases.ALL[name])]
         found += product([name], axes, turn if name in often else None, marks)
@@ -50,7 +50,8 @@ def cases(
     By default each method runs alone on one topology of each family, and one in `JOINT_USES` of the
     joint uses on one topology. Topologies take turns, and so do the values of further axes.
     """
-    found, turn = [], 0
+    found: list[Any] = []
+    turn = 0
     for model, name, often in _pairs(part, models):
         family = "mmdit" if model in transformer_pipelines.JOINT_ATTENTION else "dit"
         marks = [case(family, transformer_pipelines.ALL[name])]

@@ -195,7 +195,9 @@ def test_the_cache_of_diffusers_beside_a_strategy() -> None:
     assert torch.equal(draw(pipe), alone)
 
 
-@pytest.mark.parametrize("model", ["sd1", "flux"])
+@pytest.mark.parametrize(
+    "model", ["dit", *(pytest.param(one, marks=pytest.mark.slow) for one in ("sd1", "flux"))]
+)
 def test_the_whole_network_compiles_without_a_break(model: str) -> None:
     strategy = strategies_of(model)["deepcache" if model == "sd1" else "fora"]
     pipe = build(model)

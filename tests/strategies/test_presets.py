@@ -122,7 +122,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "adaptive-guidance-gate": guided(["full"] * 10 + ["off"] * 10),
     "ag-linear": guided(
         ["full", "reuse"] * 5 + ["reuse"] * 10,
-        order=[int(call % 2) for call in range(10)] + [0] * 10,
+        fade=0.7,
     ),
     **{f"cache-dit-{name}": masked(printed) for name, printed in MASKS.items()},
 }

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from accel.moments import Moment
 from accel.pipelines.guiding import Guiding
-from accel.token_selection import Selection
+from accel.token_selection import TokenSelection
 from strategies import StrategyError
 
 
@@ -88,7 +88,7 @@ class Clock:
         self.device = torch.device("cpu")
         self.images: int | None = None
         self.per_image = 1
-        self.selection: Selection | None = None
+        self.selection: TokenSelection | None = None
         self.reuses = False
         self.half: int | None = None
         self.idle = False

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Selection:
+class TokenSelection:
     """Image tokens that run, the same number in every image.
 
     Tensors may have tokens of the text before those of the image, which are never left out. They

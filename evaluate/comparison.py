@@ -14,7 +14,7 @@ from evaluate.image_set import ImageSet
 from evaluate.images.image_store import ImageStore, Report
 from evaluate.images.prompts import Prompts
 from evaluate.images.references import read as read_reference
-from evaluate.metrics import Metric, View
+from evaluate.metrics import Metric, ReferenceKind
 from evaluate.speed.measurement import SpeedMeasurement, measure
 from evaluate.speed.timing import conditions, middle, spread
 from strategies import Strategy, StrategyError
@@ -104,7 +104,7 @@ def compare(
         {"name": name, "digest": one.digest, "scheduler": one.solver_text, "steps": one.steps}
         for name, one in everyone
     ]
-    references: dict[View, ImageSet] = {}
+    references: dict[ReferenceKind, ImageSet] = {}
     if request.images:
         prompts.first(request.images)
         references = _references(evaluator, prompts, request, store, report)
@@ -140,9 +140,9 @@ def _references(
     request: ComparisonRequest,
     store: ImageStore,
     report: Report,
-) -> dict[View, ImageSet]:
+) -> dict[ReferenceKind, ImageSet]:
     """References by view; one that no metric reads is not made."""
-    found: dict[View, ImageSet] = {}
+    found: dict[ReferenceKind, ImageSet] = {}
     if not any({"real", "self"} & set(metric.views) for metric in request.metrics):
         return found
     if request.reference == "self":
@@ -166,7 +166,7 @@ def _quality(
     evaluator: Evaluator,
     everyone: Sequence[tuple[str, Strategy]],
     prompts: Prompts,
-    references: dict[View, ImageSet],
+    references: dict[ReferenceKind, ImageSet],
     request: ComparisonRequest,
     store: ImageStore,
     report: Report,

@@ -14,11 +14,11 @@ from accel.models.loading import load_pipeline
 from accel.models.resolve import resolve_model
 from accel.pipelines.devices import device_of
 from evaluate import scoring
-from evaluate.extraction import Reading, Sample, take
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec, take
 from evaluate.image_set import ImageSet
 from evaluate.images import input_images, prompts, recorded_prompts
 from evaluate.images.generation import batches, run
-from evaluate.metrics import View, choose, usual
+from evaluate.metrics import ReferenceKind, default_metrics, select_metrics
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 from evaluate.speed import latency_measurement
@@ -69,9 +69,9 @@ class Evaluator:
         self,
         strategy: Strategy,
         chosen: prompts.Prompts,
-        reading: Reading,
+        reading: ExtractionSpec,
         unaccelerated: Callable[[int], Pixels] | None = None,
-    ) -> Sample:
+    ) -> ExtractedFeatures:
         """Generate images with a strategy and extract their features.
 
         Args:
@@ -174,13 +174,15 @@ def evaluate(
         setting = read_model(config) if isinstance(config, str) else config
     bundled = setting.is_bundled
     chosen = (
-        usual(bundled, len(setting.places) > 1)[0] if metrics is None else choose(metrics, bundled)
+        default_metrics(bundled, len(setting.places) > 1)[0]
+        if metrics is None
+        else select_metrics(metrics, bundled)
     )
     evaluator = Evaluator(setting, str(device_of(pipe)), pipe)
     drawn = evaluator.prompts["heldout"].first(images)
     base = evaluator.draw("the unaccelerated images", evaluator.baseline, drawn)
     mine = evaluator.draw("the strategy's images", strategy, drawn)
-    references: dict[View, ImageSet] = {}
+    references: dict[ReferenceKind, ImageSet] = {}
     if bundled:
         references["real"] = real_images()
     elif any("self" in metric.views for metric in chosen):

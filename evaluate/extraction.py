@@ -22,7 +22,7 @@ from evaluate.networks.base import Pixels
 
 
 @dataclass(frozen=True)
-class Reading:
+class ExtractionSpec:
     """Specification of an extraction.
 
     Attributes:
@@ -38,7 +38,7 @@ class Reading:
     thumbnails: int = 0
 
     @classmethod
-    def of(cls, metrics: Iterable[Metric], memory: bool = False) -> Reading:
+    def of(cls, metrics: Iterable[Metric], memory: bool = False) -> ExtractionSpec:
         """The reading that some metrics need."""
         rows = list(metrics)
         networks = dict.fromkeys(m.network for m in rows if m.network and m.compare is None)
@@ -46,7 +46,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ExtractedFeatures:
     """Extracted features of n images of one strategy.
 
     Attributes:
@@ -70,20 +70,20 @@ class Sample:
         known = dict(self.features)
         return ImageSet("the sample", self.count, known=known, paired=dict(self.paired))
 
-    def first(self, count: int) -> Sample:
+    def first(self, count: int) -> ExtractedFeatures:
         """Features of the first `count` images."""
         features = {name: rows[:count] for name, rows in self.features.items()}
         paired = {name: rows[:count] for name, rows in self.paired.items()}
         kept = self.thumbnails[:count]
         looks = None if self.looks is None else self.looks[:count]
-        return Sample(min(count, self.count), features, paired, self.memory, kept, looks)
+        return ExtractedFeatures(min(count, self.count), features, paired, self.memory, kept, looks)
 
-    def followed_by(self, other: Sample) -> Sample:
+    def followed_by(self, other: ExtractedFeatures) -> ExtractedFeatures:
         """Features of both sets, the other's prompts after these."""
         looks = None
         if self.looks is not None and other.looks is not None:
             looks = np.concatenate([self.looks, other.looks])
-        return Sample(
+        return ExtractedFeatures(
             self.count + other.count,
             {name: np.concatenate([v, other.features[name]]) for name, v in self.features.items()},
             {name: np.concatenate([v, other.paired[name]]) for name, v in self.paired.items()},
@@ -96,10 +96,10 @@ class Sample:
 def take(
     batches: Iterable[Sequence[Pixels]],
     texts: Sequence[str],
-    reading: Reading,
+    reading: ExtractionSpec,
     networks: Networks,
     unaccelerated: Iterator[Pixels] | None = None,
-) -> Sample:
+) -> ExtractedFeatures:
     """Extract features of images batch by batch, without keeping the images.
 
     Args:
@@ -131,7 +131,7 @@ def take(
         looks += map(look, images)
         thumbnails += map(encode, images[: max(0, reading.thumbnails - done)])
         done += len(images)
-    return Sample(
+    return ExtractedFeatures(
         done,
         {name: np.concatenate(rows) for name, rows in features.items()},
         {name: np.array(values) for name, values in paired.items()},

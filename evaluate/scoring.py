@@ -7,18 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.image_set import ImageSet
-from evaluate.metrics import Metric, View
+from evaluate.metrics import Metric, ReferenceKind
 from evaluate.statistics.bootstrap import Interval, interval
-from evaluate.statistics.distances import Statistic, Weights
+from evaluate.statistics.distances import WeightedStatistic, Weights
 from evaluate.statistics.means import Mean
 
-Statistics = dict[str, Statistic]
+Statistics = dict[str, WeightedStatistic]
 
 
 def statistics(
-    side: ImageSet, base: ImageSet, references: Mapping[View, ImageSet], metrics: Iterable[Metric]
+    side: ImageSet,
+    base: ImageSet,
+    references: Mapping[ReferenceKind, ImageSet],
+    metrics: Iterable[Metric],
 ) -> Statistics:
     """Every score of a strategy as a function of how often each image counts.
 
@@ -32,7 +35,7 @@ def statistics(
         ScoreError: too few images, broken features, or a reference without the features that a
             metric reads.
     """
-    against: dict[View, ImageSet | None] = {**references, "base": base, "alone": None}
+    against: dict[ReferenceKind, ImageSet | None] = {**references, "base": base, "alone": None}
     return {
         metric.key(view): metric.prepare(side, against[view], view)
         for metric in metrics
@@ -94,7 +97,7 @@ def _known(found: Mapping[str, Interval]) -> dict[str, list[float]]:
     return {key: one.to_json() for key, one in found.items() if one.known}
 
 
-def _difference(mine: Statistic, base: Statistic) -> Statistic:
+def _difference(mine: WeightedStatistic, base: WeightedStatistic) -> WeightedStatistic:
     if isinstance(mine, Mean) and isinstance(base, Mean):
         return mine.minus(base)
 
@@ -114,9 +117,9 @@ class Scoring:
     """
 
     metrics: tuple[Metric, ...]
-    references: Mapping[View, ImageSet]
+    references: Mapping[ReferenceKind, ImageSet]
 
-    def statistics(self, sample: Sample, base: Sample) -> Statistics:
+    def statistics(self, sample: ExtractedFeatures, base: ExtractedFeatures) -> Statistics:
         """Every score of a sample as a function of the weights.
 
         Raises:
@@ -124,7 +127,7 @@ class Scoring:
         """
         return statistics(sample.side(), base.side(), self.references, self.metrics)
 
-    def score(self, sample: Sample, base: Sample) -> dict[str, float]:
+    def score(self, sample: ExtractedFeatures, base: ExtractedFeatures) -> dict[str, float]:
         """Scores of a sample, with `memory_bytes` if it was measured.
 
         Raises:
@@ -133,7 +136,7 @@ class Scoring:
         found = values(self.statistics(sample, base), sample.count)
         return found if sample.memory is None else found | {"memory_bytes": float(sample.memory)}
 
-    def chance(self, base: Sample) -> dict[str, float]:
+    def chance(self, base: ExtractedFeatures) -> dict[str, float]:
         """Noise floor of each distance to a reference, from the unaccelerated images; see
         `Metric.chance`.
         """
@@ -144,7 +147,9 @@ class Scoring:
             for view in self.references
         }
 
-    def intervals(self, sample: Sample, base: Sample) -> dict[str, list[float]]:
+    def intervals(
+        self, sample: ExtractedFeatures, base: ExtractedFeatures
+    ) -> dict[str, list[float]]:
         """Intervals of `score`; see `intervals`."""
         mine, there = self.statistics(sample, base), self.statistics(base, base)
         return intervals(mine, there, self.metrics, sample.count)

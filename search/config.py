@@ -18,7 +18,7 @@ from pydantic import (
 
 from accel.models.config import ModelConfig, read_model
 from evaluate import verdicts
-from evaluate.metrics import View
+from evaluate.metrics import ReferenceKind
 from search.initial.baselines import ORIGINS
 from search.objectives import metric_set as figures
 from search.objectives.metric_set import MetricSet
@@ -193,7 +193,7 @@ class SearchConfig(WorkerSettings):
         write(dump(self.model_dump(mode="json"), path.parent), path)
 
 
-def _view(reference: str | None) -> View:
+def _view(reference: str | None) -> ReferenceKind:
     return "self" if reference == "self" else "real"
 
 

@@ -31,7 +31,9 @@ def hypervolume(points: Points, reference: Sequence[float]) -> float:
     return float(moocore.hypervolume(inside, ref=list(reference)) / np.prod(reference))
 
 
-def gains(points: Points, front: Points, reference: Sequence[float]) -> NDArray[np.float64]:
+def hypervolume_improvement(
+    points: Points, front: Points, reference: Sequence[float]
+) -> NDArray[np.float64]:
     """The volume that each point alone would add to what a front dominates below `reference`.
 
     Args:
@@ -54,7 +56,7 @@ def gains(points: Points, front: Points, reference: Sequence[float]) -> NDArray[
     return np.array(added) * float(np.prod(worst))
 
 
-def spread(
+def select_subset(
     points: Points, reference: Sequence[float], count: int, begun: Sequence[int] = ()
 ) -> list[int]:
     """Up to `count` rows that together dominate as much as possible, chosen greedily.
@@ -70,12 +72,12 @@ def spread(
     chosen = list(begun)
     left = [row for row in nondominated(points) if row not in chosen]
     while left and len(chosen) < count:
-        gains = [hypervolume(points[[*chosen, index]], reference) for index in left]
-        chosen.append(left.pop(int(np.argmax(gains))))
+        volumes = [hypervolume(points[[*chosen, index]], reference) for index in left]
+        chosen.append(left.pop(int(np.argmax(volumes))))
     return chosen
 
 
-def knee(points: Points) -> int:
+def knee_index(points: Points) -> int:
     """The row farthest below the line between the ends of the front, both axes scaled to 1."""
     low, high = points.min(0), points.max(0)
     scaled = (points - low) / np.where(high > low, high - low, 1)

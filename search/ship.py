@@ -19,7 +19,7 @@ import torch
 from accel import families
 from accel.models.loading import quiet
 from evaluate.evaluator import Split
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from evaluate.images.image_store import ImageStore
 from evaluate.images.prompts import Prompts
 from search import config, spaces
@@ -31,7 +31,10 @@ from search.workers.worker import Worker
 from strategies import Strategy
 from strategies.data_files import whole
 
-FEWEST, MOST = 5, 15  # Steps of a baseline that a strategy without a loss is compared with.
+MIN_BASELINE_STEPS, MAX_BASELINE_STEPS = (
+    5,
+    15,
+)  # Steps of a baseline that a strategy without a loss is compared with.
 
 
 def main() -> None:
@@ -78,14 +81,14 @@ def _baselines(worker: Worker, settings: SearchConfig) -> list[Strategy]:
     family = families.find(pipe)[0]
     space = spaces.make_space(settings.space, family, pipe.scheduler, model.share)
     rows = seeds(space, model.scheduler, model.steps, ["fewer-steps"])
-    few = [one for _, one in rows if FEWEST <= one.steps <= MOST]
+    few = [one for _, one in rows if MIN_BASELINE_STEPS <= one.steps <= MAX_BASELINE_STEPS]
     return [one for one in few if not one.canonical().methods]
 
 
 def _sample(
     worker: Worker, settings: SearchConfig, strategy: Strategy, count: int, out: Path
-) -> Sample:
-    reading = Reading.of(settings.figures.metrics)
+) -> ExtractedFeatures:
+    reading = ExtractionSpec.of(settings.figures.metrics)
     path = feature_cache.place(out, strategy.digest, count)
     found = feature_cache.read(path, count, reading)
     if found is None:

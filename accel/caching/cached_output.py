@@ -15,7 +15,7 @@ from accel.clock import Clock, Listener
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
 from accel.sites import Part
-from accel.token_selection import Selection
+from accel.token_selection import TokenSelection
 from strategies.knobs import Depth
 
 
@@ -99,7 +99,7 @@ class CachedOutput(Listener):
             value = on_image(lambda some, whole: chosen.put(whole, some), value, self.newest)
         self.fresh = value
 
-    def _chosen(self) -> Selection | None:
+    def _chosen(self) -> TokenSelection | None:
         return None if self.text else self.clock.selection
 
     def begin(self) -> None:

@@ -16,13 +16,13 @@ from accel.patching.replacing import untraced
 from strategies.methods.deepcache import DeepCache
 
 
-class View(Protocol):
+class BlockView(Protocol):
     """A part of the network shown as a module of its own, which may be out of date."""
 
     def check(self) -> None: ...
 
 
-class Features(Listener):
+class DeepFeatures(Listener):
     """Features of one generation, and how the current call uses them.
 
     Attributes:
@@ -47,7 +47,7 @@ class Features(Listener):
         self.clock, self.recorder, self.knobs = clock, recorder, knobs
         self.depth = FULL
         self.value: Tensor | None = None
-        self.views: list[View] = []
+        self.views: list[BlockView] = []
         self._running, self._overwrites = running, overwrites
         self._copy = False
         self._needs = needs(knobs.depth, knobs.order)

@@ -16,7 +16,7 @@ from accel.clock import Clock, Listener
 from accel.patching.replacing import untraced
 from accel.sites import Sites
 from accel.stack import numbered, stretches
-from accel.token_selection import Selection
+from accel.token_selection import TokenSelection
 from strategies.methods.deltacache import DeltaCache
 
 Key = tuple[int, int] | str  # Depth and tail of what is left out; "skip" is the whole prediction.
@@ -60,7 +60,7 @@ class Residuals(Listener):
     def _reset(self) -> None:
         self.skipping = False
         self.key: Key = FULL
-        self._chosen: Selection | None = None
+        self._chosen: TokenSelection | None = None
         self._prediction: tuple[Tensor, ...] | None = None
         self._value: Any = None
         self._form: Any = None

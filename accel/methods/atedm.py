@@ -21,7 +21,7 @@ from accel.clock import Clock
 from accel.patching.replacing import Undo, undo_all
 from accel.sites import Sites
 from accel.tokens.attention_map import AttentionRecorder, mean_map
-from accel.tokens.partial_forward import PartialRun
+from accel.tokens.partial_forward import PartialForward
 from strategies.methods.atedm import ATEDM
 
 ITERATIONS = 10  # Rounds of the power method; attention maps mix within a few.
@@ -36,7 +36,7 @@ def attach(sites: Sites, clock: Clock, knobs: ATEDM, recorder: Recorder) -> Undo
     return AttentionRankSelection(sites, clock, knobs, recorder).attach()
 
 
-class AttentionRankSelection(PartialRun):
+class AttentionRankSelection(PartialForward):
     """Ranking of tokens by the attention that they get from tokens that get attention."""
 
     def __init__(self, sites: Sites, clock: Clock, knobs: ATEDM, recorder: Recorder) -> None:

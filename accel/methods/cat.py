@@ -29,7 +29,7 @@ from accel.patching.replacing import Undo
 from accel.sites import Sites
 from accel.token_selection import at_least_single
 from accel.tokens.clustering import kmeans, one_hot, pool, positions
-from accel.tokens.partial_forward import PartialRun
+from accel.tokens.partial_forward import PartialForward
 from strategies.methods.cat import CAT
 
 # Shares in per cent of what is selected, and weights of the highest clusters.
@@ -45,7 +45,7 @@ def attach(sites: Sites, clock: Clock, knobs: CAT, recorder: Recorder) -> Undo:
     return ClusterAware(sites, clock, knobs, recorder).attach()
 
 
-class ClusterAware(PartialRun):
+class ClusterAware(PartialForward):
     """Algorithm 2, for every image of the batch."""
 
     lead: ClassVar[int] = 2

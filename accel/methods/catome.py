@@ -26,7 +26,13 @@ from accel.patching.layers import Forward
 from accel.patching.replacing import Undo
 from accel.sites import AttentionSite, Sites
 from accel.tokens.merging import Reduction, rank, reduction, similarity, split_grid
-from accel.tokens.reduced_attention import TokenSite, attach_all, choose, no_grad, plain_maps
+from accel.tokens.reduced_attention import (
+    ReducedSelfAttention,
+    attach_all,
+    choose,
+    no_grad,
+    plain_maps,
+)
 from strategies.methods.catome import CAToMe
 
 Pairs = list[tuple[Tensor, Reduction]]  # Rows of the batch that merge equally many, and how.
@@ -44,7 +50,7 @@ def attach(sites: Sites, clock: Clock, knobs: CAToMe, recorder: Recorder) -> Und
     return attach_all([_Site(site, clock, recorder, knobs) for site in chosen])
 
 
-class _Site(TokenSite):
+class _Site(ReducedSelfAttention):
     threshold = 1.0
 
     def __init__(

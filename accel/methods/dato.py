@@ -37,7 +37,13 @@ from accel.tokens.merging import (
     reduction,
     similarity,
 )
-from accel.tokens.reduced_attention import TokenSite, attach_all, choose, no_grad, plain_maps
+from accel.tokens.reduced_attention import (
+    ReducedSelfAttention,
+    attach_all,
+    choose,
+    no_grad,
+    plain_maps,
+)
 from strategies.methods.dato import DaTo
 
 
@@ -175,7 +181,7 @@ def prune(metric: Tensor, base: Tensor, others: Tensor, count: int, recover: str
     return Reduction(chosen.kept, chosen.back.scatter(1, pruned, nearest))
 
 
-class _Site(TokenSite):
+class _Site(ReducedSelfAttention):
     ratio = 0.0
 
     def __init__(

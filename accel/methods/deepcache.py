@@ -23,7 +23,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from accel.caching.deep_features import Features
+from accel.caching.deep_features import DeepFeatures
 from accel.caching.extrapolation import FULL
 from accel.call_records import Recorder
 from accel.clock import Clock
@@ -56,7 +56,7 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
                 f"methods.deepcache.depth[{call}] is {depth}, but this model has {levels} skip "
                 f'levels; use "full" or 0 to {levels}'
             )
-    features = Features(
+    features = DeepFeatures(
         clock,
         recorder,
         knobs,
@@ -102,7 +102,7 @@ def running(sites: Sites, depth: int) -> list[str]:
     return names
 
 
-def _denoiser(features: Features, sites: Sites) -> Wrap:
+def _denoiser(features: DeepFeatures, sites: Sites) -> Wrap:
     kind = sites.output
 
     def make(original: Forward) -> Forward:
@@ -137,7 +137,7 @@ def _adapter(residuals: Sequence[Tensor], sites: Sites, depth: int) -> list[Tens
     return found
 
 
-def _attach_blocks(sites: Sites, features: Features, wanted: set[int]) -> Iterator[Undo]:
+def _attach_blocks(sites: Sites, features: DeepFeatures, wanted: set[int]) -> Iterator[Undo]:
     first = 1  # Skip level 0 is the input convolution, which always runs.
     for stage in sites.down:
         views = _Views(stage, features, {depth - first for depth in wanted}, from_end=False)
@@ -154,7 +154,7 @@ def _attach_blocks(sites: Sites, features: Features, wanted: set[int]) -> Iterat
         above = below
 
 
-def _attach_taps(sites: Sites, features: Features, wanted: set[int]) -> Iterator[Undo]:
+def _attach_taps(sites: Sites, features: DeepFeatures, wanted: set[int]) -> Iterator[Undo]:
     """Offer features that pass between two layers of one up block, if some call needs them."""
     below = sites.skip_levels
     for stage in sites.up:
@@ -165,14 +165,14 @@ def _attach_taps(sites: Sites, features: Features, wanted: set[int]) -> Iterator
         below -= 1
 
 
-def _tap(features: Features, depth: int) -> Callable[[nn.Module, Any, Any], None]:
+def _tap(features: DeepFeatures, depth: int) -> Callable[[nn.Module, Any, Any], None]:
     def hook(module: nn.Module, inputs: Any, output: Any) -> None:
         features.offer(depth, output[0] if isinstance(output, tuple) else output)
 
     return hook
 
 
-def _down_block(features: Features, stage: Stage, first: int, views: _Views) -> Wrap:
+def _down_block(features: DeepFeatures, stage: Stage, first: int, views: _Views) -> Wrap:
     """Wrapper of a down block that runs levels `first` and up; each layer gives one skip
     connection.
     """
@@ -197,7 +197,7 @@ def _down_block(features: Features, stage: Stage, first: int, views: _Views) -> 
     return make
 
 
-def _mid(features: Features) -> Wrap:
+def _mid(features: DeepFeatures) -> Wrap:
     def make(original: Forward) -> Forward:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
             if features.depth != FULL:
@@ -209,7 +209,7 @@ def _mid(features: Features) -> Wrap:
     return make
 
 
-def _up_block(features: Features, stage: Stage, above: int, first: bool, views: _Views) -> Wrap:
+def _up_block(features: DeepFeatures, stage: Stage, above: int, first: bool, views: _Views) -> Wrap:
     """Wrapper of an up block with `above` levels from its first layer to the end, so it is entered
     at that depth.
     """
@@ -248,7 +248,9 @@ class _Views:
     made again if another layer is put into the block.
     """
 
-    def __init__(self, stage: Stage, features: Features, counts: set[int], from_end: bool) -> None:
+    def __init__(
+        self, stage: Stage, features: DeepFeatures, counts: set[int], from_end: bool
+    ) -> None:
         self.block, self.from_end = stage.block, from_end
         partial = {count for count in counts if 0 < count < len(stage.layers)}
         if partial and hasattr(stage.block, "_diffusers_hook"):

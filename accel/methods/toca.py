@@ -36,7 +36,7 @@ from accel.compatibility.chunked_feed_forward import ChunkedFeedForwardGuard
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Part, Sites
-from accel.token_selection import Selection
+from accel.token_selection import TokenSelection
 from accel.tokens.attention_map import AttentionRecorder
 from accel.tokens.token_grid import TokenGrid
 from strategies import StrategyError
@@ -136,7 +136,7 @@ class TokenwiseFeedForward(Listener):
         self._stored: TokenCache | None = None
         self._kept: TokenCache | None = None
         self._fresh: TokenCache | None = None
-        self._chosen: Selection | None = None
+        self._chosen: TokenSelection | None = None
         self._input: Tensor | None = None
         self._attention: Tensor | None = None
         self._keep = False
@@ -224,7 +224,7 @@ class TokenwiseFeedForward(Listener):
             return hidden
         count = int(self.shares[self.clock.call] * hidden.shape[1])
         order = self._scores(hidden, kept).argsort(dim=1, descending=True, stable=True)
-        self._chosen = Selection(order[:, :count].sort(dim=1).values, hidden.shape[1])
+        self._chosen = TokenSelection(order[:, :count].sort(dim=1).values, hidden.shape[1])
         return self._chosen.take(hidden)
 
     def _complete(self, made: Tensor) -> Tensor:

@@ -16,7 +16,13 @@ from accel.patching.layers import Forward
 from accel.patching.replacing import Undo
 from accel.sites import Sites
 from accel.tokens.merging import match, split_grid
-from accel.tokens.reduced_attention import TokenSite, attach_all, choose, no_grad, plain_maps
+from accel.tokens.reduced_attention import (
+    ReducedSelfAttention,
+    attach_all,
+    choose,
+    no_grad,
+    plain_maps,
+)
 from strategies.methods.tome import ToMe
 
 
@@ -32,7 +38,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToMe, recorder: Recorder) -> Undo:
     return attach_all([_Site(site, clock, recorder, knobs) for site in chosen])
 
 
-class _Site(TokenSite):
+class _Site(ReducedSelfAttention):
     ratio = 0.0
 
     def begin(self) -> None:

@@ -24,7 +24,7 @@ from accel.compatibility.fused_attention import is_fused
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all, untraced
 from accel.sites import Sites, TokenAttention, TokenStream
-from accel.token_selection import Selection
+from accel.token_selection import TokenSelection
 from accel.tokens.rotary import Rotary
 from strategies import StrategyError
 
@@ -43,7 +43,7 @@ class KeyValueRows:
         self.after: Tensor | None = None
 
 
-class PartialRun(Listener):
+class PartialForward(Listener):
     """The stream of tokens, reduced at some calls.
 
     Attributes:
@@ -149,7 +149,7 @@ class PartialRun(Listener):
         self._wholes = kept = self._kept.pop(clock.guidance_pass, [])
         if self._chosen is not None and base is not None:
             times = clock.running // len(self._chosen)
-            clock.selection = Selection(self._chosen.repeat(times, 1), self.total)
+            clock.selection = TokenSelection(self._chosen.repeat(times, 1), self.total)
             self._base = base
         for rows, before in zip(self._rows, kept, strict=False):
             rows.before = None if before is None else running(before, clock)

@@ -18,7 +18,7 @@ from accel.tokens.merging import Reduction
 from strategies import StrategyError
 
 
-class TokenSite(Listener):
+class ReducedSelfAttention(Listener):
     """One self-attention: the shape of its grid and its block's input, while the block runs.
 
     Similarity is measured on the block's input, before its norm, as in the published code of all
@@ -115,7 +115,7 @@ def plain_maps(sites: list[AttentionSite], clock: Clock, method: str, *breaks: T
     Processors(clock, method, modules, (Trait.KEEPS, *breaks))
 
 
-def attach_all(sites: list[TokenSite]) -> Undo:
+def attach_all(sites: list[ReducedSelfAttention]) -> Undo:
     """Wrap all of them, and return the function that undoes it."""
     undos = [undo for site in sites for undo in site.attach()]
     return lambda: undo_all(undos)

@@ -10,7 +10,7 @@ from torch import Tensor
 from accel.clock import Clock
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
-from accel.token_selection import Selection
+from accel.token_selection import TokenSelection
 
 Tables = tuple[Tensor, Tensor]
 
@@ -62,7 +62,7 @@ class Rotary:
 
         return make
 
-    def _rows(self, table: Tensor, whose: str, heads: Tensor, chosen: Selection) -> Tensor:
+    def _rows(self, table: Tensor, whose: str, heads: Tensor, chosen: TokenSelection) -> Tensor:
         """Rows of the table for the tokens of `heads` `[rows, tokens, heads, d]`."""
         count = heads.shape[1]
         if whose == "text":

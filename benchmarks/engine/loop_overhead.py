@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.entry import RESULTS
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from search.budget import Budget
 from search.costs.cost_tracker import CostTracker
 from search.engine.loop import SearchLoop
@@ -41,7 +41,7 @@ from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
 from search.tracking.events import EventBus
 from search.workers.executor import Executor
-from search.workers.messages import AnyOutcome, AnyRequest, Outcome, SampleRequest
+from search.workers.messages import AnyRequest, AnyResponse, Response, SampleRequest
 from strategies import Gene, SearchSpace, Strategy
 from strategies.genomes.space import Genome
 
@@ -104,7 +104,7 @@ def evaluation(number: int, genome: Genome, strategy: Strategy, images: int = AL
     losses = (reused + (2 + float(rng.random())) / strategy.calls, latency(strategy))
     draws: tuple[tuple[float, ...], ...] = ()
     if images < ALL:
-        draws = tuple((losses[0] * rng.normal(1, 0.1, rungs.DRAWS)).tolist()), ()
+        draws = tuple((losses[0] * rng.normal(1, 0.1, rungs.RESAMPLES)).tolist()), ()
     scores = {"fd_base": losses[0], "latency_s": losses[1]}
     return Evaluation(number, "test", genome, strategy, scores, "", 1.0, losses, 0.0, images, draws)
 
@@ -127,12 +127,12 @@ class Instant(Executor):
     def submit(self, request: AnyRequest) -> None:
         self._waiting.append(request)
 
-    def next(self) -> tuple[AnyRequest, AnyOutcome]:
+    def next(self) -> tuple[AnyRequest, AnyResponse]:
         self.answered.append(time.perf_counter())
         self.cpu.append(time.process_time())
         if len(self.answered) > self.answers:
             raise KeyboardInterrupt
-        return self._waiting.pop(), Outcome(None, "", 1.0)
+        return self._waiting.pop(), Response(None, "", 1.0)
 
     def close(self) -> None:
         self._waiting.clear()
@@ -161,11 +161,11 @@ class MadeUp:
     def request(self, proposal: Proposal) -> SampleRequest:
         return SampleRequest(
             key=str(proposal.number), strategy=proposal.strategy, split="search",
-            start=proposal.drawn, stop=proposal.images, reading=Reading(),
+            start=proposal.drawn, stop=proposal.images, reading=ExtractionSpec(),
         )  # fmt: skip
 
     def evaluation(
-        self, proposal: Proposal, request: SampleRequest, outcome: Outcome[Sample]
+        self, proposal: Proposal, request: SampleRequest, outcome: Response[ExtractedFeatures]
     ) -> Evaluation:
         return evaluation(proposal.number, proposal.genome, proposal.strategy, proposal.images)
 

@@ -32,7 +32,7 @@ from search.proposers.generation_strategy import GenerationStrategy
 from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
 from search.workers.executor import Executor
-from search.workers.messages import AnyOutcome, AnyRequest, Outcome
+from search.workers.messages import AnyRequest, AnyResponse, Response
 from search.workers.pool import WorkerPool
 
 
@@ -59,11 +59,11 @@ class Simulated(Executor):
         self.busy += seconds
         heapq.heappush(self._running, (self.now() + seconds, request.key, request))
 
-    def next(self) -> tuple[AnyRequest, AnyOutcome]:
+    def next(self) -> tuple[AnyRequest, AnyResponse]:
         end, key, request = heapq.heappop(self._running)
         self.skipped += max(0.0, end - self.now())
         self.ended = self.now()
-        return request, Outcome(None, "", length(key, self.shortest))
+        return request, Response(None, "", length(key, self.shortest))
 
     def close(self) -> None:
         self._running.clear()
@@ -77,10 +77,10 @@ class Sleeper:
     def __init__(self, shortest: float) -> None:
         self.shortest = shortest
 
-    def answer(self, request: AnyRequest) -> AnyOutcome:
+    def answer(self, request: AnyRequest) -> AnyResponse:
         began = time.monotonic()
         time.sleep(length(request.key, self.shortest))
-        return Outcome(None, "", time.monotonic() - began)
+        return Response(None, "", time.monotonic() - began)
 
 
 def run(executor: Executor, evaluations: int) -> float:

@@ -31,7 +31,7 @@ from benchmarks.entry import RESULTS
 from evaluate import Evaluator, scoring
 from evaluate.evaluator import real_images
 from evaluate.image_set import ImageSet
-from evaluate.metrics import View, choose
+from evaluate.metrics import ReferenceKind, select_metrics
 from strategies import Strategy
 
 METRICS = ("fd", "psnr")
@@ -192,8 +192,8 @@ def main() -> None:
     evaluator = Evaluator(read_model("tiny-sd"))
     heldout = evaluator.prompts["heldout"].first(flags.images)
     base = evaluator.draw("unaccelerated", evaluator.baseline, heldout)
-    metrics = choose(METRICS, bundled=True)
-    real: dict[View, ImageSet] = {"real": real_images()}
+    metrics = select_metrics(METRICS, bundled=True)
+    real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     reference = scoring.statistics(base, base, real, metrics)
     rows: dict[str, dict[str, Any]] = {}
     for scheduler, steps in SETTINGS:

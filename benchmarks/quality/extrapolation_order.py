@@ -20,7 +20,7 @@ from benchmarks.entry import RESULTS
 from evaluate import Evaluator, read_model, scoring
 from evaluate.evaluator import real_images
 from evaluate.image_set import ImageSet
-from evaluate.metrics import View, choose
+from evaluate.metrics import ReferenceKind, select_metrics
 from evaluate.speed.latency_measurement import measure_end_to_end
 from evaluate.speed.timing import device_name
 from evaluate.statistics.bootstrap import paired_bootstrap
@@ -51,10 +51,10 @@ def main() -> None:
     )
     seconds = dict(zip(chosen, map(median, times), strict=True))
     drawn = prompts.first(flags.images)
-    real: dict[View, ImageSet] = {"real": real_images()}
+    real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
     base = samples["unaccelerated"]
-    metrics = choose(["fd", "feature-error", "psnr"], bundled=True)
+    metrics = select_metrics(["fd", "feature-error", "psnr"], bundled=True)
     result = {}
     for name, sample in samples.items():
         found = scoring.values(scoring.statistics(sample, base, real, metrics), flags.images)

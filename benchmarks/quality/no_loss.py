@@ -29,7 +29,7 @@ from evaluate import Evaluator, read_model, scoring, verdicts
 from evaluate.evaluator import real_images
 from evaluate.image_set import ImageSet
 from evaluate.images.image_store import ImageStore, identity
-from evaluate.metrics import View, usual
+from evaluate.metrics import ReferenceKind, default_metrics
 from strategies import Strategy, load
 from zoo import data, networks
 from zoo.card import grid
@@ -78,8 +78,8 @@ def main() -> None:
 
 def compare(mine: ImageSet, base: ImageSet) -> dict[str, Any]:
     """The verdict, what it is of, and on how many images shape or colour differ."""
-    metrics = usual(bundled=True)[0]
-    references: dict[View, ImageSet] = {"real": real_images()}
+    metrics = default_metrics(bundled=True)[0]
+    references: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     found = scoring.statistics(mine, base, references, metrics)
     there = scoring.statistics(base, base, references, metrics)
     intervals = scoring.intervals(found, there, metrics, mine.count)

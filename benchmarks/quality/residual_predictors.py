@@ -28,7 +28,7 @@ from benchmarks.quality.predictors import PREDICTORS, predicting
 from evaluate import Evaluator, scoring
 from evaluate.evaluator import real_images
 from evaluate.image_set import ImageSet
-from evaluate.metrics import View, choose
+from evaluate.metrics import ReferenceKind, select_metrics
 from evaluate.speed.timing import device_name
 from strategies import Strategy
 from strategies.data_files.whole import write
@@ -53,8 +53,8 @@ def schedules(calls: int) -> dict[str, DeltaCache]:
 
 def scored(evaluator: Evaluator, strategies: Mapping[str, Strategy], images: int) -> Any:
     """Figures and seconds of one image, of each set, by schedule and predictor."""
-    metrics = choose(["fd", "psnr"], bundled=True)
-    real: dict[View, ImageSet] = {"real": real_images()}
+    metrics = select_metrics(["fd", "psnr"], bundled=True)
+    real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     rows: dict[str, Any] = {name: {one: [] for one in PREDICTORS} for name in strategies}
     for number in range(SETS):
         prompts = evaluator.prompts["heldout"].at(range(number * images, (number + 1) * images))

@@ -20,7 +20,7 @@ from evaluate.evaluator import real_images
 from evaluate.image_set import ImageSet
 from evaluate.images.generation import run
 from evaluate.images.image_store import ImageStore, identity
-from evaluate.metrics import View, choose
+from evaluate.metrics import ReferenceKind, select_metrics
 from evaluate.speed.timing import conditions, spread
 from strategies import Strategy
 from strategies.data_files.whole import write
@@ -49,8 +49,8 @@ def quality(
 ) -> tuple[Rows, dict[str, scoring.Statistics]]:
     """Figures and intervals by name, and the figures as functions of the prompts' weights."""
     drawn = evaluator.prompts["heldout"].first(images)
-    metrics = choose(METRICS, bundled=True)
-    real: dict[View, ImageSet] = {"real": real_images()}
+    metrics = select_metrics(METRICS, bundled=True)
+    real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     sides = {}
     for place, (name, one) in enumerate(chosen.items(), 1):
         say(f"drawing {place} of {len(chosen)}: {name}")

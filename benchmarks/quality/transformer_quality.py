@@ -27,7 +27,7 @@ from benchmarks.entry import RESULTS
 from evaluate import Evaluator, scoring
 from evaluate.evaluator import real_images
 from evaluate.image_set import ImageSet
-from evaluate.metrics import View, choose
+from evaluate.metrics import ReferenceKind, select_metrics
 from evaluate.speed.latency_measurement import measure_end_to_end
 from evaluate.speed.timing import device_name
 from strategies import Strategy
@@ -103,9 +103,9 @@ def main() -> None:
     rows = json.loads(target.read_text())["rows"] if flags.seconds else {}
     if not flags.seconds:
         drawn = evaluator.prompts["heldout"].first(flags.images)
-        real: dict[View, ImageSet] = {"real": real_images()}
+        real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
         samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
-        metrics = choose(["fd", "psnr"], bundled=True)
+        metrics = select_metrics(["fd", "psnr"], bundled=True)
         for name, sample in samples.items():
             figures = scoring.statistics(sample, samples["unaccelerated"], real, metrics)
             found = scoring.values(figures, flags.images)

@@ -30,7 +30,7 @@ from benchmarks.search_quality.significance import KINDS, p_greater
 from benchmarks.search_quality.table_generator import Drawn
 from evaluate.evaluator import real_images
 from evaluate.statistics.distances import frechet_paired, frechet_statistic
-from search.pareto import hypervolume, spread
+from search.pareto import hypervolume, select_subset
 from strategies import Strategy
 
 
@@ -116,7 +116,9 @@ class Live:
         points = np.array([row.objectives for row in rows])
         chosen = [
             rows[i]
-            for i in spread(compare_searches.logarithms(points, run.reference), (1, 1), count)
+            for i in select_subset(
+                compare_searches.logarithms(points, run.reference), (1, 1), count
+            )
         ]
         searched = [row.objectives[0] for row in chosen]
         figures = [

@@ -35,7 +35,7 @@ from search import spaces
 from search.costs.probe_strategies import probes
 from search.initial.baselines import seeds
 from search.initial.sensitivity_schedules import SensitivitySchedules
-from search.pareto import nondominated, spread
+from search.pareto import nondominated, select_subset
 from search.proposers import schedule_operators as operators
 from search.surrogate.strategy_features import StrategyFeatures
 from strategies import SearchSpace, Strategy
@@ -191,7 +191,7 @@ class Draw:
         best = [one for one in pool.values() if one.digest not in self.known]
         guess = np.exp(model.predict(self._told(best)))
         points = self._points(list(zip(best, guess.tolist(), strict=True)))
-        found = [("led", best[i]) for i in spread(np.log(points), (1.0, 3.0), LED)]
+        found = [("led", best[i]) for i in select_subset(np.log(points), (1.0, 3.0), LED)]
         while len(found) < LED + MUTATED:
             parent = front[int(rng.integers(len(front)))]
             genome = tuple(operators.mutate(self.space, self.space.encode(parent), rng))

@@ -7,7 +7,7 @@ import argparse
 from accel.models import checks
 from accel.models.resolve import find_config, is_config
 from evaluate.images import references
-from evaluate.metrics import Metric, choose, usual
+from evaluate.metrics import Metric, default_metrics, select_metrics
 from evaluate.networks import require
 from strategies import StrategyError
 
@@ -63,6 +63,6 @@ def metrics(
     The default is all metrics whose weights are on disk.
     """
     if flags.metrics is None:
-        return usual(bundled, video)
+        return default_metrics(bundled, video)
     names = [name.strip() for name in flags.metrics.split(",") if name.strip()]
-    return choose(names, bundled), {}
+    return select_metrics(names, bundled), {}

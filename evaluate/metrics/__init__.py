@@ -22,7 +22,7 @@ from evaluate.metrics import (
     sfid,
     ssim,
 )
-from evaluate.metrics.shared.base import VIEWS, Metric, View
+from evaluate.metrics.shared.base import VIEWS, Metric, ReferenceKind
 from evaluate.metrics.videos import temporal_error
 from evaluate.networks import missing
 from strategies import StrategyError
@@ -56,7 +56,7 @@ GROUPS = {"accuracy": tuple(metric.name for metric in accuracy.METRICS)}
 SEARCH = ("fd", "kd", "feature-error", "psnr", *GROUPS["accuracy"])
 
 
-def choose(names: Collection[str], bundled: bool) -> list[Metric]:
+def select_metrics(names: Collection[str], bundled: bool) -> list[Metric]:
     """Metrics by name or group.
 
     Args:
@@ -86,7 +86,7 @@ def choose(names: Collection[str], bundled: bool) -> list[Metric]:
     return list(chosen.values())
 
 
-def usual(bundled: bool, video: bool = False) -> tuple[list[Metric], dict[str, str]]:
+def default_metrics(bundled: bool, video: bool = False) -> tuple[list[Metric], dict[str, str]]:
     """Default metrics: all whose weights are on disk.
 
     Args:
@@ -97,7 +97,7 @@ def usual(bundled: bool, video: bool = False) -> tuple[list[Metric], dict[str, s
         The metrics, and the reason why each of the others is left out.
     """
     if bundled:
-        return choose([*SEARCH, "ssim"], bundled), {}
+        return select_metrics([*SEARCH, "ssim"], bundled), {}
     found, without = [], {}
     for metric in METRICS.values():
         if metric.bundled or (metric.video and not video):
@@ -110,4 +110,4 @@ def usual(bundled: bool, video: bool = False) -> tuple[list[Metric], dict[str, s
     return found, without
 
 
-__all__ = ["GROUPS", "METRICS", "SEARCH", "VIEWS", "Metric", "View", "choose", "usual"]
+__all__ = ["GROUPS", "METRICS", "SEARCH", "VIEWS", "Metric", "ReferenceKind", "choose", "usual"]

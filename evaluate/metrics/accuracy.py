@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from evaluate.image_set import ImageSet
-from evaluate.metrics.shared.base import Metric, View, mean_of
-from evaluate.statistics.distances import Statistic
+from evaluate.metrics.shared.base import Metric, ReferenceKind, mean_of
+from evaluate.statistics.distances import WeightedStatistic
 from zoo.data import GROUPS
 
 BOUNDS = (0.0, 1.0)
 
 
 def _make(column: int, kind: str) -> Metric:
-    def prepare(side: ImageSet, _: ImageSet | None, __: View) -> Statistic:
+    def prepare(side: ImageSet, _: ImageSet | None, __: ReferenceKind) -> WeightedStatistic:
         return mean_of(side.features("judge")[:, column], BOUNDS)
 
     return Metric(

@@ -6,11 +6,11 @@ Hessel et al., 2021 (2104.08718), with ViT-B/32.
 from __future__ import annotations
 
 from evaluate.image_set import ImageSet
-from evaluate.metrics.shared.base import Metric, View, mean_of
-from evaluate.statistics.distances import Statistic
+from evaluate.metrics.shared.base import Metric, ReferenceKind, mean_of
+from evaluate.statistics.distances import WeightedStatistic
 
 
-def prepare(side: ImageSet, _: ImageSet | None, __: View) -> Statistic:
+def prepare(side: ImageSet, _: ImageSet | None, __: ReferenceKind) -> WeightedStatistic:
     """The mean over images."""
     return mean_of(side.features("clip-score"))
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from evaluate.image_set import ImageSet
-from evaluate.metrics.shared.base import Metric, View, mean_of, other
-from evaluate.statistics.distances import Statistic
+from evaluate.metrics.shared.base import Metric, ReferenceKind, mean_of, other
+from evaluate.statistics.distances import WeightedStatistic
 
 
-def prepare(side: ImageSet, against: ImageSet | None, _: View) -> Statistic:
+def prepare(side: ImageSet, against: ImageSet | None, _: ReferenceKind) -> WeightedStatistic:
     """The mean over pairs."""
     mine = side.features("bundled").astype(np.float64)
     base = other(against).features("bundled").astype(np.float64)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from evaluate.image_set import ImageSet
-from evaluate.metrics.shared.base import Metric, View
-from evaluate.statistics.distances import Statistic, Weights
+from evaluate.metrics.shared.base import Metric, ReferenceKind
+from evaluate.statistics.distances import WeightedStatistic, Weights
 
 
-def prepare(side: ImageSet, _: ImageSet | None, __: View) -> Statistic:
+def prepare(side: ImageSet, _: ImageSet | None, __: ReferenceKind) -> WeightedStatistic:
     """Exp of the mutual information between image and class, under weights."""
     shares = np.maximum(side.features("inception-classes").astype(np.float64), 1e-16)
     own = (shares * np.log(shares)).sum(1)

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.image_set import ImageSet
-from evaluate.metrics.shared.base import SETS, Metric, View, mean_of, other
-from evaluate.statistics.distances import Statistic, Weights
+from evaluate.metrics.shared.base import SETS, Metric, ReferenceKind, mean_of, other
+from evaluate.statistics.distances import WeightedStatistic, Weights
 from evaluate.statistics.gaussian import ScoreError, check
 
 NEIGHBOURS = 3
@@ -38,7 +38,7 @@ def radii(features: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(torch.cat(found).numpy())
 
 
-def precision(side: ImageSet, against: ImageSet | None, _: View) -> Statistic:
+def precision(side: ImageSet, against: ImageSet | None, _: ReferenceKind) -> WeightedStatistic:
     """The weighted share of images inside the reference's manifold."""
     import torch
 
@@ -49,7 +49,7 @@ def precision(side: ImageSet, against: ImageSet | None, _: View) -> Statistic:
     return mean_of(inside.numpy().astype(np.float64), BOUNDS)
 
 
-def recall(side: ImageSet, against: ImageSet | None, _: View) -> Statistic:
+def recall(side: ImageSet, against: ImageSet | None, _: ReferenceKind) -> WeightedStatistic:
     """The share of the reference inside the manifold of the images that count."""
     import torch
 

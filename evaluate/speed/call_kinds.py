@@ -20,9 +20,9 @@ from math import exp, log
 
 from strategies import StrategyError, known
 
-LEAST = 1e-12  # Smallest cost, so that it has a logarithm.
+MIN_COST = 1e-12  # Smallest cost, so that it has a logarithm.
 SLIGHT = 0.01  # An effect below this is noise, and nothing is scaled by it.
-MOST = 2.0  # Largest strength of an effect, relative to a measured one.
+MAX_STRENGTH = 2.0  # Largest strength of an effect, relative to a measured one.
 _WORDS = re.compile(r" (?=\w+\.\w+=)")
 Part = tuple[str, str]  # The place of a method, and what acts there.
 Parts = frozenset[Part]
@@ -61,7 +61,7 @@ class Kinds:
     def __init__(self, measured: Mapping[str, float]) -> None:
         self.measured = measured
         self._known: dict[str, float] = dict(measured)
-        self._logs = {parts(kind): log(max(cost, LEAST)) for kind, cost in measured.items()}
+        self._logs = {parts(kind): log(max(cost, MIN_COST)) for kind, cost in measured.items()}
         self._pairs = self._find_pairs()
 
     def cost(self, kind: str) -> float:
@@ -114,7 +114,7 @@ class Kinds:
         strong = self._effect(measured)
         if abs(strong) < SLIGHT:
             return 0.0
-        return min(MOST, max(0.0, self._effect(one) / strong))
+        return min(MAX_STRENGTH, max(0.0, self._effect(one) / strong))
 
     def _find_pairs(self) -> dict[tuple[str, str], dict[tuple[Part, Part], float]]:
         """Difference of every measured pair to the sum of both, by two keys."""

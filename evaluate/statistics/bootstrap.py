@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evaluate.statistics.bounded import Z, score_interval
-from evaluate.statistics.distances import Statistic
+from evaluate.statistics.distances import WeightedStatistic
 from evaluate.statistics.means import Mean
 
 # Images that a resampled interval needs. Resamples of fewer are hardly ever different from the
@@ -38,7 +38,7 @@ class Interval:
         return [self.value, self.low, self.high]
 
 
-def interval(statistic: Statistic, count: int, biased: bool = False) -> Interval:
+def interval(statistic: WeightedStatistic, count: int, biased: bool = False) -> Interval:
     """The 95 % interval of a score.
 
     Args:
@@ -52,7 +52,11 @@ def interval(statistic: Statistic, count: int, biased: bool = False) -> Interval
 
 
 def paired_bootstrap(
-    statistic: Statistic, count: int, repeats: int = 200, seed: int = 0, biased: bool = False
+    statistic: WeightedStatistic,
+    count: int,
+    repeats: int = 200,
+    seed: int = 0,
+    biased: bool = False,
 ) -> Interval:
     """Interval of a statistic, with prompts resampled with replacement.
 

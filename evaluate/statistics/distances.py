@@ -1,7 +1,7 @@
 """Distances between sets of feature vectors: Frechet and kernel, in float64.
 
-Each comes as a number and as a `Statistic`: the same number as a function of how often every image
-counts, which resampling needs. Parts that do not depend on it are computed once.
+Each comes as a number and as a `WeightedStatistic`: the same number as a function of how often
+every image counts, which resampling needs. Parts that do not depend on it are computed once.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evaluate.statistics.gaussian import Array, ScoreError, Statistics, check
 
 Weights = NDArray[np.float64]
-Statistic = Callable[[Weights], float]
+WeightedStatistic = Callable[[Weights], float]
 Kernel = Callable[[Array, Array], Array]
 CHUNK = 2048  # Rows of a reference whose kernel is formed at once.
 
@@ -52,7 +52,7 @@ def frechet(a: Statistics, b: Statistics) -> float:
     return float(max(0.0, shift @ shift + spread))
 
 
-def frechet_statistic(features: Any, reference: Statistics) -> Statistic:
+def frechet_statistic(features: Any, reference: Statistics) -> WeightedStatistic:
     """Frechet distance of reweighted features `[n, d]` to a fixed reference.
 
     Raises:
@@ -77,7 +77,7 @@ def frechet_statistic(features: Any, reference: Statistics) -> Statistic:
     return value
 
 
-def frechet_paired(features: Any, others: Any) -> Statistic:
+def frechet_paired(features: Any, others: Any) -> WeightedStatistic:
     """Frechet distance between two sets `[n, d]` of the same prompts, reweighted alike.
 
     Raises:
@@ -143,7 +143,7 @@ def kernel_within(features: Any, kernel: Kernel) -> float:
 
 def kernel_statistic(
     features: Any, reference_features: Any, kernel: Kernel, within: float | None = None
-) -> Statistic:
+) -> WeightedStatistic:
     """Unbiased squared MMD of reweighted features `[n, d]` to a fixed reference `[m, d]`.
 
     Two copies of one image are no pair, so that a U-statistic stays one under resampling.
@@ -172,7 +172,7 @@ def kernel_statistic(
     return value
 
 
-def kernel_paired(features: Any, others: Any, kernel: Kernel) -> Statistic:
+def kernel_paired(features: Any, others: Any, kernel: Kernel) -> WeightedStatistic:
     """Unbiased squared MMD between two sets `[n, d]` of the same prompts, reweighted alike.
 
     The one-sample U-statistic (Gretton et al., 2012, lemma 6): an image is never compared with its

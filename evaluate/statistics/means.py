@@ -15,7 +15,7 @@ Bounds = tuple[float, float]
 
 @dataclass(frozen=True)
 class Mean:
-    """Weighted mean of one value per image: a `Statistic`.
+    """Weighted mean of one value per image: a `WeightedStatistic`.
 
     Attributes:
         values: value of each image, `[n]`.

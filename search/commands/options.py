@@ -45,18 +45,18 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=Formatter,
     )
-    _what(made.add_argument_group("model, space and objectives"))
+    _space_options(made.add_argument_group("model, space and objectives"))
     model_flags.add(made)
     setting.add(made)
-    _how_much(made.add_argument_group("budget"))
-    _how(made.add_argument_group("search"))
-    _where(made.add_argument_group("workers"))
+    _budget_options(made.add_argument_group("budget"))
+    _search_options(made.add_argument_group("search"))
+    _worker_options(made.add_argument_group("workers"))
     _run(made.add_argument_group("run"))
-    _told(made.add_argument_group("logging"))
+    _logging_options(made.add_argument_group("logging"))
     return made
 
 
-def _what(group: Group) -> None:
+def _space_options(group: Group) -> None:
     group.add_argument(
         "--model",
         metavar="NAME",
@@ -114,7 +114,7 @@ def _what(group: Group) -> None:
     )
 
 
-def _how_much(group: Group) -> None:
+def _budget_options(group: Group) -> None:
     group.add_argument(
         "--budget",
         metavar="AMOUNT",
@@ -143,7 +143,7 @@ def _how_much(group: Group) -> None:
     )
 
 
-def _how(group: Group) -> None:
+def _search_options(group: Group) -> None:
     group.add_argument(
         "--proposer",
         choices=list(PROPOSERS),
@@ -184,7 +184,7 @@ def _how(group: Group) -> None:
     )
 
 
-def _where(group: Group) -> None:
+def _worker_options(group: Group) -> None:
     group.add_argument(
         "--workers",
         type=int,
@@ -239,7 +239,7 @@ def _run(group: Group) -> None:
     )
 
 
-def _told(group: Group) -> None:
+def _logging_options(group: Group) -> None:
     group.add_argument(
         "--log-json",
         metavar="FILE|-",

@@ -15,8 +15,8 @@ from search.commands import run_options as reading
 from search.commands.flags.values import limits
 from search.objectives import metric_set as figures
 from search.objectives.labels import title, value
-from search.objectives.objectives import COSTS, Constraint, parse_limit
-from search.pareto import knee
+from search.objectives.objectives import COST_METRICS, Constraint, parse_limit
+from search.pareto import knee_index
 from search.results.run import NO_LOSS, FrontPoint, Run
 from strategies import StrategyError, describe, save
 from strategies.commands import terminal_tables
@@ -119,11 +119,11 @@ def choose(
             raise StrategyError(_too_much(bound, left))
         left = kept
     if at_knee:
-        return left[knee(np.array([point.objectives for point in left], dtype=float))]
-    costs_only = all(bound.name in (*COSTS, "speedup") for bound in bounds)
+        return left[knee_index(np.array([point.objectives for point in left], dtype=float))]
+    costs_only = all(bound.name in (*COST_METRICS, "speedup") for bound in bounds)
     if no_loss or not costs_only:
         return left[0]
-    quality = [i for i, name in enumerate(run.config.objectives) if name not in COSTS]
+    quality = [i for i, name in enumerate(run.config.objectives) if name not in COST_METRICS]
     return min(left, key=lambda point: [point.objectives[i] for i in quality])
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from search.commands import run_options as reading
 from search.results.run import NO_LOSS, Run, named
-from search.results.status import SearchStatus, duration, stand
+from search.results.status import SearchStatus, duration, search_status
 from search.study.archive import ParetoArchive
 
 
@@ -21,7 +21,7 @@ def main(arguments: list[str]) -> int:
     flags.add_argument("--json", action="store_true", help="as JSON, seconds unrounded")
     given = flags.parse_args(arguments)
     run = reading.read(given)
-    standing = stand(run.config, run.study, ParetoArchive())
+    standing = search_status(run.config, run.study, ParetoArchive())
     if given.json:
         print(json.dumps({"state": run.state} | asdict(standing), indent=2))
         return 0

@@ -15,9 +15,9 @@ from search.budget import Budget
 
 PROPOSALS = 0.6  # Share of the budget for proposals, at least,
 SCORING = 0.25  # and for the final scoring, at most. The rest is for measuring.
-LEAST = 0.1  # Share for the final scoring where measuring takes more than the rest.
+MIN_FINAL_SHARE = 0.1  # Share for the final scoring where measuring takes more than the rest.
 STARTS = 3  # One of this many expected evaluations starts the search; the others evolve.
-FEWEST, MOST = 12, 30  # Bounds of that start.
+MIN_START, MAX_START = 12, 30  # Bounds of that start.
 ROOM = 1.1  # Of a budget that is advised: as much more as measurements are off.
 
 
@@ -31,7 +31,7 @@ def allowance(budget: Budget, measured: float) -> float:
     if budget.seconds is None:
         return inf
     room = (1 - PROPOSALS) * budget.seconds - measured
-    return min(SCORING * budget.seconds, max(LEAST * budget.seconds, room))
+    return min(SCORING * budget.seconds, max(MIN_FINAL_SHARE * budget.seconds, room))
 
 
 def start(evaluations: int) -> int:
@@ -40,7 +40,7 @@ def start(evaluations: int) -> int:
     Args:
         evaluations: number of evaluations that are expected in all.
     """
-    return min(MOST, max(FEWEST, evaluations // STARTS))
+    return min(MAX_START, max(MIN_START, evaluations // STARTS))
 
 
 @dataclass(frozen=True)

@@ -24,8 +24,8 @@ REPEATS = 5  # End-to-end timings of each finalist, at most, after one that warm
 TIMED = 4  # Timings for which time is kept: one that warms up, and three that agree.
 # A measurement is stable once half its relative spread, by the root of its number, is below this.
 STEADY = 0.02
-HANGS = 10.0  # A request is cancelled after this many times its expected seconds,
-MINUTE = 60.0  # but never before this many seconds.
+TIMEOUT_FACTOR = 10.0  # A request is cancelled after this many times its expected seconds,
+MIN_TIMEOUT_SECONDS = 60.0  # but never before this many seconds.
 # On a CPU the expected time is processor time, most of which other programs may take.
 CROWD = 5.0
 
@@ -36,7 +36,9 @@ def patience(expected: float) -> float:
     Args:
         expected: seconds that it is expected to take.
     """
-    return max(MINUTE, HANGS * expected) * (CROWD if default_device() == "cpu" else 1.0)
+    return max(MIN_TIMEOUT_SECONDS, TIMEOUT_FACTOR * expected) * (
+        CROWD if default_device() == "cpu" else 1.0
+    )
 
 
 class CostTracker:

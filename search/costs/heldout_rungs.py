@@ -5,7 +5,7 @@ Each set is the beginning of the next one, so no image is generated twice.
 
 from __future__ import annotations
 
-LEAST = 24  # Images of the smallest set, where there are twice as many in all.
+MIN_FIRST_SET = 24  # Images of the smallest set, where there are twice as many in all.
 LONGEST = 3  # Finalists that are expected to be scored on every set.
 
 
@@ -16,7 +16,7 @@ def levels(images: int) -> tuple[int, ...]:
         images: size of the largest set.
     """
     found = [images]
-    while found[0] >= 2 * LEAST:
+    while found[0] >= 2 * MIN_FIRST_SET:
         found.insert(0, -(-found[0] // 2))
     return tuple(found)
 

@@ -25,7 +25,7 @@ from search.workers.executor import LATE, Executor
 from search.workers.messages import CallTimes, CountMacsRequest, TimeCallsRequest
 from strategies import SearchSpace, Strategy, StrategyError
 
-LEAST = 3  # Turns of the latency table, the one that warms up among them.
+MIN_TURNS = 3  # Turns of the latency table, the one that warms up among them.
 
 
 class DeviceMeasurement:
@@ -166,7 +166,7 @@ class DeviceMeasurement:
 
 def _stands(turns: Sequence[CallTimes]) -> bool:
     """Whether further turns would hardly change the table."""
-    return len(turns) >= LEAST and uncertainty([turn.kinds for turn in turns]) <= STEADY
+    return len(turns) >= MIN_TURNS and uncertainty([turn.kinds for turn in turns]) <= STEADY
 
 
 def _filled(

@@ -21,7 +21,7 @@ from search.costs.cost_model import CostModel
 from search.costs.cost_prediction import CostPrediction
 from search.costs.cost_tracker import CostTracker
 from search.costs.forecast import Forecast, bred, equally_good
-from search.costs.measurement import LEAST, DeviceMeasurement
+from search.costs.measurement import MIN_TURNS, DeviceMeasurement
 from search.engine.proposal_stream import ProposalStream
 from search.images.unaccelerated import UnacceleratedImages
 from search.initial.design import RANDOM
@@ -31,7 +31,7 @@ from search.proposers.generation_strategy import GenerationStrategy
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.messages import A, Outcome, Request
+from search.workers.messages import A, Request, Response
 from strategies import SearchSpace, Strategy
 
 ASKED = 48  # Proposals whose latencies are averaged.
@@ -86,7 +86,7 @@ class DryRun:
         accounts = self._accounts(costs, batch)
         before = plain * self._images.owed("search", config.images)
         others = self._others(costs, accounts, turn.seconds)
-        measured = (LEAST + 1) * turn.seconds
+        measured = (MIN_TURNS + 1) * turn.seconds
         owed = plain * self._images.owed("heldout", config.heldout_images)
         forecast = Forecast(
             config, self._generation, costs.latency, baseline, accounts,
@@ -111,7 +111,7 @@ class DryRun:
             plan=plan,
         )
 
-    def _ask(self, request: Request[A]) -> Outcome[A]:
+    def _ask(self, request: Request[A]) -> Response[A]:
         outcome = self._executor.alone(request)
         require_success(outcome, self._folder)
         self._spent += outcome.seconds

@@ -8,7 +8,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Protocol
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from search.costs import unmeasurable as untimed
 from search.costs.cost_tracker import CostTracker
 from search.engine.proposal_stream import ProposalStream
@@ -22,7 +22,7 @@ from search.study.measurements import Measurements
 from search.study.study import Study
 from search.tracking.events import EventBus
 from search.workers.executor import Executor
-from search.workers.messages import Outcome, SampleRequest
+from search.workers.messages import Response, SampleRequest
 from strategies import Strategy, StrategyError
 
 
@@ -33,7 +33,7 @@ class ProposalScorer(Protocol):
         """Request for the images of a proposal."""
 
     def evaluation(
-        self, proposal: Proposal, request: SampleRequest, outcome: Outcome[Sample]
+        self, proposal: Proposal, request: SampleRequest, outcome: Response[ExtractedFeatures]
     ) -> Evaluation:
         """Evaluation of the answer to a proposal's request."""
 
@@ -118,7 +118,7 @@ class SearchLoop:
         request = self._scorer.request(proposal)
         reason = untimed.reason(self._study, proposal.strategy)
         if reason:
-            unasked: Outcome[Sample] = Outcome(None, reason, 0.0)
+            unasked: Response[ExtractedFeatures] = Response(None, reason, 0.0)
             self._study.add(self._scorer.evaluation(proposal, request, unasked))
             self._events.evaluated(self._study, self._study.evaluations[-1])
             return True
@@ -132,7 +132,7 @@ class SearchLoop:
         self._executor.submit(request)
         return True
 
-    def _finish(self, key: str, outcome: Outcome[Sample]) -> None:
+    def _finish(self, key: str, outcome: Response[ExtractedFeatures]) -> None:
         """Record the answer to a request."""
         proposal, request, _ = self._running.pop(key)
         self._study.add(self._scorer.evaluation(proposal, request, outcome))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.scoring import Scoring
 from search.config import SearchConfig
 from search.costs import measurement as measuring
@@ -50,7 +50,7 @@ class Prepared:
     """
 
     scoring: Scoring
-    base: Sample
+    base: ExtractedFeatures
     costs: CostModel
     objectives: Objectives
     objectives_at: Mapping[int, Objectives]

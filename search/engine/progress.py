@@ -13,7 +13,7 @@ from rich.table import Table
 
 from search.config import SearchConfig
 from search.proposers.generation_strategy import GenerationStrategy
-from search.results.status import duration, stand
+from search.results.status import duration, search_status
 from search.study.archive import ParetoArchive
 from search.study.study import Study
 
@@ -82,7 +82,7 @@ class Progress:
     def _figures(self, doing: str) -> dict[str, str]:
         assert self._watched is not None
         config, study, generation = self._watched
-        standing = stand(config, study, self._best)
+        standing = search_status(config, study, self._best)
         elapsed = duration(time.monotonic() - self._began)
         found = {"now": doing} | standing.words()
         if generation.surrogate:

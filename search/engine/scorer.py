@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from evaluate.scoring import Scoring
 from evaluate.statistics.gaussian import ScoreError
 from search.images import feature_cache
@@ -15,7 +15,7 @@ from search.proposers.proposal import Proposal
 from search.proposers.successive_halving import resampled
 from search.study import score_checks
 from search.study.evaluation import Evaluation
-from search.workers.messages import Outcome, SampleRequest
+from search.workers.messages import Response, SampleRequest
 from strategies import Strategy
 
 
@@ -39,11 +39,11 @@ class Scorer:
     def __init__(
         self,
         scoring: Scoring,
-        base: Sample,
+        base: ExtractedFeatures,
         objectives: Mapping[int, Objectives],
         costs: Callable[[Strategy], dict[str, float]],
         images: UnacceleratedImages,
-        reading: Reading,
+        reading: ExtractionSpec,
         folder: Path,
         limit: Callable[[float, int], float],
     ) -> None:
@@ -65,7 +65,7 @@ class Scorer:
             feature_cache.forget(self._place(proposal.strategy, proposal.drawn))
 
     def evaluation(
-        self, proposal: Proposal, request: SampleRequest, outcome: Outcome[Sample]
+        self, proposal: Proposal, request: SampleRequest, outcome: Response[ExtractedFeatures]
     ) -> Evaluation:
         """Evaluation of the answer to a proposal's request."""
         scores: dict[str, float] = {}
@@ -102,7 +102,9 @@ class Scorer:
             draws,
         )
 
-    def _resampled(self, sample: Sample, base: Sample) -> tuple[tuple[float, ...], ...]:
+    def _resampled(
+        self, sample: ExtractedFeatures, base: ExtractedFeatures
+    ) -> tuple[tuple[float, ...], ...]:
         """The losses of every objective on resamples of the prompts, costs having none."""
         objectives = self._objectives[sample.count]
         found = resampled(self._scoring, sample, base, objectives.names)
@@ -112,7 +114,7 @@ class Scorer:
             for name in objectives.names
         )
 
-    def _kept(self, proposal: Proposal) -> Sample | None:
+    def _kept(self, proposal: Proposal) -> ExtractedFeatures | None:
         place = self._place(proposal.strategy, proposal.drawn)
         return self._images.kept(place, proposal.drawn or -1, self._reading)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.study.measurements import Measurements
 from search.study.required import require_success
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.messages import Outcome, SampleRequest
+from search.workers.messages import Response, SampleRequest
 from strategies import Strategy
 
 
@@ -67,7 +67,9 @@ class SensitivityMeasurement:
             self._note(request.key, outcome, reference)
             self._say(f"measuring per-call sensitivity, {left - 1} to go")
 
-    def _note(self, digest: str, outcome: Outcome[Sample], reference: Sample) -> None:
+    def _note(
+        self, digest: str, outcome: Response[ExtractedFeatures], reference: ExtractedFeatures
+    ) -> None:
         change: float | None = None
         if outcome.value is not None:
             value = difference(outcome.value, reference, self._network)
@@ -75,7 +77,9 @@ class SensitivityMeasurement:
         self._measured.keep_sensitivity(digest, change, outcome.seconds)
 
 
-def difference(sample: Sample, reference: Sample, network: str | None) -> float:
+def difference(
+    sample: ExtractedFeatures, reference: ExtractedFeatures, network: str | None
+) -> float:
     """Change of images against others of the same prompts.
 
     It is the mean squared distance of the features that quality is measured by, as a share of their

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.statistics.gaussian import ScoreError
 from search.config import SearchConfig
 from search.costs.cost_model import CostModel
@@ -25,7 +25,7 @@ from search.study import score_checks
 from search.study.finalist_notes import AblationScores, FinalistNotes
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.messages import Outcome, SampleRequest
+from search.workers.messages import Response, SampleRequest
 from strategies import Strategy
 
 SHARE = 0.05  # Of a budget of device time, at most, at the end of a search.
@@ -110,7 +110,9 @@ class Ablation:
             limit = self._accounts.limit(latency, count)
             yield self._unaccelerated.request(digest, strategy, "heldout", count, limit=limit)
 
-    def _note(self, strategy: Strategy, outcome: Outcome[Sample], against: Comparison) -> None:
+    def _note(
+        self, strategy: Strategy, outcome: Response[ExtractedFeatures], against: Comparison
+    ) -> None:
         count = against.base.count
         found = AblationScores(count, error=outcome.error)
         if outcome.value is not None:

@@ -10,7 +10,7 @@ import numpy as np
 from search.costs import unmeasurable
 from search.costs.cost_model import CostModel
 from search.objectives.objectives import Objectives
-from search.pareto import spread
+from search.pareto import select_subset
 from search.study import reference_point, score_checks
 from search.study.evaluation import Evaluation, comparable, is_rival
 from search.study.study import Study
@@ -113,8 +113,8 @@ def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> li
     if not rows:
         return []
     points, worst = np.array([row.objectives for row in rows]), np.array(reference)
-    chosen = spread(points, reference, count - count // FAITHFUL)
+    chosen = select_subset(points, reference, count - count // FAITHFUL)
     if (points > 0).all() and (worst > 0).all():
         low = np.minimum(points.min(0), worst) / 2
         points, worst = np.log(points / low), np.log(worst / low)
-    return [rows[index] for index in spread(points, tuple(worst), count, chosen)]
+    return [rows[index] for index in select_subset(points, tuple(worst), count, chosen)]

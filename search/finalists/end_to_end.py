@@ -19,10 +19,10 @@ from search.errors import SearchError
 from search.study.finalist_notes import FinalistNotes, Times
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.messages import EndToEndRequest, Outcome
+from search.workers.messages import EndToEndRequest, Response
 from strategies import Strategy
 
-LEAST = 2  # Timings after the warm-up, where the budget has no room for more,
+MIN_REPEATS = 2  # Timings after the warm-up, where the budget has no room for more,
 ENOUGH = 3  # and where they hardly differ.
 TRIES = 3  # Turns that may fail although every strategy by itself does not.
 Named = tuple[Strategy, str]  # With its origin.
@@ -97,7 +97,7 @@ class EndToEnd:
         while len(turns) <= REPEATS:
             number = len(turns) + 1
             room = self._accounts.left() - seconds
-            if number > LEAST + 1 and sum(turns[-1].values()) > room:
+            if number > MIN_REPEATS + 1 and sum(turns[-1].values()) > room:
                 break
             if _stand(turns[1:]):
                 break
@@ -137,7 +137,7 @@ class EndToEnd:
         self._notes.keep_not_timed(strategy, origin, outcome.error, outcome.seconds)
         return False
 
-    def _ask(self, key: str, rows: Sequence[Named]) -> Outcome[list[float]]:
+    def _ask(self, key: str, rows: Sequence[Named]) -> Response[list[float]]:
         """Seconds of one image with each strategy; a time that is none is an error."""
         strategies = tuple(strategy for strategy, _ in rows)
         limit = self._accounts.limit(sum(map(self._costs.latency, strategies)), 1)
@@ -145,7 +145,7 @@ class EndToEnd:
         outcome = self._executor.alone(asked)
         wrong = [t for t in outcome.value or () if not (math.isfinite(t) and t > 0)]
         if wrong:
-            return Outcome(None, f"took {wrong[0]} s, which is no time", outcome.seconds)
+            return Response(None, f"took {wrong[0]} s, which is no time", outcome.seconds)
         return outcome
 
 

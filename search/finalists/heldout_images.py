@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import CostTracker
 from search.images import feature_cache as samples
@@ -44,7 +44,7 @@ class HeldoutImages:
         images: UnacceleratedImages,
         study: Study,
         folder: Path,
-        reading: Reading,
+        reading: ExtractionSpec,
         costs: CostModel,
         accounts: CostTracker,
         shipped: ShippedSamples | None,
@@ -53,7 +53,7 @@ class HeldoutImages:
         self._images, self._notes, self._folder = images, FinalistNotes(study), folder
         self._reading, self._costs, self._accounts = reading, costs, accounts
         self._shipped, self._step = shipped, step
-        self._there: dict[str, dict[int, Sample]] = {}
+        self._there: dict[str, dict[int, ExtractedFeatures]] = {}
 
     def requests(self, strategy: Strategy, start: int, count: int) -> Iterator[SampleRequest]:
         """Requests for what is missing of prompts `start` to `count`."""
@@ -70,7 +70,7 @@ class HeldoutImages:
         """Number of images that are not drawn of prompts `start` to `count`."""
         return sum(request.count for request in self.requests(strategy, start, count))
 
-    def take(self, request: SampleRequest, sample: Sample, seconds: float) -> None:
+    def take(self, request: SampleRequest, sample: ExtractedFeatures, seconds: float) -> None:
         """Keep a part that was drawn.
 
         Args:
@@ -84,9 +84,9 @@ class HeldoutImages:
         self._notes.keep_part(digest, start, seconds)
         self._there.setdefault(digest, {})[start] = sample
 
-    def sample(self, digest: str, count: int) -> Sample | None:
+    def sample(self, digest: str, count: int) -> ExtractedFeatures | None:
         """The first `count` images of a finalist; None where some are missing."""
-        found: Sample | None = None
+        found: ExtractedFeatures | None = None
         while (done := 0 if found is None else found.count) < count:
             end = min(done + self._step, count)
             if not self._is_kept(digest, done, end):
@@ -107,7 +107,7 @@ class HeldoutImages:
             there[start] = one
         return start in there and there[start].count == end - start
 
-    def _shipped_part(self, digest: str, start: int, end: int) -> Sample | None:
+    def _shipped_part(self, digest: str, start: int, end: int) -> ExtractedFeatures | None:
         """A part that ships with the model, once the first part was drawn alike."""
         first = self._there[digest].get(0)
         if self._shipped is None or first is None or not start:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.scoring import Scoring
 from evaluate.statistics.gaussian import ScoreError
 from search.images.unaccelerated import UnacceleratedImages
@@ -27,7 +27,7 @@ class Comparison:
     """
 
     scoring: Scoring
-    base: Sample
+    base: ExtractedFeatures
 
 
 def comparison(images: UnacceleratedImages, count: int) -> Comparison:
@@ -54,7 +54,7 @@ class HeldoutScorer:
     def __init__(self, study: Study, objectives: Objectives, events: EventBus) -> None:
         self._notes, self._objectives, self._events = FinalistNotes(study), objectives, events
 
-    def score(self, row: Evaluation, sample: Sample, against: Comparison) -> None:
+    def score(self, row: Evaluation, sample: ExtractedFeatures, against: Comparison) -> None:
         """Note what the images of a finalist are worth.
 
         Args:

@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from evaluate.statistics.bounded import Z
 from evaluate.verdicts import fewest, judge, metric_of
 
-LEAST = 0.05  # Chance below which a strategy is not followed further.
+MIN_CHANCE = 0.05  # Chance below which a strategy is not followed further.
 
 
 def needed(margins: Mapping[str, float | None]) -> float:

@@ -153,7 +153,7 @@ class NoLoss:
             changes = changes_in(held.figures[held.images].intervals)
             if held.images < self.full:
                 chance = promise.chance(changes, self._margins, held.images, self.full)
-                if chance < promise.LEAST:
+                if chance < promise.MIN_CHANCE:
                     found.lost.append(losses)
             elif judge(changes, self._margins, held.images, self.full).answer != "yes":
                 found.lost.append(losses)
@@ -173,9 +173,10 @@ class NoLoss:
                 continue
             changes = changes_in(held.figures[held.images].intervals)
             chance = promise.chance(changes, self._margins, held.images, self.full)
-            if chance >= promise.LEAST:
+            if chance >= promise.MIN_CHANCE:
                 # Its images may still show that it is better than its distance says.
-                prior = max(settled.chance(self._losses(self._all.rows[digest])), promise.LEAST)
+                prior = settled.chance(self._losses(self._all.rows[digest]))
+                prior = max(prior, promise.MIN_CHANCE)
                 seconds = max(self._all.cost(digest, self.full), INSTANT)
                 found.append((chance * prior * gain / seconds, digest, held.images))
         return self._by_turns(sorted(found, reverse=True))

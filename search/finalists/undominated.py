@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from search.objectives.objectives import Objectives
-from search.proposers.successive_halving import DOUBT
+from search.proposers.successive_halving import DOMINANCE_CONFIDENCE
 
 Losses = Mapping[str, list[float]]  # By objective, on resamples that are the same for all.
 Row = tuple[Mapping[str, float], Losses]  # All figures of a finalist, and its losses.
@@ -38,7 +38,7 @@ def _beats(objectives: Objectives, one: Row, other: Row) -> bool:
     for name in objectives.names:
         pair = draws.get(name), rivals.get(name)
         if pair[0] and pair[1]:
-            if fmean(a < b for a, b in zip(pair[0], pair[1], strict=True)) < DOUBT:
+            if fmean(a < b for a, b in zip(pair[0], pair[1], strict=True)) < DOMINANCE_CONFIDENCE:
                 return False
         elif objectives.loss(name, mine[name]) > objectives.loss(name, theirs[name]):
             return False

@@ -14,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from evaluate import array_files
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from search.study.evaluation import Evaluation
 from strategies.data_files import whole
 
@@ -53,7 +53,7 @@ def sweep(folder: Path, evaluations: Iterable[Evaluation]) -> None:
             forget(path)
 
 
-def write(sample: Sample, path: Path, origin: str = "") -> None:
+def write(sample: ExtractedFeatures, path: Path, origin: str = "") -> None:
     """Write features to a file; afterwards it holds all of them, or is as before.
 
     Args:
@@ -75,8 +75,8 @@ def write(sample: Sample, path: Path, origin: str = "") -> None:
 
 
 def read(
-    path: Path, count: int, reading: Reading, origin: str = "", unsigned: bool = False
-) -> Sample | None:
+    path: Path, count: int, reading: ExtractionSpec, origin: str = "", unsigned: bool = False
+) -> ExtractedFeatures | None:
     """Kept features of exactly `count` images with all that a reading asks for, or None.
 
     Args:
@@ -101,8 +101,8 @@ def count(path: Path) -> int:
 
 
 def longest(
-    path: Path, reading: Reading, origin: str = "", unsigned: bool = False
-) -> Sample | None:
+    path: Path, reading: ExtractionSpec, origin: str = "", unsigned: bool = False
+) -> ExtractedFeatures | None:
     """Kept features of any number of images with all that a reading asks for, or None.
 
     Args:
@@ -116,7 +116,7 @@ def longest(
         return None
     images = next((len(rows) for name, rows in tensors.items() if name != MEMORY), 0)
     try:
-        found = Sample(
+        found = ExtractedFeatures(
             images,
             {name: tensors[f"{FEATURES}{name}"] for name in reading.networks},
             {name: tensors[f"{PAIRED}{name}"] for name in reading.pairs},

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from accel.models.config import ModelConfig
 from evaluate.evaluator import read_prompts
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from search.results.gallery import COUNT, NAME, PROMPTS, _path
 from strategies.data_files.whole import make_folder, write
 
 
-def keep(run: Path, digest: str, sample: Sample, start: int = 0) -> None:
+def keep(run: Path, digest: str, sample: ExtractedFeatures, start: int = 0) -> None:
     """Write the thumbnails of a sample whose first image is that of prompt `start`.
 
     Raises:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from accel.models.config import ModelConfig
 from evaluate import array_files
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from evaluate.images.prompts import Prompts
 from search.images.shared_cache import KEYS, LENGTH, keys, origin
 from search.run_folder.inputs import Inputs
@@ -32,7 +32,7 @@ def place(name: str) -> Path:
     return beside("zoo") / FOLDER / f"{name}.safetensors"
 
 
-def pack(prompts: Prompts, samples: Mapping[str, Sample], origin: str) -> bytes:
+def pack(prompts: Prompts, samples: Mapping[str, ExtractedFeatures], origin: str) -> bytes:
     """Content of such a file.
 
     Args:
@@ -77,8 +77,8 @@ class ShippedSamples:
         return {name.partition(".")[0] for name in self._arrays} if self._count else set()
 
     def part(
-        self, digest: str, start: int, end: int, reading: Reading, first: Sample
-    ) -> Sample | None:
+        self, digest: str, start: int, end: int, reading: ExtractionSpec, first: ExtractedFeatures
+    ) -> ExtractedFeatures | None:
         """Features of prompts `start` to `end`, or None if the images have to be generated.
 
         Args:
@@ -94,7 +94,7 @@ class ShippedSamples:
             self._trusted[digest] = self._is_alike(digest, first)
         return self._rows(digest, start, end, reading) if self._trusted[digest] else None
 
-    def _is_alike(self, digest: str, first: Sample) -> bool:
+    def _is_alike(self, digest: str, first: ExtractedFeatures) -> bool:
         for name, mine in first.features.items():
             theirs = self._arrays.get(f"{digest}.{FEATURES}.{name}")
             if theirs is None or theirs.shape[1:] != mine.shape[1:]:
@@ -104,7 +104,9 @@ class ShippedSamples:
                 return False
         return True
 
-    def _rows(self, digest: str, start: int, end: int, reading: Reading) -> Sample | None:
+    def _rows(
+        self, digest: str, start: int, end: int, reading: ExtractionSpec
+    ) -> ExtractedFeatures | None:
         def find(kind: str, names: Iterable[str]) -> dict[str, NDArray[np.generic]]:
             return {n: self._arrays[f"{digest}.{kind}.{n}"][start:end] for n in names}
 
@@ -113,7 +115,7 @@ class ShippedSamples:
         except KeyError:  # Something is asked that does not ship.
             return None
         looks = self._arrays.get(f"{digest}.{LOOKS}")
-        return Sample(
+        return ExtractedFeatures(
             end - start,
             {name: rows.astype(np.float32) for name, rows in features.items()},
             {name: values.astype(np.float64) for name, values in paired.items()},

@@ -15,7 +15,7 @@ import torch
 
 from accel.models.loading import default_device
 from evaluate.evaluator import Split, real_images
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from evaluate.image_set import ImageSet
 from evaluate.images.references import read as read_reference
 from evaluate.networks import Networks
@@ -83,7 +83,7 @@ class UnacceleratedImages:
         """
         self.shared, self.origin, self.unsigned = shared, origin, unsigned
 
-    def kept(self, path: Path, count: int, reading: Reading) -> Sample | None:
+    def kept(self, path: Path, count: int, reading: ExtractionSpec) -> ExtractedFeatures | None:
         """Features that this run has kept, if they are of `count` images and of its inputs.
 
         Args:
@@ -128,19 +128,19 @@ class UnacceleratedImages:
             unaccelerated=str((self._folder / "unaccelerated").resolve()),
         )
 
-    def _reading(self, split: str) -> Reading:
+    def _reading(self, split: str) -> ExtractionSpec:
         reading = self._figures.reading
         # A reference is compared as a set, never pixel by pixel.
-        return Reading(reading.networks) if split in SELF.values() else reading
+        return ExtractionSpec(reading.networks) if split in SELF.values() else reading
 
     def _path(self, split: str) -> Path:
         return self._folder / f"baseline-{split}.safetensors"
 
-    def _kept(self, split: str) -> Sample | None:
+    def _kept(self, split: str) -> ExtractedFeatures | None:
         reading = self._reading(split)
         return samples.longest(self._path(split), reading, self.origin, self.unsigned)
 
-    def sample(self, split: Split, count: int) -> Sample:
+    def sample(self, split: Split, count: int) -> ExtractedFeatures:
         """Features of the first images of a split; those that the run's folder lacks are generated.
 
         Raises:
@@ -152,7 +152,7 @@ class UnacceleratedImages:
             samples.write(found, self._path(split), self.origin)
         return found.first(count)
 
-    def first(self, split: Split) -> Sample:
+    def first(self, split: Split) -> ExtractedFeatures:
         """Features of the first image of a split; it is generated if it is not there."""
         found = self._kept(split)
         if found is None:
@@ -160,7 +160,9 @@ class UnacceleratedImages:
             samples.write(found, self._path(split), self.origin)
         return found.first(1)
 
-    def _grown(self, split: Split, found: Sample | None, count: int) -> Sample:
+    def _grown(
+        self, split: Split, found: ExtractedFeatures | None, count: int
+    ) -> ExtractedFeatures:
         """Features with the missing ones added; images that another run has are not generated."""
         reading, known = self._reading(split), list[int]()
         done = found.count if found else 0
@@ -194,7 +196,7 @@ class UnacceleratedImages:
 
     def _generate(
         self, split: Split, first: int, count: int, known: Collection[int] = ()
-    ) -> Sample:
+    ) -> ExtractedFeatures:
         """Generate prompts `first` to `count`, except those whose images are known."""
         size = max(self._config.model.batch, -(-(count - first) // self._executor.slots))
         waiting = [
@@ -202,7 +204,7 @@ class UnacceleratedImages:
                          min(start + size, count), start, self._patience(size))
             for start in range(first, count, size)
         ]  # fmt: skip
-        parts: dict[int, Sample] = {}
+        parts: dict[int, ExtractedFeatures] = {}
         left, measured = count - first, Measurements(self._study)
         self._say(f"generating the unaccelerated images, {left} to go")
         for done, outcome in self._executor.each(waiting):

@@ -21,7 +21,7 @@ STREAM = 7  # Stream of random numbers, apart from those of the proposals.
 Seed = tuple[str, Strategy]
 
 
-def spread(seeds: Sequence[Seed], latency: Callable[[Strategy], float]) -> list[Seed]:
+def space_filling_order(seeds: Sequence[Seed], latency: Callable[[Strategy], float]) -> list[Seed]:
     """Strategies in an order whose first few, however many, are spread over all latencies.
 
     The order is van der Corput's sequence. Strategies of earlier searches come first, as they are.
@@ -51,13 +51,13 @@ def worthwhile(
     return found
 
 
-def drawn(space: SearchSpace, count: int, seed: int) -> list[Strategy]:
+def random_strategies(space: SearchSpace, count: int, seed: int) -> list[Strategy]:
     """Strategies sampled uniformly from the space."""
     rng = np.random.default_rng([seed, STREAM])
     return [space.decode(evenly(space, rng)) for _ in range(count)]
 
 
-def mixed(seeds: Iterable[Seed], drawn: Iterable[Strategy]) -> list[Seed]:
+def interleave(seeds: Iterable[Seed], drawn: Iterable[Strategy]) -> list[Seed]:
     """Initial and random strategies alternating, then the rest of the longer list."""
     others = ((RANDOM, one) for one in drawn)
     found = dict[str, Seed]()

@@ -15,7 +15,7 @@ from strategies import SearchSpace, known
 from strategies.genomes.space import GLOBALS, Gene, Genome, OneOf, Shared
 
 Row = list[int]
-MOST = 3  # Methods of a random genome, at most.
+MAX_METHODS = 3  # Methods of a random genome, at most.
 FRESH = 0.25  # Share of its calls that are chosen one by one.
 
 
@@ -136,7 +136,7 @@ def drawn(space: SearchSpace, rng: np.random.Generator) -> Genome:
     row = [0] * len(space.sizes)
     for place in range(GLOBALS):
         row[place] = int(rng.integers(0, space.sizes[place]))
-    count = int(rng.integers(1, min(MOST, len(space.methods)) + 1))
+    count = int(rng.integers(1, min(MAX_METHODS, len(space.methods)) + 1))
     for index in rng.permutation(len(space.methods))[:count]:
         switch_on(space, row, space.methods[int(index)], rng)
     allowed = choices(space, used(space, row))

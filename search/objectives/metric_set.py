@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evaluate.extraction import Reading
-from evaluate.metrics import GROUPS, METRICS, SEARCH, Metric, View
+from evaluate.extraction import ExtractionSpec
+from evaluate.metrics import GROUPS, METRICS, SEARCH, Metric, ReferenceKind
 from evaluate.networks import missing, require
 from evaluate.networks.weight_files import MissingWeightsError
 from evaluate.verdicts import metric_of
-from search.objectives.objectives import COSTS
+from search.objectives.objectives import COST_METRICS
 from strategies import StrategyError
 from strategies.words import did_you_mean
 
@@ -41,7 +41,7 @@ class MetricSet:
     """
 
     metrics: tuple[Metric, ...]
-    view: View
+    view: ReferenceKind
     memory: bool
     quality: str | None
     yardstick: str | None
@@ -53,7 +53,7 @@ class MetricSet:
         names: Sequence[str],
         limits: Sequence[str],
         bundled: bool,
-        view: View,
+        view: ReferenceKind,
         video: bool = False,
     ) -> MetricSet:
         """Metrics of objectives and constraints, by their full names.
@@ -70,8 +70,8 @@ class MetricSet:
         """
         there = figures(bundled, view)
         for name in (*names, *limits):
-            if name not in there and name not in (*COSTS, "speedup"):
-                every = sorted([*there, *COSTS, "speedup"])
+            if name not in there and name not in (*COST_METRICS, "speedup"):
+                every = sorted([*there, *COST_METRICS, "speedup"])
                 raise StrategyError(
                     f"unknown objective or constraint {name!r}; this search records "
                     f"{', '.join(every)}{did_you_mean(name, every)}"
@@ -89,9 +89,9 @@ class MetricSet:
         return cls(metrics, view, memory, quality, yardstick, judged)
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> ExtractionSpec:
         """Features that are read of every image."""
-        return Reading.of(self.metrics, self.memory)
+        return ExtractionSpec.of(self.metrics, self.memory)
 
     @property
     def keys(self) -> list[str]:
@@ -127,7 +127,7 @@ class MetricSet:
         return any(self.view in metric.views for metric in self.metrics)
 
 
-def figures(bundled: bool, view: View) -> dict[str, Metric]:
+def figures(bundled: bool, view: ReferenceKind) -> dict[str, Metric]:
     """Metric of every score of quality that a model can have, by the score's name."""
     return {
         metric.key(one): metric
@@ -138,7 +138,7 @@ def figures(bundled: bool, view: View) -> dict[str, Metric]:
     }
 
 
-def full_name(name: str, bundled: bool, view: View) -> str:
+def full_name(name: str, bundled: bool, view: ReferenceKind) -> str:
     """Full name of a score: `fid` compares with the search's reference, `memory` is in bytes."""
     name = name.replace("-", "_")
     name = SHORT.get(name, name)
@@ -146,7 +146,7 @@ def full_name(name: str, bundled: bool, view: View) -> str:
     return qualified if qualified in figures(bundled, view) else name
 
 
-def _loss(metric: Metric, view: View) -> str | None:
+def _loss(metric: Metric, view: ReferenceKind) -> str | None:
     """Name of a metric's score by which a strategy can be better than the unaccelerated model."""
     for one in (view, "alone"):
         if one in metric.views:

@@ -14,9 +14,9 @@ from evaluate.metrics import METRICS
 from strategies import StrategyError
 
 BUNDLED_OBJECTIVES = ("fd_base", "latency_s")
-COSTS = ("latency_s", "macs", "memory_bytes")
+COST_METRICS = ("latency_s", "macs", "memory_bytes")
 # Scores that are better when larger; any other is better when smaller.
-MORE = {"speedup"} | {
+HIGHER_IS_BETTER = {"speedup"} | {
     metric.key(view)
     for metric in METRICS.values()
     if metric.better == "higher"
@@ -34,7 +34,7 @@ _LIMIT = re.compile(r"(min|max)-([a-z0-9_-]+?)(-increase)?")
 
 def higher_is_better(name: str) -> bool:
     """Whether a larger value of a score is the better one."""
-    return name in MORE
+    return name in HIGHER_IS_BETTER
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class Objectives:
 
         The worst loss that counts is then measured, see `search.study.reference_point`.
         """
-        return tuple(name not in COSTS and not self._is_scaled(name) for name in self.names)
+        return tuple(name not in COST_METRICS and not self._is_scaled(name) for name in self.names)
 
     def _is_scaled(self, name: str) -> bool:
         """Whether a score is a distance to the unaccelerated images whose scale is known."""

@@ -14,7 +14,7 @@ from search.study.history import History
 from strategies import SearchSpace, Strategy
 from strategies.genomes.space import Genome
 
-POOL = 24  # Candidates to choose from.
+CANDIDATE_POOL_SIZE = 24  # Candidates to choose from.
 
 
 class NotReadyError(Exception):
@@ -80,7 +80,7 @@ class Proposer(ABC):
 
     def pool(self, number: int, history: History) -> list[Genome]:
         """Candidates for proposal `number`, from which a surrogate chooses."""
-        return [self.genome(number, attempt, history) for attempt in range(POOL)]
+        return [self.genome(number, attempt, history) for attempt in range(CANDIDATE_POOL_SIZE)]
 
     def stream(self, number: int, attempt: int) -> np.random.Generator:
         """Random number generator of one proposal."""

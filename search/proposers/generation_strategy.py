@@ -17,7 +17,7 @@ from strategies.genomes.members import members
 from strategies.genomes.space import Genome
 
 FIRST = 30  # Proposals before children are bred, where no plan says otherwise.
-DRAWS = 100  # Genomes sampled uniformly before the space counts as exhausted.
+UNIFORM_TRIES = 100  # Genomes sampled uniformly before the space counts as exhausted.
 
 
 class GenerationStrategy:
@@ -79,9 +79,9 @@ class GenerationStrategy:
         known = [*self.known, *more]
         if self.space.methods:
             known = start.worthwhile(self.space, known, latency)
-        known = start.spread(known, latency)
+        known = start.space_filling_order(known, latency)
         count = self.population if PROPOSERS[self.kind].mixed else 0
-        self.seeds = start.mixed(known, start.drawn(self.space, count, self.seed))
+        self.seeds = start.interleave(known, start.random_strategies(self.space, count, self.seed))
         self._latency, self._surrogate, self._proposer = latency, surrogate, None
         self._reference = reference
 
@@ -138,7 +138,7 @@ class GenerationStrategy:
             chosen = self._screened(number, history, model, taken)
             if chosen is not None:
                 return chosen
-        for attempt in range(self.proposer.attempts + DRAWS):
+        for attempt in range(self.proposer.attempts + UNIFORM_TRIES):
             if attempt < self.proposer.attempts:
                 genome = self.proposer.genome(number, attempt, history)
             else:

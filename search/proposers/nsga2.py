@@ -6,7 +6,7 @@ import numpy as np
 
 from search.proposers import pymoo_adapter as genetic
 from search.proposers import schedule_operators as operators
-from search.proposers.base import POOL, Proposer, ProposerSettings
+from search.proposers.base import CANDIDATE_POOL_SIZE, Proposer, ProposerSettings
 from search.study.history import History
 from search.study.ranking import IncrementalRanking
 from strategies.genomes.space import Genome
@@ -28,7 +28,7 @@ class NSGA2(Proposer):
         rng = self.stream(number, attempt)
         if len(history) < 2:
             return self.anything(rng)
-        mother, father = self._couples(number, history)[attempt % POOL]
+        mother, father = self._couples(number, history)[attempt % CANDIDATE_POOL_SIZE]
         return self.breed(history.good[mother].genome, history.good[father].genome, rng)
 
     def _couples(self, number: int, history: History) -> list[tuple[int, int]]:
@@ -38,7 +38,7 @@ class NSGA2(Proposer):
             along, rng = self.along(history), self.stream(number, 0)
             count = self.settings.population
             parents = genetic.population(history, count, along, rng, self._leading)
-            self._kept = state, genetic.pairs(parents, along, rng, POOL)
+            self._kept = state, genetic.pairs(parents, along, rng, CANDIDATE_POOL_SIZE)
         return self._kept[1]
 
     def breed(self, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:

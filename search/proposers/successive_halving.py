@@ -15,24 +15,25 @@ from collections.abc import Collection, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.scoring import Scoring
 from search.study.history import History
 from search.study.ranking import IncrementalRanking
 from strategies import StrategyError
 
 REDUCTION = 3  # One of this many is promoted.
-FEWEST = 4  # Images of the first rung by default, at least.
-DRAWS = 40  # Resamples of the prompts, the same ones for every candidate of a rung.
-DOUBT = 0.975  # Share of the resamples in which a candidate must be worse to be given up.
+MIN_FIRST_RUNG = 4  # Images of the first rung by default, at least.
+RESAMPLES = 40  # Resamples of the prompts, the same ones for every candidate of a rung.
+# Share of the resamples in which a candidate must be worse to be given up.
+DOMINANCE_CONFIDENCE = 0.975
 
 
 def ladder(asked: Sequence[int], images: int, early: bool) -> tuple[int, ...]:
     """Rungs of a search, which end with its number of images.
 
     Args:
-        asked: all rungs; if it is empty they are a quarter of the images, if that is `FEWEST` or
-            more, and all images.
+        asked: all rungs; if it is empty they are a quarter of the images, if that is
+            `MIN_FIRST_RUNG` or more, and all images.
         images: number of images of the search.
         early: whether there is such a quarter; else there are all images alone.
 
@@ -41,7 +42,7 @@ def ladder(asked: Sequence[int], images: int, early: bool) -> tuple[int, ...]:
     """
     first = images // 4
     if not asked:
-        return (first, images) if early and first >= FEWEST else (images,)
+        return (first, images) if early and first >= MIN_FIRST_RUNG else (images,)
     ascending = all(a < b for a, b in itertools.pairwise(asked))
     if not ascending or asked[0] < 2 or asked[-1] != images:
         raise StrategyError(
@@ -52,9 +53,9 @@ def ladder(asked: Sequence[int], images: int, early: bool) -> tuple[int, ...]:
 
 
 def resampled(
-    scoring: Scoring, sample: Sample, base: Sample, names: Collection[str]
+    scoring: Scoring, sample: ExtractedFeatures, base: ExtractedFeatures, names: Collection[str]
 ) -> dict[str, list[float]]:
-    """Scores of a candidate on `DRAWS` resamples of its prompts, with replacement.
+    """Scores of a candidate on `RESAMPLES` resamples of its prompts, with replacement.
 
     The prompts of a resample depend on their number alone. So the scores of two candidates of one
     rung can be subtracted resample by resample: a paired bootstrap that needs no images.
@@ -81,7 +82,7 @@ def weights(count: int) -> list[NDArray[np.float64]]:
     Each resample has at least two different prompts, since a distance needs two.
     """
     rng, found = np.random.default_rng(count), list[NDArray[np.float64]]()
-    while len(found) < DRAWS:
+    while len(found) < RESAMPLES:
         one = np.bincount(rng.integers(0, count, count), minlength=count).astype(float)
         if np.count_nonzero(one) > 1:
             found.append(one)
@@ -134,7 +135,8 @@ class _Rung:
         self._open: set[str] = set()  # Marks of those that are not promoted.
         self._promoted = np.empty(0, dtype=bool)
         self._drawn: list[NDArray[np.bool_]] = []  # Whether each objective is resampled.
-        self._draws = np.empty((0, 0, DRAWS))  # By position and objective; NaN if not resampled.
+        # By position and objective; NaN if not resampled.
+        self._draws = np.empty((0, 0, RESAMPLES))
         self._leading = IncrementalRanking()
         self._beaten = np.empty(0, dtype=bool)  # For good, since what dominates them stays.
 
@@ -153,10 +155,10 @@ class _Rung:
         undecided = ~(promoted | self._beaten[: len(rows)])
         for rank in np.unique(ranks[undecided[places]]):
             front = places[ranks == rank]
-            front = front[np.argsort(-_loneliness(points[front]), kind="stable")]
+            front = front[np.argsort(-_crowding_distance(points[front]), kind="stable")]
             within = front[: room - np.count_nonzero(ranks < rank)]
             for place in within[undecided[within]].tolist():
-                if not self.beaten(points, place):
+                if not self.is_dominated_with_confidence(points, place):
                     return int(place)
                 self._beaten[place] = True
         return None
@@ -165,7 +167,7 @@ class _Rung:
         known, count = len(self._drawn), len(rows)
         if count > len(self._draws):
             width = history.objectives.shape[1]
-            larger = np.full((2 * count, width, DRAWS), np.nan)
+            larger = np.full((2 * count, width, RESAMPLES), np.nan)
             if known:
                 larger[:known] = self._draws[:known]
             self._draws = larger
@@ -181,12 +183,12 @@ class _Rung:
                 drawn[index], self._draws[place, index] = True, candidate.draws[index]
             self._drawn.append(drawn)
 
-    def beaten(self, points: NDArray[np.float64], place: int) -> bool:
+    def is_dominated_with_confidence(self, points: NDArray[np.float64], place: int) -> bool:
         """Whether another candidate clearly dominates the one at `place`.
 
         It is at least as good in every objective that is not resampled (latency,
-        multiply-accumulates). In every resampled loss it is lower in a share `DOUBT` of the paired
-        resamples.
+        multiply-accumulates). In every resampled loss it is lower in a share
+        `DOMINANCE_CONFIDENCE` of the paired resamples.
 
         Args:
             points: objectives of all candidates, `[n, objectives]`.
@@ -198,10 +200,10 @@ class _Rung:
         rivals = np.flatnonzero((points[:, ~drawn] <= points[place, ~drawn]).all(axis=1))
         rivals = rivals[rivals != place]
         mine, theirs = self._draws[place, drawn], self._draws[rivals][:, drawn]
-        return bool(((theirs < mine).mean(axis=2) >= DOUBT).all(axis=1).any())
+        return bool(((theirs < mine).mean(axis=2) >= DOMINANCE_CONFIDENCE).all(axis=1).any())
 
 
-def _loneliness(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def _crowding_distance(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Crowding distance of NSGA-II in one front; it is infinite at the ends."""
     lonely = np.zeros(len(points))
     for values in points.T:

@@ -17,7 +17,7 @@ import numpy as np
 from accel.models.parts import PARTS
 from evaluate.verdicts import Answer, Verdict, changes_in, judge
 from search.config import SearchConfig
-from search.pareto import knee, spread
+from search.pareto import knee_index, select_subset
 from search.results import finalist
 from search.results import run_settings as settled
 from search.results.finalist import Finalist, front
@@ -177,7 +177,7 @@ class Run:
             points = np.array([row.objectives for row in rows], dtype=float)
             worst = Measurements(self.study).reference_point
             assert worst is not None
-            rows = [rows[index] for index in spread(points, worst, count)]
+            rows = [rows[index] for index in select_subset(points, worst, count)]
         found = [
             FrontPoint(
                 row.origin,
@@ -216,7 +216,7 @@ def named(points: Sequence[FrontPoint]) -> dict[str, FrontPoint]:
     if not points:
         return {}
     rows = np.array([point.objectives for point in points], dtype=float)
-    found = {"fastest": points[0], "knee": points[knee(rows)]}
+    found = {"fastest": points[0], "knee": points[knee_index(rows)]}
     passed = [point for point in points if point.no_loss == "yes"]
     if passed:
         found[NO_LOSS] = passed[0]

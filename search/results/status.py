@@ -69,7 +69,7 @@ class SearchStatus:
         return found
 
 
-def stand(config: SearchConfig, study: Study, best: ParetoArchive) -> SearchStatus:
+def search_status(config: SearchConfig, study: Study, best: ParetoArchive) -> SearchStatus:
     """Compute the status of a search.
 
     Args:

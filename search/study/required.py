@@ -8,12 +8,12 @@ from typing import cast
 
 from search.study.score_checks import USUAL
 from search.workers.executor import LATE
-from search.workers.messages import A, Outcome
+from search.workers.messages import A, Response
 from strategies import StrategyError
 
 
 def require_success(
-    outcome: Outcome[A], folder: Path, what: str = "the unaccelerated pipeline"
+    outcome: Response[A], folder: Path, what: str = "the unaccelerated pipeline"
 ) -> A:
     """The answer to a request that every search depends on.
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.images.appearance import flat, lost, resized
 from evaluate.scoring import Scoring
 from evaluate.statistics.gaussian import ScoreError
@@ -54,7 +54,7 @@ def finite(figures: Mapping[str, Any]) -> None:
         raise ScoreError(reason)
 
 
-def images(sample: Sample, base: Sample) -> None:
+def images(sample: ExtractedFeatures, base: ExtractedFeatures) -> None:
     """Check that no image of a sample is lost.
 
     Raises:
@@ -82,7 +82,9 @@ def _colour(row: Any) -> str:
     return names.get(levels[0], "") * (len(set(levels)) == 1) or f"rgb{tuple(levels)}"
 
 
-def scores(scoring: Scoring, sample: Sample, base: Sample) -> dict[str, float]:
+def scores(
+    scoring: Scoring, sample: ExtractedFeatures, base: ExtractedFeatures
+) -> dict[str, float]:
     """Scores of a candidate's sample, after the checks.
 
     Raises:
@@ -94,7 +96,9 @@ def scores(scoring: Scoring, sample: Sample, base: Sample) -> dict[str, float]:
     return found
 
 
-def intervals(scoring: Scoring, sample: Sample, base: Sample) -> dict[str, list[float]]:
+def intervals(
+    scoring: Scoring, sample: ExtractedFeatures, base: ExtractedFeatures
+) -> dict[str, list[float]]:
     """95 % intervals of a finalist's scores, after the checks.
 
     Raises:
@@ -105,7 +109,7 @@ def intervals(scoring: Scoring, sample: Sample, base: Sample) -> dict[str, list[
     return found
 
 
-def unaccelerated_images(base: Sample) -> None:
+def unaccelerated_images(base: ExtractedFeatures) -> None:
     """Check that the unaccelerated model generates pictures. A few plain ones are allowed.
 
     Raises:
@@ -121,7 +125,7 @@ def unaccelerated_images(base: Sample) -> None:
         )
 
 
-def unaccelerated_scores(scoring: Scoring, base: Sample) -> dict[str, float]:
+def unaccelerated_scores(scoring: Scoring, base: ExtractedFeatures) -> dict[str, float]:
     """Scores of the unaccelerated model.
 
     Raises:
@@ -135,7 +139,7 @@ def unaccelerated_scores(scoring: Scoring, base: Sample) -> dict[str, float]:
     return found
 
 
-def unaccelerated_chance(scoring: Scoring, base: Sample) -> dict[str, float]:
+def unaccelerated_chance(scoring: Scoring, base: ExtractedFeatures) -> dict[str, float]:
     """Distances that arise by chance between two sets of images of one model, see `Metric.chance`.
 
     Raises:

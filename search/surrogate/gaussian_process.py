@@ -20,15 +20,15 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Kernel, Matern, WhiteKernel
 from sklearn.preprocessing import StandardScaler
 
-GROUPS = 6  # Number of possible outcomes, equally likely.
+OUTCOMES = 6  # Number of possible outcomes, equally likely.
 TREES = 100
-POWER = 0.75  # Exponent of a feature's importance, for its scale.
-IDLE = 0.05  # Importance of every feature, in shares of the mean.
-FEW = 300  # Rows that the kernel's parameters are fitted to.
-MOST = 500  # Rows that the process is fitted to, at most.
+IMPORTANCE_EXPONENT = 0.75  # Exponent of a feature's importance, for its scale.
+IMPORTANCE_FLOOR = 0.05  # Importance of every feature, in shares of the mean.
+KERNEL_FIT_ROWS = 300  # Rows that the kernel's parameters are fitted to.
+MAX_ROWS = 500  # Rows that the process is fitted to, at most.
 # Factor of the posterior's deviation; 1 explores too much for a few hundred evaluations.
-DARING = 0.5
-QUANTILES = DARING * norm.ppf((np.arange(GROUPS) + 0.5) / GROUPS)
+EXPLORATION = 0.5
+QUANTILES = EXPLORATION * norm.ppf((np.arange(OUTCOMES) + 0.5) / OUTCOMES)
 
 Rows = NDArray[np.float32]
 Values = NDArray[np.float64]
@@ -43,7 +43,7 @@ class GaussianProcess:
         seed: seed of the trees.
 
     Attributes:
-        kept: rows that it is fitted to; all of them up to `MOST`.
+        kept: rows that it is fitted to; all of them up to `MAX_ROWS`.
         unseen: prediction of each of these from the others (Rasmussen, Williams, 2006, eq. 5.12).
     """
 
@@ -68,7 +68,7 @@ class GaussianProcess:
         return found
 
     def outcomes(self, told: Rows) -> Values:
-        """Possible values, `[GROUPS, n]`: quantiles of the posterior, narrowed by `DARING`.
+        """Possible values, `[OUTCOMES, n]`: quantiles of the posterior, narrowed by `EXPLORATION`.
 
         They leave out the noise of single strategies, which the features do not explain.
         """
@@ -82,15 +82,15 @@ class GaussianProcess:
 
 
 def _kept(count: int) -> NDArray[np.intp]:
-    """Rows to fit to, at most `MOST`.
+    """Rows to fit to, at most `MAX_ROWS`.
 
     Half of them are the newest, which lie near the front; half are spread over the others.
     """
-    if count <= MOST:
+    if count <= MAX_ROWS:
         return np.arange(count)
-    newest = count - MOST // 2
+    newest = count - MAX_ROWS // 2
     return np.concatenate(
-        [np.linspace(0, newest - 1, MOST // 2).astype(np.intp), np.arange(newest, count)]
+        [np.linspace(0, newest - 1, MAX_ROWS // 2).astype(np.intp), np.arange(newest, count)]
     )
 
 
@@ -100,7 +100,7 @@ def _scales(scaled: Values, values: Values, seed: int) -> Values:
         scaled, values
     )
     importances = trees.feature_importances_ * scaled.shape[1]
-    scales = (importances + IDLE) ** POWER
+    scales = (importances + IMPORTANCE_FLOOR) ** IMPORTANCE_EXPONENT
     found: Values = scales / np.sqrt(np.mean(scales**2))
     return found
 
@@ -110,7 +110,7 @@ def _kernel(scaled: Values, values: Values, seed: int) -> Kernel:
     width = np.sqrt(scaled.shape[1])
     matern = Matern(width, (width / 10, width * 10), nu=1.5)
     kernel = ConstantKernel(4.0) * matern + WhiteKernel(0.1)
-    few = np.random.default_rng(seed).permutation(len(values))[:FEW]
+    few = np.random.default_rng(seed).permutation(len(values))[:KERNEL_FIT_ROWS]
     process = GaussianProcessRegressor(kernel, normalize_y=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # At a bound it is good enough.

@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from search.pareto import gains, nondominated
+from search.pareto import hypervolume_improvement, nondominated
 from search.study.history import History
-from search.surrogate.gaussian_process import GROUPS, GaussianProcess
+from search.surrogate.gaussian_process import OUTCOMES, GaussianProcess
 from search.surrogate.strategy_features import StrategyFeatures
 from strategies import SearchSpace, Strategy
 
-FEWEST = 30  # Evaluations before a model is worth fitting.
+MIN_EVALUATIONS = 30  # Evaluations before a model is worth fitting.
 LINEAR = 0.02  # Share of the evaluations whose losses are too small for the logarithm.
-LEAST = 1e-9  # Lowest value of a cost, so that it has a logarithm.
-TRUST = 0.6  # Lowest of Spearman's correlations at which the model is used.
+MIN_COST = 1e-9  # Lowest value of a cost, so that it has a logarithm.
+MIN_RANK_CORRELATION = 0.6  # Lowest of Spearman's correlations at which the model is used.
 
 Costs = Mapping[str, Callable[[Strategy], float]]
 Points = NDArray[np.float64]
@@ -48,7 +48,7 @@ class FittedSurrogate:
     @property
     def trusted(self) -> bool:
         """Whether its rank correlation is high enough to choose by."""
-        return self.correlation >= TRUST
+        return self.correlation >= MIN_RANK_CORRELATION
 
 
 class Surrogate:
@@ -89,7 +89,7 @@ class Surrogate:
     def fitted(self, history: History) -> FittedSurrogate | None:
         """Model of as many evaluations as the schedule says; None while there are too few."""
         size = _size(len(history))
-        if size < FEWEST or not self.predicted:
+        if size < MIN_EVALUATIONS or not self.predicted:
             return None
         if self._fitted is None or self._fitted[0] != size:
             self._fitted = size, self._fit(history, size)
@@ -99,10 +99,12 @@ class Surrogate:
     def words(self) -> str:
         """State for people: whether children are screened, and the rank correlation."""
         if self._fitted is None:
-            return f"not before {FEWEST} evaluations" if self.predicted else "nothing to predict"
+            if not self.predicted:
+                return "nothing to predict"
+            return f"not before {MIN_EVALUATIONS} evaluations"
         model = self._fitted[1]
         words = f"rank correlation {model.correlation:.2f}"
-        return words if model.trusted else f"off, {words} is below {TRUST}"
+        return words if model.trusted else f"off, {words} is below {MIN_RANK_CORRELATION}"
 
     def _fit(self, history: History, size: int) -> FittedSurrogate:
         new = [one.strategy for one in history.good[len(self._told) : size]]
@@ -125,14 +127,14 @@ class Surrogate:
 
     def _tell(self, rows: Sequence[Strategy], costs: Points) -> NDArray[np.float32]:
         """Features of strategies and logarithms of their costs, `[n, d]`."""
-        logs = np.log(np.maximum(np.abs(costs), LEAST))
+        logs = np.log(np.maximum(np.abs(costs), MIN_COST))
         return np.concatenate([self._describe.many(rows), logs], axis=1).astype(np.float32)
 
     def outcomes(self, model: FittedSurrogate, rows: Sequence[Strategy], images: int) -> Points:
         """Possible objectives of strategies on `images` images: `[groups, n, objectives]`."""
         costs = self._cost(rows)
         told = _with_images(self._tell(rows, costs), np.full(len(rows), images))
-        found = np.empty((GROUPS, len(rows), len(self.names)))
+        found = np.empty((OUTCOMES, len(rows), len(self.names)))
         for index, one in zip(self.predicted, model.models, strict=True):
             found[:, :, index] = model.scales[index] * np.sinh(one.outcomes(told))
         for column, name in zip(costs.T, self.costs, strict=True):
@@ -177,8 +179,8 @@ class Surrogate:
         if again:
             others, also = self._again(model, again, images)
             outcomes, outside = np.concatenate([outcomes, others], axis=1), outside + also
-        added = gains(outcomes.reshape(-1, len(self.names)), front, reference)
-        expected = added.reshape(GROUPS, -1).mean(0)
+        added = hypervolume_improvement(outcomes.reshape(-1, len(self.names)), front, reference)
+        expected = added.reshape(OUTCOMES, -1).mean(0)
         # Strategies that improve nothing in any outcome are ordered by their distance to the front.
         order = np.lexsort((_shortfall(outcomes.mean(0), front), -expected, np.array(outside)))
         return [int(index) for index in order]
@@ -195,10 +197,10 @@ class Surrogate:
 
 def _size(finished: int) -> int:
     """Number of evaluations to fit to: one tenth more each time, so that fitting stays cheap."""
-    size = FEWEST
+    size = MIN_EVALUATIONS
     while (larger := size + max(6, size // 10)) <= finished:
         size = larger
-    return size if finished >= FEWEST else 0
+    return size if finished >= MIN_EVALUATIONS else 0
 
 
 def _with_images(told: NDArray[np.float32], images: NDArray[np.intp]) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from search.workers.messages import AnyOutcome, AnyRequest
+from search.workers.messages import AnyRequest, AnyResponse
 
 
 class WorkerDiedError(Exception):
@@ -82,4 +82,4 @@ class PooledWorker:
     node: str = ""
     request: AnyRequest | None = None
     began: float = 0.0
-    suspect: tuple[AnyRequest, AnyOutcome] | None = None
+    suspect: tuple[AnyRequest, AnyResponse] | None = None

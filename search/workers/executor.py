@@ -12,19 +12,19 @@ from dataclasses import replace
 from types import FrameType
 from typing import Any, Protocol, overload
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from search.errors import WorkersLostError
 from search.workers.failures import MAX_DEATHS_PER_REQUEST, hopeless
 from search.workers.messages import (
     A,
-    AnyOutcome,
     AnyRequest,
-    Outcome,
+    AnyResponse,
     Request,
+    Response,
     SampleRequest,
 )
 
-Answer = tuple[AnyRequest, AnyOutcome]
+Answer = tuple[AnyRequest, AnyResponse]
 Report = Callable[[str], None]
 LATE = "took longer than its limit"
 
@@ -36,7 +36,7 @@ class RequestHandler(Protocol):
     def device(self) -> str:
         """Name of the device; scores and times compare only between workers with the same name."""
 
-    def answer(self, request: Request[A]) -> Outcome[A]:
+    def answer(self, request: Request[A]) -> Response[A]:
         """Carry out a request."""
 
 
@@ -79,7 +79,7 @@ class Executor(ABC):
     def close(self) -> None:
         """Stop the workers."""
 
-    def alone(self, request: Request[A]) -> Outcome[A]:
+    def alone(self, request: Request[A]) -> Response[A]:
         """Carry out one request while no other is under way, as timing needs."""
         self.submit(request)
         while (answer := self.next()) is None:
@@ -89,12 +89,12 @@ class Executor(ABC):
     @overload
     def each(
         self, requests: Iterable[SampleRequest]
-    ) -> Iterator[tuple[SampleRequest, Outcome[Sample]]]: ...
+    ) -> Iterator[tuple[SampleRequest, Response[ExtractedFeatures]]]: ...
 
     @overload
-    def each(self, requests: Iterable[Request[A]]) -> Iterator[tuple[Request[A], Outcome[A]]]: ...
+    def each(self, requests: Iterable[Request[A]]) -> Iterator[tuple[Request[A], Response[A]]]: ...
 
-    def each(self, requests: Iterable[AnyRequest]) -> Iterator[tuple[Any, AnyOutcome]]:
+    def each(self, requests: Iterable[AnyRequest]) -> Iterator[tuple[Any, AnyResponse]]:
         """Carry out all requests, as many at once as there are slots; yields answers as they come.
 
         A request is taken from `requests` only when there is room for it.
@@ -115,7 +115,7 @@ class Executor(ABC):
                 yield answer
 
 
-class InProcess(Executor):
+class InProcessExecutor(Executor):
     """One worker in this process; a request runs when its answer is asked for.
 
     A request over its limit is cancelled between two Python operations. So an operation that never
@@ -157,16 +157,16 @@ class InProcess(Executor):
         if again.error:
             raise WorkersLostError(hopeless(1, again.error))
         reason = f"broke its worker {MAX_DEATHS_PER_REQUEST} times: {outcome.error}"
-        return request, Outcome(None, reason, seconds + again.seconds)
+        return request, Response(None, reason, seconds + again.seconds)
 
-    def _ask(self, request: AnyRequest) -> AnyOutcome:
+    def _ask(self, request: AnyRequest) -> AnyResponse:
         began = time.monotonic()
         try:
             self.open()
         except Exception as error:  # A device that is broken cannot load the model, either.
             if self.check is None:
                 raise
-            return Outcome(None, f"{type(error).__name__}: {first_line(error)}", 0.0)
+            return Response(None, f"{type(error).__name__}: {first_line(error)}", 0.0)
         assert self._worker is not None
         try:
             with TimeLimit(request.limit):
@@ -175,10 +175,10 @@ class InProcess(Executor):
             self._worker = None  # A cancelled request may have left it in any state.
             return timed_out(request, time.monotonic() - began)
 
-    def _broken(self) -> AnyOutcome:
+    def _broken(self) -> AnyResponse:
         """Outcome of the check after a failed request; it has no error if the worker is sound."""
         if self.check is None:
-            return Outcome(None, "", 0.0)
+            return Response(None, "", 0.0)
         return self._ask(self.check)
 
     def close(self) -> None:
@@ -219,6 +219,6 @@ def first_line(error: BaseException) -> str:
     return next(iter(str(error).splitlines()), "")
 
 
-def timed_out(request: AnyRequest, seconds: float) -> AnyOutcome:
+def timed_out(request: AnyRequest, seconds: float) -> AnyResponse:
     """Outcome of a request that was cancelled."""
-    return Outcome(None, f"{LATE} of {request.limit:.0f} s", seconds)
+    return Response(None, f"{LATE} of {request.limit:.0f} s", seconds)

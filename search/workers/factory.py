@@ -7,7 +7,7 @@ from functools import partial
 from accel.models.config import ModelConfig
 from evaluate.evaluator import Split
 from evaluate.images.prompts import Prompts
-from search.workers.executor import Executor, InProcess
+from search.workers.executor import Executor, InProcessExecutor
 from search.workers.pool import WorkerPool
 from search.workers.settings import WorkerSettings
 from search.workers.worker import Worker
@@ -36,7 +36,7 @@ def start(
     if prompts is not None:
         make = partial(make, lists=prompts, weights=weights)
     if where.workers == 0:
-        return InProcess(partial(make, device))
+        return InProcessExecutor(partial(make, device))
     # It takes seconds to import; --workers 0 needs none.
     from search.workers.ray_backend import RayBackend
 

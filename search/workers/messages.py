@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from evaluate.evaluator import Split
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from evaluate.speed.latency_measurement import OverheadTiming
 from strategies import Strategy
 
@@ -36,7 +36,7 @@ class Request(ABC, Generic[A]):
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[A]):
+class Response(Generic[A]):
     """Answer to a request.
 
     Attributes:
@@ -51,7 +51,7 @@ class Outcome(Generic[A]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SampleRequest(Request[Sample]):
+class SampleRequest(Request[ExtractedFeatures]):
     """Generate images, and send back their features.
 
     Attributes:
@@ -66,7 +66,7 @@ class SampleRequest(Request[Sample]):
     split: Split
     start: int = 0
     stop: int
-    reading: Reading
+    reading: ExtractionSpec
     unaccelerated: str = ""
 
     @property
@@ -74,7 +74,7 @@ class SampleRequest(Request[Sample]):
         """Number of images."""
         return self.stop - self.start
 
-    def answer_of(self, handler: Handler) -> Sample:
+    def answer_of(self, handler: Handler) -> ExtractedFeatures:
         return handler.sample(self)
 
 
@@ -135,7 +135,7 @@ class EndToEndRequest(Request[list[float]]):
 class Handler(Protocol):
     """Something that carries out requests: one method for each kind."""
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         """Generate images, and read them."""
 
     def time_calls(self, request: TimeCallsRequest) -> CallTimes:
@@ -152,4 +152,4 @@ class Handler(Protocol):
 
 
 AnyRequest = Request[Any]
-AnyOutcome = Outcome[Any]
+AnyResponse = Response[Any]

@@ -15,12 +15,12 @@ from search.errors import WorkersLostError
 from search.workers.backend import PooledWorker, WorkerBackend, WorkerDiedError
 from search.workers.executor import Answer, Executor, timed_out
 from search.workers.failures import MAX_DEATHS_IN_A_ROW, WorkerFailures, hopeless
-from search.workers.messages import A, AnyOutcome, AnyRequest, Outcome, Request
+from search.workers.messages import A, AnyRequest, AnyResponse, Request, Response
 from strategies import StrategyError
 
-TICK = 5.0  # Seconds between two looks at whether anything has hung.
-PATIENCE = 60.0  # Seconds to wait for further workers once one is ready.
-SETTLE = 30.0  # Seconds that it may take until a machine is known to be gone.
+POLL_SECONDS = 5.0  # Seconds between two looks at whether anything has hung.
+STARTUP_GRACE_SECONDS = 60.0  # Seconds to wait for further workers once one is ready.
+NODE_LOSS_SECONDS = 30.0  # Seconds that it may take until a machine is known to be gone.
 
 
 class WorkerPool(Executor):
@@ -49,7 +49,9 @@ class WorkerPool(Executor):
         return ready if self.most is None else min(ready, self.most)
 
     def open(self) -> str:
-        """Start workers and wait for as many as there is room for, or `PATIENCE` after the first.
+        """Start workers; wait for as many as there is room for.
+
+        Once the first one is there, the wait is `STARTUP_GRACE_SECONDS` at most.
 
         Raises:
             StrategyError: they are on devices of different kinds, or cannot load the model.
@@ -59,7 +61,7 @@ class WorkerPool(Executor):
         wanted, since = max(1, min(self._workers, self._hands.room())), 0.0
         while (ready := self.slots) < wanted:
             since = since or (self._hands.now() if ready else 0.0)
-            if since and self._hands.now() - since > PATIENCE:
+            if since and self._hands.now() - since > STARTUP_GRACE_SECONDS:
                 break
             self.report(f"starting workers, {ready} of {wanted} ready")
             self._wait()
@@ -97,7 +99,7 @@ class WorkerPool(Executor):
             self._wait()
         return self._done.popleft()
 
-    def alone(self, request: Request[A]) -> Outcome[A]:
+    def alone(self, request: Request[A]) -> Response[A]:
         """Also waits until no worker is loading its model, and lets none begin meanwhile."""
         while any(m.state in ("busy", "loading") for m in self._members) or not self.slots:
             self._wait()
@@ -137,7 +139,7 @@ class WorkerPool(Executor):
             for member in self._members
             if member.request is not None and member.request.limit is not None
         ]
-        return max(0.0, min([TICK, *ends]))
+        return max(0.0, min([POLL_SECONDS, *ends]))
 
     def _came(self, member: PooledWorker, value: Any) -> None:
         if member.state == "placing":
@@ -153,7 +155,7 @@ class WorkerPool(Executor):
         else:
             self._answered(member, value)
 
-    def _answered(self, member: PooledWorker, outcome: AnyOutcome) -> None:
+    def _answered(self, member: PooledWorker, outcome: AnyResponse) -> None:
         assert member.request is not None
         request, member.request, member.state = member.request, None, "idle"
         if request is self.check:
@@ -170,7 +172,7 @@ class WorkerPool(Executor):
         member.request = self.check
         self._call(member, "busy", "answer", self.check)
 
-    def _checked(self, member: PooledWorker, outcome: AnyOutcome) -> None:
+    def _checked(self, member: PooledWorker, outcome: AnyResponse) -> None:
         if outcome.error:
             self._broke(member, outcome)
             return
@@ -181,7 +183,7 @@ class WorkerPool(Executor):
         else:
             self._sound()
 
-    def _broke(self, member: PooledWorker, check: AnyOutcome) -> None:
+    def _broke(self, member: PooledWorker, check: AnyResponse) -> None:
         """Replace a worker that fails the check, and repeat the request that it failed."""
         suspect, member.suspect, member.request = member.suspect, None, None
         self._remove(member)
@@ -191,7 +193,7 @@ class WorkerPool(Executor):
         self._casualties.broke(member.node, key, seconds, failed.error)
         self._again_or_never(request, check.error)
 
-    def _tell(self, request: AnyRequest, outcome: AnyOutcome) -> None:
+    def _tell(self, request: AnyRequest, outcome: AnyResponse) -> None:
         """Hand on an answer of a sound worker."""
         self._sound()
         lost = self._casualties.paid(request.key)
@@ -225,7 +227,7 @@ class WorkerPool(Executor):
     def _again_or_never(self, request: AnyRequest | None, error: str = "") -> None:
         """Repeat a request whose worker died, unless too many have died of it."""
         if self._casualties.hopeless(self._hands.alive()):
-            self._hands.pause(SETTLE)
+            self._hands.pause(NODE_LOSS_SECONDS)
             if self._casualties.hopeless(self._hands.alive()):
                 raise WorkersLostError(hopeless(MAX_DEATHS_IN_A_ROW, error))
         if request is None:
@@ -234,7 +236,7 @@ class WorkerPool(Executor):
             self._again.appendleft(request)
             return
         seconds = self._casualties.paid(request.key)
-        given_up: AnyOutcome = Outcome(None, self._casualties.verdict(request.key), seconds)
+        given_up: AnyResponse = Response(None, self._casualties.verdict(request.key), seconds)
         answer = request, given_up
         if self.check is None:
             self._done.append(answer)

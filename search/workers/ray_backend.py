@@ -21,7 +21,7 @@ from search.errors import WorkersLostError
 from search.interruption import there
 from search.workers.backend import WorkerBackend, WorkerDiedError
 from search.workers.executor import RequestHandler
-from search.workers.messages import AnyOutcome, AnyRequest
+from search.workers.messages import AnyRequest, AnyResponse
 from strategies import StrategyError
 from strategies.data_files.whole import UnwritableError
 from strategies.words import one_line
@@ -30,7 +30,7 @@ OBJECT_STORE = 256 * 2**20
 SOCKET = 103  # Bytes of a socket's path, at most, on any Unix.
 IN_IT = 70  # Of these, what Ray adds to its folder's path.
 SHORT = ("/tmp", "/var/tmp", "/dev/shm")
-KNOCK = 10.0  # Seconds to wait for a cluster to take a connection.
+CONNECT_TIMEOUT_SECONDS = 10.0  # Seconds to wait for a cluster to take a connection.
 
 
 class RayWorker:
@@ -52,7 +52,7 @@ class RayWorker:
         self._worker = self._make()
         return self._worker.device
 
-    def answer(self, request: AnyRequest) -> AnyOutcome:
+    def answer(self, request: AnyRequest) -> AnyResponse:
         """Carry out a request."""
         return self._worker.answer(request)
 
@@ -229,7 +229,7 @@ def _join(address: str) -> None:
         if address != "auto":
             # Ray itself tries for minutes if nothing answers there.
             host, _, port = address.rpartition(":")
-            socket.create_connection((host, int(port)), timeout=KNOCK).close()
+            socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_SECONDS).close()
         ray.init(address=address, **QUIET)
     except (OSError, RuntimeError, ValueError) as error:
         raise StrategyError(

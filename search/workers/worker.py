@@ -18,7 +18,7 @@ from accel.models.loading import quiet
 from accel.pipelines.devices import device_of
 from evaluate import Evaluator
 from evaluate.evaluator import Split
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.images.generation import NotFiniteError, batches, run
 from evaluate.images.image_store import ImageStore, identity
 from evaluate.images.prompts import Prompts
@@ -38,9 +38,9 @@ from search.workers.messages import (
     CallTimes,
     CountMacsRequest,
     EndToEndRequest,
-    Outcome,
     RepeatRequest,
     Request,
+    Response,
     SampleRequest,
     TimeCallsRequest,
 )
@@ -90,12 +90,12 @@ class Worker:
         """Name of what latency depends on: the GPU, or the processor and its threads."""
         return device_name(self.evaluator.pipe)
 
-    def answer(self, request: Request[A]) -> Outcome[A]:
+    def answer(self, request: Request[A]) -> Response[A]:
         """Carry out a request; an error of the strategy becomes the outcome's error."""
         paid = Meter(self.on_cpu)
         try:
             value = request.answer_of(self)
-            return Outcome(value, "", paid.seconds())
+            return Response(value, "", paid.seconds())
         except UnwritableError:
             raise  # No fault of the strategy, and none that the next would not meet.
         except (NotFiniteError, ScoreError, StrategyError) as error:
@@ -109,9 +109,9 @@ class Worker:
             reason = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             if "can't allocate memory" in str(error):
                 reason = "out of memory"
-        return Outcome(None, reason, paid.seconds())
+        return Response(None, reason, paid.seconds())
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         """Generate images, and return their features."""
         evaluator, strategy, reading = self.evaluator, request.strategy, request.reading
         chosen = evaluator.prompts[request.split].first(request.stop)

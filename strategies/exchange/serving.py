@@ -16,7 +16,7 @@ from strategies.exchange.block_cache import CacheSchedule, block_cache, refusal
 from strategies.step_masks import NAMES, published_mask
 from strategies.strategy import Strategy
 
-FEWEST = 8  # Steps below which SGLang and vLLM-Omni take no mask.
+MIN_MASKED_STEPS = 8  # Steps below which SGLang and vLLM-Omni take no mask.
 
 
 def sglang(strategy: Strategy) -> str:
@@ -27,8 +27,9 @@ def sglang(strategy: Strategy) -> str:
     """
     tool = "SGLang"
     found = _stepwise(strategy, tool)
-    if strategy.steps < FEWEST and not all(found.mask):
-        raise refusal(tool, f"a mask of {strategy.steps} steps; it takes {FEWEST} or more")
+    if strategy.steps < MIN_MASKED_STEPS and not all(found.mask):
+        few = f"a mask of {strategy.steps} steps; it takes {MIN_MASKED_STEPS} or more"
+        raise refusal(tool, few)
     runs = [(computed, len([*run])) for computed, run in groupby(found.mask)]
     bins = {flag: [str(n) for computed, n in runs if computed is flag] for flag in (True, False)}
     values = {

@@ -9,11 +9,11 @@ from math import prod
 from strategies.genomes.space import GLOBALS, Genome, SearchSpace
 from strategies.strategy import Strategy
 
-MOST = 2000  # Strategies of a small space.
+MAX_MEMBERS = 2000  # Strategies of a small space.
 GENOMES = 20_000  # Genomes that are decoded to find them; several may mean one strategy.
 
 
-def members(space: SearchSpace, most: int = MOST) -> list[tuple[Genome, Strategy]] | None:
+def members(space: SearchSpace, most: int = MAX_MEMBERS) -> list[tuple[Genome, Strategy]] | None:
     """Every strategy of a space once, with a genome of it, in a fixed order.
 
     Args:

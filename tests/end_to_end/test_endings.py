@@ -20,15 +20,15 @@ from search import cli
 from search.errors import WorkersLostError
 from search.results import run as runs
 from search.study.study import Study
-from search.workers.executor import InProcess
+from search.workers.executor import InProcessExecutor
 from search.workers.messages import (
     A,
-    AnyOutcome,
     AnyRequest,
+    AnyResponse,
     EndToEndRequest,
     Handler,
-    Outcome,
     Request,
+    Response,
     SampleRequest,
     TimeCallsRequest,
 )
@@ -50,7 +50,7 @@ class Hanging:
     def __init__(self, hangs: Callable[[AnyRequest], bool]) -> None:
         self.hangs, self.fake = hangs, FakeExecutor(slots=1)
 
-    def answer(self, request: Request[A]) -> Outcome[A]:
+    def answer(self, request: Request[A]) -> Response[A]:
         while self.hangs(request):
             time.sleep(0.01)
         return self.fake.answer(request)
@@ -73,7 +73,9 @@ def test_what_hangs_beside_the_candidates_is_given_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     worker = Hanging(hangs)
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: InProcess(lambda: worker))
+    monkeypatch.setattr(
+        "search.workers.factory.start", lambda *_: InProcessExecutor(lambda: worker)
+    )
     run = str(tmp_path / "run")
     assert cli.main([*SMALL, *BUDGET, "--timeout", "0.3", "--out", run]) in (1, 2)
     (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("error: ")]
@@ -114,7 +116,7 @@ def test_a_finished_run_charges_and_times_nothing(
     asked: Counter[str] = Counter()
     answer = executor.answer
 
-    def counted(request: AnyRequest) -> AnyOutcome:
+    def counted(request: AnyRequest) -> AnyResponse:
         asked[type(request).__name__] += 1
         return answer(request)
 
@@ -221,7 +223,7 @@ def test_a_search_that_loses_its_workers_says_how_to_go_on(
     class Lost(FakeExecutor):
         left = 3
 
-        def answer(self, request: Request[A]) -> Outcome[A]:
+        def answer(self, request: Request[A]) -> Response[A]:
             self.left -= isinstance(request, SampleRequest)
             if not self.left:
                 raise WorkersLostError("the Ray runtime is gone")

@@ -20,7 +20,7 @@ from evaluate.images import image_files
 from evaluate.images.appearance import look
 from evaluate.images.generation import to_pixels
 from evaluate.images.thumbnails import encode
-from evaluate.metrics import METRICS, usual
+from evaluate.metrics import METRICS, default_metrics
 from evaluate.metrics.videos.temporal_error import temporal_error
 from evaluate.networks import Networks
 from evaluate.statistics.gaussian import ScoreError
@@ -172,8 +172,8 @@ def test_temporal_error_is_of_changes_alone() -> None:
     for wrong in (one[0], one[:1]):
         with pytest.raises(ScoreError, match="at least two frames"):
             temporal_error(wrong, wrong)
-    assert METRICS["temporal-error"] in usual(False, video=True)[0]
-    assert METRICS["temporal-error"] not in usual(False)[0]
+    assert METRICS["temporal-error"] in default_metrics(False, video=True)[0]
+    assert METRICS["temporal-error"] not in default_metrics(False)[0]
 
 
 def test_temporal_error_needs_a_video_model(folders: Path, tmp_path: Path, capsys: Any) -> None:

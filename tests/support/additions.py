@@ -90,10 +90,10 @@ ANSWER_USED = """
 from evaluate.speed.latency_measurement import unaccelerated
 from search.images import determinism
 from search.study.study import Study
-from search.workers.executor import InProcess
+from search.workers.executor import InProcessExecutor
 from search.workers.worker import Worker
 from tests.support.runs.engines import MODEL, PIPE
-worker = InProcess(lambda: Worker(MODEL.model_dump(), "cpu", 1))
+worker = InProcessExecutor(lambda: Worker(MODEL.model_dump(), "cpu", 1))
 one = unaccelerated(PIPE, "DDIMScheduler", 2)
 determinism.check(Study(FOLDER / "study.journal"), worker, one, None, "tiny-sd", FOLDER)
 """

@@ -9,7 +9,7 @@ from PIL import Image
 
 from evaluate.image_set import ImageSet
 from evaluate.metrics import METRICS
-from evaluate.metrics.shared.base import View
+from evaluate.metrics.shared.base import ReferenceKind
 from evaluate.networks import Networks
 from tests.support.weight_writers import WORDS, WRITERS
 
@@ -33,5 +33,5 @@ def side(count: int = 6, seed: int = 0, networks: Networks | None = None) -> Ima
     return ImageSet("images", count, images.__getitem__, texts, networks or Networks(batch=4))
 
 
-def value(name: str, mine: ImageSet, other: ImageSet | None, view: View) -> float:
+def value(name: str, mine: ImageSet, other: ImageSet | None, view: ReferenceKind) -> float:
     return METRICS[name].prepare(mine, other, view)(np.ones(mine.count))

@@ -9,14 +9,14 @@ from typing import Literal
 from evaluate.image_set import ImageSet
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
-from evaluate.statistics.distances import Statistic
+from evaluate.statistics.distances import WeightedStatistic
 from evaluate.statistics.means import Bounds, mean_of
 
-View = Literal["real", "self", "base", "alone"]
+ReferenceKind = Literal["real", "self", "base", "alone"]
 # Networks to what two images of the same size are beside each other.
 Compare = Callable[[Networks], Callable[[Pixels, Pixels], float]]
-SETS: tuple[View, ...] = ("real", "self", "base")
-VIEWS: dict[View, str] = {
+SETS: tuple[ReferenceKind, ...] = ("real", "self", "base")
+VIEWS: dict[ReferenceKind, str] = {
     "real": "to the reference",
     "self": "to the unaccelerated model at other seeds",
     "base": "to the unaccelerated images",
@@ -58,8 +58,8 @@ class Metric:
     title: str
     better: Literal["lower", "higher"]
     network: str | None
-    prepare: Callable[[ImageSet, ImageSet | None, View], Statistic]
-    views: tuple[View, ...]
+    prepare: Callable[[ImageSet, ImageSet | None, ReferenceKind], WeightedStatistic]
+    views: tuple[ReferenceKind, ...]
     paper: str
     reported: str = ""
     biased: bool = False
@@ -72,7 +72,7 @@ class Metric:
     bounds: Bounds | None = None
     margin: float | None = None
 
-    def key(self, view: View) -> str:
+    def key(self, view: ReferenceKind) -> str:
         """Name of its score under a view: `fid_real`, `psnr`."""
         name = self.name.replace("-", "_")
         return f"{name}_{view}" if self.views == SETS else name
@@ -84,4 +84,4 @@ def other(side: ImageSet | None) -> ImageSet:
     return side
 
 
-__all__ = ["SETS", "VIEWS", "Compare", "Metric", "View", "mean_of", "other"]
+__all__ = ["SETS", "VIEWS", "Compare", "Metric", "ReferenceKind", "mean_of", "other"]

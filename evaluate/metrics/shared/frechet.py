@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from evaluate.image_set import ImageSet
-from evaluate.metrics.shared.base import SETS, Metric, View, other
-from evaluate.statistics.distances import Statistic, frechet_paired, frechet_statistic
+from evaluate.metrics.shared.base import SETS, Metric, ReferenceKind, other
+from evaluate.statistics.distances import WeightedStatistic, frechet_paired, frechet_statistic
 
 
 def make(
@@ -12,7 +12,7 @@ def make(
 ) -> Metric:
     """A Frechet distance over a network's features (Heusel et al., 2017)."""
 
-    def prepare(side: ImageSet, against: ImageSet | None, view: View) -> Statistic:
+    def prepare(side: ImageSet, against: ImageSet | None, view: ReferenceKind) -> WeightedStatistic:
         there = other(against)
         if view == "base":
             return frechet_paired(side.features(network), there.features(network))

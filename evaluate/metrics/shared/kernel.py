@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from evaluate.image_set import ImageSet
-from evaluate.metrics.shared.base import SETS, Metric, View, other
+from evaluate.metrics.shared.base import SETS, Metric, ReferenceKind, other
 from evaluate.statistics.distances import (
     Kernel,
-    Statistic,
+    WeightedStatistic,
     Weights,
     kernel_paired,
     kernel_statistic,
@@ -29,7 +29,7 @@ def make(
 ) -> Metric:
     """An unbiased squared MMD over a network's features, times `scale` (Gretton et al., 2012)."""
 
-    def prepare(side: ImageSet, against: ImageSet | None, view: View) -> Statistic:
+    def prepare(side: ImageSet, against: ImageSet | None, view: ReferenceKind) -> WeightedStatistic:
         there = other(against)
         mine, theirs = side.features(network), there.features(network)
         if view == "base":

@@ -8,10 +8,10 @@ from typing import Literal
 import numpy as np
 
 from evaluate.image_set import ImageSet
-from evaluate.metrics.shared.base import Compare, Metric, View, mean_of, other
+from evaluate.metrics.shared.base import Compare, Metric, ReferenceKind, mean_of, other
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels, frames_of
-from evaluate.statistics.distances import Statistic
+from evaluate.statistics.distances import WeightedStatistic
 
 
 def make(
@@ -37,7 +37,7 @@ def make(
             np.mean([value(*pair) for pair in zip(frames_of(image), frames_of(base), strict=True)])
         )
 
-    def prepare(side: ImageSet, against: ImageSet | None, _: View) -> Statistic:
+    def prepare(side: ImageSet, against: ImageSet | None, _: ReferenceKind) -> WeightedStatistic:
         if name in side.paired:
             return mean_of(side.paired[name])
         value = by_frame(side.networks or Networks())

@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from search.objectives.labels import scale, title
-from search.objectives.objectives import COSTS, higher_is_better
+from search.objectives.objectives import COST_METRICS, higher_is_better
 from search.results.finalist import comparable
 from search.results.plots.style import (
     BLUE,
@@ -73,14 +73,14 @@ def write(run: Run, folder: Path) -> list[Path]:
 
 def costs(run: Run) -> list[str]:
     """The objectives that are costs, or latency."""
-    return [name for name in run.config.objectives if name in COSTS] or ["latency_s"]
+    return [name for name in run.config.objectives if name in COST_METRICS] or ["latency_s"]
 
 
 def qualities(run: Run, base: Mapping[str, float]) -> list[str]:
     """Objectives that are no cost, and the score that shows whether images are good in
     themselves.
     """
-    named = [name for name in run.config.objectives if name not in COSTS]
+    named = [name for name in run.config.objectives if name not in COST_METRICS]
     own = run.config.figures.yardstick
     return list(dict.fromkeys([*named, *([own] if own is not None and own in base else [])]))
 

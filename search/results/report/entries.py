@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.objectives import labels as titles
-from search.objectives.objectives import COSTS
+from search.objectives.objectives import COST_METRICS
 from search.results.finalist import comparable, front
 from search.results.plots import pareto
 from search.results.plots.schedules import solver
@@ -109,7 +109,7 @@ def words(one: ReportEntry) -> list[str]:
 
 def figures(one: ReportEntry) -> list[str]:
     """Names of its scores for readers, costs first."""
-    names = [name for name in ("speedup", *COSTS) if name in one.scores]
+    names = [name for name in ("speedup", *COST_METRICS) if name in one.scores]
     return names + [name for name in one.scores if titles.metric(name) is not None]
 
 

@@ -25,7 +25,7 @@ from search.results.run import Run
 from search.study.evaluation import Evaluation, comparable
 from search.surrogate.gaussian_process import TREES
 from search.surrogate.strategy_features import BINS, StrategyFeatures
-from search.surrogate.surrogate import FEWEST, TRUST
+from search.surrogate.surrogate import MIN_EVALUATIONS, MIN_RANK_CORRELATION
 from strategies import Gene, SearchSpace
 
 FOLDS = 5
@@ -64,7 +64,7 @@ class Importance:
     @property
     def trusted(self) -> bool:
         """Whether the forest predicts well enough to be read."""
-        return self.correlation >= TRUST
+        return self.correlation >= MIN_RANK_CORRELATION
 
 
 def importance(run: Run) -> Importance | None:
@@ -75,7 +75,7 @@ def importance(run: Run) -> Importance | None:
     if quality is None:
         return None
     good = comparable(run.study.evaluations)
-    if len(good) < FEWEST:
+    if len(good) < MIN_EVALUATIONS:
         return Importance(quality, len(good), float("nan"), ())
     names, table = _columns(run, good)
     losses = np.array([e.objectives[run.config.objectives.index(quality)] for e in good])

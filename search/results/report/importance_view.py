@@ -10,7 +10,7 @@ from search.results.report.importance import FOLDS, Row, importance
 from search.results.run import Run
 from search.surrogate.gaussian_process import TREES
 from search.surrogate.strategy_features import BINS
-from search.surrogate.surrogate import FEWEST, TRUST
+from search.surrogate.surrogate import MIN_EVALUATIONS, MIN_RANK_CORRELATION
 
 
 def shown(run: Run) -> dict[str, Any] | None:
@@ -29,10 +29,10 @@ def shown(run: Run) -> dict[str, Any] | None:
         "quality": title(found.quality),
         "figure": found.quality,
         "evaluations": found.evaluations,
-        "fewest": FEWEST,
+        "fewest": MIN_EVALUATIONS,
         "correlation": found.correlation,
         "trusted": found.trusted,
-        "trust": TRUST,
+        "trust": MIN_RANK_CORRELATION,
         "folds": FOLDS,
         "trees": TREES,
         "bins": BINS,

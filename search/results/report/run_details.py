@@ -9,7 +9,7 @@ import yaml
 
 from search.objectives import labels as titles
 from search.results.run import NO_LOSS, Run, named
-from search.results.status import stand
+from search.results.status import search_status
 from search.study import failures
 from search.study.archive import ParetoArchive
 from search.study.measurements import Measurements
@@ -23,7 +23,7 @@ def summary(run: Run) -> dict[str, str]:
         # The search that writes the report has not let go of its folder.
         "state": "finished" if run.finals else run.state,
         "search": f"{config.proposer}: {', '.join(map(titles.short, config.objectives))}",
-        **stand(config, run.study, ParetoArchive()).words(),
+        **search_status(config, run.study, ParetoArchive()).words(),
     }
     if not run.finals:
         return found

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import accel
-from accel.caching.deep_features import Features
+from accel.caching.deep_features import DeepFeatures
 from accel.caching.extrapolation import extrapolate, needs
 from accel.clock import Listener
 from accel.registry import find
@@ -68,7 +68,7 @@ def listeners(pipe: Any) -> list[Listener]:
 def test_only_what_is_read_is_kept(pipe: Any, knobs: Any, expected: list[int]) -> None:
     """One feature per depth that a later call reads, or as many as its order needs."""
     accel.apply(pipe, strategy({"deepcache": knobs}))
-    (features,) = [one for one in listeners(pipe) if isinstance(one, Features)]
+    (features,) = [one for one in listeners(pipe) if isinstance(one, DeepFeatures)]
     alive: list[int] = []
 
     def look(*_: Any) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from torch import nn
 import accel
 from accel import families
 from accel.registry import find
-from accel.tokens.partial_forward import PartialRun
+from accel.tokens.partial_forward import PartialForward
 from tests.support.pipelines.law_cases import cases, law
 from tests.support.pipelines.transformer_pipelines import (
     ALL,
@@ -205,7 +205,7 @@ def test_only_what_a_later_call_reads_is_kept(model: str, method: str) -> None:
     """Keys and values right before calls that take them, nothing once no call takes any."""
     pipe = build(model)
     accel.apply(pipe, strategy(model, {method: {"alpha": [1, 1, 1, 0.5, 1, 1]}}))
-    after = watch(pipe, PartialRun)
+    after = watch(pipe, PartialForward)
     stream = find(pipe).sites.stream  # type: ignore[union-attr]
     assert stream is not None
     passes = 2 if model == "flux" else 1
@@ -221,7 +221,7 @@ def test_a_pass_that_ends_leaves_nothing() -> None:
     """Keys of the third pass of skip-layer guidance go when it is over."""
     pipe = build("sd3")
     accel.apply(pipe, strategy("sd3", {"cat": {"alpha": 0.5}}))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialRun))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialForward))  # type: ignore[union-attr]
     branches: list[set[int]] = []
     step = pipe.scheduler.step
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import accel
 from accel.methods import dato
-from accel.tokens.reduced_attention import TokenSite
+from accel.tokens.reduced_attention import ReducedSelfAttention
 from tests.support.pipelines.unet_pipelines import build, draw, strategy
 
 Array = NDArray[np.float64]
@@ -113,7 +113,7 @@ def test_recovery_from_kept_tokens_takes_the_nearest_of_all() -> None:
 def watch(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Every pruning of the generations to come: call, site, inputs and what was chosen."""
     seen: list[dict[str, Any]] = []
-    through = TokenSite.through
+    through = ReducedSelfAttention.through
 
     def spy(self: Any, chosen: Any, tokens: Any, attention: Any) -> Any:
         seen.append(
@@ -128,7 +128,7 @@ def watch(pipe: Any, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         )
         return through(self, chosen, tokens, attention)
 
-    monkeypatch.setattr(TokenSite, "through", spy)
+    monkeypatch.setattr(ReducedSelfAttention, "through", spy)
     return seen
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 
 import accel
 from accel.registry import find
-from accel.token_selection import Selection
-from accel.tokens.partial_forward import PartialRun
+from accel.token_selection import TokenSelection
+from accel.tokens.partial_forward import PartialForward
 from tests.support.pipelines.transformer_pipelines import FREE_SIZE, MODELS, build, draw, strategy
 from tests.support.pipelines.unet_pipelines import spread
 
@@ -27,7 +27,9 @@ class Scripted:
     """Makes a partial run take tokens by a fixed rule instead of its method's."""
 
     def __init__(self, pipe: Any) -> None:
-        self.run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialRun))
+        self.run = next(
+            one for one in find(pipe)._clock.listeners if isinstance(one, PartialForward)
+        )
         self.chosen: dict[int, Tensor] = {}
         self.run.choose = self.choose  # type: ignore[method-assign]
 
@@ -195,7 +197,7 @@ def test_take_and_put(shape: tuple[int, int, int, int], data: st.DataObject) -> 
     images, total, text, times = shape
     count = data.draw(st.integers(1, total))
     places = [sorted(data.draw(st.permutations(range(total)))[:count]) for _ in range(images)]
-    chosen = Selection(torch.tensor(places), total)
+    chosen = TokenSelection(torch.tensor(places), total)
     whole = torch.randn(images * times, text + total, 2)
     some = chosen.take(whole)
     for row in range(images * times):
@@ -216,7 +218,7 @@ def test_every_token_runs_again_soon(model: str, alpha: float) -> None:
     """Three quarters of each selection are the stalest tokens, so all take their turn."""
     pipe, calls = build(model), 24
     accel.apply(pipe, strategy(model, {"cat": {"alpha": alpha}}, calls))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialRun))
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialForward))
     ran: list[set[int]] = []
     inner = run.choose
 
@@ -259,7 +261,7 @@ def test_a_loop_that_steps_one_half_of_dits_guidance_is_narrowed() -> None:
 @pytest.mark.parametrize("text", [0, 3])
 def test_rows_are_put_where_they_were_taken(text: int) -> None:
     index = torch.stack([torch.randperm(10)[:4], torch.randperm(10)[:4]])
-    chosen = Selection(index, total=10)
+    chosen = TokenSelection(index, total=10)
     whole = torch.randn(4, text + 10, 5)  # Two rows of each image.
     before = whole.clone()
     some = chosen.take(whole)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluate.metrics import METRICS, choose, usual
+from evaluate.metrics import METRICS, default_metrics, select_metrics
 from evaluate.networks import SOURCES, Networks, weight_files
 from evaluate.statistics.gaussian import Statistics
 from strategies import StrategyError
@@ -69,15 +69,18 @@ def test_a_download_is_atomic_and_only_when_asked_for(
 
 def test_metrics_are_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(weight_files.VARIABLE, str(tmp_path))
-    assert [m.name for m in choose(["psnr", "psnr", "ssim"], bundled=False)] == ["psnr", "ssim"]
+    assert [m.name for m in select_metrics(["psnr", "psnr", "ssim"], bundled=False)] == [
+        "psnr",
+        "ssim",
+    ]
     with pytest.raises(StrategyError, match="'beauty' is unknown; there are accuracy, fid"):
-        choose(["beauty"], bundled=False)
+        select_metrics(["beauty"], bundled=False)
     with pytest.raises(StrategyError, match="only knows the bundled models' images"):
-        choose(["fd"], bundled=False)
-    found, without = usual(bundled=False)
+        select_metrics(["fd"], bundled=False)
+    found, without = default_metrics(bundled=False)
     assert [m.name for m in found] == ["psnr", "ssim"]
     assert "inception-2015-12-05.pt" in without["fid"]
-    assert usual(bundled=True)[1] == {}
+    assert default_metrics(bundled=True)[1] == {}
     for metric in METRICS.values():
         assert metric.key("real") or metric.key("alone")
     assert Statistics.of(np.eye(3)).count == 3

@@ -16,7 +16,7 @@ from evaluate.image_set import ImageSet
 from evaluate.images.references import read
 from evaluate.metrics import METRICS
 from evaluate.metrics.precision_recall import radii
-from evaluate.metrics.shared.base import View
+from evaluate.metrics.shared.base import ReferenceKind
 from evaluate.networks import Networks
 from evaluate.statistics.gaussian import ScoreError
 from strategies import StrategyError
@@ -64,7 +64,7 @@ def test_every_metric_tells_sets_apart(
     if metric.views == ("alone",):
         assert np.isfinite(value(name, mine, None, "alone"))
         return
-    view: View = "base" if "base" in metric.views else "real"
+    view: ReferenceKind = "base" if "base" in metric.views else "real"
     best = {"psnr": 99.0, "ssim": 1.0, "precision": 1.0, "recall": 1.0}.get(name, 0.0)
     assert value(name, mine, mine, view) == pytest.approx(best, abs=1e-4)
     sign = 1 if metric.better == "lower" else -1

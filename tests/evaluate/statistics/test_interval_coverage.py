@@ -12,15 +12,17 @@ from evaluate import Evaluator, read_model
 from evaluate.evaluator import real_images
 from evaluate.image_set import ImageSet
 from evaluate.metrics import METRICS
-from evaluate.metrics.shared.base import View
+from evaluate.metrics.shared.base import ReferenceKind
 from evaluate.statistics.bootstrap import paired_bootstrap
-from evaluate.statistics.distances import Statistic
+from evaluate.statistics.distances import WeightedStatistic
 from tests.support.pipelines.unet_pipelines import strategy
 
 POOL, DRAWN, REPEATS = 256, 64, 100
 
 
-def change(name: str, mine: Any, base: Any, view: View, real: ImageSet) -> Statistic:
+def change(
+    name: str, mine: Any, base: Any, view: ReferenceKind, real: ImageSet
+) -> WeightedStatistic:
     """A figure's difference to the unaccelerated pipeline; the figure itself where it compares."""
     against = real if view == "real" else base
     first = METRICS[name].prepare(mine, against, view)
@@ -51,7 +53,7 @@ def test_on_tiny_sd() -> None:
         )  # fmt: skip
         return one, other
 
-    def covered(figure: Callable[[Any], Statistic], biased: bool) -> int:
+    def covered(figure: Callable[[Any], WeightedStatistic], biased: bool) -> int:
         truth = figure(np.arange(POOL))(np.ones(POOL))
         hits = 0
         for seed in range(REPEATS):

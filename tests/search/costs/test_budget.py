@@ -14,9 +14,9 @@ from search.workers.messages import (
     A,
     CountMacsRequest,
     EndToEndRequest,
-    Outcome,
     RepeatRequest,
     Request,
+    Response,
     SampleRequest,
     TimeCallsRequest,
 )
@@ -32,7 +32,7 @@ class Paid(FakeExecutor):
         super().__init__(slots)
         self.drift, self.longest = drift, 0.0
 
-    def answer(self, request: Request[A]) -> Outcome[A]:
+    def answer(self, request: Request[A]) -> Response[A]:
         outcome = super().answer(request)
         if isinstance(request, SampleRequest):
             seconds = request.count * latency(request.strategy)

@@ -15,7 +15,7 @@ import torch
 
 from accel.profiling import clock
 from evaluate.evaluator import read_prompts
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.images.image_store import ImageStore, identity, paths_of, write_image
 from evaluate.images.prompts import Prompts
 from evaluate.speed.latency_measurement import uncertainty
@@ -179,7 +179,7 @@ class Drawing(FakeExecutor):
         super().__init__(slots=1)
         self.run, self.shade, self.made = run, shade, 0
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         sample = super().sample(request)
         if "baseline" in request.key:
             self._keep(request)

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from search.engine.search import Search
 from search.results import finalist
 from search.study.journal import drop_torn_tail
@@ -45,7 +45,7 @@ class Told(FakeExecutor):
         super().__init__(slots=1)
         self.told = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         sample = super().sample(request)
         if request.key.isdigit() and request.split == "search":
             os.write(self.told, f"{request.key}\n".encode())

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from search.engine.search import Search
 from search.errors import SearchError
 from search.results import export, finalist
@@ -155,7 +155,7 @@ def test_a_search_in_which_all_fail_is_an_error(tmp_path: Path) -> None:
 def test_failures_of_one_kind_in_a_row_stop_the_search(tmp_path: Path) -> None:
     def fails_from(number: int, reason: str) -> FakeExecutor:
         class Broken(FakeExecutor):
-            def sample(self, request: SampleRequest) -> Sample:
+            def sample(self, request: SampleRequest) -> ExtractedFeatures:
                 if request.key.isdigit() and int(request.key) >= number:
                     raise FailedError(reason.format(request.key))
                 return super().sample(request)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from evaluate.extraction import Reading
+from evaluate.extraction import ExtractionSpec
 from evaluate.speed.latency_measurement import unaccelerated
-from search.workers.executor import InProcess
+from search.workers.executor import InProcessExecutor
 from search.workers.messages import Handler, Request, SampleRequest
 from search.workers.worker import Worker
 from tests.support.runs.engines import MODEL, PIPE
@@ -63,11 +63,11 @@ class Spoil(Request[None]):
 
 
 def test_bad_candidates_are_infeasible_and_no_crash() -> None:
-    executor = InProcess(partial(Worker, MODEL.model_dump(), "cpu", 1))
+    executor = InProcessExecutor(partial(Worker, MODEL.model_dump(), "cpu", 1))
     executor.open()
     images = SampleRequest(
         key="images", strategy=unaccelerated(PIPE, "DDIMScheduler", 2), split="search", stop=2,
-        reading=Reading(("bundled",)),
+        reading=ExtractionSpec(("bundled",)),
     )  # fmt: skip
     good = executor.alone(images)
     assert good.error == ""

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from evaluate import Evaluator
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from evaluate.images import generation
 from evaluate.images.appearance import look
 from evaluate.statistics.gaussian import ScoreError
@@ -27,7 +27,7 @@ from search.study import score_checks as gate
 from search.study.evaluation import Evaluation
 from search.study.measurements import Measurements
 from search.study.study import Study
-from search.workers.executor import InProcess
+from search.workers.executor import InProcessExecutor
 from search.workers.messages import SampleRequest
 from search.workers.worker import Worker
 from strategies import Strategy, StrategyError
@@ -152,9 +152,10 @@ def test_a_study_keeps_and_reads_no_figure_that_is_not_finite(tmp_path: Path) ->
         assert not row.feasible
 
 
-def with_looks(count: int, *rows: list[int]) -> Sample:
+def with_looks(count: int, *rows: list[int]) -> ExtractedFeatures:
     """A sample of images that look so, the last one repeated."""
-    return Sample(count, looks=np.array([*rows, *[rows[-1]] * (count - len(rows))], np.int32))
+    looks = np.array([*rows, *[rows[-1]] * (count - len(rows))], np.int32)
+    return ExtractedFeatures(count, looks=looks)
 
 
 PICTURE, BLACK, WHITE = [64, 64, 200, 90, 90, 90], [64, 64, 0, 0, 0, 0], [64, 64, 0, 255, 255, 255]
@@ -194,21 +195,21 @@ class Unaccelerated(FakeExecutor):
         super().__init__()
         self.change, self.split = change, split
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         sample = super().sample(request)
         changed = request.key.startswith(f"baseline-{self.split}-")
         return self.change(sample) if changed else sample
 
 
-def black(one: Sample) -> Sample:
+def black(one: ExtractedFeatures) -> ExtractedFeatures:
     return replace(one, looks=with_looks(one.count, BLACK).looks)
 
 
-def one_black(one: Sample) -> Sample:
+def one_black(one: ExtractedFeatures) -> ExtractedFeatures:
     return replace(one, looks=with_looks(one.count, BLACK, PICTURE).looks)
 
 
-def nan(one: Sample) -> Sample:
+def nan(one: ExtractedFeatures) -> ExtractedFeatures:
     return replace(one, paired={"psnr": one.paired["psnr"] * np.nan})
 
 
@@ -245,8 +246,8 @@ def test_on_held_out_prompts_it_stops_before_anything_is_exported(tmp_path: Path
     assert not (tmp_path / "strategies").exists()
 
 
-def worker(kind: type[Worker] = Worker) -> InProcess:
-    return InProcess(lambda: kind(MODEL.model_dump(), "cpu", 1))
+def worker(kind: type[Worker] = Worker) -> InProcessExecutor:
+    return InProcessExecutor(lambda: kind(MODEL.model_dump(), "cpu", 1))
 
 
 def test_a_real_pipeline_repeats_and_one_with_noise_of_its_own_is_refused(
@@ -277,7 +278,7 @@ def stop(*_: Any) -> Any:
 def test_looks_come_with_every_drawn_image(tmp_path: Path) -> None:
     evaluator = Evaluator(MODEL, "cpu", PIPE)
     chosen = evaluator.prompts["search"].first(2)
-    found = evaluator.sample(evaluator.baseline, chosen, Reading())
+    found = evaluator.sample(evaluator.baseline, chosen, ExtractionSpec())
     assert found.looks is not None
     assert found.looks[:, :2].tolist() == [[MODEL.height, MODEL.width]] * 2
     assert (found.looks[:, 2] > 0).all()
@@ -285,7 +286,7 @@ def test_looks_come_with_every_drawn_image(tmp_path: Path) -> None:
     from search.images import feature_cache as samples
 
     samples.write(found, tmp_path / "one.safetensors")
-    again = samples.read(tmp_path / "one.safetensors", 2, Reading())
+    again = samples.read(tmp_path / "one.safetensors", 2, ExtractionSpec())
     assert again is not None
     assert again.looks is not None
     assert np.array_equal(again.looks, found.looks)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluate.extraction import Reading, Sample
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from search.engine.sensitivity import SensitivityMeasurement
 from search.initial.sensitivity_schedules import LONGEST, SensitivitySchedules, actions
 from search.initial.shortest_path import minimax, smallest_sum
@@ -20,7 +20,7 @@ from search.proposers.local_search import swap
 from search.study.measurements import Measurements
 from search.study.study import Study
 from search.workers.executor import Executor
-from search.workers.messages import AnyOutcome, AnyRequest, Outcome, SampleRequest
+from search.workers.messages import AnyRequest, AnyResponse, Response, SampleRequest
 from strategies import Gene, SearchSpace, Strategy
 from tests.support.proposals import SPACE, latency, made, scored
 
@@ -90,7 +90,7 @@ class Weighted(Executor):
     def submit(self, request: AnyRequest) -> None:
         self.waiting.append(request)
 
-    def next(self) -> tuple[AnyRequest, AnyOutcome]:
+    def next(self) -> tuple[AnyRequest, AnyResponse]:
         request = self.waiting.pop(0)
         assert isinstance(request, SampleRequest)
         assert (request.split, request.stop, request.start) == ("search", 4, 0)
@@ -99,7 +99,7 @@ class Weighted(Executor):
         if sum(self.seen.values()) > self.die_after:
             raise KeyboardInterrupt
         features = np.arange(12, dtype=np.float32).reshape(4, 3) + weight(strategy)
-        return request, Outcome(Sample(4, {"bundled": features}), "", 1.0)
+        return request, Response(ExtractedFeatures(4, {"bundled": features}), "", 1.0)
 
     def close(self) -> None:
         self.waiting.clear()
@@ -132,7 +132,7 @@ class Measured:
 
 def request(strategy: Strategy) -> SampleRequest:
     return SampleRequest(
-        key=strategy.digest, strategy=strategy, split="search", stop=4, reading=Reading()
+        key=strategy.digest, strategy=strategy, split="search", stop=4, reading=ExtractionSpec()
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.statistics.bootstrap import interval
 from evaluate.statistics.means import mean_of
 from evaluate.verdicts import judge
@@ -73,7 +73,7 @@ def test_what_is_beaten_stops_early_and_all_others_are_compared_on_the_same_imag
 class Worse(FakeExecutor):
     """On held-out prompts a third of all strategies is much worse than the search has seen."""
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         sample = super().sample(request)
         chosen = int(request.strategy.digest, 16) % 3 == 0 and "baseline" not in request.key
         if request.split == "heldout" and chosen:
@@ -96,7 +96,7 @@ def test_a_race_that_was_stopped_goes_on_and_draws_no_part_twice(tmp_path: Path)
     class Stopping(Worse):
         left = 7
 
-        def sample(self, request: SampleRequest) -> Sample:
+        def sample(self, request: SampleRequest) -> ExtractedFeatures:
             if request.split == "heldout":
                 self.left -= 1
                 if self.left < 0:
@@ -141,7 +141,7 @@ def test_a_bounded_race_keeps_to_its_share_and_still_compares_equal_images(tmp_p
 class Strict(Paid):
     """What is far off shows wrong objects on a tenth of its held-out images."""
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         sample = super().sample(request)
         if request.split == "heldout" and damage(request.strategy) > 0.21:
             wrong = np.arange(request.start, request.stop) % 10 == 0
@@ -203,7 +203,7 @@ def test_looking_early_lets_no_more_strategies_pass() -> None:
                 changes = {"right_shape": found.to_json()}
                 answer = judge(changes, margins, images, full).answer
                 assert images == full or answer != "yes"
-                if promise.chance(changes, margins, images, full) < promise.LEAST:
+                if promise.chance(changes, margins, images, full) < promise.MIN_CHANCE:
                     break
                 passed[loss] += images == full and answer == "yes"
     assert passed[0.0] == 60

@@ -29,9 +29,9 @@ def steps(rows: list[start.Seed]) -> list[int]:
 
 
 def test_the_first_few_are_spread_over_all_latencies() -> None:
-    found = steps(start.spread(seeds(), latency))
+    found = steps(start.space_filling_order(seeds(), latency))
     assert sorted(found) == STEPS
-    assert found == steps(start.spread(seeds()[::-1], latency))
+    assert found == steps(start.space_filling_order(seeds()[::-1], latency))
     for count in (2, 4, 8):
         parts = len(STEPS) // count
         assert {(one - STEPS[0]) // parts for one in found[:count]} == set(range(count))
@@ -39,17 +39,17 @@ def test_the_first_few_are_spread_over_all_latencies() -> None:
 
 def test_what_earlier_searches_found_comes_first_as_it_comes() -> None:
     known = seeds(WARM_START)[5:8][::-1]
-    found = start.spread([*seeds()[:4], *known], latency)
+    found = start.space_filling_order([*seeds()[:4], *known], latency)
     assert found[:3] == known
     assert sorted(steps(found[3:])) == STEPS[:4]
-    assert start.spread([], latency) == []
+    assert start.space_filling_order([], latency) == []
 
 
 @pytest.mark.parametrize("count", [0, 3, 40])
 def test_seeds_and_strategies_drawn_evenly_by_turns(count: int) -> None:
     known = seeds()[:6]
     new = [one for _, one in seeds()[6:]] * 4
-    found = start.mixed(known, new[:count])
+    found = start.interleave(known, new[:count])
     assert [one for one in found if one[0] == "grid"] == known
     assert len({one.digest for _, one in found}) == len(found) == 6 + min(count, 10)
     assert [origin for origin, _ in found[: 2 * min(count, 6)]] == ["grid", "random"] * min(

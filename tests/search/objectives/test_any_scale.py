@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.metrics import METRICS
 from evaluate.metrics.shared import paired
 from search import config
@@ -37,7 +37,7 @@ class Erring(FakeExecutor):
         super().__init__(slots=1)
         self.scale, self.offset = scale, offset
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         sample = super().sample(request)
         base = self.offset if "baseline" in request.key else 0.0
         error = 0.0 if "baseline" in request.key else damage(request.strategy)

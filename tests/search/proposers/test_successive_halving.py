@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evaluate.evaluator import real_images
-from evaluate.extraction import Sample
-from evaluate.metrics import choose
+from evaluate.extraction import ExtractedFeatures
+from evaluate.metrics import select_metrics
 from evaluate.scoring import Scoring
 from search import config
 from search.proposers import successive_halving as rungs
@@ -26,7 +26,7 @@ from tests.support.proposals import _distinct, scored
 from tests.support.runs.engines import go, make_engine
 from tests.support.runs.fake_executor import FakeExecutor, make_sample
 
-SCORING = Scoring(tuple(choose(["fd", "psnr"], bundled=True)), {"real": real_images()})
+SCORING = Scoring(tuple(select_metrics(["fd", "psnr"], bundled=True)), {"real": real_images()})
 GENOME = (0, 0, *(0,) * 16)
 _CANDIDATES = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2))
 
@@ -62,9 +62,9 @@ def test_higher_rungs_are_filled_first() -> None:
 
 
 def test_what_is_beaten_beyond_doubt_stops() -> None:
-    noise = np.random.default_rng(0).normal(size=rungs.DRAWS)
+    noise = np.random.default_rng(0).normal(size=rungs.RESAMPLES)
     better, worse = tuple(1.0 + noise), tuple(1.2 + noise)  # Paired, the gap is certain.
-    unsure = tuple(1.2 + np.random.default_rng(1).normal(size=rungs.DRAWS))
+    unsure = tuple(1.2 + np.random.default_rng(1).normal(size=rungs.RESAMPLES))
     # All but the first are on the same front, and there is room for a third of 12.
     rows = [row(0, 1.0, 5.0, draws=(better, ())), row(1, 1.2, 5.0, draws=(worse, ()))]
     rows += [row(2, 1.2, 5.0, draws=(unsure, ())), row(3, 1.2, 4.9, draws=(worse, ()))]
@@ -90,7 +90,7 @@ def test_what_promotions_keep_changes_nothing(
     kept, history, taken = rungs.Promotions((8, 16, 24)), History(), set[str]()
     rows: list[Any] = []
     for number, (quality, seconds, drawn) in enumerate(points):
-        draws = (tuple(quality + rng.normal(size=rungs.DRAWS) * 0.1), ()) if drawn else ()
+        draws = (tuple(quality + rng.normal(size=rungs.RESAMPLES) * 0.1), ()) if drawn else ()
         rows.append(row(number, quality, seconds, draws=draws, violation=float(drawn == 2)))
         found = kept.next(history.read(rows), taken)
         assert found == rungs.Promotions((8, 16, 24)).next(History().read(rows), taken)
@@ -107,7 +107,7 @@ def test_resamples_are_paired_and_spread_around_the_figure() -> None:
     base = make_sample(space[2], "search", 24)
     found = [rungs.resampled(SCORING, s, base, engine_free)["fd_base"] for s in (one, other, one)]
     assert found[0] == found[2]
-    assert len(found[0]) == rungs.DRAWS
+    assert len(found[0]) == rungs.RESAMPLES
     assert np.mean(np.subtract(found[1], found[0]) > 0) == 1.0
     assert set(rungs.resampled(SCORING, one, base, {"latency_s"})) == set()
 
@@ -116,7 +116,7 @@ def test_resamples_are_paired_and_spread_around_the_figure() -> None:
 def test_the_smallest_rungs_can_be_resampled(count: int) -> None:
     one, _, plain = (make_sample(s, "search", count) for s in make_space_free())
     found = rungs.resampled(SCORING, one, plain, {"fd_base", "psnr"})
-    assert all(len(values) == rungs.DRAWS for values in found.values())
+    assert all(len(values) == rungs.RESAMPLES for values in found.values())
     assert np.isfinite(found["fd_base"]).all()
 
 
@@ -143,7 +143,7 @@ class Drawing(FakeExecutor):
         super().__init__(slots)
         self.images: Counter[tuple[str, int]] = Counter()
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         if request.split == "search":
             text, rows = dump(request.strategy), range(request.start, request.stop)
             self.images.update((text, index) for index in rows)
@@ -175,7 +175,7 @@ def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
         assert one.objectives == pytest.approx(exact)
     assert {e.images for e in engine.choice().best()[0]} <= {16}
     assert all(not e.draws for e in rows if e.images == 16)
-    assert all(len(e.draws[0]) == rungs.DRAWS and not e.draws[1] for e in rows if e.images < 16)
+    assert all(len(e.draws[0]) == rungs.RESAMPLES and not e.draws[1] for e in rows if e.images < 16)
 
 
 def test_a_search_with_rungs_resumes_exactly(tmp_path: Path) -> None:

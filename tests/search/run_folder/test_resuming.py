@@ -14,7 +14,7 @@ from PIL import Image
 from evaluate import fingerprint
 from search.results import run as runs
 from search.run_folder import inputs
-from search.workers.executor import InProcess
+from search.workers.executor import InProcessExecutor
 from search.workers.worker import Worker
 from strategies import StrategyError
 from tests.support.runs import fake_runs as made
@@ -154,7 +154,7 @@ def test_workers_draw_the_prompts_and_the_weights_of_the_search(tmp_path: Path) 
     there = inputs.collect(config)
     changed = {**there.prompts, "search": there.prompts["heldout"]}
     executor = start(config, config.model, "cpu", changed, there.weights)
-    assert isinstance(executor, InProcess)
+    assert isinstance(executor, InProcessExecutor)
     executor.open()
     worker = executor._worker
     assert isinstance(worker, Worker)

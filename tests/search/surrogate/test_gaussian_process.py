@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from search.surrogate import gaussian_process as regression
-from search.surrogate.gaussian_process import GROUPS, MOST, GaussianProcess
+from search.surrogate.gaussian_process import MAX_ROWS, OUTCOMES, GaussianProcess
 
 
 def problem(count: int, width: int = 60) -> tuple[np.ndarray, np.ndarray]:
@@ -19,7 +19,7 @@ def problem(count: int, width: int = 60) -> tuple[np.ndarray, np.ndarray]:
 def test_finds_the_few_features_that_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     told, values = problem(400)
     fits = {}
-    for power in (0.0, regression.POWER):
+    for power in (0.0, regression.IMPORTANCE_EXPONENT):
         monkeypatch.setattr(regression, "POWER", power)
         found = GaussianProcess(told[:150], values[:150], 0).outcomes(told[150:]).mean(0)
         fits[power] = np.corrcoef(found, values[150:])[0, 1]
@@ -65,19 +65,21 @@ def test_is_surer_near_what_it_knows() -> None:
     told, values = problem(120, width=4)
     made = GaussianProcess(told, values, 0)
     near, far = made.outcomes(told), made.outcomes(told + 20)
-    assert near.shape == (GROUPS, 120)
+    assert near.shape == (OUTCOMES, 120)
     assert (np.diff(near, axis=0) >= 0).all()
     assert np.ptp(near, axis=0).max() < np.ptp(far, axis=0).min()
 
 
 def test_learns_from_the_newest_and_some_of_the_others() -> None:
-    told, values = problem(3 * MOST, width=3)
+    told, values = problem(3 * MAX_ROWS, width=3)
     kept = GaussianProcess(told, values, 0).kept
-    assert len(kept) == len(set(kept)) == MOST
-    assert set(range(3 * MOST - MOST // 2, 3 * MOST)) <= set(kept)
+    assert len(kept) == len(set(kept)) == MAX_ROWS
+    assert set(range(3 * MAX_ROWS - MAX_ROWS // 2, 3 * MAX_ROWS)) <= set(kept)
     assert kept[0] == 0
     assert np.diff(kept).max() <= 6
-    assert np.array_equal(GaussianProcess(told[:MOST], values[:MOST], 0).kept, np.arange(MOST))
+    assert np.array_equal(
+        GaussianProcess(told[:MAX_ROWS], values[:MAX_ROWS], 0).kept, np.arange(MAX_ROWS)
+    )
 
 
 def test_equal_values_are_predicted_as_they_are() -> None:

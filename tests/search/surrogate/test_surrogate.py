@@ -14,7 +14,7 @@ from search.proposers.generation_strategy import GenerationStrategy
 from search.study.evaluation import Evaluation
 from search.study.history import History
 from search.surrogate.strategy_features import StrategyFeatures
-from search.surrogate.surrogate import FEWEST, Surrogate
+from search.surrogate.surrogate import MIN_EVALUATIONS, Surrogate
 from strategies import Gene, SearchSpace, Strategy
 from tests.support.proposals import SPACE, latency, scored
 
@@ -108,7 +108,7 @@ def test_predicts_and_says_how_well() -> None:
 
 
 def test_is_not_trusted_where_it_knows_nothing() -> None:
-    assert surrogate().fitted(drawn(FEWEST - 1)) is None
+    assert surrogate().fitted(drawn(MIN_EVALUATIONS - 1)) is None
     model = surrogate().fitted(drawn(120, noise=True))
     assert model is not None
     assert not model.trusted

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from search.errors import SearchError
-from search.workers.executor import InProcess
+from search.workers.executor import InProcessExecutor
 from search.workers.failures import MAX_DEATHS_IN_A_ROW
-from search.workers.messages import A, AnyOutcome, AnyRequest, Outcome, Request
+from search.workers.messages import A, AnyRequest, AnyResponse, Request, Response
 from search.workers.pool import WorkerPool
 from tests.search.engine.test_failed_stages import FEW
 from tests.search.workers.test_pool import requests
@@ -32,9 +32,9 @@ class Sticky:
     def __init__(self, breaks: Breaks) -> None:
         self.fakes, self.breaks, self.broken = FakeExecutor(slots=1), breaks, False
 
-    def answer(self, request: Request[A]) -> Outcome[A]:
+    def answer(self, request: Request[A]) -> Response[A]:
         self.broken = self.broken or self.breaks(request)
-        return Outcome(None, STICKY, 0.1) if self.broken else self.fakes.answer(request)
+        return Response(None, STICKY, 0.1) if self.broken else self.fakes.answer(request)
 
 
 def at(key: str, times: int = 10**9) -> Breaks:
@@ -50,8 +50,8 @@ def at(key: str, times: int = 10**9) -> Breaks:
     return breaks
 
 
-def in_process(breaks: Breaks) -> InProcess:
-    return InProcess(lambda: Sticky(breaks))
+def in_process(breaks: Breaks) -> InProcessExecutor:
+    return InProcessExecutor(lambda: Sticky(breaks))
 
 
 @pytest.mark.parametrize(("times", "failed"), [(1, []), (10**9, [5])])
@@ -102,10 +102,10 @@ def test_a_failure_of_a_sound_worker_is_its_candidates(tmp_path: Path) -> None:
     asked: list[str] = []
 
     class Plain(Sticky):
-        def answer(self, request: Request[A]) -> Outcome[A]:
+        def answer(self, request: Request[A]) -> Response[A]:
             asked.append(request.key)
             if request.key == "5":
-                return Outcome(None, "ValueError: no such head", 0.1)
+                return Response(None, "ValueError: no such head", 0.1)
             return super().answer(request)
 
     made: list[Sticky] = []
@@ -114,7 +114,7 @@ def test_a_failure_of_a_sound_worker_is_its_candidates(tmp_path: Path) -> None:
         made.append(Plain(lambda _: False))
         return made[-1]
 
-    engine = make_engine(tmp_path, InProcess(make), **FEW)  # type: ignore[arg-type]
+    engine = make_engine(tmp_path, InProcessExecutor(make), **FEW)  # type: ignore[arg-type]
     engine.prepare()
     engine.evaluate()
     (row,) = [row for row in engine.study.evaluations if not row.ok]
@@ -134,16 +134,16 @@ class Telling(Simulation):
         return super().call(handle, method, *arguments)
 
 
-def broken_in(hands: list[Telling], breaks: Breaks) -> Callable[[AnyRequest], AnyOutcome]:
+def broken_in(hands: list[Telling], breaks: Breaks) -> Callable[[AnyRequest], AnyResponse]:
     """Answers of processes that stay broken, by the process that is asked."""
     broken: set[int] = set()
 
-    def answer(request: AnyRequest) -> AnyOutcome:
+    def answer(request: AnyRequest) -> AnyResponse:
         process = hands[0].asked
         if breaks(request):
             broken.add(id(process))
         if id(process) in broken:
-            return Outcome(None, STICKY, 1.0)
+            return Response(None, STICKY, 1.0)
         return simulated_workers.answer(request)
 
     return answer

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from search.workers.failures import MAX_DEATHS_IN_A_ROW, MAX_DEATHS_PER_REQUEST
-from search.workers.messages import AnyOutcome, AnyRequest, Outcome
+from search.workers.messages import AnyRequest, AnyResponse, Response
 from search.workers.pool import WorkerPool
 from strategies import StrategyError
 from tests.support.runs.simulated_workers import Lasting, Simulation, answer
@@ -67,8 +67,8 @@ def test_without_any_node_the_pool_waits_for_one() -> None:
 
 
 def test_what_kills_its_worker_twice_is_given_up() -> None:
-    def poison(request: AnyRequest) -> AnyOutcome:
-        return Outcome(None, "dies", 3.0) if request.key == "4" else answer(request)
+    def poison(request: AnyRequest) -> AnyResponse:
+        return Response(None, "dies", 3.0) if request.key == "4" else answer(request)
 
     hands = Simulation({"a": 2}, poison)
     found = {r.key: o for r, o in make(hands, 2).each(requests(8))}
@@ -79,15 +79,15 @@ def test_what_kills_its_worker_twice_is_given_up() -> None:
 
 
 def test_a_machine_on_which_everything_dies_ends_the_search() -> None:
-    hands = Simulation({"a": 1}, lambda request: Outcome(None, "dies", 1.0))
+    hands = Simulation({"a": 1}, lambda request: Response(None, "dies", 1.0))
     with pytest.raises(StrategyError, match="not fit for this model"):
         list(make(hands, 1).each(requests(8)))
     assert len(hands.busy) == MAX_DEATHS_IN_A_ROW
 
 
 def test_what_hangs_is_broken_off_at_its_limit_and_its_worker_replaced() -> None:
-    def hang(request: AnyRequest) -> AnyOutcome:
-        return Outcome("late", "", 1e9) if request.key == "1" else answer(request)
+    def hang(request: AnyRequest) -> AnyResponse:
+        return Response("late", "", 1e9) if request.key == "1" else answer(request)
 
     hands = Simulation({"a": 2}, hang)
     pool = make(hands, 2)
@@ -138,9 +138,9 @@ def test_timing_is_alone_whatever_is_under_way_or_joining() -> None:
 def test_timing_goes_on_with_another_worker_where_its_own_dies() -> None:
     deaths = iter([True, False])
 
-    def once(request: AnyRequest) -> AnyOutcome:
+    def once(request: AnyRequest) -> AnyResponse:
         if request.key == "timing" and next(deaths):
-            return Outcome(None, "dies", 1.0)
+            return Response(None, "dies", 1.0)
         return answer(request)
 
     hands = Simulation({"a": 1}, once)

@@ -11,8 +11,8 @@ from PIL import Image
 
 import strategies
 from evaluate import scoring
-from evaluate.extraction import Reading, Sample
-from evaluate.metrics import choose
+from evaluate.extraction import ExtractionSpec, ExtractedFeatures
+from evaluate.metrics import select_metrics
 from search.commands import model_setup
 from search.commands.options import parser
 from search.workers import worker
@@ -35,11 +35,11 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
         methods={"deepcache": {"depth": depth}},
     )  # fmt: skip
 
-    def ask(strategy: strategies.Strategy, start: int, stop: int, thumbnails: int = 0) -> Sample:
+    def ask(strategy: strategies.Strategy, start: int, stop: int, thumbnails: int = 0) -> ExtractedFeatures:
         return made.sample(
             SampleRequest(
                 key="one", strategy=strategy, split="search", start=start, stop=stop,
-                reading=Reading(pairs=("psnr", "ssim"), thumbnails=thumbnails),
+                reading=ExtractionSpec(pairs=("psnr", "ssim"), thumbnails=thumbnails),
                 unaccelerated=str(tmp_path / "drawn"),
             )
         )  # fmt: skip
@@ -55,7 +55,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
     # The same figures as of images that are all kept.
     chosen = made.evaluator.prompts["search"].first(5)
     side, plain_side = (made.evaluator.draw("x", s, chosen) for s in (one, base))
-    metrics = choose(["psnr", "ssim"], bundled=False)
+    metrics = select_metrics(["psnr", "ssim"], bundled=False)
     direct = scoring.values(scoring.statistics(side, plain_side, {}, metrics), 5)
     through = scoring.Scoring(tuple(metrics), {}).score(sample, plain)
     assert direct == pytest.approx(through, abs=1e-3)
@@ -65,4 +65,4 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
     for index, content in enumerate(few, 1):
         assert np.array_equal(np.array(Image.open(io.BytesIO(content))), side.image(index))
     assert len(few) == 2
-    assert Reading.of(metrics) == Reading((), ("psnr", "ssim"))
+    assert ExtractionSpec.of(metrics) == ExtractionSpec((), ("psnr", "ssim"))

@@ -182,7 +182,7 @@ def test_children_turn_genes_of_methods_that_their_parents_use(family: str) -> N
     for _ in range(300):
         one = switching.drawn(space, rng)
         before = switching.used(space, one)
-        assert len(before) <= switching.MOST
+        assert len(before) <= switching.MAX_METHODS
         assert set(space.decode(one).methods) <= before
         child = operators.child(space, one, one, rng)
         after = switching.used(space, child)

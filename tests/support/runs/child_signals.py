@@ -14,8 +14,8 @@ import pytest
 from search.interruption import there
 from search.workers.messages import (
     A,
-    Outcome,
     Request,
+    Response,
 )
 from tests.support.runs.fake_executor import FakeExecutor
 from tests.support.runs.write_faults import in_a_child
@@ -30,7 +30,7 @@ class Slow(FakeExecutor):
         super().__init__(slots=1)
         self.begun = begun
 
-    def answer(self, request: Request[A]) -> Outcome[A]:
+    def answer(self, request: Request[A]) -> Response[A]:
         time.sleep(0.05)
         if request.key == "1":  # One evaluation has finished.
             self.begun.touch()

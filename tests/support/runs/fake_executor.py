@@ -7,7 +7,7 @@ from collections import Counter, deque
 import numpy as np
 
 import zoo
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from evaluate.images.appearance import look
 from evaluate.images.thumbnails import encode
 from evaluate.networks.base import Pixels
@@ -16,14 +16,14 @@ from evaluate.speed.latency_measurement import OverheadTiming
 from search.workers.executor import Executor
 from search.workers.messages import (
     A,
-    AnyOutcome,
     AnyRequest,
+    AnyResponse,
     CallTimes,
     CountMacsRequest,
     EndToEndRequest,
-    Outcome,
     RepeatRequest,
     Request,
+    Response,
     SampleRequest,
     TimeCallsRequest,
 )
@@ -40,7 +40,7 @@ def damage(strategy: Strategy) -> float:
 
 def make_sample(
     strategy: Strategy, split: str, count: int, start: int = 0, thumbnails: int = 0
-) -> Sample:
+) -> ExtractedFeatures:
     """Images `start` to `count`; an image is the same whatever is drawn beside it."""
     rng = np.random.default_rng([split == "search"])
     base = zoo.reference_features().numpy()[rng.integers(0, 2048, 256)]
@@ -52,7 +52,7 @@ def make_sample(
     kept = tuple(encode(image(strategy, start + index)) for index in range(thumbnails))
     looks = np.array([look(image(strategy, index)) for index in range(start, count)], np.int32)
     known = {"bundled": features, "judge": judged}
-    return Sample(size, known, paired, thumbnails=kept, looks=looks)
+    return ExtractedFeatures(size, known, paired, thumbnails=kept, looks=looks)
 
 
 def image(strategy: Strategy, index: int) -> Pixels:
@@ -83,18 +83,18 @@ class FakeExecutor(Executor):
         assert len(self._waiting) < self.slots
         self._waiting.append(request)
 
-    def next(self) -> tuple[AnyRequest, AnyOutcome]:
+    def next(self) -> tuple[AnyRequest, AnyResponse]:
         request = self._waiting.popleft()
         return request, self.answer(request)
 
-    def answer(self, request: Request[A]) -> Outcome[A]:
+    def answer(self, request: Request[A]) -> Response[A]:
         seconds = 1.0 if isinstance(request, SampleRequest) else 0.1
         try:
-            return Outcome(request.answer_of(self), "", seconds)
+            return Response(request.answer_of(self), "", seconds)
         except FailedError as error:
-            return Outcome(None, str(error), seconds)
+            return Response(None, str(error), seconds)
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         digest = request.strategy.digest
         self.seen[digest, request.split] += 1
         self.drawn[request.split] += request.count

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from evaluate.extraction import Sample
+from evaluate.extraction import ExtractedFeatures
 from search.workers.messages import EndToEndRequest, SampleRequest
 from strategies import Strategy
 from tests.support.runs.fake_executor import FailedError, FakeExecutor
@@ -18,7 +18,7 @@ KINDS = ("nan", "inf", "-inf", "features", "black", "one black", "resized", "out
 Faults = Callable[[Strategy, str], str]
 
 
-def spoilt(sample: Sample, kind: str) -> Sample:
+def spoilt(sample: ExtractedFeatures, kind: str) -> ExtractedFeatures:
     """A sample with a fault of a kind."""
     paired = dict(sample.paired)
     features = {name: rows.copy() for name, rows in sample.features.items()}
@@ -46,7 +46,7 @@ class Faulty(FakeExecutor):
             raise FailedError("out of memory")
         return super().time_end_to_end(request)
 
-    def sample(self, request: SampleRequest) -> Sample:
+    def sample(self, request: SampleRequest) -> ExtractedFeatures:
         sample = super().sample(request)
         if "baseline" in request.key:
             return sample

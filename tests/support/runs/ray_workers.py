@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from search.workers.messages import A, Handler, Outcome, Request
+from search.workers.messages import A, Handler, Request, Response
 
 
 @dataclass
@@ -29,14 +29,14 @@ class Plain:
     def device(self) -> str:
         return f"kind {os.getpid()}" if self.kinds else "one kind"
 
-    def answer(self, request: Request[A]) -> Outcome[A]:
+    def answer(self, request: Request[A]) -> Response[A]:
         with (self.folder / f"{os.getpid()}").open("a") as file:
             file.write(f"{request.key} begins {time.time()}\n")
         began = time.monotonic()
         value = request.answer_of(cast(Handler, self))
         with (self.folder / f"{os.getpid()}").open("a") as file:
             file.write(f"{request.key} ends {time.time()}\n")
-        return Outcome(value, "", time.monotonic() - began)
+        return Response(value, "", time.monotonic() - began)
 
 
 @dataclass(frozen=True, kw_only=True)

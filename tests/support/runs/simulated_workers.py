@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from search.workers.backend import WorkerBackend, WorkerDiedError
-from search.workers.messages import AnyOutcome, AnyRequest, Handler, Outcome, Request
+from search.workers.messages import AnyRequest, AnyResponse, Handler, Request, Response
 from strategies import StrategyError
 
 FOREVER = 1e12
@@ -23,10 +23,10 @@ class Lasting(Request[str]):
         return self.key
 
 
-def answer(request: AnyRequest) -> AnyOutcome:
+def answer(request: AnyRequest) -> AnyResponse:
     """The outcome of a request that lasts."""
     assert isinstance(request, Lasting)
-    return Outcome(request.key, "", request.seconds)
+    return Response(request.key, "", request.seconds)
 
 
 @dataclass(eq=False)
@@ -59,7 +59,7 @@ class Simulation(WorkerBackend):
     def __init__(
         self,
         nodes: dict[str, int],
-        answer: Callable[[AnyRequest], AnyOutcome],
+        answer: Callable[[AnyRequest], AnyResponse],
         device: Callable[[str], str] = lambda node: "one kind",
     ) -> None:
         self.nodes, self.answer, self.device = dict(nodes), answer, device
@@ -123,7 +123,7 @@ class Simulation(WorkerBackend):
             raise WorkerDiedError
         if call.value is None:
             return call.process.node
-        if isinstance(call.value, Outcome) and call.value.error == "dies":
+        if isinstance(call.value, Response) and call.value.error == "dies":
             self.kill(call.process)
             raise WorkerDiedError
         if call.value == "broken":

@@ -29,6 +29,7 @@ from accel.models.own_settings import title
 from accel.models.parts import PARTS
 from accel.models.resolve import given_parts
 from strategies import StrategyError, describe, load
+from strategies.commands.former_flags import FormerFlag
 from strategies.commands.interrupts import stopped
 from strategies.sharing import measured_on
 
@@ -80,8 +81,13 @@ def parser() -> argparse.ArgumentParser:
     how.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     how.add_argument("--strategy", required=True, help="a preset's name or a strategy file")
     how.add_argument(
-        "--steps", type=_positive, help="resample the strategy to this number of steps"
+        "--resample-steps",
+        dest="steps",
+        type=_positive,
+        metavar="N",
+        help="resample the strategy to this number of steps",
     )
+    how.add_argument("--steps", action=FormerFlag, now="--resample-steps", type=_positive)
     how.add_argument(
         "--device",
         default=None,
@@ -97,11 +103,13 @@ def parser() -> argparse.ArgumentParser:
         "--compare", action="store_true", help="add the unaccelerated image, and time both"
     )
     out.add_argument(
-        "--repeat",
+        "--repeats",
+        dest="repeat",
         type=_positive,
         metavar="R",
         help=f"with --compare, timed runs of each (default: {REPEAT})",
     )
+    out.add_argument("--repeat", action=FormerFlag, now="--repeats", type=_positive, dest="repeat")
     one.set_defaults(run=_generate)
     add_command(commands)
     return made
@@ -133,7 +141,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _generate(flags: argparse.Namespace) -> int:
     if flags.repeat is not None and not flags.compare:
-        raise StrategyError("--repeat is for timings; give --compare too")
+        raise StrategyError("--repeats is for timings; give --compare too")
     image_files.check_target(flags.out)
     asked = load(flags.strategy)
     quiet()

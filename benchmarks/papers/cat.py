@@ -88,7 +88,14 @@ def real(flags: Any, rest: Sequence[str]) -> list[Entry]:
     preset = f"cat-{short}-{steps}"
     plans = {method: pruned_by(method, preset) for method in ROWS}
     own = plans["cat"]
-    protocol = ["--metrics", "clip-score", "--scheduler", own.scheduler, "--steps", str(steps)]
+    protocol = [
+        "--metrics",
+        "clip-score",
+        "--base-scheduler",
+        own.scheduler,
+        "--base-steps",
+        str(steps),
+    ]
     protocol += ["--guidance", GUIDANCE[own.family], "--size", "1024"]
     rows = common.real(flags, protocol, rest, plans)
     place = TABLES[name, steps]

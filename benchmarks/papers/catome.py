@@ -55,9 +55,9 @@ CONFIGS = {
 PROTOCOL = [
     "--metrics",
     "fid",
-    "--scheduler",
+    "--base-scheduler",
     "PNDMScheduler",
-    "--steps",
+    "--base-steps",
     "50",
     "--guidance",
     "7.5",

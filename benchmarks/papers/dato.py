@@ -49,11 +49,28 @@ XL = "Table 2, COCO 5k, SDXL"
 PRESETS: tuple[str, ...]
 PRESETS = ("deepcache-n2", "deepcache-n3", "deepcache-n5", "deepcache-n10", "tome-0.3", "tome-0.5")
 PRESETS += ("tome-0.7", "deepcache-n5-tome-0.5")
-IMAGENET = ["--metrics", "fid", "--scheduler", "PNDMScheduler", "--steps", "50", "--guidance"]
+IMAGENET = [
+    "--metrics",
+    "fid",
+    "--base-scheduler",
+    "PNDMScheduler",
+    "--base-steps",
+    "50",
+    "--guidance",
+]
 IMAGENET += ["7.5", "--size", "512", "--prompts", "imagenet", "--reference-per-class", "5"]
-COCO = ["--metrics", "fid", "--scheduler", "PNDMScheduler", "--steps", "50", "--guidance", "7.5"]
+COCO = [
+    "--metrics",
+    "fid",
+    "--base-scheduler",
+    "PNDMScheduler",
+    "--base-steps",
+    "50",
+    "--guidance",
+    "7.5",
+]
 COCO += ["--size", "512"]
-COCO_XL = ["--metrics", "fid", "--scheduler", "EulerDiscreteScheduler", "--steps", "50"]
+COCO_XL = ["--metrics", "fid", "--base-scheduler", "EulerDiscreteScheduler", "--base-steps", "50"]
 COCO_XL += ["--guidance", "7.0", "--size", "1024"]
 TIME = "multiply-accumulates; the paper's is wall time on a 4090 with unfused attention"
 UNKNOWN = "strategy not published"

@@ -7,8 +7,8 @@
 
 With `--model`: Table 1 from DiT-XL/2 at 256 x 256 (250 DDIM steps, guidance 1.5, the classes of
 ImageNet) or, where `--coco` names COCO's captions, Table 2 from PixArt-alpha at 256 x 256 (guidance
-4.5, 20 steps of DPM-Solver; `--scheduler DDPMScheduler --steps 100` for IDDPM), by `python -m
-evaluate`.
+4.5, 20 steps of DPM-Solver; `--base-scheduler DDPMScheduler --base-steps 100` for IDDPM), by
+`python -m evaluate`.
 Needs weights and data that are not part of this project. Without:
 
 - Speedups of Tables 1 and 2: multiply-accumulates of whole generations on the full-size shapes,
@@ -46,9 +46,21 @@ TWO = {
 THREE = "Table 3, DiT-XL/2, ImageNet 256"
 INTERVALS = (2, 3, 5, 7, 10)
 LAYERS = 28
-CLASSES = ["--metrics", "fid,sfid,is,precision,recall", "--scheduler", "DDIMScheduler", "--steps"]
+CLASSES = [
+    "--metrics",
+    "fid,sfid,is,precision,recall",
+    "--base-scheduler",
+    "DDIMScheduler",
+    "--base-steps",
+]
 CLASSES += ["250", "--guidance", "1.5", "--size", "256", "--prompts", "imagenet"]
-CAPTIONS = ["--metrics", "fid,clip-fid", "--scheduler", "DPMSolverMultistepScheduler", "--steps"]
+CAPTIONS = [
+    "--metrics",
+    "fid,clip-fid",
+    "--base-scheduler",
+    "DPMSolverMultistepScheduler",
+    "--base-steps",
+]
 CAPTIONS += ["20", "--guidance", "4.5", "--size", "256"]
 
 

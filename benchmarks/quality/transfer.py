@@ -32,13 +32,13 @@ SETTINGS: dict[str, tuple[str, list[str], bool]] = {
     "as found, beside 25 DDIM": ("tiny-sd", [], False),
     "20 DPM++": (
         "tiny-sd",
-        ["--steps", "20", "--scheduler", "DPMSolverMultistepScheduler"],
+        ["--base-steps", "20", "--base-scheduler", "DPMSolverMultistepScheduler"],
         True,
     ),
-    "25 PNDM": ("tiny-sd", ["--scheduler", "PNDMScheduler"], True),
+    "25 PNDM": ("tiny-sd", ["--base-scheduler", "PNDMScheduler"], True),
     "tiny-pixart, 25 DDIM": ("tiny-pixart", [], True),
     "image to image, 25 DDIM": ("tiny-sd", [], True),
-    "50 PNDM": ("tiny-sd", ["--steps", "50", "--scheduler", "PNDMScheduler"], True),
+    "50 PNDM": ("tiny-sd", ["--base-steps", "50", "--base-scheduler", "PNDMScheduler"], True),
     "25 DDIM": ("tiny-sd", [], True),
     "48 x 48, 25 DDIM": ("tiny-sd", ["--size", "48"], True),
 }

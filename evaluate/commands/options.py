@@ -26,6 +26,7 @@ from evaluate.metrics import GROUPS, METRICS
 from evaluate.networks import Networks
 from evaluate.networks.weight_files import VARIABLE, cache_folder
 from evaluate.verdicts import margins_of, parse_margin
+from strategies.commands.former_flags import FormerFlag
 
 MODEL_HELP = model_help()
 
@@ -81,8 +82,21 @@ def add_setting(made: argparse.ArgumentParser) -> None:
     """Add the flags of the model's setting and of how speed is measured."""
     how = made.add_argument_group("changes of the model's setting")
     how.add_argument("--few-steps", metavar="KIND[:STEPS]", help=few_steps.help_text())
-    how.add_argument("--scheduler", help="of the unaccelerated model")
-    how.add_argument("--steps", type=int, help="of the unaccelerated model")
+    how.add_argument(
+        "--base-scheduler",
+        dest="scheduler",
+        metavar="NAME",
+        help="solver of the unaccelerated model",
+    )
+    how.add_argument(
+        "--base-steps",
+        dest="steps",
+        type=int,
+        metavar="N",
+        help="number of steps of the unaccelerated model",
+    )
+    how.add_argument("--scheduler", action=FormerFlag, now="--base-scheduler")
+    how.add_argument("--steps", action=FormerFlag, now="--base-steps", type=int)
     how.add_argument("--guidance", type=float)
     how.add_argument("--size", type=int, help="side of the images in pixels")
     how.add_argument("--dtype", choices=PRECISIONS)

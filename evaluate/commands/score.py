@@ -32,7 +32,7 @@ examples:
   python -m evaluate --model FOLDER --strategy dato-b1 --metrics fid,clip-score --images 2000 \\
       --prompts imagenet --reference IMAGENET/val --reference-per-class 5
   python -m evaluate --model FOLDER --random-weights --strategy dato-b1 --calls     speed alone
-  python -m evaluate transfer dato-b1 --to tiny-sd --steps 30       what a strategy keeps elsewhere
+  python -m evaluate transfer dato-b1 --to tiny-sd --base-steps 30  what a strategy keeps elsewhere
 """
 
 

@@ -28,7 +28,7 @@ EXAMPLES = """\
 examples:
   python -m evaluate transfer examples/tiny-sd-no-loss.json --to tiny-sd \\
       --steps 20 --scheduler DPMSolverMultistepScheduler --images 16
-  python -m evaluate transfer dato-b1 deepcache-n3 --to sdxl --source FOLDER --steps 30
+  python -m evaluate transfer dato-b1 deepcache-n3 --to sdxl --source FOLDER --base-steps 30
 """
 
 

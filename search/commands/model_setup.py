@@ -36,6 +36,8 @@ from search.study import storage
 from strategies import StrategyError
 from strategies.data_files.configs import configs
 
+FLAGS = {"seeds": "initial"}  # Settings whose flag has another name.
+
 
 def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     """Load the pipeline on the CPU, and its config as workers load it.
@@ -210,7 +212,7 @@ def _resumed(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, Sea
     ]
     fixed += changed(flags)
     if fixed or flags.out is not None:
-        name = fixed[0].replace("_", "-") if fixed else "out"
+        name = FLAGS.get(fixed[0], fixed[0]).replace("_", "-") if fixed else "out"
         raise StrategyError(
             f"--{name} cannot change in a resumed run; what can is "
             f"{', '.join('--' + key.replace('_', '-') for key in settled.RESUMABLE)}"

@@ -17,6 +17,7 @@ from search.objectives.objectives import BUNDLED_OBJECTIVES
 from search.proposers import PROPOSERS
 from search.study.storage import PASSWORD
 from search.tracking import TRACKERS
+from strategies.commands.former_flags import FormerFlag
 from strategies.data_files.configs import configs
 
 Group = argparse._ArgumentGroup  # The type of a group has no public name.
@@ -152,12 +153,14 @@ def _search_options(group: Group) -> None:
         + "\n".join(f"{name}: {kind.about}" for name, kind in PROPOSERS.items()),
     )
     group.add_argument(
-        "--seeds",
+        "--initial",
+        dest="seeds",
         type=words,
         metavar="NAMES",
         help=f"initial strategies to evaluate first: any of {','.join(ORIGINS)}, or none "
         "(default: all)",
     )
+    group.add_argument("--seeds", action=FormerFlag, now="--initial", type=words)
     group.add_argument(
         "--warm-start",
         nargs="+",

@@ -123,7 +123,7 @@ def test_compare_puts_the_unaccelerated_image_beside_it(
     text = (ROOT / "configs" / "models" / "tiny-sd.yaml").read_text()
     model.write_text(text.replace("steps: 25", "steps: 6"))
     target = tmp_path / "x.png"
-    flags = ["--model", model, "--strategy", quick, "--compare", "--repeat", 1]
+    flags = ["--model", model, "--strategy", quick, "--compare", "--repeats", 1]
     out = run(capsys, *flags, "--out", target)
     assert "unaccelerated (DDIMScheduler, 6 steps)" in out
     assert re.search(r"^speedup: \d+\.\d\dx$", out, re.MULTILINE)
@@ -169,7 +169,7 @@ def test_steps_resample_and_presets_count_their_calls(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "x.png"
-    flags = ["--strategy", "deepcache-n5-tome-0.5", "--steps", 5, "--out", target]
+    flags = ["--strategy", "deepcache-n5-tome-0.5", "--resample-steps", 5, "--out", target]
     out = run(capsys, *flags)
     assert "resampled from 50 steps (51 calls) to 5 (6 calls)" in out
     assert "deepcache-n5-tome-0.5: PNDMScheduler, 5 steps" in out
@@ -216,7 +216,7 @@ def test_bad_input_is_one_clear_line_before_the_model_loads(
     inside = quick / "x.png"
     assert "cannot be written" in fails(capsys, *good, "--out", inside)
     assert "no such preset" in fails(capsys, "--strategy", "none", *out)
-    assert "--repeat is for timings" in fails(capsys, *good, *out, "--repeat", 2)
+    assert "--repeats is for timings" in fails(capsys, *good, *out, "--repeats", 2)
     assert "device 'warp' cannot" in fails(capsys, *good, *out, "--device", "warp")
     assert "tiny-pixart, tiny-sd, " in fails(capsys, *good, *out, "--model", "sd99")
     assert "no model_index.json" in fails(capsys, *good, *out, "--model", tmp_path)

@@ -180,7 +180,7 @@ def test_a_config_draws_from_images(folder: Path) -> None:
 SMALL = [
     *("--base-steps", "8", "--steps", "5,8", "--schedulers", "DDIM", "--workers", "0"),
     *("--images", "3", "--heldout-images", "3", "--rungs", "3", "--export", "2", "--batch", "3"),
-    *("--seeds", "fewer-steps,grid", "--no-surrogate", "--methods", "deepcache,tome"),
+    *("--initial", "fewer-steps,grid", "--no-surrogate", "--methods", "deepcache,tome"),
 ]
 
 

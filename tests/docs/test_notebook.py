@@ -22,7 +22,7 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     names: dict[str, Any] = {}
     exec(settings, names)
     assert names["FLAGS"][:1] == ["--budget"]
-    names["FLAGS"] = [*SMALL, "--export", "2", "--seeds", "fewer-steps"]
+    names["FLAGS"] = [*SMALL, "--export", "2", "--initial", "fewer-steps"]
     for source in others:
         exec(source, names)
     assert names["fast"].size == names["plain"].size

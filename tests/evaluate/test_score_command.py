@@ -41,8 +41,8 @@ def test_any_folder_is_scored_against_itself(
     found, rows = tmp_path / "found.json", tmp_path / "rows.csv"
     shown = run(
         capsys, "--model", str(folder), "--strategy", str(tmp_path / "one.json"), *QUICK,
-        "--scheduler", "DDIMScheduler", "--steps", "4", "--size", "32", "--throughput", "2",
-        "--calls", "--json", str(found), "--csv", str(rows),
+        "--base-scheduler", "DDIMScheduler", "--base-steps", "4", "--size", "32", "--throughput",
+        "2", "--calls", "--json", str(found), "--csv", str(rows),
     )  # fmt: skip
     assert "PSNR" in shown
     assert "deepcache.depth=1" in shown
@@ -77,7 +77,7 @@ def test_every_family_is_scored(
     pipe = untrained.load(name)
     pipe.save_pretrained(tmp_path / name)
     found = tmp_path / "found.json"
-    arguments = ["--model", str(tmp_path / name), *QUICK, "--steps", "3", "--images", "2"]
+    arguments = ["--model", str(tmp_path / name), *QUICK, "--base-steps", "3", "--images", "2"]
     run(capsys, *arguments, "--metrics", "psnr", "--json", str(found))
     (row,) = json.loads(found.read_text())["rows"]
     assert row["psnr"] == 99.0
@@ -112,7 +112,7 @@ def test_fid_of_a_folder_against_itself_and_against_images(
     out, found = tmp_path / "images", tmp_path / "found.json"
     arguments = [
         "--model", str(folder), "--strategy", str(tmp_path / "one.json"), "--images", "4",
-        "--repeats", "0", "--scheduler", "DDIMScheduler", "--steps", "4", "--size", "32",
+        "--repeats", "0", "--base-scheduler", "DDIMScheduler", "--base-steps", "4", "--size", "32",
         "--metrics", "fid,kid", "--out", str(out), "--json", str(found),
     ]  # fmt: skip
     run(capsys, *arguments, "--reference", "self", "--reference-images", "6")
@@ -164,8 +164,8 @@ def test_a_run_that_was_stopped_goes_on(
     monkeypatch.setattr(generation, "run", counted)
     found = tmp_path / "found.json"
     arguments = [
-        "--model", str(folder), "--images", "5", "--batch", "2", "--repeats", "0", "--steps", "2",
-        "--size", "32", "--metrics", "psnr", "--json", str(found),
+        "--model", str(folder), "--images", "5", "--batch", "2", "--repeats", "0",
+        "--base-steps", "2", "--size", "32", "--metrics", "psnr", "--json", str(found),
     ]  # fmt: skip
     assert cli.main(arguments) == 130
     assert "continues" in capsys.readouterr().err
@@ -214,7 +214,7 @@ def test_speed_without_weights(
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes())
     found = tmp_path / "found.json"
-    arguments = ["--model", str(bare), "--steps", "3", "--size", "32", "--repeats", "2"]
+    arguments = ["--model", str(bare), "--base-steps", "3", "--size", "32", "--repeats", "2"]
     assert "cannot load" in fails(capsys, *arguments)
     run(capsys, *arguments, "--random-weights", "--json", str(found))
     document = json.loads(found.read_text())

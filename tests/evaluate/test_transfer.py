@@ -107,8 +107,8 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
     strange = {"scores": {"speedup": 2.5, "psnr": 31.4, "intervals": "none"}}
     scored: dict[str, Any] = {"provenance": {"model": "tiny-sd"}, **strange}
     save(made({"deepcache": {"depth": depth}}, **scored), own)
-    words = [own, "deepcache-n3", "--to", tmp_path / "xl", "--size", 32, "--steps", 9]
-    code, found = run(tmp_path, *words, "--scheduler", "DPMSolverMultistepScheduler")
+    words = [own, "deepcache-n3", "--to", tmp_path / "xl", "--size", 32, "--base-steps", 9]
+    code, found = run(tmp_path, *words, "--base-scheduler", "DPMSolverMultistepScheduler")
     assert code == 0
     document = json.loads(found.read_text())
     rows = {row["name"]: row for row in document["rows"]}
@@ -143,7 +143,7 @@ def test_a_strategy_of_a_unet_on_a_transformer(
 ) -> None:
     monkeypatch.setenv("STRATAGEM_CACHE", str(tmp_path / "cache"))
     transformer("dit").save_pretrained(tmp_path / "dit")
-    words = ["--to", tmp_path / "dit", "--steps", 4]
+    words = ["--to", tmp_path / "dit", "--base-steps", 4]
     code, found = run(tmp_path, "deepcache-n3", *words, "--equal", "macs")
     assert code == 0
     rows = json.loads(found.read_text())["rows"]

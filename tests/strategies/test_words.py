@@ -42,7 +42,7 @@ def test_near_names_are_offered_and_far_ones_are_not() -> None:
         (accel_cli.main, [*DRAW, "--strategy", "deepcache-n33"], "deepcache-n3"),
         (search_cli.main, ["--objective", "fid_bsae", "--objective", "latency"], "fid_base"),
         (search_cli.main, ["--space", "unet-datto"], "unet-dato"),
-        (search_cli.main, ["--seeds", "gird"], "grid"),
+        (search_cli.main, ["--initial", "gird"], "grid"),
         (search_cli.main, ["statsu"], "status"),
         (evaluate_cli.main, ["--metrics", "psrn"], "psnr"),
         (strategies_cli.main, ["methods", "deepcash"], "deepcache"),

@@ -102,7 +102,7 @@ def test_the_last_lines_the_report_and_the_files_name_what_failed(
 
     folder = tmp_path / "run"
     flags = ["--out", str(folder), "--budget", "20evals", "--objective", "psnr"]
-    flags += ["--objective", "latency", "--steps", "4,6,8", "--seeds", "fewer-steps"]
+    flags += ["--objective", "latency", "--steps", "4,6,8", "--initial", "fewer-steps"]
     flags += ["--no-surrogate", "--rungs", "16", "--proposer", "random"]
     assert made.search(monkeypatch, Faulty(fault), *flags) == 0
     shown = capsys.readouterr().out

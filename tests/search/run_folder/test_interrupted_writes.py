@@ -26,7 +26,7 @@ from tests.support.runs.write_faults import Writes, failing, in_a_child, killed
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 SMALL = [
     *("--schedulers", "DDIM", "--steps", "4,6", "--images", "8", "--heldout-images", "8"),
-    *("--rungs", "4,8", "--export", "2", "--workers", "0", "--seeds", "fewer-steps"),
+    *("--rungs", "4,8", "--export", "2", "--workers", "0", "--initial", "fewer-steps"),
 ]
 BUDGET, MORE = ("--budget", "6evals"), ("--budget", "9evals")
 FEW = 5  # Points that are hit by default, spread over all writes.

@@ -20,7 +20,7 @@ def test_finds_the_few_features_that_matter(monkeypatch: pytest.MonkeyPatch) -> 
     told, values = problem(400)
     fits = {}
     for power in (0.0, regression.IMPORTANCE_EXPONENT):
-        monkeypatch.setattr(regression, "POWER", power)
+        monkeypatch.setattr(regression, "IMPORTANCE_EXPONENT", power)
         found = GaussianProcess(told[:150], values[:150], 0).outcomes(told[150:]).mean(0)
         fits[power] = np.corrcoef(found, values[150:])[0, 1]
     alike, scaled = fits.values()

@@ -145,7 +145,7 @@ def raylet(parent: int) -> int:
 @pytest.mark.parametrize("what", ["signal", "raylet"])
 def test_a_search_that_is_ended_says_how_to_go_on(what: str, tmp_path: Path) -> None:
     folder, shown = tmp_path / "run", tmp_path / "shown"
-    few = ["--base-steps", "4", "--steps", "3,4", "--schedulers", "DDIM", "--seeds", "none"]
+    few = ["--base-steps", "4", "--steps", "3,4", "--schedulers", "DDIM", "--initial", "none"]
     size = ["--images", "4", "--heldout-images", "4", "--rungs", "4", "--budget", "60evals"]
     command = [sys.executable, "-m", "search", "--out", str(folder), "--workers", "2", *few, *size]
     with shown.open("w") as file:

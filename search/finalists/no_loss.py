@@ -13,7 +13,7 @@ from search.costs.cost_tracker import CostTracker
 from search.finalists import distance_prior
 from search.finalists import lossless_probability as promise
 from search.finalists.standings import Standings
-from search.objectives.objectives import COSTS
+from search.objectives.objectives import COST_METRICS
 from search.study import failures
 from search.study.evaluation import Evaluation, comparable, is_rival
 from search.study.study import Study
@@ -83,7 +83,7 @@ class NoLoss:
     ) -> None:
         self._all, self.full, self._margins = standings, full, margins
         self._most, self._study = PLACES * export, study
-        self._quality = [i for i, name in enumerate(objectives) if name not in COSTS]
+        self._quality = [i for i, name in enumerate(objectives) if name not in COST_METRICS]
         self._costs, self._accounts, self._executor = costs, accounts, executor
 
     @property

@@ -11,7 +11,7 @@ from PIL import Image
 
 import strategies
 from evaluate import scoring
-from evaluate.extraction import ExtractionSpec, ExtractedFeatures
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from evaluate.metrics import select_metrics
 from search.commands import model_setup
 from search.commands.options import parser
@@ -35,7 +35,9 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
         methods={"deepcache": {"depth": depth}},
     )  # fmt: skip
 
-    def ask(strategy: strategies.Strategy, start: int, stop: int, thumbnails: int = 0) -> ExtractedFeatures:
+    def ask(
+        strategy: strategies.Strategy, start: int, stop: int, thumbnails: int = 0
+    ) -> ExtractedFeatures:
         return made.sample(
             SampleRequest(
                 key="one", strategy=strategy, split="search", start=start, stop=stop,

@@ -59,7 +59,7 @@ def test_perturbed_attention_guidance(model: str, guidance: float) -> None:
             if k != "tgate" or model == "pixart"
         }
 
-        def make(one: Any) -> Any:
+        def make(one: Any) -> Any:  # type: ignore[misc]
             return transformer_pipelines.strategy(model, one)
 
     pipe.to(dtype=torch.float64)
@@ -108,7 +108,7 @@ def test_perturbed_attention_guidance(model: str, guidance: float) -> None:
 
 def test_self_attention_guidance_reads_maps() -> None:
     pipe = like(diffusers.StableDiffusionSAGPipeline, unet_pipelines.build())
-    given = {"sag_scale": 0.75, "height": 64, "width": 64}
+    given: dict[str, Any] = {"sag_scale": 0.75, "height": 64, "width": 64}
     plain = unet_pipelines.draw(pipe, **given)
     for methods in (DEEP, GATE, MERGE):
         with pytest.raises(StrategyError, match=r"StoreProcessor of mid_block.* keeps "):
@@ -195,7 +195,10 @@ def test_flux_with_an_ip_adapter(name: str, adapters: int) -> None:
     pipe.set_ip_adapter_scale(1.0)
     pipe.to(dtype=torch.float64)
     embeds = [torch.randn(1, 1, 32, generator=noise).double() for _ in range(adapters)]
-    given = {"ip_adapter_image_embeds": embeds, "negative_ip_adapter_image_embeds": embeds}
+    given: dict[str, Any] = {
+        "ip_adapter_image_embeds": embeds,
+        "negative_ip_adapter_image_embeds": embeds,
+    }
     plain = transformer_pipelines.draw(pipe, **given)
     assert (plain - without).norm() > 1e-3 * without.norm()
     accel.apply(pipe, transformer_pipelines.strategy("flux", transformer_pipelines.neutral(name)))
@@ -204,9 +207,10 @@ def test_flux_with_an_ip_adapter(name: str, adapters: int) -> None:
     mine = transformer_pipelines.draw(pipe, **given)
     assert torch.isfinite(mine).all()
     assert not torch.equal(mine, plain)
-    both = transformer_pipelines.draw(pipe, batch=2, **{
+    two: dict[str, Any] = {
         key: [one.repeat(2, 1, 1) for one in value] for key, value in given.items()
-    })  # fmt: skip
+    }
+    both = transformer_pipelines.draw(pipe, batch=2, **two)
     assert (both[:1] - mine).norm() < 1e-5 * mine.norm()
     accel.remove(pipe)
     assert torch.equal(transformer_pipelines.draw(pipe, **given), plain)

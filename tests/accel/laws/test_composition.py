@@ -69,7 +69,7 @@ def test_free_u_does_not_touch_what_is_kept(depth: int, first: bool) -> None:
     values: list[torch.Tensor] = []
     sampler = accel.registry.find(pipe)
     assert sampler is not None
-    (features,) = [one for one in sampler._clock.listeners if type(one).__name__ == "Features"]
+    (features,) = [one for one in sampler._clock.listeners if type(one).__name__ == "DeepFeatures"]
 
     def look(*_: Any) -> dict[str, Any]:
         values.extend(history[-1][1].clone() for history in features.kept.values())

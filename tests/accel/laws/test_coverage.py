@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class Collected:
 
 
 @pytest.fixture(scope="module")
-def found() -> dict[tuple[int, str], set[tuple[str, ...]]]:
+def found() -> Mapping[tuple[int, str], set[tuple[str, ...]]]:
     """Of each law and family the methods of its tests, as a run without options collects them."""
     seen = Collected()
     quiet = ["--collect-only", "-qq", "-p", "no:cacheprovider"]

@@ -67,8 +67,8 @@ def test_deepcache_holds_one_feature(model: str, depth: int) -> None:
     accel.apply(pipe, strategy(methods))
     (features,) = [
         one
-        for one in accel.registry.find(pipe)._clock.listeners  # type: ignore[union-attr]
-        if type(one).__name__ == "Features"
+        for one in accel.registry.find(pipe)._clock.listeners
+        if type(one).__name__ == "DeepFeatures"
     ]
 
     def look(*_: Any) -> dict[str, Any]:

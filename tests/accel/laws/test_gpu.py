@@ -46,7 +46,8 @@ def case(model: str, name: str, dtype: torch.dtype, device: str = "cuda") -> Cas
         pipe, draw = transformer_pipelines.build(model), transformer_pipelines.draw
         methods = transformer_pipelines.neutral(name), transformer_pipelines.ALL[name]
         plans = [transformer_pipelines.strategy(model, one) for one in methods]
-    return Case(pipe.to(device, dtype), *plans, draw)
+    neutral, strong = plans
+    return Case(pipe.to(device, dtype), neutral, strong, draw)
 
 
 @pytest.fixture(autouse=True)

@@ -42,7 +42,7 @@ PIPELINES = [(model, task) for model in MODELS for task in TASKS] + OTHERS
 
 def in_turn(where: Sequence[Any], names: Sequence[str], *axes: Sequence[Any]) -> list[Any]:
     """All combinations with all uses of methods; each place once by default, with the next name."""
-    found = []
+    found: list[Any] = []
     for turn, place in enumerate(where):
         for name in ALL:
             now = turn if name == names[turn % len(names)] else None
@@ -70,7 +70,9 @@ def test_laws_on_every_pipeline(where: tuple[str, str], name: str) -> None:
     if task in ("img2img", "inpaint"):
         draw(pipe, strength=0.5)
     few = torch.rand(2, 3, 32, 32)
-    two = {} if task == "text2img" else {"image": few[..., :16, :16] if task == "upscale" else few}
+    two: dict[str, Any] = (
+        {} if task == "text2img" else {"image": few[..., :16, :16] if task == "upscale" else few}
+    )
     draw(pipe, guidance_scale=1.0, prompt=["a cyan square", "a ring"], **two)
     assert torch.equal(draw(pipe), mine)
     accel.remove(pipe)
@@ -90,7 +92,9 @@ def test_a_batch_is_its_images(where: tuple[str, str], name: str, guidance: floa
     def run(*numbers: int) -> torch.Tensor:
         chosen = [prompts[n] for n in numbers]
         seeds = [torch.Generator().manual_seed(n) for n in numbers]
-        given = {} if task == "text2img" else {"image": image[list(numbers)].double()}
+        given: dict[str, Any] = {}
+        if task != "text2img":
+            given = {"image": image[list(numbers)].double()}
         if task == "inpaint":
             given["mask_image"] = (image[list(numbers), :1] > 0.5).double()
         return draw(pipe, prompt=chosen, generator=seeds, guidance_scale=guidance, **given)

@@ -276,7 +276,7 @@ def test_guidance_may_stop_on_the_way() -> None:
     for name, word in (("z-image", "cfg_truncation"), ("lumina2", "cfg_trunc_ratio")):
         pipe = build(name)
         accel.apply(pipe, strategy(name, {"deltacache": {"depth": ["full", 0, 0, 0, 0, 0]}}))
-        draw(pipe, name, **{word: 0.6})
+        draw(pipe, name, **dict[str, Any]({word: 0.6}))
         records = accel.stats(pipe)
         rows = [sum(r.batch for r in records if r.call == call) for call in range(STEPS)]
         assert rows[0] == 2

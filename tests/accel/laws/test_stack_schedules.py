@@ -136,7 +136,7 @@ def task(name: str, kind: str, autoencoder: str) -> Any:
 @pytest.mark.parametrize("name", IMAGE_TASKS)
 def test_image_to_image_runs_the_tail_of_the_schedule(name: str) -> None:
     pipe = task(name, *IMAGE_TASKS[name])
-    given = {"image": picture(), "strength": 0.5}
+    given: dict[str, Any] = {"image": picture(), "strength": 0.5}
     plain = draw(pipe, name, **given)
     accel.apply(pipe, strategy(name, {"deltacache": {"depth": ["full", 0, 0, 0, 0, "skip"]}}))
     mine = draw(pipe, name, **given)
@@ -158,7 +158,7 @@ def test_qwen_image_edit(monkeypatch: pytest.MonkeyPatch) -> None:
     home = "diffusers.pipelines.qwenimage.pipeline_qwenimage_edit.calculate_dimensions"
     monkeypatch.setattr(home, lambda area, ratio: (32, 32, None))  # In place of a million pixels.
     pipe = task("qwen", "QwenImageEditPipeline", "AutoencoderKLQwenImage")
-    given = {"image": picture()}
+    given: dict[str, Any] = {"image": picture()}
     plain = draw(pipe, "qwen", **given)
     accel.apply(pipe, strategy("qwen", {"deltacache": {"depth": pattern(STEPS)}}))
     mine = draw(pipe, "qwen", **given)
@@ -176,7 +176,7 @@ def test_every_pipeline_of_flux2_draws_with_a_reference() -> None:
     """FLUX.2-klein guides by two passes, whose inputs both have the image's tokens."""
     pipe = build("flux2-klein")
     pipe.vae = flux2_vae()["vae"]
-    given = {"image": [picture()]}
+    given: dict[str, Any] = {"image": [picture()]}
     accel.apply(pipe, strategy("flux2-klein", {"guidance": {"mode": "off"}}))
     off = draw(pipe, "flux2-klein", **given)
     accel.remove(pipe)

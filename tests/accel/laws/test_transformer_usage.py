@@ -78,7 +78,7 @@ def test_half_precision(model: str, name: str, dtype: torch.dtype) -> None:
     accel.apply(pipe, strategy(model, neutral(name)))
     assert torch.equal(draw(pipe), plain)
     accel.apply(pipe, strategy(model, ALL[name]))
-    seen = set()
+    seen = set[Any]()
     last_block(pipe).register_forward_pre_hook(
         lambda _, args, kwargs: seen.update(
             v.dtype for v in [*args, *kwargs.values()] if isinstance(v, torch.Tensor)
@@ -212,8 +212,8 @@ def test_image_to_image_runs_the_tail_of_the_lists(model: str, name: str) -> Non
     pipe = getattr(diffusers, IMAGE_TO_IMAGE[model])(**text.components)
     pipe.set_progress_bar_config(disable=True)
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(5))
-    size = {"size": (32, 32)}  # Of the image.
-    given = {"image": image, "strength": 0.66, **size}
+    size: dict[str, Any] = {"size": (32, 32)}  # Of the image.
+    given: dict[str, Any] = {"image": image, "strength": 0.66, **size}
     plain = draw(pipe, **given)
     accel.apply(pipe, strategy(model, neutral(name)))
     assert torch.equal(draw(pipe, **given), plain)

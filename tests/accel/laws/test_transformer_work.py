@@ -144,7 +144,7 @@ def test_the_modules_see_the_tokens_of_their_call(model: str, method: str) -> No
 
 def _stream(pipe: Any, model: str) -> Any:
     with accel.accelerated(pipe, strategy(model, {})):
-        return find(pipe).sites.stream  # type: ignore[union-attr]
+        return find(pipe).sites.stream
 
 
 def tensors() -> set[int]:
@@ -185,7 +185,7 @@ def held(value: Any, depth: int = 6) -> list[torch.Tensor]:
 def watch(pipe: Any, kinds: Any) -> list[list[torch.Size]]:
     """Shapes of the features that a listener of a kind holds after each call."""
     found: list[list[torch.Size]] = []
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, kinds))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, kinds))
     own = {k: v for k, v in vars(run).items() if k not in ("clock", "sites", "stream", "_watched")}
     step = pipe.scheduler.step
 
@@ -206,7 +206,7 @@ def test_only_what_a_later_call_reads_is_kept(model: str, method: str) -> None:
     pipe = build(model)
     accel.apply(pipe, strategy(model, {method: {"alpha": [1, 1, 1, 0.5, 1, 1]}}))
     after = watch(pipe, PartialForward)
-    stream = find(pipe).sites.stream  # type: ignore[union-attr]
+    stream = find(pipe).sites.stream
     assert stream is not None
     passes = 2 if model == "flux" else 1
     keys = 2 * len(stream.attentions) * passes
@@ -221,7 +221,7 @@ def test_a_pass_that_ends_leaves_nothing() -> None:
     """Keys of the third pass of skip-layer guidance go when it is over."""
     pipe = build("sd3")
     accel.apply(pipe, strategy("sd3", {"cat": {"alpha": 0.5}}))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialForward))  # type: ignore[union-attr]
+    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialForward))
     branches: list[set[int]] = []
     step = pipe.scheduler.step
 
@@ -245,7 +245,7 @@ def test_nothing_of_a_generation_outlives_its_pipeline() -> None:
     accel.apply(pipe, strategy("flux", ALL["cat"]))
     with pytest.raises(InTheMiddleError), failing(pipe, 7):
         draw(pipe)
-    run = weakref.ref(find(pipe)._clock)  # type: ignore[union-attr]
+    run = weakref.ref(find(pipe)._clock)
     del pipe
     gc.collect()
     assert run() is None

@@ -115,14 +115,14 @@ class Sampler:
         self._solver = SchedulerObserver(self._clock)
         attachment = Attachment(self._gate, holder(pipe, self.network))
         methods = self.strategy.canonical().methods  # So that equal digests do the same.
-        if "guidance" in methods:
-            guiding.check(pipe)
         try:
             with attaching(attachment):
                 for name, attach in METHODS.items():
                     if name in methods:
                         knobs = methods[name]
                         self._attached.append(attach(self.sites, self._clock, knobs, self.recorder))
+                    if self._clock.asks:
+                        guiding.check(pipe, name)
         except BaseException:
             undo_all(attachment.undos)
             raise

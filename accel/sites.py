@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionOutput
 from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from accel.stack import BlockList
+
+Grid = tuple[int, ...]
+Rotary = Literal["", "joint", "apart", "whole"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Part:
         text: whether its tokens are the text's alone.
         norms: norms that its tokens come from, token by token and otherwise only modulated. The
             first has tokens of the output's shape. Other parts may read them as well.
+        packed: whether `module` is an attention that holds the feed-forward, as FLUX.2's single
+            blocks have.
     """
 
     name: str
@@ -91,6 +96,7 @@ class Part:
     inside: tuple[nn.Module, ...] = ()
     text: bool = False
     norms: tuple[nn.Module, ...] = ()
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -100,13 +106,18 @@ class TokenAttention:
     Attributes:
         name: name in the denoiser.
         module: diffusers' attention, whose queries, keys and values are linear maps of tokens `[n,
-            tokens, c]` called `to_q`, `to_k` and `to_v`.
-        rotary: whether it gets the positions of its tokens as `image_rotary_emb`, text first.
+            tokens, c]` called `to_q`, `to_k` and `to_v`; one map `to_qkv_mlp_proj` if it is packed.
+        rotary: form in which it gets the positions of its tokens: "joint", one table for text and
+            image, text first; "apart", one for each; "whole", one for the image, and its norms are
+            over all heads at once; empty if it gets none.
+        packed: whether one map gives queries, keys, values and the input of a feed-forward, in this
+            order, and another one projects the results of both.
     """
 
     name: str
     module: nn.Module
-    rotary: bool = False
+    rotary: Rotary = ""
+    packed: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,14 +125,16 @@ class TokenStream:
     """Path of the image's tokens through a transformer, on which some of them may be left out.
 
     Attributes:
-        embed: module whose output `[n, tokens, c]` are the tokens, row by row of their grid.
+        embed: module whose output `[n, tokens, c]` are the tokens, row by row of their grid; or a
+            feature map `[n, c, frames, rows, columns]` of them.
         project: module whose output `[n, tokens, patch * patch * channels]` is the prediction.
         attentions: attentions whose keys and values come from image tokens.
         noise: function from the output of `project` to the predicted noise, without a predicted
             variance.
         grid: function from the denoiser's arguments by name to height and width of the grid of
-            tokens.
-        conditional: the half of guidance, or the pass of two, that has the prompt.
+            tokens, of videos with the number of frames before them.
+        conditional: the half of guidance, or the pass of two, that has the prompt; where the
+            network's family has no order, its pipeline knows.
         beside: names of arguments with a list of tensors `[n, tokens, c]` that are added to tokens.
     """
 
@@ -129,8 +142,8 @@ class TokenStream:
     project: nn.Module
     attentions: tuple[TokenAttention, ...]
     noise: Callable[[Tensor], Tensor]
-    grid: Callable[[Mapping[str, Any]], tuple[int, int]]
-    conditional: int
+    grid: Callable[[Mapping[str, Any]], Grid]
+    conditional: int = 1
     beside: tuple[str, ...] = ()
 
 
@@ -146,7 +159,9 @@ class Sites:
         blocks: residual and transformer blocks in no particular order.
         parts: parts of transformer blocks, in the order they run; for UNets only the attentions.
         inputs: names of the denoiser's positional arguments; the first is its input.
-        stream: path of the image's tokens through a transformer; None for UNets.
+        stream: path of the image's tokens through a transformer; None for UNets, and where it is
+            not known.
+        pathless: reason why it is not known, for messages.
         scaled_time: whether the denoiser gets a computed share of the timestep, not the timestep
             itself.
         output: class of the denoiser's output, which has the prediction as the field `sample`.
@@ -180,6 +195,7 @@ class Sites:
     time: str = "timestep"
     counted: bool = False
     ordered: bool = True
+    pathless: str = ""
 
     @property
     def conditional(self) -> int:

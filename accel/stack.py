@@ -85,6 +85,8 @@ class BlockList:
         unread: names of streams that nothing reads behind the last block.
         skips: whether a block of the second half also reads the output of its mirror image in the
             first half.
+        turns: whether blocks of two lists run in turns, those of the second on tokens in another
+            order: `[n * t, f, c]` after `[n * f, t, c]`.
     """
 
     name: str
@@ -92,6 +94,12 @@ class BlockList:
     joined: bool = False
     unread: frozenset[str] = frozenset()
     skips: bool = False
+    turns: bool = False
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Names of the lists that its blocks are in."""
+        return tuple(dict.fromkeys(block.name.rpartition(".")[0] for block in self.blocks))
 
 
 @dataclass(frozen=True)
@@ -101,11 +109,13 @@ class Stretch:
     Attributes:
         first, last: numbers of its blocks in the stack.
         streams: names of the streams that are read behind it.
+        turned: whether its first and its last block have tokens in different orders.
     """
 
     first: int
     last: int
     streams: tuple[str, ...]
+    turned: bool = False
 
 
 def stretches(lists: Sequence[BlockList], start: int, stop: int) -> list[Stretch]:
@@ -120,7 +130,8 @@ def stretches(lists: Sequence[BlockList], start: int, stop: int) -> list[Stretch
             streams = tuple(n for n in names if not (ends and n in one.unread))
             if one.joined and found and found[-1].last == at - 1:
                 first = found.pop().first
-            found.append(Stretch(first, last, streams))
+            turned = one.turns and (last - first) % 2 == 1
+            found.append(Stretch(first, last, streams, turned))
         at += len(one.blocks)
     return found
 

@@ -35,7 +35,15 @@ class Span:
     def _pairs(self, face: Face, streams: Streams) -> Iterator[tuple[Any, Any]]:
         """Input of the stretch and value behind it, for each stream that is read behind it."""
         for name in self.stretch.streams:
-            yield self.inputs[self.first.names.index(name)], streams[face.names.index(name)]
+            value = streams[face.names.index(name)]
+            yield self._arriving(name, value), value
+
+    def _arriving(self, name: str, like: Tensor | None) -> Any:
+        """Input of the stretch in the order of tokens that its last block has."""
+        value = self.inputs[self.first.names.index(name)]
+        if not self.stretch.turned or value is None or like is None:
+            return value
+        return value.unflatten(0, (-1, like.shape[1])).transpose(1, 2).flatten(0, 1)
 
     def offer(self, face: Face, output: Any) -> None:
         """Record the residual from the output of the last block."""
@@ -48,7 +56,7 @@ class Span:
         found = list(streams)
         for name, added, kind in zip(self.stretch.streams, self.adds, self.kinds, strict=True):
             if added is not None:
-                value = self.inputs[self.first.names.index(name)] + added
+                value = self._arriving(name, added) + added
                 found[face.names.index(name)] = value if value.dtype == kind else value.to(kind)
         return tuple(found)
 

@@ -59,7 +59,8 @@ def _facts(sites: Sites) -> list[Fact]:
     fused = tuple(is_fused(module) for module in modules)
     stages = [stage.block for stage in (*sites.down, *sites.up)]
     hooks = tuple("_diffusers_hook" in vars(block) for block in stages)
-    blocks = tuple(tuple(map(id, getattr(sites.denoiser, one.name, ()))) for one in sites.stack)
+    lists = [getattr(sites.denoiser, name, ()) for one in sites.stack for name in one.modules]
+    blocks = tuple(tuple(map(id, modules)) for modules in lists)
     return [fused, hooks, blocks, *(_weights(module) for module in sites.embedders)]
 
 

@@ -25,6 +25,7 @@ JOINED = ("attn", "proj_mlp", "proj_out")  # Of FLUX's single blocks.
 # Models whose parts cannot be kept, and why.
 APART = {
     "ErnieImageTransformer2DModel": "its feed-forwards have tokens before the rows of the batch",
+    "LatteTransformer3DModel": "its blocks have other rows than its input",
     "TransformerTemporalModel": "its blocks have other rows than its input",
     "LuminaNextDiT2DModel": "its two attentions share one projection",
 }
@@ -56,7 +57,8 @@ def _of(name: str, number: int, block: nn.Module) -> Iterator[Part]:
         module = getattr(block, one)
         if one in SELF:
             fused = hasattr(module, "to_qkv_mlp_proj")  # FLUX.2's single blocks.
-            yield Part(f"{name}.{one}", number, ("attn", "mlp") if fused else ("attn",), module)
+            kinds = ("attn", "mlp") if fused else ("attn",)
+            yield Part(f"{name}.{one}", number, kinds, module, packed=fused)
         elif one in CROSS:
             yield Part(f"{name}.{one}", number, ("cross",), module)
         elif one in FEED:

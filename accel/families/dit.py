@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from accel.families import stacks
 from accel.families.base import Family
+from accel.families.token_grids import patches
 from accel.sites import Part, Sites, TokenAttention, TokenStream
 
 INPUTS = {
@@ -96,12 +97,6 @@ def first_channels(tokens: Tensor, channels: int, config: Any) -> Tensor:
     """The latents' channels of `[n, tokens, patch * patch * channels]`, without the variance."""
     values: Tensor = tokens.unflatten(-1, (-1, channels))[..., : config.in_channels]
     return values.flatten(-2)
-
-
-def patches(given: Mapping[str, Any], size: int) -> tuple[int, int]:
-    """Rows and columns of patches in the latents `[n, c, h, w]`."""
-    height, width = given["hidden_states"].shape[-2:]
-    return height // size, width // size
 
 
 FAMILY = Family(

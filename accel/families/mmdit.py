@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from diffusers import FluxTransformer2DModel, SD3Transformer2DModel
@@ -11,9 +11,9 @@ from torch import nn
 
 from accel.families import stacks
 from accel.families.base import Family
-from accel.families.dit import first_channels, patches
-from accel.sites import Part, Sites, TokenAttention, TokenStream
-from strategies import StrategyError
+from accel.families.dit import first_channels
+from accel.families.token_grids import of_ids, patches
+from accel.sites import Part, Rotary, Sites, TokenAttention, TokenStream
 
 INPUTS = ("hidden_states", "encoder_hidden_states", "pooled_projections", "timestep")
 FLUX_INPUTS = (*INPUTS, "img_ids", "txt_ids", "guidance")
@@ -64,14 +64,15 @@ def _single(denoiser: Any) -> list[Any]:
 
 
 def _stream(denoiser: Any, flux: bool) -> TokenStream:
+    rotary: Rotary = "joint" if flux else ""
     found = [
-        TokenAttention(f"transformer_blocks.{i}.{name}", getattr(block, name), rotary=flux)
+        TokenAttention(f"transformer_blocks.{i}.{name}", getattr(block, name), rotary=rotary)
         for i, block in enumerate(denoiser.transformer_blocks)
         for name in ("attn", "attn2")
         if getattr(block, name, None) is not None
     ]
     found += [
-        TokenAttention(f"single_transformer_blocks.{i}.attn", block.attn, rotary=True)
+        TokenAttention(f"single_transformer_blocks.{i}.attn", block.attn, rotary="joint")
         for i, block in enumerate(_single(denoiser))
     ]
     config = denoiser.config
@@ -80,7 +81,7 @@ def _stream(denoiser: Any, flux: bool) -> TokenStream:
         project=denoiser.proj_out,
         attentions=tuple(found),
         noise=lambda tokens: first_channels(tokens, denoiser.out_channels, config),
-        grid=_grid_of_ids if flux else lambda given: patches(given, config.patch_size),
+        grid=of_ids if flux else lambda given: patches(given, config.patch_size),
         conditional=0 if flux else 1,
         beside=(
             "block_controlnet_hidden_states",
@@ -88,23 +89,6 @@ def _stream(denoiser: Any, flux: bool) -> TokenStream:
             "controlnet_single_block_samples",
         ),
     )
-
-
-def _grid_of_ids(given: Mapping[str, Any]) -> tuple[int, int]:
-    """Grid of FLUX's tokens, which come as a list with their positions in `img_ids` `[tokens, 3]`.
-
-    Raises:
-        StrategyError: the tokens are not those of one grid.
-    """
-    ids = given["img_ids"]
-    ids = ids[0] if ids.ndim == 3 else ids
-    height, width = (int(value) + 1 for value in ids[:, 1:].amax(0).tolist())
-    if height * width != len(ids):
-        raise StrategyError(
-            f"the image has {len(ids)} tokens, but their places are on a grid of {height} x "
-            f"{width}; methods that select tokens take one grid and no reference images"
-        )
-    return height, width
 
 
 FAMILY = Family(

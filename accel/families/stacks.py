@@ -25,11 +25,13 @@ class Description:
         cut: name of a list that it runs in two parts with other streams, and the number of blocks
             in the second part.
         skips: whether blocks of the second half read the output of blocks of the first half.
+        turns: whether blocks of two lists run in turns, on tokens in two orders.
         refused: reason why its blocks cannot be left out.
     """
 
     cut: Callable[[Any], tuple[str, int]] | None = None
     skips: bool = False
+    turns: bool = False
     refused: str = ""
 
 
@@ -43,9 +45,8 @@ DESCRIBED: dict[str, Description] = {
     "Cosmos3OmniTransformer": Description(
         refused="it packs several inputs, each with times of its own, and takes no timestep"
     ),
-    "LatteTransformer3DModel": Description(
-        refused="it runs spatial and temporal blocks in turns, on tokens in another order"
-    ),
+    # Spatial and temporal blocks.
+    "LatteTransformer3DModel": Description(turns=True),
 }
 
 
@@ -63,7 +64,7 @@ def find(denoiser: Any) -> tuple[BlockList, ...]:
     loops = source.loops(denoiser, lists)
     for before, loop in zip([None, *loops], loops, strict=False):
         if len(loop.lists) > 1:
-            return ()  # In turns, so that no residual stands for blocks in a row.
+            return _in_turns(loop, lists) if described.turns else ()
         (name,) = loop.lists
         blocks = tuple(_blocks(name, lists[name]))
         if not blocks:
@@ -95,6 +96,13 @@ def _blocks(name: str, modules: nn.ModuleList) -> Iterator[StackBlock]:
             return
         found.append(StackBlock(f"{name}.{number}", block, face))
     yield from found
+
+
+def _in_turns(loop: Loop, lists: dict[str, nn.ModuleList]) -> tuple[BlockList, ...]:
+    """The blocks of two lists as one, in the order they run."""
+    found = [tuple(_blocks(name, lists[name])) for name in loop.lists]
+    blocks = tuple(block for pair in zip(*found, strict=False) for block in pair)
+    return (BlockList(loop.lists[0], blocks, turns=True),) if blocks else ()
 
 
 def _unread(loop: Loop, face: Face) -> frozenset[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from diffusers import ModelMixin
 from torch import nn
 
-from accel.families import block_parts, stacks
+from accel.families import block_parts, stacks, token_streams
 from accel.families.base import Family
 from accel.sites import Sites
 
@@ -27,8 +27,9 @@ def sites(denoiser: Any) -> Sites | None:
     if not stack or time is None:
         return None
     return Sites(
-        denoiser, (), None, (), (), (), block_parts.find(denoiser, stack), inputs, flow=None,
-        stack=stack, time=time, counted=True, ordered=False,
+        denoiser, (), None, (), (), (), block_parts.find(denoiser, stack), inputs,
+        token_streams.find(denoiser, stack), flow=None, stack=stack, time=time, counted=True,
+        ordered=False, pathless=token_streams.why_not(denoiser),
     )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ By default the score is the distance of the feed-forward's input from the input 
 which needs no attention map. With `attention` it is the attention that a token got at the last full
 call, as in the paper. The text's own feed-forwards are reused. FLUX's single blocks project
 attention and feed-forward together: there the projection of the chosen tokens is computed from
-their last attention output.
+their last attention output. FLUX.2's single blocks are one module. The chosen tokens pass it, with
+their last attention output in place of the attention among them.
 
 The same image in another batch has the same scores up to float noise. If two tokens tie within that
 noise, at the cut or for a cell's bonus, another one may be chosen, and the image differs slightly.
@@ -18,7 +19,9 @@ tests/accel/methods/test_toca_ties.py shows that choices differ nowhere else.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -26,9 +29,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from accel.caching.cached_output import CachedOutput, reusing, spare
-from accel.caching.extrapolation import fold
-from accel.caching.guidance_halves import merged, running
+from accel.caching.guidance_halves import merged
 from accel.caching.shared_embedding import shared
+from accel.caching.token_cache import TokenCache, fold_kept, of_running
 from accel.call_records import Recorder
 from accel.clock import Clock, Listener
 from accel.compatibility.attention_processors import Processors, Trait, of_parts
@@ -38,7 +41,8 @@ from accel.patching.replacing import Undo, replace_forward, undo_all
 from accel.sites import Part, Sites
 from accel.token_selection import TokenSelection
 from accel.tokens.attention_map import AttentionRecorder
-from accel.tokens.token_grid import TokenGrid
+from accel.tokens.streams import stream_of
+from accel.tokens.token_grid import TokenGrid, best_of_cells
 from strategies import StrategyError
 from strategies.methods.toca import ToCa
 
@@ -50,12 +54,16 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
         StrategyError: the model is no transformer, feed-forwards run in chunks, or attention
             processors do not go with this.
     """
-    if sites.stream is None:
-        raise StrategyError("methods.toca needs a transformer; this model is none")
+    stream = stream_of(sites, "toca")
+    if not any("mlp" in part.kinds and not part.text for part in sites.parts):
+        raise StrategyError(
+            f"methods.toca finds no feed-forward of the image's tokens in the blocks of "
+            f"{type(sites.denoiser).__name__}; take methods.toca out, methods.deltacache works"
+        )
     ChunkedFeedForwardGuard(sites, clock, "toca", sites.parts)
     breaks = [Trait.KEEPS] + [Trait.SPLITS] * (knobs.score == "attention")
     Processors(clock, "toca", of_parts(sites.parts), breaks)
-    grid = TokenGrid(sites, sites.stream, clock)
+    grid = TokenGrid(sites, stream, clock)
     undos = [grid.attach()]
     last = max(part.block for part in sites.parts)
     watched = _watch(sites, knobs)
@@ -87,29 +95,6 @@ def _watch(sites: Sites, knobs: ToCa) -> dict[int, AttentionRecorder]:
     for attention in sites.stream.attentions:
         watched.setdefault(blocks[attention.name.rpartition(".")[0]], AttentionRecorder(attention))
     return watched
-
-
-@dataclass(frozen=True)
-class TokenCache:
-    """Cached state of the tokens of one feed-forward.
-
-    Attributes:
-        output: last output of each token `[rows, tokens, c]`.
-        basis: basis of the scores: the inputs of these outputs `[rows, tokens, c]`, or the
-            attention that each image token got `[rows, tokens]`.
-        age: calls since each output was computed `[rows, tokens]`.
-        attention: attention output that FLUX's single blocks project with it.
-    """
-
-    output: Tensor
-    basis: Tensor
-    age: Tensor
-    attention: Tensor | None = None
-
-    @property
-    def fields(self) -> tuple[Any, ...]:
-        attention = () if self.attention is None else (self.attention,)
-        return (self.output, self.basis, self.age, *attention)
 
 
 class TokenwiseFeedForward(Listener):
@@ -176,6 +161,12 @@ class TokenwiseFeedForward(Listener):
 
     def attach(self) -> list[Undo]:
         """Wrap the feed-forward, or in FLUX's single blocks its components."""
+        if self.part.packed:
+            module: Any = self.part.module
+            return [
+                replace_forward(module, self._packed),
+                replace_forward(module.to_out, self._joined(module.inner_dim)),
+            ]
         if not self.part.inside:
             return [replace_forward(self.part.module, self._whole)]
         attention, projection = self.part.inside
@@ -192,6 +183,40 @@ class TokenwiseFeedForward(Listener):
             return self._complete(made)
 
         return forward
+
+    def _packed(self, original: Forward) -> Forward:
+        def forward(hidden_states: Tensor, **kwargs: Any) -> Any:
+            narrow = self._narrow(hidden_states)
+            if self._chosen is None:
+                made = original(hidden_states, **kwargs)
+            else:  # What attention gives among the chosen is not read, so it needs no positions.
+                apart = kwargs | {"image_rotary_emb": None}
+                made = original(narrow, **apart) if narrow.shape[1] else narrow
+            made = self._complete(made)
+            if self._fresh is not None:
+                reused = self._kept if self._chosen is not None else None
+                kept = self._attention if reused is None else reused.attention
+                self._fresh = replace(self._fresh, attention=kept)
+            return made
+
+        return forward
+
+    def _joined(self, width: int) -> Callable[[Forward], Forward]:
+        """Wrapper of the projection of attention output, its first `width` channels, and
+        feed-forward.
+        """
+
+        def make(original: Forward) -> Forward:
+            def forward(both: Tensor) -> Any:
+                kept, chosen = self._kept, self._chosen
+                if kept is None or chosen is None or kept.attention is None:
+                    self._attention = both[..., :width].clone() if self._keep else None
+                    return original(both)
+                return original(torch.cat([chosen.take(kept.attention), both[..., width:]], -1))
+
+            return forward
+
+        return make
 
     def _into(self, original: Forward) -> Forward:
         return lambda hidden_states: original(self._narrow(hidden_states))
@@ -248,8 +273,7 @@ class TokenwiseFeedForward(Listener):
     def _basis(self, hidden: Tensor) -> Tensor:
         if self.watched is None:
             return hidden
-        rows, columns = self.grid.shape
-        return self.watched.received(rows * columns)
+        return self.watched.received(math.prod(self.grid.shape))
 
     def _scores(self, hidden: Tensor, kept: TokenCache) -> Tensor:
         """Score of each token `[rows, tokens]`: section 3.3 with the terms that need no prompt."""
@@ -263,31 +287,6 @@ class TokenwiseFeedForward(Listener):
         score = score + self.knobs.staleness * (kept.age + 1) / max(1, self._since)
         if not self.knobs.cell_bonus:
             return score
-        rows, columns = self.grid.shape
-        text = score.shape[1] - rows * columns
-        best = functional.pad(best_of_cells(score[:, text:], (rows, columns)), (text, 0))
+        text = score.shape[1] - math.prod(self.grid.shape)
+        best = functional.pad(best_of_cells(score[:, text:], self.grid.shape), (text, 0))
         return score + self.knobs.cell_bonus * score * best
-
-
-def best_of_cells(score: Tensor, grid: tuple[int, int]) -> Tensor:
-    """1 for the highest score of each 2 x 2 cell of the grid, else 0, `[rows, tokens]`.
-
-    Cells at an odd edge are smaller. All equal scores count as best.
-    """
-    maps = score.unflatten(1, grid)[:, None]
-    highest = functional.max_pool2d(maps, 2, ceil_mode=True)
-    wide = highest.repeat_interleave(2, -2).repeat_interleave(2, -1)
-    best: Tensor = maps == wide[..., : grid[0], : grid[1]]
-    return best.float().flatten(1)
-
-
-def fold_kept(passes: dict[int, TokenCache], halves: bool) -> dict[int, TokenCache]:
-    """Cached states, by pass, averaged over guidance."""
-    histories = {branch: [(0, one.fields)] for branch, one in passes.items()}
-    return {branch: TokenCache(*h[-1][1]) for branch, h in fold(histories, halves).items()}
-
-
-def of_running(kept: TokenCache, clock: Clock) -> TokenCache | None:
-    """Cached state of the rows that run, or None if it does not have them."""
-    fields = running(kept.fields, clock)
-    return None if fields is None else TokenCache(*fields)

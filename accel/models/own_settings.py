@@ -10,9 +10,11 @@ from accel import families
 from accel.models import calls, sources
 from accel.models.config import IMAGENET, SCORED, ModelConfig
 from accel.models.parts import absolute
+from accel.pipelines import guiding
 from strategies import StrategyError
 
 BATCH = 4
+UNGUIDED = {"mmdit": "flux-all", "transformer": "transformer-unguided"}
 
 
 def own_settings(
@@ -47,16 +49,18 @@ def own_settings(
     if word == "true_cfg_scale" and "negative_prompt" in takes:
         arguments["negative_prompt"] = " "  # Without one it does not guide.
     frames = calls.default(pipe, "num_frames")
+    guidance = 0.0 if word is None else float(takes[word].default)
+    guided = guiding.guides(pipe, word, float(given.get("guidance", guidance)))
     return ModelConfig(
         name=title(name),
         source=absolute(name),
         dtype=dtype,  # type: ignore[arg-type]
         scheduler=type(pipe.scheduler).__name__,
         steps=int(takes["num_inference_steps"].default),
-        guidance=0.0 if word is None else float(takes[word].default),
+        guidance=guidance,
         height=height,
         width=width,
-        space=_space(pipe),
+        space=_space(pipe, guided),
         search_prompts=IMAGENET,
         heldout_prompts=IMAGENET,
         batch=BATCH if frames is None else 1,
@@ -74,9 +78,14 @@ def title(name: str) -> str:
     return place.stem if place.is_file() else place.name
 
 
-def _space(pipe: Any) -> str:
-    """Name of the space that a search of this pipeline uses."""
+def _space(pipe: Any, guided: bool) -> str:
+    """Name of the space that a search of this pipeline uses.
+
+    Args:
+        pipe: a pipeline.
+        guided: whether it guides with two predictions; if not, `guidance` would change nothing.
+    """
     family, sites = families.find(pipe)
     if family == "dit" and not any("cross" in part.kinds for part in sites.parts):
         return "class-all"
-    return f"{family}-all"
+    return UNGUIDED[family] if family in UNGUIDED and not guided else f"{family}-all"

@@ -6,8 +6,8 @@ SPLIT = (
     "methods.guidance out of the strategy"
 )
 UNORDERED = (
-    "methods.guidance does not know which half of guidance has the prompt in a loop of one's own "
-    "around {network}; use the pipeline's own call, or take methods.guidance out of the strategy"
+    "methods.{method} does not know which half of guidance has the prompt in a loop of one's own "
+    "around {network}; use the pipeline's own call, or take methods.{method} out of the strategy"
 )
 CHANGING = (
     "methods.guidance.scale is not 1, but this pipeline changes its guidance scale after each pass "

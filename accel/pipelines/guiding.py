@@ -40,8 +40,12 @@ class Guiding:
     adds: bool = False
 
 
-def check(pipe: Any) -> None:
+def check(pipe: Any, method: str) -> None:
     """Refuse a pipeline that guides in a way of its own.
+
+    Args:
+        pipe: a pipeline.
+        method: name of the method that asks, for messages.
 
     Raises:
         StrategyError: its class is not known to guide in one of the ways above.
@@ -50,11 +54,26 @@ def check(pipe: Any) -> None:
     if name is None or name in MANNERS:
         return
     raise StrategyError(
-        f"methods.guidance does not know how {name} guides; it takes pipelines that guide with "
+        f"methods.{method} does not know how {name} guides; it takes pipelines that guide with "
         "two predictions, in one doubled batch or in two passes, as StableDiffusionPipeline, "
         "StableDiffusion3Pipeline, PixArtSigmaPipeline, FluxPipeline, QwenImagePipeline and "
-        "WanPipeline do: take methods.guidance out of the strategy"
+        f"WanPipeline do: take methods.{method} out of the strategy"
     )
+
+
+def guides(pipe: Any, word: str | None, scale: float) -> bool:
+    """Whether a pipeline's own call guides with two predictions, in a way that is known.
+
+    Args:
+        pipe: a pipeline.
+        word: name of the argument that sets its guidance, if there is one.
+        scale: value of that argument.
+    """
+    manner = MANNERS.get(_class(pipe) or "")
+    if manner is None or manner.kind == "none" or manner.scale != word:
+        return False
+    distilled = bool(getattr(pipe.config, "is_distilled", False))  # Of FLUX.2-klein.
+    return not distilled and scale > (0 if manner.adds else 1)
 
 
 def find(pipe: Any) -> Guiding | None:

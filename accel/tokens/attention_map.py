@@ -13,7 +13,7 @@ from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
 from accel.sites import TokenAttention
 from accel.token_selection import at_least_single
-from accel.tokens.rotary import Tables, turned
+from accel.tokens.rotary import Positions, turned, withheld
 from strategies import StrategyError
 
 
@@ -26,8 +26,10 @@ class AttentionRecorder:
 
     def __init__(self, attention: TokenAttention) -> None:
         self.name, self.module = attention.name, cast(Any, attention.module)
+        self.form, self.packed = attention.rotary, attention.packed
         self.projected: dict[str, Tensor] = {}
-        self._tables: Tables | None = None
+        self._positions: Positions | None = None
+        self._running = False
 
     def attach(self) -> list[Undo]:
         """Watch the attention.
@@ -41,39 +43,61 @@ class AttentionRecorder:
                 f"{self.name} has its projections fused, but its attention map is made from "
                 "queries and keys apart; call unfuse_qkv_projections() on the pipeline"
             )
-        undos = [replace_forward(self.module, self._positions)]
-        for name in ("to_q", "to_k"):
-            undos.append(replace_forward(getattr(self.module, name), self._projection(name)))
+        undos = [replace_forward(self.module, self._watch)]
+        for name, norm in (("to_q", "norm_q"), ("to_k", "norm_k")):
+            if self.packed:  # What is normed are queries and keys.
+                undos.append(replace_forward(getattr(self.module, norm), self._normed(name)))
+            else:
+                undos.append(replace_forward(getattr(self.module, name), self._projection(name)))
         return undos
 
     def clear(self) -> None:
         """Drop the recorded tensors."""
         self.projected.clear()
-        self._tables = None
+        self._positions = None
 
     def heads(self, name: str, projected: Tensor, total: int) -> Tensor:
         """Queries or keys of the last `total` tokens, ready to compare: `[rows, total, heads,
         d]`.
         """
         norm = self.module.norm_q if name == "to_q" else self.module.norm_k
-        found: Tensor = projected[:, -total:].unflatten(-1, (self.module.heads, -1))
-        found = found if norm is None else norm(found)
-        if self._tables is None:
+        found: Tensor = projected[:, -total:]
+        if self.form == "whole":
+            found = norm(found).unflatten(-1, (self.module.heads, -1))
+        else:
+            found = found.unflatten(-1, (self.module.heads, -1))
+            found = found if norm is None else norm(found)
+        if self._positions is None:
             return found
-        cos, sin = (table[None, -total:] for table in self._tables)
-        return turned(found, cos, sin)
+        return turned(found, *self._positions.of("all", total, None, len(found)))
 
     def received(self, total: int) -> Tensor:
         """Attention that each of the last `total` tokens gets from these, `[rows, total]`."""
         query, key = (self.heads(name, self.projected[name], total) for name in ("to_q", "to_k"))
         return torch.stack([one.mean(1) for one in maps(query, key)]).mean(0)
 
-    def _positions(self, original: Forward) -> Forward:
+    def _watch(self, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            self._tables = kwargs.get("image_rotary_emb")
-            return original(*args, **kwargs)
+            given = withheld(self.form, args, kwargs)[0] if self.form else None
+            self._positions = None if given is None else Positions.read(self.form, given)
+            self._running = True
+            try:
+                return original(*args, **kwargs)
+            finally:
+                self._running = False
 
         return forward
+
+    def _normed(self, name: str) -> Callable[[Forward], Forward]:
+        def make(original: Forward) -> Forward:
+            def forward(heads: Tensor) -> Any:
+                if self._running:  # Not where a map is made of what was recorded.
+                    self.projected[name] = heads.flatten(2).clone()
+                return original(heads)
+
+            return forward
+
+        return make
 
     def _projection(self, name: str) -> Callable[[Forward], Forward]:
         def make(original: Forward) -> Forward:

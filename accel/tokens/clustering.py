@@ -11,9 +11,9 @@ import math
 import torch
 from torch import Tensor
 
+from accel.sites import Grid
 from accel.token_selection import at_least_single
 
-Grid = tuple[int, int]
 ITERATIONS = 10
 
 
@@ -21,14 +21,17 @@ def positions(grid: Grid, width: int, like: Tensor) -> Tensor:
     """The positional encoding of equation 3, `[tokens, width]`.
 
     The first half of the channels is the row's number divided by their count, the second the
-    column's.
+    column's. Of videos a third each is the frame's, the row's and the column's.
     """
-    rows, columns = grid
-    place = torch.arange(rows * columns, device=like.device)
-    down = (place // columns / rows).to(like.dtype)
-    across = (place % columns / columns).to(like.dtype)
-    half = width // 2
-    return torch.stack([down] * half + [across] * (width - half), dim=-1)
+    place = torch.arange(math.prod(grid), device=like.device)
+    share = width // len(grid)
+    channels, inner = [], math.prod(grid)
+    for axis, size in enumerate(grid):
+        inner //= size
+        last = axis == len(grid) - 1
+        along = (place // inner % size / size).to(like.dtype)
+        channels += [along] * (width - share * axis if last else share)
+    return torch.stack(channels, dim=-1)
 
 
 def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
@@ -55,7 +58,8 @@ def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
 
 def spread(grid: Grid, count: int) -> list[int]:
     """Positions of `count` tokens, as far apart on the grid as a coarser grid puts them."""
-    rows, columns = grid
+    *rows_of_each, columns = grid
+    rows = math.prod(rows_of_each)
     down = min(rows, max(1, math.ceil(math.sqrt(count * rows / columns))))
     across = min(columns, math.ceil(count / down))
     down = math.ceil(count / across)
@@ -106,9 +110,9 @@ def pool(features: Tensor, cluster: Tensor, grid: Grid, clusters: int) -> Tensor
 def neighbours(member: Tensor, grid: Grid) -> Tensor:
     """Adjacency of clusters, `[images, clusters, clusters]` of 0 and 1, with 1 on the diagonal."""
     maps = member.unflatten(1, grid)
-    pairs = ((maps[:, 1:], maps[:, :-1]), (maps[:, :, 1:], maps[:, :, :-1]))
     touch: Tensor = torch.eye(member.shape[-1], device=member.device)[None]
-    for one, other in pairs:
-        shared = one.flatten(1, 2).transpose(1, 2) @ other.flatten(1, 2)
+    for axis, size in enumerate(grid, start=1):
+        one, other = (maps.narrow(axis, first, size - 1).flatten(1, -2) for first in (1, 0))
+        shared = one.transpose(1, 2) @ other
         touch = touch + shared + shared.transpose(1, 2)
     return (touch > 0).float()

@@ -23,27 +23,18 @@ from accel.compatibility.attention_processors import Processors, Trait
 from accel.compatibility.fused_attention import is_fused
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all, untraced
-from accel.sites import Sites, TokenAttention, TokenStream
-from accel.token_selection import TokenSelection
-from accel.tokens.rotary import Rotary
+from accel.pipelines.guidance_errors import UNORDERED
+from accel.sites import Grid, Sites, TokenAttention, TokenStream
+from accel.token_selection import Selection
+from accel.tokens.kept_rows import KeyValueRows
+from accel.tokens.masks import narrowed_masks
+from accel.tokens.packed_attention import PackedAttention
+from accel.tokens.rotary import RotaryQueries
+from accel.tokens.streams import stream_of
 from strategies import StrategyError
 
 
-class KeyValueRows:
-    """Keys or values of one attention during a pass.
-
-    Attributes:
-        before: rows of all tokens, each from the last call at which it ran, if this pass needs
-            them.
-        after: the same with the rows of this pass, if a later call needs them.
-    """
-
-    def __init__(self) -> None:
-        self.before: Tensor | None = None
-        self.after: Tensor | None = None
-
-
-class PartialForward(Listener):
+class PartialRun(Listener):
     """The stream of tokens, reduced at some calls.
 
     Attributes:
@@ -69,9 +60,7 @@ class PartialForward(Listener):
     def __init__(
         self, sites: Sites, clock: Clock, shares: Sequence[float], recorder: Recorder, method: str
     ) -> None:
-        if sites.stream is None:
-            raise StrategyError(f"methods.{method} needs a transformer; this model is none")
-        self.stream: TokenStream = sites.stream
+        self.stream: TokenStream = stream_of(sites, method)
         self.sites, self.clock, self.shares, self.recorder = sites, clock, shares, recorder
         self.method = method
         modules = {one.name: one.module for one in self.stream.attentions}
@@ -79,6 +68,7 @@ class PartialForward(Listener):
         partial = [call for call in range(clock.calls) if self.planned(call)]
         self._first, self._last = (partial or [clock.calls])[0], (partial or [0])[-1]
         clock.partial = self.planned
+        clock.asks = clock.asks or not sites.ordered  # Choices need the half that has the prompt.
         self._rows: list[KeyValueRows] = []
         clock.listeners.append(self)
         self._reset()
@@ -112,7 +102,8 @@ class PartialForward(Listener):
 
     def _reset(self) -> None:
         self.clock.selection = None
-        self.total, self.grid = 0, (0, 0)
+        self.total = 0
+        self.grid: Grid = ()
         self._call = -1
         self._keep = self.keep_noise = self.ahead = False
         self._chosen: Tensor | None = None
@@ -192,10 +183,15 @@ class PartialForward(Listener):
 
     def conditional(self, passes: dict[int, Tensor]) -> Tensor:
         """Rows that have the prompt, `[images, ...]`, from one tensor `[rows, ...]` per pass."""
-        images = self.clock.images or 0
-        if 0 in passes and len(passes[0]) == 2 * images:  # Whatever other passes there are.
-            return passes[0].chunk(2)[self.stream.conditional]
-        found = passes.get(self.stream.conditional)
+        clock = self.clock
+        images = clock.images or 0
+        doubled = 0 in passes and len(passes[0]) == 2 * images  # Whatever other passes there are.
+        if not self.sites.ordered and clock.guiding is None and (doubled or len(passes) > 1):
+            network = type(self.sites.denoiser).__name__
+            raise StrategyError(UNORDERED.format(method=self.method, network=network))
+        if doubled:
+            return passes[0].chunk(2)[clock.conditional]
+        found = passes.get(clock.conditional)
         return (passes[0] if found is None else found)[:images]
 
     def attach(self) -> Undo:
@@ -215,6 +211,9 @@ class PartialForward(Listener):
 
     def _attach_attention(self, attention: TokenAttention) -> list[Undo]:
         module: Any = attention.module
+        if attention.packed:
+            packed = PackedAttention(self.clock, module, self._place(), lambda: self._keep)
+            return packed.attach()
         if is_fused(module):
             raise StrategyError(
                 f"methods.{self.method} keeps keys and values apart, but {attention.name} has them "
@@ -225,8 +224,8 @@ class PartialForward(Listener):
             replace_forward(module.to_v, self._complete(self._place())),
         ]
         if attention.rotary:
-            undos += Rotary(self.clock).attach(module)
-        return undos
+            undos += RotaryQueries(self.clock, attention).attach()
+        return [*undos, replace_forward(module, narrowed_masks(self.clock))]
 
     def _place(self) -> KeyValueRows:
         self._rows.append(KeyValueRows())
@@ -242,7 +241,7 @@ class PartialForward(Listener):
 
     @untraced
     def _prepared(self, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-        if self.grid == (0, 0):
+        if not self.grid:
             given = dict(zip(self.sites.inputs, args, strict=False)) | kwargs
             self.grid = self.stream.grid(given)
         chosen = self.clock.selection
@@ -253,10 +252,16 @@ class PartialForward(Listener):
 
     def _enter(self, original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            tokens: Tensor = original(*args, **kwargs)
-            self.total = tokens.shape[1]
+            made: Tensor = original(*args, **kwargs)
             chosen = self.clock.selection
-            return tokens if chosen is None else chosen.take(tokens)
+            if made.ndim == 3:
+                self.total = made.shape[1]
+                return made if chosen is None else chosen.take(made)
+            tokens = made.flatten(2).transpose(1, 2)  # Of a feature map.
+            self.total = tokens.shape[1]
+            if chosen is None:
+                return made
+            return chosen.take(tokens).transpose(1, 2)[..., None, None]
 
         return forward
 

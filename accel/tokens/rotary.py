@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,68 +12,125 @@ from torch import Tensor
 from accel.clock import Clock
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
-from accel.token_selection import TokenSelection
+from accel.sites import Rotary, TokenAttention
+from accel.token_selection import Selection
 
 Tables = tuple[Tensor, Tensor]
+# By form, the name of the argument with the positions, and its place among the others.
+ARGUMENTS: dict[Rotary, tuple[str, int]] = {
+    "joint": ("image_rotary_emb", 3),
+    "apart": ("image_rotary_emb", 3),
+    "whole": ("rotary_emb", 3),
+}
 
 
-class Rotary:
-    """One attention of FLUX, in which queries and keys are rotated by their own tokens' positions.
+@dataclass(frozen=True)
+class Positions:
+    """Tables of cosines and sines `[tokens, d]`, each value twice.
+
+    Attributes:
+        image: table whose last rows are of the image's tokens.
+        text: table whose first rows are of the text's tokens.
+    """
+
+    image: Tables
+    text: Tables
+
+    @classmethod
+    def read(cls, form: Rotary, given: Any) -> Positions:
+        """Tables from the argument of an attention."""
+        if form == "apart":
+            image, text = (_of_complex(one) for one in given)
+            return cls(image, text)
+        tables = tuple(one.flatten(0, 2) if form == "whole" else one for one in given)
+        return cls((tables[0], tables[1]), (tables[0], tables[1]))
+
+    def of(self, whose: str, count: int, chosen: Selection | None, rows: int) -> Tables:
+        """Tables `[rows or 1, count, d]` of some tokens.
+
+        Args:
+            whose: "text"; "all", of the keys; or "some", of the queries of the tokens that run.
+            count: number of tokens.
+            chosen: image tokens that run.
+            rows: rows of the batch.
+        """
+        if whose == "text":
+            return self.text[0][None, :count], self.text[1][None, :count]
+        if whose == "all" or chosen is None:
+            cos, sin = (table[None, len(table) - count :] for table in self.image)
+            return cos, sin
+        first = len(self.image[0]) - chosen.total - (count - chosen.kept)
+        own = (table[None, first:].expand(rows, -1, -1) for table in self.image)
+        cos, sin = (chosen.take(table) for table in own)
+        return cos, sin
+
+
+def _of_complex(table: Tensor) -> Tables:
+    return table.real.repeat_interleave(2, -1), table.imag.repeat_interleave(2, -1)
+
+
+class RotaryQueries:
+    """An attention in which queries and keys are rotated by their own tokens' positions.
 
     diffusers rotates both by the same tables. At a partial call the tables are withheld from it,
     and the norms of queries and keys, which come before the rotation, rotate instead.
     """
 
-    def __init__(self, clock: Clock) -> None:
-        self.clock = clock
-        self._tables: Tables | None = None
+    def __init__(self, clock: Clock, attention: TokenAttention) -> None:
+        self.clock, self.form = clock, attention.rotary
+        self.module: Any = attention.module
+        self._positions: Positions | None = None
 
-    def attach(self, attention: Any) -> list[Undo]:
+    def attach(self) -> list[Undo]:
         """Wrap the attention and its norms."""
-        undos = [replace_forward(attention, self._hold_back)]
+        undos = [replace_forward(self.module, self._hold_back)]
         for name, whose in (("norm_q", "some"), ("norm_k", "all")):
-            undos.append(replace_forward(getattr(attention, name), self._turn(whose)))
+            undos.append(replace_forward(getattr(self.module, name), self._turn(whose)))
         for name in ("norm_added_q", "norm_added_k"):
-            if getattr(attention, name, None) is not None:
-                undos.append(replace_forward(getattr(attention, name), self._turn("text")))
+            if getattr(self.module, name, None) is not None:
+                undos.append(replace_forward(getattr(self.module, name), self._turn("text")))
         return undos
 
     def _hold_back(self, original: Forward) -> Forward:
-        def forward(*args: Any, image_rotary_emb: Tables | None = None, **kwargs: Any) -> Any:
+        def forward(*args: Any, **kwargs: Any) -> Any:
             if self.clock.selection is None:
-                return original(*args, image_rotary_emb=image_rotary_emb, **kwargs)
-            self._tables = image_rotary_emb
+                return original(*args, **kwargs)
+            given, args, kwargs = withheld(self.form, args, kwargs)
+            self._positions = None if given is None else Positions.read(self.form, given)
             try:
-                return original(*args, image_rotary_emb=None, **kwargs)
+                return original(*args, **kwargs)
             finally:
-                self._tables = None
+                self._positions = None
 
         return forward
 
-    def _turn(self, whose: str) -> Any:
+    def _turn(self, whose: str) -> Callable[[Forward], Forward]:
         def make(original: Forward) -> Forward:
             def forward(heads: Tensor) -> Any:
                 normed: Tensor = original(heads)
-                chosen = self.clock.selection
-                if self._tables is None or chosen is None:
+                if self._positions is None:
                     return normed
-                cos, sin = (self._rows(t, whose, heads, chosen) for t in self._tables)
-                return turned(normed, cos, sin)
+                if self.form == "whole":
+                    split = normed.unflatten(-1, (self.module.heads, -1))
+                    return self._turned(split, whose).flatten(-2)
+                return self._turned(normed, whose)
 
             return forward
 
         return make
 
-    def _rows(self, table: Tensor, whose: str, heads: Tensor, chosen: TokenSelection) -> Tensor:
-        """Rows of the table for the tokens of `heads` `[rows, tokens, heads, d]`."""
-        count = heads.shape[1]
-        if whose == "text":
-            return table[None, :count]
-        if whose == "all":
-            return table[None, len(table) - count :]
-        text = count - chosen.kept
-        own = table[None, len(table) - chosen.total - text :]
-        return chosen.take(own.expand(len(heads), -1, -1))
+    def _turned(self, heads: Tensor, whose: str) -> Tensor:
+        assert self._positions is not None
+        chosen = self.clock.selection
+        return turned(heads, *self._positions.of(whose, heads.shape[1], chosen, len(heads)))
+
+
+def withheld(form: Rotary, args: Any, kwargs: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
+    """Positions among the arguments of an attention, and the arguments without them."""
+    name, place = ARGUMENTS[form]
+    if len(args) > place:
+        return args[place], (*args[:place], None, *args[place + 1 :]), kwargs
+    return kwargs.get(name), args, {**kwargs, name: None}
 
 
 def turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ to call it with; weights are random and lively. Of each model: a strategy that c
 be bit-equal, so must be the model after `remove`; with the input of the full call, a call that runs
 no block must give what the full call gave; blocks must run as the strategy says; two generations
 after each other must be those of fresh models. Where blocks have parts, `fora` must leave all of
-them out and keep the prediction. Writes `benchmarks/results/stacks.json`, of which
-`docs/models.md` has the table.
+them out and keep the prediction. Where the path of the image's tokens is known, calls that run only
+some of them must keep the prediction of the same input, too. Writes
+`benchmarks/results/stacks.json`, of which `docs/models.md` has the table.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Loop:
 
     def __init__(self, transformer: Any, family: str) -> None:
         self.transformer, self.time = transformer, ""
+        self.rows = 1  # Images in the batch, which the solver tells the sampler.
         self.scheduler = DDIMScheduler() if family == "dit" else FlowMatchEulerDiscreteScheduler()
 
     @torch.no_grad()
@@ -64,7 +66,7 @@ class Loop:
         for time in self.scheduler.timesteps:
             times = {self.time: time.expand(given[self.time].shape)} if self.time else {}
             found.append(flat(self.transformer(**(given | times))))
-            self.scheduler.step(torch.zeros(1, 1), time, torch.zeros(1, 1))
+            self.scheduler.step(torch.zeros(self.rows, 1), time, torch.zeros(self.rows, 1))
         return found
 
 
@@ -110,6 +112,10 @@ def built(config: Any) -> tuple[Any, dict[str, Any]]:
     with torch.no_grad():
         for weight in model.parameters():
             weight.add_(torch.randn_like(weight) * 0.05)
+    if torch.is_tensor(given.get("img_ids")):  # Random in some tests: here all are in one row.
+        ids = torch.zeros_like(given["img_ids"])
+        ids[..., 2] = torch.arange(ids.shape[-2])
+        given["img_ids"] = ids
     return model, given
 
 
@@ -134,6 +140,7 @@ def check(config: Any) -> dict[str, Any]:
     pipe = Loop(model, family)
     if not sites.counted and not sites.scaled_time:
         pipe.time = sites.time
+    pipe.rows = len(given[sites.inputs[0]])
     plain = pipe.draw(given)
     count = len(numbered(sites.stack))
     accel.apply(pipe, strategy(pipe, depth(["full"] * CALLS)))
@@ -148,12 +155,13 @@ def check(config: Any) -> dict[str, Any]:
     ran = run(pipe, one, given, plain)
     require(f"the tail runs ({ran})", ran == [count, 1 + tail, 1 + tail, 0])
     parts = fora(pipe, given, plain, sites.parts)
+    selects = sites.stream is not None and tokens(pipe, given, plain)
     accel.remove(pipe)
     require("remove", all(map(torch.equal, pipe.draw(given), plain)))
     without = blockless(model, numbered(sites.stack), given)
     require("blocks matter", float((without - plain[0]).norm() / plain[0].norm()) > 100 * NEAR)
-    lists = list(dict.fromkeys(one.name for one in sites.stack))
-    return {"family": family, "lists": lists, "fora": parts}
+    lists = list(dict.fromkeys(name for one in sites.stack for name in one.modules))
+    return {"family": family, "lists": lists, "fora": parts, "tokens": selects}
 
 
 def fora(
@@ -165,7 +173,9 @@ def fora(
     if not parts:
         return 0
     computed = [True, False, True, False]
-    knobs = {"attn": computed, "cross": computed, "mlp": computed, "order": [0, 0, 0, 1]}
+    there = {kind for part in parts for kind in part.kinds}  # `fora` refuses to reuse others.
+    knobs: dict[str, Any] = {kind: computed for kind in ("attn", "cross", "mlp") if kind in there}
+    knobs["order"] = [0, 0, 0, 1]
     accel.apply(pipe, strategy(pipe, {"fora": knobs}))
     for _ in range(2):
         for mine, full in zip(pipe.draw(given), plain, strict=True):
@@ -175,6 +185,27 @@ def fora(
     reused = [sorted(record.reused) for record in accel.stats(pipe)]
     require(f"fora ({reused[1]})", reused == [[], wanted, [], wanted])
     return len(parts)
+
+
+def tokens(pipe: Loop, given: dict[str, Any], plain: list[torch.Tensor]) -> bool:
+    """Whether some of the image's tokens can run alone, checked to keep the prediction of the same
+    input.
+    """
+    shares = [1.0, 1.0, 0.5, 0.3]
+    cases: dict[str, Any] = {
+        "cat": {"alpha": shares, "clusters": 2},
+        "atedm": {"alpha": shares},
+        "toca": {"ratio": [1.0, 0.5, 0.3, 0.0]},
+    }
+    for method, knobs in cases.items():
+        accel.apply(pipe, strategy(pipe, {method: knobs}))
+        for _ in range(2):
+            for mine, full in zip(pipe.draw(given), plain, strict=True):
+                far = float((mine - full).norm() / full.norm())
+                require(f"{method} ({far:.1e})", far < NEAR)
+        some = [{k < n for n, k in record.tokens.values()} for record in accel.stats(pipe)]
+        require(f"{method} leaves tokens out ({some})", some[0] == set() and some[-1] == {True})
+    return True
 
 
 def run(pipe: Loop, one: Strategy, given: dict[str, Any], plain: list[torch.Tensor]) -> list[int]:

@@ -19,7 +19,7 @@ LEAD = 2
 class Narrowing(Knobs):
     """Share of the tokens that runs at each call, from a call on."""
 
-    families: ClassVar[tuple[str, ...]] = ("dit", "mmdit")
+    families: ClassVar[tuple[str, ...]] = ("dit", "mmdit", "transformer")
     per_call: ClassVar[tuple[str, ...]] = ("alpha",)
     neutral: ClassVar[dict[str, Any]] = {"alpha": 1.0}
     narrows: ClassVar[bool] = True

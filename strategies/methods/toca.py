@@ -22,7 +22,7 @@ class ToCa(Knobs):
 
     method: ClassVar[str] = "toca"
     paper: ClassVar[str] = "ToCa, arXiv 2410.05317"
-    families: ClassVar[tuple[str, ...]] = ("dit", "mmdit")
+    families: ClassVar[tuple[str, ...]] = ("dit", "mmdit", "transformer")
     per_call: ClassVar[tuple[str, ...]] = ("ratio",)
     neutral: ClassVar[dict[str, Any]] = {"ratio": 1.0}
     narrows: ClassVar[bool] = True

@@ -253,8 +253,8 @@ def test_what_does_not_fit_is_refused_by_one_line() -> None:
     with pytest.raises(StrategyError, match="a tail of at most the depth"):
         wrong = {"deltacache": {"depth": 0, "tail": 1}}
         accel.apply(build("hunyuan-dit"), strategy("hunyuan-dit", wrong))
-    with pytest.raises(StrategyError, match="cat works on dit, mmdit"):
-        strategy("qwen", {"cat": {"alpha": 0.5}})
+    with pytest.raises(StrategyError, match="tgate works on unet, dit"):
+        strategy("qwen", {"tgate": {"gate": 3}})
 
 
 def test_a_changed_list_of_blocks_is_noticed() -> None:

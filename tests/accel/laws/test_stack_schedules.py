@@ -13,6 +13,7 @@ import torch
 import accel
 from accel.solvers import schedulers
 from strategies import Strategy
+from tests.support.pipelines import more_stacks
 from tests.support.pipelines.stack_arguments import picture
 from tests.support.pipelines.stack_pipelines import (
     PIPES,
@@ -34,6 +35,7 @@ SOLVERS: dict[str, tuple[str, dict[str, Any]]] = {
     "CogVideoXDPMScheduler": ("cogvideox", {}),
     "DDPMScheduler": ("hunyuan-dit", {}),
     "DDIMScheduler": ("hunyuan-dit", {}),
+    "EDMEulerScheduler": ("cosmos", {}),
 }
 
 
@@ -184,4 +186,5 @@ def test_every_pipeline_of_flux2_draws_with_a_reference() -> None:
 
 
 def test_the_tiny_pipelines_are_of_pipelines_that_there_are() -> None:
-    assert all(hasattr(diffusers, tiny.pipeline) for tiny in PIPES.values())
+    every = PIPES | more_stacks.EXTRA
+    assert all(hasattr(diffusers, tiny.pipeline) for tiny in every.values())

@@ -194,11 +194,17 @@ PIPES: dict[str, Tiny] = {
         "Kandinsky5T2VPipeline", "Kandinsky5Transformer3DModel", KANDINSKY5, kandinsky, VIDEO
     ),
 }
+EXTRA: dict[str, Tiny] = {}  # Further ones, which other files put here.
+
+
+def tiny_of(name: str) -> Tiny:
+    """How a pipeline is built and called."""
+    return EXTRA[name] if name in EXTRA else PIPES[name]
 
 
 def build(name: str, seed: int = 0, **overrides: Any) -> Any:
     """A fresh pipeline; the same weights for the same seed."""
-    tiny = PIPES[name]
+    tiny = tiny_of(name)
     kind = getattr(diffusers, tiny.pipeline)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -228,7 +234,7 @@ def draw(pipe: Any, name: str, seed: int = 0, batch: int = 1, **given: Any) -> t
         batch: images, each of another prompt.
         given: passed to the pipeline.
     """
-    tiny = PIPES[name]
+    tiny = tiny_of(name)
     generators = [torch.Generator().manual_seed(seed + i) for i in range(batch)]
     arguments = {"num_inference_steps": STEPS, "output_type": "latent", **SIZE, **tiny.call}
     arguments |= {"generator": generators, "return_dict": False} | tiny.given(batch, seed) | given
@@ -239,7 +245,7 @@ def draw(pipe: Any, name: str, seed: int = 0, batch: int = 1, **given: Any) -> t
 def strategy(name: str, methods: dict[str, Any], calls: int = STEPS) -> Strategy:
     return Strategy.create(
         family="transformer",
-        scheduler=PIPES[name].scheduler,
+        scheduler=tiny_of(name).scheduler,
         steps=STEPS,
         calls=calls,
         methods=methods,

@@ -17,9 +17,12 @@ from tests.support.paths import ROOT
 
 DOCS = ROOT / "docs" / "models.md"
 RESULT = ROOT / "benchmarks" / "results" / "stacks.json"
-START = "| transformer | supported | `fora` | lists of blocks, or the reason why not |"
+START = (
+    "| transformer | supported | `fora` | `cat`, `atedm`, `toca` | lists of blocks, or the reason "
+    "why not |"
+)
 HOME = "diffusers.models.transformers."
-UNTRIED = "| {} | not tried | | diffusers has no test model of it |"
+UNTRIED = "| {} | not tried | | | diffusers has no test model of it |"
 
 
 def classes() -> list[str]:
@@ -37,16 +40,16 @@ def table() -> str:
     measured = json.loads(RESULT.read_text("utf-8"))["models"]
     names = sorted({*measured, *classes()})
     rows = [row(n, measured[n]) if n in measured else UNTRIED.format(n) for n in names]
-    return "\n".join([START, "| --- | --- | --- | --- |", *rows])
+    return "\n".join([START, "| --- | --- | --- | --- | --- |", *rows])
 
 
 def row(name: str, found: dict[str, Any]) -> str:
     """The line of one transformer."""
     if "fails" in found:
-        return f"| {name} | no | | {found['fails']} |"
+        return f"| {name} | no | | | {found['fails']} |"
     lists = ", ".join(f"`{one}`" for one in found["lists"])
-    parts = "yes" if found["fora"] else "no"
-    return f"| {name} | family `{found['family']}` | {parts} | {lists} |"
+    parts, tokens = ("yes" if found.get(key) else "no" for key in ("fora", "tokens"))
+    return f"| {name} | family `{found['family']}` | {parts} | {tokens} | {lists} |"
 
 
 def main() -> None:

@@ -127,9 +127,8 @@ class Guide(Listener):
         if clock.images is None:
             known = clock.guiding
             if known is None and not self.ordered:
-                raise StrategyError(
-                    UNORDERED.format(method="guidance", network=type(self.network).__name__)
-                )
+                kind = type(self.network).__name__
+                raise StrategyError(UNORDERED.format(method="guidance", network=kind))
             if known is not None and known.kind == "none":
                 self._say()
             if known is not None and known.kind == "halves" and clock.rows % 2:

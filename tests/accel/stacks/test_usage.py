@@ -28,7 +28,7 @@ CASES: dict[str, dict[str, Any]] = {
 HALF = (torch.bfloat16, torch.float16)
 
 
-def cases(chosen: set[tuple[str, str]]) -> Any:
+def cases(chosen: set[tuple[str, str]]) -> pytest.MarkDecorator:
     """Every pipeline with every method that it takes; the chosen pairs by default."""
     found = []
     for name in PIPES:
@@ -125,12 +125,9 @@ def test_lora(name: str, method: str) -> None:
 COMPILED = ("flux2", "qwen", "z-image", "wan", "chroma", "sana")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n == "qwen" else [pytest.mark.slow]) for n in COMPILED]
-)
-@pytest.mark.parametrize(
-    "method", ["deltacache", *(pytest.param(m, marks=pytest.mark.slow) for m in ("fora", "cat"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("method", ["deltacache", "fora", "cat"])
 def test_one_graph_for_each_kind_of_call(name: str, method: str) -> None:
     if method == "cat" and name not in TOKENS:
         return

@@ -15,7 +15,7 @@ from tests.support.pipelines.law_cases import methods_of
 
 LAWS = range(1, 10)
 HERE = Path(__file__).parent
-PLACES = [HERE, HERE.parent / "methods"]
+PLACES = [HERE, HERE.parent / "methods", HERE.parent / "stacks"]
 
 
 class Collected:

@@ -12,8 +12,9 @@ from accel import families
 from strategies import StrategyError
 from tests.accel.laws.test_stack_laws import fail, tensors
 from tests.accel.laws.test_transformer_laws import attributes, traces
+from tests.support.pipelines.law_cases import case, law
 from tests.support.pipelines.stack_pipelines import PIPES, build, draw, strategy
-from tests.support.pipelines.token_cases import METHODS, TOKENS
+from tests.support.pipelines.token_cases import METHODS, RATIO, SHARES, TOKENS
 
 DEFAULT = {
     *(("flux2", "atedm"), ("flux2-klein", "toca-attention"), ("qwen", "cat")),
@@ -26,12 +27,21 @@ JOINT: dict[str, dict[str, Any]] = {
 }
 
 
-def case(name: str, method: str, *more: str, default: bool = False) -> Any:
-    marks = [] if default or (name, method) in DEFAULT else [pytest.mark.slow]
+def pair(name: str, method: str, *more: str, default: bool = False) -> Any:
+    together = METHODS[method] | (JOINT[more[0]] if more else {})
+    marks = [case("transformer", together)]
+    marks += [] if default or (name, method, *more) in DEFAULT else [pytest.mark.slow]
     return pytest.param(name, method, *more, marks=marks, id="-".join((name, method, *more)))
 
 
-@pytest.mark.parametrize(("name", "method"), [case(n, m) for n in TOKENS for m in METHODS])
+@law(1)
+@law(2)
+@law(3)
+@law(4)
+@law(6)
+@law(8)
+@law(9)
+@pytest.mark.parametrize(("name", "method"), [pair(n, m) for n in TOKENS for m in METHODS])
 def test_laws(name: str, method: str) -> None:
     pipe = build(name)
     plain, before = draw(pipe, name), attributes(pipe)
@@ -61,7 +71,7 @@ def test_laws(name: str, method: str) -> None:
 @pytest.mark.parametrize(
     ("name", "method", "other"),
     [
-        case(n, m, other, default=(n, m, other) in {("qwen", "cat", "deltacache")})
+        pair(n, m, other, default=(n, m, other) in {("qwen", "cat", "deltacache")})
         for n in TOKENS
         for m, other in (("cat", "deltacache"), ("toca", "guidance"), ("cat", "fora"))
         if (n, other) not in {("flux2", "guidance")}
@@ -79,19 +89,29 @@ def test_with_another_method(name: str, method: str, other: str) -> None:
     assert (together[1:] - alone).norm() / alone.norm() < 1e-3
 
 
-def test_selected_tokens_alone_run() -> None:
-    """By the tokens that each linear map gets, not by what the sampler says of itself."""
-    pipe = build("wan")
-    stream = families.find(pipe)[1].stream
-    assert stream is not None
-    seen: list[int] = []
-    module: Any = stream.attentions[-1].module
-    module.to_q.register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[1]))
-    accel.apply(pipe, strategy("wan", METHODS["cat"]))
-    draw(pipe, "wan")
-    total = max(seen)
-    shares = METHODS["cat"]["cat"]["alpha"]
-    assert seen == [int(share * total) for share in shares for _ in range(2)]
+@law(5)
+@pytest.mark.parametrize(
+    ("name", "method"), [pair("wan", m, default=True) for m in ("cat", "atedm", "toca")]
+)
+def test_selected_tokens_alone_run(name: str, method: str) -> None:
+    """By the tokens that linear maps get, not by what the sampler says of itself."""
+    pipe = build(name)
+    block = pipe.transformer.blocks[-1]
+    seen: dict[str, list[int]] = {"attention": [], "feed-forward": []}
+    for place, module in (("attention", block.attn1.to_q), ("feed-forward", block.ffn.net[0])):
+        module.register_forward_pre_hook(
+            lambda _, args, place=place: seen[place].append(args[0].shape[1])
+        )
+    accel.apply(pipe, strategy(name, METHODS[method]))
+    draw(pipe, name)
+    total = max(seen["attention"])
+    if method == "toca":
+        full = [total] * 2
+        assert seen["attention"] == [total for ratio in RATIO if ratio == 1 for _ in full]
+        assert seen["feed-forward"] == [int(r * total) for r in RATIO if r for _ in full]
+        return
+    wanted = [int(share * total) for share in SHARES for _ in range(2)]
+    assert seen == {"attention": wanted, "feed-forward": wanted}
 
 
 def test_other_models_are_refused_by_name() -> None:

@@ -14,6 +14,7 @@ import accel
 from accel import families
 from accel.stack import numbered
 from tests.accel.laws.test_stack_laws import FORA, GUIDANCE, LATER, STRONG
+from tests.support.pipelines.law_cases import case, law
 from tests.support.pipelines.stack_pipelines import PIPES, STEPS, build, draw, strategy
 from tests.support.pipelines.token_cases import METHODS, TOKENS, cast
 
@@ -35,11 +36,13 @@ def cases(chosen: set[tuple[str, str]]) -> pytest.MarkDecorator:
         for method in CASES:
             if method in METHODS and name not in TOKENS:
                 continue
-            marks = [] if (name, method) in chosen else [pytest.mark.slow]
+            marks = [case("transformer", CASES[method])]
+            marks += [] if (name, method) in chosen else [pytest.mark.slow]
             found.append(pytest.param(name, method, marks=marks, id=f"{name}-{method}"))
     return pytest.mark.parametrize(("name", "method"), found)
 
 
+@law(7)
 @cases({("qwen", "deltacache"), ("flux2-klein", "cat"), ("wan", "guidance+fora")})
 def test_half_precision(name: str, method: str) -> None:
     dtype = HALF[(list(PIPES).index(name) + list(CASES).index(method)) % 2]
@@ -58,6 +61,7 @@ def test_half_precision(name: str, method: str) -> None:
     assert torch.equal(draw(pipe, name, **given), plain)
 
 
+@law(7)
 @cases({("flux2", "atedm"), ("qwen", "toca"), ("z-image", "guidance+fora+deltacache")})
 def test_sizes_that_are_not_square(name: str, method: str) -> None:
     pipe = build(name)
@@ -73,7 +77,8 @@ def test_sizes_that_are_not_square(name: str, method: str) -> None:
         assert not torch.equal(mine, other)
 
 
-@cases({("flux2", "cat"), ("wan22", "deltacache"), ("chroma", "guidance+fora")})
+@law(7)
+@cases({("flux2", "cat")})
 def test_offload_hooks(name: str, method: str) -> None:
     """accelerate's hooks, which CPU offload is made of, before and after a strategy."""
     pipe = build(name)
@@ -99,7 +104,8 @@ def test_offload_hooks(name: str, method: str) -> None:
         assert torch.equal(draw(pipe, name), plain)
 
 
-@cases({("auraflow", "toca"), ("sana", "deltacache")})
+@law(7)
+@cases({("auraflow", "toca")})
 def test_lora(name: str, method: str) -> None:
     pipe = build(name)
     accel.apply(pipe, strategy(name, CASES[method]))

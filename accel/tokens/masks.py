@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from accel.clock import Clock
 from accel.patching.layers import Forward
-from accel.token_selection import Selection
+from accel.token_selection import TokenSelection
 
 
 def narrowed_masks(clock: Clock) -> Callable[[Forward], Forward]:
@@ -39,7 +39,7 @@ def narrowed_masks(clock: Clock) -> Callable[[Forward], Forward]:
     return make
 
 
-def of_queries(mask: Tensor, chosen: Selection) -> Tensor:
+def of_queries(mask: Tensor, chosen: TokenSelection) -> Tensor:
     """Mask `[rows, 1, queries, keys]` with the queries of all text and of the tokens that run.
 
     A mask that is the same for all queries stays as it is.

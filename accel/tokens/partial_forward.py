@@ -25,7 +25,7 @@ from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all, untraced
 from accel.pipelines.guidance_errors import UNORDERED
 from accel.sites import Grid, Sites, TokenAttention, TokenStream
-from accel.token_selection import Selection
+from accel.token_selection import TokenSelection
 from accel.tokens.kept_rows import KeyValueRows
 from accel.tokens.masks import narrowed_masks
 from accel.tokens.packed_attention import PackedAttention
@@ -34,7 +34,7 @@ from accel.tokens.streams import stream_of
 from strategies import StrategyError
 
 
-class PartialRun(Listener):
+class PartialForward(Listener):
     """The stream of tokens, reduced at some calls.
 
     Attributes:

@@ -13,7 +13,7 @@ from accel.clock import Clock
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
 from accel.sites import Rotary, TokenAttention
-from accel.token_selection import Selection
+from accel.token_selection import TokenSelection
 
 Tables = tuple[Tensor, Tensor]
 # By form, the name of the argument with the positions, and its place among the others.
@@ -45,7 +45,7 @@ class Positions:
         tables = tuple(one.flatten(0, 2) if form == "whole" else one for one in given)
         return cls((tables[0], tables[1]), (tables[0], tables[1]))
 
-    def of(self, whose: str, count: int, chosen: Selection | None, rows: int) -> Tables:
+    def of(self, whose: str, count: int, chosen: TokenSelection | None, rows: int) -> Tables:
         """Tables `[rows or 1, count, d]` of some tokens.
 
         Args:

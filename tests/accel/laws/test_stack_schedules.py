@@ -13,7 +13,6 @@ import torch
 import accel
 from accel.solvers import schedulers
 from strategies import Strategy
-from tests.support.pipelines import more_stacks
 from tests.support.pipelines.stack_arguments import picture
 from tests.support.pipelines.stack_pipelines import (
     PIPES,
@@ -23,6 +22,7 @@ from tests.support.pipelines.stack_pipelines import (
     flux2_vae,
     strategy,
 )
+from tests.support.stacks import more_stacks
 
 FLOW = {"prediction_type": "flow_prediction", "use_flow_sigmas": True, "flow_shift": 3.0}
 SOLVERS: dict[str, tuple[str, dict[str, Any]]] = {

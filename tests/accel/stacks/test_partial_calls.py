@@ -11,9 +11,9 @@ from torch import Tensor
 import accel
 from accel import families
 from accel.registry import find
-from accel.tokens.partial_forward import PartialRun
+from accel.tokens.partial_forward import PartialForward
 from tests.support.pipelines.stack_pipelines import build, draw, strategy
-from tests.support.pipelines.token_cases import TOKENS, cast, passes
+from tests.support.stacks.token_cases import TOKENS, cast, passes
 
 CHOICES: list[Any] = [None, None, 0.3, 0.5, None, 0.25]
 SHARES = [1.0 if share is None else share for share in CHOICES]
@@ -24,7 +24,7 @@ class Scripted:
 
     def __init__(self, pipe: Any) -> None:
         listeners = find(pipe)._clock.listeners
-        self.run = next(one for one in listeners if isinstance(one, PartialRun))
+        self.run = next(one for one in listeners if isinstance(one, PartialForward))
         self.chosen: dict[int, Tensor] = {}
         self.run.choose = self.choose  # type: ignore[method-assign]
 

@@ -14,7 +14,7 @@ from tests.accel.laws.test_stack_laws import fail, tensors
 from tests.accel.laws.test_transformer_laws import attributes, traces
 from tests.support.pipelines.law_cases import case, law
 from tests.support.pipelines.stack_pipelines import PIPES, build, draw, strategy
-from tests.support.pipelines.token_cases import METHODS, RATIO, SHARES, TOKENS
+from tests.support.stacks.token_cases import METHODS, RATIO, SHARES, TOKENS
 
 DEFAULT = {
     *(("flux2", "atedm"), ("flux2-klein", "toca-attention"), ("qwen", "cat")),

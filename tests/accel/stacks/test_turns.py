@@ -14,7 +14,7 @@ from benchmarks.work.transformer_stacks import NEAR, Loop, strategy
 from strategies import StrategyError
 from tests.accel.laws.test_transformer_laws import attributes, traces
 from tests.support.pipelines import stack_pipelines as stacks
-from tests.support.pipelines.more_stacks import LATTE
+from tests.support.stacks.more_stacks import LATTE
 
 # Fronts and tails that begin and end with blocks of either list, of four.
 STRETCHES = [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (3, 0), (1, 2)]

@@ -16,7 +16,7 @@ from accel.stack import numbered
 from tests.accel.laws.test_stack_laws import FORA, GUIDANCE, LATER, STRONG
 from tests.support.pipelines.law_cases import case, law
 from tests.support.pipelines.stack_pipelines import PIPES, STEPS, build, draw, strategy
-from tests.support.pipelines.token_cases import METHODS, TOKENS, cast
+from tests.support.stacks.token_cases import METHODS, TOKENS, cast
 
 PLAIN = {"deltacache": {"depth": "full", "order": 1}}
 CASES: dict[str, dict[str, Any]] = {

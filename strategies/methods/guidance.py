@@ -215,7 +215,7 @@ class Guidance(Knobs):
         found, age = [], 0
         for mode, weight in zip(self.mode, self.weight, strict=True):
             age = 0 if mode == "full" else age + 1
-            found.append(round(weight * self.fade**age, 6) if mode == "reuse" else weight)
+            found.append(round(weight * self.fade**age, 4) if mode == "reuse" else weight)
         return found
 
 

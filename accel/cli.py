@@ -16,6 +16,7 @@ from accel.commands.generate import (
     GeneratedImages,
     GenerationRequest,
     compare,
+    control_arguments,
     draw,
     fit,
     open_prompted,
@@ -24,7 +25,7 @@ from accel.commands.generate import (
 )
 from accel.models import notes
 from accel.models.config import SOURCE_HELP, model_help
-from accel.models.loading import default_device, quiet
+from accel.models.loading import quiet
 from accel.models.own_settings import title
 from accel.models.parts import PARTS
 from accel.models.resolve import given_parts
@@ -95,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     )
     how.add_argument("--download", action="store_true", help="fetch missing weights from the hub")
     model_flags.add(one)
+    model_flags.add_control_image(one)
     out = one.add_argument_group("result")
     out.add_argument(
         "--out", type=Path, required=True, help="image file; several images make a grid"
@@ -145,13 +147,7 @@ def _generate(flags: argparse.Namespace) -> int:
     image_files.check_target(flags.out)
     asked = load(flags.strategy)
     quiet()
-    pipe, config = open_prompted(
-        flags.model,
-        flags.device or default_device(),
-        flags.download,
-        flags.source,
-        model_flags.parts(flags),
-    )
+    pipe, config = open_prompted(flags)
     model = title(flags.model) if config is None else config.name
     dtype = None if config is None else config.dtype
     own_parts = given_parts(flags.model, model_flags.parts(flags)) if config is None else config
@@ -169,6 +165,8 @@ def _generate(flags: argparse.Namespace) -> int:
     given = {key: getattr(flags, key) for key in ("guidance", "height", "width")}
     chosen = own | {key: value for key, value in given.items() if value is not None}
     seeds = range(flags.seed, flags.seed + flags.images)
+    steered = control_arguments(pipe, flags.control_image)
+    chosen["arguments"] = {**chosen.get("arguments", {}), **steered}
     request = GenerationRequest(flags.prompt, flags.negative, seeds, **chosen)
     label = Path(flags.strategy).stem if Path(flags.strategy).exists() else flags.strategy
     fast = ImageCaption(label, f"{strategy.solver_text}, {strategy.steps} steps")

@@ -42,8 +42,9 @@ def weights(source: str, parts: ModelParts | None = None) -> dict[str, str]:
         found = _of_file(source, parts)
     else:
         found = fingerprint.weights(source)
-    if parts.vae:
-        found = found | {"vae": _of_folder(parts.vae)}
+    for name, place in (("vae", parts.vae), ("controlnet", parts.controlnet)):
+        if place:
+            found = found | {name: _of_network(place, name)}
     for number, lora in enumerate(parts.loras, 1):
         place = lora_files.find(lora.path)
         beside = place.with_name(lora_files.SETTINGS)
@@ -73,18 +74,18 @@ def _of_file(source: str, parts: ModelParts) -> dict[str, str]:
     return {"file": fingerprint.digest(Path(source)), "base": fingerprint.combined(found)}
 
 
-def _of_folder(source: str) -> str:
-    """Digest of an autoencoder: a file, a folder, or a hub id."""
+def _of_network(source: str, part: str) -> str:
+    """Digest of an autoencoder or a ControlNet: a file, a folder, or a hub id."""
     place = Path(source)
     if place.is_file():
         return fingerprint.digest(place)
     if not place.is_dir():
         config = try_to_load_from_cache(source, "config.json")
         if not isinstance(config, str):
-            raise StrategyError(f"--vae {source}: it is neither a folder nor in the hub's cache")
+            raise StrategyError(f"--{part} {source}: it is neither a folder nor in the hub's cache")
         place = Path(config).parent
-    if (place / "vae").is_dir():
-        place = place / "vae"
+    if (place / part).is_dir():
+        place = place / part
     files = sorted([*place.glob("*.json"), *place.glob("*.safetensors")])
     return fingerprint.combined(fingerprint.digests(place, files))
 

@@ -14,9 +14,16 @@ from rich.table import Table
 from accel import families
 from accel.block_changes import change_curves
 from accel.commands import model_flags
-from accel.commands.generate import OWN, GenerationRequest, once, open_prompted, own_steps
+from accel.commands.generate import (
+    OWN,
+    GenerationRequest,
+    control_arguments,
+    once,
+    open_prompted,
+    own_steps,
+)
 from accel.models.config import SOURCE_HELP
-from accel.models.loading import default_device, quiet
+from accel.models.loading import quiet
 from strategies import Strategy, StrategyError, save
 from strategies.methods.blockcache import BlockCache
 
@@ -30,15 +37,11 @@ def calibrate(flags: argparse.Namespace) -> int:
     if not flags.out.parent.is_dir():
         raise StrategyError(f"{flags.out.parent}: no such folder for --out")
     quiet()
-    pipe, config = open_prompted(
-        flags.model,
-        flags.device or default_device(),
-        flags.download,
-        flags.source,
-        model_flags.parts(flags),
-    )
+    pipe, config = open_prompted(flags)
     steps = flags.steps or own_steps(pipe, config)
     own = {} if config is None else config.model_dump(include=OWN)
+    steered = control_arguments(pipe, flags.control_image)
+    own["arguments"] = {**own.get("arguments", {}), **steered}
     requests = [
         GenerationRequest(prompt, None, [seed], **own) for seed, prompt in enumerate(flags.prompt)
     ]
@@ -86,6 +89,7 @@ def add_command(commands: Any) -> None:
     one.add_argument("--model", default="tiny-sd", help="model, as for generate (default: tiny-sd)")
     one.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     model_flags.add(one)
+    model_flags.add_control_image(one)
     one.add_argument(
         "--prompt",
         action="append",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import inspect
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -15,8 +17,10 @@ from PIL import Image
 
 import accel
 from accel.call_records import CallRecord
+from accel.commands import image_files, model_flags
 from accel.models import calls
 from accel.models.config import ModelConfig
+from accel.models.loading import default_device
 from accel.models.resolve import open_model
 from accel.pipelines.devices import device_of
 from accel.solvers import noise, schedulers
@@ -68,20 +72,22 @@ class GeneratedImages:
         return median(self.timings or self.seconds)
 
 
-def open_prompted(
-    name: str,
-    device: str,
-    download: bool,
-    source: str | None = None,
-    parts: dict[str, Any] | None = None,
-) -> tuple[Any, ModelConfig | None]:
-    """Load a pipeline that generates from a prompt alone, see `accel.models.resolve.open_model`.
+def open_prompted(flags: argparse.Namespace) -> tuple[Any, ModelConfig | None]:
+    """Load the pipeline that the flags of a model name, see `accel.models.resolve.open_model`.
 
     Raises:
-        StrategyError: no such model or device, it cannot be loaded, or it needs more than a prompt.
+        StrategyError: no such model or device, it cannot be loaded, or it needs more than a prompt
+            and the image for its ControlNet.
     """
-    pipe, config = open_model(name, device, download, source, parts)
-    if "prompt" not in calls.takes(pipe) or calls.needs_image(pipe):
+    parts, name = model_flags.parts(flags), flags.model
+    controlled = bool(parts.get("controlnet"))
+    if controlled and flags.control_image is None:
+        raise StrategyError("--controlnet needs --control-image FILE beside the prompt")
+    if flags.control_image is not None and not controlled:
+        raise StrategyError("--control-image goes with --controlnet; give the network")
+    device = flags.device or default_device()
+    pipe, config = open_model(name, device, flags.download, flags.source, parts)
+    if "prompt" not in calls.takes(pipe) or (calls.needs_image(pipe) and not controlled):
         raise StrategyError(f"{name} is a {type(pipe).__name__}, which needs more than a prompt")
     if "num_frames" in calls.takes(pipe):
         raise StrategyError(
@@ -89,6 +95,15 @@ def open_prompted(
             "images; call the pipeline itself after accel.apply, or python -m evaluate to score it"
         )
     return pipe, config
+
+
+def control_arguments(pipe: Any, image: Path | None) -> dict[str, Any]:
+    """Argument of a pipeline's call with the image that steers its ControlNet, if one is given.
+
+    Raises:
+        StrategyError: the image cannot be read.
+    """
+    return {} if image is None else {calls.control_word(pipe): image_files.read(image)}
 
 
 def own_steps(pipe: Any, config: ModelConfig | None) -> int:

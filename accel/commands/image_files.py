@@ -1,4 +1,4 @@
-"""Image files: a grid of several images, two grids side by side with captions, atomic writing."""
+"""Image files: reading, a grid of several images, two grids side by side, atomic writing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from strategies import StrategyError
 from strategies.data_files import whole
+from strategies.words import one_line
 
 GAP = 8
 
@@ -54,6 +55,19 @@ def check_target(path: Path) -> None:
         raise StrategyError(f"{path}: is a folder; give the name of an image file")
     whole.make_folder(path.parent)
     whole.check(path)
+
+
+def read(path: Path) -> Image.Image:
+    """An image file in RGB.
+
+    Raises:
+        StrategyError: it is no image, or cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, ValueError, SyntaxError) as error:
+        raise StrategyError(f"{path} cannot be read as an image ({one_line(error)})") from None
 
 
 def save(picture: Image.Image, path: Path) -> None:

@@ -11,7 +11,7 @@ from strategies import StrategyError
 
 # Names of the flags, as a parser holds them.
 NAMES = (
-    *("base", "lora", "fuse_loras", "vae", "embedding"),
+    *("base", "lora", "fuse_loras", "vae", "embedding", "controlnet"),
     *("quantize", "offload", "attention", "compile"),
 )
 
@@ -46,6 +46,12 @@ def add(made: argparse.ArgumentParser) -> None:
         metavar="FILE[=TOKEN]",
         help="textual inversion, and the word that prompts name it by; give it once for each",
     )
+    group.add_argument(
+        "--controlnet",
+        metavar="PATH",
+        help="network that an input image steers the denoiser by: a folder, a .safetensors file, a "
+        "hub id",
+    )
     kinds = "; ".join(f"{backend}: {', '.join(types)}" for backend, types in TYPES.items())
     group.add_argument(
         "--quantize",
@@ -66,6 +72,13 @@ def add(made: argparse.ArgumentParser) -> None:
     )
 
 
+def add_control_image(made: argparse.ArgumentParser) -> None:
+    """Add the flag of the one image that commands without --inputs take."""
+    made.add_argument(
+        "--control-image", type=Path, metavar="FILE", help="image that steers --controlnet"
+    )
+
+
 def parts(flags: argparse.Namespace) -> dict[str, Any]:
     """Fields of `ModelParts` that the flags ask for.
 
@@ -74,7 +87,7 @@ def parts(flags: argparse.Namespace) -> dict[str, Any]:
     """
     found: dict[str, Any] = {
         name: getattr(flags, name)
-        for name in ("base", "vae", "offload", "attention", "compile")
+        for name in ("base", "vae", "controlnet", "offload", "attention", "compile")
         if getattr(flags, name) is not None
     }
     if flags.lora:

@@ -22,6 +22,11 @@ def needs_image(pipe: Any) -> bool:
     return "image" in takes(pipe) and type(pipe).__name__ not in OPTIONAL_IMAGES
 
 
+def control_word(pipe: Any) -> str:
+    """Name of the argument with the image that steers a ControlNet."""
+    return "control_image" if "control_image" in takes(pipe) else "image"
+
+
 def guidance_word(pipe: Any) -> str | None:
     """Name of the argument with the guidance scale, or None if there is none.
 

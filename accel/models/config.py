@@ -61,8 +61,8 @@ class ModelConfig(ModelParts):
             empty takes the search's own defaults.
         search_prompts, heldout_prompts: `zoo:NAME` or a text file, one prompt per line.
         task: input that images are made from; see `accel.models.tasks`.
-        inputs: folder of the images that are changed, one for each prompt by their sorted names;
-            empty for text-to-image.
+        inputs: folder of the images that are changed, or that steer a ControlNet, one for each
+            prompt by their sorted names; empty for text-to-image without a ControlNet.
         masks: folder of one mask for each image, under the image's name; white areas are replaced.
             Only for inpainting.
         strength: share of the schedule that is run from an image, in (0, 1].
@@ -111,6 +111,11 @@ class ModelConfig(ModelParts):
         return 1.0 if self.task == TEXT else self.strength
 
     @property
+    def takes_images(self) -> bool:
+        """Whether each image is generated from an input image as well."""
+        return self.task != TEXT or bool(self.controlnet)
+
+    @property
     def places(self) -> list[int]:
         """Places of the frames that are scored; empty for images."""
         if not self.frames:
@@ -128,11 +133,16 @@ class ModelConfig(ModelParts):
     @model_validator(mode="after")
     def _inputs_fit(self) -> Self:
         """Check that a task has the folders that it needs, and no others."""
+        if self.controlnet and self.task != TEXT:
+            raise ValueError(
+                f"controlnet: goes with {TEXT}, and the task is {self.task}; leave one of them out"
+            )
         needs = {"inputs": self.task != TEXT, "masks": self.task == "inpainting"}
         for name, needed in needs.items():
             if needed and not getattr(self, name):
                 raise ValueError(f"{name} are missing; {self.task} needs a folder of them")
-            if getattr(self, name) and not needed:
+            useless = not (needed or (name == "inputs" and self.controlnet))
+            if getattr(self, name) and useless:
                 fits = "inpainting" if name == "masks" else "image-to-image or inpainting"
                 raise ValueError(f"{name} are of no use for {self.task}; give --task {fits}")
         return self

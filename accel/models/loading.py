@@ -16,11 +16,13 @@ from accel.models import hub_errors, integrity, notes, precision, sources
 from accel.models.config import PRECISIONS, ModelConfig
 from accel.models.files import (
     autoencoder,
+    controlnets,
     embeddings,
     functions,
     loras,
     placement,
     quantizing,
+    quanto_folder,
     single_file,
 )
 from accel.models.parts import ModelParts
@@ -136,6 +138,8 @@ def load_source(
         pipe.register_modules(vae=autoencoder.load(parts.vae, pipe.vae.config, dtype, download))
     for line in (*embeddings.add(pipe, parts.embeddings), *loras.add(pipe, parts.loras)):
         notes.tell(line)
+    if parts.controlnet:
+        pipe = controlnets.add(pipe, parts.controlnet, dtype, download)
     quantizing.quantize(pipe, parts.quantize, dtype)
     return pipe
 
@@ -151,9 +155,14 @@ def _load(
     try:
         if bundled:
             return zoo.load(source.removeprefix("zoo:"), dtype)
+        ready = quanto_folder.read(Path(source), dtype) if local else {}
         with integrity.watched() as loaded:
             pipe = DiffusionPipeline.from_pretrained(
-                source, dtype=dtype, local_files_only=local or not download, use_safetensors=True
+                source,
+                dtype=dtype,
+                local_files_only=local or not download,
+                use_safetensors=True,
+                **ready,
             )
         integrity.check(name, pipe, loaded)
     except StrategyError:

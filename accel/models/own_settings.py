@@ -33,7 +33,8 @@ def own_settings(
             a setting is wrong.
     """
     takes, given = calls.takes(pipe), given or {}
-    if not {"prompt", "class_labels"} & set(takes) or calls.needs_image(pipe):
+    steered = bool(given.get("controlnet"))
+    if not {"prompt", "class_labels"} & set(takes) or (calls.needs_image(pipe) and not steered):
         raise StrategyError(
             f"{name} is a {type(pipe).__name__}; pipelines that generate from a prompt or a "
             "class alone can be scored"

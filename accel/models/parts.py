@@ -107,6 +107,8 @@ class ModelParts(BaseModel):
         loras: low-rank adapters, in this order.
         vae: another autoencoder: a folder, a hub id or a safetensors file.
         embeddings: textual inversions.
+        controlnet: network that an input image steers the denoiser by: a folder, a hub id or a
+            safetensors file.
         quantize: precision of parts' weights.
         offload: place of weights that wait for their turn; `none` keeps them on the device.
         attention: attention backend of diffusers; empty takes the pipeline's own.
@@ -119,6 +121,7 @@ class ModelParts(BaseModel):
     loras: tuple[Lora, ...] = ()
     vae: str = ""
     embeddings: tuple[Embedding, ...] = ()
+    controlnet: str = ""
     quantize: tuple[Quantize, ...] = ()
     offload: Offload = "none"
     attention: str = ""
@@ -167,7 +170,7 @@ class ModelParts(BaseModel):
 
 M = TypeVar("M", bound=ModelParts)
 PARTS = (
-    *("base", "loras", "vae", "embeddings"),
+    *("base", "loras", "vae", "embeddings", "controlnet"),
     *("quantize", "offload", "attention", "compile"),
 )
 
@@ -183,6 +186,7 @@ def placed(parts: M) -> M:
         update={
             "base": absolute(parts.base),
             "vae": absolute(parts.vae),
+            "controlnet": absolute(parts.controlnet),
             "loras": tuple(
                 one.model_copy(update={"path": absolute(one.path)}) for one in parts.loras
             ),

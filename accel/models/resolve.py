@@ -165,7 +165,7 @@ def given_parts(name: str, given: dict[str, Any]) -> ModelParts:
 def _check_random(config: ModelConfig | None, given: dict[str, Any]) -> None:
     """Refuse parts of a model that has no weights."""
     there = given if config is None else config.model_dump()
-    for name in ("loras", "vae", "embeddings", "base"):
+    for name in ("loras", "vae", "embeddings", "controlnet", "base"):
         if there.get(name):
             raise StrategyError(
                 f"--random-weights builds the networks without weights; leave {name} out"

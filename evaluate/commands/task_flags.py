@@ -19,7 +19,7 @@ def add(group: Group) -> None:
     group.add_argument(
         "--inputs",
         metavar="FOLDER",
-        help="input images, one for each prompt, sorted by name",
+        help="input images, or those that steer --controlnet, one for each prompt, sorted by name",
     )
     group.add_argument(
         "--masks",

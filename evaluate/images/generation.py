@@ -90,7 +90,7 @@ def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) ->
         return torch.from_numpy(np.asarray(images)).permute(0, 3, 1, 2).float()
     size = {"height": config.height, "width": config.width}
     arguments |= {name: value for name, value in size.items() if name in takes}
-    arguments |= input_images.arguments(config, prompts)
+    arguments |= input_images.arguments(pipe, config, prompts)
     asked = {"prompt": list(prompts.texts), "output_type": "pt"}
     if not config.frames:
         found: Tensor = _drawn(pipe, asked | arguments).images

@@ -34,7 +34,13 @@ from strategies.data_files import whole
 # Settings that do not change an image; the solver and the steps are the strategy's.
 APART = {
     *("batch", "name", "space", "source", "search_prompts", "heldout_prompts"),
-    *("base", "loras", "vae", "embeddings"),  # By content, in the fingerprint of the weights.
+    *(
+        "base",
+        "loras",
+        "vae",
+        "embeddings",
+        "controlnet",
+    ),  # By content, in the fingerprint of the weights.
     *("scheduler", "steps", "inputs", "masks"),
 }
 FROM_IMAGES = {"task", "strength"}  # Without effect on text-to-image.

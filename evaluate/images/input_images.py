@@ -1,4 +1,4 @@
-"""Input images of image-to-image and inpainting, one for each prompt.
+"""Input images of image-to-image, inpainting and ControlNets, one for each prompt.
 
 The images of a folder are sorted by name. Held-out prompts take them from the start, those of the
 search from the end, so that the two have no image in common as long as there are enough.
@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from accel.models import calls
 from accel.models.config import TEXT, ModelConfig
 from evaluate import fingerprint
 from evaluate.images import image_files
@@ -32,6 +33,8 @@ def files(folder: str, flag: str) -> list[Path]:
     Raises:
         StrategyError: it is no folder, or holds no image.
     """
+    if not folder:
+        raise StrategyError(f"--controlnet needs {flag} FOLDER, one image for each prompt")
     place = Path(folder)
     try:
         found = sorted(one for one in place.iterdir() if one.suffix.lower() in SUFFIXES)
@@ -53,7 +56,7 @@ def add(prompts: Prompts, config: ModelConfig, from_end: bool) -> Prompts:
     Raises:
         StrategyError: a folder cannot be read, or an image has no mask.
     """
-    if config.task == TEXT or prompts.inputs:
+    if not config.takes_images or prompts.inputs:
         return prompts
     found = files(config.inputs, "--inputs")
     found = found[::-1] if from_end else found
@@ -93,7 +96,7 @@ def check(config: ModelConfig, search: int, heldout: int) -> None:
     Raises:
         StrategyError: there are fewer, or one cannot be read.
     """
-    if config.task == TEXT:
+    if not config.takes_images:
         return
     found = files(config.inputs, "--inputs")
     if len(found) < search + heldout:
@@ -132,8 +135,13 @@ def _digests(paths: Sequence[str]) -> list[str]:
     return [found[one] for one in places]
 
 
-def arguments(config: ModelConfig, prompts: Prompts) -> dict[str, Any]:
+def arguments(pipe: Any, config: ModelConfig, prompts: Prompts) -> dict[str, Any]:
     """Arguments of a pipeline's call besides text: images of the config's size, and the strength.
+
+    Args:
+        pipe: pipeline that is called.
+        config: settings of the model.
+        prompts: prompts with their images.
 
     Raises:
         StrategyError: a file cannot be read.
@@ -141,10 +149,10 @@ def arguments(config: ModelConfig, prompts: Prompts) -> dict[str, Any]:
     if not prompts.inputs:
         return {}
     size = (config.width, config.height)
-    given: dict[str, Any] = {
-        "image": [_sized(one, size) for one in prompts.inputs],
-        "strength": config.strength,
-    }
+    images = [_sized(one, size) for one in prompts.inputs]
+    if config.task == TEXT:
+        return {calls.control_word(pipe): images}
+    given: dict[str, Any] = {"image": images, "strength": config.strength}
     if prompts.masks:
         given["mask_image"] = [_sized(one, size).convert("L") for one in prompts.masks]
     return given

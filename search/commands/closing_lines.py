@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from search import budget as budgets
 from search.engine import time_report as times
+from search.results import method_gain
 from search.results.run import Run
 from search.study.evaluation import kind
 
@@ -26,6 +27,7 @@ def lines(run: Run, seconds: Mapping[str, float], resumed: bool, how: str) -> li
     kinds = [kind(point.origin, point.strategy, mine) for point in run.front()]
     counts = [f"{kinds.count(one)} {words}" for one, words in KINDS.items() if one in kinds]
     found = [f"on the front: {', '.join(counts)}"] if counts else []
+    found += [told] if (told := method_gain.line(run)) else []
     if not any(row.origin == mine for row in run.study.evaluations):
         found.append("the budget was used up by the seeds, and nothing was evolved from them")
     paid = times.device(run.study, mine)

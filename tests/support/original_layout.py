@@ -175,8 +175,51 @@ def sd3(network: Any, prefix: str = UNET) -> Weights:
     return {prefix + key: value.clone() for key, value in found.items()}
 
 
+def encoder(network: Any, prefix: str) -> Weights:
+    """Weights of a text encoder as files of Stable Diffusion 3 and FLUX have them."""
+    own = network.state_dict()
+    own.pop("encoder.embed_tokens.weight", None)  # The shared words once more.
+    return {f"{prefix}transformer.{key}": value.clone() for key, value in own.items()}
+
+
+def weights_3(pipe: Any) -> Weights:
+    """The whole file of a pipeline of Stable Diffusion 3."""
+    found = sd3(pipe.transformer) | vae(pipe.vae)
+    for name, part in (
+        ("clip_l", pipe.text_encoder), ("clip_g", pipe.text_encoder_2),
+        ("t5xxl", pipe.text_encoder_3),
+    ):  # fmt: skip
+        found |= encoder(part, f"text_encoders.{name}.")
+    return found
+
+
+def controlnet(network: Any) -> Weights:
+    """Weights of a ControlNet under the names of its authors."""
+    layers, found = network.config.layers_per_block, Weights()
+    hints = len(network.config.conditioning_embedding_out_channels)
+    for key, value in network.state_dict().items():
+        part, _, rest = key.partition(".")
+        if part == "controlnet_cond_embedding":
+            layer, _, end = rest.rpartition(".")
+            ends = {"conv_in": 0, "conv_out": 4 * hints - 2}
+            block = layer.removeprefix("blocks.")
+            number = ends[layer] if layer in ends else 2 + 2 * int(block)
+            name = f"input_hint_block.{number}.{end}"
+        elif part == "controlnet_down_blocks":
+            place, _, end = rest.partition(".")
+            name = f"zero_convs.{place}.0.{end}"
+        elif part == "controlnet_mid_block":
+            name = f"middle_block_out.0.{rest}"
+        else:
+            name = _unet(key, layers, network)
+        found[f"control_model.{name}"] = value
+    return found
+
+
 def weights(pipe: Any) -> Weights:
-    """The whole file of a pipeline of Stable Diffusion 1, 2 or XL."""
+    """The whole file of a pipeline of Stable Diffusion 1, 2, XL or 3."""
+    if hasattr(pipe, "transformer"):
+        return weights_3(pipe)
     found = unet(pipe.unet) | vae(pipe.vae)
     if hasattr(pipe, "text_encoder_2"):
         found |= clip(pipe.text_encoder, "conditioner.embedders.0.")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from strategies import StrategyError
 
@@ -14,10 +15,31 @@ MOST = 1 << 20  # Entries of a header, and characters of a text in it.
 # Struct codes of the values in the header, by their number in the format.
 VALUES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 TEXT, LIST = 8, 9
+ALIGNMENT = "general.alignment"
+USUAL_ALIGNMENT = 32
+
+
+class Kind(NamedTuple):
+    """A type of tensors.
+
+    Attributes:
+        name: its name.
+        block: number of values that are held together.
+        size: bytes of such a block.
+    """
+
+    name: str
+    block: int
+    size: int
+
+
 # Types of tensors that diffusers 0.42 reads, by their number in the format.
 TYPES = {
-    0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 6: "Q5_0", 7: "Q5_1", 8: "Q8_0", 10: "Q2_K",
-    11: "Q3_K", 12: "Q4_K", 13: "Q5_K", 14: "Q6_K", 20: "IQ4_NL", 23: "IQ4_XS", 30: "BF16",
+    0: Kind("F32", 1, 4), 1: Kind("F16", 1, 2), 2: Kind("Q4_0", 32, 18), 3: Kind("Q4_1", 32, 20),
+    6: Kind("Q5_0", 32, 22), 7: Kind("Q5_1", 32, 24), 8: Kind("Q8_0", 32, 34),
+    10: Kind("Q2_K", 256, 84), 11: Kind("Q3_K", 256, 110), 12: Kind("Q4_K", 256, 144),
+    13: Kind("Q5_K", 256, 176), 14: Kind("Q6_K", 256, 210), 20: Kind("IQ4_NL", 32, 18),
+    23: Kind("IQ4_XS", 256, 136), 30: Kind("BF16", 1, 2),
 }  # fmt: skip
 
 
@@ -50,36 +72,45 @@ def _tensors(path: Path, file: BinaryIO) -> dict[str, tuple[str, tuple[int, ...]
             f"{' and '.join(map(str, VERSIONS))}"
         )
     count, entries = _count(file), _count(file)
+    alignment = USUAL_ALIGNMENT
     for _ in range(entries):
-        _text(file)
-        _value(file, _number(file, "I"))
-    found = {}
+        name, value = _text(file), _value(file, _number(file, "I"))
+        if name == ALIGNMENT and isinstance(value, int):
+            alignment = max(value, 1)
+    found, end = dict[str, tuple[str, tuple[int, ...]]](), 0
     for _ in range(count):
         name = _text(file)
         sizes = [_number(file, "Q") for _ in range(min(_number(file, "I"), 8))]
-        kind = _number(file, "I")
-        _number(file, "Q")
+        kind, offset = _number(file, "I"), _number(file, "Q")
         if kind not in TYPES:
             raise StrategyError(
                 f"{path}: {name} is of GGUF type {kind}, which diffusers does not read; give a "
-                f"file of {', '.join(TYPES.values())}"
+                f"file of {', '.join(one.name for one in TYPES.values())}"
             )
-        found[name] = TYPES[kind], tuple(reversed(sizes))
+        one = TYPES[kind]
+        found[name] = one.name, tuple(reversed(sizes))
+        end = max(end, offset + math.prod(sizes) // one.block * one.size)
+    start = -(-file.tell() // alignment) * alignment
+    missing = start + end - path.stat().st_size
+    if missing > 0:
+        raise StrategyError(
+            f"{path} is cut: {missing} bytes are missing; copy or download it again"
+        )
     return found
 
 
-def _value(file: BinaryIO, kind: int) -> None:
-    """Skip one value of the header."""
+def _value(file: BinaryIO, kind: int) -> Any:
+    """One value of the header; of a list nothing is kept."""
     if kind == TEXT:
-        _text(file)
-    elif kind == LIST:
+        return _text(file)
+    if kind == LIST:
         inner, count = _number(file, "I"), _count(file)
         for _ in range(count):
             _value(file, inner)
-    elif kind in VALUES:
-        _number(file, VALUES[kind])
-    else:
-        raise _CutError
+        return None
+    if kind in VALUES:
+        return _number(file, VALUES[kind])
+    raise _CutError
 
 
 def _number(file: BinaryIO, code: str) -> Any:

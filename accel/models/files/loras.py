@@ -58,9 +58,25 @@ def add(pipe: Any, loras: Sequence[Lora]) -> list[str]:
         names.append(name)
     pipe.set_adapters(names, [one.weight for one in loras])
     if loras[0].fuse:
-        pipe.fuse_lora(adapter_names=names)
-        pipe.unload_lora_weights()
+        _fuse(pipe, loras[0].path, names, denoiser)
     return told
+
+
+def _fuse(pipe: Any, path: str, names: list[str], denoiser: str) -> None:
+    """Add the products to the weights.
+
+    Raises:
+        StrategyError: the weights are of a type that nothing can be added to, such as GGUF's.
+    """
+    try:
+        pipe.fuse_lora(adapter_names=names)
+    except FAULTS as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StrategyError(
+            f"--fuse-loras: {path} cannot be added to the weights of this {denoiser}: {reason}; "
+            "leave --fuse-loras out"
+        ) from None
+    pipe.unload_lora_weights()
 
 
 @contextmanager

@@ -26,23 +26,29 @@ def check(chosen: Sequence[Quantize]) -> None:
         StrategyError: one is not; names the package.
     """
     for one in chosen:
-        module, package = PACKAGES.get(one.backend, ("", ""))
-        if module and not _is_there(module):
+        if not is_installed(one.backend):
+            package = PACKAGES[one.backend][1]
             raise StrategyError(
                 f"--quantize {one.backend}:{one.type} needs the package {package}; pip install "
                 f"{package}"
             )
-        if one.backend == "bitsandbytes" and not torch.cuda.is_available():
-            raise StrategyError(
-                f"--quantize {one.backend}:{one.type} needs a GPU; torchao:int8 runs without one"
-            )
 
 
-def _is_there(module: str) -> bool:
+def is_installed(backend: str) -> bool:
+    """Whether the package of a backend is there; `layerwise` needs none."""
+    if backend not in PACKAGES:
+        return True
     try:
-        return find_spec(module) is not None
+        return find_spec(PACKAGES[backend][0]) is not None
     except ModuleNotFoundError:  # Of the package around it.
         return False
+
+
+def is_quantized(part: torch.nn.Module) -> bool:
+    """Whether a network has weights of fewer bits already, from its own files."""
+    if getattr(part, "hf_quantizer", None) is not None:
+        return True
+    return any(type(one).__module__.startswith("optimum.quanto") for one in part.modules())
 
 
 def quantize(pipe: Any, chosen: Sequence[Quantize], dtype: torch.dtype) -> None:
@@ -65,7 +71,7 @@ def quantize(pipe: Any, chosen: Sequence[Quantize], dtype: torch.dtype) -> None:
                 f"--quantize: {type(pipe).__name__} has no network {name!r}; there are "
                 f"{', '.join(there)}"
             )
-        if getattr(part, "hf_quantizer", None) is not None:
+        if is_quantized(part):
             raise StrategyError(f"--quantize: {name} is quantised already by its own files")
         try:
             _BACKENDS[one.backend](part, one.type, dtype)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from search.objectives.labels import short, title, value
+from search.results import method_gain
 from search.results.plots import pareto
 from search.results.report import heatmaps as strips
 from search.results.report import method_worth as methods
@@ -70,6 +71,7 @@ def render(run: Run) -> str:
         run=run,
         caption=pareto.caption(run, points),
         summary=facts.summary(run),
+        unpaid=method_gain.line(run),
         rows=[_line(run, one) for one in rows],
         columns=[short(name) for name in _columns(run)],
         margins=_margins(run),

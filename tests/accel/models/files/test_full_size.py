@@ -1,0 +1,123 @@
+"""Single files of full size beside the same weights as a folder: equal, and of equal memory.
+
+Each is loaded in a process of its own. Seconds are printed, not checked; run with -s to see them.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from safetensors.torch import save_file
+from transformers import CLIPTokenizer
+
+from accel.models.config import read_model
+from accel.models.random_weights import network
+from strategies.data_files.configs import read_config
+from tests.support import original_layout as original
+
+LOAD = """
+import json, resource, sys, time
+import torch
+from accel.models.loading import load_source
+from accel.models.parts import ModelParts
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+began = time.perf_counter()
+pipe = load_source("model", sys.argv[1], ModelParts(base=sys.argv[2]), torch.float16)
+seconds = time.perf_counter() - began
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+parts = {n: p for n, p in pipe.components.items() if isinstance(p, torch.nn.Module)}
+sums = {n: sum(float(w.double().sum()) for w in p.parameters()) for n, p in parts.items()}
+print(json.dumps({"seconds": seconds, "peak": peak, "before": before, "sums": sums}))
+"""
+TURNS = 2
+
+
+def build(name: str) -> Any:
+    """A pipeline of a config with random weights in float16."""
+    config = read_model(name)
+    parts: dict[str, Any] = {}
+    for part, recipe in config.components.items():
+        if recipe.kind.endswith("Scheduler"):
+            values = read_config("networks", recipe.config)
+            parts[part] = getattr(diffusers, recipe.kind).from_config(values)
+            continue
+        torch.set_default_dtype(torch.float16)
+        try:
+            with torch.device("meta"):
+                made = network(recipe)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        parts[part] = made.to_empty(device="cpu")
+        fill(parts[part])
+        if part.startswith("text_encoder"):
+            words = {f"w{n}": n for n in range(made.config.vocab_size - 2)}
+            words |= {"<|startoftext|>": len(words), "<|endoftext|>": len(words) + 1}
+            parts[part.replace("text_encoder", "tokenizer")] = CLIPTokenizer(
+                vocab=words, merges=[], model_max_length=77
+            )
+    if "safety_checker" in getattr(diffusers, config.pipeline)._optional_components:
+        parts |= {"safety_checker": None, "feature_extractor": None}
+        parts["requires_safety_checker"] = False
+    return getattr(diffusers, config.pipeline)(**parts)
+
+
+@torch.no_grad()
+def fill(module: torch.nn.Module) -> None:
+    """Fill all weights and tables; a block of noise is repeated, which takes no time."""
+    noise = torch.randn(1 << 20, generator=torch.Generator().manual_seed(0)).half() * 0.02
+    for number, value in enumerate(module.parameters()):
+        flat, shift = value.view(-1), number % 1000
+        for start in range(0, len(flat), len(noise) - shift):
+            rest = flat[start : start + len(noise) - shift]
+            rest.copy_(noise[shift : shift + len(rest)])
+    for name, value in module.named_buffers():
+        rows = torch.arange(value.numel()).reshape(value.shape)
+        value.copy_(rows if name.endswith("position_ids") else torch.zeros(()))
+
+
+def loaded(source: Path, base: Path | str = "") -> dict[str, Any]:
+    command = [sys.executable, "-W", "ignore", "-c", LOAD, str(source), str(base)]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr[-2000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sd15", "sdxl"])
+def test_a_file_needs_no_more_memory_than_a_folder(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base, file = tmp_path / "base", tmp_path / "model.safetensors"
+    pipe = build(name)
+    pipe.save_pretrained(base)
+    folder = [loaded(base) for _ in range(TURNS)]
+    for path in base.glob("*/*.safetensors"):  # There is room for one of the two.
+        path.unlink()
+    found = {key: value.contiguous() for key, value in original.weights(pipe).items()}
+    del pipe
+    gc.collect()
+    save_file(found, file)
+    del found
+    gc.collect()
+    single = [loaded(file, base) for _ in range(TURNS)]
+    file.unlink()
+    assert folder[0]["sums"] == single[0]["sums"]
+    peaks = [min(one["peak"] for one in rows) for rows in (folder, single)]
+    times = [min(one["seconds"] for one in rows) for rows in (folder, single)]
+    with capsys.disabled():
+        print(
+            f"\n{name}: folder {times[0]:.1f} s, {peaks[0] / 2**20:.2f} GiB; "
+            f"file {times[1]:.1f} s, {peaks[1] / 2**20:.2f} GiB; "
+            f"of these {folder[0]['before'] / 2**20:.2f} GiB before loading"
+        )
+    assert peaks[1] <= 1.1 * peaks[0]

@@ -1,0 +1,53 @@
+"""The line of a search in which no method pays beside fewer steps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from search.commands import closing_lines
+from search.results import method_gain
+from search.results import run as runs
+from search.results.report.render import render
+from search.results.run import Run
+from tests.support.runs import fake_runs
+
+
+def without_methods(run: Run) -> Run:
+    """The run, as if only strategies without a method had passed the final scoring."""
+    kept = [one for one in run.finals if not one.strategy.canonical().methods]
+    return Run(run.folder, run.config, run.study, scored=kept)
+
+
+def test_the_line_is_there_only_where_no_method_pays(tmp_path: Path) -> None:
+    run = runs.read(fake_runs.finished(tmp_path / "run"))
+    assert any(point.strategy.canonical().methods for point in run.front())
+    assert method_gain.line(run) == ""
+    assert "No method pays" not in render(run)
+    other = without_methods(run)
+    said = method_gain.line(other)
+    assert said in closing_lines.lines(other, {}, False, "go on")
+    assert '<p class="note">No method pays: none of the' in render(other)
+    (count,) = re.findall(r"none of the (\d+) strategies", said)
+    rows = [row for row in run.study.evaluations if row.objectives and row.violation <= 0]
+    assert int(count) == sum(bool(row.strategy.canonical().methods) for row in rows)
+
+
+def test_the_figures_are_of_the_nearest_and_of_what_is_before_it(tmp_path: Path) -> None:
+    run = runs.read(fake_runs.finished(tmp_path / "run"))
+    rows = [row for row in run.study.evaluations if row.objectives and row.violation <= 0]
+    using = [row for row in rows if row.strategy.canonical().methods]
+    plain = [row for row in rows if not row.strategy.canonical().methods]
+    near, beside = method_gain._nearest(using, plain)
+    assert near in using
+    assert beside in plain
+    # One that no other dominates is nearer than any that is dominated.
+    free = [
+        row
+        for row in using
+        if not any(
+            all(b <= a for a, b in zip(row.objectives, other.objectives, strict=True))
+            for other in plain
+        )
+    ]
+    assert (near in free) == bool(free)

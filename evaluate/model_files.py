@@ -42,9 +42,9 @@ def weights(source: str, parts: ModelParts | None = None) -> dict[str, str]:
         found = _of_file(source, parts)
     else:
         found = fingerprint.weights(source)
-    for name, place in (("vae", parts.vae), ("controlnet", parts.controlnet)):
-        if place:
-            found = found | {name: _of_network(place, name)}
+    for part, given in (("vae", parts.vae), ("controlnet", parts.controlnet)):
+        if given:
+            found = found | {part: _of_network(given, part)}
     for number, lora in enumerate(parts.loras, 1):
         place = lora_files.find(lora.path)
         beside = place.with_name(lora_files.SETTINGS)

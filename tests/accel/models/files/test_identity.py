@@ -83,7 +83,7 @@ def test_a_strategy_of_the_base_is_used_on_a_fine_tune_and_measured_there(
     (line,), rows = scored(measured, tmp_path, capsys, file, "--base", base)
     assert "model sd1; other base, file" in line
     # The file holds the folder's weights, so that the score is the same, and is not the noted one.
-    assert rows[1]["scores"]["psnr"] == first[1]["scores"]["psnr"] != 30
+    assert rows[1]["psnr"] == first[1]["psnr"] != 30
 
 
 def test_weights_that_were_trained_further_are_another_model(
@@ -97,7 +97,7 @@ def test_weights_that_were_trained_further_are_another_model(
     (line,), second = scored(measured, tmp_path, capsys, tuned)
     assert "(other unet)" in line
     # Kept images of the former weights are not taken for those of the new ones.
-    assert first[1]["scores"] != second[1]["scores"]
+    assert first[1]["psnr"] != second[1]["psnr"]
     assert len(list((tmp_path / "images").glob("*-*"))) == 4
     _, third = scored(measured, tmp_path, capsys, tuned)
     assert second == third

@@ -61,8 +61,8 @@ def flux(network: Any, prefix: str = "") -> Weights:
                 found[f"{new}.{side}.qkv.{end}"] = torch.cat(rows)
         for number in range(network.config.num_single_layers):
             old, new = f"single_transformer_blocks.{number}", f"single_blocks.{number}"
-            names = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
-            found[f"{new}.linear1.{end}"] = torch.cat([own[f"{old}.{n}.{end}"] for n in names])
+            parts = ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp")
+            found[f"{new}.linear1.{end}"] = torch.cat([own[f"{old}.{n}.{end}"] for n in parts])
             found[f"{new}.linear2.{end}"] = own[f"{old}.proj_out.{end}"]
             found[f"{new}.modulation.lin.{end}"] = own[f"{old}.norm.linear.{end}"]
     return {prefix + key: value for key, value in (found | _norms(network, own)).items()}

@@ -73,10 +73,10 @@ def by_peft(target: Path) -> Path:
     wrapped = get_peft_model(unet, chosen)
     with torch.no_grad():
         for name, (down, up, _) in pairs(build("sd1").unet).items():
-            layer = wrapped.base_model.model.get_submodule(name)
+            layer: Any = wrapped.get_submodule(f"base_model.model.{name}")
             layer.lora_A["default"].weight.copy_(down)
             layer.lora_B["default"].weight.copy_(up)
-    wrapped.save_pretrained(target)
+    wrapped.save_pretrained(str(target))
     return target
 
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.support.pipelines import transformer_pipelines
 from tests.support.pipelines.unet_pipelines import small_unet
 from zoo import tiny_sd
 
@@ -242,6 +243,18 @@ def base_of(pipe: Any, folder: Path, weighty: bool = False) -> Path:
         path.unlink()
     assert json.loads((folder / "model_index.json").read_text())["_class_name"]
     return folder
+
+
+def tiny_sd3() -> Any:
+    """A tiny Stable Diffusion 3 whose CLIP encoders have two widths, as the published ones do."""
+    from transformers import CLIPTextConfig, CLIPTextModelWithProjection
+
+    pipe = transformer_pipelines.build("sd3", pooled_projection_dim=32 + 64)
+    torch.manual_seed(0)
+    config = tiny_sd.text_encoder(pipe.tokenizer, 32).config.to_dict()
+    first = CLIPTextModelWithProjection(CLIPTextConfig.from_dict(config)).eval()
+    pipe.register_modules(text_encoder=first)
+    return pipe
 
 
 def tiny_xl() -> Any:

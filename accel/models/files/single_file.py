@@ -17,10 +17,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from accel.models import integrity, notes
-from accel.models.files import autoencoder, weight_file
+from accel.models.files import autoencoder, finishing, weight_file
 from accel.models.files import base as bases
 from accel.models.files.base import Base
 from accel.models.files.layouts import DENOISER, INPUT_SCALES, SCALES, SD1, SD2, Layout, layout
@@ -80,16 +79,9 @@ def load(
                 return rest
             ready |= {part: rest.components[part] for part in missing}
         pipe = kind.from_single_file(path, config=str(there.folder), **own, **ready)
-    _tie(pipe)
+    finishing.finish(pipe, found)
     integrity.check(path, pipe, loaded)
     return pipe
-
-
-def _tie(pipe: Any) -> None:
-    """Give weights that a text encoder uses twice to both places; files have them once."""
-    for part in pipe.components.values():
-        if isinstance(part, PreTrainedModel):
-            part.tie_weights()
 
 
 def _line(found: Layout, base: Base, vae: str) -> str:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from search.commands import closing_lines
+from search.engine.time_report import PHASES
 from search.results import method_gain
 from search.results import run as runs
 from search.results.report.render import render
@@ -26,7 +27,7 @@ def test_the_line_is_there_only_where_no_method_pays(tmp_path: Path) -> None:
     assert "No method pays" not in render(run)
     other = without_methods(run)
     said = method_gain.line(other)
-    assert said in closing_lines.lines(other, {}, False, "go on")
+    assert said in closing_lines.lines(other, dict.fromkeys(PHASES, 1.0), False, "go on")
     assert '<p class="note">No method pays: none of the' in render(other)
     (count,) = re.findall(r"none of the (\d+) strategies", said)
     rows = [row for row in run.study.evaluations if row.objectives and row.violation <= 0]

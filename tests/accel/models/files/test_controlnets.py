@@ -72,6 +72,8 @@ def test_a_file_under_the_authors_names(folder: Path, tmp_path: Path) -> None:
     assert all(torch.equal(value, found[key]) for key, value in made.state_dict().items())
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("few_turns")
 def test_every_command_takes_it(folder: Path, images: Path, tmp_path: Path) -> None:
     network().save_pretrained(tmp_path / "net")
     model = ["--model", folder, "--controlnet", tmp_path / "net"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 import accel
 import accel.cli
 import evaluate.cli
@@ -14,11 +16,12 @@ from evaluate import model_files
 from tests.support.opened_models import SEARCHED, rewritten
 
 
+@pytest.mark.usefixtures("few_turns")
 def test_every_command_takes_a_file(sd1: tuple[Path, Path], tmp_path: Path) -> None:
     file, base = sd1
     model = ["--model", str(file), "--base", str(base)]
     run = tmp_path / "run"
-    assert search.cli.main([*SEARCHED, "--out", str(run), *model, "--budget", "4evals"]) == 0
+    assert search.cli.main([*SEARCHED, "--out", str(run), *model, "--budget", "12evals"]) == 0
     (made, *_) = sorted((run / "strategies").glob("*.json"))
     weights = json.loads(made.read_text())["provenance"]["weights"]
     assert set(weights) == {"file", "base"}

@@ -53,7 +53,7 @@ def build(name: str) -> Any:
         torch.set_default_dtype(torch.float16)
         try:
             with torch.device("meta"):
-                made = network(recipe)
+                made: Any = network(recipe)
         finally:
             torch.set_default_dtype(torch.float32)
         parts[part] = made.to_empty(device="cpu")
@@ -74,6 +74,7 @@ def build(name: str) -> Any:
 def fill(module: torch.nn.Module) -> None:
     """Fill all weights and tables; a block of noise is repeated, which takes no time."""
     noise = torch.randn(1 << 20, generator=torch.Generator().manual_seed(0)).half() * 0.02
+    value: torch.Tensor
     for number, value in enumerate(module.parameters()):
         flat, shift = value.view(-1), number % 1000
         for start in range(0, len(flat), len(noise) - shift):

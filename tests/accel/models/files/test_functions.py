@@ -46,6 +46,7 @@ def test_a_function_returns_the_pipeline(tmp_path: Path, monkeypatch: pytest.Mon
             open_model(name, "cpu", False)
 
 
+@pytest.mark.usefixtures("few_turns")
 def test_a_run_of_a_function_goes_on_only_if_it_is_named_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

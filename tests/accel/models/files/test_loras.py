@@ -101,6 +101,7 @@ def test_a_lora_that_does_not_fit_is_one_line(folder: Path, tmp_path: Path) -> N
         open_model(str(pixart), "cpu", False, None, {"loras": [file]})
 
 
+@pytest.mark.usefixtures("few_turns")
 def test_a_search_with_a_lora_notes_it_and_refuses_another(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,7 +118,7 @@ def test_a_search_with_a_lora_notes_it_and_refuses_another(
     found = json.loads(made.read_text())["provenance"]
     assert "lora 1" in found["weights"]
     assert found["parts"]["loras"] == [{"path": str(file), "weight": 0.5, "fuse": False}]
-    assert "peft" in model_files.packages(ModelParts(loras=[Lora(path=str(file))]))
+    assert "peft" in model_files.packages(ModelParts(loras=(Lora(path=str(file)),)))
     again = ["--resume", str(run), "--budget", "14evals"]
     assert search.cli.main([*again, "--lora", str(file)]) == 2
     assert "--lora cannot change in a resumed run" in capsys.readouterr().err

@@ -109,7 +109,7 @@ def test_what_is_not_quantised_twice_or_fused(tmp_path: Path) -> None:
     file = writers.gguf(original.sd3(pipe.transformer, ""), tmp_path / "model.gguf")
     chosen = [{"backend": "layerwise", "type": "float8"}]
     assert "is quantised already by its own files" in refused(file, base, quantize=chosen)
-    tensors = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name in ("to_q", "to_v"):
         layer = f"transformer.transformer_blocks.0.attn.{name}"
         tensors |= {f"{layer}.lora_A.weight": torch.ones(2, 32) * 0.1}

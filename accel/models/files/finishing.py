@@ -1,7 +1,7 @@
 """Last touches to a pipeline of a single file, which diffusers leaves other than that of a folder.
 
-diffusers leaves T5 in training mode, so that each encoding drops other values; it fills one of two places
-of a shared weight; and it replaces a projection of Stable Diffusion 3 by the identity.
+diffusers leaves T5 in training mode, so that each encoding drops other values. It fills one of the
+two places of a shared weight. It replaces a projection of Stable Diffusion 3 by the identity.
 """
 
 from __future__ import annotations

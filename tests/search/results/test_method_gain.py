@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+
+import pytest
 
 from search.commands import closing_lines
 from search.engine.time_report import PHASES
@@ -14,14 +15,19 @@ from search.results.run import Run
 from tests.support.runs import fake_runs
 
 
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished search, in which methods pay."""
+    return runs.read(fake_runs.finished(tmp_path_factory.mktemp("runs") / "run"))
+
+
 def without_methods(run: Run) -> Run:
     """The run, as if only strategies without a method had passed the final scoring."""
     kept = [one for one in run.finals if not one.strategy.canonical().methods]
     return Run(run.folder, run.config, run.study, scored=kept)
 
 
-def test_the_line_is_there_only_where_no_method_pays(tmp_path: Path) -> None:
-    run = runs.read(fake_runs.finished(tmp_path / "run"))
+def test_the_line_is_there_only_where_no_method_pays(run: Run) -> None:
     assert any(point.strategy.canonical().methods for point in run.front())
     assert method_gain.line(run) == ""
     assert "No method pays" not in render(run)
@@ -34,8 +40,7 @@ def test_the_line_is_there_only_where_no_method_pays(tmp_path: Path) -> None:
     assert int(count) == sum(bool(row.strategy.canonical().methods) for row in rows)
 
 
-def test_the_figures_are_of_the_nearest_and_of_what_is_before_it(tmp_path: Path) -> None:
-    run = runs.read(fake_runs.finished(tmp_path / "run"))
+def test_the_figures_are_of_the_nearest_and_of_what_is_before_it(run: Run) -> None:
     rows = [row for row in run.study.evaluations if row.objectives and row.violation <= 0]
     using = [row for row in rows if row.strategy.canonical().methods]
     plain = [row for row in rows if not row.strategy.canonical().methods]

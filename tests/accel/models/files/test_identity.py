@@ -134,10 +134,11 @@ def test_a_run_goes_on_only_with_the_same_file_and_base(
     original.write(moved(weights, "out.2.bias"), file)
     assert f"file of the model ({file})" in refused()
     config = base / "scheduler" / "scheduler_config.json"
-    data = json.loads(config.read_text())
+    before = config.read_text()
+    data = json.loads(before)
     config.write_text(json.dumps(data | {"beta_end": data["beta_end"] * 0.9}))
     assert f"file, base of the model ({file})" in refused()
     original.write(weights, file)
     assert f" base of the model ({file})" in refused()
-    config.write_text(json.dumps(data))
+    config.write_text(before)
     assert search.cli.main(again) == 0

@@ -1,4 +1,4 @@
-"""Statement that no method of a search pays beside fewer steps, with the figures."""
+"""Statement that no method of a search pays beside fewer steps, with scores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from search.study.evaluation import Evaluation
 def line(run: Run) -> str:
     """One line if the front only takes fewer steps; empty if a method is on it.
 
-    The figures are those of the search's own prompts.
+    The scores are those of the search's own prompts.
 
     Raises:
         StrategyError: nothing has been scored yet.

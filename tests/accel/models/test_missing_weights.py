@@ -10,7 +10,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 
-from tests.support.model_commands import COMMANDS, fails
+from tests.support.models.model_commands import COMMANDS, fails
 
 
 @pytest.fixture

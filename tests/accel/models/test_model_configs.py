@@ -26,7 +26,7 @@ from search import config as configuration
 from search import spaces
 from strategies import StrategyError
 from strategies.data_files.configs import read_config
-from tests.support.model_commands import COMMANDS, fails
+from tests.support.models.model_commands import COMMANDS, fails
 from tests.support.pipelines import whole_stack_pipelines
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.unet_pipelines import build

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import original_layout as original
+from tests.support.models import original_layout as original
 from tests.support.pipelines.unet_pipelines import build
 
 

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from tests.accel.models.files.test_gguf_files import gguf
-from tests.support import lora_writers
-from tests.support import original_layout as original
-from tests.support.model_commands import COMMANDS, fails
+from tests.support.models import lora_writers
+from tests.support.models import original_layout as original
+from tests.support.models.model_commands import COMMANDS, fails
 from tests.support.pipelines.unet_pipelines import build
 
 Flags = Sequence[Any]

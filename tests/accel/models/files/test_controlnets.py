@@ -15,11 +15,11 @@ import accel.cli
 import search.cli
 from accel.models.parts import ModelParts
 from evaluate import model_files
-from tests.support import opened_laws
-from tests.support import original_layout as original
-from tests.support.model_commands import fails
-from tests.support.model_walk import walk
-from tests.support.opened_models import SEARCHED, opened, refused
+from tests.support.models import opened_laws
+from tests.support.models import original_layout as original
+from tests.support.models.model_commands import fails
+from tests.support.models.model_walk import walk
+from tests.support.models.opened_models import SEARCHED, opened, refused
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.unet_pipelines import build, draw
 

@@ -13,7 +13,7 @@ import evaluate.cli
 import search.cli
 from accel.models.parts import ModelParts
 from evaluate import model_files
-from tests.support.opened_models import SEARCHED, rewritten
+from tests.support.models.opened_models import SEARCHED, rewritten
 
 
 @pytest.mark.usefixtures("few_turns")

@@ -10,9 +10,9 @@ import torch
 
 from accel.models.loading import load_source
 from accel.models.parts import ModelParts
-from tests.support import flux_layout, opened_laws, quantized_writers
-from tests.support import original_layout as original
-from tests.support.opened_models import refused
+from tests.support.models import flux_layout, opened_laws, quantized_writers
+from tests.support.models import original_layout as original
+from tests.support.models.opened_models import refused
 from tests.support.pipelines.transformer_pipelines import draw
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,7 @@ from transformers import CLIPTokenizer
 from accel.models.config import read_model
 from accel.models.random_weights import network
 from strategies.data_files.configs import read_config
-from tests.support import original_layout as original
+from tests.support.models import original_layout as original
 
 LOAD = """
 import json, resource, sys, time

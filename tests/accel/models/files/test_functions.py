@@ -14,7 +14,7 @@ import accel.cli
 import search.cli
 from accel.models.resolve import open_model
 from strategies import StrategyError
-from tests.support.opened_models import SEARCHED
+from tests.support.models.opened_models import SEARCHED
 from tests.support.pipelines.unet_pipelines import build, draw
 
 

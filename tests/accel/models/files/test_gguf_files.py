@@ -10,9 +10,9 @@ import pytest
 
 from accel.models.files import gguf_file, single_file, weight_file
 from strategies import StrategyError
-from tests.support import original_layout as original
-from tests.support import quantized_writers as writers
-from tests.support.opened_models import opened, refused
+from tests.support.models import original_layout as original
+from tests.support.models import quantized_writers as writers
+from tests.support.models.opened_models import opened, refused
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.transformer_pipelines import draw
 

@@ -15,8 +15,8 @@ import evaluate.cli
 import search.cli
 from evaluate import model_files
 from strategies import save
-from tests.support import original_layout as original
-from tests.support.opened_models import SEARCHED
+from tests.support.models import original_layout as original
+from tests.support.models.opened_models import SEARCHED
 from tests.support.pipelines.unet_pipelines import build, strategy
 
 TOLD = "was measured on another model"

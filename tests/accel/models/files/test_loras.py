@@ -18,9 +18,9 @@ from accel.models.parts import Lora, ModelParts
 from accel.models.resolve import open_model
 from evaluate import model_files
 from strategies import StrategyError
-from tests.support import lora_writers as writers
-from tests.support import original_layout as original
-from tests.support.opened_models import SMALL
+from tests.support.models import lora_writers as writers
+from tests.support.models import original_layout as original
+from tests.support.models.opened_models import SMALL
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.unet_pipelines import build, draw, strategy
 

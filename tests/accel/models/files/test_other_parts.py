@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from accel.models.resolve import open_model
 from strategies import StrategyError
-from tests.support import original_layout as original
+from tests.support.models import original_layout as original
 from tests.support.pipelines.transformer_pipelines import build as transformer
 
 

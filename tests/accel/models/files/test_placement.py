@@ -13,11 +13,11 @@ import accel.cli
 from accel.models.parts import Lora, ModelParts, Quantize
 from accel.models.resolve import open_model, resolve_model
 from strategies import StrategyError
-from tests.support import lora_writers as writers
-from tests.support import model_commands, opened_laws
-from tests.support import original_layout as original
-from tests.support.model_commands import COMMANDS
-from tests.support.opened_models import SMALL, opened
+from tests.support.models import lora_writers as writers
+from tests.support.models import model_commands, opened_laws
+from tests.support.models import original_layout as original
+from tests.support.models.model_commands import COMMANDS
+from tests.support.models.opened_models import SMALL, opened
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.unet_pipelines import build, draw
 

@@ -15,10 +15,10 @@ from accel.models.files import quantizing
 from accel.models.files.quantizing import PACKAGES
 from accel.models.parts import TYPES
 from accel.models.resolve import open_model
-from tests.support import opened_laws
-from tests.support import original_layout as original
-from tests.support import quantized_writers as writers
-from tests.support.opened_models import SMALL, opened, refused
+from tests.support.models import opened_laws
+from tests.support.models import original_layout as original
+from tests.support.models import quantized_writers as writers
+from tests.support.models.opened_models import SMALL, opened, refused
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.unet_pipelines import build, draw, strategy
 

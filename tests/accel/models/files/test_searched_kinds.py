@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import torch
 
-from tests.support import lora_writers, opened_laws, quantized_writers
-from tests.support import original_layout as original
-from tests.support.model_walk import walk
-from tests.support.opened_models import opened
+from tests.support.models import lora_writers, opened_laws, quantized_writers
+from tests.support.models import original_layout as original
+from tests.support.models.model_walk import walk
+from tests.support.models.opened_models import opened
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.unet_pipelines import build
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support import original_layout as original
-from tests.support.opened_models import opened, refused, rewritten
+from tests.support.models import original_layout as original
+from tests.support.models.opened_models import opened, refused, rewritten
 from tests.support.pipelines.unet_pipelines import build, draw
 
 

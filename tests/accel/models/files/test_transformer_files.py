@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.support import original_layout as original
-from tests.support.opened_models import opened, refused
+from tests.support.models import original_layout as original
+from tests.support.models.opened_models import opened, refused
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.transformer_pipelines import draw as draw_transformer
 

@@ -10,7 +10,7 @@ from typing import Any
 import accel.cli
 import evaluate.cli
 import search.cli
-from tests.support.opened_models import SEARCHED
+from tests.support.models.opened_models import SEARCHED
 
 METHODS = {"unet": "deepcache", "mmdit": "fora"}
 SOLVERS = {"unet": "DDIM", "mmdit": "FlowMatchEulerDiscrete"}

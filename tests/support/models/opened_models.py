@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from accel.models.resolve import open_model
 from strategies import StrategyError
-from tests.support import original_layout as original
+from tests.support.models import original_layout as original
 
 SMALL: dict[str, Any] = {"steps": 2, "height": 32, "width": 32}
 

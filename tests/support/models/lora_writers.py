@@ -10,7 +10,7 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
 from torch import Tensor
 
-from tests.support import original_layout as original
+from tests.support.models import original_layout as original
 from tests.support.pipelines.unet_pipelines import build
 
 LAYERS = ("attn1.to_q", "attn1.to_out.0", "attn2.to_v", "ff.net.2")

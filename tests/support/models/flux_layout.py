@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.support.original_layout import Weights, encoder, vae
+from tests.support.models.original_layout import Weights, encoder, vae
 from tests.support.pipelines import transformer_pipelines
 
 WIDE: dict[str, Any] = {

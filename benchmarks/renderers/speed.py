@@ -197,9 +197,11 @@ def kept(data: Any) -> str:
         most = methods.get("fora N=3", {}).get("bytes")
         for name, one in methods.items():
             if "does not run" in one:
-                rows.append((network, name, one["does not run"], None, None))
+                rows.append((network, name, one["does not run"], None, None, None))
                 continue
             fewer = most / one["bytes"] if most and one["bytes"] else None
-            rows.append((network, name, one["bytes"] / 2**30, one["tensors"], fewer))
+            peak = one.get("peak")
+            rows.append((network, name, one["bytes"] / 2**30, one["tensors"], fewer, peak))
     heads = ["network", "method", "GiB kept, fp16", "tensors", "times fewer than fora N=3"]
+    heads.append("peak, times the unmodified network's")
     return table(heads, rows)

@@ -5,7 +5,8 @@
 Each network runs at little width and with few tokens, but with all its blocks. Tensors that are
 alive between two calls, and are not without the method, are kept. Their sizes are known numbers of
 tokens and channels, which are replaced by those of the full size. cache-dit is compared at the same
-calls. Writes `benchmarks/results/kept.json`.
+calls. So are the most bytes of tensors alive at once in a generation, at the small size. Writes
+`benchmarks/results/kept.json`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from benchmarks.networks.topologies import FEWER_TOKENS, sized
 from benchmarks.sampler_speed.alternating import Rivals, excusing
 from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.transformer_methods import RIVALS, deltacache, fora
+from evaluate.speed.peak_memory import LiveTensorBytes
 from evaluate.speed.timing import versions
 from strategies.data_files.whole import write
 
@@ -62,6 +64,26 @@ class Alive:
         return []
 
 
+class Silent:
+    """Marks nothing."""
+
+    def mark(self) -> None:
+        """Do nothing."""
+
+    def between(self) -> list[float]:
+        """Nothing."""
+        return []
+
+
+def peak(net: Network) -> int:
+    """Most bytes of a generation's tensors that are alive at once."""
+    silent: Any = Silent()
+    with LiveTensorBytes() as live:
+        net.read(silent)
+    most: int = live.peak
+    return most
+
+
 def alive(net: Network) -> list[Counter[tuple[int, ...]]]:
     """Counts after each call of a generation."""
     found: Any = Alive()
@@ -84,12 +106,14 @@ def full_size(shape: tuple[int, ...], name: str) -> int:
 def kept(net: Network, name: str, rivals: Rivals) -> dict[str, Any]:
     """Most bytes that each method keeps after a call."""
     plain, failed, rows = alive(net), dict[str, str](), dict[str, Any]()
+    least = peak(net)
     for label, rival in rivals.items():
         with excusing(rival, label, failed), rival.setup(net):
             more = [now - before for now, before in zip(alive(net), plain, strict=True)]
             sizes = [sum(full_size(s, name) * n for s, n in one.items()) for one in more]
             most = max(range(len(sizes)), key=lambda call: sizes[call])
             rows[label] = {"bytes": sizes[most], "tensors": sum(more[most].values())}
+            rows[label]["peak"] = peak(net) / least
             rows[label]["shapes"] = {str(shape): n for shape, n in more[most].items()}
     return rows | {label: {"does not run": why} for label, why in failed.items()}
 

@@ -53,8 +53,10 @@ def test_a_folder_is_searched(name: str, folders: Path, tmp_path: Path) -> None:
     given = ["--model", str(saved(folders, name)), *SETTING, *video, "--out", str(run)]
     assert cli.main(given) == 0
     settings = configuration.read(run)
-    assert settings.model.space == "transformer-all"
-    assert settings.model.guidance == {"qwen": 4.0, "flux2-klein": 4.0}.get(name, 5.0)
+    guided = name != "flux2"
+    assert settings.model.space == ("transformer-all" if guided else "transformer-unguided")
+    own = {"qwen": 4.0, "flux2-klein": 4.0, "flux2": 4.0, "ltx": 3.0}
+    assert settings.model.guidance == own.get(name, 5.0)
     rows = Study(run / "study.journal").evaluations
     assert len(rows) == 5
     assert all(row.ok and row.scores["psnr"] > 0 for row in rows)

@@ -155,9 +155,9 @@ def test_one_graph_for_each_kind_of_call(name: str, method: str) -> None:
     assert counter.frame_count <= first + KINDS[method][1]
 
 
-# Kinds: full calls that keep or do not, and reusing ones by front; guidance's passes are alike.
+# Kinds: full calls by the residuals that they keep, and reusing ones by front; passes are alike.
 KINDS: dict[str, tuple[dict[str, Any], int]] = {
-    "deltacache": ({"deltacache": {"depth": ["full", 1, 0, "full", 1, 0]}}, 4),
+    "deltacache": ({"deltacache": {"depth": ["full", 1, 0, "full", 1, 0]}}, 6),
     "fora": ({"fora": {"attn": [True, False, False] * 2, "mlp": [True, False, False] * 2}}, 3),
     "cat": ({"cat": {"alpha": [1.0, 1.0, 0.5, 0.25, 0.5, 0.25], "clusters": 4}}, 5),
 }

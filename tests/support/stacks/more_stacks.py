@@ -62,3 +62,4 @@ EXTRA |= {
         "DDIMScheduler",
     ),
 }
+NAMES = tuple(EXTRA)

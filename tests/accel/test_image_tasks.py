@@ -9,6 +9,7 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 import accel
@@ -182,6 +183,7 @@ SMALL = [
     *("--images", "3", "--heldout-images", "3", "--rungs", "3", "--export", "2", "--batch", "3"),
     *("--initial", "fewer-steps,grid", "--no-surrogate", "--methods", "deepcache,tome"),
 ]
+FEW = SMALL[: SMALL.index("--methods")]
 
 
 @pytest.mark.usefixtures("few_turns")
@@ -190,10 +192,13 @@ SMALL = [
 )
 def test_a_search_from_images(task: Task, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """From the command to a strategy file that the same task draws."""
-    out = folder / "run"
+    out, space = folder / "run", folder / "space.yaml"
+    knobs = {"deepcache.depth": ["full", 1], "tome.ratio": [0.0, 0.5]}
+    space.write_text(yaml.safe_dump({"schedulers": ["DDIM"], "steps": [5, 8], "knobs": knobs}))
     flags = ["--task", task, "--inputs", str(folder / "inputs"), "--strength", "0.5"]
     flags += ["--masks", str(folder / "masks")] if task == "inpainting" else []
-    assert search_cli.main([*SMALL, *flags, "--budget", "5evals", "--out", str(out)]) == 0
+    chosen = [*FEW, *flags, "--space", str(space)]
+    assert search_cli.main([*chosen, "--budget", "5evals", "--out", str(out)]) == 0
     run = runs.read(out)
     assert run.config.model.task == task
     assert len(run.study.evaluations) == 5

@@ -36,7 +36,8 @@ def command(*arguments: str) -> list[str]:
 
 def test_a_small_real_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = tmp_path / "run"
-    assert cli.main([*SMALL, *FAST, "--budget", "12evals", "--out", str(run)]) == 0
+    few = ["--base-steps", "8", "--budget", "12evals"]
+    assert cli.main([*SMALL, *FAST, *few, "--out", str(run)]) == 0
     shown = capsys.readouterr().out
     assert "hypervolume" in shown
     names = {path.name for path in run.iterdir()}
@@ -64,6 +65,7 @@ def test_a_small_real_search(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert len(Study(run / "study.journal").evaluations) == 14
 
 
+@pytest.mark.slow
 def test_kill_minus_nine_and_resume(tmp_path: Path) -> None:
     run, space = tmp_path / "run", tmp_path / "space.yaml"
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

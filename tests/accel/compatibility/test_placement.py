@@ -32,13 +32,15 @@ from tests.support.pipelines.pipeline_states import (
 
 
 def changes() -> list[Any]:
-    """All changes of all cases; each change of each model runs once by default."""
+    """All changes of all cases; by default each change on the UNet and on one transformer."""
     found = []
-    for model in MODELS:
-        names = [*strategies_of(model)]
-        for turn, change in enumerate(CHANGES):
+    for turn, change in enumerate(CHANGES):
+        runs = {"sd1", MODELS[1 + turn % (len(MODELS) - 1)]}
+        for model in MODELS:
+            names = [*strategies_of(model)]
             for name in names:
-                marks = [] if name == names[turn % len(names)] else [pytest.mark.slow]
+                now = model in runs and name == names[turn % len(names)]
+                marks = [] if now else [pytest.mark.slow]
                 found.append(pytest.param((model, name), change, marks=marks))
     return found
 

@@ -107,7 +107,7 @@ def test_a_batch_is_its_images(where: tuple[str, str], name: str, guidance: floa
 
 @pytest.mark.parametrize(("solver", "name"), in_turn(SOLVERS, [*STRONG, "everything"]))
 def test_every_solver(solver: str, name: str) -> None:
-    pipe = build()
+    pipe = build("short")
     calls = schedulers.count_calls(pipe.scheduler, solver, STEPS)
     one = strategy(ALL[name]).resample(calls=calls, steps=STEPS, scheduler=solver)
     idle = strategy(neutral(name)).resample(calls=calls, steps=STEPS, scheduler=solver)
@@ -169,10 +169,10 @@ def test_base_and_refiner_share_the_schedule(name: str, _: int) -> None:
     assert torch.equal(again, latents)
 
 
-@pytest.mark.parametrize(("name", "first"), spread(ALL, [True, False], every=5))
+@pytest.mark.parametrize(("name", "first"), spread(ALL, [True, False], every=8))
 def test_lora(name: str, first: bool) -> None:
     """A peft adapter, added before or after the strategy, acts the same; and goes away again."""
-    pipe, other, plain, without = build(), build(), fresh(), fresh(name)
+    pipe, other, plain, without = build("short"), build("short"), fresh(), fresh(name)
     accel.apply(other, strategy(ALL[name]))
 
     def adapt() -> None:
@@ -200,7 +200,9 @@ def test_lora(name: str, first: bool) -> None:
     assert torch.equal(draw(pipe), plain)
 
 
-@pytest.mark.parametrize("depth", [1, 2, 4, 8, 12])
+@pytest.mark.parametrize(
+    "depth", [1, 12, *(pytest.param(one, marks=pytest.mark.slow) for one in (2, 4, 8))]
+)
 def test_controlnet_keeps_its_say(depth: int) -> None:
     pipe = build("sd1", "controlnet")
     plain = draw(pipe)

@@ -10,8 +10,8 @@ REFRESH = {
     "down_blocks.1.attentions.0": [0, 3],
     "mid_block.attentions.0": [0],
     "up_blocks.1.attentions.1": [0, 2, 4],
+    "up_blocks.2.resnets.0": [0, 2, 3],
     "up_blocks.2.resnets.1": [0, 4],
-    "up_blocks.2.resnets.2": [0, 2, 3],
 }
 NEUTRAL: dict[str, Methods] = {
     "deepcache": {"deepcache": {"depth": "full"}},

@@ -161,15 +161,18 @@ def draw(pipe: Any, steps: int = STEPS, seed: int = 0, **settings: Any) -> torch
 
 
 @functools.cache
-def fresh(name: str = "", dtype: torch.dtype = torch.float32, **settings: Any) -> torch.Tensor:
+def fresh(
+    name: str = "", model: str = "short", dtype: torch.dtype = torch.float32, **settings: Any
+) -> torch.Tensor:
     """Latents of a pipeline that never did anything else, computed once for all tests.
 
     Args:
         name: of a case of methods; by default there is no strategy.
+        model: topology.
         dtype: of the pipeline.
         settings: see `draw`.
     """
-    pipe = build().to(dtype=dtype)
+    pipe = build(model).to(dtype=dtype)
     if name:
         accel.apply(pipe, strategy(ALL[name]))
     return draw(pipe, **settings)

@@ -35,8 +35,10 @@ def command(*arguments: str) -> list[str]:
 
 
 def test_a_small_real_search(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = tmp_path / "run"
-    few = ["--base-steps", "8", "--budget", "12evals"]
+    run, space = tmp_path / "run", tmp_path / "space.yaml"
+    knobs = {"deepcache.depth": ["full", 1, 3], "tome.ratio": [0.0, 0.5]}
+    space.write_text(yaml.safe_dump({"schedulers": ["DDIM"], "steps": [4, 6], "knobs": knobs}))
+    few = ["--base-steps", "8", "--budget", "12evals", "--space", str(space)]
     assert cli.main([*SMALL, *FAST, *few, "--out", str(run)]) == 0
     shown = capsys.readouterr().out
     assert "hypervolume" in shown

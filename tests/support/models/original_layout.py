@@ -180,6 +180,8 @@ def encoder(network: Any, prefix: str) -> Weights:
     """Weights of a text encoder as files of Stable Diffusion 3 and FLUX have them."""
     own = network.state_dict()
     own.pop("encoder.embed_tokens.weight", None)  # The shared words once more.
+    if type(network).__name__ == "CLIPTextModel":
+        own = {f"text_model.{key.removeprefix('text_model.')}": one for key, one in own.items()}
     return {f"{prefix}transformer.{key}": value.clone() for key, value in own.items()}
 
 

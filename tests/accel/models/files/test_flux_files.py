@@ -10,7 +10,7 @@ import torch
 
 from accel.models.loading import load_source
 from accel.models.parts import ModelParts
-from tests.support.models import flux_layout, opened_laws, quantized_writers
+from tests.support.models import flux_layout, quantized_writers
 from tests.support.models import original_layout as original
 from tests.support.models.opened_models import refused
 from tests.support.pipelines.transformer_pipelines import draw
@@ -31,16 +31,20 @@ def opened(file: Path, base: Path) -> Any:
     return pipe
 
 
+def latents(pipe: Any) -> torch.Tensor:
+    """One step without guidance: each call of a network of this width takes seconds."""
+    return draw(pipe, steps=1, guidance=1.0)
+
+
 def test_a_transformer_and_a_whole_file(made: tuple[Any, Path], tmp_path: Path) -> None:
     pipe, base = made
-    want = draw(pipe, steps=2)
+    want = latents(pipe)
     file = original.write(flux_layout.flux(pipe.transformer), tmp_path / "t.safetensors")
-    assert torch.equal(want, draw(opened(file, base), steps=2))
+    assert torch.equal(want, latents(opened(file, base)))
     file.unlink()
     file = original.write(flux_layout.weights(pipe), tmp_path / "whole.safetensors")
-    whole = opened(file, base)
-    assert torch.equal(want, draw(whole, steps=2))
-    opened_laws.check(whole, rounding=0.05)
+    light = original.base_of(pipe, tmp_path / "light")
+    assert torch.equal(want, latents(opened(file, light)))
     file.unlink()
 
 
@@ -57,7 +61,7 @@ def test_scaled_8_bit_weights(made: tuple[Any, Path], tmp_path: Path) -> None:
             scaled[key] = value
     first = opened(original.write(plain, tmp_path / "plain.safetensors"), base)
     second = opened(original.write(scaled, tmp_path / "scaled.safetensors"), base)
-    assert torch.equal(draw(first, steps=2), draw(second, steps=2))
+    assert torch.equal(latents(first), latents(second))
 
 
 def test_a_gguf_file_under_the_authors_names(made: tuple[Any, Path], tmp_path: Path) -> None:
@@ -65,7 +69,7 @@ def test_a_gguf_file_under_the_authors_names(made: tuple[Any, Path], tmp_path: P
     pipe, base = made
     tensors = flux_layout.flux(pipe.transformer)
     file = quantized_writers.gguf(tensors, tmp_path / "flux.gguf", "Q8_0", "flux")
-    want, found = draw(pipe, steps=2).float(), draw(opened(file, base), steps=2).float()
+    want, found = latents(pipe).float(), latents(opened(file, base)).float()
     assert 0 < (found - want).norm() / want.norm() < 0.1
     without = {k: v for k, v in tensors.items() if not k.startswith("guidance_in.")}
     schnell = quantized_writers.gguf(without, tmp_path / "schnell.gguf", "Q8_0", "flux")

@@ -109,6 +109,10 @@ def strategies(files: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in files.items() if name.endswith(".json")}
 
 
+NEW_BY_DEFAULT = ["new", pytest.param("more", marks=pytest.mark.slow)]
+MORE_BY_DEFAULT = [pytest.param("new", marks=pytest.mark.slow), "more"]
+
+
 @pytest.fixture(params=["new", "more"])
 def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
     folder = tmp_path / "run"
@@ -231,6 +235,7 @@ def sample(total: int, size: int) -> Iterator[int]:
 
 
 @needs_fork
+@pytest.mark.parametrize("scene", NEW_BY_DEFAULT, indirect=True)
 def test_a_kill_at_any_write_costs_nothing(scene: Scene, tmp_path: Path) -> None:
     total = count(scene, tmp_path / "shown")
     assert total > 60
@@ -245,6 +250,7 @@ def test_a_kill_at_every_write_costs_nothing(scene: Scene, tmp_path: Path) -> No
 
 
 @needs_fork
+@pytest.mark.parametrize("scene", MORE_BY_DEFAULT, indirect=True)
 def test_an_error_at_any_write_is_one_line(scene: Scene, tmp_path: Path) -> None:
     total = count(scene, tmp_path / "shown")
     assert fail_at(scene, tmp_path, sample(total, FEW)) == FEW

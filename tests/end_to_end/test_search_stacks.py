@@ -49,7 +49,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_folder_is_searched(name: str, folders: Path, tmp_path: Path) -> None:
     """In the default space of its family, with the settings of its own call."""
     run = tmp_path / "run"
-    video = ["--frames", "9", "--scored-frames", "0,1,2,8"] if name == "wan" else []
+    moving = name in ("wan", "ltx")
+    video = ["--frames", "9", "--scored-frames", "0,1,2,8"] if moving else []
     given = ["--model", str(saved(folders, name)), *SETTING, *video, "--out", str(run)]
     assert cli.main(given) == 0
     settings = configuration.read(run)
@@ -62,10 +63,10 @@ def test_a_folder_is_searched(name: str, folders: Path, tmp_path: Path) -> None:
     assert all(row.ok and row.scores["psnr"] > 0 for row in rows)
     assert any("deltacache" in row.strategy.methods for row in rows)
     table = pd.read_csv(run / "front.csv")
-    assert ("temporal_error" in table.columns) == (name == "wan")
+    assert ("temporal_error" in table.columns) == moving
     one = strategies.load(run / "strategies" / "fastest.json")
     assert one.family == "transformer"
-    if name == "wan":
+    if moving:
         shapes = {image_files.read(path).shape for path in run.rglob("unaccelerated/**/*.png")}
         assert shapes == {(4, 32, 32, 3)}
         assert np.isfinite(table["temporal_error"]).all()

@@ -39,10 +39,10 @@ def peak():
 before = peak()
 began = time.perf_counter()
 pipe = load_source("model", sys.argv[1], ModelParts(base=sys.argv[2]), torch.float16)
-seconds = time.perf_counter() - began
-most = peak()
 parts = {n: p for n, p in pipe.components.items() if isinstance(p, torch.nn.Module)}
+# Files are mapped: a weight is read when it is used first.
 sums = {n: sum(float(w.double().sum()) for w in p.parameters()) for n, p in parts.items()}
+seconds, most = time.perf_counter() - began, peak()
 print(json.dumps({"seconds": seconds, "peak": most, "before": before, "sums": sums}))
 """
 TURNS = 2

@@ -46,7 +46,13 @@ class Span:
         return value.unflatten(0, (-1, like.shape[1])).transpose(1, 2).flatten(0, 1)
 
     def offer(self, face: Face, output: Any) -> None:
-        """Record the residual from the output of the last block."""
+        """Record the residual from the output of the last block.
+
+        A pass that left the first block out by itself (skip-layer guidance) has none, and so runs
+        in full at every call.
+        """
+        if not self.inputs:
+            return
         pairs = list(self._pairs(face, face.read(output)))
         self.found = tuple(None if b is None or a is None else b - a for a, b in pairs)
         self.kinds = tuple(None if b is None else b.dtype for _, b in pairs)

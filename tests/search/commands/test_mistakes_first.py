@@ -63,7 +63,10 @@ def told(capsys: pytest.CaptureFixture[str], main: Any, arguments: str) -> str:
         ("--strategy fine.json --strategy dit.json", "dit.json: the strategy is for family 'dit'"),
         ("--strategy long.json", "the model was trained on 1000 timesteps; give at most 1000"),
         ("--strategy miscounted.json", "makes 5 calls of the denoiser, but the strategy is for 4"),
-        ("--strategy fine.json --steps 5000", "cannot make 5000 steps: the model was trained on"),
+        (
+            "--strategy fine.json --base-steps 5000",
+            "cannot make 5000 steps: the model was trained on",
+        ),
         ("--strategy fine.json --size 30", "cannot generate 30 x 30 pixels"),
         ("--strategy fine.json --images 5000", "5000 prompts asked for"),
         ("--strategy fine.json --reference text", "z.png cannot be read as an image"),
@@ -72,7 +75,7 @@ def told(capsys: pytest.CaptureFixture[str], main: Any, arguments: str) -> str:
         ("--strategy fine.json --reference none", "'none' is no folder of images"),
         ("--strategy fine.json --reference whole --reference-per-class 1", "holds 1 images"),
         ("--strategy fine.json --prompts none.csv", "'none.csv' cannot be read"),
-        ("transfer dit.json --to tiny-sd --steps 5000", "the model was trained on 1000"),
+        ("transfer dit.json --to tiny-sd --base-steps 5000", "the model was trained on 1000"),
         ("transfer fine.json --to tiny-sd --size 30", "cannot generate 30 x 30 pixels"),
         ("transfer fine.json --to tiny-sd --reference text", "z.png cannot be read as an image"),
     ],
@@ -86,7 +89,10 @@ def test_evaluate_finds_mistakes_before_it_draws(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("--steps 5000 --strategy fine.json", "cannot make 5000 steps: the model was trained on"),
+        (
+            "--resample-steps 5000 --strategy fine.json",
+            "cannot make 5000 steps: the model was trained on",
+        ),
         ("--strategy long.json", "cannot make 1500 steps: the model was trained on 1000"),
         ("--strategy fine.json --height 30", "cannot generate this: `height` and `width`"),
         ("--strategy dit.json", "is for family 'dit'"),

@@ -10,16 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import HealthCheck, settings
 
-from accel.models.loading import quiet
 from evaluate.networks.weight_files import VARIABLE, cache_folder
-from tests.support.pipelines.unet_pipelines import build
 
 WEIGHTS = cache_folder() / "weights"  # Of published networks, where somebody has them.
-torch.set_num_threads(1)
-quiet()
 # The same examples each time: a green run stays green. `--hypothesis-profile random` hunts.
 # A slow machine is no fault.
 ANYWHERE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,6 +23,22 @@ settings.register_profile("random", ANYWHERE, max_examples=1000)
 settings.load_profile("fixed")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # As a shell has it for what is behind `&`.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One thread and no progress bars in processes that run tests.
+
+    The one that only hands tests out to others imports no libraries: it would take seconds before
+    the others start, and print what these say when they are imported.
+    """
+    hands_out = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if not hands_out:
+        import torch
+
+        from accel.models.loading import quiet
+
+        torch.set_num_threads(1)
+        quiet()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -42,6 +53,8 @@ def frozen() -> None:
 
 @pytest.fixture
 def pipe() -> Any:
+    from tests.support.pipelines.unet_pipelines import build
+
     return build()
 
 

@@ -35,7 +35,7 @@ from accel.models.loading import quiet
 from accel.profiling import flop_counter
 from accel.tokens.merging import similarity, split_grid
 from benchmarks.papers import common
-from benchmarks.papers.common import Entry, cell, entry, network, published, work
+from benchmarks.papers.common import PNDM_50, Entry, cell, entry, network, published, work
 from benchmarks.quality import scored_strategies
 from benchmarks.quality.scored_strategies import BASELINE, Candidate, Rows
 from evaluate import Evaluator
@@ -52,17 +52,7 @@ CONFIGS = {
     "CONF_FIVE": "catome-five",
     "ToMe": "tome-0.5",
 }
-PROTOCOL = [
-    "--metrics",
-    "fid",
-    "--base-scheduler",
-    "PNDMScheduler",
-    "--base-steps",
-    "50",
-    "--guidance",
-    "7.5",
-]
-PROTOCOL += ["--size", "512", "--prompts", "imagenet", "--reference-per-class", "5"]
+PROTOCOL = [*PNDM_50, "--size", "512", "--prompts", "imagenet", "--reference-per-class", "5"]
 MOST = 0.75  # All sources of cells of 2 x 2.
 
 

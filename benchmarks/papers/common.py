@@ -22,6 +22,9 @@ from evaluate.commands import score
 from evaluate.speed.timing import device_name, versions
 from strategies import Strategy
 
+# Flags of `python -m evaluate` for the setting of papers on Stable Diffusion 1.5.
+PNDM_50 = ["--metrics", "fid", "--base-scheduler", "PNDMScheduler", "--base-steps", "50"]
+PNDM_50 += ["--guidance", "7.5"]
 Entry = dict[str, Any]
 # Figure of a paper -> figure of `python -m evaluate`, and the factor to the paper's unit.
 FIGURES = {

@@ -36,7 +36,7 @@ import strategies
 from accel.models.config import read_model
 from accel.models.loading import quiet
 from benchmarks.papers import common
-from benchmarks.papers.common import Entry, cell, entry, published, work
+from benchmarks.papers.common import PNDM_50, Entry, cell, entry, published, work
 from benchmarks.quality import scored_strategies
 from benchmarks.quality.scored_strategies import BASELINE, Candidate, Rows
 from evaluate import Evaluator
@@ -49,27 +49,8 @@ XL = "Table 2, COCO 5k, SDXL"
 PRESETS: tuple[str, ...]
 PRESETS = ("deepcache-n2", "deepcache-n3", "deepcache-n5", "deepcache-n10", "tome-0.3", "tome-0.5")
 PRESETS += ("tome-0.7", "deepcache-n5-tome-0.5")
-IMAGENET = [
-    "--metrics",
-    "fid",
-    "--base-scheduler",
-    "PNDMScheduler",
-    "--base-steps",
-    "50",
-    "--guidance",
-]
-IMAGENET += ["7.5", "--size", "512", "--prompts", "imagenet", "--reference-per-class", "5"]
-COCO = [
-    "--metrics",
-    "fid",
-    "--base-scheduler",
-    "PNDMScheduler",
-    "--base-steps",
-    "50",
-    "--guidance",
-    "7.5",
-]
-COCO += ["--size", "512"]
+COCO = [*PNDM_50, "--size", "512"]
+IMAGENET = [*COCO, "--prompts", "imagenet", "--reference-per-class", "5"]
 COCO_XL = ["--metrics", "fid", "--base-scheduler", "EulerDiscreteScheduler", "--base-steps", "50"]
 COCO_XL += ["--guidance", "7.0", "--size", "1024"]
 TIME = "multiply-accumulates; the paper's is wall time on a 4090 with unfused attention"

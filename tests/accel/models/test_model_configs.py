@@ -27,6 +27,7 @@ from search import spaces
 from strategies import StrategyError
 from strategies.data_files.configs import read_config
 from tests.support.models.model_commands import COMMANDS, fails
+from tests.support.models.model_walk import TWO_IMAGES
 from tests.support.pipelines import whole_stack_pipelines
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.unet_pipelines import build
@@ -233,19 +234,7 @@ def test_every_command_takes_a_local_copy(
     drawn += ["--strategy", str(strategy), "--out", str(tmp_path / "one.png")]
     assert accel.cli.main(["generate", *drawn, *source]) == 0
     found = tmp_path / "found.json"
-    scored = [
-        "--images",
-        "2",
-        "--metrics",
-        "psnr",
-        "--repeats",
-        "0",
-        "--steps",
-        "3",
-        "--size",
-        "32",
-    ]
-    scored += ["--json", str(found), "--strategy", str(strategy), "--dtype", "float32"]
+    scored = [*TWO_IMAGES, "--json", str(found), "--strategy", str(strategy), "--dtype", "float32"]
     assert evaluate.cli.main([*scored, "--device", "cpu", *source]) == 0
     assert json.loads(found.read_text())["setting"]["model"] == "sd15"
     searched = ["--workers", "0", "--images", "2", "--heldout-images", "2", "--export", "1"]

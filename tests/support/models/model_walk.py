@@ -16,6 +16,10 @@ METHODS = {"unet": "deepcache", "mmdit": "fora"}
 SOLVERS = {"unet": "DDIM", "mmdit": "FlowMatchEulerDiscrete"}
 
 
+TWO_IMAGES = ["--images", "2", "--metrics", "psnr", "--repeats", "0"]
+TWO_IMAGES += ["--base-steps", "3", "--size", "32"]
+
+
 def walk(
     folder: Path, model: Sequence[Any], family: str = "unet", given: Sequence[Any] = ()
 ) -> dict[str, Any]:
@@ -44,19 +48,7 @@ def walk(
         drawn += ["--control-image", str(image)]
     assert accel.cli.main([*drawn, *words]) == 0
     assert (folder / "one.png").is_file()
-    scored = [
-        "--images",
-        "2",
-        "--metrics",
-        "psnr",
-        "--repeats",
-        "0",
-        "--steps",
-        "3",
-        "--size",
-        "32",
-    ]
-    scored += ["--device", "cpu", "--dtype", "float32", "--strategy", str(made)]
+    scored = [*TWO_IMAGES, "--device", "cpu", "--dtype", "float32", "--strategy", str(made)]
     scored += [*words, *map(str, given), "--json", str(folder / "scores.json")]
     assert evaluate.cli.main(scored) == 0
     rows = json.loads((folder / "scores.json").read_text())["rows"]

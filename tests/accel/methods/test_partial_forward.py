@@ -19,28 +19,9 @@ from accel.token_selection import TokenSelection
 from accel.tokens.partial_forward import PartialForward
 from tests.support.pipelines.transformer_pipelines import FREE_SIZE, MODELS, build, draw, strategy
 from tests.support.pipelines.unet_pipelines import spread
+from tests.support.scripted_tokens import Scripted
 
 CHOICES: list[Any] = [None, None, 0.3, 0.5, None, 0.25]
-
-
-class Scripted:
-    """Makes a partial run take tokens by a fixed rule instead of its method's."""
-
-    def __init__(self, pipe: Any) -> None:
-        self.run = next(
-            one for one in find(pipe)._clock.listeners if isinstance(one, PartialForward)
-        )
-        self.chosen: dict[int, Tensor] = {}
-        self.run.choose = self.choose  # type: ignore[method-assign]
-
-    def choose(self, noise: Tensor, count: int) -> Tensor | None:
-        call = self.run.clock.call
-        if count == noise.shape[1] or not self.run.planned(call):
-            return None
-        random = torch.Generator().manual_seed(call)
-        rows = [torch.randperm(noise.shape[1], generator=random)[:count] for _ in noise]
-        self.chosen[call] = torch.stack(rows).sort(dim=1).values
-        return self.chosen[call]
 
 
 class Reference:

@@ -10,32 +10,12 @@ from torch import Tensor
 
 import accel
 from accel import families
-from accel.registry import find
-from accel.tokens.partial_forward import PartialForward
 from tests.support.pipelines.stack_pipelines import build, draw, strategy
+from tests.support.scripted_tokens import Scripted
 from tests.support.stacks.token_cases import TOKENS, cast, passes
 
 CHOICES: list[Any] = [None, None, 0.3, 0.5, None, 0.25]
 SHARES = [1.0 if share is None else share for share in CHOICES]
-
-
-class Scripted:
-    """Makes a partial run take tokens by a fixed rule instead of its method's."""
-
-    def __init__(self, pipe: Any) -> None:
-        listeners = find(pipe)._clock.listeners
-        self.run = next(one for one in listeners if isinstance(one, PartialForward))
-        self.chosen: dict[int, Tensor] = {}
-        self.run.choose = self.choose  # type: ignore[method-assign]
-
-    def choose(self, noise: Tensor, count: int) -> Tensor | None:
-        call = self.run.clock.call
-        if not self.run.planned(call):
-            return None
-        random = torch.Generator().manual_seed(call)
-        rows = [torch.randperm(noise.shape[1], generator=random)[:count] for _ in noise]
-        self.chosen[call] = torch.stack(rows).sort(dim=1).values
-        return self.chosen[call]
 
 
 class Reference:

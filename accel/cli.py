@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -19,6 +20,7 @@ from accel.commands.generate import (
     control_arguments,
     draw,
     fit,
+    generated,
     open_prompted,
     own_steps,
     what_ran,
@@ -32,6 +34,7 @@ from accel.models.resolve import given_parts
 from strategies import StrategyError, describe, load
 from strategies.commands.former_flags import FormerFlag
 from strategies.commands.interrupts import stopped
+from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.sharing import measured_on
 
 REPEAT = 3
@@ -43,9 +46,9 @@ EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """The command and its flags."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         prog="python -m accel", description="Generate images with a strategy, or plan one."
     )
     commands = made.add_subparsers(metavar="COMMAND", required=True)
@@ -112,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"with --compare, timed runs of each (default: {REPEAT})",
     )
     out.add_argument("--repeat", action=FormerFlag, now="--repeats", type=_positive, dest="repeat")
+    one.add_result_flags("times, and what ran at each call", group=out)
     one.set_defaults(run=_generate)
     add_command(commands)
     return made
@@ -133,15 +137,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     flags = parser().parse_args(arguments)
     try:
-        return int(flags.run(flags))
+        with ResultOutput(flags) as result:
+            return int(flags.run(flags, result))
     except StrategyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return stopped()
+    except BrokenPipeError:  # The reader of our lines, such as head, has closed.
+        sys.stderr.close()
+        return 0
 
 
-def _generate(flags: argparse.Namespace) -> int:
+def _generate(flags: argparse.Namespace, result: ResultOutput) -> int:
     if flags.repeat is not None and not flags.compare:
         raise StrategyError("--repeats is for timings; give --compare too")
     image_files.check_target(flags.out)
@@ -171,11 +179,13 @@ def _generate(flags: argparse.Namespace) -> int:
     label = Path(flags.strategy).stem if Path(flags.strategy).exists() else flags.strategy
     fast = ImageCaption(label, f"{strategy.solver_text}, {strategy.steps} steps")
     print("\n".join([f"{fast.label}: {fast.solver}", *describe.summary(strategy)]))
+    found: dict[str, Any] = {"file": str(flags.out), "seeds": list(seeds)}
     if flags.compare:
         steps = own_steps(pipe, config)
         plain = ImageCaption("unaccelerated", f"{type(pipe.scheduler).__name__}, {steps} steps")
         repeat = flags.repeat or REPEAT
         base, drawn = compare(pipe, request, strategy, steps, repeat)
+        found |= {"unaccelerated": generated(base), "speedup": base.latency / drawn.latency}
         picture = _compared((plain, base), (fast, drawn), seeds, repeat)
     else:
         drawn = draw(pipe, request, strategy)
@@ -184,6 +194,9 @@ def _generate(flags: argparse.Namespace) -> int:
     image_files.save(picture, flags.out)
     print(what_ran(drawn.records))
     print(f"written to {flags.out}")
+    calls = [asdict(record) for record in drawn.records]
+    mine = {"name": label, "digest": strategy.digest, **generated(drawn), "calls": calls}
+    result.write(found | {"strategy": mine})
     return 0
 
 

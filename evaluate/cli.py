@@ -11,7 +11,7 @@ from evaluate.images.generation import NotFiniteError
 from evaluate.statistics.gaussian import ScoreError
 from strategies import StrategyError
 from strategies.commands.interrupts import stopped
-from strategies.data_files import whole
+from strategies.commands.result_output import ResultOutput
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,19 +19,22 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["transfer"]:
         flags = transfer.parser().parse_args(given[1:])
-        return _guarded(flags, lambda: transfer.run(flags))
+        return _guarded(flags, transfer.run)
     flags = score.parser().parse_args(given)
-    return _guarded(flags, lambda: score.run(flags))
+    return _guarded(flags, score.run)
 
 
-def _guarded(flags: argparse.Namespace, work: Callable[[], int]) -> int:
+def _guarded(
+    flags: argparse.Namespace, work: Callable[[argparse.Namespace, ResultOutput], int]
+) -> int:
     try:
-        for path in (flags.json, flags.csv):
-            if path is not None:
-                whole.check(path)
-        return work()
+        with ResultOutput(flags) as result:
+            return work(flags, result)
     except (StrategyError, ScoreError, NotFiniteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # The reader of our lines, such as head, has closed.
+        sys.stderr.close()
+        return 0
     except KeyboardInterrupt:
         return stopped("stopped; the same command continues with the images generated so far")

@@ -1,10 +1,7 @@
-"""Output of a comparison: terminal table, JSON and CSV."""
+"""Output of a comparison: terminal table, rows of a CSV."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluate.metrics import VIEWS, Metric
-from strategies.data_files import whole
 
 SPEED = {
     "speedup": ("speedup", "{:.2f}x", 1.0),
@@ -150,13 +146,8 @@ def _calls(row: dict[str, Any]) -> Table:
     return table
 
 
-def write_json(found: dict[str, Any], path: Path) -> None:
-    """Write the whole comparison as JSON."""
-    whole.write(json.dumps(found, indent=2) + "\n", path)
-
-
-def write_csv(found: dict[str, Any], path: Path) -> None:
-    """Write one row per strategy; intervals are `<metric>_low` and `_high`."""
+def flat_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row for each strategy; intervals are `<metric>_low` and `_high`."""
     rows = []
     for row in found["rows"]:
         flat = {k: v for k, v in row.items() if k not in ("intervals", "beside_rival", "kinds")}
@@ -168,9 +159,4 @@ def write_csv(found: dict[str, Any], path: Path) -> None:
             name = f"{key}_beside_rival"
             flat |= {name: value, f"{name}_low": low, f"{name}_high": high}
         rows.append(flat)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows(rows)
-    whole.write(text.getvalue(), path)
+    return rows

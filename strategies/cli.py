@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from strategies import StrategyError, describe, dump, known, load, presets, save
-from strategies.commands import space_listing, terminal_tables
+from strategies.commands import space_listing, strategy_rows, terminal_tables
 from strategies.commands.interrupts import stopped
+from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.data_files.whole import make_folder, write
 from strategies.exchange import cache_dit_import
 from strategies.exchange.targets import TARGETS
@@ -36,9 +36,12 @@ EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+Command = Callable[[argparse.Namespace, ResultOutput], int]
+
+
+def parser() -> CommandParser:
     """The commands and their flags."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         prog="python -m strategies",
         description="Show, check and convert strategy files and the published presets.",
         epilog=EXAMPLES,
@@ -46,24 +49,25 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = made.add_subparsers(metavar="COMMAND", required=True)
 
-    def command(name: str, run: Callable[[argparse.Namespace], int], about: str) -> Any:
+    def command(name: str, run: Command, about: str) -> Any:
         added = commands.add_parser(name, help=about, description=about)
         added.set_defaults(run=run)
         return added
 
     one = command("list", _list, "list presets and given files")
     one.add_argument("sources", nargs="*", metavar="NAME|FILE", help="list only these")
-    one.add_argument("--json", action="store_true", help="as JSON")
+    one.add_result_flags("a list of the strategies", "one row for each strategy")
     one = command("show", _show, "show one strategy, call by call")
     one.add_argument("source", metavar="NAME|FILE")
-    one.add_argument("--json", action="store_true", help="as JSON")
+    one.add_result_flags("the strategy and its calls", "one row for each span of equal calls")
     one = command("methods", _methods, "show the methods and their knobs")
     one.add_argument("name", nargs="?", metavar="NAME", help="show only this method")
-    one.add_argument("--json", action="store_true", help="as JSON")
+    one.add_result_flags("methods and settings", "one row for each setting")
     one = command("space", _space, "show the genes of a search space, their choices and its size")
     space_listing.add(one)
     one = command("validate", _validate, "check files; exit code 1 if any is bad")
     one.add_argument("files", nargs="+", metavar="FILE")
+    one.add_result_flags("a list of the files", "one row for each file")
     one = command("resample", _resample, "convert a strategy to another number of calls")
     one.add_argument("source", metavar="NAME|FILE")
     one.add_argument("--calls", type=int, metavar="N", help="number of calls of the new schedule")
@@ -84,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     one = command("diff", _diff, "show differences; exit code 0 equal, 1 different")
     one.add_argument("one", metavar="A", help="a preset or file")
     one.add_argument("other", metavar="B", help="a preset or file")
+    one.add_result_flags("the differences", "one row for each difference")
     one = command("export", _export, "export a strategy as settings of another tool")
     one.add_argument("source", metavar="NAME|FILE")
     one.add_argument("--to", required=True, choices=list(TARGETS), help="tool to export to")
@@ -103,6 +108,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--repo", required=True, metavar="NAME", help="owner/name; made if missing")
     one.add_argument("--private", action="store_true", help="make a new repository private")
     one.add_argument("--message", default="", help="message of the commit")
+    one.add_result_flags("the commit's address and the files", "one row for each file")
     one = command("pull", _pull, "download and check a repository's strategies")
     one.add_argument("repo", metavar="NAME", help="owner/name")
     one.add_argument(
@@ -112,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
         help="folder to write to (default: the repository's name)",
     )
     one.add_argument("--revision", help="branch, tag or commit (default: the newest)")
+    one.add_result_flags("a list of the files", "one row for each file")
     return made
 
 
@@ -122,7 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     flags = parser().parse_args(arguments)
     try:
-        return int(flags.run(flags))
+        with ResultOutput(flags) as result:
+            return int(flags.run(flags, result))
     except StrategyError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -133,76 +141,63 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
 
 
-def _list(flags: argparse.Namespace) -> int:
+def _list(flags: argparse.Namespace, result: ResultOutput) -> int:
     rows = [(source, load(source)) for source in flags.sources or presets()]
-    if flags.json:
-        _print_json([_facts(strategy) | {"source": source} for source, strategy in rows])
-    else:
+    found = [strategy_rows.listed(source, strategy) for source, strategy in rows]
+    result.write(found, found)
+    if not result.alone:
         terminal_tables.console().print(terminal_tables.listing(rows))
     return 0
 
 
-def _facts(strategy: Strategy) -> dict[str, Any]:
-    return {
-        "name": strategy.name,
-        "family": strategy.family,
-        "scheduler": strategy.scheduler,
-        "steps": strategy.steps,
-        "calls": strategy.calls,
-        "methods": sorted(strategy.methods),
-        "summary": describe.summary(strategy),
-        "digest": strategy.digest,
-    }
-
-
-def _show(flags: argparse.Namespace) -> int:
+def _show(flags: argparse.Namespace, result: ResultOutput) -> int:
     strategy = load(flags.source)
-    if flags.json:
-        spans = [{"first": s.first, "last": s.last, **s.acts} for s in describe.spans(strategy)]
-        _print_json(strategy.to_json() | {"digest": strategy.digest, "spans": spans})
-    else:
+    result.write(strategy_rows.shown(strategy), strategy_rows.span_rows(strategy))
+    if not result.alone:
         terminal_tables.console().print(terminal_tables.details(strategy))
     return 0
 
 
-def _methods(flags: argparse.Namespace) -> int:
+def _methods(flags: argparse.Namespace, result: ResultOutput) -> int:
     kinds = known()
     if flags.name is not None and flags.name not in kinds:
         hint = did_you_mean(flags.name, kinds)
         raise StrategyError(f"method {flags.name!r} is unknown; there are {', '.join(kinds)}{hint}")
     names = list(kinds) if flags.name is None else [flags.name]
     found = [describe.method(kinds[name]) for name in names]
-    if flags.json:
-        _print_json(found)
-    else:
+    result.write(found, strategy_rows.setting_rows(found))
+    if not result.alone:
         terminal_tables.console().print(*(terminal_tables.method(about) for about in found))
     return 0
 
 
-def _space(flags: argparse.Namespace) -> int:
+def _space(flags: argparse.Namespace, result: ResultOutput) -> int:
     found = space_listing.facts(*space_listing.asked(flags))
-    if flags.json:
-        _print_json(found)
-    else:
+    result.write(found, strategy_rows.gene_rows(found))
+    if not result.alone:
         terminal_tables.console().print(terminal_tables.pairs(space_listing.lines(found)))
     return 0
 
 
-def _validate(flags: argparse.Namespace) -> int:
-    bad = 0
+def _validate(flags: argparse.Namespace, result: ResultOutput) -> int:
+    found = list[dict[str, Any]]()
     for name in flags.files:
         try:
             strategy = load(name)
             provenance.check(strategy, name)
         except StrategyError as error:
-            bad += 1
-            say(str(error))
+            found.append({"file": name, "ok": False, "error": str(error)})
+            line = str(error)
         else:
-            say(f"{name}: ok, {strategy.solver_text}, {terminal_tables.schedule(strategy)}")
-    return 1 if bad else 0
+            found.append({"file": name, "ok": True, "digest": strategy.digest})
+            line = f"{name}: ok, {strategy.solver_text}, {terminal_tables.schedule(strategy)}"
+        if not result.alone:
+            say(line)
+    result.write(found, found)
+    return 0 if all(row["ok"] for row in found) else 1
 
 
-def _resample(flags: argparse.Namespace) -> int:
+def _resample(flags: argparse.Namespace, _: ResultOutput) -> int:
     if flags.calls is None and flags.steps is None and flags.scheduler is None:
         raise StrategyError("say what to resample to: --calls, --steps or --scheduler")
     for flag in ("calls", "steps"):
@@ -221,7 +216,7 @@ def _resample(flags: argparse.Namespace) -> int:
     return _written(after.model_copy(update={"provenance": provenance}), flags.out)
 
 
-def _export(flags: argparse.Namespace) -> int:
+def _export(flags: argparse.Namespace, _: ResultOutput) -> int:
     strategy = load(flags.source)
     target = TARGETS[flags.to]
     text = target.write(strategy)
@@ -236,7 +231,7 @@ def _export(flags: argparse.Namespace) -> int:
     return 0
 
 
-def _import(flags: argparse.Namespace) -> int:
+def _import(flags: argparse.Namespace, _: ResultOutput) -> int:
     if flags.steps is not None and flags.steps < 1:
         raise StrategyError(f"--steps is {flags.steps}; give at least 1")
     given = cache_dit_import.Given(flags.family, flags.scheduler, flags.steps)
@@ -254,31 +249,45 @@ def _written(strategy: Strategy, path: Path | None) -> int:
     return 0
 
 
-def _push(flags: argparse.Namespace) -> int:
-    say(hub.push(flags.files, flags.repo, flags.private, flags.message, say))
-    for path in flags.files:
-        lacks = provenance.missing(load(path))
-        if lacks:
-            say(f"{path}: says nothing of {', '.join(lacks)}")
+def _push(flags: argparse.Namespace, result: ResultOutput) -> int:
+    commit = hub.push(flags.files, flags.repo, flags.private, flags.message, say)
+    rows = [{"file": str(path), "missing": provenance.missing(load(path))} for path in flags.files]
+    result.write({"commit": commit, "files": rows}, rows)
+    say(commit)
+    for row in rows:
+        if row["missing"]:
+            say(f"{row['file']}: says nothing of {', '.join(row['missing'])}")
     return 0
 
 
-def _pull(flags: argparse.Namespace) -> int:
+def _pull(flags: argparse.Namespace, result: ResultOutput) -> int:
     out = flags.out or Path(flags.repo.rsplit("/", 1)[-1])
-    for path in hub.pull(flags.repo, out, flags.revision):
-        one = load(path)
+    rows = [(str(path), load(path)) for path in hub.pull(flags.repo, out, flags.revision)]
+    found = [strategy_rows.listed(path, one) for path, one in rows]
+    result.write(found, found)
+    for path, one in rows:
         say(f"{path}: {one.solver_text}, {terminal_tables.schedule(one)}")
     return 0
 
 
-def _diff(flags: argparse.Namespace) -> int:
+def _diff(flags: argparse.Namespace, result: ResultOutput) -> int:
     one, other = load(flags.one), load(flags.other)
     rows = describe.differences(one, other)
     same = one.digest == other.digest
-    console = terminal_tables.console()
+    found = strategy_rows.difference_rows(rows)
+    result.write({"same": same, "differences": found}, found)
+    if not result.alone:
+        _print_differences(rows, (flags.one, flags.other), (one, other))
+    return 0 if same else 1
+
+
+def _print_differences(
+    rows: Sequence[tuple[str, str, str]], names: tuple[str, str], pair: tuple[Strategy, Strategy]
+) -> None:
+    console, (one, other) = terminal_tables.console(), pair
     if rows:
-        console.print(terminal_tables.difference(rows, (flags.one, flags.other)))
-    if same:
+        console.print(terminal_tables.difference(rows, names))
+    if one.digest == other.digest:
         beside = "; only what is listed above differs" if rows else ""
         console.print(f"They mean the same (digest {one.digest[:12]}){beside}.")
     elif one.calls != other.calls:
@@ -286,10 +295,3 @@ def _diff(flags: argparse.Namespace) -> int:
             f"Calls are compared between strategies of equally many only: resample one, such as "
             f"by --calls {one.calls} --steps {one.steps}.",
         )
-    return 0 if same else 1
-
-
-def _print_json(data: Any) -> None:
-    # Written part by part: as one text it takes many times the memory of the data.
-    json.dump(data, sys.stdout, indent=2)
-    print()

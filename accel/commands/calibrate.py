@@ -25,11 +25,16 @@ from accel.commands.generate import (
 from accel.models.config import SOURCE_HELP
 from accel.models.loading import quiet
 from strategies import Strategy, StrategyError, save
+from strategies.commands.result_output import ResultOutput
 from strategies.methods.blockcache import BlockCache
 
 
-def calibrate(flags: argparse.Namespace) -> int:
+def calibrate(flags: argparse.Namespace, result: ResultOutput) -> int:
     """Measure, plan, print a table and write the strategy; returns the exit code.
+
+    Args:
+        flags: parsed flags.
+        result: output of the measured changes.
 
     Raises:
         StrategyError: the model cannot be loaded or drawn with, or the file cannot be written.
@@ -62,18 +67,30 @@ def calibrate(flags: argparse.Namespace) -> int:
         provenance={"model": flags.model, "delta": flags.delta, "prompts": len(requests)},
     )
     save(strategy, flags.out)
-    Console().print(_table(curves, knobs, strategy.calls))
+    calls = strategy.calls
+    rows = [
+        {"block": name, "mean_change": fmean(changes), "computed": _computed(knobs, name, calls)}
+        for name, changes in curves.items()
+    ]
+    found = {"file": str(flags.out), "calls": calls, "blocks": rows, "changes": curves}
+    result.write(found | {"strategy": strategy.to_json()}, rows)
+    if not result.alone:
+        Console().print(_table(rows, calls))
     print(f"written to {flags.out}")
     return 0
 
 
-def _table(curves: dict[str, list[float]], knobs: BlockCache, calls: int) -> Table:
+def _computed(knobs: BlockCache, name: str, calls: int) -> int:
+    """Number of calls at which a block is computed."""
+    return len(knobs.refresh[name]) if name in knobs.refresh else calls
+
+
+def _table(rows: list[dict[str, Any]], calls: int) -> Table:
     table = Table("block", box=box.SIMPLE)
     table.add_column("mean change per call", justify="right")
     table.add_column(f"computed, of {calls}", justify="right")
-    for name, changes in curves.items():
-        computed = len(knobs.refresh[name]) if name in knobs.refresh else calls
-        table.add_row(name, f"{fmean(changes):.3f}", str(computed))
+    for row in rows:
+        table.add_row(row["block"], f"{row['mean_change']:.3f}", str(row["computed"]))
     return table
 
 
@@ -107,4 +124,5 @@ def add_command(commands: Any) -> None:
     )
     one.add_argument("--download", action="store_true", help="fetch missing weights from the hub")
     one.add_argument("--out", type=Path, required=True, help="strategy file to write")
+    one.add_result_flags("the measured changes and the strategy", "one row for each block")
     one.set_defaults(run=calibrate)

@@ -190,6 +190,13 @@ def what_ran(records: Sequence[CallRecord]) -> str:
     return line + (f"; {reused} results of attentions and blocks were reused" if reused else "")
 
 
+def generated(images: GeneratedImages) -> dict[str, Any]:
+    """Times of the images of one setting as plain JSON."""
+    return {
+        "latency_s": images.latency, "seconds": images.seconds, "timings": images.timings
+    }  # fmt: skip
+
+
 def _add(found: GeneratedImages, drawn: tuple[Image.Image, float]) -> None:
     found.images.append(drawn[0])
     found.seconds.append(drawn[1])

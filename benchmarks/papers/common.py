@@ -162,7 +162,7 @@ def real(
         strategies.save(plan, path)
         asked += ["--strategy", str(path)]
     target = flags.cache / "evaluated.json"
-    code = cli.main([*asked, "--json", str(target), "--out", str(flags.cache / "images")])
+    code = cli.main([*asked, f"--json={target}", "--out", str(flags.cache / "images")])
     if code:
         raise SystemExit(code)
     rows = json.loads(target.read_text(encoding="utf-8"))["rows"]

@@ -27,6 +27,7 @@ from evaluate.networks import Networks
 from evaluate.networks.weight_files import VARIABLE, cache_folder
 from evaluate.verdicts import margins_of, parse_margin
 from strategies.commands.former_flags import FormerFlag
+from strategies.commands.result_output import CommandParser
 
 MODEL_HELP = model_help()
 
@@ -128,11 +129,12 @@ def add_setting(made: argparse.ArgumentParser) -> None:
     )
 
 
-def add_output(made: argparse.ArgumentParser) -> None:
+def add_output(made: CommandParser) -> None:
     """Add the flags of result files."""
     run = made.add_argument_group("results")
-    run.add_argument("--json", type=Path, help="also write the whole comparison to this file")
-    run.add_argument("--csv", type=Path, help="also write one row per strategy to this file")
+    made.add_result_flags(
+        "the whole comparison", "one row for each strategy", group=run, spaced=True
+    )
     run.add_argument(
         "--out",
         type=Path,

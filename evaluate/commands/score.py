@@ -23,6 +23,7 @@ from evaluate.commands.options import (
 from evaluate.comparison import compare
 from evaluate.metrics import Metric
 from strategies import Strategy, load
+from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.sharing import measured_on
 
 EXAMPLES = """\
@@ -36,9 +37,9 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """Parser of the flags."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         prog="python -m evaluate",
         description="Score strategies and the unaccelerated model on the same prompts and noise.",
         epilog=EXAMPLES,
@@ -58,21 +59,23 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def run(flags: argparse.Namespace) -> int:
+def run(flags: argparse.Namespace, result: ResultOutput) -> int:
     """Score what the flags ask for; returns the exit code.
+
+    Args:
+        flags: parsed flags.
+        result: output of the comparison.
 
     Raises:
         StrategyError: a strategy does not fit the model, or a flag is wrong.
         ScoreError: weights of a metric are missing.
     """
     found, metrics, without = _scored(flags)
-    comparison_table.show(found, metrics, flags.calls)
+    if not result.alone:
+        comparison_table.show(found, metrics, flags.calls)
     for name, reason in without.items():
         print(f"not scored: {name}: {reason}")
-    if flags.json is not None:
-        comparison_table.write_json(found, flags.json)
-    if flags.csv is not None:
-        comparison_table.write_csv(found, flags.csv)
+    result.write(found, comparison_table.flat_rows(found))
     return 0
 
 

@@ -22,6 +22,7 @@ from evaluate.commands.options import (
 from evaluate.metrics import VIEWS, Metric
 from evaluate.transfer import EQUAL, TransferredStrategy, measure, target_of
 from strategies import StrategyError, load
+from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.transfer import transfer
 
 EXAMPLES = """\
@@ -32,9 +33,9 @@ examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """Parser of the flags."""
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         prog="python -m evaluate transfer",
         description="Score strategies on another model, solver, number of steps or size than "
         "they were made for. Compare them with the unaccelerated model and with "
@@ -65,8 +66,12 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def run(flags: argparse.Namespace) -> int:
+def run(flags: argparse.Namespace, result: ResultOutput) -> int:
     """Carry out the command; returns the exit code.
+
+    Args:
+        flags: parsed flags.
+        result: output of the comparison.
 
     Raises:
         StrategyError: a strategy has no meaning on the target, or a flag is wrong.
@@ -91,11 +96,9 @@ def run(flags: argparse.Namespace) -> int:
         ]
         found = measure(job, moved, report, flags.equal)
     finish(job, flags)
-    show(found, job.metrics, flags.calls)
-    if flags.json is not None:
-        comparison_table.write_json(found, flags.json)
-    if flags.csv is not None:
-        comparison_table.write_csv(found, flags.csv)
+    if not result.alone:
+        show(found, job.metrics, flags.calls)
+    result.write(found, comparison_table.flat_rows(found))
     return 0
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+from typing import Any
+
 import torch
 from rich.console import Console
 
@@ -18,6 +21,7 @@ from search.proposers.generation_strategy import GenerationStrategy
 from search.results import finalist, report
 from search.results import run as runs
 from search.results import run_settings as settled
+from search.results.removals import Removal
 from search.results.report import method_worth as methods
 from search.results.run import Run
 from search.run_folder import consent
@@ -25,6 +29,7 @@ from search.run_folder.creation import opened
 from search.study.run_notes import RunNotes
 from search.workers import factory as workers
 from strategies import StrategyError
+from strategies.commands.result_output import ResultOutput
 
 DEFAULT = "10m"
 
@@ -45,7 +50,15 @@ def main(arguments: list[str]) -> int:
         metavar="MODULE:FUNCTION",
         help="needed if the run's model is a function of yours, which runs again",
     )
+    made.add_result_flags(
+        "the strategies without a method, with scores and intervals", "one row for each of them"
+    )
     flags = made.parse_args(arguments)
+    with ResultOutput(flags) as result:
+        return _ablate(flags, result)
+
+
+def _ablate(flags: argparse.Namespace, result: ResultOutput) -> int:
     seconds = budget.parse(flags.budget).seconds
     if seconds is None:
         raise StrategyError(f"--budget {flags.budget} is no device time; give one, such as 10m")
@@ -95,4 +108,18 @@ def main(arguments: list[str]) -> int:
         cells = " ".join(f"{cell['text']} {cell['more']}".rstrip() for cell in row["cells"])
         console.print(f"{row['name']:>24}  {row['slower']:>6}  {cells}", highlight=False)
     console.print(f"{methods.lines(found)}; {page} shows it", highlight=False, soft_wrap=True)
+    rows = [_row(one) for one in found]
+    more = [{"intervals": one.intervals, "strategy": one.left.to_json()} for one in found]
+    result.write([row | beside for row, beside in zip(rows, more, strict=True)], rows)
     return 0
+
+
+def _row(one: Removal) -> dict[str, Any]:
+    """A strategy without one of its methods, as one row of a table."""
+    return {
+        "of": " ".join(one.labels),
+        "without": one.method,
+        "digest": one.left.digest[:12],
+        "error": one.error,
+        **one.scores,
+    }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 from search.commands import run_options as reading
+from search.commands.front_rows import point_row
 from search.results import folder_swap as exchange
+from search.results.run import NO_LOSS, named
 from strategies import StrategyError
+from strategies.commands.result_output import ResultOutput
 from strategies.data_files.whole import refused
 
 
@@ -32,9 +36,15 @@ def main(arguments: list[str]) -> int:
         metavar="N",
         help="largest number of strategies; they are those that dominate most together",
     )
+    flags.add_result_flags("a list of the files with their scores", "one row for each file")
     given = flags.parse_args(arguments)
     if given.count is not None and given.count < 1:
         raise StrategyError(f"--count is {given.count}; give at least 1")
+    with ResultOutput(given) as result:
+        return _export(given, result)
+
+
+def _export(given: argparse.Namespace, result: ResultOutput) -> int:
     from search.results import export  # Loads pandas and matplotlib.
 
     run = reading.read(given)
@@ -47,6 +57,14 @@ def main(arguments: list[str]) -> int:
     with exchange.stage(given.out, given.out) as new:
         written = export.files(run, points, new)
         exchange.put(new, given.out)
+    labels = named(points)
+    labels |= {export.FORMERLY: labels[NO_LOSS]} if NO_LOSS in labels else {}
+    chosen = [*points, *(labels[path.stem] for path in written[len(points) :])]
+    rows = [
+        {"file": str(given.out / path.name)} | point_row(point)
+        for path, point in zip(written, chosen, strict=True)
+    ]
+    result.write(rows, rows)
     split = "held-out" if points and points[0].prompts == "heldout" else "search's"
     print(f"{len(written)} files in {given.out}, of {len(points)} strategies; {split} prompts")
     return 0

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import sys
-from typing import Any
-
 from rich.table import Table
 
 from search.commands import run_options as reading
+from search.commands.front_rows import front_data, point_row
 from search.objectives.labels import short, title, value
 from search.results.run import FrontPoint, Run
 from strategies import describe
 from strategies.commands import terminal_tables
+from strategies.commands.result_output import ResultOutput
 
 
 def main(arguments: list[str]) -> int:
@@ -24,62 +21,21 @@ def main(arguments: list[str]) -> int:
         "front so far.",
         ["RUN", "RUN --csv > front.csv", "RUN --json | jq '.rows[0]'"],
     )
-    form = flags.add_mutually_exclusive_group()
-    form.add_argument(
-        "--csv", action="store_true", help="print one row for each strategy with every score"
-    )
-    form.add_argument(
-        "--json", action="store_true", help="print JSON with intervals and the strategies"
+    flags.add_result_flags(
+        "scores, intervals and strategies", "one row for each strategy with every score"
     )
     reading.add_margin(flags)
     given = flags.parse_args(arguments)
-    run = reading.with_margins(reading.read(given), given.margin)
-    points = run.front()
-    if given.json:
-        rows = [_row(point) | _details(point) for point in points]
-        base = dict(points[0].base) if points else {}
-        print(json.dumps({"state": run.state, "unaccelerated": base, "rows": rows}, indent=2))
-    elif given.csv:
-        _write_csv([_row(point) for point in points])
-    else:
-        terminal_tables.console().print(reading.heading(run), highlight=False)
-        terminal_tables.console().print(_table(run, points))
-        for note in _notes(run, points):
-            terminal_tables.console().print(note, highlight=False)
+    with ResultOutput(given) as result:
+        run = reading.with_margins(reading.read(given), given.margin)
+        points = run.front()
+        result.write(front_data(run, points), map(point_row, points))
+        if not result.alone:
+            terminal_tables.console().print(reading.heading(run), highlight=False)
+            terminal_tables.console().print(_table(run, points))
+            for note in _notes(run, points):
+                terminal_tables.console().print(note, highlight=False)
     return 0
-
-
-def _row(point: FrontPoint) -> dict[str, Any]:
-    strategy = point.strategy
-    return {
-        "origin": point.origin,
-        "digest": strategy.digest[:12],
-        "scheduler": strategy.scheduler,
-        "steps": strategy.steps,
-        "calls": strategy.calls,
-        "prompts": point.prompts,
-        "images": point.images,
-        "no_loss": point.no_loss,
-        "no_loss_images": point.judged,
-        "why": "; ".join(point.verdict.reasons) if point.verdict else "",
-        **point.scores,
-    }
-
-
-def _details(point: FrontPoint) -> dict[str, Any]:
-    verdict = None if point.verdict is None else point.verdict.to_json()
-    return {
-        "intervals": dict(point.intervals),
-        "verdict": verdict,
-        "strategy": point.strategy.to_json(),
-    }
-
-
-def _write_csv(rows: list[dict[str, Any]]) -> None:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(sys.stdout, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
 
 
 def _table(run: Run, points: list[FrontPoint]) -> Table:

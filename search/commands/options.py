@@ -18,6 +18,7 @@ from search.proposers import PROPOSERS
 from search.study.storage import PASSWORD
 from search.tracking import TRACKERS
 from strategies.commands.former_flags import FormerFlag
+from strategies.commands.result_output import CommandParser
 from strategies.data_files.configs import configs
 
 Group = argparse._ArgumentGroup  # The type of a group has no public name.
@@ -34,11 +35,11 @@ EXAMPLES = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """Parser of the flags."""
     width = max(map(len, COMMANDS)) + 2
     commands = "\n".join(f"  {name:<{width}}{about}" for name, about in COMMANDS.items())
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         prog="python -m search",
         usage=USAGE,
         description="Search acceleration strategies for a diffusion pipeline and export the "
@@ -53,7 +54,12 @@ def parser() -> argparse.ArgumentParser:
     _search_options(made.add_argument_group("search"))
     _worker_options(made.add_argument_group("workers"))
     _run(made.add_argument_group("run"))
-    _logging_options(made.add_argument_group("logging"))
+    _logging_options(logging := made.add_argument_group("logging"))
+    made.add_result_flags(
+        "the front and the summary, or with --dry-run the prediction",
+        "one row for each strategy of the front",
+        logging,
+    )
     return made
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from accel.models.config import available
 from search.commands import run_options as reading
 from search.commands.flags.values import limits
+from search.commands.front_rows import point_data, point_row
 from search.objectives import metric_set as figures
 from search.objectives.labels import title, value
 from search.objectives.objectives import COST_METRICS, Constraint, parse_limit
@@ -20,6 +21,7 @@ from search.pareto import knee_index
 from search.results.run import NO_LOSS, FrontPoint, Run
 from strategies import StrategyError, describe, save
 from strategies.commands import terminal_tables
+from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.data_files.whole import make_folder
 
 
@@ -27,6 +29,11 @@ def main(arguments: list[str]) -> int:
     """Print the strategy and write its file; returns the exit code."""
     constraints, rest = limits(arguments)
     given = parser().parse_args(rest)
+    with ResultOutput(given) as result:
+        return _pick(given, constraints, result)
+
+
+def _pick(given: argparse.Namespace, constraints: dict[str, float], result: ResultOutput) -> int:
     if given.speedup is not None:
         constraints["min-speedup"] = given.speedup
     if not constraints and not given.knee and not given.no_loss:
@@ -45,12 +52,14 @@ def main(arguments: list[str]) -> int:
     target = given.out or Path(f"{strategy.name}.json")
     make_folder(target.parent)
     save(strategy, target)
+    row = {"file": str(target), "number": points.index(point) + 1}
+    result.write(row | point_data(point), [row | point_row(point)])
     show(run, points, point)
     print(f"written to {target}; generate with it: {_how(run, target)}")
     return 0
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> CommandParser:
     """Parser of the flags without the limits."""
     made = reading.parser(
         "pick",
@@ -79,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
         "--knee", action="store_true", help="the knee of the front, where it bends most"
     )
     reading.add_margin(made)
+    made.add_result_flags("the strategy, its scores and its file", "one row")
     made.add_argument(
         "--out",
         type=Path,

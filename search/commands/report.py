@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from search.commands import run_options as reading
+from strategies.commands.result_output import ResultOutput
 from strategies.data_files.whole import make_folder
 
 
@@ -23,13 +24,18 @@ def main(arguments: list[str]) -> int:
         help="folder for report.html, or a file whose name ends with .html (default: RUN)",
     )
     reading.add_margin(flags)
+    flags.add_result_flags("the page's file", "one row")
     given = flags.parse_args(arguments)
     from search.results import report  # Loads matplotlib and scikit-learn.
 
-    run = reading.with_margins(reading.read(given), given.margin)
-    target = given.out or given.run
-    if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
-        target = target / report.FILE
-    make_folder(target.parent)
-    print(report.write(run, target.parent, target.name))
+    with ResultOutput(given) as result:
+        run = reading.with_margins(reading.read(given), given.margin)
+        target = given.out or given.run
+        if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
+            target = target / report.FILE
+        make_folder(target.parent)
+        page = report.write(run, target.parent, target.name)
+        found = {"file": str(page)}
+        result.write(found, [found])
+        print(page)
     return 0

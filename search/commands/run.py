@@ -5,6 +5,8 @@ from __future__ import annotations
 from search.commands.flags.values import limits
 from search.commands.options import parser
 from search.interruption import Ending
+from strategies.commands.result_output import STANDARD, ResultOutput
+from strategies.errors import StrategyError
 
 
 def main(arguments: list[str]) -> int:
@@ -12,7 +14,13 @@ def main(arguments: list[str]) -> int:
     constraints, rest = limits(arguments)
     flags = parser().parse_args(rest)
     flags.constraints, flags.given = constraints or None, arguments
-    with Ending() as ending:
+    if flags.json == STANDARD == flags.log_json or flags.csv == STANDARD == flags.log_json:
+        raise StrategyError(
+            "the result and --log-json - both ask for standard output; give one of them a file"
+        )
+    if flags.csv is not None and flags.dry_run:
+        raise StrategyError("--csv is the front, and --dry-run makes none; give --json")
+    with ResultOutput(flags) as result, Ending() as ending:
         from search.commands.session import run  # Loads torch and diffusers, which takes seconds.
 
-        return run(flags, ending)
+        return run(flags, ending, result)

@@ -14,9 +14,10 @@ from search.objectives import metric_set as figures
 from search.results import run as runs
 from search.results.run import Run
 from search.study.storage import PASSWORD
+from strategies.commands.result_output import CommandParser
 
 
-def parser(name: str, about: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+def parser(name: str, about: str, examples: Sequence[str]) -> CommandParser:
     """Parser of a command with the shared flags.
 
     Args:
@@ -26,7 +27,7 @@ def parser(name: str, about: str, examples: Sequence[str]) -> argparse.ArgumentP
     """
     lines = [f"  python -m search {name} {example}" for example in examples]
     what = COMMANDS[name]
-    made = argparse.ArgumentParser(
+    made = CommandParser(
         prog=f"python -m search {name}",
         description=f"{what[0].upper()}{what[1:]}. {about}",
         epilog="\n".join(["examples:", *lines]),

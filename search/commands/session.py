@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -19,6 +21,7 @@ from search import spaces
 from search import tracking as trackers
 from search.commands import closing_lines as last
 from search.commands.crash_message import farewell
+from search.commands.front_rows import front_data, point_row
 from search.commands.model_setup import settings_and_pipeline
 from search.config import SearchConfig
 from search.engine import log_replay as replay
@@ -35,6 +38,7 @@ from search.results import command_line as repeating
 from search.results import export
 from search.results import run as runs
 from search.results import warm_start as warm
+from search.results.run import Run
 from search.run_folder import finished_run as finished
 from search.run_folder import inputs
 from search.run_folder.creation import Opened, opened
@@ -46,22 +50,25 @@ from search.tracking.events import EventBus
 from search.tracking.json_log import JsonLog
 from search.workers import factory as workers
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
+from strategies.commands.result_output import ResultOutput
 
 GONE = "error: the search was killed, or ran out of memory, or has lost its Ray runtime"
 
 
-def run(flags: argparse.Namespace, ending: Ending) -> int:
+def run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int:
     """Run the search that the flags describe; returns the exit code."""
     try:
-        return _run(flags, ending)
+        return _run(flags, ending, result)
     except finished.NothingLeftError as told:
+        known = runs.read(flags.resume, flags.storage)
         if flags.log_json:
-            replay.ended(runs.read(flags.resume, flags.storage), JsonLog(flags.log_json))
+            replay.ended(known, JsonLog(flags.log_json))
+        _write_front(result, known, "finished")
         print(told, file=sys.stderr if flags.log_json == "-" else sys.stdout)
         return 0
 
 
-def _run(flags: argparse.Namespace, ending: Ending) -> int:
+def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int:
     device = default_device()
     torch.set_num_threads(1)
     quiet()
@@ -88,7 +95,7 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
     console = Console(stderr=flags.log_json == "-")
     del pipe
     if flags.dry_run:
-        return _predict(config, device, space, baseline, generation, console)
+        return _predict(config, device, space, baseline, generation, console, result)
     log = JsonLog(flags.log_json) if flags.log_json else None
     kinds = trackers.load(config.track)
     notes = RunNotes(command=repeating.command(flags.given), skip_levels=levels)
@@ -128,7 +135,7 @@ def _run(flags: argparse.Namespace, ending: Ending) -> int:
                     replay.missing(run.study, log, folder)
                 settings = config.model_dump(mode="json")
                 events.started(folder, run.study, settings, run.resumed)
-                return _drive(search, run, console)
+                return _drive(search, run, console, result)
         except BaseException as error:
             events.emit("error", message=str(error) or type(error).__name__)
             raise
@@ -144,6 +151,7 @@ def _predict(
     baseline: Strategy,
     generation: GenerationStrategy,
     console: Console,
+    result: ResultOutput,
 ) -> int:
     executor = workers.start(config, config.model, device)
     try:
@@ -166,12 +174,13 @@ def _predict(
         highlight=False,
         soft_wrap=True,
     )
+    result.write({"model": config.model.name, "budget": config.budget} | found.to_json())
     if found.lack:
         raise StrategyError(found.lack)
     return 0
 
 
-def _drive(search: Search, run: Opened, console: Console) -> int:
+def _drive(search: Search, run: Opened, console: Console, result: ResultOutput) -> int:
     try:
         summary = search.run()
     except SearchError as error:
@@ -180,6 +189,7 @@ def _drive(search: Search, run: Opened, console: Console) -> int:
     except KeyboardInterrupt:
         size = export.write_unfinished(search.so_far)
         search.events.emit("stopped", reason="interrupted", front=size)
+        _write_front(result, search.so_far, "interrupted", {}, size)
         found = f"{size} strategies of the front so far are in {run.folder}/strategies"
         line = f"\ninterrupted: {found if size else 'nothing was found yet'}; {run.how}"
         with suppress(OSError):  # The terminal may be what is gone.
@@ -196,4 +206,26 @@ def _drive(search: Search, run: Opened, console: Console) -> int:
     for line in (*told, *last.lines(search.so_far, search.clock.seconds, run.resumed, run.how)):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     console.print(f"strategies and plot are in {run.folder}", highlight=False, soft_wrap=True)
+    _write_front(result, search.so_far, "finished", summary)
     return 0
+
+
+def _write_front(
+    result: ResultOutput,
+    run: Run,
+    state: str,
+    summary: Mapping[str, Any] | None = None,
+    size: int | None = None,
+) -> None:
+    """Write the front for programs.
+
+    Args:
+        result: output of the command.
+        run: run of the front.
+        state: state in which the command leaves the run.
+        summary: summary of a search that has just ended.
+        size: number of points, if nothing may have been scored yet.
+    """
+    points = [] if size == 0 else run.front()
+    found = {"run": str(run.folder), "summary": dict(summary or {})}
+    result.write(found | front_data(run, points, state), map(point_row, points))

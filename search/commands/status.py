@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from search.commands import run_options as reading
 from search.results.run import NO_LOSS, Run, named
 from search.results.status import SearchStatus, duration, search_status
 from search.study.archive import ParetoArchive
+from strategies.commands.result_output import ResultOutput
 
 
 def main(arguments: list[str]) -> int:
@@ -18,15 +18,16 @@ def main(arguments: list[str]) -> int:
         "Reads the study alone, whether the search is running, interrupted or finished.",
         ["runs/tiny-sd-20260101-120000", "RUN --json", "RUN --storage postgresql://me:pw@host/db"],
     )
-    flags.add_argument("--json", action="store_true", help="as JSON, seconds unrounded")
+    flags.add_result_flags("the status, seconds unrounded", "one row")
     given = flags.parse_args(arguments)
-    run = reading.read(given)
-    standing = search_status(run.config, run.study, ParetoArchive())
-    if given.json:
-        print(json.dumps({"state": run.state} | asdict(standing), indent=2))
-        return 0
-    for name, value in words(run, standing).items():
-        print(f"{name:>15}  {value}")
+    with ResultOutput(given) as result:
+        run = reading.read(given)
+        standing = search_status(run.config, run.study, ParetoArchive())
+        found = {"state": run.state} | asdict(standing)
+        result.write(found, [found])
+        if not result.alone:
+            for name, value in words(run, standing).items():
+                print(f"{name:>15}  {value}")
     return 0
 
 

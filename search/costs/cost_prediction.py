@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from search.costs.budget_plan import BudgetPlan
 
@@ -51,6 +52,15 @@ class CostPrediction:
     def total(self) -> float:
         """Device time of the whole run."""
         return self.before + self.search + self.after
+
+    def to_json(self) -> dict[str, Any]:
+        """The prediction as plain JSON."""
+        names = [one.name for one in fields(self) if one.name != "plan"]
+        return {name: getattr(self, name) for name in names} | {
+            "total": self.total,
+            "evolves": self.plan.evolves,
+            "enough": self.plan.enough,
+        }
 
     def lines(self) -> list[str]:
         """Lines for people."""

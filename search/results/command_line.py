@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 
 ITS_OWN = ("--out", "--storage")  # Specific to this run; a URL may hold a password.
+RESULTS = ("--json", "--csv")  # Places of the result, which other runs have elsewhere.
 
 
 def command(arguments: Sequence[str]) -> str:
@@ -23,6 +24,8 @@ def command(arguments: Sequence[str]) -> str:
         if len(name) > 3 and any(flag.startswith(name) for flag in ITS_OWN):
             if not joined and left:
                 left.pop(0)
+            continue
+        if name in RESULTS:
             continue
         kept.append(word)
     return shlex.join(["python", "-m", "search", *kept])

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from search.study.archive import ParetoArchive
 from search.study.evaluation import Evaluation
 from search.study.measurements import Measurements
 from search.study.study import Study
+from strategies.data_files.finite import finite
 
 SCHEMA = 1
 
@@ -66,7 +66,7 @@ class EventBus:
 
     def emit(self, kind: str, **data: Any) -> None:
         """Send an event to all listeners; numbers that are not finite become None."""
-        event = Event(kind, _plain(data))
+        event = Event(kind, finite(data))
         for listener in list(self._listeners):
             try:
                 listener(event)
@@ -161,13 +161,3 @@ class EventBus:
         """Close all listeners."""
         while self._listeners:
             self._listeners.pop().close()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -8,6 +8,7 @@ from math import log10
 from typing import Any
 
 from strategies import describe
+from strategies.commands.result_output import CommandParser
 from strategies.data_files.configs import configs, read_config
 from strategies.errors import StrategyError
 from strategies.genomes.compose import fitted, genes, of_methods, resolved
@@ -19,7 +20,7 @@ from strategies.strategy import FAMILIES
 MODEL = "tiny-sd"
 
 
-def add(made: argparse.ArgumentParser) -> None:
+def add(made: CommandParser) -> None:
     """Add the flags."""
     made.add_argument(
         "--methods",
@@ -37,7 +38,7 @@ def add(made: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help=f"another space than the model's: {', '.join(configs('spaces'))} or a .yaml file",
     )
-    made.add_argument("--json", action="store_true", help="as JSON")
+    made.add_result_flags("genes, choices and size", "one row for each gene")
 
 
 def names(text: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -95,7 +96,12 @@ def test_settings_replace_the_models_own(
 ) -> None:
     target = tmp_path / "x.png"
     size = ["--height", 48, "--width", 32, "--guidance", 2]
-    run(capsys, "--strategy", quick, *size, "--out", target)
+    words = ["--prompt", PROMPT, "--strategy", quick, *size, "--out", target, "--json"]
+    assert main(["generate", *map(str, words)]) == 0
+    shown = capsys.readouterr()
+    told = json.loads(shown.out)  # And nothing else.
+    assert [call["depth"] for call in told["strategy"]["calls"]] == DEPTH
+    assert f"written to {told['file']}" in shown.err
     one = strategies.load(quick)
     found = expected(one, 0, height=48, guidance_scale=2.0)
     assert pixels(target).shape == (48, 32, 3)
@@ -124,8 +130,12 @@ def test_compare_puts_the_unaccelerated_image_beside_it(
     model.write_text(text.replace("steps: 25", "steps: 6"))
     target = tmp_path / "x.png"
     flags = ["--model", model, "--strategy", quick, "--compare", "--repeats", 1]
-    out = run(capsys, *flags, "--out", target)
+    told = tmp_path / "told.json"
+    out = run(capsys, *flags, "--out", target, f"--json={told}")
     assert "unaccelerated (DDIMScheduler, 6 steps)" in out
+    times = json.loads(told.read_text())
+    assert f"speedup: {times['speedup']:.2f}x" in out
+    assert len(times["unaccelerated"]["timings"]) == 1
     assert re.search(r"^speedup: \d+\.\d\dx$", out, re.MULTILINE)
     found, gap = pixels(target), image_files.GAP
     plain = expected(made({}, 6), 0)

@@ -188,7 +188,7 @@ def test_evaluate_shows_both_views(tmp_path: Path, capsys: pytest.CaptureFixture
     target = tmp_path / "out.json"
     arguments = ["--strategy", str(tmp_path / "one.json"), "--images", "4", "--repeats", "2"]
     arguments += ["--steps", "12"]
-    assert evaluate_cli.main([*arguments, "--json", str(target)]) == 0
+    assert evaluate_cli.main([*arguments, f"--json={target}"]) == 0
     rows = json.loads(target.read_text())["rows"]
     assert rows[0]["speedup"] == 1
     assert rows[0]["fd_base"] == pytest.approx(0, abs=1e-6)
@@ -211,6 +211,10 @@ def test_evaluate_in_python() -> None:
 
 
 def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main([*SMALL, *FAST, "--dry-run", "--out", str(tmp_path / "run")]) == 0
-    assert "seeds" in capsys.readouterr().out
+    assert cli.main([*SMALL, *FAST, "--dry-run", "--out", str(tmp_path / "run"), "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "seeds" in shown.err
+    found = json.loads(shown.out)
+    assert found["model"] == "tiny-sd"
+    assert found["total"] == found["before"] + found["search"] + found["after"] > 0
     assert not (tmp_path / "run").exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -90,11 +91,11 @@ def test_what_has_no_meaning_there_is_refused() -> None:
         transfer(wrong, SDXL)
 
 
-def run(folder: Path, *words: Any) -> tuple[int, Path]:
+def run(folder: Path, *words: Any, table: str = "") -> tuple[int, Path]:
     found = folder / "found.json"
     given = ["transfer", *map(str, words), "--images", "4", "--metrics", "psnr", "--repeats", "1"]
-    given += ["--batch", "3", "--device", "cpu", "--json", str(found)]
-    return cli.main([*given, "--csv", str(folder / "found.csv")]), found
+    given += ["--batch", "3", "--device", "cpu", f"--json={found}"]
+    return cli.main([*given, f"--csv{table}"]), found
 
 
 def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
@@ -108,7 +109,8 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
     scored: dict[str, Any] = {"provenance": {"model": "tiny-sd"}, **strange}
     save(made({"deepcache": {"depth": depth}}, **scored), own)
     words = [own, "deepcache-n3", "--to", tmp_path / "xl", "--size", 32, "--base-steps", 9]
-    code, found = run(tmp_path, *words, "--base-scheduler", "DPMSolverMultistepScheduler")
+    solver = ["--base-scheduler", "DPMSolverMultistepScheduler"]
+    code, found = run(tmp_path, *words, *solver, table=f"={tmp_path / 'found.csv'}")
     assert code == 0
     document = json.loads(found.read_text())
     rows = {row["name"]: row for row in document["rows"]}
@@ -147,6 +149,8 @@ def test_a_strategy_of_a_unet_on_a_transformer(
     code, found = run(tmp_path, "deepcache-n3", *words, "--equal", "macs")
     assert code == 0
     rows = json.loads(found.read_text())["rows"]
+    printed = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [one["name"] for one in printed] == [row["name"] for row in rows]
     (row,) = [r for r in rows if "source" in r]
     # Of 4 calls one in three is full, which is one.
     assert row["rival"] == "1 step"

@@ -19,7 +19,7 @@ FORMER: list[tuple[Callable[[], argparse.ArgumentParser], list[str], str, str]] 
     (accel_cli.parser, ["--steps", "7"], "--resample-steps", "steps"),
     (accel_cli.parser, ["--repeat", "2"], "--repeats", "repeat"),
 ]
-NEEDED = {
+NEEDED: dict[Callable[[], argparse.ArgumentParser], list[str]] = {
     accel_cli.parser: ["generate", "--strategy", "a", "--prompt", "b", "--out", "c"],
     transfer.parser: ["dato-b1", "--to", "tiny-sd"],
 }

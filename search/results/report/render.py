@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ from search.results.report.gallery_data import pictures
 from search.results.report.importance_view import shown as shown_importance
 from search.results.report.scatter_data import groups, panels
 from search.results.run import Run
+from strategies.data_files.finite import finite
 from strategies.data_files.whole import write as write_file
 
 FILE = "report.html"
@@ -156,12 +156,3 @@ def _margins(run: Run) -> list[tuple[str, str]]:
         (name, "no margin" if margin is None else f"{margin:g}")
         for name, margin in run.config.all_margins.items()
     ]
-
-
-def finite(data: Any) -> Any:
-    """The data with None for numbers that JSON does not have."""
-    if isinstance(data, dict):
-        return {key: finite(item) for key, item in data.items()}
-    if isinstance(data, list | tuple):
-        return [finite(item) for item in data]
-    return None if isinstance(data, float) and not math.isfinite(data) else data

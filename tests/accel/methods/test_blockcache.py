@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +73,18 @@ def test_unknown_blocks_and_calls_are_refused(pipe: Any) -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "cached.json"
     flags = ["--prompt", "a large red circle", "--delta", "0.3", "--steps", "5", "--out", str(out)]
-    assert main(["calibrate", *flags]) == 0
-    printed = capsys.readouterr().out
+    told = tmp_path / "told.json"
+    assert main(["calibrate", *flags, "--csv", f"--json={told}"]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     found = strategies.load(out)
     assert found.steps == found.calls == 5
     refresh = found.methods["blockcache"].model_dump()["refresh"]
     assert refresh
     for name, calls in refresh.items():
-        row = next(line for line in printed.splitlines() if line.strip().startswith(f"{name} "))
-        assert row.split()[-1] == str(len(calls))
+        row = next(row for row in rows if row["block"] == name)
+        assert row["computed"] == str(len(calls))
+    whole = json.loads(told.read_text())
+    assert whole["strategy"]["methods"]["blockcache"]["refresh"].keys() == refresh.keys()
+    assert [row["block"] for row in whole["blocks"]] == list(whole["changes"])
     assert main(["calibrate", *flags[:-1], str(tmp_path / "no" / "x.json")]) == 2
     assert "no such folder" in capsys.readouterr().err

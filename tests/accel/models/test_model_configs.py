@@ -234,7 +234,7 @@ def test_every_command_takes_a_local_copy(
     drawn += ["--strategy", str(strategy), "--out", str(tmp_path / "one.png")]
     assert accel.cli.main(["generate", *drawn, *source]) == 0
     found = tmp_path / "found.json"
-    scored = [*TWO_IMAGES, "--json", str(found), "--strategy", str(strategy), "--dtype", "float32"]
+    scored = [*TWO_IMAGES, f"--json={found}", "--strategy", str(strategy), "--dtype", "float32"]
     assert evaluate.cli.main([*scored, "--device", "cpu", *source]) == 0
     assert json.loads(found.read_text())["setting"]["model"] == "sd15"
     searched = ["--workers", "0", "--images", "2", "--heldout-images", "2", "--export", "1"]

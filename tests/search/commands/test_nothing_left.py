@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
 import re
 import shutil
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +32,12 @@ def state(folder: Path) -> dict[str, tuple[int, bytes]]:
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run that is only ever copied."""
     folder = tmp_path_factory.mktemp("original") / "run"
-    with pytest.MonkeyPatch.context() as patch:
+    out = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out):
         flags = ["--budget", "20evals", "--out", str(folder)]
+        flags += ["--csv", f"--json={folder.parent / 'told.json'}"]
         assert made.search(patch, FakeExecutor(), *flags) == 0
+    (folder.parent / "told.csv").write_text(out.getvalue())
     return folder
 
 
@@ -38,6 +45,29 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(original: Path, tmp_path: Path, capsys: Any) -> Path:
     capsys.readouterr()
     return Path(shutil.copytree(original, tmp_path / "run"))
+
+
+def test_a_search_writes_its_front_for_programs(original: Path, capsys: Any) -> None:
+    told = json.loads((original.parent / "told.json").read_text())
+    assert told["run"] == str(original)
+    assert told["state"] == "finished"
+    assert told["summary"]["front"] == len(told["rows"])
+    assert cli.main(["front", str(original), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == told["rows"]
+    assert cli.main(["front", str(original), "--csv"]) == 0
+    assert capsys.readouterr().out == (original.parent / "told.csv").read_text()
+
+
+def test_an_ablation_writes_its_result_for_programs(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("search.workers.factory.start", lambda *_: FakeExecutor())
+    assert cli.main(["ablate", str(done), "--json", f"--csv={done / 'rows.csv'}"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found
+    assert all(row["without"] not in row["strategy"]["methods"] for row in found)
+    rows = list(csv.DictReader((done / "rows.csv").open()))
+    assert [row["digest"] for row in rows] == [row["digest"] for row in found]
 
 
 @pytest.mark.parametrize(
@@ -49,6 +79,7 @@ def done(original: Path, tmp_path: Path, capsys: Any) -> Path:
         ["--budget", "1s"],
         ["--workers", "3", "--timeout", "9"],
         ["--log-json", "-"],
+        ["--json"],
     ],
     ids=str,
 )
@@ -67,7 +98,9 @@ def test_a_finished_run_is_left_as_it_is(
     assert state(done) == before
     assert not executor.seen
     shown = capsys.readouterr()
-    (line,) = (shown.err if "-" in flags else shown.out).strip().splitlines()
+    taken = {"-", "--json"} & set(flags)
+    (line,) = (shown.err if taken else shown.out).strip().splitlines()
+    assert "--json" not in flags or json.loads(shown.out)["state"] == "finished"
     assert f"{done} is finished and was left as it is: 20 evaluations" in line
     assert line.endswith(f"python -m search --resume {done} --budget 40evals")
 

@@ -49,7 +49,7 @@ def walk(
     assert accel.cli.main([*drawn, *words]) == 0
     assert (folder / "one.png").is_file()
     scored = [*TWO_IMAGES, "--device", "cpu", "--dtype", "float32", "--strategy", str(made)]
-    scored += [*words, *map(str, given), "--json", str(folder / "scores.json")]
+    scored += [*words, *map(str, given), f"--json={folder / 'scores.json'}"]
     assert evaluate.cli.main(scored) == 0
     rows = json.loads((folder / "scores.json").read_text())["rows"]
     assert len(rows) == 2

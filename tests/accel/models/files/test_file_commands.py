@@ -31,7 +31,7 @@ def test_every_command_takes_a_file(sd1: tuple[Path, Path], tmp_path: Path) -> N
     json_file = tmp_path / "scores.json"
     scored = ["--images", "2", "--metrics", "psnr", "--repeats", "0", "--steps", "3"]
     scored += ["--size", "32", "--device", "cpu", "--strategy", str(made), "--dtype", "float32"]
-    assert evaluate.cli.main([*scored, "--json", str(json_file), *model]) == 0
+    assert evaluate.cli.main([*scored, f"--json={json_file}", *model]) == 0
     assert json.loads(json_file.read_text())["setting"]["model"] == "fine-tune"
     plan = ["calibrate", "--prompt", "a circle", "--steps", "3", "--device", "cpu", *model]
     assert accel.cli.main([*plan, "--out", str(tmp_path / "plan.json")]) == 0

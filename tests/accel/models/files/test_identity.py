@@ -60,7 +60,7 @@ def scored(
     capsys.readouterr()
     asked = ["--images", "2", "--metrics", "psnr", "--repeats", "0", "--steps", "3"]
     asked += ["--size", "32", "--device", "cpu", "--dtype", "float32", "--strategy", str(made)]
-    asked += ["--json", str(target / "scores.json"), "--out", str(target / "images")]
+    asked += [f"--json={target / 'scores.json'}", "--out", str(target / "images")]
     assert evaluate.cli.main([*asked, "--model", *map(str, model)]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if TOLD in line]
     return lines, json.loads((target / "scores.json").read_text())["rows"]

@@ -57,8 +57,8 @@ def parser() -> CommandParser:
         "--equal",
         choices=EQUAL,
         default=EQUAL[0],
-        help="cost that fewer steps share with a strategy; macs do not depend on other load "
-        f"(default: {EQUAL[0]})",
+        help="cost at which fewer steps are compared with a strategy; other programs on the "
+        f"machine do not change macs (default: {EQUAL[0]})",
     )
     add_what(what)
     add_setting(made)

@@ -38,8 +38,9 @@ def main(arguments: list[str]) -> int:
     """Generate missing images and write the report again; returns the exit code."""
     made = reading.parser(
         "ablate",
-        "Of the knee and of the fastest strategy without a loss every method is taken out in turn, "
-        "and what is left is scored on the same held-out prompts. The report shows it.",
+        "The command takes each method in turn out of the knee and out of the fastest strategy "
+        "without a loss. It scores the remaining strategy on the same held-out prompts. The report "
+        "shows the scores.",
         ["RUN", "RUN --budget 30m"],
     )
     made.add_argument(

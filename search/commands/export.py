@@ -18,9 +18,9 @@ def main(arguments: list[str]) -> int:
     """Write the files; returns the exit code."""
     flags = reading.parser(
         "export",
-        "Write strategy files. Without --count they are the exported front or, of a search that "
-        "is not finished, its own front. With --count they are points of its own front, with the "
-        "scores on its own prompts.",
+        "Without --count the files are the exported front. A search that is not finished has its "
+        "front so far. With --count they are points of the search's own front, with the scores on "
+        "its own prompts.",
         ["RUN --out strategies", "RUN --out more --count 20"],
     )
     flags.add_argument(

@@ -17,8 +17,8 @@ def main(arguments: list[str]) -> int:
     """Print the front; returns the exit code."""
     flags = reading.parser(
         "front",
-        "The exported front, scored on held-out prompts; of a search that is not finished, its own "
-        "front so far.",
+        "This is the exported front, scored on held-out prompts. A search that is not finished has "
+        "its front so far, scored on its own prompts.",
         ["RUN", "RUN --csv > front.csv", "RUN --json | jq '.rows[0]'"],
     )
     flags.add_result_flags(

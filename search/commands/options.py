@@ -185,8 +185,8 @@ def _search_options(group: Group) -> None:
         "--sensitivity",
         type=int,
         metavar="PROMPTS",
-        help="first measure the cost of reusing each call on this number of prompts, and add "
-        "initial strategies that follow from it; 0 does not (default: 0)",
+        help="number of prompts on which to measure first how much reusing each stretch of calls "
+        "changes the images; initial strategies follow from it; 0 measures nothing (default: 0)",
     )
     group.add_argument(
         "--seed", type=int, metavar="N", help="random seed of the search (default: 0)"
@@ -231,8 +231,8 @@ def _run(group: Group) -> None:
     group.add_argument(
         "--recorded-prompts",
         action="store_true",
-        help="continue with the prompts that the run began with, which its folder keeps, if the "
-        "given ones have changed since; this stays so",
+        help="with --resume: use the prompts that the run's folder keeps, if the prompt files have "
+        "changed since it began; the run uses these from then on",
     )
     group.add_argument(
         "--storage",

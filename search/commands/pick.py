@@ -63,8 +63,9 @@ def parser() -> CommandParser:
     """Parser of the flags without the limits."""
     made = reading.parser(
         "pick",
-        "Of a search that is not finished, of its own front so far. Where only speed is asked for, "
-        "the best images at that speed; otherwise the fastest that keeps what is asked for.",
+        "The front of a search that is not finished is its front so far. If only speed is asked "
+        "for, the command picks the best images at that speed. Otherwise it picks the fastest "
+        "strategy that keeps all limits.",
         ["RUN --speedup 3", "RUN --max-fid-increase 0.2", "RUN --knee --out knee.json"],
     )
     made.usage = "python -m search pick RUN [what to pick] [--out FILE]"

@@ -16,8 +16,8 @@ def main(arguments: list[str]) -> int:
     """Write the plots; returns the exit code."""
     flags = reading.parser(
         "plot",
-        "pareto: the front with its baselines, on held-out prompts once the search is finished; "
-        "convergence: hypervolume over device time; schedules: what runs at each call.",
+        "pareto: the front and its baselines, on held-out prompts if the search is finished. "
+        "convergence: hypervolume over device time. schedules: the work at each call.",
         ["RUN", "RUN --out figures --only schedules"],
     )
     flags.add_argument(

@@ -13,8 +13,8 @@ def main(arguments: list[str]) -> int:
     """Write the page; returns the exit code."""
     flags = reading.parser(
         "report",
-        "The front, images, what runs when, convergence and settings, in one file that needs no "
-        "network. Every search that is finished writes it.",
+        "The page has the front, images, the work at each call, convergence and settings. It is "
+        "one file and needs no network. Every finished search writes it.",
         ["RUN", "RUN --out FOLDER", "RUN --out mine.html"],
     )
     flags.add_argument(

@@ -15,7 +15,7 @@ def main(arguments: list[str]) -> int:
     """Print the status of a run; returns the exit code."""
     flags = reading.parser(
         "status",
-        "Reads the study alone, whether the search is running, interrupted or finished.",
+        "Reads the study only. The search may be running, interrupted or finished.",
         ["runs/tiny-sd-20260101-120000", "RUN --json", "RUN --storage postgresql://me:pw@host/db"],
     )
     flags.add_result_flags("the status, seconds unrounded", "one row")

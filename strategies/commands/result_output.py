@@ -62,7 +62,7 @@ class CommandParser(argparse.ArgumentParser):
                     nargs="?",
                     const=STANDARD,
                     metavar="FILE",
-                    help=f"print {form.upper()} alone, or also write it to a file: {content}",
+                    help=f"print {form.upper()} and nothing else, or write it to FILE: {content}",
                 )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -182,3 +182,30 @@ def test_pages_name_files_that_are_there() -> None:
     }
     assert "search/engine/loop.py" in named
     assert not [name for name in named if not (ROOT / name).is_file() and EXAMPLE not in name]
+
+
+DEFINED = re.compile(r"`([\w.]+)` of `((?:strategies|accel|evaluate|search|zoo)/[\w/]+\.py)`")
+
+
+def definitions(path: Path) -> set[str]:
+    """Functions, classes and constants of a file, and `Class.method`."""
+    found = set()
+    for node in ast.parse(path.read_text("utf-8")).body:
+        names = node.targets if isinstance(node, ast.Assign) else [node]
+        found |= {one.id for one in names if isinstance(one, ast.Name)}
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            inner = [one.name for one in node.body if isinstance(one, ast.FunctionDef)]
+            found |= {name for one in inner for name in (one, f"{node.name}.{one}")}
+    return found
+
+
+def test_pages_name_functions_where_they_are() -> None:
+    told = [
+        pair
+        for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+        for pair in DEFINED.findall(page.read_text("utf-8"))
+    ]
+    assert ("propose", "search/proposers/generation_strategy.py") in told
+    assert not [(name, path) for name, path in told if name not in definitions(ROOT / path)]

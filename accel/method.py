@@ -1,8 +1,8 @@
 """Type of an acceleration method: a function that attaches it and returns the function that undoes
 it.
 
-Methods are attached in the order of `METHODS` in `accel/methods/__init__.py`. All their state lives
-between `attach` and the undo that it returns.
+`in_order` of `accel/methods/__init__.py` says in which order methods are attached. All their state
+lives between `attach` and the undo that it returns.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from accel.caching import control_networks
 from accel.call_records import CallRecord, Recorder
 from accel.clock import Clock
 from accel.compatibility.placement import Placement
-from accel.methods import METHODS
+from accel.methods import in_order
 from accel.moments import Moment, Moments
 from accel.patching.denoiser_output import prediction
 from accel.patching.layers import Forward, Gate
@@ -117,10 +117,9 @@ class Sampler:
         methods = self.strategy.canonical().methods  # So that equal digests do the same.
         try:
             with attaching(attachment):
-                for name, attach in METHODS.items():
-                    if name in methods:
-                        knobs = methods[name]
-                        self._attached.append(attach(self.sites, self._clock, knobs, self.recorder))
+                for name, attach in in_order(methods):
+                    knobs = methods[name]
+                    self._attached.append(attach(self.sites, self._clock, knobs, self.recorder))
                     if self._clock.asks:
                         guiding.check(pipe, name)
         except BaseException:

@@ -33,6 +33,7 @@ from strategies import StrategyError
 from strategies.data_files.configs import configs, read_config
 from strategies.data_files.whole import write
 from strategies.genomes import compose
+from strategies.plugins import entry_points
 from strategies.words import did_you_mean, explain
 
 
@@ -112,6 +113,7 @@ class SearchConfig(WorkerSettings):
     def _known_proposer(cls, name: str) -> str:
         if name not in PROPOSERS:
             there = f"{', '.join(PROPOSERS)}{did_you_mean(name, PROPOSERS)}"
+            there += entry_points.left_out("proposers", name)
             raise ValueError(f"proposer {name!r} is unknown; there are {there}")
         return name
 

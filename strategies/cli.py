@@ -16,6 +16,7 @@ from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.data_files.whole import make_folder, write
 from strategies.exchange import cache_dit_import
 from strategies.exchange.targets import TARGETS
+from strategies.plugins import entry_points
 from strategies.sharing import hub, provenance
 from strategies.strategy import Strategy
 from strategies.text import say
@@ -161,7 +162,7 @@ def _show(flags: argparse.Namespace, result: ResultOutput) -> int:
 def _methods(flags: argparse.Namespace, result: ResultOutput) -> int:
     kinds = known()
     if flags.name is not None and flags.name not in kinds:
-        hint = did_you_mean(flags.name, kinds)
+        hint = did_you_mean(flags.name, kinds) + entry_points.left_out("methods", flags.name)
         raise StrategyError(f"method {flags.name!r} is unknown; there are {', '.join(kinds)}{hint}")
     names = list(kinds) if flags.name is None else [flags.name]
     found = [describe.method(kinds[name]) for name in names]

@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Any
 
 from strategies.knobs import Knobs
+from strategies.plugins.families import families_of
 from strategies.strategy import Strategy
 from strategies.text import cut, plain
 
@@ -241,7 +242,7 @@ def method(kind: type[Knobs]) -> dict[str, Any]:
         "name": kind.method,
         "about": about,
         "paper": kind.paper,
-        "families": list(kind.families),
+        "families": families_of(kind),
         "knobs": knobs,
     }
 

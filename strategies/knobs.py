@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from strategies.errors import StrategyError
+from strategies.plugins import entry_points
+from strategies.plugins.methods import why_unusable
 from strategies.text import cut
 
 Depth = int | Literal["full"]
@@ -39,6 +41,10 @@ class Knobs(BaseModel):
     methods can act at a call or in a generation. The first of `choices` does nothing. `deeds` names
     everything that `at` may show for a method whose choices all hold for a whole generation.
     `graded` says that these differ in strength only, which the latency table uses.
+
+    A method of another package says in `sampler` where its behaviour is, as `module:function` with
+    the signature of `accel.method.Attach`. It is attached before the methods of Stratagem, so that
+    these wrap it, or after those that it names in `wraps`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -57,6 +63,8 @@ class Knobs(BaseModel):
     acts: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     graded: ClassVar[bool] = False
     deeds: ClassVar[tuple[str, ...]] = ()
+    sampler: ClassVar[str] = ""
+    wraps: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
     @classmethod
@@ -215,8 +223,9 @@ def register(kind: type[Knobs]) -> type[Knobs]:
 
 @cache
 def known() -> Mapping[str, type[Knobs]]:
-    """Every registered method's knobs by name, sorted."""
-    return MappingProxyType(dict(sorted(_REGISTRY.items())))
+    """Every method's knobs by name, sorted: registered ones and those of other packages."""
+    found = {**_REGISTRY, **entry_points.added("methods", partial(why_unusable, Knobs), _REGISTRY)}
+    return MappingProxyType(dict(sorted(found.items())))
 
 
 def check_names(given: Mapping[Any, Any], kind: type[BaseModel], prefix: str) -> None:

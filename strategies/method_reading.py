@@ -9,6 +9,8 @@ from pydantic import ValidationError
 
 from strategies.errors import StrategyError
 from strategies.knobs import Knobs, check_names, expand, known
+from strategies.plugins import entry_points
+from strategies.plugins.families import families_of, works_on
 from strategies.text import brief, cut
 from strategies.words import did_you_mean, explain
 
@@ -22,10 +24,11 @@ def read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
     methods = known()
     if name not in methods:
         there = ", ".join(methods) + did_you_mean(str(name), methods)
+        there += entry_points.left_out("methods", str(name))
         raise StrategyError(f"methods.{cut(str(name))} is unknown; known methods are {there}")
     kind = methods[name]
-    if family not in kind.families:
-        there = ", ".join(kind.families)
+    if not works_on(kind, family):
+        there = ", ".join(families_of(kind))
         raise StrategyError(f"methods.{name} works on {there}, not on family {family!r}")
     if isinstance(given, Knobs):
         # Made without lists, it has no calls to give values for.

@@ -27,13 +27,13 @@ from strategies.data_files.limits import MAX_CALLS, MAX_STEPS
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, check_names
 from strategies.method_reading import read_method
+from strategies.plugins.families import check_known
 from strategies.solver_settings import NONE, SolverSettings, name_of, split_up
 from strategies.solvers import calls_of
 from strategies.text import brief
 from strategies.words import explain
 
 SCHEMA: Literal[1] = 1
-FAMILIES = ("unet", "dit", "mmdit", "transformer")
 SCORED = "scored"  # Key in the provenance: digest of the scored strategy.
 
 
@@ -86,8 +86,8 @@ class Strategy(BaseModel):
             )
         given |= split_up(given.get("scheduler"), given.get("solver"))
         family, calls, methods = given.get("family"), given.get("calls"), given.get("methods", {})
-        if isinstance(family, str) and family not in FAMILIES:
-            raise StrategyError(f"family is {brief(family)}; known ones are {', '.join(FAMILIES)}")
+        if isinstance(family, str):
+            check_known(family)
         for field, kind in (("family", str), ("calls", int)):
             value = given.get(field, kind())
             if not isinstance(value, kind) or isinstance(value, bool):

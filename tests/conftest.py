@@ -25,6 +25,14 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # As a shell has it for w
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--law-cases",
+        metavar="MODULE",
+        help="module with NEUTRAL and STRONG of a plug-in's methods, which the laws run on",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """One thread and no progress bars in processes that run tests.
 

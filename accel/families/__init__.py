@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from torch import nn
 
 from accel.families import dit, mmdit, stacks, transformer, unet
+from accel.families.base import Family
 from accel.pipelines.wrappers import FIRST, OTHERS, unwrapped
 from accel.sites import Sites
 from strategies import StrategyError
+from strategies.plugins import entry_points
+from strategies.plugins.families import from_packages
+from strategies.text import brief
 
 # The first family that knows a denoiser has it: `transformer` takes all that are left.
 FAMILIES = (unet.FAMILY, dit.FAMILY, mmdit.FAMILY, transformer.FAMILY)
+
+
+@cache
+def all_families() -> tuple[Family, ...]:
+    """Families of other packages, which are asked first, and those of Stratagem."""
+    found = []
+    for name, plugin in from_packages().items():
+        family = entry_points.load_reference(plugin.sites, f"family {name!r}")
+        if not isinstance(family, Family) or family.name != name:
+            raise StrategyError(
+                f"family {name!r}: {plugin.sites} must be a Family of that name, not "
+                f"{brief(family)}; mend or uninstall its package"
+            )
+        found.append(family)
+    return (*found, *FAMILIES)
 
 
 def others(pipe: Any) -> list[str]:
@@ -44,7 +64,7 @@ def find(pipe: Any, name: str | None = None) -> tuple[str, Sites]:
                 f"so set pipe.{attribute} to the {type(inside).__name__} itself"
             )
     reason = next((why for _, one in found if (why := stacks.why_not(unwrapped(one)))), "")
-    *most, last = (family.supported for family in FAMILIES)
+    *most, last = (family.supported for family in all_families())
     raise StrategyError(
         f"{type(pipe).__name__} has no supported denoiser{f': {reason}' if reason else ''}; "
         f"supported are pipelines with {', '.join(most)}, or {last}"
@@ -52,7 +72,7 @@ def find(pipe: Any, name: str | None = None) -> tuple[str, Sites]:
 
 
 def _sites(denoiser: Any) -> tuple[str, Sites] | None:
-    for family in FAMILIES:
+    for family in all_families():
         sites = family.sites(denoiser)
         if sites is not None:
             return family.name, sites

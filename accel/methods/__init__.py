@@ -5,6 +5,10 @@ Caching decides whether the block around it runs, DeepCache and DeltaCache which
 network, and guidance which half of the batch.
 """
 
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
 from accel.method import Attach
 from accel.methods import (
     atedm,
@@ -20,6 +24,8 @@ from accel.methods import (
     toca,
     tome,
 )
+from strategies import known
+from strategies.plugins import entry_points
 
 METHODS: dict[str, Attach] = {
     "tome": tome.attach,
@@ -35,3 +41,22 @@ METHODS: dict[str, Attach] = {
     "deltacache": deltacache.attach,
     "guidance": guidance.attach,
 }
+
+
+def in_order(names: Collection[str]) -> Iterator[tuple[str, Attach]]:
+    """Methods of a strategy, in the order in which they are attached.
+
+    A method of another package comes first, or directly after the last one that it wraps.
+
+    Raises:
+        StrategyError: the behaviour of such a method cannot be imported.
+    """
+    order = list(METHODS)
+    for name in (one for one in known() if one in names and one not in METHODS):
+        places = [order.index(inner) + 1 for inner in known()[name].wraps if inner in order]
+        order.insert(max(places, default=0), name)
+    for name in (one for one in order if one in names):
+        if name in METHODS:
+            yield name, METHODS[name]
+        else:
+            yield name, entry_points.load_reference(known()[name].sampler, f"methods.{name}")

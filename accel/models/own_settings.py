@@ -12,6 +12,7 @@ from accel.models.config import IMAGENET, SCORED, ModelConfig
 from accel.models.parts import absolute
 from accel.pipelines import guiding
 from strategies import StrategyError
+from strategies.plugins.families import from_packages
 
 BATCH = 4
 UNGUIDED = {"mmdit": "flux-all", "transformer": "transformer-unguided"}
@@ -87,6 +88,8 @@ def _space(pipe: Any, guided: bool) -> str:
         guided: whether it guides with two predictions; if not, `guidance` would change nothing.
     """
     family, sites = families.find(pipe)
+    if family in from_packages():
+        return from_packages()[family].space
     if family == "dit" and not any("cross" in part.kinds for part in sites.parts):
         return "class-all"
     return UNGUIDED[family] if family in UNGUIDED and not guided else f"{family}-all"

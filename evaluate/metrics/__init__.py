@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
+from typing import Any
 
 from evaluate.metrics import (
     accuracy,
@@ -26,9 +28,10 @@ from evaluate.metrics.shared.base import VIEWS, Metric, ReferenceKind
 from evaluate.metrics.videos import temporal_error
 from evaluate.networks import missing
 from strategies import StrategyError
+from strategies.plugins import entry_points
 from strategies.words import did_you_mean
 
-METRICS: dict[str, Metric] = {
+_OWN = {
     metric.name: metric
     for metric in (
         fid.METRIC,
@@ -51,9 +54,25 @@ METRICS: dict[str, Metric] = {
         *accuracy.METRICS,
     )
 }
+
+
+def _why_not(name: str, value: Any) -> str:
+    """Reason why the plug-in of a metric cannot be used; empty if it can be."""
+    if not isinstance(value, Metric):
+        return f"it must be a Metric, not {type(value).__name__}"
+    if value.name != name:
+        return f"its metric is called {value.name!r}; the entry point must have that name"
+    if not re.fullmatch("[a-z][a-z0-9-]*", name):
+        return "a metric is named with small letters, digits and dashes"
+    if value.name in GROUPS:
+        return "a group of metrics of Stratagem has this name; give it another one"
+    return ""
+
+
 GROUPS = {"accuracy": tuple(metric.name for metric in accuracy.METRICS)}
 # Metrics that every search also records: cheap, and without weights to fetch.
 SEARCH = ("fd", "kd", "feature-error", "psnr", *GROUPS["accuracy"])
+METRICS = entry_points.Table[Metric]("metrics", _OWN, _why_not)
 
 
 def select_metrics(names: Collection[str], bundled: bool) -> list[Metric]:
@@ -72,6 +91,7 @@ def select_metrics(names: Collection[str], bundled: bool) -> list[Metric]:
             if one not in METRICS:
                 known = [*GROUPS, *(n for n in METRICS if n not in GROUPS["accuracy"])]
                 hint = did_you_mean(one, known)
+                hint += entry_points.left_out("metrics", one)
                 raise StrategyError(
                     f"metric {one!r} is unknown; there are {', '.join(known)}{hint}"
                 )
@@ -110,4 +130,4 @@ def default_metrics(bundled: bool, video: bool = False) -> tuple[list[Metric], d
     return found, without
 
 
-__all__ = ["GROUPS", "METRICS", "SEARCH", "VIEWS", "Metric", "ReferenceKind", "choose", "usual"]
+__all__ = ["GROUPS", "METRICS", "SEARCH", "VIEWS", "Metric", "ReferenceKind"]

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from search.objectives.objectives import Objectives
 from search.study.measurements import Measurements
 from search.study.study import Study
+from strategies.plugins import entry_points
 
 PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "pymoo", "numpy")
 
@@ -20,7 +21,9 @@ def prepared(study: Study, base_scores: Mapping[str, float], objectives: Objecti
         base_scores: scores of the unaccelerated pipeline.
         objectives: objectives of the search.
     """
-    versions = {package: _version(package) for package in PACKAGES}
+    versions = {
+        package: _version(package) for package in (*PACKAGES, *entry_points.plugin_packages())
+    }
     Measurements(study).keep_prepared(
         base_scores, objectives.reference, objectives.unscaled, versions
     )

@@ -9,19 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from evaluate.metrics import METRICS
 from strategies import StrategyError
 
 BUNDLED_OBJECTIVES = ("fd_base", "latency_s")
 COST_METRICS = ("latency_s", "macs", "memory_bytes")
-# Scores that are better when larger; any other is better when smaller.
-HIGHER_IS_BETTER = {"speedup"} | {
-    metric.key(view)
-    for metric in METRICS.values()
-    if metric.better == "higher"
-    for view in metric.views
-}
 # Units of an amount, by the kind of its name.
 UNITS: dict[str, dict[str, float]] = {
     "s": {"": 1.0, "s": 1.0, "ms": 1e-3},
@@ -34,7 +28,13 @@ _LIMIT = re.compile(r"(min|max)-([a-z0-9_-]+?)(-increase)?")
 
 def higher_is_better(name: str) -> bool:
     """Whether a larger value of a score is the better one."""
-    return name in HIGHER_IS_BETTER
+    return name in _higher_is_better()
+
+
+@cache
+def _higher_is_better() -> frozenset[str]:
+    rows = (metric for metric in METRICS.values() if metric.better == "higher")
+    return frozenset({"speedup"} | {metric.key(view) for metric in rows for view in metric.views})
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,9 @@ class Objectives:
 
         For a distance to the unaccelerated images it is their own distance to the reference, and at
         least the distance that arises by chance. For memory it is twice the unaccelerated
-        pipeline's, since caches take some. For any other score it is the unaccelerated pipeline's;
-        where larger is better, that is a loss of everything.
+        pipeline's, since caches take some. A metric may state a scale of its own. For any other
+        score it is the unaccelerated pipeline's; where larger is better, that is a loss of
+        everything.
         """
         return tuple(self._worst(name) for name in self.names)
 
@@ -184,6 +185,9 @@ class Objectives:
         return stem != name and self._worst(name) > 0
 
     def _worst(self, name: str) -> float:
+        stated = next((m.scale for m in METRICS.values() if name in map(m.key, m.views)), None)
+        if stated is not None:
+            return stated
         stem = name.removesuffix("_base")
         ends = (f"{stem}_real", f"{stem}_self") if stem != name else (name,)
         if name == "memory_bytes":

@@ -64,6 +64,8 @@ class SearchStatus:
             found["front"] = str(self.front)
         if self.hypervolume is not None:
             found["hypervolume"] = f"{self.hypervolume:.4f}"
+            if self.front and not self.hypervolume:
+                found["hypervolume"] += ", every strategy is beyond the worst point that counts"
         if self.best is not None:
             found["fastest as good"] = f"{self.best:.2f}x, not tested"
         return found

@@ -14,8 +14,8 @@ from strategies.errors import StrategyError
 from strategies.genomes.compose import fitted, genes, of_methods, resolved
 from strategies.genomes.genes import AnyGene, Gene, OneOf
 from strategies.genomes.space import SearchSpace
+from strategies.plugins.families import OWN, family_names
 from strategies.solvers import calls_of
-from strategies.strategy import FAMILIES
 
 MODEL = "tiny-sd"
 
@@ -72,14 +72,14 @@ def asked(flags: argparse.Namespace) -> tuple[dict[str, Any], str]:
 def _family(settings: Mapping[str, Any]) -> str:
     """The only family that a space without a family's name fits."""
     fits = []
-    for family in FAMILIES:
+    for family in family_names():
         try:
             _made(settings, family)
         except StrategyError:
             continue
         fits.append(family)
     if not fits:
-        _made(settings, FAMILIES[0])  # Says what is wrong.
+        _made(settings, OWN[0])  # Says what is wrong.
     return fits[0]
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from strategies.errors import StrategyError
 from strategies.knobs import Knobs, known
+from strategies.plugins import entry_points
+from strategies.plugins.families import families_of, works_on
 from strategies.words import did_you_mean
 
 Act = tuple[tuple[str, str, Any], ...]  # Method, knob and value; empty does nothing.
@@ -175,10 +177,11 @@ def check_family(method: str, family: str) -> None:
     kinds = known()
     if method not in kinds:
         hint = did_you_mean(method, kinds)
+        hint += entry_points.left_out("methods", method)
         raise StrategyError(f"method {method!r} is unknown; there are {', '.join(kinds)}{hint}")
-    if family not in kinds[method].families:
-        there = [name for name, kind in kinds.items() if family in kind.families]
+    if not works_on(kinds[method], family):
+        there = [name for name, kind in kinds.items() if works_on(kind, family)]
         raise StrategyError(
-            f"method {method} is for {', '.join(kinds[method].families)}, not for family "
+            f"method {method} is for {', '.join(families_of(kinds[method]))}, not for family "
             f"{family}; take it out, {family} has {', '.join(there)}"
         )

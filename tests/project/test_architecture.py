@@ -61,6 +61,8 @@ def test_strategies_are_light() -> None:
         ("plotly", ["render.py"]),
         ("jinja2", ["render.py"]),
         ("mlflow", ["mlflow_tracker.py"]),
+        ("wandb", ["wandb_tracker.py"]),
+        ("gradio", ["page.py"]),
     ],
 )
 def test_one_file_imports(library: str, homes: list[str]) -> None:

@@ -30,7 +30,7 @@ LAYERS = {
         {"costs"},
         {"finalists"},
         {"engine"},
-        {"ship"},
+        {"ship", "viewing"},
         {"commands"},
         {"cli"},
         {"__main__"},
@@ -53,7 +53,7 @@ LAYERS = {
     "strategies": [
         {"text"},
         {"errors", "words"},
-        {"data_files"},
+        {"plugins", "data_files"},
         {"knobs", "schedules", "solver_settings", "step_masks"},
         {"halves", "solvers"},
         {"methods"},

@@ -30,7 +30,7 @@ class Last(Proposer):
         )
     ],
     "search/proposers/__init__.py": [
-        ("\nPROPOSERS", "from search.proposers.x import Last\n\nPROPOSERS"),
+        ("\n_OWN", "from search.proposers.x import Last\n\n_OWN"),
         ("        OptunaTPE,\n    )", "        OptunaTPE,\n        Last,\n    )"),
     ],
 }
@@ -189,10 +189,10 @@ FAMILY = Family("x", "a `transformer` of class Example", sites)
         ),
         ("FAMILIES = (unet", "FAMILIES = (x.FAMILY, unet"),
     ],
-    "strategies/strategy.py": [
+    "strategies/plugins/families.py": [
         (
-            'FAMILIES = ("unet", "dit", "mmdit", "transformer")',
-            'FAMILIES = ("unet", "dit", "mmdit", "transformer", "x")',
+            'OWN = ("unet", "dit", "mmdit", "transformer")',
+            'OWN = ("unet", "dit", "mmdit", "transformer", "x")',
         )
     ],
     "strategies/methods/fora.py": [

@@ -52,6 +52,9 @@ class Metric:
             intervals are score intervals.
         margin: amount by which it may be worse than the unaccelerated model's and still count as no
             loss; None if every change is a loss, or if there is no default.
+        scale: a loss, in its own unit, beyond which a strategy is of no use. It is the worst value
+            that counts in a search over an error against the unaccelerated images, until the first
+            evaluations show worse ones. None if it is only measured.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Metric:
     form: str = "{:.2f}"
     bounds: Bounds | None = None
     margin: float | None = None
+    scale: float | None = None
 
     def key(self, view: ReferenceKind) -> str:
         """Name of its score under a view: `fid_real`, `psnr`."""

@@ -23,6 +23,7 @@ def make(
     paper: str,
     form: str,
     video: bool = False,
+    scale: float | None = None,
 ) -> Metric:
     """A mean over pairs of images; the value of two videos is the mean over their frames.
 
@@ -55,4 +56,5 @@ def make(
         form=form,
         compare=by_frame,
         video=video,
+        scale=scale,
     )

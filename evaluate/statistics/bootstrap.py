@@ -7,6 +7,7 @@ Means of values with bounds, such as accuracies, have a score interval
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,6 +87,20 @@ def paired_bootstrap(
         weights = np.bincount(rng.integers(0, count, count), minlength=count)
         if np.count_nonzero(weights) > 1:  # One image alone has no distance to anything.
             draws.append(statistic(weights.astype(np.float64)))
+    return around(value, draws, count, biased)
+
+
+def around(value: float, draws: Sequence[float], count: int, biased: bool = False) -> Interval:
+    """95 % interval of a value from its values on resamples of the prompts.
+
+    Args:
+        value: value on all prompts.
+        draws: values on resamples; without any there is no interval.
+        count: number of prompts.
+        biased: see `paired_bootstrap`.
+    """
+    if count < FEWEST or not draws:
+        return Interval(value, -math.inf, math.inf)
     middle = float(np.mean(draws))
     # The spread of the draws is used around the estimate, not the draws themselves: repeated rows
     # shift them.

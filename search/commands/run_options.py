@@ -17,13 +17,14 @@ from search.study.storage import PASSWORD
 from strategies.commands.result_output import CommandParser
 
 
-def parser(name: str, about: str, examples: Sequence[str]) -> CommandParser:
+def parser(name: str, about: str, examples: Sequence[str], several: bool = False) -> CommandParser:
     """Parser of a command with the shared flags.
 
     Args:
         name: name of the command.
         about: description that the first line of its help does not give.
         examples: command lines after `python -m search NAME`.
+        several: whether it takes several runs, as `runs`, instead of one, as `run`.
     """
     lines = [f"  python -m search {name} {example}" for example in examples]
     what = COMMANDS[name]
@@ -33,7 +34,10 @@ def parser(name: str, about: str, examples: Sequence[str]) -> CommandParser:
         epilog="\n".join(["examples:", *lines]),
         formatter_class=Formatter,
     )
-    made.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
+    if several:
+        made.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="folders of the runs")
+    else:
+        made.add_argument("run", type=Path, metavar="RUN", help="folder of the run")
     made.add_argument(
         "--storage",
         metavar="URL",

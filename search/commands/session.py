@@ -19,8 +19,8 @@ from evaluate.speed.latency_measurement import unaccelerated
 from search import budget as budgets
 from search import spaces
 from search import tracking as trackers
-from search.commands import closing_lines as last
-from search.commands.crash_message import farewell
+from search.commands.endings import closing_lines as last
+from search.commands.endings.crash_message import farewell
 from search.commands.front_rows import front_data, point_row
 from search.commands.model_setup import settings_and_pipeline
 from search.config import SearchConfig

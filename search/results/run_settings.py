@@ -49,15 +49,19 @@ def check(kept: Mapping[str, Any] | None, folder: Path) -> None:
     path = folder / "config.yaml"
     if kept is None or not path.exists():
         return
-    there, began = portable.load(path), _flat(kept)
-    mine = {name: value for name, value in _flat(there).items() if name.split(".")[0] in kept}
+    there, began = portable.load(path), flat_settings(kept)
+    mine = {
+        name: value for name, value in flat_settings(there).items() if name.split(".")[0] in kept
+    }
     wrong = [name for name in began if name not in mine]
     wrong += [name for name in mine if not _is_same(name, mine, began)]
     if not wrong:
         return
     name, more = wrong[0], f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
-    said = f"is {_shown(mine[name])}" if name in mine else "is missing"
-    meant = f"the run began with {_shown(began[name])}" if name in began else "the run had none"
+    said = f"is {shown_setting(mine[name])}" if name in mine else "is missing"
+    meant = (
+        f"the run began with {shown_setting(began[name])}" if name in began else "the run had none"
+    )
     again = "" if kept["storage"] else ", or delete the file and --resume writes it again"
     raise StrategyError(f"{path}: {name} {said}, and {meant}{more}; put it back{again}")
 
@@ -82,13 +86,13 @@ def read(folder: Path) -> SearchConfig:
     return configuration.build(portable.placed(dict(kept), folder))
 
 
-def _flat(data: Any, name: str = "") -> dict[str, Any]:
+def flat_settings(data: Any, name: str = "") -> dict[str, Any]:
     """Every single setting by its dotted name."""
     if not isinstance(data, dict) or not data:
         return {name: data}
     found: dict[str, Any] = {}
     for key, value in data.items():
-        found |= _flat(value, f"{name}.{key}" if name else str(key))
+        found |= flat_settings(value, f"{name}.{key}" if name else str(key))
     return found
 
 
@@ -106,6 +110,7 @@ def _is_place(reference: Any) -> bool:
     return reference not in (None, "self")
 
 
-def _shown(value: Any) -> str:
+def shown_setting(value: Any) -> str:
+    """A value as short text."""
     text = yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

@@ -36,7 +36,7 @@ PLACES = {
 }
 # What no machine without weights, data or a cluster can run.
 ELSEWHERE = {"sd15", "VAL", "MODEL", "PRESET", "HOST:PORT", "--address", "PartiPrompts.tsv", "sdxl"}
-DRAWS = {"ablate"}  # A command on a run that loads its model.
+DRAWS = {"ablate", "view"}  # A command on a run that loads its model.
 HUB = {"push", "pull"}  # `test_sharing.py` has a hub for them.
 SEARCH = ["--budget", "2evals", "--heldout-images", "4", "--export", "1", "--workers", "0"]
 SCORE = ["--images", "4", "--repeats", "1"]
@@ -84,6 +84,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "runs").mkdir()
     (folder / "benchmarks" / "results").mkdir(parents=True)
     finished(folder / "runs" / "first")
+    shutil.copytree(folder / "runs" / "first", folder / "runs" / "earlier")
     return folder
 
 

@@ -20,8 +20,8 @@ from tests.support.paths import ROOT
 
 FORMER = ROOT / "tests/search/run_folder/former_runs/tiny-sd"
 EXAMPLE = str(ROOT / "examples/tiny-sd-no-loss.json")
-# Commands whose output is a file's content, which `--out` puts in a file.
-CONVERT = {"strategies resample", "strategies export", "strategies import"}
+# Commands whose output is a file's content, which `--out` puts in a file, and one that is a page.
+CONVERT = {"strategies resample", "strategies export", "strategies import", "search view"}
 # Commands that run a model or ask the hub; the tests of each look at its result.
 ELSEWHERE = {
     "accel generate", "accel calibrate", "evaluate", "evaluate transfer", "search",
@@ -41,6 +41,7 @@ QUICK = {
     "search plot": ["{run}", "--only", "pareto", "--out", "{out}"],
     "search export": ["{run}", "--out", "{out}/files-{number}"],
     "search report": ["{run}", "--out", "{out}"],
+    "search compare": ["{run}", str(FORMER.with_name("unfinished"))],
 }
 WITHOUT_TABLE = {"accel generate"}
 

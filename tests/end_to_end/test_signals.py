@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 from search import cli
-from search.commands.crash_message import farewell
+from search.commands.endings.crash_message import farewell
 from search.interruption import Ending, there
 from search.results import export
 from search.results import run as runs

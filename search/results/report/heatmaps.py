@@ -14,6 +14,7 @@ from search.results.run import Run
 
 LEVELS = 20  # Shades, 0 being the least; the page's style turns them round on a dark ground.
 IDLE = "idle"  # The class of cells where a method does nothing.
+WHOLE = 0.99  # Share of an unaccelerated call's time from which a call is shown as one.
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ def shade(share: float) -> str:
     return f"s{round(LEVELS * min(1.0, max(0.0, share)))}"
 
 
+def _saving(share: float) -> str:
+    """The class of a call's share of the unaccelerated time.
+
+    In all maps grey is a call as in the unaccelerated pipeline, and darker colours leave out more.
+    """
+    return IDLE if share > WHOLE else shade(1 - share)
+
+
 def palette() -> list[str]:
     """The colour of every level on a light ground, as hex."""
     colours = mpl.colormaps[COLOURS]
@@ -61,11 +70,11 @@ def schedules(run: Run, rows: Sequence[ReportEntry]) -> list[Map]:
     if not strategies:
         return []
     strips = [
-        _strip(one, [Cell(shade(x), f"call {i}: {x:.0%} of an unaccelerated call's time")
+        _strip(one, [Cell(_saving(x), f"call {i}: {x:.0%} of an unaccelerated call's time")
                      for i, x in enumerate(shares)])
         for one, shares in zip(front, times(run, strategies), strict=True)
     ]  # fmt: skip
-    legend = [Cell(shade(x), f"{x:.0%}") for x in (0, 0.25, 0.5, 0.75, 1)]
+    legend = [Cell(_saving(x), f"{x:.0%}") for x in (0, 0.25, 0.5, 0.75, 1)]
     found = [Map("Time of a call, as a share of an unaccelerated one", strips, legend)]
     for lane in lanes(strategies):
         values = ordered([value for row in lane.rows for value in row])

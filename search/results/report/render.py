@@ -30,6 +30,7 @@ from search.results.report.gallery_data import pictures
 from search.results.report.importance_view import shown as shown_importance
 from search.results.report.scatter_data import groups, panels
 from search.results.run import Run
+from search.study.evaluation import kind
 from strategies.data_files.finite import finite
 from strategies.data_files.whole import write as write_file
 
@@ -62,14 +63,12 @@ def render(run: Run) -> str:
         "gallery": pictures(run, rows),
         "growth": growth(run),
     }
-    environment = Environment(
-        loader=FunctionLoader(text), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
     points = run.front()
-    return environment.get_template("page.html").render(
+    return fill(
+        "page.html",
         run=run,
         caption=pareto.caption(run, points),
+        headline=facts.gain_sentence(run),
         summary=facts.summary(run),
         unpaid=method_gain.line(run),
         rows=[_line(run, one) for one in rows],
@@ -91,10 +90,18 @@ def render(run: Run) -> str:
         growth=data["growth"],
         palette=strips.palette(),
         data=finite(data),
-        style=Markup(text("report.css")),
         scripts=[Markup(text(name)) for name in SCRIPTS],
         plotly=Markup(get_plotlyjs()),
     )
+
+
+def fill(template: str, **values: Any) -> str:
+    """A page made of a template and its values; `style` is there for all."""
+    environment = Environment(
+        loader=FunctionLoader(text), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    return environment.get_template(template).render(style=Markup(text("report.css")), **values)
 
 
 def text(name: str) -> str:
@@ -131,6 +138,7 @@ def _line(run: Run, one: ReportEntry) -> dict[str, Any]:
     return {
         "key": one.key,
         "group": one.group,
+        "kind": _kind(run, one),
         "front": one.on_front,
         "headline": headline(one),
         "labels": one.labels,
@@ -141,6 +149,13 @@ def _line(run: Run, one: ReportEntry) -> dict[str, Any]:
         "why": one.point.verdict.reasons if one.point and one.point.verdict else [],
         "file": one.point is not None,
     }
+
+
+def _kind(run: Run, one: ReportEntry) -> str:
+    """Kind of a strategy: found by the search, seed or baseline."""
+    if one.point is None:
+        return ""
+    return kind(one.point.origin, one.point.strategy, run.config.proposer)
 
 
 def _answer(one: ReportEntry) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import yaml
 
 from search.objectives import labels as titles
-from search.results.run import NO_LOSS, Run, named
+from search.results.run import NO_LOSS, FrontPoint, Run, named
 from search.results.status import search_status
 from search.study import failures
 from search.study.archive import ParetoArchive
+from search.study.evaluation import kind
 from search.study.measurements import Measurements
 from search.study.run_notes import RunNotes
 
@@ -43,6 +46,41 @@ def summary(run: Run) -> dict[str, str]:
     if "left_out_for_budget" in written:
         found["not scored"] = f"{written['left_out_for_budget']:.0f} finalists, for the budget"
     return found
+
+
+def gain_sentence(run: Run) -> str:
+    """Sentences that say what the search has gained, and which kinds of points are on the front."""
+    points = run.front()
+    if not points:
+        return "No strategy keeps the constraints."
+    names = named(points)
+    speed = {name: f"{one.scores['speedup']:.2f}x" for name, one in names.items()}
+    fastest = speed["fastest"]
+    if not run.finals:
+        return f"So far up to {fastest}, on the search's own prompts; no loss is tested yet."
+    passed = names.get(NO_LOSS)
+    if passed is not None:
+        gain = f"{speed[NO_LOSS]} faster without a loss on {passed.judged} held-out prompts"
+    elif any(one.verdict is not None for one in points):
+        gain = f"Up to {fastest} faster; for no point a loss is ruled out"
+    else:
+        gain = f"Up to {fastest} faster; by the metrics of this search every change is a loss"
+    return f"{gain}. {_kinds(run, points)}"
+
+
+def _kinds(run: Run, points: Sequence[FrontPoint]) -> str:
+    """Sentence that says how many points of the front the search has found."""
+    counts = Counter(kind(one.origin, one.strategy, run.config.proposer) for one in points)
+    words = {
+        "seed": ("initial strategy", "initial strategies"),
+        "baseline": ("baseline", "baselines"),
+    }
+    others = [f"{counts[k]} {w[counts[k] > 1]}" for k, w in words.items() if counts[k]]
+    found = f"{counts['found']} of {len(points)}" if counts["found"] else f"none of {len(points)}"
+    rest = f"; {' and '.join(others)} are on it, too" if others and counts["found"] else ""
+    if not counts["found"]:
+        rest = f": on it are {' and '.join(others)}"
+    return f"The search itself found {found} points of the front{rest}."
 
 
 def failed_rows(run: Run) -> list[dict[str, str]]:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from search.commands import closing_lines
+from search.commands.endings import closing_lines
 from search.engine.time_report import PHASES
 from search.results import method_gain
 from search.results import run as runs

@@ -6,6 +6,7 @@ import base64
 import io
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from search import cli
 from search.results import command_line as repeating
 from search.results import gallery, report
 from search.results import run as runs
+from search.results.report import entries, heatmaps, run_details
 from search.results.report import gallery_data as pictures
 from search.results.report.importance import importance
 from search.results.run import Run
 from search.study import run_lock as lock
+from search.study.evaluation import kind
 from tests.support.runs import fake_runs as made
 from tests.support.runs import report_pages
 from tests.support.runs.engines import make_engine
@@ -228,3 +231,41 @@ def test_a_search_keeps_its_command(
     found = (tmp_path / "run" / report.FILE).read_text()
     command = " ".join(["python -m search", *made.SMALL, "--budget 3evals"])
     assert f"<pre>{command}</pre>" in found
+
+
+def test_the_headline_says_what_was_gained(done: Path) -> None:
+    run = runs.read(done)
+    said = run_details.gain_sentence(run)
+    kinds = [kind(one.origin, one.strategy, run.config.proposer) for one in run.front()]
+    passed = runs.named(run.front()).get(runs.NO_LOSS)
+    if passed is None:
+        assert said.startswith(
+            f"Up to {run.front()[0].scores['speedup']:.2f}x faster; for no point"
+        )
+    else:
+        assert said.startswith(f"{passed.scores['speedup']:.2f}x faster without a loss on ")
+    count = kinds.count("found") or "none"
+    assert f"The search itself found {count} of {len(kinds)} points of the front" in said
+    text = (done / report.FILE).read_text("utf-8")
+    assert f'<p class="gain">{said}</p>' in text
+    assert text.count('<td data-label="kind">') == len(page(done).data["strategies"])
+
+
+def test_the_headline_of_a_search_whose_seeds_are_its_front(done: Path) -> None:
+    """It does not call strategies found that nothing has proposed."""
+    run = runs.read(done)
+    changed = [replace(one, origin="combined") for one in run.finals]
+    said = run_details.gain_sentence(replace(run, scored=changed))
+    assert "The search itself found none of" in said
+    assert "points of the front: on it are" in said
+
+
+def test_grey_is_an_unaccelerated_call_in_every_map(done: Path) -> None:
+    times, *others = heatmaps.schedules(runs.read(done), entries.collect(runs.read(done)))
+    for strip in times.strips:
+        for cell in strip.cells:
+            assert (cell.shade == heatmaps.IDLE) == ("100%" in cell.words), cell
+    assert times.legend[0].shade == heatmaps.shade(1)
+    for shown in (times, *others):
+        greys = [cell.words for cell in shown.legend if cell.shade == heatmaps.IDLE]
+        assert len(greys) == 1, shown.title

@@ -1,0 +1,1 @@
+"""Last lines of a search: its results, or why it ended early."""

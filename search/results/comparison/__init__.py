@@ -1,0 +1,1 @@
+"""Comparison of several runs: their fronts, hypervolumes and settings."""

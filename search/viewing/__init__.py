@@ -1,0 +1,1 @@
+"""Local page that generates images along the front of a run."""

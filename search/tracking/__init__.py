@@ -10,7 +10,7 @@ from search.tracking.events import EventListener
 from strategies import StrategyError
 
 # Name, which is that of the extra, to the class.
-TRACKERS = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}
+TRACKERS = {"tensorboard": "TensorBoard", "mlflow": "MLflow", "wandb": "WandB"}
 
 
 def load(names: Sequence[str]) -> list[Callable[[Path], EventListener]]:

@@ -190,12 +190,12 @@ def test_a_listener_that_fails_is_left_out(capsys: pytest.CaptureFixture[str]) -
     )
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow", "wandb"])
 def test_a_missing_extra_is_one_line(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delitem(sys.modules, f"search.tracking.{name}_tracker", raising=False)
-    needs = {"tensorboard": "torch.utils.tensorboard", "mlflow": "mlflow"}[name]
+    needs = {"tensorboard": "torch.utils.tensorboard", "mlflow": "mlflow", "wandb": "wandb"}[name]
     monkeypatch.setitem(sys.modules, needs, None)
     shown = fails(capsys, "--track", name, "--out", str(tmp_path / "run"))
     assert f"pip install 'diffusion-stratagem[{name}]'" in shown

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from strategies.exchange import serving
 from strategies.exchange.cache_dit import VERSIONS, cache_dit, dump
+from strategies.exchange.diffusers_hooks import VERSION, diffusers_hooks
 from strategies.strategy import Strategy
 
 
@@ -25,9 +26,14 @@ class ExportTarget:
     note: str = ""
 
 
+HOOKS_NOTE = (
+    "the hooks count steps from the last finished generation, so apply them again after one that "
+    "was interrupted"
+)
 TARGETS = {
     "cache-dit": ExportTarget(lambda strategy: dump(cache_dit(strategy)), VERSIONS["cache-dit"]),
     "sglang": ExportTarget(serving.sglang, "0.5.23"),
     "vllm-omni": ExportTarget(serving.vllm_omni, "0.30"),
+    "diffusers": ExportTarget(diffusers_hooks, VERSION, HOOKS_NOTE),
     "sd-cpp": ExportTarget(serving.sd_cpp, "master-827", serving.SD_CPP_NOTE),
 }

@@ -96,7 +96,7 @@ class _Changes:
             def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
                 output = original(hidden_states, *args, **kwargs)
                 whole = output[0] if block.in_tuple else output
-                self._note(block.name, (whole - block.around(hidden_states)).detach().float())
+                self._note(block.name, (whole - block.skip_path(hidden_states)).detach().float())
                 return output
 
             return forward

@@ -23,7 +23,7 @@ from accel.commands.generate import (
     generated,
     open_prompted,
     own_steps,
-    what_ran,
+    summarise_calls,
 )
 from accel.models import notes
 from accel.models.config import SOURCE_HELP, model_help
@@ -192,7 +192,7 @@ def _generate(flags: argparse.Namespace, result: ResultOutput) -> int:
         _report(label, drawn, seeds)
         picture = image_files.grid(drawn.images)
     image_files.save(picture, flags.out)
-    print(what_ran(drawn.records))
+    print(summarise_calls(drawn.records))
     print(f"written to {flags.out}")
     calls = [asdict(record) for record in drawn.records]
     mine = {"name": label, "digest": strategy.digest, **generated(drawn), "calls": calls}

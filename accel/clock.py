@@ -18,7 +18,7 @@ from accel.token_selection import TokenSelection
 from strategies import StrategyError
 
 
-class Listener:
+class CallListener:
     """Listener to the passes of the denoiser. Methods override the hooks that they need.
 
     `torch.compile` traces none of these hooks. Decisions about a call are therefore made in
@@ -98,7 +98,7 @@ class Clock:
         self.asks = False
         self.partial: Callable[[int], bool] = lambda call: False
         self.alone: Callable[[int], int | None] = lambda call: None
-        self.listeners: list[Listener] = []
+        self.listeners: list[CallListener] = []
         self.schedule: Any = None
 
     @property

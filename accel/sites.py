@@ -60,18 +60,18 @@ class Block:
     Attributes:
         name: name in the denoiser.
         module: the module; its first input and its output are feature maps of the same grid.
-        around: the skip path: a function from the input to the output of a block that adds nothing.
+        skip_path: function from the input to the output of a block that adds nothing.
         in_tuple: whether the output comes as a tuple of one.
     """
 
     name: str
     module: nn.Module
-    around: Callable[[Tensor], Tensor]
+    skip_path: Callable[[Tensor], Tensor]
     in_tuple: bool
 
 
 @dataclass(frozen=True)
-class Part:
+class Sublayer:
     """One attention or feed-forward of a transformer block, before its gate.
 
     Attributes:
@@ -183,7 +183,7 @@ class Sites:
     up: tuple[Stage, ...]
     attentions: tuple[AttentionSite, ...]
     blocks: tuple[Block, ...]
-    parts: tuple[Part, ...] = ()
+    parts: tuple[Sublayer, ...] = ()
     inputs: tuple[str, ...] = ("sample", "timestep")
     stream: TokenStream | None = None
     scaled_time: bool = False

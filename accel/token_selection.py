@@ -54,7 +54,7 @@ class TokenSelection:
         return self.index if times == 1 else self.index.repeat(times, 1)
 
 
-def at_least_single(values: Tensor) -> Tensor:
+def at_least_float32(values: Tensor) -> Tensor:
     """Values in at least float32: choices of tokens are made in this precision."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
 

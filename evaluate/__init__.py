@@ -6,6 +6,7 @@ Names are imported when they are first used, so that Ctrl-C ends `python -m eval
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +14,33 @@ if TYPE_CHECKING:
     from accel.models.config import ModelConfig, available, read_model
     from evaluate.evaluator import Evaluator, evaluate
     from evaluate.statistics.distances import frechet_from_features, kid_from_features
-    from evaluate.statistics.gaussian import ScoreError, Statistics
+    from evaluate.statistics.gaussian import GaussianStatistics, ScoreError
+
+    Statistics = GaussianStatistics
 
 _HOMES = {
     "Evaluator": "evaluate.evaluator",
+    "GaussianStatistics": "evaluate.statistics.gaussian",
     "ModelConfig": "accel.models.config",
     "ScoreError": "evaluate.statistics.gaussian",
-    "Statistics": "evaluate.statistics.gaussian",
     "available": "accel.models.config",
     "evaluate": "evaluate.evaluator",
     "frechet_from_features": "evaluate.statistics.distances",
     "kid_from_features": "evaluate.statistics.distances",
     "read_model": "accel.models.config",
 }
+_FORMER = {"Statistics": "GaussianStatistics"}  # They work for one release.
 
 
 def __getattr__(name: str) -> Any:
+    if name in _FORMER:
+        now = _FORMER[name]
+        warnings.warn(
+            f"evaluate.{name} is now evaluate.{now}; the next release takes the new name alone",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        name = now
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
@@ -36,9 +48,9 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Evaluator",
+    "GaussianStatistics",
     "ModelConfig",
     "ScoreError",
-    "Statistics",
     "available",
     "evaluate",
     "frechet_from_features",

@@ -16,7 +16,7 @@ from evaluate.images.prompts import Prompts
 from evaluate.images.references import read as read_reference
 from evaluate.metrics import Metric, ReferenceKind
 from evaluate.speed.measurement import SpeedMeasurement, measure
-from evaluate.speed.timing import conditions, middle, spread
+from evaluate.speed.timing import environment, middle, spread
 from strategies import Strategy, StrategyError
 
 BASELINE = "unaccelerated"
@@ -125,7 +125,7 @@ def compare(
         "latency_batch": 1,
         "throughput_batch": request.batch,
         "repeats": request.repeats,
-        **conditions(evaluator.pipe, evaluator.config),
+        **environment(evaluator.pipe, evaluator.config),
     }
     return {
         "setting": setting,

@@ -78,7 +78,7 @@ class ExtractedFeatures:
         looks = None if self.looks is None else self.looks[:count]
         return ExtractedFeatures(min(count, self.count), features, paired, self.memory, kept, looks)
 
-    def followed_by(self, other: ExtractedFeatures) -> ExtractedFeatures:
+    def concatenate(self, other: ExtractedFeatures) -> ExtractedFeatures:
         """Features of both sets, the other's prompts after these."""
         looks = None
         if self.looks is not None and other.looks is not None:

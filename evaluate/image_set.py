@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
-from evaluate.statistics.gaussian import ScoreError, Statistics
+from evaluate.statistics.gaussian import GaussianStatistics, ScoreError
 
 
 @dataclass
@@ -37,7 +37,7 @@ class ImageSet:
     networks: Networks | None = None
     known: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     paired: dict[str, NDArray[np.float64]] = field(default_factory=dict)
-    gaussians: dict[str, Statistics] = field(default_factory=dict)
+    gaussians: dict[str, GaussianStatistics] = field(default_factory=dict)
     memory: dict[str, float] = field(default_factory=dict)
 
     def features(self, network: str) -> NDArray[np.float32]:
@@ -56,10 +56,10 @@ class ImageSet:
             self.known[network] = self.networks.extract(network, self.images(), self.texts)
         return self.known[network]
 
-    def statistics(self, network: str) -> Statistics:
+    def statistics(self, network: str) -> GaussianStatistics:
         """Mean and scatter of a network's features."""
         if network not in self.gaussians:
-            self.gaussians[network] = Statistics.of(self.features(network))
+            self.gaussians[network] = GaussianStatistics.of(self.features(network))
         return self.gaussians[network]
 
     def images(self) -> Iterator[Pixels]:

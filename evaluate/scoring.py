@@ -14,7 +14,7 @@ from evaluate.statistics.bootstrap import Interval, interval
 from evaluate.statistics.distances import WeightedStatistic, Weights
 from evaluate.statistics.means import Mean
 
-Statistics = dict[str, WeightedStatistic]
+MetricFunctions = dict[str, WeightedStatistic]
 
 
 def statistics(
@@ -22,7 +22,7 @@ def statistics(
     base: ImageSet,
     references: Mapping[ReferenceKind, ImageSet],
     metrics: Iterable[Metric],
-) -> Statistics:
+) -> MetricFunctions:
     """Every score of a strategy as a function of how often each image counts.
 
     Args:
@@ -44,13 +44,13 @@ def statistics(
     }
 
 
-def values(found: Statistics, count: int) -> dict[str, float]:
+def values(found: MetricFunctions, count: int) -> dict[str, float]:
     """Scores over all images."""
     return {key: statistic(np.ones(count)) for key, statistic in found.items()}
 
 
 def intervals(
-    mine: Statistics, base: Statistics, metrics: Iterable[Metric], count: int
+    mine: MetricFunctions, base: MetricFunctions, metrics: Iterable[Metric], count: int
 ) -> dict[str, list[float]]:
     """95 % intervals, paired over prompts, as `[value, low, high]`.
 
@@ -77,7 +77,7 @@ def intervals(
 
 
 def changes(
-    mine: Statistics, other: Statistics, metrics: Iterable[Metric], count: int
+    mine: MetricFunctions, other: MetricFunctions, metrics: Iterable[Metric], count: int
 ) -> dict[str, list[float]]:
     """95 % intervals of every score's difference, paired over prompts, as `[value, low, high]`.
 
@@ -119,7 +119,7 @@ class Scoring:
     metrics: tuple[Metric, ...]
     references: Mapping[ReferenceKind, ImageSet]
 
-    def statistics(self, sample: ExtractedFeatures, base: ExtractedFeatures) -> Statistics:
+    def statistics(self, sample: ExtractedFeatures, base: ExtractedFeatures) -> MetricFunctions:
         """Every score of a sample as a function of the weights.
 
         Raises:

@@ -90,7 +90,7 @@ def judge(
 def _find(
     name: str, change: Sequence[float] | None, margin: float | None, images: int, planned: int
 ) -> Finding:
-    metric = metric_of(name)
+    metric = metric_for(name)
     if change is None or not all(map(math.isfinite, change)):
         return Finding(name, "not shown", f"{name}: {images} images give no interval")
     told = _told(name, metric, change)
@@ -135,7 +135,7 @@ def fewest(metric: Metric, margin: float) -> int:
     return max(ENOUGH, math.ceil(Z**2 * (1 - share) / share))
 
 
-def metric_of(name: str) -> Metric:
+def metric_for(name: str) -> Metric:
     """The metric of a score's name."""
     return next(m for m in METRICS.values() if name in map(m.key, m.views))
 
@@ -210,7 +210,7 @@ def check_margins(given: Mapping[str, float], names: Sequence[str]) -> None:
         StrategyError: an unknown score, one that counts every change as a loss, or a value that is
             not above 0.
     """
-    able = [name for name in names if is_judged(metric_of(name), name)]
+    able = [name for name in names if is_judged(metric_for(name), name)]
     for name, value in given.items():
         if not (math.isfinite(value) and value > 0):
             raise StrategyError(f"the margin of {name} is {value}; give a number above 0")

@@ -165,7 +165,7 @@ class SearchConfig(WorkerSettings):
     @property
     def ladder(self) -> tuple[int, ...]:
         """The rungs, those of the default too."""
-        return rungs.ladder(self.rungs, self.images, PROPOSERS[self.proposer].mixed)
+        return rungs.ladder(self.rungs, self.images, PROPOSERS[self.proposer].uses_surrogate)
 
     @property
     def figures(self) -> MetricSet:
@@ -178,7 +178,7 @@ class SearchConfig(WorkerSettings):
         """Margins of all scores that decide whether a strategy has no loss."""
         found = self.figures
         names = dict.fromkeys([*found.judged, *self.margins])
-        return {name: self.margins.get(name, verdicts.metric_of(name).margin) for name in names}
+        return {name: self.margins.get(name, verdicts.metric_for(name).margin) for name in names}
 
     @field_validator("seeds", "track")
     @classmethod

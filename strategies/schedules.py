@@ -50,7 +50,7 @@ def around(calls: int, interval: int, centre: float | None = None, power: float 
     return sorted(found)
 
 
-def carry_over(calls: Sequence[int], indices: Sequence[int]) -> tuple[int, ...]:
+def remap_events(calls: Sequence[int], indices: Sequence[int]) -> tuple[int, ...]:
     """Events at calls of an old schedule, mapped to a new one.
 
     Args:

@@ -69,8 +69,8 @@ def pipe() -> Any:
 @pytest.fixture
 def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Latency is measured in two turns and one repetition, where this process measures it."""
-    monkeypatch.setattr("search.costs.measurement.TURNS", 2)
-    monkeypatch.setattr("search.finalists.end_to_end.REPEATS", 1)
+    monkeypatch.setattr("search.costs.measurement.LATENCY_TABLE_PASSES", 2)
+    monkeypatch.setattr("search.finalists.end_to_end.END_TO_END_REPEATS", 1)
 
 
 @pytest.fixture(autouse=True, scope="session")

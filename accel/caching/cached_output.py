@@ -11,15 +11,15 @@ from torch import Tensor
 from accel.caching.extrapolation import History, fold, needs
 from accel.caching.guidance_halves import first, newest, recall
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
-from accel.sites import Part
+from accel.sites import Sublayer
 from accel.token_selection import TokenSelection
 from strategies.knobs import Depth
 
 
-class CachedOutput(Listener):
+class CachedOutput(CallListener):
     """The last result of one module, for each of the two passes that guidance may take.
 
     A result is used until the next call that computes. If that call did not reach this module
@@ -82,7 +82,7 @@ class CachedOutput(Listener):
             return self.ready
         chosen = self._chosen()
         if chosen is not None:
-            value = on_image(chosen.take, value)
+            value = map_image_tokens(chosen.take, value)
         if self.foldable:
             shape = first(value).shape
             if shape != tokens.shape and (tokens.shape[-1] or shape[:-1] != tokens.shape[:-1]):
@@ -96,7 +96,9 @@ class CachedOutput(Listener):
         if not self.keep or (chosen is not None and self.newest is None):
             return
         if chosen is not None:
-            value = on_image(lambda some, whole: chosen.put(whole, some), value, self.newest)
+            value = map_image_tokens(
+                lambda some, whole: chosen.put(whole, some), value, self.newest
+            )
         self.fresh = value
 
     def _chosen(self) -> TokenSelection | None:
@@ -136,7 +138,7 @@ class CachedOutput(Listener):
         self._kept = fold(self._kept, self.clock.halves) if self.foldable else {}
 
 
-def on_image(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:
+def map_image_tokens(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:
     """Apply a function to the image tokens of a result.
 
     Joint attention returns two tensors, of the image and of the text. With an IP-Adapter it returns
@@ -174,7 +176,7 @@ def reusing(place: CachedOutput) -> Callable[[Forward], Forward]:
     return make
 
 
-def spare(places: Sequence[tuple[Part, CachedOutput]], parts: Sequence[Part]) -> list[Undo]:
+def spare(places: Sequence[tuple[Sublayer, CachedOutput]], parts: Sequence[Sublayer]) -> list[Undo]:
     """Skip norms whose readers all reuse their results.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor
 from accel.caching.extrapolation import FULL, History, fold, needs
 from accel.caching.guidance_halves import newest, recall
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.patching.denoiser_output import prediction
 from accel.patching.replacing import untraced
 from strategies.methods.deepcache import DeepCache
@@ -22,7 +22,7 @@ class BlockView(Protocol):
     def check(self) -> None: ...
 
 
-class DeepFeatures(Listener):
+class DeepFeatures(CallListener):
     """Features of one generation, and how the current call uses them.
 
     Attributes:

@@ -12,7 +12,7 @@ from accel.caching.forms import is_rows, sign, undone, whole
 from accel.caching.guidance_halves import newest, recall
 from accel.caching.spans import Span, Stop
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.patching.replacing import untraced
 from accel.sites import Sites
 from accel.stack import numbered, stretches
@@ -24,7 +24,7 @@ FULL, SKIP = "full", "skip"
 TEXT = "encoder_hidden_states"  # Never narrowed where only some tokens of the image run.
 
 
-class Residuals(Listener):
+class Residuals(CallListener):
     """Residuals of one generation, and the task of each block at the current call.
 
     Attributes:

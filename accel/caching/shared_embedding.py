@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
 
@@ -73,7 +73,7 @@ def _same_values(one: Tensor, other: Tensor) -> bool:
     return same and torch.equal(one, other)
 
 
-class Embedding(Listener):
+class Embedding(CallListener):
     """Result of the first embedder in a pass, for the others with the same inputs."""
 
     def __init__(self, clock: Clock) -> None:

@@ -174,7 +174,7 @@ def compare(
     return base, drawn
 
 
-def what_ran(records: Sequence[CallRecord]) -> str:
+def summarise_calls(records: Sequence[CallRecord]) -> str:
     """Summary of a generation's calls in one line: their number, depths and numbers of tokens."""
     depths = Counter(record.depth for record in records)
     shown = [

@@ -17,9 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.patching.replacing import untraced
-from accel.sites import Part
+from accel.sites import Sublayer
 from strategies import StrategyError
 
 ROWS, TOKENS, WORDS = 12, 16, 5  # Rows divide into two, three and four parts.
@@ -39,7 +39,7 @@ _PLAIN = (int, float, complex, str, bytes, type(None), torch.dtype, torch.device
 _TRIED: weakref.WeakKeyDictionary[Any, frozenset[Trait]] = weakref.WeakKeyDictionary()
 
 
-class Processors(Listener):
+class Processors(CallListener):
     """Check that no attention processor misleads a method: at the start and at each generation's
     first pass.
 
@@ -99,7 +99,7 @@ def attentions(module: nn.Module, name: str = "") -> dict[str, nn.Module]:
     }
 
 
-def of_parts(parts: Iterable[Part]) -> dict[str, nn.Module]:
+def of_parts(parts: Iterable[Sublayer]) -> dict[str, nn.Module]:
     """Attentions among parts of transformer blocks, by name."""
     found: dict[str, nn.Module] = {}
     for part in parts:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from accel.clock import Clock, Listener
-from accel.sites import Part, Sites
+from accel.clock import CallListener, Clock
+from accel.sites import Sites, Sublayer
 from strategies import StrategyError
 
 
-class ChunkedFeedForwardGuard(Listener):
+class ChunkedFeedForwardGuard(CallListener):
     """Check that feed-forwards are not chunked: at the start and at every pass.
 
     diffusers calls a chunked feed-forward several times in a pass, with the same module for every
@@ -22,7 +22,7 @@ class ChunkedFeedForwardGuard(Listener):
         StrategyError: some block runs its feed-forward in chunks.
     """
 
-    def __init__(self, sites: Sites, clock: Clock, method: str, kept: Iterable[Part]) -> None:
+    def __init__(self, sites: Sites, clock: Clock, method: str, kept: Iterable[Sublayer]) -> None:
         names = {part.name.rpartition(".")[0] for part in kept if "mlp" in part.kinds}
         self.method, self.blocks = method, [sites.denoiser.get_submodule(name) for name in names]
         self.begin()

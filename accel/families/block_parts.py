@@ -14,7 +14,7 @@ from torch import nn
 
 from accel.families.source_calls import Called
 from accel.families.source_calls import calls as calls_of
-from accel.sites import Part
+from accel.sites import Sublayer
 from accel.stack import BlockList, numbered
 
 SELF = frozenset({"attn", "attn1", "self_attn", "attention", "self_attention"})
@@ -31,7 +31,7 @@ APART = {
 }
 
 
-def find(denoiser: Any, stack: Sequence[BlockList]) -> tuple[Part, ...]:
+def find(denoiser: Any, stack: Sequence[BlockList]) -> tuple[Sublayer, ...]:
     """Parts of a model's blocks in the order they run; none where they cannot be told."""
     if type(denoiser).__name__ in APART:
         return ()
@@ -42,14 +42,14 @@ def find(denoiser: Any, stack: Sequence[BlockList]) -> tuple[Part, ...]:
     )
 
 
-def _of(name: str, number: int, block: nn.Module) -> Iterator[Part]:
+def _of(name: str, number: int, block: nn.Module) -> Iterator[Sublayer]:
     """Parts of one block."""
     kind: Any = type(block)
     calls = calls_of(kind)
     names = [one for one in calls if isinstance(getattr(block, one, None), nn.Module)]
     if set(JOINED) <= set(names) and _joined(block, calls):
         attn, feed, module = (getattr(block, one) for one in JOINED)
-        yield Part(f"{name}.proj_out", number, ("attn", "mlp"), module, (attn, feed))
+        yield Sublayer(f"{name}.proj_out", number, ("attn", "mlp"), module, (attn, feed))
         return
     for one in names:
         if calls[one].most != 1:
@@ -58,11 +58,11 @@ def _of(name: str, number: int, block: nn.Module) -> Iterator[Part]:
         if one in SELF:
             fused = hasattr(module, "to_qkv_mlp_proj")  # FLUX.2's single blocks.
             kinds = ("attn", "mlp") if fused else ("attn",)
-            yield Part(f"{name}.{one}", number, kinds, module, packed=fused)
+            yield Sublayer(f"{name}.{one}", number, kinds, module, packed=fused)
         elif one in CROSS:
-            yield Part(f"{name}.{one}", number, ("cross",), module)
+            yield Sublayer(f"{name}.{one}", number, ("cross",), module)
         elif one in FEED:
-            yield Part(f"{name}.{one}", number, ("mlp",), module, text=one in TEXT)
+            yield Sublayer(f"{name}.{one}", number, ("mlp",), module, text=one in TEXT)
 
 
 def _joined(block: nn.Module, calls: dict[str, Called]) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from accel.families import stacks
 from accel.families.base import Family
 from accel.families.token_grids import patches
-from accel.sites import Part, Sites, TokenAttention, TokenStream
+from accel.sites import Sites, Sublayer, TokenAttention, TokenStream
 
 INPUTS = {
     DiTTransformer2DModel: ("hidden_states", "timestep", "class_labels"),
@@ -27,7 +27,7 @@ def sites(denoiser: Any) -> Sites | None:
     if inputs is None:
         return None
     parts = tuple(
-        Part(
+        Sublayer(
             f"transformer_blocks.{i}.{name}",
             i,
             (kind,),

@@ -13,7 +13,7 @@ from accel.families import stacks
 from accel.families.base import Family
 from accel.families.dit import first_channels
 from accel.families.token_grids import of_ids, patches
-from accel.sites import Part, Rotary, Sites, TokenAttention, TokenStream
+from accel.sites import Rotary, Sites, Sublayer, TokenAttention, TokenStream
 
 INPUTS = ("hidden_states", "encoder_hidden_states", "pooled_projections", "timestep")
 FLUX_INPUTS = (*INPUTS, "img_ids", "txt_ids", "guidance")
@@ -34,7 +34,7 @@ def sites(denoiser: Any) -> Sites | None:
     )  # fmt: skip
 
 
-def _parts(denoiser: Any) -> Iterator[Part]:
+def _parts(denoiser: Any) -> Iterator[Sublayer]:
     double = list(denoiser.transformer_blocks)
     for i, block in enumerate(double):
         for name, kind in KINDS.items():
@@ -42,12 +42,12 @@ def _parts(denoiser: Any) -> Iterator[Part]:
             if module is not None:
                 text = name == "ff_context"
                 place, norms = f"transformer_blocks.{i}.{name}", _norms(block, name)
-                yield Part(place, i, (kind,), module, text=text, norms=norms)
+                yield Sublayer(place, i, (kind,), module, text=text, norms=norms)
     for i, block in enumerate(_single(denoiser)):
         name = f"single_transformer_blocks.{i}.proj_out"
         inside = (block.attn, block.proj_mlp)
         kinds, norms = ("attn", "mlp"), (block.norm.norm,)
-        yield Part(name, len(double) + i, kinds, block.proj_out, inside, norms=norms)
+        yield Sublayer(name, len(double) + i, kinds, block.proj_out, inside, norms=norms)
 
 
 def _norms(block: Any, name: str) -> tuple[nn.Module, ...]:

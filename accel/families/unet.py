@@ -12,7 +12,7 @@ from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from torch import Tensor, nn
 
 from accel.families.base import Family
-from accel.sites import AttentionSite, Block, Part, Sites, Stage
+from accel.sites import AttentionSite, Block, Sites, Stage, Sublayer
 
 
 def sites(denoiser: Any) -> Sites | None:
@@ -29,7 +29,7 @@ def sites(denoiser: Any) -> Sites | None:
     )
     attentions, blocks = _attentions(denoiser), _blocks(denoiser)
     parts = tuple(
-        Part(f"{site.name}.{name}", i, (kind,), getattr(site.block, name))
+        Sublayer(f"{site.name}.{name}", i, (kind,), getattr(site.block, name))
         for i, site in enumerate(attentions)
         for name, kind in (("attn1", "attn"), ("attn2", "cross"))
         if getattr(site.block, name) is not None

@@ -66,7 +66,7 @@ def _wrap(place: CachedOutput, block: Block) -> Callable[[Forward], Forward]:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
             if place.value is None and not place.keep:
                 return original(hidden_states, *args, **kwargs)
-            around = block.around(hidden_states)
+            around = block.skip_path(hidden_states)
             found = place.find(around)
             if found is not None:
                 return (around + found,) if block.in_tuple else around + found

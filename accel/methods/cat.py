@@ -27,7 +27,7 @@ from accel.call_records import Recorder
 from accel.clock import Clock
 from accel.patching.replacing import Undo
 from accel.sites import Sites
-from accel.token_selection import at_least_single
+from accel.token_selection import at_least_float32
 from accel.tokens.clustering import kmeans, one_hot, pool, positions
 from accel.tokens.partial_forward import PartialForward
 from strategies.methods.cat import CAT
@@ -61,7 +61,7 @@ class ClusterAware(PartialForward):
         self._counts: Tensor | None = None
 
     def choose(self, noise: Tensor, count: int) -> Tensor | None:
-        noise = at_least_single(noise.detach())
+        noise = at_least_float32(noise.detach())
         if self._reference is None:
             self._reference = noise
             return None

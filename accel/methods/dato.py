@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from accel.caching.guidance_halves import merged, running
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, untraced
 from accel.sites import AttentionSite, Sites
@@ -60,7 +60,7 @@ def attach(sites: Sites, clock: Clock, knobs: DaTo, recorder: Recorder) -> Undo:
     return attach_all([_Site(site, clock, recorder, knobs, dynamics) for site in chosen])
 
 
-class Dynamics(Listener):
+class Dynamics(CallListener):
     """DiffScore, and the base tokens that it gives on every grid."""
 
     def __init__(self, clock: Clock, recorder: Recorder, knobs: DaTo) -> None:

@@ -22,7 +22,7 @@ from accel.compatibility.attention_processors import Processors, Trait, of_parts
 from accel.compatibility.chunked_feed_forward import ChunkedFeedForwardGuard
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all
-from accel.sites import Part, Sites
+from accel.sites import Sites, Sublayer
 from strategies import StrategyError
 from strategies.methods.fora import FORA
 
@@ -48,7 +48,7 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
                 f"has no such part whose output can be kept; leave {kind} out of methods.fora"
             )
     blocks = 1 + max(part.block for part in sites.parts)
-    plans: list[tuple[Part, list[bool]]] = []
+    plans: list[tuple[Sublayer, list[bool]]] = []
     for part in sites.parts:
         streams = (knobs.computed(kind, part.block, blocks) for kind in part.kinds)
         computed = [any(kinds) for kinds in zip(*streams, strict=True)]
@@ -57,12 +57,12 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
     ChunkedFeedForwardGuard(sites, clock, "fora", [part for part, _ in plans])
     Processors(clock, "fora", of_parts(part for part, _ in plans), [Trait.KEEPS])
     undos: list[Undo] = []
-    places: list[tuple[Part, CachedOutput]] = []
+    places: list[tuple[Sublayer, CachedOutput]] = []
     for part, computed in plans:
         place = CachedOutput(
             clock, recorder, computed.__getitem__, part.name, orders=knobs.order, text=part.text
         )
-        undos += [replace_forward(module, leaving_out(place)) for module in part.inside]
+        undos += [replace_forward(module, skip_when_reused(place)) for module in part.inside]
         undos.append(replace_forward(part.module, reusing(place)))
         places.append((part, place))
     if places:
@@ -76,7 +76,7 @@ def _all_computed(knobs: FORA, kind: str) -> bool:
     return all(all(one) if isinstance(one, tuple) else one for one in values)
 
 
-def leaving_out(place: CachedOutput) -> Callable[[Forward], Forward]:
+def skip_when_reused(place: CachedOutput) -> Callable[[Forward], Forward]:
     """Wrapper of a module that only `place` reads: if that reuses its result, return tokens of
     width 0.
     """

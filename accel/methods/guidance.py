@@ -28,7 +28,7 @@ from torch import Tensor
 from accel.caching.extrapolation import History, extrapolate
 from accel.caching.guidance_halves import joined, needed, part, run_half
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait, attentions
 from accel.patching.denoiser_output import as_output, prediction, refilled
 from accel.patching.layers import Forward
@@ -66,7 +66,7 @@ def attach(sites: Sites, clock: Clock, knobs: Guidance, recorder: Recorder) -> U
     return replace_forward(sites.denoiser, guide.wrap, traced=False)
 
 
-class Guide(Listener):
+class Guide(CallListener):
     """Decisions about guidance in each pass, and the denoiser's outermost wrapper that carries them
     out.
     """

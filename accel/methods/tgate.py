@@ -24,7 +24,7 @@ from torch import Tensor
 from accel.caching.cached_output import CachedOutput, reusing
 from accel.caching.guidance_halves import joined, run_half
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait, attentions
 from accel.patching.denoiser_output import as_output, prediction, refilled
 from accel.patching.layers import Forward
@@ -67,7 +67,7 @@ def _computes(knobs: TGate, kind: str) -> Callable[[int], bool]:
     return lambda call: not getattr(knobs.plan(call), REUSE[kind])
 
 
-class Gate(Listener):
+class Gate(CallListener):
     """State of the gate, and the denoiser's wrapper that runs one half of guidance after it."""
 
     def __init__(

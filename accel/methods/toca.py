@@ -33,12 +33,12 @@ from accel.caching.guidance_halves import merged
 from accel.caching.shared_embedding import shared
 from accel.caching.token_cache import TokenCache, fold_kept, of_running
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait, of_parts
 from accel.compatibility.chunked_feed_forward import ChunkedFeedForwardGuard
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all
-from accel.sites import Part, Sites
+from accel.sites import Sites, Sublayer
 from accel.token_selection import TokenSelection
 from accel.tokens.attention_map import AttentionRecorder
 from accel.tokens.streams import stream_of
@@ -67,7 +67,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
     undos = [grid.attach()]
     last = max(part.block for part in sites.parts)
     watched = _watch(sites, knobs)
-    places: list[tuple[Part, CachedOutput]] = []
+    places: list[tuple[Sublayer, CachedOutput]] = []
     for attention in watched.values():
         undos += attention.attach()
     for part in sites.parts:
@@ -97,7 +97,7 @@ def _watch(sites: Sites, knobs: ToCa) -> dict[int, AttentionRecorder]:
     return watched
 
 
-class TokenwiseFeedForward(Listener):
+class TokenwiseFeedForward(CallListener):
     """One feed-forward, computed for some of its tokens."""
 
     def __init__(
@@ -105,7 +105,7 @@ class TokenwiseFeedForward(Listener):
         clock: Clock,
         recorder: Recorder,
         knobs: ToCa,
-        part: Part,
+        part: Sublayer,
         shares: list[float],
         grid: TokenGrid,
         watched: AttentionRecorder | None,

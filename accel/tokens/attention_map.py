@@ -12,7 +12,7 @@ from accel.compatibility.fused_attention import is_fused
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
 from accel.sites import TokenAttention
-from accel.token_selection import at_least_single
+from accel.token_selection import at_least_float32
 from accel.tokens.rotary import Positions, turned, withheld
 from strategies import StrategyError
 
@@ -126,6 +126,6 @@ def maps(query: Tensor, key: Tensor) -> Iterator[Tensor]:
         query, key: `[rows, tokens, heads, d]`.
     """
     for head in range(query.shape[2]):
-        one, other = at_least_single(query[:, :, head]), at_least_single(key[:, :, head])
+        one, other = at_least_float32(query[:, :, head]), at_least_float32(key[:, :, head])
         scores = one @ other.transpose(1, 2)
         yield (scores * query.shape[-1] ** -0.5).softmax(-1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from accel.sites import Grid
-from accel.token_selection import at_least_single
+from accel.token_selection import at_least_float32
 
 ITERATIONS = 10
 
@@ -45,7 +45,7 @@ def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
         grid: rows and columns of tokens.
         clusters: number of clusters, at most one per token.
     """
-    points = at_least_single(points)
+    points = at_least_float32(points)
     first = torch.tensor(spread(grid, clusters)).to(points.device, non_blocking=True)
     centres = points.index_select(1, first)
     for _ in range(ITERATIONS):
@@ -93,7 +93,7 @@ def pool(features: Tensor, cluster: Tensor, grid: Grid, clusters: int) -> Tensor
     """
     member = one_hot(cluster, clusters)
     index = cluster[..., None].expand_as(features)
-    features = at_least_single(features)
+    features = at_least_float32(features)
     low = torch.finfo(torch.float32).min
     start = torch.full_like(features[:, :1], low).repeat(1, clusters, 1)
     highest = start.scatter_reduce(1, index, features, "amax")

@@ -18,7 +18,7 @@ from torch import Tensor
 from accel.caching.extrapolation import fold
 from accel.caching.guidance_halves import merged, running
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait
 from accel.compatibility.fused_attention import is_fused
 from accel.patching.layers import Forward
@@ -34,7 +34,7 @@ from accel.tokens.streams import stream_of
 from strategies import StrategyError
 
 
-class PartialForward(Listener):
+class PartialForward(CallListener):
     """The stream of tokens, reduced at some calls.
 
     Attributes:

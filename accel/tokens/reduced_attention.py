@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, undo_all, watch
@@ -18,7 +18,7 @@ from accel.tokens.merging import Reduction
 from strategies import StrategyError
 
 
-class ReducedSelfAttention(Listener):
+class ReducedSelfAttention(CallListener):
     """One self-attention: the shape of its grid and its block's input, while the block runs.
 
     Similarity is measured on the block's input, before its norm, as in the published code of all

@@ -7,13 +7,13 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional
 
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
 from accel.sites import Grid, Sites, TokenStream
 
 
-class TokenGrid(Listener):
+class TokenGrid(CallListener):
     """Rows and columns of tokens, from the denoiser's arguments; FLUX waits for its device once.
 
     Attributes:

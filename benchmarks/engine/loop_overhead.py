@@ -178,7 +178,7 @@ def made_up(
 ) -> SearchLoop:
     """The loop of a search with made-up figures, one image having cost a second."""
     accounts = CostTracker(budget, study, generation.ladder, 96, 8, 1.0)
-    accounts.saw(1.0, 24, 1.0)
+    accounts.record(1.0, 24, 1.0)
     baseline = generation.space.uniform(SOLVERS[0], STEPS[-1])
     return SearchLoop(
         study, executor, generation, accounts, baseline, latency, str(budget), MadeUp(), EventBus(),
@@ -194,7 +194,7 @@ def measure(
     rows = on_rungs(pairs) if rungs_too else [evaluation(n, *p) for n, p in enumerate(pairs)]
     generation = GenerationStrategy(space, [], kind, 24, 0, (FEW, ALL) if rungs_too else (ALL,))
     surrogate = Surrogate(space, ("fd_base", "latency_s"), {"latency_s": latency}, 0)
-    generation.learn(
+    generation.set_measurements(
         latency, surrogate=surrogate if screened else None, reference=lambda: (1.0, 1.0)
     )
     with tempfile.TemporaryDirectory() as folder:

@@ -88,7 +88,7 @@ def run(executor: Executor, evaluations: int) -> float:
     space = make_space()
     generation = GenerationStrategy(space, [], "nsga2", 24, 0, (FEW, ALL))
     surrogate = Surrogate(space, ("fd_base", "latency_s"), {"latency_s": latency}, 0)
-    generation.learn(latency, surrogate=surrogate, reference=lambda: (1.0, 1.0))
+    generation.set_measurements(latency, surrogate=surrogate, reference=lambda: (1.0, 1.0))
     with tempfile.TemporaryDirectory() as folder:
         study = Study(Path(folder) / "study.journal")
         loop = made_up(study, generation, executor, Budget(evaluations=evaluations))

@@ -24,7 +24,7 @@ from evaluate import frechet_from_features, kid_from_features
 from evaluate.networks.inception import port
 from evaluate.statistics.bootstrap import paired_bootstrap
 from evaluate.statistics.distances import frechet_statistic
-from evaluate.statistics.gaussian import Statistics
+from evaluate.statistics.gaussian import GaussianStatistics
 
 SIZES = ((500, 500), (500, 2500), (2000, 2500))
 D = 2048
@@ -41,7 +41,9 @@ def main() -> None:
         rows.append(compare(f"random, {n} and {m} x {D}", a, b))
     rows.append(compare("random-weight Inception, 200 and 200 images", *inception(200)))
     a, b = rng.normal(size=(500, D)) @ mix, rng.normal(0.1, 1.2, size=(2500, D)) @ mix
-    took, _ = clock(lambda: paired_bootstrap(frechet_statistic(a, Statistics.of(b)), 500), 1)
+    took, _ = clock(
+        lambda: paired_bootstrap(frechet_statistic(a, GaussianStatistics.of(b)), 500), 1
+    )
     theirs, _ = clock(lambda: kernel_distance(a, b), 1)
     ours, _ = clock(lambda: kid_from_features(a, b), 3)
     document = {

@@ -41,7 +41,7 @@ from benchmarks.quality import scored_strategies
 from benchmarks.quality.equal_latency_plot import on_front, plotted
 from benchmarks.quality.scored_strategies import BASELINE, Candidate, Rows
 from evaluate import Evaluator, scoring
-from evaluate.speed.timing import conditions
+from evaluate.speed.timing import environment
 from evaluate.statistics.bootstrap import paired_bootstrap
 from search import config as configuration
 from search import spaces
@@ -113,7 +113,7 @@ def dominating(rows: Rows, rival: str, figure: str) -> list[str]:
 
 
 def nearest(
-    rows: Rows, functions: Mapping[str, scoring.Statistics], rival: str, images: int
+    rows: Rows, functions: Mapping[str, scoring.MetricFunctions], rival: str, images: int
 ) -> dict[str, Any] | None:
     """The best of the front that is no slower, by FD to the unaccelerated images."""
     faster = [
@@ -134,7 +134,7 @@ def nearest(
 
 
 def judge(
-    rows: Rows, functions: Mapping[str, scoring.Statistics], images: int
+    rows: Rows, functions: Mapping[str, scoring.MetricFunctions], images: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Strategies that dominate each baseline, and the shares of baselines that are dominated."""
     rivals = [name for name, row in rows.items() if row["group"] not in (FRONT, BASELINE)]
@@ -212,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "latency": "end to end, one image, in turns, medians",
             "run": searched(flags.run),
             "front": len(list(front.glob("[0-9]*.json"))) if front else 0,
-            **conditions(evaluator.pipe, evaluator.config),
+            **environment(evaluator.pipe, evaluator.config),
         },
         "not_fitting": unfit,
         "shares": shares,

@@ -21,7 +21,7 @@ from evaluate.image_set import ImageSet
 from evaluate.images.generation import run
 from evaluate.images.image_store import ImageStore, identity
 from evaluate.metrics import ReferenceKind, select_metrics
-from evaluate.speed.timing import conditions, spread
+from evaluate.speed.timing import environment, spread
 from strategies import Strategy
 from strategies.data_files.whole import write
 
@@ -46,7 +46,7 @@ class Candidate:
 
 def quality(
     evaluator: Evaluator, chosen: Mapping[str, Candidate], images: int, store: ImageStore
-) -> tuple[Rows, dict[str, scoring.Statistics]]:
+) -> tuple[Rows, dict[str, scoring.MetricFunctions]]:
     """Figures and intervals by name, and the figures as functions of the prompts' weights."""
     drawn = evaluator.prompts["heldout"].first(images)
     metrics = select_metrics(METRICS, bundled=True)
@@ -75,7 +75,7 @@ def latency(
     plans = {one.strategy.digest: one.strategy for one in chosen.values()}
     pipe, config = evaluator.pipe, evaluator.config
     prompt, now = evaluator.prompts["heldout"].first(1), clock(pipe.device)
-    setting = {"digests": sorted(plans), **conditions(pipe, config)}
+    setting = {"digests": sorted(plans), **environment(pipe, config)}
     setting.pop("clock_mhz", None)  # Changes by itself.
     kept = json.loads(cache.read_text()) if cache.exists() else {}
     same = json.loads(json.dumps(setting)) == kept.get("setting")
@@ -106,7 +106,7 @@ def rows(
     images: int,
     repeats: int,
     cache: Path,
-) -> tuple[Rows, dict[str, scoring.Statistics]]:
+) -> tuple[Rows, dict[str, scoring.MetricFunctions]]:
     """Figures, intervals and latency by name, and the figures as functions of the weights.
 
     Args:

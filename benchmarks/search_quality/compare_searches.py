@@ -82,7 +82,7 @@ class PlainOperators(NSGA2):
     def breed(self, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:
         child = genetic.point_crossover(self.space.sizes, mother, father, rng, 2, 0.9)
         hit = rng.random(len(child)) < 1 / len(child)
-        drawn = self.anything(rng)
+        drawn = self.random_genome(rng)
         return tuple(new if now else old for old, new, now in zip(child, drawn, hit, strict=True))
 
 
@@ -136,7 +136,9 @@ class Run:
             Surrogate(table.space, names, costs, self.seed) if self.rival.surrogate else None
         )
         self.paths = list(self._paths())
-        self.generation.learn(table.latency.predict, self.paths, surrogate, lambda: self.reference)
+        self.generation.set_measurements(
+            table.latency.predict, self.paths, surrogate, lambda: self.reference
+        )
         self.rows: list[Evaluation] = []
         self.points: list[tuple[float, float]] = []
 

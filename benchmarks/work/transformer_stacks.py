@@ -30,7 +30,7 @@ from torch.utils._pytree import tree_leaves
 import accel
 from accel import families
 from accel.models.loading import quiet
-from accel.sites import Part
+from accel.sites import Sublayer
 from accel.stack import Face, StackBlock, numbered
 from benchmarks.entry import RESULTS
 from evaluate.speed.timing import versions
@@ -165,7 +165,7 @@ def check(config: Any) -> dict[str, Any]:
 
 
 def fora(
-    pipe: Loop, given: dict[str, Any], plain: list[torch.Tensor], parts: Sequence[Part]
+    pipe: Loop, given: dict[str, Any], plain: list[torch.Tensor], parts: Sequence[Sublayer]
 ) -> int:
     """Number of attentions and feed-forwards that `fora` leaves out, checked to be all of them, and
     that the prediction of the same input stays what it is. 0 for a model without any.

@@ -19,7 +19,7 @@ from evaluate.image_set import ImageSet
 from evaluate.images import image_files
 from evaluate.networks import SOURCES, Networks
 from evaluate.networks.weight_files import cache_folder, find
-from evaluate.statistics.gaussian import Statistics
+from evaluate.statistics.gaussian import GaussianStatistics
 from strategies import StrategyError
 from strategies.data_files import whole
 from strategies.words import one_line
@@ -173,7 +173,7 @@ def _file(path: Path) -> ImageSet:
     try:
         with np.load(path, allow_pickle=False) as data:
             mean, covariance = data["mu"], data["sigma"]
-        known = {"inception": Statistics.of_covariance(mean, covariance)}
+        known = {"inception": GaussianStatistics.of_covariance(mean, covariance)}
     except Exception as error:  # A torn archive may raise anything.
         raise StrategyError(
             f"reference {path}: needs the arrays mu and sigma ({type(error).__name__}: "

@@ -24,12 +24,12 @@ MIN_COST = 1e-12  # Smallest cost, so that it has a logarithm.
 SLIGHT = 0.01  # An effect below this is noise, and nothing is scaled by it.
 MAX_STRENGTH = 2.0  # Largest strength of an effect, relative to a measured one.
 _WORDS = re.compile(r" (?=\w+\.\w+=)")
-Part = tuple[str, str]  # The place of a method, and what acts there.
-Parts = frozenset[Part]
+MethodAct = tuple[str, str]  # The place of a method, and what acts there.
+MethodActs = frozenset[MethodAct]
 
 
 @lru_cache(maxsize=65536)
-def parts(kind: str) -> Parts:
+def parts(kind: str) -> MethodActs:
     """Acts at a call of a kind, by method; methods that exclude each other share one key."""
     found: dict[str, list[str]] = {}
     for word in _WORDS.split(kind) if kind else ():
@@ -46,7 +46,7 @@ def place(method: str) -> str:
     return "share" if kind is not None and kind.narrows else method
 
 
-def _same(one: Part, other: Part) -> bool:
+def _same(one: MethodAct, other: MethodAct) -> bool:
     """Whether the same method acts."""
     return one[1].partition(".")[0] == other[1].partition(".")[0]
 
@@ -83,14 +83,14 @@ class Kinds:
         total = self._logs[frozenset()] + sum(map(self._effect, acting))
         return exp(total + sum(self._beside(*pair) for pair in itertools.combinations(acting, 2)))
 
-    def _is_there(self, part: Part) -> bool:
+    def _is_there(self, part: MethodAct) -> bool:
         return frozenset([part]) in self._logs
 
-    def _effect(self, part: Part) -> float:
+    def _effect(self, part: MethodAct) -> float:
         """Change of the logarithm by a method alone."""
         return self._logs[frozenset([part])] - self._logs[frozenset()]
 
-    def _beside(self, one: Part, other: Part) -> float:
+    def _beside(self, one: MethodAct, other: MethodAct) -> float:
         """Difference of two methods together to the sum of both."""
         pairs = self._pairs[one[0], other[0]]
         if (one, other) in pairs:
@@ -100,14 +100,14 @@ class Kinds:
         if not alike:
             return 0.0
 
-        def telling(pair: tuple[Part, Part]) -> tuple[int, float]:
+        def telling(pair: tuple[MethodAct, MethodAct]) -> tuple[int, float]:
             effects = self._effect(pair[0]) * self._effect(pair[1])
             return _same(one, pair[0]) + _same(other, pair[1]), abs(effects)
 
         a, b = max(alike, key=telling)
         return pairs[a, b] * self._times(one, a) * self._times(other, b)
 
-    def _times(self, one: Part, measured: Part) -> float:
+    def _times(self, one: MethodAct, measured: MethodAct) -> float:
         """Strength of an effect relative to a measured one of the same key."""
         if one == measured:
             return 1.0
@@ -116,9 +116,9 @@ class Kinds:
             return 0.0
         return min(MAX_STRENGTH, max(0.0, self._effect(one) / strong))
 
-    def _find_pairs(self) -> dict[tuple[str, str], dict[tuple[Part, Part], float]]:
+    def _find_pairs(self) -> dict[tuple[str, str], dict[tuple[MethodAct, MethodAct], float]]:
         """Difference of every measured pair to the sum of both, by two keys."""
-        found: dict[tuple[str, str], dict[tuple[Part, Part], float]] = defaultdict(dict)
+        found: dict[tuple[str, str], dict[tuple[MethodAct, MethodAct], float]] = defaultdict(dict)
         for together, logarithm in self._logs.items():
             if len(together) == 2 and all(map(self._is_there, together)):
                 one, other = sorted(together)

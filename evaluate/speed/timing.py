@@ -52,7 +52,7 @@ def middle(values: Sequence[float]) -> float:
     return median(values)
 
 
-def conditions(pipe: Any, config: ModelConfig) -> dict[str, Any]:
+def environment(pipe: Any, config: ModelConfig) -> dict[str, Any]:
     """Everything that speed depends on and that can be found out."""
     return {
         "device": device_name(pipe),

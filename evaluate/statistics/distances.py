@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.statistics.gaussian import Array, ScoreError, Statistics, check
+from evaluate.statistics.gaussian import Array, GaussianStatistics, ScoreError, check
 
 Weights = NDArray[np.float64]
 WeightedStatistic = Callable[[Weights], float]
@@ -33,10 +33,10 @@ def frechet_from_features(features: Any, reference_features: Any) -> float:
         ScoreError: wrong shapes, too few rows, or values that are not finite.
     """
     a, b = check(features), check(reference_features)
-    return frechet(Statistics.of(a), Statistics.of(b))
+    return frechet(GaussianStatistics.of(a), GaussianStatistics.of(b))
 
 
-def frechet(a: Statistics, b: Statistics) -> float:
+def frechet(a: GaussianStatistics, b: GaussianStatistics) -> float:
     """Frechet distance between two Gaussians.
 
     With factors A'A and B'B of the covariances, the trace of the root of their product is the sum
@@ -52,7 +52,7 @@ def frechet(a: Statistics, b: Statistics) -> float:
     return float(max(0.0, shift @ shift + spread))
 
 
-def frechet_statistic(features: Any, reference: Statistics) -> WeightedStatistic:
+def frechet_statistic(features: Any, reference: GaussianStatistics) -> WeightedStatistic:
     """Frechet distance of reweighted features `[n, d]` to a fixed reference.
 
     Raises:

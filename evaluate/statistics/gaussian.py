@@ -20,7 +20,7 @@ class ScoreError(ValueError):
 
 
 @dataclass(frozen=True)
-class Statistics:
+class GaussianStatistics:
     """Mean and scatter of a set of features.
 
     Attributes:
@@ -35,7 +35,7 @@ class Statistics:
     factor: Array
 
     @classmethod
-    def of(cls, features: Any) -> Statistics:
+    def of(cls, features: Any) -> GaussianStatistics:
         """Statistics of features `[n, d]`, n at least 1.
 
         Raises:
@@ -46,7 +46,7 @@ class Statistics:
         return cls(len(array), mean, _compress(array - mean))
 
     @classmethod
-    def of_covariance(cls, mean: Any, covariance: Any, count: int = 0) -> Statistics:
+    def of_covariance(cls, mean: Any, covariance: Any, count: int = 0) -> GaussianStatistics:
         """Statistics from a mean `[d]` and a covariance `[d, d]`, as in published files.
 
         Raises:
@@ -65,7 +65,7 @@ class Statistics:
         keep = values > values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
         return cls(count, middle, np.sqrt(values[keep])[:, None] * vectors[:, keep].T)
 
-    def merge(self, other: Statistics) -> Statistics:
+    def merge(self, other: GaussianStatistics) -> GaussianStatistics:
         """Statistics of both sets together (Chan, Golub and LeVeque, 1979).
 
         Raises:
@@ -79,7 +79,9 @@ class Statistics:
         apart = other.mean - self.mean
         between = np.sqrt(self.count * other.count / total) * apart
         mean = self.mean + apart * (other.count / total)
-        return Statistics(total, mean, _compress(np.vstack([self.factor, other.factor, between])))
+        return GaussianStatistics(
+            total, mean, _compress(np.vstack([self.factor, other.factor, between]))
+        )
 
     @property
     def half(self) -> Array:

@@ -19,8 +19,8 @@ from search.study.archive import FrontsOfKinds
 from search.study.study import Study
 
 RECENT = 12  # Evaluations that the factor is the median of.
-TURNS = 8  # Turns of the latency table's measurement, at most; the first warms up.
-REPEATS = 5  # End-to-end timings of each finalist, at most, after one that warms up.
+LATENCY_TABLE_PASSES = 8  # Turns of the latency table's measurement, at most; the first warms up.
+END_TO_END_REPEATS = 5  # End-to-end timings of each finalist, at most, after one that warms up.
 TIMED = 4  # Timings for which time is kept: one that warms up, and three that agree.
 # A measurement is stable once half its relative spread, by the root of its number, is below this.
 STEADY = 0.02
@@ -77,11 +77,11 @@ class CostTracker:
         self._read = 0
         self.owed, self.scoring = heldout, inf
 
-    def saw(self, latency: float, images: int, seconds: float) -> None:
+    def record(self, latency: float, images: int, seconds: float) -> None:
         """Take in that generating `images` images at this latency took so many seconds."""
         self._factors.append(seconds / (images * latency))
 
-    def draw(self, latency: float, images: int) -> float:
+    def predict_generation(self, latency: float, images: int) -> float:
         """Seconds that generating `images` images at this latency will take."""
         return self._factor() * images * latency
 
@@ -89,15 +89,15 @@ class CostTracker:
         for evaluation in self.study.evaluations[self._read :]:
             if evaluation.ok:
                 drawn = evaluation.images - self._below[evaluation.images]
-                self.saw(evaluation.scores["latency_s"], drawn, evaluation.seconds)
+                self.record(evaluation.scores["latency_s"], drawn, evaluation.seconds)
         self._read = len(self.study.evaluations)
         return median(self._factors)
 
-    def limit(self, latency: float, images: int) -> float:
+    def time_limit(self, latency: float, images: int) -> float:
         """Seconds after which generating `images` images at this latency is cancelled."""
-        return self._timeout or patience(self.draw(latency, images))
+        return self._timeout or patience(self.predict_generation(latency, images))
 
-    def exhausted(self, running: Iterable[float]) -> bool:
+    def is_exhausted(self, running: Iterable[float]) -> bool:
         """Whether no further evaluation may start.
 
         Args:
@@ -106,9 +106,9 @@ class CostTracker:
         costs = list(running)
         if self.budget.evaluations is not None:
             return len(self.study.evaluations) + len(costs) >= self.budget.evaluations
-        return self.left() - sum(costs) <= self.reserve()
+        return self.remaining() - sum(costs) <= self.reserve()
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Seconds of the budget that are not spent."""
         return (self.budget.seconds or float("inf")) - self.study.spent
 
@@ -125,10 +125,14 @@ class CostTracker:
                 mean = fmean(row.scores["latency_s"] for row in rows)
                 latencies += [mean] * min(self.export, len(rows))
         images = levels.expected(len(latencies), self.heldout)
-        drawing = self.draw(fmean(latencies), images) if latencies else 0.0
-        return drawing + self.draw(self.plain, self.owed) + self.timing(sum(latencies))
+        drawing = self.predict_generation(fmean(latencies), images) if latencies else 0.0
+        return (
+            drawing
+            + self.predict_generation(self.plain, self.owed)
+            + self.predict_timing(sum(latencies))
+        )
 
-    def timing(self, latencies: float) -> float:
+    def predict_timing(self, latencies: float) -> float:
         """Seconds of timing finalists end to end.
 
         Args:

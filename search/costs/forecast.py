@@ -94,7 +94,7 @@ class Forecast:
         self.generation, self._config, self.spending = generation, config, spending
         self._budget, self._ladder = parse(config.budget), config.ladder
         self.before, self.owed = before, owed
-        self.screened = config.surrogate and generation.proposer.mixed
+        self.screened = config.surrogate and generation.proposer.uses_surrogate
         rows = equally_good(generation, latency, len(config.objectives))
         self.seeds = [row.scores["latency_s"] for row in rows]
         # Number of baselines among the first initial strategies.
@@ -115,16 +115,16 @@ class Forecast:
             scoring=self.scoring,
             evaluations=found,
             start=self.generation.first,
-            beyond=done - self.seeded(done),
+            beyond=done - self.initial_count(done),
             finalists=self.after(done)[0],
             images=self._config.heldout_images,
             enough=inf if timeless else self.enough(),
         )
 
-    def seeded(self, done: int) -> int:
+    def initial_count(self, done: int) -> int:
         """Number of initial strategies among the first `done`; a surrogate chooses few of them."""
         generation = self.generation
-        return generation.seeded(min(done, generation.first) if self.screened else done)
+        return generation.initial_count(min(done, generation.first) if self.screened else done)
 
     def after(self, done: int) -> tuple[int, float, float]:
         """Number of finalists after `done` strategies, with the seconds of images and of timing.
@@ -137,15 +137,15 @@ class Forecast:
     def _after(self, done: int) -> tuple[int, float, float]:
         """Number of finalists, and both times, without that bound."""
         config, spending = self._config, self.spending
-        rivals = self.rivals[self.seeded(done)]
+        rivals = self.rivals[self.initial_count(done)]
         # Baselines that the search passed over are scored where the budget has room for them.
         roomy = self._budget.evaluations is not None
         passed = self.screened and done >= self.generation.first
         held = self.rivals[-1] if roomy and passed else rivals
         finalists = min(config.export, held) + min(config.export, done - rivals)
         images = levels.expected(finalists, config.heldout_images)
-        drawn = spending.draw(self.best, images) + self.owed
-        return finalists, drawn, spending.timing(finalists * self.best)
+        drawn = spending.predict_generation(self.best, images) + self.owed
+        return finalists, drawn, spending.predict_timing(finalists * self.best)
 
     def evaluations(self) -> tuple[Counts, float, int]:
         """Evaluations that the budget suffices for.
@@ -168,7 +168,7 @@ class Forecast:
     def enough(self) -> float:
         """Seconds of a run that proposes as many new strategies as it has initial ones."""
         for _, seconds, done in self._grow():
-            if 2 * self.seeded(done) <= done:
+            if 2 * self.initial_count(done) <= done:
                 most = (self.before + seconds) * plan.SCORING / (1 - plan.SCORING)
                 return self.before + seconds + min(sum(self._after(done)[1:]), most)
         raise AssertionError("seeds are finite")
@@ -183,14 +183,17 @@ class Forecast:
         done, seconds, counts = 0, 0.0, dict.fromkeys(ladder, 0)
         latencies = 0.0
         while True:
-            grown = self.seeded(done) == self.seeded(done + 1)
-            latency = self.later if grown else self.seeds[self.seeded(done)]
-            cost, after = self.spending.draw(latency, ladder[0]), counts | {ladder[0]: done + 1}
+            grown = self.initial_count(done) == self.initial_count(done + 1)
+            latency = self.later if grown else self.seeds[self.initial_count(done)]
+            cost, after = (
+                self.spending.predict_generation(latency, ladder[0]),
+                counts | {ladder[0]: done + 1},
+            )
             latencies += latency
             for rung, below in zip(ladder[1:], ladder, strict=False):
                 after[rung] = after[below] // REDUCTION
                 drawn = (after[rung] - counts[rung]) * (rung - below)
                 # What is promoted is on the front, which has slow ones and fast ones.
-                cost += self.spending.draw(latencies / (done + 1), drawn)
+                cost += self.spending.predict_generation(latencies / (done + 1), drawn)
             done, seconds, counts = done + 1, seconds + cost, after
             yield counts, seconds, done

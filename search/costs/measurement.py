@@ -14,7 +14,7 @@ from search.budget import parse
 from search.config import SearchConfig
 from search.costs import unmeasurable as untimed
 from search.costs.budget_plan import BudgetPlan
-from search.costs.cost_tracker import STEADY, TURNS, CostTracker, patience
+from search.costs.cost_tracker import LATENCY_TABLE_PASSES, STEADY, CostTracker, patience
 from search.costs.forecast import Forecast
 from search.costs.probe_strategies import probes
 from search.proposers.generation_strategy import FIRST
@@ -82,9 +82,9 @@ class DeviceMeasurement:
             turns: list[CallTimes] = []
             seconds, limit = 0.0, self._timeout
             sound: untimed.MeasurableParts | None = None
-            while len(turns) < TURNS and not _stands(turns):
+            while len(turns) < LATENCY_TABLE_PASSES and not _stands(turns):
                 turn = len(turns)
-                self._say(f"measuring latency, turn {turn + 1} of at most {TURNS}")
+                self._say(f"measuring latency, turn {turn + 1} of at most {LATENCY_TABLE_PASSES}")
                 asked = replace(self.table_turn(turn, sound), limit=limit)
                 outcome = self._executor.alone(asked)
                 seconds += outcome.seconds
@@ -219,6 +219,6 @@ def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) ->
         budget, study, config.ladder, config.heldout_images, config.export, plain, config.timeout
     )
     drawn, seconds = Measurements(study).unaccelerated("search")
-    made.saw(plain, drawn or config.images, seconds)
+    made.record(plain, drawn or config.images, seconds)
     made.owed = owed
     return made

@@ -80,7 +80,7 @@ class DryRun:
         times = require_success(turn, self._folder)
         table = make_table([{}, times.kinds], [[], times.around], device, config.model.share)
         costs = CostModel(table, None, baseline, config.model.share)
-        self._generation.learn(costs.latency)
+        self._generation.set_measurements(costs.latency)
         batch = min(config.model.batch, config.images)
         plain = self._ask(self._images.request("base", baseline, "search", batch)).seconds / batch
         accounts = self._accounts(costs, batch)
@@ -104,7 +104,7 @@ class DryRun:
             search=search,
             after=after + timed,
             evaluations=evaluations,
-            seeds=forecast.seeded(done),
+            seeds=forecast.initial_count(done),
             finalists=finalists,
             wall=start_up + shared / executor.slots + measured + timed,
             workers=executor.slots,
@@ -126,7 +126,7 @@ class DryRun:
             config.export, costs.latency(self._baseline),
         )  # fmt: skip
         drawn = self._ask(self._images.request("middle", middle, "search", batch))
-        accounts.saw(costs.latency(middle), batch, drawn.seconds)
+        accounts.record(costs.latency(middle), batch, drawn.seconds)
         return accounts
 
     def _others(self, costs: CostModel, accounts: CostTracker, turn: float) -> float:
@@ -142,7 +142,7 @@ class DryRun:
             found += turn
         if config.sensitivity:
             asked = SensitivitySchedules(self._space, self._baseline.solver_text).asked()
-            found += accounts.draw(sum(map(costs.latency, asked)), config.sensitivity)
+            found += accounts.predict_generation(sum(map(costs.latency, asked)), config.sensitivity)
         return found
 
     def _proposals(self, costs: CostModel) -> list[Strategy]:

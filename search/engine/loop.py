@@ -110,7 +110,7 @@ class SearchLoop:
 
     def _start(self) -> bool:
         """Hand the next proposal to a worker; False where there is none for now."""
-        if self._accounts.exhausted(cost for *_, cost in self._running.values()):
+        if self._accounts.is_exhausted(cost for *_, cost in self._running.values()):
             return False
         proposal = self._proposals.next(self._study.evaluations)
         if proposal is None:
@@ -123,7 +123,7 @@ class SearchLoop:
             self._events.evaluated(self._study, self._study.evaluations[-1])
             return True
         drawn = proposal.images - proposal.drawn
-        cost = self._accounts.draw(self._latency(proposal.strategy), drawn)
+        cost = self._accounts.predict_generation(self._latency(proposal.strategy), drawn)
         self._running[request.key] = proposal, request, cost
         if proposal.drawn:
             self._events.promoted(proposal)
@@ -141,7 +141,7 @@ class SearchLoop:
         self._say("searching")
 
     def _end(self) -> None:
-        if not self._study.evaluations and self._accounts.exhausted(()):
+        if not self._study.evaluations and self._accounts.is_exhausted(()):
             raise StrategyError(self._too_small())
         Measurements(self._study).keep_finished_budget(self._budget)
 

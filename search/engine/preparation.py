@@ -125,7 +125,7 @@ class Preparation:
             objectives_at[count] = objectives.compared_with(known | fixed)
         owed = self._images.owed("heldout", self._config.heldout_images)
         spending = measuring.make_tracker(self._config, self._study, plain, owed)
-        self._timeout.follow(lambda images: spending.limit(plain, images))
+        self._timeout.follow(lambda images: spending.time_limit(plain, images))
         self._teach(objectives, costs, spending)
         self._settle_workers(costs, spending)
         forecast = self._forecast(costs, spending)
@@ -168,7 +168,7 @@ class Preparation:
         def reference() -> Sequence[float]:
             return worst(objectives.reference, objectives.unscaled, self._study.evaluations)
 
-        self._generation.learn(costs.latency, known, surrogate, reference)
+        self._generation.set_measurements(costs.latency, known, surrogate, reference)
 
     def _sensitivity(self, costs: CostModel, spending: CostTracker) -> list[tuple[str, Strategy]]:
         """Measure the sensitivity of calls; returns the schedules that follow."""
@@ -176,7 +176,7 @@ class Preparation:
         count = self._config.sensitivity
 
         def request(one: Strategy) -> SampleRequest:
-            limit = spending.limit(costs.latency(one), count)
+            limit = spending.time_limit(costs.latency(one), count)
             return self._images.request(one.digest, one, "search", count, limit=limit)
 
         SensitivityMeasurement(
@@ -194,7 +194,7 @@ class Preparation:
             return lambda one: objectives.loss(name, costs.of(one)[name])
 
         functions = {name: loss(name) for name in objectives.names if name in exact}
-        within = objectives.only(exact)
+        within = objectives.restricted_to(exact)
         return Surrogate(
             self._space, objectives.names, functions, self._config.seed,
             lambda one: within.violation(costs.of(one)),
@@ -210,14 +210,14 @@ class Preparation:
         one = self._images.request(crew.KEY, fast, "search", count, limit=limit)
 
         def spent(seconds: float) -> None:
-            spending.saw(costs.latency(fast), count, seconds)
+            spending.record(costs.latency(fast), count, seconds)
 
         crew.settle(
             self._executor, self._study, one, spent, self._folder, self._say, self._tell
         )  # fmt: skip
 
     def _forecast(self, costs: CostModel, spending: CostTracker) -> Forecast:
-        owed = spending.draw(spending.plain, spending.owed)
+        owed = spending.predict_generation(spending.plain, spending.owed)
         before = Measurements(self._study).seconds
         proposals = bred(self._generation, costs.latency, self._config.surrogate)
         return Forecast(

@@ -77,7 +77,7 @@ class Scorer:
                 if request.start:
                     kept = self._kept(proposal)
                     assert kept is not None
-                    sample = kept.followed_by(sample)
+                    sample = kept.concatenate(sample)
                 base = self._base.first(images)
                 scores = score_checks.scores(self._scoring, sample, base)
                 scores |= self._costs(proposal.strategy)

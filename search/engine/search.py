@@ -122,7 +122,7 @@ class Search:
         known = self.prepared
         scorer = Scorer(
             known.scoring, known.base, known.objectives_at, known.costs.of, self.images,
-            self.config.figures.reading, self.folder, known.spending.limit,
+            self.config.figures.reading, self.folder, known.spending.time_limit,
         )  # fmt: skip
         SearchLoop(
             self.study, self.executor, self.generation, known.spending, self.baseline,
@@ -163,7 +163,7 @@ class Search:
         known = self.prepared
         return FinalistChoice(
             self.study, self.config.export, self.config.ladder[-1], known.objectives, known.costs,
-            self.generation.passed_over,
+            self.generation.promising_baselines,
         )  # fmt: skip
 
     def ablation(self) -> Ablation:

@@ -41,7 +41,7 @@ def spare(accounts: CostTracker, scored: float) -> float:
     seconds = accounts.budget.seconds
     if seconds is None:
         return 0.0
-    return max(0.0, min(accounts.left(), accounts.scoring - scored, SHARE * seconds))
+    return max(0.0, min(accounts.remaining(), accounts.scoring - scored, SHARE * seconds))
 
 
 class Ablation:
@@ -102,12 +102,12 @@ class Ablation:
         left = seconds
         for number, (digest, strategy) in enumerate(waiting.items()):
             latency = self._costs.latency(strategy)
-            cost = self._accounts.draw(latency, count)
+            cost = self._accounts.predict_generation(latency, count)
             if cost > left:
                 continue
             left -= cost
             self._say(f"scoring strategies without a method, {len(waiting) - number} to go")
-            limit = self._accounts.limit(latency, count)
+            limit = self._accounts.time_limit(latency, count)
             yield self._unaccelerated.request(digest, strategy, "heldout", count, limit=limit)
 
     def _note(

@@ -58,15 +58,15 @@ class FinalistChoice:
         rows, count = self._study.evaluations, self._export
         worst = reference_point.worst(self._objectives.reference, self._objectives.unscaled, rows)
         good = [e for e in comparable(rows) if e.strategy.digest not in failed]
-        mine = pick([e for e in good if not is_rival(e)], worst, count)
-        rivals = pick([e for e in good if is_rival(e)], worst, count)
+        mine = select_subset_of([e for e in good if not is_rival(e)], worst, count)
+        rivals = select_subset_of([e for e in good if is_rival(e)], worst, count)
         over = [
             e
             for e in self._passed_over(good)
             if e.strategy.digest not in failed
             and not score_checks.unsound({"a loss": e.objectives})
         ]
-        more = pick([*rivals, *over], worst, count)
+        more = select_subset_of([*rivals, *over], worst, count)
         return mine, [*rivals, *(e for e in more if not e.images)][:count]
 
     def by_digest(self, failed: Collection[str]) -> tuple[dict[str, Evaluation], set[str]]:
@@ -99,7 +99,9 @@ class FinalistChoice:
         ]
 
 
-def pick(rows: list[Evaluation], reference: tuple[float, ...], count: int) -> list[Evaluation]:
+def select_subset_of(
+    rows: list[Evaluation], reference: tuple[float, ...], count: int
+) -> list[Evaluation]:
     """Choose the evaluations that together dominate most.
 
     The last third is chosen by the objectives' logarithms: the volume itself hardly sees the slow

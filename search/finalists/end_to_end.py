@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evaluate.speed.timing import spread
 from search.costs.cost_model import CostModel
-from search.costs.cost_tracker import REPEATS, STEADY, CostTracker
+from search.costs.cost_tracker import END_TO_END_REPEATS, STEADY, CostTracker
 from search.errors import SearchError
 from search.study.finalist_notes import FinalistNotes, Times
 from search.study.study import Study
@@ -94,14 +94,16 @@ class EndToEnd:
         """Strategies that could be timed, their seconds turn by turn, and the device time."""
         turns: list[dict[str, float]] = []
         failed, seconds = 0, 0.0
-        while len(turns) <= REPEATS:
+        while len(turns) <= END_TO_END_REPEATS:
             number = len(turns) + 1
-            room = self._accounts.left() - seconds
+            room = self._accounts.remaining() - seconds
             if number > MIN_REPEATS + 1 and sum(turns[-1].values()) > room:
                 break
             if _stand(turns[1:]):
                 break
-            self._say(f"measuring latency end to end, turn {number} of at most {REPEATS + 1}")
+            self._say(
+                f"measuring latency end to end, turn {number} of at most {END_TO_END_REPEATS + 1}"
+            )
             outcome = self._ask(f"end-to-end-{number}", left)
             seconds += outcome.seconds
             if outcome.value is not None:
@@ -140,7 +142,7 @@ class EndToEnd:
     def _ask(self, key: str, rows: Sequence[Named]) -> Response[list[float]]:
         """Seconds of one image with each strategy; a time that is none is an error."""
         strategies = tuple(strategy for strategy, _ in rows)
-        limit = self._accounts.limit(sum(map(self._costs.latency, strategies)), 1)
+        limit = self._accounts.time_limit(sum(map(self._costs.latency, strategies)), 1)
         asked = EndToEndRequest(key=key, limit=limit, strategies=strategies)
         outcome = self._executor.alone(asked)
         wrong = [t for t in outcome.value or () if not (math.isfinite(t) and t > 0)]

@@ -118,7 +118,7 @@ class FinalScoring:
         """
         failures.see_that_any_succeeded(self._study, self._folder)
         failures.forget_if_all(self._study)
-        ceiling = self._study.spent + min(self._accounts.left(), self._accounts.scoring)
+        ceiling = self._study.spent + min(self._accounts.remaining(), self._accounts.scoring)
         while (raced := self._raced(ceiling)) is None:
             pass
         standings = raced.standings
@@ -202,7 +202,7 @@ class FinalScoring:
         first = self._final(self._costs.baseline, "", "unaccelerated", plain, {}, times)
         first = replace(first, images=common, judged=common, full=raced.full)
         objectives = self._objectives.compared_with(first.scores)
-        finals = [_judged(first, objectives)]
+        finals = [_with_objectives(first, objectives)]
         for row in raced.good:
             digest, held = row.strategy.digest, standings.held(row.strategy.digest)
             role = "baseline" if digest in raced.rivals else "front"
@@ -213,7 +213,7 @@ class FinalScoring:
             final = replace(
                 final, images=images, changes=changes, judged=held.images, full=raced.full
             )
-            finals.append(_judged(final, objectives))
+            finals.append(_with_objectives(final, objectives))
         return finals
 
     def _final(
@@ -237,6 +237,6 @@ class FinalScoring:
         return Finalist(role, origin, strategy, scores | timed | counted, intervals)
 
 
-def _judged(final: Finalist, objectives: Objectives) -> Finalist:
+def _with_objectives(final: Finalist, objectives: Objectives) -> Finalist:
     losses, violation = objectives.losses(final.scores), objectives.violation(final.scores)
     return replace(final, objectives=losses, violation=violation)

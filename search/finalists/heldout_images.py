@@ -62,7 +62,7 @@ class HeldoutImages:
             end = min(begin + self._step, count)
             if self._is_kept(strategy.digest, begin, end):
                 continue
-            limit = self._accounts.limit(latency, end - begin)
+            limit = self._accounts.time_limit(latency, end - begin)
             key = f"{strategy.digest}:{begin}"
             yield self._images.request(key, strategy, "heldout", end, begin, limit)
 
@@ -92,7 +92,7 @@ class HeldoutImages:
             if not self._is_kept(digest, done, end):
                 return None
             part = self._there[digest][done]
-            found = part if found is None else found.followed_by(part)
+            found = part if found is None else found.concatenate(part)
         return found
 
     def _is_kept(self, digest: str, start: int, end: int) -> bool:

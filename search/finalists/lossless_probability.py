@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from scipy.special import ndtr
 
 from evaluate.statistics.bounded import Z
-from evaluate.verdicts import fewest, judge, metric_of
+from evaluate.verdicts import fewest, judge, metric_for
 
 MIN_CHANCE = 0.05  # Chance below which a strategy is not followed further.
 
@@ -20,7 +20,7 @@ def needed(margins: Mapping[str, float | None]) -> float:
     """Images without which no strategy passes; infinitely many where a figure has no margin."""
     if not margins or None in margins.values():
         return math.inf
-    return max(fewest(metric_of(name), margin) for name, margin in margins.items() if margin)
+    return max(fewest(metric_for(name), margin) for name, margin in margins.items() if margin)
 
 
 def chance(
@@ -49,7 +49,7 @@ def chance(
 
 
 def _passes(name: str, change: Sequence[float], margin: float, share: float) -> float:
-    metric = metric_of(name)
+    metric = metric_for(name)
     value, low, high = change
     loss, worst = (-value, -low) if metric.better == "higher" else (value, high)
     half = max(worst - loss, 1e-12)

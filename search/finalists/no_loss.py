@@ -188,7 +188,9 @@ class NoLoss:
     def _seconds(self, row: Evaluation) -> float:
         """Seconds of scoring a new strategy on the full set, and of timing it."""
         latency = row.scores["latency_s"]
-        return self._accounts.draw(latency, self.full) + self._accounts.timing(latency)
+        return self._accounts.predict_generation(
+            latency, self.full
+        ) + self._accounts.predict_timing(latency)
 
     def _has_room(self, row: Evaluation) -> bool:
         """Test whether there is time to score a new strategy on the full set."""

@@ -89,7 +89,7 @@ class Race:
             held = self._all.held(digest)
             if held.error or held.figures:
                 continue
-            timed = self._accounts.timing(row.scores["latency_s"])
+            timed = self._accounts.predict_timing(row.scores["latency_s"])
             if any_yet and self._all.cost(digest, level) + timed > self._all.room() - kept:
                 continue
             any_yet = True
@@ -123,7 +123,7 @@ class Race:
                 missing = list(self._drawing.requests(strategy, 0, count))
                 for request in missing:
                     latency = self._all.rows[digest].scores["latency_s"]
-                    cost = self._accounts.draw(latency, request.count)
+                    cost = self._accounts.predict_generation(latency, request.count)
                     self._all.running[request.key] = cost
                 self._say(f"scoring on {count} held-out prompts, {len(entered)} strategies so far")
                 yield from (one for one in missing if not self._all.held(digest).error)
@@ -138,7 +138,7 @@ class Race:
                 self._scorer.fail(row, outcome.error, outcome.seconds)
                 self._forget(digest)
                 continue
-            self._accounts.saw(row.scores["latency_s"], request.count, outcome.seconds)
+            self._accounts.record(row.scores["latency_s"], request.count, outcome.seconds)
             self._drawing.take(request, outcome.value, outcome.seconds)
             self._settle(digest, entered[digest], against)
 

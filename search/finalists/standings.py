@@ -107,17 +107,19 @@ class Standings:
             return inf
         timed = sum(self.rows[digest].scores["latency_s"] for digest in self.sound())
         running = sum(self.running.values())
-        return self.ceiling - self._study.spent - running - self._accounts.timing(timed)
+        return self.ceiling - self._study.spent - running - self._accounts.predict_timing(timed)
 
     def cost(self, digest: str, level: int) -> float:
         """Seconds of drawing what is missing of a finalist up to a set."""
         row = self.rows[digest]
         missing = self._drawing.missing(row.strategy, self.held(digest).images, level)
-        return self._accounts.draw(row.scores["latency_s"], missing)
+        return self._accounts.predict_generation(row.scores["latency_s"], missing)
 
     def owed(self, level: int) -> float:
         """Seconds of the unaccelerated images that a set still needs."""
-        return self._accounts.draw(self._accounts.plain, self._images.owed("heldout", level))
+        return self._accounts.predict_generation(
+            self._accounts.plain, self._images.owed("heldout", level)
+        )
 
     def fits(self, full: int, generated: Collection[str] = ()) -> bool:
         """Whether there is time to follow one of the search's own finalists to a full set.
@@ -138,7 +140,7 @@ class Standings:
             return median(fast or found or [0.0])
 
         seconds = usual(latency.keys() - set(self.rivals)) + usual(generated)
-        missing = self._accounts.draw(seconds, full - self.levels[0])
+        missing = self._accounts.predict_generation(seconds, full - self.levels[0])
         return missing + self.owed(full) <= (1 - ALL) * self.room()
 
     def speed(self, digest: str) -> float:

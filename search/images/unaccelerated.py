@@ -176,7 +176,7 @@ class UnacceleratedImages:
             known = shared.put(split, done, count)
         if done < count:
             more = self._generate(split, done, count, known)
-            found = found.followed_by(more) if found else more
+            found = found.concatenate(more) if found else more
         if shared is not None:
             shared.keep(split, 0, count)
         assert found is not None
@@ -220,7 +220,7 @@ class UnacceleratedImages:
             gallery_writer.describe(self._folder, self._config.model)
         found = parts.pop(first)
         for start in sorted(parts):
-            found = found.followed_by(parts[start])
+            found = found.concatenate(parts[start])
         return found
 
     def scoring(self, split: Split, count: int) -> Scoring:

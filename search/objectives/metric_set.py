@@ -13,7 +13,7 @@ from evaluate.extraction import ExtractionSpec
 from evaluate.metrics import GROUPS, METRICS, SEARCH, Metric, ReferenceKind
 from evaluate.networks import missing, require
 from evaluate.networks.weight_files import MissingWeightsError
-from evaluate.verdicts import metric_of
+from evaluate.verdicts import metric_for
 from search.objectives.objectives import COST_METRICS
 from strategies import StrategyError
 from strategies.words import did_you_mean
@@ -32,19 +32,19 @@ class MetricSet:
         view: view of the reference: `real` or `self`.
         memory: whether peak memory is measured.
         quality: name of the first objective that is a score of quality, or None.
-        yardstick: name of the score that shows whether quality is lost: a distance to the
+        lossless_metric: name of the score that shows whether quality is lost: a distance to the
             reference, or a score of the images alone. None if there are only errors against the
             unaccelerated images; by these every change is a loss.
         judged: names of the scores that decide whether a strategy has no loss, see
-            `evaluate.verdicts`: the yardstick of every objective and constraint that has one, and
-            caption accuracies. Empty if there is no yardstick.
+            `evaluate.verdicts`: one for every objective and constraint that shows a loss, and
+            caption accuracies. Empty if `lossless_metric` is None.
     """
 
     metrics: tuple[Metric, ...]
     view: ReferenceKind
     memory: bool
     quality: str | None
-    yardstick: str | None
+    lossless_metric: str | None
     judged: tuple[str, ...]
 
     @classmethod
@@ -81,12 +81,14 @@ class MetricSet:
         free += [metric for metric in METRICS.values() if metric.video and video]
         metrics = tuple(dict.fromkeys([*named, *free]))
         quality = next((name for name in names if name in there), None)
-        yardstick = next(filter(None, (_loss(metric, view) for metric in metrics)), None)
+        lossless_metric = next(filter(None, (_loss(metric, view) for metric in metrics)), None)
         own = [found for found in (_loss(metric, view) for metric in named) if found is not None]
         right = [m.key("alone") for m in metrics if m.name in GROUPS["accuracy"]]
-        judged = tuple(dict.fromkeys([*(own or [yardstick]), *right])) if yardstick else ()
+        judged = (
+            tuple(dict.fromkeys([*(own or [lossless_metric]), *right])) if lossless_metric else ()
+        )
         memory = "memory_bytes" in (*names, *limits)
-        return cls(metrics, view, memory, quality, yardstick, judged)
+        return cls(metrics, view, memory, quality, lossless_metric, judged)
 
     @property
     def reading(self) -> ExtractionSpec:
@@ -118,7 +120,7 @@ class MetricSet:
         """Network whose features the first objective of quality reads, if any."""
         if self.quality is None:
             return None
-        metric = metric_of(self.quality)
+        metric = metric_for(self.quality)
         return metric.network if metric.compare is None else None
 
     @property

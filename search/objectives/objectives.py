@@ -143,7 +143,7 @@ class Objectives:
         limits = {limit.text: limit.value for limit in self.limits}
         return Objectives.create(self.names, limits, base, self.chance)
 
-    def only(self, names: Collection[str]) -> Objectives:
+    def restricted_to(self, names: Collection[str]) -> Objectives:
         """Objectives, with only those constraints that are on the given scores."""
         return replace(self, limits=tuple(one for one in self.limits if one.name in names))
 

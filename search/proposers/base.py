@@ -50,15 +50,15 @@ class Proposer(ABC):
         about: one line for `--help`.
         generational: whether it waits for whole generations of its own, so that nothing may come
             between them.
-        mixed: whether random strategies, as many as the population, alternate with the initial
-            ones, and a surrogate may choose from its `pool`.
+        uses_surrogate: whether a surrogate may choose from its `pool`. Random strategies, as many
+            as the population, then alternate with the initial ones.
         attempts: number of tries to find a new genome before one is sampled uniformly.
     """
 
     name: ClassVar[str]
     about: ClassVar[str]
     generational: ClassVar[bool] = False
-    mixed: ClassVar[bool] = False
+    uses_surrogate: ClassVar[bool] = False
     attempts: ClassVar[int] = 100
 
     def __init__(self, settings: ProposerSettings) -> None:
@@ -86,6 +86,6 @@ class Proposer(ABC):
         """Random number generator of one proposal."""
         return np.random.default_rng([self.settings.seed, number, attempt])
 
-    def anything(self, rng: np.random.Generator) -> Genome:
+    def random_genome(self, rng: np.random.Generator) -> Genome:
         """A genome sampled uniformly."""
         return evenly(self.space, rng)

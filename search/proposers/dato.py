@@ -10,11 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from search.proposers import pymoo_adapter as genetic
-from search.proposers.generational import Generational
+from search.proposers.generational import GenerationalProposer
 from strategies.genomes.space import Genome
 
 
-class DaTo(Generational):
+class DaTo(GenerationalProposer):
     """Proposer of DaTo, as published."""
 
     name = "dato"

@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 
 from search.proposers import pymoo_adapter as genetic
-from search.proposers.generational import Generational
+from search.proposers.generational import GenerationalProposer
 from strategies.genomes.space import Genome
 
 FLIP = 0.05
 
 
-class ECAD(Generational):
+class ECAD(GenerationalProposer):
     """Proposer of ECAD, as published."""
 
     name = "ecad"

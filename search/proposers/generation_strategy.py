@@ -61,7 +61,7 @@ class GenerationStrategy:
         self._surrogate: Surrogate | None = None
         self._reference: Callable[[], Sequence[float]] = tuple
 
-    def learn(
+    def set_measurements(
         self,
         latency: Callable[[Strategy], float],
         more: Sequence[tuple[str, Strategy]] = (),
@@ -80,7 +80,7 @@ class GenerationStrategy:
         if self.space.methods:
             known = start.worthwhile(self.space, known, latency)
         known = start.space_filling_order(known, latency)
-        count = self.population if PROPOSERS[self.kind].mixed else 0
+        count = self.population if PROPOSERS[self.kind].uses_surrogate else 0
         self.seeds = start.interleave(known, start.random_strategies(self.space, count, self.seed))
         self._latency, self._surrogate, self._proposer = latency, surrogate, None
         self._reference = reference
@@ -125,7 +125,7 @@ class GenerationStrategy:
         model = self._model(number, history)
         seed = None if model is not None else self._seed(number, taken)
         found = None
-        if seed is None or self.proposer.mixed:
+        if seed is None or self.proposer.uses_surrogate:
             found = self._promotions.next(history, taken)
         if found is not None:
             row, images = found
@@ -135,14 +135,14 @@ class GenerationStrategy:
             origin, strategy = seed
             return Proposal(number, origin, self.space.encode(strategy), strategy, self.ladder[0])
         if model is not None:
-            chosen = self._screened(number, history, model, taken)
+            chosen = self._choose_by_surrogate(number, history, model, taken)
             if chosen is not None:
                 return chosen
         for attempt in range(self.proposer.attempts + UNIFORM_TRIES):
             if attempt < self.proposer.attempts:
                 genome = self.proposer.genome(number, attempt, history)
             else:
-                genome = self.proposer.anything(self.proposer.stream(number, attempt))
+                genome = self.proposer.random_genome(self.proposer.stream(number, attempt))
             strategy = self.space.decode(genome)
             if strategy.digest not in taken:
                 return Proposal(number, self.kind, genome, strategy, self.ladder[0])
@@ -160,13 +160,13 @@ class GenerationStrategy:
                 return Proposal(number, self.kind, genome, strategy, self.ladder[0])
         return None
 
-    def seeded(self, count: int) -> int:
+    def initial_count(self, count: int) -> int:
         """Number of initial strategies among the first `count` proposals, promotions apart."""
-        if self.proposer.mixed and count > self.first:
+        if self.proposer.uses_surrogate and count > self.first:
             count = self.first + (count - self.first + 1) // 2
         return min(len(self.seeds), count)
 
-    def passed_over(
+    def promising_baselines(
         self, finished: Sequence[Evaluation]
     ) -> list[tuple[str, Strategy, tuple[float, ...]]]:
         """Baselines that are not scored on the top rung, with the objectives expected there.
@@ -194,7 +194,7 @@ class GenerationStrategy:
 
     def _seed(self, number: int, taken: Collection[str]) -> tuple[str, Strategy] | None:
         """Next initial strategy, if it is the turn of one."""
-        if not self.proposer.mixed:
+        if not self.proposer.uses_surrogate:
             return self.seeds[number] if number < len(self.seeds) else None
         if number >= self.first and number % 2:
             return None
@@ -202,12 +202,12 @@ class GenerationStrategy:
 
     def _model(self, number: int, history: History) -> FittedSurrogate | None:
         """Model that chooses proposals; None before `first`, or if it is not trusted."""
-        if self._surrogate is None or not self.proposer.mixed or number < self.first:
+        if self._surrogate is None or not self.proposer.uses_surrogate or number < self.first:
             return None
         model = self._surrogate.fitted(history)
         return model if model is not None and model.trusted else None
 
-    def _screened(
+    def _choose_by_surrogate(
         self, number: int, history: History, model: FittedSurrogate, taken: Collection[str]
     ) -> Proposal | None:
         """Strategy that may add most to the front, of the initial ones left and a pool of children.

@@ -13,7 +13,7 @@ from search.study.history import History
 from strategies.genomes.space import Genome
 
 
-class Generational(Proposer):
+class GenerationalProposer(Proposer):
     """NSGA-II by generations: a random one first, then children of the best so far.
 
     Initial strategies that were evaluated compete with the first generation. Each mating gives one
@@ -35,10 +35,10 @@ class Generational(Proposer):
         rng = self.stream(number, attempt)
         best = self._population(generation, history)
         if len(best) < 2:
-            return self.anything(rng)
+            return self.random_genome(rng)
         rows = np.array(best, dtype=np.intp)
-        parents = genetic.survivors(history, rows, self.size, None, rng)
-        [(mother, father)] = genetic.pairs(parents, None, rng)
+        parents = genetic.survival(history, rows, self.size, None, rng)
+        [(mother, father)] = genetic.tournament_pairs(parents, None, rng)
         return self.breed(history.good[mother].genome, history.good[father].genome, rng)
 
     def _population(self, generation: int, history: History) -> list[int]:
@@ -52,6 +52,6 @@ class Generational(Proposer):
                 raise NotReadyError
             new = [row for n in numbers if (row := history.numbers[n]) is not None]
             rows = np.array([*self._kept[done], *new], dtype=np.intp)
-            best = genetic.survivors(history, rows, self.size, None, self.stream(begin, 0))
+            best = genetic.survival(history, rows, self.size, None, self.stream(begin, 0))
             self._kept[done + 1] = [int(one.X[0]) for one in best]
         return self._kept[generation]

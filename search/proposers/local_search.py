@@ -50,7 +50,7 @@ class LocalSearch(Proposer):
         self._follow(history)
         rng = self.stream(number, attempt)
         if not self._chains:
-            return self.anything(rng)
+            return self.random_genome(rng)
         bands = sorted(self._chains)
         band = bands[number % len(bands)]
         chain = self._chains[band]

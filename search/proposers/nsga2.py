@@ -17,7 +17,7 @@ class NSGA2(Proposer):
 
     name = "nsga2"
     about = "NSGA-II, steady state, operators made for schedules"
-    mixed = True
+    uses_surrogate = True
 
     def __init__(self, settings: ProposerSettings) -> None:
         super().__init__(settings)
@@ -27,7 +27,7 @@ class NSGA2(Proposer):
     def genome(self, number: int, attempt: int, history: History) -> Genome:
         rng = self.stream(number, attempt)
         if len(history) < 2:
-            return self.anything(rng)
+            return self.random_genome(rng)
         mother, father = self._couples(number, history)[attempt % CANDIDATE_POOL_SIZE]
         return self.breed(history.good[mother].genome, history.good[father].genome, rng)
 
@@ -35,16 +35,16 @@ class NSGA2(Proposer):
         """Rows of the parents of one proposal's children."""
         state = number, len(history.evaluations)
         if self._kept is None or self._kept[0] != state:
-            along, rng = self.along(history), self.stream(number, 0)
+            along, rng = self.reference_directions(history), self.stream(number, 0)
             count = self.settings.population
             parents = genetic.population(history, count, along, rng, self._leading)
-            self._kept = state, genetic.pairs(parents, along, rng, CANDIDATE_POOL_SIZE)
+            self._kept = state, genetic.tournament_pairs(parents, along, rng, CANDIDATE_POOL_SIZE)
         return self._kept[1]
 
     def breed(self, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:
         """A child of two genomes."""
         return operators.child(self.space, mother, father, rng)
 
-    def along(self, history: History) -> genetic.Directions | None:
+    def reference_directions(self, history: History) -> genetic.Directions | None:
         """Reference directions of the survival, or None for crowding."""
         return None

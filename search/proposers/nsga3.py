@@ -13,5 +13,5 @@ class NSGA3(NSGA2):
     name = "nsga3"
     about = "the same with NSGA-III's niches, the default from three objectives up"
 
-    def along(self, history: History) -> genetic.Directions:
+    def reference_directions(self, history: History) -> genetic.Directions:
         return genetic.directions(history.objectives.shape[1], self.settings.population)

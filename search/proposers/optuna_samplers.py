@@ -46,7 +46,7 @@ class OptunaProposer(Proposer):
     def genome(self, number: int, attempt: int, history: History) -> Genome:
         rng = self.stream(number, attempt)
         if not len(history):
-            return self.anything(rng)
+            return self.random_genome(rng)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             study = self._synchronise(history)

@@ -38,13 +38,13 @@ def directions(objectives: int, population: int) -> Directions:
     return found
 
 
-def survivors(
+def survival(
     history: History,
     rows: Rows,
     count: int,
-    along: Directions | None,
+    reference_directions: Directions | None,
     rng: np.random.Generator,
-    leading: IncrementalRanking | None = None,
+    ranking: IncrementalRanking | None = None,
 ) -> Any:
     """Up to `count` rows of one rung, as a pymoo population whose X is the row.
 
@@ -52,32 +52,36 @@ def survivors(
         history: finished evaluations.
         rows: rows to choose from.
         count: number of rows to keep.
-        along: reference directions of NSGA-III, or None for NSGA-II.
+        reference_directions: reference directions of NSGA-III, or None for NSGA-II.
         rng: random number generator.
-        leading: ranking of the last call, to save time.
+        ranking: ranking of the last call, to save time.
     """
     from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
     from pymoo.algorithms.moo.nsga3 import ReferenceDirectionSurvival
     from pymoo.core.population import Population
     from pymoo.core.problem import Problem
 
-    rows = _narrow(history, rows, count, leading or IncrementalRanking())
+    rows = _narrow(history, rows, count, ranking or IncrementalRanking())
     losses, outside = history.objectives[rows], history.violations[rows]
     everyone = Population.new("X", rows[:, None], "F", losses)
     limited = bool((outside > 0).any())  # Where nothing is, pymoo need not look at each.
     if limited:
         everyone.set("G", outside[:, None])
     problem = Problem(n_var=1, n_obj=losses.shape[1], n_ieq_constr=int(limited))
-    kind = RankAndCrowdingSurvival() if along is None else ReferenceDirectionSurvival(along)
+    kind = (
+        RankAndCrowdingSurvival()
+        if reference_directions is None
+        else ReferenceDirectionSurvival(reference_directions)
+    )
     return kind.do(problem, everyone, n_survive=min(count, len(rows)), random_state=rng)
 
 
-def _narrow(history: History, rows: Rows, count: int, leading: IncrementalRanking) -> Rows:
+def _narrow(history: History, rows: Rows, count: int, ranking: IncrementalRanking) -> Rows:
     """The rows that can survive: the best fronts up to the one that is split, without the rest."""
     outside = history.violations[rows]
     feasible, broken = rows[outside <= 0], rows[outside > 0]
     if len(feasible) > count:
-        return leading.fronts(history, feasible, count).rows
+        return ranking.fronts(history, feasible, count).rows
     order = np.argsort(history.violations[broken], kind="stable")
     return np.concatenate([feasible, np.sort(broken[order[: count - len(feasible)]])])
 
@@ -85,27 +89,27 @@ def _narrow(history: History, rows: Rows, count: int, leading: IncrementalRankin
 def population(
     history: History,
     count: int,
-    along: Directions | None,
+    reference_directions: Directions | None,
     rng: np.random.Generator,
-    leading: dict[int, IncrementalRanking] | None = None,
+    ranking: dict[int, IncrementalRanking] | None = None,
 ) -> Any:
     """The best `count` evaluations, from the highest rung down, ranked across rungs.
 
     Args:
         history: finished evaluations.
         count: number of evaluations to keep.
-        along: reference directions of NSGA-III, or None for NSGA-II.
+        reference_directions: reference directions of NSGA-III, or None for NSGA-II.
         rng: random number generator.
-        leading: rankings of the last call by number of images, to save time.
+        ranking: rankings of the last call by number of images, to save time.
     """
     from pymoo.core.population import Population
 
     found, offset = Population(), 0
-    leading = {} if leading is None else leading
+    ranking = {} if ranking is None else ranking
     for rows in history.rungs():
         if len(found) < count:
-            own = leading.setdefault(int(history.images[rows[0]]), IncrementalRanking())
-            best = survivors(history, rows, count - len(found), along, rng, own)
+            own = ranking.setdefault(int(history.images[rows[0]]), IncrementalRanking())
+            best = survival(history, rows, count - len(found), reference_directions, rng, own)
             for one in best:
                 rank = one.get("rank")
                 one.set("rank", offset + (0 if rank is None else int(rank)))
@@ -114,14 +118,14 @@ def population(
     return found
 
 
-def pairs(
-    parents: Any, along: Directions | None, rng: np.random.Generator, count: int = 1
+def tournament_pairs(
+    parents: Any, reference_directions: Directions | None, rng: np.random.Generator, count: int = 1
 ) -> list[tuple[int, int]]:
     """Rows of two parents each, by binary tournament."""
     from pymoo.core.problem import Problem
     from pymoo.operators.selection.tournament import TournamentSelection
 
-    selection = TournamentSelection(func_comp=partial(_judge, crowded=along is None))
+    selection = TournamentSelection(func_comp=partial(_judge, crowded=reference_directions is None))
     problem = Problem(n_var=1, n_obj=len(parents[0].F), n_ieq_constr=1)
     chosen = selection.do(problem, parents, count, n_parents=2, random_state=rng)
     return [(int(first.X[0]), int(second.X[0])) for first, second in chosen]

@@ -14,4 +14,4 @@ class RandomSearch(Proposer):
     about = "genomes sampled uniformly"
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
-        return self.anything(self.stream(number, attempt))
+        return self.random_genome(self.stream(number, attempt))

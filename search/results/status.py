@@ -95,7 +95,7 @@ def search_status(config: SearchConfig, study: Study, best: ParetoArchive) -> Se
         )
         words = f"{done} of {budget.evaluations} evaluations"
     counts = Counter(row.images for row in rows if row.ok)
-    good = best.fastest_as_good(config.figures.yardstick, base) if base else None
+    good = best.fastest_as_good(config.figures.lossless_metric, base) if base else None
     return SearchStatus(
         spent=spent,
         share=share,

@@ -92,21 +92,21 @@ class ParetoArchive:
         return hypervolume(np.array([row.objectives for row in self.front], dtype=float), reference)
 
     def fastest_as_good(
-        self, yardstick: str | None, base: Mapping[str, float]
+        self, lossless_metric: str | None, base: Mapping[str, float]
     ) -> Evaluation | None:
         """Fastest evaluation of the front that scores no worse than the unaccelerated pipeline.
 
         This is no test: on few images a score can be no worse by chance.
 
         Args:
-            yardstick: name of the metric that shows a loss, see
+            lossless_metric: name of the metric that shows a loss, see
                 `search.objectives.metric_set.Figures`; None returns None.
             base: scores of the unaccelerated pipeline.
         """
-        if yardstick is None:
+        if lossless_metric is None:
             return None
-        worst = _loss(yardstick, base)
-        rows = [row for row in self.front if _loss(yardstick, row.scores) <= worst]
+        worst = _loss(lossless_metric, base)
+        rows = [row for row in self.front if _loss(lossless_metric, row.scores) <= worst]
         return max(rows, key=lambda row: row.scores["speedup"], default=None)
 
 

@@ -141,7 +141,7 @@ class Surrogate:
             found[:, :, self.names.index(name)] = column
         return found
 
-    def _again(
+    def _cached_outcomes(
         self, model: FittedSurrogate, rows: Sequence[Strategy], images: int
     ) -> tuple[Points, list[float]]:
         """Outcomes and violations of strategies, kept as long as the model lasts."""
@@ -177,7 +177,7 @@ class Surrogate:
         front = self._front(history, images)
         outcomes, outside = self.outcomes(model, rows, images), [self.violation(o) for o in rows]
         if again:
-            others, also = self._again(model, again, images)
+            others, also = self._cached_outcomes(model, again, images)
             outcomes, outside = np.concatenate([outcomes, others], axis=1), outside + also
         added = hypervolume_improvement(outcomes.reshape(-1, len(self.names)), front, reference)
         expected = added.reshape(OUTCOMES, -1).mean(0)

@@ -14,7 +14,7 @@ from typing import Any, Protocol, overload
 
 from evaluate.extraction import ExtractedFeatures
 from search.errors import WorkersLostError
-from search.workers.failures import MAX_DEATHS_PER_REQUEST, hopeless
+from search.workers.failures import MAX_DEATHS_PER_REQUEST, lost_workers_message
 from search.workers.messages import (
     A,
     AnyRequest,
@@ -155,7 +155,7 @@ class InProcessExecutor(Executor):
             self._worker = None
         again = self._broken()
         if again.error:
-            raise WorkersLostError(hopeless(1, again.error))
+            raise WorkersLostError(lost_workers_message(1, again.error))
         reason = f"broke its worker {MAX_DEATHS_PER_REQUEST} times: {outcome.error}"
         return request, Response(None, reason, seconds + again.seconds)
 

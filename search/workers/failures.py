@@ -30,20 +30,20 @@ class WorkerFailures:
     row: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
 
-    def died(self, node: str, key: str | None, seconds: float) -> None:
+    def record_death(self, node: str, key: str | None, seconds: float) -> None:
         """Record that a worker died `seconds` after it began the request `key`, if any."""
         self.row.append(node)
         if key is not None:
             self.kills.setdefault(key, []).append(node)
             self.lost[key] = self.lost.get(key, 0.0) + seconds
 
-    def answered(self) -> None:
+    def record_answer(self) -> None:
         """Record that a worker has answered, so the machine can run the model."""
         self.row.clear()
 
     def broke(self, node: str, key: str | None, seconds: float, error: str) -> None:
         """Record that a worker was broken after it failed a request, and is replaced."""
-        self.died(node, key, seconds)
+        self.record_death(node, key, seconds)
         if key is not None:
             self.errors[key] = error
 
@@ -53,21 +53,21 @@ class WorkerFailures:
             return f"broke its worker {MAX_DEATHS_PER_REQUEST} times: {self.errors[key]}"
         return f"killed its worker {MAX_DEATHS_PER_REQUEST} times"
 
-    def paid(self, key: str) -> float:
+    def pop_lost_seconds(self, key: str) -> float:
         """Seconds that were lost on a request so far, to be counted with its answer."""
         return self.lost.pop(key, 0.0)
 
-    def poisonous(self, key: str, alive: Collection[str]) -> bool:
+    def should_quarantine(self, key: str, alive: Collection[str]) -> bool:
         """Whether a request has killed too many workers on nodes that are still alive."""
         return _at_fault(self.kills.get(key, []), alive) >= MAX_DEATHS_PER_REQUEST
 
-    def hopeless(self, alive: Collection[str]) -> bool:
+    def should_abort(self, alive: Collection[str]) -> bool:
         """Whether too many workers in a row have died on nodes that are still alive."""
         return _at_fault(self.row, alive) >= MAX_DEATHS_IN_A_ROW
 
 
-def hopeless(deaths: int, error: str = "") -> str:
-    """Message for a search in which one worker after the other dies or breaks."""
+def lost_workers_message(deaths: int, error: str = "") -> str:
+    """Error message for a search in which one worker after the other dies or breaks."""
     workers = f"{deaths} workers died one after the other"
     if error:
         workers = f"a fresh worker cannot generate the unaccelerated image, either ({error})"

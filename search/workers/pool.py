@@ -14,7 +14,7 @@ from typing import Any
 from search.errors import WorkersLostError
 from search.workers.backend import PooledWorker, WorkerBackend, WorkerDiedError
 from search.workers.executor import Answer, Executor, timed_out
-from search.workers.failures import MAX_DEATHS_IN_A_ROW, WorkerFailures, hopeless
+from search.workers.failures import MAX_DEATHS_IN_A_ROW, WorkerFailures, lost_workers_message
 from search.workers.messages import A, AnyRequest, AnyResponse, Request, Response
 from strategies import StrategyError
 
@@ -27,17 +27,17 @@ class WorkerPool(Executor):
     """A pool of workers.
 
     Args:
-        hands: interface that starts and calls them.
+        backend: interface that starts and calls them.
         workers: number of workers, at most.
     """
 
-    def __init__(self, hands: WorkerBackend, workers: int) -> None:
-        self._hands, self._workers, self._device = hands, workers, ""
+    def __init__(self, backend: WorkerBackend, workers: int) -> None:
+        self._backend, self._workers, self._device = backend, workers, ""
         self._members: list[PooledWorker] = []
         self._pending: dict[Any, PooledWorker] = {}
         self._again: deque[AnyRequest] = deque()
         self._done: deque[Answer | None] = deque()
-        self._casualties = WorkerFailures()
+        self._failures = WorkerFailures()
         # Given up, but not told before a worker is known to be sound: else the device is to blame.
         self._verdicts: list[Answer] = []
         self._quiet = self._opened = False
@@ -58,10 +58,10 @@ class WorkerPool(Executor):
         """
         while len(self._members) < self._workers:
             self._join()
-        wanted, since = max(1, min(self._workers, self._hands.room())), 0.0
+        wanted, since = max(1, min(self._workers, self._backend.room())), 0.0
         while (ready := self.slots) < wanted:
-            since = since or (self._hands.now() if ready else 0.0)
-            if since and self._hands.now() - since > STARTUP_GRACE_SECONDS:
+            since = since or (self._backend.now() if ready else 0.0)
+            if since and self._backend.now() - since > STARTUP_GRACE_SECONDS:
                 break
             self.report(f"starting workers, {ready} of {wanted} ready")
             self._wait()
@@ -70,13 +70,13 @@ class WorkerPool(Executor):
         return self._device
 
     def _join(self) -> None:
-        member = PooledWorker(self._hands.start())
+        member = PooledWorker(self._backend.start())
         self._members.append(member)
         self._call(member, "placing", "place")
 
     def _call(self, member: PooledWorker, state: str, method: str, *arguments: Any) -> None:
-        member.state, member.began = state, self._hands.now()
-        self._pending[self._hands.call(member.handle, method, *arguments)] = member
+        member.state, member.began = state, self._backend.now()
+        self._pending[self._backend.call(member.handle, method, *arguments)] = member
 
     def _load(self) -> None:
         """Let workers that have a place load the model, unless a request needs to run alone."""
@@ -116,24 +116,24 @@ class WorkerPool(Executor):
 
     def _wait(self) -> None:
         """Handle the next event: a place, a loaded model, an answer or a death."""
-        ended = self._hands.wait(self._pending.keys(), self._patience())
+        ended = self._backend.wait(self._pending.keys(), self._patience())
         if ended is None:
-            self._break_off()
+            self._cancel_overdue()
             if not self.slots:
                 self.report("waiting for a worker to be ready")
         else:
             member = self._pending.pop(ended)
             try:
-                value = self._hands.result(ended)
+                value = self._backend.result(ended)
             except WorkerDiedError:
                 self._died(member)
             else:
-                self._came(member, value)
+                self._on_result(member, value)
         self._load()
         self._dispatch()
 
     def _patience(self) -> float:
-        now = self._hands.now()
+        now = self._backend.now()
         ends = [
             member.began + member.request.limit - now
             for member in self._members
@@ -141,7 +141,7 @@ class WorkerPool(Executor):
         ]
         return max(0.0, min([POLL_SECONDS, *ends]))
 
-    def _came(self, member: PooledWorker, value: Any) -> None:
+    def _on_result(self, member: PooledWorker, value: Any) -> None:
         if member.state == "placing":
             member.state, member.node = "placed", value
         elif member.state == "loading":
@@ -190,18 +190,18 @@ class WorkerPool(Executor):
         request, failed = suspect if suspect is not None else (None, check)
         seconds = check.seconds + (failed.seconds if suspect else 0.0)
         key = request.key if request else None
-        self._casualties.broke(member.node, key, seconds, failed.error)
+        self._failures.broke(member.node, key, seconds, failed.error)
         self._again_or_never(request, check.error)
 
     def _tell(self, request: AnyRequest, outcome: AnyResponse) -> None:
         """Hand on an answer of a sound worker."""
         self._sound()
-        lost = self._casualties.paid(request.key)
+        lost = self._failures.pop_lost_seconds(request.key)
         self._done.append((request, replace(outcome, seconds=outcome.seconds + lost)))
 
     def _sound(self) -> None:
         """A worker is known to be sound, so requests that were given up are themselves to blame."""
-        self._casualties.answered()
+        self._failures.record_answer()
         self._done.extend(self._verdicts)
         self._verdicts.clear()
 
@@ -217,26 +217,26 @@ class WorkerPool(Executor):
         self.report(f"leaving out a worker on another device ({device})")
 
     def _died(self, member: PooledWorker) -> None:
-        request, elapsed = member.request, self._hands.now() - member.began
+        request, elapsed = member.request, self._backend.now() - member.began
         if request is self.check:
             request = member.suspect[0] if member.suspect else None
         self._remove(member)
-        self._casualties.died(member.node, request.key if request else None, elapsed)
+        self._failures.record_death(member.node, request.key if request else None, elapsed)
         self._again_or_never(request)
 
     def _again_or_never(self, request: AnyRequest | None, error: str = "") -> None:
         """Repeat a request whose worker died, unless too many have died of it."""
-        if self._casualties.hopeless(self._hands.alive()):
-            self._hands.pause(NODE_LOSS_SECONDS)
-            if self._casualties.hopeless(self._hands.alive()):
-                raise WorkersLostError(hopeless(MAX_DEATHS_IN_A_ROW, error))
+        if self._failures.should_abort(self._backend.alive()):
+            self._backend.pause(NODE_LOSS_SECONDS)
+            if self._failures.should_abort(self._backend.alive()):
+                raise WorkersLostError(lost_workers_message(MAX_DEATHS_IN_A_ROW, error))
         if request is None:
             return
-        if not self._casualties.poisonous(request.key, self._hands.alive()):
+        if not self._failures.should_quarantine(request.key, self._backend.alive()):
             self._again.appendleft(request)
             return
-        seconds = self._casualties.paid(request.key)
-        given_up: AnyResponse = Response(None, self._casualties.verdict(request.key), seconds)
+        seconds = self._failures.pop_lost_seconds(request.key)
+        given_up: AnyResponse = Response(None, self._failures.verdict(request.key), seconds)
         answer = request, given_up
         if self.check is None:
             self._done.append(answer)
@@ -245,14 +245,14 @@ class WorkerPool(Executor):
 
     def _remove(self, member: PooledWorker) -> None:
         """Replace a worker that is dead or has to be ended."""
-        self._hands.kill(member.handle)
+        self._backend.kill(member.handle)
         self._members.remove(member)
         self._done.append(None)
         self._join()
 
-    def _break_off(self) -> None:
+    def _cancel_overdue(self) -> None:
         """Cancel requests that are over their limits, and end their workers."""
-        now = self._hands.now()
+        now = self._backend.now()
         for ref, member in list(self._pending.items()):
             request = member.request
             if request is None or request.limit is None or now - member.began < request.limit:
@@ -262,10 +262,10 @@ class WorkerPool(Executor):
                 self._broke(member, timed_out(request, now - member.began))
                 continue
             self._remove(member)
-            lost = self._casualties.paid(request.key)
+            lost = self._failures.pop_lost_seconds(request.key)
             self._done.append((request, timed_out(request, now - member.began + lost)))
 
     def close(self) -> None:
         for member in self._members:
-            self._hands.kill(member.handle)
-        self._hands.close()
+            self._backend.kill(member.handle)
+        self._backend.close()

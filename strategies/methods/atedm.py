@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import ClassVar
 
 from strategies.knobs import register
-from strategies.methods.narrowing import Narrowing
+from strategies.methods.token_share import TokenShare
 
 
 @register
-class ATEDM(Narrowing):
+class ATEDM(TokenShare):
     """Run of the network on only those tokens that others attend to."""
 
     method: ClassVar[str] = "atedm"

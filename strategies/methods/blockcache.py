@@ -13,7 +13,7 @@ from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, check_calls, register
 from strategies.methods import groups
 from strategies.methods.groups import Computed, Stream
-from strategies.schedules import carry_over, happens
+from strategies.schedules import happens, remap_events
 
 
 @register
@@ -121,7 +121,7 @@ class BlockCache(Knobs):
         return self.model_copy(update={"refresh": refresh, "compute": compute})
 
     def take(self, indices: list[int]) -> BlockCache:
-        refresh = {n: carry_over(c, indices) for n, c in self.refresh.items()}
+        refresh = {n: remap_events(c, indices) for n, c in self.refresh.items()}
         compute = tuple(self.compute[i] for i in indices) if self.compute else ()
         return BlockCache(refresh=refresh, compute=compute)
 

@@ -7,11 +7,11 @@ from typing import ClassVar
 from pydantic import Field, StrictBool, StrictInt
 
 from strategies.knobs import register
-from strategies.methods.narrowing import Narrowing
+from strategies.methods.token_share import TokenShare
 
 
 @register
-class CAT(Narrowing):
+class CAT(TokenShare):
     """Run of the network on only those tokens whose prediction changes much, and the stalest
     ones.
     """

@@ -11,7 +11,7 @@ from pydantic import Field, StrictInt
 from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, check_calls, register, silence
 from strategies.methods.tome import Levels, Stride
-from strategies.schedules import carry_over, happens
+from strategies.schedules import happens, remap_events
 
 
 @register
@@ -104,7 +104,7 @@ class CAToMe(Knobs):
         threshold = tuple(known[i] for i in indices)
         checkpoints = self.checkpoints
         if checkpoints != "all":
-            checkpoints = carry_over(checkpoints, indices)
+            checkpoints = remap_events(checkpoints, indices)
         return CAToMe(**(self.model_dump() | {"threshold": threshold, "checkpoints": checkpoints}))
 
     def read(self, call: int) -> Mapping[str, Any]:

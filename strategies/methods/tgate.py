@@ -10,7 +10,7 @@ from pydantic import Field, StrictBool, StrictInt
 
 from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, check_calls, register
-from strategies.schedules import carry_over, happens
+from strategies.schedules import happens, remap_events
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class TGate(Knobs):
         gate = None if self.gate is None else max(1, moved(self.gate))
         gate = None if gate is not None and gate >= len(indices) else gate
         warmup = max(0, moved(self.warmup + 1) - 1)
-        also = carry_over(self.also, indices)
+        also = remap_events(self.also, indices)
         return self.model_copy(update={"gate": gate, "warmup": warmup, "also": also})
 
     def caught_up(self, both: tuple[bool, ...]) -> TGate:

@@ -19,7 +19,7 @@ import zoo
 from accel.call_records import CallRecord
 from accel.cli import main, parser
 from accel.commands import image_files
-from accel.commands.generate import GenerationRequest, compare, what_ran
+from accel.commands.generate import GenerationRequest, compare, summarise_calls
 from strategies import Strategy
 from tests.support.paths import ROOT
 
@@ -202,7 +202,7 @@ def test_what_ran_counts_tokens_and_reuse() -> None:
         CallRecord(0, 0, 2, "cpu", tokens={"a": (100, 50), "b": (100, 100)}),
         CallRecord(1, 0, 2, "cpu", depth=1, reused=["x", "y"]),
     ]
-    assert what_ran(records) == (
+    assert summarise_calls(records) == (
         "2 calls ran: 1 in full, 1 at depth 1; where tokens were taken out, 75% were kept; "
         "2 results of attentions and blocks were reused"
     )

@@ -25,7 +25,7 @@ def proposals(count: int) -> list[str]:
     """Of Optuna's TPE, each evaluated before the next."""
     space = loop_overhead.make_space()
     generation = GenerationStrategy(space, [], "optuna-tpe", 24, 0, (loop_overhead.ALL,))
-    generation.learn(loop_overhead.latency, reference=lambda: (1.0, 1.0))
+    generation.set_measurements(loop_overhead.latency, reference=lambda: (1.0, 1.0))
     rows: list[Evaluation] = []
     taken = set[str]()
     for number in range(count):

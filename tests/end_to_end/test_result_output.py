@@ -87,16 +87,23 @@ def test_the_result_is_alone_on_standard_output_or_in_a_file(
         assert main([name, *words, *flags]) == (1 if name == "diff" else 0)
         return capsys.readouterr().out
 
-    found = strict(run("--json"))
-    assert found
     target, rows = tmp_path / "found.json", tmp_path / "found.csv"
-    shown = run(f"--json={target}", f"--csv={rows}")
-    assert shown.strip()
-    with pytest.raises(json.JSONDecodeError):
-        strict(shown)
+    found = strict(run("--json", f"--csv={rows}"))
+    assert found
+    printed = run("--csv", f"--json={target}")
     assert strict(alike(target.read_text())) == strict(alike(json.dumps(found)))
-    assert alike(rows.read_text()) == alike(run("--csv"))
-    assert table(rows.read_text())
+    assert alike(rows.read_text()) == alike(printed)
+    assert table(printed)
+
+
+def test_a_file_leaves_the_terminal_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main, words = importlib.import_module("strategies.cli").main, ["list", "dato-b1"]
+    assert main(words) == 0
+    shown = capsys.readouterr().out
+    assert main([*words, f"--json={tmp_path / 'a'}", f"--csv={tmp_path / 'b'}"]) == 0
+    assert capsys.readouterr().out == shown
 
 
 def parsers() -> dict[str, CommandParser]:

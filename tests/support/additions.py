@@ -24,7 +24,7 @@ class Last(Proposer):
     about = "an example"
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
-        drawn = self.anything(self.stream(number, attempt))
+        drawn = self.random_genome(self.stream(number, attempt))
         return (*drawn[:2], *(size - 1 for size in self.space.sizes[2:]))
 ''',
         )
@@ -154,7 +154,7 @@ from diffusers import PixArtTransformer2DModel
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from accel.families.base import Family
-from accel.sites import Part, Sites
+from accel.sites import Sublayer, Sites
 
 KINDS = {"attn1": "attn", "attn2": "cross", "ff": "mlp"}
 
@@ -168,7 +168,7 @@ def sites(denoiser: Any) -> Sites | None:
     if not isinstance(denoiser, Example):
         return None
     parts = tuple(
-        Part(f"transformer_blocks.{i}.{name}", i, (kind,), getattr(block, name))
+        Sublayer(f"transformer_blocks.{i}.{name}", i, (kind,), getattr(block, name))
         for i, block in enumerate(denoiser.transformer_blocks)
         for name, kind in KINDS.items()
     )

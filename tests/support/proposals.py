@@ -49,7 +49,7 @@ def scored(number: int, genome: Genome, **changes: Any) -> Evaluation:
 
 def made(name: str, seed: int = 3) -> GenerationStrategy:
     generation = GenerationStrategy(SPACE, [], name, 8, seed)
-    generation.learn(latency)
+    generation.set_measurements(latency)
     return generation
 
 

@@ -38,7 +38,7 @@ MARKERS = {
 
 
 @dataclass(frozen=True)
-class Mark:
+class PlotPoint:
     """One point of the plot: its group and its scores."""
 
     group: str
@@ -81,18 +81,18 @@ def qualities(run: Run, base: Mapping[str, float]) -> list[str]:
     themselves.
     """
     named = [name for name in run.config.objectives if name not in COST_METRICS]
-    own = run.config.figures.yardstick
+    own = run.config.figures.lossless_metric
     return list(dict.fromkeys([*named, *([own] if own is not None and own in base else [])]))
 
 
-def _marks(run: Run, points: Sequence[FrontPoint], base: dict[str, float]) -> list[Mark]:
-    marks = [Mark("unaccelerated", base)]
+def _marks(run: Run, points: Sequence[FrontPoint], base: dict[str, float]) -> list[PlotPoint]:
+    marks = [PlotPoint("unaccelerated", base)]
     if not run.finals:
         for point in points:
-            marks.append(Mark(group(run, point.origin, point.strategy), dict(point.scores)))
+            marks.append(PlotPoint(group(run, point.origin, point.strategy), dict(point.scores)))
     for final in comparable(run.finals):
         if final.role != "unaccelerated":
-            marks.append(Mark(group(run, final.origin, final.strategy), final.scores))
+            marks.append(PlotPoint(group(run, final.origin, final.strategy), final.scores))
     return marks
 
 
@@ -119,7 +119,7 @@ def caption(run: Run, points: Sequence[FrontPoint]) -> str:
 
 def _panel(
     axes: Axes,
-    marks: list[Mark],
+    marks: list[PlotPoint],
     front: Sequence[FrontPoint],
     cost: str,
     quality: str,

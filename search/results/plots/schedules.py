@@ -25,7 +25,7 @@ IDLE = "#E4E4E4"  # Colour while a method does nothing.
 
 
 @dataclass(frozen=True)
-class Lane:
+class KnobSeries:
     """A knob that is set call by call: its values `[strategy][call]`, and the neutral one."""
 
     name: str
@@ -65,13 +65,13 @@ def write(run: Run, folder: Path) -> list[Path]:
         return save(figure, folder, "schedules")
 
 
-def lanes(strategies: Sequence[Strategy]) -> list[Lane]:
+def lanes(strategies: Sequence[Strategy]) -> list[KnobSeries]:
     """Every knob that is set call by call and that differs between the strategies.
 
     Knobs that list calls, and acts by knobs of the whole generation, count too. A strategy that
     lacks the method has the neutral value.
     """
-    found: list[Lane] = []
+    found: list[KnobSeries] = []
     for method in sorted({name for one in strategies for name in one.methods}):
         kind = known()[method]
         for knob in sorted(kind.per_call):
@@ -83,14 +83,14 @@ def lanes(strategies: Sequence[Strategy]) -> list[Lane]:
                 for one in strategies
             ]
             if len({repr(value) for row in rows for value in row}) > 1:
-                found.append(Lane(f"{method}: {knob}", rows, neutral))
+                found.append(KnobSeries(f"{method}: {knob}", rows, neutral))
         found += _listed(strategies, method)
     return found
 
 
-def _listed(strategies: Sequence[Strategy], method: str) -> list[Lane]:
+def _listed(strategies: Sequence[Strategy], method: str) -> list[KnobSeries]:
     """Lanes of knobs that list calls, and of acts by knobs of the whole generation."""
-    kind, found = known()[method], list[Lane]()
+    kind, found = known()[method], list[KnobSeries]()
     alive = [one.canonical().methods.get(method) for one in strategies]
     for name in (*kind.marks, *kind.deeds):
         rows = []
@@ -103,7 +103,7 @@ def _listed(strategies: Sequence[Strategy], method: str) -> list[Lane]:
                     row[call] = given.get(name, NOTHING)
             rows.append(row)
         if len({value for row in rows for value in row}) > 1:
-            found.append(Lane(f"{method}: {name}", rows, NOTHING))
+            found.append(KnobSeries(f"{method}: {name}", rows, NOTHING))
     return found
 
 
@@ -124,7 +124,7 @@ def _times(axes: Axes, run: Run, points: Sequence[FrontPoint]) -> None:
     _key(axes, colours, norm, [0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
 
 
-def _knob(axes: Axes, points: Sequence[FrontPoint], lane: Lane) -> None:
+def _knob(axes: Axes, points: Sequence[FrontPoint], lane: KnobSeries) -> None:
     values = ordered([value for row in lane.rows for value in row])
     shades = iter(plt.get_cmap(COLOURS)(np.linspace(0.15, 1, len(values))))
     found = {repr(v): IDLE if v == lane.neutral else tuple(next(shades)) for v in values}

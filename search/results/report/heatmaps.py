@@ -18,7 +18,7 @@ WHOLE = 0.99  # Share of an unaccelerated call's time from which a call is shown
 
 
 @dataclass(frozen=True)
-class Cell:
+class HeatmapCell:
     """One call: the CSS class of its colour and its value in words."""
 
     shade: str
@@ -26,22 +26,22 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Strip:
+class HeatmapRow:
     """One row: of a strategy (`key`), or of whatever `label` says."""
 
     label: str
-    cells: list[Cell]
+    cells: list[HeatmapCell]
     key: str = ""
     end: str = ""
 
 
 @dataclass(frozen=True)
-class Map:
+class Heatmap:
     """A heat map: its title, rows, and the cells of its legend."""
 
     title: str
-    strips: list[Strip]
-    legend: list[Cell] = field(default_factory=list)
+    strips: list[HeatmapRow]
+    legend: list[HeatmapCell] = field(default_factory=list)
 
 
 def shade(share: float) -> str:
@@ -63,33 +63,33 @@ def palette() -> list[str]:
     return [to_hex(colours(level / LEVELS)) for level in range(LEVELS + 1)]
 
 
-def schedules(run: Run, rows: Sequence[ReportEntry]) -> list[Map]:
+def schedules(run: Run, rows: Sequence[ReportEntry]) -> list[Heatmap]:
     """The time of every call, and every knob that the strategies of the front set call by call."""
     front = [one for one in rows if one.on_front and one.point]
     strategies = [one.point.strategy for one in front if one.point]
     if not strategies:
         return []
     strips = [
-        _strip(one, [Cell(_saving(x), f"call {i}: {x:.0%} of an unaccelerated call's time")
+        _strip(one, [HeatmapCell(_saving(x), f"call {i}: {x:.0%} of an unaccelerated call's time")
                      for i, x in enumerate(shares)])
         for one, shares in zip(front, times(run, strategies), strict=True)
     ]  # fmt: skip
-    legend = [Cell(_saving(x), f"{x:.0%}") for x in (0, 0.25, 0.5, 0.75, 1)]
-    found = [Map("Time of a call, as a share of an unaccelerated one", strips, legend)]
+    legend = [HeatmapCell(_saving(x), f"{x:.0%}") for x in (0, 0.25, 0.5, 0.75, 1)]
+    found = [Heatmap("Time of a call, as a share of an unaccelerated one", strips, legend)]
     for lane in lanes(strategies):
         values = ordered([value for row in lane.rows for value in row])
         acting = [value for value in values if value != lane.neutral]
         steps = [0.15 + 0.85 * i / max(1, len(acting) - 1) for i in range(len(acting))]
         shades = {repr(v): shade(s) for v, s in zip(acting, steps, strict=True)}
         strips = [
-            _strip(one, [Cell(shades.get(repr(v), IDLE), f"call {i}: {text(v)}")
+            _strip(one, [HeatmapCell(shades.get(repr(v), IDLE), f"call {i}: {text(v)}")
                          for i, v in enumerate(row)])
             for one, row in zip(front, lane.rows, strict=True)
         ]  # fmt: skip
-        legend = [Cell(shades.get(repr(v), IDLE), text(v)) for v in values]
-        found.append(Map(lane.name, strips, legend))
+        legend = [HeatmapCell(shades.get(repr(v), IDLE), text(v)) for v in values]
+        found.append(Heatmap(lane.name, strips, legend))
     return found
 
 
-def _strip(one: ReportEntry, cells: list[Cell]) -> Strip:
-    return Strip(f"{one.scores['speedup']:.1f}x {setting(one)}", cells, one.key)
+def _strip(one: ReportEntry, cells: list[HeatmapCell]) -> HeatmapRow:
+    return HeatmapRow(f"{one.scores['speedup']:.1f}x {setting(one)}", cells, one.key)

@@ -33,7 +33,7 @@ SHUFFLES = 5  # Shuffles of every column on every fold.
 
 
 @dataclass(frozen=True)
-class Row:
+class KnobImportance:
     """Importance of one knob: at each bin of normalised time, or one for the whole generation."""
 
     name: str
@@ -59,7 +59,7 @@ class Importance:
     quality: str
     evaluations: int
     correlation: float
-    rows: tuple[Row, ...]
+    rows: tuple[KnobImportance, ...]
 
     @property
     def trusted(self) -> bool:
@@ -92,7 +92,7 @@ def importance(run: Run) -> Importance | None:
         found += shuffled.importances_mean / FOLDS
     correlation = float(np.nan_to_num(spearmanr(guessed, losses).statistic))
     values = {name: found[[n == name for n in names]] for name in dict.fromkeys(names)}
-    rows = sorted((Row(*item) for item in values.items()), key=lambda row: -row.total)
+    rows = sorted((KnobImportance(*item) for item in values.items()), key=lambda row: -row.total)
     return Importance(quality, len(good), correlation, tuple(rows))
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from search.objectives.labels import title
-from search.results.report.heatmaps import IDLE, Cell, Map, Strip, shade
-from search.results.report.importance import FOLDS, Row, importance
+from search.results.report.heatmaps import IDLE, Heatmap, HeatmapCell, HeatmapRow, shade
+from search.results.report.importance import FOLDS, KnobImportance, importance
 from search.results.run import Run
 from search.surrogate.gaussian_process import TREES
 from search.surrogate.strategy_features import BINS
@@ -21,10 +21,12 @@ def shown(run: Run) -> dict[str, Any] | None:
     calls = [row for row in found.rows if len(row.values) > 1]
     whole = [row for row in found.rows if len(row.values) == 1]
     highest = max((float(row.values.max()) for row in calls), default=0.0) or 1.0
-    strips = [Strip(row.name, _cells(row, highest), end=f"{row.total:.2f}") for row in calls]
-    legend = [Cell(shade(i / 4), f"{highest * i / 4:.2g}") for i in range(1, 5)]
+    strips = [HeatmapRow(row.name, _cells(row, highest), end=f"{row.total:.2f}") for row in calls]
+    legend = [HeatmapCell(shade(i / 4), f"{highest * i / 4:.2g}") for i in range(1, 5)]
     return {
-        "map": Map("Loss of R\N{SUPERSCRIPT TWO} when a knob is shuffled there", strips, legend),
+        "map": Heatmap(
+            "Loss of R\N{SUPERSCRIPT TWO} when a knob is shuffled there", strips, legend
+        ),
         "whole": [(row.name, f"{row.total:.2f}") for row in whole],
         "quality": title(found.quality),
         "figure": found.quality,
@@ -40,11 +42,11 @@ def shown(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _cells(row: Row, highest: float) -> list[Cell]:
+def _cells(row: KnobImportance, highest: float) -> list[HeatmapCell]:
     """Cells of every bin; values not above 0 do not matter."""
     found = []
     for index, number in enumerate(row.values.tolist()):
         when = f"{index / BINS:.0%} to {(index + 1) / BINS:.0%} of the generation"
         kind = shade(number / highest) if number > 0 else IDLE
-        found.append(Cell(kind, f"{when}: {number:.3f}"))
+        found.append(HeatmapCell(kind, f"{when}: {number:.3f}"))
     return found

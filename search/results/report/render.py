@@ -112,7 +112,7 @@ def text(name: str) -> str:
 
 
 def _columns(run: Run) -> list[str]:
-    own = run.config.figures.yardstick
+    own = run.config.figures.lossless_metric
     names = ["speedup", *run.config.objectives, *([own] if own is not None else [])]
     return list(dict.fromkeys([*names, *run.config.figures.told]))
 

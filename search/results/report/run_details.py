@@ -102,7 +102,7 @@ def _written(run: Run) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Kind:
+class LatencyRow:
     """A row of the latency table: milliseconds, and the spread as a share of them."""
 
     name: str
@@ -111,20 +111,20 @@ class Kind:
     share: float
 
 
-def latency(run: Run) -> list[Kind]:
+def latency(run: Run) -> list[LatencyRow]:
     """Latency table: the parts around the calls, then every kind of call, slowest first."""
     table = Measurements(run.study).latency_table
     if table is None:
         return []
     whole = table.kinds[""]
-    rows = [Kind("around the calls, per image", 1e3 * table.fixed, None, table.fixed / whole)]
+    rows = [LatencyRow("around the calls, per image", 1e3 * table.fixed, None, table.fixed / whole)]
     rows += [
-        Kind(f"{name}, per call", 1e3 * seconds, None, seconds / whole)
+        LatencyRow(f"{name}, per call", 1e3 * seconds, None, seconds / whole)
         for name, seconds in table.solver.items()
     ]
     kinds = sorted(table.kinds.items(), key=lambda item: -item[1])
     return rows + [
-        Kind(name or "unaccelerated call", 1e3 * value, table.spread.get(name), value / whole)
+        LatencyRow(name or "unaccelerated call", 1e3 * value, table.spread.get(name), value / whole)
         for name, value in kinds
     ]
 

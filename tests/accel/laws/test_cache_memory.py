@@ -11,7 +11,7 @@ import torch
 import accel
 from accel.caching.deep_features import DeepFeatures
 from accel.caching.extrapolation import extrapolate, needs
-from accel.clock import Listener
+from accel.clock import CallListener
 from accel.registry import find
 from tests.support.pipelines.law_cases import law, laws
 from tests.support.pipelines.method_cases import ALL
@@ -49,7 +49,7 @@ def test_a_generation_that_stops_early_frees_too(pipe: Any) -> None:
     assert tensors() - before == set()
 
 
-def listeners(pipe: Any) -> list[Listener]:
+def listeners(pipe: Any) -> list[CallListener]:
     sampler = find(pipe)
     assert sampler is not None
     return sampler._clock.listeners

@@ -9,7 +9,7 @@ import pytest
 
 from evaluate.metrics import METRICS, default_metrics, select_metrics
 from evaluate.networks import SOURCES, Networks, weight_files
-from evaluate.statistics.gaussian import Statistics
+from evaluate.statistics.gaussian import GaussianStatistics
 from strategies import StrategyError
 from tests.support.metric_inputs import NETWORKED
 from tests.support.weight_writers import provide
@@ -83,4 +83,4 @@ def test_metrics_are_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert default_metrics(bundled=True)[1] == {}
     for metric in METRICS.values():
         assert metric.key("real") or metric.key("alone")
-    assert Statistics.of(np.eye(3)).count == 3
+    assert GaussianStatistics.of(np.eye(3)).count == 3

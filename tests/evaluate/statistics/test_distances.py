@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+import evaluate
 from evaluate import ScoreError, frechet_from_features, kid_from_features
 from evaluate.metrics.psnr import psnr
 from evaluate.metrics.shared.base import mean_of
@@ -23,7 +24,7 @@ from evaluate.statistics.distances import (
     kernel_paired,
     kernel_statistic,
 )
-from evaluate.statistics.gaussian import Statistics
+from evaluate.statistics.gaussian import GaussianStatistics
 
 
 @pytest.mark.parametrize(
@@ -116,31 +117,33 @@ def test_psnr() -> None:
 def test_merged_statistics_are_those_of_all(sizes: tuple[int, ...], d: int) -> None:
     rng = np.random.default_rng(0)
     parts = [rng.normal(1000.0, 1.0, size=(size, d)) for size in sizes]
-    merged = Statistics.of(parts[0])
+    merged = GaussianStatistics.of(parts[0])
     for part in parts[1:]:
-        merged = merged.merge(Statistics.of(part))
+        merged = merged.merge(GaussianStatistics.of(part))
     everything = np.concatenate(parts)
     assert merged.count == sum(sizes)
     assert len(merged.factor) <= min(2 * d, merged.count + len(sizes))
     assert merged.mean == pytest.approx(everything.mean(0), rel=1e-12)
     assert merged.half.T @ merged.half == pytest.approx(np.cov(everything.T), abs=1e-9)
-    other = Statistics.of(rng.normal(1000.5, 1.3, size=(50, d)))
+    other = GaussianStatistics.of(rng.normal(1000.5, 1.3, size=(50, d)))
     assert frechet(merged, other) == pytest.approx(
-        frechet(Statistics.of(everything), other), rel=1e-9
+        frechet(GaussianStatistics.of(everything), other), rel=1e-9
     )
 
 
 def test_a_file_of_statistics_is_as_good_as_the_features() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(30, 20)), rng.normal(0.2, 1.2, size=(60, 20))
-    stored = Statistics.of_covariance(b.mean(0), np.cov(b.T))
-    assert frechet(Statistics.of(a), stored) == pytest.approx(fid_from_feats(a, b), rel=1e-6)
+    stored = GaussianStatistics.of_covariance(b.mean(0), np.cov(b.T))
+    assert frechet(GaussianStatistics.of(a), stored) == pytest.approx(
+        fid_from_feats(a, b), rel=1e-6
+    )
     with pytest.raises(ScoreError, match="cannot be merged"):
         stored.merge(stored)
     with pytest.raises(ScoreError, match="symmetric"):
-        Statistics.of_covariance(b.mean(0), b)
+        GaussianStatistics.of_covariance(b.mean(0), b)
     with pytest.raises(ScoreError, match="one image has no covariance"):
-        frechet(Statistics.of(a[:1]), stored)
+        frechet(GaussianStatistics.of(a[:1]), stored)
 
 
 @pytest.mark.parametrize(("n", "d"), [(12, 30), (40, 6)])
@@ -151,7 +154,7 @@ def test_a_reweighted_distance_is_that_of_repeated_images(n: int, d: int) -> Non
     weights = rng.multinomial(n, np.full(n, 1 / n)).astype(float)
     rows = np.repeat(np.arange(n), weights.astype(int))
     one = np.ones(n)
-    fixed = frechet_statistic(a, Statistics.of(real))
+    fixed = frechet_statistic(a, GaussianStatistics.of(real))
     assert fixed(weights) == pytest.approx(frechet_from_features(a[rows], real), rel=1e-8)
     assert fixed(one) == pytest.approx(frechet_from_features(a, real), rel=1e-8)
     paired = frechet_paired(a, b)
@@ -178,7 +181,7 @@ def test_the_paired_kernel_distance_is_unbiased() -> None:
 
 def test_the_bias_of_few_images_is_taken_away() -> None:
     rng = np.random.default_rng(0)
-    real = Statistics.of(rng.normal(size=(100_000, 16)))
+    real = GaussianStatistics.of(rng.normal(size=(100_000, 16)))
     found = [frechet_statistic(rng.normal(size=(60, 16)), real) for _ in range(30)]
     plain = np.mean([statistic(np.ones(60)) for statistic in found])
     intervals = [paired_bootstrap(one, 60, seed=i, biased=True) for i, one in enumerate(found)]
@@ -193,3 +196,8 @@ def test_frechet_equals_clean_fid_at_the_size_of_inception() -> None:
     mix = rng.normal(size=(2048, 2048)) / 45
     a, b = rng.normal(size=(500, 2048)) @ mix, rng.normal(0.1, 1.2, size=(600, 2048)) @ mix
     assert frechet_from_features(a, b) == pytest.approx(fid_from_feats(a, b), rel=1e-6)
+
+
+def test_the_former_name_of_the_statistics_still_works() -> None:
+    with pytest.warns(DeprecationWarning, match=r"is now evaluate\.GaussianStatistics"):
+        assert evaluate.Statistics is GaussianStatistics

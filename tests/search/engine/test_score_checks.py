@@ -290,7 +290,7 @@ def test_looks_come_with_every_drawn_image(tmp_path: Path) -> None:
     assert again is not None
     assert again.looks is not None
     assert np.array_equal(again.looks, found.looks)
-    assert again.followed_by(found).looks.shape == (4, 6)  # type: ignore[union-attr]
+    assert again.concatenate(found).looks.shape == (4, 6)  # type: ignore[union-attr]
 
 
 def test_the_fakes_draw_pictures() -> None:

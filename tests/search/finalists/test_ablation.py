@@ -113,7 +113,7 @@ def test_what_there_is_no_room_for_is_named(tmp_path: Path) -> None:
     engine, finals = scored(tmp_path)
     rest = removals.removals(runs.Run(tmp_path, engine.config, engine.study, finals))
     cheapest = min(engine.prepared.costs.latency(one.left) for one in rest)
-    room = 1.01 * engine.prepared.spending.draw(cheapest, finals[0].images)
+    room = 1.01 * engine.prepared.spending.predict_generation(cheapest, finals[0].images)
     found = engine.ablation().run(finals, room)
     assert [one.drawn for one in found].count(True) == 1
     assert "there was no room for 1" in methods.lines(found)

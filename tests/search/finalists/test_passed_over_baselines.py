@@ -37,7 +37,7 @@ def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_pa
     plain = make_engine(tmp_path / "plain", budget="60evals", rungs=[4, 16], surrogate=False)
     plain.prepare()
     plain.evaluate()
-    assert plain.generation.passed_over(plain.study.evaluations) == []
+    assert plain.generation.promising_baselines(plain.study.evaluations) == []
 
 
 def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> 
     )
     engine.prepare()
     engine.evaluate()
-    assert engine.generation.passed_over(engine.study.evaluations)
+    assert engine.generation.promising_baselines(engine.study.evaluations)
     assert all(e.images == 16 and e.feasible for e in engine.choice().best()[1])
 
 

@@ -62,17 +62,17 @@ def test_only_steady_state_searches_start_with_some() -> None:
     assert len(ours) > 3
     for name, source in ours.items():  # A benchmark may have added others.
         generation = GenerationStrategy(SPACE, seeds()[:4], name, 8, 0)
-        generation.learn(latency)
+        generation.set_measurements(latency)
         again = GenerationStrategy(SPACE, seeds()[:4], name, 8, 0)
-        again.learn(latency)
+        again.set_measurements(latency)
         assert generation.seeds == again.seeds
         drawn = [origin for origin, _ in generation.seeds].count("random")
-        assert (drawn > 0) == source.mixed == (name in ("nsga2", "nsga3"))
+        assert (drawn > 0) == source.uses_surrogate == (name in ("nsga2", "nsga3"))
 
 
 def test_learning_again_keeps_the_seeds() -> None:
     generation = GenerationStrategy(SPACE, seeds()[:4], "nsga2", 8, 0)
-    generation.learn(latency)
+    generation.set_measurements(latency)
     once = generation.seeds
-    generation.learn(latency)
+    generation.set_measurements(latency)
     assert generation.seeds == once

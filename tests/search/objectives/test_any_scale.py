@@ -15,7 +15,7 @@ from evaluate.metrics import METRICS
 from evaluate.metrics.shared import paired
 from search import config
 from search.engine.search import Search
-from search.finalists.choice import pick
+from search.finalists.choice import select_subset_of
 from search.objectives import objectives
 from search.pareto import hypervolume
 from search.results import run as runs
@@ -82,7 +82,7 @@ def test_progress_and_the_choice_of_finalists_see_errors_above_one(
     assert point == engine.reference
     assert ParetoArchive().read(engine.study.evaluations).hypervolume(point) > 0.1
     good = [e for e in engine.study.evaluations if e.feasible]
-    chosen = pick(good, engine.reference, 5)
+    chosen = select_subset_of(good, engine.reference, 5)
     volumes = [
         hypervolume(np.array([e.objectives for e in chosen[:n]]), engine.reference)
         for n in range(1, 6)

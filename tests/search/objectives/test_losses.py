@@ -19,11 +19,11 @@ def test_what_shows_a_loss() -> None:
     def figures(*names: str, bundled: bool = False, view: Any = "self") -> MetricSet:
         return MetricSet.of(names, (), bundled, view)
 
-    assert figures("kid_base", "latency_s").yardstick == "kid_self"
-    assert figures("clip_score", "latency_s").yardstick == "clip_score"
-    assert figures("psnr", "latency_s").yardstick is None
-    assert figures("lpips", "fid_base", "macs").yardstick == "fid_self"
-    assert figures("fd_base", "latency_s", bundled=True, view="real").yardstick == "fd_real"
+    assert figures("kid_base", "latency_s").lossless_metric == "kid_self"
+    assert figures("clip_score", "latency_s").lossless_metric == "clip_score"
+    assert figures("psnr", "latency_s").lossless_metric is None
+    assert figures("lpips", "fid_base", "macs").lossless_metric == "fid_self"
+    assert figures("fd_base", "latency_s", bundled=True, view="real").lossless_metric == "fd_real"
     assert figures("macs", "latency_s").quality is None
     assert figures("kid_base", "latency_s").network == "inception"
     assert figures("lpips", "latency_s").network is None

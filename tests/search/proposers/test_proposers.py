@@ -36,7 +36,7 @@ def test_proposals_follow_from_the_finished_evaluations(name: str) -> None:
         assert again is not None
         assert again.genome == rows[cut].genome, cut
     other = GenerationStrategy(SPACE, [], name, 8, 4)
-    other.learn(latency)
+    other.set_measurements(latency)
     proposals = [other.propose(n, rows[:20], set()) for n in (20, 21, 22)]
     same_seed = made(name)
     assert proposals != [same_seed.propose(n, rows[:20], set()) for n in (20, 21, 22)]

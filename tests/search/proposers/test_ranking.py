@@ -29,12 +29,12 @@ def test_feasible_comes_first_and_then_the_least_broken() -> None:
         scored(i, g, violation=v) for i, (g, v) in enumerate(zip(genomes, outside, strict=True))
     ]
     history = History().read(rows)
-    chosen = genetic.survivors(history, np.arange(12), 5, None, rng)
+    chosen = genetic.survival(history, np.arange(12), 5, None, rng)
     assert {int(one.X[0]) for one in chosen} == {1, 3, 7, 2, 4}
     assert set(history.top(8)) == {1, 3}
     wins = Counter(
         row
-        for couple in genetic.pairs(chosen, None, np.random.default_rng(0), 60)
+        for couple in genetic.tournament_pairs(chosen, None, np.random.default_rng(0), 60)
         for row in couple
     )
     assert wins[1] + wins[3] > 60  # Of 120 parents: infeasible ones only win among themselves.
@@ -49,7 +49,7 @@ def test_survival_among_many_is_pymoos_own() -> None:
         for i in range(200)
     ]
     history = History().read([_distinct(row) for row in rows])
-    quick = genetic.survivors(history, np.arange(200), 24, None, np.random.default_rng(0))
+    quick = genetic.survival(history, np.arange(200), 24, None, np.random.default_rng(0))
     from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
     from pymoo.core.population import Population
     from pymoo.core.problem import Problem
@@ -91,9 +91,11 @@ def test_tournaments_are_pymoos_own(told: list[tuple[int, int, float]], seed: in
         problem, parents, 30, n_parents=2, random_state=asked.random_state, algorithm=asked
     )
     expected = [(int(first.X[0]), int(second.X[0])) for first, second in chosen]
-    assert genetic.pairs(parents, None, np.random.default_rng(seed), 30) == expected
+    assert genetic.tournament_pairs(parents, None, np.random.default_rng(seed), 30) == expected
     along = genetic.directions(2, 12)
-    twice = [genetic.pairs(parents, along, np.random.default_rng(seed), 30) for _ in range(2)]
+    twice = [
+        genetic.tournament_pairs(parents, along, np.random.default_rng(seed), 30) for _ in range(2)
+    ]
     assert twice[0] == twice[1]
 
 
@@ -138,7 +140,7 @@ def test_niches_keep_three_objectives_apart() -> None:
     history = History().read([_distinct(row) for row in rows])
     along = genetic.directions(3, 24)
     assert len(along) == 21
-    chosen = genetic.survivors(history, np.arange(300), 21, along, np.random.default_rng(0))
+    chosen = genetic.survival(history, np.arange(300), 21, along, np.random.default_rng(0))
     niches = {int(one.get("niche")) for one in chosen}
     assert len(niches) >= 18
 

@@ -31,7 +31,7 @@ def search(count: int, seed: int, screened: bool) -> list[Evaluation]:
         list[Evaluation](),
         set[str](),
     )
-    generation.learn(
+    generation.set_measurements(
         latency, surrogate=surrogate() if screened else None, reference=lambda: REFERENCE
     )
     for number in range(count):
@@ -115,7 +115,7 @@ def test_is_not_trusted_where_it_knows_nothing() -> None:
     proposals = []
     for given_model in (None, surrogate()):
         generation = GenerationStrategy(SPACE, [], "nsga2", 8, 0)
-        generation.learn(latency, surrogate=given_model, reference=lambda: REFERENCE)
+        generation.set_measurements(latency, surrogate=given_model, reference=lambda: REFERENCE)
         proposals.append(generation.propose(120, drawn(120, noise=True).good, set()))
     assert proposals[0] == proposals[1]
 
@@ -135,7 +135,7 @@ def test_chooses_among_children_and_seeds(monkeypatch: pytest.MonkeyPatch, best:
 
     monkeypatch.setattr(Surrogate, "order", order)
     generation = GenerationStrategy(SPACE, seeds, "nsga2", 4, 0, (4, 16))
-    generation.learn(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
+    generation.set_measurements(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
     taken = {generation.seeds[0][1].digest}
     left = len(generation.seeds) - 1
     proposal = generation.propose(60, history.good, taken)
@@ -152,7 +152,7 @@ def test_a_fresh_one_goes_on_alike() -> None:
     rows = search(60, 0, screened=True)
     for cut in (31, 47, 59):
         generation = GenerationStrategy(SPACE, [], "nsga2", 8, 0)
-        generation.learn(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
+        generation.set_measurements(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
         taken = {row.strategy.digest for row in rows[:cut]}
         proposal = generation.propose(cut, rows[:cut], taken)
         assert proposal is not None

@@ -47,7 +47,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
         )  # fmt: skip
 
     first, rest = ask(one, 0, 2), ask(one, 2, 5)
-    sample = first.followed_by(rest)
+    sample = first.concatenate(rest)
     assert {name: v.shape for name, v in sample.paired.items()} == {"psnr": (5,), "ssim": (5,)}
     files = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.png")}
     assert len(files) == 5

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import strategies
 from strategies import describe
-from strategies.schedules import carry_over, nearest
+from strategies.schedules import nearest, remap_events
 from tests.support.heavy_files import BASE, full
 from tests.support.strategy_texts import loaded, work
 
@@ -100,4 +100,4 @@ def test_events_are_carried_as_by_trying_all(calls: list[int], indices: list[int
         if any(before < call <= old for call in calls):
             found.append(new)
         before = old
-    assert carry_over(calls, indices) == tuple(found)
+    assert remap_events(calls, indices) == tuple(found)

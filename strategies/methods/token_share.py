@@ -16,7 +16,7 @@ Share = Annotated[float, Field(gt=0, le=1, strict=True)]
 LEAD = 2
 
 
-class Narrowing(Knobs):
+class TokenShare(Knobs):
     """Share of the tokens that runs at each call, from a call on."""
 
     families: ClassVar[tuple[str, ...]] = ("dit", "mmdit", "transformer")

@@ -26,7 +26,7 @@ EXAMPLES = """examples:
   python -m strategies list                             the published presets
   python -m strategies show dato-b1                     what it does at every call
   python -m strategies methods tome                     the knobs of a method
-  python -m strategies space --methods deepcache,catome,tgate   what a search of them turns
+  python -m strategies space --methods deepcache,catome,tgate   the choices of a search with them
   python -m strategies validate runs/*/strategies/*.json
   python -m strategies resample dato-b1 --steps 25 --out dato-25.json
   python -m strategies diff deepcache-n3 deepcache-n5
@@ -100,7 +100,7 @@ def parser() -> CommandParser:
         metavar="MASK|FILE",
         help="a settings file (.json, .yaml), or a mask: slow, medium, fast, ultra",
     )
-    one.add_argument("--family", metavar="F", help="family, where the file does not say it")
+    one.add_argument("--family", metavar="F", help="family, if the file does not name it")
     one.add_argument("--scheduler", metavar="S", help="solver, by diffusers' class name")
     one.add_argument("--steps", type=int, metavar="N", help="number of steps")
     one.add_argument("--out", type=Path, metavar="FILE", help="write here, not to the terminal")

@@ -22,8 +22,9 @@ def add(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--base",
         metavar="NAME",
-        help="what a single file lacks: a folder in diffusers format, if need be without weights, "
-        "a hub id or a config's name (default: the published model of its architecture)",
+        help="source of the parts that a single file lacks: a folder in diffusers format, which "
+        "needs no weights for the other parts, a hub id or a config's name (default: the "
+        "published model of the file's architecture)",
     )
     group.add_argument(
         "--lora",
@@ -49,26 +50,25 @@ def add(made: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--controlnet",
         metavar="PATH",
-        help="network that an input image steers the denoiser by: a folder, a .safetensors file, a "
-        "hub id",
+        help="ControlNet, which needs an input image: a folder, a .safetensors file, a hub id",
     )
     kinds = "; ".join(f"{backend}: {', '.join(types)}" for backend, types in TYPES.items())
     group.add_argument(
         "--quantize",
         action="append",
         metavar="BACKEND:TYPE[:PART]",
-        help=f"type of the weights of a part, by default of the denoiser ({kinds})",
+        help=f"store the weights of a part, or of the denoiser, in fewer bits ({kinds})",
     )
     group.add_argument(
         "--offload",
         choices=OFFLOADS,
-        help="where weights wait for their turn (default: none, all on the device)",
+        help="keep weights in main memory until they are needed (default: none)",
     )
     group.add_argument(
         "--attention", metavar="NAME", help="attention backend of diffusers, such as native or sage"
     )
     group.add_argument(
-        "--compile", action="store_true", default=None, help="compile the denoiser by torch"
+        "--compile", action="store_true", default=None, help="compile the denoiser with torch"
     )
 
 

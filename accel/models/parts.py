@@ -102,15 +102,16 @@ class ModelParts(BaseModel):
     """Parts that replace or change those of a model's source.
 
     Attributes:
-        base: what a single file lacks: a folder in diffusers format, a hub id or the name of a
-            config; empty takes the published model of the file's architecture.
+        base: source of the parts that a single file lacks: a folder in diffusers format, a hub id
+            or the name of a config; empty takes the published model of the file's architecture.
         loras: low-rank adapters, in this order.
         vae: another autoencoder: a folder, a hub id or a safetensors file.
         embeddings: textual inversions.
-        controlnet: network that an input image steers the denoiser by: a folder, a hub id or a
-            safetensors file.
+        controlnet: ControlNet, which needs an input image: a folder, a hub id or a safetensors
+            file.
         quantize: precision of parts' weights.
-        offload: place of weights that wait for their turn; `none` keeps them on the device.
+        offload: way to keep weights in main memory until they are needed; `none` keeps them on the
+            device.
         attention: attention backend of diffusers; empty takes the pipeline's own.
         compile: whether the denoiser is compiled by torch.
     """

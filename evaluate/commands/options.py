@@ -98,9 +98,9 @@ def add_setting(made: argparse.ArgumentParser) -> None:
     )
     how.add_argument("--scheduler", action=FormerFlag, now="--base-scheduler")
     how.add_argument("--steps", action=FormerFlag, now="--base-steps", type=int)
-    how.add_argument("--guidance", type=float)
+    how.add_argument("--guidance", type=float, help="guidance scale")
     how.add_argument("--size", type=int, help="side of the images in pixels")
-    how.add_argument("--dtype", choices=PRECISIONS)
+    how.add_argument("--dtype", choices=PRECISIONS, help="precision of the model")
     how.add_argument(
         "--device", help="device, such as cpu or cuda:0 (default: a GPU, if there is one)"
     )

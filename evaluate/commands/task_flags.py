@@ -30,7 +30,7 @@ def add(group: Group) -> None:
     group.add_argument(
         "--strength",
         type=float,
-        help="share of the schedule that a run from an image makes, in (0, 1] (default: 0.6)",
+        help="for image-to-image, share of the schedule that runs, in (0, 1] (default: 0.6)",
     )
     group.add_argument(
         "--frames", type=int, metavar="N", help="frames of each video (default: the pipeline's)"
@@ -39,7 +39,7 @@ def add(group: Group) -> None:
         "--scored-frames",
         metavar="CHOICE",
         help="frames of a video that are scored: all, a number of frames from the first to the "
-        "last, or their places such as 0,1,2 (default: 5)",
+        "last, or frame numbers such as 0,1,2 (default: 5)",
     )
 
 

@@ -20,8 +20,8 @@ def main(arguments: list[str]) -> int:
     """Print the comparison, and write it if asked to; returns the exit code."""
     flags = reading.parser(
         "compare",
-        "Runs of one model with the same objectives, on held-out prompts if all are finished. "
-        "Hypervolumes share one worst point and have intervals.",
+        "The runs must have one model and the same objectives. Scores are on held-out prompts if "
+        "all runs are finished. Hypervolumes share one worst point and have intervals.",
         ["RUN RUN", "runs/a runs/b runs/c --out comparison"],
         several=True,
     )

@@ -17,8 +17,8 @@ def main(arguments: list[str]) -> int:
     """Print the front; returns the exit code."""
     flags = reading.parser(
         "front",
-        "This is the exported front, scored on held-out prompts. A search that is not finished has "
-        "its front so far, scored on its own prompts.",
+        "The front is the exported one, scored on held-out prompts. An unfinished search has its "
+        "front so far, scored on the search's own prompts.",
         ["RUN", "RUN --csv > front.csv", "RUN --json | jq '.rows[0]'"],
     )
     flags.add_result_flags(

@@ -36,7 +36,7 @@ def add(made: CommandParser) -> None:
     made.add_argument(
         "--space",
         metavar="NAME",
-        help=f"another space than the model's: {', '.join(configs('spaces'))} or a .yaml file",
+        help=f"space, in place of the model's: {', '.join(configs('spaces'))} or a .yaml file",
     )
     made.add_result_flags("genes, choices and size", "one row for each gene")
 

@@ -33,8 +33,8 @@ def add(made: argparse.ArgumentParser) -> None:
     """Add the flags to a parser."""
     against = made.add_argument_group("prompts and reference")
     for flag, which in (
-        ("--prompts", "of the search"),
-        ("--heldout-prompts", "of the final score, by default the other end of --prompts"),
+        ("--prompts", "prompts of the search"),
+        ("--heldout-prompts", "prompts of the final scoring (default: the end of --prompts)"),
     ):
         against.add_argument(
             flag,
@@ -65,9 +65,9 @@ def add(made: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--base-steps", type=int, metavar="N", help="number of steps of the unaccelerated model"
     )
-    how.add_argument("--guidance", type=float)
+    how.add_argument("--guidance", type=float, help="guidance scale")
     how.add_argument("--size", type=int, help="side of the images in pixels")
-    how.add_argument("--dtype", choices=PRECISIONS)
+    how.add_argument("--dtype", choices=PRECISIONS, help="precision of the model")
     how.add_argument("--batch", type=int, help="images per batch")
     how.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
     how.add_argument("--download", action="store_true", help="fetch missing weights")

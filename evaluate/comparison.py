@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any
 
 from evaluate import checks, scoring, verdicts
@@ -16,7 +17,7 @@ from evaluate.images.prompts import Prompts
 from evaluate.images.references import read as read_reference
 from evaluate.metrics import Metric, ReferenceKind
 from evaluate.speed.measurement import SpeedMeasurement, measure
-from evaluate.speed.timing import environment, middle, spread
+from evaluate.speed.timing import environment, spread
 from strategies import Strategy, StrategyError
 
 BASELINE = "unaccelerated"
@@ -204,11 +205,11 @@ def _quality(
 
 def speed(mine: SpeedMeasurement, base: SpeedMeasurement) -> dict[str, Any]:
     """A strategy's speed as plain data."""
-    latency = middle(mine.latency)
+    latency = median(mine.latency)
     found: dict[str, Any] = {
         "latency_s": latency,
         "latency_spread": spread(mine.latency),
-        "speedup": middle(base.latency) / latency,
+        "speedup": median(base.latency) / latency,
         "latency_sum_s": mine.sum,
         "latency_check": mine.check,
         "macs": mine.macs,
@@ -218,7 +219,7 @@ def speed(mine: SpeedMeasurement, base: SpeedMeasurement) -> dict[str, Any]:
     }
     if mine.throughput:
         found |= {
-            "throughput": middle(mine.throughput),
+            "throughput": median(mine.throughput),
             "throughput_spread": spread(mine.throughput),
         }
     return found

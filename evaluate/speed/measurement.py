@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 from typing import Any
 
 import accel
@@ -21,7 +22,7 @@ from evaluate.images.generation import run
 from evaluate.images.prompts import Prompts
 from evaluate.speed.call_profile import CallSeconds, call_macs, call_seconds
 from evaluate.speed.peak_memory import peak
-from evaluate.speed.timing import middle, seconds, spread
+from evaluate.speed.timing import seconds, spread
 from strategies import Strategy, StrategyError
 
 FIRST = "first"
@@ -75,7 +76,7 @@ class SpeedMeasurement:
     @property
     def check(self) -> float:
         """Relative difference of the sum to the end-to-end median."""
-        return self.sum / middle(self.latency) - 1
+        return self.sum / median(self.latency) - 1
 
 
 def measure(
@@ -155,6 +156,6 @@ def _speed(
     for name, members in groups.items():
         times = [turn.calls[call] for turn in inside for call in members]
         macs = sum(work[call] for call in members) // len(members)
-        kinds.append(CallKindTiming(name, len(members), middle(times), spread(times), macs))
-    outside = middle([turn.outside for turn in inside])
+        kinds.append(CallKindTiming(name, len(members), median(times), spread(times), macs))
+    outside = median([turn.outside for turn in inside])
     return SpeedMeasurement(latency, throughput, kinds, outside, sum(work.values()), memory)

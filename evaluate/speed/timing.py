@@ -9,7 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from statistics import median, quantiles
+from statistics import quantiles
 from typing import Any
 
 import torch
@@ -47,11 +47,6 @@ def spread(values: Sequence[float]) -> float:
     return (high - low) / 2 / middle
 
 
-def middle(values: Sequence[float]) -> float:
-    """Median of the values."""
-    return median(values)
-
-
 def environment(pipe: Any, config: ModelConfig) -> dict[str, Any]:
     """Everything that speed depends on and that can be found out."""
     return {
@@ -60,7 +55,7 @@ def environment(pipe: Any, config: ModelConfig) -> dict[str, Any]:
         "dtype": config.dtype,
         "resolution": [config.height, config.width],
         "guidance": config.guidance,
-        "attention": attention(pipe),
+        "attention": attention_backend(pipe),
         "threads": torch.get_num_threads(),
         **({"parts": parts} if (parts := config.model_dump(mode="json", include={*PARTS})) else {}),
         "versions": versions(),
@@ -89,7 +84,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def attention(pipe: Any) -> str:
+def attention_backend(pipe: Any) -> str:
     """Attention backend: the denoiser's processors, and the kernels that torch may choose."""
     denoiser = getattr(pipe, "unet", None) or pipe.transformer
     kinds = sorted({type(p).__name__ for p in getattr(denoiser, "attn_processors", {}).values()})

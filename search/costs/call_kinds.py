@@ -16,7 +16,7 @@ from functools import lru_cache
 from math import prod
 
 from strategies import SearchSpace, Strategy, known
-from strategies.genomes.encoding import spread
+from strategies.genomes.encoding import assemble
 from strategies.genomes.space import Gene, OneOf, Shared
 
 Row = tuple[int, ...]
@@ -65,7 +65,7 @@ def made(space: SearchSpace, whole: Sequence[int], one: str, rows: Sequence[Row]
         for gene, index in zip(space.whole, whole, strict=True)
     ]
     first = (space.solvers.index(solver), space.steps.index(steps))
-    return space.decode((*first, *chosen, *spread(space, rows)))
+    return space.decode((*first, *chosen, *assemble(space, rows)))
 
 
 @lru_cache(maxsize=4)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from strategies import SearchSpace, Strategy, StrategyError
-from strategies.genomes.encoding import spread as spread
+from strategies.genomes.encoding import assemble as assemble
 from strategies.genomes.space import Gene, OneOf, Shared
 from strategies.knobs import Knobs, known
 
@@ -34,7 +34,7 @@ def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:
     head = [space.solvers.index(solver), space.steps.index(steps)]
     head += [_whole(space, gene, strategy) for gene in space.whole]
     rows = [[_per_call(gene, strategy, call) for gene in space.genes] for call in range(calls)]
-    return space.decode((*head, *spread(space, rows)))
+    return space.decode((*head, *assemble(space, rows)))
 
 
 def _whole(space: SearchSpace, gene: Gene | OneOf, strategy: Strategy) -> int:

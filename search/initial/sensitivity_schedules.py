@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from search.initial.projection import nearest, spread
+from search.initial.projection import assemble, nearest
 from search.initial.shortest_path import Path, minimax, smallest_sum
 from strategies import SearchSpace, Strategy
 from strategies.genomes.space import Gene, Shared
@@ -77,7 +77,7 @@ class SensitivitySchedules:
         rows = [neutral if call in computed else action for call in range(self.calls)]
         head = [self.space.solvers.index(self.solver), self.space.steps.index(self.steps)]
         whole = [0] * len(self.space.whole)
-        return self.space.decode((*head, *whole, *spread(self.space, rows)))
+        return self.space.decode((*head, *whole, *assemble(self.space, rows)))
 
     def asked(self) -> list[Strategy]:
         """All strategies to measure, each once; the first one reuses nothing."""

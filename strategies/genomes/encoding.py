@@ -53,7 +53,7 @@ def encode(space: Space, strategy: Strategy) -> tuple[int, ...]:
         [_choice(strategy, alive, gene, call) for gene in space.genes]
         for call in range(strategy.calls)
     ]
-    genome = (*first, *_whole(space, strategy, rows), *spread(space, rows))
+    genome = (*first, *_whole(space, strategy, rows), *assemble(space, rows))
     if space.decode(genome).digest == strategy.digest:
         return genome
     names = ", ".join(gene.name for gene in space.whole)
@@ -63,7 +63,7 @@ def encode(space: Space, strategy: Strategy) -> tuple[int, ...]:
     )
 
 
-def spread(space: Space, rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
+def assemble(space: Space, rows: Sequence[Sequence[int]]) -> tuple[int, ...]:
     """Per-call genes of a genome from one row of choices for each call."""
     calls = len(rows)
     slots = [rows[min(calls - 1, slot * calls // space.slots)] for slot in range(space.slots)]

@@ -48,14 +48,17 @@ def main(arguments: list[str]) -> int:
 
 def _show(found: RunComparison, rows: Sequence[Mapping[str, str]], notes: Sequence[str]) -> None:
     console = terminal_tables.console()
-    console.print(_table([*rows[0]], [[*row.values()] for row in rows]))
+    titles, *columns = [[*rows[0]], *([*row.values()] for row in rows)]
+    console.print(_table(columns, titles, ""))
     for line in notes:
         console.print(line, highlight=False)
     differ = differing([one.run for one in found.fronts])
     if differ:
         console.print()
-        names = ["what differs", *(one.name for one in found.fronts)]
-        console.print(_table(names, [[name, *values] for name, values in differ]))
+        titles = ["", *(name for name, _ in differ)]
+        values = zip(*(values for _, values in differ), strict=True)
+        columns = [[one.name, *row] for one, row in zip(found.fronts, values, strict=True)]
+        console.print(_table(columns, titles, "what differs"))
     else:
         console.print("All settings, versions and the device are the same.")
 
@@ -67,10 +70,19 @@ def _write(found: RunComparison, folder: Path) -> list[Path]:
     return [*plot.write(found, folder), page.write(found, folder)]
 
 
-def _table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _table(columns: Sequence[Sequence[str]], titles: Sequence[str], corner: str) -> Table:
+    """A column for each run, so that numbers with intervals stand in one line.
+
+    Args:
+        columns: name of each run and its values.
+        titles: titles of the rows; the first is that of the names.
+        corner: heading of the titles.
+    """
     made = Table(box=None, padding=(0, 1), header_style="bold")
-    for name in names:
+    made.add_column(corner)
+    for name, *_ in columns:
         made.add_column(name, overflow="fold")
-    for row in rows:
-        made.add_row(*row)
+    rows = zip(*(values[1:] for values in columns), strict=True)
+    for title, row in zip(titles[1:], rows, strict=True):
+        made.add_row(title, *row)
     return made

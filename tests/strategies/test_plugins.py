@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from search.initial import baselines
+from search.spaces import with_calls
 from strategies import Strategy, StrategyError, known
 from strategies.cli import main
+from strategies.data_files.yaml_files import read_yaml
 from strategies.plugins.families import family_names
 from tests.support import plugins
 from tests.support.paths import ROOT
@@ -38,10 +41,28 @@ def test_a_method_of_another_package(tmp_path: Path, capsys: pytest.CaptureFixtu
             made({"todo": {"factor": 2}, "tome": {"ratio": 0.5}})
         assert main(["methods", "todo"]) == 0
         assert "whose keys and values are of a coarser" in capsys.readouterr().out
-        assert main(["space", "--space", str(EXAMPLE / "space.yaml")]) == 0
+        assert main(["space", "--space", str(EXAMPLE / "stratagem_todo" / "space.yaml")]) == 0
         assert "todo.factor 4" in capsys.readouterr().out
     with pytest.raises(StrategyError, match=r"methods.todo is unknown"):
         made({"todo": {"factor": 2}})
+
+
+def test_a_search_begins_with_what_the_method_says(tmp_path: Path) -> None:
+    plugins.declare(tmp_path, "stratagem-todo", ENTRY)
+    with plugins.seen(tmp_path, EXAMPLE):
+        settings = read_yaml(EXAMPLE / "stratagem_todo" / "space.yaml")
+        pairs = [(s, n) for s in settings["schedulers"] for n in settings["steps"]]
+        space = with_calls(settings, "unet", {pair: pair[1] for pair in pairs})
+        found = baselines.seeds(space, "DDIMScheduler", 20)
+        alone = {
+            (origin, one.methods["todo"].factor[0])
+            for origin, one in found
+            if set(one.methods) == {"todo"} and len(set(one.methods["todo"].factor)) == 1
+        }
+        assert {("preset", 2), ("preset", 4), ("combined", 2)} <= alone
+        every = space.decode(tuple(size - 1 for size in space.sizes))
+        assert "todo" in every.methods
+        assert space.decode(space.encode(every)).digest == every.digest
 
 
 BAD = {

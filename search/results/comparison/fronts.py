@@ -51,7 +51,9 @@ class RunFront:
         """Number of points of each kind: found by the search, seed, baseline."""
         proposer = self.run.config.proposer
         counts = Counter(kind(one.origin, one.strategy, proposer) for one in self.points)
-        return ", ".join(f"{count} {name}" for name, count in counts.items())
+        words = {"found": "found", "seed": "seeds", "baseline": "baselines"}
+        named = ((counts[name], name, several) for name, several in words.items() if counts[name])
+        return ", ".join(f"{n} {several if n > 1 else one}" for n, one, several in named)
 
     @property
     def speedups(self) -> dict[str, float]:

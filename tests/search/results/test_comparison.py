@@ -29,7 +29,7 @@ FORMER = Path(former.__file__).parent / "former_runs"
 def two(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """A short and a longer search on the same held-out prompts."""
     folders = []
-    for name, budget, seed in (("short", "26evals", 0), ("long", "60evals", 1)):
+    for name, budget, seed in (("short", "26evals", 0), ("long", "34evals", 1)):
         folder = tmp_path_factory.mktemp(name)
         engine = make_engine(folder, budget=budget, seed=seed)
         engine.config.write(folder / "config.yaml")
@@ -68,8 +68,8 @@ def test_a_run_is_no_different_from_its_copy(two: list[Path], tmp_path: Path) ->
 def test_what_differs_is_named(two: list[Path]) -> None:
     table = dict(differing([runs.read(folder) for folder in two]))
     assert table["seed"] == ["0", "1"]
-    assert table["budget"] == ["26evals", "60evals"]
-    assert table["evaluations"] == ["26", "60"]
+    assert table["budget"] == ["26evals", "34evals"]
+    assert table["evaluations"] == ["26", "34"]
     assert "images" not in table
     assert "device" not in table
 

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from accel.applying import accelerated, apply, measuring, remove, stats
+    from accel.applying import accelerated, apply, choose, measuring, remove, stats
     from accel.block_changes import change_curves
     from accel.call_records import CallRecord
     from strategies import StrategyError
@@ -20,6 +20,7 @@ _HOMES = {
     "accelerated": "accel.applying",
     "apply": "accel.applying",
     "change_curves": "accel.block_changes",
+    "choose": "accel.applying",
     "measuring": "accel.applying",
     "remove": "accel.applying",
     "stats": "accel.applying",
@@ -38,6 +39,7 @@ __all__ = [
     "accelerated",
     "apply",
     "change_curves",
+    "choose",
     "measuring",
     "remove",
     "stats",

@@ -31,10 +31,11 @@ from accel.models.loading import quiet
 from accel.models.own_settings import title
 from accel.models.parts import PARTS
 from accel.models.resolve import given_parts
-from strategies import StrategyError, describe, load
+from strategies import Strategy, StrategyError, describe
 from strategies.commands.former_flags import FormerFlag
 from strategies.commands.interrupts import stopped
 from strategies.commands.result_output import CommandParser, ResultOutput
+from strategies.files import find
 from strategies.sharing import measured_on
 
 REPEAT = 3
@@ -83,7 +84,11 @@ def parser() -> CommandParser:
         help=f"{model_help()} (default: tiny-sd)",
     )
     how.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
-    how.add_argument("--strategy", required=True, help="a preset's name or a strategy file")
+    how.add_argument(
+        "--strategy",
+        required=True,
+        help="a preset's name, a strategy file or a run's folder (its knee)",
+    )
     how.add_argument(
         "--resample-steps",
         dest="steps",
@@ -153,18 +158,20 @@ def _generate(flags: argparse.Namespace, result: ResultOutput) -> int:
     if flags.repeat is not None and not flags.compare:
         raise StrategyError("--repeats is for timings; give --compare too")
     image_files.check_target(flags.out)
-    asked = load(flags.strategy)
+    asked = find(flags.strategy)
     quiet()
     pipe, config = open_prompted(flags)
     model = title(flags.model) if config is None else config.name
     dtype = None if config is None else config.dtype
     own_parts = given_parts(flags.model, model_flags.parts(flags)) if config is None else config
     parts = own_parts.model_dump(mode="json", include={*PARTS})
-    others = measured_on.differences(asked, model, dtype, parts)
+    others = []
+    if isinstance(asked, Strategy):
+        others = measured_on.differences(asked, model, dtype, parts)
     if others:
         notes.tell(measured_on.line(flags.strategy, model, others))
-    strategy = fit(pipe, asked, flags.steps)
-    if strategy is not asked:
+    strategy = fit(pipe, asked, flags.steps, config)
+    if isinstance(asked, Strategy) and strategy is not asked:
         print(
             f"resampled from {asked.steps} steps ({asked.calls} calls) to {strategy.steps} "
             f"({strategy.calls} calls)"

@@ -135,7 +135,7 @@ class Clock:
                 raise StrategyError(
                     f"this run makes {moment.calls} calls of the denoiser, but the strategy is "
                     f"for {self.calls}; pass num_inference_steps=strategy.steps, or apply "
-                    f"strategy.resample(calls={moment.calls})"
+                    f"strategy.resample(calls={moment.calls}), or pass resample=True to accel.apply"
                 )
             self.clear()
             self.schedule = moment.schedule

@@ -12,11 +12,9 @@ from torch import nn
 class Applied(Protocol):
     """Interface of a strategy on a pipeline, for others that share its network."""
 
-    network: nn.Module
-
     @property
     def networks(self) -> list[nn.Module]:
-        """All networks that it acts on, that one included."""
+        """All networks that it acts on."""
 
     def pipe(self) -> Any:
         """The pipeline, or None if it is gone."""

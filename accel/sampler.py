@@ -6,10 +6,11 @@ It follows the passes of the network and stays attached.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from accel import families, registry
 from accel.caching import control_networks
@@ -28,7 +29,7 @@ from accel.patching.replacing import (
     undo_all,
     untraced,
 )
-from accel.pipelines import guiding
+from accel.pipelines import guiding, ownership
 from accel.pipelines.callers import calling, holder
 from accel.pipelines.guiding import Guiding
 from accel.pipelines.overrides import override
@@ -37,6 +38,8 @@ from accel.solvers import schedulers
 from accel.solvers.exchange import exchange
 from accel.solvers.observer import SchedulerObserver
 from strategies import Strategy, StrategyError
+
+Fit = Callable[[str, int], Strategy]  # From the class of a solver and the number of calls of a run.
 
 
 class Sampler:
@@ -47,6 +50,8 @@ class Sampler:
         sites: sites of the network at the time the strategy was attached last.
         network: the denoiser, without its wrappers.
         pipe: function that returns the pipeline, or None if it is gone.
+        chosen: whether the next generation is its own, where a pipeline has several strategies.
+        group: object that holds several strategies of one pipeline, this one among them.
         beside: samplers of further networks that make some of the calls on the same schedule, as
             Wan 2.2's `transformer_2` does at low noise; each has a cache of its own.
     """
@@ -58,8 +63,10 @@ class Sampler:
         set_scheduler: bool,
         name: str | None = None,
         first: Sampler | None = None,
+        fit: Fit | None = None,
     ) -> None:
-        self.strategy, self._name, self._first = strategy, name, first
+        self.strategy, self._name, self._first, self._fit = strategy, name, first, fit
+        self.chosen, self.group = True, None
         self.recorder: Recorder = Recorder() if first is None else first.recorder
         self.measure: Profiler = Profiler() if first is None else first.measure
         self.pipe = weakref.ref(pipe)
@@ -72,14 +79,17 @@ class Sampler:
                 self._checked = pipe.scheduler
                 self._attach(pipe)
                 return
-            swapped = exchange(pipe, strategy.solver_text, self.sites, set_scheduler)
-            self._undos.append(swapped)
+            if fit is None:
+                swapped = exchange(pipe, strategy.solver_text, self.sites, set_scheduler)
+                self._undos.append(swapped)
+            else:
+                schedulers.check(pipe.scheduler, self.sites)
             self._checked = pipe.scheduler
             self._attach(pipe)
-            self._undos.append(override(pipe, "progress_bar", self._starts))
-            self._undos.append(override(pipe, "maybe_free_model_hooks", self._is_over))
+            self._undos.append(override(pipe, "progress_bar", self.starts))
+            self._undos.append(override(pipe, "maybe_free_model_hooks", self.is_over))
             for other in families.others(pipe):
-                self.beside.append(Sampler(pipe, strategy, False, other, self))
+                self.beside.append(Sampler(pipe, strategy, False, other, self, fit))
         except BaseException:
             self.detach()
             raise
@@ -88,6 +98,11 @@ class Sampler:
     def networks(self) -> list[nn.Module]:
         """All networks that it acts on."""
         return [self.network, *(other.network for other in self.beside)]
+
+    @property
+    def fits_any(self) -> bool:
+        """Whether it fits any number of steps of any solver."""
+        return self._fit is not None
 
     def detach(self) -> None:
         """Put everything back as it was."""
@@ -165,14 +180,30 @@ class Sampler:
             )
         return pipe
 
-    def _starts(self) -> None:
+    def _refit(self, calls: int) -> bool:
+        """Attach the strategy for a run of so many calls, if it is a rule. Returns whether it was.
+
+        Raises:
+            StrategyError: the rule has nothing for so few calls.
+        """
+        solver = type(self._owner().scheduler).__name__
+        now = (self.strategy.scheduler, self.strategy.calls)
+        if self._fit is None or now == (solver, calls):
+            return False
+        self.strategy = self._fit(solver, calls)
+        self._take_off()
+        self._locate(self._owner())
+        self._attach(self._owner())
+        return True
+
+    def starts(self) -> None:
         """Called before the pipeline makes its calls."""
         with self._lock:
             self._settle()
         for other in self.beside:
-            other._starts()
+            other.starts()
 
-    def _is_over(self) -> None:
+    def is_over(self) -> None:
         """Drop everything cached when the pipeline is done, wherever its schedule ended."""
         for one in (self, *self.beside):
             one._clock.clear()
@@ -184,12 +215,14 @@ class Sampler:
             with self._lock:
                 given = dict(zip(names, args, strict=False)) | kwargs
                 if not self._moments.goes_on(given[self.sites.time], self._clock.schedule):
+                    if not (self._first or self).chosen:
+                        return original(*args, **kwargs)
                     pipe = calling(self.network, registry.pipes())
-                    if not self._is_mine(pipe, given):
+                    if not ownership.is_mine(self._first or self, pipe, given[self.sites.time]):
                         return original(*args, **kwargs)
                     self._piped = pipe is not None
                 moment = self._moment(given, self._piped)
-                if self._clock.starts(moment) and self._settle():
+                if self._clock.starts(moment) and (self._refit(moment.calls) or self._settle()):
                     return self._entry.run(*args, **kwargs)
                 return self._run(moment, given, original, args, kwargs)
 
@@ -210,37 +243,9 @@ class Sampler:
             self._end(output)
         return output
 
-    def _is_mine(self, pipe: Any, given: dict[str, Any]) -> bool:
-        """Whether a pass belongs to this sampler's pipeline.
-
-        Raises:
-            StrategyError: a loop of one's own runs a network with several strategies, and its
-                timestep is on none of their schedules.
-        """
-        if pipe is not None:
-            return pipe is self.pipe()
-        rivals = registry.sharing(self.network)
-        if len(rivals) <= 1:
-            return True
-        found = [one for one in rivals if one.owns(given[self.sites.time])]
-        if len(found) == 1:
-            return found[0] in (self, self._first)
-        raise StrategyError(
-            f"{len(rivals)} pipelines with a strategy share this denoiser, and a call of it from "
-            "outside of them cannot be told to belong to one; iterate over the timesteps of that "
-            "pipeline's own scheduler, or remove the other strategies"
-        )
-
-    def owns(self, timestep: Any) -> bool:
-        """Whether a timestep is a view of this pipeline's schedule."""
-        schedule = getattr(getattr(self.pipe(), "scheduler", None), "timesteps", None)
-        if not isinstance(timestep, Tensor) or not isinstance(schedule, Tensor):
-            return False
-        return timestep.untyped_storage().data_ptr() == schedule.untyped_storage().data_ptr()
-
     def _moment(self, given: dict[str, Any], piped: bool) -> Moment:
         scheduler = self._owner().scheduler
-        if type(scheduler).__name__ != self.strategy.scheduler:
+        if self._fit is None and type(scheduler).__name__ != self.strategy.scheduler:
             raise StrategyError(
                 f"the strategy is for {self.strategy.scheduler}, but the pipeline now has "
                 f"{type(scheduler).__name__}; apply a strategy for it"

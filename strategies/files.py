@@ -8,24 +8,39 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from strategies.data_files import reading
+from strategies import rules
+from strategies.data_files import reading, strategy_folders
 from strategies.data_files.limits import MAX_BYTES
 from strategies.data_files.whole import write
 from strategies.errors import StrategyError
+from strategies.rules import Rule
 from strategies.strategy import Strategy
 from strategies.words import did_you_mean
 
-__all__ = ["MAX_BYTES", "dump", "load", "parse", "presets", "read", "save"]
+__all__ = ["MAX_BYTES", "dump", "find", "load", "parse", "presets", "read", "save"]
 
 
 def load(source: str | os.PathLike[str]) -> Strategy:
-    """Read a strategy from a file, or a published preset by its name.
+    """Read a strategy from a file or a folder, or a published preset by its name.
+
+    A run's folder stands for its knee, and a folder pulled from the hub for its strategy. A rule
+    such as `deepcache-n3` is given for the solver and the number of steps of its paper.
 
     Raises:
         StrategyError: no such file or preset, not readable, not JSON, or not a valid strategy; the
             message names the file and the field.
     """
     return parse(read(source), str(Path(source)))
+
+
+def find(source: str | os.PathLike[str]) -> Strategy | Rule:
+    """A rule by its name, unless there is a file of that name; anything else as `load` reads it.
+
+    Raises:
+        StrategyError: see `load`.
+    """
+    rule = None if Path(source).exists() else rules.find(str(source))
+    return load(source) if rule is None else rule
 
 
 def read(source: str | os.PathLike[str]) -> str:
@@ -36,14 +51,23 @@ def read(source: str | os.PathLike[str]) -> str:
     """
     path = Path(source)
     try:
-        data = reading.read_bytes(path)
+        data = reading.read_bytes(strategy_folders.strategy_file(path) if path.is_dir() else path)
     except FileNotFoundError:
-        names = presets()
-        if str(source) in names:
-            return str((_preset_folder() / f"{source}.json").read_text(encoding="utf-8"))
-        shown, hint = ", ".join(names) or "none", did_you_mean(str(source), names)
-        raise StrategyError(f"{path}: no such file, and no such preset ({shown}){hint}") from None
+        return _published(str(source))
     return reading.decode(data, str(path))
+
+
+def _published(name: str) -> str:
+    """Text of a preset, or of a rule at the run of its paper."""
+    lists = presets()
+    if name in lists:
+        return str((_preset_folder() / f"{name}.json").read_text(encoding="utf-8"))
+    rule = rules.find(name)
+    if rule is not None:
+        return dump(rule.published())
+    names = sorted({*lists, *rules.names()})
+    hint = did_you_mean(name, names)
+    raise StrategyError(f"{name}: no such file, and no such preset ({', '.join(names)}){hint}")
 
 
 def parse(text: str, origin: str = "strategy") -> Strategy:

@@ -55,6 +55,14 @@ def calls_of(scheduler: str, steps: int) -> int | None:
     return steps + 1 if scheduler == "PNDMScheduler" else None
 
 
+def steps_of(scheduler: str, calls: int) -> int:
+    """Steps that make so many calls; as many for a solver that this table does not have."""
+    scheduler = name_of(scheduler)
+    if scheduler in TWO_EACH:
+        return (calls + 1) // 2
+    return max(1, calls - 1) if scheduler == "PNDMScheduler" else calls
+
+
 def exchangeable(one: str, other: str) -> bool:
     """Whether two solvers may solve the same model; one that is unknown here stands alone."""
     names = {name_of(one), name_of(other)}

@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 import accel
+from accel import families
 from accel.call_records import CallRecord
 from accel.commands import image_files, model_flags
 from accel.models import calls
@@ -25,6 +26,7 @@ from accel.models.resolve import open_model
 from accel.pipelines.devices import device_of
 from accel.solvers import noise, schedulers
 from strategies import Strategy, StrategyError
+from strategies.rules import Rule
 
 NAMED: dict[int | str, str] = {"full": "in full", "skip": "skipped"}
 OWN = {"guidance", "height", "width", "arguments"}  # Settings of every call in a config.
@@ -113,12 +115,21 @@ def own_steps(pipe: Any, config: ModelConfig | None) -> int:
     return int(inspect.signature(pipe.__call__).parameters["num_inference_steps"].default)
 
 
-def fit(pipe: Any, strategy: Strategy, steps: int | None) -> Strategy:
+def fit(
+    pipe: Any, strategy: Strategy | Rule, steps: int | None, config: ModelConfig | None = None
+) -> Strategy:
     """The strategy for `steps` steps, with as many calls as its solver makes for them.
 
+    A rule keeps the pipeline's solver, and by default the model's number of steps.
+
     Raises:
-        StrategyError: the solver cannot make so many steps.
+        StrategyError: the solver cannot make so many steps, or a rule does not fit the model.
     """
+    if isinstance(strategy, Rule):
+        family, _ = families.find(pipe)
+        solver, steps = type(pipe.scheduler).__name__, steps or own_steps(pipe, config)
+        made = schedulers.count_calls(pipe.scheduler, solver, steps)
+        return strategy.fitted(family, solver, made, steps)
     if steps is None or steps == strategy.steps:
         schedulers.check_steps(pipe.scheduler, strategy.steps)
         return strategy

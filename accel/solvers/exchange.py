@@ -37,7 +37,8 @@ def exchange(pipe: Any, solver: str, sites: Sites, swap: bool) -> Undo:
         other = f"the pipeline has {given}" if given != name else "the pipeline's has others"
         raise StrategyError(
             f"the strategy is for {solver}, but {other}; "
-            "pass set_scheduler=True to accel.apply, or set pipe.scheduler"
+            "pass set_scheduler=True to accel.apply, or set pipe.scheduler, or pass resample=True "
+            "to stretch it over this solver's calls"
         )
     after = schedulers.make(before, solver)
     schedulers.check(after, sites)

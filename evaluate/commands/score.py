@@ -22,8 +22,10 @@ from evaluate.commands.options import (
 )
 from evaluate.comparison import compare
 from evaluate.metrics import Metric
-from strategies import Strategy, load
+from strategies import Strategy
 from strategies.commands.result_output import CommandParser, ResultOutput
+from strategies.files import find
+from strategies.rules import Rule
 from strategies.sharing import measured_on
 
 EXAMPLES = """\
@@ -51,7 +53,7 @@ def parser() -> CommandParser:
         "--strategy",
         action="append",
         default=[],
-        help="a strategy file or a preset's name; may be given again",
+        help="a strategy file, a preset's name or a run's folder (its knee); may be given again",
     )
     add_what(what)
     add_setting(made)
@@ -80,8 +82,15 @@ def run(flags: argparse.Namespace, result: ResultOutput) -> int:
 
 
 def _scored(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[str, str]]:
-    chosen = [(name, load(name)) for name in flags.strategy]
+    asked = [(name, find(name)) for name in flags.strategy]
     job = prepare(flags)
+    base = job.evaluator.baseline
+    chosen = [
+        (name, one.fitted(base.family, base.scheduler, base.calls, base.steps))
+        if isinstance(one, Rule)
+        else (name, one)
+        for name, one in asked
+    ]
     if not flags.random_weights:
         _tell_others(chosen, job.evaluator.config)
     with Console(stderr=True).status("") as status:

@@ -179,13 +179,25 @@ def test_steps_resample_and_presets_count_their_calls(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "x.png"
-    flags = ["--strategy", "deepcache-n5-tome-0.5", "--resample-steps", 5, "--out", target]
+    flags = ["--strategy", "catome-five", "--resample-steps", 5, "--out", target]
     out = run(capsys, *flags)
     assert "resampled from 50 steps (51 calls) to 5 (6 calls)" in out
-    assert "deepcache-n5-tome-0.5: PNDMScheduler, 5 steps" in out
+    assert "catome-five: PNDMScheduler, 5 steps" in out
     assert out.count("\n6 calls ran") == 1
-    one = strategies.load("deepcache-n5-tome-0.5").resample(steps=5, calls=6)
+    one = strategies.load("catome-five").resample(steps=5, calls=6)
     assert (pixels(target) == expected(one, 0)).all()
+
+
+def test_a_rule_keeps_the_models_solver_and_steps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "x.png"
+    model = tmp_path / "short.yaml"
+    text = (ROOT / "configs" / "models" / "tiny-sd.yaml").read_text()
+    model.write_text(text.replace("steps: 25", "steps: 6"))
+    out = run(capsys, "--model", model, "--strategy", "deepcache-n5-tome-0.5", "--out", target)
+    assert "deepcache-n5-tome-0.5: DDIMScheduler, 6 steps" in out
+    assert "6 calls ran: 2 in full, 4 at depth 1" in out
 
 
 def test_a_folder_in_diffusers_format(

@@ -4,5 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")"
 venv=${VENV:-.venv}
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
-"$venv/bin/python" -m pip install --quiet --editable .
+"$venv/bin/python" -m pip install --quiet --editable '.[all]'
 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE "$venv/bin/python" -m search "$@"

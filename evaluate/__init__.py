@@ -10,6 +10,8 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from strategies.commands.extras import needing
+
 if TYPE_CHECKING:
     from accel.models.config import ModelConfig, available, read_model
     from evaluate.evaluator import Evaluator, evaluate
@@ -43,7 +45,8 @@ def __getattr__(name: str) -> Any:
         name = now
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    with needing("evaluate"):
+        return getattr(import_module(_HOMES[name]), name)
 
 
 __all__ = [

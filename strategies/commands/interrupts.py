@@ -1,4 +1,7 @@
-"""Ctrl-C in a command line: one line and exit code 130, also while its packages are imported."""
+"""Ctrl-C in a command line: one line and exit code 130, also while its packages are imported.
+
+The same for a package that is missing because an extra was not installed, with exit code 2.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+
+from strategies.commands import extras
 
 CODE = 130
 
@@ -35,6 +40,12 @@ def guarded(module: str) -> int:
         code = main()
     except KeyboardInterrupt:
         code = stopped()
+    except ModuleNotFoundError as error:
+        told = extras.line(error, extras.extra_of(module, sys.argv[1:]))
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        code = 2
     finally:
         gc.freeze()
     if code == CODE:

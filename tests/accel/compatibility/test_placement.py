@@ -153,7 +153,7 @@ def test_a_strategy_by_path_or_preset(tmp_path: Any) -> None:
     accel.apply(pipe, str(tmp_path / "fast.json"))
     assert torch.equal(draw(pipe), wanted)
     with pytest.raises(StrategyError, match="no such"):
-        accel.apply(pipe, "deepcache-n33")
+        accel.apply(pipe, "deepcache-m3")
 
 
 def test_panorama_reuses_within_each_of_its_views() -> None:

@@ -34,6 +34,7 @@ from accel.models.resolve import given_parts
 from strategies import Strategy, StrategyError, describe
 from strategies.commands.former_flags import FormerFlag
 from strategies.commands.interrupts import stopped
+from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.files import find
 from strategies.sharing import measured_on
@@ -191,11 +192,13 @@ def _generate(flags: argparse.Namespace, result: ResultOutput) -> int:
         steps = own_steps(pipe, config)
         plain = ImageCaption("unaccelerated", f"{type(pipe.scheduler).__name__}, {steps} steps")
         repeat = flags.repeat or REPEAT
-        base, drawn = compare(pipe, request, strategy, steps, repeat)
+        with ProgressBar() as report:
+            base, drawn = compare(pipe, request, strategy, steps, repeat, report)
         found |= {"unaccelerated": generated(base), "speedup": base.latency / drawn.latency}
         picture = _compared((plain, base), (fast, drawn), seeds, repeat)
     else:
-        drawn = draw(pipe, request, strategy)
+        with ProgressBar() as report:
+            drawn = draw(pipe, request, strategy, report)
         _report(label, drawn, seeds)
         picture = image_files.grid(drawn.images)
     image_files.save(picture, flags.out)

@@ -10,7 +10,7 @@ import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from strategies.commands.extras import needing
+from strategies.commands.extras import require
 
 if TYPE_CHECKING:
     from accel.models.config import ModelConfig, available, read_model
@@ -45,8 +45,9 @@ def __getattr__(name: str) -> Any:
         name = now
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    with needing("evaluate"):
-        return getattr(import_module(_HOMES[name]), name)
+    if not _HOMES[name].startswith("accel."):
+        require("evaluate")
+    return getattr(import_module(_HOMES[name]), name)
 
 
 __all__ = [

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from math import isfinite
 from pathlib import Path
+from shlex import quote
 from statistics import fmean
 from typing import Any
 
@@ -24,8 +26,12 @@ from accel.commands.generate import (
 )
 from accel.models.config import SOURCE_HELP
 from accel.models.loading import quiet
+from accel.solvers import schedulers
 from strategies import Strategy, StrategyError, save
+from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import ResultOutput
+from strategies.data_files import whole
+from strategies.data_files.whole import make_folder
 from strategies.methods.blockcache import BlockCache
 
 
@@ -39,11 +45,16 @@ def calibrate(flags: argparse.Namespace, result: ResultOutput) -> int:
     Raises:
         StrategyError: the model cannot be loaded or drawn with, or the file cannot be written.
     """
-    if not flags.out.parent.is_dir():
-        raise StrategyError(f"{flags.out.parent}: no such folder for --out")
+    if flags.steps is not None and flags.steps < 1:
+        raise StrategyError(f"--steps is {flags.steps}; give at least 1")
+    if not (isfinite(flags.delta) and flags.delta >= 0):
+        raise StrategyError(f"--delta is {flags.delta:g}; give a number from 0 up, such as 0.2")
+    make_folder(flags.out.parent)
+    whole.check(flags.out)
     quiet()
     pipe, config = open_prompted(flags)
     steps = flags.steps or own_steps(pipe, config)
+    schedulers.check_steps(pipe.scheduler, steps)
     own = {} if config is None else config.model_dump(include=OWN)
     steered = control_arguments(pipe, flags.control_image)
     own["arguments"] = {**own.get("arguments", {}), **steered}
@@ -51,10 +62,16 @@ def calibrate(flags: argparse.Namespace, result: ResultOutput) -> int:
         GenerationRequest(prompt, None, [seed], **own) for seed, prompt in enumerate(flags.prompt)
     ]
 
-    def run(request: GenerationRequest) -> Any:
-        return lambda: once(pipe, request, steps, request.seeds[0])
+    with ProgressBar() as report:
 
-    curves = change_curves(pipe, [run(request) for request in requests])
+        def run(request: GenerationRequest) -> Any:
+            def measured() -> None:
+                report("measuring the changes of blocks", request.seeds[0], len(requests))
+                once(pipe, request, steps, request.seeds[0])
+
+            return measured
+
+        curves = change_curves(pipe, [run(request) for request in requests])
     knobs = BlockCache.from_curves(curves, flags.delta)
     family, _ = families.find(pipe)
     strategy = Strategy.create(
@@ -76,8 +93,20 @@ def calibrate(flags: argparse.Namespace, result: ResultOutput) -> int:
     result.write(found | {"strategy": strategy.to_json()}, rows)
     if not result.alone:
         Console().print(_table(rows, calls))
-    print(f"written to {flags.out}")
+    for line in _closing(rows, calls, flags):
+        print(line)
     return 0
+
+
+def _closing(rows: list[dict[str, Any]], calls: int, flags: argparse.Namespace) -> list[str]:
+    """Lines with the share of the blocks that is computed, and the next command."""
+    share = sum(row["computed"] for row in rows) / (calls * len(rows))
+    return [
+        f"{share:.0%} of the passes through blocks are computed, the others reuse results",
+        f"written to {flags.out}; compare it: python -m accel generate --model "
+        f"{quote(flags.model)} --strategy {quote(str(flags.out))} --compare --prompt PROMPT "
+        "--out compared.png",
+    ]
 
 
 def _computed(knobs: BlockCache, name: str, calls: int) -> int:

@@ -6,7 +6,7 @@ import argparse
 import inspect
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -28,6 +28,7 @@ from accel.solvers import noise, schedulers
 from strategies import Strategy, StrategyError
 from strategies.rules import Rule
 
+Report = Callable[[str, int, int], None]  # Part of the work, images done, images of the part.
 NAMED: dict[int | str, str] = {"full": "in full", "skip": "skipped"}
 OWN = {"guidance", "height", "width", "arguments"}  # Settings of every call in a config.
 
@@ -137,22 +138,40 @@ def fit(
     return strategy.resample(calls=calls, steps=steps)
 
 
-def draw(pipe: Any, request: GenerationRequest, strategy: Strategy) -> GeneratedImages:
+def _silent(name: str, done: int, count: int) -> None:
+    """Callback for progress that shows nothing."""
+
+
+def draw(
+    pipe: Any, request: GenerationRequest, strategy: Strategy, report: Report = _silent
+) -> GeneratedImages:
     """Generate accelerated images.
+
+    Args:
+        pipe: pipeline of the model; left without a strategy.
+        request: settings of the images.
+        strategy: strategy to accelerate with.
+        report: callback for progress.
 
     Raises:
         StrategyError: the strategy does not fit the model, or the pipeline refuses the request.
     """
     found = GeneratedImages()
     with accel.accelerated(pipe, strategy, set_scheduler=True):
-        for seed in request.seeds:
+        for done, seed in enumerate(request.seeds):
+            report("accelerated", done, len(request.seeds))
             _add(found, once(pipe, request, strategy.steps, seed))
         found.records = accel.stats(pipe)
     return found
 
 
 def compare(
-    pipe: Any, request: GenerationRequest, strategy: Strategy, steps: int, repeat: int
+    pipe: Any,
+    request: GenerationRequest,
+    strategy: Strategy,
+    steps: int,
+    repeat: int,
+    report: Report = _silent,
 ) -> tuple[GeneratedImages, GeneratedImages]:
     """Generate unaccelerated and accelerated images of the same seeds.
 
@@ -165,22 +184,27 @@ def compare(
         strategy: strategy to accelerate with.
         steps: steps of the unaccelerated model.
         repeat: number of timed runs of each.
+        report: callback for progress.
 
     Raises:
         StrategyError: the strategy does not fit the model, or the pipeline refuses the request.
     """
     first = request.seeds[0]
+    report("warming up", 0, 2)
     with accel.accelerated(pipe, strategy, set_scheduler=True):
         once(pipe, request, strategy.steps, first)
+    report("warming up", 1, 2)
     once(pipe, request, steps, first)
     base, fast = GeneratedImages(), GeneratedImages()
-    for _ in range(repeat):
+    for turn in range(repeat):
+        report("timing both", 2 * turn, 2 * repeat)
         base.timings.append(once(pipe, request, steps, first)[1])
         with accel.accelerated(pipe, strategy, set_scheduler=True):
             fast.timings.append(once(pipe, request, strategy.steps, first)[1])
-    for seed in request.seeds:
+    for done, seed in enumerate(request.seeds):
+        report("unaccelerated", done, len(request.seeds))
         _add(base, once(pipe, request, steps, seed))
-    drawn = draw(pipe, request, strategy)
+    drawn = draw(pipe, request, strategy, report)
     drawn.timings = fast.timings
     return base, drawn
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.status import Status
 
 from accel.commands import model_flags
 from accel.models import few_steps
@@ -21,7 +20,7 @@ from evaluate.commands import flag_checks, task_flags
 from evaluate.comparison import ComparisonJob, ComparisonRequest
 from evaluate.evaluator import Evaluator
 from evaluate.images import input_images
-from evaluate.images.image_store import ImageStore, Report, identity
+from evaluate.images.image_store import ImageStore, identity
 from evaluate.metrics import GROUPS, METRICS
 from evaluate.networks import Networks
 from evaluate.networks.weight_files import VARIABLE, cache_folder
@@ -211,12 +210,3 @@ def _store(flags: argparse.Namespace, config: ModelConfig) -> ImageStore:
     job = repr([flags.model, flags.strategy, flags.images, flags.prompts, flags.reference, weights])
     key = hashlib.sha256(job.encode()).hexdigest()[:16]
     return ImageStore(cache_folder() / "unfinished" / key, weights)
-
-
-def reporter(status: Status) -> Report:
-    """Callback that shows the progress of generation in the terminal."""
-
-    def report(name: str, done: int, count: int) -> None:
-        status.update(f"{name}: {done} of {count} images" if count else name)
-
-    return report

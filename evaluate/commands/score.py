@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
-
 from accel.models import notes
 from accel.models.config import ModelConfig
 from evaluate import comparison_table, model_files
@@ -18,11 +16,11 @@ from evaluate.commands.options import (
     add_what,
     finish,
     prepare,
-    reporter,
 )
 from evaluate.comparison import compare
 from evaluate.metrics import Metric
 from strategies import Strategy
+from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.files import find
 from strategies.rules import Rule
@@ -93,10 +91,8 @@ def _scored(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], di
     ]
     if not flags.random_weights:
         _tell_others(chosen, job.evaluator.config)
-    with Console(stderr=True).status("") as status:
-        found = compare(
-            job.evaluator, chosen, job.prompts, job.request, job.store, reporter(status)
-        )
+    with ProgressBar() as report:
+        found = compare(job.evaluator, chosen, job.prompts, job.request, job.store, report)
     finish(job, flags)
     images = job.request.images
     return found, job.metrics if images else [], job.without if images else {}

@@ -17,11 +17,11 @@ from evaluate.commands.options import (
     add_what,
     finish,
     prepare,
-    reporter,
 )
 from evaluate.metrics import VIEWS, Metric
 from evaluate.transfer import EQUAL, TransferredStrategy, measure, target_of
 from strategies import StrategyError, load
+from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.transfer import transfer
 
@@ -87,8 +87,7 @@ def run(flags: argparse.Namespace, result: ResultOutput) -> int:
     if len({name for name, _ in given}) < len(given):
         raise StrategyError("two strategies have the same name; give each once")
     job = prepare(flags)
-    with Console(stderr=True).status("") as status:
-        report = reporter(status)
+    with ProgressBar() as report:
         where = target_of(job.evaluator)
         moved = [
             TransferredStrategy(name, source, *transfer(source, where, flags.skip_levels))

@@ -32,13 +32,14 @@ def main(arguments: list[str]) -> int:
         result.write(front_data(run, points), map(point_row, points))
         if not result.alone:
             terminal_tables.console().print(reading.heading(run), highlight=False)
-            terminal_tables.console().print(_table(run, points))
+            terminal_tables.console().print(table(run, points))
             for note in _notes(run, points):
                 terminal_tables.console().print(note, highlight=False)
     return 0
 
 
-def _table(run: Run, points: list[FrontPoint]) -> Table:
+def table(run: Run, points: list[FrontPoint]) -> Table:
+    """The front as people read it: one row for each strategy, fastest first."""
     made = Table(box=None, padding=(0, 1), header_style="bold")
     names = ["speedup", *run.config.objectives]
     made.add_column("", justify="right", no_wrap=True)

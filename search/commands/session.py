@@ -21,8 +21,10 @@ from search import spaces
 from search import tracking as trackers
 from search.commands.endings import closing_lines as last
 from search.commands.endings.crash_message import farewell
+from search.commands.front import table
 from search.commands.front_rows import front_data, point_row
 from search.commands.model_setup import settings_and_pipeline
+from search.commands.run_options import heading
 from search.config import SearchConfig
 from search.engine import log_replay as replay
 from search.engine.progress import Progress
@@ -52,6 +54,9 @@ from search.workers import factory as workers
 from strategies import SearchSpace, Strategy, StrategyError, dump, parse
 from strategies.commands.result_output import ResultOutput
 
+# Hypervolumes of parts of the result, for programs; people are shown the one of the front.
+PARTIAL = frozenset({"hypervolume", "hypervolume_baselines"})
+TITLES = {"hypervolume_together": "hypervolume"}
 GONE = "error: the search was killed, or ran out of memory, or has lost its Ray runtime"
 
 
@@ -199,13 +204,18 @@ def _drive(search: Search, run: Opened, console: Console, result: ResultOutput) 
     search.events.emit("stopped", reason="finished", front=summary["front"])
     told = failures.lines(failures.failures(run.study))
     for name, value in summary.items():
-        if isinstance(value, list | dict):
-            continue  # The failures and the times, which have lines of their own.
+        if isinstance(value, list | dict) or name in PARTIAL:
+            continue  # The failures and the times have lines of their own.
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-        console.print(f"{name.replace('_', ' '):>22}  {shown}", highlight=False)
+        name = TITLES.get(name, name.replace("_", " "))
+        console.print(f"{name:>22}  {shown}", highlight=False)
     for line in (*told, *last.lines(search.so_far, search.clock.seconds, run.resumed, run.how)):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
-    console.print(f"strategies and plot are in {run.folder}", highlight=False, soft_wrap=True)
+    points = search.so_far.front()
+    if points:
+        console.print("", heading(search.so_far), table(search.so_far, points), sep="\n")
+    for line in last.next_lines(search.so_far):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     _write_front(result, search.so_far, "finished", summary)
     return 0
 

@@ -1,64 +1,60 @@
-"""Parts of the installation, and the line that names the one that is missing."""
+"""Parts of the installation, and the line that names the one that is missing.
+
+The base installation is the sampler. Everything else is an extra, and is looked for before a
+command does anything.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib.util import find_spec
 
 from strategies.errors import StrategyError
 
 DISTRIBUTION = "diffusion-stratagem"
-# Libraries that the base installation, the sampler, does not bring along, as they are imported.
-OPTIONAL = frozenset(
-    {
-        *("cleanfid", "torchmetrics", "torchvision", "scipy", "filelock"),
-        *("optuna", "sqlalchemy", "moocore", "pandas", "matplotlib", "jinja2", "markupsafe"),
-        *("plotly", "sklearn", "pymoo", "ray"),
-    }
+_EVALUATE = ("torchvision", "cleanfid", "torchmetrics", "filelock", "scipy")
+_REPORT = (
+    *("optuna", "sqlalchemy", "moocore", "pandas", "matplotlib", "jinja2", "plotly", "sklearn"),
+    *("scipy", "filelock"),
 )
-# Extra that each command line needs. Commands of `search` that only read a run need less.
-EXTRA_OF = {"evaluate.cli": "evaluate", "search.cli": "search"}
-READING = frozenset({"status", "front", "pick", "export", "plot", "report"})
+# Libraries of each extra, as they are imported. `pyproject.toml` has their distributions.
+LIBRARIES = {
+    "evaluate": _EVALUATE,
+    "report": _REPORT,
+    "search": tuple(dict.fromkeys((*_EVALUATE, *_REPORT, "pymoo", "ray"))),
+}
+EXTRA_OF = {"evaluate.cli": "evaluate", "search.cli": "search"}  # Of each command line.
+READING = frozenset({"status", "front", "pick", "export", "plot", "report"})  # Of `search`.
+HELP = frozenset({"-h", "--help"})
 
 
 class MissingExtraError(StrategyError, ImportError):
     """A part of the project is used that was not installed."""
 
 
-def extra_of(module: str, words: list[str]) -> str:
-    """Extra that a command line needs.
+def require(extra: str) -> None:
+    """Check that all libraries of an extra are installed, without importing them.
+
+    Raises:
+        MissingExtraError: one is not; names it and the extra.
+    """
+    for name in LIBRARIES[extra]:
+        if find_spec(name) is None:
+            raise MissingExtraError(
+                f"the package {name} is not installed; pip install '{DISTRIBUTION}[{extra}]', or "
+                f"'{DISTRIBUTION}[all]' for everything"
+            )
+
+
+def require_for(module: str, words: list[str]) -> None:
+    """Check that what a command line needs is installed.
 
     Args:
         module: module of the command line.
         words: its arguments.
-    """
-    if module == "search.cli" and words and words[0] in READING:
-        return "report"
-    return EXTRA_OF.get(module, "all")
-
-
-def line(error: ModuleNotFoundError, extra: str) -> str | None:
-    """The line that names a missing extra; None if another package is missing."""
-    name = (error.name or "").partition(".")[0]
-    if name not in OPTIONAL:
-        return None
-    return (
-        f"the package {name} is not installed; pip install '{DISTRIBUTION}[{extra}]', or "
-        f"'{DISTRIBUTION}[all]' for everything"
-    )
-
-
-@contextmanager
-def needing(extra: str) -> Iterator[None]:
-    """Raise one clear line if something inside the `with` block needs an extra that is missing.
 
     Raises:
-        MissingExtraError: it does; names the package and the extra.
+        MissingExtraError: something is not.
     """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        told = line(error, extra)
-        if told is None:
-            raise
-        raise MissingExtraError(told) from None
+    extra = EXTRA_OF.get(module)
+    if extra is not None and not HELP & set(words):
+        require("report" if extra == "search" and words[:1] and words[0] in READING else extra)

@@ -36,15 +36,13 @@ def guarded(module: str) -> int:
         The exit code.
     """
     try:
+        extras.require_for(module, sys.argv[1:])
         main: Callable[[], int] = importlib.import_module(module).main
         code = main()
     except KeyboardInterrupt:
         code = stopped()
-    except ModuleNotFoundError as error:
-        told = extras.line(error, extras.extra_of(module, sys.argv[1:]))
-        if told is None:
-            raise
-        print(f"error: {told}", file=sys.stderr)
+    except extras.MissingExtraError as error:
+        print(f"error: {error}", file=sys.stderr)
         code = 2
     finally:
         gc.freeze()

@@ -13,17 +13,19 @@ import argparse
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Any, NoReturn, Self, TextIO
 
 from strategies.data_files import whole
 from strategies.data_files.finite import finite
 from strategies.errors import StrategyError
 from strategies.text import plain
+from strategies.words import did_you_mean
 
 FORMS = ("json", "csv")
 STANDARD = "-"  # Standard output in the place of a file.
@@ -89,6 +91,18 @@ class CommandParser(argparse.ArgumentParser):
             found.append(f"{word}={target}")
         return [*found, *left]
 
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and an error with the nearest allowed word; ends the process."""
+        super().error(message + self._nearest(message))
+
+    def _nearest(self, message: str) -> str:
+        """The nearest flag to an unknown one, or the nearest choice to a wrong one."""
+        unknown = re.search(r"unrecognized arguments: (--[^\s=]+)", message)
+        if unknown:
+            return did_you_mean(unknown[1], _flags(self))
+        wrong = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        return did_you_mean(wrong[1], re.findall(r"[\w.:+-]+", wrong[2])) if wrong else ""
+
     def format_usage(self) -> str:
         """Short help text."""
         return _with_equals(super().format_usage())
@@ -96,6 +110,16 @@ class CommandParser(argparse.ArgumentParser):
     def format_help(self) -> str:
         """Help text."""
         return _with_equals(super().format_help())
+
+
+def _flags(parser: argparse.ArgumentParser) -> list[str]:
+    """Flags of a parser and of all its commands."""
+    found = []
+    for action in parser._actions:
+        found += [flag for flag in action.option_strings if flag.startswith("--")]
+        if isinstance(action, argparse._SubParsersAction):
+            found += [flag for one in action.choices.values() for flag in _flags(one)]
+    return found
 
 
 def _with_equals(text: str) -> str:

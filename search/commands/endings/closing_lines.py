@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from shlex import quote
 
 from search import budget as budgets
 from search.engine import time_report as times
 from search.results import method_gain
-from search.results.run import Run
+from search.results.run import NO_LOSS, Run, named
 from search.study.evaluation import kind
 
 # Kinds of points in words.
@@ -33,3 +34,14 @@ def lines(run: Run, seconds: Mapping[str, float], resumed: bool, how: str) -> li
     paid = times.device(run.study, mine)
     more = budgets.twice(run.config.budget, run.study.spent)
     return [*found, *times.lines(seconds, paid, resumed), f"{how} --budget {more}"]
+
+
+def next_lines(run: Run) -> list[str]:
+    """Lines that say where the result is, and the command that chooses one strategy."""
+    folder = quote(str(run.folder))
+    choice = "--no-loss" if NO_LOSS in named(run.front()) else "--knee"
+    return [
+        f"strategies, plots and {run.folder}/report.html are in {run.folder}",
+        f"next: python -m search pick {folder} {choice}    or with: accel.apply(pipe, "
+        f"{str(run.folder)!r})",
+    ]

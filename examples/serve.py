@@ -2,8 +2,7 @@
 
     pip install 'diffusion-stratagem[serve]'
     python examples/serve.py --strategy fast=deepcache-n5 --strategy good=deepcache-n2
-    curl localhost:8000/generate -o circle.png -H 'content-type: application/json'
-        -d '{"prompt": "a large red circle", "strategy": "fast", "seed": 1}'
+    curl localhost:8000/generate -o x.png --json '{"prompt": "a red circle", "strategy": "fast"}'
 
 All strategies stay attached to one pipeline. A thread takes waiting requests of one strategy as a
 batch. Each image has the noise of its own seed, so it does not depend on its batch.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,7 +42,9 @@ def test_a_small_real_search(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     few = ["--base-steps", "8", "--budget", "12evals", "--space", str(space)]
     assert cli.main([*SMALL, *FAST, *few, "--out", str(run)]) == 0
     shown = capsys.readouterr().out
-    assert "hypervolume" in shown
+    assert len(re.findall(r"^ +hypervolume +[\d.]+$", shown, re.MULTILINE)) == 1
+    assert "what it does" in shown
+    assert f"next: python -m search pick {run} --" in shown
     names = {path.name for path in run.iterdir()}
     assert {"config.yaml", "study.journal", "trials.csv", "front.csv", "pareto.png"} <= names
     one = strategies.load(run / "strategies" / "fastest.json")

@@ -25,6 +25,8 @@ def test_an_installed_wheel_finds_its_data(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
+        (entries,) = [name for name in names if name.endswith("entry_points.txt")]
+        assert b"stratagem = strategies.commands.console:main" in archive.read(entries)
         archive.extractall(tmp_path / "site")
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
     code = (

@@ -86,5 +86,17 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     whole = json.loads(told.read_text())
     assert whole["strategy"]["methods"]["blockcache"]["refresh"].keys() == refresh.keys()
     assert [row["block"] for row in whole["blocks"]] == list(whole["changes"])
-    assert main(["calibrate", *flags[:-1], str(tmp_path / "no" / "x.json")]) == 2
-    assert "no such folder" in capsys.readouterr().err
+    assert main(["calibrate", *flags[:-1], str(tmp_path / "new" / "x.json")]) == 0
+    assert strategies.load(tmp_path / "new" / "x.json").digest == found.digest
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "% of the passes through blocks are computed, the others reuse results" in shown
+    assert f"compare it: python -m accel generate --model tiny-sd --strategy {tmp_path}" in shown
+    for wrong, message in (
+        (["--steps", "0"], "--steps is 0; give at least 1"),
+        (["--steps", "5000"], "cannot make 5000 steps: the model was trained on 1000"),
+        (["--delta", "-1"], "--delta is -1; give a number from 0 up"),
+        (["--out", str(tmp_path)], "Is a directory"),
+    ):
+        assert main(["calibrate", *flags, *wrong]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from benchmarks import report
 from benchmarks.registry import BENCHMARKS, FOLDER, Benchmark, find
+from strategies.commands.interrupts import one_line
 
 ROOT = FOLDER.parent
 
@@ -81,4 +82,4 @@ def write(check: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(one_line(main))

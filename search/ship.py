@@ -11,6 +11,7 @@ continues. Run it again whenever the model, its prompts or its networks change.
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from search.initial.baselines import seeds
 from search.workers.messages import SampleRequest
 from search.workers.worker import Worker
 from strategies import Strategy
+from strategies.commands.interrupts import one_line
 from strategies.data_files import whole
 
 MIN_BASELINE_STEPS, MAX_BASELINE_STEPS = (
@@ -109,4 +111,4 @@ def _write(content: bytes, path: Path, what: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(one_line(main))

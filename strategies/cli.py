@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from strategies import StrategyError, describe, dump, known, load, presets, save
+from strategies import StrategyError, describe, dump, known, load, presets, rules, save
 from strategies.commands import space_listing, strategy_rows, terminal_tables
 from strategies.commands.interrupts import stopped
 from strategies.commands.result_output import CommandParser, ResultOutput
@@ -143,7 +143,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list(flags: argparse.Namespace, result: ResultOutput) -> int:
-    rows = [(source, load(source)) for source in flags.sources or presets()]
+    names = flags.sources or sorted({*presets(), *rules.names()})
+    rows = [(source, load(source)) for source in names]
     found = [strategy_rows.listed(source, strategy) for source, strategy in rows]
     result.write(found, found)
     if not result.alone:

@@ -23,6 +23,7 @@ from torch.nn.functional import mse_loss
 
 import zoo
 from strategies import StrategyError
+from strategies.commands.interrupts import one_line
 from zoo import data
 
 MODELS = ("tiny-sd",)
@@ -236,4 +237,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(one_line(main))

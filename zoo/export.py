@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from strategies import StrategyError
+from strategies.commands.interrupts import one_line
 from zoo import models_folder, networks, networks_folder
 from zoo.card import write_card
 from zoo.recipes import RECIPES, STAGES
@@ -105,4 +106,4 @@ def write_prompts(subject: Subject) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(one_line(main))

@@ -26,6 +26,7 @@ from torch import nn
 from torch.multiprocessing.spawn import start_processes
 
 from strategies import StrategyError
+from strategies.commands.interrupts import one_line
 from zoo import MODELS, judging, networks
 from zoo.parts import Parts
 from zoo.recipes import RECIPES, STAGES
@@ -175,4 +176,4 @@ def judge_average(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(one_line(main))

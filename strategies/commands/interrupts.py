@@ -23,6 +23,14 @@ def stopped(line: str = "interrupted") -> int:
     return CODE
 
 
+def one_line(main: Callable[[], int | None]) -> int:
+    """Run all of a process; Ctrl-C ends it in one line. Returns the exit code."""
+    try:
+        return main() or 0
+    except KeyboardInterrupt:
+        return stopped()
+
+
 def guarded(module: str) -> int:
     """Import a command line and run its `main`, as the last thing of a process.
 

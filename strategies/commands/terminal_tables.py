@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -12,7 +13,7 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from strategies import describe
+from strategies import describe, rules
 from strategies.strategy import Strategy
 from strategies.text import cut, plain
 
@@ -31,9 +32,15 @@ def listing(rows: Iterable[tuple[str, Strategy]]) -> RenderableType:
     table.columns[0].max_width = 26
     for name, strategy in rows:
         made_for = f"{strategy.family}, {strategy.solver_text}, {schedule(strategy)}"
-        lines = map(_cell, [made_for, *describe.summary(strategy)])
+        rule = ["a rule: fits any solver and number of steps"] if _is_rule(name) else []
+        lines = map(_cell, [made_for, *describe.summary(strategy), *rule])
         table.add_row(_cell(name), "\n".join(lines))
     return table
+
+
+def _is_rule(name: str) -> bool:
+    """Whether a name is that of a rule, and not of a file."""
+    return not Path(name).exists() and rules.find(name) is not None
 
 
 def schedule(strategy: Strategy) -> str:

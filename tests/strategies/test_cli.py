@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import strategies
-from strategies import Strategy
+from strategies import Strategy, rules
 from strategies.cli import main, parser
 from tests.strategies.test_describe import any_strategy, made
 from tests.support.paths import ROOT
@@ -62,6 +62,8 @@ def test_list_shows_every_preset_and_files(tmp_path: Path, monkeypatch: pytest.M
         assert f"\n{name} " in out
     assert "PNDMScheduler" in out
     assert "50 steps, 51 calls" in out
+    assert "tgate-0.4" in out
+    assert out.count("a rule: fits any solver and number of steps") == len(rules.names()) + 1
     monkeypatch.chdir(tmp_path)
     path = "a-file-with-a-name-that-is-longer-than-a-column.json"
     strategies.save(made({"tome": {"ratio": 0.5}}, name="mine"), path)

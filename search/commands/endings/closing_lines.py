@@ -38,10 +38,13 @@ def lines(run: Run, seconds: Mapping[str, float], resumed: bool, how: str) -> li
 
 def next_lines(run: Run) -> list[str]:
     """Lines that say where the result is, and the command that chooses one strategy."""
-    folder = quote(str(run.folder))
-    choice = "--no-loss" if NO_LOSS in named(run.front()) else "--knee"
+    folder, points = quote(str(run.folder)), run.front()
+    place = f"strategies, plots and report.html are in {run.folder}"
+    if not points:
+        return [place]
+    choice = "--no-loss" if NO_LOSS in named(points) else "--knee"
     return [
-        f"strategies, plots and {run.folder}/report.html are in {run.folder}",
+        place,
         f"next: python -m search pick {folder} {choice}    or with: accel.apply(pipe, "
         f"{str(run.folder)!r})",
     ]

@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "status": ("search", ("status",), "show where a search stands"),
     "front": ("search", ("front",), "show the front of a search as a table"),
     "pick": ("search", ("pick",), "choose one strategy of a front"),
+    "compare": ("search", ("compare",), "compare the fronts of several runs"),
+    "view": ("search", ("view",), "look at a front with prompts of your own"),
     "report": ("search", ("report",), "write a run as one page for a browser"),
 }
 NAME = "stratagem"

@@ -23,7 +23,8 @@ LIBRARIES = {
     "search": tuple(dict.fromkeys((*_EVALUATE, *_REPORT, "pymoo", "ray"))),
 }
 EXTRA_OF = {"evaluate.cli": "evaluate", "search.cli": "search"}  # Of each command line.
-READING = frozenset({"status", "front", "pick", "export", "plot", "report"})  # Of `search`.
+# Commands of `search` that only read runs.
+READING = frozenset({"status", "front", "pick", "export", "plot", "report", "compare", "view"})
 HELP = frozenset({"-h", "--help"})
 
 

@@ -1,4 +1,4 @@
-"""Which of the strategies on one network a pass belongs to."""
+"""Ownership of a pass: the strategy on a network that it belongs to."""
 
 from __future__ import annotations
 

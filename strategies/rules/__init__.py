@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 from strategies.errors import StrategyError
-from strategies.rules.kinds import KINDS, Kind
+from strategies.rules.kinds import KINDS, RuleKind
 from strategies.solvers import calls_of, steps_of
 from strategies.strategy import Strategy
 
@@ -28,7 +28,7 @@ class Rule:
     """
 
     name: str
-    parts: tuple[tuple[Kind, str], ...]
+    parts: tuple[tuple[RuleKind, str], ...]
 
     def fitted(self, family: str, scheduler: str, calls: int, steps: int | None = None) -> Strategy:
         """The strategy for one run.

@@ -40,7 +40,7 @@ FLUX = Setting("mmdit", "FlowMatchEulerDiscreteScheduler", 28)
 
 
 @dataclass(frozen=True)
-class Kind:
+class RuleKind:
     """Rules that differ in a value: their prefix, its form, their method and its knobs."""
 
     prefix: str
@@ -68,7 +68,7 @@ def _linear(_: str, calls: int) -> dict[str, Any]:
 
 
 KINDS = (
-    Kind(
+    RuleKind(
         "deepcache-",
         INTERVAL,
         DeepCache,
@@ -76,7 +76,7 @@ KINDS = (
         SD,
         ("deepcache-n2", "deepcache-n3", "deepcache-n5", "deepcache-n10"),
     ),
-    Kind(
+    RuleKind(
         "tome-",
         SHARE,
         ToMe,
@@ -84,8 +84,8 @@ KINDS = (
         SD,
         ("tome-0.3", "tome-0.5", "tome-0.7"),
     ),
-    Kind("tgate-", SHARE, TGate, _tgate, TGATE, ("tgate-0.4",)),
-    Kind(
+    RuleKind("tgate-", SHARE, TGate, _tgate, TGATE, ("tgate-0.4",)),
+    RuleKind(
         "fora-",
         INTERVAL,
         FORA,
@@ -93,7 +93,7 @@ KINDS = (
         DIT,
         ("fora-n2", "fora-n3", "fora-n5", "fora-n7"),
     ),
-    Kind(
+    RuleKind(
         "deltacache-",
         INTERVAL,
         DeltaCache,
@@ -101,7 +101,7 @@ KINDS = (
         FLUX,
         ("deltacache-n2", "deltacache-n3"),
     ),
-    Kind(
+    RuleKind(
         "cache-dit-",
         f"({'|'.join(NAMES)})",
         DeltaCache,
@@ -109,7 +109,7 @@ KINDS = (
         FLUX,
         tuple(f"cache-dit-{name}" for name in NAMES),
     ),
-    Kind(
+    RuleKind(
         "guidance-interval",
         NOTHING,
         Guidance,
@@ -117,7 +117,7 @@ KINDS = (
         SDXL,
         ("guidance-interval",),
     ),
-    Kind(
+    RuleKind(
         "adaptive-guidance-gate",
         NOTHING,
         Guidance,
@@ -125,5 +125,5 @@ KINDS = (
         AG,
         ("adaptive-guidance-gate",),
     ),
-    Kind("ag-linear", NOTHING, Guidance, _linear, AG, ("ag-linear",)),
+    RuleKind("ag-linear", NOTHING, Guidance, _linear, AG, ("ag-linear",)),
 )

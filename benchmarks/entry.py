@@ -49,4 +49,5 @@ class Benchmark:
 
 SPEED, WORK, QUALITY = "Speed of the sampler", "Work and memory", "Quality"
 SCORES, SEARCH, ENGINE = "Scores", "Searches", "The engine"
+COST = "Device time of searches"
 PAPERS = "The papers' tables"

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from benchmarks.entry import FOLDER, RESULTS, Benchmark
+from benchmarks.registry_cost import COSTS
 from benchmarks.registry_sampler import SAMPLER
 from benchmarks.registry_search import SEARCHES
 
-BENCHMARKS: tuple[Benchmark, ...] = (*SAMPLER, *SEARCHES)
+BENCHMARKS: tuple[Benchmark, ...] = (*SAMPLER, *SEARCHES, *COSTS)
 
 
 def find(name: str) -> Benchmark:

@@ -18,6 +18,7 @@ from evaluate.extraction import ExtractedFeatures, ExtractionSpec, take
 from evaluate.image_set import ImageSet
 from evaluate.images import input_images, prompts, recorded_prompts
 from evaluate.images.generation import batches, run
+from evaluate.images.prompt_embeddings import PromptEmbeddings
 from evaluate.metrics import ReferenceKind, default_metrics, select_metrics
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
@@ -40,6 +41,8 @@ class Evaluator:
         pipe: loaded pipeline of that model; None loads it.
         networks: networks of the metrics; by default on the same device.
         lists: prompts of every split; by default those that the config names.
+        keep_embeddings: whether `sample` encodes a batch of prompts only once. The text encoders
+            must not change then.
 
     Raises:
         StrategyError: the model or its prompts cannot be loaded.
@@ -52,11 +55,13 @@ class Evaluator:
         pipe: Any = None,
         networks: Networks | None = None,
         lists: dict[Split, prompts.Prompts] | None = None,
+        keep_embeddings: bool = False,
     ) -> None:
         self.config = config
         self.pipe = load_pipeline(config, device) if pipe is None else pipe
         self.networks = networks or Networks(device)
         self.prompts = lists or read_prompts(config)
+        self._embeddings = PromptEmbeddings(self.pipe) if keep_embeddings else None
 
     @property
     def baseline(self) -> Strategy:
@@ -86,7 +91,9 @@ class Evaluator:
             StrategyError: the strategy does not fit the model.
         """
         count, size = len(chosen.texts), self.config.batch
-        drawn: Iterator[list[Pixels]] = batches(self.pipe, self.config, strategy, chosen)
+        drawn: Iterator[list[Pixels]] = batches(
+            self.pipe, self.config, strategy, chosen, self._embeddings
+        )
         if unaccelerated is not None and strategy.digest == self.baseline.digest:
             known = map(unaccelerated, range(count))  # They are there already.
             drawn = iter(lambda: list(islice(known, size)), [])

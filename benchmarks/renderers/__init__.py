@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.renderers import engine, papers, quality, searches, speed
+from benchmarks.renderers import costs, engine, papers, quality, searches, speed
 
 RENDERERS: dict[str, Callable[[Any], str]] = {
     "sampler": speed.race,
@@ -46,4 +46,10 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "bookkeeping": engine.bookkeeping,
     "utilisation": engine.utilisation,
     "dry_run": engine.dry_run,
+    "table_turns": costs.table_turns,
+    "shared_prefixes": costs.shared_prefixes,
+    "gain_per_second": costs.gain_per_second,
+    "gpu_hours": costs.gpu_hours,
+    "time_to_front": costs.time_to_front,
+    "recorded_forecasts": costs.recorded_forecasts,
 }

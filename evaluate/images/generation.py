@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from accel.models import calls
 from accel.models.config import ModelConfig
 from accel.solvers import noise
 from evaluate.images import input_images
+from evaluate.images.prompt_embeddings import PromptEmbeddings
 from evaluate.images.prompts import Prompts
 from evaluate.networks.base import Pixels
 from strategies import Strategy, StrategyError
@@ -26,7 +28,11 @@ class NotFiniteError(ArithmeticError):
 
 
 def batches(
-    pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts
+    pipe: Any,
+    config: ModelConfig,
+    strategy: Strategy,
+    prompts: Prompts,
+    embeddings: PromptEmbeddings | None = None,
 ) -> Iterator[list[Pixels]]:
     """Generate images of a strategy batch by batch, with one seeded generator per image.
 
@@ -35,6 +41,7 @@ def batches(
         config: the model and its setting.
         strategy: strategy to generate with.
         prompts: prompts and their noise.
+        embeddings: embeddings that are kept from one strategy to the next; None computes them.
 
     Yields:
         8-bit RGB `[h, w, 3]` each, of a video `[frames, h, w, 3]`.
@@ -45,7 +52,8 @@ def batches(
     """
     for start in range(0, len(prompts.texts), config.batch):
         stop = min(start + config.batch, len(prompts.texts))
-        with accel.accelerated(pipe, strategy, set_scheduler=True):
+        reused = nullcontext() if embeddings is None else embeddings.reused()
+        with accel.accelerated(pipe, strategy, set_scheduler=True), reused:
             drawn = run(pipe, config, strategy, prompts.at(range(start, stop)))
         if not torch.isfinite(drawn).all():
             raise NotFiniteError(f"strategy {strategy.digest[:12]} made NaN or infinite values")

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
-from math import inf, sqrt
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from evaluate.images.generation import run
 from evaluate.images.prompts import Prompts
 from evaluate.speed.call_profile import call_seconds
 from evaluate.speed.latency_table import LatencyTable
+from evaluate.speed.repeated_passes import repeated_passes
 from evaluate.speed.timing import device_name, seconds, spread
 from strategies import Strategy
 
@@ -62,22 +63,6 @@ def make_table(
         device=device,
         share=share,
     )
-
-
-def uncertainty(calls: Sequence[Mapping[str, Sequence[float]]]) -> float:
-    """Relative uncertainty of the median of a kind of call, for the worst kind.
-
-    It is half the interquartile range divided by the root of the number of measurements.
-
-    Args:
-        calls: results of `time_calls`, one for each turn; the first turn is a warm-up and does not
-            count.
-    """
-    times: dict[str, list[float]] = defaultdict(list)
-    for turn in calls[1:]:
-        for kind, values in turn.items():
-            times[kind] += values
-    return max((spread(values) / sqrt(len(values)) for values in times.values()), default=inf)
 
 
 def measure_table(
@@ -132,12 +117,18 @@ def _seconds_by_call(
 def time_around(
     pipe: Any, config: ModelConfig, prompts: Prompts, solvers: Iterable[str]
 ) -> list[OverheadTiming]:
-    """Seconds outside the denoiser, for a short and a long generation with each solver."""
+    """Seconds outside the denoiser, for a short and a long generation with each solver.
+
+    On a CPU the denoiser computes only its first pass. On a GPU it computes all of them, since the
+    work around a pass is launched while the pass before it runs.
+    """
     found, config = [], whole(config)
+    on_cpu = device_of(pipe).type == "cpu"
     for solver in solvers:
         for steps in (4, 12):
             plain = unaccelerated(pipe, solver, steps)
-            with accel.accelerated(pipe, plain, set_scheduler=True):
+            passes = repeated_passes(pipe) if on_cpu else nullcontext()
+            with passes, accel.accelerated(pipe, plain, set_scheduler=True):
                 once = partial(run, pipe, config, plain, prompts.first(1))
                 found.append(OverheadTiming(solver, plain.calls, call_seconds(pipe, once).outside))
     return found

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluate.speed.latency_measurement import make_table, uncertainty
+from evaluate.speed.latency_measurement import make_table
 from evaluate.speed.latency_table import LatencyTable
 from search.budget import parse
 from search.config import SearchConfig
 from search.costs import unmeasurable as untimed
 from search.costs.budget_plan import BudgetPlan
-from search.costs.cost_tracker import LATENCY_TABLE_PASSES, STEADY, CostTracker, patience
+from search.costs.cost_tracker import LATENCY_TABLE_PASSES, CostTracker, patience
 from search.costs.forecast import Forecast
 from search.costs.probe_strategies import probes
+from search.costs.table_precision import is_precise
 from search.proposers.generation_strategy import FIRST
 from search.study.measurements import Measurements
 from search.study.required import require_success
@@ -24,8 +25,6 @@ from search.study.study import Study
 from search.workers.executor import LATE, Executor
 from search.workers.messages import CallTimes, CountMacsRequest, TimeCallsRequest
 from strategies import SearchSpace, Strategy, StrategyError
-
-MIN_TURNS = 3  # Turns of the latency table, the one that warms up among them.
 
 
 class DeviceMeasurement:
@@ -36,6 +35,7 @@ class DeviceMeasurement:
         executor: workers.
         space: strategies that may be proposed.
         baseline: the unaccelerated pipeline as a strategy.
+        typical: strategies whose latencies the table has to predict well.
         share: share of a schedule's calls that a run makes; see `ModelConfig.share`.
         timeout: seconds after which a request is given up; None decides by what is expected.
         folder: folder of the run.
@@ -48,13 +48,15 @@ class DeviceMeasurement:
         executor: Executor,
         space: SearchSpace,
         baseline: Strategy,
+        typical: Sequence[Strategy],
         share: float,
         timeout: float | None,
         folder: Path,
         say: Callable[[str], None],
     ) -> None:
         self._measured, self._executor, self._space = Measurements(study), executor, space
-        self._baseline, self._share, self._timeout = baseline, share, timeout
+        self._baseline, self._typical = baseline, list(typical)
+        self._share, self._timeout = share, timeout
         self._folder, self._say = folder, say
 
     def open_workers(self) -> None:
@@ -82,7 +84,7 @@ class DeviceMeasurement:
             turns: list[CallTimes] = []
             seconds, limit = 0.0, self._timeout
             sound: untimed.MeasurableParts | None = None
-            while len(turns) < LATENCY_TABLE_PASSES and not _stands(turns):
+            while len(turns) < LATENCY_TABLE_PASSES and not self._stands(turns, sound):
                 turn = len(turns)
                 self._say(f"measuring latency, turn {turn + 1} of at most {LATENCY_TABLE_PASSES}")
                 asked = replace(self.table_turn(turn, sound), limit=limit)
@@ -107,6 +109,16 @@ class DeviceMeasurement:
                 table = _filled(table, failed, self._space.solvers)
             self._measured.keep_latency_table(table, failed, seconds)
         return table
+
+    def _stands(self, turns: Sequence[CallTimes], sound: untimed.MeasurableParts | None) -> bool:
+        """Whether further turns would hardly change the latencies that the table predicts."""
+        failed = {} if sound is None else sound.failed
+        # What only makes fewer steps has a share that hardly depends on the table.
+        typical = [o for o in self._typical if o.methods and not untimed.why(failed, o)]
+        return is_precise(
+            [turn.kinds for turn in turns], [turn.around for turn in turns], self._baseline,
+            typical or [self._baseline], self._share,
+        )  # fmt: skip
 
     def table_turn(
         self, turn: int, sound: untimed.MeasurableParts | None = None
@@ -162,11 +174,6 @@ class DeviceMeasurement:
             lambda name, strategy: self._count(f"macs-{name}", [strategy]), self._executor,
             self._space, self._baseline, self._say,
         )  # fmt: skip
-
-
-def _stands(turns: Sequence[CallTimes]) -> bool:
-    """Whether further turns would hardly change the table."""
-    return len(turns) >= MIN_TURNS and uncertainty([turn.kinds for turn in turns]) <= STEADY
 
 
 def _filled(

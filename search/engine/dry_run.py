@@ -21,7 +21,8 @@ from search.costs.cost_model import CostModel
 from search.costs.cost_prediction import CostPrediction
 from search.costs.cost_tracker import CostTracker
 from search.costs.forecast import Forecast, bred, equally_good
-from search.costs.measurement import MIN_TURNS, DeviceMeasurement
+from search.costs.measurement import DeviceMeasurement
+from search.costs.table_precision import MIN_TURNS
 from search.engine.proposal_stream import ProposalStream
 from search.images.unaccelerated import UnacceleratedImages
 from search.initial.design import RANDOM
@@ -86,7 +87,7 @@ class DryRun:
         accounts = self._accounts(costs, batch)
         before = plain * self._images.owed("search", config.images)
         others = self._others(costs, accounts, turn.seconds)
-        measured = (MIN_TURNS + 1) * turn.seconds
+        measured = MIN_TURNS * turn.seconds
         owed = plain * self._images.owed("heldout", config.heldout_images)
         forecast = Forecast(
             config, self._generation, costs.latency, baseline, accounts,

@@ -80,8 +80,9 @@ class Search:
             config, folder, study, executor, baseline, self._timeout, report, self._tell
         )
         self._device = DeviceMeasurement(
-            study, executor, space, baseline, config.model.share, config.timeout, folder, report
-        )
+            study, executor, space, baseline, generation.first_strategies(), config.model.share,
+            config.timeout, folder, report,
+        )  # fmt: skip
 
     def _tell(self, line: str) -> None:
         self.tell(line)

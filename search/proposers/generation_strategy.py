@@ -85,6 +85,15 @@ class GenerationStrategy:
         self._latency, self._surrogate, self._proposer = latency, surrogate, None
         self._reference = reference
 
+    def first_strategies(self) -> list[Strategy]:
+        """Strategies that are proposed first, before latencies decide their order.
+
+        They are the initial strategies, and the random ones if the proposer mixes.
+        """
+        count = self.population if PROPOSERS[self.kind].mixed else 0
+        drawn = start.random_strategies(self.space, count, self.seed)
+        return [*(one for _, one in self.known), *drawn]
+
     @property
     def surrogate(self) -> str:
         """State of the surrogate in words; empty if there is none."""

@@ -76,7 +76,7 @@ class Worker:
         quiet()
         config = ModelConfig.model_validate(model)
         with notes.silent():
-            self.evaluator = Evaluator(config, device, lists=lists)
+            self.evaluator = Evaluator(config, device, lists=lists, keep_embeddings=True)
         self.weights = identity(config.source, config)
         if weights and self.weights != weights:
             raise StrategyError(

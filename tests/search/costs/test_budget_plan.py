@@ -18,7 +18,6 @@ from evaluate.evaluator import read_prompts
 from evaluate.extraction import ExtractedFeatures
 from evaluate.images.image_store import ImageStore, identity, paths_of, write_image
 from evaluate.images.prompts import Prompts
-from evaluate.speed.latency_measurement import uncertainty
 from evaluate.speed.timing import seconds
 from search import budget as budgets
 from search.costs import budget_plan as plan
@@ -128,7 +127,8 @@ class Wavering(FakeExecutor):
         times = super().time_calls(request)
         self.turns += 1
         off = 1 + self.apart * (self.turns % 2) / (self.turns**3 if self.calming else 1)
-        kinds = {kind: [off * s for s in values] for kind, values in times.kinds.items()}
+        # Not of the unaccelerated calls: what is slow as a whole changes no speedup.
+        kinds = {kind: [off * s if kind else s for s in v] for kind, v in times.kinds.items()}
         return replace(times, kinds=kinds)
 
     def time_end_to_end(self, request: EndToEndRequest) -> list[float]:
@@ -137,7 +137,7 @@ class Wavering(FakeExecutor):
 
 
 @pytest.mark.parametrize(
-    ("apart", "calming", "turns"), [(0.0, False, 3), (0.5, False, 8), (3.0, True, 6)]
+    ("apart", "calming", "turns"), [(0.0, False, 3), (0.5, False, 8), (12.0, True, 6)]
 )
 def test_latency_is_measured_until_it_stands(
     tmp_path: Path, apart: float, calming: bool, turns: int
@@ -156,12 +156,6 @@ def test_what_was_timed_is_not_timed_again(tmp_path: Path) -> None:
     again = Wavering(0.0, False)
     raced(make_engine(tmp_path, again, budget="30evals"))
     assert again.ends == 0
-
-
-def test_uncertainty_falls_with_turns() -> None:
-    turns = [{"a": [9.0]}, {"a": [1.0, 1.1]}, {"a": [1.0, 1.1]}]
-    assert uncertainty(turns) > uncertainty([*turns, *turns[1:], *turns[1:]]) > 0
-    assert uncertainty([{"a": [9.0]}, {"a": [1.0]}, {"a": [1.0]}]) == 0
 
 
 # Unaccelerated images that were drawn before.

@@ -64,7 +64,7 @@ def forecast(run: Run, pipe: Any, budget: str) -> Forecast:
     generation = GenerationStrategy(
         space, known, config.proposer, config.population, config.seed, config.ladder
     )
-    generation.learn(costs.latency)
+    generation.set_measurements(costs.latency)
     tracker = make_tracker(config, study, costs.latency(baseline), 0)
     made = Forecast(
         config, generation, costs.latency, baseline, tracker, study.spent, 0.0,
@@ -96,7 +96,7 @@ def row(folder: Path, pipe: Any) -> dict[str, Any]:
 
 def error(rows: Sequence[dict[str, Any]], name: str) -> float:
     """Median relative error of a prediction."""
-    return round(median(abs(one[f"{name}_ratio"] - 1) for one in rows), 3)
+    return round(float(median(abs(one[f"{name}_ratio"] - 1) for one in rows)), 3)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -88,9 +88,9 @@ class GenerationStrategy:
     def first_strategies(self) -> list[Strategy]:
         """Strategies that are proposed first, before latencies decide their order.
 
-        They are the initial strategies, and the random ones if the proposer mixes.
+        They are the initial strategies, and the random ones that alternate with them.
         """
-        count = self.population if PROPOSERS[self.kind].mixed else 0
+        count = self.population if PROPOSERS[self.kind].uses_surrogate else 0
         drawn = start.random_strategies(self.space, count, self.seed)
         return [*(one for _, one in self.known), *drawn]
 

@@ -100,10 +100,15 @@ def test_builds_run_their_own_code_and_savings_are_switched_off(
     for owner, name, _ in one_search.SAVINGS.values():
         monkeypatch.setattr(owner, name, getattr(owner, name))  # Put back at the end.
     asked: list[list[str]] = []
-    monkeypatch.setattr("search.cli.main", lambda given: asked.append(given) or 0)
+
+    def main(given: list[str]) -> int:
+        asked.append(given)
+        return 0
+
+    monkeypatch.setattr("search.cli.main", main)
     assert one_search.search(["--without", "early table", "--", *flags]) == 0
     assert asked == [flags]
-    assert measurement.is_precise([], [], strategy("full"), [], 1.0) is False
+    assert vars(measurement)["is_precise"]([], [], strategy("full"), [], 1.0) is False
 
 
 def test_a_rule_by_seconds_prefers_the_fast_one_of_two_gains() -> None:

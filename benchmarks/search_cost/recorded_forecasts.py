@@ -4,7 +4,8 @@
 
 The plan that a run makes before its first proposal is made again from what the run had measured by
 then. Two predictions are compared: the number of evaluations that the budget buys, and the device
-time of as many evaluations as the run has. `--dry-run` uses the same forecast; the benchmark
+time of as many evaluations as the run has. A run has to have one worker: a study does not keep
+what several workers took when they were compared. `--dry-run` uses the same forecast; the benchmark
 `dry_run` compares it from the start, with what it measures itself. Writes
 `benchmarks/results/recorded_forecasts.json`.
 """
@@ -103,6 +104,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of searches of one model")
     flags = parser.parse_args(arguments)
+    several = [str(folder) for folder in flags.runs if runs.read(folder).config.workers > 1]
+    if several:
+        parser.error(f"{', '.join(several)}: more than one worker; give runs with one")
     quiet()
     pipe = load_pipeline(runs.read(flags.runs[0]).config.model)
     rows = [row(folder, pipe) for folder in flags.runs]

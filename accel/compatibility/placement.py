@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from accel.compatibility.context_parallel import shares_tokens
 from accel.compatibility.fused_attention import is_fused
 from accel.patching.replacing import Attachment
 from accel.patching.slots import reached
@@ -61,7 +62,8 @@ def _facts(sites: Sites) -> list[Fact]:
     hooks = tuple("_diffusers_hook" in vars(block) for block in stages)
     lists = [getattr(sites.denoiser, name, ()) for one in sites.stack for name in one.modules]
     blocks = tuple(tuple(map(id, modules)) for modules in lists)
-    return [fused, hooks, blocks, *(_weights(module) for module in sites.embedders)]
+    shared = (shares_tokens(sites.denoiser),)
+    return [fused, hooks, blocks, shared, *(_weights(module) for module in sites.embedders)]
 
 
 def _weights(module: nn.Module) -> Fact:

@@ -19,6 +19,7 @@ import torch
 from torch import Generator, Tensor
 
 from accel.pipelines.devices import device_of
+from accel.solvers import encoder_noise
 from strategies import StrategyError
 
 Generators = list[Generator]
@@ -28,7 +29,8 @@ _IMAGES: ContextVar[Generators] = ContextVar("images")
 
 @contextmanager
 def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
-    """Let the pipeline's solver draw from the images' generators inside the `with` block.
+    """Let the pipeline's solver and encoder draw from the images' generators inside the `with`
+    block.
 
     Enter it after a strategy that exchanges the scheduler, around one call of the pipeline, and
     pass the same generators to that call.
@@ -47,7 +49,8 @@ def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
     before = _streams(device)
     scheduler.__class__ = _handing(kind)
     try:
-        yield
+        with encoder_noise.seeded(pipe, generators):
+            yield
     finally:
         scheduler.__class__ = kind
         if "noise_sampler_seed" in vars(scheduler):

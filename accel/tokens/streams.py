@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from accel.compatibility.context_parallel import shares_tokens
 from accel.sites import Sites, TokenStream
 from strategies import StrategyError
 
@@ -10,8 +11,15 @@ def stream_of(sites: Sites, method: str) -> TokenStream:
     """Path of the image's tokens through the network.
 
     Raises:
-        StrategyError: the network is no transformer, or the path is not known.
+        StrategyError: the network is no transformer, the path is not known, or several processes
+            share the tokens.
     """
+    if shares_tokens(sites.denoiser):
+        raise StrategyError(
+            f"methods.{method} needs all of the image's tokens, and enable_parallelism spreads "
+            f"them over several processes; take methods.{method} out of the strategy, methods.fora "
+            "and methods.deltacache work"
+        )
     if sites.stream is not None:
         return sites.stream
     if not sites.stack:

@@ -55,7 +55,7 @@ def embeddings(network: Any) -> int:
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] if n in ("sd21", "sdxl") else []) for n in RACES],
+    [pytest.param(n, marks=[] if n in ("sd15", "dit") else [pytest.mark.slow]) for n in RACES],
 )
 def test_ours_save_what_the_package_of_equal_setting_saves(name: str) -> None:
     net = build(name)

@@ -12,7 +12,7 @@ import zoo
 from accel.models.resolve import open_model
 from zoo import data, distill
 
-SMALL = distill.Plan(steps=2, images=8, epochs=40, rank=4, each=2, batch=8)
+SMALL = distill.Plan(steps=2, images=4, epochs=40, rank=4, each=2, batch=8)
 
 
 def teacher() -> Any:

@@ -119,12 +119,12 @@ def test_the_card_is_true() -> None:
     """What the card says of the shipped weights is seen again on other prompts."""
     card = json.loads((FOLDER / "card.json").read_text())
     evaluator = Evaluator(read_model("tiny-sd"))
-    chosen = evaluator.prompts["heldout"].first(24)
+    chosen = evaluator.prompts["heldout"].first(12)
     right = evaluator.draw("images", evaluator.baseline, chosen).features("judge").mean(0)
     for column, label in enumerate(KINDS):
         seen, said = float(right[column]), card["guidance_5"][label]
-        # Three standard errors of a share measured on 24 images.
-        assert abs(seen - said) <= 3 * (max(said * (1 - said), 0.01) / 24) ** 0.5 + 0.02
+        # Three standard errors of a share measured on 12 images.
+        assert abs(seen - said) <= 3 * (max(said * (1 - said), 0.01) / 12) ** 0.5 + 0.02
     assert card["guidance_5"]["colour"] >= 0.95
     assert card["guidance_5"]["shape"] >= 0.80
 
@@ -188,7 +188,10 @@ def test_refining_patches_keeps_what_was_learnt() -> None:
     assert (one - other).square().mean() <= 0.1 * one.var()
 
 
-@pytest.mark.parametrize("model", STAGES)
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(n, marks=[] if n == "tiny-pixart" else [pytest.mark.slow]) for n in STAGES],
+)
 def test_training_goes_on_from_its_checkpoint_bit_for_bit(model: str, tmp_path: Path) -> None:
     latents = torch.randn(8, 4, 16, 16, generator=torch.Generator().manual_seed(0)).half()
 

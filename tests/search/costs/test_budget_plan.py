@@ -54,7 +54,8 @@ def test_shares_of_the_budget() -> None:
 
 
 def test_most_of_a_run_is_proposals_and_the_seeds_end_after_a_third(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path, Paid(2), budget="240s", heldout_images=96, rungs=[4, 16])
+    few = {"surrogate": False, "heldout_images": 96, "rungs": [4, 16]}
+    engine = make_engine(tmp_path, Paid(2), budget="240s", **few)
     told: list[str] = []
     engine.tell = told.append
     summary = raced(engine)

@@ -94,7 +94,7 @@ def test_a_race_that_was_stopped_goes_on_and_draws_no_part_twice(tmp_path: Path)
     spent = whole.study.spent
 
     class Stopping(Worse):
-        left = 7
+        left = 25
 
         def sample(self, request: SampleRequest) -> ExtractedFeatures:
             if request.split == "heldout":
@@ -121,7 +121,8 @@ def test_a_race_that_was_stopped_goes_on_and_draws_no_part_twice(tmp_path: Path)
 
 
 def test_a_bounded_race_keeps_to_its_share_and_still_compares_equal_images(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path, Paid(2), budget="400s", heldout_images=384, rungs=[4, 16])
+    few = {"surrogate": False, "heldout_images": 384}
+    engine = make_engine(tmp_path, Paid(2), budget="400s", rungs=[4, 16], **few)
     engine.prepare()
     engine.evaluate()
     before = engine.study.spent
@@ -163,7 +164,8 @@ def test_distances_of_settled_strategies_tell_a_chance() -> None:
 
 
 def test_other_strategies_are_tried_where_finalists_have_shown_a_loss(tmp_path: Path) -> None:
-    engine = make_engine(tmp_path, Strict(), budget="1500s", heldout_images=384, export=3)
+    few = {"surrogate": False, "heldout_images": 384, "export": 3}
+    engine = make_engine(tmp_path, Strict(), budget="1500s", **few)
     engine.prepare()
     engine.evaluate()
     chosen = {row.strategy.digest for row in engine.choice().best()[0]}

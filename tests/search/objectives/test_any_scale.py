@@ -55,7 +55,7 @@ def own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def searched(folder: Path, scale: float, **flags: Any) -> tuple[Search, dict[str, Any]]:
-    given = {"objectives": OBJECTIVES, "budget": "60evals"} | flags
+    given = {"objectives": OBJECTIVES, "budget": "45evals"} | flags
     engine = make_engine(folder, Erring(scale), **given)
     return engine, raced(engine)
 
@@ -94,11 +94,11 @@ def test_the_point_is_the_same_after_a_kill_and_for_whoever_reads_the_run(
     own: None, tmp_path: Path
 ) -> None:
     whole, _ = searched(tmp_path / "whole", 300.0)
-    for cut in (20, 50):
+    for cut in (12, 40):
         executor = Erring(300.0)
         executor.stop_after = cut
         folder = tmp_path / f"cut-{cut}"
-        given = {"objectives": OBJECTIVES, "budget": "60evals"}
+        given = {"objectives": OBJECTIVES, "budget": "45evals"}
         with pytest.raises(KeyboardInterrupt):
             go(make_engine(folder, executor, **given))
         engine, _ = searched(folder, 300.0)
@@ -116,7 +116,7 @@ def test_a_run_of_an_earlier_version_goes_on(own: None, tmp_path: Path) -> None:
         engine.prepared.objectives.reference[1],
     )
     again, summary = searched(tmp_path, 0.5)
-    assert summary["evaluations"] == 60
+    assert summary["evaluations"] == 45
     assert (
         Measurements(again.study).reference_point
         == again.reference

@@ -9,7 +9,11 @@ import torch
 
 import accel
 from strategies import Strategy
-from tests.support.pipelines import transformer_pipelines, unet_pipelines
+from tests.support.pipelines import (
+    steered_transformers,
+    transformer_pipelines,
+    unet_pipelines,
+)
 
 STEPS = unet_pipelines.STEPS
 
@@ -32,8 +36,10 @@ def strategies_of(pipe: Any) -> tuple[Strategy, Strategy, Strategy]:
 
 def draw(pipe: Any, **given: Any) -> torch.Tensor:
     """Latents of one generation."""
-    kind = unet_pipelines if hasattr(pipe, "unet") else transformer_pipelines
-    return kind.draw(pipe, **given)
+    if hasattr(pipe, "unet"):
+        return unet_pipelines.draw(pipe, **given)
+    steered = hasattr(pipe, "controlnet")
+    return (steered_transformers if steered else transformer_pipelines).draw(pipe, **given)
 
 
 def check(pipe: Any, rounding: float = 1e-3) -> torch.Tensor:

@@ -6,7 +6,6 @@ is special about a class is in `EXTRA` and `CALLS`.
 
 from __future__ import annotations
 
-import copy
 import functools
 import inspect
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import torch
 
 import zoo
 from tests.support.pipelines.any_parts import EXTRA, UNTRIED, parts_of
+from tests.support.pipelines.copies import copied
 
 STEPS = 6
 SIZE = 32
@@ -43,7 +43,7 @@ def build(name: str) -> Any:
             raise NotTriedError(reason)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        made = copy.deepcopy(_built(name))
+        made = copied(_built(name))
     made.set_progress_bar_config(disable=True)
     return made
 

@@ -5,6 +5,7 @@ Each is drawn with through its own `__call__`, with embeddings of prompts in pla
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ import diffusers
 import torch
 
 from strategies import Strategy
+from tests.support.pipelines.copies import copied
 from tests.support.pipelines.stack_arguments import (
     Given,
     embeds,
@@ -204,6 +206,16 @@ def tiny_of(name: str) -> Tiny:
 
 def build(name: str, seed: int = 0, **overrides: Any) -> Any:
     """A fresh pipeline; the same weights for the same seed."""
+    return _made(name, seed, **overrides) if overrides else copied(_built(name, seed))
+
+
+@functools.cache
+def _built(name: str, seed: int) -> Any:
+    """A pipeline that is only ever copied."""
+    return _made(name, seed)
+
+
+def _made(name: str, seed: int, **overrides: Any) -> Any:
     tiny = tiny_of(name)
     kind = getattr(diffusers, tiny.pipeline)
     with torch.random.fork_rng(devices=[]):
@@ -215,6 +227,8 @@ def build(name: str, seed: int = 0, **overrides: Any) -> Any:
     scheduler = getattr(diffusers, tiny.scheduler)(**tiny.solver)
     pipe = kind(**(absent | {"transformer": transformer, "scheduler": scheduler} | parts))
     pipe.set_progress_bar_config(disable=True)
+    if hasattr(pipe, "resolutions"):  # Other sizes become one of these, from 640 pixels up.
+        pipe.resolutions = [(width, height) for width in (64, 128) for height in (64, 128)]
     return pipe
 
 

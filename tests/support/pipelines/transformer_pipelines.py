@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from diffusers import DiTPipeline
 import accel
 import zoo
 from strategies import Strategy
+from tests.support.pipelines.copies import copied
 from tests.support.pipelines.method_cases import GUIDED
 from tests.support.pipelines.unet_pipelines import STEPS
 from zoo import untrained
@@ -157,7 +157,7 @@ def narrows(name: str) -> bool:
 
 def build(model: str, **overrides: Any) -> Any:
     """A fresh pipeline, always with the same weights, of 64 tokens; DiT of a fixed size."""
-    return _made(model, **overrides) if overrides else copy.deepcopy(_built(model))
+    return _made(model, **overrides) if overrides else copied(_built(model))
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import itertools
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 import accel
 from strategies import Strategy
+from tests.support.pipelines.copies import copied
 from tests.support.pipelines.method_cases import ALL
 from zoo import tiny_sd
 
@@ -77,7 +77,7 @@ def small_unet(model: str = "sd1", **overrides: Any) -> UNet2DConditionModel:
 
 def build(model: str = "sd1", task: str = "text2img") -> Any:
     """A fresh pipeline, always with the same weights."""
-    pipe = copy.deepcopy(_built(model, task))
+    pipe = copied(_built(model, task))
     torch.manual_seed(0)
     return pipe
 

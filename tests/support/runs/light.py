@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from accel.models import loading
 from evaluate.statistics import bootstrap
 from search.results.plots import style
+from tests.support.pipelines.copies import copied
 
 RESAMPLES = 40
 TREES = 20
@@ -28,7 +28,7 @@ def load_once(name: str, source: str, dtype: Any, download: bool, config: Any = 
     key = (source, dtype)
     if key not in LOADED:
         LOADED[key] = LOAD(name, source, dtype, download, config)
-    return copy.deepcopy(LOADED[key])
+    return copied(LOADED[key])
 
 
 @pytest.fixture(autouse=True, scope="module")

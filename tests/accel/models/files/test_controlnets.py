@@ -20,7 +20,9 @@ from tests.support.models import original_layout as original
 from tests.support.models.model_commands import fails
 from tests.support.models.model_walk import walk
 from tests.support.models.opened_models import SEARCHED, opened, refused
+from tests.support.pipelines import steered_transformers
 from tests.support.pipelines.transformer_pipelines import build as transformer
+from tests.support.pipelines.transformer_pipelines import draw as transformer_draw
 from tests.support.pipelines.unet_pipelines import build, draw
 
 HINTS = (8, 16)  # One halving, as the tiny autoencoder has.
@@ -62,6 +64,23 @@ def test_a_folder_and_a_file_steer_the_model(folder: Path, tmp_path: Path) -> No
         assert torch.equal(draw(pipe), draw(want))
     assert not torch.equal(draw(want), draw(build("sd1")))
     opened_laws.check(pipe)
+
+
+@pytest.mark.parametrize("kind", ["sd3", "flux"])
+def test_a_folder_steers_a_transformer(kind: str, tmp_path: Path) -> None:
+    plain = transformer(kind)
+    plain.save_pretrained(tmp_path / "model")
+    made = steered_transformers.network(plain.transformer)
+    made.save_pretrained(tmp_path / "net")
+    pipe = opened(tmp_path / "model", controlnet=str(tmp_path / "net"))
+    parts = plain.components | {"controlnet": made}
+    found = opened_laws.check(pipe)
+    assert torch.equal(found, opened_laws.draw(type(pipe)(**parts)))
+    assert not torch.equal(found, transformer_draw(plain))
+    other = transformer("flux" if kind == "sd3" else "sd3")
+    other.save_pretrained(tmp_path / "other")
+    line = refused(tmp_path / "other", controlnet=str(tmp_path / "net"))
+    assert "is of another kind of model" in line
 
 
 def test_a_file_under_the_authors_names(folder: Path, tmp_path: Path) -> None:

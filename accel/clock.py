@@ -72,6 +72,7 @@ class Clock:
         per_image: rows of the solver's input for each image; 2 if the scheduler steps both halves
             of guidance.
         schedule: object that the passes of this generation share; None before the first.
+        solver: the pipeline's scheduler.
         listeners: listeners, called in this order.
     """
 
@@ -100,6 +101,7 @@ class Clock:
         self.alone: Callable[[int], int | None] = lambda call: None
         self.listeners: list[CallListener] = []
         self.schedule: Any = None
+        self.solver: Any = None
 
     @property
     def halves(self) -> bool:

@@ -267,7 +267,8 @@ class Sampler:
     @untraced
     def _begin(self, moment: Moment, given: dict[str, Any]) -> None:
         clock, sample = self._clock, self.sites.sample(given)
-        self._solver.watch(self._owner().scheduler)
+        clock.solver = self._owner().scheduler
+        self._solver.watch(clock.solver)
         generation = clock.generation
         clock.tick(moment, sample, self._guiding)
         if generation != clock.generation:

@@ -234,6 +234,13 @@ SAMPLER = (
         ("guided_steps",),
     ),
     Benchmark(
+        "parallel_calls",
+        "quality/parallel_calls",
+        "ParaDiGMS, several calls in one batch, compared with single calls and fewer of them",
+        QUALITY,
+        ("parallel_calls",),
+    ),
+    Benchmark(
         "affine_guidance",
         "quality/affine_guidance",
         "whether an affine form of kept predictions (LinearAG) beats reuse of the last difference",

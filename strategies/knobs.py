@@ -40,7 +40,8 @@ class Knobs(BaseModel):
     declares them in `acts`, rows of per-call knobs that belong together, if at most one of several
     methods can act at a call or in a generation. The first of `choices` does nothing. `deeds` names
     everything that `at` may show for a method whose choices all hold for a whole generation.
-    `graded` says that these differ in strength only, which the latency table uses.
+    `graded` says that these differ in strength only, which the latency table uses. `adaptive` says
+    that the time of a call depends on the images, so that it is measured for every strategy.
 
     A method of another package says in `sampler` where its behaviour is, as `module:function` with
     the signature of `accel.method.Attach`. It is attached before the methods of Stratagem, so that
@@ -63,6 +64,7 @@ class Knobs(BaseModel):
     acts: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     graded: ClassVar[bool] = False
     deeds: ClassVar[tuple[str, ...]] = ()
+    adaptive: ClassVar[bool] = False
     sampler: ClassVar[str] = ""
     wraps: ClassVar[tuple[str, ...]] = ()
 
@@ -90,6 +92,9 @@ class Knobs(BaseModel):
         Raises:
             ValueError: a value does not fit; names the knob, the value and the limit.
         """
+
+    def check_beside(self, methods: Mapping[str, Knobs]) -> None:
+        """Raise a `StrategyError` if a method of the same strategy does not go with this one."""
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> Knobs:
         """Equivalent knobs in normal form: values without effect are neutral.
@@ -290,10 +295,3 @@ def check_calls(calls: Sequence[int], count: int | None, name: str) -> None:
         if call <= before or (count is not None and call >= count):
             limit = "" if count is None else f" and below {count}, the number of calls"
             raise ValueError(f"{name} has {call} after {before}; calls must be ascending{limit}")
-
-
-def silence(values: Sequence[float], depths: Sequence[Depth] | None, off: float) -> tuple[Any, ...]:
-    """Per-call values with `off` at calls of depth 0, at which no block runs."""
-    if depths is None:
-        return tuple(values)
-    return tuple(off if d == 0 else v for v, d in zip(values, depths, strict=True))

@@ -132,3 +132,12 @@ def _quantile(events: Sequence[int], calls: int, share: float) -> float:
     ends, place = [*events, calls], share * len(events)
     low = int(place)
     return ends[low] + (place - low) * (ends[low + 1] - ends[low])
+
+
+def silence(
+    values: Sequence[float], depths: Sequence[int | str] | None, off: float
+) -> tuple[float, ...]:
+    """Per-call values with `off` at calls of depth 0, at which no block runs."""
+    if depths is None:
+        return tuple(values)
+    return tuple(off if d == 0 else v for v, d in zip(values, depths, strict=True))

@@ -27,6 +27,7 @@ from strategies.data_files.limits import MAX_CALLS, MAX_STEPS
 from strategies.errors import StrategyError
 from strategies.knobs import Depth, Knobs, check_names
 from strategies.method_reading import read_method
+from strategies.methods import pairs
 from strategies.plugins.families import check_known
 from strategies.solver_settings import NONE, SolverSettings, name_of, split_up
 from strategies.solvers import calls_of
@@ -109,25 +110,8 @@ class Strategy(BaseModel):
         return self
 
     @model_validator(mode="after")
-    def _one_narrows(self) -> Self:
-        narrowing = [name for name, knobs in self.methods.items() if knobs.narrows]
-        if len(narrowing) > 1:
-            raise StrategyError(
-                f"methods.{' and methods.'.join(narrowing)} both leave tokens out of the network; "
-                "give one of them"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_token_method(self) -> Self:
-        reducing = {n: k for n, k in self.methods.items() if k.reduces_tokens}
-        for call in range(self.calls if len(reducing) > 1 else 0):
-            acting = [name for name, knobs in reducing.items() if knobs.at(call)]
-            if len(acting) > 1:
-                raise StrategyError(
-                    f"methods.{' and methods.'.join(acting)} both take tokens out of "
-                    f"self-attention at call {call}; let one of them act at a call"
-                )
+    def _go_together(self) -> Self:
+        pairs.check(self.methods, self.calls)
         return self
 
     @field_validator("scheduler")
@@ -198,7 +182,7 @@ class Strategy(BaseModel):
         """Kind of each call, as text; calls of one kind take the same time.
 
         Neutral is the empty text. Kinds come from the canonical form, so values without effect make
-        none.
+        none. Where the time of a call depends on the images, every call is a kind of its own.
         """
         return self._kinds
 
@@ -213,6 +197,8 @@ class Strategy(BaseModel):
                 for knob, value in knobs.cost(call).items()
             ]
             rows.append(" ".join(parts))
+        if any(knobs.adaptive for _, knobs in methods):
+            return tuple(f"{row} call={call} of={self.digest}" for call, row in enumerate(rows))
         return tuple(rows)
 
     def canonical(self) -> Strategy:

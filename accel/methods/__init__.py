@@ -2,7 +2,7 @@
 
 T-GATE therefore decides whether an attention runs before a token method reduces its tokens. Block
 Caching decides whether the block around it runs, DeepCache and DeltaCache which part of the
-network, and guidance which half of the batch.
+network, guidance which half of the batch, and ParaDiGMS which calls run together.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from accel.methods import (
     deltacache,
     fora,
     guidance,
+    paradigms,
     tgate,
     toca,
     tome,
@@ -40,6 +41,7 @@ METHODS: dict[str, Attach] = {
     "fora": fora.attach,
     "deltacache": deltacache.attach,
     "guidance": guidance.attach,
+    "paradigms": paradigms.attach,
 }
 
 

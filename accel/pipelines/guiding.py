@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from accel.pipelines.callers import variables
 from accel.pipelines.manners import MANNERS, Kind
 from strategies import StrategyError
@@ -32,12 +34,34 @@ class Guiding:
         prompt: the half, or the pass of two, that has the prompt; None if the network's family
             knows.
         adds: whether the scaled difference is added to the conditional prediction.
+        setting: function that reads an argument of the running call by name; None if it has none.
     """
 
     kind: Kind
     scale: Callable[[], float | None]
     prompt: int | None = None
     adds: bool = False
+    setting: Callable[[str], Any] = lambda name: None
+
+    def combined(self, both: Tensor, prompt: int) -> Tensor:
+        """The guided prediction `[calls, ...]`, before what some pipelines do to its norm.
+
+        Args:
+            both: the two predictions `[calls, 2, ...]`.
+            prompt: the one of them that has the prompt.
+
+        Raises:
+            StrategyError: the guidance scale is known only after the call.
+        """
+        scale = self.scale()
+        if scale is None:
+            raise StrategyError(
+                "the guidance scale changes after each call; call the pipeline without "
+                "use_dynamic_cfg"
+            )
+        conditional, unconditional = both[:, prompt], both[:, 1 - prompt]
+        base = conditional if self.adds else unconditional
+        return base + scale * (conditional - unconditional)
 
 
 def check(pipe: Any, method: str) -> None:
@@ -94,7 +118,13 @@ def find(pipe: Any) -> Guiding | None:
         )
     manner = MANNERS[name]
     kind: Kind = manner.kind if manner.asks(pipe, there) else "none"
-    return Guiding(kind, lambda: _scale(pipe, manner.scale), manner.prompt, manner.adds)
+    return Guiding(
+        kind,
+        lambda: _scale(pipe, manner.scale),
+        manner.prompt,
+        manner.adds,
+        lambda name: (variables(pipe, "__call__") or {}).get(name),
+    )
 
 
 def _scale(pipe: Any, word: str) -> float | None:

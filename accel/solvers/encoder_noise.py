@@ -20,7 +20,7 @@ from strategies import StrategyError
 
 
 @contextmanager
-def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
+def seeded_encoder(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
     """Let samples of encoded images follow from the images' generators inside the `with` block.
 
     The generators themselves are not advanced, so that the start of each image stays as it is.
@@ -41,7 +41,8 @@ def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
     def make(original: Forward) -> Forward:
         def encode(*args: Any, **kwargs: Any) -> Any:
             output = original(*args, **kwargs)
-            found = output[0] if isinstance(output, tuple) else getattr(output, "latent_dist", None)
+            found: Any = output[0] if isinstance(output, tuple) else None
+            found = getattr(output, "latent_dist", found)
             if hasattr(found, "sample") and isinstance(getattr(found, "mean", None), Tensor):
                 found.sample = _sampling(found.sample, seeds, len(found.mean))
             return output

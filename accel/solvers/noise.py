@@ -49,7 +49,7 @@ def seeded(pipe: Any, generators: Sequence[Generator]) -> Iterator[None]:
     before = _streams(device)
     scheduler.__class__ = _handing(kind)
     try:
-        with encoder_noise.seeded(pipe, generators):
+        with encoder_noise.seeded_encoder(pipe, generators):
             yield
     finally:
         scheduler.__class__ = kind

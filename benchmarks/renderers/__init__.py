@@ -14,6 +14,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "guided_steps": quality.transformers,
     "solver_settings": quality.transformers,
     "affine_guidance": quality.affine_guidance,
+    "parallel_calls": quality.parallel_calls,
     "selection": speed.selection,
     "profile_calls": papers.profile,
     "latency_table": speed.latency_table,

@@ -16,6 +16,16 @@ def transformers(data: Any) -> str:
     return f"{data['images']} held-out prompts.\n\n" + table(heads, rows)
 
 
+def parallel_calls(data: Any) -> str:
+    """FD, passes and speedup of every window."""
+    rows = [
+        (name, one["passes"], one["rows"], one["fd_base"], one["psnr"], one["speedup"])
+        for name, one in data["rows"].items()
+    ]
+    heads = ["strategy", "passes", "rows", "FD to unaccelerated", "PSNR, dB", "speedup"]
+    return f"{data['images']} held-out prompts, {data['device']}.\n\n" + table(heads, rows)
+
+
 def order(data: Any) -> str:
     rows = []
     for name, one in data["rows"].items():

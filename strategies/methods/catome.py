@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, StrictInt
 
 from strategies.halves import caught_up
-from strategies.knobs import Depth, Knobs, check_calls, register, silence
+from strategies.knobs import Depth, Knobs, check_calls, register
 from strategies.methods.tome import Levels, Stride
-from strategies.schedules import happens, remap_events
+from strategies.schedules import happens, remap_events, silence
 
 
 @register

@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt
 
-from strategies.knobs import Depth, Knobs, check_ratio, register, silence
+from strategies.knobs import Depth, Knobs, check_ratio, register
 from strategies.methods.tome import Levels, Ratio
+from strategies.schedules import silence
 
 
 @register

@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StrictInt
 
-from strategies.knobs import Depth, Knobs, check_ratio, register, silence
+from strategies.knobs import Depth, Knobs, check_ratio, register
+from strategies.schedules import silence
 
 Ratio = Annotated[float, Field(ge=0, lt=1, strict=True)]
 Stride = Annotated[

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.copies import copied, tensors
 from tests.support.pipelines import stack_pipelines, transformer_pipelines, unet_pipelines
-from tests.support.pipelines.copies import copied, tensors
 
 BUILT: dict[str, Any] = {
     "sd1": lambda: unet_pipelines._built("sd1", "text2img"),

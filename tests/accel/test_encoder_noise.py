@@ -10,9 +10,9 @@ import torch
 
 from accel.solvers import encoder_noise
 from strategies import StrategyError
-from tests.support.pipelines import steered_transformers
+from tests.support.models import steered_transformers
+from tests.support.models.steered_transformers import draw
 from tests.support.pipelines import transformer_pipelines as tiny
-from tests.support.pipelines.steered_transformers import draw
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_generators_are_not_advanced(pipe: Any) -> None:
     generator = torch.Generator().manual_seed(5)
     before = generator.get_state()
     pixels = torch.zeros(1, 3, 16, 16)
-    with encoder_noise.seeded(pipe, [generator]):
+    with encoder_noise.seeded_encoder(pipe, [generator]):
         one, other = (pipe.vae.encode(pixels).latent_dist.sample() for _ in range(2))
         handed = pipe.vae.encode(pixels, return_dict=False)[0].sample(generator)
     assert torch.equal(one, other)
@@ -61,7 +61,7 @@ def _again(state: torch.Tensor) -> torch.Generator:
 def test_rows_that_are_no_images_are_refused(pipe: Any) -> None:
     generators = [torch.Generator().manual_seed(n) for n in range(2)]
     with (
-        encoder_noise.seeded(pipe, generators),
+        encoder_noise.seeded_encoder(pipe, generators),
         pytest.raises(StrategyError, match="encodes 3 rows for 2 images"),
     ):
         pipe.vae.encode(torch.zeros(3, 3, 16, 16)).latent_dist.sample()

@@ -15,8 +15,8 @@ import diffusers
 import torch
 
 import zoo
+from tests.support.copies import copied
 from tests.support.pipelines.any_parts import EXTRA, UNTRIED, parts_of
-from tests.support.pipelines.copies import copied
 
 STEPS = 6
 SIZE = 32

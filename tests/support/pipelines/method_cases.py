@@ -21,12 +21,14 @@ NEUTRAL: dict[str, Methods] = {
     "tgate": {"tgate": {"gate": None}},
     "blockcache": {"blockcache": {"refresh": {}}},
     "guidance": {"guidance": {"mode": "full", "order": 1}},
+    "paradigms": {"paradigms": {"window": 1}},
 }
 GUIDED: dict[str, Any] = {
     "mode": ["full", "off", "full", "reuse", "full", "off"],
     "scale": [1.0, 1.0, 1.3, 1.0, 0.6, 1.0],
     "order": [0, 0, 0, 1, 0, 0],
 }
+PARALLEL: dict[str, Any] = {"window": 3, "tolerance": 0.5}
 STRONG: dict[str, Methods] = {
     "deepcache": {
         "deepcache": {"depth": ["full", 1, 0, "full", 3, 1], "order": [0, 0, 0, 0, 1, 2]}
@@ -37,6 +39,7 @@ STRONG: dict[str, Methods] = {
     "tgate": {"tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2}},
     "blockcache": {"blockcache": {"refresh": REFRESH}},
     "guidance": {"guidance": GUIDED},
+    "paradigms": {"paradigms": PARALLEL},
 }
 JOINT: dict[str, Methods] = {
     "deepcache+tome": {
@@ -79,6 +82,7 @@ JOINT: dict[str, Methods] = {
         "guidance": {"mode": ["full", "full", "off", "full", "reuse", "full"]},
         "dato": {"ratio": 0.5, "levels": 3, "align_cfg": False},
     },
+    "paradigms+tome": {"paradigms": PARALLEL, "tome": {"ratio": 0.5, "levels": 3}},
     "guidance+tome": {"guidance": GUIDED, "tome": {"ratio": 0.5, "levels": 3}},
     "guidance+tgate": {
         "guidance": {"mode": ["full", "off", "full", "off", "off", "full"]},

@@ -78,6 +78,7 @@ def row(name: str) -> str:
     single = dict(method_cases.STRONG if family == "unet" else transformer_pipelines.STRONG)
     if not any("cross" in part.kinds for part in sites.parts):
         single.pop("tgate", None)
+    single.pop("paradigms")  # Its solver decides, not the pipeline.
     together = (
         method_cases.JOINT["everything"]
         if family == "unet"

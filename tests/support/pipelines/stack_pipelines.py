@@ -15,7 +15,7 @@ import diffusers
 import torch
 
 from strategies import Strategy
-from tests.support.pipelines.copies import copied
+from tests.support.copies import copied
 from tests.support.pipelines.stack_arguments import (
     Given,
     embeds,

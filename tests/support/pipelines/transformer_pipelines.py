@@ -13,8 +13,8 @@ from diffusers import DiTPipeline
 import accel
 import zoo
 from strategies import Strategy
-from tests.support.pipelines.copies import copied
-from tests.support.pipelines.method_cases import GUIDED
+from tests.support.copies import copied
+from tests.support.pipelines.method_cases import GUIDED, PARALLEL
 from tests.support.pipelines.unet_pipelines import STEPS
 from zoo import untrained
 
@@ -32,6 +32,7 @@ NEUTRAL: dict[str, Methods] = {
     "toca": {"toca": {"ratio": 1.0}},
     "tgate": {"tgate": {"gate": None}},
     "guidance": {"guidance": {"mode": "full", "order": 1}},
+    "paradigms": {"paradigms": {"window": 1}},
     "deltacache": {"deltacache": {"depth": "full", "tail": 1, "order": 2}},
 }
 STRONG: dict[str, Methods] = {
@@ -48,6 +49,7 @@ STRONG: dict[str, Methods] = {
     "toca": {"toca": {"ratio": [1.0, 0.3, 0.0, 1.0, 0.5, 0.2], "depth_slope": 0.5}},
     "tgate": {"tgate": {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2}},
     "guidance": {"guidance": GUIDED},
+    "paradigms": {"paradigms": PARALLEL},
     "deltacache": {
         "deltacache": {
             "depth": ["full", 1, "skip", "full", 0, 1],

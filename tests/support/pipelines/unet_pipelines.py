@@ -15,7 +15,7 @@ from transformers import CLIPTextConfig, CLIPTextModelWithProjection
 
 import accel
 from strategies import Strategy
-from tests.support.pipelines.copies import copied
+from tests.support.copies import copied
 from tests.support.pipelines.method_cases import ALL
 from zoo import tiny_sd
 

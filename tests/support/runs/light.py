@@ -11,7 +11,7 @@ import pytest
 from accel.models import loading
 from evaluate.statistics import bootstrap
 from search.results.plots import style
-from tests.support.pipelines.copies import copied
+from tests.support.copies import copied
 
 RESAMPLES = 40
 TREES = 20

@@ -15,12 +15,11 @@ import accel.cli
 import search.cli
 from accel.models.parts import ModelParts
 from evaluate import model_files
-from tests.support.models import opened_laws
+from tests.support.models import opened_laws, steered_transformers
 from tests.support.models import original_layout as original
 from tests.support.models.model_commands import fails
 from tests.support.models.model_walk import walk
 from tests.support.models.opened_models import SEARCHED, opened, refused
-from tests.support.pipelines import steered_transformers
 from tests.support.pipelines.transformer_pipelines import build as transformer
 from tests.support.pipelines.transformer_pipelines import draw as transformer_draw
 from tests.support.pipelines.unet_pipelines import build, draw

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from accel.caching.call_window import Window, change, repeated
 from accel.call_records import Recorder
-from accel.clock import Clock, Listener
+from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait, attentions
 from accel.patching.denoiser_output import as_output, prediction, refilled
 from accel.patching.layers import Forward
@@ -57,7 +57,7 @@ def attach(sites: Sites, clock: Clock, knobs: ParaDiGMS, recorder: Recorder) -> 
     return replace_forward(sites.denoiser, windows.wrap, traced=False)
 
 
-class Windows(Listener):
+class Windows(CallListener):
     """Guesses and predictions of the calls ahead, for each image of the batch."""
 
     def __init__(self, sites: Sites, clock: Clock, knobs: ParaDiGMS, recorder: Recorder) -> None:

@@ -36,6 +36,10 @@ from strategies.methods.paradigms import ParaDiGMS
 _MOVED = 0.02  # Largest relative departure of a state from its steps; rounding is far below.
 _OUT = "take methods.paradigms out of the strategy"
 LOOP = f"methods.paradigms needs the pipeline's own call, not a loop around its network; {_OUT}"
+SPLIT = (
+    "methods.paradigms needs both halves of a doubled batch at once, and this network is called "
+    f"for each half by itself; {_OUT}"
+)
 MORE = f"methods.paradigms knows guidance of two passes, and this pipeline makes more; {_OUT}"
 CHANGED = (
     "methods.paradigms steps from call to call by the solver and plain guidance alone, but "
@@ -90,9 +94,11 @@ class Windows(CallListener):
             raise StrategyError(LOOP)
         self._kind = clock.guiding.kind
         if clock.guidance_pass > (self._kind == "passes"):
-            raise StrategyError(MORE)
+            raise StrategyError(SPLIT if self._kind == "halves" else MORE)
         if not self._made:
-            images = clock.rows // self._halves
+            images, left = divmod(clock.rows, self._halves)
+            if left:
+                raise StrategyError(SPLIT)
             self._made = [{} for _ in range(images)]
             self._states = [{} for _ in range(images)]
         self._missing = [n for n, made in enumerate(self._made) if clock.call not in made]
@@ -202,7 +208,7 @@ class Windows(CallListener):
         return rows.float() / steps.scale[self.clock.call]
 
     def _departures(self, state: Tensor) -> Tensor:
-        """How far the pipeline's latents are from where the steps lead, relative to their size."""
+        """Departure of the pipeline's latents from where the steps lead, relative to their size."""
         known = [self._states[n].get(self.clock.call) for n in self._missing]
         found = [
             torch.zeros((), device=now.device)
@@ -276,8 +282,7 @@ class Windows(CallListener):
             made: predictions `[calls, halves, images, ...]`.
             states: new states before each call, and after the last.
             window: the window.
-            told: by image, the departure of its latents; then the change of the guess of each
-                further call.
+            told: departure of each image's latents; then the change of each further call's guess.
         """
         steps, calls = self._steps, window.calls
         assert steps is not None

@@ -112,9 +112,9 @@ def find(pipe: Any) -> Guiding | None:
         return None
     if there.get("skip_guidance_layers") is not None:
         raise StrategyError(
-            "methods.guidance does not go with skip_guidance_layers, which guides by a third "
-            "prediction; leave skip_guidance_layers out of the call, or methods.guidance out of "
-            "the strategy"
+            "skip_guidance_layers guides by a third prediction, which methods.guidance and "
+            "methods.paradigms do not follow; leave skip_guidance_layers out of the call, or these "
+            "methods out of the strategy"
         )
     manner = MANNERS[name]
     kind: Kind = manner.kind if manner.asks(pipe, there) else "none"

@@ -31,9 +31,10 @@ FORA = {"fora": {"attn": HALF, "cross": [True, False] * 3, "order": [0, 0, 0, 0,
 LATER = {
     "deltacache": {"depth": ["full", "full", 1, "full", "skip", 0], "tail": [0, 0, 1, 0, 0, 0]}
 }
+AHEAD = {"paradigms": {"window": 3, "tolerance": 1.0}}
 USES: list[dict[str, Any]] = [
     STRONG, FORA, GUIDANCE, GUIDANCE | STRONG, FORA | LATER, FORA | GUIDANCE,
-    FORA | GUIDANCE | LATER,
+    FORA | GUIDANCE | LATER, AHEAD,
 ]  # fmt: skip
 
 
@@ -41,7 +42,13 @@ NEUTRAL: dict[str, Any] = {
     "deltacache": {"depth": "full", "order": 1},
     "fora": {"attn": True, "order": 2},
     "guidance": {"mode": "full", "order": 1},
+    "paradigms": {"window": 1},
 }
+# Pipelines that step by a solver of order 1, and guide plainly.
+PLAIN = (
+    *("flux2", "flux2-klein", "chroma", "wan", "wan22", "auraflow", "cogview4", "ltx"),
+    *("hunyuan-video", "kandinsky5", "kandinsky5-image"),
+)
 UNGUIDED = ("flux2", "flux2-reference", "hunyuan-video")  # Guidance alone changes nothing there.
 
 
@@ -50,6 +57,7 @@ def with_uses(part: int) -> pytest.MarkDecorator:
     found = []
     for place, name in enumerate(PIPES):
         fitting = [one for one in USES if one is not GUIDANCE or name not in UNGUIDED]
+        fitting = [one for one in fitting if one is not AHEAD or name in PLAIN]
         for turn, methods in enumerate(fitting):
             now = (place + part) % len(fitting) == turn
             marks = [case("transformer", methods), *([] if now else [pytest.mark.slow])]

@@ -15,6 +15,7 @@ from strategies import Strategy, StrategyError
 from tests.support.pipelines import stack_pipelines as stacks
 from tests.support.pipelines import transformer_pipelines as transformers
 from tests.support.pipelines import unet_pipelines as unets
+from tests.support.pipelines.law_cases import case, law
 
 CALLS = 8
 EXACT = {"window": 4, "tolerance": 0.0}
@@ -64,10 +65,13 @@ def test_without_tolerance_images_are_those_of_single_calls(
     assert 0 in ran
 
 
+@law(5)
+@case("transformer", ["paradigms"])
 @pytest.mark.parametrize(
     "name", ["flux2", "chroma", "wan22", "auraflow", "ltx", "kandinsky5-image"]
 )
 def test_other_transformers(name: str) -> None:
+    """Calls that were computed ahead do not run."""
     pipe = stacks.build(name)
     plain = stacks.draw(pipe, name)
     accel.apply(pipe, stacks.strategy(name, {"paradigms": {"window": 3, "tolerance": 0.0}}))
@@ -102,8 +106,7 @@ def test_it_follows_the_papers_algorithm() -> None:
         errors, state = [], guesses[start]
         for call, predicted in zip(calls, noise, strict=True):
             a, b = kept[call], kept[call + 1]
-            clean = (state - (1 - a) ** 0.5 * predicted) / a**0.5
-            state = b**0.5 * clean + (1 - b) ** 0.5 * predicted
+            state = scheduler.step(predicted, scheduler.timesteps[call], state).prev_sample
             variance = (1 - b) / (1 - a) * (1 - a / b)
             errors.append(float((state - guesses[call + 1]).square().mean()) / max(variance, 1e-9))
             guesses[call + 1] = state
@@ -145,9 +148,9 @@ def test_a_trained_model_needs_fewer_passes() -> None:
     pipe = zoo.load("tiny-sd")
     pipe.set_progress_bar_config(disable=True)
     plain, _ = run(pipe, "unet", "DDIMScheduler", unets.draw, None)
-    close, ran = run(pipe, "unet", "DDIMScheduler", unets.draw, {"window": 8, "tolerance": 0.5})
+    close, ran = run(pipe, "unet", "DDIMScheduler", unets.draw, {"window": 8, "tolerance": 0.3})
     assert sum(bool(rows) for rows in ran) < CALLS
-    assert (close - plain).norm() / plain.norm() < 0.2
+    assert (close - plain).norm() / plain.norm() < 0.25
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [

@@ -9,11 +9,8 @@ import torch
 
 import accel
 from strategies import Strategy
-from tests.support.pipelines import (
-    steered_transformers,
-    transformer_pipelines,
-    unet_pipelines,
-)
+from tests.support.models import steered_transformers
+from tests.support.pipelines import transformer_pipelines, unet_pipelines
 
 STEPS = unet_pipelines.STEPS
 

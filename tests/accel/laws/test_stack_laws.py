@@ -34,7 +34,7 @@ LATER = {
 AHEAD = {"paradigms": {"window": 3, "tolerance": 1.0}}
 USES: list[dict[str, Any]] = [
     STRONG, FORA, GUIDANCE, GUIDANCE | STRONG, FORA | LATER, FORA | GUIDANCE,
-    FORA | GUIDANCE | LATER, AHEAD,
+    FORA | GUIDANCE | LATER,
 ]  # fmt: skip
 
 
@@ -57,11 +57,13 @@ def with_uses(part: int) -> pytest.MarkDecorator:
     found = []
     for place, name in enumerate(PIPES):
         fitting = [one for one in USES if one is not GUIDANCE or name not in UNGUIDED]
-        fitting = [one for one in fitting if one is not AHEAD or name in PLAIN]
         for turn, methods in enumerate(fitting):
             now = (place + part) % len(fitting) == turn
             marks = [case("transformer", methods), *([] if now else [pytest.mark.slow])]
             found.append(pytest.param(name, methods, marks=marks, id=f"{name}-{'+'.join(methods)}"))
+    for place, name in enumerate(PLAIN):
+        marks = [case("transformer", AHEAD), *([] if place == part else [pytest.mark.slow])]
+        found.append(pytest.param(name, AHEAD, marks=marks, id=f"{name}-paradigms"))
     return pytest.mark.parametrize(("name", "methods"), found)
 
 

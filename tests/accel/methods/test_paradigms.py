@@ -148,9 +148,9 @@ def test_a_trained_model_needs_fewer_passes() -> None:
     pipe = zoo.load("tiny-sd")
     pipe.set_progress_bar_config(disable=True)
     plain, _ = run(pipe, "unet", "DDIMScheduler", unets.draw, None)
-    close, ran = run(pipe, "unet", "DDIMScheduler", unets.draw, {"window": 8, "tolerance": 0.3})
+    close, ran = run(pipe, "unet", "DDIMScheduler", unets.draw, {"window": 8, "tolerance": 0.5})
     assert sum(bool(rows) for rows in ran) < CALLS
-    assert (close - plain).norm() / plain.norm() < 0.25
+    assert (close - plain).norm() / plain.norm() < 0.3
 
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [

@@ -235,7 +235,8 @@ def _compared(
     print(f"one image, median of {repeat}: {', '.join(figures)}")
     print(f"speedup: {speedup:.2f}x")
     return image_files.side_by_side(
-        [image_files.grid(drawn.images) for _, drawn in (plain, fast)], captions
+        [image_files.grid(image_files.enlarged(drawn.images)) for _, drawn in (plain, fast)],
+        captions,
     )
 
 

@@ -14,6 +14,7 @@ from strategies.data_files import whole
 from strategies.words import one_line
 
 GAP = 8
+SMALL, SEEN = 128, 256  # Pixels of a side: smaller images are enlarged to about the second.
 
 
 def grid(images: Sequence[Image.Image]) -> Image.Image:
@@ -24,6 +25,13 @@ def grid(images: Sequence[Image.Image]) -> Image.Image:
     for index, image in enumerate(images):
         canvas.paste(image, (index % columns * width, index // columns * height))
     return canvas
+
+
+def enlarged(images: Sequence[Image.Image]) -> list[Image.Image]:
+    """Images of less than 128 pixels in whole multiples of their size, to be looked at."""
+    side = max(images[0].size)
+    times = SEEN // side if side < SMALL else 1
+    return [one.resize((one.width * times, one.height * times), Image.NEAREST) for one in images]
 
 
 def side_by_side(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:

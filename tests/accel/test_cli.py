@@ -139,16 +139,19 @@ def test_compare_puts_the_unaccelerated_image_beside_it(
     assert re.search(r"^speedup: \d+\.\d\dx$", out, re.MULTILINE)
     found, gap = pixels(target), image_files.GAP
     plain = expected(made({}, 6), 0)
-    assert (found[gap : gap + 32, gap : gap + 32] == plain).all()
+    side, times = 256, 8  # Of small images each pixel is a square.
+    assert (found[gap : gap + side : times, gap : gap + side : times] == plain).all()
+    assert (found[gap + 7 : gap + side : times, gap + 7 : gap + side : times] == plain).all()
     fast = expected(strategies.load(quick), 0)
     places = [
         left
-        for left in range(gap + 32, found.shape[1] - 32)
-        if (found[gap : gap + 32, left : left + 32] == fast).all()
+        for left in range(gap + side, found.shape[1] - side)
+        if (found[gap : gap + side : times, left : left + side : times] == fast).all()
+        and (found[gap, left - 1] == 255).all()
     ]
     assert len(places) == 1
-    assert (found[gap + 32 + gap :, : places[0]] < 128).any()  # A caption.
-    assert (found[gap + 32 + gap :, places[0] :] < 128).any()
+    assert (found[gap + side + gap :, : places[0]] < 128).any()  # A caption.
+    assert (found[gap + side + gap :, places[0] :] < 128).any()
 
 
 def test_timings_are_medians_of_alternating_runs_after_a_warm_up(

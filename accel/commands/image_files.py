@@ -31,7 +31,8 @@ def enlarged(images: Sequence[Image.Image]) -> list[Image.Image]:
     """Images of less than 128 pixels in whole multiples of their size, to be looked at."""
     side = max(images[0].size)
     times = SEEN // side if side < SMALL else 1
-    return [one.resize((one.width * times, one.height * times), Image.NEAREST) for one in images]
+    nearest = Image.Resampling.NEAREST
+    return [one.resize((one.width * times, one.height * times), nearest) for one in images]
 
 
 def side_by_side(pictures: Sequence[Image.Image], captions: Sequence[str]) -> Image.Image:

@@ -4,9 +4,9 @@
 #
 # A good guess: the transformer is only read, as ControlNetModel.from_unet and
 # FluxControlNetModel.from_transformer read theirs.
-# Seen: its config then says the number of layers of the ControlNet. The blocks are still there, so
-# that the pipeline generates as before. Saved and loaded again, the transformer has fewer blocks,
-# with no error and other predictions.
+# Seen: config["num_layers"] then is that of the ControlNet, while config.num_layers is as before.
+# The blocks are still there, so that the pipeline generates as before. Once saved, the transformer
+# cannot be loaded: the block that counts as the last one by the settings has other shapes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -33,14 +33,16 @@ with torch.no_grad():
 diffusers.SD3ControlNetModel.from_transformer(made, num_layers=2)
 with torch.no_grad():
     assert torch.equal(made(**given).sample, before)
-print("blocks:", len(made.transformer_blocks), "settings say:", made.config.num_layers)
-assert (len(made.transformer_blocks), made.config.num_layers) == (3, 2)
+layers = made.config["num_layers"], made.config.num_layers
+print("blocks:", len(made.transformer_blocks), "settings say:", layers)
+assert len(made.transformer_blocks) == 3
+assert layers == (2, 3)
 made.save_pretrained("saved")
-again = diffusers.SD3Transformer2DModel.from_pretrained("saved")
-with torch.no_grad():
-    change = float((again(**given).sample - before).abs().max())
-print("loaded again:", len(again.transformer_blocks), "blocks, largest change of a value", change)
-assert len(again.transformer_blocks) == 2
-assert change > 0
+try:
+    diffusers.SD3Transformer2DModel.from_pretrained("saved")
+    raise SystemExit("it was loaded")
+except ValueError as error:
+    print(str(error)[:120])
+    assert "transformer_blocks.1.norm1_context.linear.bias expected shape" in str(error)
 print("as described")
 PYTHON

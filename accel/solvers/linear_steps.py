@@ -11,6 +11,7 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
+import diffusers
 import torch
 from torch import Tensor
 
@@ -80,6 +81,7 @@ def of(scheduler: Any) -> LinearSteps:
     check(scheduler)
     times = scheduler.timesteps.cpu()
     probe = copy.deepcopy(scheduler)
+    probe.__class__ = getattr(diffusers, type(scheduler).__name__)  # Without the images' noise.
     probe.timesteps = times
     rows = [_step(probe, call, time) for call, time in enumerate(times)]
     scales = [_scale(probe, call, time) for call, time in enumerate(times)]

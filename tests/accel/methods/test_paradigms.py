@@ -10,7 +10,7 @@ import torch
 from diffusers import DDIMScheduler
 
 import accel
-from accel.solvers import linear_steps
+from accel.solvers import linear_steps, noise
 from strategies import Strategy, StrategyError
 from tests.support.pipelines import stack_pipelines as stacks
 from tests.support.pipelines import transformer_pipelines as transformers
@@ -132,6 +132,20 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
     seeds = [torch.Generator().manual_seed(seed) for seed in range(2)]
     both, _ = run(pipe, "unet", "DDIMScheduler", unets.draw, LOOSE, prompt=prompts, generator=seeds)
     assert (both - torch.cat(alone)).norm() / both.norm() < 1e-3
+
+
+def test_noise_that_follows_from_seeds_is_left_alone() -> None:
+    pipe = unets.build("short")
+    seeds = [torch.Generator().manual_seed(seed) for seed in range(2)]
+    plain, _ = run(
+        pipe, "unet", "DDIMScheduler", unets.draw, EXACT, prompt=["a", "b"], generator=seeds
+    )
+    seeds = [torch.Generator().manual_seed(seed) for seed in range(2)]
+    with noise.seeded(pipe, seeds):
+        same, _ = run(
+            pipe, "unet", "DDIMScheduler", unets.draw, EXACT, prompt=["a", "b"], generator=seeds
+        )
+    assert torch.equal(same, plain)
 
 
 def test_from_an_image_it_starts_behind_the_first_call() -> None:

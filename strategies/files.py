@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def find(source: str | os.PathLike[str]) -> Strategy | Rule:
     Raises:
         StrategyError: see `load`.
     """
-    rule = None if Path(source).exists() else rules.find(str(source))
+    rule = None if _there(Path(source).exists) else rules.find(str(source))
     return load(source) if rule is None else rule
 
 
@@ -51,10 +52,19 @@ def read(source: str | os.PathLike[str]) -> str:
     """
     path = Path(source)
     try:
-        data = reading.read_bytes(strategy_folders.strategy_file(path) if path.is_dir() else path)
+        folder = _there(path.is_dir)
+        data = reading.read_bytes(strategy_folders.strategy_file(path) if folder else path)
     except FileNotFoundError:
         return _published(str(source))
     return reading.decode(data, str(path))
+
+
+def _there(asked: Callable[[], bool]) -> bool:
+    """Answer of a path about itself; nothing has a name that the file system refuses."""
+    try:
+        return asked()
+    except (OSError, ValueError):
+        return False
 
 
 def _published(name: str) -> str:

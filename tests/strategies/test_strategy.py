@@ -179,7 +179,7 @@ def test_broken_text_is_refused(tmp_path: Path, text: str, message: str) -> None
 def test_unreadable_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match="no such file"):
         strategies.load(tmp_path / "none.json")
-    with pytest.raises(StrategyError, match="cannot be read"):
+    with pytest.raises(StrategyError, match="a folder without strategies"):
         strategies.load(tmp_path)
     (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(StrategyError, match="not a text file"):

@@ -39,7 +39,7 @@ def test_near_names_are_offered_and_far_ones_are_not() -> None:
         (search_cli.main, ["--model", "sd-15"], "sd15"),
         (evaluate_cli.main, ["--model", "tiny_sd"], "tiny-sd"),
         (accel_cli.main, [*DRAW, "--strategy", "dato-b1", "--model", "tinysd"], "tiny-sd"),
-        (accel_cli.main, [*DRAW, "--strategy", "deepcache-n33"], "deepcache-n3"),
+        (accel_cli.main, [*DRAW, "--strategy", "deepcach-n3"], "deepcache-n3"),
         (search_cli.main, ["--objective", "fid_bsae", "--objective", "latency"], "fid_base"),
         (search_cli.main, ["--space", "unet-datto"], "unet-dato"),
         (search_cli.main, ["--initial", "gird"], "grid"),
@@ -142,8 +142,8 @@ configs_of = configs
 @pytest.mark.parametrize(
     ("module", "called", "arguments"),
     [
-        (accel_cli, "accel.cli.load", [*DRAW, "--strategy", "dato-b1"]),
-        (evaluate_cli, "evaluate.commands.score.load", ["--strategy", "dato-b1"]),
+        (accel_cli, "accel.cli.find", [*DRAW, "--strategy", "dato-b1"]),
+        (evaluate_cli, "evaluate.commands.score.prepare", ["--strategy", "dato-b1"]),
         (search_cli, "search.commands.session.default_device", ["--dry-run"]),
         (search_cli, "search.commands.run_options.runs.read", ["status", "run"]),
         (search_cli, "search.commands.run_options.runs.read", ["report", "run"]),

@@ -17,8 +17,9 @@ FAMILIES = ("unet", "dit", "mmdit")
 
 
 def of_family(family: str) -> list[str]:
-    """Methods of a family."""
-    return [name for name, kind in known().items() if family in kind.families]
+    """Methods of a family that declare search choices."""
+    kinds = {name: kind for name, kind in known().items() if family in kind.families}
+    return [name for name, kind in kinds.items() if not kind.adaptive]
 
 
 def space_of(family: str, methods: list[str], **more: Any) -> SearchSpace:

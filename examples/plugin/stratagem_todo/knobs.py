@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StrictInt
 
-from strategies.knobs import Depth, Knobs, silence
+from strategies.knobs import Depth, Knobs
+from strategies.schedules import silence
 
 Factor = Annotated[StrictInt, Field(ge=1, le=8)]
 Levels = Annotated[

@@ -124,7 +124,7 @@ def test_a_stopped_search_of_a_folder_goes_on(
     asked = ("--objective", "psnr", "--objective", "latency", "--sensitivity", "2")
     given = arguments(folders, "dit", *asked, "--out", str(run))
     assert cli.main(given) == 0
-    assert "no loss" not in capsys.readouterr().out  # Every change is a loss by PSNR.
+    assert "no loss: " not in capsys.readouterr().out  # Every change is a loss by PSNR.
     monkeypatch.chdir(tmp_path)
     assert cli.main(["--resume", str(run), "--budget", "6evals"]) == 0
     rows = Study(run / "study.journal").evaluations

@@ -242,7 +242,9 @@ def standings(latencies: dict[str, float], rivals: set[str], ceiling: float) -> 
         name: SimpleNamespace(scores={"latency_s": one}) for name, one in latencies.items()
     }
     accounts: Any = SimpleNamespace(
-        draw=lambda seconds, images: seconds * images, timing=lambda _: 0, plain=1.0
+        predict_generation=lambda seconds, images: seconds * images,
+        timing=lambda _: 0,
+        plain=1.0,
     )
     study: Any = SimpleNamespace(spent=0.0, noted=lambda _: {}, study=None)
     images: Any = SimpleNamespace(owed=lambda *_: 0)

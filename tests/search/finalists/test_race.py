@@ -243,7 +243,7 @@ def standings(latencies: dict[str, float], rivals: set[str], ceiling: float) -> 
     }
     accounts: Any = SimpleNamespace(
         predict_generation=lambda seconds, images: seconds * images,
-        timing=lambda _: 0,
+        predict_timing=lambda _: 0,
         plain=1.0,
     )
     study: Any = SimpleNamespace(spent=0.0, noted=lambda _: {}, study=None)

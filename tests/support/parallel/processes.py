@@ -59,7 +59,7 @@ def _wait(made: list[subprocess.Popen[bytes]], logs: list[Path]) -> None:
         if any(one.poll() for one in made) or time.monotonic() > end:
             break
         time.sleep(0.1)
-    for one, log in zip(made, logs, strict=True):
-        if one.poll() != 0:
-            state = "did not end" if one.poll() is None else f"ended with {one.poll()}"
-            raise ProcessError(f"a process {state}:\n{log.read_text('utf-8')[-2000:]}")
+    bad = [(one, log) for one, log in zip(made, logs, strict=True) if one.poll() != 0]
+    for one, log in sorted(bad, key=lambda pair: pair[0].poll() is None):
+        state = "did not end" if one.poll() is None else f"ended with {one.poll()}"
+        raise ProcessError(f"a process {state}:\n{log.read_text('utf-8')[-2000:]}")

@@ -16,6 +16,7 @@ from accel.moments import Moment
 from accel.pipelines.guiding import Guiding
 from accel.token_selection import TokenSelection
 from strategies import StrategyError
+from strategies.former_names import FormerName, adopt_former
 
 
 class CallListener:
@@ -24,6 +25,9 @@ class CallListener:
     `torch.compile` traces none of these hooks. Decisions about a call are therefore made in
     `begin`, and wrapped modules only read plain attributes.
     """
+
+    def __init_subclass__(cls) -> None:
+        adopt_former(cls, {"fold": "merge_guidance"})
 
     def clear(self) -> None:
         """Called when a generation is over or another one starts: forget everything."""
@@ -37,7 +41,7 @@ class CallListener:
     def step(self) -> None:
         """Called before the solver makes a step."""
 
-    def fold(self) -> None:
+    def merge_guidance(self) -> None:
         """Called when the denoiser starts to run once for both halves of guidance."""
 
 
@@ -56,11 +60,11 @@ class Clock:
         rows, size, device: rows, size and device of the denoiser's input `[rows, c, *size]`.
         selection: image tokens that run in this pass, or None for all of them.
         asks: whether a method needs to know how the pipeline guides.
-        partial: predicate on a call's index: whether it is planned to run on a selection.
-        alone: function from the index of the next call to the half of guidance that will run alone
-            there; None if both run, or if that is not known yet.
+        runs_token_subset: predicate on a call's index: whether it is planned to run on a selection.
+        half_alone_at: function from the index of the next call to the half of guidance that will
+            run alone there; None if both run, or if that is not known yet.
         reuses: whether a method reuses results, so that a module may not run at some calls.
-        running: rows that the denoiser's blocks get; fewer if one half of guidance is left out.
+        active_rows: rows that the denoiser's blocks get; fewer if one half of guidance is left out.
         half: half of a doubled batch that runs alone at this pass; None if both run.
         raw: prediction of the network in this pass, if the pipeline is given another one.
         idle: whether this pass does not run at all; listeners are not called then.
@@ -69,12 +73,18 @@ class Clock:
             one's own.
         images: number of images in the batch, from the solver's input at the call before; None at a
             generation's first call.
-        per_image: rows of the solver's input for each image; 2 if the scheduler steps both halves
-            of guidance.
+        scheduler_rows_per_image: rows of the solver's input for each image; 2 if the scheduler
+            steps both halves of guidance.
         schedule: object that the passes of this generation share; None before the first.
         solver: the pipeline's scheduler.
         listeners: listeners, called in this order.
     """
+
+    partial = FormerName("runs_token_subset")
+    alone = FormerName("half_alone_at")
+    running = FormerName("active_rows")
+    per_image = FormerName("scheduler_rows_per_image")
+    halves = FormerName("batched_guidance")
 
     def __init__(self, calls: int) -> None:
         self.calls = calls
@@ -84,11 +94,11 @@ class Clock:
         self.stepped = False
         self.first = 0
         self.generation = 0
-        self.rows = self.running = 0
+        self.rows = self.active_rows = 0
         self.size = (0, 0)
         self.device = torch.device("cpu")
         self.images: int | None = None
-        self.per_image = 1
+        self.scheduler_rows_per_image = 1
         self.selection: TokenSelection | None = None
         self.reuses = False
         self.half: int | None = None
@@ -97,23 +107,23 @@ class Clock:
         self.conditional = 1
         self.guiding: Guiding | None = None
         self.asks = False
-        self.partial: Callable[[int], bool] = lambda call: False
-        self.alone: Callable[[int], int | None] = lambda call: None
+        self.runs_token_subset: Callable[[int], bool] = lambda call: False
+        self.half_alone_at: Callable[[int], int | None] = lambda call: None
         self.listeners: list[CallListener] = []
         self.schedule: Any = None
         self.solver: Any = None
 
     @property
-    def halves(self) -> bool:
+    def batched_guidance(self) -> bool:
         """Whether the batch holds every image twice, for guidance, as far as is known."""
         return self.images is not None and self.rows == 2 * self.images
 
     def starts(self, moment: Moment) -> bool:
         """Whether a pass belongs to another generation than the last one."""
-        if moment.schedule is not self.schedule or moment.place < self.call:
+        if moment.schedule is not self.schedule or moment.call_index < self.call:
             return True
         # A loop of one's own that starts again on the same schedule, after its first step.
-        return not moment.piped and moment.place == self.call and self.stepped
+        return not moment.piped and moment.call_index == self.call and self.stepped
 
     def tick(
         self,
@@ -145,28 +155,33 @@ class Clock:
             self.guiding = guiding() if self.asks else None
             if self.guiding is not None and self.guiding.prompt is not None:
                 self.conditional = self.guiding.prompt
-            self.first, self.call, self.guidance_pass, self.part = moment.place, moment.place, 0, 0
-        elif moment.place == self.call:
+            self.first, self.call, self.guidance_pass, self.part = (
+                moment.call_index,
+                moment.call_index,
+                0,
+                0,
+            )
+        elif moment.call_index == self.call:
             self.guidance_pass += 1
             self.part = 0 if self.stepped else self.part + 1
         else:
             self.parts = self.part + 1
-            self.call, self.guidance_pass, self.part = moment.place, 0, 0
+            self.call, self.guidance_pass, self.part = moment.call_index, 0, 0
         self.stepped = False
-        self.rows = self.running = len(sample)
+        self.rows = self.active_rows = len(sample)
         self.size = (sample.shape[-2], sample.shape[-1])
         self.device = sample.device
         self.half, self.idle, self.raw = None, False, None
         for listener in self.listeners:
             listener.begin()
             if self.idle:  # The first of them says so.
-                self.running = 0
+                self.active_rows = 0
                 return
 
     def step(self, rows: int) -> None:
         """Record that the solver makes a step, from a prediction of so many rows."""
         # A loop of one's own may step one half where the pipeline steps both.
-        self.images = rows // self.per_image if rows == self.rows else rows
+        self.images = rows // self.scheduler_rows_per_image if rows == self.rows else rows
         self.stepped = True
         for listener in self.listeners:
             listener.step()
@@ -176,10 +191,10 @@ class Clock:
         for listener in [] if self.idle else self.listeners:
             listener.end(output if self.raw is None else self.raw)
 
-    def fold(self) -> None:
+    def merge_guidance(self) -> None:
         """Tell every listener that guidance is over."""
         for listener in self.listeners:
-            listener.fold()
+            listener.merge_guidance()
 
     def clear(self) -> None:
         """Forget the generation; the next pass starts another."""

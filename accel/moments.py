@@ -25,13 +25,13 @@ class Moment:
     Attributes:
         schedule: object that the passes of one generation share; kept, so that no other gets its
             identity.
-        place: index of the call in the full schedule.
+        call_index: index of the call in the full schedule.
         calls: number of calls of the full schedule.
         piped: whether a pipeline makes the pass, not a loop of one's own.
     """
 
     schedule: Any
-    place: int
+    call_index: int
     calls: int
     piped: bool
 
@@ -67,15 +67,15 @@ class Moments:
         """
         timesteps: Tensor = scheduler.timesteps
         if scaled:
-            return Moment(timesteps, counted(scheduler), len(timesteps), piped)
+            return Moment(timesteps, call_index_by_step(scheduler), len(timesteps), piped)
         if isinstance(timestep, Tensor):
             _check_single(timestep)
         if isinstance(timestep, Tensor) and _is_view(timestep, timesteps):
             storage = timestep.untyped_storage()
             if self._storage is None or storage.data_ptr() != self._pointer:
                 self._storage, self._pointer = storage, storage.data_ptr()
-            place = int(timestep.storage_offset() - timesteps.storage_offset())
-            return Moment(self._storage, place, len(timesteps), piped)
+            call_index = int(timestep.storage_offset() - timesteps.storage_offset())
+            return Moment(self._storage, call_index, len(timesteps), piped)
         return Moment(timesteps, _searched(scheduler, timestep, piped), len(timesteps), piped)
 
 
@@ -120,7 +120,9 @@ def _searched(scheduler: Any, timestep: Any, piped: bool) -> int:
     if len(places) == 1:
         return int(places[0])
     if not places and piped and hasattr(scheduler, "step_index"):
-        return counted(scheduler)  # The latent upscaler hands out the logarithm of its noise level.
+        return call_index_by_step(
+            scheduler
+        )  # The latent upscaler hands out the logarithm of its noise level.
     reason = "is not on the schedule of the pipeline's scheduler"
     if places:
         reason = "occurs more than once in the schedule and was copied on its way to the denoiser"
@@ -130,7 +132,7 @@ def _searched(scheduler: Any, timestep: Any, piped: bool) -> int:
     )
 
 
-def counted(scheduler: Any) -> int:
+def call_index_by_step(scheduler: Any) -> int:
     """Index of the next call, from the number of steps that a solver has made.
 
     Raises:

@@ -251,14 +251,16 @@ class Sampler:
                 f"{type(scheduler).__name__}; apply a strategy for it"
             )
         sites = self.sites
-        counts = sites.scaled_time or (sites.counted and hasattr(scheduler, "step_index"))
+        counts = sites.scaled_time or (
+            sites.scheduler_counts_calls and hasattr(scheduler, "step_index")
+        )
         return self._moments.find(scheduler, given[sites.time], counts, piped)
 
     def _place(self, timestep: Any) -> int | None:
         """Index of the call of a timestep in the generation of the last pass, if it is of that."""
         if not self._moments.goes_on(timestep, self._clock.schedule):
             return None
-        return self._moment({self.sites.time: timestep}, self._piped).place
+        return self._moment({self.sites.time: timestep}, self._piped).call_index
 
     @untraced
     def _end(self, output: Any) -> None:
@@ -274,10 +276,10 @@ class Sampler:
         if generation != clock.generation:
             if not self._goes_on(moment):
                 self.recorder.clear()
-            doubled = self.sites.doubled
-            clock.per_image = 2 if doubled is not None and doubled(given) else 1
+            guided = self.sites.scheduler_sees_guidance
+            clock.scheduler_rows_per_image = 2 if guided is not None and guided(given) else 1
         record = CallRecord(clock.call, clock.guidance_pass, len(sample), sample.device.type)
-        record.running = clock.running
+        record.running = clock.active_rows
         self.recorder.begin(record)
 
     def _goes_on(self, moment: Moment) -> bool:
@@ -285,7 +287,9 @@ class Sampler:
         first = self if self._first is None else self._first
         others = [one for one in (first, *first.beside) if one is not self]
         schedule = moment.schedule
-        return any(o._clock.schedule is schedule and o._clock.call < moment.place for o in others)
+        return any(
+            o._clock.schedule is schedule and o._clock.call < moment.call_index for o in others
+        )
 
     def _guiding(self) -> Guiding | None:
         return guiding.find(self._owner()) if self._piped else None

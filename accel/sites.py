@@ -11,6 +11,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from accel.stack import BlockList
+from strategies.former_names import FormerName, takes_former
 
 Grid = tuple[int, ...]
 Rotary = Literal["", "joint", "apart", "whole"]
@@ -147,6 +148,7 @@ class TokenStream:
     beside: tuple[str, ...] = ()
 
 
+@takes_former(doubled="scheduler_sees_guidance", counted="scheduler_counts_calls")
 @dataclass(frozen=True)
 class Sites:
     """Everything that methods may touch in one denoiser.
@@ -165,16 +167,17 @@ class Sites:
         scaled_time: whether the denoiser gets a computed share of the timestep, not the timestep
             itself.
         output: class of the denoiser's output, which has the prediction as the field `sample`.
-        doubled: predicate on the denoiser's arguments by name: whether the scheduler steps both
-            halves of guidance. None if it never does. Called once per generation; may wait for the
-            device.
+        scheduler_sees_guidance: predicate on the denoiser's arguments by name: whether the
+            scheduler steps both halves of guidance. None if it never does. Called once per
+            generation; may wait for the device.
         embedders: embedders of timesteps and classes, `[rows]` each, one in every block.
         flow: whether the denoiser predicts the velocity of a flow; None if that is not known.
         stack: lists of a transformer's blocks in the order they run.
         time: name of the denoiser's argument for the timestep.
         ordered: whether the order of the two halves of guidance is that of the network's family; if
             not, its pipeline knows.
-        counted: whether the scheduler's count of its steps tells the call, if it has one.
+        scheduler_counts_calls: whether the scheduler's count of its steps tells the call, if it has
+            one.
     """
 
     denoiser: nn.Module
@@ -188,14 +191,17 @@ class Sites:
     stream: TokenStream | None = None
     scaled_time: bool = False
     output: type[BaseOutput] = UNet2DConditionOutput
-    doubled: Callable[[Mapping[str, Any]], bool] | None = None
+    scheduler_sees_guidance: Callable[[Mapping[str, Any]], bool] | None = None
     embedders: tuple[nn.Module, ...] = ()
     flow: bool | None = False
     stack: tuple[BlockList, ...] = ()
     time: str = "timestep"
-    counted: bool = False
+    scheduler_counts_calls: bool = False
     ordered: bool = True
     pathless: str = ""
+
+    doubled = FormerName("scheduler_sees_guidance")
+    counted = FormerName("scheduler_counts_calls")
 
     @property
     def conditional(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from strategies import StrategyError, describe, dump, known, load, presets, rules, save
+from strategies import StrategyError, describe, dump, load, presets, registered_methods, rules, save
 from strategies.commands import space_listing, strategy_rows, terminal_tables
 from strategies.commands.interrupts import stopped
 from strategies.commands.result_output import CommandParser, ResultOutput
@@ -161,7 +161,7 @@ def _show(flags: argparse.Namespace, result: ResultOutput) -> int:
 
 
 def _methods(flags: argparse.Namespace, result: ResultOutput) -> int:
-    kinds = known()
+    kinds = registered_methods()
     if flags.name is not None and flags.name not in kinds:
         hint = did_you_mean(flags.name, kinds) + entry_points.left_out("methods", flags.name)
         raise StrategyError(f"method {flags.name!r} is unknown; there are {', '.join(kinds)}{hint}")

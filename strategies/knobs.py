@@ -16,11 +16,23 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from strategies.errors import StrategyError
+from strategies.former_names import adopt_former
 from strategies.plugins import entry_points
 from strategies.plugins.methods import why_unusable
 from strategies.text import cut
 
 Depth = int | Literal["full"]
+
+
+# Former names of what a method declares.
+FORMER = {
+    "acts": "joint_choices",
+    "costless": "free_knobs",
+    "deeds": "shown_values",
+    "marks": "call_list_knobs",
+    "narrows": "runs_token_subset",
+    "places": "call_index_knobs",
+}
 
 
 class Knobs(BaseModel):
@@ -31,17 +43,19 @@ class Knobs(BaseModel):
     value of each per-call knob that changes nothing.
 
     `reduces_tokens` marks methods that take tokens out of self-attention: only one of them can act
-    at a call. `narrows` marks methods that leave tokens out of the whole network: a strategy has at
-    most one of them. `costless` names knobs that take almost no time, so that latency need
-    not be measured for each. `places` has the knobs that name a call, with the first call they can
-    name. `marks` has the knobs that list calls; a space searches them as a yes or no for each call.
+    at a call. `runs_token_subset` marks methods that leave tokens out of the whole network: a
+    strategy has at most one of them. `free_knobs` names knobs that take almost no time, so that
+    latency need not be measured for each. `call_index_knobs` has the knobs that name a call, with
+    the first call they can name. `call_list_knobs` has the knobs that list calls; a space searches
+    them as a yes or no for each call.
 
     A method declares its search choices in `choices` by knob, if knobs are searched separately. It
-    declares them in `acts`, rows of per-call knobs that belong together, if at most one of several
-    methods can act at a call or in a generation. The first of `choices` does nothing. `deeds` names
-    everything that `at` may show for a method whose choices all hold for a whole generation.
-    `graded` says that these differ in strength only, which the latency table uses. `adaptive` says
-    that the time of a call depends on the images, so that it is measured for every strategy.
+    declares them in `joint_choices`, rows of per-call knobs that belong together, if at most one of
+    several methods can act at a call or in a generation. The first of `choices` does nothing.
+    `shown_values` names everything that `at` may show for a method whose choices all hold for a
+    whole generation. `graded` says that these differ in strength only, which the latency table
+    uses. `adaptive` says that the time of a call depends on the images, so that it is measured for
+    every strategy.
 
     A method of another package says in `sampler` where its behaviour is, as `module:function` with
     the signature of `accel.method.Attach`. It is attached before the methods of Stratagem, so that
@@ -56,17 +70,21 @@ class Knobs(BaseModel):
     per_call: ClassVar[tuple[str, ...]]
     neutral: ClassVar[dict[str, Any]]
     reduces_tokens: ClassVar[bool] = False
-    narrows: ClassVar[bool] = False
-    costless: ClassVar[tuple[str, ...]] = ()
-    places: ClassVar[Mapping[str, int]] = {}
-    marks: ClassVar[tuple[str, ...]] = ()
+    runs_token_subset: ClassVar[bool] = False
+    free_knobs: ClassVar[tuple[str, ...]] = ()
+    call_index_knobs: ClassVar[Mapping[str, int]] = {}
+    call_list_knobs: ClassVar[tuple[str, ...]] = ()
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {}
-    acts: ClassVar[tuple[Mapping[str, Any], ...]] = ()
+    joint_choices: ClassVar[tuple[Mapping[str, Any], ...]] = ()
     graded: ClassVar[bool] = False
-    deeds: ClassVar[tuple[str, ...]] = ()
+    shown_values: ClassVar[tuple[str, ...]] = ()
     adaptive: ClassVar[bool] = False
     sampler: ClassVar[str] = ""
     wraps: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        adopt_former(cls, FORMER)
 
     @model_validator(mode="before")
     @classmethod
@@ -165,7 +183,7 @@ class Knobs(BaseModel):
 
     def cost(self, call: int) -> Mapping[str, Any]:
         """Part of `at` that decides how long the call takes."""
-        return {name: v for name, v in self.at(call).items() if name not in self.costless}
+        return {name: v for name, v in self.at(call).items() if name not in self.free_knobs}
 
     @classmethod
     def starts(cls, calls: int) -> list[Self]:
@@ -222,12 +240,12 @@ def register(kind: type[Knobs]) -> type[Knobs]:
     if kind.method in _REGISTRY:
         raise StrategyError(f"two methods are called {kind.method!r}; rename one of them")
     _REGISTRY[kind.method] = kind
-    known.cache_clear()
+    registered_methods.cache_clear()
     return kind
 
 
 @cache
-def known() -> Mapping[str, type[Knobs]]:
+def registered_methods() -> Mapping[str, type[Knobs]]:
     """Every method's knobs by name, sorted: registered ones and those of other packages."""
     found = {**_REGISTRY, **entry_points.added("methods", partial(why_unusable, Knobs), _REGISTRY)}
     return MappingProxyType(dict(sorted(found.items())))

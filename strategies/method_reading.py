@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from strategies.errors import StrategyError
-from strategies.knobs import Knobs, check_names, expand, known
+from strategies.knobs import Knobs, check_names, expand, registered_methods
 from strategies.plugins import entry_points
 from strategies.plugins.families import families_of, works_on
 from strategies.text import brief, cut
@@ -21,7 +21,7 @@ def read_method(name: str, given: Any, calls: int, family: str) -> Knobs:
     Raises:
         StrategyError: a field is refused; names the field, what was given and what is allowed.
     """
-    methods = known()
+    methods = registered_methods()
     if name not in methods:
         there = ", ".join(methods) + did_you_mean(str(name), methods)
         there += entry_points.left_out("methods", str(name))

@@ -19,7 +19,9 @@ def every(calls: int, interval: int) -> list[int]:
     return list(range(0, calls, interval))
 
 
-def around(calls: int, interval: int, centre: float | None = None, power: float = 1.4) -> list[int]:
+def centred(
+    calls: int, interval: int, centre: float | None = None, power: float = 1.4
+) -> list[int]:
     """Schedule with as many calls as `every` gives, denser around a centre, with call 0 among them.
 
     This is DeepCache's non-uniform 1:N (section 3.3, "Non-uniform 1:N Inference"): points that are
@@ -81,7 +83,7 @@ def nearest(calls: Sequence[int], call: int) -> int | None:
     return min(beside, key=lambda other: abs(other - call), default=None)
 
 
-def stretch(events: Sequence[int], calls: int, new_calls: int) -> list[int]:
+def rescale(events: Sequence[int], calls: int, new_calls: int) -> list[int]:
     """Events of a schedule for another number of calls: as large a share, as dense in time.
 
     Args:
@@ -134,7 +136,7 @@ def _quantile(events: Sequence[int], calls: int, share: float) -> float:
     return ends[low] + (place - low) * (ends[low + 1] - ends[low])
 
 
-def silence(
+def neutral_where_skipped(
     values: Sequence[float], depths: Sequence[int | str] | None, off: float
 ) -> tuple[float, ...]:
     """Per-call values with `off` at calls of depth 0, at which no block runs."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from strategies.errors import StrategyError
-from strategies.knobs import Depth, known
+from strategies.knobs import Depth, registered_methods
 from strategies.methods.deepcache import DeepCache
 from strategies.plugins.families import works_on
 from strategies.strategy import Strategy
@@ -70,7 +70,7 @@ def transfer(
             notes.append(
                 "deepcache became fora: full calls compute all blocks, the others reuse all of them"
             )
-        elif not works_on(known()[name], target.family):
+        elif not works_on(registered_methods()[name], target.family):
             notes.append(f"{name} left out: it does not work on family {target.family}")
         elif isinstance(knobs, DeepCache) and target.levels is not None:
             own = levels or _levels(strategy)

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from accel.caching.extrapolation import History, fold, needs
+from accel.caching.extrapolation import History, average_guidance, features_needed_later
 from accel.caching.guidance_halves import first, newest, recall
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
@@ -34,7 +34,7 @@ class CachedOutput(CallListener):
         computes: predicate on a call's index: whether it computes.
         name: name of the module in the records.
         orders: order of the extrapolation at each call; by default 0, the last result itself.
-        foldable: whether results are tensors, or tuples of them, with one row per row of the batch.
+        batched: whether results are tensors, or tuples of them, with one row per row of the batch.
             These are averaged when guidance ends; others are computed again.
         text: whether results are of the text's tokens alone, all of which always run.
     """
@@ -45,20 +45,20 @@ class CachedOutput(CallListener):
         recorder: Recorder,
         computes: Callable[[int], bool],
         name: str,
-        foldable: bool = True,
+        batched: bool = True,
         orders: Sequence[int] | None = None,
         text: bool = False,
     ) -> None:
-        self.clock, self.recorder, self.name, self.foldable = clock, recorder, name, foldable
+        self.clock, self.recorder, self.name, self.batched = clock, recorder, name, batched
         self.text = text
         self._orders = [0] * clock.calls if orders is None else list(orders)
         asked = {call for call in range(clock.calls) if call == 0 or computes(call)}
         self._since = list(accumulate((c if c in asked else 0 for c in range(clock.calls)), max))
         # A call that computes some rows reads the others, as one that reuses.
-        fresh = [call in asked and not clock.partial(call) for call in range(clock.calls)]
+        fresh = [call in asked and not clock.runs_token_subset(call) for call in range(clock.calls)]
         plan: list[Depth] = ["full" if made else 0 for made in fresh]
         read = [0 if call in asked else order for call, order in enumerate(self._orders)]
-        self._needs = [found.get(0, 0) for found in needs(plan, read)]
+        self._needs = [found.get(0, 0) for found in features_needed_later(plan, read)]
         self._kept: dict[int, History] = {}
         self._start()
         clock.listeners.append(self)
@@ -83,7 +83,7 @@ class CachedOutput(CallListener):
         chosen = self._chosen()
         if chosen is not None:
             value = map_image_tokens(chosen.take, value)
-        if self.foldable:
+        if self.batched:
             shape = first(value).shape
             if shape != tokens.shape and (tokens.shape[-1] or shape[:-1] != tokens.shape[:-1]):
                 return None
@@ -115,7 +115,7 @@ class CachedOutput(CallListener):
 
     def _recall(self, history: History, order: int) -> Any:
         """Cached value for the rows that run. A value that is no tensor selects its own rows."""
-        return recall(history, self.clock, order) if self.foldable else history[-1][1]
+        return recall(history, self.clock, order) if self.batched else history[-1][1]
 
     def end(self, output: Tensor) -> None:
         if self.used:
@@ -126,7 +126,7 @@ class CachedOutput(CallListener):
         if self.keep and history:
             count = self._needs[self.clock.call]
             self._kept[self.clock.guidance_pass] = (
-                newest(history, count) if self.foldable else history[-count:]
+                newest(history, count) if self.batched else history[-count:]
             )
         self._start()
 
@@ -134,8 +134,10 @@ class CachedOutput(CallListener):
         self._kept.clear()
         self._start()
 
-    def fold(self) -> None:
-        self._kept = fold(self._kept, self.clock.halves) if self.foldable else {}
+    def merge_guidance(self) -> None:
+        self._kept = (
+            average_guidance(self._kept, self.clock.batched_guidance) if self.batched else {}
+        )
 
 
 def map_image_tokens(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:
@@ -156,62 +158,64 @@ def map_image_tokens(change: Callable[..., Tensor], value: Any, *beside: Any) ->
     return tuple(tensors[0] if place == 1 else change(*tensors) for place, tensors in places)
 
 
-def reusing(place: CachedOutput) -> Callable[[Forward], Forward]:
-    """Wrapper of a module that uses the cached result of `place`.
+def with_cached_output(output: CachedOutput) -> Callable[[Forward], Forward]:
+    """Wrapper of a module that uses the cached result of `output`.
 
     The output must have the shape of the first input.
     """
 
     def make(original: Forward) -> Forward:
         def forward(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
-            found = place.find(hidden_states)
+            found = output.find(hidden_states)
             if found is not None:
                 return found
-            output = original(hidden_states, *args, **kwargs)
-            place.offer(output)
-            return output
+            made = original(hidden_states, *args, **kwargs)
+            output.offer(made)
+            return made
 
         return forward
 
     return make
 
 
-def spare(places: Sequence[tuple[Sublayer, CachedOutput]], parts: Sequence[Sublayer]) -> list[Undo]:
+def skip_unread_norms(
+    outputs: Sequence[tuple[Sublayer, CachedOutput]], parts: Sequence[Sublayer]
+) -> list[Undo]:
     """Skip norms whose readers all reuse their results.
 
     Args:
-        places: parts, with the cached result of each.
+        outputs: parts, with the cached result of each.
         parts: all parts of the network, in the order they run.
     """
-    by_name = {part.name: place for part, place in places}
+    by_name = {part.name: output for part, output in outputs}
     undos = []
-    for norm in {norm: None for part, _ in places for norm in part.norms}:
+    for norm in {norm: None for part, _ in outputs for norm in part.norms}:
         readers = [part for part in parts if norm in part.norms]
         found = [by_name[part.name] for part in readers if part.name in by_name]
         if len(found) == len(readers):
             leads = all(part.norms[0] is norm for part in readers)
-            undos.append(replace_forward(norm, _sparing(found, leads)))
+            undos.append(replace_forward(norm, _skipping(found, leads)))
     return undos
 
 
-def _sparing(places: Sequence[CachedOutput], leads: bool) -> Callable[[Forward], Forward]:
-    """Wrapper of a norm that skips it if none of `places` needs its tokens.
+def _skipping(outputs: Sequence[CachedOutput], leads: bool) -> Callable[[Forward], Forward]:
+    """Wrapper of a norm that skips it if none of `outputs` needs its tokens.
 
     It then returns tokens of width 0, which cost nothing to modulate.
 
     Args:
-        places: cached results of the parts that read the norm.
+        outputs: cached results of the parts that read the norm.
         leads: whether the norm's tokens have the shape of the results; else another norm has
             decided.
     """
 
     def make(original: Forward) -> Forward:
         def forward(hidden_states: Tensor) -> Any:
-            values = [p.find(hidden_states) if leads else p.ready for p in places]
+            values = [p.find(hidden_states) if leads else p.ready for p in outputs]
             if any(value is None for value in values):
                 return original(hidden_states)
-            for place, value in zip(places, values, strict=True):
-                place.ready = value
+            for output, value in zip(outputs, values, strict=True):
+                output.ready = value
             return hidden_states[:, :0]
 
         return forward

@@ -42,7 +42,7 @@ def attach(network: Any, clock: Clock, place: Place) -> Undo:
     def half(given: dict[str, Any]) -> int | None:
         call = place(given["timestep"])
         doubled = call is not None and len(given[names[0]]) == clock.rows
-        return clock.alone(call) if call is not None and doubled else None
+        return clock.half_alone_at(call) if call is not None and doubled else None
 
     def make(original: Forward) -> Forward:
         def forward(*args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from accel.caching.extrapolation import FULL, History, fold, needs
+from accel.caching.extrapolation import FULL, History, average_guidance, features_needed_later
 from accel.caching.guidance_halves import newest, recall
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
@@ -50,7 +50,7 @@ class DeepFeatures(CallListener):
         self.views: list[BlockView] = []
         self._running, self._overwrites = running, overwrites
         self._copy = False
-        self._needs = needs(knobs.depth, knobs.order)
+        self._needs = features_needed_later(knobs.depth, knobs.order)
         # Per guidance branch and depth: the call and the feature, newest last.
         self.kept: dict[tuple[int, int], History] = {}
         self._made_for: dict[int, tuple[Any, ...]] = {}
@@ -118,7 +118,7 @@ class DeepFeatures(CallListener):
         self._made_for.clear()
         self._fresh, self.value = {}, None
 
-    def fold(self) -> None:
+    def merge_guidance(self) -> None:
         """Average the kept features over the two halves of guidance.
 
         Kept predictions are not averaged. Only the newest is kept, since predictions before and
@@ -128,6 +128,6 @@ class DeepFeatures(CallListener):
         self._last_guided = set(folded)
         for depth in {depth for _, depth in self.kept if depth}:
             passes = {b: self.kept[b, d] for b, d in self.kept if d == depth}
-            for branch, history in fold(passes, self.clock.halves).items():
+            for branch, history in average_guidance(passes, self.clock.batched_guidance).items():
                 folded[branch, depth] = history
         self.kept = folded

@@ -14,7 +14,7 @@ Needs = dict[int, int]
 FULL = 1 << 30  # Deeper than any network.
 
 
-def needs(depths: Sequence[Depth], orders: Sequence[int]) -> list[Needs]:
+def features_needed_later(depths: Sequence[Depth], orders: Sequence[int]) -> list[Needs]:
     """Number of most recent features that later calls still need, for each call and depth.
 
     The feature below the outermost d levels is computed at every call with depth above d.
@@ -61,14 +61,14 @@ def extrapolate(history: Sequence[tuple[int, Any]], call: int, order: int) -> An
     return value
 
 
-def fold(passes: dict[int, History], halves: bool) -> dict[int, History]:
+def average_guidance(passes: dict[int, History], batched: bool) -> dict[int, History]:
     """Histories averaged over the two halves of guidance, all under the first pass.
 
     Args:
         passes: histories of tensors `[rows, ...]`, or of tuples of them, by pass.
-        halves: whether the rows of one pass hold both halves; else two passes hold one each.
+        batched: whether the rows of one pass hold both halves; else two passes hold one each.
     """
-    if halves:
+    if batched:
         return {b: [(call, mean_of_halves(v)) for call, v in h] for b, h in passes.items()}
     if len(passes) < 2:
         return {}

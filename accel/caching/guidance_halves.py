@@ -41,7 +41,7 @@ def joined(unconditional: Any, conditional: Any, clock: Clock) -> Any:
     return torch.cat(pair if clock.conditional else pair[::-1])
 
 
-def running(value: Any, clock: Clock, rows: int | None = None) -> Any:
+def select_active_rows(value: Any, clock: Clock, rows: int | None = None) -> Any:
     """Rows of a kept value that run now, or None if the value does not have them.
 
     Args:
@@ -49,7 +49,7 @@ def running(value: Any, clock: Clock, rows: int | None = None) -> Any:
         clock: the sampler's clock.
         rows: number of rows that run; by default those of the denoiser's blocks.
     """
-    wanted, there = clock.running if rows is None else rows, len(first(value))
+    wanted, there = clock.active_rows if rows is None else rows, len(first(value))
     if there == wanted:
         return value
     if clock.half is not None and there == 2 * wanted:
@@ -83,15 +83,15 @@ def recall(history: History, clock: Clock, order: int, rows: int | None = None) 
         order: order of the extrapolation.
         rows: number of rows that run; by default those of the denoiser's blocks.
     """
-    newest = running(history[-1][1], clock, rows)
+    newest = select_active_rows(history[-1][1], clock, rows)
     if newest is None or order == 0 or len(history) == 1:
         return newest
-    wanted = clock.running if rows is None else rows
+    wanted = clock.active_rows if rows is None else rows
     alike = all(len(first(value)) == wanted for _, value in history)
     if alike:
         return extrapolate(history, clock.call, order)
     if clock.half is not None:
-        found = [(call, running(value, clock, rows)) for call, value in history]
+        found = [(call, select_active_rows(value, clock, rows)) for call, value in history]
         return extrapolate([one for one in found if one[1] is not None], clock.call, order)
     # Both run, after calls at which the one with the prompt ran alone.
     whole = [one for one in history if len(first(one[1])) == wanted]

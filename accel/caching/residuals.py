@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from accel.caching.extrapolation import History, extrapolate, fold
+from accel.caching.extrapolation import History, average_guidance, extrapolate
 from accel.caching.forms import is_rows, sign, undone, whole
 from accel.caching.guidance_halves import newest, recall
 from accel.caching.spans import Span, Stop
@@ -110,7 +110,7 @@ class Residuals(CallListener):
 
     def _even(self) -> bool:
         """Whether all rows of the batch run."""
-        return self.clock.half is None and self.clock.running == self.clock.rows
+        return self.clock.half is None and self.clock.active_rows == self.clock.rows
 
     def _take_up(self) -> None:
         """Run everything, and record the residuals that later calls read."""
@@ -218,14 +218,14 @@ class Residuals(CallListener):
         self.uneven.clear()
         self._reset()
 
-    def fold(self) -> None:
+    def merge_guidance(self) -> None:
         """Average residuals over guidance; keep the newest prediction as it is."""
         self.uneven |= {call for history in self.kept.values() for call, _ in history}
         folded = {place: value[-1:] for place, value in self.kept.items() if place[1] == SKIP}
         self.guided = {branch for branch, _ in folded}
         for key in {key for _, key in self.kept if key != SKIP}:
             passes = {b: self.kept[b, key] for b, k in self.kept if k == key}
-            for branch, history in fold(passes, self.clock.halves).items():
+            for branch, history in average_guidance(passes, self.clock.batched_guidance).items():
                 folded[branch, key] = history
         self.kept = folded
 

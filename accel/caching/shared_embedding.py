@@ -14,7 +14,7 @@ from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
 
 
-def shared(clock: Clock, embedders: Sequence[nn.Module]) -> list[Undo]:
+def share_equal_embedders(clock: Clock, embedders: Sequence[nn.Module]) -> list[Undo]:
     """Let embedders that equal the first one use its embedding, until undone.
 
     diffusers' DiT has an embedder in every block, and the published model has one for all (Peebles

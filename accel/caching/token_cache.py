@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from accel.caching.extrapolation import fold
-from accel.caching.guidance_halves import running
+from accel.caching.extrapolation import average_guidance
+from accel.caching.guidance_halves import select_active_rows
 from accel.clock import Clock
 
 
@@ -35,13 +35,15 @@ class TokenCache:
         return (self.output, self.basis, self.age, *attention)
 
 
-def fold_kept(passes: dict[int, TokenCache], halves: bool) -> dict[int, TokenCache]:
+def average_token_caches(passes: dict[int, TokenCache], batched: bool) -> dict[int, TokenCache]:
     """Cached states, by pass, averaged over guidance."""
     histories = {branch: [(0, one.fields)] for branch, one in passes.items()}
-    return {branch: TokenCache(*h[-1][1]) for branch, h in fold(histories, halves).items()}
+    return {
+        branch: TokenCache(*h[-1][1]) for branch, h in average_guidance(histories, batched).items()
+    }
 
 
 def of_running(kept: TokenCache, clock: Clock) -> TokenCache | None:
     """Cached state of the rows that run, or None if it does not have them."""
-    fields = running(kept.fields, clock)
+    fields = select_active_rows(kept.fields, clock)
     return None if fields is None else TokenCache(*fields)

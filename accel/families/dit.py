@@ -39,10 +39,10 @@ def sites(denoiser: Any) -> Sites | None:
         if getattr(block, name, None) is not None
     )
     stream, output = _stream(denoiser), Transformer2DModelOutput
-    doubled = _null_class(denoiser) if isinstance(denoiser, DiTTransformer2DModel) else None
+    guided = _null_class(denoiser) if isinstance(denoiser, DiTTransformer2DModel) else None
     return Sites(
         denoiser, (), None, (), (), (), parts, inputs, stream,
-        output=output, doubled=doubled, embedders=_embedders(denoiser),
+        output=output, scheduler_sees_guidance=guided, embedders=_embedders(denoiser),
         stack=stacks.find(denoiser),
     )  # fmt: skip
 
@@ -53,14 +53,14 @@ def _null_class(denoiser: Any) -> Callable[[Mapping[str, Any]], bool]:
     """
     null = denoiser.config.num_embeds_ada_norm
 
-    def doubled(given: Mapping[str, Any]) -> bool:
+    def guided(given: Mapping[str, Any]) -> bool:
         labels = given.get("class_labels")
         if labels is None or len(labels) % 2 or labels.is_meta:  # Without values none is known.
             return False
         one, other = labels.chunk(2)
         return bool(((one != null) & (other == null)).all())
 
-    return doubled
+    return guided
 
 
 def _embedders(denoiser: Any) -> tuple[nn.Module, ...]:

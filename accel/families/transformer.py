@@ -28,8 +28,8 @@ def sites(denoiser: Any) -> Sites | None:
         return None
     return Sites(
         denoiser, (), None, (), (), (), block_parts.find(denoiser, stack), inputs,
-        token_streams.find(denoiser, stack), flow=None, stack=stack, time=time, counted=True,
-        ordered=False, pathless=token_streams.why_not(denoiser),
+        token_streams.find(denoiser, stack), flow=None, stack=stack, time=time,
+        scheduler_counts_calls=True, ordered=False, pathless=token_streams.why_not(denoiser),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from accel.methods import (
     toca,
     tome,
 )
-from strategies import known
+from strategies import registered_methods
 from strategies.plugins import entry_points
 
 METHODS: dict[str, Attach] = {
@@ -54,11 +54,16 @@ def in_order(names: Collection[str]) -> Iterator[tuple[str, Attach]]:
         StrategyError: the behaviour of such a method cannot be imported.
     """
     order = list(METHODS)
-    for name in (one for one in known() if one in names and one not in METHODS):
-        places = [order.index(inner) + 1 for inner in known()[name].wraps if inner in order]
+    for name in (one for one in registered_methods() if one in names and one not in METHODS):
+        places = [
+            order.index(inner) + 1 for inner in registered_methods()[name].wraps if inner in order
+        ]
         order.insert(max(places, default=0), name)
     for name in (one for one in order if one in names):
         if name in METHODS:
             yield name, METHODS[name]
         else:
-            yield name, entry_points.load_reference(known()[name].sampler, f"methods.{name}")
+            yield (
+                name,
+                entry_points.load_reference(registered_methods()[name].sampler, f"methods.{name}"),
+            )

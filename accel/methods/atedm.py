@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from accel.caching.guidance_halves import merged, running
+from accel.caching.guidance_halves import merged, select_active_rows
 from accel.call_records import Recorder
 from accel.clock import Clock
 from accel.patching.replacing import Undo, undo_all
@@ -53,8 +53,8 @@ class AttentionRankSelection(PartialForward):
         self._seen: dict[str, dict[int, Tensor]] = {"to_q": {}, "to_k": {}}
         self._watched.clear()
 
-    def fold(self) -> None:
-        super().fold()
+    def merge_guidance(self) -> None:
+        super().merge_guidance()
         for name, seen in self._seen.items():
             self._seen[name] = self.folded(seen)
 
@@ -65,7 +65,9 @@ class AttentionRankSelection(PartialForward):
                 seen = self._seen[name]
                 whole = seen.get(branch)
                 if name == "to_q" and chosen is not None and whole is not None:
-                    fresh = chosen.put(running(whole, self.clock), made[:, -chosen.kept :])
+                    fresh = chosen.put(
+                        select_active_rows(whole, self.clock), made[:, -chosen.kept :]
+                    )
                 else:
                     fresh = made[:, -self.total :]
                 seen[branch] = merged(whole, fresh, self.clock)

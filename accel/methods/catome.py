@@ -58,7 +58,7 @@ class _Site(ReducedSelfAttention):
     ) -> None:
         super().__init__(site, clock, recorder, knobs)
         self.pairs = CachedOutput(
-            clock, recorder, knobs.computes, f"{site.name} pairs", foldable=False
+            clock, recorder, knobs.computes, f"{site.name} pairs", batched=False
         )
 
     def begin(self) -> None:

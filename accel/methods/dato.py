@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from accel.caching.guidance_halves import merged, running
+from accel.caching.guidance_halves import merged, select_active_rows
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.patching.layers import Forward
@@ -86,7 +86,7 @@ class Dynamics(CallListener):
             self._scores.pop(branch, None)
         elif self.recorder.now.depth != 0 and self.knobs.diff_score:
             whole, scores = self._last.get(branch), self._scores.get(branch)
-            before = None if whole is None else running(whole, clock, len(output))
+            before = None if whole is None else select_active_rows(whole, clock, len(output))
             if before is not None and before.shape == output.shape:
                 self._scores[branch] = merged(scores, diff_score(output, before), clock)
             self._last[branch] = merged(whole, output.detach(), clock)
@@ -106,7 +106,7 @@ class Dynamics(CallListener):
         score = self._scores.get(clock.parts - 1 if apart else clock.guidance_pass)
         if score is not None and len(score) != clock.rows:
             # Guidance came or went on the way, or one half has run alone so far.
-            alone = knobs.align_cfg and clock.halves and clock.conditional == 1
+            alone = knobs.align_cfg and clock.batched_guidance and clock.conditional == 1
             score = score.repeat(2, 1, 1) if alone and 2 * len(score) == clock.rows else None
         noise = None
         if score is None or knobs.noise:
@@ -120,7 +120,7 @@ class Dynamics(CallListener):
             score = functional.adaptive_avg_pool2d(score, (height, width))
         if noise is not None:
             score = score + knobs.noise * noise
-        if knobs.align_cfg and clock.halves:
+        if knobs.align_cfg and clock.batched_guidance:
             score = score[clock.rows // 2 :].repeat(2, 1, 1)
         return score
 
@@ -223,7 +223,7 @@ class _Site(ReducedSelfAttention):
         whole = self.base
         if whole is None or self.base_of != self.shape:
             whole = self.dynamics.base(height, width)
-        base = running(whole, self.clock, len(tokens))
+        base = select_active_rows(whole, self.clock, len(tokens))
         if base is None:  # T-GATE runs the first half of the batch.
             base = whole[: len(tokens)]
         chosen, others = split(base, height, width, patch)

@@ -60,7 +60,7 @@ def attach(sites: Sites, clock: Clock, knobs: DeepCache, recorder: Recorder) -> 
         clock,
         recorder,
         knobs,
-        lambda depth: running(sites, depth),
+        lambda depth: blocks_that_run(sites, depth),
         lambda: any(getattr(stage.block, "b1", None) is not None for stage in sites.up),
     )
     wanted = {depth for depth in knobs.depth if depth != "full"}
@@ -84,7 +84,7 @@ def _check_skips(sites: Sites, knobs: DeepCache) -> None:
         )
 
 
-def running(sites: Sites, depth: int) -> list[str]:
+def blocks_that_run(sites: Sites, depth: int) -> list[str]:
     """Names of the blocks that run at a depth, in order; of a block run in part, its layers."""
     names, first, below = [], 1, sites.skip_levels
     for stage in sites.down:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from typing import Any
 
 from accel.caching.residuals import Residuals
-from accel.caching.shared_embedding import shared
+from accel.caching.shared_embedding import share_equal_embedders
 from accel.caching.spans import Stop
 from accel.call_records import Recorder
 from accel.clock import Clock
@@ -56,7 +56,7 @@ def attach(sites: Sites, clock: Clock, knobs: DeltaCache, recorder: Recorder) ->
         for block, stop in zip(blocks, kept.stops, strict=True)
     ]
     undos.append(replace_forward(sites.denoiser, _denoiser(kept), traced=False))
-    undos += shared(clock, sites.embedders)
+    undos += share_equal_embedders(clock, sites.embedders)
     return lambda: undo_all(undos)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
-from accel.caching.cached_output import CachedOutput, reusing, spare
-from accel.caching.shared_embedding import shared
+from accel.caching.cached_output import CachedOutput, skip_unread_norms, with_cached_output
+from accel.caching.shared_embedding import share_equal_embedders
 from accel.call_records import Recorder
 from accel.clock import Clock
 from accel.compatibility.attention_processors import Processors, Trait, of_parts
@@ -63,10 +63,12 @@ def attach(sites: Sites, clock: Clock, knobs: FORA, recorder: Recorder) -> Undo:
             clock, recorder, computed.__getitem__, part.name, orders=knobs.order, text=part.text
         )
         undos += [replace_forward(module, skip_when_reused(place)) for module in part.inside]
-        undos.append(replace_forward(part.module, reusing(place)))
+        undos.append(replace_forward(part.module, with_cached_output(place)))
         places.append((part, place))
     if places:
-        undos += spare(places, sites.parts) + shared(clock, sites.embedders)
+        undos += skip_unread_norms(places, sites.parts) + share_equal_embedders(
+            clock, sites.embedders
+        )
     return lambda: undo_all(undos)
 
 

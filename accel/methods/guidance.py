@@ -80,7 +80,7 @@ class Guide(CallListener):
         self._needed = needed(knobs.mode, knobs.order)
         clock.asks = True
         clock.listeners.insert(0, self)  # It decides which rows others see.
-        clock.alone = self.alone
+        clock.half_alone_at = self.alone
         self.clear()
 
     def clear(self) -> None:
@@ -108,7 +108,7 @@ class Guide(CallListener):
         if self._mode == "full":
             return
         if self._kind == "halves":
-            clock.half, clock.running = clock.conditional, clock.rows // 2
+            clock.half, clock.active_rows = clock.conditional, clock.rows // 2
         else:
             clock.idle = clock.part != clock.conditional
 
@@ -119,7 +119,7 @@ class Guide(CallListener):
         mode = self.knobs.mode[call]
         if mode == "full" or (mode == "reuse" and not self._kept):
             return None
-        return self.clock.conditional if self.clock.halves else None
+        return self.clock.conditional if self.clock.batched_guidance else None
 
     def _found(self) -> Kind | None:
         """Part that this pass takes in guidance; None if that is not known."""

@@ -21,7 +21,7 @@ from typing import Any
 from diffusers.utils import BaseOutput
 from torch import Tensor
 
-from accel.caching.cached_output import CachedOutput, reusing
+from accel.caching.cached_output import CachedOutput, with_cached_output
 from accel.caching.guidance_halves import joined, run_half
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
@@ -58,7 +58,7 @@ def attach(sites: Sites, clock: Clock, knobs: TGate, recorder: Recorder) -> Undo
         (kind,) = part.kinds
         if kind in REUSE:
             place = CachedOutput(clock, recorder, _computes(knobs, kind), part.name)
-            undos.append(replace_forward(part.module, reusing(place)))
+            undos.append(replace_forward(part.module, with_cached_output(place)))
     undos.append(replace_forward(sites.denoiser, gate.wrap, traced=False))
     return lambda: undo_all(undos)
 
@@ -85,13 +85,13 @@ class Gate(CallListener):
     def begin(self) -> None:
         clock = self.clock
         self._check_parts()
-        guided = clock.halves or clock.parts == 2
+        guided = clock.batched_guidance or clock.parts == 2
         self.single = guided and clock.call > clock.first and self.knobs.plan(clock.call).single
-        if self.single and clock.halves:
-            clock.running = clock.rows // 2
+        if self.single and clock.batched_guidance:
+            clock.active_rows = clock.rows // 2
         if self.single and not self.folded:
             self.folded = True
-            clock.fold()
+            clock.merge_guidance()
 
     def _check_parts(self) -> None:
         """Refuse batches that hold every image more than twice, as soon as that is known."""

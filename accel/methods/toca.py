@@ -28,10 +28,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from accel.caching.cached_output import CachedOutput, reusing, spare
+from accel.caching.cached_output import CachedOutput, skip_unread_norms, with_cached_output
 from accel.caching.guidance_halves import merged
-from accel.caching.shared_embedding import shared
-from accel.caching.token_cache import TokenCache, fold_kept, of_running
+from accel.caching.shared_embedding import share_equal_embedders
+from accel.caching.token_cache import TokenCache, average_token_caches, of_running
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait, of_parts
@@ -73,7 +73,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
     for part in sites.parts:
         if "mlp" not in part.kinds or part.text:
             place = CachedOutput(clock, recorder, knobs.full, part.name, text=part.text)
-            undos.append(replace_forward(part.module, reusing(place)))
+            undos.append(replace_forward(part.module, with_cached_output(place)))
             places.append((part, place))
             continue
         slope = knobs.depth_slope * (2 * part.block / max(1, last) - 1)
@@ -82,7 +82,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToCa, recorder: Recorder) -> Undo:
             clock, recorder, knobs, part, shares, grid, watched.get(part.block)
         )
         undos += rows.attach()
-    undos += spare(places, sites.parts) + shared(clock, sites.embedders)
+    undos += skip_unread_norms(places, sites.parts) + share_equal_embedders(clock, sites.embedders)
     return lambda: undo_all(undos)
 
 
@@ -156,8 +156,8 @@ class TokenwiseFeedForward(CallListener):
         if self.watched is not None:
             self.watched.clear()
 
-    def fold(self) -> None:
-        self._store = fold_kept(self._store, self.clock.halves)
+    def merge_guidance(self) -> None:
+        self._store = average_token_caches(self._store, self.clock.batched_guidance)
 
     def attach(self) -> list[Undo]:
         """Wrap the feed-forward, or in FLUX's single blocks its components."""

@@ -13,7 +13,7 @@ from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
 from accel.sites import TokenAttention
 from accel.token_selection import at_least_float32
-from accel.tokens.rotary import Positions, turned, withheld
+from accel.tokens.rotary import Positions, apply_rotary, withheld
 from strategies import StrategyError
 
 
@@ -69,7 +69,7 @@ class AttentionRecorder:
             found = found if norm is None else norm(found)
         if self._positions is None:
             return found
-        return turned(found, *self._positions.of("all", total, None, len(found)))
+        return apply_rotary(found, *self._positions.of("all", total, None, len(found)))
 
     def received(self, total: int) -> Tensor:
         """Attention that each of the last `total` tokens gets from these, `[rows, total]`."""

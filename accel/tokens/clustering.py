@@ -46,7 +46,7 @@ def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
         clusters: number of clusters, at most one per token.
     """
     points = at_least_float32(points)
-    first = torch.tensor(spread(grid, clusters)).to(points.device, non_blocking=True)
+    first = torch.tensor(grid_points(grid, clusters)).to(points.device, non_blocking=True)
     centres = points.index_select(1, first)
     for _ in range(ITERATIONS):
         member = one_hot(nearest(points, centres), clusters).to(points.dtype)
@@ -56,7 +56,7 @@ def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
     return nearest(points, centres)
 
 
-def spread(grid: Grid, count: int) -> list[int]:
+def grid_points(grid: Grid, count: int) -> list[int]:
     """Positions of `count` tokens, as far apart on the grid as a coarser grid puts them."""
     *rows_of_each, columns = grid
     rows = math.prod(rows_of_each)

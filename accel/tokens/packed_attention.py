@@ -13,7 +13,7 @@ from accel.clock import Clock
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward
 from accel.tokens.kept_rows import KeyValueRows
-from accel.tokens.rotary import Positions, turned
+from accel.tokens.rotary import Positions, apply_rotary
 
 
 class PackedAttention:
@@ -75,8 +75,8 @@ class PackedAttention:
         query, key = module.norm_q(query), module.norm_k(key)
         if tables is not None:
             found, rows = Positions.read("joint", tables), len(query)
-            query = turned(query, *found.of("some", query.shape[1], chosen, rows))
-            key = turned(key, *found.of("all", key.shape[1], chosen, rows))
+            query = apply_rotary(query, *found.of("some", query.shape[1], chosen, rows))
+            key = apply_rotary(key, *found.of("all", key.shape[1], chosen, rows))
         backend = getattr(module.processor, "_attention_backend", None)
         mixed = dispatch_attention_fn(query, key, value, backend=backend).flatten(2)
         joined = torch.cat([mixed.to(query.dtype), module.mlp_act_fn(feed)], dim=-1)

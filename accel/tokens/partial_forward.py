@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from accel.caching.extrapolation import fold
-from accel.caching.guidance_halves import merged, running
+from accel.caching.extrapolation import average_guidance
+from accel.caching.guidance_halves import merged, select_active_rows
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait
@@ -67,7 +67,7 @@ class PartialForward(CallListener):
         Processors(clock, method, modules, [Trait.KEEPS, Trait.SPLITS])
         partial = [call for call in range(clock.calls) if self.planned(call)]
         self._first, self._last = (partial or [clock.calls])[0], (partial or [0])[-1]
-        clock.partial = self.planned
+        clock.runs_token_subset = self.planned
         clock.asks = clock.asks or not sites.ordered  # Choices need the half that has the prompt.
         self._rows: list[KeyValueRows] = []
         clock.listeners.append(self)
@@ -136,14 +136,14 @@ class PartialForward(CallListener):
                 self._chosen = self.choose(self.stream.noise(noise), count)
         self._clear_pass()
         self._held = self._before.pop(clock.guidance_pass, None)
-        base = None if self._held is None else running(self._held, clock)
+        base = None if self._held is None else select_active_rows(self._held, clock)
         self._wholes = kept = self._kept.pop(clock.guidance_pass, [])
         if self._chosen is not None and base is not None:
-            times = clock.running // len(self._chosen)
+            times = clock.active_rows // len(self._chosen)
             clock.selection = TokenSelection(self._chosen.repeat(times, 1), self.total)
             self._base = base
         for rows, before in zip(self._rows, kept, strict=False):
-            rows.before = None if before is None else running(before, clock)
+            rows.before = None if before is None else select_active_rows(before, clock)
         self.ahead = clock.call < self._last
         self._keep = self.planned(clock.call + 1) or (clock.reuses and self.ahead)
         self.keep_noise = self._first - self.lead <= clock.call and self.ahead
@@ -167,7 +167,7 @@ class PartialForward(CallListener):
         self._clear_pass()
         clock.selection = None
 
-    def fold(self) -> None:
+    def merge_guidance(self) -> None:
         self._now = self.folded(self._now)
         places = []
         for i in range(len(self._rows)):
@@ -179,7 +179,9 @@ class PartialForward(CallListener):
     def folded(self, passes: dict[int, Tensor]) -> dict[int, Tensor]:
         """Tensors by pass, averaged over guidance."""
         histories = {branch: [(self.clock.call, value)] for branch, value in passes.items()}
-        return {b: h[-1][1] for b, h in fold(histories, self.clock.halves).items()}
+        return {
+            b: h[-1][1] for b, h in average_guidance(histories, self.clock.batched_guidance).items()
+        }
 
     def conditional(self, passes: dict[int, Tensor]) -> Tensor:
         """Rows that have the prompt, `[images, ...]`, from one tensor `[rows, ...]` per pass."""

@@ -122,7 +122,7 @@ class RotaryQueries:
     def _turned(self, heads: Tensor, whose: str) -> Tensor:
         assert self._positions is not None
         chosen = self.clock.selection
-        return turned(heads, *self._positions.of(whose, heads.shape[1], chosen, len(heads)))
+        return apply_rotary(heads, *self._positions.of(whose, heads.shape[1], chosen, len(heads)))
 
 
 def withheld(form: Rotary, args: Any, kwargs: dict[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
@@ -133,7 +133,7 @@ def withheld(form: Rotary, args: Any, kwargs: dict[str, Any]) -> tuple[Any, Any,
     return kwargs.get(name), args, {**kwargs, name: None}
 
 
-def turned(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def apply_rotary(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Pairs of neighbouring channels rotated by their angles (Su et al., 2021, arXiv 2104.09864).
 
     Args:

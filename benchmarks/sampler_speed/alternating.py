@@ -22,7 +22,7 @@ from torch._dynamo.exc import FailOnRecompileLimitHit
 from accel import families
 from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.timing import shuffled
-from strategies import known
+from strategies import registered_methods
 
 Setup = Callable[[Network], Any]
 LIMITS = (torch.OutOfMemoryError, FailOnRecompileLimitHit)
@@ -80,7 +80,7 @@ def fitting(net: Network, rivals: Rivals) -> dict[str, Rival]:
     return {
         name: rival
         for name, rival in rivals.items()
-        if not rival.method or family in known()[rival.method].families
+        if not rival.method or family in registered_methods()[rival.method].families
     }
 
 

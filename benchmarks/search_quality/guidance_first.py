@@ -40,11 +40,11 @@ class GuidanceFirst(NSGA2):
     def __init__(self, settings: ProposerSettings) -> None:
         super().__init__(settings)
         space = self.space
-        whole = [GLOBALS + i for i, one in enumerate(space.whole) if self._guides(one)]
+        whole = [GLOBALS + i for i, one in enumerate(space.global_genes) if self._guides(one)]
         slots = [
-            space.head + slot * space.width + offset
+            space.global_count + slot * space.genes_per_slot + offset
             for slot in range(space.slots)
-            for offset, one in enumerate(space.genes)
+            for offset, one in enumerate(space.call_genes)
             if self._guides(one)
         ]
         self._first = np.array([*range(GLOBALS), *whole, *slots])

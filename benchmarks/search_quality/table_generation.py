@@ -160,8 +160,10 @@ class Draw:
     def _dense(self, rng: np.random.Generator) -> list[int]:
         """One random choice per knob, made at a random share of the calls."""
         genome = np.array(self._even(rng))
-        slots = genome[self.space.head :].reshape(self.space.slots, self.space.width)
-        for place, gene in enumerate(self.space.genes):
+        slots = genome[self.space.global_count :].reshape(
+            self.space.slots, self.space.genes_per_slot
+        )
+        for place, gene in enumerate(self.space.call_genes):
             acts = rng.random(self.space.slots) < rng.random()
             slots[:, place] = np.where(acts, rng.integers(0, len(gene.choices)), 0)
         return [int(value) for value in genome]

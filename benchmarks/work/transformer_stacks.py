@@ -138,7 +138,7 @@ def check(config: Any) -> dict[str, Any]:
     model, given = built(config)
     family, sites = families.find(Loop(model, ""))
     pipe = Loop(model, family)
-    if not sites.counted and not sites.scaled_time:
+    if not sites.scheduler_counts_calls and not sites.scaled_time:
         pipe.time = sites.time
     pipe.rows = len(given[sites.inputs[0]])
     plain = pipe.draw(given)

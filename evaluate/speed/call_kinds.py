@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from math import exp, log
 
-from strategies import StrategyError, known
+from strategies import StrategyError, registered_methods
 
 MIN_COST = 1e-12  # Smallest cost, so that it has a logarithm.
 SLIGHT = 0.01  # An effect below this is noise, and nothing is scaled by it.
@@ -40,10 +40,10 @@ def parts(kind: str) -> MethodActs:
 
 def place(method: str) -> str:
     """Key of a method: one for all methods that exclude each other, else the method itself."""
-    kind = known().get(method)
+    kind = registered_methods().get(method)
     if kind is not None and kind.reduces_tokens:
         return "tokens"
-    return "share" if kind is not None and kind.narrows else method
+    return "share" if kind is not None and kind.runs_token_subset else method
 
 
 def _same(one: MethodAct, other: MethodAct) -> bool:

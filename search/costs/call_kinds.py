@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 
-from strategies import SearchSpace, Strategy, known
+from strategies import SearchSpace, Strategy, registered_methods
 from strategies.genomes.encoding import assemble
 from strategies.genomes.space import Gene, OneOf, Shared
 
@@ -62,7 +62,7 @@ def made(space: SearchSpace, whole: Sequence[int], one: str, rows: Sequence[Row]
     solver, steps = max(space.calls, key=lambda pair: space.calls[pair])
     chosen = [
         gene.choices.index(one) if isinstance(gene, OneOf) and one in gene.choices else index
-        for gene, index in zip(space.whole, whole, strict=True)
+        for gene, index in zip(space.global_genes, whole, strict=True)
     ]
     first = (space.solvers.index(solver), space.steps.index(steps))
     return space.decode((*first, *chosen, *assemble(space, rows)))
@@ -78,7 +78,7 @@ def plan(space: SearchSpace) -> CallKindPlan:
         for whole, row in zip(wholes, patterns, strict=True):
             places = [call for call in range(2, calls) if row[call] == want.pattern]
             if places:
-                rows: list[Row] = [(0,) * space.width] * calls
+                rows: list[Row] = [(0,) * space.genes_per_slot] * calls
                 rows[places[-1]] = want.row
                 rows[places[-1] - 1] = want.lead or rows[0]
                 kind = made(space, whole, want.one, rows).kinds()[places[-1]]
@@ -92,7 +92,7 @@ def _wants(space: SearchSpace, patterns: Sequence[str]) -> Iterator[Want]:
     acts = list(_acts(space))
     strongest = [_strongest(space, rows) for rows in acts]
     for pattern in patterns:
-        yield Want((0,) * space.width, pattern=pattern)
+        yield Want((0,) * space.genes_per_slot, pattern=pattern)
         for rows, strong in zip(acts, strongest, strict=True):
             for want in rows if pattern == "" else strong:
                 yield replace(want, pattern=pattern)
@@ -104,19 +104,19 @@ def _wants(space: SearchSpace, patterns: Sequence[str]) -> Iterator[Want]:
 
 def _acts(space: SearchSpace) -> Iterator[list[Want]]:
     """Acts of the per-call genes: of every method with its own genes, and of every shared gene."""
-    plain = [gene for gene in space.genes if isinstance(gene, Gene)]
+    plain = [gene for gene in space.call_genes if isinstance(gene, Gene)]
     for method in dict.fromkeys(gene.method for gene in plain):
-        costless = known()[method].costless
+        costless = registered_methods()[method].free_knobs
         free = [
             range(len(gene.choices))
             if isinstance(gene, Gene) and gene.method == method and gene.knob not in costless
             else (0,)
-            for gene in space.genes
+            for gene in space.call_genes
         ]
         # What single blocks reuse is fresh only after a call that ran them all.
-        lead = (0,) * space.width if known()[method].graded else None
+        lead = (0,) * space.genes_per_slot if registered_methods()[method].graded else None
         yield [Want(row, lead) for row in itertools.product(*free) if any(row)]
-    for place, gene in enumerate(space.genes):
+    for place, gene in enumerate(space.call_genes):
         if isinstance(gene, Shared):
             yield list(_shared(space, place, gene))
 
@@ -128,14 +128,16 @@ def _shared(space: SearchSpace, place: int, gene: Shared) -> Iterator[Want]:
     """
 
     def row(index: int) -> Row:
-        return tuple(index if i == place else 0 for i in range(space.width))
+        return tuple(index if i == place else 0 for i in range(space.genes_per_slot))
 
-    exclusive = {name for one in space.whole if isinstance(one, OneOf) for name in one.choices}
+    exclusive = {
+        name for one in space.global_genes if isinstance(one, OneOf) for name in one.choices
+    }
     for index, values in enumerate(gene.values):
         for method, knobs in values.items():
             one = method if method in exclusive else ""
             yield Want(row(index), one=one)
-            for mark in known()[method].marks:
+            for mark in registered_methods()[method].call_list_knobs:
                 if knobs.get(mark) is False:
                     for before, other in enumerate(gene.values):
                         if other.get(method, {}).get(mark):
@@ -148,9 +150,9 @@ def _strongest(space: SearchSpace, rows: Sequence[Want]) -> Sequence[Want]:
     These are all its acts or, if they differ in strength only, the last one. If a strategy has one
     of several methods, they are the last act of each.
     """
-    gene = next(gene for gene, index in zip(space.genes, rows[0].row, strict=True) if index)
+    gene = next(gene for gene, index in zip(space.call_genes, rows[0].row, strict=True) if index)
     method = gene.methods(max(rows[0].row))[0]
-    if not known()[method].graded:
+    if not registered_methods()[method].graded:
         return rows
     if isinstance(gene, Gene):
         return rows[-1:]
@@ -167,7 +169,7 @@ def _wholes(space: SearchSpace, calls: int) -> tuple[tuple[Row, ...], tuple[tupl
     They are the first choice of each knob and, for every other pattern, the choices that show it at
     the most calls.
     """
-    nothing: list[Row] = [(0,) * space.width] * calls
+    nothing: list[Row] = [(0,) * space.genes_per_slot] * calls
     rows = _whole_rows(space)
     shown = {row: made(space, row, "", nothing).kinds() for row in rows}
     counts = {row: Counter(kinds[2:]) for row, kinds in shown.items()}
@@ -183,12 +185,12 @@ def _whole_rows(space: SearchSpace) -> list[Row]:
     If there are too many, those of each method are combined with the first choice of all others.
     """
     sizes: dict[str, list[int]] = {}
-    for place, gene in enumerate(space.whole):
-        if isinstance(gene, Gene) and gene.knob not in known()[gene.method].costless:
+    for place, gene in enumerate(space.global_genes):
+        if isinstance(gene, Gene) and gene.knob not in registered_methods()[gene.method].free_knobs:
             sizes.setdefault(gene.method, []).append(place)
     free = [set(places) for places in sizes.values()]
     together = set().union(*free)
-    if prod(len(space.whole[place].choices) for place in together) <= WHOLES:
+    if prod(len(space.global_genes[place].choices) for place in together) <= WHOLES:
         free = [together]
     rows = {
         row: None
@@ -196,8 +198,8 @@ def _whole_rows(space: SearchSpace) -> list[Row]:
         for row in itertools.product(
             *(
                 range(len(gene.choices) if place in some else 1)
-                for place, gene in enumerate(space.whole)
+                for place, gene in enumerate(space.global_genes)
             )
         )
     }
-    return list(rows) or [(0,) * len(space.whole)]
+    return list(rows) or [(0,) * len(space.global_genes)]

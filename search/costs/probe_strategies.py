@@ -30,7 +30,7 @@ def probes(space: SearchSpace, seed: int) -> list[Strategy]:
     found: list[Strategy] = []
     seen: set[str] = set()
     for whole in _wholes(space):
-        rows = list(itertools.product(*(range(len(gene.choices)) for gene in space.genes)))
+        rows = list(itertools.product(*(range(len(gene.choices)) for gene in space.call_genes)))
         calls = space.calls[solver, steps]
         alike = [_make(space, solver, steps, whole, [row] * calls).kinds() for row in rows]
         missing = {kind for kinds in alike for kind in kinds} - seen
@@ -64,7 +64,7 @@ def uniform(space: SearchSpace) -> Iterator[Strategy]:
     solver, steps = max(space.calls, key=lambda pair: space.calls[pair])
     calls = space.calls[solver, steps]
     for whole in _wholes(space):
-        for row in itertools.product(*(range(len(gene.choices)) for gene in space.genes)):
+        for row in itertools.product(*(range(len(gene.choices)) for gene in space.call_genes)):
             yield _make(space, solver, steps, whole, [row] * calls)
 
 
@@ -97,7 +97,7 @@ def _fillings(
         for one in names - {""} or {""}:
             fits = [want for want in plan.wants if want.one in ("", one)]
             waiting = [want for want in left if want.one in ("", one)]
-            rows: list[Row] = [(0,) * space.width]
+            rows: list[Row] = [(0,) * space.genes_per_slot]
             while len(rows) < len(patterns):
                 want = _next(waiting, patterns, len(rows))
                 if want is None:  # All are shown that can be: some once more.
@@ -127,12 +127,12 @@ def _alone(space: SearchSpace, want: Want) -> Strategy:
         lead = call % 2 and want.lead is not None
         rows.append(want.lead or want.row if lead else want.row)
         if pattern != want.pattern and not lead:
-            rows[-1] = (0,) * space.width
+            rows[-1] = (0,) * space.genes_per_slot
     return wanted.made(space, plan.wholes[index], want.one, rows)
 
 
 def _wholes(space: SearchSpace) -> Iterator[tuple[int, ...]]:
-    yield from itertools.product(*(range(len(gene.choices)) for gene in space.whole))
+    yield from itertools.product(*(range(len(gene.choices)) for gene in space.global_genes))
 
 
 def _make(

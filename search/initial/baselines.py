@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from search.initial.projection import nearest
-from strategies import Gene, SearchSpace, Strategy, StrategyError, known, load, presets
+from strategies import Gene, SearchSpace, Strategy, StrategyError, load, presets, registered_methods
 from strategies.methods.fora import COMPONENTS, FORA
 from strategies.methods.guidance import Guidance
 
@@ -128,7 +128,7 @@ def _of_methods(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tupl
     for origin, solver, count in pairs:
         calls = space.calls[solver, count]
         for method in space.methods:
-            starts = known()[method].starts(calls)
+            starts = registered_methods()[method].starts(calls)
             for knobs in starts if origin == "preset" else starts[-1:]:
                 one = Strategy.create(
                     family=space.family, scheduler=solver, steps=count, calls=calls,
@@ -151,5 +151,5 @@ def _combined(space: SearchSpace, scheduler: str) -> Iterator[tuple[str, Strateg
 
 
 def _choices(space: SearchSpace, method: str, knob: str) -> list[Any]:
-    plain = [gene for gene in space.genes if isinstance(gene, Gene)]
+    plain = [gene for gene in space.call_genes if isinstance(gene, Gene)]
     return [c for g in plain if (g.method, g.knob) == (method, knob) for c in g.choices]

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from strategies import SearchSpace, known
+from strategies import SearchSpace, registered_methods
 from strategies.genomes.space import GLOBALS, Gene, Genome, OneOf, Shared
 
 Row = list[int]
@@ -24,16 +24,18 @@ def used(space: SearchSpace, row: Sequence[int]) -> set[str]:
 
     With more steps its calls read them.
     """
-    slots = np.asarray(row[space.head :], dtype=np.intp).reshape(space.slots, space.width)
+    slots = np.asarray(row[space.global_count :], dtype=np.intp).reshape(
+        space.slots, space.genes_per_slot
+    )
     found = {
         method
-        for place, gene in enumerate(space.genes)
+        for place, gene in enumerate(space.call_genes)
         if not _costless(gene)
         for choice in set(slots[:, place].tolist())
         for method in gene.methods(choice)
     }
     per_call = set(_places(space))
-    for place, one in enumerate(space.whole, GLOBALS):
+    for place, one in enumerate(space.global_genes, GLOBALS):
         if isinstance(one, OneOf):
             found -= {name for index, name in enumerate(one.choices) if index != row[place]}
         elif one.method not in per_call and row[place]:
@@ -48,7 +50,7 @@ def whole_genes(space: SearchSpace, methods: Collection[str]) -> list[int]:
     """
     return [
         place
-        for place, gene in enumerate(space.whole, GLOBALS)
+        for place, gene in enumerate(space.global_genes, GLOBALS)
         if isinstance(gene, Gene) and gene.method in methods
     ]
 
@@ -57,7 +59,7 @@ def choices(space: SearchSpace, methods: Collection[str]) -> list[list[int]]:
     """Choices of every per-call gene by which only these methods act, or none."""
     return [
         [0, *(i for i in range(1, len(gene.choices)) if set(gene.methods(i)) & set(methods))]
-        for gene in space.genes
+        for gene in space.call_genes
     ]
 
 
@@ -77,7 +79,7 @@ def switch_off(space: SearchSpace, row: Row, method: str) -> None:
     for place in whole_genes(space, [method]):
         row[place] = 0
     for place, indices in _places(space).get(method, {}).items():
-        here = slice(space.head + place, None, space.width)
+        here = slice(space.global_count + place, None, space.genes_per_slot)
         row[here] = [0 if value in indices else value for value in row[here]]
 
 
@@ -90,7 +92,7 @@ def switch_on(space: SearchSpace, row: Row, method: str, rng: np.random.Generato
     mine = whole_genes(space, [method])
     for place in mine:
         row[place] = int(rng.integers(0, space.sizes[place]))
-    for place, gene in enumerate(space.whole, GLOBALS):
+    for place, gene in enumerate(space.global_genes, GLOBALS):
         if isinstance(gene, OneOf) and method in gene.choices:
             row[place] = gene.choices.index(method)
     places = _places(space).get(method, {})
@@ -111,7 +113,7 @@ def switch_on(space: SearchSpace, row: Row, method: str, rng: np.random.Generato
     for slot in range(start, stop):
         chosen = rest if (slot - start) % every == 0 else act
         for place, index in chosen.items():
-            row[space.head + slot * space.width + place] = index
+            row[space.global_count + slot * space.genes_per_slot + place] = index
 
 
 def _draw(
@@ -119,7 +121,7 @@ def _draw(
 ) -> dict[int, int]:
     """Random choice of every gene of a method, by which it does something."""
     found = {p: int(rng.choice([0, *indices])) for p, indices in places.items()}
-    acting = [place for place in places if not _costless(space.genes[place])]
+    acting = [place for place in places if not _costless(space.call_genes[place])]
     if not any(found[place] for place in acting):
         place = acting[int(rng.integers(0, len(acting)))]
         found[place] = int(rng.choice(places[place]))
@@ -128,7 +130,7 @@ def _draw(
 
 def _costless(gene: Gene | Shared) -> bool:
     """Whether a gene only says how something is done, not whether it is."""
-    return isinstance(gene, Gene) and gene.knob in known()[gene.method].costless
+    return isinstance(gene, Gene) and gene.knob in registered_methods()[gene.method].free_knobs
 
 
 def drawn(space: SearchSpace, rng: np.random.Generator) -> Genome:
@@ -141,8 +143,8 @@ def drawn(space: SearchSpace, rng: np.random.Generator) -> Genome:
         switch_on(space, row, space.methods[int(index)], rng)
     allowed = choices(space, used(space, row))
     for slot in np.flatnonzero(rng.random(space.slots) < FRESH):
-        start = space.head + int(slot) * space.width
-        row[start : start + space.width] = [int(rng.choice(one)) for one in allowed]
+        start = space.global_count + int(slot) * space.genes_per_slot
+        row[start : start + space.genes_per_slot] = [int(rng.choice(one)) for one in allowed]
     return tuple(row)
 
 
@@ -150,7 +152,7 @@ def drawn(space: SearchSpace, rng: np.random.Generator) -> Genome:
 def _places(space: SearchSpace) -> dict[str, dict[int, list[int]]]:
     """Choices by which a method acts, by method and position of a per-call gene."""
     found: dict[str, dict[int, list[int]]] = {}
-    for place, gene in enumerate(space.genes):
+    for place, gene in enumerate(space.call_genes):
         for index in range(1, len(gene.choices)):
             for method in gene.methods(index):
                 found.setdefault(method, {}).setdefault(place, []).append(index)

@@ -11,7 +11,7 @@ import numpy as np
 from strategies import SearchSpace, Strategy, StrategyError
 from strategies.genomes.encoding import assemble as assemble
 from strategies.genomes.space import Gene, OneOf, Shared
-from strategies.knobs import Knobs, known
+from strategies.knobs import Knobs, registered_methods
 
 
 def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:
@@ -32,8 +32,8 @@ def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:
     if space.shared:
         strategy = strategy.canonical()  # Of what is read at a call, dead values are no part.
     head = [space.solvers.index(solver), space.steps.index(steps)]
-    head += [_whole(space, gene, strategy) for gene in space.whole]
-    rows = [[_per_call(gene, strategy, call) for gene in space.genes] for call in range(calls)]
+    head += [_whole(space, gene, strategy) for gene in space.global_genes]
+    rows = [[_per_call(gene, strategy, call) for gene in space.call_genes] for call in range(calls)]
     return space.decode((*head, *assemble(space, rows)))
 
 
@@ -54,10 +54,10 @@ def _per_call(gene: Gene | Shared, strategy: Strategy, call: int) -> int:
     knobs = strategy.methods.get(gene.method)
     if knobs is None:
         return 0
-    if gene.knob in knobs.marks:
+    if gene.knob in knobs.call_list_knobs:
         given = knobs.read(call).get(gene.knob, gene.choices[0])
         return gene.choices.index(given) if given in gene.choices else 0
-    neutral = known()[gene.method].neutral.get(gene.knob)
+    neutral = registered_methods()[gene.method].neutral.get(gene.knob)
     return nearest_choice(gene.choices, getattr(knobs, gene.knob)[call], neutral)
 
 
@@ -67,11 +67,11 @@ def _act(gene: Shared, strategy: Strategy, call: int) -> int:
         knobs = strategy.methods.get(method)
         if knobs is None or not knobs.at(call):
             continue
-        read, marks = knobs.read(call), knobs.marks
+        read, marks = knobs.read(call), knobs.call_list_knobs
         acts = {i: row[method] for i, row in enumerate(gene.values) if method in row}
 
         def far(act: Mapping[str, Any], knobs: Knobs = knobs, read: Any = read) -> float:
-            there = [knob for knob in read if knob in act and knob not in knobs.marks]
+            there = [knob for knob in read if knob in act and knob not in knobs.call_list_knobs]
             return sum(_distance(act[k], read[k], knobs.neutral[k]) for k in there)
 
         alike = [i for i, act in acts.items() if all(act.get(m) == read.get(m) for m in marks)]

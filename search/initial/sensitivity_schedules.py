@@ -15,7 +15,7 @@ from search.initial.projection import assemble, nearest
 from search.initial.shortest_path import Path, minimax, smallest_sum
 from strategies import SearchSpace, Strategy
 from strategies.genomes.space import Gene, Shared
-from strategies.knobs import known
+from strategies.knobs import registered_methods
 
 ORIGIN = "sensitivity"
 STEPS = 12  # Measured at the space's nearest; schedules scale with time.
@@ -33,20 +33,20 @@ def actions(space: SearchSpace) -> list[Action]:
     orders of extrapolation, there is a second action with the first order.
     """
     found: list[Action] = []
-    plain = [gene for gene in space.genes if isinstance(gene, Gene)]
+    plain = [gene for gene in space.call_genes if isinstance(gene, Gene)]
     for method in dict.fromkeys(gene.method for gene in plain):
-        kind = known()[method]
-        if kind.reduces_tokens or kind.narrows:
+        kind = registered_methods()[method]
+        if kind.reduces_tokens or kind.runs_token_subset:
             continue
         for order in (0, 1):
-            row = [_choice(space, index, method, order) for index in range(space.width)]
+            row = [_choice(space, index, method, order) for index in range(space.genes_per_slot)]
             if None not in row and any(row) and tuple(row) not in found:
                 found.append(tuple(int(value or 0) for value in row))
     return found
 
 
 def _choice(space: SearchSpace, index: int, method: str, order: int) -> int | None:
-    gene = space.genes[index]
+    gene = space.call_genes[index]
     if isinstance(gene, Shared) or gene.method != method:
         return 0
     if gene.knob == "order":
@@ -73,16 +73,16 @@ class SensitivitySchedules:
 
     def strategy(self, action: Action, computed: Path) -> Strategy:
         """Strategy that computes the given calls; the others do `action`."""
-        neutral = (0,) * self.space.width
+        neutral = (0,) * self.space.genes_per_slot
         rows = [neutral if call in computed else action for call in range(self.calls)]
         head = [self.space.solvers.index(self.solver), self.space.steps.index(self.steps)]
-        whole = [0] * len(self.space.whole)
+        whole = [0] * len(self.space.global_genes)
         return self.space.decode((*head, *whole, *assemble(self.space, rows)))
 
     def asked(self) -> list[Strategy]:
         """All strategies to measure, each once; the first one reuses nothing."""
         found: dict[str, Strategy] = {}
-        rows = [self.strategy((0,) * self.space.width, tuple(range(self.calls)))]
+        rows = [self.strategy((0,) * self.space.genes_per_slot, tuple(range(self.calls)))]
         for action in actions(self.space):
             rows += [self.strategy(action, self._without(*one)) for one in self._stretches(action)]
         for strategy in rows:
@@ -99,7 +99,7 @@ class SensitivitySchedules:
                         yield (before, i), (i, j)
 
     def _extrapolates(self, action: Action) -> bool:
-        pairs = zip(self.space.genes, action, strict=True)
+        pairs = zip(self.space.call_genes, action, strict=True)
         return any(
             isinstance(gene, Gene) and gene.knob == "order" and gene.choices[value]
             for gene, value in pairs

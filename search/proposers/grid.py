@@ -5,7 +5,7 @@ from __future__ import annotations
 from search.proposers.base import Proposer
 from search.study.history import History
 from strategies.genomes.space import GLOBALS, Genome, Shared
-from strategies.knobs import known
+from strategies.knobs import registered_methods
 
 
 class GridSearch(Proposer):
@@ -20,14 +20,14 @@ class GridSearch(Proposer):
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
         rng, space = self.stream(number, attempt), self.space
-        head = [int(rng.integers(0, size)) for size in space.sizes[: space.head]]
+        head = [int(rng.integers(0, size)) for size in space.sizes[: space.global_count]]
         calls = space.calls[space.solvers[head[0]], space.steps[head[1]]]
         interval = int(rng.integers(1, calls + 1))
-        row = [int(rng.integers(0, len(gene.choices))) for gene in space.genes]
+        row = [int(rng.integers(0, len(gene.choices))) for gene in space.call_genes]
         # Of knobs that reuse, the first choice is to compute; the other knobs stay.
         key = [
             v if isinstance(gene, Shared) or _takes_tokens(gene.method) else 0
-            for gene, v in zip(space.genes, row, strict=True)
+            for gene, v in zip(space.call_genes, row, strict=True)
         ]
         slots = [row] * space.slots
         for slot in range(space.slots):
@@ -35,10 +35,10 @@ class GridSearch(Proposer):
             slots[slot] = key if call % interval == 0 else row
         for call in range(calls):
             slots[space.slot(call, calls)] = key if call % interval == 0 else row
-        assert space.head >= GLOBALS
+        assert space.global_count >= GLOBALS
         return (*head, *(value for one in slots for value in one))
 
 
 def _takes_tokens(method: str) -> bool:
-    kind = known()[method]
-    return kind.reduces_tokens or kind.narrows
+    kind = registered_methods()[method]
+    return kind.reduces_tokens or kind.runs_token_subset

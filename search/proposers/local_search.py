@@ -103,9 +103,9 @@ class LocalSearch(Proposer):
 def swap(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> Genome:
     """The genome with two calls that do different things exchanged, if there are such."""
     row = np.array(genome, dtype=np.int64)
-    if not space.width:
+    if not space.genes_per_slot:
         return genome
-    slots = row[space.head :].reshape(space.slots, space.width)
+    slots = row[space.global_count :].reshape(space.slots, space.genes_per_slot)
     # Only the slots that the strategy's calls read.
     calls = space.calls[space.solvers[genome[0]], space.steps[genome[1]]]
     read = [space.slot(call, calls) for call in range(calls)]
@@ -114,7 +114,7 @@ def swap(space: SearchSpace, genome: Genome, rng: np.random.Generator) -> Genome
     if others:
         second = int(rng.choice(others))
         slots[[first, second]] = slots[[second, first]]
-    assert space.head >= GLOBALS
+    assert space.global_count >= GLOBALS
     return tuple(row.tolist())
 
 

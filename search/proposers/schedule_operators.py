@@ -40,7 +40,7 @@ def segment_crossover(
     of it.
     """
     row = list(mother)
-    for gene, draw in enumerate(rng.random(space.head).tolist()):
+    for gene, draw in enumerate(rng.random(space.global_count).tolist()):
         if draw < 0.5:
             row[gene] = father[gene]
     span = _span(space, rng)
@@ -51,13 +51,13 @@ def segment_crossover(
 def mutate(space: SearchSpace, row: Sequence[int], rng: np.random.Generator) -> Row:
     """Global genes step or jump; then one to three of the moves of `MOVES`."""
     row, sizes = list(row), space.sizes
-    for index in range(space.head):
+    for index in range(space.global_count):
         draw = rng.random()
         if draw < STEP:
             row[index] = min(max(row[index] + _either(rng), 0), sizes[index] - 1)
         elif draw < STEP + JUMP:
             row[index] = int(rng.integers(0, sizes[index]))
-    if space.width:
+    if space.genes_per_slot:
         for _ in range(int(rng.integers(1, 4))):
             MOVES[bisect(UP_TO, rng.random())](space, row, rng)
     return row
@@ -99,14 +99,14 @@ def _reset_one(
     """Choose another allowed value for one gene of one call, at random."""
     free = [place for place, choices in enumerate(allowed) if len(choices) > 1]
     place = free[int(rng.integers(0, len(free)))]
-    gene = space.head + int(rng.integers(0, space.slots)) * space.width + place
+    gene = space.global_count + int(rng.integers(0, space.slots)) * space.genes_per_slot + place
     others = [choice for choice in allowed[place] if choice != row[gene]]
     row[gene] = others[int(rng.integers(0, len(others)))]
 
 
 def reset_gene(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
     """Choose another value for one gene of one call at random, if it has another."""
-    gene = space.head + int(rng.integers(0, space.slots * space.width))
+    gene = space.global_count + int(rng.integers(0, space.slots * space.genes_per_slot))
     size = space.sizes[gene]
     if size > 1:
         row[gene] = (row[gene] + int(rng.integers(1, size))) % size
@@ -114,7 +114,7 @@ def reset_gene(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
 
 def reset_call(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
     """Choose all genes of one call at random, together."""
-    drawn = [int(rng.integers(0, len(gene.choices))) for gene in space.genes]
+    drawn = [int(rng.integers(0, len(gene.choices))) for gene in space.call_genes]
     row[_call(space, int(rng.integers(0, space.slots)))] = drawn
 
 
@@ -133,20 +133,23 @@ def swap_neighbours(space: SearchSpace, row: Row, rng: np.random.Generator) -> N
 def shift_span(space: SearchSpace, row: Row, rng: np.random.Generator) -> None:
     """A span of time happens one call earlier or later; what it pushes out goes behind it."""
     span = _span(space, rng)
-    moved, cut = row[span], -space.width * _either(rng)
+    moved, cut = row[span], -space.genes_per_slot * _either(rng)
     row[span] = moved[cut:] + moved[:cut]
 
 
 def _call(space: SearchSpace, slot: int) -> slice:
     """Genes of one slot."""
-    start = space.head + slot * space.width
-    return slice(start, start + space.width)
+    start = space.global_count + slot * space.genes_per_slot
+    return slice(start, start + space.genes_per_slot)
 
 
 def _span(space: SearchSpace, rng: np.random.Generator) -> slice:
     """Genes of some neighbouring slots."""
     start, stop = sorted(rng.integers(0, space.slots + 1, 2).tolist())
-    return slice(space.head + start * space.width, space.head + stop * space.width)
+    return slice(
+        space.global_count + start * space.genes_per_slot,
+        space.global_count + stop * space.genes_per_slot,
+    )
 
 
 def _either(rng: np.random.Generator) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 
 from strategies import Strategy
-from strategies.knobs import known
+from strategies.knobs import registered_methods
 
 RANGES = {"steps": IntDistribution(1, 10_000)}
 SHARE = FloatDistribution(0, 1)
@@ -17,7 +17,7 @@ def columns(strategy: Strategy) -> tuple[dict[str, int | float], dict[str, BaseD
     """
     found: dict[str, int | float] = {"steps": strategy.steps}
     alive = strategy.canonical().methods
-    for name, kind in known().items():
+    for name, kind in registered_methods().items():
         if strategy.family in kind.families:
             acts = 0
             if name in alive:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from strategies import SearchSpace, Strategy, known
+from strategies import SearchSpace, Strategy, registered_methods
 from strategies.genomes.space import Gene
 
 
@@ -75,24 +75,24 @@ class Deed(Lane):
 def lanes(space: SearchSpace) -> list[Lane]:
     """The lanes of a space, in the order of its per-call genes."""
     found: list[Lane] = []
-    for gene in space.genes:
+    for gene in space.call_genes:
         if isinstance(gene, Gene):
-            mark = gene.knob in known()[gene.method].marks
+            mark = gene.knob in registered_methods()[gene.method].call_list_knobs
             found.append(
                 Mark(gene.method, gene.knob) if mark else Lane(gene.method, gene.knob, gene.choices)
             )
             continue
         for method, knob in gene.knobs:
-            kind = known()[method]
-            if knob in kind.marks:
+            kind = registered_methods()[method]
+            if knob in kind.call_list_knobs:
                 found.append(Mark(method, knob))
                 continue
             given = [row[method][knob] for row in gene.values if knob in row.get(method, {})]
             values = dict.fromkeys([kind.neutral[knob], *given])
             found.append(Lane(method, knob, tuple(values)))
-    alone = dict.fromkeys(gene.method for gene in space.whole if isinstance(gene, Gene))
+    alone = dict.fromkeys(gene.method for gene in space.global_genes if isinstance(gene, Gene))
     for method in alone:
-        found += [Deed(method, name) for name in known()[method].deeds]
+        found += [Deed(method, name) for name in registered_methods()[method].shown_values]
     return found
 
 

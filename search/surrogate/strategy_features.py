@@ -35,7 +35,7 @@ class StrategyFeatures:
         self._first = np.cumsum([0, *sizes])[:-1, None].astype(np.intp)  # Choice of each lane.
         self._choices = sum(sizes)
         self._strengths = np.concatenate([np.empty(0), *(lane.strengths for lane in self.lanes)])
-        whole = len(space.solvers) + 4 + len(space.whole)
+        whole = len(space.solvers) + 4 + len(space.global_genes)
         self._length = whole + self._choices + (3 * BINS + COUNTS) * len(sizes)
 
     def __call__(self, strategy: Strategy) -> NDArray[np.float32]:
@@ -78,7 +78,7 @@ class StrategyFeatures:
         """Features of the whole generation."""
         found = [float(solver == alive.solver_text) for solver in self.space.solvers]
         found += [alive.calls, 1 / alive.calls, alive.steps, log(alive.calls)]
-        for gene in self.space.whole:
+        for gene in self.space.global_genes:
             if isinstance(gene, OneOf):
                 there = [place for place, name in enumerate(gene.choices) if name in alive.methods]
                 found.append(float(there[0]) if there else -1.0)

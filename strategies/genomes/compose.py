@@ -16,7 +16,7 @@ from typing import Any
 
 from strategies.errors import StrategyError
 from strategies.genomes.genes import AnyGene, Gene, OneOf, Shared, check_family, read_acts, split
-from strategies.knobs import Knobs, known
+from strategies.knobs import Knobs, registered_methods
 from strategies.solvers import exchangeable
 
 ENTRIES = (
@@ -80,8 +80,8 @@ def composed(family: str, methods: Any, without: Sequence[str] = ()) -> dict[str
             raise StrategyError(f"method {name} does not go with this model; take it out")
         if methods.count(name) > 1:
             raise StrategyError(f"method {name} is given twice; give it once")
-        kinds.append(known()[name])
-        if not (kinds[-1].choices or kinds[-1].acts):
+        kinds.append(registered_methods()[name])
+        if not (kinds[-1].choices or kinds[-1].joint_choices):
             raise StrategyError(
                 f"method {name} declares no search choices; give its genes as knobs"
             )
@@ -92,11 +92,11 @@ def composed(family: str, methods: Any, without: Sequence[str] = ()) -> dict[str
         if f"{kind.method}.{knob}" not in without
     }
     shared, one_of = dict[str, Any](), dict[str, Any]()
-    tokens = [kind for kind in kinds if kind.acts and kind.reduces_tokens]
+    tokens = [kind for kind in kinds if kind.joint_choices and kind.reduces_tokens]
     if tokens:
-        rows = [_named(kind, act) for kind in tokens for act in kind.acts]
+        rows = [_named(kind, act) for kind in tokens for act in kind.joint_choices]
         shared[TOKENS] = [{}, *rows]
-    narrowing = [kind for kind in kinds if kind.acts and kind.narrows]
+    narrowing = [kind for kind in kinds if kind.joint_choices and kind.runs_token_subset]
     if narrowing:
         shared[SHARE] = [{}, *_levels(narrowing)]
     if len(narrowing) > 1:
@@ -130,10 +130,10 @@ def _named(kind: type[Knobs], act: Mapping[str, Any]) -> dict[str, Any]:
 def _levels(kinds: Sequence[type[Knobs]]) -> list[dict[str, Any]]:
     """Acts of the same strength, side by side; a method with fewer repeats its strongest."""
     rows = []
-    for level in range(max(len(kind.acts) for kind in kinds)):
+    for level in range(max(len(kind.joint_choices) for kind in kinds)):
         row: dict[str, Any] = {}
         for kind in kinds:
-            row |= _named(kind, kind.acts[min(level, len(kind.acts) - 1)])
+            row |= _named(kind, kind.joint_choices[min(level, len(kind.joint_choices) - 1)])
         rows.append(row)
     return rows
 

@@ -22,8 +22,8 @@ class Space(Protocol):
     solvers: tuple[str, ...]
     steps: tuple[int, ...]
     calls: dict[tuple[str, int], int]
-    genes: PerCall
-    whole: Whole
+    call_genes: PerCall
+    global_genes: Whole
     shared: set[str]
     fixed: dict[str, dict[str, Any]]
     slots: int
@@ -50,13 +50,13 @@ def encode(space: Space, strategy: Strategy) -> tuple[int, ...]:
     first = [space.solvers.index(pair[0]), space.steps.index(pair[1])]
     alive = strategy.canonical().methods
     rows = [
-        [_choice(strategy, alive, gene, call) for gene in space.genes]
+        [_choice(strategy, alive, gene, call) for gene in space.call_genes]
         for call in range(strategy.calls)
     ]
     genome = (*first, *_whole(space, strategy, rows), *assemble(space, rows))
     if space.decode(genome).digest == strategy.digest:
         return genome
-    names = ", ".join(gene.name for gene in space.whole)
+    names = ", ".join(gene.name for gene in space.global_genes)
     raise StrategyError(
         "the strategy has knobs that this space does not search or other choices of them"
         + (f" ({names})" if names else "")
@@ -78,7 +78,7 @@ def _choice(strategy: Strategy, alive: Mapping[str, Knobs], gene: Gene | Shared,
     knobs = strategy.methods.get(gene.method)
     if knobs is None:
         value = gene.choices[0]
-    elif gene.knob in knobs.marks:
+    elif gene.knob in knobs.call_list_knobs:
         value = knobs.read(call).get(gene.knob, gene.choices[0])
     else:
         value = getattr(knobs, gene.knob)[call]
@@ -111,14 +111,16 @@ def _whole(space: Space, strategy: Strategy, rows: Sequence[Sequence[int]]) -> l
     A strategy's choices may show only in its behaviour.
     """
     alive, depths = strategy.canonical().methods, strategy.depths
-    found, places = [0] * len(space.whole), dict[str, list[int]]()
-    for place, gene in enumerate(space.whole):
+    found, places = [0] * len(space.global_genes), dict[str, list[int]]()
+    for place, gene in enumerate(space.global_genes):
         if isinstance(gene, OneOf):
             found[place] = next((i for i, n in enumerate(gene.choices) if n in alive), 0)
         else:
             places.setdefault(gene.method, []).append(place)
     for method, mine in places.items():
-        genes = [gene for gene in space.whole if isinstance(gene, Gene) and gene.method == method]
+        genes = [
+            gene for gene in space.global_genes if isinstance(gene, Gene) and gene.method == method
+        ]
         if method in space.shared and method not in alive:
             continue
         lists = _lists(space, method, rows)
@@ -143,7 +145,7 @@ def _whole(space: Space, strategy: Strategy, rows: Sequence[Sequence[int]]) -> l
 def _lists(space: Space, method: str, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
     """Per-call knobs of one method."""
     found: dict[str, Any] = {}
-    for gene, chosen in zip(space.genes, zip(*rows, strict=True), strict=True):
+    for gene, chosen in zip(space.call_genes, zip(*rows, strict=True), strict=True):
         if isinstance(gene, Shared):
             found |= dict(choosing.acting(gene, chosen)).get(method, {})
         elif gene.method == method:

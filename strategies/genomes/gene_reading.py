@@ -8,7 +8,7 @@ from typing import Any
 from strategies.errors import StrategyError
 from strategies.genomes import choosing
 from strategies.genomes.genes import Act, AnyGene, Gene, OneOf, Shared, check
-from strategies.knobs import known
+from strategies.knobs import registered_methods
 from strategies.strategy import Strategy
 
 PerCall = tuple[Gene | Shared, ...]
@@ -82,7 +82,7 @@ class Reader:
         return made.methods[method]
 
     def _choices(self, gene: Gene, genes: Sequence[Gene]) -> Gene:
-        mark = gene.knob in known()[gene.method].marks
+        mark = gene.knob in registered_methods()[gene.method].call_list_knobs
         if mark and not all(isinstance(choice, bool) for choice in gene.choices):
             raise StrategyError(
                 f"{gene.name} lists calls, so in a space its choices are true (the call is in the "
@@ -116,20 +116,20 @@ class Reader:
         return Shared(gene.name, tuple(acts))
 
     def _act(self, method: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        kind = known()[method]
-        for knob in set(given) & set(kind.marks):
+        kind = registered_methods()[method]
+        for knob in set(given) & set(kind.call_list_knobs):
             if not isinstance(given[knob], bool):
                 raise StrategyError(
                     f"{method}.{knob} lists calls, so in a shared gene it is true (the call is in "
                     f"the list) or false, not {given[knob]!r}"
                 )
         chosen = {
-            knob: ((0,) if value else ()) if knob in kind.marks else [value]
+            knob: ((0,) if value else ()) if knob in kind.call_list_knobs else [value]
             for knob, value in given.items()
         }
         knobs = self._made(method, chosen, 1)
         return {
-            knob: value if knob in kind.marks else getattr(knobs, knob)[0]
+            knob: value if knob in kind.call_list_knobs else getattr(knobs, knob)[0]
             for knob, value in given.items()
         }
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from strategies.errors import StrategyError
-from strategies.knobs import Knobs, known
+from strategies.knobs import Knobs, registered_methods
 from strategies.plugins import entry_points
 from strategies.plugins.families import families_of, works_on
 from strategies.words import did_you_mean
@@ -144,10 +144,10 @@ def check(genes: Sequence[AnyGene], fixed: Mapping[str, Mapping[str, Any]], fami
     seen: dict[tuple[str, str], str] = {(m, k): "fixed" for m, row in fixed.items() for k in row}
     for gene in genes:
         for method, knob in gene.knobs:
-            kind = known().get(method)
+            kind = registered_methods().get(method)
             if kind is None or knob not in kind.model_fields:
                 raise StrategyError(f"{method}.{knob} is not a knob of any method")
-            if isinstance(gene, Shared) and knob not in (*kind.per_call, *kind.marks):
+            if isinstance(gene, Shared) and knob not in (*kind.per_call, *kind.call_list_knobs):
                 raise StrategyError(
                     f"{method}.{knob} holds for a whole generation, so it cannot be in the shared "
                     f"gene {gene.name}; give it under knobs or fixed"
@@ -174,7 +174,7 @@ def check_family(method: str, family: str) -> None:
     Raises:
         StrategyError: the method is refused; says what is allowed.
     """
-    kinds = known()
+    kinds = registered_methods()
     if method not in kinds:
         hint = did_you_mean(method, kinds)
         hint += entry_points.left_out("methods", method)

@@ -23,8 +23,8 @@ def members(space: SearchSpace, most: int = MAX_MEMBERS) -> list[tuple[Genome, S
     Returns:
         None if the space has more, or more genomes than can be looked at.
     """
-    heads = prod(space.sizes[GLOBALS : space.head])
-    each = prod(len(gene.choices) for gene in space.genes)
+    heads = prod(space.sizes[GLOBALS : space.global_count])
+    each = prod(len(gene.choices) for gene in space.call_genes)
     if sum(heads * each ** space.calls[pair] for pair in _pairs(space)) > GENOMES:
         return None
     found: dict[str, tuple[Genome, Strategy]] = {}
@@ -42,16 +42,21 @@ def _pairs(space: SearchSpace) -> list[tuple[str, int]]:
 
 def _genomes(space: SearchSpace) -> Iterator[Genome]:
     """One genome for each combination of choices that strategies read; unread slots are 0."""
-    row = [range(len(gene.choices)) for gene in space.genes]
-    whole = [range(size) for size in space.sizes[GLOBALS : space.head]]
+    row = [range(len(gene.choices)) for gene in space.call_genes]
+    whole = [range(size) for size in space.sizes[GLOBALS : space.global_count]]
     for at, solver in enumerate(space.solvers):
         for index, steps in enumerate(space.steps):
             calls = space.calls[solver, steps]
-            slots = [space.head + space.slot(call, calls) * space.width for call in range(calls)]
+            slots = [
+                space.global_count + space.slot(call, calls) * space.genes_per_slot
+                for call in range(calls)
+            ]
             for head in product(*whole):
                 for values in product(*row * calls):
-                    genome = [at, index, *head, *[0] * (space.slots * space.width)]
+                    genome = [at, index, *head, *[0] * (space.slots * space.genes_per_slot)]
                     for call, start in enumerate(slots):
-                        own = values[call * space.width : (call + 1) * space.width]
-                        genome[start : start + space.width] = own
+                        own = values[
+                            call * space.genes_per_slot : (call + 1) * space.genes_per_slot
+                        ]
+                        genome[start : start + space.genes_per_slot] = own
                     yield tuple(genome)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from strategies.errors import StrategyError
+from strategies.former_names import FormerName
 from strategies.genomes import choosing, encoding
 from strategies.genomes.gene_reading import Reader
 from strategies.genomes.genes import AnyGene, Gene, OneOf, Shared
@@ -40,15 +41,20 @@ class SearchSpace:
             and steps. Nothing acts there, nor at the first call that is made.
 
     Attributes:
-        genes: per-call genes.
-        whole: genes of the whole generation.
+        call_genes: per-call genes.
+        global_genes: genes of the whole generation.
         shared: methods whose per-call knobs a shared gene sets.
-        head: number of genes before the slots of a genome.
+        global_count: number of genes before the slots of a genome.
 
     Raises:
         StrategyError: an unknown method or knob, one given twice, or a choice that its method does
             not allow.
     """
+
+    genes = FormerName("call_genes")
+    whole = FormerName("global_genes")
+    head = FormerName("global_count")
+    width = FormerName("genes_per_slot")
 
     def __init__(
         self,
@@ -69,18 +75,21 @@ class SearchSpace:
             raise StrategyError("a space needs at least one solver and one number of steps")
         self.slots = max(self.calls[s, n] for s in self.solvers for n in self.steps)
         reader = Reader(family, list(self.calls.values()), self.fixed)
-        self.genes, self.whole = reader.read(genes)
-        self.shared = {m for g in self.genes if isinstance(g, Shared) for m in g.turned}
-        self.head = GLOBALS + len(self.whole)
+        self.call_genes, self.global_genes = reader.read(genes)
+        self.shared = {m for g in self.call_genes if isinstance(g, Shared) for m in g.turned}
+        self.global_count = GLOBALS + len(self.global_genes)
         self._starts = {
-            calls: [self.head + self.slot(call, calls) * self.width for call in range(calls)]
+            calls: [
+                self.global_count + self.slot(call, calls) * self.genes_per_slot
+                for call in range(calls)
+            ]
             for calls in set(self.calls.values())
         }
         self.sizes: Genome = (
             len(self.solvers),
             len(self.steps),
-            *(len(gene.choices) for gene in self.whole),
-            *[len(gene.choices) for gene in self.genes] * self.slots,
+            *(len(gene.choices) for gene in self.global_genes),
+            *[len(gene.choices) for gene in self.call_genes] * self.slots,
         )
 
     def value(self, gene: Gene, choice: Any, calls: int) -> Any:
@@ -92,9 +101,9 @@ class SearchSpace:
         return choosing.value(gene, choice, calls)
 
     @property
-    def width(self) -> int:
+    def genes_per_slot(self) -> int:
         """Number of genes per slot of time."""
-        return len(self.genes)
+        return len(self.call_genes)
 
     def slot(self, call: int, calls: int) -> int:
         """The slot that call `call` of `calls` reads; distinct for distinct calls."""
@@ -116,12 +125,12 @@ class SearchSpace:
         calls = self.calls[solver, steps]
         methods = {name: dict(knobs) for name, knobs in self.fixed.items()}
         out = set(self.shared)  # Until they act.
-        for gene, index in zip(self.whole, genome[GLOBALS : self.head], strict=True):
+        for gene, index in zip(self.global_genes, genome[GLOBALS : self.global_count], strict=True):
             if isinstance(gene, Gene):
                 value = self.value(gene, gene.choices[index], calls)
                 methods.setdefault(gene.method, {})[gene.knob] = value
         starts, quiet = self._starts[calls], self._quiet(solver, steps)
-        for offset, each in enumerate(self.genes):
+        for offset, each in enumerate(self.call_genes):
             chosen = [0] * quiet + [genome[start + offset] for start in starts[quiet:]]
             if isinstance(each, Gene):
                 values = choosing.listed(each, [each.choices[index] for index in chosen])
@@ -157,7 +166,7 @@ class SearchSpace:
     def _others(self, genome: Sequence[int]) -> set[str]:
         """Methods that a `OneOf` gene did not choose."""
         found = set[str]()
-        for gene, index in zip(self.whole, genome[GLOBALS : self.head], strict=True):
+        for gene, index in zip(self.global_genes, genome[GLOBALS : self.global_count], strict=True):
             if isinstance(gene, OneOf):
                 found |= {name for place, name in enumerate(gene.choices) if place != index}
         return found
@@ -185,7 +194,7 @@ class SearchSpace:
         """Fixed knobs, and the first choices of those that hold for a whole generation."""
         whole = {
             gene.knob: self.value(gene, gene.choices[0], calls)
-            for gene in self.whole
+            for gene in self.global_genes
             if isinstance(gene, Gene) and gene.method == method
         }
         return self.fixed.get(method, {}) | whole

@@ -11,7 +11,7 @@ from pydantic import Field, StrictInt
 from strategies.halves import caught_up
 from strategies.knobs import Depth, Knobs, check_calls, register
 from strategies.methods.tome import Levels, Stride
-from strategies.schedules import happens, remap_events, silence
+from strategies.schedules import happens, neutral_where_skipped, remap_events
 
 
 @register
@@ -24,9 +24,9 @@ class CAToMe(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("threshold",)
     neutral: ClassVar[dict[str, Any]] = {"threshold": 1.0}
     reduces_tokens: ClassVar[bool] = True
-    marks: ClassVar[tuple[str, ...]] = ("checkpoints",)
+    call_list_knobs: ClassVar[tuple[str, ...]] = ("checkpoints",)
     # The threshold of a call that reuses pairs is read only where there are none yet.
-    acts: ClassVar[tuple[Mapping[str, Any], ...]] = (
+    joint_choices: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"threshold": 0.9, "checkpoints": True},
         {"threshold": 0.8, "checkpoints": True},
         {"threshold": 0.7, "checkpoints": True},
@@ -68,7 +68,7 @@ class CAToMe(Knobs):
         return call == 0 or self.checkpoints == "all" or happens(self.checkpoints, call)
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> CAToMe:
-        asked = silence(self.threshold, depths, 1.0)
+        asked = neutral_where_skipped(self.threshold, depths, 1.0)
         active = [call for call, value in enumerate(asked) if value < 1]
         moved = self._moved(active)
         threshold = tuple(

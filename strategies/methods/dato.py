@@ -9,7 +9,7 @@ from pydantic import Field, StrictBool, StrictInt
 
 from strategies.knobs import Depth, Knobs, check_ratio, register
 from strategies.methods.tome import Levels, Ratio
-from strategies.schedules import silence
+from strategies.schedules import neutral_where_skipped
 
 
 @register
@@ -22,7 +22,11 @@ class DaTo(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("ratio",)
     neutral: ClassVar[dict[str, Any]] = {"ratio": 0.0}
     reduces_tokens: ClassVar[bool] = True
-    acts: ClassVar[tuple[Mapping[str, Any], ...]] = ({"ratio": 0.3}, {"ratio": 0.5}, {"ratio": 0.7})
+    joint_choices: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"ratio": 0.3},
+        {"ratio": 0.5},
+        {"ratio": 0.7},
+    )
     graded: ClassVar[bool] = True
 
     ratio: tuple[Ratio, ...] = Field(
@@ -69,7 +73,7 @@ class DaTo(Knobs):
         return not any(self.ratio)
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> DaTo:
-        alive: dict[str, Any] = {"ratio": silence(self.ratio, depths, 0.0)}
+        alive: dict[str, Any] = {"ratio": neutral_where_skipped(self.ratio, depths, 0.0)}
         if not self.diff_score:
             alive["noise"] = 0.0
         return self.model_copy(update=alive)

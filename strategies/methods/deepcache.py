@@ -23,7 +23,7 @@ class DeepCache(Knobs):
     families: ClassVar[tuple[str, ...]] = ("unet",)
     per_call: ClassVar[tuple[str, ...]] = ("depth", "order")
     neutral: ClassVar[dict[str, Any]] = {"depth": "full", "order": 0}
-    costless: ClassVar[tuple[str, ...]] = ("order",)
+    free_knobs: ClassVar[tuple[str, ...]] = ("order",)
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "depth": ("full", 0, 1, 2, 3, 6),
         "order": (0, 1, 2),
@@ -82,7 +82,7 @@ class DeepCache(Knobs):
         Raises:
             StrategyError: no positive interval, a power below 1 or a centre outside the calls.
         """
-        full = schedules.around(calls, interval, centre, power)
+        full = schedules.centred(calls, interval, centre, power)
         return cls._at(calls, full, depth, order)
 
     @classmethod
@@ -97,7 +97,7 @@ class DeepCache(Knobs):
         """Knobs with the same share of full calls, as dense in time; the other calls go by time."""
         old, new = len(self.depth), len(indices)
         full = set(
-            schedules.stretch([c for c, d in enumerate(self.depth) if d == "full"], old, new)
+            schedules.rescale([c for c, d in enumerate(self.depth) if d == "full"], old, new)
         )
         rest = [call for call, depth in enumerate(self.depth) if depth != "full"]
         depth: list[Depth] = ["full"] * new

@@ -24,7 +24,7 @@ class DeltaCache(Knobs):
     families: ClassVar[tuple[str, ...]] = ("dit", "mmdit", "transformer")
     per_call: ClassVar[tuple[str, ...]] = ("depth", "tail", "order")
     neutral: ClassVar[dict[str, Any]] = {"depth": "full", "tail": 0, "order": 0}
-    costless: ClassVar[tuple[str, ...]] = ("order",)
+    free_knobs: ClassVar[tuple[str, ...]] = ("order",)
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "depth": ("full", 0, 1, 2, "skip"),
         "order": (0, 1, 2),
@@ -130,7 +130,7 @@ class DeltaCache(Knobs):
         """Knobs for other calls, with as many full calls in proportion; the others by time."""
         old, new = len(self.depth), len(indices)
         full = set(
-            schedules.stretch([c for c, d in enumerate(self.depth) if d == "full"], old, new)
+            schedules.rescale([c for c, d in enumerate(self.depth) if d == "full"], old, new)
         )
         rest = [call for call, depth in enumerate(self.depth) if depth != "full"]
         depth: list[Front] = ["full"] * new

@@ -31,7 +31,7 @@ class FORA(Knobs):
     families: ClassVar[tuple[str, ...]] = ("dit", "mmdit", "transformer")
     per_call: ClassVar[tuple[str, ...]] = ("attn", "cross", "mlp", "order")
     neutral: ClassVar[dict[str, Any]] = {"attn": True, "cross": True, "mlp": True, "order": 0}
-    costless: ClassVar[tuple[str, ...]] = ("order",)
+    free_knobs: ClassVar[tuple[str, ...]] = ("order",)
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "attn": (True, False),
         "cross": (True, False),

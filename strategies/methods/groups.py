@@ -12,7 +12,7 @@ from pydantic import Field, StrictBool
 
 from strategies.data_files.limits import MAX_GROUPS
 from strategies.errors import StrategyError
-from strategies.schedules import stretch
+from strategies.schedules import rescale
 
 Groups = Annotated[tuple[StrictBool, ...], Field(min_length=1)]
 Computed = StrictBool | Groups
@@ -96,7 +96,7 @@ def stretched(one: Stream, calls: int) -> Stream:
     The first call always computes.
     """
     chosen = [call for call, value in enumerate(one) if value or call == 0]
-    full = set(stretch(chosen, len(one), calls))
+    full = set(rescale(chosen, len(one), calls))
     return tuple(call == 0 or call in full for call in range(calls))
 
 

@@ -33,7 +33,7 @@ class Guidance(Knobs):
     families: ClassVar[tuple[str, ...]] = ("unet", "dit", "mmdit", "transformer")
     per_call: ClassVar[tuple[str, ...]] = ("mode", "scale", "order", "weight")
     neutral: ClassVar[dict[str, Any]] = {"mode": "full", "scale": 1.0, "order": 0, "weight": 1.0}
-    costless: ClassVar[tuple[str, ...]] = ("scale", "order", "weight", *THIRDS, "fade")
+    free_knobs: ClassVar[tuple[str, ...]] = ("scale", "order", "weight", *THIRDS, "fade")
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "mode": ("full", "off", "reuse"),
         "early": (1.0, 0.6, 1.4),

@@ -20,7 +20,7 @@ def check(methods: Mapping[str, Knobs], calls: int) -> None:
     """
     for knobs in methods.values():
         knobs.check_beside(methods)
-    narrowing = [name for name, knobs in methods.items() if knobs.narrows]
+    narrowing = [name for name, knobs in methods.items() if knobs.runs_token_subset]
     if len(narrowing) > 1:
         raise StrategyError(
             f"methods.{' and methods.'.join(narrowing)} both leave tokens out of the network; "

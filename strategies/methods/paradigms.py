@@ -24,7 +24,7 @@ class ParaDiGMS(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[dict[str, Any]] = {}
     adaptive: ClassVar[bool] = True
-    deeds: ClassVar[tuple[str, ...]] = ("window", "tolerance")
+    shown_values: ClassVar[tuple[str, ...]] = ("window", "tolerance")
 
     window: StrictInt = Field(
         default=1, ge=1, le=64, description="calls that are computed in one batch; 1: one at a time"

@@ -31,14 +31,14 @@ class TGate(Knobs):
     families: ClassVar[tuple[str, ...]] = ("unet", "dit")
     per_call: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[dict[str, Any]] = {}
-    places: ClassVar[Mapping[str, int]] = {"gate": 1, "warmup": 0}
+    call_index_knobs: ClassVar[Mapping[str, int]] = {"gate": 1, "warmup": 0}
     choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
         "gate": (None, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8),
         "self_interval": (1, 2, 3, 5),
         "cross_interval": (1, 2, 5),
         "late_interval": (1, 2, 5),
     }
-    deeds: ClassVar[tuple[str, ...]] = ("self", "cross", "single")
+    shown_values: ClassVar[tuple[str, ...]] = ("self", "cross", "single")
 
     gate: StrictInt | None = Field(
         default=None,

@@ -25,8 +25,8 @@ class ToCa(Knobs):
     families: ClassVar[tuple[str, ...]] = ("dit", "mmdit", "transformer")
     per_call: ClassVar[tuple[str, ...]] = ("ratio",)
     neutral: ClassVar[dict[str, Any]] = {"ratio": 1.0}
-    narrows: ClassVar[bool] = True
-    acts: ClassVar[tuple[Mapping[str, Any], ...]] = (
+    runs_token_subset: ClassVar[bool] = True
+    joint_choices: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"ratio": 0.6},
         {"ratio": 0.3},
         {"ratio": 0.15},

@@ -22,10 +22,10 @@ class TokenShare(Knobs):
     families: ClassVar[tuple[str, ...]] = ("dit", "mmdit", "transformer")
     per_call: ClassVar[tuple[str, ...]] = ("alpha",)
     neutral: ClassVar[dict[str, Any]] = {"alpha": 1.0}
-    narrows: ClassVar[bool] = True
-    places: ClassVar[Mapping[str, int]] = {"start": LEAD}
+    runs_token_subset: ClassVar[bool] = True
+    call_index_knobs: ClassVar[Mapping[str, int]] = {"start": LEAD}
     # From which call on it acts is in the shares: 1 does nothing.
-    acts: ClassVar[tuple[Mapping[str, Any], ...]] = (
+    joint_choices: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"alpha": 0.8},
         {"alpha": 0.5},
         {"alpha": 0.3},

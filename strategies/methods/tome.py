@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, StrictInt
 
 from strategies.knobs import Depth, Knobs, check_ratio, register
-from strategies.schedules import silence
+from strategies.schedules import neutral_where_skipped
 
 Ratio = Annotated[float, Field(ge=0, lt=1, strict=True)]
 Stride = Annotated[
@@ -40,7 +40,7 @@ class ToMe(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ("ratio",)
     neutral: ClassVar[dict[str, Any]] = {"ratio": 0.0}
     reduces_tokens: ClassVar[bool] = True
-    acts: ClassVar[tuple[Mapping[str, Any], ...]] = ({"ratio": 0.25}, {"ratio": 0.5})
+    joint_choices: ClassVar[tuple[Mapping[str, Any], ...]] = ({"ratio": 0.25}, {"ratio": 0.5})
     graded: ClassVar[bool] = True
 
     ratio: tuple[Ratio, ...] = Field(
@@ -57,5 +57,5 @@ class ToMe(Knobs):
         return not any(self.ratio)
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> ToMe:
-        ratio = silence(self.ratio, depths, 0.0)
+        ratio = neutral_where_skipped(self.ratio, depths, 0.0)
         return self if ratio == self.ratio else self.model_copy(update={"ratio": ratio})

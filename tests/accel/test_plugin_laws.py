@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import accel
-from strategies import known
+from strategies import registered_methods
 from tests.accel.laws import test_unet_laws as laws
 from tests.accel.laws import test_unet_work as work
 from tests.support import plugins
@@ -104,7 +104,7 @@ def test_9_applying_again_replaces(pipe: Any, names: list[str]) -> None:
 
 def test_it_goes_with_the_methods_of_stratagem(pipe: Any) -> None:
     """DeepCache and T-GATE wrap it: it acts in the blocks that they run."""
-    if "todo" not in known():
+    if "todo" not in registered_methods():
         pytest.skip("of the example alone")
     together = {
         "deepcache": {"depth": ["full", 1, "full", 1, "full", 1]},
@@ -120,7 +120,7 @@ def test_it_goes_with_the_methods_of_stratagem(pipe: Any) -> None:
 
 
 def test_keys_and_values_are_of_every_second_row_and_column(pipe: Any) -> None:
-    if "todo" not in known():
+    if "todo" not in registered_methods():
         pytest.skip("of the example alone")
     seen: dict[str, list[int]] = {"to_q": [], "to_k": [], "to_v": []}
     site = pipe.unet.down_blocks[0].attentions[0].transformer_blocks[0].attn1

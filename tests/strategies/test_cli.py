@@ -131,7 +131,7 @@ def test_a_file_cannot_write_to_the_terminal(tmp_path: Path) -> None:
 
 def test_methods_documents_every_knob() -> None:
     out = shows("methods")
-    for name, kind in strategies.known().items():
+    for name, kind in strategies.registered_methods().items():
         assert f"{name}: " in out
         for knob, field in kind.model_fields.items():
             assert f"\n  {knob} " in out

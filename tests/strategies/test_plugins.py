@@ -13,7 +13,7 @@ import pytest
 
 from search.initial import baselines
 from search.spaces import with_calls
-from strategies import Strategy, StrategyError, known
+from strategies import Strategy, StrategyError, registered_methods
 from strategies.cli import main
 from strategies.data_files.yaml_files import read_yaml
 from strategies.plugins.families import family_names
@@ -30,7 +30,7 @@ def made(methods: dict[str, Any], family: str = "unet") -> Strategy:
 
 
 def test_a_method_of_another_package(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "todo" not in known()
+    assert "todo" not in registered_methods()
     plugins.declare(tmp_path, "stratagem-todo", ENTRY)
     with plugins.seen(tmp_path, EXAMPLE):
         one = made({"todo": {"factor": [4, 2, 1, 2]}})
@@ -97,8 +97,8 @@ def test_bad_plug_ins_are_one_line_each(tmp_path: Path, capsys: pytest.CaptureFi
     plugins.declare(tmp_path, "broken", {"methods": entries})
     plugins.declare(tmp_path / "good", "stratagem-todo", ENTRY)
     with plugins.seen(tmp_path, tmp_path / "good", EXAMPLE):
-        assert "todo" in known()
-        assert "tome" in known()
+        assert "todo" in registered_methods()
+        assert "tome" in registered_methods()
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == len(BAD)
         for name, (_, reason) in BAD.items():
@@ -108,8 +108,8 @@ def test_bad_plug_ins_are_one_line_each(tmp_path: Path, capsys: pytest.CaptureFi
         with pytest.raises(StrategyError, match=r"raises is unknown.*of broken is left out: Runt"):
             made({"raises": {}})
         assert made({"tome": {"ratio": 0.5}}).calls == 4
-        known.cache_clear()
-        assert "todo" in known()
+        registered_methods.cache_clear()
+        assert "todo" in registered_methods()
         assert not capsys.readouterr().err  # Each is told once.
 
 
@@ -121,8 +121,8 @@ def test_names_that_clash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     plugins.declare(tmp_path, "second", ENTRY)
     plugins.declare(tmp_path, "third", {"methods": {"tome": "mine:ToMe"}})
     with plugins.seen(tmp_path, EXAMPLE):
-        assert known()["tome"].__module__ == "strategies.methods.tome"
-        assert known()["todo"].method == "todo"
+        assert registered_methods()["tome"].__module__ == "strategies.methods.tome"
+        assert registered_methods()["todo"].method == "todo"
     assert capsys.readouterr().err.splitlines() == [
         "warning: plug-in 'todo' of second is left out: first has one of this name, too; "
         "uninstall one of the two",

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from search.spaces import with_calls
-from strategies import SearchSpace, known
+from strategies import SearchSpace, registered_methods
 
 STEPS = (4, 7, 13)
 CALLS = {
@@ -18,7 +18,7 @@ FAMILIES = ("unet", "dit", "mmdit")
 
 def of_family(family: str) -> list[str]:
     """Methods of a family that declare search choices."""
-    kinds = {name: kind for name, kind in known().items() if family in kind.families}
+    kinds = {name: kind for name, kind in registered_methods().items() if family in kind.families}
     return [name for name, kind in kinds.items() if not kind.adaptive]
 
 

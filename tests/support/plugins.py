@@ -46,6 +46,6 @@ def seen(*folders: Path) -> Iterator[pytest.MonkeyPatch]:
 def forget() -> None:
     """Look for methods and families of packages again."""
     entry_points.forget_plugins()
-    knobs.known.cache_clear()
+    knobs.registered_methods.cache_clear()
     others.from_packages.cache_clear()
     families.all_families.cache_clear()

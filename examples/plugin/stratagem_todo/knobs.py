@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import Field, StrictInt
 
 from strategies.knobs import Depth, Knobs
-from strategies.schedules import silence
+from strategies.schedules import neutral_where_skipped
 
 Factor = Annotated[StrictInt, Field(ge=1, le=8)]
 Levels = Annotated[
@@ -32,7 +32,7 @@ class ToDo(Knobs):
     neutral: ClassVar[dict[str, Any]] = {"factor": 1}
     sampler: ClassVar[str] = "stratagem_todo.sampler:attach"
     reduces_tokens: ClassVar[bool] = True
-    acts: ClassVar[tuple[Mapping[str, Any], ...]] = ({"factor": 2}, {"factor": 4})
+    joint_choices: ClassVar[tuple[Mapping[str, Any], ...]] = ({"factor": 2}, {"factor": 4})
     graded: ClassVar[bool] = True
 
     factor: tuple[Factor, ...] = Field(
@@ -46,7 +46,7 @@ class ToDo(Knobs):
 
     def canonical(self, calls: int, depths: tuple[Depth, ...] | None) -> ToDo:
         """The same with factor 1 at calls at which no block runs."""
-        factor = silence(self.factor, depths, 1)
+        factor = neutral_where_skipped(self.factor, depths, 1)
         return self if factor == self.factor else self.model_copy(update={"factor": factor})
 
     @classmethod

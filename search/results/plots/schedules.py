@@ -17,7 +17,7 @@ from search.results.plots.style import save, styled
 from search.results.run import FrontPoint, Run
 from search.study.measurements import Measurements
 from strategies import Strategy, StrategyError
-from strategies.knobs import known
+from strategies.knobs import registered_methods
 
 COLOURS = "cividis_r"  # Even in lightness, the same to colour-blind readers; dark is much.
 NOTHING = "-"  # Value in a lane while a method does nothing.
@@ -73,7 +73,7 @@ def lanes(strategies: Sequence[Strategy]) -> list[KnobSeries]:
     """
     found: list[KnobSeries] = []
     for method in sorted({name for one in strategies for name in one.methods}):
-        kind = known()[method]
+        kind = registered_methods()[method]
         for knob in sorted(kind.per_call):
             neutral = kind.neutral.get(knob, kind.model_fields[knob].default)
             rows = [
@@ -90,16 +90,16 @@ def lanes(strategies: Sequence[Strategy]) -> list[KnobSeries]:
 
 def _listed(strategies: Sequence[Strategy], method: str) -> list[KnobSeries]:
     """Lanes of knobs that list calls, and of acts by knobs of the whole generation."""
-    kind, found = known()[method], list[KnobSeries]()
+    kind, found = registered_methods()[method], list[KnobSeries]()
     alive = [one.canonical().methods.get(method) for one in strategies]
-    for name in (*kind.marks, *kind.deeds):
+    for name in (*kind.call_list_knobs, *kind.shown_values):
         rows = []
         for one, knobs in zip(strategies, alive, strict=True):
             row: list[Any] = [NOTHING] * one.calls
             for call in range(one.calls if knobs is not None else 0):
                 assert knobs is not None
                 if knobs.at(call):
-                    given = knobs.read(call) if name in kind.marks else knobs.at(call)
+                    given = knobs.read(call) if name in kind.call_list_knobs else knobs.at(call)
                     row[call] = given.get(name, NOTHING)
             rows.append(row)
         if len({value for row in rows for value in row}) > 1:

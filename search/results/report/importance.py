@@ -109,7 +109,7 @@ def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[n
     space = _space(run, rows)
     describe = StrategyFeatures(space)
     names = ["solver", "steps"]
-    whole = [gene for gene in space.whole if isinstance(gene, Gene)]
+    whole = [gene for gene in space.global_genes if isinstance(gene, Gene)]
     names += [f"{gene.method}: {gene.knob}" for gene in whole]
     names += [f"{lane.method}: {lane.knob}" for lane in describe.lanes for _ in range(BINS)]
     table = []

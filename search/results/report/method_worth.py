@@ -9,7 +9,7 @@ from search.results.removals import Removal, removals
 from search.results.report.entries import interval
 from search.results.run import Run
 from search.study.measurements import Measurements
-from strategies import known
+from strategies import registered_methods
 
 
 def uses(run: Run) -> list[dict[str, Any]]:
@@ -20,7 +20,7 @@ def uses(run: Run) -> list[dict[str, Any]]:
     strategies = [point.strategy.canonical() for point in run.front()]
     there = _searched(run) | {name for one in strategies for name in one.methods}
     found = []
-    for name in (name for name in known() if name in there):
+    for name in (name for name in registered_methods() if name in there):
         using = [one for one in strategies if name in one.methods]
         shares = [
             sum(bool(one.methods[name].at(call)) for call in range(one.calls)) / one.calls

@@ -10,7 +10,7 @@ import torch
 
 import accel
 from accel.caching.deep_features import DeepFeatures
-from accel.caching.extrapolation import extrapolate, needs
+from accel.caching.extrapolation import extrapolate, features_needed_later
 from accel.clock import CallListener
 from accel.registry import find
 from tests.support.pipelines.law_cases import law, laws
@@ -96,8 +96,13 @@ def test_reuse_keeps_what_the_next_call_reads(pipe: Any) -> None:
 
 
 def test_what_needs_says() -> None:
-    assert needs(["full", 1, 0, "full"], [0] * 4) == [{1: 1}, {0: 1}, {}, {}]
-    assert needs(["full", "full", 2, 1], [0, 0, 1, 2]) == [{2: 1, 1: 1}, {2: 2, 1: 2}, {1: 3}, {}]
+    assert features_needed_later(["full", 1, 0, "full"], [0] * 4) == [{1: 1}, {0: 1}, {}, {}]
+    assert features_needed_later(["full", "full", 2, 1], [0, 0, 1, 2]) == [
+        {2: 1, 1: 1},
+        {2: 2, 1: 2},
+        {1: 3},
+        {},
+    ]
 
 
 def test_extrapolation_is_exact_on_polynomials() -> None:

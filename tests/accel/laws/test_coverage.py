@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from accel.families import FAMILIES
-from strategies import known
+from strategies import registered_methods
 from tests.support.pipelines import method_cases, transformer_pipelines
 from tests.support.pipelines.law_cases import methods_of
 
@@ -39,7 +39,7 @@ def found() -> Mapping[tuple[int, str], set[tuple[str, ...]]]:
 def test_every_law_meets_every_method_on_every_family(
     found: dict[tuple[int, str], set[tuple[str, ...]]],
 ) -> None:
-    works = [(family, n) for n, knobs in known().items() for family in knobs.families]
+    works = [(family, n) for n, knobs in registered_methods().items() for family in knobs.families]
     assert {family for family, _ in works} == {one.name for one in FAMILIES}
     missing = [
         f"law {law}, {method} on {family}"

@@ -11,7 +11,7 @@ import torch
 
 import accel
 from accel.solvers import schedulers
-from strategies import StrategyError, known
+from strategies import StrategyError, registered_methods
 from tests.support.pipelines.law_cases import cases, law
 from tests.support.pipelines.transformer_pipelines import (
     ALL,
@@ -32,9 +32,11 @@ from tests.support.pipelines.transformer_pipelines import (
 
 
 def test_every_registered_method_is_tested() -> None:
-    found = {n for n, knobs in known().items() if {"dit", "mmdit"} & set(knobs.families)}
+    found = {
+        n for n, knobs in registered_methods().items() if {"dit", "mmdit"} & set(knobs.families)
+    }
     assert found == set(NEUTRAL) == set(STRONG)
-    assert {method for methods in JOINT.values() for method in methods} <= set(known())
+    assert {method for methods in JOINT.values() for method in methods} <= set(registered_methods())
 
 
 @law(1)

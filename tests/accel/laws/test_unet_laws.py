@@ -12,7 +12,7 @@ from accelerate.hooks import AlignDevicesHook, add_hook_to_module, remove_hook_f
 
 import accel
 from accel.solvers import schedulers
-from strategies import Strategy, StrategyError, known
+from strategies import Strategy, StrategyError, registered_methods
 from tests.support.pipelines.law_cases import law, laws, replacing
 from tests.support.pipelines.method_cases import ALL, JOINT, NEUTRAL, STRONG, neutral
 from tests.support.pipelines.two_calls import TwoCalls
@@ -25,9 +25,9 @@ def pipe() -> Any:
 
 
 def test_every_registered_method_is_tested() -> None:
-    for_unets = {name for name, knobs in known().items() if "unet" in knobs.families}
+    for_unets = {name for name, knobs in registered_methods().items() if "unet" in knobs.families}
     assert for_unets == set(NEUTRAL) == set(STRONG)
-    assert {method for methods in JOINT.values() for method in methods} <= set(known())
+    assert {method for methods in JOINT.values() for method in methods} <= set(registered_methods())
 
 
 @law(1)

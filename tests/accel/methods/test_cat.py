@@ -17,7 +17,7 @@ from torch import Tensor
 import accel
 from accel.methods.cat import ClusterAware, rank_within, ranks, select
 from accel.registry import find
-from accel.tokens.clustering import kmeans, nearest, one_hot, pool, positions, spread
+from accel.tokens.clustering import grid_points, kmeans, nearest, one_hot, pool, positions
 from tests.support.pipelines.transformer_pipelines import MODELS, build, draw, strategy
 
 Array = NDArray[np.float64]
@@ -222,7 +222,7 @@ def test_a_cluster_without_tokens_comes_last() -> None:
 @given(st.integers(1, 20), st.integers(1, 20), st.data())
 def test_spread_gives_different_tokens(rows: int, columns: int, data: st.DataObject) -> None:
     count = data.draw(st.integers(1, rows * columns))
-    places = spread((rows, columns), count)
+    places = grid_points((rows, columns), count)
     assert len(set(places)) == len(places) == count
     assert all(0 <= place < rows * columns for place in places)
 

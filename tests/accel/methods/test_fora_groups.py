@@ -204,7 +204,7 @@ def test_the_space_of_groups() -> None:
     config = read_model("tiny-pixart")
     pipe = load_pipeline(config)
     found = make_space(read_config("spaces", "dit-groups"), "dit", pipe.scheduler)
-    assert found.genes[0].choices[2] == (True, False, False)
+    assert found.call_genes[0].choices[2] == (True, False, False)
     assert len({kind for one in probes(found, 0) for kind in one.kinds()}) == 5 * 5 * 2
     uniform = [one for _, one in seeds(found, config.scheduler, 25) if one.methods]
     assert any(knobs(one).attn == FORA.published(25, 2).attn for one in uniform if one.steps == 25)

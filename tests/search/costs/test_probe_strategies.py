@@ -50,8 +50,8 @@ def knobs(one: Strategy, name: str) -> Any:
 
 def test_knobs_of_a_whole_generation_are_shares_of_its_calls() -> None:
     space = SPACES["unet"]
-    assert [getattr(gene, "knob", None) for gene in space.whole] == ["gate", "self_interval"]
-    assert space.head == 4
+    assert [getattr(gene, "knob", None) for gene in space.global_genes] == ["gate", "self_interval"]
+    assert space.global_count == 4
     zero = [0] * len(space.sizes)
     assert space.decode(zero).methods == {}
     gated = space.decode([0, 2, 1, *zero[3:]])

@@ -111,13 +111,13 @@ def test_moves_keep_a_calls_genes_together() -> None:
         for _ in range(50):
             changed = row.copy()
             move(SPACE, changed, rng)
-            assert changed[SPACE.head :: 2] == changed[SPACE.head + 1 :: 2]
-            assert changed[: SPACE.head] == row[: SPACE.head]
+            assert changed[SPACE.global_count :: 2] == changed[SPACE.global_count + 1 :: 2]
+            assert changed[: SPACE.global_count] == row[: SPACE.global_count]
             if move is not operators.copy_neighbour:
                 assert sorted(changed) == sorted(row)
     mother, father = row, [0, 2, *[2] * 16]
     crossed = operators.segment_crossover(SPACE, mother, father, rng)
-    assert crossed[SPACE.head :: 2] == crossed[SPACE.head + 1 :: 2]
+    assert crossed[SPACE.global_count :: 2] == crossed[SPACE.global_count + 1 :: 2]
 
 
 def test_a_reset_is_a_change_and_every_child_is_in_the_space() -> None:

@@ -57,7 +57,7 @@ def test_lists_by_entries_that_differ() -> None:
     choices = (True, False, (True, False, False), (False, True, True))
     calls = {("DDIMScheduler", 2): 2}
     space = SearchSpace("dit", ["DDIMScheduler"], [2], calls, [Gene("fora", "attn", choices)])
-    (attn,) = space.genes
+    (attn,) = space.call_genes
     assert nearest_choice(attn.choices, (True, True, False), True) in (0, 2)
     assert nearest_choice(attn.choices, (False, False, False), True) == 1
     assert nearest_choice(attn.choices, (False, True, True), True) == 3

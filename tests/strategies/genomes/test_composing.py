@@ -52,13 +52,13 @@ def test_the_neutral_genome_is_the_unaccelerated_strategy(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_method_can_act(family: str) -> None:
     space = space_of(family, of_family(family))
-    for number, gene in enumerate(space.genes):
+    for number, gene in enumerate(space.call_genes):
         for index in range(1, len(gene.choices)):
             for name in gene.methods(index):
                 row = [0] * len(space.sizes)
                 row[1] = len(STEPS) - 1
-                row[space.head + number :: space.width] = [index] * space.slots
-                for place, one in enumerate(space.whole):
+                row[space.global_count + number :: space.genes_per_slot] = [index] * space.slots
+                for place, one in enumerate(space.global_genes):
                     if name in one.choices:
                         row[2 + place] = one.choices.index(name)
                 if name not in space.decode(row).methods:
@@ -67,19 +67,23 @@ def test_every_method_can_act(family: str) -> None:
 
 def test_methods_that_cannot_act_together_share_a_gene() -> None:
     space = space_of("unet", ["deepcache", "dato", "tome", "catome", "tgate"])
-    assert [gene.name for gene in space.genes] == ["deepcache.depth", "deepcache.order", "tokens"]
-    assert [gene.name for gene in space.whole] == [
+    assert [gene.name for gene in space.call_genes] == [
+        "deepcache.depth",
+        "deepcache.order",
+        "tokens",
+    ]
+    assert [gene.name for gene in space.global_genes] == [
         f"tgate.{knob}" for knob in ("gate", "self_interval", "cross_interval", "late_interval")
     ]
-    acts = [{f"{m}.{k}": v for m, k, v in act} for act in space.genes[2].choices]
+    acts = [{f"{m}.{k}": v for m, k, v in act} for act in space.call_genes[2].choices]
     assert acts[0] == {}
     assert {"dato.ratio": 0.3} in acts
     assert {"dato.ratio": 0.7} in acts
     assert {"tome.ratio": 0.25} in acts
     assert {"catome.threshold": 0.6, "catome.checkpoints": True} in acts
     narrow = space_of("dit", ["cat", "atedm", "toca", "fora"])
-    assert [gene.name for gene in narrow.whole] == ["narrowing"]
-    assert narrow.whole[0].choices == ("cat", "atedm", "toca")
+    assert [gene.name for gene in narrow.global_genes] == ["narrowing"]
+    assert narrow.global_genes[0].choices == ("cat", "atedm", "toca")
 
 
 def test_a_composed_space_stays_what_it_was() -> None:
@@ -92,7 +96,11 @@ def test_a_composed_space_stays_what_it_was() -> None:
     assert compose.resolved(kept, "unet") == kept
     calls = {("DDIMScheduler", n): n for n in (4, 7)}
     one, other = (with_calls(s, "unet", calls) for s in (asked, kept))
-    assert (one.genes, one.whole, one.sizes) == (other.genes, other.whole, other.sizes)
+    assert (one.call_genes, one.global_genes, one.sizes) == (
+        other.call_genes,
+        other.global_genes,
+        other.sizes,
+    )
     assert one.methods == other.methods == ("dato", "catome", "tgate")
 
 

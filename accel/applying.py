@@ -21,7 +21,7 @@ from accel.choices import Choices
 from accel.pipelines.with_settings import AcceleratedPipeline
 from accel.sampler import Fit, Sampler
 from strategies import Strategy, StrategyError
-from strategies.files import find
+from strategies.files import find_strategy
 from strategies.rules import Rule
 from strategies.solvers import calls_of, steps_of
 from strategies.text import brief
@@ -68,7 +68,7 @@ def apply(
     if not several:
         raise StrategyError("the mapping holds no strategy; give at least one")
     read = {
-        name: one if isinstance(one, Strategy | Rule) else find(one)
+        name: one if isinstance(one, Strategy | Rule) else find_strategy(one)
         for name, one in several.items()
     }
     remove(pipe)
@@ -98,7 +98,7 @@ def _maker(pipe: Any, one: Strategy | Rule, set_scheduler: bool, resample: bool)
             if not set_scheduler:
                 _check_list(pipe, one)
             return Sampler(pipe, one, set_scheduler)
-        family, _ = families.find(pipe)
+        family, _ = families.find_sites(pipe)
         fit = _fit(one, family)
         solver = type(pipe.scheduler).__name__
         return Sampler(pipe, fit(solver, _calls(pipe, solver)), False, fit=fit)
@@ -113,7 +113,11 @@ def _check_list(pipe: Any, one: Strategy) -> None:
         StrategyError: it has.
     """
     table, solver = one.provenance.get("table"), type(pipe.scheduler).__name__
-    if isinstance(table, str) and solver != one.scheduler and families.find(pipe)[0] == one.family:
+    if (
+        isinstance(table, str)
+        and solver != one.scheduler
+        and families.find_sites(pipe)[0] == one.family
+    ):
         raise StrategyError(
             f"{one.name} lists what each of the {one.calls} calls of {one.steps} steps of "
             f"{one.scheduler} does ({brief(table)}), but the pipeline has {solver}; pass "
@@ -155,7 +159,7 @@ def choose(pipe: Any, name: str | None) -> AcceleratedPipeline:
         StrategyError: there is no such name, the pipeline has no mapping of strategies, or it
             generates right now.
     """
-    found = registry.find(pipe)
+    found = registry.applied_strategy(pipe)
     if not isinstance(found, Choices):
         raise StrategyError(
             "there is nothing to choose from; give several strategies, such as "
@@ -171,8 +175,8 @@ def remove(pipe: Any) -> None:
     Raises:
         StrategyError: an unsupported pipeline.
     """
-    if registry.find(pipe) is None:
-        families.find(pipe)
+    if registry.applied_strategy(pipe) is None:
+        families.find_sites(pipe)
     registry.forget(id(pipe))
 
 
@@ -240,8 +244,8 @@ def _current(pipe: Any) -> Sampler | None:
     Raises:
         StrategyError: no strategy is applied, or an unsupported pipeline.
     """
-    found: Sampler | Choices | None = registry.find(pipe)
+    found: Sampler | Choices | None = registry.applied_strategy(pipe)
     if found is None:
-        families.find(pipe)
+        families.find_sites(pipe)
         raise StrategyError("no strategy is applied to this pipeline; call accel.apply first")
     return found.chosen if isinstance(found, Choices) else found

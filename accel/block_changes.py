@@ -43,7 +43,7 @@ def change_curves(pipe: Any, runs: Sequence[Callable[[], Any]]) -> dict[str, lis
         StrategyError: an unsupported pipeline, or a family without blocks to cache.
     """
     remove(pipe)
-    family, sites = families.find(pipe)
+    family, sites = families.find_sites(pipe)
     if not sites.blocks:
         raise StrategyError(
             f"{type(pipe).__name__} is of family {family!r}, for which there is no Block Caching; "

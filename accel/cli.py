@@ -16,10 +16,10 @@ from accel.commands.generate import (
     OWN,
     GeneratedImages,
     GenerationRequest,
-    compare,
     control_arguments,
-    draw,
-    fit,
+    fit_steps,
+    generate_both,
+    generate_images,
     generated,
     open_prompted,
     own_steps,
@@ -28,7 +28,7 @@ from accel.commands.generate import (
 from accel.models import notes
 from accel.models.config import SOURCE_HELP, model_help
 from accel.models.loading import quiet
-from accel.models.own_settings import title
+from accel.models.own_settings import model_title
 from accel.models.parts import PARTS
 from accel.models.resolve import given_parts
 from strategies import Strategy, StrategyError, describe
@@ -36,7 +36,7 @@ from strategies.commands.former_flags import FormerFlag
 from strategies.commands.interrupts import stopped
 from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import CommandParser, ResultOutput
-from strategies.files import find
+from strategies.files import find_strategy
 from strategies.sharing import measured_on
 
 REPEAT = 3
@@ -159,19 +159,21 @@ def _generate(flags: argparse.Namespace, result: ResultOutput) -> int:
     if flags.repeat is not None and not flags.compare:
         raise StrategyError("--repeats is for timings; give --compare too")
     image_files.check_target(flags.out)
-    asked = find(flags.strategy)
+    asked = find_strategy(flags.strategy)
     quiet()
     pipe, config = open_prompted(flags)
-    model = title(flags.model) if config is None else config.name
+    model = model_title(flags.model) if config is None else config.name
     dtype = None if config is None else config.dtype
-    own_parts = given_parts(flags.model, model_flags.parts(flags)) if config is None else config
+    own_parts = (
+        given_parts(flags.model, model_flags.asked_parts(flags)) if config is None else config
+    )
     parts = own_parts.model_dump(mode="json", include={*PARTS})
     others = []
     if isinstance(asked, Strategy):
-        others = measured_on.differences(asked, model, dtype, parts)
+        others = measured_on.model_differences(asked, model, dtype, parts)
     if others:
-        notes.tell(measured_on.line(flags.strategy, model, others))
-    strategy = fit(pipe, asked, flags.steps, config)
+        notes.tell(measured_on.measured_on_line(flags.strategy, model, others))
+    strategy = fit_steps(pipe, asked, flags.steps, config)
     if isinstance(asked, Strategy) and strategy is not asked:
         print(
             f"resampled from {asked.steps} steps ({asked.calls} calls) to {strategy.steps} "
@@ -193,15 +195,15 @@ def _generate(flags: argparse.Namespace, result: ResultOutput) -> int:
         plain = ImageCaption("unaccelerated", f"{type(pipe.scheduler).__name__}, {steps} steps")
         repeat = flags.repeat or REPEAT
         with ProgressBar() as report:
-            base, drawn = compare(pipe, request, strategy, steps, repeat, report)
+            base, drawn = generate_both(pipe, request, strategy, steps, repeat, report)
         found |= {"unaccelerated": generated(base), "speedup": base.latency / drawn.latency}
         picture = _compared((plain, base), (fast, drawn), seeds, repeat)
     else:
         with ProgressBar() as report:
-            drawn = draw(pipe, request, strategy, report)
+            drawn = generate_images(pipe, request, strategy, report)
         _report(label, drawn, seeds)
-        picture = image_files.grid(drawn.images)
-    image_files.save(picture, flags.out)
+        picture = image_files.image_grid(drawn.images)
+    image_files.save_image(picture, flags.out)
     print(summarise_calls(drawn.records))
     print(f"written to {flags.out}")
     calls = [asdict(record) for record in drawn.records]
@@ -235,7 +237,7 @@ def _compared(
     print(f"one image, median of {repeat}: {', '.join(figures)}")
     print(f"speedup: {speedup:.2f}x")
     return image_files.side_by_side(
-        [image_files.grid(image_files.enlarged(drawn.images)) for _, drawn in (plain, fast)],
+        [image_files.image_grid(image_files.enlarged(drawn.images)) for _, drawn in (plain, fast)],
         captions,
     )
 

@@ -28,7 +28,7 @@ _APPLIED: dict[int, tuple[Applied, weakref.finalize[[int], Any]]] = {}
 _LOCKS: weakref.WeakKeyDictionary[nn.Module, threading.RLock] = weakref.WeakKeyDictionary()
 
 
-def find(pipe: Any) -> Any:
+def applied_strategy(pipe: Any) -> Any:
     """The strategy that is applied to a pipeline, or None."""
     entry = _APPLIED.get(id(pipe))
     return None if entry is None else entry[0]

@@ -83,7 +83,7 @@ class Sampler:
                 swapped = exchange(pipe, strategy.solver_text, self.sites, set_scheduler)
                 self._undos.append(swapped)
             else:
-                schedulers.check(pipe.scheduler, self.sites)
+                schedulers.check_scheduler(pipe.scheduler, self.sites)
             self._checked = pipe.scheduler
             self._attach(pipe)
             self._undos.append(override(pipe, "progress_bar", self.starts))
@@ -113,7 +113,7 @@ class Sampler:
 
     def _locate(self, pipe: Any) -> None:
         """Find the network that the pipeline has now."""
-        family, self.sites = families.find(pipe, self._name)
+        family, self.sites = families.find_sites(pipe, self._name)
         if family != self.strategy.family:
             raise StrategyError(
                 f"the strategy is for family {self.strategy.family!r}, but {type(pipe).__name__} "
@@ -136,7 +136,7 @@ class Sampler:
                     knobs = methods[name]
                     self._attached.append(attach(self.sites, self._clock, knobs, self.recorder))
                     if self._clock.asks:
-                        guiding.check(pipe, name)
+                        guiding.check_guiding(pipe, name)
         except BaseException:
             undo_all(attachment.undos)
             raise
@@ -162,7 +162,7 @@ class Sampler:
         """
         pipe = self._owner()
         if pipe.scheduler is not self._checked:
-            schedulers.check(pipe.scheduler, self.sites)
+            schedulers.check_scheduler(pipe.scheduler, self.sites)
             self._checked = pipe.scheduler
         if self._placement.holds(holder(pipe, self.network)):
             return False
@@ -292,4 +292,4 @@ class Sampler:
         )
 
     def _guiding(self) -> Guiding | None:
-        return guiding.find(self._owner()) if self._piped else None
+        return guiding.find_guiding(self._owner()) if self._piped else None

@@ -34,14 +34,14 @@ class TokenSelection:
         """Rows of `[rows, text + total, c]` that run: `[rows, text + kept, c]`."""
         text = whole.shape[1] - self.total
         index = self._index(len(whole))
-        chosen = rows(whole, index + text if text else index)
+        chosen = rows_at(whole, index + text if text else index)
         return torch.cat([whole[:, :text], chosen], dim=1) if text else chosen
 
     def put(self, whole: Tensor, some: Tensor) -> Tensor:
         """`[rows, text + total, c]` with the rows of `[rows, text + kept, c]` in their places."""
         text = some.shape[1] - self.kept
         count, tokens, width = whole.shape
-        places = flat(self._index(count) + text, tokens)
+        places = flat_indices(self._index(count) + text, tokens)
         image = some[:, text:].reshape(-1, width)
         # Whole rows at once: a scatter would look every channel's place up.
         filled = whole.reshape(-1, width).index_copy(0, places, image).view(count, tokens, width)
@@ -59,17 +59,17 @@ def at_least_float32(values: Tensor) -> Tensor:
     return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
-def rows(tokens: Tensor, index: Tensor) -> Tensor:
+def rows_at(tokens: Tensor, index: Tensor) -> Tensor:
     """Rows of `[n, tokens, c]` by index `[m]`, the same for all, or `[n, m]`."""
     if index.ndim == 1:
         return tokens.index_select(1, index)
     images, count, width = tokens.shape
     # Whole rows at once: `gather` would look every channel's place up.
-    chosen = tokens.reshape(-1, width).index_select(0, flat(index, count))
+    chosen = tokens.reshape(-1, width).index_select(0, flat_indices(index, count))
     return chosen.view(images, index.shape[1], width)
 
 
-def flat(index: Tensor, count: int) -> Tensor:
+def flat_indices(index: Tensor, count: int) -> Tensor:
     """Indices into the rows of all images, `[n * m]`, from indices `[n, m]` into `count` of each
     image.
     """

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from benchmarks import report
 from benchmarks.registry import BENCHMARKS, FOLDER, Benchmark, find
-from strategies.commands.interrupts import one_line
+from strategies.commands.interrupts import run_interruptible
 
 ROOT = FOLDER.parent
 
@@ -82,4 +82,4 @@ def write(check: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(one_line(main))
+    sys.exit(run_interruptible(main))

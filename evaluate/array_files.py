@@ -20,7 +20,7 @@ ORIGIN, SUM = "origin", "sum"
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def pack(arrays: Arrays, origin: str) -> bytes:
+def pack_arrays(arrays: Arrays, origin: str) -> bytes:
     """Content of a file of arrays.
 
     Args:

@@ -12,7 +12,7 @@ from evaluate.metrics import Metric
 from strategies import Strategy, StrategyError
 
 
-def fit(pipe: Any, strategies: Iterable[tuple[str, Strategy]]) -> None:
+def check_applicable(pipe: Any, strategies: Iterable[tuple[str, Strategy]]) -> None:
     """Check that every strategy can be applied to a pipeline, by applying and removing it.
 
     Raises:

@@ -19,9 +19,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["transfer"]:
         flags = transfer.parser().parse_args(given[1:])
-        return _guarded(flags, transfer.run)
+        return _guarded(flags, transfer.transfer_command)
     flags = score.parser().parse_args(given)
-    return _guarded(flags, score.run)
+    return _guarded(flags, score.score_command)
 
 
 def _guarded(

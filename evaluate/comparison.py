@@ -14,10 +14,10 @@ from evaluate.evaluator import REFERENCE_SEED, Evaluator, real_images
 from evaluate.image_set import ImageSet
 from evaluate.images.image_store import ImageStore, Report
 from evaluate.images.prompts import Prompts
-from evaluate.images.references import read as read_reference
+from evaluate.images.references import read_reference as read_reference
 from evaluate.metrics import Metric, ReferenceKind
-from evaluate.speed.measurement import SpeedMeasurement, measure
-from evaluate.speed.timing import environment, spread
+from evaluate.speed.measurement import SpeedMeasurement, measure_speed
+from evaluate.speed.timing import environment, relative_iqr
 from strategies import Strategy, StrategyError
 
 BASELINE = "unaccelerated"
@@ -99,7 +99,7 @@ def compare(
         ScoreError: a reference lacks something that a metric reads.
         StrategyError: a strategy does not fit, or there are too few prompts.
     """
-    checks.fit(evaluator.pipe, strategies)
+    checks.check_applicable(evaluator.pipe, strategies)
     everyone = [(BASELINE, evaluator.baseline), *strategies]
     rows: list[dict[str, Any]] = [
         {"name": name, "digest": one.digest, "scheduler": one.solver_text, "steps": one.steps}
@@ -115,7 +115,7 @@ def compare(
         rows = [row | quality for row, quality in zip(rows, found, strict=True)]
     if request.repeats:
         pipe, config = evaluator.pipe, evaluator.config
-        speeds = measure(
+        speeds = measure_speed(
             pipe, config, prompts, [one for _, one in everyone], request.repeats, request.batch,
             lambda text: report(text, 0, 0),
         )  # fmt: skip
@@ -189,13 +189,13 @@ def _quality(
         report(f"scoring {name}", count, count)
         row: dict[str, Any] = {
             "images": count,
-            **scoring.values(mine, count),
+            **scoring.full_scores(mine, count),
             "intervals": scoring.intervals(mine, known[BASELINE], metrics, count),
         }
         margins = verdicts.margins_of(request.metrics, list(mine), request.margins)
         if name != BASELINE and margins:
             changes = verdicts.changes_in(row["intervals"])
-            row["verdict"] = verdicts.judge(changes, margins, count).to_json()
+            row["verdict"] = verdicts.judge_changes(changes, margins, count).to_json()
         if name in rivals:
             beside = scoring.changes(mine, known[rivals[name]], metrics, count)
             row |= {"rival": rivals[name], "beside_rival": beside}
@@ -208,7 +208,7 @@ def speed(mine: SpeedMeasurement, base: SpeedMeasurement) -> dict[str, Any]:
     latency = median(mine.latency)
     found: dict[str, Any] = {
         "latency_s": latency,
-        "latency_spread": spread(mine.latency),
+        "latency_spread": relative_iqr(mine.latency),
         "speedup": median(base.latency) / latency,
         "latency_sum_s": mine.sum,
         "latency_check": mine.check,
@@ -220,6 +220,6 @@ def speed(mine: SpeedMeasurement, base: SpeedMeasurement) -> dict[str, Any]:
     if mine.throughput:
         found |= {
             "throughput": median(mine.throughput),
-            "throughput_spread": spread(mine.throughput),
+            "throughput_spread": relative_iqr(mine.throughput),
         }
     return found

@@ -21,7 +21,7 @@ SPEED = {
 }
 
 
-def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
+def show_comparison(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
     """Print a comparison with one column per strategy, so that a few fit into a narrow terminal.
 
     Args:
@@ -46,7 +46,7 @@ def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
         answers = [one["answer"] if one else "" for one in verdicts]
         table.add_row("no loss beyond the margins", *answers, style="bold")
     console.print(table)
-    for note in [*reasons(found), *notes(found, metrics)]:
+    for note in [*reasons(found), *table_notes(found, metrics)]:
         console.print(note, style="dim", highlight=False)
     if calls and "kinds" in rows[0]:
         for row in rows:
@@ -82,15 +82,17 @@ def _add(table: Table, rows: list[dict[str, Any]], metric: Metric, key: str, aga
         cells = [metric.form.format(cell[0]) if cell else "" for cell in own]
         table.add_row("  bias-corrected, about", *cells)
     if any(own):
-        table.add_row("  95 % interval", *(interval(cell, metric.form) for cell in own))
+        table.add_row("  95 % interval", *(interval_ends(cell, metric.form) for cell in own))
     changes = [row["intervals"].get(f"{key}_change") for row in rows]
     if any(changes):
         plus = metric.form.replace("{:", "{:+")
-        table.add_row("  95 % interval of the change", *(interval(cell, plus) for cell in changes))
+        table.add_row(
+            "  95 % interval of the change", *(interval_ends(cell, plus) for cell in changes)
+        )
         table.add_row("", *(verdict(cell, metric.better) for cell in changes))
 
 
-def interval(cell: list[float] | None, form: str) -> str:
+def interval_ends(cell: list[float] | None, form: str) -> str:
     """Ends of an interval as text; empty without one."""
     return f"{form.format(cell[1])} to {form.format(cell[2])}" if cell else ""
 
@@ -117,7 +119,7 @@ def reasons(found: dict[str, Any]) -> list[str]:
     return said
 
 
-def notes(found: dict[str, Any], metrics: list[Metric]) -> list[str]:
+def table_notes(found: dict[str, Any], metrics: list[Metric]) -> list[str]:
     """Notes that are needed to read the scores."""
     said = [f"{VIEWS[view]}: {name}" for view, name in found["references"].items()]
     biased = [metric.title for metric in metrics if metric.biased]

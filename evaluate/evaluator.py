@@ -14,16 +14,16 @@ from accel.models.loading import load_pipeline
 from accel.models.resolve import resolve_model
 from accel.pipelines.devices import device_of
 from evaluate import scoring
-from evaluate.extraction import ExtractedFeatures, ExtractionSpec, take
+from evaluate.extraction import ExtractedFeatures, ExtractionSpec, extract
 from evaluate.image_set import ImageSet
 from evaluate.images import input_images, prompts, recorded_prompts
-from evaluate.images.generation import batches, run
+from evaluate.images.generation import generate_batches, run_pipeline
 from evaluate.images.prompt_embeddings import PromptEmbeddings
 from evaluate.metrics import ReferenceKind, default_metrics, select_metrics
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 from evaluate.speed import latency_measurement
-from evaluate.speed.peak_memory import peak
+from evaluate.speed.peak_memory import peak_memory
 from strategies import Strategy
 
 # The same prompts with other noise are those of the unaccelerated pipeline's own reference.
@@ -66,7 +66,7 @@ class Evaluator:
     @property
     def baseline(self) -> Strategy:
         """The unaccelerated pipeline as a strategy that changes nothing."""
-        return latency_measurement.unaccelerated(
+        return latency_measurement.unaccelerated_strategy(
             self.pipe, self.config.scheduler, self.config.steps
         )
 
@@ -91,21 +91,23 @@ class Evaluator:
             StrategyError: the strategy does not fit the model.
         """
         count, size = len(chosen.texts), self.config.batch
-        drawn: Iterator[list[Pixels]] = batches(
+        drawn: Iterator[list[Pixels]] = generate_batches(
             self.pipe, self.config, strategy, chosen, self._embeddings
         )
         if unaccelerated is not None and strategy.digest == self.baseline.digest:
             known = map(unaccelerated, range(count))  # They are there already.
             drawn = iter(lambda: list(islice(known, size)), [])
         base = None if unaccelerated is None else map(unaccelerated, range(count))
-        found = take(drawn, chosen.texts, reading, self.networks, base)
+        found = extract(drawn, chosen.texts, reading, self.networks, base)
         return replace(found, memory=self.memory(strategy)) if reading.memory else found
 
     def memory(self, strategy: Strategy) -> int:
         """Peak bytes of one image, as `evaluate.speed.peak_memory` counts them."""
         one = self.prompts["search"].first(1)
         with accel.accelerated(self.pipe, strategy, set_scheduler=True):
-            return peak(self.pipe, lambda: run(self.pipe, self.config, strategy, one))
+            return peak_memory(
+                self.pipe, lambda: run_pipeline(self.pipe, self.config, strategy, one)
+            )
 
     def draw(self, name: str, strategy: Strategy, chosen: prompts.Prompts) -> ImageSet:
         """Generate images with a strategy and keep all of them in memory.
@@ -114,7 +116,7 @@ class Evaluator:
             NotFiniteError: the images hold NaN or infinity.
             StrategyError: the strategy does not fit the model.
         """
-        drawn = batches(self.pipe, self.config, strategy, chosen)
+        drawn = generate_batches(self.pipe, self.config, strategy, chosen)
         images = [image for batch in drawn for image in batch]
         return ImageSet(name, len(images), images.__getitem__, chosen.texts, self.networks)
 
@@ -134,8 +136,8 @@ def read_prompts(config: ModelConfig) -> dict[Split, prompts.Prompts]:
     Raises:
         StrategyError: prompts or input images cannot be read.
     """
-    search = recorded_prompts.find(config.search_prompts, SEEDS["search"])
-    heldout = recorded_prompts.find(config.heldout_prompts, SEEDS["heldout"])
+    search = recorded_prompts.find_prompts(config.search_prompts, SEEDS["search"])
+    heldout = recorded_prompts.find_prompts(config.heldout_prompts, SEEDS["heldout"])
     if config.search_prompts == config.heldout_prompts:
         search = search.at(range(len(search.texts) - 1, -1, -1))
     search = input_images.add(search, config, from_end=True)
@@ -197,9 +199,9 @@ def evaluate(
         references["self"] = evaluator.draw("the reference", evaluator.baseline, other)
     there = scoring.statistics(base, base, references, chosen)
     here = scoring.statistics(mine, base, references, chosen)
-    return scoring.values(here, images) | {
+    return scoring.full_scores(here, images) | {
         "images": images,
-        "baseline": scoring.values(there, images),
+        "baseline": scoring.full_scores(there, images),
         "intervals": scoring.intervals(here, there, chosen, images),
     }
 

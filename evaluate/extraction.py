@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluate.image_set import ImageSet
-from evaluate.images.appearance import NUMBERS, Looks, look
-from evaluate.images.thumbnails import encode
+from evaluate.images.appearance import NUMBERS, Looks, appearance_of
+from evaluate.images.thumbnails import encode_thumbnail
 from evaluate.metrics import METRICS, Metric
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
@@ -93,7 +93,7 @@ class ExtractedFeatures:
         )
 
 
-def take(
+def extract(
     batches: Iterable[Sequence[Pixels]],
     texts: Sequence[str],
     reading: ExtractionSpec,
@@ -128,8 +128,8 @@ def take(
             base = next(unaccelerated)
             for name, value in compare.items():
                 paired[name].append(value(image, base))
-        looks += map(look, images)
-        thumbnails += map(encode, images[: max(0, reading.thumbnails - done)])
+        looks += map(appearance_of, images)
+        thumbnails += map(encode_thumbnail, images[: max(0, reading.thumbnails - done)])
         done += len(images)
     return ExtractedFeatures(
         done,

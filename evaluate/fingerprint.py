@@ -48,7 +48,7 @@ def combined(parts: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     """The installed version of each package that generates or scores; for this one `SAME_SINCE`."""
     return {"diffusion-stratagem": SAME_SINCE} | {name: _version(name) for name in PACKAGES}
 
@@ -95,7 +95,7 @@ def digest(path: Path) -> str:
     return digests(path.parent, [path])[path.name]
 
 
-def weights(source: str) -> dict[str, str]:
+def weight_digests(source: str) -> dict[str, str]:
     """Digest of each part of a model: its networks, tokenizers, solver, and `pipeline`.
 
     Args:

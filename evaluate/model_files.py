@@ -22,7 +22,7 @@ NEEDED = {"loras": "peft", "torchao": "torchao", "quanto": "optimum-quanto",
           "bitsandbytes": "bitsandbytes", "gguf": "gguf"}  # fmt: skip
 
 
-def weights(source: str, parts: ModelParts | None = None) -> dict[str, str]:
+def model_digests(source: str, parts: ModelParts | None = None) -> dict[str, str]:
     """Digest of each part of a model, also of LoRAs with their weights, and of other parts.
 
     Args:
@@ -37,16 +37,16 @@ def weights(source: str, parts: ModelParts | None = None) -> dict[str, str]:
     if kind == "function":
         from accel.models.files import functions  # Loads torch and diffusers.
 
-        found = functions.digests(source)
+        found = functions.part_digests(source)
     elif kind == "file":
         found = _of_file(source, parts)
     else:
-        found = fingerprint.weights(source)
+        found = fingerprint.weight_digests(source)
     for part, given in (("vae", parts.vae), ("controlnet", parts.controlnet)):
         if given:
             found = found | {part: _of_network(given, part)}
     for number, lora in enumerate(parts.loras, 1):
-        place = lora_files.find(lora.path)
+        place = lora_files.find_lora_file(lora.path)
         beside = place.with_name(lora_files.SETTINGS)
         files = [place, *([beside] if beside.is_file() else [])]
         digest = fingerprint.combined(
@@ -61,8 +61,8 @@ def weights(source: str, parts: ModelParts | None = None) -> dict[str, str]:
 
 def _of_file(source: str, parts: ModelParts) -> dict[str, str]:
     """Digests of a file, and of what is read from its base."""
-    content = layout(weight_file.read(source))
-    base = bases.find(content, parts.base, False, ["vae"] if parts.vae else [])
+    content = layout(weight_file.read_header(source))
+    base = bases.find_base(content, parts.base, False, ["vae"] if parts.vae else [])
     names = {*base.parts}
     files = [path for one in SETTINGS for path in sorted(base.folder.glob(one))]
     lacking = bases.networks(base, content.parts | ({"vae"} if parts.vae else set()))

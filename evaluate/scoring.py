@@ -44,7 +44,7 @@ def statistics(
     }
 
 
-def values(found: MetricFunctions, count: int) -> dict[str, float]:
+def full_scores(found: MetricFunctions, count: int) -> dict[str, float]:
     """Scores over all images."""
     return {key: statistic(np.ones(count)) for key, statistic in found.items()}
 
@@ -133,7 +133,7 @@ class Scoring:
         Raises:
             ScoreError: too few images, or broken features.
         """
-        found = values(self.statistics(sample, base), sample.count)
+        found = full_scores(self.statistics(sample, base), sample.count)
         return found if sample.memory is None else found | {"memory_bytes": float(sample.memory)}
 
     def chance(self, base: ExtractedFeatures) -> dict[str, float]:

@@ -19,10 +19,10 @@ import accel
 from accel import families
 from evaluate.comparison import BASELINE, ComparisonJob, compare
 from evaluate.evaluator import Evaluator
-from evaluate.images.generation import run
+from evaluate.images.generation import run_pipeline
 from evaluate.images.image_store import Report
 from evaluate.speed.call_profile import call_macs
-from evaluate.speed.latency_measurement import measure_end_to_end, unaccelerated
+from evaluate.speed.latency_measurement import measure_end_to_end, unaccelerated_strategy
 from strategies import Strategy
 from strategies.transfer import Target
 
@@ -47,7 +47,7 @@ class TransferredStrategy:
     notes: list[str]
 
 
-def measure(
+def measure_transfer(
     job: ComparisonJob, moved: Sequence[TransferredStrategy], report: Report, equal: str = EQUAL[0]
 ) -> dict[str, Any]:
     """Compare strategies with the job's unaccelerated model and with equal-cost baselines.
@@ -73,7 +73,7 @@ def measure(
     against = {one.name: names[n] for one, n in zip(moved, steps, strict=True)}
     everyone = [(one.name, one.strategy) for one in moved]
     everyone += [
-        (name, unaccelerated(pipe, config.scheduler, n))
+        (name, unaccelerated_strategy(pipe, config.scheduler, n))
         for n, name in sorted(names.items())
         if name != BASELINE
     ]
@@ -85,7 +85,7 @@ def measure(
 
 def target_of(evaluator: Evaluator) -> Target:
     """The unaccelerated model of an evaluator as a target of transfers."""
-    family, sites = families.find(evaluator.pipe)
+    family, sites = families.find_sites(evaluator.pipe)
     base = evaluator.baseline
     levels = sites.skip_levels if family == "unet" else None
     return Target(evaluator.config.name, family, base.scheduler, base.steps, base.calls, levels)
@@ -109,7 +109,7 @@ def _rivals(job: ComparisonJob, moved: Sequence[Strategy], equal: str) -> list[i
     """
     config = job.evaluator.config
     many, few = config.steps, max(1, config.steps // 4)
-    plain = [unaccelerated(job.evaluator.pipe, config.scheduler, n) for n in (many, few)]
+    plain = [unaccelerated_strategy(job.evaluator.pipe, config.scheduler, n) for n in (many, few)]
     take = _seconds if equal == "latency" else _work
     long, short, *mine = take(job, [*plain, *moved])
     each = (long - short) / (many - few) if many > few else long
@@ -130,6 +130,6 @@ def _work(job: ComparisonJob, strategies: Sequence[Strategy]) -> list[float]:
     found = []
     for one in strategies:
         with accel.accelerated(pipe, one, set_scheduler=True):
-            work = call_macs(pipe, partial(run, pipe, config, one, prompts))
+            work = call_macs(pipe, partial(run_pipeline, pipe, config, one, prompts))
         found.append(float(sum(work.values())))
     return found

@@ -63,7 +63,7 @@ class Verdict:
         return {"answer": self.answer, "figures": figures}
 
 
-def judge(
+def judge_changes(
     changes: Mapping[str, Sequence[float]],
     margins: Mapping[str, float | None],
     images: int,

@@ -24,7 +24,7 @@ class Budget:
         return f"{self.seconds / 60:.3g} minutes of device time"
 
 
-def parse(text: str) -> Budget:
+def parse_budget(text: str) -> Budget:
     """Read `20gpuh`, `90m`, `45s`, `1.5h` or `600evals`.
 
     Raises:
@@ -44,8 +44,8 @@ def parse(text: str) -> Budget:
     )
 
 
-def words(seconds: float) -> str:
-    """Device time of at least `seconds` seconds as text that `parse` reads, such as `24m`."""
+def budget_text(seconds: float) -> str:
+    """Device time of at least `seconds` seconds as `parse_budget` reads it, such as `24m`."""
     for size, unit in ((3600, "h"), (60, "m")):
         if seconds >= 10 * size:
             return f"{ceil(seconds / size)}{unit}"
@@ -53,9 +53,9 @@ def words(seconds: float) -> str:
 
 
 def twice(text: str, spent: float) -> str:
-    """Twice a budget, and more than was spent, in words that `parse` reads."""
-    budget = parse(text)
+    """Twice a budget, and more than was spent, in words that `parse_budget` reads."""
+    budget = parse_budget(text)
     if budget.evaluations is not None:
         return f"{2 * budget.evaluations}evals"
     assert budget.seconds is not None
-    return words(2 * max(budget.seconds, spent))
+    return budget_text(2 * max(budget.seconds, spent))

@@ -23,7 +23,7 @@ from search.initial.baselines import ORIGINS
 from search.objectives import metric_set as figures
 from search.objectives.metric_set import MetricSet
 from search.objectives.objectives import BUNDLED_OBJECTIVES, parse_limit
-from search.portable_paths import dump, load, placed
+from search.portable_paths import dump_config, load_config, with_present_paths
 from search.proposers import PROPOSERS
 from search.proposers import successive_halving as rungs
 from search.study.study import NAME
@@ -192,7 +192,7 @@ class SearchConfig(WorkerSettings):
 
     def write(self, path: Path) -> None:
         """Write `config.yaml`; a kill leaves the former one or the new one."""
-        write(dump(self.model_dump(mode="json"), path.parent), path)
+        write(dump_config(self.model_dump(mode="json"), path.parent), path)
 
 
 def _view(reference: str | None) -> ReferenceKind:
@@ -229,11 +229,11 @@ def resolve(
         space = compose.resolved(space, family)
     bundled = model.is_bundled
     defaults = read_config("searches", model.search) if model.search else {}
-    asked = named(defaults | given, bundled)
-    return build(asked | {"model": model.model_dump(), "space": space})
+    asked = named_settings(defaults | given, bundled)
+    return build_config(asked | {"model": model.model_dump(), "space": space})
 
 
-def named(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
+def named_settings(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
     """Settings with default reference and objectives, full names, and without None values."""
     found: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
     found.setdefault("reference", None if bundled else "self")
@@ -264,7 +264,7 @@ def figures_of(asked: Mapping[str, Any], bundled: bool, video: bool = False) -> 
     return MetricSet.of(asked["objectives"], limits, bundled, _view(asked["reference"]), video)
 
 
-def build(settings: dict[str, Any]) -> SearchConfig:
+def build_config(settings: dict[str, Any]) -> SearchConfig:
     """A config from its own form.
 
     Raises:
@@ -276,25 +276,25 @@ def build(settings: dict[str, Any]) -> SearchConfig:
         raise StrategyError(f"search setting {explain(error)}") from None
 
 
-def read(folder: Path) -> SearchConfig:
+def read_search_config(folder: Path) -> SearchConfig:
     """The config of an existing run.
 
     Raises:
         StrategyError: `folder` is not a run.
     """
     path = folder / "config.yaml"
-    data = placed(load(path), folder)
+    data = with_present_paths(load_config(path), folder)
     try:
-        return build(data)
+        return build_config(data)
     except StrategyError as error:
         raise StrategyError(f"{path} is damaged or of another version: {error}") from None
 
 
 __all__ = [
     "SearchConfig",
-    "build",
+    "build_config",
     "figures_of",
-    "named",
-    "read",
+    "named_settings",
+    "read_search_config",
     "resolve",
 ]

@@ -14,7 +14,7 @@ OWN = "run:"  # Prefix of a path in the run's own folder.
 PROMPTS = ("search_prompts", "heldout_prompts")
 
 
-def load(path: Path) -> dict[str, Any]:
+def load_config(path: Path) -> dict[str, Any]:
     """The content of a `config.yaml`.
 
     Raises:
@@ -29,7 +29,7 @@ def load(path: Path) -> dict[str, Any]:
     return data
 
 
-def dump(data: dict[str, Any], folder: Path) -> str:
+def dump_config(data: dict[str, Any], folder: Path) -> str:
     """The text of a `config.yaml` in a run's folder."""
     return yaml.safe_dump(portable(data, folder), sort_keys=False)
 
@@ -48,7 +48,7 @@ def portable(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     return data | {"model": model}
 
 
-def placed(data: dict[str, Any], folder: Path) -> dict[str, Any]:
+def with_present_paths(data: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Settings with the paths that `portable` has made, for the present place of the folder."""
     model = data.get("model")
     if not isinstance(model, dict):

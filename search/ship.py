@@ -26,11 +26,11 @@ from evaluate.images.prompts import Prompts
 from search import config, spaces
 from search.config import SearchConfig
 from search.images import feature_cache, shared_cache, shipped_samples
-from search.initial.baselines import seeds
+from search.initial.baselines import known_strategies
 from search.workers.messages import SampleRequest
 from search.workers.worker import Worker
 from strategies import Strategy
-from strategies.commands.interrupts import one_line
+from strategies.commands.interrupts import run_interruptible
 from strategies.data_files import whole
 
 MIN_BASELINE_STEPS, MAX_BASELINE_STEPS = (
@@ -58,7 +58,7 @@ def main() -> None:
         strategy.digest: _sample(worker, settings, strategy, flags.heldout, flags.out)
         for strategy in _baselines(worker, settings)
     }
-    path = shipped_samples.place(settings.model.name)
+    path = shipped_samples.samples_path(settings.model.name)
     prompts = one.prompts["heldout"].first(flags.heldout)
     _write(shipped_samples.pack(prompts, samples, origin), path, f"{len(samples)} baselines")
 
@@ -74,15 +74,17 @@ def _unaccelerated(worker: Worker, sets: dict[Split, int], out: Path, origin: st
         )
         images += list(side.images())
     path = shared_cache.shipped(one.config.name)
-    _write(shared_cache.pack(prompts, np.stack(images), origin), path, f"{len(images)} images")
+    _write(
+        shared_cache.pack_images(prompts, np.stack(images), origin), path, f"{len(images)} images"
+    )
 
 
 def _baselines(worker: Worker, settings: SearchConfig) -> list[Strategy]:
     """Fewer steps of every solver of the model's search space, guided at every call."""
     pipe, model = worker.evaluator.pipe, settings.model
-    family = families.find(pipe)[0]
+    family = families.find_sites(pipe)[0]
     space = spaces.make_space(settings.space, family, pipe.scheduler, model.share)
-    rows = seeds(space, model.scheduler, model.steps, ["fewer-steps"])
+    rows = known_strategies(space, model.scheduler, model.steps, ["fewer-steps"])
     few = [one for _, one in rows if MIN_BASELINE_STEPS <= one.steps <= MAX_BASELINE_STEPS]
     return [one for one in few if not one.canonical().methods]
 
@@ -91,8 +93,8 @@ def _sample(
     worker: Worker, settings: SearchConfig, strategy: Strategy, count: int, out: Path
 ) -> ExtractedFeatures:
     reading = ExtractionSpec.of(settings.figures.metrics)
-    path = feature_cache.place(out, strategy.digest, count)
-    found = feature_cache.read(path, count, reading)
+    path = feature_cache.features_path(out, strategy.digest, count)
+    found = feature_cache.read_features(path, count, reading)
     if found is None:
         asked = SampleRequest(
             key=strategy.digest, strategy=strategy, split="heldout", stop=count, reading=reading,
@@ -111,4 +113,4 @@ def _write(content: bytes, path: Path, what: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(one_line(main))
+    sys.exit(run_interruptible(main))

@@ -143,9 +143,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list(flags: argparse.Namespace, result: ResultOutput) -> int:
-    names = flags.sources or sorted({*presets(), *rules.names()})
+    names = flags.sources or sorted({*presets(), *rules.rule_names()})
     rows = [(source, load(source)) for source in names]
-    found = [strategy_rows.listed(source, strategy) for source, strategy in rows]
+    found = [strategy_rows.strategy_row(source, strategy) for source, strategy in rows]
     result.write(found, found)
     if not result.alone:
         terminal_tables.console().print(terminal_tables.listing(rows))
@@ -154,7 +154,7 @@ def _list(flags: argparse.Namespace, result: ResultOutput) -> int:
 
 def _show(flags: argparse.Namespace, result: ResultOutput) -> int:
     strategy = load(flags.source)
-    result.write(strategy_rows.shown(strategy), strategy_rows.span_rows(strategy))
+    result.write(strategy_rows.strategy_details(strategy), strategy_rows.span_rows(strategy))
     if not result.alone:
         terminal_tables.console().print(terminal_tables.details(strategy))
     return 0
@@ -169,15 +169,15 @@ def _methods(flags: argparse.Namespace, result: ResultOutput) -> int:
     found = [describe.method(kinds[name]) for name in names]
     result.write(found, strategy_rows.setting_rows(found))
     if not result.alone:
-        terminal_tables.console().print(*(terminal_tables.method(about) for about in found))
+        terminal_tables.console().print(*(terminal_tables.method_table(about) for about in found))
     return 0
 
 
 def _space(flags: argparse.Namespace, result: ResultOutput) -> int:
-    found = space_listing.facts(*space_listing.asked(flags))
+    found = space_listing.facts(*space_listing.space_settings(flags))
     result.write(found, strategy_rows.gene_rows(found))
     if not result.alone:
-        terminal_tables.console().print(terminal_tables.pairs(space_listing.lines(found)))
+        terminal_tables.console().print(terminal_tables.pairs(space_listing.space_lines(found)))
     return 0
 
 
@@ -186,7 +186,7 @@ def _validate(flags: argparse.Namespace, result: ResultOutput) -> int:
     for name in flags.files:
         try:
             strategy = load(name)
-            provenance.check(strategy, name)
+            provenance.check_provenance(strategy, name)
         except StrategyError as error:
             found.append({"file": name, "ok": False, "error": str(error)})
             line = str(error)
@@ -253,7 +253,9 @@ def _written(strategy: Strategy, path: Path | None) -> int:
 
 def _push(flags: argparse.Namespace, result: ResultOutput) -> int:
     commit = hub.push(flags.files, flags.repo, flags.private, flags.message, say)
-    rows = [{"file": str(path), "missing": provenance.missing(load(path))} for path in flags.files]
+    rows = [
+        {"file": str(path), "missing": provenance.missing_parts(load(path))} for path in flags.files
+    ]
     result.write({"commit": commit, "files": rows}, rows)
     say(commit)
     for row in rows:
@@ -265,7 +267,7 @@ def _push(flags: argparse.Namespace, result: ResultOutput) -> int:
 def _pull(flags: argparse.Namespace, result: ResultOutput) -> int:
     out = flags.out or Path(flags.repo.rsplit("/", 1)[-1])
     rows = [(str(path), load(path)) for path in hub.pull(flags.repo, out, flags.revision)]
-    found = [strategy_rows.listed(path, one) for path, one in rows]
+    found = [strategy_rows.strategy_row(path, one) for path, one in rows]
     result.write(found, found)
     for path, one in rows:
         say(f"{path}: {one.solver_text}, {terminal_tables.schedule(one)}")
@@ -288,7 +290,7 @@ def _print_differences(
 ) -> None:
     console, (one, other) = terminal_tables.console(), pair
     if rows:
-        console.print(terminal_tables.difference(rows, names))
+        console.print(terminal_tables.difference_table(rows, names))
     if one.digest == other.digest:
         beside = "; only what is listed above differs" if rows else ""
         console.print(f"They mean the same (digest {one.digest[:12]}){beside}.")

@@ -61,7 +61,7 @@ def settings(knobs: Knobs, changed: bool = False) -> dict[str, Any]:
     }
 
 
-def flat(knobs: Knobs) -> dict[str, str]:
+def flat_knobs(knobs: Knobs) -> dict[str, str]:
     """`settings` as text, with one entry for each item of a knob that is a mapping."""
     found: dict[str, str] = {}
     for name, value in settings(knobs).items():
@@ -174,7 +174,7 @@ def differences(one: Strategy, other: Strategy) -> list[Row]:
             there = ["absent" if knobs is None else "present" for knobs in (a, b)]
             rows.append((f"methods.{name}", there[0], there[1]))
         else:
-            rows += _changed(flat(a), flat(b), f"methods.{name}.")
+            rows += _changed(flat_knobs(a), flat_knobs(b), f"methods.{name}.")
     if one.calls == other.calls:
         rows += [row for name in names for row in _call_differences(one, other, name)]
     for field in ("scores", "baseline", "provenance"):
@@ -230,7 +230,7 @@ def method(kind: type[Knobs]) -> dict[str, Any]:
             {
                 "name": name,
                 "per_call": per_call,
-                "values": values(field.get("items", {}) if per_call else field),
+                "values": allowed_values(field.get("items", {}) if per_call else field),
                 "required": needed,
                 "default": None if needed else kind.neutral.get(name, field.get("default")),
                 "neutral": kind.neutral.get(name),
@@ -247,17 +247,17 @@ def method(kind: type[Knobs]) -> dict[str, Any]:
     }
 
 
-def values(schema: Mapping[str, Any]) -> str:
+def allowed_values(schema: Mapping[str, Any]) -> str:
     """The values that a JSON schema allows, in words."""
     if "anyOf" in schema:
-        return " or ".join(values(part) for part in schema["anyOf"])
+        return " or ".join(allowed_values(part) for part in schema["anyOf"])
     if "const" in schema or "enum" in schema:
         return " or ".join(json.dumps(v) for v in schema.get("enum", [schema.get("const")]))
     kind = schema.get("type", "any value")
     if kind == "array":
-        return f"[{values(schema.get('items', {}))}, ...]"
+        return f"[{allowed_values(schema.get('items', {}))}, ...]"
     if kind == "object":
-        return f"{{name: {values(schema.get('additionalProperties', {}))}}}"
+        return f"{{name: {allowed_values(schema.get('additionalProperties', {}))}}}"
     names = {"integer": "whole number", "boolean": "true or false", "string": "text"}
     return names.get(kind, str(kind)) + _bounds(schema)
 

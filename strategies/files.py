@@ -18,7 +18,7 @@ from strategies.rules import Rule
 from strategies.strategy import Strategy
 from strategies.words import did_you_mean
 
-__all__ = ["MAX_BYTES", "dump", "find", "load", "parse", "presets", "read", "save"]
+__all__ = ["MAX_BYTES", "dump", "find_strategy", "load", "parse", "presets", "read_text", "save"]
 
 
 def load(source: str | os.PathLike[str]) -> Strategy:
@@ -31,20 +31,20 @@ def load(source: str | os.PathLike[str]) -> Strategy:
         StrategyError: no such file or preset, not readable, not JSON, or not a valid strategy; the
             message names the file and the field.
     """
-    return parse(read(source), str(Path(source)))
+    return parse(read_text(source), str(Path(source)))
 
 
-def find(source: str | os.PathLike[str]) -> Strategy | Rule:
+def find_strategy(source: str | os.PathLike[str]) -> Strategy | Rule:
     """A rule by its name, unless there is a file of that name; anything else as `load` reads it.
 
     Raises:
         StrategyError: see `load`.
     """
-    rule = None if _there(Path(source).exists) else rules.find(str(source))
+    rule = None if _there(Path(source).exists) else rules.find_rule(str(source))
     return load(source) if rule is None else rule
 
 
-def read(source: str | os.PathLike[str]) -> str:
+def read_text(source: str | os.PathLike[str]) -> str:
     """Text of a strategy file or of a published preset, not checked.
 
     Raises:
@@ -72,10 +72,10 @@ def _published(name: str) -> str:
     lists = presets()
     if name in lists:
         return str((_preset_folder() / f"{name}.json").read_text(encoding="utf-8"))
-    rule = rules.find(name)
+    rule = rules.find_rule(name)
     if rule is not None:
         return dump(rule.published())
-    names = sorted({*lists, *rules.names()})
+    names = sorted({*lists, *rules.rule_names()})
     hint = did_you_mean(name, names)
     raise StrategyError(f"{name}: no such file, and no such preset ({', '.join(names)}){hint}")
 

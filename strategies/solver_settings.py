@@ -183,7 +183,7 @@ NONE = SolverSettings()
 _FORM = re.compile(r"(?P<name>[^()\s]+)\((?P<words>[^()]*)\)")
 
 
-def split(text: str) -> tuple[str, dict[str, Any]]:
+def split_solver(text: str) -> tuple[str, dict[str, Any]]:
     """Class name of a solver and the settings in its short form, which spaces have.
 
     Raises:
@@ -209,7 +209,7 @@ def split_up(scheduler: Any, solver: Any) -> dict[str, Any]:
     """
     if not isinstance(scheduler, str) or "(" not in scheduler:
         return {}
-    name, settings = split(scheduler)
+    name, settings = split_solver(scheduler)
     if solver and settings:
         raise StrategyError(
             f"scheduler is {brief(scheduler)}, and solver is given too; give the settings in one "

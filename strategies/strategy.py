@@ -111,7 +111,7 @@ class Strategy(BaseModel):
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        pairs.check(self.methods, self.calls)
+        pairs.check_pairs(self.methods, self.calls)
         return self
 
     @field_validator("scheduler")
@@ -124,7 +124,7 @@ class Strategy(BaseModel):
     @field_validator("scores", "baseline", "provenance")
     @classmethod
     def _storable(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
-        reading.check(value, ((), info.field_name))
+        reading.check_data(value, ((), info.field_name))
         return value
 
     @field_serializer("methods")

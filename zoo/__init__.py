@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strategies import StrategyError
-from strategies.data_files.places import beside
+from strategies.data_files.places import sibling_folder
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +36,7 @@ def folder(name: str) -> Path:
 
 def models_folder() -> Path:
     """Folder of all bundled models."""
-    return beside("zoo") / "models"
+    return sibling_folder("zoo") / "models"
 
 
 def load(name: str, dtype: torch.dtype | None = None) -> Any:
@@ -74,4 +74,4 @@ def networks_folder(subject: str = "") -> Path:
     Args:
         subject: `portraits`; empty for shapes.
     """
-    return beside("zoo") / "networks" / subject
+    return sibling_folder("zoo") / "networks" / subject

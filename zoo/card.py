@@ -15,7 +15,7 @@ from PIL import Image
 from torch import nn
 
 from zoo import MODELS, judging, networks, networks_folder
-from zoo.card_text import GUIDANCES, text
+from zoo.card_text import GUIDANCES, card_text
 from zoo.recipes import RECIPES
 from zoo.subjects import Sample, Subject
 from zoo.training import autoencoder
@@ -39,7 +39,9 @@ def write_card(target: Path, work: Path, seen: int, count: int, sample: Sample) 
     pipe: Any = DiffusionPipeline.from_pretrained(target, local_files_only=True)
     pipe.set_progress_bar_config(disable=True)
     captions = subject.captions(count, CARD_SEED)
-    judge = networks.load(subject.judge, networks_folder(subject.name) / "judge.safetensors")
+    judge = networks.load_network(
+        subject.judge, networks_folder(subject.name) / "judge.safetensors"
+    )
     figures: dict[str, Any] = {"images_seen": seen, "judged_images": count, "steps": 25}
     for guidance in GUIDANCES:
         images = draw(pipe, captions, guidance, **MODELS.get(target.name, {}))
@@ -51,7 +53,7 @@ def write_card(target: Path, work: Path, seen: int, count: int, sample: Sample) 
     (target / "card.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     shutil.copyfile(work / "curve.csv", target / "curve.csv")
     plot_curve(target, subject)
-    page = text(target.name, subject, figures, captions[:10])
+    page = card_text(target.name, subject, figures, captions[:10])
     (target / "README.md").write_text(page, encoding="utf-8")
 
 
@@ -62,7 +64,7 @@ def judges(pipe: Any, judge: nn.Module, subject: Subject, sample: Sample) -> dic
     real, labels = pictures(scenes), torch.from_numpy(scenes.labels)
     decoded = autoencoder.reconstruct(pipe.vae, real)
     path = networks_folder(subject.name) / "features.safetensors"
-    features = networks.load(subject.features, path)
+    features = networks.load_network(subject.features, path)
 
     def known(network: nn.Module, images: torch.Tensor) -> dict[str, float]:
         parts = [network(part) for part in images.split(256)]

@@ -58,7 +58,7 @@ DATA = {
 }
 
 
-def text(name: str, subject: Subject, figures: dict[str, Any], captions: list[str]) -> str:
+def card_text(name: str, subject: Subject, figures: dict[str, Any], captions: list[str]) -> str:
     """README.md of the model.
 
     Args:

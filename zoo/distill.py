@@ -23,7 +23,7 @@ from torch.nn.functional import mse_loss
 
 import zoo
 from strategies import StrategyError
-from strategies.commands.interrupts import one_line
+from strategies.commands.interrupts import run_interruptible
 from zoo import data
 
 MODELS = ("tiny-sd",)
@@ -53,7 +53,7 @@ Search strategies for it:
 
 
 @dataclass(frozen=True)
-class Plan:
+class DistillationPlan:
     """Settings of a distillation.
 
     Attributes:
@@ -80,7 +80,9 @@ class Plan:
 
 
 @torch.no_grad()
-def trajectories(pipe: Any, captions: list[str], plan: Plan, seed: int) -> tuple[Tensor, Tensor]:
+def trajectories(
+    pipe: Any, captions: list[str], plan: DistillationPlan, seed: int
+) -> tuple[Tensor, Tensor]:
     """States of the teacher at the student's steps, and the encoded captions.
 
     Args:
@@ -140,7 +142,7 @@ def targets(solver: DDIMScheduler, states: Tensor) -> Tensor:
     return wanted
 
 
-def train(pipe: Any, plan: Plan, say: Any = print) -> list[float]:
+def train_student(pipe: Any, plan: DistillationPlan, say: Any = print) -> list[float]:
     """Add a LoRA to a pipeline's UNet and train it.
 
     Args:
@@ -192,7 +194,7 @@ def train(pipe: Any, plan: Plan, say: Any = print) -> list[float]:
     return losses
 
 
-def save(pipe: Any, model: str, plan: Plan, folder: Path) -> None:
+def save_lora(pipe: Any, model: str, plan: DistillationPlan, folder: Path) -> None:
     """Write the LoRA of a trained student and its card."""
     from peft import get_peft_model_state_dict
 
@@ -210,7 +212,7 @@ def save(pipe: Any, model: str, plan: Plan, folder: Path) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Parser of the command line."""
-    plan = Plan()
+    plan = DistillationPlan()
     made = argparse.ArgumentParser(prog="python -m zoo.distill", description=__doc__)
     made.add_argument("model", choices=MODELS)
     made.add_argument("--out", type=Path, required=True, help="folder of the LoRA")
@@ -226,15 +228,15 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line."""
     flags = parser().parse_args(arguments)
-    plan = Plan(flags.steps, flags.images, flags.epochs, flags.rank)
+    plan = DistillationPlan(flags.steps, flags.images, flags.epochs, flags.rank)
     if min(plan.steps, plan.images, plan.epochs, plan.rank) < 1:
         sys.exit("error: --steps, --images, --epochs and --rank are whole numbers from 1")
     pipe = zoo.load(flags.model)
-    train(pipe, plan)
+    train_student(pipe, plan)
     flags.out.mkdir(parents=True, exist_ok=True)
-    save(pipe, flags.model, plan, flags.out)
+    save_lora(pipe, flags.model, plan, flags.out)
     print(f"written to {flags.out}")
 
 
 if __name__ == "__main__":
-    sys.exit(one_line(main))
+    sys.exit(run_interruptible(main))

@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from strategies import StrategyError
-from strategies.commands.interrupts import one_line
+from strategies.commands.interrupts import run_interruptible
 from zoo import models_folder, networks, networks_folder
 from zoo.card import write_card
 from zoo.recipes import RECIPES, STAGES
@@ -89,7 +89,7 @@ def write_networks(work: Path, subject: Subject, sample: Sample) -> None:
         weights = load_file(work / name)
         halves = {k: w.half() if w.is_floating_point() else w for k, w in weights.items()}
         save_file(halves, target / name)
-    network = networks.load(subject.features, target / "features.safetensors")
+    network = networks.load_network(subject.features, target / "features.safetensors")
     pixels = (pictures(sample(2048, REFERENCE_SEED)) * 255).round() / 255
     with torch.inference_mode():
         parts = [network.features(part) for part in pixels.split(256)]
@@ -106,4 +106,4 @@ def write_prompts(subject: Subject) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(one_line(main))
+    sys.exit(run_interruptible(main))

@@ -139,7 +139,7 @@ def accuracy(
     return scores
 
 
-def load(kind: Callable[[], Network], path: Path) -> Network:
+def load_network(kind: Callable[[], Network], path: Path) -> Network:
     """A trained network in evaluation mode, without gradients."""
     network = kind()
     network.load_state_dict(load_file(path))

@@ -18,7 +18,7 @@ FIRST = "tiny-sd"
 
 
 @dataclass(frozen=True)
-class Stage:
+class TrainingStage:
     """One run of diffusion training.
 
     Attributes:
@@ -54,7 +54,7 @@ class Recipe:
     """
 
     subject: Subject
-    stages: tuple[Stage, ...]
+    stages: tuple[TrainingStage, ...]
     takes: str | None = None
     images: int = 60_000
     spread: float = 0.5
@@ -69,17 +69,19 @@ class Recipe:
 
 
 RECIPES = {
-    "tiny-sd": Recipe(SHAPES, (Stage(".", lambda _: tiny_sd.build(), Plan(220_000, 60_000)),)),
+    "tiny-sd": Recipe(
+        SHAPES, (TrainingStage(".", lambda _: tiny_sd.build(), Plan(220_000, 60_000)),)
+    ),
     "tiny-pixart": Recipe(
         SHAPES,
         # Like PixArt's growing resolution: with patches of two an image costs a fifth.
         (
-            Stage(
+            TrainingStage(
                 "coarse",
                 lambda _: tiny_pixart.coarse(),
                 Plan(160_000, 0, learning_rate=1e-3, save_every=32_000),
             ),
-            Stage(
+            TrainingStage(
                 ".",
                 tiny_pixart.refine,
                 Plan(224_000, 32_000, start=160_000, learning_rate=1e-3),
@@ -90,12 +92,12 @@ RECIPES = {
     "tiny-portraits": Recipe(
         PORTRAITS,
         (
-            Stage(
+            TrainingStage(
                 "coarse",
                 lambda _: coarse.build(),
                 Plan(320_000, 80_000, pool=coarse.POOL, cast_on_cpu=False),
             ),
-            Stage(
+            TrainingStage(
                 ".",
                 coarse.grow,
                 Plan(440_000, 60_000, start=320_000, spread=0.5, cast_on_cpu=False),

@@ -26,7 +26,7 @@ from torch import nn
 from torch.multiprocessing.spawn import start_processes
 
 from strategies import StrategyError
-from strategies.commands.interrupts import one_line
+from strategies.commands.interrupts import run_interruptible
 from zoo import MODELS, judging, networks
 from zoo.parts import Parts
 from zoo.recipes import RECIPES, STAGES
@@ -118,7 +118,7 @@ def _rank(rank: int, model: str, work: Path, index: int, plan: diffusion.Plan) -
     checkpoints = work / STAGES[model][index].folder
     checkpoints.mkdir(exist_ok=True)
     table = load_file(work / "data.safetensors")
-    judge = networks.load(RECIPES[model].subject.judge, work / "judge.safetensors")
+    judge = networks.load_network(RECIPES[model].subject.judge, work / "judge.safetensors")
 
     def look(trainee: diffusion.Trainee) -> None:
         scores = judge_average(model, trainee, judge, LOOKS)
@@ -176,4 +176,4 @@ def judge_average(
 
 
 if __name__ == "__main__":
-    sys.exit(one_line(main))
+    sys.exit(run_interruptible(main))

@@ -28,7 +28,7 @@ CHANNELS = 4
 HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
 
 
-def load(name: str, seed: int = 0, **overrides: Any) -> Any:
+def load_untrained(name: str, seed: int = 0, **overrides: Any) -> Any:
     """A fresh pipeline, with the same weights for the same seed.
 
     torch's global generator is left alone.

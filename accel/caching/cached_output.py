@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from accel.caching.extrapolation import History, average_guidance, features_needed_later
-from accel.caching.guidance_halves import first, newest, recall
+from accel.caching.guidance_halves import first_tensor, newest_results, recalled
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.patching.layers import Forward
@@ -84,7 +84,7 @@ class CachedOutput(CallListener):
         if chosen is not None:
             value = map_image_tokens(chosen.take, value)
         if self.batched:
-            shape = first(value).shape
+            shape = first_tensor(value).shape
             if shape != tokens.shape and (tokens.shape[-1] or shape[:-1] != tokens.shape[:-1]):
                 return None
         self.used = True
@@ -115,7 +115,7 @@ class CachedOutput(CallListener):
 
     def _recall(self, history: History, order: int) -> Any:
         """Cached value for the rows that run. A value that is no tensor selects its own rows."""
-        return recall(history, self.clock, order) if self.batched else history[-1][1]
+        return recalled(history, self.clock, order) if self.batched else history[-1][1]
 
     def end(self, output: Tensor) -> None:
         if self.used:
@@ -126,7 +126,7 @@ class CachedOutput(CallListener):
         if self.keep and history:
             count = self._needs[self.clock.call]
             self._kept[self.clock.guidance_pass] = (
-                newest(history, count) if self.batched else history[-count:]
+                newest_results(history, count) if self.batched else history[-count:]
             )
         self._start()
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from accel.caching.extrapolation import FULL, History, average_guidance, features_needed_later
-from accel.caching.guidance_halves import newest, recall
+from accel.caching.guidance_halves import newest_results, recalled
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.patching.denoiser_output import prediction
@@ -78,7 +78,7 @@ class DeepFeatures(CallListener):
         if history and wanted != "full":
             # Predictions are of all rows that the denoiser was given.
             rows = None if wanted else len(sample)
-            value = recall(history, clock, self.knobs.order[clock.call], rows)
+            value = recalled(history, clock, self.knobs.order[clock.call], rows)
         if value is not None and wanted != "full":
             self.depth, self.value = wanted, value
             if self._copy and wanted:
@@ -107,7 +107,7 @@ class DeepFeatures(CallListener):
             self.kept.setdefault((branch, depth), []).append((call, feature))
         for key in [key for key in self.kept if key[0] == branch]:
             count = self._needs[call].get(key[1], 0)
-            self.kept[key] = newest(self.kept[key], count)
+            self.kept[key] = newest_results(self.kept[key], count)
             if not self.kept[key]:
                 del self.kept[key]
         self._fresh, self.value = {}, None

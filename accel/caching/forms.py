@@ -15,14 +15,14 @@ def is_rows(value: Any) -> bool:
     return alike and len({one.shape for one in value}) == 1
 
 
-def whole(value: Any) -> Tensor:
+def whole_tensor(value: Any) -> Tensor:
     """A tensor, or the tensors of a list as one, so that each row can be told from the others."""
     found: Tensor = torch.stack(value) if isinstance(value, list) else value
     return found
 
 
 def undone(value: Any) -> Callable[[Tensor], Any]:
-    """Function that undoes `whole`."""
+    """Function that undoes `whole_tensor`."""
     return _unbound if isinstance(value, list) else _itself
 
 

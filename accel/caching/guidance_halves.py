@@ -19,7 +19,7 @@ from accel.patching.layers import Forward
 from accel.patching.replacing import untraced
 
 
-def first(value: Any) -> Tensor:
+def first_tensor(value: Any) -> Tensor:
     """A tensor, or the first of a tuple: for joint attention the image's tokens."""
     found: Tensor = value[0] if isinstance(value, tuple) else value
     return found
@@ -49,7 +49,7 @@ def select_active_rows(value: Any, clock: Clock, rows: int | None = None) -> Any
         clock: the sampler's clock.
         rows: number of rows that run; by default those of the denoiser's blocks.
     """
-    wanted, there = clock.active_rows if rows is None else rows, len(first(value))
+    wanted, there = clock.active_rows if rows is None else rows, len(first_tensor(value))
     if there == wanted:
         return value
     if clock.half is not None and there == 2 * wanted:
@@ -57,7 +57,7 @@ def select_active_rows(value: Any, clock: Clock, rows: int | None = None) -> Any
     return None
 
 
-def merged(whole: Any, made: Any, clock: Clock) -> Any:
+def merged_rows(whole: Any, made: Any, clock: Clock) -> Any:
     """Value to keep after a call: all rows, with newly computed ones replaced.
 
     Args:
@@ -65,14 +65,18 @@ def merged(whole: Any, made: Any, clock: Clock) -> Any:
         made: newly computed rows.
         clock: the sampler's clock.
     """
-    if clock.half is None or whole is None or len(first(whole)) != 2 * len(first(made)):
+    if (
+        clock.half is None
+        or whole is None
+        or len(first_tensor(whole)) != 2 * len(first_tensor(made))
+    ):
         return made
     other = part(whole, 1 - clock.half)
     pair = (made, other) if clock.half == clock.conditional else (other, made)
     return joined(pair[1], pair[0], clock)
 
 
-def recall(history: History, clock: Clock, order: int, rows: int | None = None) -> Any:
+def recalled(history: History, clock: Clock, order: int, rows: int | None = None) -> Any:
     """Replacement of a result at this call for the rows that run, or None if there is none.
 
     Each half is extrapolated over the calls at which it ran itself.
@@ -87,31 +91,31 @@ def recall(history: History, clock: Clock, order: int, rows: int | None = None) 
     if newest is None or order == 0 or len(history) == 1:
         return newest
     wanted = clock.active_rows if rows is None else rows
-    alike = all(len(first(value)) == wanted for _, value in history)
+    alike = all(len(first_tensor(value)) == wanted for _, value in history)
     if alike:
         return extrapolate(history, clock.call, order)
     if clock.half is not None:
         found = [(call, select_active_rows(value, clock, rows)) for call, value in history]
         return extrapolate([one for one in found if one[1] is not None], clock.call, order)
     # Both run, after calls at which the one with the prompt ran alone.
-    whole = [one for one in history if len(first(one[1])) == wanted]
+    whole = [one for one in history if len(first_tensor(one[1])) == wanted]
     alone = clock.conditional
     sides = (
         [(call, part(value, 1 - alone)) for call, value in whole],
-        [(c, part(v, alone) if len(first(v)) == wanted else v) for c, v in history],
+        [(c, part(v, alone) if len(first_tensor(v)) == wanted else v) for c, v in history],
     )
     unconditional, conditional = (extrapolate(side, clock.call, order) for side in sides)
     return joined(unconditional, conditional, clock)
 
 
-def newest(history: History, count: int) -> History:
+def newest_results(history: History, count: int) -> History:
     """The last `count` results of all rows and the last `count` of any rows, which later calls
     read.
     """
     if count >= len(history) or not count:
         return history if count else []
-    rows = max(len(first(value)) for _, value in history)
-    whole = [call for call, value in history if len(first(value)) == rows]
+    rows = max(len(first_tensor(value)) for _, value in history)
+    whole = [call for call, value in history if len(first_tensor(value)) == rows]
     kept = {*whole[-count:], *[call for call, _ in history[-count:]]}
     return [one for one in history if one[0] in kept]
 
@@ -154,7 +158,7 @@ def run_half(
     return original(*halved[0], **halved[1])
 
 
-def needed(modes: Sequence[str], orders: Sequence[int]) -> list[int]:
+def differences_needed_later(modes: Sequence[str], orders: Sequence[int]) -> list[int]:
     """Number of most recent guidance differences that later calls need, for each call."""
     found, wanted = [], 0
     for mode, order in zip(reversed(modes), reversed(orders), strict=True):

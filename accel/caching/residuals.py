@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from accel.caching.extrapolation import History, average_guidance, extrapolate
-from accel.caching.forms import is_rows, sign, undone, whole
-from accel.caching.guidance_halves import newest, recall
-from accel.caching.spans import Span, Stop
+from accel.caching.forms import is_rows, sign, undone, whole_tensor
+from accel.caching.guidance_halves import newest_results, recalled
+from accel.caching.spans import Stop, StretchPass
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.patching.replacing import untraced
@@ -41,11 +41,11 @@ class Residuals(CallListener):
         self.orders = knobs.order
         self.needs = needs(self.keys, self.orders)
         faces = [block.face for block in numbered(sites.stack)]
-        self.spans: dict[Key, list[Span]] = {}
+        self.spans: dict[Key, list[StretchPass]] = {}
         for key in set(self.keys) - {FULL, SKIP}:
             assert isinstance(key, tuple)
             found = stretches(sites.stack, key[0], len(faces) - key[1])
-            self.spans[key] = [Span(one, faces[one.first]) for one in found]
+            self.spans[key] = [StretchPass(one, faces[one.first]) for one in found]
         # By pass and key: calls and what is kept of each, newest last, as one tuple of tensors.
         self.kept: dict[tuple[int, Key], History] = {}
         self.forms: dict[tuple[int, Key], Any] = {}
@@ -106,7 +106,7 @@ class Residuals(CallListener):
             return None
         if self._even() and not self.uneven.intersection(call for call, _ in history):
             return extrapolate(history, clock.call, order)
-        return recall(history, clock, order, rows if key == SKIP else None)
+        return recalled(history, clock, order, rows if key == SKIP else None)
 
     def _even(self) -> bool:
         """Whether all rows of the batch run."""
@@ -160,7 +160,7 @@ class Residuals(CallListener):
             return
         leaves, spec = tree_flatten(output, is_leaf=is_rows)
         kept = (Tensor, list)
-        self._prediction = tuple(whole(one) for one in leaves if isinstance(one, kept))
+        self._prediction = tuple(whole_tensor(one) for one in leaves if isinstance(one, kept))
         self._form = ([undone(one) if isinstance(one, kept) else (one,) for one in leaves], spec)
 
     def end(self, output: Tensor) -> None:
@@ -176,12 +176,12 @@ class Residuals(CallListener):
                 if key in wanted and all(span.found is not None for span in spans):
                     self._offer(key, spans)
         for place in [place for place in self.kept if place[0] == branch]:
-            self.kept[place] = newest(self.kept[place], wanted.get(place[1], 0))
+            self.kept[place] = newest_results(self.kept[place], wanted.get(place[1], 0))
             if not self.kept[place]:
                 del self.kept[place]
         self._reset()
 
-    def _offer(self, key: Key, spans: list[Span]) -> None:
+    def _offer(self, key: Key, spans: list[StretchPass]) -> None:
         """Keep the residuals of a full call."""
         form = [(tuple(p is not None for p in s.found or ()), s.kinds) for s in spans]
         history = self.kept.get((self.clock.guidance_pass, key), [])

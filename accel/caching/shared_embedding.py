@@ -24,19 +24,19 @@ def share_equal_embedders(clock: Clock, embedders: Sequence[nn.Module]) -> list[
     alike = [one for one in embedders if equal(one, embedders[0])]
     if len(alike) < 2:
         return []
-    embedding = Embedding(clock)
+    embedding = SharedEmbedding(clock)
     return [replace_forward(one, embedding.instead) for one in alike]
 
 
 def equal(one: nn.Module, other: nn.Module) -> bool:
     """Whether two modules compute the same, judged by their weights."""
-    mine, theirs = weights(one), weights(other)
+    mine, theirs = weights_by_name(one), weights_by_name(other)
     if type(one) is not type(other) or mine.keys() != theirs.keys():
         return False
     return all(_equal(mine[name], theirs[name]) for name in mine)
 
 
-def weights(module: nn.Module) -> dict[str, Tensor]:
+def weights_by_name(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers by name, including those that are not saved."""
     parameters = module.named_parameters(remove_duplicate=False)
     return {**dict(parameters), **dict(module.named_buffers(remove_duplicate=False))}
@@ -73,7 +73,7 @@ def _same_values(one: Tensor, other: Tensor) -> bool:
     return same and torch.equal(one, other)
 
 
-class Embedding(CallListener):
+class SharedEmbedding(CallListener):
     """Result of the first embedder in a pass, for the others with the same inputs."""
 
     def __init__(self, clock: Clock) -> None:

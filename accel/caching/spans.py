@@ -12,7 +12,7 @@ from torch import Tensor
 from accel.stack import Face, Streams, Stretch
 
 
-class Span:
+class StretchPass:
     """One stretch on its way through a pass.
 
     Attributes:
@@ -79,6 +79,6 @@ class Stop:
     """
 
     runs: bool = True
-    enters: list[Span] = field(default_factory=list)
-    leaves: list[Span] = field(default_factory=list)
-    adds: Span | None = None
+    enters: list[StretchPass] = field(default_factory=list)
+    leaves: list[StretchPass] = field(default_factory=list)
+    adds: StretchPass | None = None

@@ -50,7 +50,7 @@ def calibrate(flags: argparse.Namespace, result: ResultOutput) -> int:
     if not (isfinite(flags.delta) and flags.delta >= 0):
         raise StrategyError(f"--delta is {flags.delta:g}; give a number from 0 up, such as 0.2")
     make_folder(flags.out.parent)
-    whole.check(flags.out)
+    whole.check_writable(flags.out)
     quiet()
     pipe, config = open_prompted(flags)
     steps = flags.steps or own_steps(pipe, config)
@@ -73,7 +73,7 @@ def calibrate(flags: argparse.Namespace, result: ResultOutput) -> int:
 
         curves = change_curves(pipe, [run(request) for request in requests])
     knobs = BlockCache.from_curves(curves, flags.delta)
-    family, _ = families.find(pipe)
+    family, _ = families.find_sites(pipe)
     strategy = Strategy.create(
         name=flags.out.stem,
         family=family,

@@ -82,7 +82,7 @@ def open_prompted(flags: argparse.Namespace) -> tuple[Any, ModelConfig | None]:
         StrategyError: no such model or device, it cannot be loaded, or it needs more than a prompt
             and the image for its ControlNet.
     """
-    parts, name = model_flags.parts(flags), flags.model
+    parts, name = model_flags.asked_parts(flags), flags.model
     controlled = bool(parts.get("controlnet"))
     if controlled and flags.control_image is None:
         raise StrategyError("--controlnet needs --control-image FILE beside the prompt")
@@ -106,7 +106,7 @@ def control_arguments(pipe: Any, image: Path | None) -> dict[str, Any]:
     Raises:
         StrategyError: the image cannot be read.
     """
-    return {} if image is None else {calls.control_word(pipe): image_files.read(image)}
+    return {} if image is None else {calls.control_word(pipe): image_files.open_image(image)}
 
 
 def own_steps(pipe: Any, config: ModelConfig | None) -> int:
@@ -116,7 +116,7 @@ def own_steps(pipe: Any, config: ModelConfig | None) -> int:
     return int(inspect.signature(pipe.__call__).parameters["num_inference_steps"].default)
 
 
-def fit(
+def fit_steps(
     pipe: Any, strategy: Strategy | Rule, steps: int | None, config: ModelConfig | None = None
 ) -> Strategy:
     """The strategy for `steps` steps, with as many calls as its solver makes for them.
@@ -127,7 +127,7 @@ def fit(
         StrategyError: the solver cannot make so many steps, or a rule does not fit the model.
     """
     if isinstance(strategy, Rule):
-        family, _ = families.find(pipe)
+        family, _ = families.find_sites(pipe)
         solver, steps = type(pipe.scheduler).__name__, steps or own_steps(pipe, config)
         made = schedulers.count_calls(pipe.scheduler, solver, steps)
         return strategy.fitted(family, solver, made, steps)
@@ -142,7 +142,7 @@ def _silent(name: str, done: int, count: int) -> None:
     """Callback for progress that shows nothing."""
 
 
-def draw(
+def generate_images(
     pipe: Any, request: GenerationRequest, strategy: Strategy, report: Report = _silent
 ) -> GeneratedImages:
     """Generate accelerated images.
@@ -165,7 +165,7 @@ def draw(
     return found
 
 
-def compare(
+def generate_both(
     pipe: Any,
     request: GenerationRequest,
     strategy: Strategy,
@@ -204,7 +204,7 @@ def compare(
     for done, seed in enumerate(request.seeds):
         report("unaccelerated", done, len(request.seeds))
         _add(base, once(pipe, request, steps, seed))
-    drawn = draw(pipe, request, strategy, report)
+    drawn = generate_images(pipe, request, strategy, report)
     drawn.timings = fast.timings
     return base, drawn
 

@@ -17,7 +17,7 @@ GAP = 8
 SMALL, SEEN = 128, 256  # Pixels of a side: smaller images are enlarged to about the second.
 
 
-def grid(images: Sequence[Image.Image]) -> Image.Image:
+def image_grid(images: Sequence[Image.Image]) -> Image.Image:
     """Images of one size as a grid, row by row, about as wide as high. One image stays as it is."""
     columns = math.ceil(math.sqrt(len(images)))
     width, height = images[0].size
@@ -63,10 +63,10 @@ def check_target(path: Path) -> None:
     if path.is_dir():
         raise StrategyError(f"{path}: is a folder; give the name of an image file")
     whole.make_folder(path.parent)
-    whole.check(path)
+    whole.check_writable(path)
 
 
-def read(path: Path) -> Image.Image:
+def open_image(path: Path) -> Image.Image:
     """An image file in RGB.
 
     Raises:
@@ -79,7 +79,7 @@ def read(path: Path) -> Image.Image:
         raise StrategyError(f"{path} cannot be read as an image ({one_line(error)})") from None
 
 
-def save(picture: Image.Image, path: Path) -> None:
+def save_image(picture: Image.Image, path: Path) -> None:
     """Write an image file. An existing one is replaced only once the new one is complete.
 
     Raises:

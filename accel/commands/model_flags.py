@@ -79,7 +79,7 @@ def add_control_image(made: argparse.ArgumentParser) -> None:
     )
 
 
-def parts(flags: argparse.Namespace) -> dict[str, Any]:
+def asked_parts(flags: argparse.Namespace) -> dict[str, Any]:
     """Fields of `ModelParts` that the flags ask for.
 
     Raises:
@@ -103,7 +103,7 @@ def parts(flags: argparse.Namespace) -> dict[str, Any]:
     return found
 
 
-def given(flags: argparse.Namespace) -> list[str]:
+def given_flags(flags: argparse.Namespace) -> list[str]:
     """Names of the flags that were given."""
     return [name for name in NAMES if getattr(flags, name) not in (None, [])]
 

@@ -40,7 +40,7 @@ def others(pipe: Any) -> list[str]:
     return [name for name in OTHERS if getattr(pipe, name, None) is not None]
 
 
-def find(pipe: Any, name: str | None = None) -> tuple[str, Sites]:
+def find_sites(pipe: Any, name: str | None = None) -> tuple[str, Sites]:
     """The family of a pipeline, and the sites where methods act.
 
     Args:
@@ -63,7 +63,7 @@ def find(pipe: Any, name: str | None = None) -> tuple[str, Sites]:
                 f"{type(inside).__name__}; a strategy sees through torch.compile and PEFT alone, "
                 f"so set pipe.{attribute} to the {type(inside).__name__} itself"
             )
-    reason = next((why for _, one in found if (why := stacks.why_not(unwrapped(one)))), "")
+    reason = next((why for _, one in found if (why := stacks.why_no_stack(unwrapped(one)))), "")
     *most, last = (family.supported for family in all_families())
     raise StrategyError(
         f"{type(pipe).__name__} has no supported denoiser{f': {reason}' if reason else ''}; "

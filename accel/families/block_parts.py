@@ -31,7 +31,7 @@ APART = {
 }
 
 
-def find(denoiser: Any, stack: Sequence[BlockList]) -> tuple[Sublayer, ...]:
+def find_parts(denoiser: Any, stack: Sequence[BlockList]) -> tuple[Sublayer, ...]:
     """Parts of a model's blocks in the order they run; none where they cannot be told."""
     if type(denoiser).__name__ in APART:
         return ()
@@ -74,4 +74,4 @@ def _joined(block: nn.Module, calls: dict[str, Called]) -> bool:
     return alone and once and attn.single and feed.inside == "act_mlp"
 
 
-__all__ = ["APART", "find"]
+__all__ = ["APART", "find_parts"]

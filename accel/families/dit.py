@@ -43,7 +43,7 @@ def sites(denoiser: Any) -> Sites | None:
     return Sites(
         denoiser, (), None, (), (), (), parts, inputs, stream,
         output=output, scheduler_sees_guidance=guided, embedders=_embedders(denoiser),
-        stack=stacks.find(denoiser),
+        stack=stacks.find_stack(denoiser),
     )  # fmt: skip
 
 

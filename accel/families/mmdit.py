@@ -30,7 +30,7 @@ def sites(denoiser: Any) -> Sites | None:
     inputs = FLUX_INPUTS if flux else INPUTS
     return Sites(
         denoiser, (), None, (), (), (), parts, inputs, stream, flux, Transformer2DModelOutput,
-        flow=True, stack=stacks.find(denoiser),
+        flow=True, stack=stacks.find_stack(denoiser),
     )  # fmt: skip
 
 

@@ -40,12 +40,12 @@ class Loop:
     later: frozenset[str]
 
 
-def face(module: Any) -> Face | None:
+def block_face(module: Any) -> Face | None:
     """Face of a block, or None if the module is no block."""
     kind: Any = type(module)
     inner = _delegate(kind)
     if inner is not None:
-        found = face(getattr(module, inner, None))
+        found = block_face(getattr(module, inner, None))
         return None if found is None else _placed(found, kind)
     return _face(kind)
 

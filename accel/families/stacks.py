@@ -50,7 +50,7 @@ DESCRIBED: dict[str, Description] = {
 }
 
 
-def find(denoiser: Any) -> tuple[BlockList, ...]:
+def find_stack(denoiser: Any) -> tuple[BlockList, ...]:
     """The lists of blocks of a denoiser in the order they run; none where there are none."""
     described = DESCRIBED.get(type(denoiser).__name__, Description())
     if described.refused or not isinstance(denoiser, nn.Module):
@@ -81,7 +81,7 @@ def find(denoiser: Any) -> tuple[BlockList, ...]:
     return tuple(_cut(found, described, denoiser))
 
 
-def why_not(denoiser: Any) -> str:
+def why_no_stack(denoiser: Any) -> str:
     """Reason why a model has no stack that can be left out, or empty if none is known."""
     return DESCRIBED.get(type(denoiser).__name__, Description()).refused
 
@@ -91,7 +91,7 @@ def _blocks(name: str, modules: nn.ModuleList) -> Iterator[StackBlock]:
     found = []
     for number, module in enumerate(modules):
         block = unwrapped(module)
-        face = source.face(block)
+        face = source.block_face(block)
         if face is None:
             return
         found.append(StackBlock(f"{name}.{number}", block, face))

@@ -20,7 +20,7 @@ from accel.stack import BlockList, numbered
 
 
 @dataclass(frozen=True)
-class Layout:
+class StreamLayout:
     """Path of the image's tokens through a kind of transformer.
 
     Attributes:
@@ -38,18 +38,18 @@ class Layout:
     refused: Callable[[Any], str] = lambda model: ""
 
 
-IDS = Layout(
+IDS = StreamLayout(
     "x_embedder",
     lambda model: of_ids,
     "joint",
     ("controlnet_block_samples", "controlnet_single_block_samples"),
 )
-STREAMS: Mapping[str, Layout] = {
+STREAMS: Mapping[str, StreamLayout] = {
     **{
         f"{name}Transformer2DModel": IDS
         for name in ("Bria", "Chroma", "Flux2", "LongCatImage", "OvisImage")
     },
-    "QwenImageTransformer2DModel": Layout(
+    "QwenImageTransformer2DModel": StreamLayout(
         "img_in",
         lambda model: of_shapes,
         "apart",
@@ -60,10 +60,10 @@ STREAMS: Mapping[str, Layout] = {
             else ""
         ),
     ),
-    "WanTransformer3DModel": Layout(
+    "WanTransformer3DModel": StreamLayout(
         "patch_embedding", lambda model: volume(model.config.patch_size), "whole"
     ),
-    "AuraFlowTransformer2DModel": Layout(
+    "AuraFlowTransformer2DModel": StreamLayout(
         "pos_embed", lambda model: lambda given: patches(given, model.config.patch_size)
     ),
 }
@@ -78,7 +78,7 @@ REASONS: Mapping[str, str] = {
 }
 
 
-def find(denoiser: Any, stack: Sequence[BlockList]) -> TokenStream | None:
+def find_token_stream(denoiser: Any, stack: Sequence[BlockList]) -> TokenStream | None:
     """Path of the image's tokens through a transformer, or None where it is not known."""
     layout = STREAMS.get(type(denoiser).__name__)
     if layout is None or layout.refused(denoiser):
@@ -99,7 +99,7 @@ def find(denoiser: Any, stack: Sequence[BlockList]) -> TokenStream | None:
     )
 
 
-def why_not(denoiser: Any) -> str:
+def why_no_path(denoiser: Any) -> str:
     """Reason why the path of the tokens through a transformer is not known, if there is one."""
     name = type(denoiser).__name__
     layout = STREAMS.get(name)

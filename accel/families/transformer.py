@@ -21,15 +21,15 @@ def sites(denoiser: Any) -> Sites | None:
     """The sites of a transformer, or None where `denoiser` is not one of this family."""
     if not isinstance(denoiser, ModelMixin) or any(hasattr(denoiser, name) for name in LEVELS):
         return None
-    stack = stacks.find(denoiser)
+    stack = stacks.find_stack(denoiser)
     inputs = _inputs(denoiser)
     time = next((name for name in TIMES if name in inputs), None)
     if not stack or time is None:
         return None
     return Sites(
-        denoiser, (), None, (), (), (), block_parts.find(denoiser, stack), inputs,
-        token_streams.find(denoiser, stack), flow=None, stack=stack, time=time,
-        scheduler_counts_calls=True, ordered=False, pathless=token_streams.why_not(denoiser),
+        denoiser, (), None, (), (), (), block_parts.find_parts(denoiser, stack), inputs,
+        token_streams.find_token_stream(denoiser, stack), flow=None, stack=stack, time=time,
+        scheduler_counts_calls=True, ordered=False, pathless=token_streams.why_no_path(denoiser),
     )  # fmt: skip
 
 

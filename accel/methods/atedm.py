@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from accel.caching.guidance_halves import merged, select_active_rows
+from accel.caching.guidance_halves import merged_rows, select_active_rows
 from accel.call_records import Recorder
 from accel.clock import Clock
 from accel.patching.replacing import Undo, undo_all
@@ -70,7 +70,7 @@ class AttentionRankSelection(PartialForward):
                     )
                 else:
                     fresh = made[:, -self.total :]
-                seen[branch] = merged(whole, fresh, self.clock)
+                seen[branch] = merged_rows(whole, fresh, self.clock)
         self._watched.projected.clear()
         super().end(output)
 
@@ -78,7 +78,7 @@ class AttentionRankSelection(PartialForward):
         if count == self.total or not self._seen["to_k"]:
             return None
         query, key = (self._heads(name) for name in ("to_q", "to_k"))
-        rank = importance(query, key).argsort(dim=1, descending=True, stable=True)
+        rank = token_importance(query, key).argsort(dim=1, descending=True, stable=True)
         return rank[:, :count].sort(dim=1).values
 
     def _heads(self, name: str) -> Tensor:
@@ -86,7 +86,7 @@ class AttentionRankSelection(PartialForward):
         return self._watched.heads(name, self.conditional(self._seen[name]), self.total)
 
 
-def importance(query: Tensor, key: Tensor) -> Tensor:
+def token_importance(query: Tensor, key: Tensor) -> Tensor:
     """Generalized Weighted PageRank of a self-attention map, `[images, tokens]`.
 
     This is algorithm 1 of AT-EDM with as many queries as keys. The scores are equal at first. Each

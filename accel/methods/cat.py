@@ -28,7 +28,7 @@ from accel.clock import Clock
 from accel.patching.replacing import Undo
 from accel.sites import Sites
 from accel.token_selection import at_least_float32
-from accel.tokens.clustering import kmeans, one_hot, pool, positions
+from accel.tokens.clustering import cluster_scores, kmeans, one_hot, positions
 from accel.tokens.partial_forward import PartialForward
 from strategies.methods.cat import CAT
 
@@ -76,7 +76,7 @@ class ClusterAware(PartialForward):
         if self._cluster is None:
             self._cluster = kmeans(placed, self.grid, clusters)
         ranked = placed if self.knobs.position_in_score else change
-        score = pool(ranked, self._cluster, self.grid, clusters)
+        score = cluster_scores(ranked, self._cluster, self.grid, clusters)
         magnitude = change.norm(dim=-1)
         counts = torch.zeros_like(magnitude) if self._counts is None else self._counts
         chosen = select(magnitude, counts, self._cluster, score, count, first)

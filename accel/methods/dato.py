@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from accel.caching.guidance_halves import merged, select_active_rows
+from accel.caching.guidance_halves import merged_rows, select_active_rows
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.patching.layers import Forward
@@ -40,7 +40,7 @@ from accel.tokens.merging import (
 from accel.tokens.reduced_attention import (
     ReducedSelfAttention,
     attach_all,
-    choose,
+    choose_attentions,
     no_grad,
     plain_maps,
 )
@@ -54,7 +54,7 @@ def attach(sites: Sites, clock: Clock, knobs: DaTo, recorder: Recorder) -> Undo:
         StrategyError: the model has no self-attention over a grid, or attention processors that
             this method would mislead.
     """
-    chosen = choose(sites, knobs.levels, knobs.method)
+    chosen = choose_attentions(sites, knobs.levels, knobs.method)
     plain_maps(chosen, clock, knobs.method)
     dynamics = Dynamics(clock, recorder, knobs)
     return attach_all([_Site(site, clock, recorder, knobs, dynamics) for site in chosen])
@@ -88,8 +88,8 @@ class Dynamics(CallListener):
             whole, scores = self._last.get(branch), self._scores.get(branch)
             before = None if whole is None else select_active_rows(whole, clock, len(output))
             if before is not None and before.shape == output.shape:
-                self._scores[branch] = merged(scores, diff_score(output, before), clock)
-            self._last[branch] = merged(whole, output.detach(), clock)
+                self._scores[branch] = merged_rows(scores, diff_score(output, before), clock)
+            self._last[branch] = merged_rows(whole, output.detach(), clock)
 
     @untraced
     def base(self, height: int, width: int) -> Tensor:
@@ -143,7 +143,7 @@ def base_tokens(score: Tensor, patch: int) -> Tensor:
     return cells.reshape(images, down * across, patch * patch).argmax(dim=-1)
 
 
-def split(base: Tensor, height: int, width: int, patch: int) -> tuple[Tensor, Tensor]:
+def split_tokens(base: Tensor, height: int, width: int, patch: int) -> tuple[Tensor, Tensor]:
     """Token indices of the base tokens and of all others.
 
     Args:
@@ -168,7 +168,7 @@ def prune(metric: Tensor, base: Tensor, others: Tensor, count: int, recover: str
 
     Args:
         metric: `[n, tokens, c]`, compared by cosine.
-        base, others: result of `split`.
+        base, others: result of `split_tokens`.
         count: number of tokens to leave out, at most all others.
         recover: "base", or "kept" for the most similar of all tokens that stay.
     """
@@ -226,7 +226,7 @@ class _Site(ReducedSelfAttention):
         base = select_active_rows(whole, self.clock, len(tokens))
         if base is None:  # T-GATE runs the first half of the batch.
             base = whole[: len(tokens)]
-        chosen, others = split(base, height, width, patch)
+        chosen, others = split_tokens(base, height, width, patch)
         count = min(int(tokens.shape[1] * self.ratio), others.shape[1])
         pruning = prune(no_grad(metric), chosen, others, count, self.knobs.recover)
         return self.through(pruning, tokens, attention)

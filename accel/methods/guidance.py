@@ -26,7 +26,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor
 
 from accel.caching.extrapolation import History, extrapolate
-from accel.caching.guidance_halves import joined, needed, part, run_half
+from accel.caching.guidance_halves import differences_needed_later, joined, part, run_half
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait, attentions
@@ -77,7 +77,7 @@ class Guide(CallListener):
         self.output: type[BaseOutput] = sites.output
         self.input = sites.inputs[0]
         self.ordered = sites.ordered
-        self._needed = needed(knobs.mode, knobs.order)
+        self._needed = differences_needed_later(knobs.mode, knobs.order)
         clock.asks = True
         clock.listeners.insert(0, self)  # It decides which rows others see.
         clock.half_alone_at = self.alone

@@ -192,7 +192,7 @@ class Windows(CallListener):
                 "methods.paradigms cannot guess what a ControlNet or an adapter adds "
                 f"({beside[0]}) at the calls ahead; {_OUT}"
             )
-        self._steps = linear_steps.of(self.clock.solver)
+        self._steps = linear_steps.schedule_numbers(self.clock.solver)
         time = float(torch.as_tensor(given[self.sites.time]).flatten()[0])
         own = self._steps.times[self.clock.call]
         self._factor = time / own if own else 1.0

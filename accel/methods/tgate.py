@@ -52,7 +52,7 @@ def attach(sites: Sites, clock: Clock, knobs: TGate, recorder: Recorder) -> Undo
     Processors(clock, "tgate", reused, [Trait.KEEPS])
     if knobs.gate is not None and knobs.drop_guidance:
         Processors(clock, "tgate", attentions(sites.denoiser), [Trait.ROWS])
-    gate = Gate(clock, knobs, recorder, sites.output)
+    gate = GuidanceGate(clock, knobs, recorder, sites.output)
     undos: list[Undo] = []
     for part in sites.parts:
         (kind,) = part.kinds
@@ -67,7 +67,7 @@ def _computes(knobs: TGate, kind: str) -> Callable[[int], bool]:
     return lambda call: not getattr(knobs.plan(call), REUSE[kind])
 
 
-class Gate(CallListener):
+class GuidanceGate(CallListener):
     """State of the gate, and the denoiser's wrapper that runs one half of guidance after it."""
 
     def __init__(

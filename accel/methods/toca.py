@@ -29,7 +29,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from accel.caching.cached_output import CachedOutput, skip_unread_norms, with_cached_output
-from accel.caching.guidance_halves import merged
+from accel.caching.guidance_halves import merged_rows
 from accel.caching.shared_embedding import share_equal_embedders
 from accel.caching.token_cache import TokenCache, average_token_caches, of_running
 from accel.call_records import Recorder
@@ -147,7 +147,7 @@ class TokenwiseFeedForward(CallListener):
         if self._keep and self._fresh is not None:
             whole = None if self._stored is None else self._stored.fields
             self._store[self.clock.guidance_pass] = TokenCache(
-                *merged(whole, self._fresh.fields, self.clock)
+                *merged_rows(whole, self._fresh.fields, self.clock)
             )
         elif self._keep and self._input is None and self._stored is not None:
             self._store[self.clock.guidance_pass] = self._stored  # Its block did not run.

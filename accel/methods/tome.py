@@ -19,7 +19,7 @@ from accel.tokens.merging import match, split_grid
 from accel.tokens.reduced_attention import (
     ReducedSelfAttention,
     attach_all,
-    choose,
+    choose_attentions,
     no_grad,
     plain_maps,
 )
@@ -33,7 +33,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToMe, recorder: Recorder) -> Undo:
         StrategyError: the model has no self-attention over a grid, or attention processors that
             this method would mislead.
     """
-    chosen = choose(sites, knobs.levels, knobs.method)
+    chosen = choose_attentions(sites, knobs.levels, knobs.method)
     plain_maps(chosen, clock, knobs.method)
     return attach_all([_Site(site, clock, recorder, knobs) for site in chosen])
 

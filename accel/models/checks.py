@@ -17,7 +17,7 @@ from strategies import StrategyError
 from strategies.words import one_line
 
 
-def setting(pipe: Any, config: ModelConfig) -> None:
+def check_setting(pipe: Any, config: ModelConfig) -> None:
     """Check that a pipeline can generate with the steps and the size of its config.
 
     Raises:
@@ -61,7 +61,7 @@ def strength(pipe: Any, config: ModelConfig, steps: int) -> None:
     Raises:
         StrategyError: the number of steps at this strength makes none.
     """
-    family, _ = families.find(pipe)
+    family, _ = families.find_sites(pipe)
     if skipped(family, config.scheduler, steps, config.strength) >= steps:
         raise StrategyError(
             f"--strength {config.strength:g} leaves no call of {steps} steps; give at least "

@@ -41,7 +41,7 @@ KINDS = {
 MOST = 50
 
 
-def settings(text: str) -> dict[str, Any]:
+def few_step_settings(text: str) -> dict[str, Any]:
     """Solver, steps and guidance of a kind of few-step model.
 
     Args:

@@ -43,7 +43,7 @@ def absent(name: str, source: str, gated: bool, described: bool) -> str:
     return line
 
 
-def reason(error: BaseException, source: str, download: bool) -> str:
+def load_failure(error: BaseException, source: str, download: bool) -> str:
     """Reason why a model cannot be loaded, in one line, with a remedy if one is known."""
     chain = list(_causes(error))
     page = f"{SITE}/{source}"

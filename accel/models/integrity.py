@@ -102,7 +102,7 @@ def _harmless(module: nn.Module, key: str) -> bool:
     return bool(rest or COMPUTED.search(key))
 
 
-def check(name: str, pipe: Any, loaded: Iterable[Loaded]) -> None:
+def check_complete(name: str, pipe: Any, loaded: Iterable[Loaded]) -> None:
     """Refuse a pipeline that is incomplete.
 
     Args:
@@ -139,7 +139,7 @@ def check_files(name: str, folder: Path) -> None:
     """
     for path in sorted(folder.glob("*/*.safetensors")):
         try:
-            keys = weight_file.read(path).keys
+            keys = weight_file.read_header(path).keys
         except StrategyError:
             continue  # The library that loads it says what is wrong.
         if any(".base_layer." in key for key in keys):

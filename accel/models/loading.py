@@ -46,7 +46,7 @@ def quiet() -> None:
     for library in (diffusers.utils.logging, transformers.utils.logging):
         library.disable_progress_bar()
         library.set_verbosity_error()
-    notes.show()
+    notes.show_notes()
 
 
 def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = False) -> Any:
@@ -60,13 +60,13 @@ def load_pipeline(config: ModelConfig, device: str = "cpu", download: bool = Fal
     Raises:
         StrategyError: the weights are missing or are not of the config's pipeline.
     """
-    placement.check(config, device)
+    placement.check_placement(config, device)
     dtype = DTYPES[config.dtype]
     pipe = load_source(config.name, config.source, config, dtype, download, config)
-    return placement.place(prepared(pipe, config), config, device)
+    return placement.place_pipeline(prepare_pipeline(pipe, config), config, device)
 
 
-def prepared(pipe: Any, config: ModelConfig) -> Any:
+def prepare_pipeline(pipe: Any, config: ModelConfig) -> Any:
     """The pipeline with the scheduler and for the task of a config, without progress bars.
 
     Raises:
@@ -95,10 +95,10 @@ def load_folder(
     if dtype is None:
         dtype = DTYPES[precision.of_model(source, device)]
     parts = parts or ModelParts()
-    placement.check(parts, device)
+    placement.check_placement(parts, device)
     pipe = load_source(source, source, parts, dtype, download)
     pipe.set_progress_bar_config(disable=True)
-    return placement.place(pipe, parts, device)
+    return placement.place_pipeline(pipe, parts, device)
 
 
 def load_source(
@@ -125,17 +125,19 @@ def load_source(
     kind = sources.kind_of(source)
     if parts.base and kind != "file":
         raise StrategyError(f"--base goes with a single file, and {source} is none; leave it out")
-    quantizing.check(parts.quantize)
+    quantizing.check_backends(parts.quantize)
     if kind == "file":
-        pipe = single_file.load(source, parts.base, dtype, download, parts.vae)
+        pipe = single_file.load_single_file(source, parts.base, dtype, download, parts.vae)
         _check_class(name, source, type(pipe).__name__, config)
     elif kind == "function":
-        pipe = functions.load(source)
+        pipe = functions.load_from_function(source)
         _check_class(name, source, type(pipe).__name__, config)
     else:
         pipe = _load(name, source, dtype, download, config)
     if parts.vae and kind != "file":
-        pipe.register_modules(vae=autoencoder.load(parts.vae, pipe.vae.config, dtype, download))
+        pipe.register_modules(
+            vae=autoencoder.load_autoencoder(parts.vae, pipe.vae.config, dtype, download)
+        )
     for line in (*embeddings.add(pipe, parts.embeddings), *loras.add(pipe, parts.loras)):
         notes.tell(line)
     if parts.controlnet:
@@ -155,7 +157,7 @@ def _load(
     try:
         if bundled:
             return zoo.load(source.removeprefix("zoo:"), dtype)
-        ready = quanto_folder.read(Path(source), dtype) if local else {}
+        ready = quanto_folder.read_quanto_networks(Path(source), dtype) if local else {}
         with integrity.watched() as loaded:
             pipe = DiffusionPipeline.from_pretrained(
                 source,
@@ -164,11 +166,11 @@ def _load(
                 use_safetensors=True,
                 **ready,
             )
-        integrity.check(name, pipe, loaded)
+        integrity.check_complete(name, pipe, loaded)
     except StrategyError:
         raise
     except (OSError, ValueError, AttributeError, ImportError) as error:
-        why = hub_errors.reason(error, source, download)
+        why = hub_errors.load_failure(error, source, download)
         incomplete = not (local or download or bundled)
         hint = "; pass --download to fetch what is missing" if incomplete else ""
         raise StrategyError(f"model {name}: cannot load {source!r}: {why}{hint}") from None

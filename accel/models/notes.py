@@ -22,7 +22,7 @@ def tell(line: str) -> None:
     LOGGER.info(line)
 
 
-def show() -> None:
+def show_notes() -> None:
     """Print notes on standard error from now on, for command lines."""
     if not any(isinstance(one, _Standard) for one in LOGGER.handlers):
         LOGGER.addHandler(_Standard())

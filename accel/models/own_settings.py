@@ -54,7 +54,7 @@ def own_settings(
     guidance = 0.0 if word is None else float(takes[word].default)
     guided = guiding.guides(pipe, word, float(given.get("guidance", guidance)))
     return ModelConfig(
-        name=title(name),
+        name=model_title(name),
         source=absolute(name),
         dtype=dtype,  # type: ignore[arg-type]
         scheduler=type(pipe.scheduler).__name__,
@@ -72,7 +72,7 @@ def own_settings(
     )
 
 
-def title(name: str) -> str:
+def model_title(name: str) -> str:
     """Short name of a model, such as a run's folder is called by."""
     if sources.is_function(name):
         return name.replace(":", ".")
@@ -87,7 +87,7 @@ def _space(pipe: Any, guided: bool) -> str:
         pipe: a pipeline.
         guided: whether it guides with two predictions; if not, `guidance` would change nothing.
     """
-    family, sites = families.find(pipe)
+    family, sites = families.find_sites(pipe)
     if family in from_packages():
         return from_packages()[family].space
     if family == "dit" and not any("cross" in part.kinds for part in sites.parts):

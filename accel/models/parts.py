@@ -181,7 +181,7 @@ def absolute(path: str) -> str:
     return str(Path(path).resolve()) if path and Path(path).exists() else path
 
 
-def placed(parts: M) -> M:
+def absolute_parts(parts: M) -> M:
     """The parts with absolute paths."""
     return parts.model_copy(
         update={

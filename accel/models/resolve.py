@@ -24,7 +24,7 @@ from accel.models.loading import (
     load_folder,
     load_pipeline,
     load_source,
-    prepared,
+    prepare_pipeline,
 )
 from accel.models.own_settings import own_settings
 from accel.models.parts import ModelParts
@@ -69,10 +69,10 @@ def resolve_model(
     elif not random_weights:
         pipe = load_pipeline(config, device, download)
     elif config.components and not Path(config.source).is_dir():
-        pipe = prepared(from_components(config, device), config)
+        pipe = prepare_pipeline(from_components(config, device), config)
     else:
-        pipe = prepared(_random(config.source, config.dtype, device), config)
-    checks.setting(pipe, config)
+        pipe = prepare_pipeline(_random(config.source, config.dtype, device), config)
+    checks.check_setting(pipe, config)
     return pipe, config
 
 
@@ -116,7 +116,7 @@ def find_config(
     """
     if is_config(name):
         config = _changed(read_model(name), changes or {})
-        return from_source(model_parts.placed(config), source)
+        return from_source(model_parts.absolute_parts(config), source)
     if source is not None:
         raise StrategyError(NO_SOURCE.format(name=name))
     return None
@@ -147,17 +147,17 @@ def _without_config(
     if random_weights:
         pipe = _random(name, dtype, device)
     else:
-        placement.check(parts, device)
+        placement.check_placement(parts, device)
         pipe = load_source(name, name, parts, DTYPES[dtype], download)
     config = _changed(own_settings(name, pipe, dtype, given), given | parts.model_dump())
-    return placement.place(prepared(pipe, config), parts, device), config
+    return placement.place_pipeline(prepare_pipeline(pipe, config), parts, device), config
 
 
 def given_parts(name: str, given: dict[str, Any]) -> ModelParts:
     """The parts among changes of settings, with absolute paths."""
     try:
         found = {key: value for key, value in given.items() if key in model_parts.PARTS}
-        return model_parts.placed(ModelParts.model_validate(found))
+        return model_parts.absolute_parts(ModelParts.model_validate(found))
     except ValidationError as error:
         raise StrategyError(f"model {name}: {explain(error)}") from None
 

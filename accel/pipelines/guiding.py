@@ -64,7 +64,7 @@ class Guiding:
         return base + scale * (conditional - unconditional)
 
 
-def check(pipe: Any, method: str) -> None:
+def check_guiding(pipe: Any, method: str) -> None:
     """Refuse a pipeline that guides in a way of its own.
 
     Args:
@@ -100,7 +100,7 @@ def guides(pipe: Any, word: str | None, scale: float) -> bool:
     return not distilled and scale > (0 if manner.adds else 1)
 
 
-def find(pipe: Any) -> Guiding | None:
+def find_guiding(pipe: Any) -> Guiding | None:
     """Guidance of the running pipeline; None in a loop of one's own.
 
     Raises:

@@ -36,7 +36,7 @@ class Manner:
     adds: bool = False
 
 
-def asked(word: str) -> Callable[[Any, Variables], Any]:
+def switch_reader(word: str) -> Callable[[Any, Variables], Any]:
     """Function that reads a switch from a pipeline's property or from a variable."""
     return lambda pipe, there: (
         getattr(pipe, word) if hasattr(type(pipe), word) else there.get(word, False)
@@ -56,9 +56,9 @@ def _named(manner: Manner, names: Iterable[str]) -> dict[str, Manner]:
     return {f"{name}Pipeline": manner for name in names}
 
 
-_USUAL = asked("do_classifier_free_guidance")
+_USUAL = switch_reader("do_classifier_free_guidance")
 _HALVES = Manner("halves", asks=_USUAL)
-_PASSES = Manner("passes", TRUE, asked("do_true_cfg"))
+_PASSES = Manner("passes", TRUE, switch_reader("do_true_cfg"))
 _NEVER = Manner("none")
 # Pipelines of the family `transformer`, which says nothing of the order of the two predictions.
 _SECOND_HALF = replace(_HALVES, prompt=1)

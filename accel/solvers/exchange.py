@@ -28,9 +28,9 @@ def exchange(pipe: Any, solver: str, sites: Sites, swap: bool) -> Undo:
             not fit the network.
     """
     before = pipe.scheduler
-    schedulers.check(before, sites)
+    schedulers.check_scheduler(before, sites)
     given = type(before).__name__
-    name, settings = solver_steps.read(solver)
+    name, settings = solver_steps.read_solver(solver)
     if given == name and solver_steps.has(before, settings):
         return lambda: None
     if not swap:
@@ -41,7 +41,7 @@ def exchange(pipe: Any, solver: str, sites: Sites, swap: bool) -> Undo:
             "to stretch it over this solver's calls"
         )
     after = schedulers.make(before, solver)
-    schedulers.check(after, sites)
+    schedulers.check_scheduler(after, sites)
     pipe.scheduler = after
     there = weakref.ref(pipe)
 

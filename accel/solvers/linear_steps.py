@@ -49,7 +49,7 @@ class LinearSteps:
     noise: tuple[float, ...]
 
 
-def check(scheduler: Any) -> None:
+def check_linear(scheduler: Any) -> None:
     """Refuse a solver whose steps depend on more than the state and one prediction.
 
     Raises:
@@ -72,13 +72,13 @@ def check(scheduler: Any) -> None:
         )
 
 
-def of(scheduler: Any) -> LinearSteps:
+def schedule_numbers(scheduler: Any) -> LinearSteps:
     """Numbers of the schedule that a scheduler is set to. Waits for the device.
 
     Raises:
         StrategyError: the scheduler's steps are not linear.
     """
-    check(scheduler)
+    check_linear(scheduler)
     times = scheduler.timesteps.cpu()
     probe = copy.deepcopy(scheduler)
     probe.__class__ = getattr(diffusers, type(scheduler).__name__)  # Without the images' noise.

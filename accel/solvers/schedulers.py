@@ -51,7 +51,7 @@ def make(current: Any, solver: str) -> Any:
     Raises:
         StrategyError: diffusers has no such scheduler, or it does not fit the model.
     """
-    name, own = solver_steps.read(solver)
+    name, own = solver_steps.read_solver(solver)
     if type(current).__name__ == name not in KNOWN and not own.given():
         return type(current).from_config(current.config)  # The model's own, whatever it is.
     kind = _class(name)
@@ -76,7 +76,7 @@ def make(current: Any, solver: str) -> Any:
     except (TypeError, ValueError, NotImplementedError, ImportError, AssertionError) as error:
         reason = " ".join(str(error).split())
         raise StrategyError(f"{name} cannot be used here: {reason}") from None
-    solver_steps.listed(made, own)
+    solver_steps.take_listed_sigmas(made, own)
     return made
 
 
@@ -190,7 +190,7 @@ def _try(scheduler: Any) -> None:
             sample = trial.step(output, timestep, sample).prev_sample
 
 
-def check(scheduler: Any, sites: Sites) -> None:
+def check_scheduler(scheduler: Any, sites: Sites) -> None:
     """Refuse a solver that the network was not trained for, or that its pipelines cannot call.
 
     Raises:

@@ -8,17 +8,17 @@ from typing import Any
 from accel.patching.layers import Forward
 from accel.patching.replacing import replace_method
 from strategies import StrategyError
-from strategies.solver_settings import SPREADS, TABLE, SolverSettings, split
+from strategies.solver_settings import SPREADS, TABLE, SolverSettings, split_solver
 from strategies.solvers import FLOW
 
 
-def read(solver: str) -> tuple[str, SolverSettings]:
+def read_solver(solver: str) -> tuple[str, SolverSettings]:
     """Class name and settings of a solver in its short form.
 
     Raises:
         StrategyError: settings that the class does not take.
     """
-    name, given = split(solver)
+    name, given = split_solver(solver)
     settings = SolverSettings.read(given)
     settings.check(name, len(settings.sigmas) if isinstance(settings.sigmas, tuple) else 1)
     return name, settings
@@ -69,7 +69,7 @@ def has(scheduler: Any, settings: SolverSettings) -> bool:
     return all(value is None or config.get(key, False) == value for key, value in wanted.items())
 
 
-def listed(scheduler: Any, settings: SolverSettings) -> None:
+def take_listed_sigmas(scheduler: Any, settings: SolverSettings) -> None:
     """Let a scheduler take its noise levels from a list, for any number of steps."""
     if isinstance(settings.sigmas, tuple):
         # A flow's schedulers add the level that the last step ends at themselves.

@@ -49,11 +49,11 @@ def kmeans(points: Tensor, grid: Grid, clusters: int) -> Tensor:
     first = torch.tensor(grid_points(grid, clusters)).to(points.device, non_blocking=True)
     centres = points.index_select(1, first)
     for _ in range(ITERATIONS):
-        member = one_hot(nearest(points, centres), clusters).to(points.dtype)
+        member = one_hot(nearest_centre(points, centres), clusters).to(points.dtype)
         count = member.sum(1)[..., None]
         mean = member.transpose(1, 2) @ points / count.clamp(min=1)
         centres = torch.where(count > 0, mean, centres)
-    return nearest(points, centres)
+    return nearest_centre(points, centres)
 
 
 def grid_points(grid: Grid, count: int) -> list[int]:
@@ -71,7 +71,7 @@ def grid_points(grid: Grid, count: int) -> list[int]:
     return [places[k * len(places) // count] for k in range(count)]
 
 
-def nearest(points: Tensor, centres: Tensor) -> Tensor:
+def nearest_centre(points: Tensor, centres: Tensor) -> Tensor:
     """The centre with the smallest distance to each point, the first of equals."""
     # Without the points' own length, which no comparison needs.
     squares = centres.square().sum(-1)[:, None]
@@ -83,7 +83,7 @@ def one_hot(cluster: Tensor, clusters: int) -> Tensor:
     return (cluster[..., None] == torch.arange(clusters, device=cluster.device)).float()
 
 
-def pool(features: Tensor, cluster: Tensor, grid: Grid, clusters: int) -> Tensor:
+def cluster_scores(features: Tensor, cluster: Tensor, grid: Grid, clusters: int) -> Tensor:
     """Score of each cluster from its own features and its neighbours', `[images, clusters]`.
 
     Features are pooled to their channelwise maximum in each cluster. One layer then aggregates mean

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from accel.token_selection import flat, rows
+from accel.token_selection import flat_indices, rows_at
 
 
 def cell_origins(height: int, width: int, size: int, device: torch.device) -> Tensor:
@@ -73,17 +73,17 @@ class Reduction:
 
     def reduce(self, tokens: Tensor) -> Tensor:
         """Reduce `[n, tokens, c]` to `[n, m, c]`."""
-        reduced = rows(tokens, self.kept)
+        reduced = rows_at(tokens, self.kept)
         if self.merged is None or self.into is None:
             return reduced
-        merged = rows(tokens, self.merged)
+        merged = rows_at(tokens, self.merged)
         if tokens.is_cuda:
             return averaged(reduced, merged, self.into, self.destinations)
         return averaged_in_order(reduced, merged, self.into)
 
     def restore(self, reduced: Tensor) -> Tensor:
         """Restore `[n, m, c]` to `[n, tokens, c]`."""
-        return rows(reduced, self.back)
+        return rows_at(reduced, self.back)
 
 
 def averaged(reduced: Tensor, merged: Tensor, into: Tensor, destinations: int) -> Tensor:
@@ -100,7 +100,7 @@ def averaged(reduced: Tensor, merged: Tensor, into: Tensor, destinations: int) -
 def averaged_in_order(reduced: Tensor, merged: Tensor, into: Tensor) -> Tensor:
     """The mean by sums over whole rows, into `reduced`; bit for bit that of `scatter_reduce_`."""
     images, count, width = reduced.shape
-    places = flat(into, count)
+    places = flat_indices(into, count)
     sums = reduced.view(-1, width).index_add_(0, places, merged.reshape(-1, width))
     # float32, because bfloat16 cannot count beyond 256.
     members = torch.ones(images * count, device=into.device)
@@ -112,7 +112,7 @@ def similarity(metric: Tensor, source: Tensor, destination: Tensor) -> Tensor:
     """Cosines `[n, s, d]` between tokens of `[n, tokens, c]`, chosen by index `[s]` or `[n, s]`."""
     length = metric.norm(dim=-1, keepdim=True)
     unit = metric / length.clamp_min(torch.finfo(length.dtype).tiny)
-    return rows(unit, source) @ rows(unit, destination).transpose(-1, -2)
+    return rows_at(unit, source) @ rows_at(unit, destination).transpose(-1, -2)
 
 
 def rank(cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from accel.caching.extrapolation import average_guidance
-from accel.caching.guidance_halves import merged, select_active_rows
+from accel.caching.guidance_halves import merged_rows, select_active_rows
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait
@@ -153,13 +153,13 @@ class PartialForward(CallListener):
         if clock.selection is not None and self._predicted is not None:
             self.recorder.now.tokens["image"] = (self.total, clock.selection.kept)
         if self.keep_noise and self._predicted is not None:
-            self._now[clock.guidance_pass] = merged(self._held, self._predicted, clock)
+            self._now[clock.guidance_pass] = merged_rows(self._held, self._predicted, clock)
         elif self.keep_noise and self._held is not None:  # Nothing ran.
             self._now[clock.guidance_pass] = self._held
         if self._keep:
             wholes = self._wholes or [None] * len(self._rows)
             self._kept[clock.guidance_pass] = [
-                whole if rows.after is None else merged(whole, rows.after, clock)
+                whole if rows.after is None else merged_rows(whole, rows.after, clock)
                 for whole, rows in zip(wholes, self._rows, strict=True)
             ]
         if not self.ahead:

@@ -87,7 +87,7 @@ class ReducedSelfAttention(CallListener):
         ]
 
 
-def choose(sites: Sites, levels: int, method: str) -> list[AttentionSite]:
+def choose_attentions(sites: Sites, levels: int, method: str) -> list[AttentionSite]:
     """The attentions on the `levels` largest resolutions that have self-attention.
 
     Raises:

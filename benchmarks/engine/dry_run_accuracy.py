@@ -20,10 +20,10 @@ import torch
 
 from accel.models.loading import load_pipeline, quiet
 from benchmarks.entry import RESULTS
-from evaluate.speed.latency_measurement import unaccelerated
+from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search import config, spaces
 from search.engine.search import Search
-from search.initial.baselines import seeds
+from search.initial.baselines import known_strategies
 from search.proposers.generation_strategy import GenerationStrategy
 from search.study.study import Study
 from search.workers import factory as workers
@@ -90,13 +90,16 @@ def make(settings: dict[str, Any], folder: Path) -> Search:
     model = chosen.model
     pipe = load_pipeline(model)
     space = spaces.make_space(chosen.space, "unet", pipe.scheduler)
-    known = seeds(space, model.scheduler, model.steps)
+    known = known_strategies(space, model.scheduler, model.steps)
     ladder = chosen.ladder
     generation = GenerationStrategy(
         space, known, chosen.proposer, chosen.population, chosen.seed, ladder
     )
-    baseline = unaccelerated(pipe, model.scheduler, model.steps)
-    study, executor = Study(folder / "study.journal"), workers.start(chosen, chosen.model, "cpu")
+    baseline = unaccelerated_strategy(pipe, model.scheduler, model.steps)
+    study, executor = (
+        Study(folder / "study.journal"),
+        workers.make_executor(chosen, chosen.model, "cpu"),
+    )
     return Search(chosen, folder, study, executor, space, baseline, generation, lambda _: None)
 
 

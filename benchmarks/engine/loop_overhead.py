@@ -31,7 +31,7 @@ from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from search.budget import Budget
 from search.costs.cost_tracker import CostTracker
 from search.engine.loop import SearchLoop
-from search.engine.time_report import Clock
+from search.engine.time_report import PhaseClock
 from search.proposers import successive_halving as rungs
 from search.proposers.generation_strategy import GenerationStrategy
 from search.proposers.proposal import Proposal
@@ -92,7 +92,7 @@ def on_rungs(pairs: Sequence[tuple[Genome, Strategy]]) -> list[Evaluation]:
     taken, found = set[str](), list(few)
     while (best := promotions.next(history, taken)) is not None:
         one = few[best[0]]
-        taken.add(rungs.mark(one.strategy.digest, ALL))
+        taken.add(rungs.promotion_key(one.strategy.digest, ALL))
         found.append(evaluation(len(found), one.genome, one.strategy, ALL))
     return found
 
@@ -182,7 +182,7 @@ def made_up(
     baseline = generation.space.uniform(SOLVERS[0], STEPS[-1])
     return SearchLoop(
         study, executor, generation, accounts, baseline, latency, str(budget), MadeUp(), EventBus(),
-        Clock(), lambda _: None, Path("none"),
+        PhaseClock(), lambda _: None, Path("none"),
     )  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def sized(name: str, width: float, latent: int = 0, layers: int = 0) -> Built:
 
 def strategy(pipe: Bare, calls: int, methods: dict[str, Any]) -> Strategy:
     """Strategy for one of these networks."""
-    family, _ = families.find(pipe)
+    family, _ = families.find_sites(pipe)
     scheduler = type(pipe.scheduler).__name__
     return Strategy.create(
         family=family, scheduler=scheduler, steps=calls, calls=calls, methods=methods

@@ -69,7 +69,7 @@ def plans() -> dict[str, Strategy]:
 def matching(latent: int = 64, **size: Any) -> float:
     """Multiply-accumulates of finding pairs at one call, at all attentions of the first level."""
     pipe, _ = network("sd15", latent=latent, **size)
-    _, sites = families.find(pipe)
+    _, sites = families.find_sites(pipe)
     total = 0
     for site in sites.attentions:
         if site.level == 0:

@@ -201,7 +201,7 @@ def main() -> None:
         for name, side in sides(evaluator, scheduler, steps, flags.fit, flags.images).items():
             found = scoring.statistics(side, base, real, metrics)
             ranges = scoring.intervals(found, reference, metrics, flags.images)
-            table[name] = scoring.values(found, flags.images) | {"intervals": ranges}
+            table[name] = scoring.full_scores(found, flags.images) | {"intervals": ranges}
             print(f"{name}: FD {table[name]['fd_base']:.2f}", flush=True)
     document = {"images": flags.images, "fit": flags.fit, "rows": rows}
     path = flags.out / "affine_guidance.json"

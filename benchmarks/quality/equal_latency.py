@@ -45,7 +45,7 @@ from evaluate.speed.timing import environment
 from evaluate.statistics.bootstrap import paired_bootstrap
 from search import config as configuration
 from search import spaces
-from search.initial.baselines import seeds
+from search.initial.baselines import known_strategies
 from strategies import Strategy, StrategyError, describe
 
 FRONT = "front"
@@ -80,7 +80,7 @@ def candidates(
             if (solver, steps) in walked.calls:
                 name = f"{solver.removesuffix('Scheduler')}, {steps} steps"
                 add(name, "fewer steps", walked.uniform(solver, steps))
-    for _, strategy in seeds(walked, plain.scheduler, plain.steps, ("grid",)):
+    for _, strategy in known_strategies(walked, plain.scheduler, plain.steps, ("grid",)):
         add("; ".join(describe.summary(strategy)), "grid", strategy)
     unfit = {}
     for name, preset in ((name, strategies.load(name)) for name in strategies.presets()):
@@ -173,7 +173,7 @@ def searched(folder: Path | None) -> dict[str, Any] | None:
     """Facts of the run: its settings and its number of evaluations."""
     if folder is None:
         return None
-    settings = configuration.read(folder)
+    settings = configuration.read_search_config(folder)
     kept: tuple[str, ...] = ("budget", "seed", "images", "heldout_images", "export", "proposer")
     summary = json.loads((folder / "summary.json").read_text())
     return {name: getattr(settings, name) for name in kept} | {
@@ -197,7 +197,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model(flags.model), flags.device)
     settings = (
-        configuration.read(flags.run) if flags.run else configuration.resolve(flags.model, {})
+        configuration.read_search_config(flags.run)
+        if flags.run
+        else configuration.resolve(flags.model, {})
     )
     front = flags.front or (flags.run and flags.run / "strategies")
     chosen, unfit = candidates(evaluator, settings.space, front)

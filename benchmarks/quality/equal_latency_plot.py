@@ -10,7 +10,15 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
-from search.results.plots.style import BLUE, GREEN, ORANGE, VERMILION, logarithmic, plain, styled
+from search.results.plots.style import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    VERMILION,
+    logarithmic_ticks,
+    plain_ticks,
+    styled,
+)
 
 # Colour-blind readers have the shapes as well.
 MARKERS = {
@@ -73,9 +81,9 @@ def panel(axes: Axes, rows: Mapping[str, Mapping[str, Any]], figure: str, title:
             )  # fmt: skip
     axes.set_xlabel("latency of one image, ms")
     axes.set_ylabel(title)
-    logarithmic(axes.xaxis)
+    logarithmic_ticks(axes.xaxis)
     if figure.endswith("_base"):
         axes.set_ylim(bottom=0)
-        plain(axes.yaxis)
+        plain_ticks(axes.yaxis)
     axes.grid(visible=True)
     axes.set_axisbelow(True)

@@ -57,7 +57,7 @@ def main() -> None:
     metrics = select_metrics(["fd", "feature-error", "psnr"], bundled=True)
     result = {}
     for name, sample in samples.items():
-        found = scoring.values(scoring.statistics(sample, base, real, metrics), flags.images)
+        found = scoring.full_scores(scoring.statistics(sample, base, real, metrics), flags.images)
         row: dict[str, Any] = {k: found[k] for k in ("fd_base", "fd_real", "feature_error", "psnr")}
         row |= {"seconds": seconds[name], "speedup": seconds["unaccelerated"] / seconds[name]}
         reuse = samples.get(name[:-1] + "0")

@@ -28,7 +28,7 @@ from benchmarks.entry import RESULTS
 from evaluate import Evaluator, read_model, scoring, verdicts
 from evaluate.evaluator import real_images
 from evaluate.image_set import ImageSet
-from evaluate.images.image_store import ImageStore, identity
+from evaluate.images.image_store import ImageStore, model_fingerprint
 from evaluate.metrics import ReferenceKind, default_metrics
 from strategies import Strategy, load
 from zoo import data, networks
@@ -50,7 +50,7 @@ def main() -> None:
     config = read_model("tiny-sd")
     evaluator = Evaluator(config)
     prompts = evaluator.prompts["heldout"].first(flags.images)
-    store = ImageStore(flags.out, identity(config.source))
+    store = ImageStore(flags.out, model_fingerprint(config.source))
 
     def draw(name: str, strategy: Strategy) -> ImageSet:
         print(f"drawing {name}", flush=True)
@@ -84,9 +84,9 @@ def compare(mine: ImageSet, base: ImageSet) -> dict[str, Any]:
     there = scoring.statistics(base, base, references, metrics)
     intervals = scoring.intervals(found, there, metrics, mine.count)
     margins = verdicts.margins_of(metrics, list(found), {})
-    verdict = verdicts.judge(verdicts.changes_in(intervals), margins, mine.count)
+    verdict = verdicts.judge_changes(verdicts.changes_in(intervals), margins, mine.count)
     return {
-        "psnr": scoring.values(found, mine.count)["psnr"],
+        "psnr": scoring.full_scores(found, mine.count)["psnr"],
         "other_content": int(differs(mine, base).sum()),
         "verdict": verdict.to_json(),
         "intervals": intervals,
@@ -100,7 +100,7 @@ def differs(mine: ImageSet, base: ImageSet) -> NDArray[np.bool_]:
 
 def content(side: ImageSet) -> NDArray[np.int64]:
     """Shapes and colours that the judge sees of the objects that the captions name, `[n, 4]`."""
-    judge = networks.load(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
+    judge = networks.load_network(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
     images = torch.from_numpy(np.stack(list(side.images()))).permute(0, 3, 1, 2).float() / 255
     assert side.texts is not None
     labels = np.stack([data.parse(text) for text in side.texts])

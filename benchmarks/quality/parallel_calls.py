@@ -23,7 +23,7 @@ from benchmarks.entry import RESULTS
 from benchmarks.quality import scored_strategies
 from benchmarks.quality.scored_strategies import BASELINE, Candidate
 from evaluate import Evaluator
-from evaluate.images.generation import run
+from evaluate.images.generation import run_pipeline
 from strategies import Strategy
 
 STEPS, FEWER = 25, (8, 12, 16)
@@ -42,7 +42,7 @@ def passes(evaluator: Evaluator, strategy: Strategy) -> dict[str, int]:
     """Passes of the network for one image, and the rows of all of them."""
     pipe, prompt = evaluator.pipe, evaluator.prompts["heldout"].first(1)
     with accel.accelerated(pipe, strategy, set_scheduler=True):
-        run(pipe, evaluator.config, strategy, prompt)
+        run_pipeline(pipe, evaluator.config, strategy, prompt)
         ran = [record.running or 0 for record in accel.stats(pipe)]
     return {"passes": sum(map(bool, ran)), "rows": sum(ran)}
 

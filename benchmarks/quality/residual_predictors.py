@@ -66,7 +66,7 @@ def scored(evaluator: Evaluator, strategies: Mapping[str, Strategy], images: int
                     sample = evaluator.draw(label, one, prompts)
                 seconds = (time.process_time() - began) / images
                 figures = scoring.statistics(sample, base, real, metrics)
-                values = scoring.values(figures, images)
+                values = scoring.full_scores(figures, images)
                 row = {key: values[key] for key in FIGURES} | {"seconds": seconds}
                 rows[name][label].append(row)
                 print(number, name, label, {k: round(v, 4) for k, v in row.items()}, flush=True)

@@ -18,10 +18,10 @@ from benchmarks.sampler_speed.timing import clock, wait
 from evaluate import Evaluator, scoring
 from evaluate.evaluator import real_images
 from evaluate.image_set import ImageSet
-from evaluate.images.generation import run
-from evaluate.images.image_store import ImageStore, identity
+from evaluate.images.generation import run_pipeline
+from evaluate.images.image_store import ImageStore, model_fingerprint
 from evaluate.metrics import ReferenceKind, select_metrics
-from evaluate.speed.timing import environment, spread
+from evaluate.speed.timing import environment, relative_iqr
 from strategies import Strategy
 from strategies.data_files.whole import write
 
@@ -61,7 +61,7 @@ def quality(
     for name, side in sides.items():
         functions[name] = scoring.statistics(side, base, real, metrics)
         ranges = scoring.intervals(functions[name], functions[BASELINE], metrics, images)
-        rows[name] = {**scoring.values(functions[name], images), "intervals": ranges}
+        rows[name] = {**scoring.full_scores(functions[name], images), "intervals": ranges}
     return rows, functions
 
 
@@ -87,7 +87,7 @@ def latency(
             with accel.accelerated(pipe, strategy, set_scheduler=True):
                 wait(pipe.device)
                 began = now()
-                run(pipe, config, strategy, prompt)
+                run_pipeline(pipe, config, strategy, prompt)
                 wait(pipe.device)
                 turn[digest] = now() - began
         turns.append(turn)
@@ -117,7 +117,7 @@ def rows(
         cache: folder of images and turns.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    store = ImageStore(cache / "images", identity(evaluator.config.source))
+    store = ImageStore(cache / "images", model_fingerprint(evaluator.config.source))
     found, functions = quality(evaluator, chosen, images, store)
     for name, row in found.items():
         one = chosen[name]
@@ -128,6 +128,6 @@ def rows(
         plain = median(times[chosen[BASELINE].strategy.digest])
         for name, row in found.items():
             own = times[chosen[name].strategy.digest]
-            row |= {"seconds": median(own), "seconds_spread": spread(own)}
+            row |= {"seconds": median(own), "seconds_spread": relative_iqr(own)}
             row["speedup"] = plain / row["seconds"]
     return found, functions

@@ -47,8 +47,8 @@ def main() -> None:
 @torch.inference_mode()
 def measure(model: str, parts: Any, work: Path, chosen: argparse.Namespace) -> None:
     subject = RECIPES[model].subject
-    features = networks.load(subject.features, work / "features.safetensors")
-    judge = networks.load(subject.judge, work / "judge.safetensors")
+    features = networks.load_network(subject.features, work / "features.safetensors")
+    judge = networks.load_network(subject.judge, work / "judge.safetensors")
     real = pictures(subject.open(work, chosen.package)(2048, SEED))
     known = features.features(real).numpy()
     captions = subject.captions(chosen.images, SEED + 1)

@@ -88,8 +88,8 @@ def measure(name: str, images: int, repeats: int) -> dict[str, Any]:
             refused[title] = str(error)
         else:
             moved.append(transfer.TransferredStrategy(title, one, there, notes))
-    found = transfer.measure(job, moved, lambda *_: None, "macs")
-    options.finish(job, parsed)
+    found = transfer.measure_transfer(job, moved, lambda *_: None, "macs")
+    options.delete_images(job, parsed)
     for row in found["rows"]:
         row.pop("kinds", None)
         row.get("source", {}).pop("scores", None)

@@ -108,7 +108,7 @@ def main() -> None:
         metrics = select_metrics(["fd", "psnr"], bundled=True)
         for name, sample in samples.items():
             figures = scoring.statistics(sample, samples["unaccelerated"], real, metrics)
-            found = scoring.values(figures, flags.images)
+            found = scoring.full_scores(figures, flags.images)
             rows[name] = {key: found[key] for key in ("fd_base", "fd_real", "psnr")}
     prompts = evaluator.prompts["heldout"]
     once = {one.digest: one for one in chosen.values()}  # The front has some of the others in it.

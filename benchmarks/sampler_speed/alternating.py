@@ -76,7 +76,7 @@ def chosen(rivals: Rivals, only: Sequence[str] | None) -> dict[str, Rival]:
 
 def fitting(net: Network, rivals: Rivals) -> dict[str, Rival]:
     """Rivals but for methods of ours that do not work on the network's family."""
-    family, _ = families.find(net.pipe)
+    family, _ = families.find_sites(net.pipe)
     return {
         name: rival
         for name, rival in rivals.items()

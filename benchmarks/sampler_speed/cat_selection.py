@@ -28,7 +28,7 @@ from torch.nn import functional
 
 from accel.methods.cat import select
 from accel.models.loading import default_device
-from accel.tokens.clustering import ITERATIONS, kmeans, one_hot, pool, positions
+from accel.tokens.clustering import ITERATIONS, cluster_scores, kmeans, one_hot, positions
 from benchmarks.entry import RESULTS
 from benchmarks.sampler_speed.timing import clock, wait
 
@@ -105,13 +105,13 @@ def choice(change: Tensor, repeats: int) -> dict[str, float]:
     placed = change + positions(GRID, WIDTH, change)
     cluster, magnitude = kmeans(placed, GRID, CLUSTERS), change.norm(dim=-1)
     count = int(ALPHA * change.shape[1])
-    score = pool(placed, cluster, GRID, CLUSTERS)
+    score = cluster_scores(placed, cluster, GRID, CLUSTERS)
     counts = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(1))
     counts = counts.to(change.device)
     parts: dict[str, Callable[[int], Any]] = {
         "k-means, once": lambda _: kmeans(placed, GRID, CLUSTERS),
         "positions": lambda _: change + positions(GRID, WIDTH, change),
-        "pooled scores": lambda _: pool(placed, cluster, GRID, CLUSTERS),
+        "pooled scores": lambda _: cluster_scores(placed, cluster, GRID, CLUSTERS),
         "ranks and choice": lambda _: select(magnitude, counts, cluster, score, count, False),
     }
     times = {name: timed(repeats, change.device, run) for name, run in parts.items()}

@@ -39,7 +39,7 @@ def main() -> None:
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model(flags.model))
     config, pipe = evaluator.config, evaluator.pipe
-    family, _ = families.find(pipe)
+    family, _ = families.find_sites(pipe)
     name = flags.space or config.space
     space = make_space(read_config("spaces", name), family, pipe.scheduler)
     rng = np.random.default_rng(0)

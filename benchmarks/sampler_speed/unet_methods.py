@@ -35,13 +35,13 @@ SHALLOW = {
 
 def package_tome(net: Network) -> Any:
     """On the largest grid with self-attention, as ours."""
-    _, sites = families.find(net.pipe)
+    _, sites = families.find_sites(net.pipe)
     return tome(net.pipe.unet, 0.5, 2 ** min(site.halvings for site in sites.attentions))
 
 
 def block_caching(net: Network) -> dict[str, Any]:
     """Every transformer block computed at every other call."""
-    _, sites = families.find(net.pipe)
+    _, sites = families.find_sites(net.pipe)
     names = [block.name for block in sites.blocks if "attentions" in block.name]
     return {"blockcache": {"refresh": {name: list(range(0, net.calls, 2)) for name in names}}}
 

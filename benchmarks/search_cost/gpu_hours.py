@@ -51,7 +51,7 @@ def measured(model: str) -> Rate:
 
 def share(folder: Path) -> float:
     """Mean latency of the images that proposals took, as a share of the unaccelerated one."""
-    run = runs.read(folder)
+    run = runs.load_run(folder)
     below = dict(zip(run.config.ladder, (0, *run.config.ladder), strict=False))
     good = [one for one in run.study.evaluations if one.ok]
     images = [one.images - below[one.images] for one in good]

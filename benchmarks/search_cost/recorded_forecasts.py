@@ -21,12 +21,12 @@ from typing import Any, cast
 
 from accel.models.loading import load_pipeline, quiet
 from benchmarks.entry import RESULTS
-from evaluate.speed.latency_measurement import unaccelerated
+from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search import spaces
 from search.costs.cost_model import CostModel
 from search.costs.forecast import Forecast, bred
 from search.costs.measurement import make_tracker
-from search.initial.baselines import seeds
+from search.initial.baselines import known_strategies
 from search.proposers.generation_strategy import GenerationStrategy
 from search.results import run as runs
 from search.results.run import Run
@@ -58,10 +58,10 @@ def forecast(run: Run, pipe: Any, budget: str) -> Forecast:
     study = cast(Study, Begun(run.study))
     model, table = config.model, Measurements(run.study).latency_table
     assert table is not None
-    baseline = unaccelerated(pipe, model.scheduler, model.steps)
+    baseline = unaccelerated_strategy(pipe, model.scheduler, model.steps)
     costs = CostModel(table, None, baseline, model.share)
     space = spaces.make_space(config.space, baseline.family, pipe.scheduler)
-    known = seeds(space, model.scheduler, model.steps, config.seeds)
+    known = known_strategies(space, model.scheduler, model.steps, config.seeds)
     generation = GenerationStrategy(
         space, known, config.proposer, config.population, config.seed, config.ladder
     )
@@ -77,7 +77,7 @@ def forecast(run: Run, pipe: Any, budget: str) -> Forecast:
 
 def row(folder: Path, pipe: Any) -> dict[str, Any]:
     """Predictions and facts of one run."""
-    run = runs.read(folder)
+    run = runs.load_run(folder)
     rows = run.study.evaluations
     counts, _, _ = forecast(run, pipe, run.config.budget).evaluations()
     predicted = sum(counts.values())
@@ -104,11 +104,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of searches of one model")
     flags = parser.parse_args(arguments)
-    several = [str(folder) for folder in flags.runs if runs.read(folder).config.workers > 1]
+    several = [str(folder) for folder in flags.runs if runs.load_run(folder).config.workers > 1]
     if several:
         parser.error(f"{', '.join(several)}: more than one worker; give runs with one")
     quiet()
-    pipe = load_pipeline(runs.read(flags.runs[0]).config.model)
+    pipe = load_pipeline(runs.load_run(flags.runs[0]).config.model)
     rows = [row(folder, pipe) for folder in flags.runs]
     errors = {f"{name}_error": error(rows, name) for name in ("evaluations", "seconds")}
     text = json.dumps({**errors, "rows": rows}, indent=1)

@@ -95,7 +95,7 @@ def saved(
 
 def row(folder: Path) -> dict[str, Any]:
     """Savings of one run, as shares of its device time."""
-    run = runs.read(folder)
+    run = runs.load_run(folder)
     study, ladder = run.study, run.config.ladder
     table = Measurements(study).latency_table
     assert table is not None

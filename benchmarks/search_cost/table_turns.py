@@ -30,7 +30,7 @@ from search import config as configuration
 from search import spaces
 from search.costs.probe_strategies import probes
 from search.costs.table_precision import relative_error
-from search.initial.baselines import seeds
+from search.initial.baselines import known_strategies
 from search.proposers.generation_strategy import GenerationStrategy
 from strategies import SearchSpace, Strategy
 
@@ -101,7 +101,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = configuration.resolve(flags.model, {})
     plain = evaluator.baseline
     space = spaces.make_space(chosen.space, plain.family, evaluator.pipe.scheduler)
-    known = seeds(space, chosen.model.scheduler, chosen.model.steps)
+    known = known_strategies(space, chosen.model.scheduler, chosen.model.steps)
     generation = GenerationStrategy(
         space, known, chosen.proposer, chosen.population, chosen.seed, chosen.ladder
     )

@@ -75,8 +75,8 @@ def search(build: Build, seed: int, flags: argparse.Namespace) -> Run:
     """A finished search; it is run or continued if it is not finished."""
     folder = (flags.draw / flags.model / f"{build.name.replace(' ', '-')}-{seed}").resolve()
     there = (folder / "config.yaml").is_file()
-    if there and runs.read(folder).state == "finished":
-        return runs.read(folder)
+    if there and runs.load_run(folder).state == "finished":
+        return runs.load_run(folder)
     asked = ["--resume", str(folder)]
     if not there:
         asked = ["--model", flags.model, "--budget", f"{flags.evaluations}evals"]
@@ -84,7 +84,7 @@ def search(build: Build, seed: int, flags: argparse.Namespace) -> Run:
     # Nothing that another search has kept may save this one time.
     own = {"PYTHONPATH": str(build.code), "STRATAGEM_CACHE": str(folder.with_suffix(".cache"))}
     subprocess.run(build.command(asked), cwd=build.code, env=os.environ | own, check=True)
-    return runs.read(folder)
+    return runs.load_run(folder)
 
 
 def times(

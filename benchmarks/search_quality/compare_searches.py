@@ -36,7 +36,7 @@ from benchmarks.search_quality.comparison_rows import Mark, middle, read, row
 from benchmarks.search_quality.fast_tpe import tpe_once
 from benchmarks.search_quality.table_generator import Drawn
 from benchmarks.search_quality.table_lookup import PROMPTS, Table
-from search.initial.baselines import ORIGINS, seeds
+from search.initial.baselines import ORIGINS, known_strategies
 from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.pareto import hypervolume
 from search.proposers import PROPOSERS
@@ -125,7 +125,7 @@ class Run:
     def __post_init__(self) -> None:
         config, table = read_model(self.table.name), self.table
         self.plain = self.table.unaccelerated
-        known = seeds(table.space, config.scheduler, config.steps, self.rival.origins)
+        known = known_strategies(table.space, config.scheduler, config.steps, self.rival.origins)
         self.generation = GenerationStrategy(
             table.space, known, self.rival.proposer, 24, self.seed, self.rival.ladder
         )

@@ -33,7 +33,7 @@ from evaluate.speed.latency_measurement import measure_table
 from evaluate.speed.latency_table import LatencyTable
 from search import spaces
 from search.costs.probe_strategies import probes
-from search.initial.baselines import seeds
+from search.initial.baselines import known_strategies
 from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.pareto import nondominated, select_subset
 from search.proposers import schedule_operators as operators
@@ -145,7 +145,9 @@ class Draw:
     def first(self) -> list[tuple[str, Strategy]]:
         """Seeds, strategies drawn evenly, and cached calls at random densities."""
         config, rng = self.evaluator.config, np.random.default_rng(0)
-        found = [("seed", one) for _, one in seeds(self.space, config.scheduler, config.steps)]
+        found = [
+            ("seed", one) for _, one in known_strategies(self.space, config.scheduler, config.steps)
+        ]
         found += [("even", self.space.decode(self._even(rng))) for _ in range(EVENLY)]
         found += [("dense", self.space.decode(self._dense(rng))) for _ in range(DENSE)]
         return found

@@ -43,7 +43,7 @@ def make_space(model: str, settings: dict[str, Any] | None = None) -> SearchSpac
     """The space that a model's table is of, or that of other settings."""
     pipe = load_pipeline(read_model(model))
     given = read_config("spaces", NARROW[model]) if settings is None else settings
-    return spaces.make_space(given, families.find(pipe)[0], pipe.scheduler)
+    return spaces.make_space(given, families.find_sites(pipe)[0], pipe.scheduler)
 
 
 class Table:
@@ -137,7 +137,7 @@ class Table:
         if features is None or images >= ladder[-1]:
             return ()
         figure = frechet_paired(features[:images], self.base[:images])
-        return tuple(float(figure(one)) for one in rungs.weights(images)), ()
+        return tuple(float(figure(one)) for one in rungs.resample_weights(images)), ()
 
     def _measured(self, features: NDArray[np.float64], images: int) -> float:
         value = frechet_paired(features[:images], self.base[:images])(np.ones(images))

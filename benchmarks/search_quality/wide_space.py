@@ -29,7 +29,7 @@ from search import cli
 from search.objectives.objectives import Objectives
 from search.pareto import Points, hypervolume
 from search.results import run as runs
-from search.results.finalist import Finalist, comparable
+from search.results.finalist import Finalist, comparable_finalists
 from search.results.run import Run
 from search.study.measurements import Measurements
 from search.study.reference_point import worst
@@ -97,13 +97,13 @@ def search(folder: Path, space: str, seed: int, flags: argparse.Namespace) -> Ru
         asked = ["--model", flags.model, "--space", space, "--budget", flags.budget]
         asked += [word for name in flags.objectives for word in ("--objective", name)]
         code = cli.main([*asked, "--seed", str(seed), "--out", str(folder), *flags.flags])
-    elif runs.read(folder).state == "finished":
-        return runs.read(folder)
+    elif runs.load_run(folder).state == "finished":
+        return runs.load_run(folder)
     else:
         code = cli.main(["--resume", str(folder)])
     if code:
         raise SystemExit(code)
-    return runs.read(folder)
+    return runs.load_run(folder)
 
 
 def facts(run: Run) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def volumes(searches: Sequence[Run]) -> list[dict[str, float]]:
     reference = np.max([worst_points(run) for run in searches], axis=0)
     found = []
     for run in searches:
-        sound = [final for final in comparable(run.finals) if final.violation <= 0]
+        sound = [final for final in comparable_finalists(run.finals) if final.violation <= 0]
         one = {}
         for name, roles in ROLES.items():
             chosen = [final for final in sound if final.role in roles]

@@ -121,7 +121,7 @@ def built(config: Any) -> tuple[Any, dict[str, Any]]:
 
 def strategy(pipe: Loop, methods: dict[str, Any]) -> Strategy:
     return Strategy.create(
-        family=families.find(pipe)[0],
+        family=families.find_sites(pipe)[0],
         scheduler=type(pipe.scheduler).__name__,
         steps=CALLS,
         calls=CALLS,
@@ -136,7 +136,7 @@ def depth(fronts: list[Any], **knobs: Any) -> dict[str, Any]:
 def check(config: Any) -> dict[str, Any]:
     """Result of one model; raises if it breaks a law."""
     model, given = built(config)
-    family, sites = families.find(Loop(model, ""))
+    family, sites = families.find_sites(Loop(model, ""))
     pipe = Loop(model, family)
     if not sites.scheduler_counts_calls and not sites.scaled_time:
         pipe.time = sites.time

@@ -8,11 +8,11 @@ from accel.models import checks
 from accel.models.resolve import find_config, is_config
 from evaluate.images import references
 from evaluate.metrics import Metric, default_metrics, select_metrics
-from evaluate.networks import require
+from evaluate.networks import require_networks
 from strategies import StrategyError
 
 
-def check(flags: argparse.Namespace, images: int) -> None:
+def check_flags(flags: argparse.Namespace, images: int) -> None:
     """Check that flags fit together, and that their weights and their reference exist.
 
     Args:
@@ -37,7 +37,7 @@ def check(flags: argparse.Namespace, images: int) -> None:
         if value is not None and value < 1:
             raise StrategyError(f"--{name.replace('_', '-')} must be at least 1, not {value}")
     if images and flags.reference not in (None, "self"):
-        references.check(flags.reference, flags.reference_per_class)
+        references.check_reference(flags.reference, flags.reference_per_class)
     if not flags.random_weights:
         _check_weights(flags)
 
@@ -51,7 +51,7 @@ def _check_weights(flags: argparse.Namespace) -> None:
     names = [one.network for one in metrics(flags, bundled)[0] if one.network]
     checks.together(
         lambda: checks.model(flags.model, flags.source, flags.download),
-        lambda: require(names, flags.download),
+        lambda: require_networks(names, flags.download),
     )
 
 

@@ -20,7 +20,7 @@ from evaluate.commands import flag_checks, task_flags
 from evaluate.comparison import ComparisonJob, ComparisonRequest
 from evaluate.evaluator import Evaluator
 from evaluate.images import input_images
-from evaluate.images.image_store import ImageStore, identity
+from evaluate.images.image_store import ImageStore, model_fingerprint
 from evaluate.metrics import GROUPS, METRICS
 from evaluate.networks import Networks
 from evaluate.networks.weight_files import VARIABLE, cache_folder
@@ -150,7 +150,7 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
         ScoreError: weights of a metric are missing.
     """
     images = 0 if flags.random_weights else flags.images
-    flag_checks.check(flags, images)
+    flag_checks.check_flags(flags, images)
     quiet()
     torch.set_num_threads(1)
     changes = {
@@ -162,10 +162,10 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
         "dtype": flags.dtype,
         "batch": flags.batch,
         "heldout_prompts": flags.prompts,
-        **task_flags.placed(flags),
-        **model_flags.parts(flags),
+        **task_flags.task_settings(flags),
+        **model_flags.asked_parts(flags),
     }
-    few = few_steps.settings(flags.few_steps) if flags.few_steps else {}
+    few = few_steps.few_step_settings(flags.few_steps) if flags.few_steps else {}
     changes = few | {key: value for key, value in changes.items() if value is not None}
     pipe, config = resolve_model(
         flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
@@ -192,19 +192,19 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
         margins,
     )
     evaluator = Evaluator(config, str(device_of(pipe)), pipe, networks)
-    input_images.check(config, 0, images)
+    input_images.check_input_images(config, 0, images)
     lists = evaluator.prompts["heldout"]
     return ComparisonJob(evaluator, lists, metrics, without, request, _store(flags, config))
 
 
-def finish(job: ComparisonJob, flags: argparse.Namespace) -> None:
+def delete_images(job: ComparisonJob, flags: argparse.Namespace) -> None:
     """Delete the images unless `--out` keeps them."""
     if flags.out is None and job.store.folder.is_dir():
         shutil.rmtree(job.store.folder)
 
 
 def _store(flags: argparse.Namespace, config: ModelConfig) -> ImageStore:
-    weights = config.source if flags.random_weights else identity(config.source, config)
+    weights = config.source if flags.random_weights else model_fingerprint(config.source, config)
     if flags.out is not None:
         return ImageStore(flags.out, weights)
     job = repr([flags.model, flags.strategy, flags.images, flags.prompts, flags.reference, weights])

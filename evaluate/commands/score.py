@@ -14,7 +14,7 @@ from evaluate.commands.options import (
     add_output,
     add_setting,
     add_what,
-    finish,
+    delete_images,
     prepare,
 )
 from evaluate.comparison import compare
@@ -22,7 +22,7 @@ from evaluate.metrics import Metric
 from strategies import Strategy
 from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import CommandParser, ResultOutput
-from strategies.files import find
+from strategies.files import find_strategy
 from strategies.rules import Rule
 from strategies.sharing import measured_on
 
@@ -59,7 +59,7 @@ def parser() -> CommandParser:
     return made
 
 
-def run(flags: argparse.Namespace, result: ResultOutput) -> int:
+def score_command(flags: argparse.Namespace, result: ResultOutput) -> int:
     """Score what the flags ask for; returns the exit code.
 
     Args:
@@ -72,7 +72,7 @@ def run(flags: argparse.Namespace, result: ResultOutput) -> int:
     """
     found, metrics, without = _scored(flags)
     if not result.alone:
-        comparison_table.show(found, metrics, flags.calls)
+        comparison_table.show_comparison(found, metrics, flags.calls)
     for name, reason in without.items():
         print(f"not scored: {name}: {reason}")
     result.write(found, comparison_table.flat_rows(found))
@@ -80,7 +80,7 @@ def run(flags: argparse.Namespace, result: ResultOutput) -> int:
 
 
 def _scored(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[str, str]]:
-    asked = [(name, find(name)) for name in flags.strategy]
+    asked = [(name, find_strategy(name)) for name in flags.strategy]
     job = prepare(flags)
     base = job.evaluator.baseline
     chosen = [
@@ -93,18 +93,18 @@ def _scored(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], di
         _tell_others(chosen, job.evaluator.config)
     with ProgressBar() as report:
         found = compare(job.evaluator, chosen, job.prompts, job.request, job.store, report)
-    finish(job, flags)
+    delete_images(job, flags)
     images = job.request.images
     return found, job.metrics if images else [], job.without if images else {}
 
 
 def _tell_others(chosen: Sequence[tuple[str, Strategy]], config: ModelConfig) -> None:
     """Say which strategies were measured on another model than the one at hand."""
-    weights = model_files.weights(config.source, config)
+    weights = model_files.model_digests(config.source, config)
     for name, strategy in chosen:
-        found = measured_on.differences(strategy, config.name, config.dtype, weights=weights)
+        found = measured_on.model_differences(strategy, config.name, config.dtype, weights=weights)
         if found:
-            notes.tell(measured_on.line(name, config.name, found))
+            notes.tell(measured_on.measured_on_line(name, config.name, found))
 
 
 def scored(model: str, names: Sequence[str], images: int, repeats: int) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ def add(group: Group) -> None:
     )
 
 
-def placed(flags: argparse.Namespace) -> dict[str, Any]:
+def task_settings(flags: argparse.Namespace) -> dict[str, Any]:
     """Changes of a model's config by these flags; folders become absolute paths."""
     folders = {name: getattr(flags, name) for name in ("inputs", "masks")}
     return {

@@ -15,11 +15,11 @@ from evaluate.commands.options import (
     add_output,
     add_setting,
     add_what,
-    finish,
+    delete_images,
     prepare,
 )
 from evaluate.metrics import VIEWS, Metric
-from evaluate.transfer import EQUAL, TransferredStrategy, measure, target_of
+from evaluate.transfer import EQUAL, TransferredStrategy, measure_transfer, target_of
 from strategies import StrategyError, load
 from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import CommandParser, ResultOutput
@@ -66,7 +66,7 @@ def parser() -> CommandParser:
     return made
 
 
-def run(flags: argparse.Namespace, result: ResultOutput) -> int:
+def transfer_command(flags: argparse.Namespace, result: ResultOutput) -> int:
     """Carry out the command; returns the exit code.
 
     Args:
@@ -93,20 +93,20 @@ def run(flags: argparse.Namespace, result: ResultOutput) -> int:
             TransferredStrategy(name, source, *transfer(source, where, flags.skip_levels))
             for name, source in given
         ]
-        found = measure(job, moved, report, flags.equal)
-    finish(job, flags)
+        found = measure_transfer(job, moved, report, flags.equal)
+    delete_images(job, flags)
     if not result.alone:
-        show(found, job.metrics, flags.calls)
+        show_transfer(found, job.metrics, flags.calls)
     result.write(found, comparison_table.flat_rows(found))
     return 0
 
 
-def show(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
+def show_transfer(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
     """Print the comparison, then each strategy with its equal-cost baseline and the scores in its
     file.
     """
     metrics = metrics if found["setting"]["images"] else []
-    comparison_table.show(found, metrics, calls)
+    comparison_table.show_comparison(found, metrics, calls)
     console = Console()
     moved = [row for row in found["rows"] if "source" in row]
     shown = Table(title="gains: compared with fewer steps of equal cost")
@@ -136,7 +136,9 @@ def _add(shown: Table, moved: list[dict[str, Any]], metric: Metric, key: str, vi
     plus = metric.form.replace("{:", "{:+")
     title = " ".join(filter(None, [metric.title, view]))
     shown.add_row(f"{title}: gain", *(plus.format(cell[0]) for cell in cells), style="bold")
-    shown.add_row("  95 % interval", *(comparison_table.interval(cell, plus) for cell in cells))
+    shown.add_row(
+        "  95 % interval", *(comparison_table.interval_ends(cell, plus) for cell in cells)
+    )
     shown.add_row("", *(comparison_table.verdict(cell, metric.better) for cell in cells))
     there = [_loss(row["source"]["scores"], key, metric.form) for row in moved]
     shown.add_row("  loss there", *there)
@@ -159,7 +161,7 @@ def _loss(scores: dict[str, Any], key: str, form: str) -> str:
     else:
         cell = None
     if isinstance(cell, list) and len(cell) == 3 and all(map(_is_number, cell)):
-        return f"{form.format(cell[0])} ({comparison_table.interval(cell, form)})"
+        return f"{form.format(cell[0])} ({comparison_table.interval_ends(cell, form)})"
     return form.format(scores[key]) if _is_number(scores.get(key)) else "not in the file"
 
 

@@ -15,14 +15,14 @@ NUMBERS = 6
 NEAR = 16  # Levels of 255 within which two colours count as the same.
 
 
-def look(image: Pixels) -> list[int]:
+def appearance_of(image: Pixels) -> list[int]:
     """Height, width, range (largest minus smallest level of any channel) and mean colour."""
     pixels = image.reshape(-1, image.shape[-1])
     spread = int((pixels.max(0).astype(int) - pixels.min(0)).max())
     return [*image.shape[-3:-1], spread, *np.rint(pixels.mean(0)).astype(int).tolist()]
 
 
-def flat(looks: Looks) -> NDArray[np.bool_]:
+def is_flat(looks: Looks) -> NDArray[np.bool_]:
     """Whether all pixels are equal, for each image."""
     return np.asarray(looks[:, 2] == 0)
 
@@ -35,9 +35,9 @@ def lost(looks: Looks, base: Looks) -> NDArray[np.bool_]:
     """
     plain = base[:, 2] <= NEAR
     alike = np.abs(looks[:, 3:] - base[:, 3:]).max(1) <= NEAR
-    return np.asarray(flat(looks) & ~(plain & alike))
+    return np.asarray(is_flat(looks) & ~(plain & alike))
 
 
-def resized(looks: Looks, base: Looks) -> NDArray[np.bool_]:
+def is_resized(looks: Looks, base: Looks) -> NDArray[np.bool_]:
     """Whether an image has another size than the unaccelerated one, for each image."""
     return np.asarray((looks[:, :2] != base[:, :2]).any(1))

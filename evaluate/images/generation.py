@@ -27,7 +27,7 @@ class NotFiniteError(ArithmeticError):
     """Error of a strategy that makes NaN or infinite values instead of images."""
 
 
-def batches(
+def generate_batches(
     pipe: Any,
     config: ModelConfig,
     strategy: Strategy,
@@ -54,7 +54,7 @@ def batches(
         stop = min(start + config.batch, len(prompts.texts))
         reused = nullcontext() if embeddings is None else embeddings.reused()
         with accel.accelerated(pipe, strategy, set_scheduler=True), reused:
-            drawn = run(pipe, config, strategy, prompts.at(range(start, stop)))
+            drawn = run_pipeline(pipe, config, strategy, prompts.at(range(start, stop)))
         if not torch.isfinite(drawn).all():
             raise NotFiniteError(f"strategy {strategy.digest[:12]} made NaN or infinite values")
         yield list(to_pixels(drawn))
@@ -66,7 +66,7 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     return np.ascontiguousarray(rounded.movedim(-3, -1).numpy())
 
 
-def run(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> Tensor:
+def run_pipeline(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> Tensor:
     """One call of the pipeline: float32 RGB `[n, 3, h, w]` in [0, 1].
 
     All noise of an image comes from its own seed, including the solver's. Of videos these are the

@@ -20,10 +20,10 @@ WIDE = 16  # Bits.
 FRAMES = "frames"  # Text in a PNG file with the number of frames of a video.
 
 
-def read(path: Path) -> Pixels:
+def read_image(path: Path) -> Pixels:
     """An image file as RGB `[h, w, 3]`; 16 bits of grey keep their brightness.
 
-    The frames of a video that `save` has written are `[frames, h, w, 3]`.
+    The frames of a video that `write_png` has written are `[frames, h, w, 3]`.
 
     Raises:
         StrategyError: it is no image, damaged, or of pixels without a known range.
@@ -36,7 +36,7 @@ def read(path: Path) -> Pixels:
         raise StrategyError(f"{path} cannot be read as an image ({one_line(error)})") from None
 
 
-def check(path: Path) -> int:
+def check_image_file(path: Path) -> int:
     """Check that a file begins as an image and, for a PNG, that its checksums are right.
 
     Returns:
@@ -54,16 +54,16 @@ def check(path: Path) -> int:
         raise StrategyError(f"{path} cannot be read as an image ({one_line(error)})") from None
 
 
-def save(pixels: Pixels, target: IO[bytes], **settings: Any) -> None:
+def write_png(pixels: Pixels, target: IO[bytes], **settings: Any) -> None:
     """Write an image, or the frames of a video, as a PNG file."""
     about = PngInfo()
     if pixels.ndim == 4:
         about.add_text(FRAMES, str(len(pixels)))
-    image = Image.fromarray(side_by_side(pixels))
+    image = Image.fromarray(frames_side_by_side(pixels))
     image.save(target, format="png", pnginfo=about, **settings)
 
 
-def side_by_side(pixels: Pixels) -> Pixels:
+def frames_side_by_side(pixels: Pixels) -> Pixels:
     """The frames of a video as one image; an image as it is."""
     return pixels if pixels.ndim == 3 else np.concatenate(frames_of(pixels), axis=1)
 

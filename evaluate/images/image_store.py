@@ -23,8 +23,8 @@ from accel.pipelines.devices import device_of
 from evaluate import fingerprint, model_files
 from evaluate.image_set import ImageSet
 from evaluate.images import image_files, input_images
-from evaluate.images.generation import batches
-from evaluate.images.image_files import read as read_image
+from evaluate.images.generation import generate_batches
+from evaluate.images.image_files import read_image as read_image
 from evaluate.images.prompts import Prompts
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
@@ -69,7 +69,7 @@ class ImageStore:
             "strategy": strategy.digest,
             "setting": config.model_dump(exclude=apart),
             "device": device.split(":")[0],
-            "packages": fingerprint.versions(),
+            "packages": fingerprint.package_versions(),
         }
         text = json.dumps(decides, sort_keys=True, default=str)
         setting = hashlib.sha256(text.encode()).hexdigest()
@@ -100,7 +100,7 @@ class ImageStore:
         done = count - start - len(todo)
         report(name, done, count - start)
         waiting = iter(todo)
-        for batch in batches(pipe, config, strategy, prompts.at(todo)):
+        for batch in generate_batches(pipe, config, strategy, prompts.at(todo)):
             for image in batch:
                 write_image(paths[next(waiting)], image)
             done += len(batch)
@@ -132,18 +132,18 @@ def _is_whole(path: Path) -> bool:
 def write_image(path: Path, image: Pixels) -> None:
     """Write an image file completely or not at all."""
     buffer = io.BytesIO()
-    image_files.save(image, buffer, compress_level=1)
+    image_files.write_png(image, buffer, compress_level=1)
     whole.write(buffer.getvalue(), path)
 
 
-def identity(source: str, parts: ModelParts | None = None) -> str:
+def model_fingerprint(source: str, parts: ModelParts | None = None) -> str:
     """Fingerprint of a model's weights, by content.
 
     Args:
-        source: see `evaluate.fingerprint.weights`.
+        source: see `evaluate.fingerprint.weight_digests`.
         parts: parts beside the source.
 
     Raises:
         StrategyError: the model is not on this machine.
     """
-    return fingerprint.combined(model_files.weights(source, parts))
+    return fingerprint.combined(model_files.model_digests(source, parts))

@@ -23,7 +23,7 @@ from strategies import StrategyError
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def files(folder: str, flag: str) -> list[Path]:
+def image_paths(folder: str, flag: str) -> list[Path]:
     """Images of a folder, sorted by name.
 
     Args:
@@ -58,7 +58,7 @@ def add(prompts: Prompts, config: ModelConfig, from_end: bool) -> Prompts:
     """
     if not config.takes_images or prompts.inputs:
         return prompts
-    found = files(config.inputs, "--inputs")
+    found = image_paths(config.inputs, "--inputs")
     found = found[::-1] if from_end else found
     found = found[: len(prompts.texts)]
     masks = [_mask(one, config.masks) for one in found] if config.masks else []
@@ -85,7 +85,7 @@ def _plain(name: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
-def check(config: ModelConfig, search: int, heldout: int) -> None:
+def check_input_images(config: ModelConfig, search: int, heldout: int) -> None:
     """Check that there are enough images and that each can be read.
 
     Args:
@@ -98,7 +98,7 @@ def check(config: ModelConfig, search: int, heldout: int) -> None:
     """
     if not config.takes_images:
         return
-    found = files(config.inputs, "--inputs")
+    found = image_paths(config.inputs, "--inputs")
     if len(found) < search + heldout:
         what = f"{search} of the search and {heldout} held-out" if search else f"{heldout} held-out"
         raise StrategyError(
@@ -106,9 +106,9 @@ def check(config: ModelConfig, search: int, heldout: int) -> None:
             "each; give more images or ask for fewer prompts"
         )
     for one in {*found[:heldout], *found[len(found) - search :]}:
-        image_files.check(one)
+        image_files.check_image_file(one)
         if config.masks:
-            image_files.check(_mask(one, config.masks))
+            image_files.check_image_file(_mask(one, config.masks))
 
 
 def marks(prompts: Prompts) -> tuple[str, ...]:
@@ -160,5 +160,5 @@ def arguments(pipe: Any, config: ModelConfig, prompts: Prompts) -> dict[str, Any
 
 def _sized(path: str, size: tuple[int, int]) -> Image.Image:
     """An image stretched to a size in pixels, width first."""
-    image = Image.fromarray(image_files.read(Path(path)))
+    image = Image.fromarray(image_files.read_image(Path(path)))
     return image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)

@@ -31,14 +31,14 @@ MARKS = (  # The longer ones first: UTF-32's begins with UTF-16's.
 _CELL = r'(?:"(?:[^"]|"")*+"|[^"{0}\r\n]*+)(?:{0}|\r\n|\r|\n|\Z)'
 
 
-def read(path: Path) -> list[str]:
+def read_prompt_file(path: Path) -> list[str]:
     """Prompts of a file, each on one line, without empty ones.
 
     Raises:
         StrategyError: it cannot be read, has another form, or holds no text.
         OSError: it does not exist.
     """
-    text = decode(path.read_bytes(), str(path))
+    text = decode_prompts(path.read_bytes(), str(path))
     found = FORMS.get(path.suffix.lower(), _lines)(str(path), text)
     prompts = [" ".join(one.split()) for one in found if one.strip()]
     if not prompts:
@@ -52,7 +52,7 @@ def read(path: Path) -> list[str]:
     return prompts
 
 
-def decode(data: bytes, source: str) -> str:
+def decode_prompts(data: bytes, source: str) -> str:
     """Text of a file, without byte order marks.
 
     Raises:

@@ -15,7 +15,7 @@ import numpy as np
 from accel.models.config import IMAGENET
 from evaluate.images import prompt_files
 from strategies import StrategyError
-from strategies.data_files.places import beside
+from strategies.data_files.places import sibling_folder
 
 TEMPLATE = "A high quality photograph of a {}."  # The text of ToMe for SD, CA-ToMe and DaTo.
 PER_CLASS = 2
@@ -60,7 +60,7 @@ class Prompts:
         return replace(self, seeds=_seeds(seed, len(self.texts)))
 
 
-def read(source: str, seed: int) -> Prompts:
+def load_prompts(source: str, seed: int) -> Prompts:
     """Prompts by name or from a file.
 
     Args:
@@ -77,11 +77,11 @@ def read(source: str, seed: int) -> Prompts:
     if source == IMAGENET:
         return _imagenet(seed)
     if source.startswith("zoo:"):
-        path = beside("zoo") / "prompts" / f"{source.removeprefix('zoo:')}.txt"
+        path = sibling_folder("zoo") / "prompts" / f"{source.removeprefix('zoo:')}.txt"
     else:
         path = Path(source)
     try:
-        texts = prompt_files.read(path)
+        texts = prompt_files.read_prompt_file(path)
     except OSError as error:
         raise StrategyError(
             f"prompts {source!r} cannot be read ({error.strerror or error}); give {IMAGENET}, "
@@ -90,7 +90,7 @@ def read(source: str, seed: int) -> Prompts:
     return Prompts(tuple(texts), _seeds(seed, len(texts)))
 
 
-def classes() -> list[str]:
+def class_names() -> list[str]:
     """Names of ImageNet's 1000 classes."""
     from torchvision.models import Inception_V3_Weights
 
@@ -98,7 +98,7 @@ def classes() -> list[str]:
 
 
 def _imagenet(seed: int) -> Prompts:
-    names = classes()
+    names = class_names()
     # Classes are sorted by kin: the first 64 are fish and birds. Any few shall be of every kind.
     order = np.random.default_rng(0).permutation(len(names)).tolist() * PER_CLASS
     texts = tuple(TEMPLATE.format(names[label]) for label in order)

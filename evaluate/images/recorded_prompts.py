@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from evaluate.images.prompts import Prompts, read
+from evaluate.images.prompts import Prompts, load_prompts
 from strategies import StrategyError
 from strategies.data_files.whole import write as write_text
 
 SUFFIX = ".prompts.json"
 
 
-def rows(prompts: Prompts) -> list[list[object]]:
+def prompt_rows(prompts: Prompts) -> list[list[object]]:
     """Prompts as plain JSON: text, seed, class, and the paths of input image and mask.
 
     The class is None if there is none and images follow. Missing entries at the end are left out.
@@ -29,23 +29,23 @@ def rows(prompts: Prompts) -> list[list[object]]:
 
 
 def write(prompts: Prompts, path: Path) -> None:
-    """Write a file that `find` reads.
+    """Write a file that `find_prompts` reads.
 
     Raises:
         StrategyError: it cannot be written.
     """
-    lines = (f"  {json.dumps(row, ensure_ascii=False)}" for row in rows(prompts))
+    lines = (f"  {json.dumps(row, ensure_ascii=False)}" for row in prompt_rows(prompts))
     write_text("[\n" + ",\n".join(lines) + "\n]\n", path)
 
 
-def find(source: str, seed: int) -> Prompts:
-    """Prompts as recorded, or by name or file as `evaluate.images.prompts.read` takes them.
+def find_prompts(source: str, seed: int) -> Prompts:
+    """Prompts as recorded, or by name or file as `evaluate.images.prompts.load_prompts` takes them.
 
     Raises:
         StrategyError: the file cannot be read, has another form, or is empty.
     """
     if not source.endswith(SUFFIX):
-        return read(source, seed)
+        return load_prompts(source, seed)
     try:
         data = json.loads(Path(source).read_text(encoding="utf-8"))
         columns = list(zip(*data, strict=True))

@@ -18,7 +18,7 @@ from evaluate import array_files, fingerprint
 from evaluate.image_set import ImageSet
 from evaluate.images import image_files
 from evaluate.networks import SOURCES, Networks
-from evaluate.networks.weight_files import cache_folder, find
+from evaluate.networks.weight_files import cache_folder, find_weight_file
 from evaluate.statistics.gaussian import GaussianStatistics
 from strategies import StrategyError
 from strategies.data_files import whole
@@ -28,7 +28,7 @@ from strategies.words import one_line
 SUFFIXES = {".bmp", ".jpg", ".jpeg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
 
 
-def read(source: str, networks: Networks, per_folder: int | None = None) -> ImageSet:
+def read_reference(source: str, networks: Networks, per_folder: int | None = None) -> ImageSet:
     """A reference of real images.
 
     Args:
@@ -52,30 +52,32 @@ class _Folder(ImageSet):
     def features(self, network: str) -> NDArray[np.float32]:
         if network in self.known:
             return self.known[network]
-        origin = fingerprint.combined([self.name, of_network(network), fingerprint.versions()])
+        origin = fingerprint.combined(
+            [self.name, of_network(network), fingerprint.package_versions()]
+        )
         path = cache_folder() / "features" / f"{network}-{origin[:24]}.safetensors"
         found = (array_files.unpack(path, origin) or {}).get("features")
         if found is None or found.ndim != 2 or len(found) != self.count:
             found = super().features(network)
             with suppress(whole.UnwritableError):  # Only the next run would gain from it.
                 whole.make_folder(path.parent)
-                whole.write(array_files.pack({"features": found}, origin), path)
+                whole.write(array_files.pack_arrays({"features": found}, origin), path)
         self.known[network] = found
         return found
 
 
-def check(source: str, per_folder: int | None = None) -> None:
+def check_reference(source: str, per_folder: int | None = None) -> None:
     """Check that a reference exists and that its files begin as images, without reading them all.
 
     Raises:
-        StrategyError: see `read`.
+        StrategyError: see `read_reference`.
     """
     path = Path(source)
     if not path.is_dir():
         _elsewhere(path, source)
         return
     for image in _files(path, per_folder):
-        image_files.check(image)
+        image_files.check_image_file(image)
 
 
 def _elsewhere(path: Path, source: str) -> ImageSet:
@@ -130,18 +132,18 @@ def of_network(name: str) -> list[str]:
     sum.
     """
     source = SOURCES[name]
-    files = [find(weights) for weights in source.weights if not weights.sha256]
+    files = [find_weight_file(weights) for weights in source.weights if not weights.sha256]
     if not source.weights:
         files = sorted(zoo.networks_folder().glob("*.safetensors"))
     return [source.identity, *map(fingerprint.digest, files)]
 
 
-def of(source: str | None, per_folder: int | None = None) -> str:
+def reference_fingerprint(source: str | None, per_folder: int | None = None) -> str:
     """Fingerprint of a reference of real images, by content.
 
     Args:
-        source: see `read`; None is the bundled models' own.
-        per_folder: see `read`.
+        source: see `read_reference`; None is the bundled models' own.
+        per_folder: see `read_reference`.
 
     Raises:
         StrategyError: it cannot be read.
@@ -162,11 +164,11 @@ def _content(folder: Path, paths: list[Path]) -> str:
 
 def _folder(folder: Path, networks: Networks, per_folder: int | None) -> ImageSet:
     paths = _files(folder, per_folder)
-    wide = sum(image_files.check(path) == image_files.WIDE for path in paths)
+    wide = sum(image_files.check_image_file(path) == image_files.WIDE for path in paths)
     # Those of 16 bits were once read otherwise: their features have a name of their own.
     beside = f", {wide} of 16 bits" if wide else ""
     name = f"{folder} ({len(paths)} images{beside}, {_content(folder, paths)[:16]})"
-    return _Folder(name, len(paths), lambda i: image_files.read(paths[i]), networks=networks)
+    return _Folder(name, len(paths), lambda i: image_files.read_image(paths[i]), networks=networks)
 
 
 def _file(path: Path) -> ImageSet:

@@ -8,19 +8,19 @@ import io
 
 from PIL import Image
 
-from evaluate.images.image_files import side_by_side
+from evaluate.images.image_files import frames_side_by_side
 from evaluate.networks.base import Pixels
 
 SIDE = 512  # Pixels of the longer side, at most.
 
 
-def encode(image: Pixels) -> bytes:
+def encode_thumbnail(image: Pixels) -> bytes:
     """An image as a PNG file, scaled down by area averages if it is larger than `SIDE`.
 
     Args:
         image: 8-bit RGB `[h, w, 3]`; the frames of a video are put side by side.
     """
-    copy = Image.fromarray(side_by_side(image))
+    copy = Image.fromarray(frames_side_by_side(image))
     copy.thumbnail((SIDE, SIDE), Image.Resampling.BOX)
     buffer = io.BytesIO()
     copy.save(buffer, format="png", optimize=True)

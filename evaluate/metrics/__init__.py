@@ -26,7 +26,7 @@ from evaluate.metrics import (
 )
 from evaluate.metrics.shared.base import VIEWS, Metric, ReferenceKind
 from evaluate.metrics.videos import temporal_error
-from evaluate.networks import missing
+from evaluate.networks import why_missing
 from strategies import StrategyError
 from strategies.plugins import entry_points
 from strategies.words import did_you_mean
@@ -122,7 +122,7 @@ def default_metrics(bundled: bool, video: bool = False) -> tuple[list[Metric], d
     for metric in METRICS.values():
         if metric.bundled or (metric.video and not video):
             continue
-        reason = missing([metric.network] if metric.network else [])
+        reason = why_missing([metric.network] if metric.network else [])
         if reason:
             without[metric.name] = reason
         else:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from evaluate.image_set import ImageSet
 from evaluate.metrics.shared.base import SETS, Metric, ReferenceKind, mean_of, other
 from evaluate.statistics.distances import WeightedStatistic, Weights
-from evaluate.statistics.gaussian import ScoreError, check
+from evaluate.statistics.gaussian import ScoreError, checked_features
 
 NEIGHBOURS = 3
 BOUNDS = (0.0, 1.0)
@@ -42,7 +42,10 @@ def precision(side: ImageSet, against: ImageSet | None, _: ReferenceKind) -> Wei
     """The weighted share of images inside the reference's manifold."""
     import torch
 
-    mine, real = check(side.features(NETWORK)), check(other(against).features(NETWORK))
+    mine, real = (
+        checked_features(side.features(NETWORK)),
+        checked_features(other(against).features(NETWORK)),
+    )
     reach, there = torch.from_numpy(radii(real)), torch.from_numpy(real)
     parts = torch.from_numpy(mine).split(CHUNK)
     inside = torch.cat([(torch.cdist(part, there) <= reach).any(1) for part in parts])
@@ -53,7 +56,10 @@ def recall(side: ImageSet, against: ImageSet | None, _: ReferenceKind) -> Weight
     """The share of the reference inside the manifold of the images that count."""
     import torch
 
-    mine, real = check(side.features(NETWORK)), check(other(against).features(NETWORK))
+    mine, real = (
+        checked_features(side.features(NETWORK)),
+        checked_features(other(against).features(NETWORK)),
+    )
     reach = torch.from_numpy(radii(mine))
     parts = torch.from_numpy(real).split(CHUNK)
     covers = torch.cat([torch.cdist(part, torch.from_numpy(mine)) <= reach for part in parts])

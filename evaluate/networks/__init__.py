@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from evaluate.networks.base import Extract, Pixels, frames_of
 from evaluate.networks.sources import SOURCES
-from evaluate.networks.weight_files import find
-from evaluate.networks.weight_files import require as weights_there
+from evaluate.networks.weight_files import find_weight_file
+from evaluate.networks.weight_files import require_weight_files as weights_there
 from strategies import StrategyError
 
 
@@ -46,7 +46,7 @@ class Networks:
             raise StrategyError(f"network {name!r} is unknown; there are {', '.join(SOURCES)}")
         if name not in self.loaded:
             source = SOURCES[name]
-            files = [find(weights, self.download) for weights in source.weights]
+            files = [find_weight_file(weights, self.download) for weights in source.weights]
             self.loaded[name] = source.load(files, self.device)
         return self.loaded[name]
 
@@ -88,7 +88,7 @@ class Networks:
         return np.concatenate(rows).astype(np.float32)
 
 
-def require(names: Iterable[str], download: bool = False) -> None:
+def require_networks(names: Iterable[str], download: bool = False) -> None:
     """Check that the weights of networks are on disk, or fetch them.
 
     Raises:
@@ -101,17 +101,17 @@ def require(names: Iterable[str], download: bool = False) -> None:
     files = [weights for source in sources for weights in source.weights]
     weights_there(files, download)
     for weights in files:
-        find(weights, download)
+        find_weight_file(weights, download)
 
 
-def missing(names: Iterable[str]) -> str:
+def why_missing(names: Iterable[str]) -> str:
     """Reason why one of these networks cannot be loaded from disk, in a line; empty if all can."""
     for name in names:
         try:
-            require([name])
+            require_networks([name])
         except StrategyError as error:
             return str(error)
     return ""
 
 
-__all__ = ["SOURCES", "Networks", "missing", "require"]
+__all__ = ["SOURCES", "Networks", "require_networks", "why_missing"]

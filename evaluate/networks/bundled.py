@@ -23,9 +23,11 @@ def _tensor(images: Sequence[Pixels]) -> Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 255
 
 
-def features(_: list[Path], device: str) -> Extract:
+def bundled_features(_: list[Path], device: str) -> Extract:
     """64 features of each image."""
-    network = networks.load(networks.FeatureNet, zoo.networks_folder() / "features.safetensors")
+    network = networks.load_network(
+        networks.FeatureNet, zoo.networks_folder() / "features.safetensors"
+    )
     network = network.to(device)
 
     def extract(images: Sequence[Pixels], _: Sequence[str]) -> NDArray[np.floating[Any]]:
@@ -35,9 +37,9 @@ def features(_: list[Path], device: str) -> Extract:
     return extract
 
 
-def judge(_: list[Path], device: str) -> Extract:
+def bundled_judge(_: list[Path], device: str) -> Extract:
     """Agreement of each image with its caption, a share for each of `KINDS`."""
-    network = networks.load(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
+    network = networks.load_network(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
 
     def extract(images: Sequence[Pixels], texts: Sequence[str]) -> NDArray[np.floating[Any]]:
         right = judging.right(network, _tensor(images), texts)

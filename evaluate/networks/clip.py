@@ -87,7 +87,7 @@ def large(files: list[Path], device: str) -> Extract:
     return extract
 
 
-def score(files: list[Path], device: str) -> Extract:
+def caption_scores(files: list[Path], device: str) -> Extract:
     """CLIP score of each image with its caption."""
     model = _model(files, device)
     tokenizer = CLIPTokenizer.from_pretrained(files[0].parent, local_files_only=True)

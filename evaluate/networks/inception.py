@@ -28,7 +28,7 @@ SPATIAL_CHANNELS = 7  # Channels of mixed_6/conv: 2,023 numbers, about as many a
 SIZE = 299
 
 
-def resized(images: Sequence[Pixels]) -> Tensor:
+def resized_images(images: Sequence[Pixels]) -> Tensor:
     """Images after clean-fid's clean resizing, each separately: float32 `[n, 3, 299, 299]` in [0,
     255].
     """
@@ -36,7 +36,7 @@ def resized(images: Sequence[Pixels]) -> Tensor:
     return torch.from_numpy(np.stack([resize(image) for image in images])).permute(0, 3, 1, 2)
 
 
-def pool(files: list[Path], device: str) -> Extract:
+def pooled_features(files: list[Path], device: str) -> Extract:
     """Pooled features, by the weights that clean-fid reads."""
     # Clean-fid's own loader wants a folder and goes to the network where the file is not in it.
     from cleanfid.inception_torchscript import InceptionV3W
@@ -44,7 +44,7 @@ def pool(files: list[Path], device: str) -> Extract:
     network = InceptionV3W(os.fspath(files[0].parent), download=False).to(device).eval()
 
     def extract(images: Sequence[Pixels], _: Sequence[str]) -> NDArray[np.floating[Any]]:
-        features: NDArray[np.float32] = network(resized(images).to(device)).cpu().numpy()
+        features: NDArray[np.float32] = network(resized_images(images).to(device)).cpu().numpy()
         return features
 
     return extract
@@ -83,21 +83,21 @@ def spatial(files: list[Path], device: str) -> Extract:
 
     def extract(images: Sequence[Pixels], _: Sequence[str]) -> NDArray[np.floating[Any]]:
         seen.clear()
-        network((resized(images).to(device) - 128) / 128)
+        network((resized_images(images).to(device) - 128) / 128)
         found: NDArray[np.float32] = seen[0][:, :SPATIAL_CHANNELS].flatten(1).cpu().numpy()
         return found
 
     return extract
 
 
-def classes(files: list[Path], device: str) -> Extract:
+def class_probabilities(files: list[Path], device: str) -> Extract:
     """Probabilities of the classes."""
     network = _ported(files[0], device)
     # Without the last layer's bias, as the first implementation of the score had it.
     network.fc.bias = nn.Parameter(torch.zeros_like(network.fc.bias), requires_grad=False)
 
     def extract(images: Sequence[Pixels], _: Sequence[str]) -> NDArray[np.floating[Any]]:
-        logits: Tensor = network((resized(images).to(device) - 128) / 128)
+        logits: Tensor = network((resized_images(images).to(device) - 128) / 128)
         found: NDArray[np.float32] = logits.softmax(-1).cpu().numpy()
         return found
 

@@ -14,7 +14,7 @@ from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
 Distance = Callable[[Tensor, Tensor], Tensor]
 
 
-def load(files: list[Path], device: str) -> Distance:
+def load_lpips(files: list[Path], device: str) -> Distance:
     """Distances `[n]` between pairs of RGB `[n, 3, h, w]` in [0, 1]."""
     former = torch.hub.get_dir()
     # Torchvision looks for its weights in the hub's folder; ours has them, so none is fetched.

@@ -118,7 +118,7 @@ def _renamed(name: str) -> str:
     return name
 
 
-def load(files: list[Path], device: str) -> Extract:
+def load_reward(files: list[Path], device: str) -> Extract:
     """The reward of each image with its caption."""
     # The file is there, so nothing is fetched; it holds tensors only.
     state = torch.hub.load_state_dict_from_url(

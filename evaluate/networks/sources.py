@@ -33,15 +33,17 @@ _SMALL, _LARGE = map(
 SOURCES: dict[str, NetworkSource] = {
     source.name: source
     for source in (
-        NetworkSource("bundled", (), _from("bundled", "features")),
-        NetworkSource("judge", (), _from("bundled", "judge")),
-        NetworkSource("inception", (INCEPTION,), _from("inception", "pool")),
+        NetworkSource("bundled", (), _from("bundled", "bundled_features")),
+        NetworkSource("judge", (), _from("bundled", "bundled_judge")),
+        NetworkSource("inception", (INCEPTION,), _from("inception", "pooled_features")),
         NetworkSource("inception-spatial", (INCEPTION_PORT,), _from("inception", "spatial")),
-        NetworkSource("inception-classes", (INCEPTION_PORT,), _from("inception", "classes")),
+        NetworkSource(
+            "inception-classes", (INCEPTION_PORT,), _from("inception", "class_probabilities")
+        ),
         NetworkSource("clip-b32", _SMALL[:2], _from("clip", "base")),
         NetworkSource("clip-l14-336", _LARGE[:2], _from("clip", "large")),
-        NetworkSource("clip-score", _SMALL, _from("clip", "score")),
-        NetworkSource("lpips", (ALEXNET,), _from("lpips", "load")),
-        NetworkSource("image-reward", (REWARD, WORDS), _from("reward", "load")),
+        NetworkSource("clip-score", _SMALL, _from("clip", "caption_scores")),
+        NetworkSource("lpips", (ALEXNET,), _from("lpips", "load_lpips")),
+        NetworkSource("image-reward", (REWARD, WORDS), _from("reward", "load_reward")),
     )
 }

@@ -98,7 +98,7 @@ def clip_files(repository: str) -> tuple[Weights, ...]:
     return (weights, *others)
 
 
-def find(weights: Weights, download: bool = False) -> Path:
+def find_weight_file(weights: Weights, download: bool = False) -> Path:
     """The checked file of published weights.
 
     Args:
@@ -111,13 +111,13 @@ def find(weights: Weights, download: bool = False) -> Path:
     """
     path = cache_folder() / "weights" / weights.name
     if not path.is_file():
-        require([weights], download)
+        require_weight_files([weights], download)
         _fetch(weights, path)
     _verify(weights, path)
     return path
 
 
-def require(wanted: Iterable[Weights], download: bool = False) -> None:
+def require_weight_files(wanted: Iterable[Weights], download: bool = False) -> None:
     """Check that files of published weights are on disk, or may be fetched.
 
     Raises:

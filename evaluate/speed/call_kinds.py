@@ -29,16 +29,16 @@ MethodActs = frozenset[MethodAct]
 
 
 @lru_cache(maxsize=65536)
-def parts(kind: str) -> MethodActs:
+def acts_by_method(kind: str) -> MethodActs:
     """Acts at a call of a kind, by method; methods that exclude each other share one key."""
     found: dict[str, list[str]] = {}
     for word in _WORDS.split(kind) if kind else ():
         method = word.partition(".")[0]
-        found.setdefault(place(method), []).append(word)
+        found.setdefault(method_key(method), []).append(word)
     return frozenset((where, " ".join(words)) for where, words in found.items())
 
 
-def place(method: str) -> str:
+def method_key(method: str) -> str:
     """Key of a method: one for all methods that exclude each other, else the method itself."""
     kind = registered_methods().get(method)
     if kind is not None and kind.reduces_tokens:
@@ -61,7 +61,9 @@ class Kinds:
     def __init__(self, measured: Mapping[str, float]) -> None:
         self.measured = measured
         self._known: dict[str, float] = dict(measured)
-        self._logs = {parts(kind): log(max(cost, MIN_COST)) for kind, cost in measured.items()}
+        self._logs = {
+            acts_by_method(kind): log(max(cost, MIN_COST)) for kind, cost in measured.items()
+        }
         self._pairs = self._find_pairs()
 
     def cost(self, kind: str) -> float:
@@ -76,7 +78,7 @@ class Kinds:
         return found
 
     def _composed(self, kind: str) -> float:
-        acting = sorted(parts(kind))
+        acting = sorted(acts_by_method(kind))
         missing = next((words for p, words in acting if not self._is_there((p, words))), None)
         if missing is not None or len(acting) < 2:
             raise StrategyError(f"the latency table has no entry for {missing or kind!r}")

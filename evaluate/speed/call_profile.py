@@ -13,7 +13,7 @@ from typing import Any
 
 import accel
 from accel.pipelines.devices import device_of
-from evaluate.speed.timing import seconds
+from evaluate.speed.timing import time_once
 
 Generate = Callable[[], Any]
 
@@ -39,7 +39,7 @@ def call_seconds(pipe: Any, generate: Generate) -> CallSeconds:
         generate: makes one generation with it.
     """
     with accel.measuring(pipe, time=True):
-        total = seconds(str(device_of(pipe)), generate)
+        total = time_once(str(device_of(pipe)), generate)
     calls: dict[int, float] = defaultdict(float)
     for record in accel.stats(pipe):
         assert record.seconds is not None

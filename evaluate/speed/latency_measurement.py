@@ -19,12 +19,12 @@ from accel import families
 from accel.models.config import ModelConfig
 from accel.pipelines.devices import device_of
 from accel.solvers import schedulers
-from evaluate.images.generation import run
+from evaluate.images.generation import run_pipeline
 from evaluate.images.prompts import Prompts
 from evaluate.speed.call_profile import call_seconds
 from evaluate.speed.latency_table import LatencyTable
 from evaluate.speed.repeated_passes import repeated_passes
-from evaluate.speed.timing import device_name, seconds, spread
+from evaluate.speed.timing import device_name, relative_iqr, time_once
 from strategies import Strategy
 
 
@@ -59,7 +59,7 @@ def make_table(
         fixed=fixed,
         solver=solver,
         kinds={kind: median(values) for kind, values in times.items()},
-        spread={kind: spread(values) for kind, values in times.items()},
+        spread={kind: relative_iqr(values) for kind, values in times.items()},
         device=device,
         share=share,
     )
@@ -99,7 +99,7 @@ def time_calls(
     return times
 
 
-def whole(config: ModelConfig) -> ModelConfig:
+def whole_setting(config: ModelConfig) -> ModelConfig:
     """The setting in which all calls of a schedule are made, so that each of them can be timed."""
     return config.model_copy(update={"strength": 1.0})
 
@@ -108,9 +108,9 @@ def _seconds_by_call(
     pipe: Any, config: ModelConfig, prompts: Prompts, strategy: Strategy
 ) -> list[float]:
     """Seconds of the denoiser at each call."""
-    config = whole(config)
+    config = whole_setting(config)
     with accel.accelerated(pipe, strategy, set_scheduler=True):
-        found = call_seconds(pipe, partial(run, pipe, config, strategy, prompts.first(1)))
+        found = call_seconds(pipe, partial(run_pipeline, pipe, config, strategy, prompts.first(1)))
     return [found.calls[call] for call in range(strategy.calls)]
 
 
@@ -122,14 +122,14 @@ def time_around(
     On a CPU the denoiser computes only its first pass. On a GPU it computes all of them, since the
     work around a pass is launched while the pass before it runs.
     """
-    found, config = [], whole(config)
+    found, config = [], whole_setting(config)
     on_cpu = device_of(pipe).type == "cpu"
     for solver in solvers:
         for steps in (4, 12):
-            plain = unaccelerated(pipe, solver, steps)
+            plain = unaccelerated_strategy(pipe, solver, steps)
             passes = repeated_passes(pipe) if on_cpu else nullcontext()
             with passes, accel.accelerated(pipe, plain, set_scheduler=True):
-                once = partial(run, pipe, config, plain, prompts.first(1))
+                once = partial(run_pipeline, pipe, config, plain, prompts.first(1))
                 found.append(OverheadTiming(solver, plain.calls, call_seconds(pipe, once).outside))
     return found
 
@@ -149,9 +149,9 @@ def _split(turns: Sequence[Sequence[OverheadTiming]]) -> tuple[float, dict[str, 
     return max(0.0, median(fixed)), around
 
 
-def unaccelerated(pipe: Any, solver: str, steps: int) -> Strategy:
+def unaccelerated_strategy(pipe: Any, solver: str, steps: int) -> Strategy:
     """The strategy that changes nothing, for a solver and number of steps."""
-    family, _ = families.find(pipe)
+    family, _ = families.find_sites(pipe)
     calls = schedulers.count_calls(pipe.scheduler, solver, steps)
     return Strategy.create(family=family, scheduler=solver, steps=steps, calls=calls)
 
@@ -180,4 +180,6 @@ def time_end_to_end(
 
 
 def _once(pipe: Any, config: ModelConfig, strategy: Strategy, prompts: Prompts) -> float:
-    return seconds(str(device_of(pipe)), lambda: run(pipe, config, strategy, prompts.first(1)))
+    return time_once(
+        str(device_of(pipe)), lambda: run_pipeline(pipe, config, strategy, prompts.first(1))
+    )

@@ -18,11 +18,11 @@ from typing import Any
 import accel
 from accel.models.config import ModelConfig
 from accel.pipelines.devices import device_of
-from evaluate.images.generation import run
+from evaluate.images.generation import run_pipeline
 from evaluate.images.prompts import Prompts
 from evaluate.speed.call_profile import CallSeconds, call_macs, call_seconds
-from evaluate.speed.peak_memory import peak
-from evaluate.speed.timing import seconds, spread
+from evaluate.speed.peak_memory import peak_memory
+from evaluate.speed.timing import relative_iqr, time_once
 from strategies import Strategy, StrategyError
 
 FIRST = "first"
@@ -79,7 +79,7 @@ class SpeedMeasurement:
         return self.sum / median(self.latency) - 1
 
 
-def measure(
+def measure_speed(
     pipe: Any,
     config: ModelConfig,
     prompts: Prompts,
@@ -113,10 +113,12 @@ def measure(
         say(f"measuring speed, turn {turn} of {repeats}" if turn else "measuring speed, warm-up")
         for index, strategy in enumerate(strategies):
             with accel.accelerated(pipe, strategy, set_scheduler=True):
-                whole = seconds(device, partial(run, pipe, config, strategy, one))
-                calls = call_seconds(pipe, partial(run, pipe, config, strategy, one))
+                whole = time_once(device, partial(run_pipeline, pipe, config, strategy, one))
+                calls = call_seconds(pipe, partial(run_pipeline, pipe, config, strategy, one))
                 if many is not None:
-                    whole_batch = seconds(device, partial(run, pipe, config, strategy, many))
+                    whole_batch = time_once(
+                        device, partial(run_pipeline, pipe, config, strategy, many)
+                    )
             if turn:
                 latency[index].append(whole)
                 inside[index].append(calls)
@@ -139,9 +141,9 @@ def _speed(
     inside: list[CallSeconds],
 ) -> SpeedMeasurement:
     with accel.accelerated(pipe, strategy, set_scheduler=True):
-        once = partial(run, pipe, config, strategy, prompts)
+        once = partial(run_pipeline, pipe, config, strategy, prompts)
         work = call_macs(pipe, once)
-        memory = peak(pipe, once)
+        memory = peak_memory(pipe, once)
     names = strategy.kinds()
     first = len(names) - len(work)  # Image-to-image makes the last calls alone.
     if not work or sorted(work) != list(range(first, len(names))):
@@ -156,6 +158,6 @@ def _speed(
     for name, members in groups.items():
         times = [turn.calls[call] for turn in inside for call in members]
         macs = sum(work[call] for call in members) // len(members)
-        kinds.append(CallKindTiming(name, len(members), median(times), spread(times), macs))
+        kinds.append(CallKindTiming(name, len(members), median(times), relative_iqr(times), macs))
     outside = median([turn.outside for turn in inside])
     return SpeedMeasurement(latency, throughput, kinds, outside, sum(work.values()), memory)

@@ -48,7 +48,7 @@ class LiveTensorBytes(TorchDispatchMode):
         weakref.finalize(tensor, release)
 
 
-def weights(pipe: Any, device: torch.device) -> int:
+def weight_bytes(pipe: Any, device: torch.device) -> int:
     """Bytes of a pipeline's weights and buffers on a device; a shared storage counts once."""
     parts = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
     tensors = (t for part in parts for t in itertools.chain(part.parameters(), part.buffers()))
@@ -56,7 +56,7 @@ def weights(pipe: Any, device: torch.device) -> int:
     return sum({one.data_ptr(): one.nbytes() for one in storages}.values())
 
 
-def peak(pipe: Any, work: Callable[[], Any]) -> int:
+def peak_memory(pipe: Any, work: Callable[[], Any]) -> int:
     """Peak bytes of some work of a pipeline.
 
     On a GPU this is everything that the allocator held, including the pipeline's weights, without
@@ -67,7 +67,7 @@ def peak(pipe: Any, work: Callable[[], Any]) -> int:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
-        others = max(0, torch.cuda.memory_allocated(device) - weights(pipe, device))
+        others = max(0, torch.cuda.memory_allocated(device) - weight_bytes(pipe, device))
         work()
         torch.cuda.synchronize(device)
         return int(torch.cuda.max_memory_allocated(device)) - others

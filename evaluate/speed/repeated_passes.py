@@ -35,7 +35,7 @@ def repeated_passes(pipe: Any) -> Iterator[None]:
 
         return repeated
 
-    sites = [families.find(pipe, name)[1] for name in (None, *families.others(pipe))]
+    sites = [families.find_sites(pipe, name)[1] for name in (None, *families.others(pipe))]
     undos = [replace_forward(one.denoiser, make) for one in sites]
     try:
         yield

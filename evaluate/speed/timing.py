@@ -22,7 +22,7 @@ from accel.profiling import clock
 PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "transformers", "numpy")
 
 
-def seconds(device: str, work: Callable[[], Any]) -> float:
+def time_once(device: str, work: Callable[[], Any]) -> float:
     """Seconds that some work takes on a device, after everything before it is done."""
     if not device.startswith("cuda"):
         now = clock(device)
@@ -39,7 +39,7 @@ def seconds(device: str, work: Callable[[], Any]) -> float:
     return taken
 
 
-def spread(values: Sequence[float]) -> float:
+def relative_iqr(values: Sequence[float]) -> float:
     """Half the interquartile range as a share of the median; 0 for a single value."""
     if len(values) < 2:
         return 0.0

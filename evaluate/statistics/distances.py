@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.statistics.gaussian import Array, GaussianStatistics, ScoreError, check
+from evaluate.statistics.gaussian import Array, GaussianStatistics, ScoreError, checked_features
 
 Weights = NDArray[np.float64]
 WeightedStatistic = Callable[[Weights], float]
@@ -32,7 +32,7 @@ def frechet_from_features(features: Any, reference_features: Any) -> float:
     Raises:
         ScoreError: wrong shapes, too few rows, or values that are not finite.
     """
-    a, b = check(features), check(reference_features)
+    a, b = checked_features(features), checked_features(reference_features)
     return frechet(GaussianStatistics.of(a), GaussianStatistics.of(b))
 
 
@@ -58,7 +58,7 @@ def frechet_statistic(features: Any, reference: GaussianStatistics) -> WeightedS
     Raises:
         ScoreError: see `frechet_from_features`.
     """
-    a = check(features)
+    a = checked_features(features)
     _agree(a.shape[1], len(reference.mean))
     half = reference.half
     fixed = np.square(half).sum()
@@ -83,7 +83,7 @@ def frechet_paired(features: Any, others: Any) -> WeightedStatistic:
     Raises:
         ScoreError: see `frechet_from_features`; or other numbers of images.
     """
-    a, b = check(features), check(others)
+    a, b = checked_features(features), checked_features(others)
     _agree(a.shape[1], b.shape[1])
     _same(len(a), len(b))
     gram = a @ b.T if len(a) <= a.shape[1] else None
@@ -132,7 +132,7 @@ def kid_from_features(features: Any, reference_features: Any) -> float:
 
 def kernel_within(features: Any, kernel: Kernel) -> float:
     """Mean kernel of all pairs of different rows `[m, d]`; m may be large."""
-    b = check(features)
+    b = checked_features(features)
     total = 0.0
     for start in range(0, len(b), CHUNK):
         part = b[start : start + CHUNK]
@@ -157,7 +157,7 @@ def kernel_statistic(
     Raises:
         ScoreError: see `kid_from_features`.
     """
-    a, b = check(features), check(reference_features)
+    a, b = checked_features(features), checked_features(reference_features)
     _agree(a.shape[1], b.shape[1])
     own = kernel(a, a)
     np.fill_diagonal(own, 0)
@@ -181,7 +181,7 @@ def kernel_paired(features: Any, others: Any, kernel: Kernel) -> WeightedStatist
     Raises:
         ScoreError: see `kid_from_features`; or other numbers of images.
     """
-    a, b = check(features), check(others)
+    a, b = checked_features(features), checked_features(others)
     _agree(a.shape[1], b.shape[1])
     _same(len(a), len(b))
     across = kernel(a, b)

@@ -41,7 +41,7 @@ class GaussianStatistics:
         Raises:
             ScoreError: not a matrix, no row, or values that are not finite.
         """
-        array = check(features, least=1)
+        array = checked_features(features, least=1)
         mean = array.mean(0)
         return cls(len(array), mean, _compress(array - mean))
 
@@ -96,7 +96,7 @@ class GaussianStatistics:
         return half
 
 
-def check(features: Any, least: int = 2) -> Array:
+def checked_features(features: Any, least: int = 2) -> Array:
     """Features as float64 `[n, d]`.
 
     Raises:

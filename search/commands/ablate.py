@@ -10,12 +10,12 @@ from rich.console import Console
 
 from accel import families
 from accel.models.loading import default_device, load_pipeline, quiet
-from evaluate.speed.latency_measurement import unaccelerated
+from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search import budget, spaces
 from search.commands import run_options as reading
 from search.engine.progress import Progress
 from search.engine.search import Search
-from search.images.shared_cache import Shared
+from search.images.shared_cache import SharedImages
 from search.interruption import Ending
 from search.proposers.generation_strategy import GenerationStrategy
 from search.results import finalist, report
@@ -60,30 +60,30 @@ def main(arguments: list[str]) -> int:
 
 
 def _ablate(flags: argparse.Namespace, result: ResultOutput) -> int:
-    seconds = budget.parse(flags.budget).seconds
+    seconds = budget.parse_budget(flags.budget).seconds
     if seconds is None:
         raise StrategyError(f"--budget {flags.budget} is no device time; give one, such as 10m")
-    run = runs.read(flags.run, flags.storage)
+    run = runs.load_run(flags.run, flags.storage)
     if run.state != "finished":
         raise StrategyError(
             f"{flags.run} is {run.state}; finish it first: python -m search --resume {flags.run}"
         )
     quiet()
     torch.set_num_threads(1)
-    config = settled.read(flags.run)
-    consent.check(flags.run, config.model, flags.model)
+    config = settled.read_settings(flags.run)
+    consent.check_consent(flags.run, config.model, flags.model)
     pipe = load_pipeline(config.model)
-    family, _ = families.find(pipe)
+    family, _ = families.find_sites(pipe)
     space = spaces.make_space(config.space, family, pipe.scheduler, config.model.share)
-    baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
+    baseline = unaccelerated_strategy(pipe, config.model.scheduler, config.model.steps)
     generation = GenerationStrategy(
         space, [], config.proposer, config.population, config.seed, config.ladder
     )
     del pipe
-    place = runs.place(flags.run, config, flags.storage)
+    place = runs.study_location(flags.run, config, flags.storage)
     console = Console()
     with Ending(), opened(flags.run, config, place, RunNotes(), True) as held:
-        executor = workers.start(
+        executor = workers.make_executor(
             held.config, held.config.model, default_device(), held.ties.inputs.prompts,
             held.ties.inputs.weights,
         )  # fmt: skip
@@ -95,7 +95,7 @@ def _ablate(flags: argparse.Namespace, result: ResultOutput) -> int:
                     progress,
                 )  # fmt: skip
                 search.accepted = held.accept
-                shared = Shared(
+                shared = SharedImages(
                     held.config.model, held.ties.inputs, baseline, default_device(), flags.run
                 )
                 search.images.reuse(shared, held.ties.inputs.origin, held.ties.unsigned)
@@ -108,7 +108,9 @@ def _ablate(flags: argparse.Namespace, result: ResultOutput) -> int:
     for row in methods.taken_out(Run(flags.run, held.config, held.study)):
         cells = " ".join(f"{cell['text']} {cell['more']}".rstrip() for cell in row["cells"])
         console.print(f"{row['name']:>24}  {row['slower']:>6}  {cells}", highlight=False)
-    console.print(f"{methods.lines(found)}; {page} shows it", highlight=False, soft_wrap=True)
+    console.print(
+        f"{methods.ablation_lines(found)}; {page} shows it", highlight=False, soft_wrap=True
+    )
     rows = [_row(one) for one in found]
     more = [{"intervals": one.intervals, "strategy": one.left.to_json()} for one in found]
     result.write([row | beside for row, beside in zip(rows, more, strict=True)], rows)

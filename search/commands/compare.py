@@ -10,7 +10,7 @@ from rich.table import Table
 from search.commands import run_options as reading
 from search.results.comparison.fronts import RunComparison, compare_runs
 from search.results.comparison.settings import differing
-from search.results.run import read
+from search.results.run import load_run
 from strategies.commands import terminal_tables
 from strategies.commands.result_output import ResultOutput
 from strategies.data_files.whole import make_folder
@@ -36,11 +36,11 @@ def main(arguments: list[str]) -> int:
     from search.results.comparison import tables  # Loads matplotlib.
 
     with ResultOutput(given) as result:
-        found = compare_runs([read(folder, given.storage) for folder in given.runs])
+        found = compare_runs([load_run(folder, given.storage) for folder in given.runs])
         rows = tables.run_rows(found)
         result.write(tables.as_json(found), rows)
         if not result.alone:
-            _show(found, rows, tables.notes(found))
+            _show(found, rows, tables.reading_notes(found))
         if given.out is not None:
             print(*_write(found, given.out), sep="\n")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 from search.commands import run_options as reading
 from search.commands.front_rows import point_row
 from search.results import folder_swap as exchange
-from search.results.run import NO_LOSS, named
+from search.results.run import NO_LOSS, named_points
 from strategies import StrategyError
 from strategies.commands.result_output import ResultOutput
 from strategies.data_files.whole import refused
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 def _export(given: argparse.Namespace, result: ResultOutput) -> int:
     from search.results import export  # Loads pandas and matplotlib.
 
-    run = reading.read(given)
+    run = reading.read_run(given)
     points = run.front() if given.count is None else run.search_front(given.count)
     try:
         if given.out.is_dir() and any(given.out.iterdir()):
@@ -55,9 +55,9 @@ def _export(given: argparse.Namespace, result: ResultOutput) -> int:
     except OSError as error:
         raise refused(given.out, error) from None
     with exchange.stage(given.out, given.out) as new:
-        written = export.files(run, points, new)
+        written = export.write_strategy_files(run, points, new)
         exchange.put(new, given.out)
-    labels = named(points)
+    labels = named_points(points)
     labels |= {export.FORMERLY: labels[NO_LOSS]} if NO_LOSS in labels else {}
     chosen = [*points, *(labels[path.stem] for path in written[len(points) :])]
     rows = [

@@ -6,7 +6,7 @@ from rich.table import Table
 
 from search.commands import run_options as reading
 from search.commands.front_rows import front_data, point_row
-from search.objectives.labels import short, title, value
+from search.objectives.labels import score_text, short, title
 from search.results.run import FrontPoint, Run
 from strategies import describe
 from strategies.commands import terminal_tables
@@ -27,18 +27,18 @@ def main(arguments: list[str]) -> int:
     reading.add_margin(flags)
     given = flags.parse_args(arguments)
     with ResultOutput(given) as result:
-        run = reading.with_margins(reading.read(given), given.margin)
+        run = reading.with_margins(reading.read_run(given), given.margin)
         points = run.front()
         result.write(front_data(run, points), map(point_row, points))
         if not result.alone:
             terminal_tables.console().print(reading.heading(run), highlight=False)
-            terminal_tables.console().print(table(run, points))
+            terminal_tables.console().print(front_table(run, points))
             for note in _notes(run, points):
                 terminal_tables.console().print(note, highlight=False)
     return 0
 
 
-def table(run: Run, points: list[FrontPoint]) -> Table:
+def front_table(run: Run, points: list[FrontPoint]) -> Table:
     """The front as people read it: one row for each strategy, fastest first."""
     made = Table(box=None, padding=(0, 1), header_style="bold")
     names = ["speedup", *run.config.objectives]
@@ -53,7 +53,7 @@ def table(run: Run, points: list[FrontPoint]) -> Table:
         solver = strategy.solver_text.replace("Scheduler", "").replace("Multistep", "")
         made.add_row(
             str(index),
-            *(value(name, point.scores[name]) for name in names),
+            *(score_text(name, point.scores[name]) for name in names),
             point.no_loss or "?",
             f"{solver} {strategy.steps}",
             "\n".join(describe.summary(strategy)) if strategy.methods else "fewer steps",

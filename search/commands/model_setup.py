@@ -24,7 +24,7 @@ from search import budget as budgets
 from search import config as configuration
 from search.commands.flags.model_options import CHANGES
 from search.config import SearchConfig
-from search.images.unaccelerated import reference
+from search.images.unaccelerated import real_reference
 from search.objectives.metric_set import find_weights
 from search.results import run_settings as settled
 from search.run_folder import consent, inputs
@@ -39,7 +39,7 @@ from strategies.data_files.configs import configs
 FLAGS = {"seeds": "initial"}  # Settings whose flag has another name.
 
 
-def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
+def load_model(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     """Load the pipeline on the CPU, and its config as workers load it.
 
     Raises:
@@ -49,7 +49,7 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
     changes = {key: getattr(flags, name) for name, keys in CHANGES.items() for key in keys}
     changes.pop("source")  # Not a setting, but where the weights are.
     changes["search_prompts"] = _place(flags.prompts)
-    changes |= task_flags.placed(flags) | model_flags.parts(flags)
+    changes |= task_flags.task_settings(flags) | model_flags.asked_parts(flags)
     # One list for both is read from its two ends.
     changes["heldout_prompts"] = _place(flags.heldout_prompts or flags.prompts)
     if changes["scheduler"]:
@@ -63,7 +63,7 @@ def load(flags: argparse.Namespace) -> tuple[Any, ModelConfig]:
 
 def _few(flags: argparse.Namespace) -> dict[str, Any]:
     """Settings of the model that --few-steps asks for, if it is given."""
-    return few_steps.settings(flags.few_steps) if flags.few_steps else {}
+    return few_steps.few_step_settings(flags.few_steps) if flags.few_steps else {}
 
 
 def _few_space(model: ModelConfig, family: str, asked: dict[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _few_space(model: ModelConfig, family: str, asked: dict[str, Any]) -> dict[s
     return asked | {key: value for key, value in found.items() if asked.get(key) is None}
 
 
-def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
+def check_weights(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
     """Check the weights of the model and of the metrics before a model is loaded.
 
     Raises:
@@ -86,7 +86,7 @@ def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
     name = flags.model or "tiny-sd"
     config = find_config(name, flags.source) if is_config(name) else None
     bundled = config is not None and config.is_bundled
-    asked = configuration.named(settings, bundled)
+    asked = configuration.named_settings(settings, bundled)
     metrics = configuration.figures_of(asked, bundled).metrics
     checks.together(
         lambda: checks.model(name, flags.source, flags.download),
@@ -94,7 +94,7 @@ def look(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
     )
 
 
-def given(flags: argparse.Namespace) -> dict[str, Any]:
+def reference_settings(flags: argparse.Namespace) -> dict[str, Any]:
     """Settings of the reference among these flags."""
     reference = flags.reference
     return {
@@ -104,13 +104,13 @@ def given(flags: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def changed(flags: argparse.Namespace) -> list[str]:
+def unresumable_flags(flags: argparse.Namespace) -> list[str]:
     """Given flags that a resumed run does not take."""
     return [*(name for name in CHANGES if getattr(flags, name) is not None),
-            *model_flags.given(flags)]  # fmt: skip
+            *model_flags.given_flags(flags)]  # fmt: skip
 
 
-def check(config: SearchConfig, download: bool) -> None:
+def check_requirements(config: SearchConfig, download: bool) -> None:
     """Check that everything a search needs is there, before anything long.
 
     Raises:
@@ -118,7 +118,7 @@ def check(config: SearchConfig, download: bool) -> None:
             exist.
     """
     model = config.model
-    input_images.check(model, config.images, config.heldout_images)
+    input_images.check_input_images(model, config.images, config.heldout_images)
     lists = read_prompts(model)
     lists["search"].first(config.images)
     lists["heldout"].first(config.heldout_images)
@@ -135,9 +135,9 @@ def check(config: SearchConfig, download: bool) -> None:
     find_weights(config.figures.metrics, download)
     source = config.reference
     if source is not None and source != "self":
-        references.check(source, config.reference_per_class)
+        references.check_reference(source, config.reference_per_class)
     if source is None or (source != "self" and not Path(source).is_dir()):
-        reference(config)
+        real_reference(config)
 
 
 def _place(source: str | None) -> str | None:
@@ -175,7 +175,7 @@ def settings_asked(flags: argparse.Namespace) -> dict[str, Any]:
     asked = {name: value for name, value in vars(flags).items() if name in SETTINGS}
     return (
         asked
-        | given(flags)
+        | reference_settings(flags)
         | {
             "objectives": flags.objective,
             "margins": dict(map(parse_margin, flags.margin or ())) or None,
@@ -189,10 +189,10 @@ def _new(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchC
     asked["workers"] = _workers(flags)
     if flags.out is not None and not flags.dry_run:
         lock.check_free(flags.out)
-        founding.check(flags.out)
-    look(flags, asked)
-    pipe, model = load(flags)
-    family = families.find(pipe)[0]
+        founding.check_new_folder(flags.out)
+    check_weights(flags, asked)
+    pipe, model = load_model(flags)
+    family = families.find_sites(pipe)[0]
     if flags.few_steps:
         asked = _few_space(model, family, asked)
     config = configuration.resolve(model, asked, family)
@@ -203,14 +203,14 @@ def _new(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchC
 
 
 def _resumed(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchConfig, Path]:
-    before = settled.read(flags.resume)
-    consent.check(flags.resume, before.model, flags.model)
+    before = settled.read_settings(flags.resume)
+    consent.check_consent(flags.resume, before.model, flags.model)
     asked["warm_start"] = flags.warm_start
     asked["storage"] = None if before.storage else flags.storage
     fixed = [
         key for key, value in asked.items() if value is not None and key not in settled.RESUMABLE
     ]
-    fixed += changed(flags)
+    fixed += unresumable_flags(flags)
     if fixed or flags.out is not None:
         name = FLAGS.get(fixed[0], fixed[0]).replace("_", "-") if fixed else "out"
         raise StrategyError(
@@ -218,9 +218,9 @@ def _resumed(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, Sea
             f"{', '.join('--' + key.replace('_', '-') for key in settled.RESUMABLE)}"
         )
     new = {key: asked[key] for key in settled.RESUMABLE if asked[key] is not None}
-    config = configuration.build(before.model_dump() | new)
+    config = configuration.build_config(before.model_dump() | new)
     if not flags.dry_run:
-        finished.check(flags.resume, before, config, flags.storage)
+        finished.check_unfinished(flags.resume, before, config, flags.storage)
     if flags.recorded_prompts:
         config = inputs.record(flags.resume, config)
     try:
@@ -232,14 +232,14 @@ def _resumed(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, Sea
 
 
 def _check(config: SearchConfig, download: bool) -> None:
-    budgets.parse(config.budget)
+    budgets.parse_budget(config.budget)
     cores = os.cpu_count() or 1
     if config.workers > CROWD * cores and not config.address and not torch.cuda.is_available():
         raise StrategyError(
             f"--workers {config.workers} asked for, each a process that holds the model, but this "
             f"machine has {cores} cores; give at most {CROWD * cores}, or a cluster by --address"
         )
-    check(config, download)
+    check_requirements(config, download)
 
 
 def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig:
@@ -248,7 +248,7 @@ def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig
         return config
     # A database may hold many studies, also of equally named folders.
     kept = {
-        "storage": storage.public(storage.parse(url)),
-        "study": copies.name_of(folder),
+        "storage": storage.public(storage.parse_url(url)),
+        "study": copies.copy_name(folder),
     }
-    return configuration.build(config.model_dump() | kept)
+    return configuration.build_config(config.model_dump() | kept)

@@ -10,7 +10,7 @@ from accel.models.config import model_help
 from search.commands import COMMANDS
 from search.commands.flags import model_options as setting
 from search.commands.flags.help_formatter import Formatter
-from search.commands.flags.values import numbers, solvers, words
+from search.commands.flags.values import parse_numbers, parse_words, solvers
 from search.initial.baselines import ORIGINS
 from search.objectives.metric_set import DEFAULT_OBJECTIVES
 from search.objectives.objectives import BUNDLED_OBJECTIVES
@@ -77,7 +77,7 @@ def _space_options(group: Group) -> None:
     )
     group.add_argument(
         "--methods",
-        type=words,
+        type=parse_words,
         metavar="NAMES",
         help="compose the space of these methods' choices, such as deepcache,dato,catome; python "
         "-m strategies space shows it (default: the space's)",
@@ -91,7 +91,7 @@ def _space_options(group: Group) -> None:
     )
     group.add_argument(
         "--steps",
-        type=numbers,
+        type=parse_numbers,
         metavar="NUMBERS",
         help="step counts to choose from, such as 20, 8,10,12 or 6-50 (default: the space's)",
     )
@@ -133,7 +133,7 @@ def _budget_options(group: Group) -> None:
     )
     group.add_argument(
         "--rungs",
-        type=numbers,
+        type=parse_numbers,
         metavar="NUMBERS",
         help="image counts for successive halving, such as 8,24: the best third of each rung is "
         "scored on the next. The last is --images; one number turns it off (default: a "
@@ -161,12 +161,12 @@ def _search_options(group: Group) -> None:
     group.add_argument(
         "--initial",
         dest="seeds",
-        type=words,
+        type=parse_words,
         metavar="NAMES",
         help=f"initial strategies to evaluate first: any of {','.join(ORIGINS)}, or none "
         "(default: all)",
     )
-    group.add_argument("--seeds", action=FormerFlag, now="--initial", type=words)
+    group.add_argument("--seeds", action=FormerFlag, now="--initial", type=parse_words)
     group.add_argument(
         "--warm-start",
         nargs="+",

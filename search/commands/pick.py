@@ -15,7 +15,7 @@ from search.commands import run_options as reading
 from search.commands.flags.values import limits
 from search.commands.front_rows import point_data, point_row
 from search.objectives import metric_set as figures
-from search.objectives.labels import title, value
+from search.objectives.labels import score_text, title
 from search.objectives.objectives import COST_METRICS, Constraint, parse_limit
 from search.pareto import knee_index
 from search.results.run import NO_LOSS, FrontPoint, Run
@@ -40,13 +40,13 @@ def _pick(given: argparse.Namespace, constraints: dict[str, float], result: Resu
         raise StrategyError(
             "say what to pick: --speedup 3, --max-NAME-increase 0.2, --knee, --no-loss"
         )
-    run = reading.with_margins(reading.read(given), given.margin)
+    run = reading.with_margins(reading.read_run(given), given.margin)
     points = run.front()
     if not points:
         raise StrategyError(reading.heading(run))
     bounds = [parse_limit(text, limit) for text, limit in constraints.items()]
     bounds = [_full(limit, run, points[0].base) for limit in bounds]
-    point = choose(run, points, bounds, given.knee, given.no_loss)
+    point = choose_point(run, points, bounds, given.knee, given.no_loss)
     label = _label(constraints, given.knee, given.no_loss)
     strategy = run.file(point, f"{run.config.model.name}-{label}")
     target = given.out or Path(f"{strategy.name}.json")
@@ -54,7 +54,7 @@ def _pick(given: argparse.Namespace, constraints: dict[str, float], result: Resu
     save(strategy, target)
     row = {"file": str(target), "number": points.index(point) + 1}
     result.write(row | point_data(point), [row | point_row(point)])
-    show(run, points, point)
+    show_choice(run, points, point)
     print(f"written to {target}; generate with it: {_how(run, target)}")
     return 0
 
@@ -99,7 +99,7 @@ def parser() -> CommandParser:
     return made
 
 
-def choose(
+def choose_point(
     run: Run, points: list[FrontPoint], bounds: list[Constraint], at_knee: bool, no_loss: bool
 ) -> FrontPoint:
     """Choose the requested point.
@@ -180,12 +180,14 @@ def _label(constraints: Mapping[str, float], at_knee: bool, no_loss: bool) -> st
     return "-".join([*words, *([NO_LOSS] if no_loss else []), *(["knee"] if at_knee else [])])
 
 
-def show(run: Run, points: list[FrontPoint], point: FrontPoint) -> None:
+def show_choice(run: Run, points: list[FrontPoint], point: FrontPoint) -> None:
     """Print the chosen strategy."""
     print(f"number {points.index(point) + 1} of {reading.heading(run)}")
     for name in ("speedup", *run.config.objectives):
-        shown = value(name, point.scores[name])
-        beside = f" (unaccelerated {value(name, point.base[name])})" if name != "speedup" else ""
+        shown = score_text(name, point.scores[name])
+        beside = (
+            f" (unaccelerated {score_text(name, point.base[name])})" if name != "speedup" else ""
+        )
         print(f"{title(name)}: {shown}{beside}")
     changes = {k: v for k, v in point.intervals.items() if k.endswith("_change")}
     for name, (change, low, high) in changes.items():

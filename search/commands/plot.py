@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     flags.add_result_flags("a list of the files", "one row for each file")
     given = flags.parse_args(arguments)
     with ResultOutput(given) as result:
-        run = reading.read(given)
+        run = reading.read_run(given)
         folder = given.out or given.run
         make_folder(folder)
         rows = list[dict[str, str]]()

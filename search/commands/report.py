@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
     from search.results import report  # Loads matplotlib and scikit-learn.
 
     with ResultOutput(given) as result:
-        run = reading.with_margins(reading.read(given), given.margin)
+        run = reading.with_margins(reading.read_run(given), given.margin)
         target = given.out or given.run
         if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
             target = target / report.FILE

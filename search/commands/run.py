@@ -21,6 +21,8 @@ def main(arguments: list[str]) -> int:
     if flags.csv is not None and flags.dry_run:
         raise StrategyError("--csv is the front, and --dry-run makes none; give --json")
     with ResultOutput(flags) as result, Ending() as ending:
-        from search.commands.session import run  # Loads torch and diffusers, which takes seconds.
+        from search.commands.session import (
+            run_search,
+        )  # Loads torch and diffusers, which takes seconds.
 
-        return run(flags, ending, result)
+        return run_search(flags, ending, result)

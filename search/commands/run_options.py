@@ -47,9 +47,9 @@ def parser(name: str, about: str, examples: Sequence[str], several: bool = False
     return made
 
 
-def read(flags: argparse.Namespace) -> Run:
+def read_run(flags: argparse.Namespace) -> Run:
     """Read the run that the flags name."""
-    return runs.read(flags.run, flags.storage)
+    return runs.load_run(flags.run, flags.storage)
 
 
 def add_margin(made: argparse.ArgumentParser) -> None:

@@ -15,13 +15,13 @@ from rich.console import Console
 
 from accel import families
 from accel.models.loading import default_device, quiet
-from evaluate.speed.latency_measurement import unaccelerated
+from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search import budget as budgets
 from search import spaces
 from search import tracking as trackers
 from search.commands.endings import closing_lines as last
 from search.commands.endings.crash_message import farewell
-from search.commands.front import table
+from search.commands.front import front_table
 from search.commands.front_rows import front_data, point_row
 from search.commands.model_setup import settings_and_pipeline
 from search.commands.run_options import heading
@@ -30,10 +30,10 @@ from search.engine import log_replay as replay
 from search.engine.progress import Progress
 from search.engine.search import Search
 from search.errors import SearchError
-from search.images.shared_cache import Shared
+from search.images.shared_cache import SharedImages
 from search.images.shipped_samples import ShippedSamples
-from search.initial.baselines import seeds
-from search.initial.projection import nearest
+from search.initial.baselines import known_strategies
+from search.initial.projection import nearest_strategy
 from search.interruption import CODE, Ending
 from search.proposers.generation_strategy import GenerationStrategy
 from search.results import command_line as repeating
@@ -60,12 +60,12 @@ TITLES = {"hypervolume_together": "hypervolume"}
 GONE = "error: the search was killed, or ran out of memory, or has lost its Ray runtime"
 
 
-def run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int:
+def run_search(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int:
     """Run the search that the flags describe; returns the exit code."""
     try:
         return _run(flags, ending, result)
     except finished.NothingLeftError as told:
-        known = runs.read(flags.resume, flags.storage)
+        known = runs.load_run(flags.resume, flags.storage)
         if flags.log_json:
             replay.ended(known, JsonLog(flags.log_json))
         _write_front(result, known, "finished")
@@ -78,18 +78,18 @@ def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int
     torch.set_num_threads(1)
     quiet()
     pipe, config, folder = settings_and_pipeline(flags)
-    place = runs.place(folder, config, flags.storage)
-    family, sites = families.find(pipe)
+    place = runs.study_location(folder, config, flags.storage)
+    family, sites = families.find_sites(pipe)
     levels = sites.skip_levels if family == "unet" else None
     del sites
     space = spaces.make_space(config.space, family, pipe.scheduler, config.model.share)
     if flags.warm_start:
-        found = tuple(dump(one) for one in warm.read(flags.warm_start, family))
+        found = tuple(dump(one) for one in warm.warm_start_strategies(flags.warm_start, family))
         config = config.model_copy(update={"warm_start": found})
-    baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
+    baseline = unaccelerated_strategy(pipe, config.model.scheduler, config.model.steps)
     known = [
-        *((WARM_START, nearest(space, parse(text))) for text in config.warm_start),
-        *seeds(space, config.model.scheduler, config.model.steps, config.seeds),
+        *((WARM_START, nearest_strategy(space, parse(text))) for text in config.warm_start),
+        *known_strategies(space, config.model.scheduler, config.model.steps, config.seeds),
     ]
     known = [(origin, space.settled(one)) for origin, one in known]
     ladder = config.ladder
@@ -102,16 +102,16 @@ def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int
     if flags.dry_run:
         return _predict(config, device, space, baseline, generation, console, result)
     log = JsonLog(flags.log_json) if flags.log_json else None
-    kinds = trackers.load(config.track)
-    notes = RunNotes(command=repeating.command(flags.given), skip_levels=levels)
+    kinds = trackers.load_trackers(config.track)
+    notes = RunNotes(command=repeating.search_command(flags.given), skip_levels=levels)
     with opened(folder, config, place, notes, flags.resume is not None) as run:
         config = run.config
         run.ties.beside(flags.warm_start or ())
         for line in run.ties.told:
             console.print(line, highlight=False, soft_wrap=True)
-        if config.storage and storage.is_secret(storage.parse(str(place))):
+        if config.storage and storage.is_secret(storage.parse_url(str(place))):
             console.print(storage.REMINDER, highlight=False, soft_wrap=True)
-        executor = workers.start(
+        executor = workers.make_executor(
             config, config.model, device, run.ties.inputs.prompts, run.ties.inputs.weights
         )
         events = EventBus()
@@ -133,11 +133,11 @@ def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int
                 )
                 search.accepted, search.tell = run.accept, progress.tell
                 there = run.ties.inputs
-                shared = Shared(config.model, there, baseline, device, folder)
+                shared = SharedImages(config.model, there, baseline, device, folder)
                 search.images.reuse(shared, there.origin, run.ties.unsigned)
                 search.shipped = ShippedSamples(config.model, there, baseline)
                 if log and run.resumed:
-                    replay.missing(run.study, log, folder)
+                    replay.send_missing(run.study, log, folder)
                 settings = config.model_dump(mode="json")
                 events.started(folder, run.study, settings, run.resumed)
                 return _drive(search, run, console, result)
@@ -158,21 +158,21 @@ def _predict(
     console: Console,
     result: ResultOutput,
 ) -> int:
-    executor = workers.start(config, config.model, device)
+    executor = workers.make_executor(config, config.model, device)
     try:
         with tempfile.TemporaryDirectory() as scratch, Progress(console) as progress:
             folder = Path(scratch)
             study = Study(folder / storage.JOURNAL, config.objectives)
             progress.watch(config, study, generation)
             search = Search(config, folder, study, executor, space, baseline, generation, progress)
-            there = inputs.collect(config)
-            search.images.reuse(Shared(config.model, there, baseline, device, folder))
+            there = inputs.collect_inputs(config)
+            search.images.reuse(SharedImages(config.model, there, baseline, device, folder))
             seeds = len(generation.seeds)
             found = search.predict()
     finally:
         executor.close()
     console.print(
-        f"model {config.model.name}, {budgets.parse(config.budget)}: {seeds} seeds, then "
+        f"model {config.model.name}, {budgets.parse_budget(config.budget)}: {seeds} seeds, then "
         f"{config.proposer}",
         *found.lines(),
         sep="\n",
@@ -202,18 +202,21 @@ def _drive(search: Search, run: Opened, console: Console, result: ResultOutput) 
         return CODE
     search.events.exported(run.folder, summary)
     search.events.emit("stopped", reason="finished", front=summary["front"])
-    told = failures.lines(failures.failures(run.study))
+    told = failures.failure_lines(failures.failures(run.study))
     for name, value in summary.items():
         if isinstance(value, list | dict) or name in PARTIAL:
             continue  # The failures and the times have lines of their own.
         shown = f"{value:.4g}" if isinstance(value, float) else str(value)
         name = TITLES.get(name, name.replace("_", " "))
         console.print(f"{name:>22}  {shown}", highlight=False)
-    for line in (*told, *last.lines(search.so_far, search.clock.seconds, run.resumed, run.how)):
+    for line in (
+        *told,
+        *last.closing_lines(search.so_far, search.clock.seconds, run.resumed, run.how),
+    ):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     points = search.so_far.front()
     if points:
-        console.print("", heading(search.so_far), table(search.so_far, points), sep="\n")
+        console.print("", heading(search.so_far), front_table(search.so_far, points), sep="\n")
     for line in last.next_lines(search.so_far):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     _write_front(result, search.so_far, "finished", summary)

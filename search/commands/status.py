@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from search.commands import run_options as reading
-from search.results.run import NO_LOSS, Run, named
+from search.results.run import NO_LOSS, Run, named_points
 from search.results.status import SearchStatus, duration, search_status
 from search.study.archive import ParetoArchive
 from strategies.commands.result_output import ResultOutput
@@ -21,17 +21,17 @@ def main(arguments: list[str]) -> int:
     flags.add_result_flags("the status, seconds unrounded", "one row")
     given = flags.parse_args(arguments)
     with ResultOutput(given) as result:
-        run = reading.read(given)
+        run = reading.read_run(given)
         standing = search_status(run.config, run.study, ParetoArchive())
         found = {"state": run.state} | asdict(standing)
         result.write(found, [found])
         if not result.alone:
-            for name, value in words(run, standing).items():
+            for name, value in status_text(run, standing).items():
                 print(f"{name:>15}  {value}")
     return 0
 
 
-def words(run: Run, standing: SearchStatus) -> dict[str, str]:
+def status_text(run: Run, standing: SearchStatus) -> dict[str, str]:
     """Status as names and texts."""
     config = run.config
     found = {
@@ -41,7 +41,7 @@ def words(run: Run, standing: SearchStatus) -> dict[str, str]:
         **standing.words(),
     }
     if run.finals:
-        passed = named(run.front()).get(NO_LOSS)
+        passed = named_points(run.front()).get(NO_LOSS)
         found["exported front"] = str(len(run.front()))
         found.pop("fastest as good", None)
         found["no loss"] = (

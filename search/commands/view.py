@@ -34,23 +34,23 @@ def main(arguments: list[str]) -> int:
     from search.viewing import page  # Before the model is loaded: it may not be installed.
 
     package = page.gradio()
-    run = runs.read(flags.run, flags.storage)
+    run = runs.load_run(flags.run, flags.storage)
     run.front()  # Before the model is loaded: there may be none.
-    config = settled.read(flags.run)
-    consent.check(flags.run, config.model, flags.model)
+    config = settled.read_settings(flags.run)
+    consent.check_consent(flags.run, config.model, flags.model)
 
     from accel.models.loading import default_device, load_pipeline, quiet
-    from evaluate.images.recorded_prompts import find
-    from evaluate.speed.latency_measurement import unaccelerated
+    from evaluate.images.recorded_prompts import find_prompts
+    from evaluate.speed.latency_measurement import unaccelerated_strategy
     from search.viewing.viewer import FrontViewer, drawing
 
     quiet()
     pipe = load_pipeline(config.model, default_device())
     draw = drawing(pipe, config.model)
-    baseline = unaccelerated(pipe, config.model.scheduler, config.model.steps)
+    baseline = unaccelerated_strategy(pipe, config.model.scheduler, config.model.steps)
     viewer = FrontViewer(run, baseline, draw)
-    kept = inputs.place(flags.run, "heldout")
-    texts = find(str(kept), config.seed).texts[:EXAMPLES] if kept.is_file() else ()
+    kept = inputs.prompts_path(flags.run, "heldout")
+    texts = find_prompts(str(kept), config.seed).texts[:EXAMPLES] if kept.is_file() else ()
     print(f"http://127.0.0.1:{flags.port}  (Ctrl-C ends it)", flush=True)
     page.build_page(viewer, texts, package).launch(
         server_name="127.0.0.1", server_port=flags.port, share=False, inbrowser=False, quiet=True

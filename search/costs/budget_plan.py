@@ -34,7 +34,7 @@ def allowance(budget: Budget, measured: float) -> float:
     return min(SCORING * budget.seconds, max(MIN_FINAL_SHARE * budget.seconds, room))
 
 
-def start(evaluations: int) -> int:
+def initial_proposals(evaluations: int) -> int:
     """Number of proposals that start the search, before children are bred.
 
     Args:
@@ -110,7 +110,7 @@ class BudgetPlan:
     @property
     def enough_words(self) -> str:
         """Budget that suffices, as the flag takes it."""
-        return budgets.words(ROOM * self.enough)
+        return budgets.budget_text(ROOM * self.enough)
 
     def _share(self) -> str:
         if self.budget.seconds is None:

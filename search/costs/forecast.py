@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf, log
 from statistics import fmean
 
-from search.budget import parse
+from search.budget import parse_budget
 from search.config import SearchConfig
 from search.costs import budget_plan as plan
 from search.costs import heldout_rungs as levels
@@ -16,7 +16,7 @@ from search.costs.cost_tracker import CostTracker
 from search.initial.design import RANDOM
 from search.proposers.generation_strategy import GenerationStrategy
 from search.proposers.successive_halving import REDUCTION
-from search.study.evaluation import Evaluation, is_rival
+from search.study.evaluation import Evaluation, is_baseline_evaluation
 from strategies import Strategy
 
 Counts = dict[int, int]
@@ -92,20 +92,22 @@ class Forecast:
         proposals: Sequence[Strategy],
     ) -> None:
         self.generation, self._config, self.spending = generation, config, spending
-        self._budget, self._ladder = parse(config.budget), config.ladder
+        self._budget, self._ladder = parse_budget(config.budget), config.ladder
         self.before, self.owed = before, owed
         self.screened = config.surrogate and generation.proposer.uses_surrogate
         rows = equally_good(generation, latency, len(config.objectives))
         self.seeds = [row.scores["latency_s"] for row in rows]
         # Number of baselines among the first initial strategies.
-        self.rivals = list(itertools.accumulate((is_rival(row) for row in rows), initial=0))
+        self.rivals = list(
+            itertools.accumulate((is_baseline_evaluation(row) for row in rows), initial=0)
+        )
         self.later = fmean(map(latency, proposals)) if proposals else latency(baseline)
         self.best = _evenly(min([*self.seeds, self.later]), latency(baseline))
         self.scoring = plan.allowance(self._budget, before)
 
     def plan(self) -> BudgetPlan:
         """The plan of the run; the proposer takes from it when to breed."""
-        self.generation.first = plan.start(sum(self.evaluations()[0].values()))
+        self.generation.first = plan.initial_proposals(sum(self.evaluations()[0].values()))
         counts, _, done = self.evaluations()
         found = sum(counts.values())
         timeless = self._budget.seconds is None

@@ -10,7 +10,7 @@ import numpy as np
 
 from evaluate.speed.latency_measurement import make_table
 from evaluate.speed.latency_table import LatencyTable
-from search.budget import parse
+from search.budget import parse_budget
 from search.config import SearchConfig
 from search.costs import unmeasurable as untimed
 from search.costs.budget_plan import BudgetPlan
@@ -163,14 +163,14 @@ class DeviceMeasurement:
                 solvers=solvers,
             )  # fmt: skip
 
-        return untimed.find(
+        return untimed.find_unmeasurable(
             lambda name, strategy: one(name, (strategy,)), self._executor, self._space,
             self._baseline, self._say, lambda solver: one(solver, (), solver),
         )  # fmt: skip
 
     def _sound_macs(self) -> untimed.MeasurableParts:
         """Parts whose work can be counted, found out for each strategy by itself."""
-        return untimed.find(
+        return untimed.find_unmeasurable(
             lambda name, strategy: self._count(f"macs-{name}", [strategy]), self._executor,
             self._space, self._baseline, self._say,
         )  # fmt: skip
@@ -221,7 +221,7 @@ def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) ->
         plain: latency of the unaccelerated pipeline, in seconds.
         owed: number of unaccelerated images that the final scoring has yet to generate.
     """
-    budget = parse(config.budget)
+    budget = parse_budget(config.budget)
     made = CostTracker(
         budget, study, config.ladder, config.heldout_images, config.export, plain, config.timeout
     )

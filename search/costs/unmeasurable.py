@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from evaluate.speed.call_kinds import parts
+from evaluate.speed.call_kinds import acts_by_method
 from search.costs.probe_strategies import probes, uniform
 from search.errors import SearchError
 from search.study.measurements import Measurements
@@ -37,7 +37,7 @@ class MeasurableParts:
     seconds: float = 0.0
 
 
-def find(
+def find_unmeasurable(
     request: Callable[[str, Strategy], AnyRequest],
     executor: Executor,
     space: SearchSpace,
@@ -96,7 +96,7 @@ def find(
     return found
 
 
-def reason(study: Study, strategy: Strategy) -> str:
+def unmeasurable_reason(study: Study, strategy: Strategy) -> str:
     """Reason why the latency of a strategy is not known, or an empty text."""
     return why(Measurements(study).unmeasurable, strategy)
 
@@ -107,7 +107,10 @@ def why(failed: Mapping[str, str], strategy: Strategy) -> str:
         name = strategy.solver_text
         return f"the solver {name} could not be timed: {failed[name]}"
     for kind in strategy.kinds():
-        for name in (kind, *(one for one in failed if one and parts(one) <= parts(kind))):
+        for name in (
+            kind,
+            *(one for one in failed if one and acts_by_method(one) <= acts_by_method(kind)),
+        ):
             if name in failed:
                 shown = name or "unaccelerated"
                 return f"calls of the kind {shown} could not be timed: {failed[name]}"

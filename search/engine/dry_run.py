@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from evaluate.speed.latency_measurement import make_table
-from search.budget import parse
+from search.budget import parse_budget
 from search.config import SearchConfig
 from search.costs.cost_model import CostModel
 from search.costs.cost_prediction import CostPrediction
@@ -123,7 +123,7 @@ class DryRun:
         config, seeds = self._config, [one for _, one in self._generation.seeds]
         middle = sorted(seeds, key=costs.latency)[len(seeds) // 2] if seeds else self._baseline
         accounts = CostTracker(
-            parse(config.budget), self._study, config.ladder, config.heldout_images,
+            parse_budget(config.budget), self._study, config.ladder, config.heldout_images,
             config.export, costs.latency(self._baseline),
         )  # fmt: skip
         drawn = self._ask(self._images.request("middle", middle, "search", batch))

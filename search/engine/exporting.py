@@ -12,7 +12,7 @@ from search.results.run import Run
 from search.study.reference_point import worst
 
 
-def summarise(
+def summarise_search(
     run: Run,
     initial: Collection[str],
     objectives: Objectives,
@@ -31,5 +31,5 @@ def summarise(
     heldout = objectives.compared_with(run.unaccelerated.scores)
     reference = worst(heldout.reference, heldout.unscaled, run.study.evaluations)
     paid = time_report.device(run.study, run.config.proposer)
-    times = time_report.table(seconds, paid)
+    times = time_report.time_table(seconds, paid)
     return export.summarise(run, initial, reference, times, unscored)

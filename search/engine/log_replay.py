@@ -14,10 +14,10 @@ from search.results.run import Run
 from search.study.finalist_notes import FinalistNotes
 from search.study.study import Study
 from search.tracking.events import EventBus
-from search.tracking.json_log import JsonLog, read
+from search.tracking.json_log import JsonLog, read_events
 
 
-def missing(study: Study, log: JsonLog, folder: Path) -> None:
+def send_missing(study: Study, log: JsonLog, folder: Path) -> None:
     """Send a log the evaluations and finalists that it lacks since the run's first line in it.
 
     Args:
@@ -43,7 +43,7 @@ def missing(study: Study, log: JsonLog, folder: Path) -> None:
 
 def ended(run: Run, log: JsonLog) -> None:
     """Send a log of a finished run the events that it lacks, and its end."""
-    missing(run.study, log, run.folder)
+    send_missing(run.study, log, run.folder)
     rows = _own(log, run.folder)
     done = len(run.study.evaluations)
     kept = [row["summary"]["evaluations"] for row in rows if row["event"] == "exported"]
@@ -64,7 +64,7 @@ def _own(log: JsonLog, folder: Path) -> list[dict[str, Any]]:
     ours = False
     if log.path is None or not log.path.exists():
         return own
-    for row in read(log.path):
+    for row in read_events(log.path):
         if row["event"] == "started":
             ours = Path(str(row.get("folder"))).absolute() == folder.absolute()
             if ours and not row.get("resumed"):

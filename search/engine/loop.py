@@ -12,7 +12,7 @@ from evaluate.extraction import ExtractedFeatures
 from search.costs import unmeasurable as untimed
 from search.costs.cost_tracker import CostTracker
 from search.engine.proposal_stream import ProposalStream
-from search.engine.time_report import Clock
+from search.engine.time_report import PhaseClock
 from search.errors import SearchError
 from search.proposers.generation_strategy import GenerationStrategy
 from search.proposers.proposal import Proposal
@@ -70,7 +70,7 @@ class SearchLoop:
         budget: str,
         scorer: ProposalScorer,
         events: EventBus,
-        clock: Clock,
+        clock: PhaseClock,
         say: Callable[[str], None],
         folder: Path,
     ) -> None:
@@ -116,7 +116,7 @@ class SearchLoop:
         if proposal is None:
             return False
         request = self._scorer.request(proposal)
-        reason = untimed.reason(self._study, proposal.strategy)
+        reason = untimed.unmeasurable_reason(self._study, proposal.strategy)
         if reason:
             unasked: Response[ExtractedFeatures] = Response(None, reason, 0.0)
             self._study.add(self._scorer.evaluation(proposal, request, unasked))

@@ -114,7 +114,7 @@ class Preparation:
         fixed = costs.of(self._baseline)
         names, limits = self._config.objectives, self._config.constraints
         objectives = Objectives.create(names, limits, scores | fixed, chance)
-        record.prepared(self._study, objectives.base, objectives)
+        record.keep_measurements(self._study, objectives.base, objectives)
         plain = fixed["latency_s"]
         self._executor.check = repeats.request(
             self._baseline, self._config.timeout or patience(2 * plain)
@@ -143,9 +143,9 @@ class Preparation:
         if config.figures.view == "real":  # An unreadable one is refused before a run is accepted.
             scoring = self._images.scoring("search", config.images)
         self._accepted()
-        samples.sweep(self._folder / "samples", self._study.evaluations)
+        samples.remove_leftovers(self._folder / "samples", self._study.evaluations)
         self._say("generating the first prompt twice")
-        repeats.check(
+        repeats.check_determinism(
             self._study, self._executor, self._baseline, self._timeout(2), config.model.name,
             self._folder,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from search.proposers import NotReadyError
 from search.proposers.generation_strategy import GenerationStrategy
 from search.proposers.proposal import Proposal
-from search.proposers.successive_halving import mark
+from search.proposers.successive_halving import promotion_key
 from search.study.evaluation import Evaluation
 from strategies import Strategy
 
@@ -26,7 +26,7 @@ class ProposalStream:
     ) -> None:
         self._generation = generation
         self._taken = {e.strategy.digest for e in finished} | {baseline.digest}
-        self._taken |= {mark(e.strategy.digest, e.images) for e in finished}
+        self._taken |= {promotion_key(e.strategy.digest, e.images) for e in finished}
         self._numbers = {evaluation.number for evaluation in finished}
         self._number = 0
 

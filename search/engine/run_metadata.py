@@ -13,7 +13,9 @@ from strategies.plugins import entry_points
 PACKAGES = ("diffusion-stratagem", "torch", "diffusers", "pymoo", "numpy")
 
 
-def prepared(study: Study, base_scores: Mapping[str, float], objectives: Objectives) -> None:
+def keep_measurements(
+    study: Study, base_scores: Mapping[str, float], objectives: Objectives
+) -> None:
     """Keep what was measured before the first evaluation.
 
     Args:

@@ -62,7 +62,7 @@ class Scorer:
     def settle(self, proposal: Proposal) -> None:
         """Remove the features that an evaluation continued, once it is in the study."""
         if proposal.drawn:
-            feature_cache.forget(self._place(proposal.strategy, proposal.drawn))
+            feature_cache.remove_features(self._place(proposal.strategy, proposal.drawn))
 
     def evaluation(
         self, proposal: Proposal, request: SampleRequest, outcome: Response[ExtractedFeatures]
@@ -108,7 +108,9 @@ class Scorer:
         """The losses of every objective on resamples of the prompts, costs having none."""
         objectives = self._objectives[sample.count]
         found = resampled(self._scoring, sample, base, objectives.names)
-        score_checks.finite({f"{k} on a resample of the prompts": v for k, v in found.items()})
+        score_checks.check_finite(
+            {f"{k} on a resample of the prompts": v for k, v in found.items()}
+        )
         return tuple(
             tuple(objectives.loss(name, value) for value in found.get(name, ()))
             for name in objectives.names
@@ -119,4 +121,4 @@ class Scorer:
         return self._images.kept(place, proposal.drawn or -1, self._reading)
 
     def _place(self, strategy: Strategy, images: int) -> Path:
-        return feature_cache.place(self._folder, strategy.digest, images)
+        return feature_cache.features_path(self._folder, strategy.digest, images)

@@ -16,7 +16,7 @@ from search.engine.dry_run import DryRun
 from search.engine.loop import SearchLoop
 from search.engine.preparation import Preparation, Prepared
 from search.engine.scorer import Scorer
-from search.engine.time_report import Clock
+from search.engine.time_report import PhaseClock
 from search.finalists import ablation
 from search.finalists.ablation import Ablation
 from search.finalists.choice import FinalistChoice
@@ -71,7 +71,7 @@ class Search:
         self.executor, self.space, self.baseline = executor, space, baseline
         self.generation, self._say = generation, report
         self.events = events or EventBus()
-        self.clock = Clock()
+        self.clock = PhaseClock()
         self.shipped: ShippedSamples | None = None
         self.accepted: Callable[[], None] = lambda: None
         self.tell: Callable[[str], None] = lambda _: None
@@ -143,7 +143,7 @@ class Search:
     def export(self, result: FinalResult) -> dict[str, Any]:
         """Export the finished search; returns its summary."""
         run = Run(self.folder, self.config, self.study, result.finals)
-        summary = exporting.summarise(
+        summary = exporting.summarise_search(
             run, self.initial, self.prepared.objectives, self.clock.seconds, result.unscored
         )
         export.write(run, summary)

@@ -72,12 +72,12 @@ class SensitivityMeasurement:
     ) -> None:
         change: float | None = None
         if outcome.value is not None:
-            value = difference(outcome.value, reference, self._network)
+            value = image_change(outcome.value, reference, self._network)
             change = value if np.isfinite(value) else None
         self._measured.keep_sensitivity(digest, change, outcome.seconds)
 
 
-def difference(
+def image_change(
     sample: ExtractedFeatures, reference: ExtractedFeatures, network: str | None
 ) -> float:
     """Change of images against others of the same prompts.

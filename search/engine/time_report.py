@@ -13,7 +13,7 @@ from search.study.study import Study
 PHASES = ("setting up", "seeds", "evolving", "scoring")
 
 
-class Clock:
+class PhaseClock:
     """Elapsed time of each phase of this start of a run; the first phase is setting up."""
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ def device(study: Study, mine: str) -> dict[str, float]:
     return dict(zip(PHASES, (measured, every - bred, bred, scoring), strict=True))
 
 
-def table(clock: Mapping[str, float], paid: Mapping[str, float]) -> dict[str, Any]:
+def time_table(clock: Mapping[str, float], paid: Mapping[str, float]) -> dict[str, Any]:
     """Both times by phase, as a summary has them.
 
     Args:
@@ -60,7 +60,7 @@ def table(clock: Mapping[str, float], paid: Mapping[str, float]) -> dict[str, An
     }
 
 
-def lines(clock: Mapping[str, float], paid: Mapping[str, float], resumed: bool) -> list[str]:
+def time_lines(clock: Mapping[str, float], paid: Mapping[str, float], resumed: bool) -> list[str]:
     """Lines with both times by phase, for people.
 
     Args:

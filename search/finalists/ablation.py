@@ -19,7 +19,7 @@ from search.costs.cost_tracker import CostTracker
 from search.finalists.heldout_scorer import Comparison, comparison
 from search.images.unaccelerated import UnacceleratedImages
 from search.results.finalist import Finalist
-from search.results.removals import Removal, images, removals
+from search.results.removals import Removal, compared_images, removals
 from search.results.run import Run
 from search.study import score_checks
 from search.study.finalist_notes import AblationScores, FinalistNotes
@@ -90,8 +90,10 @@ class Ablation:
         }
         if not waiting:
             return removals(run)
-        against = comparison(self._unaccelerated, images(run))
-        for request, outcome in self._executor.each(self._wanted(waiting, images(run), seconds)):
+        against = comparison(self._unaccelerated, compared_images(run))
+        for request, outcome in self._executor.each(
+            self._wanted(waiting, compared_images(run), seconds)
+        ):
             self._note(waiting[request.key], outcome, against)
         return removals(run)
 
@@ -119,7 +121,7 @@ class Ablation:
             pair = outcome.value, against.base
             try:
                 scores = score_checks.scores(against.scoring, *pair) | self._costs.of(strategy)
-                intervals = score_checks.intervals(against.scoring, *pair)
+                intervals = score_checks.checked_intervals(against.scoring, *pair)
                 found = AblationScores(count, scores, intervals)
             except ScoreError as broken:
                 found = AblationScores(count, error=str(broken))

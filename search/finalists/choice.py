@@ -12,7 +12,7 @@ from search.costs.cost_model import CostModel
 from search.objectives.objectives import Objectives
 from search.pareto import select_subset
 from search.study import reference_point, score_checks
-from search.study.evaluation import Evaluation, comparable, is_rival
+from search.study.evaluation import Evaluation, comparable, is_baseline_evaluation
 from search.study.study import Study
 from strategies import Strategy
 
@@ -58,8 +58,8 @@ class FinalistChoice:
         rows, count = self._study.evaluations, self._export
         worst = reference_point.worst(self._objectives.reference, self._objectives.unscaled, rows)
         good = [e for e in comparable(rows) if e.strategy.digest not in failed]
-        mine = select_subset_of([e for e in good if not is_rival(e)], worst, count)
-        rivals = select_subset_of([e for e in good if is_rival(e)], worst, count)
+        mine = select_subset_of([e for e in good if not is_baseline_evaluation(e)], worst, count)
+        rivals = select_subset_of([e for e in good if is_baseline_evaluation(e)], worst, count)
         over = [
             e
             for e in self._passed_over(good)
@@ -95,7 +95,7 @@ class FinalistChoice:
         return [
             Evaluation(-1, origin, (), one, self._costs.of(one), "", 0.0, losses, 0.0, 0)
             for origin, one, losses in self._unscored(self._study.evaluations)
-            if one.digest not in known and not unmeasurable.reason(self._study, one)
+            if one.digest not in known and not unmeasurable.unmeasurable_reason(self._study, one)
         ]
 
 

@@ -14,7 +14,7 @@ SURE = 0.95  # Chance up to the largest distance without a loss; 0 from the next
 Losses = Sequence[float]
 
 
-def chance(losses: Losses, passed: Sequence[Losses], lost: Sequence[Losses]) -> float:
+def no_loss_chance(losses: Losses, passed: Sequence[Losses], lost: Sequence[Losses]) -> float:
     """Chance that a strategy has no loss; the smallest of all objectives.
 
     Args:

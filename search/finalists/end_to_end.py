@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 
-from evaluate.speed.timing import spread
+from evaluate.speed.timing import relative_iqr
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import END_TO_END_REPEATS, STEADY, CostTracker
 from search.errors import SearchError
@@ -161,4 +161,4 @@ def _stand(turns: Sequence[Mapping[str, float]]) -> bool:
     if len(turns) < ENOUGH:
         return False
     columns = [[turn[digest] for turn in turns] for digest in turns[-1]]
-    return all(spread(times) <= STEADY * sqrt(len(times)) for times in columns)
+    return all(relative_iqr(times) <= STEADY * sqrt(len(times)) for times in columns)

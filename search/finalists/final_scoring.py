@@ -181,7 +181,7 @@ class FinalScoring:
             self._images, drawing,
         )  # fmt: skip
         generated = set(rivals) - (self._shipped.digests if self._shipped else set())
-        needed = lossless_probability.needed(margins)
+        needed = lossless_probability.images_to_pass(margins)
         full = full_set(self._study, standings, needed, generated)
         no_loss = NoLoss(
             standings, full, margins, config.export, self._study, self._objectives.names,

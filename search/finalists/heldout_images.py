@@ -79,7 +79,7 @@ class HeldoutImages:
             seconds: device time that it took.
         """
         digest, start, end = request.strategy.digest, request.start, request.stop
-        gallery_writer.keep(self._folder, digest, sample, start)
+        gallery_writer.write_thumbnails(self._folder, digest, sample, start)
         samples.write(sample, self._path(digest, start, end), self._images.origin)
         self._notes.keep_part(digest, start, seconds)
         self._there.setdefault(digest, {})[start] = sample

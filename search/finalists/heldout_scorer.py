@@ -65,10 +65,10 @@ class HeldoutScorer:
         digest, count, base = row.strategy.digest, sample.count, against.base
         try:
             scores = score_checks.scores(against.scoring, sample, base)
-            intervals = score_checks.intervals(against.scoring, sample, base)
+            intervals = score_checks.checked_intervals(against.scoring, sample, base)
             drawn = resampled(against.scoring, sample, base, self._objectives.names)
             losses = {k: [self._objectives.loss(k, v) for v in rows] for k, rows in drawn.items()}
-            score_checks.finite(
+            score_checks.check_finite(
                 {f"{k} on a resample of the prompts": rows for k, rows in losses.items()}
             )
         except ScoreError as broken:

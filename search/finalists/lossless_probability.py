@@ -11,19 +11,19 @@ from collections.abc import Mapping, Sequence
 from scipy.special import ndtr
 
 from evaluate.statistics.bounded import Z
-from evaluate.verdicts import fewest, judge, metric_for
+from evaluate.verdicts import fewest, judge_changes, metric_for
 
 MIN_CHANCE = 0.05  # Chance below which a strategy is not followed further.
 
 
-def needed(margins: Mapping[str, float | None]) -> float:
+def images_to_pass(margins: Mapping[str, float | None]) -> float:
     """Images without which no strategy passes; infinitely many where a figure has no margin."""
     if not margins or None in margins.values():
         return math.inf
     return max(fewest(metric_for(name), margin) for name, margin in margins.items() if margin)
 
 
-def chance(
+def pass_probability(
     changes: Mapping[str, Sequence[float]],
     margins: Mapping[str, float | None],
     images: int,
@@ -32,12 +32,13 @@ def chance(
     """The chance that all figures pass on the full set; that of the worst one.
 
     Args:
-        changes: 95 % intervals of changes on the images so far, see `evaluate.verdicts.judge`.
+        changes: 95 % intervals of changes on the images so far, see
+            `evaluate.verdicts.judge_changes`.
         margins: acceptance margins of the metrics that decide.
         images: so far.
         full: number of images of the full set.
     """
-    if judge(changes, margins, images).answer == "no":
+    if judge_changes(changes, margins, images).answer == "no":
         return 0.0
     found = 1.0
     for name, margin in margins.items():

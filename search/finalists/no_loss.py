@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf, log
 
-from evaluate.verdicts import changes_in, judge
+from evaluate.verdicts import changes_in, judge_changes
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import CostTracker
 from search.finalists import distance_prior
@@ -15,7 +15,7 @@ from search.finalists import lossless_probability as promise
 from search.finalists.standings import Standings
 from search.objectives.objectives import COST_METRICS
 from search.study import failures
-from search.study.evaluation import Evaluation, comparable, is_rival
+from search.study.evaluation import Evaluation, comparable, is_baseline_evaluation
 from search.study.study import Study
 from search.workers.executor import Executor
 
@@ -51,7 +51,7 @@ class _Settled:
 
     def chance(self, losses: Sequence[float]) -> float:
         """Chance that a strategy with these objectives has no loss."""
-        return distance_prior.chance(losses, self.passed or [self.nearest], self.lost)
+        return distance_prior.no_loss_chance(losses, self.passed or [self.nearest], self.lost)
 
 
 class NoLoss:
@@ -89,7 +89,7 @@ class NoLoss:
     @property
     def may_pass(self) -> bool:
         """Whether any strategy could be shown to have no loss on the full set."""
-        return self.full >= promise.needed(self._margins)
+        return self.full >= promise.images_to_pass(self._margins)
 
     def likely(self) -> list[Entry]:
         """Those that may yet be shown to have no loss, as many as there are workers.
@@ -131,7 +131,7 @@ class NoLoss:
         taken = {*self._all.rows, *failures.finalists(self._study)}
         chosen: Evaluation | None = None
         for row in comparable(self._study.evaluations):
-            if row.strategy.digest in taken or not row.feasible or is_rival(row):
+            if row.strategy.digest in taken or not row.feasible or is_baseline_evaluation(row):
                 continue
             gain = settled.gain(self._costs.of(row.strategy)["speedup"], rival=False)
             if gain <= 0:
@@ -152,10 +152,10 @@ class NoLoss:
             found.nearest = list(map(min, losses, found.nearest or losses))
             changes = changes_in(held.figures[held.images].intervals)
             if held.images < self.full:
-                chance = promise.chance(changes, self._margins, held.images, self.full)
+                chance = promise.pass_probability(changes, self._margins, held.images, self.full)
                 if chance < promise.MIN_CHANCE:
                     found.lost.append(losses)
-            elif judge(changes, self._margins, held.images, self.full).answer != "yes":
+            elif judge_changes(changes, self._margins, held.images, self.full).answer != "yes":
                 found.lost.append(losses)
             else:
                 found.passed.append(losses)
@@ -172,7 +172,7 @@ class NoLoss:
             if held.images >= self.full or gain <= 0:
                 continue
             changes = changes_in(held.figures[held.images].intervals)
-            chance = promise.chance(changes, self._margins, held.images, self.full)
+            chance = promise.pass_probability(changes, self._margins, held.images, self.full)
             if chance >= promise.MIN_CHANCE:
                 # Its images may still show that it is better than its distance says.
                 prior = settled.chance(self._losses(self._all.rows[digest]))

@@ -23,7 +23,7 @@ def request(strategy: Strategy, limit: float | None = None) -> RepeatRequest:
     return RepeatRequest(key="repeats", limit=limit, strategy=strategy)
 
 
-def check(
+def check_determinism(
     study: Study, executor: Executor, strategy: Strategy, limit: float | None, model: str, run: Path
 ) -> None:
     """Generate the first prompt twice, unless the study has noted that it repeats.

@@ -21,12 +21,12 @@ from strategies.data_files import whole
 FEATURES, PAIRED, MEMORY, LOOKS = "features.", "paired.", "memory", "looks"
 
 
-def place(folder: Path, digest: str, images: int) -> Path:
+def features_path(folder: Path, digest: str, images: int) -> Path:
     """File of a candidate's features of `images` images."""
     return folder / f"{digest}-{images}.safetensors"
 
 
-def forget(path: Path) -> None:
+def remove_features(path: Path) -> None:
     """Remove features that no request continues any more.
 
     Raises:
@@ -36,7 +36,7 @@ def forget(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def sweep(folder: Path, evaluations: Iterable[Evaluation]) -> None:
+def remove_leftovers(folder: Path, evaluations: Iterable[Evaluation]) -> None:
     """Remove features that a kill has left of candidates that were then scored on more images.
 
     Args:
@@ -50,7 +50,7 @@ def sweep(folder: Path, evaluations: Iterable[Evaluation]) -> None:
     for path in sorted(folder.glob("*-*.safetensors")):
         digest, _, images = path.stem.rpartition("-")
         if reached.get(digest, 0) > int(images):
-            forget(path)
+            remove_features(path)
 
 
 def write(sample: ExtractedFeatures, path: Path, origin: str = "") -> None:
@@ -71,10 +71,10 @@ def write(sample: ExtractedFeatures, path: Path, origin: str = "") -> None:
     if sample.looks is not None:
         tensors[LOOKS] = sample.looks
     whole.make_folder(path.parent)
-    whole.write(array_files.pack(tensors, origin), path)
+    whole.write(array_files.pack_arrays(tensors, origin), path)
 
 
-def read(
+def read_features(
     path: Path, count: int, reading: ExtractionSpec, origin: str = "", unsigned: bool = False
 ) -> ExtractedFeatures | None:
     """Kept features of exactly `count` images with all that a reading asks for, or None.
@@ -90,7 +90,7 @@ def read(
     return found if found is not None and found.count == count else None
 
 
-def count(path: Path) -> int:
+def count_kept(path: Path) -> int:
     """Images of a stored sample; 0 where there is none that can be read."""
     try:
         with safe_open(path, "np") as file:

@@ -12,7 +12,7 @@ from search.results.gallery import COUNT, NAME, PROMPTS, _path
 from strategies.data_files.whole import make_folder, write
 
 
-def keep(run: Path, digest: str, sample: ExtractedFeatures, start: int = 0) -> None:
+def write_thumbnails(run: Path, digest: str, sample: ExtractedFeatures, start: int = 0) -> None:
     """Write the thumbnails of a sample whose first image is that of prompt `start`.
 
     Raises:

@@ -23,7 +23,7 @@ from accel.models.config import ModelConfig
 from evaluate import array_files, fingerprint
 from evaluate.evaluator import Split
 from evaluate.images import input_images
-from evaluate.images.image_files import read as read_image
+from evaluate.images.image_files import read_image as read_image
 from evaluate.images.image_store import APART, ImageStore, paths_of, write_image
 from evaluate.images.prompts import Prompts
 from evaluate.networks.weight_files import cache_folder
@@ -32,7 +32,7 @@ from search.study.measurements import Measurements
 from search.study.study import Study
 from strategies import Strategy
 from strategies.data_files import whole
-from strategies.data_files.places import beside
+from strategies.data_files.places import sibling_folder
 
 FOLDER = "unaccelerated"  # Folder in the cache, in the package, and in a run.
 WORDS = {"cache": "in the cache folder", "shipped": "that ship with the model"}
@@ -65,17 +65,17 @@ def origin(config: ModelConfig, weights: str, baseline: Strategy) -> str:
 
 def shipped(name: str) -> Path:
     """File of a bundled model."""
-    return beside("zoo") / FOLDER / f"{name}.safetensors"
+    return sibling_folder("zoo") / FOLDER / f"{name}.safetensors"
 
 
-def pack(prompts: Sequence[Prompts], images: NDArray[np.uint8], origin: str) -> bytes:
+def pack_images(prompts: Sequence[Prompts], images: NDArray[np.uint8], origin: str) -> bytes:
     """Content of such a file."""
     names = [name for one in prompts for name in keys(one)]
     raw = np.frombuffer(b"".join(map(bytes.fromhex, names)), np.uint8)
-    return array_files.pack({KEYS: raw.reshape(-1, LENGTH), IMAGES: images}, origin)
+    return array_files.pack_arrays({KEYS: raw.reshape(-1, LENGTH), IMAGES: images}, origin)
 
 
-class Shared:
+class SharedImages:
     """Images of one model in one setting.
 
     Args:
@@ -192,7 +192,7 @@ class Shared:
             for name, mine in rows[start:]:
                 theirs = self._cache / f"{name}.png"
                 if mine.is_file() and (not theirs.exists() or not self._sources["cache"]):
-                    part = whole.beside(theirs)
+                    part = whole.temporary_path(theirs)
                     try:
                         os.link(mine, part)
                     except OSError:

@@ -20,16 +20,16 @@ from evaluate.images.prompts import Prompts
 from search.images.shared_cache import KEYS, LENGTH, keys, origin
 from search.run_folder.inputs import Inputs
 from strategies import Strategy
-from strategies.data_files.places import beside
+from strategies.data_files.places import sibling_folder
 
 FOLDER = "baselines"
 FEATURES, PAIRED, LOOKS = "features", "paired", "looks"
 NEAR = 0.05  # Standard deviations of a feature that another machine's rounding does not come to.
 
 
-def place(name: str) -> Path:
+def samples_path(name: str) -> Path:
     """The file of a bundled model."""
-    return beside("zoo") / FOLDER / f"{name}.safetensors"
+    return sibling_folder("zoo") / FOLDER / f"{name}.safetensors"
 
 
 def pack(prompts: Prompts, samples: Mapping[str, ExtractedFeatures], origin: str) -> bytes:
@@ -49,7 +49,7 @@ def pack(prompts: Prompts, samples: Mapping[str, ExtractedFeatures], origin: str
             arrays[f"{digest}.{PAIRED}.{name}"] = values.astype(np.float32)
         if sample.looks is not None:
             arrays[f"{digest}.{LOOKS}"] = sample.looks
-    return array_files.pack(arrays, origin)
+    return array_files.pack_arrays(arrays, origin)
 
 
 class ShippedSamples:
@@ -63,7 +63,7 @@ class ShippedSamples:
 
     def __init__(self, config: ModelConfig, inputs: Inputs, baseline: Strategy) -> None:
         of = origin(config, inputs.weights, baseline)
-        self._arrays = array_files.unpack(place(config.name), of) or {}
+        self._arrays = array_files.unpack(samples_path(config.name), of) or {}
         there = [bytes(row).hex() for row in self._arrays.pop(KEYS, ())]
         prompts = inputs.prompts["heldout"]
         mine = keys(prompts.first(min(len(there), len(prompts.texts)))) if there else []

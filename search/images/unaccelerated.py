@@ -17,13 +17,13 @@ from accel.models.loading import default_device
 from evaluate.evaluator import Split, real_images
 from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from evaluate.image_set import ImageSet
-from evaluate.images.references import read as read_reference
+from evaluate.images.references import read_reference as read_reference
 from evaluate.networks import Networks
 from evaluate.scoring import Scoring
 from search.config import SearchConfig
 from search.images import feature_cache as samples
 from search.images import gallery_writer
-from search.images.shared_cache import Shared
+from search.images.shared_cache import SharedImages
 from search.results import gallery
 from search.study.measurements import Measurements
 from search.study.required import require_success
@@ -50,7 +50,8 @@ class UnacceleratedImages:
         tell: callback with lines for people.
 
     Attributes:
-        origin, unsigned: inputs that kept features have to come from; see `feature_cache.read`.
+        origin, unsigned: inputs that kept features have to come from; see
+            `feature_cache.read_features`.
         shared: images that another run has generated, if any may be used.
     """
 
@@ -71,9 +72,9 @@ class UnacceleratedImages:
         self._figures = config.figures
         self._real: ImageSet | None = None
         self.origin, self.unsigned = "", False
-        self.shared: Shared | None = None
+        self.shared: SharedImages | None = None
 
-    def reuse(self, shared: Shared, origin: str = "", unsigned: bool = False) -> None:
+    def reuse(self, shared: SharedImages, origin: str = "", unsigned: bool = False) -> None:
         """Use images that another run has generated, and features that this run has kept.
 
         Args:
@@ -91,7 +92,7 @@ class UnacceleratedImages:
             count: number of images.
             reading: features that are asked for.
         """
-        return samples.read(path, count, reading, self.origin, self.unsigned)
+        return samples.read_features(path, count, reading, self.origin, self.unsigned)
 
     def request(
         self,
@@ -189,7 +190,7 @@ class UnacceleratedImages:
             sets[SELF[split]] = self._config.reference_images or count
         left = 0
         for name, number in sets.items():
-            done = samples.count(self._path(name))
+            done = samples.count_kept(self._path(name))
             there = self.shared.count(name, done, number) if self.shared else 0
             left += max(0, number - done - there)
         return left
@@ -210,7 +211,7 @@ class UnacceleratedImages:
         for done, outcome in self._executor.each(waiting):
             part, start = require_success(outcome, self._folder), done.start
             parts[start] = part
-            gallery_writer.keep(self._folder, self._strategy.digest, part, start)
+            gallery_writer.write_thumbnails(self._folder, self._strategy.digest, part, start)
             end = start + part.count
             drawn = len(set(range(start, end)) - set(known))
             measured.keep_unaccelerated(split, start, drawn, outcome.seconds)
@@ -241,7 +242,7 @@ class UnacceleratedImages:
 
     def _read_reference(self) -> ImageSet:
         """Reference of real images, with the features that the search reads, and no others."""
-        side = reference(self._config)
+        side = real_reference(self._config)
         for metric in self._figures.metrics:
             if "real" in metric.views and metric.network is not None:
                 self._say(f"reading the reference for {metric.name}")
@@ -257,7 +258,7 @@ def _thumbnails(split: str, start: int) -> int:
     return max(0, gallery.COUNT - start) if split == "heldout" else 0
 
 
-def reference(config: SearchConfig) -> ImageSet:
+def real_reference(config: SearchConfig) -> ImageSet:
     """Reference of real images that a search compares with.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from search.initial.projection import nearest
+from search.initial.projection import nearest_strategy
 from strategies import Gene, SearchSpace, Strategy, StrategyError, load, presets, registered_methods
 from strategies.methods.fora import COMPONENTS, FORA
 from strategies.methods.guidance import Guidance
@@ -17,7 +17,7 @@ from strategies.methods.guidance import Guidance
 ORIGINS = ("fewer-steps", "grid", "preset", "combined")
 
 
-def seeds(
+def known_strategies(
     space: SearchSpace, scheduler: str, steps: int, origins: Collection[str] = ORIGINS
 ) -> list[tuple[str, Strategy]]:
     """Initial strategies that lie in the space, with their origins, without duplicates.
@@ -43,7 +43,7 @@ def seeds(
     return list(found.values())
 
 
-def every(interval: int, calls: int, depth: int) -> list[Any]:
+def uniform_depths(interval: int, calls: int, depth: int) -> list[Any]:
     """DeepCache's uniform schedule: full at calls 0, N, 2N, ..."""
     return ["full" if call % interval == 0 else depth for call in range(calls)]
 
@@ -85,7 +85,7 @@ def _schedules(
             for depth in depths[:1] if interval > 1 else [0]:
                 knobs: dict[str, list[Any]] = {}
                 if interval > 1:
-                    knobs["deepcache_depth"] = every(interval, calls, depth)
+                    knobs["deepcache_depth"] = uniform_depths(interval, calls, depth)
                 if ratio:
                     knobs["tome_ratio"] = [ratio] * calls
                 if knobs:
@@ -110,7 +110,7 @@ def _presets(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[s
             one = one.resample(calls=calls, steps=steps, scheduler=scheduler)
         elif made_for != (space.family, scheduler, steps, calls):
             continue
-        found = nearest(space, one)
+        found = nearest_strategy(space, one)
         if set(found.methods) == set(one.methods):
             yield "preset", found
 
@@ -134,7 +134,7 @@ def _of_methods(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tupl
                     family=space.family, scheduler=solver, steps=count, calls=calls,
                     methods={method: knobs},
                 )  # fmt: skip
-                found = nearest(space, one)
+                found = nearest_strategy(space, one)
                 if set(found.methods) == {method}:
                     yield origin, found
 

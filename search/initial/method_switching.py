@@ -19,7 +19,7 @@ MAX_METHODS = 3  # Methods of a random genome, at most.
 FRESH = 0.25  # Share of its calls that are chosen one by one.
 
 
-def used(space: SearchSpace, row: Sequence[int]) -> set[str]:
+def used_methods(space: SearchSpace, row: Sequence[int]) -> set[str]:
     """Methods that a genome uses, also in slots that its calls do not read.
 
     With more steps its calls read them.
@@ -141,7 +141,7 @@ def drawn(space: SearchSpace, rng: np.random.Generator) -> Genome:
     count = int(rng.integers(1, min(MAX_METHODS, len(space.methods)) + 1))
     for index in rng.permutation(len(space.methods))[:count]:
         switch_on(space, row, space.methods[int(index)], rng)
-    allowed = choices(space, used(space, row))
+    allowed = choices(space, used_methods(space, row))
     for slot in np.flatnonzero(rng.random(space.slots) < FRESH):
         start = space.global_count + int(slot) * space.genes_per_slot
         row[start : start + space.genes_per_slot] = [int(rng.choice(one)) for one in allowed]

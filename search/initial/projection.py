@@ -14,7 +14,7 @@ from strategies.genomes.space import Gene, OneOf, Shared
 from strategies.knobs import Knobs, registered_methods
 
 
-def nearest(space: SearchSpace, strategy: Strategy) -> Strategy:
+def nearest_strategy(space: SearchSpace, strategy: Strategy) -> Strategy:
     """The strategy of the space that does most nearly the same.
 
     Its solver where the space has it, else the space's first; the nearest number of steps by their

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from search.initial.projection import assemble, nearest
+from search.initial.projection import assemble, nearest_strategy
 from search.initial.shortest_path import Path, minimax, smallest_sum
 from strategies import SearchSpace, Strategy
 from strategies.genomes.space import Gene, Shared
@@ -164,7 +164,7 @@ class SensitivitySchedules:
             calls = self.space.calls[self.solver, steps]
             if steps != self.steps and 2 * steps > self.steps:
                 for one in measured[:: max(1, len(measured) // 6)]:
-                    other = nearest(self.space, one.resample(calls=calls, steps=steps))
+                    other = nearest_strategy(self.space, one.resample(calls=calls, steps=steps))
                     found.setdefault(other.digest, other)
         return [(ORIGIN, one) for one in _fair(list(found.values()), latency, count)]
 

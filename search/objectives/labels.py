@@ -40,7 +40,7 @@ def scale(name: str) -> float:
     return COSTS[name][2] if name in COSTS else 1.0
 
 
-def value(name: str, given: float) -> str:
+def score_text(name: str, given: float) -> str:
     """A value in the unit of its title, as text."""
     found = metric(name)
     form = COSTS[name][1] if name in COSTS else found.form if found else "{:.4g}"

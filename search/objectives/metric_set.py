@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from evaluate.extraction import ExtractionSpec
 from evaluate.metrics import GROUPS, METRICS, SEARCH, Metric, ReferenceKind
-from evaluate.networks import missing, require
+from evaluate.networks import require_networks, why_missing
 from evaluate.networks.weight_files import MissingWeightsError
 from evaluate.verdicts import metric_for
 from search.objectives.objectives import COST_METRICS
@@ -68,7 +68,7 @@ class MetricSet:
         Raises:
             StrategyError: a name is unknown; the error lists the known ones.
         """
-        there = figures(bundled, view)
+        there = metrics_by_score(bundled, view)
         for name in (*names, *limits):
             if name not in there and name not in (*COST_METRICS, "speedup"):
                 every = sorted([*there, *COST_METRICS, "speedup"])
@@ -129,7 +129,7 @@ class MetricSet:
         return any(self.view in metric.views for metric in self.metrics)
 
 
-def figures(bundled: bool, view: ReferenceKind) -> dict[str, Metric]:
+def metrics_by_score(bundled: bool, view: ReferenceKind) -> dict[str, Metric]:
     """Metric of every score of quality that a model can have, by the score's name."""
     return {
         metric.key(one): metric
@@ -145,7 +145,7 @@ def full_name(name: str, bundled: bool, view: ReferenceKind) -> str:
     name = name.replace("-", "_")
     name = SHORT.get(name, name)
     qualified = f"{name}_{view}"
-    return qualified if qualified in figures(bundled, view) else name
+    return qualified if qualified in metrics_by_score(bundled, view) else name
 
 
 def _loss(metric: Metric, view: ReferenceKind) -> str | None:
@@ -165,9 +165,9 @@ def find_weights(metrics: Iterable[Metric], download: bool) -> None:
     """
     asked = [metric for metric in metrics if metric.network is not None]
     try:
-        require([metric.network for metric in asked if metric.network], download)
+        require_networks([metric.network for metric in asked if metric.network], download)
     except MissingWeightsError as error:
-        names = [metric.name for metric in asked if missing([metric.network or ""])]
+        names = [metric.name for metric in asked if why_missing([metric.network or ""])]
         free = [m.name for m in METRICS.values() if m.network is None and not m.video]
         raise StrategyError(
             f"{' and '.join(names)} need{'s' * (len(names) == 1)} a network: {error}. Without any "

@@ -3,7 +3,7 @@
 from typing import Any
 
 from search.proposers.base import NotReadyError, Proposer, ProposerSettings
-from search.proposers.dato import DaTo
+from search.proposers.dato import DaToProposer
 from search.proposers.ecad import ECAD
 from search.proposers.grid import GridSearch
 from search.proposers.local_search import LocalSearch
@@ -21,7 +21,7 @@ _OWN: dict[str, type[Proposer]] = {
         LocalSearch,
         RandomSearch,
         GridSearch,
-        DaTo,
+        DaToProposer,
         ECAD,
         OptunaNSGA2,
         OptunaTPE,

@@ -14,7 +14,7 @@ from search.proposers.generational import GenerationalProposer
 from strategies.genomes.space import Genome
 
 
-class DaTo(GenerationalProposer):
+class DaToProposer(GenerationalProposer):
     """Proposer of DaTo, as published."""
 
     name = "dato"

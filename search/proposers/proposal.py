@@ -32,4 +32,4 @@ class Proposal:
     def mark(self) -> str:
         """Mark that a proposal is remembered by, so that it is not made again."""
         digest = self.strategy.digest
-        return rungs.mark(digest, self.images) if self.drawn else digest
+        return rungs.promotion_key(digest, self.images) if self.drawn else digest

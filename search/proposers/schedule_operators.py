@@ -69,10 +69,10 @@ def mutate_some(space: SearchSpace, row: Sequence[int], rng: np.random.Generator
     Now and then, and where it uses none, a method is switched on or off as a whole.
     """
     row, sizes = list(row), space.sizes
-    used = switching.used(space, row)
+    used = switching.used_methods(space, row)
     if not used or rng.random() < SWITCH:
         switching.switch(space, row, used, rng)
-        used = switching.used(space, row)
+        used = switching.used_methods(space, row)
     for index in (*range(GLOBALS), *switching.whole_genes(space, used)):
         draw = rng.random()
         if draw < STEP:

@@ -68,7 +68,7 @@ def resampled(
     """
     named = [m for m in scoring.metrics if any(m.key(view) in names for view in m.views)]
     found = Scoring(tuple(named), scoring.references).statistics(sample, base)
-    drawn = weights(sample.count)
+    drawn = resample_weights(sample.count)
     return {
         name: [float(statistic(one)) for one in drawn]
         for name, statistic in found.items()
@@ -76,7 +76,7 @@ def resampled(
     }
 
 
-def weights(count: int) -> list[NDArray[np.float64]]:
+def resample_weights(count: int) -> list[NDArray[np.float64]]:
     """Number of times that each of `count` prompts is in each resample.
 
     Each resample has at least two different prompts, since a distance needs two.
@@ -89,7 +89,7 @@ def weights(count: int) -> list[NDArray[np.float64]]:
     return found
 
 
-def mark(digest: str, images: int) -> str:
+def promotion_key(digest: str, images: int) -> str:
     """Mark that a proposal on `images` images is remembered by."""
     return f"{digest}@{images}"
 
@@ -175,7 +175,7 @@ class _Rung:
             self._beaten, self._promoted = np.pad(self._beaten, more), np.pad(self._promoted, more)
         for place in range(known, count):
             candidate = history.good[rows[place]]
-            name = mark(candidate.strategy.digest, self.above)
+            name = promotion_key(candidate.strategy.digest, self.above)
             self._places.setdefault(name, []).append(place)
             self._open.add(name)
             drawn = np.zeros(self._draws.shape[1], dtype=bool)

@@ -9,7 +9,7 @@ ITS_OWN = ("--out", "--storage")  # Specific to this run; a URL may hold a passw
 RESULTS = ("--json", "--csv")  # Places of the result, which other runs have elsewhere.
 
 
-def command(arguments: Sequence[str]) -> str:
+def search_command(arguments: Sequence[str]) -> str:
     """Command that begins the same search again.
 
     Args:

@@ -15,11 +15,11 @@ from evaluate.verdicts import Verdict
 from search.pareto import hypervolume
 from search.results import finalist, report
 from search.results import folder_swap as exchange
-from search.results.finalist import Finalist, comparable, front
+from search.results.finalist import Finalist, comparable_finalists, front
 from search.results.plots import pareto
-from search.results.run import NO_LOSS, FrontPoint, Run, named
+from search.results.run import NO_LOSS, FrontPoint, Run, named_points
 from search.study import failures
-from search.study.evaluation import kind
+from search.study.evaluation import strategy_kind
 from search.study.failures import Failure
 from search.study.finalist_notes import FinalistNotes
 from search.study.study import Study
@@ -42,10 +42,10 @@ def write(run: Run, summary: dict[str, Any]) -> None:
     run = replace(run, told=summary)
     with exchange.stage(run.folder / "export", run.folder) as new:
         make_folder(new / STRATEGIES)
-        files(run, run.front(), new / STRATEGIES)
+        write_strategy_files(run, run.front(), new / STRATEGIES)
         _csv(trials(run.study), new / "trials.csv")
         failed = failures.failures(run.study)
-        _csv(table(run, finals, front(finals), failed), new / "front.csv")
+        _csv(export_table(run, finals, front(finals), failed), new / "front.csv")
         put(_json(summary), new / "summary.json")
         pareto.write(run, new)
         report.write(run, new)
@@ -71,7 +71,7 @@ def write_failed(run: Run, initial: Collection[str]) -> None:
     failed = failures.failures(run.study)
     _csv(trials(run.study), run.folder / "trials.csv")
     if FinalistNotes(run.study).exported is None:  # The tables of a former export stay.
-        _csv(table(run, [], [], failed), run.folder / "front.csv")
+        _csv(export_table(run, [], [], failed), run.folder / "front.csv")
         put(_json(counts(run.study, initial)), run.folder / "summary.json")
     if any(row.feasible for row in run.study.evaluations):
         report.write(run, run.folder)
@@ -100,7 +100,7 @@ def _csv(rows: pd.DataFrame, path: Path) -> None:
     put(rows.to_csv(index=False), path)
 
 
-def files(run: Run, points: Sequence[FrontPoint], folder: Path) -> list[Path]:
+def write_strategy_files(run: Run, points: Sequence[FrontPoint], folder: Path) -> list[Path]:
     """Write a strategy file for each point, numbered from the fastest, and the named ones.
 
     Returns:
@@ -111,7 +111,7 @@ def files(run: Run, points: Sequence[FrontPoint], folder: Path) -> list[Path]:
         name = f"{index:02d}-{point.scores['speedup']:.1f}x"
         found.append(folder / f"{name}.json")
         save(run.file(point, name), found[-1])
-    for label, point in named(points).items():
+    for label, point in named_points(points).items():
         found.append(folder / f"{label}.json")
         save(run.file(point, f"{run.config.model.name}-{label}"), found[-1])
         if label == NO_LOSS:  # Readers of the file's former name still find it.
@@ -163,7 +163,7 @@ def _verdict(verdict: Verdict | None) -> dict[str, str]:
     return {"no_loss": verdict.answer, "why": "; ".join(verdict.reasons)}
 
 
-def table(
+def export_table(
     run: Run,
     finals: list[Finalist],
     best: list[Finalist],
@@ -183,7 +183,7 @@ def table(
             "role": final.role,
             "kind": final.role
             if final.role == "unaccelerated"
-            else kind(final.origin, final.strategy, run.config.proposer),
+            else strategy_kind(final.origin, final.strategy, run.config.proposer),
             "origin": final.origin,
             "on_front": any(final is one for one in best),
             **_verdict(run.verdict(final)),
@@ -234,7 +234,7 @@ def summarise(
         unscored: number of finalists that the budget did not suffice for.
     """
     finals = run.finals
-    feasible = [f for f in comparable(finals) if f.violation <= 0]
+    feasible = [f for f in comparable_finalists(finals) if f.violation <= 0]
     rivals = [f for f in feasible if f.role == "baseline"]
     mine, best = [f for f in feasible if f.role == "front"], front(finals)
     found: dict[str, Any] = {
@@ -249,7 +249,7 @@ def summarise(
     }
     if unscored:
         found["left_out_for_budget"] = unscored
-    for label, point in named(run.front()).items():
+    for label, point in named_points(run.front()).items():
         found[f"{label.replace('-', '_')}_speedup"] = point.scores["speedup"]
     return found
 

@@ -27,7 +27,7 @@ class Finalist:
         objectives: objectives as in the search.
         violation: distance outside the constraints; only strategies that keep them are exported.
         images: number of images of these scores; the same for all that are compared, see
-            `comparable`. 0 in runs of versions that had one number for all.
+            `comparable_finalists`. 0 in runs of versions that had one number for all.
         changes: intervals of changes on the most images that it was scored on, which decide whether
             it has no loss.
         judged: number of those images.
@@ -47,7 +47,7 @@ class Finalist:
     full: int = 0
 
 
-def comparable(finals: Iterable[Finalist]) -> list[Finalist]:
+def comparable_finalists(finals: Iterable[Finalist]) -> list[Finalist]:
     """Finalists with scores of the same images, the most that any has.
 
     A finalist that another of its kind dominates with confidence stopped on fewer images.
@@ -66,7 +66,7 @@ def front(finals: list[Finalist]) -> list[Finalist]:
     """
     rows = [
         final
-        for final in comparable(finals)
+        for final in comparable_finalists(finals)
         if final.role != "unaccelerated" and final.violation <= 0
     ]
     points = np.array([final.objectives for final in rows], dtype=float)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from strategies.data_files.whole import UnwritableError, beside, make_folder, refusing
+from strategies.data_files.whole import UnwritableError, make_folder, refusing, temporary_path
 
 HERE = -100  # Flag of `renameat2`: paths are relative to the working folder.
 SWAP = 2  # Flag of `renameat2`: exchange the two names.
@@ -26,7 +26,7 @@ def stage(folder: Path, place: Path) -> Iterator[Path]:
     Raises:
         UnwritableError: it, or something in it, cannot be written.
     """
-    new = beside(folder)
+    new = temporary_path(folder)
     make_folder(new)
     try:
         yield new
@@ -57,7 +57,7 @@ def _swap(new: Path, old: Path) -> None:
     swap = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if swap is not None and not swap(HERE, os.fsencode(new), HERE, os.fsencode(old), SWAP):
         return
-    third = beside(old.with_name(f"{old.name}.old"))
+    third = temporary_path(old.with_name(f"{old.name}.old"))
     old.rename(third)
     try:
         new.rename(old)

@@ -35,7 +35,7 @@ def prompts(run: Path) -> list[GalleryPrompt]:
         return []
 
 
-def images(run: Path, digest: str, count: int) -> Sequence[Path | None]:
+def gallery_files(run: Path, digest: str, count: int) -> Sequence[Path | None]:
     """Files of a strategy's images, prompt by prompt; None for a missing one."""
     paths = (_path(run, digest, index) for index in range(count))
     return [path if path.is_file() else None for path in paths]

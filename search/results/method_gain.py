@@ -11,7 +11,7 @@ from search.results.run import Run
 from search.study.evaluation import Evaluation
 
 
-def line(run: Run) -> str:
+def no_method_line(run: Run) -> str:
     """One line if the front only takes fewer steps; empty if a method is on it.
 
     The scores are those of the search's own prompts.
@@ -60,8 +60,8 @@ def _nearest(
 
 def _figures(names: Sequence[str], scores: Mapping[str, float]) -> str:
     return ", ".join(
-        titles.value(name, scores[name])
+        titles.score_text(name, scores[name])
         if name == "speedup"
-        else f"{titles.short(name)} {titles.value(name, scores[name])}"
+        else f"{titles.short(name)} {titles.score_text(name, scores[name])}"
         for name in names
     )

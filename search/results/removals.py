@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from search.results.finalist import comparable
-from search.results.run import NO_LOSS, Run, named
+from search.results.finalist import comparable_finalists
+from search.results.run import NO_LOSS, Run, named_points
 from search.study.finalist_notes import AblationScores, FinalistNotes
 from strategies import Strategy
 
@@ -51,7 +51,7 @@ def without(strategy: Strategy, method: str) -> Strategy:
 def removals(run: Run) -> list[Removal]:
     """Every removal of a method from the named strategies, with its results."""
     labels: dict[str, list[str]] = {}
-    points = {label: point for label, point in named(run.front()).items() if label in LABELS}
+    points = {label: point for label, point in named_points(run.front()).items() if label in LABELS}
     for label, point in points.items():
         labels.setdefault(point.strategy.digest, []).append(label)
     found = []
@@ -71,8 +71,8 @@ def removals(run: Run) -> list[Removal]:
 
 def _known(run: Run, digest: str) -> AblationScores:
     """Results of a strategy, as a removal, as a finalist, or as the unaccelerated one."""
-    count = images(run)
-    for final in comparable(run.finals):
+    count = compared_images(run)
+    for final in comparable_finalists(run.finals):
         if final.strategy.digest == digest:
             return AblationScores(count, final.scores, final.intervals)
     kept = FinalistNotes(run.study)
@@ -83,6 +83,6 @@ def _known(run: Run, digest: str) -> AblationScores:
     return found if found.images == count else AblationScores()
 
 
-def images(run: Run) -> int:
+def compared_images(run: Run) -> int:
     """Number of held-out images that the front is compared on."""
     return run.unaccelerated.images or run.config.heldout_images

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from accel.models.parts import PARTS
-from evaluate.verdicts import Answer, Verdict, changes_in, judge
+from evaluate.verdicts import Answer, Verdict, changes_in, judge_changes
 from search.config import SearchConfig
 from search.pareto import knee_index, select_subset
 from search.results import finalist
@@ -35,7 +35,7 @@ DIGITS = 12  # Of a fingerprint in a strategy's file.
 NO_LOSS = "no-loss"  # Name of the fastest strategy of which a loss is ruled out.
 
 
-def place(folder: Path, config: SearchConfig, url: str | None = None) -> Place:
+def study_location(folder: Path, config: SearchConfig, url: str | None = None) -> Place:
     """Location of a run's study.
 
     Args:
@@ -162,7 +162,7 @@ class Run:
             return None
         changes = changes_in(final.changes or final.intervals)
         images = final.judged or self.config.heldout_images
-        return judge(changes, margins, images, final.full)
+        return judge_changes(changes, margins, images, final.full)
 
     def search_front(self, count: int | None = None) -> list[FrontPoint]:
         """The front by the search's own scores, fastest first.
@@ -207,7 +207,7 @@ class Run:
         return described(self, point.strategy, name, scores, dict(point.base))
 
 
-def named(points: Sequence[FrontPoint]) -> dict[str, FrontPoint]:
+def named_points(points: Sequence[FrontPoint]) -> dict[str, FrontPoint]:
     """Points with names: `fastest`, `knee`, and `no-loss` if there is one.
 
     Args:
@@ -223,16 +223,16 @@ def named(points: Sequence[FrontPoint]) -> dict[str, FrontPoint]:
     return found
 
 
-def read(folder: Path, url: str | None = None) -> Run:
+def load_run(folder: Path, url: str | None = None) -> Run:
     """Open a run for reading.
 
     Raises:
         StrategyError: it is no run's folder, or its study cannot be read.
     """
-    config = settled.read(folder)
-    where = place(folder, config, url)
+    config = settled.read_settings(folder)
+    where = study_location(folder, config, url)
     study = Study(where, name=config.study, read_only=True)
-    settled.check(RunNotes.of(study).settings, folder)
+    settled.check_settings(RunNotes.of(study).settings, folder)
     return Run(folder, config, study)
 
 

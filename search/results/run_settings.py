@@ -31,12 +31,12 @@ PLACES = ("model.search_prompts", "model.heldout_prompts", "model.source", "stud
 SHOWN = 60  # Characters of a value in an error.
 
 
-def settings(config: SearchConfig, folder: Path) -> dict[str, Any]:
+def kept_settings(config: SearchConfig, folder: Path) -> dict[str, Any]:
     """Settings of a run in the form that its study keeps."""
     return portable.portable(config.model_dump(mode="json"), folder)
 
 
-def check(kept: Mapping[str, Any] | None, folder: Path) -> None:
+def check_settings(kept: Mapping[str, Any] | None, folder: Path) -> None:
     """Compare `config.yaml` with the settings in the study.
 
     Args:
@@ -49,7 +49,7 @@ def check(kept: Mapping[str, Any] | None, folder: Path) -> None:
     path = folder / "config.yaml"
     if kept is None or not path.exists():
         return
-    there, began = portable.load(path), flat_settings(kept)
+    there, began = portable.load_config(path), flat_settings(kept)
     mine = {
         name: value for name, value in flat_settings(there).items() if name.split(".")[0] in kept
     }
@@ -66,7 +66,7 @@ def check(kept: Mapping[str, Any] | None, folder: Path) -> None:
     raise StrategyError(f"{path}: {name} {said}, and {meant}{more}; put it back{again}")
 
 
-def read(folder: Path) -> SearchConfig:
+def read_settings(folder: Path) -> SearchConfig:
     """Settings of a run; if `config.yaml` is gone, those that its study keeps.
 
     Raises:
@@ -74,7 +74,7 @@ def read(folder: Path) -> SearchConfig:
     """
     path, journal = folder / "config.yaml", folder / JOURNAL
     try:
-        return configuration.read(folder)
+        return configuration.read_search_config(folder)
     except StrategyError as error:
         kept = UnopenedStudy(journal, NAME).notes.settings if journal.is_file() else None
         if kept is None:
@@ -83,7 +83,7 @@ def read(folder: Path) -> SearchConfig:
             raise StrategyError(
                 f"{error}; delete {path} and --resume writes it again, as the run began"
             ) from None
-    return configuration.build(portable.placed(dict(kept), folder))
+    return configuration.build_config(portable.with_present_paths(dict(kept), folder))
 
 
 def flat_settings(data: Any, name: str = "") -> dict[str, Any]:

@@ -79,7 +79,7 @@ def search_status(config: SearchConfig, study: Study, best: ParetoArchive) -> Se
         study: its log.
         best: best points of this study; updated here.
     """
-    rows, budget = study.evaluations, budgets.parse(config.budget)
+    rows, budget = study.evaluations, budgets.parse_budget(config.budget)
     best.read(rows)
     measured = Measurements(study)
     base, worst = measured.unaccelerated_scores, measured.reference_point

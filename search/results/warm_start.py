@@ -10,7 +10,7 @@ from search.study.archive import ParetoArchive
 from strategies import Strategy, StrategyError, load
 
 
-def read(sources: Iterable[str], family: str) -> list[Strategy]:
+def warm_start_strategies(sources: Iterable[str], family: str) -> list[Strategy]:
     """Strategies of run folders (their exported ones, and the search's own front) and of files.
 
     Args:
@@ -49,6 +49,7 @@ def _read_run(folder: Path) -> list[Strategy]:
     rows = [load(file) for file in files]
     if is_run:
         rows += [
-            row.strategy for row in ParetoArchive().read(runs.read(folder).study.evaluations).front
+            row.strategy
+            for row in ParetoArchive().read(runs.load_run(folder).study.evaluations).front
         ]
     return rows

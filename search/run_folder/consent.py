@@ -12,7 +12,7 @@ from accel.models.sources import is_function
 from strategies import StrategyError
 
 
-def check(folder: Path, model: ModelConfig, given: str | None) -> None:
+def check_consent(folder: Path, model: ModelConfig, given: str | None) -> None:
     """Check that a run may go on with its model.
 
     Args:

@@ -25,7 +25,7 @@ from strategies.data_files import whole
 CONFIG = "config.yaml"
 
 
-def check(folder: Path) -> None:
+def check_new_folder(folder: Path) -> None:
     """Check that a new run may be in a folder.
 
     Raises:
@@ -74,7 +74,7 @@ class Opened:
     def accept(self) -> None:
         """Write the changes of a resumed run; until then a refusal leaves every file as it was."""
         self.accepted = True
-        sweep(self.folder)
+        remove_unfinished(self.folder)
         if self.resumed:
             self.config.write(self.folder / CONFIG)
             if RunNotes.of(self.study).skip_levels is None:
@@ -105,14 +105,14 @@ def opened(
     """
     made = [path for path in (folder, *folder.parents) if not path.exists()]
     if not resumed:
-        check(folder)
+        check_new_folder(folder)
     before = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     run = None
     try:
         whole.make_folder(folder)
         with lock.writing(folder):
             if not resumed:
-                check(folder)  # Once more: another search may have begun meanwhile.
+                check_new_folder(folder)  # Once more: another search may have begun meanwhile.
             ties = Ties(folder, config)
             if resumed:
                 ties.check(place)
@@ -155,7 +155,7 @@ def _undo(folder: Path, before: Collection[str]) -> None:
                 path.unlink(missing_ok=True)
 
 
-def sweep(folder: Path) -> None:
+def remove_unfinished(folder: Path) -> None:
     """Remove unfinished files of killed processes from a run's folder."""
     with whole.refusing(folder):
         folders = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]

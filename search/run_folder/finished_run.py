@@ -18,7 +18,9 @@ class NothingLeftError(Exception):
     """A run that has done all that is asked for; the message says how to continue it."""
 
 
-def check(folder: Path, before: SearchConfig, asked: SearchConfig, url: str | None) -> None:
+def check_unfinished(
+    folder: Path, before: SearchConfig, asked: SearchConfig, url: str | None
+) -> None:
     """Check that a run has something left to do, before its model is loaded.
 
     Args:
@@ -34,7 +36,7 @@ def check(folder: Path, before: SearchConfig, asked: SearchConfig, url: str | No
     lock.check_free(folder)
     run = None
     with suppress(StrategyError):  # What is wrong with it is said where it is opened.
-        run = runs.read(folder, url)
+        run = runs.load_run(folder, url)
     if run is None or run.state != "finished" or asked.export != before.export:
         return
     if _asks_for_more(run, before, asked):
@@ -48,7 +50,7 @@ def check(folder: Path, before: SearchConfig, asked: SearchConfig, url: str | No
 
 
 def _asks_for_more(run: Run, before: SearchConfig, asked: SearchConfig) -> bool:
-    old, new = budgets.parse(before.budget), budgets.parse(asked.budget)
+    old, new = budgets.parse_budget(before.budget), budgets.parse_budget(asked.budget)
     if new.seconds is not None:
         return new.seconds > (run.study.spent if old.seconds is None else old.seconds)
     assert new.evaluations is not None

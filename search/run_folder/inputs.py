@@ -47,33 +47,39 @@ class Inputs:
         return fingerprint.combined(self.marks)
 
 
-def collect(config: SearchConfig) -> Inputs:
+def collect_inputs(config: SearchConfig) -> Inputs:
     """The present inputs.
 
     Raises:
         StrategyError: prompts, model or reference cannot be read.
     """
     model = config.model
-    lists, parts = read_prompts(model), model_files.weights(model.source, model)
+    lists, parts = read_prompts(model), model_files.model_digests(model.source, model)
     metrics, found = config.figures.metrics, dict[str, str]()
     if config.figures.needs_reference and config.reference != "self":
-        found = {"images": references.of(config.reference, config.reference_per_class)}
+        found = {
+            "images": references.reference_fingerprint(config.reference, config.reference_per_class)
+        }
     networks = {metric.network for metric in metrics if metric.network is not None}
     marks: dict[str, dict[str, Any]] = {
-        "prompts": {one: fingerprint.combined(recorded_prompts.rows(used(config, lists, one)))
-                    for one in SPLITS},
+        "prompts": {
+            one: fingerprint.combined(
+                recorded_prompts.prompt_rows(used_prompts(config, lists, one))
+            )
+            for one in SPLITS
+        },
         "weights": parts,
         "reference": found,
         "networks": {name: references.of_network(name) for name in sorted(networks)},
-        "packages": fingerprint.versions() | model_files.packages(model),
+        "packages": fingerprint.package_versions() | model_files.packages(model),
     }  # fmt: skip
-    drawn_from = {one: input_images.marks(used(config, lists, one)) for one in SPLITS}
+    drawn_from = {one: input_images.marks(used_prompts(config, lists, one)) for one in SPLITS}
     if any(drawn_from.values()):
         marks["images"] = {one: fingerprint.combined(row) for one, row in drawn_from.items()}
     return Inputs(lists, fingerprint.combined(parts), marks)
 
 
-def used(config: SearchConfig, lists: Mapping[Split, Prompts], split: Split) -> Prompts:
+def used_prompts(config: SearchConfig, lists: Mapping[Split, Prompts], split: Split) -> Prompts:
     """Prompts of a split that the run uses."""
     count = config.images if split == "search" else config.heldout_images
     if config.reference == "self":
@@ -81,12 +87,12 @@ def used(config: SearchConfig, lists: Mapping[Split, Prompts], split: Split) -> 
     return lists[split].first(min(count, len(lists[split].texts)))
 
 
-def place(folder: Path, split: Split) -> Path:
+def prompts_path(folder: Path, split: Split) -> Path:
     """File of a run with the prompts of a split."""
     return folder / FOLDER / f"{split}{recorded_prompts.SUFFIX}"
 
 
-def keep(folder: Path, config: SearchConfig, there: Inputs) -> None:
+def keep_prompts(folder: Path, config: SearchConfig, there: Inputs) -> None:
     """Keep the prompts of a run in its folder.
 
     Raises:
@@ -94,11 +100,13 @@ def keep(folder: Path, config: SearchConfig, there: Inputs) -> None:
     """
     whole.make_folder(folder / FOLDER)
     for split in SPLITS:
-        if not place(folder, split).is_file():
-            recorded_prompts.write(used(config, there.prompts, split), place(folder, split))
+        if not prompts_path(folder, split).is_file():
+            recorded_prompts.write(
+                used_prompts(config, there.prompts, split), prompts_path(folder, split)
+            )
 
 
-def check(
+def check_same_inputs(
     kept: Mapping[str, Any] | None, folder: Path, config: SearchConfig, there: Inputs
 ) -> None:
     """Compare the present inputs with those that a run has noted.
@@ -114,7 +122,7 @@ def check(
     """
     if kept is None:
         return
-    changed = differences(kept["marks"], there.marks, config)
+    changed = changed_inputs(kept["marks"], there.marks, config)
     if changed:
         raise StrategyError(
             f"{folder}: inputs of its scores have changed since it began: "
@@ -122,7 +130,7 @@ def check(
         )
 
 
-def differences(former: Marks, now: Marks, config: SearchConfig) -> list[str]:
+def changed_inputs(former: Marks, now: Marks, config: SearchConfig) -> list[str]:
     """Names of the inputs that differ."""
     model, found = config.model, list[str]()
     sources = {"search": model.search_prompts, "heldout": model.heldout_prompts}
@@ -167,22 +175,24 @@ def record(folder: Path, config: SearchConfig) -> SearchConfig:
         StrategyError: the run has recorded no prompts.
     """
     for split in SPLITS:
-        if not place(folder, split).is_file():
-            raise StrategyError(f"{folder} has no recorded prompts ({place(folder, split)})")
-    changed = {f"{split}_prompts": str(place(folder, split).absolute()) for split in SPLITS}
+        if not prompts_path(folder, split).is_file():
+            raise StrategyError(f"{folder} has no recorded prompts ({prompts_path(folder, split)})")
+    changed = {f"{split}_prompts": str(prompts_path(folder, split).absolute()) for split in SPLITS}
     return config.model_copy(update={"model": config.model.model_copy(update=changed)})
 
 
 def hint(error: StrategyError, folder: Path) -> StrategyError:
     """An error about unreadable prompts, with advice if the run has recorded its own."""
-    if place(folder, "search").is_file() and FLAG not in str(error):
+    if prompts_path(folder, "search").is_file() and FLAG not in str(error):
         return StrategyError(f"{error}; the run has recorded its own: continue with {FLAG}")
     return error
 
 
-def beside(source: str, kept: Mapping[str, Any] | None, there: Inputs, config: SearchConfig) -> str:
+def other_inputs_line(
+    source: str, kept: Mapping[str, Any] | None, there: Inputs, config: SearchConfig
+) -> str:
     """Line for a warm start from a run with other inputs; empty if they are the same."""
-    changed = differences(kept["marks"], there.marks, config) if kept else []
+    changed = changed_inputs(kept["marks"], there.marks, config) if kept else []
     if not changed:
         return ""
     return (

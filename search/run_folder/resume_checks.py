@@ -41,14 +41,14 @@ class Ties:
 
     def __init__(self, folder: Path, config: SearchConfig) -> None:
         self.folder, self.config = folder, config
-        self.inputs = inputs.collect(config)
+        self.inputs = inputs.collect_inputs(config)
         self.told: list[str] = []
         self.unsigned = False
 
     def notes(self) -> RunNotes:
         """Notes that a study has from its beginning."""
         return RunNotes(
-            settings=settled.settings(self.config, self.folder),
+            settings=settled.kept_settings(self.config, self.folder),
             inputs={"marks": self.inputs.marks, "unsigned": False},
             home=copies.home(self.folder) if self.config.storage else None,
         )
@@ -68,8 +68,8 @@ class Ties:
                     "there, and the study has nothing of it; put a whole copy back, or start a new "
                     "run"
                 )
-        settled.check(kept.settings, self.folder)
-        inputs.check(kept.inputs, self.folder, self.config, self.inputs)
+        settled.check_settings(kept.settings, self.folder)
+        inputs.check_same_inputs(kept.inputs, self.folder, self.config, self.inputs)
         begun = not study.is_empty
         self.unsigned = begun if kept.inputs is None else kept.inputs["unsigned"]
         if kept.inputs is None and begun:
@@ -87,7 +87,7 @@ class Ties:
 
     def keep(self, study: Study) -> None:
         """Note what the study lacks, and keep the prompts; `config.yaml` is written already."""
-        inputs.keep(self.folder, self.config, self.inputs)
+        inputs.keep_prompts(self.folder, self.config, self.inputs)
         mine = {"marks": self.inputs.marks, "unsigned": self.unsigned}
         replace(self.notes(), inputs=RunNotes.of(study).inputs or mine).keep(study)
 
@@ -95,14 +95,16 @@ class Ties:
         """Add a line for each run or file of the warm start that had other inputs."""
         sources = list(sources)
         for source in warm.runs_among(sources):
-            kept = RunNotes.of(runs.read(Path(source)).study).inputs
-            line = inputs.beside(source, kept, self.inputs, self.config)
+            kept = RunNotes.of(runs.load_run(Path(source)).study).inputs
+            line = inputs.other_inputs_line(source, kept, self.inputs, self.config)
             self.told += [line] if line else []
         model, weights = self.config.model, self.inputs.marks["weights"]
         for source in set(sources) - set(warm.runs_among(sources)):
             if Path(source).is_dir():
                 continue
-            found = measured_on.differences(load(source), model.name, model.dtype, weights=weights)
+            found = measured_on.model_differences(
+                load(source), model.name, model.dtype, weights=weights
+            )
             if found:
                 self.told.append(
                     f"--warm-start {source}: measured on another model ({'; '.join(found)}); it is "

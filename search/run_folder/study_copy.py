@@ -16,7 +16,7 @@ from search.study.run_notes import UnopenedStudy
 from search.study.storage import Place, copy
 
 
-def name_of(folder: Path) -> str:
+def copy_name(folder: Path) -> str:
     """A name for the study of a run, among those of equally named folders."""
     return f"{folder.absolute().name}-{secrets.token_hex(4)}"
 
@@ -31,7 +31,7 @@ def own(config: SearchConfig, folder: Path, place: Place) -> SearchConfig:
         UnopenedStudy(place, config.study).notes.home, folder
     ):
         return config
-    name = name_of(folder)
+    name = copy_name(folder)
     copy(place, config.study, name)
     return config.model_copy(update={"study": name})
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from search.objectives.objectives import higher_is_better
 from search.pareto import hypervolume, nondominated
-from search.study.evaluation import Evaluation, is_rival
+from search.study.evaluation import Evaluation, is_baseline_evaluation
 
 
 class FrontsOfKinds:
@@ -40,7 +40,7 @@ class FrontsOfKinds:
             if evaluation.feasible and evaluation.images >= self.images:
                 if evaluation.images > self.images:
                     self._start(evaluation.images)
-                _enter(self.rivals if is_rival(evaluation) else self.mine, evaluation)
+                _enter(self.rivals if is_baseline_evaluation(evaluation) else self.mine, evaluation)
         self._read = len(finished)
         return self
 

@@ -69,12 +69,12 @@ def is_baseline(origin: str, strategy: Strategy) -> bool:
     return origin in BASELINES or not strategy.methods
 
 
-def is_rival(evaluation: Evaluation) -> bool:
+def is_baseline_evaluation(evaluation: Evaluation) -> bool:
     """Whether an evaluation is of a baseline."""
     return is_baseline(evaluation.origin, evaluation.strategy)
 
 
-def kind(origin: str, strategy: Strategy, proposer: str) -> str:
+def strategy_kind(origin: str, strategy: Strategy, proposer: str) -> str:
     """Name of a strategy's kind: `baseline`, `found` if the search has bred it, else `seed`.
 
     Args:

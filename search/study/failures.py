@@ -98,16 +98,16 @@ def finalists(study: Study, *stages: str) -> set[str]:
     return {one.digest for one in failures(study) if one.stage in (stages or NOTES)}
 
 
-def kind(error: str) -> str:
+def failure_kind(error: str) -> str:
     """Kind of an error: its text without numbers and names, so that equal causes compare equal."""
     return re.sub(r"0x[0-9a-f]+|[0-9a-f]{12,}|-?\d+(?:\.\d+)?|-?\b(?:nan|inf)\b", "#", error)
 
 
-def lines(found: Iterable[Failure]) -> list[str]:
+def failure_lines(found: Iterable[Failure]) -> list[str]:
     """One line for each stage and kind of failure, with the candidates' names."""
     groups: dict[tuple[str, str], list[Failure]] = {}
     for one in found:
-        groups.setdefault((one.stage, kind(one.error)), []).append(one)
+        groups.setdefault((one.stage, failure_kind(one.error)), []).append(one)
     return [_line(stage, rows) for (stage, _), rows in groups.items()]
 
 
@@ -148,8 +148,8 @@ def none_left(study: Study, folder: Path) -> str:
     """Message for a run in which no finalist could be scored."""
     rows = [one for one in failures(study) if one.stage != SEARCH]
     return (
-        f"no finalist could be scored: {'; '.join(lines(rows))}; nothing is exported. Fix that "
-        f"and continue with: python -m search --resume {quote(str(folder))}"
+        f"no finalist could be scored: {'; '.join(failure_lines(rows))}; nothing is exported. "
+        f"Fix that and continue with: python -m search --resume {quote(str(folder))}"
     )
 
 
@@ -164,7 +164,7 @@ class FailureStreak:
 
     def saw(self, evaluation: Evaluation) -> str:
         """Take in a finished evaluation; returns why the search has to stop, or an empty text."""
-        now = "" if evaluation.ok else kind(evaluation.error)
+        now = "" if evaluation.ok else failure_kind(evaluation.error)
         self._count = self._count + 1 if now and now == self._kind else int(bool(now))
         self._kind = now
         if self._count < ROW:

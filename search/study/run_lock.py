@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from search.study.storage import Place, asked, parse, shown
+from search.study.storage import Place, ask_for_lock, location_text, parse_url
 from strategies import StrategyError
 from strategies.data_files.whole import refused
 
@@ -69,12 +69,12 @@ def studying(place: Place, study: str) -> Iterator[None]:
     if isinstance(place, Path):
         yield
         return
-    url = parse(place)
+    url = parse_url(place)
     if url.get_backend_name() == "sqlite":
         with _file(Path(f"{url.database}.{study}.lock"), place, study):
             yield
         return
-    with asked(place, study) as given:
+    with ask_for_lock(place, study) as given:
         if not given:
             raise _busy(place, study)
         yield
@@ -97,8 +97,8 @@ def _file(path: Path, place: Place, study: str) -> Iterator[None]:
 
 def _busy(place: Place, study: str) -> StrategyError:
     return StrategyError(
-        f"{shown(place)}: a search is running in the study {study!r}, from another folder or "
-        "machine; wait for its end"
+        f"{location_text(place)}: a search is running in the study {study!r}, from another folder "
+        "or machine; wait for its end"
     )
 
 

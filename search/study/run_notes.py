@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from search.study.storage import Place, notes
+from search.study.storage import Place, study_notes
 from search.study.study import ENTRY, SECONDS, Study
 
 
@@ -62,7 +62,7 @@ class UnopenedStudy:
 
     def __init__(self, place: Place, name: str) -> None:
         there = not isinstance(place, Path) or place.exists()
-        self._kept = notes(place, name) if there else {}
+        self._kept = study_notes(place, name) if there else {}
 
     @property
     def is_empty(self) -> bool:

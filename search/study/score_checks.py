@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from evaluate.extraction import ExtractedFeatures
-from evaluate.images.appearance import flat, lost, resized
+from evaluate.images.appearance import is_flat, is_resized, lost
 from evaluate.scoring import Scoring
 from evaluate.statistics.gaussian import ScoreError
 from search.study.evaluation import Evaluation
@@ -43,7 +43,7 @@ def unsound(figures: Mapping[str, Any]) -> str:
     return ""
 
 
-def finite(figures: Mapping[str, Any]) -> None:
+def check_finite(figures: Mapping[str, Any]) -> None:
     """Check that all values are finite.
 
     Raises:
@@ -54,7 +54,7 @@ def finite(figures: Mapping[str, Any]) -> None:
         raise ScoreError(reason)
 
 
-def images(sample: ExtractedFeatures, base: ExtractedFeatures) -> None:
+def check_images(sample: ExtractedFeatures, base: ExtractedFeatures) -> None:
     """Check that no image of a sample is lost.
 
     Raises:
@@ -64,7 +64,7 @@ def images(sample: ExtractedFeatures, base: ExtractedFeatures) -> None:
     if sample.looks is None or base.looks is None:
         return
     mine, theirs = sample.looks, base.looks[: sample.count]
-    other = np.flatnonzero(resized(mine, theirs))
+    other = np.flatnonzero(is_resized(mine, theirs))
     if len(other):
         sizes = [f"{row[other[0], 0]}x{row[other[0], 1]}" for row in (mine, theirs)]
         raise ScoreError(f"images are {sizes[0]}, the unaccelerated ones {sizes[1]}")
@@ -90,13 +90,13 @@ def scores(
     Raises:
         ScoreError: the candidate cannot be scored; the error gives the reason.
     """
-    images(sample, base)
+    check_images(sample, base)
     found = scoring.score(sample, base)
-    finite(found)
+    check_finite(found)
     return found
 
 
-def intervals(
+def checked_intervals(
     scoring: Scoring, sample: ExtractedFeatures, base: ExtractedFeatures
 ) -> dict[str, list[float]]:
     """95 % intervals of a finalist's scores, after the checks.
@@ -105,7 +105,7 @@ def intervals(
         ScoreError: an interval is not finite; the error names it.
     """
     found = scoring.intervals(sample, base)
-    finite({f"the 95 % interval of {name}": values for name, values in found.items()})
+    check_finite({f"the 95 % interval of {name}": values for name, values in found.items()})
     return found
 
 
@@ -117,7 +117,7 @@ def unaccelerated_images(base: ExtractedFeatures) -> None:
     """
     if base.looks is None:
         return
-    blank = np.flatnonzero(flat(base.looks))
+    blank = np.flatnonzero(is_flat(base.looks))
     if len(blank) >= max(2.0, FLAT * base.count):
         raise StrategyError(
             f"{len(blank)} of {base.count} images of the unaccelerated model are of one colour, "
@@ -133,7 +133,7 @@ def unaccelerated_scores(scoring: Scoring, base: ExtractedFeatures) -> dict[str,
     """
     try:
         found = scoring.score(base, base)
-        finite(found)
+        check_finite(found)
     except ScoreError as error:
         raise StrategyError(f"the unaccelerated model cannot be scored: {error}; {USUAL}") from None
     return found
@@ -147,7 +147,7 @@ def unaccelerated_chance(scoring: Scoring, base: ExtractedFeatures) -> dict[str,
     """
     try:
         found = scoring.chance(base)
-        finite(found)
+        check_finite(found)
     except ScoreError as error:
         raise StrategyError(f"the unaccelerated model cannot be scored: {error}; {USUAL}") from None
     return found

@@ -41,7 +41,7 @@ Place = Path | str  # Of a journal, or the URL of a database.
 FAULTS = (SQLAlchemyError, StorageInternalError, OSError)
 
 
-def parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
     """Read a URL; a relative path of SQLite becomes absolute, since a run may be resumed elsewhere.
 
     Raises:
@@ -84,14 +84,14 @@ def complete(stored: str, given: str | None) -> str:
     Raises:
         StrategyError: `given` is another database.
     """
-    url = parse(stored)
+    url = parse_url(stored)
     if given is not None:
-        if public(parse(given)) != stored:
+        if public(parse_url(given)) != stored:
             raise StrategyError(
-                f"--storage is {public(parse(given))}, but the study of this run is in {stored}; "
-                "give that, with its password where it has one, or leave --storage out"
+                f"--storage is {public(parse_url(given))}, but the study of this run is in {stored}"
+                "; give that, with its password where it has one, or leave --storage out"
             )
-        url = parse(given)
+        url = parse_url(given)
     password = os.environ.get(PASSWORD)
     if url.password is None and password:
         url = url.set(password=password)
@@ -112,10 +112,10 @@ def open_storage(place: Place, read_only: bool) -> BaseStorage:
         if read_only and not place.exists():
             raise StrategyError(f"{place}: no such study; give the folder of a run")
         return JournalStorage(CheckedJournal(str(place))) if read_only else open_journal(place)
-    url = parse(place)
+    url = parse_url(place)
     missing = url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
     if read_only and missing:
-        raise StrategyError(f"{shown(place)}: no such file")
+        raise StrategyError(f"{location_text(place)}: no such file")
     try:
         return RDBStorage(
             place, engine_kwargs={"pool_pre_ping": True}, skip_table_creation=read_only
@@ -123,37 +123,37 @@ def open_storage(place: Place, read_only: bool) -> BaseStorage:
     except ImportError:
         raise _without_driver(place) from None
     except (*FAULTS, RuntimeError) as error:
-        raise refused(place, error) from None
+        raise unusable_location(place, error) from None
 
 
 def _without_driver(place: Place) -> StrategyError:
     return StrategyError(
-        f"{shown(place)}: its driver is not installed; for PostgreSQL: pip install "
+        f"{location_text(place)}: its driver is not installed; for PostgreSQL: pip install "
         "'diffusion-stratagem[postgresql]'"
     )
 
 
-def shown(place: Place) -> str:
+def location_text(place: Place) -> str:
     """The place in an error."""
-    return str(place) if isinstance(place, Path) else f"storage {public(parse(place))}"
+    return str(place) if isinstance(place, Path) else f"storage {public(parse_url(place))}"
 
 
-def refused(place: Place, error: BaseException) -> StrategyError:
+def unusable_location(place: Place, error: BaseException) -> StrategyError:
     """One line that says why a study's place does not serve, and what to do."""
     if isinstance(place, Path):
         if isinstance(error, OSError):
             return whole.refused(place, error)
-        return StrategyError(f"{shown(place)}: cannot be written ({error})")
+        return StrategyError(f"{location_text(place)}: cannot be written ({error})")
     cause = getattr(error, "orig", None) or error.__cause__ or error
     cause = getattr(cause, "orig", None) or cause
     reason = " ".join(str(cause).split()) or type(error).__name__
     hint = (
         "" if place.startswith("sqlite") else f"; a password is read from --storage or {PASSWORD}"
     )
-    return StrategyError(f"{shown(place)}: {reason}{hint}")
+    return StrategyError(f"{location_text(place)}: {reason}{hint}")
 
 
-def notes(place: Place, name: str) -> dict[str, Any]:
+def study_notes(place: Place, name: str) -> dict[str, Any]:
     """Notes of a study, read without its evaluations; empty if there is no such study.
 
     Raises:
@@ -166,7 +166,7 @@ def notes(place: Place, name: str) -> dict[str, Any]:
     except KeyError:
         return {}
     except FAULTS as error:
-        raise refused(place, error) from None
+        raise unusable_location(place, error) from None
 
 
 def copy(place: Place, former: str, name: str) -> None:
@@ -181,7 +181,7 @@ def copy(place: Place, former: str, name: str) -> None:
             from_study_name=former, from_storage=kept, to_storage=kept, to_study_name=name
         )
     except FAULTS as error:
-        raise refused(place, error) from None
+        raise unusable_location(place, error) from None
 
 
 def check_numbers(place: Place, numbers: Iterable[int]) -> None:
@@ -197,19 +197,19 @@ def check_numbers(place: Place, numbers: Iterable[int]) -> None:
     twice = [number for number, count in Counter(numbers).items() if count > 1]
     if twice:
         raise StrategyError(
-            f"{shown(place)}: evaluation {twice[0]} is in it twice, so it was copied together or "
-            "written to by two searches; put a whole copy back, or start a new run"
+            f"{location_text(place)}: evaluation {twice[0]} is in it twice, so it was copied "
+            "together or written to by two searches; put a whole copy back, or start a new run"
         )
 
 
 @contextmanager
-def asked(url: str, study: str) -> Iterator[bool]:
+def ask_for_lock(url: str, study: str) -> Iterator[bool]:
     """Ask a database's server for a lock that lasts as long as the connection, however that ends.
 
     Yields:
         Whether it was given; also where the server has none to give.
     """
-    kind = parse(url).get_backend_name()
+    kind = parse_url(url).get_backend_name()
     if kind not in ASKED:
         yield True
         return
@@ -224,7 +224,7 @@ def asked(url: str, study: str) -> Iterator[bool]:
             connection.commit()
             yield given
     except SQLAlchemyError as error:
-        raise refused(url, error) from None
+        raise unusable_location(url, error) from None
     finally:
         engine.dispose()
 

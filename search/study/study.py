@@ -19,10 +19,17 @@ from optuna.trial import TrialState, create_trial
 from search.objectives.objectives import BUNDLED_OBJECTIVES
 from search.study import score_checks as gate
 from search.study.evaluation import Evaluation
-from search.study.storage import FAULTS, Place, check_numbers, open_storage, refused, shown
+from search.study.storage import (
+    FAULTS,
+    Place,
+    check_numbers,
+    location_text,
+    open_storage,
+    unusable_location,
+)
 from search.study.trial_columns import columns
 from strategies import Strategy, StrategyError
-from strategies.data_files.whole import beside
+from strategies.data_files.whole import temporary_path
 
 NAME = "stratagem"
 ENTRY = "entry:"  # Prefix of an entry: notes that belong together, with their device time.
@@ -65,11 +72,11 @@ class Study:
         except StrategyError:
             raise
         except FAULTS as error:
-            raise refused(place, error) from None
+            raise unusable_location(place, error) from None
         except (ValueError, KeyError) as error:
             empty = f", or one without the study {name!r} yet" if read_only else ""
             raise StrategyError(
-                f"{shown(place)}: not a readable study log{empty} ({error})"
+                f"{location_text(place)}: not a readable study log{empty} ({error})"
             ) from None
         self._notes: dict[str, Any] = {}
         self._seconds: dict[str, float] = {}
@@ -80,7 +87,8 @@ class Study:
             self.evaluations = [gate.evaluation(_read(trial)) for trial in trials]
         except KeyError as error:
             raise StrategyError(
-                f"{shown(place)}: a study log of another version, without {error}; start a new run"
+                f"{location_text(place)}: a study log of another version, without {error}; "
+                "start a new run"
             ) from None
         check_numbers(place, (evaluation.number for evaluation in self.evaluations))
         self._evaluating = sum(evaluation.seconds for evaluation in self.evaluations)
@@ -160,11 +168,11 @@ class Study:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         if self._read_only:
-            raise StrategyError(f"{shown(self._place)}: opened for reading only")
+            raise StrategyError(f"{location_text(self._place)}: opened for reading only")
         try:
             yield
         except FAULTS as error:
-            raise refused(self._place, error) from None
+            raise unusable_location(self._place, error) from None
 
     @property
     def spent(self) -> float:
@@ -177,7 +185,7 @@ def _open(
 ) -> optuna.Study:
     """The study, created if it is not there; a new journal has its notes from the beginning."""
     if isinstance(place, Path) and notes and not place.exists():
-        part = beside(place)
+        part = temporary_path(place)
         try:
             _lacking(_create(name, open_storage(part, False), objectives), notes)
             part.replace(place)

@@ -13,7 +13,7 @@ from strategies import StrategyError
 TRACKERS = {"tensorboard": "TensorBoard", "mlflow": "MLflow", "wandb": "WandB"}
 
 
-def load(names: Sequence[str]) -> list[Callable[[Path], EventListener]]:
+def load_trackers(names: Sequence[str]) -> list[Callable[[Path], EventListener]]:
     """A function for each tracker that makes it for the folder of a run.
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from search.tracking.events import Event
-from strategies.data_files.whole import check, refused
+from strategies.data_files.whole import check_writable, refused
 
 
 class JsonLog:
@@ -32,7 +32,7 @@ class JsonLog:
             if self.path.exists():
                 self._open(self.path)
             else:
-                check(self.path)  # The file comes with its first line.
+                check_writable(self.path)  # The file comes with its first line.
         except OSError as error:
             raise refused(f"--log-json {self.path}", error) from None
 
@@ -73,7 +73,7 @@ def _is_torn(path: Path) -> bool:
         return file.read(1) != b"\n"
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read_events(path: Path) -> list[dict[str, Any]]:
     """The events in a log, the earliest first; what is no event of ours is left out."""
     found = []
     with path.open("rb") as file:

@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 
 from search.tracking.events import Event
-from search.tracking.scalars import numbers, settings
+from search.tracking.scalars import config_entries, event_numbers
 
 EXPERIMENT = "stratagem"
 FOLDER = "stratagem.folder"  # The tag by which a run is found again.
@@ -63,11 +63,11 @@ class MLflow:
         if event.kind == "final":
             step = self._finals = self._finals + 1
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, step) for name, value in numbers(event).items()]
+        metrics = [Metric(name, value, now, step) for name, value in event_numbers(event).items()]
         if metrics:
             self._client.log_batch(self._run, metrics)
         if event.kind == "started" and not event.data["resumed"]:
-            given = settings(event.data["config"])
+            given = config_entries(event.data["config"])
             parameters = [Param(name, value[:LONGEST]) for name, value in given.items()]
             self._client.log_batch(self._run, params=parameters)
         elif event.kind == "exported":

@@ -10,7 +10,7 @@ from search.tracking.events import Event
 PROGRESS = ("hypervolume", "front", "spent_s", "seconds")
 
 
-def numbers(event: Event) -> dict[str, float]:
+def event_numbers(event: Event) -> dict[str, float]:
     """Numbers of an event by name, without unknown ones.
 
     An `evaluation` has `scores/...` and `search/...`, a `final` has `heldout/...`, and `exported`
@@ -28,7 +28,7 @@ def numbers(event: Event) -> dict[str, float]:
     return {name: float(value) for name, value in found.items() if isinstance(value, int | float)}
 
 
-def settings(config: Mapping[str, Any]) -> dict[str, str]:
+def config_entries(config: Mapping[str, Any]) -> dict[str, str]:
     """Entries of a config with dotted names; a list becomes one text."""
     return dict(_flat(config, ""))
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from search.tracking.events import Event
-from search.tracking.scalars import numbers
+from search.tracking.scalars import event_numbers
 
 
 class TensorBoard:
@@ -34,7 +34,7 @@ class TensorBoard:
         step = self._step
         if event.kind == "final":
             step = self._finals = self._finals + 1
-        for name, value in numbers(event).items():
+        for name, value in event_numbers(event).items():
             write.add_scalar(name, value, step)
         if event.kind == "started":
             text = json.dumps(event.data["config"], indent=2)

@@ -14,7 +14,7 @@ from pathlib import Path
 import wandb
 
 from search.tracking.events import Event
-from search.tracking.scalars import numbers, settings
+from search.tracking.scalars import config_entries, event_numbers
 
 PROJECT = "stratagem"
 EVALUATIONS, FINALISTS = "evaluations", "finalists"  # The two x-axes.
@@ -46,9 +46,9 @@ class WandB:
     def __call__(self, event: Event) -> None:
         if event.kind in ("started", "evaluation"):
             self._step = event.data["evaluations"]
-        found: dict[str, object] = dict(numbers(event))
+        found: dict[str, object] = dict(event_numbers(event))
         if event.kind == "started":
-            given = settings(event.data["config"])
+            given = config_entries(event.data["config"])
             self._run.config.update(given, allow_val_change=True)
         elif event.kind == "final":
             self._finals += 1

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from evaluate.images.generation import run as generate
+from evaluate.images.generation import run_pipeline as generate
 from evaluate.images.generation import to_pixels
 from evaluate.images.prompts import Prompts
-from search.objectives.labels import short, value
-from search.results.run import FrontPoint, Run, named
-from search.study.evaluation import kind
+from search.objectives.labels import score_text, short
+from search.results.run import FrontPoint, Run, named_points
+from search.study.evaluation import strategy_kind
 from strategies import Strategy, StrategyError, describe
 
 LEAST = 320  # Pixels of the longer side of a shown image; smaller ones are enlarged.
@@ -101,14 +101,14 @@ class FrontViewer:
         with self._lock:  # One pipeline generates one image at a time.
             if key not in self._images:
                 image, seconds = self._draw(strategy, prompt, seed)
-                self._images[key] = enlarged(image), seconds
+                self._images[key] = enlarged_view(image), seconds
                 while len(self._images) > KEPT:
                     self._images.popitem(last=False)
             self._images.move_to_end(key)
             return self._images[key]
 
 
-def enlarged(image: Image.Image) -> Image.Image:
+def enlarged_view(image: Image.Image) -> Image.Image:
     """An image of at least `LEAST` pixels; the pixels of a small one become squares."""
     times = -(-LEAST // max(image.size))
     if times <= 1:
@@ -144,7 +144,7 @@ def drawing(pipe: Any, config: Any) -> Draw:
 
 
 def _places(run: Run, points: Sequence[FrontPoint], baseline: Strategy) -> tuple[SliderPlace, ...]:
-    names = {id(one): name for name, one in named(points).items()}
+    names = {id(one): name for name, one in named_points(points).items()}
     model = run.config.model
     found = [
         SliderPlace(
@@ -154,15 +154,15 @@ def _places(run: Run, points: Sequence[FrontPoint], baseline: Strategy) -> tuple
         )
     ]
     for point in sorted(points, key=lambda one: one.scores["speedup"]):
-        title = value("speedup", point.scores["speedup"])
+        title = score_text("speedup", point.scores["speedup"])
         name = names.get(id(point))
         scores = ", ".join(
-            f"{short(one)} {value(one, point.scores[one])}" for one in run.config.objectives
+            f"{short(one)} {score_text(one, point.scores[one])}" for one in run.config.objectives
         )
         strategy = point.strategy
         lines = (
             f"{strategy.solver_text.removesuffix('Scheduler')}, {strategy.steps} steps; "
-            f"{kind(point.origin, strategy, run.config.proposer)}; measured: {scores}",
+            f"{strategy_kind(point.origin, strategy, run.config.proposer)}; measured: {scores}",
             *(describe.summary(strategy) or ["fewer steps, no method"]),
         )
         found.append(SliderPlace(strategy, f"{title}, {name}" if name else title, lines))

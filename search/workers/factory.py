@@ -13,7 +13,7 @@ from search.workers.settings import WorkerSettings
 from search.workers.worker import Worker
 
 
-def start(
+def make_executor(
     where: WorkerSettings,
     model: ModelConfig,
     device: str,

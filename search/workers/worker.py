@@ -19,8 +19,8 @@ from accel.pipelines.devices import device_of
 from evaluate import Evaluator
 from evaluate.evaluator import Split
 from evaluate.extraction import ExtractedFeatures
-from evaluate.images.generation import NotFiniteError, batches, run
-from evaluate.images.image_store import ImageStore, identity
+from evaluate.images.generation import NotFiniteError, generate_batches, run_pipeline
+from evaluate.images.image_store import ImageStore, model_fingerprint
 from evaluate.images.prompts import Prompts
 from evaluate.networks.base import Pixels
 from evaluate.speed.call_profile import call_macs
@@ -28,7 +28,7 @@ from evaluate.speed.latency_measurement import (
     time_around,
     time_calls,
     time_end_to_end,
-    whole,
+    whole_setting,
 )
 from evaluate.speed.timing import device_name
 from evaluate.statistics.gaussian import ScoreError
@@ -77,7 +77,7 @@ class Worker:
         config = ModelConfig.model_validate(model)
         with notes.silent():
             self.evaluator = Evaluator(config, device, lists=lists, keep_embeddings=True)
-        self.weights = identity(config.source, config)
+        self.weights = model_fingerprint(config.source, config)
         if weights and self.weights != weights:
             raise StrategyError(
                 f"{config.source} holds other weights on {platform.node()} than those that the "
@@ -141,11 +141,11 @@ class Worker:
     def count_macs(self, request: CountMacsRequest) -> dict[str, float]:
         """Count the multiply-accumulates of each kind of call."""
         evaluator, found = self.evaluator, dict[str, float]()
-        pipe, config = evaluator.pipe, whole(evaluator.config)
+        pipe, config = evaluator.pipe, whole_setting(evaluator.config)
         prompt = evaluator.prompts["search"].first(1)
         for strategy in request.strategies:
             with accel.accelerated(pipe, strategy, set_scheduler=True):
-                work = call_macs(pipe, partial(run, pipe, config, strategy, prompt))
+                work = call_macs(pipe, partial(run_pipeline, pipe, config, strategy, prompt))
             found |= {kind: float(work[call]) for call, kind in enumerate(strategy.kinds())}
         return found
 
@@ -154,7 +154,9 @@ class Worker:
         evaluator = self.evaluator
         prompt = evaluator.prompts["search"].first(1)
         first, second = (
-            np.stack(next(batches(evaluator.pipe, evaluator.config, request.strategy, prompt)))
+            np.stack(
+                next(generate_batches(evaluator.pipe, evaluator.config, request.strategy, prompt))
+            )
             for _ in range(2)
         )
         return float(np.abs(first.astype(float) - second).mean())

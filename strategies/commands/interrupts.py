@@ -23,7 +23,7 @@ def stopped(line: str = "interrupted") -> int:
     return CODE
 
 
-def one_line(main: Callable[[], int | None]) -> int:
+def run_interruptible(main: Callable[[], int | None]) -> int:
     """Run all of a process; Ctrl-C ends it in one line. Returns the exit code."""
     try:
         return main() or 0

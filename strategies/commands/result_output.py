@@ -157,7 +157,7 @@ class ResultOutput:
                     f"--{form}= names no file; give --{form}=FILE, or --{form} for standard output"
                 )
             if place != STANDARD:
-                whole.check(Path(place))
+                whole.check_writable(Path(place))
         self._standard: TextIO = sys.stdout
         self._redirected = ExitStack()
 

@@ -41,12 +41,12 @@ def add(made: CommandParser) -> None:
     made.add_result_flags("genes, choices and size", "one row for each gene")
 
 
-def names(text: str) -> list[str]:
+def method_names(text: str) -> list[str]:
     """Methods in a comma-separated list."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def asked(flags: argparse.Namespace) -> tuple[dict[str, Any], str]:
+def space_settings(flags: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Resolved settings of the space that the flags name, and its family.
 
     Raises:
@@ -64,7 +64,7 @@ def asked(flags: argparse.Namespace) -> tuple[dict[str, Any], str]:
     if flags.space is None and own in configs("spaces"):
         settings = fitted(settings, str(model["scheduler"]), int(model["steps"]))
     if flags.methods is not None:
-        settings = of_methods(settings, names(flags.methods))
+        settings = of_methods(settings, method_names(flags.methods))
     family = settings.get("family") or _family(settings)
     return resolved(settings, str(family)), str(family)
 
@@ -119,7 +119,7 @@ def _gene(gene: AnyGene) -> dict[str, Any]:
     return {"name": gene.name, "choices": choices}
 
 
-def lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+def space_lines(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Description of a space in words: names and values."""
     rows = [(name, ", ".join(map(str, found[name]))) for name in ("schedulers", "steps", "methods")]
     for part, when in (("whole", "whole generation"), ("per_call", "every call")):

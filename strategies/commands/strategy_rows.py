@@ -9,7 +9,7 @@ from strategies import describe
 from strategies.strategy import Strategy
 
 
-def listed(source: str, strategy: Strategy) -> dict[str, Any]:
+def strategy_row(source: str, strategy: Strategy) -> dict[str, Any]:
     """A strategy in a list of strategies."""
     return {
         "name": strategy.name,
@@ -24,7 +24,7 @@ def listed(source: str, strategy: Strategy) -> dict[str, Any]:
     }
 
 
-def shown(strategy: Strategy) -> dict[str, Any]:
+def strategy_details(strategy: Strategy) -> dict[str, Any]:
     """A strategy with its digest, and its acts in spans of equal calls."""
     spans = [{"first": s.first, "last": s.last, **s.acts} for s in describe.spans(strategy)]
     return strategy.to_json() | {"digest": strategy.digest, "spans": spans}

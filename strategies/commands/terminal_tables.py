@@ -40,7 +40,7 @@ def listing(rows: Iterable[tuple[str, Strategy]]) -> RenderableType:
 
 def _is_rule(name: str) -> bool:
     """Whether a name is that of a rule, and not of a file."""
-    return not Path(name).exists() and rules.find(name) is not None
+    return not Path(name).exists() and rules.find_rule(name) is not None
 
 
 def schedule(strategy: Strategy) -> str:
@@ -59,7 +59,7 @@ def details(strategy: Strategy) -> RenderableType:
     ]
     head.append(("digest", strategy.digest[:12]))
     for name, knobs in sorted(strategy.methods.items()):
-        head += [(f"{name}.{key}", value) for key, value in describe.flat(knobs).items()]
+        head += [(f"{name}.{key}", value) for key, value in describe.flat_knobs(knobs).items()]
     measured = chain.from_iterable(
         describe.free(field, _rounded(getattr(strategy, field)))
         for field in ("scores", "baseline", "provenance")
@@ -94,7 +94,7 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def method(about: Mapping[str, Any]) -> RenderableType:
+def method_table(about: Mapping[str, Any]) -> RenderableType:
     """A method from `describe.method`."""
     rows = [("paper", about["paper"]), ("families", ", ".join(about["families"]))]
     for knob in about["knobs"]:
@@ -107,7 +107,9 @@ def method(about: Mapping[str, Any]) -> RenderableType:
     return Group(f"{about['name']}: {about['about']}", Padding(pairs(rows), (0, 0, 1, 2)))
 
 
-def difference(rows: Sequence[tuple[str, str, str]], names: tuple[str, str]) -> RenderableType:
+def difference_table(
+    rows: Sequence[tuple[str, str, str]], names: tuple[str, str]
+) -> RenderableType:
     """Rows of `describe.differences`."""
     table = _table("", *map(_cell, names))
     for row in rows[:ROWS]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from strategies.data_files.places import beside
+from strategies.data_files.places import sibling_folder
 from strategies.data_files.yaml_files import from_yaml, read_yaml
 from strategies.errors import StrategyError
 from strategies.words import did_you_mean
@@ -12,7 +12,7 @@ from strategies.words import did_you_mean
 
 def configs(folder: str) -> list[str]:
     """Names of the YAML files in `configs/<folder>/`."""
-    return sorted(path.stem for path in (beside("configs") / folder).glob("*.yaml"))
+    return sorted(path.stem for path in (sibling_folder("configs") / folder).glob("*.yaml"))
 
 
 def read_config(folder: str, name: str) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def read_config(folder: str, name: str) -> dict[str, Any]:
         StrategyError: there is none, or it is not a YAML mapping.
     """
     if name in configs(folder):
-        data = from_yaml((beside("configs") / folder / f"{name}.yaml").read_text("utf-8"))
+        data = from_yaml((sibling_folder("configs") / folder / f"{name}.yaml").read_text("utf-8"))
     elif name.endswith((".yaml", ".yml")):
         data = read_yaml(name)
     else:

@@ -9,6 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def beside(name: str) -> Path:
+def sibling_folder(name: str) -> Path:
     """The folder `name` beside the packages, such as `configs` or `zoo`."""
     return Path(__file__).resolve().parents[2] / name

@@ -94,11 +94,11 @@ def from_json(text: str) -> Any:
         if isinstance(error, StrategyError):
             raise
         raise StrategyError(f"not JSON ({error})") from None
-    check(data)
+    check_data(data)
     return data
 
 
-def check(value: Any, where: Where = ()) -> None:
+def check_data(value: Any, where: Where = ()) -> None:
     """Refuse data that no file may hold: too deep, too much, not finite, or not to be encoded.
 
     Args:

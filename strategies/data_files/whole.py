@@ -47,7 +47,7 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
         raise refused(path, error) from None
 
 
-def beside(path: Path) -> Path:
+def temporary_path(path: Path) -> Path:
     """Temporary name of a file until it is complete; every process has its own."""
     return path.with_name(f"{path.name}.{os.getpid()}{SUFFIX}")
 
@@ -59,7 +59,7 @@ def write(content: str | bytes, path: str | os.PathLike[str]) -> None:
         UnwritableError: the file cannot be written; nothing of it is left.
     """
     target = Path(path)
-    part = beside(target)
+    part = temporary_path(target)
     data = content.encode("utf-8") if isinstance(content, str) else content
     with refusing(target):
         try:
@@ -84,13 +84,13 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
 
 
-def check(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Check that a file could be written later; an existing one stays as it is.
 
     Raises:
         UnwritableError: it could not.
     """
-    part = beside(path)
+    part = temporary_path(path)
     with refusing(path):
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))

@@ -57,7 +57,7 @@ def from_yaml(text: str) -> Any:
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
         # Dates and numbers that mean nothing raise errors of Python's own.
         raise StrategyError(error) from None
-    reading.check(data)
+    reading.check_data(data)
     return data
 
 

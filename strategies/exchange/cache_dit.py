@@ -58,7 +58,7 @@ def cache_dit(strategy: Strategy) -> dict[str, Any]:
     }
 
 
-def dump(settings: Mapping[str, Any]) -> str:
+def settings_text(settings: Mapping[str, Any]) -> str:
     """Text of the file: JSON with one line per entry."""
     lines = (f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in settings.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from strategies.exchange import serving
-from strategies.exchange.cache_dit import VERSIONS, cache_dit, dump
+from strategies.exchange.cache_dit import VERSIONS, cache_dit, settings_text
 from strategies.exchange.diffusers_hooks import VERSION, diffusers_hooks
 from strategies.strategy import Strategy
 
@@ -31,7 +31,9 @@ HOOKS_NOTE = (
     "was interrupted"
 )
 TARGETS = {
-    "cache-dit": ExportTarget(lambda strategy: dump(cache_dit(strategy)), VERSIONS["cache-dit"]),
+    "cache-dit": ExportTarget(
+        lambda strategy: settings_text(cache_dit(strategy)), VERSIONS["cache-dit"]
+    ),
     "sglang": ExportTarget(serving.sglang, "0.5.23"),
     "vllm-omni": ExportTarget(serving.vllm_omni, "0.30"),
     "diffusers": ExportTarget(diffusers_hooks, VERSION, HOOKS_NOTE),

@@ -18,7 +18,7 @@ def is_whole(gene: AnyGene) -> bool:
     return gene.knob not in (*kind.per_call, *kind.call_list_knobs)
 
 
-def value(gene: Gene, choice: Any, calls: int) -> Any:
+def gene_value(gene: Gene, choice: Any, calls: int) -> Any:
     """Value of a whole generation's knob for a choice, in a generation of `calls` calls.
 
     Raises:
@@ -36,7 +36,7 @@ def value(gene: Gene, choice: Any, calls: int) -> Any:
     return min(max(low, round(choice * calls)), max(low, calls - 1))
 
 
-def listed(gene: Gene, values: Sequence[Any]) -> Any:
+def gene_values(gene: Gene, values: Sequence[Any]) -> Any:
     """Value of a per-call gene's knob: one value for each call, or the list of calls."""
     kind = registered_methods()[gene.method]
     if gene.knob not in kind.call_list_knobs:

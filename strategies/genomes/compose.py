@@ -15,7 +15,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from strategies.errors import StrategyError
-from strategies.genomes.genes import AnyGene, Gene, OneOf, Shared, check_family, read_acts, split
+from strategies.genomes.genes import (
+    AnyGene,
+    Gene,
+    OneOf,
+    Shared,
+    check_family,
+    read_acts,
+    split_name,
+)
 from strategies.knobs import Knobs, registered_methods
 from strategies.solvers import exchangeable
 
@@ -158,7 +166,7 @@ def genes(settings: Mapping[str, Any]) -> list[AnyGene]:
             "the space's schedulers, steps and each knob's choices must be lists that are not "
             "empty, and knobs a mapping such as {deepcache.depth: [full, 0, 1]}"
         )
-    found: list[AnyGene] = [Gene(*split(n), tuple(v)) for n, v in parts["knobs"].items()]
+    found: list[AnyGene] = [Gene(*split_name(n), tuple(v)) for n, v in parts["knobs"].items()]
     found += [Shared(str(name), read_acts(name, rows)) for name, rows in parts["shared"].items()]
     found += [OneOf(str(n), tuple(map(str, names))) for n, names in parts["one_of"].items()]
     return found

@@ -126,7 +126,7 @@ def _whole(space: Space, strategy: Strategy, rows: Sequence[Sequence[int]]) -> l
         lists = _lists(space, method, rows)
         for choice in itertools.product(*(range(len(gene.choices)) for gene in genes)):
             whole = {
-                gene.knob: choosing.value(gene, gene.choices[index], strategy.calls)
+                gene.knob: choosing.gene_value(gene, gene.choices[index], strategy.calls)
                 for gene, index in zip(genes, choice, strict=True)
             }
             knobs = {method: {**space.fixed.get(method, {}), **lists, **whole}}
@@ -149,5 +149,5 @@ def _lists(space: Space, method: str, rows: Sequence[Sequence[int]]) -> dict[str
         if isinstance(gene, Shared):
             found |= dict(choosing.acting(gene, chosen)).get(method, {})
         elif gene.method == method:
-            found[gene.knob] = choosing.listed(gene, [gene.choices[index] for index in chosen])
+            found[gene.knob] = choosing.gene_values(gene, [gene.choices[index] for index in chosen])
     return found

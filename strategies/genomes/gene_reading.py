@@ -7,7 +7,7 @@ from typing import Any
 
 from strategies.errors import StrategyError
 from strategies.genomes import choosing
-from strategies.genomes.genes import Act, AnyGene, Gene, OneOf, Shared, check
+from strategies.genomes.genes import Act, AnyGene, Gene, OneOf, Shared, check_genes
 from strategies.knobs import registered_methods
 from strategies.strategy import Strategy
 
@@ -36,7 +36,7 @@ class Reader:
         Raises:
             StrategyError: a choice is not allowed; names the gene and the choice.
         """
-        check(genes, self.fixed, self.family)
+        check_genes(genes, self.fixed, self.family)
         plain = [gene for gene in genes if isinstance(gene, Gene)]
         whole = [g for g in genes if isinstance(g, OneOf) or choosing.is_whole(g)]
         for gene in plain:
@@ -67,9 +67,9 @@ class Reader:
         """Knobs of one method, with a row of choices for each call."""
         method, calls = genes[0].method, len(rows)
         chosen = {
-            gene.knob: choosing.value(gene, values[0], calls)
+            gene.knob: choosing.gene_value(gene, values[0], calls)
             if choosing.is_whole(gene)
-            else choosing.listed(gene, values)
+            else choosing.gene_values(gene, values)
             for gene, values in zip(genes, zip(*rows, strict=True), strict=True)
         }
         return self._made(method, chosen, calls)

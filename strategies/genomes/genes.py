@@ -124,18 +124,20 @@ def read_acts(name: str, rows: Sequence[Any]) -> tuple[Act, ...]:
         )
     acts = []
     for row in rows:
-        parts = [(*split(key), value) for key, value in row.items()]
+        parts = [(*split_name(key), value) for key, value in row.items()]
         acts.append(tuple((method, knob, value) for method, knob, value in parts))
     return tuple(acts)
 
 
-def split(name: Any) -> tuple[str, str]:
+def split_name(name: Any) -> tuple[str, str]:
     """Method and knob of `method.knob`."""
     method, _, knob = str(name).partition(".")
     return method, knob
 
 
-def check(genes: Sequence[AnyGene], fixed: Mapping[str, Mapping[str, Any]], family: str) -> None:
+def check_genes(
+    genes: Sequence[AnyGene], fixed: Mapping[str, Mapping[str, Any]], family: str
+) -> None:
     """Refuse genes of unknown knobs, of methods for other families, and duplicates.
 
     Raises:

@@ -98,7 +98,7 @@ class SearchSpace:
         Raises:
             StrategyError: a knob that names a call, and a choice that is no share of the calls.
         """
-        return choosing.value(gene, choice, calls)
+        return choosing.gene_value(gene, choice, calls)
 
     @property
     def genes_per_slot(self) -> int:
@@ -133,7 +133,7 @@ class SearchSpace:
         for offset, each in enumerate(self.call_genes):
             chosen = [0] * quiet + [genome[start + offset] for start in starts[quiet:]]
             if isinstance(each, Gene):
-                values = choosing.listed(each, [each.choices[index] for index in chosen])
+                values = choosing.gene_values(each, [each.choices[index] for index in chosen])
                 methods.setdefault(each.method, {})[each.knob] = values
                 continue
             for method, knobs in choosing.acting(each, chosen):

@@ -52,7 +52,7 @@ class BlockCache(Knobs):
     @model_validator(mode="before")
     @classmethod
     def _read_groups(cls, given: Any) -> Any:
-        return groups.read(given, ["compute"])
+        return groups.read_groups(given, ["compute"])
 
     def model_post_init(self, context: object) -> None:
         for name, calls in self.refresh.items():
@@ -115,9 +115,11 @@ class BlockCache(Knobs):
             asked = set(chosen)
             made = caught_up([call in asked for call in range(len(both))], both)
             refresh[name] = tuple(call for call, computed in enumerate(made) if computed)
-        streams = [groups.stream(self.compute, g) for g in range(groups.count([self.compute]))]
+        streams = [
+            groups.stream(self.compute, g) for g in range(groups.count_groups([self.compute]))
+        ]
         moved = [caught_up(one, both) for one in streams if self.compute]
-        compute = groups.merged(moved) if moved else self.compute
+        compute = groups.merged_streams(moved) if moved else self.compute
         return self.model_copy(update={"refresh": refresh, "compute": compute})
 
     def take(self, indices: list[int]) -> BlockCache:
@@ -129,9 +131,11 @@ class BlockCache(Knobs):
         """Knobs in which every group of blocks keeps its share of computed calls, as dense in
         time.
         """
-        streams = [groups.stream(self.compute, g) for g in range(groups.count([self.compute]))]
+        streams = [
+            groups.stream(self.compute, g) for g in range(groups.count_groups([self.compute]))
+        ]
         moved = [groups.stretched(one, len(indices)) for one in streams if self.compute]
-        return self.take(indices).model_copy(update={"compute": groups.merged(moved)})
+        return self.take(indices).model_copy(update={"compute": groups.merged_streams(moved)})
 
     def computed(self, block: int, blocks: int) -> Stream | None:
         """Whether an unnamed block is computed, for each call; None if it always is.
@@ -143,7 +147,7 @@ class BlockCache(Knobs):
         Raises:
             StrategyError: fewer blocks than groups.
         """
-        group = groups.group_of(self.method, block, blocks, groups.count([self.compute]))
+        group = groups.group_of(self.method, block, blocks, groups.count_groups([self.compute]))
         found = groups.stream(self.compute, group)
         return None if all(found[1:]) else found
 

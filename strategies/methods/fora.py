@@ -57,7 +57,7 @@ class FORA(Knobs):
     @model_validator(mode="before")
     @classmethod
     def _read_groups(cls, given: Any) -> Any:
-        return groups.read(given, COMPONENTS)
+        return groups.read_groups(given, COMPONENTS)
 
     @classmethod
     def published(cls, calls: int, interval: int, order: int = 0) -> Self:
@@ -74,7 +74,7 @@ class FORA(Knobs):
     @property
     def groups(self) -> int:
         """Number of groups of blocks in its lists; 1 without lists."""
-        return groups.count([getattr(self, name) for name in COMPONENTS])
+        return groups.count_groups([getattr(self, name) for name in COMPONENTS])
 
     def computed(self, component: str, block: int, blocks: int) -> Stream:
         """Whether a component of one block is computed, for each call.
@@ -115,7 +115,7 @@ class FORA(Knobs):
         lists = {}
         for name in COMPONENTS:
             streams = [self._stream(name, group) for group in range(self.groups)]
-            lists[name] = groups.merged([caught_up(stream, both) for stream in streams])
+            lists[name] = groups.merged_streams([caught_up(stream, both) for stream in streams])
         return self.model_copy(update=lists)
 
     def shortened(self, whole: tuple[bool, ...]) -> FORA:
@@ -132,7 +132,7 @@ class FORA(Knobs):
         for name in COMPONENTS:
             streams = [self._stream(name, group) for group in range(self.groups)]
             moved = {stream: _resampled(stream, new) for stream in set(streams)}
-            lists[name] = groups.merged([moved[stream] for stream in streams])
+            lists[name] = groups.merged_streams([moved[stream] for stream in streams])
         reused = [
             call
             for call in range(len(self.order))

@@ -19,7 +19,7 @@ Computed = StrictBool | Groups
 Stream = tuple[bool, ...]  # Whether one group is computed, for each call.
 
 
-def read(given: Any, knobs: Sequence[str]) -> Any:
+def read_groups(given: Any, knobs: Sequence[str]) -> Any:
     """Refuse lists that do not fit together; a list of one repeated value becomes that value.
 
     Args:
@@ -56,11 +56,11 @@ def read(given: Any, knobs: Sequence[str]) -> Any:
                         "give all lists the same length"
                     )
                 first, groups = first or where, len(value)
-        found[name] = tuple(plain(value) for value in values)
+        found[name] = tuple(single_value(value) for value in values)
     return found
 
 
-def count(lists: Sequence[Sequence[Computed]]) -> int:
+def count_groups(lists: Sequence[Sequence[Computed]]) -> int:
     """Number of groups of blocks in lists; 1 without lists."""
     rows = (value for values in lists for value in values)
     return next((len(value) for value in rows if isinstance(value, tuple)), 1)
@@ -85,9 +85,9 @@ def group_of(method: str, block: int, blocks: int, groups: int) -> int:
     return block * groups // blocks
 
 
-def merged(streams: Sequence[Stream]) -> tuple[Computed, ...]:
+def merged_streams(streams: Sequence[Stream]) -> tuple[Computed, ...]:
     """Streams of groups as one value for each call."""
-    return tuple(plain(values) for values in zip(*streams, strict=True))
+    return tuple(single_value(values) for values in zip(*streams, strict=True))
 
 
 def stretched(one: Stream, calls: int) -> Stream:
@@ -100,7 +100,7 @@ def stretched(one: Stream, calls: int) -> Stream:
     return tuple(call == 0 or call in full for call in range(calls))
 
 
-def plain(value: Any) -> Any:
+def single_value(value: Any) -> Any:
     """The repeated value of a list of one value, or another list as a tuple."""
     if not isinstance(value, list | tuple):
         return value

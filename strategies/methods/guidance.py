@@ -180,7 +180,7 @@ class Guidance(Knobs):
         old, new = len(self.mode), len(indices)
         full = [call for call, mode in enumerate(self.mode) if mode == "full"]
         rest = [call for call, mode in enumerate(self.mode) if mode != "full"]
-        chosen = spread(full, old, new)
+        chosen = resampled_calls(full, old, new)
         moved = [nearest(full if c in chosen else rest, at) for c, at in enumerate(indices)]
         by_time = [at if found is None else found for found, at in zip(moved, indices, strict=True)]
         return self._merged(old)._moved([self.mode[at] for at in by_time], by_time)
@@ -219,7 +219,7 @@ class Guidance(Knobs):
         return found
 
 
-def spread(calls: Sequence[int], old: int, new: int) -> set[int]:
+def resampled_calls(calls: Sequence[int], old: int, new: int) -> set[int]:
     """Calls of a generation of `old` calls in one of `new`: as many in each part of its time."""
     found, before, chosen = set[int](), 0, set(calls)
     for call in range(new):

@@ -8,7 +8,7 @@ from strategies.errors import StrategyError
 from strategies.knobs import Knobs
 
 
-def check(methods: Mapping[str, Knobs], calls: int) -> None:
+def check_pairs(methods: Mapping[str, Knobs], calls: int) -> None:
     """Refuse methods that do not go together.
 
     Args:

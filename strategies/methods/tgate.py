@@ -14,7 +14,7 @@ from strategies.schedules import happens, remap_events
 
 
 @dataclass(frozen=True)
-class Plan:
+class CallPlan:
     """Plan of one call: which attention outputs it reuses, and whether guidance is over."""
 
     reuse_self: bool
@@ -144,15 +144,15 @@ class TGate(Knobs):
             del data["also"]  # Older versions wrote files without it.
         return data
 
-    def plan(self, call: int) -> Plan:
+    def plan(self, call: int) -> CallPlan:
         """Plan of a call, given that results to reuse exist."""
         gate = self.gate
         if gate is not None and call >= gate:
             own = call % self.late_interval != 0 and not happens(self.also, call)
-            return Plan(own, True, self.drop_guidance)
+            return CallPlan(own, True, self.drop_guidance)
         fresh = call <= self.warmup or happens(self.also, call)
         fresh = fresh or (gate is not None and call == gate - 1)
-        return Plan(
+        return CallPlan(
             not fresh and call % self.self_interval != 0,
             not fresh and call % self.cross_interval != 0,
             False,

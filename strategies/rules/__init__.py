@@ -67,7 +67,7 @@ class Rule:
         return self.fitted(paper.family, paper.scheduler, calls, paper.steps)
 
 
-def find(name: str) -> Rule | None:
+def find_rule(name: str) -> Rule | None:
     """The rule of a name, or None if no rule has it.
 
     Raises:
@@ -85,6 +85,6 @@ def find(name: str) -> Rule | None:
     return Rule(name, tuple(parts))
 
 
-def names() -> list[str]:
+def rule_names() -> list[str]:
     """Names of rules, some of each kind."""
     return [name for kind in KINDS for name in kind.examples]

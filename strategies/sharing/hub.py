@@ -17,7 +17,7 @@ from typing import Any
 from strategies.data_files import reading
 from strategies.data_files.whole import make_folder, write
 from strategies.errors import StrategyError
-from strategies.files import parse, read
+from strategies.files import parse, read_text
 from strategies.sharing import model_card, provenance
 from strategies.sharing.hub_files import FILE, texts
 from strategies.strategy import Strategy
@@ -65,9 +65,9 @@ def push(
                 f"{path}: a file in a repository is named with letters, digits, ., _ and -, and "
                 "ends with .json"
             )
-        contents[name] = read(path)
+        contents[name] = read_text(path)
         strategies[name] = parse(contents[name], str(path))
-        provenance.check(strategies[name], str(path))
+        provenance.check_provenance(strategies[name], str(path))
     with _hub(repo) as api:
         from huggingface_hub import CommitOperationAdd, get_token
 
@@ -103,7 +103,7 @@ def pull(repo: str, out: Path, revision: str | None = None) -> list[Path]:
     if not found:
         raise StrategyError(f"{repo} holds no strategy: no file at its top ends with .json")
     for name, text in found.items():
-        provenance.check(parse(text, f"{repo}: {name}"), f"{repo}: {name}")
+        provenance.check_provenance(parse(text, f"{repo}: {name}"), f"{repo}: {name}")
         if _differs(out / name, text.encode()):
             raise StrategyError(f"{out / name} is there and differs; give another --out")
     make_folder(out)

@@ -8,7 +8,7 @@ from typing import Any
 from strategies.strategy import Strategy
 
 
-def differences(
+def model_differences(
     strategy: Strategy,
     model: str,
     dtype: str | None = None,
@@ -47,7 +47,7 @@ def differences(
     return found
 
 
-def line(name: str, model: str, found: list[str]) -> str:
+def measured_on_line(name: str, model: str, found: list[str]) -> str:
     """Line for people: a strategy was measured on another model, and how to measure it here."""
     return (
         f"{name} was measured on another model than {model} ({'; '.join(found)}): its scores do "

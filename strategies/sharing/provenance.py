@@ -8,7 +8,7 @@ from strategies.strategy import SCORED, Strategy
 NEEDED = ("model", "device", "dtype", "resolution", "versions")
 
 
-def check(strategy: Strategy, origin: str) -> None:
+def check_provenance(strategy: Strategy, origin: str) -> None:
     """Check that the scores belong to this very strategy.
 
     Args:
@@ -27,7 +27,7 @@ def check(strategy: Strategy, origin: str) -> None:
         )
 
 
-def missing(strategy: Strategy) -> list[str]:
+def missing_parts(strategy: Strategy) -> list[str]:
     """Parts that its file lacks: scores, their intervals, and the conditions of the measurement."""
     if not strategy.scores:
         return ["scores"]

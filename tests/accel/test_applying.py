@@ -20,7 +20,7 @@ def depths(pipe: Any) -> list[Any]:
 
 
 def fitted(name: str, scheduler: str, calls: int) -> strategies.Strategy:
-    found = rules.find(name)
+    found = rules.find_rule(name)
     assert found is not None
     return found.fitted("unet", scheduler, calls)
 

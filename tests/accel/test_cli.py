@@ -19,7 +19,7 @@ import zoo
 from accel.call_records import CallRecord
 from accel.cli import main, parser
 from accel.commands import image_files
-from accel.commands.generate import GenerationRequest, compare, summarise_calls
+from accel.commands.generate import GenerationRequest, generate_both, summarise_calls
 from strategies import Strategy
 from tests.support.paths import ROOT
 
@@ -169,7 +169,7 @@ def test_timings_are_medians_of_alternating_runs_after_a_warm_up(
     monkeypatch.setattr("accel.commands.generate.once", once)
     monkeypatch.setattr("accel.stats", lambda pipe: [])
     request = GenerationRequest(PROMPT, None, range(7, 9))
-    base, fast = compare(zoo.load("tiny-sd"), request, made({}), 25, 3)
+    base, fast = generate_both(zoo.load("tiny-sd"), request, made({}), 25, 3)
     assert runs[:2] == [(4, 7), (25, 7)]
     assert runs[2:8] == [(25, 7), (4, 7)] * 3
     assert runs[8:] == [(25, 7), (25, 8), (4, 7), (4, 8)]

@@ -25,7 +25,7 @@ def test_an_existing_picture_survives_a_failure(
 
     monkeypatch.setattr(Image.Image, "save", half)
     with pytest.raises(StrategyError, match="disk full"):
-        image_files.save(Image.new("RGB", (4, 4)), target)
+        image_files.save_image(Image.new("RGB", (4, 4)), target)
     assert target.read_text() == "before"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -44,7 +44,7 @@ def test_small_images_are_enlarged(given: tuple[int, int], shown: tuple[int, int
 @pytest.mark.parametrize(("count", "size"), [(1, (4, 2)), (2, (8, 2)), (5, (12, 4)), (9, (12, 6))])
 def test_grids(count: int, size: tuple[int, int]) -> None:
     images = [Image.new("RGB", (4, 2), (index, 0, 0)) for index in range(count)]
-    whole = image_files.grid(images)
+    whole = image_files.image_grid(images)
     assert whole.size == size
     reds = np.asarray(whole)[::2, ::4, 0].flatten()[:count]
     assert reds.tolist() == list(range(count))

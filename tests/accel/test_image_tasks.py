@@ -19,7 +19,7 @@ from accel.models.resolve import resolve_model
 from evaluate import cli
 from evaluate.evaluator import Evaluator, read_prompts
 from evaluate.images import input_images, recorded_prompts
-from evaluate.images.generation import run
+from evaluate.images.generation import run_pipeline
 from evaluate.speed.latency_table import LatencyTable
 from search import cli as search_cli
 from search.results import run as runs
@@ -65,7 +65,7 @@ def tiny(model: str) -> Any:
 def test_calls_are_those_that_the_pipeline_makes(model: str, task: Task) -> None:
     """`skipped` agrees with diffusers' own arithmetic for every solver, step count and strength."""
     made = tasks.convert(tiny(model), task)
-    family, _ = accel.families.find(made)
+    family, _ = accel.families.find_sites(made)
     for solver in TAKEN.get(model, SOLVERS):
         scheduler = accel.solvers.schedulers.make(made.scheduler, solver)
         for steps in (1, 4, 5, 7, 25):
@@ -84,10 +84,14 @@ def test_each_prompt_has_its_image_whatever_the_batch(folder: Path, task: Task) 
     setting = config(folder, task, steps=5)
     evaluator = Evaluator(setting)
     few = evaluator.prompts["heldout"].first(3)
-    together = run(evaluator.pipe, setting, evaluator.baseline, few)
-    alone = [run(evaluator.pipe, setting, evaluator.baseline, few.at([i])) for i in range(3)]
+    together = run_pipeline(evaluator.pipe, setting, evaluator.baseline, few)
+    alone = [
+        run_pipeline(evaluator.pipe, setting, evaluator.baseline, few.at([i])) for i in range(3)
+    ]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=0)
-    other = run(evaluator.pipe, setting, evaluator.baseline, evaluator.prompts["search"].first(3))
+    other = run_pipeline(
+        evaluator.pipe, setting, evaluator.baseline, evaluator.prompts["search"].first(3)
+    )
     assert not torch.allclose(together, other, atol=1e-2)
     assert together.shape[-2:] == (32, 32)
 
@@ -101,7 +105,7 @@ def test_only_the_last_calls_run(folder: Path) -> None:
     )  # fmt: skip
     with accel.accelerated(evaluator.pipe, strategy, set_scheduler=True):
         with accel.measuring(evaluator.pipe):
-            run(evaluator.pipe, setting, strategy, evaluator.prompts["heldout"].first(1))
+            run_pipeline(evaluator.pipe, setting, strategy, evaluator.prompts["heldout"].first(1))
         calls = [record.call for record in accel.stats(evaluator.pipe)]
     assert calls == list(range(tasks.skipped("unet", "DDIMScheduler", 10, 0.6), 10))
 
@@ -116,7 +120,7 @@ def test_the_two_splits_take_images_from_both_ends(folder: Path) -> None:
     assert lists["heldout-self"].inputs == lists["heldout"].inputs
     place = folder / f"mine{recorded_prompts.SUFFIX}"
     recorded_prompts.write(lists["search"], place)
-    assert recorded_prompts.find(str(place), 0) == lists["search"]
+    assert recorded_prompts.find_prompts(str(place), 0) == lists["search"]
 
 
 def test_an_image_that_changes_is_noticed(folder: Path) -> None:
@@ -199,7 +203,7 @@ def test_a_search_from_images(task: Task, folder: Path, capsys: pytest.CaptureFi
     flags += ["--masks", str(folder / "masks")] if task == "inpainting" else []
     chosen = [*FEW, *flags, "--space", str(space)]
     assert search_cli.main([*chosen, "--budget", "5evals", "--out", str(out)]) == 0
-    run = runs.read(out)
+    run = runs.load_run(out)
     assert run.config.model.task == task
     assert len(run.study.evaluations) == 5
     for evaluation in run.study.evaluations:

@@ -181,11 +181,13 @@ def test_scored_images_do_not_depend_on_their_batch(model: str, methods: dict[st
     pipe = build(model)
     plan = tiny.strategy(model, methods, calls=4, scheduler="FlowMatchLCMScheduler")
     config = config_of(pipe)
-    asked = prompts.read(config.heldout_prompts, 1).first(3)
+    asked = prompts.load_prompts(config.heldout_prompts, 1).first(3)
 
     def drawn(batch: int) -> list[Any]:
         sized = config.model_copy(update={"batch": batch})
-        return [image for part in sample.batches(pipe, sized, plan, asked) for image in part]
+        return [
+            image for part in sample.generate_batches(pipe, sized, plan, asked) for image in part
+        ]
 
     found = {batch: drawn(batch) for batch in (1, 2, 3)}
     again = drawn(1)
@@ -212,8 +214,8 @@ def test_generated_images_follow_from_their_seeds(model: str) -> None:
     request = generate.GenerationRequest(
         "a circle", None, (3, 4, 3), height=32, width=32, arguments=own
     )
-    one, other, again = map(np.asarray, generate.draw(pipe, request, plan).images)
-    alone = generate.draw(
+    one, other, again = map(np.asarray, generate.generate_images(pipe, request, plan).images)
+    alone = generate.generate_images(
         pipe, generate.GenerationRequest(**vars(request) | {"seeds": (4,)}), plan
     ).images[0]
     assert np.array_equal(one, again)

@@ -74,8 +74,8 @@ def test_rows_are_scored_timed_and_kept(
     assert rows["front 01"]["fd_base"] > 0
     assert rows["dato-b1"]["intervals"]["psnr"][1] <= rows["dato-b1"]["psnr"]
     # Nothing is drawn again, nor timed.
-    monkeypatch.setattr("evaluate.images.image_store.batches", lambda *_: iter(()))
-    monkeypatch.setattr(scored_strategies, "run", lambda *_: pytest.fail("timed again"))
+    monkeypatch.setattr("evaluate.images.image_store.generate_batches", lambda *_: iter(()))
+    monkeypatch.setattr(scored_strategies, "run_pipeline", lambda *_: pytest.fail("timed again"))
     again, _ = scored_strategies.rows(evaluator, few, 4, 2, tmp_path / "cache")
     assert again == rows
     verdicts, shares = equal_latency.judge(rows, functions, 4)

@@ -68,7 +68,7 @@ def test_catome_from_a_model(
 
 
 def test_fora_from_a_model(tmp_path: Path, where: list[str]) -> None:
-    untrained.load("dit").save_pretrained(tmp_path / "dit")
+    untrained.load_untrained("dit").save_pretrained(tmp_path / "dit")
     model = ["--model", str(tmp_path / "dit"), "--reference", "self", "--metrics", "psnr"]
     fora.main([*model, *QUICK, "--images", "2", *where])
     found = rows_of(where)
@@ -78,7 +78,7 @@ def test_fora_from_a_model(tmp_path: Path, where: list[str]) -> None:
 
 @pytest.mark.slow
 def test_cat_from_a_model(tmp_path: Path, where: list[str]) -> None:
-    untrained.load("sd3").save_pretrained(tmp_path / "sd3")
+    untrained.load_untrained("sd3").save_pretrained(tmp_path / "sd3")
     model = ["--model", str(tmp_path / "sd3"), "--metrics", "psnr", "--size", "32"]
     cat.main([*model, *QUICK, "--images", "2", "--steps", "12", *where])
     found = rows_of(where)

@@ -179,7 +179,9 @@ def test_snippets_that_need_weights_compile(block: Block) -> None:
 def test_data_in_the_docs_is_read() -> None:
     (space,) = [b for b in blocks() if b.note == "space"]
     pipe = zoo.load("tiny-sd")
-    made = spaces.make_space(yaml.safe_load(space.text), families.find(pipe)[0], pipe.scheduler)
+    made = spaces.make_space(
+        yaml.safe_load(space.text), families.find_sites(pipe)[0], pipe.scheduler
+    )
     assert list(made.steps) == [8, 10, 12, 16, 20]
     for block in blocks():
         if block.language == "json":

@@ -21,7 +21,7 @@ ENTRY = re.compile(r"^ {4}[\w, ]+: (of|by|for|where|in|on|from|to|as|with|at|suc
 LEFT = {"accel": 0, "benchmarks": 0, "evaluate": 0, "search": 0, "strategies": 0, "zoo": 0}
 # Names that mean the same wherever they stand.
 FIXED = {"main", "parser", "attach", "sites", "prepare", "make", "write", "add"}
-SEVERAL = 130
+SEVERAL = 12
 # Mean number of words in a sentence of a page, at most.
 WORDS = 18
 # Beginnings that ask instead of naming, or put the subject last; a question may stand as one.

@@ -15,11 +15,11 @@ __all__ = ["executor", "light", "loaded"]
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that is loaded once."""
     monkeypatch.setattr("search.commands.model_setup.load_pipeline", lambda *_, **__: PIPE)
-    monkeypatch.setattr("search.commands.model_setup.load", lambda *_: (PIPE, MODEL))
+    monkeypatch.setattr("search.commands.model_setup.load_model", lambda *_: (PIPE, MODEL))
 
 
 @pytest.fixture
 def executor(monkeypatch: pytest.MonkeyPatch) -> FakeExecutor:
     found = FakeExecutor(slots=1)
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: found)
+    monkeypatch.setattr("search.workers.factory.make_executor", lambda *_: found)
     return found

@@ -74,7 +74,7 @@ def test_what_hangs_beside_the_candidates_is_given_up(
 ) -> None:
     worker = Hanging(hangs)
     monkeypatch.setattr(
-        "search.workers.factory.start", lambda *_: InProcessExecutor(lambda: worker)
+        "search.workers.factory.make_executor", lambda *_: InProcessExecutor(lambda: worker)
     )
     run = str(tmp_path / "run")
     assert cli.main([*SMALL, *BUDGET, "--timeout", "0.3", "--out", run]) in (1, 2)
@@ -84,7 +84,7 @@ def test_what_hangs_beside_the_candidates_is_given_up(
     assert f"--resume {run}" in line
     worker.hangs = lambda _: False
     assert cli.main(["--resume", run, "--timeout", "600"]) == 0
-    assert runs.read(tmp_path / "run").state == "finished"
+    assert runs.load_run(tmp_path / "run").state == "finished"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ def test_a_finished_run_charges_and_times_nothing(
         assert json.loads((run / "summary.json").read_text()) == before
     assert not asked
     # A larger budget buys what it would have bought without that.
-    assert runs.read(run).study.spent == before["device_seconds"]
+    assert runs.load_run(run).study.spent == before["device_seconds"]
 
 
 def test_lines_that_a_kill_has_cost_come_with_the_resumption(
@@ -148,7 +148,7 @@ def test_lines_that_a_kill_has_cost_come_with_the_resumption(
             found.append(json.loads(line))
         except ValueError:
             assert line == lines[-1][:20]
-    study = runs.read(run).study
+    study = runs.load_run(run).study
     numbers = [row["number"] for row in found if row["event"] == "evaluation"]
     assert sorted(numbers) == sorted(e.number for e in study.evaluations)
     again = [row for row in found if row["event"] == "evaluation"][len(numbers) - 4 :]
@@ -230,7 +230,7 @@ def test_a_search_that_loses_its_workers_says_how_to_go_on(
             return super().answer(request)
 
     lost, run = Lost(), tmp_path / "run"
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: lost)
+    monkeypatch.setattr("search.workers.factory.make_executor", lambda *_: lost)
     assert cli.main([*SMALL, *BUDGET, "--out", str(run)]) == 1
     (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("error: ")]
     assert line.endswith(f"the Ray runtime is gone; continue with: python -m search --resume {run}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from strategies.commands.interrupts import one_line
+from strategies.commands.interrupts import run_interruptible
 
 STRATEGY = ["--strategy", "deepcache-n2"]
 PROMPT = ["--prompt", "a", "--out", "x.png"]
@@ -20,12 +20,12 @@ def interrupted(*_: Any, **__: Any) -> Any:
 @pytest.mark.parametrize(
     ("module", "place", "words"),
     [
-        ("accel.cli", "accel.cli.find", ["generate", *STRATEGY, *PROMPT]),
+        ("accel.cli", "accel.cli.find_strategy", ["generate", *STRATEGY, *PROMPT]),
         ("accel.cli", "accel.commands.calibrate.open_prompted", ["calibrate", *PROMPT]),
         ("evaluate.cli", "evaluate.commands.score.prepare", STRATEGY),
         ("strategies.cli", "strategies.cli.load", ["list"]),
-        ("search.cli", "search.commands.run_options.read", ["status", "run"]),
-        ("search.cli", "search.commands.model_setup.load", ["--dry-run"]),
+        ("search.cli", "search.commands.run_options.read_run", ["status", "run"]),
+        ("search.cli", "search.commands.model_setup.load_model", ["--dry-run"]),
     ],
 )
 def test_every_command_ends_in_one_line(
@@ -43,6 +43,6 @@ def test_every_command_ends_in_one_line(
 
 
 def test_processes_without_a_command_line_as_well(capsys: pytest.CaptureFixture[str]) -> None:
-    assert one_line(interrupted) == 130
+    assert run_interruptible(interrupted) == 130
     assert capsys.readouterr().err == "interrupted\n"
-    assert one_line(lambda: None) == 0
+    assert run_interruptible(lambda: None) == 0

@@ -47,7 +47,7 @@ def test_a_new_run_that_is_refused_leaves_nothing(
     def refuse(*_: Any) -> Any:
         raise StrategyError("there is no room for a worker")
 
-    monkeypatch.setattr("search.workers.factory.start", refuse)
+    monkeypatch.setattr("search.workers.factory.make_executor", refuse)
     (tmp_path / "there").mkdir()
     for folder in (tmp_path / "new" / "run", tmp_path / "there"):
         log = ["--log-json", str(tmp_path / "log")]

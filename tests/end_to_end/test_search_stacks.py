@@ -17,9 +17,9 @@ from accel.models import calls, precision
 from accel.models.config import frame_places
 from accel.models.resolve import resolve_model
 from evaluate.images import image_files
-from evaluate.images.appearance import look
+from evaluate.images.appearance import appearance_of
 from evaluate.images.generation import to_pixels
-from evaluate.images.thumbnails import encode
+from evaluate.images.thumbnails import encode_thumbnail
 from evaluate.metrics import METRICS, default_metrics
 from evaluate.metrics.videos.temporal_error import temporal_error
 from evaluate.networks import Networks
@@ -53,7 +53,7 @@ def test_a_folder_is_searched(name: str, folders: Path, tmp_path: Path) -> None:
     video = ["--frames", "9", "--scored-frames", "0,1,2,8"] if moving else []
     given = ["--model", str(saved(folders, name)), *SETTING, *video, "--out", str(run)]
     assert cli.main(given) == 0
-    settings = configuration.read(run)
+    settings = configuration.read_search_config(run)
     guided = name != "flux2"
     assert settings.model.space == ("transformer-all" if guided else "transformer-unguided")
     own = {"qwen": 4.0, "flux2-klein": 4.0, "flux2": 4.0, "ltx": 3.0}
@@ -67,7 +67,9 @@ def test_a_folder_is_searched(name: str, folders: Path, tmp_path: Path) -> None:
     one = strategies.load(run / "strategies" / "fastest.json")
     assert one.family == "transformer"
     if moving:
-        shapes = {image_files.read(path).shape for path in run.rglob("unaccelerated/**/*.png")}
+        shapes = {
+            image_files.read_image(path).shape for path in run.rglob("unaccelerated/**/*.png")
+        }
         assert shapes == {(4, 32, 32, 3)}
         assert np.isfinite(table["temporal_error"]).all()
         assert all(row.scores["temporal_error"] >= 0 for row in rows)
@@ -135,11 +137,11 @@ def video(seed: int, frames: int = 3) -> Any:
 def test_a_video_is_read_as_it_was_written(tmp_path: Path) -> None:
     one = video(0)
     with (tmp_path / "one.png").open("wb") as file:
-        image_files.save(one, file)
-    assert np.array_equal(image_files.read(tmp_path / "one.png"), one)
+        image_files.write_png(one, file)
+    assert np.array_equal(image_files.read_image(tmp_path / "one.png"), one)
     assert Image.open(tmp_path / "one.png").size == (48, 16)
-    assert look(one)[:2] == [16, 16]
-    assert encode(one)[:4] == b"\x89PNG"
+    assert appearance_of(one)[:2] == [16, 16]
+    assert encode_thumbnail(one)[:4] == b"\x89PNG"
     drawn = torch.rand(2, 3, 3, 16, 16)
     assert to_pixels(drawn).shape == (2, 3, 16, 16, 3)
     assert np.array_equal(to_pixels(drawn)[1, 2], to_pixels(drawn[1])[2])

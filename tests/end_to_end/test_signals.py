@@ -32,7 +32,7 @@ def test_a_signal_ends_a_search_with_what_it_has(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, shown, folder = tmp_path / "begun", tmp_path / "shown", tmp_path / "run"
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: Slow(begun))
+    monkeypatch.setattr("search.workers.factory.make_executor", lambda *_: Slow(begun))
     flags = [*SMALL, "--budget", "200evals", "--out", str(folder)]
     code = send(lambda: cli.main(flags), shown, begun, number)
     text = shown.read_text()
@@ -41,7 +41,7 @@ def test_a_signal_ends_a_search_with_what_it_has(
     assert f"continue with: python -m search --resume {folder}" in text
     assert list((folder / "strategies").glob("unfinished-*.json"))
     assert (folder / "trials.csv").stat().st_size
-    assert runs.read(folder).state == "interrupted"
+    assert runs.load_run(folder).state == "interrupted"
 
 
 @pytest.mark.parametrize("step", ["symlink", "fsync", "rename", "unlink"])
@@ -65,13 +65,13 @@ def test_a_signal_within_an_entry_leaves_the_journal_whole(
         study.set_user_attr("two", 2)
     assert len(path.read_text().splitlines()) == before + 2
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
-    assert storage.notes(path, "a") == {"one": 1, "two": 2}
+    assert storage.study_notes(path, "a") == {"one": 1, "two": 2}
 
 
 @needs_fork
 def test_a_second_signal_ends_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, shown, folder = tmp_path / "begun", tmp_path / "shown", tmp_path / "run"
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: Slow(begun))
+    monkeypatch.setattr("search.workers.factory.make_executor", lambda *_: Slow(begun))
     monkeypatch.setattr(export, "write_unfinished", lambda _: time.sleep(1e6))
     flags = [*SMALL, "--budget", "200evals", "--out", str(folder)]
     both = (signal.SIGINT, signal.SIGINT)
@@ -92,7 +92,7 @@ def test_a_signal_while_it_starts_is_one_line(
         begun.touch()
         time.sleep(1e6)
 
-    monkeypatch.setattr("search.commands.model_setup.load", load)
+    monkeypatch.setattr("search.commands.model_setup.load_model", load)
     flags = [*SMALL, "--out", str(tmp_path / "run")]
     assert send(lambda: cli.main(flags), shown, begun, number) == 130
     assert shown.read_text().split() == ["interrupted"]

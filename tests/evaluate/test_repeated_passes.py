@@ -20,7 +20,7 @@ def test_a_denoiser_computes_its_first_pass_only(model: str) -> None:
     passes: list[int] = []
     inside = next(part for part in network(pipe).modules() if isinstance(part, torch.nn.Linear))
     hook = inside.register_forward_hook(lambda *_: passes.append(1))
-    solver = measuring.unaccelerated(pipe, type(pipe.scheduler).__name__, 4)
+    solver = measuring.unaccelerated_strategy(pipe, type(pipe.scheduler).__name__, 4)
     with repeated_passes(pipe), accel.accelerated(pipe, solver):
         draw(pipe, steps=4)
         assert len(accel.stats(pipe)) >= 1

@@ -17,7 +17,7 @@ import strategies
 from accel.models.resolve import resolve_model
 from evaluate import Evaluator, cli, read_model
 from evaluate.images import generation, prompts
-from evaluate.images.image_files import read as read_image
+from evaluate.images.image_files import read_image as read_image
 from evaluate.images.image_store import ImageStore
 from evaluate.metrics import METRICS
 from evaluate.networks.weight_files import VARIABLE
@@ -74,7 +74,7 @@ def test_any_folder_is_scored_against_itself(
 def test_every_family_is_scored(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pipe = untrained.load(name)
+    pipe = untrained.load_untrained(name)
     pipe.save_pretrained(tmp_path / name)
     found = tmp_path / "found.json"
     arguments = ["--model", str(tmp_path / name), *QUICK, "--base-steps", "3", "--images", "2"]
@@ -143,7 +143,7 @@ def test_fid_of_a_folder_against_itself_and_against_images(
 def _names(seed: int) -> list[str]:
     from evaluate.images.image_store import paths_of
 
-    chosen = prompts.read("imagenet", seed).first(6)
+    chosen = prompts.load_prompts("imagenet", seed).first(6)
     return [path.name for path in paths_of(Path(), chosen)]
 
 
@@ -152,7 +152,7 @@ def test_a_run_that_was_stopped_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     drawn: list[int] = []
-    real = generation.run
+    real = generation.run_pipeline
 
     def counted(pipe: Any, config: Any, one: Any, chosen: Any) -> Any:
         if len(drawn) == 2:
@@ -161,7 +161,7 @@ def test_a_run_that_was_stopped_goes_on(
         drawn.append(len(chosen.texts))
         return real(pipe, config, one, chosen)
 
-    monkeypatch.setattr(generation, "run", counted)
+    monkeypatch.setattr(generation, "run_pipeline", counted)
     found = tmp_path / "found.json"
     arguments = [
         "--model", str(folder), "--images", "5", "--batch", "2", "--repeats", "0",

@@ -37,6 +37,6 @@ def test_a_broken_strategy_is_no_number(
     def broken(*_: Any) -> torch.Tensor:
         return torch.full((1, 3, 32, 32), float("nan"))
 
-    monkeypatch.setattr(generation, "run", broken)
+    monkeypatch.setattr(generation, "run_pipeline", broken)
     arguments = ["--model", str(folder), "--images", "2", "--batch", "1", "--metrics", "psnr"]
     assert "NaN or infinite" in fails(capsys, *arguments)

@@ -18,13 +18,13 @@ import strategies
 from evaluate.metrics import METRICS
 from evaluate.statistics.bootstrap import interval
 from evaluate.statistics.means import mean_of
-from evaluate.verdicts import ENOUGH, check_margins, fewest, judge, margins_of, parse_margin
+from evaluate.verdicts import ENOUGH, check_margins, fewest, judge_changes, margins_of, parse_margin
 from search import cli
 from search.objectives.metric_set import MetricSet
 from search.results import export
 from search.results import run as runs
 from search.results.report import run_details as facts
-from search.results.report.render import render
+from search.results.report.render import render_page
 from search.results.run import Run
 from strategies import StrategyError
 from tests.support.runs.fake_runs import finished
@@ -34,7 +34,7 @@ FINE = {"fd_real": [1.0, -2.0, 4.0], "right_colour": [0.0, -0.01, 0.01]}
 
 
 def test_all_of_every_interval_within_the_margin_passes() -> None:
-    found = judge(FINE, MARGINS, 384)
+    found = judge_changes(FINE, MARGINS, 384)
     assert (found.answer, found.reasons) == ("yes", [])
 
 
@@ -57,7 +57,7 @@ def test_all_of_every_interval_within_the_margin_passes() -> None:
 )
 def test_one_figure_decides(name: str, change: Any, answer: str, words: str) -> None:
     changes = {key: value for key, value in (FINE | {name: change}).items() if value}
-    found = judge(changes, MARGINS, 384)
+    found = judge_changes(changes, MARGINS, 384)
     assert found.answer == answer
     assert words in "; ".join(found.reasons)
     assert all(name in reason for reason in found.reasons)
@@ -66,12 +66,12 @@ def test_one_figure_decides(name: str, change: Any, answer: str, words: str) -> 
 def test_without_margin_or_enough_images_nothing_is_shown() -> None:
     assert (
         "give --margin kd_real=VALUE"
-        in judge({"kd_real": [0, -1, 1]}, {"kd_real": None}, 99).reasons[0]
+        in judge_changes({"kd_real": [0, -1, 1]}, {"kd_real": None}, 99).reasons[0]
     )
-    few = judge(FINE, MARGINS, ENOUGH - 1)
+    few = judge_changes(FINE, MARGINS, ENOUGH - 1)
     assert few.answer == "not shown"
     assert f"at least {ENOUGH} are needed" in few.reasons[0]
-    lost = judge(FINE | {"fd_real": [9.0, 7.0, 11.0]}, MARGINS, 8)
+    lost = judge_changes(FINE | {"fd_real": [9.0, 7.0, 11.0]}, MARGINS, 8)
     assert lost.answer == "no"  # A loss can be shown by few.
 
 
@@ -80,9 +80,9 @@ def test_the_fewest_images_by_which_an_accuracy_can_pass() -> None:
     least = fewest(metric, 0.02)
     for count, answer in ((least - 1, "not shown"), (least, "yes")):
         found = interval(mean_of(np.zeros(count), (-1.0, 1.0)), count).to_json()
-        verdict = judge({"right_shape": found}, {"right_shape": 0.02}, count)
+        verdict = judge_changes({"right_shape": found}, {"right_shape": 0.02}, count)
         assert verdict.answer == answer
-    assert f"at least {least} images" in judge(
+    assert f"at least {least} images" in judge_changes(
         {"right_shape": [0.0, -0.04, 0.04]}, {"right_shape": 0.02}, 96
     ).reasons[0]  # fmt: skip
 
@@ -98,7 +98,7 @@ def test_what_passes_on_few_images_passes_on_more_alike(
 ) -> None:
     def answer(given: list[float]) -> str:
         found = interval(mean_of(np.array(given), (-1.0, 1.0)), len(given)).to_json()
-        return judge({"right_shape": found}, {"right_shape": margin}, len(given)).answer
+        return judge_changes({"right_shape": found}, {"right_shape": margin}, len(given)).answer
 
     if answer(values) == "yes":
         assert len(values) >= ENOUGH
@@ -124,7 +124,7 @@ def test_fewer_images_never_make_more_strategies_pass(bounded: bool) -> None:
                 mean = mean_of(values[:count], (-1.0, 1.0) if bounded else None)
                 found = interval(mean, count)
                 changes = {name: found.to_json()} if found.known else {}
-                row[place] += judge(changes, {name: margin}, count).answer == "yes"
+                row[place] += judge_changes(changes, {name: margin}, count).answer == "yes"
     for loss in (0.0, 0.005):
         assert passed[loss] == sorted(passed[loss]), (loss, passed)
     assert passed[0.0][-1] >= 38
@@ -174,7 +174,7 @@ def test_a_report_tells_both_distances_and_adherence() -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return runs.read(finished(tmp_path_factory.mktemp("verdicts") / "run"))
+    return runs.load_run(finished(tmp_path_factory.mktemp("verdicts") / "run"))
 
 
 def passing(run: Run, change: Callable[[str], list[float]]) -> Run:
@@ -212,7 +212,7 @@ def test_a_run_with_few_images_shows_nothing(run: Run, capsys: pytest.CaptureFix
     for flag in ("--no-loss", "--lossless"):
         assert cli.main(["pick", str(run.folder), flag]) == 2
         assert "margin" in capsys.readouterr().err
-    text = render(run)
+    text = render_page(run)
     assert "no loss" in text
     assert all(reason.split(" ")[0] in text for p in run.front() for reason in p.verdict.reasons)  # type: ignore[union-attr]
     with (run.folder / "front.csv").open() as file:
@@ -223,16 +223,16 @@ def test_a_run_with_few_images_shows_nothing(run: Run, capsys: pytest.CaptureFix
 def test_a_run_that_passes(run: Run, tmp_path: Path) -> None:
     good = passing(run, small)
     assert {point.no_loss for point in good.front()} == {"yes"}
-    names = {path.stem for path in export.files(good, good.front(), tmp_path)}
+    names = {path.stem for path in export.write_strategy_files(good, good.front(), tmp_path)}
     assert {"fastest", "knee", "no-loss", "lossless"} <= names
     one = strategies.load(tmp_path / "no-loss.json")
     assert one == strategies.load(tmp_path / "lossless.json")
     assert one.scores["no_loss"] == "yes"
     assert one.name == "tiny-sd-no-loss"
-    assert facts.summary(good)["no loss"].endswith("x")
+    assert facts.page_summary(good)["no loss"].endswith("x")
     bad = passing(run, lambda name: [9.0, 8.0, 10.0] if name == "fd_real" else small(name))
     assert {point.no_loss for point in bad.front()} == {"no"}
-    assert "a loss" in render(bad)
+    assert "a loss" in render_page(bad)
 
 
 def test_margins_of_a_run_can_be_changed_for_a_look(

@@ -34,8 +34,8 @@ def test_an_installed_wheel_finds_its_data(tmp_path: Path) -> None:
         "assert 'site' in evaluate.__file__, evaluate.__file__;"
         "print(strategies.load('dato-b1').name, len(strategies.presets()));"
         "print(evaluate.available(), type(zoo.load('tiny-sd')).__name__);"
-        "from search.results.report.render import SCRIPTS, text;"
-        "assert all(map(text, ['page.html', 'report.css', *SCRIPTS]));"
+        "from search.results.report.render import SCRIPTS, template_text;"
+        "assert all(map(template_text, ['page.html', 'report.css', *SCRIPTS]));"
         "print(evaluate.Evaluator(evaluate.read_model('tiny-sd')).prompts['search'].texts[0])"
     )
     done = subprocess.run(

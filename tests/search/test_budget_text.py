@@ -22,7 +22,7 @@ from tests.support.runs.engines import SCHEDULER
     ],
 )
 def test_budgets(text: str, seconds: float | None, evaluations: int | None) -> None:
-    parsed = budget.parse(text)
+    parsed = budget.parse_budget(text)
     assert (parsed.seconds, parsed.evaluations) == (seconds, evaluations)
 
 
@@ -31,7 +31,7 @@ def test_budgets(text: str, seconds: float | None, evaluations: int | None) -> N
 )
 def test_bad_budgets(text: str) -> None:
     with pytest.raises(StrategyError, match="20gpuh"):
-        budget.parse(text)
+        budget.parse_budget(text)
 
 
 def test_bad_settings_are_named() -> None:

@@ -63,7 +63,7 @@ def test_list_shows_every_preset_and_files(tmp_path: Path, monkeypatch: pytest.M
     assert "PNDMScheduler" in out
     assert "50 steps, 51 calls" in out
     assert "tgate-0.4" in out
-    assert out.count("a rule: fits any solver and number of steps") == len(rules.names()) + 1
+    assert out.count("a rule: fits any solver and number of steps") == len(rules.rule_names()) + 1
     monkeypatch.chdir(tmp_path)
     path = "a-file-with-a-name-that-is-longer-than-a-column.json"
     strategies.save(made({"tome": {"ratio": 0.5}}, name="mine"), path)

@@ -53,7 +53,7 @@ def test_a_search_begins_with_what_the_method_says(tmp_path: Path) -> None:
         settings = read_yaml(EXAMPLE / "stratagem_todo" / "space.yaml")
         pairs = [(s, n) for s in settings["schedulers"] for n in settings["steps"]]
         space = with_calls(settings, "unet", {pair: pair[1] for pair in pairs})
-        found = baselines.seeds(space, "DDIMScheduler", 20)
+        found = baselines.known_strategies(space, "DDIMScheduler", 20)
         alone = {
             (origin, str(one.methods["todo"].compact()["factor"]))
             for origin, one in found

@@ -190,7 +190,7 @@ def test_figures_that_the_papers_imply() -> None:
 def test_presets_fit_a_pipeline_of_their_family(name: str) -> None:
     one = strategies.load(name)
     models = {"unet": "tiny-sd", "dit": "tiny-pixart"}
-    pipe = zoo.load(models[one.family]) if one.family in models else untrained.load("sd3")
+    pipe = zoo.load(models[one.family]) if one.family in models else untrained.load_untrained("sd3")
     assert schedulers.count_calls(pipe.scheduler, one.scheduler, one.steps) == one.calls
     with accel.accelerated(pipe, one, set_scheduler=True):
         assert type(pipe.scheduler).__name__ == one.scheduler
@@ -204,7 +204,7 @@ def test_the_table_of_solvers_is_what_they_do() -> None:
     for name in sorted(name for name in names if not name.startswith("FlowMatch")):
         for steps in (4, 10):
             assert schedulers.count_calls(current, name, steps) == calls_of(name, steps), name
-    flow = untrained.load("sd3").scheduler
+    flow = untrained.load_untrained("sd3").scheduler
     for name in ("FlowMatchEulerDiscreteScheduler", "FlowMatchHeunDiscreteScheduler"):
         assert schedulers.count_calls(flow, name, 10) == calls_of(name, 10), name
 

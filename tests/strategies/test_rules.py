@@ -14,14 +14,14 @@ from strategies.solvers import calls_of, steps_of
 
 
 def rule(name: str) -> Rule:
-    found = rules.find(name)
+    found = rules.find_rule(name)
     assert found is not None, name
     return found
 
 
 @pytest.mark.parametrize("name", strategies.presets())
 def test_a_rule_gives_the_published_file_of_its_name(name: str) -> None:
-    found = rules.find(name)
+    found = rules.find_rule(name)
     lists = name.startswith(("dato", "catome", "cat-"))
     assert (found is None) == lists
     if found is not None:
@@ -31,7 +31,7 @@ def test_a_rule_gives_the_published_file_of_its_name(name: str) -> None:
         assert made.provenance == {"rule": name}
 
 
-@pytest.mark.parametrize("name", rules.names())
+@pytest.mark.parametrize("name", rules.rule_names())
 @pytest.mark.parametrize("calls", [8, 19, 28, 50])
 def test_a_rule_fits_any_number_of_calls(name: str, calls: int) -> None:
     for family in ("unet", "mmdit"):

@@ -99,7 +99,7 @@ def test_settings_that_are_no_yaml_are_one_line(tmp_path: Path) -> None:
 def test_a_damaged_config_of_a_run_names_the_file(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(StrategyError, match=r"config\.yaml") as told:
-        config.read(tmp_path)
+        config.read_search_config(tmp_path)
     assert "\n" not in str(told.value)
 
 
@@ -112,11 +112,11 @@ def test_data_are_found_beside_a_project_with_packages_of_these_names(
         (tmp_path / name / "__init__.py").write_text("")
     code = (
         "import configs, sys; assert configs.__file__.startswith(sys.argv[1]);"
-        "from strategies.data_files.places import beside;"
+        "from strategies.data_files.places import sibling_folder;"
         "from strategies import presets, cli;"
         "assert 'dato-b1' in presets();"
-        "assert (beside('configs') / 'models' / 'tiny-sd.yaml').is_file();"
-        "assert (beside('zoo') / 'prompts' / 'search.txt').is_file();"
+        "assert (sibling_folder('configs') / 'models' / 'tiny-sd.yaml').is_file();"
+        "assert (sibling_folder('zoo') / 'prompts' / 'search.txt').is_file();"
     )
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     subprocess.run(
@@ -132,7 +132,7 @@ def test_data_are_found_beside_a_project_with_packages_of_these_names(
     assert configs.__file__.startswith(str(tmp_path))
     assert "tiny-sd" in configs_of("models")
     assert read_model("tiny-sd").name == "tiny-sd"
-    assert prompts.read("zoo:search", 0).texts
+    assert prompts.load_prompts("zoo:search", 0).texts
     assert (folder("tiny-sd") / "model_index.json").is_file()
 
 
@@ -142,11 +142,11 @@ configs_of = configs
 @pytest.mark.parametrize(
     ("module", "called", "arguments"),
     [
-        (accel_cli, "accel.cli.find", [*DRAW, "--strategy", "dato-b1"]),
+        (accel_cli, "accel.cli.find_strategy", [*DRAW, "--strategy", "dato-b1"]),
         (evaluate_cli, "evaluate.commands.score.prepare", ["--strategy", "dato-b1"]),
         (search_cli, "search.commands.session.default_device", ["--dry-run"]),
-        (search_cli, "search.commands.run_options.runs.read", ["status", "run"]),
-        (search_cli, "search.commands.run_options.runs.read", ["report", "run"]),
+        (search_cli, "search.commands.run_options.runs.load_run", ["status", "run"]),
+        (search_cli, "search.commands.run_options.runs.load_run", ["report", "run"]),
         (strategies_cli, "strategies.cli.presets", ["list"]),
     ],
 )

@@ -87,15 +87,15 @@ ANSWER: Additions = {
     ],
 }
 ANSWER_USED = """
-from evaluate.speed.latency_measurement import unaccelerated
+from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search.images import determinism
 from search.study.study import Study
 from search.workers.executor import InProcessExecutor
 from search.workers.worker import Worker
 from tests.support.runs.engines import MODEL, PIPE
 worker = InProcessExecutor(lambda: Worker(MODEL.model_dump(), "cpu", 1))
-one = unaccelerated(PIPE, "DDIMScheduler", 2)
-determinism.check(Study(FOLDER / "study.journal"), worker, one, None, "tiny-sd", FOLDER)
+one = unaccelerated_strategy(PIPE, "DDIMScheduler", 2)
+determinism.check_determinism(Study(FOLDER / "study.journal"), worker, one, None, "tiny-sd", FOLDER)
 """
 METRIC: Additions = {
     "evaluate/metrics/x.py": [
@@ -228,7 +228,7 @@ laws.strategy = lambda model, methods: Strategy.create(
     **{**tiny.strategy(model, methods).to_json(), "family": "x"}
 )
 pipe = build("pixart")
-assert families.find(pipe)[0] == "x"
+assert families.find_sites(pipe)[0] == "x"
 laws.test_law_1_neutral_knobs_change_nothing("pixart", "fora")
 laws.test_law_2_remove_restores_everything("pixart", "fora")
 space = spaces.make_space(read_yaml(Path("configs/spaces/x-all.yaml")), "x", pipe.scheduler)

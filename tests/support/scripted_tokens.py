@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accel.registry import find
+from accel.registry import applied_strategy
 from accel.tokens.partial_forward import PartialForward
 
 
@@ -16,7 +16,9 @@ class Scripted:
 
     def __init__(self, pipe: Any) -> None:
         self.run = next(
-            one for one in find(pipe)._clock.listeners if isinstance(one, PartialForward)
+            one
+            for one in applied_strategy(pipe)._clock.listeners
+            if isinstance(one, PartialForward)
         )
         self.chosen: dict[int, Tensor] = {}
         self.run.choose = self.choose  # type: ignore[method-assign]

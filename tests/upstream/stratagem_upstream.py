@@ -130,7 +130,7 @@ def _apply(pipe: Any, calls: int, mode: str) -> None:
 
 def plan(pipe: Any, calls: int, mode: str) -> Strategy:
     """A strategy for the pipeline as it is."""
-    family, _ = families.find(pipe)
+    family, _ = families.find_sites(pipe)
     solver = type(pipe.scheduler).__name__
     steps = next((n for n in range(1, calls + 1) if calls_of(solver, n) == calls), calls)
     mild: dict[str, Any] = {"fora": {"attn": [call % 2 == 0 for call in range(calls)]}}

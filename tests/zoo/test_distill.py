@@ -12,7 +12,7 @@ import zoo
 from accel.models.resolve import open_model
 from zoo import data, distill
 
-SMALL = distill.Plan(steps=2, images=4, epochs=40, rank=4, each=2, batch=8)
+SMALL = distill.DistillationPlan(steps=2, images=4, epochs=40, rank=4, each=2, batch=8)
 
 
 def teacher() -> Any:
@@ -34,9 +34,9 @@ def test_targets_lead_from_state_to_state() -> None:
 
 def test_a_short_training_brings_the_student_nearer_to_the_teacher(tmp_path: Path) -> None:
     pipe = teacher()
-    losses = distill.train(pipe, SMALL, say=lambda _: None)
+    losses = distill.train_student(pipe, SMALL, say=lambda _: None)
     assert losses[-1] < 0.8 * losses[0]
-    distill.save(pipe, "tiny-sd", SMALL, tmp_path)
+    distill.save_lora(pipe, "tiny-sd", SMALL, tmp_path)
     assert "2-step LoRA of tiny-sd" in (tmp_path / "README.md").read_text()
     student, _ = open_model("tiny-sd", "cpu", False, None, {"loras": [str(tmp_path)]})
     captions = list(data.sample(SMALL.images, SMALL.seed).captions)

@@ -100,7 +100,7 @@ def test_the_networks_know_the_data() -> None:
         torch.from_numpy(scenes.labels),
     )
     for kind, name in ((networks.FeatureNet, "features"), (networks.JudgeNet, "judge")):
-        network = networks.load(kind, zoo.networks_folder() / f"{name}.safetensors")
+        network = networks.load_network(kind, zoo.networks_folder() / f"{name}.safetensors")
         right = networks.accuracy(network(images), labels)
         assert right["shape"] >= 0.95
         assert right["colour"] >= 0.95
@@ -135,7 +135,7 @@ def test_the_cards_are_rendered(folder: Path) -> None:
     subject = RECIPES[folder.name].subject
     figures = json.loads((folder / "card.json").read_text())
     captions = subject.captions(figures["judged_images"], card.CARD_SEED)[:10]
-    page = card_text.text(folder.name, subject, figures, captions)
+    page = card_text.card_text(folder.name, subject, figures, captions)
     assert (folder / "README.md").read_text() == page
 
 
@@ -145,7 +145,7 @@ def test_the_card_of_pixart_is_true() -> None:
     said = json.loads((PIXART / "card.json").read_text())["guidance_5"]
     captions = Evaluator(read_model("tiny-sd")).prompts["heldout"].texts[:24]
     images = card.draw(zoo.load("tiny-pixart"), list(captions), 5.0, **zoo.MODELS["tiny-pixart"])
-    judge = networks.load(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
+    judge = networks.load_network(networks.JudgeNet, zoo.networks_folder() / "judge.safetensors")
     right = judging.right(judge, images, captions)
     for label in ("shape", "colour", "position"):
         share = said[label]

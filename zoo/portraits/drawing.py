@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zoo.portraits import package, words
 from zoo.portraits.captions import NAMES, Labels
-from zoo.portraits.package import GRID, Layer
+from zoo.portraits.package import GRID, ColourLayer
 
 CELL = 4
 IMAGE_SIZE = GRID * CELL
@@ -78,7 +78,7 @@ class Painter:
 class _Table:
     """The layers of all variants of a kind, as arrays; the last variant is nothing."""
 
-    def __init__(self, parts: dict[str, tuple[Layer, ...]], names: list[str]) -> None:
+    def __init__(self, parts: dict[str, tuple[ColourLayer, ...]], names: list[str]) -> None:
         depth = max(len(parts[name]) for name in names)
         self.alpha = np.zeros((len(names) + 1, depth, GRID, GRID, 1))
         self.fixed = np.zeros((len(names) + 1, depth, 1, 1, 3))
@@ -103,7 +103,7 @@ class _Table:
         return figure, cover
 
 
-def _opacity(name: str, layer: Layer) -> float:
+def _opacity(name: str, layer: ColourLayer) -> float:
     """Opacity of a layer; dark lenses and the patterns of clothes and hats are drawn more
     strongly.
     """

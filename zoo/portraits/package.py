@@ -45,7 +45,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Layer:
+class ColourLayer:
     """Cells of one colour.
 
     Attributes:
@@ -59,7 +59,7 @@ class Layer:
     opacity: float
 
 
-Parts = dict[str, dict[str, tuple[Layer, ...]]]
+Parts = dict[str, dict[str, tuple[ColourLayer, ...]]]
 
 
 def fetch(folder: Path) -> Path:
@@ -103,11 +103,13 @@ def read(source: Path) -> Parts:
         ) from error
 
 
-def face() -> tuple[Layer, ...]:
+def face() -> tuple[ColourLayer, ...]:
     """Head and body, which the package draws in the skin's colour under everything else."""
     body = "M4 2h8v1h1v3h1v2h-1v3h-1v1H9v1h4v1h1v2H2v-2h1v-1h4v-1H4v-1H3V8H2V6h1V3h1V2Z"
     head = "M4 2h8v1h1v3h1v2h-1v3h-1v1H4v-1H3V8H2V6h1V3h1V2Z"
-    return Layer(_fill(body, False), "skin", 1.0), Layer(_fill(head, False), "#ffffff", 0.1)
+    return ColourLayer(_fill(body, False), "skin", 1.0), ColourLayer(
+        _fill(head, False), "#ffffff", 0.1
+    )
 
 
 def _text(source: Path, name: str) -> str:
@@ -120,14 +122,14 @@ def _text(source: Path, name: str) -> str:
         return file.read().decode("utf-8")
 
 
-def _variants(source: str) -> dict[str, tuple[Layer, ...]]:
+def _variants(source: str) -> dict[str, tuple[ColourLayer, ...]]:
     found = {name: _layers(body) for name, body in _ENTRY.findall(source)}
     if not found:
         raise ValueError("no parts")
     return found
 
 
-def _layers(svg: str) -> tuple[Layer, ...]:
+def _layers(svg: str) -> tuple[ColourLayer, ...]:
     root = ElementTree.fromstring("<svg>" + _COLOUR.sub(r"\1", svg) + "</svg>")
     if root.find("mask") is not None:
         # A beard is its mask's cells, filled with the hair's colour and then with white.
@@ -146,12 +148,12 @@ def _layers(svg: str) -> tuple[Layer, ...]:
 
 def _layer(
     path: ElementTree.Element, inherited: dict[str, str], cells: Mask, opacity: float
-) -> Layer:
+) -> ColourLayer:
     values = inherited | path.attrib
     colour = values["fill"]
     if re.fullmatch("#[0-9a-f]{3}", colour):
         colour = "#" + "".join(2 * digit for digit in colour[1:])
-    return Layer(cells, colour, opacity * float(values.get("fill-opacity", 1)))
+    return ColourLayer(cells, colour, opacity * float(values.get("fill-opacity", 1)))
 
 
 def _cells(path: ElementTree.Element, inherited: dict[str, str]) -> Mask:

@@ -80,7 +80,7 @@ def _set_scale(vae: AutoencoderKL, seed: int, sample: Sample, spread: float) -> 
 
 
 @torch.inference_mode()
-def encode(vae: AutoencoderKL, images: NDArray[np.float32]) -> NDArray[np.float16]:
+def encode_latents(vae: AutoencoderKL, images: NDArray[np.float32]) -> NDArray[np.float16]:
     """Scaled latent means, float16 `[n, 4, h/2, w/2]`, of RGB `[n, h, w, 3]` in [0, 1]."""
     out = []
     for chunk in torch.from_numpy(images).permute(0, 3, 1, 2).split(256):
@@ -98,7 +98,7 @@ def reconstruct(vae: AutoencoderKL, images: Tensor) -> Tensor:
     return (torch.cat(parts) / 2 + 0.5).clamp(0, 1)
 
 
-def psnr(vae: AutoencoderKL, images: Tensor) -> float:
+def reconstruction_psnr(vae: AutoencoderKL, images: Tensor) -> float:
     """PSNR of reconstructions of RGB in [0, 1], `[n, 3, h, w]`: mean over the images, in dB."""
     noise = (reconstruct(vae, images) - images).square().mean((1, 2, 3))
     return float((-10 * torch.log10(noise)).mean())

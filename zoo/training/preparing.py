@@ -51,7 +51,7 @@ def train_autoencoder(work: Path, recipe: Recipe, sample: Sample) -> None:
     steps, batch = recipe.autoencoder, recipe.autoencoder_batch
     autoencoder.train(vae, steps, 2, sample, recipe.spread, batch)
     real = pictures(sample(min(256, recipe.scored), classifiers.REAL_SEED))
-    print("autoencoder", round(autoencoder.psnr(vae, real), 2), "dB", flush=True)
+    print("autoencoder", round(autoencoder.reconstruction_psnr(vae, real), 2), "dB", flush=True)
     files.make(work / "vae", vae.save_pretrained)
 
 
@@ -99,7 +99,7 @@ def encode_data(work: Path, recipe: Recipe, sample: Sample) -> None:
     if (work / "text").exists():
         return
     vae = AutoencoderKL.from_pretrained(work / "vae")
-    features = networks.load(recipe.subject.features, work / "features.safetensors")
+    features = networks.load_network(recipe.subject.features, work / "features.safetensors")
     torch.manual_seed(4)
     parts: Parts = recipe.stages[0].begin(None)
     words = parts.tokenizer
@@ -107,7 +107,7 @@ def encode_data(work: Path, recipe: Recipe, sample: Sample) -> None:
     for start in range(0, recipe.images, CHUNK):
         count = min(CHUNK, recipe.images - start)
         scenes = sample(count, TRAIN_SEED * 1000 + start, recipe.subject.mistakes)
-        latents.append(autoencoder.encode(vae, scenes.images))
+        latents.append(autoencoder.encode_latents(vae, scenes.images))
         tokens.append(_tokens(words, scenes.captions))
         with torch.inference_mode():
             seen.append(features.features(pictures(scenes)))

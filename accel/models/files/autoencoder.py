@@ -20,7 +20,9 @@ FAULTS = (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeEr
 PART = "vae"
 
 
-def load(source: str, own: Mapping[str, Any], dtype: torch.dtype, download: bool = False) -> Any:
+def load_autoencoder(
+    source: str, own: Mapping[str, Any], dtype: torch.dtype, download: bool = False
+) -> Any:
     """An autoencoder that takes the latents of a model.
 
     Args:
@@ -58,7 +60,7 @@ def _component() -> type[Exception]:
 
 
 def _file(source: str, own: Mapping[str, Any], dtype: torch.dtype) -> Any:
-    weight_file.read(source)
+    weight_file.read_header(source)
     if own.get("_class_name", "AutoencoderKL") != "AutoencoderKL":
         raise StrategyError(
             f"--vae {source}: a single file is read as AutoencoderKL, and the model's is "

@@ -59,7 +59,7 @@ class Base:
         return any((self.folder / part).glob("*.safetensors"))
 
 
-def find(layout: Layout, given: str, download: bool, replaced: Collection[str] = ()) -> Base:
+def find_base(layout: Layout, given: str, download: bool, replaced: Collection[str] = ()) -> Base:
     """The base of a file.
 
     Args:

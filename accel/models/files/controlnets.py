@@ -63,7 +63,7 @@ def add(pipe: Any, source: str, dtype: torch.dtype, download: bool = False) -> A
 
 def _file(source: str, unet: Any, dtype: torch.dtype) -> Any:
     """A ControlNet of a single file; its settings are those of the UNet."""
-    header = weight_file.read(source)
+    header = weight_file.read_header(source)
     if not header.has("control_model.") and not header.has("controlnet_"):
         raise StrategyError(
             f"--controlnet {source}: has no tensor of a ControlNet (its first is "

@@ -37,7 +37,7 @@ def add(pipe: Any, embeddings: Sequence[Embedding]) -> list[str]:
         refuse_executed(one.path)
         if not hasattr(pipe, "load_textual_inversion"):
             raise StrategyError(f"--embedding: {type(pipe).__name__} takes no textual inversion")
-        weight_file.read(one.path)
+        weight_file.read_header(one.path)
         try:
             told.append(_add(pipe, one, load_file(one.path)))
         except (*FAULTS, SafetensorError) as error:

@@ -19,7 +19,7 @@ PROJECTION = "text_encoders.clip_l.transformer.text_projection.weight"
 
 
 @torch.no_grad()
-def finish(pipe: Any, found: Layout) -> None:
+def finish_pipeline(pipe: Any, found: Layout) -> None:
     """Bring a pipeline into the state that the folder of the same model would have.
 
     Args:

@@ -19,7 +19,7 @@ from strategies import StrategyError
 _DIGESTS: dict[str, dict[str, str]] = {}
 
 
-def load(source: str) -> Any:
+def load_from_function(source: str) -> Any:
     """The pipeline that a function returns.
 
     The function runs with the rights of the user. Its name is only ever taken from the command
@@ -60,14 +60,15 @@ def load(source: str) -> Any:
     return pipe
 
 
-def digests(source: str) -> dict[str, str]:
+def part_digests(source: str) -> dict[str, str]:
     """Digest of each part of the pipeline that a function returned, by content.
 
     Raises:
-        StrategyError: see `load`; the function runs if it has not run in this process.
+        StrategyError: see `load_from_function`; the function runs if it has not run in this
+            process.
     """
     if source not in _DIGESTS:
-        load(source)
+        load_from_function(source)
     return dict(_DIGESTS[source])
 
 

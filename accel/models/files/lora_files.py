@@ -44,7 +44,7 @@ OTHERS = {
 }
 
 
-def find(path: str) -> Path:
+def find_lora_file(path: str) -> Path:
     """The safetensors file that a path names: itself, or the one of a folder.
 
     Raises:
@@ -67,7 +67,7 @@ def find(path: str) -> Path:
     return files[0]
 
 
-def read(path: str, denoiser: str) -> tuple[dict[str, Tensor], int]:
+def read_lora(path: str, denoiser: str) -> tuple[dict[str, Tensor], int]:
     """Weights of a LoRA with every layer's scale in them, and the number of its layers.
 
     Args:
@@ -77,8 +77,8 @@ def read(path: str, denoiser: str) -> tuple[dict[str, Tensor], int]:
     Raises:
         StrategyError: it is no LoRA, is cut, or is of a form that is not applied rightly.
     """
-    place = find(path)
-    header = weight_file.read(place)
+    place = find_lora_file(path)
+    header = weight_file.read_header(place)
     for mark, name in OTHERS.items():
         if any(mark in key for key in header.keys):
             raise StrategyError(

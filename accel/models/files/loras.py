@@ -45,13 +45,13 @@ def add(pipe: Any, loras: Sequence[Lora]) -> list[str]:
     told, names = list[str](), list[str]()
     for number, one in enumerate(loras, 1):
         name = f"lora_{number}"
-        tensors, layers = lora_files.read(one.path, denoiser)
+        tensors, layers = lora_files.read_lora(one.path, denoiser)
         try:
             with _without_log():
                 pipe.load_lora_weights(tensors, adapter_name=name)
         except FAULTS as error:
             raise StrategyError(_unfit(one.path, kind, " ".join(str(error).split()))) from None
-        adapted = count(pipe, name)
+        adapted = count_changed_layers(pipe, name)
         if not adapted:
             raise StrategyError(_unfit(one.path, kind, "no layer has such a name"))
         told.append(_line(one, adapted, layers))
@@ -90,7 +90,7 @@ def _without_log() -> Iterator[None]:
         diffusers.utils.logging.set_verbosity(before)
 
 
-def count(pipe: Any, name: str) -> int:
+def count_changed_layers(pipe: Any, name: str) -> int:
     """Number of layers of a pipeline that an adapter changes."""
     modules = [part for part in pipe.components.values() if isinstance(part, nn.Module)]
     layers = [layer for part in modules for layer in part.modules()]

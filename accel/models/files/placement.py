@@ -14,7 +14,7 @@ FAULTS = (ValueError, RuntimeError, TypeError, ImportError, NotImplementedError,
 CHOSEN = "_attention_backend"
 
 
-def place(pipe: Any, parts: ModelParts, device: str) -> Any:
+def place_pipeline(pipe: Any, parts: ModelParts, device: str) -> Any:
     """Put a pipeline where it computes.
 
     Args:
@@ -36,7 +36,7 @@ def place(pipe: Any, parts: ModelParts, device: str) -> Any:
     return pipe
 
 
-def check(parts: ModelParts, device: str) -> None:
+def check_placement(parts: ModelParts, device: str) -> None:
     """Check what needs a GPU, before a model is loaded.
 
     Raises:

@@ -19,7 +19,7 @@ PACKAGES = {
 }
 
 
-def check(chosen: Sequence[Quantize]) -> None:
+def check_backends(chosen: Sequence[Quantize]) -> None:
     """Check that the backends are installed, before a model is loaded.
 
     Raises:

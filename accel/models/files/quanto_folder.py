@@ -27,7 +27,7 @@ TYPES = {"I8": "qint8", "F8_E4M3": "qfloat8_e4m3fn", "F8_E5M2": "qfloat8_e5m2"}
 INDEX = "model_index.json"
 
 
-def read(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+def read_quanto_networks(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     """The networks of a pipeline's folder that were saved so, by name.
 
     Args:
@@ -41,7 +41,9 @@ def read(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
     for place in sorted(one for one in folder.iterdir() if one.is_dir()):
         files = sorted(place.glob("*.safetensors"))
         try:
-            tensors = {k: v for one in files for k, v in weight_file.read(one).tensors.items()}
+            tensors = {
+                k: v for one in files for k, v in weight_file.read_header(one).tensors.items()
+            }
         except StrategyError:
             continue  # The library that loads it says what is wrong.
         if any(name.endswith(DATA) for name in tensors):

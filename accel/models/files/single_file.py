@@ -31,7 +31,7 @@ HEADS = {(SD1.name, 320): 8, (SD2.name, 320): [5, 10, 20, 20]}
 FAULTS = (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError)
 
 
-def load(
+def load_single_file(
     path: str,
     base: str,
     dtype: torch.dtype,
@@ -42,7 +42,7 @@ def load(
 
     Args:
         path: .safetensors or .gguf file.
-        base: see `accel.models.files.base.find`.
+        base: see `accel.models.files.base.find_base`.
         dtype: precision of the weights.
         download: whether what is missing may be fetched from the hub.
         vae: another autoencoder; see `accel.models.files.autoencoder`.
@@ -50,8 +50,8 @@ def load(
     Raises:
         StrategyError: the file is incomplete, does not fit its base, or the base is not here.
     """
-    found = layout(weight_file.read(path))
-    there = bases.find(found, base, download, ["vae"] if vae else [])
+    found = layout(weight_file.read_header(path))
+    there = bases.find_base(found, base, download, ["vae"] if vae else [])
     _check_fit(found, there)
     notes.tell(_line(found, there, vae))
     kind = getattr(diffusers, there.kind)
@@ -61,7 +61,7 @@ def load(
         if part in there.index and not (there.folder / part).is_dir()
     }
     if vae:
-        ready["vae"] = autoencoder.load(vae, there.config("vae"), dtype, download)
+        ready["vae"] = autoencoder.load_autoencoder(vae, there.config("vae"), dtype, download)
     own: dict[str, Any] = {"local_files_only": True, "dtype": dtype}
     denoiser = "unet" if "unet" in found.parts else "transformer"
     with integrity.watched() as loaded, _explained(found, there):
@@ -75,12 +75,12 @@ def load(
                 str(there.folder), use_safetensors=True, **own, **ready, **left_out
             )
             if found.is_alone:
-                integrity.check(path, rest, loaded)
+                integrity.check_complete(path, rest, loaded)
                 return rest
             ready |= {part: rest.components[part] for part in missing}
         pipe = kind.from_single_file(path, config=str(there.folder), **own, **ready)
-    finishing.finish(pipe, found)
-    integrity.check(path, pipe, loaded)
+    finishing.finish_pipeline(pipe, found)
+    integrity.check_complete(path, pipe, loaded)
     return pipe
 
 

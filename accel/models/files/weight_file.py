@@ -60,7 +60,7 @@ class WeightFile:
         return sorted(set(found), key=lambda dtype: (-found.count(dtype), dtype))
 
 
-def read(path: str | Path) -> WeightFile:
+def read_header(path: str | Path) -> WeightFile:
     """The header of a .safetensors or .gguf file.
 
     Raises:

@@ -14,7 +14,7 @@ from evaluate.statistics.distances import (
     kernel_statistic,
     kernel_within,
 )
-from evaluate.statistics.gaussian import check
+from evaluate.statistics.gaussian import checked_features
 
 
 def make(
@@ -45,7 +45,7 @@ def make(
         return value
 
     def chance(side: ImageSet) -> float:
-        rows = check(side.features(network))
+        rows = checked_features(side.features(network))
         own = float(np.mean(np.diagonal(kernel(rows, rows))))
         return scale * 2 * (own - kernel_within(rows, kernel)) / len(rows)
 

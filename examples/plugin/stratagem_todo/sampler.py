@@ -16,7 +16,12 @@ from accel.clock import Clock
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, watch
 from accel.sites import Sites
-from accel.tokens.reduced_attention import ReducedSelfAttention, attach_all, choose, plain_maps
+from accel.tokens.reduced_attention import (
+    ReducedSelfAttention,
+    attach_all,
+    choose_attentions,
+    plain_maps,
+)
 from stratagem_todo.knobs import ToDo
 
 
@@ -27,7 +32,7 @@ def attach(sites: Sites, clock: Clock, knobs: ToDo, recorder: Recorder) -> Undo:
         StrategyError: the model has no self-attention over a grid, or attention processors that
             this method would mislead.
     """
-    chosen = choose(sites, knobs.levels, knobs.method)
+    chosen = choose_attentions(sites, knobs.levels, knobs.method)
     plain_maps(chosen, clock, knobs.method)
     return attach_all([_Site(site, clock, recorder, knobs) for site in chosen])
 

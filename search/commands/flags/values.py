@@ -23,17 +23,17 @@ def limits(arguments: list[str]) -> tuple[dict[str, float], list[str]]:
     return found, rest
 
 
-def words(text: str) -> list[str]:
+def parse_words(text: str) -> list[str]:
     """Words between commas; `none` has none."""
     if text.strip() == "none":
         return []
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
-def numbers(text: str) -> list[int]:
+def parse_numbers(text: str) -> list[int]:
     """Whole numbers and ranges, such as `8,10,12` or `6-50`, ascending and each once."""
     found: set[int] = set()
-    for word in words(text):
+    for word in parse_words(text):
         match = re.fullmatch(r"(\d+)(?:-(\d+))?", word)
         low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
         if low > high or high > 10_000:
@@ -47,7 +47,7 @@ def numbers(text: str) -> list[int]:
 def solvers(text: str) -> list[str]:
     """Class names with their settings; `Scheduler` is added if it is left out."""
     found = []
-    for word in words(text):
+    for word in parse_words(text):
         name, bracket, settings = word.partition("(")
         found.append(f"{name.removesuffix('Scheduler')}Scheduler{bracket}{settings}")
     return found

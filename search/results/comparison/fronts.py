@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from evaluate.statistics.bootstrap import Interval, around
 from search.objectives.labels import title
 from search.pareto import Points, hypervolume
-from search.results.run import FrontPoint, Run, named
-from search.study.evaluation import kind
+from search.results.run import FrontPoint, Run, named_points
+from search.study.evaluation import strategy_kind
 from search.study.finalist_notes import FinalistNotes
 from search.study.measurements import Measurements
 from search.study.run_notes import RunNotes
@@ -50,7 +50,7 @@ class RunFront:
     def kinds(self) -> str:
         """Number of points of each kind: found by the search, seed, baseline."""
         proposer = self.run.config.proposer
-        counts = Counter(kind(one.origin, one.strategy, proposer) for one in self.points)
+        counts = Counter(strategy_kind(one.origin, one.strategy, proposer) for one in self.points)
         words = {"found": "found", "seed": "seeds", "baseline": "baselines"}
         named = ((counts[name], name, several) for name, several in words.items() if counts[name])
         return ", ".join(f"{n} {several if n > 1 else one}" for n, one, several in named)
@@ -58,7 +58,7 @@ class RunFront:
     @property
     def speedups(self) -> dict[str, float]:
         """Speedups of the named points: fastest, knee, no loss."""
-        return {name: one.scores["speedup"] for name, one in named(self.points).items()}
+        return {name: one.scores["speedup"] for name, one in named_points(self.points).items()}
 
     @property
     def images(self) -> int:

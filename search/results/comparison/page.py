@@ -38,7 +38,7 @@ def render_comparison(found: RunComparison) -> str:
         columns=tables.RUN_COLUMNS,
         points=tables.point_rows(found),
         titles={name: labels.short(name) for name in found.objectives},
-        notes=tables.notes(found),
+        notes=tables.reading_notes(found),
         differ=differing([one.run for one in found.fronts]),
         colours=colours,
         picture=Markup(_picture(found)),

@@ -20,9 +20,9 @@ from search.results.plots.style import (
     ORANGE,
     PURPLE,
     VERMILION,
-    logarithmic,
-    plain,
-    save,
+    logarithmic_ticks,
+    plain_ticks,
+    save_plot,
     styled,
 )
 
@@ -34,7 +34,7 @@ SHAPES = ("o", "s", "^", "D", "v", "P")
 def write(found: RunComparison, folder: Path) -> list[Path]:
     """Write `comparison.png` and `comparison.svg`; returns their paths."""
     with styled():
-        return save(comparison_figure(found), folder, NAME)
+        return save_plot(comparison_figure(found), folder, NAME)
 
 
 def colours(found: RunComparison) -> list[str]:
@@ -82,9 +82,9 @@ def _panel(axes: Axes, found: RunComparison, cost: str, quality: str) -> None:
         axes.scatter(x, y, s=26, c=colour, marker=shape, label=one.name, zorder=3, linewidths=0)
     axes.set_xlabel(found.title(cost))
     axes.set_ylabel(found.title(quality))
-    logarithmic(axes.xaxis)
+    logarithmic_ticks(axes.xaxis)
     if symmetric:
         axes.set_ylim(bottom=0)
-        plain(axes.yaxis)
+        plain_ticks(axes.yaxis)
     axes.grid(visible=True)
     axes.set_axisbelow(True)

@@ -11,7 +11,7 @@ from search.results.comparison.fronts import LATENCY, RunComparison, is_paired
 from search.results.comparison.settings import differing
 from search.results.plots.schedules import solver
 from search.results.run import NO_LOSS
-from search.study.evaluation import kind
+from search.study.evaluation import strategy_kind
 from strategies import describe
 
 RUN_COLUMNS = (
@@ -40,9 +40,9 @@ def point_rows(found: RunComparison) -> list[dict[str, Any]]:
     return [
         {
             "run": one.name,
-            "speedup": labels.value("speedup", point.scores["speedup"]),
+            "speedup": labels.score_text("speedup", point.scores["speedup"]),
             **{name: _score(found, one, point, name) for name in found.objectives},
-            "kind": kind(point.origin, point.strategy, one.run.config.proposer),
+            "kind": strategy_kind(point.origin, point.strategy, one.run.config.proposer),
             "no loss": point.no_loss or "not tested",
             "solver, steps": f"{solver(point.strategy)} {point.strategy.steps}",
             "what it does": "; ".join(describe.summary(point.strategy)) or "fewer steps",
@@ -52,7 +52,7 @@ def point_rows(found: RunComparison) -> list[dict[str, Any]]:
     ]
 
 
-def notes(found: RunComparison) -> list[str]:
+def reading_notes(found: RunComparison) -> list[str]:
     """Sentences that are needed to read the numbers."""
     worst = ", ".join(
         f"{labels.short(name)} {_value(found, name, value)}"
@@ -138,4 +138,4 @@ def _score(found: RunComparison, one: Any, point: Any, name: str) -> str:
 def _value(found: RunComparison, name: str, value: float) -> str:
     if name == LATENCY and found.relative:
         return f"{value:.3f}"
-    return labels.value(name, value)
+    return labels.score_text(name, value)

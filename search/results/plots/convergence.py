@@ -7,10 +7,10 @@ from pathlib import Path
 
 from matplotlib import pyplot as plt
 
-from search.results.plots.style import BLUE, GREEN, GREY, save, styled
+from search.results.plots.style import BLUE, GREEN, GREY, save_plot, styled
 from search.results.run import Run
 from search.study.archive import ParetoArchive
-from search.study.evaluation import is_rival
+from search.study.evaluation import is_baseline_evaluation
 from search.study.measurements import Measurements
 from strategies import StrategyError
 
@@ -51,7 +51,7 @@ def write(run: Run, folder: Path) -> list[Path]:
         axes.set_xlim(left=0)
         axes.grid(visible=True)
         figure.legend(loc="outside upper center", ncols=2)
-        return save(figure, folder, "convergence")
+        return save_plot(figure, folder, "convergence")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def curves(run: Run) -> Convergence:
             continue
         for best, curve, counts in (
             (mine, everything, True),
-            (rivals, baselines, is_rival(row)),
+            (rivals, baselines, is_baseline_evaluation(row)),
         ):
             if counts:
                 best.add(row)

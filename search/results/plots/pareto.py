@@ -12,20 +12,20 @@ from matplotlib.axes import Axes
 
 from search.objectives.labels import scale, title
 from search.objectives.objectives import COST_METRICS, higher_is_better
-from search.results.finalist import comparable
+from search.results.finalist import comparable_finalists
 from search.results.plots.style import (
     BLUE,
     GREEN,
     GREY,
     PURPLE,
     VERMILION,
-    logarithmic,
-    plain,
-    save,
+    logarithmic_ticks,
+    plain_ticks,
+    save_plot,
     styled,
 )
 from search.results.run import FrontPoint, Run
-from search.study.evaluation import kind
+from search.study.evaluation import strategy_kind
 from strategies import Strategy
 
 MARKERS = {
@@ -67,8 +67,8 @@ def write(run: Run, folder: Path) -> list[Path]:
                 _panel(axes, _marks(run, points, base), points, cost, quality, on_front)
         handles, labels = grid[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-        figure.suptitle(caption(run, points), fontsize=9)
-        return save(figure, folder, "pareto")
+        figure.suptitle(plot_caption(run, points), fontsize=9)
+        return save_plot(figure, folder, "pareto")
 
 
 def costs(run: Run) -> list[str]:
@@ -90,7 +90,7 @@ def _marks(run: Run, points: Sequence[FrontPoint], base: dict[str, float]) -> li
     if not run.finals:
         for point in points:
             marks.append(PlotPoint(group(run, point.origin, point.strategy), dict(point.scores)))
-    for final in comparable(run.finals):
+    for final in comparable_finalists(run.finals):
         if final.role != "unaccelerated":
             marks.append(PlotPoint(group(run, final.origin, final.strategy), final.scores))
     return marks
@@ -98,14 +98,14 @@ def _marks(run: Run, points: Sequence[FrontPoint], base: dict[str, float]) -> li
 
 def group(run: Run, origin: str, strategy: Strategy) -> str:
     """Key in `MARKERS` by which a strategy is plotted."""
-    found = kind(origin, strategy, run.config.proposer)
+    found = strategy_kind(origin, strategy, run.config.proposer)
     if found != "baseline":
         return found
     fewer = origin == "fewer-steps" or not strategy.methods  # Some of them leave guidance out.
     return "fewer steps" if fewer else "uniform and published schedules"
 
 
-def caption(run: Run, points: Sequence[FrontPoint]) -> str:
+def plot_caption(run: Run, points: Sequence[FrontPoint]) -> str:
     """Caption of the plot: model, size, prompts and the unaccelerated setting."""
     model = run.config.model
     count = points[0].images if points else run.config.heldout_images
@@ -150,10 +150,10 @@ def _panel(
     axes.axhline(place(start.scores)[1], color=GREY, linewidth=0.8, linestyle=":", zorder=1)
     axes.set_xlabel(title(cost))
     axes.set_ylabel(title(quality))
-    logarithmic(axes.xaxis)
+    logarithmic_ticks(axes.xaxis)
     if symmetric:
         axes.set_ylim(bottom=0)
-        plain(axes.yaxis)
+        plain_ticks(axes.yaxis)
     axes.grid(visible=True)
     axes.set_axisbelow(True)
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, ListedColormap, Normalize
 
-from search.results.plots.style import save, styled
+from search.results.plots.style import save_plot, styled
 from search.results.run import FrontPoint, Run
 from search.study.measurements import Measurements
 from strategies import Strategy, StrategyError
@@ -46,7 +46,7 @@ def write(run: Run, folder: Path) -> list[Path]:
     points = run.front()
     if not points:
         raise StrategyError(f"{run.folder}: the front is empty: nothing keeps the constraints")
-    panels = lanes([point.strategy for point in points])
+    panels = differing_lanes([point.strategy for point in points])
     with styled():
         height = 0.75 + 0.2 * len(points)
         figure, grid = plt.subplots(
@@ -62,10 +62,10 @@ def write(run: Run, folder: Path) -> list[Path]:
         for axes, lane in zip(column[1:], panels, strict=True):
             _knob(axes, points, lane)
         column[-1].set_xlabel("share of the generation")
-        return save(figure, folder, "schedules")
+        return save_plot(figure, folder, "schedules")
 
 
-def lanes(strategies: Sequence[Strategy]) -> list[KnobSeries]:
+def differing_lanes(strategies: Sequence[Strategy]) -> list[KnobSeries]:
     """Every knob that is set call by call and that differs between the strategies.
 
     Knobs that list calls, and acts by knobs of the whole generation, count too. A strategy that
@@ -131,7 +131,7 @@ def _knob(axes: Axes, points: Sequence[FrontPoint], lane: KnobSeries) -> None:
     _bars(axes, points, [[found[repr(value)] for value in row] for row in lane.rows])
     axes.set_title(lane.name, loc="left")
     norm = BoundaryNorm(np.arange(len(values) + 1) - 0.5, len(values))
-    names = [text(value) for value in values]
+    names = [value_text(value) for value in values]
     _key(axes, ListedColormap(list(found.values())), norm, list(range(len(values))), names)
 
 
@@ -143,10 +143,10 @@ def ordered(values: list[Any]) -> list[Any]:
     return sorted(numbers) + sorted(others, key=repr)
 
 
-def text(value: Any) -> str:
+def value_text(value: Any) -> str:
     """Value of a knob as text."""
     if isinstance(value, tuple | list):
-        return "/".join(map(text, value))
+        return "/".join(map(value_text, value))
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
 
 

@@ -50,7 +50,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, folder: Path, name: str) -> list[Path]:
+def save_plot(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write `NAME.png` and `NAME.svg`, and close the figure."""
     paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
     for path in paths:
@@ -61,15 +61,15 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return paths
 
 
-def logarithmic(axis: Axis) -> None:
+def logarithmic_ticks(axis: Axis) -> None:
     """A few round ticks in every decade, as numbers instead of powers."""
     low, high = axis.get_view_interval()
     subs = (1.0, 2.0, 5.0) if high > 20 * low else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
     axis.set_major_locator(ticker.LogLocator(subs=subs))
     axis.set_minor_locator(ticker.NullLocator())
-    plain(axis)
+    plain_ticks(axis)
 
 
-def plain(axis: Axis) -> None:
+def plain_ticks(axis: Axis) -> None:
     """Numbers instead of powers."""
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))

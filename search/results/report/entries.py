@@ -8,10 +8,10 @@ from typing import Any
 
 from search.objectives import labels as titles
 from search.objectives.objectives import COST_METRICS
-from search.results.finalist import comparable, front
+from search.results.finalist import comparable_finalists, front
 from search.results.plots import pareto
 from search.results.plots.schedules import solver
-from search.results.run import FrontPoint, Run, named
+from search.results.run import FrontPoint, Run, named_points
 from strategies import describe, dump
 
 PLAIN = "unaccelerated"  # Key and group of the unaccelerated pipeline.
@@ -40,7 +40,7 @@ class ReportEntry:
     scores: Mapping[str, float]
 
 
-def collect(run: Run) -> list[ReportEntry]:
+def collect_entries(run: Run) -> list[ReportEntry]:
     """The unaccelerated pipeline, the front, then other scored strategies; each fastest first.
 
     Raises:
@@ -55,7 +55,7 @@ def collect(run: Run) -> list[ReportEntry]:
     there = {final.strategy.digest for final in front(run.finals)}
     rest = [
         one
-        for one in comparable(run.finals)
+        for one in comparable_finalists(run.finals)
         if one.role != PLAIN and one.strategy.digest not in there
     ]
     for final in sorted(rest, key=lambda one: one.scores["latency_s"]):
@@ -67,7 +67,7 @@ def collect(run: Run) -> list[ReportEntry]:
 
 def labelled(points: list[FrontPoint]) -> dict[str, tuple[str, ...]]:
     """Names of the named points of a front, by digest."""
-    names = named(points)
+    names = named_points(points)
     return {
         point.strategy.digest: tuple(name for name, one in names.items() if one is point)
         for point in names.values()
@@ -90,16 +90,16 @@ def headline(one: ReportEntry) -> str:
     """Speedup and solver, or that it is the unaccelerated pipeline."""
     if one.point is None:
         return PLAIN
-    return f"{one.scores['speedup']:.2f}x, {setting(one)}"
+    return f"{one.scores['speedup']:.2f}x, {solver_and_steps(one)}"
 
 
-def setting(one: ReportEntry) -> str:
+def solver_and_steps(one: ReportEntry) -> str:
     """The solver and its steps."""
     assert one.point is not None
     return f"{solver(one.point.strategy)} {one.point.strategy.steps}"
 
 
-def words(one: ReportEntry) -> list[str]:
+def behaviour_words(one: ReportEntry) -> list[str]:
     """Behaviour in words, a line for each method."""
     if one.point is None:
         return ["nothing is left out"]
@@ -107,7 +107,7 @@ def words(one: ReportEntry) -> list[str]:
     return describe.summary(strategy) if strategy.methods else ["fewer steps, no method"]
 
 
-def figures(one: ReportEntry) -> list[str]:
+def score_names(one: ReportEntry) -> list[str]:
     """Names of its scores for readers, costs first."""
     names = [name for name in ("speedup", *COST_METRICS) if name in one.scores]
     return names + [name for name in one.scores if titles.metric(name) is not None]
@@ -126,10 +126,10 @@ def _row(run: Run, one: ReportEntry) -> dict[str, Any]:
         "labels": list(one.labels),
         "front": one.on_front,
         "headline": headline(one),
-        "words": words(one),
+        "words": behaviour_words(one),
         "origin": one.point.origin if one.point else "",
         "no_loss": one.point.no_loss if one.point else None,
-        "figures": [_figure(one, name) for name in figures(one)],
+        "figures": [_figure(one, name) for name in score_names(one)],
         "file": dump(run.file(one.point, one.name)) if one.point else None,
     }
 
@@ -139,11 +139,11 @@ def _figure(one: ReportEntry, name: str) -> dict[str, str]:
     base = one.point.base if one.point else {}
     return {
         "title": titles.title(name),
-        "value": titles.value(name, one.scores[name]),
-        "plain": titles.value(name, base[name]) if name in base else "",
+        "value": titles.score_text(name, one.scores[name]),
+        "plain": titles.score_text(name, base[name]) if name in base else "",
         "level": level(name),
-        "interval": interval(name, intervals.get(name)),
-        "change": interval(name, intervals.get(f"{name}_change"), signed=True),
+        "interval": interval_words(name, intervals.get(name)),
+        "change": interval_words(name, intervals.get(f"{name}_change"), signed=True),
     }
 
 
@@ -153,11 +153,11 @@ def level(name: str) -> str:
     return "without bias" if metric is not None and metric.biased else "95 %"
 
 
-def interval(name: str, given: Sequence[float] | None, signed: bool = False) -> str:
+def interval_words(name: str, given: Sequence[float] | None, signed: bool = False) -> str:
     """A 95 % interval with its value as text, or empty."""
     if given is None:
         return ""
-    texts = [titles.value(name, number) for number in given]
+    texts = [titles.score_text(name, number) for number in given]
     if signed:
         pairs = zip(given, texts, strict=True)
         texts = [f"+{text}" if number > 0 else text for number, text in pairs]

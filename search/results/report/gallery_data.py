@@ -27,7 +27,7 @@ ROOM = 6_000_000  # Characters of all images together, at most.
 Pixels = NDArray[np.uint8]
 
 
-def pictures(run: Run, rows: Sequence[ReportEntry]) -> dict[str, Any]:
+def gallery_pictures(run: Run, rows: Sequence[ReportEntry]) -> dict[str, Any]:
     """The prompts, and `images` and `differences` by key of each strategy, as data URIs or None.
 
     If they do not all fit, those of the first strategies are there and `left_out` counts the
@@ -47,14 +47,14 @@ def pictures(run: Run, rows: Sequence[ReportEntry]) -> dict[str, Any]:
     base: list[Pixels | None] = []
     room = ROOM
     for key, digest in digests.items():
-        images = [_read(path) for path in gallery.images(run.folder, digest, len(prompts))]
+        images = [_read(path) for path in gallery.gallery_files(run.folder, digest, len(prompts))]
         base = images if key == PLAIN else base
         if not any(image is not None for image in images):
             continue
         entry = {"images": [_uri(image) for image in images]}
         if key != PLAIN and base:
             pairs = zip(images, base, strict=True)
-            entry["differences"] = [_uri(difference(*pair)) for pair in pairs]
+            entry["differences"] = [_uri(difference_image(*pair)) for pair in pairs]
         size = sum(len(uri) for uris in entry.values() for uri in uris if uri is not None)
         if size > room:
             found["left_out"] += 1
@@ -64,7 +64,7 @@ def pictures(run: Run, rows: Sequence[ReportEntry]) -> dict[str, Any]:
     return found
 
 
-def difference(image: Pixels | None, base: Pixels | None) -> Pixels | None:
+def difference_image(image: Pixels | None, base: Pixels | None) -> Pixels | None:
     """Absolute difference of two images of one size, amplified; None if one is missing."""
     if image is None or base is None or image.shape != base.shape:
         return None

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import matplotlib as mpl
 from matplotlib.colors import to_hex
 
-from search.results.plots.schedules import COLOURS, lanes, ordered, text, times
-from search.results.report.entries import ReportEntry, setting
+from search.results.plots.schedules import COLOURS, differing_lanes, ordered, times, value_text
+from search.results.report.entries import ReportEntry, solver_and_steps
 from search.results.run import Run
 
 LEVELS = 20  # Shades, 0 being the least; the page's style turns them round on a dark ground.
@@ -76,20 +76,20 @@ def schedules(run: Run, rows: Sequence[ReportEntry]) -> list[Heatmap]:
     ]  # fmt: skip
     legend = [HeatmapCell(_saving(x), f"{x:.0%}") for x in (0, 0.25, 0.5, 0.75, 1)]
     found = [Heatmap("Time of a call, as a share of an unaccelerated one", strips, legend)]
-    for lane in lanes(strategies):
+    for lane in differing_lanes(strategies):
         values = ordered([value for row in lane.rows for value in row])
         acting = [value for value in values if value != lane.neutral]
         steps = [0.15 + 0.85 * i / max(1, len(acting) - 1) for i in range(len(acting))]
         shades = {repr(v): shade(s) for v, s in zip(acting, steps, strict=True)}
         strips = [
-            _strip(one, [HeatmapCell(shades.get(repr(v), IDLE), f"call {i}: {text(v)}")
+            _strip(one, [HeatmapCell(shades.get(repr(v), IDLE), f"call {i}: {value_text(v)}")
                          for i, v in enumerate(row)])
             for one, row in zip(front, lane.rows, strict=True)
         ]  # fmt: skip
-        legend = [HeatmapCell(shades.get(repr(v), IDLE), text(v)) for v in values]
+        legend = [HeatmapCell(shades.get(repr(v), IDLE), value_text(v)) for v in values]
         found.append(Heatmap(lane.name, strips, legend))
     return found
 
 
 def _strip(one: ReportEntry, cells: list[HeatmapCell]) -> HeatmapRow:
-    return HeatmapRow(f"{one.scores['speedup']:.1f}x {setting(one)}", cells, one.key)
+    return HeatmapRow(f"{one.scores['speedup']:.1f}x {solver_and_steps(one)}", cells, one.key)

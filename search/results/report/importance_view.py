@@ -13,7 +13,7 @@ from search.surrogate.strategy_features import BINS
 from search.surrogate.surrogate import MIN_EVALUATIONS, MIN_RANK_CORRELATION
 
 
-def shown(run: Run) -> dict[str, Any] | None:
+def importance_view(run: Run) -> dict[str, Any] | None:
     """Heat map of importance and the text below it; None without an objective of quality."""
     found = importance(run)
     if found is None:

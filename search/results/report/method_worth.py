@@ -6,7 +6,7 @@ from typing import Any
 
 from search.objectives import labels as titles
 from search.results.removals import Removal, removals
-from search.results.report.entries import interval
+from search.results.report.entries import interval_words
 from search.results.run import Run
 from search.study.measurements import Measurements
 from strategies import registered_methods
@@ -73,7 +73,7 @@ def taken_out(run: Run) -> list[dict[str, Any]]:
     return rows
 
 
-def figures(run: Run) -> list[str]:
+def quality_scores(run: Run) -> list[str]:
     """Scores of quality that rows have."""
     return [name for name in run.config.objectives if name not in titles.COSTS]
 
@@ -82,18 +82,18 @@ def _cells(
     run: Run, scores: dict[str, float], intervals: dict[str, list[float]], absent: str
 ) -> list[dict[str, str]]:
     cells = []
-    for name in figures(run):
+    for name in quality_scores(run):
         change = intervals.get(f"{name}_change")
         cells.append(
             {
-                "text": titles.value(name, scores[name]) if name in scores else absent,
-                "more": f"change {interval(name, change, signed=True)}" if change else "",
+                "text": titles.score_text(name, scores[name]) if name in scores else absent,
+                "more": f"change {interval_words(name, change, signed=True)}" if change else "",
             }
         )
     return cells
 
 
-def lines(found: list[Removal]) -> str:
+def ablation_lines(found: list[Removal]) -> str:
     """Progress of the ablation, in words."""
     drawn = sum(one.drawn for one in found)
     left = len(found) - drawn - sum(bool(one.error) for one in found)

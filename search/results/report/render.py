@@ -10,7 +10,7 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from search.objectives.labels import short, title, value
+from search.objectives.labels import score_text, short, title
 from search.results import method_gain
 from search.results.plots import pareto
 from search.results.report import heatmaps as strips
@@ -20,17 +20,17 @@ from search.results.report.convergence_data import growth
 from search.results.report.entries import (
     ReportEntry,
     as_data,
-    collect,
+    behaviour_words,
+    collect_entries,
     headline,
-    interval,
-    setting,
-    words,
+    interval_words,
+    solver_and_steps,
 )
-from search.results.report.gallery_data import pictures
-from search.results.report.importance_view import shown as shown_importance
+from search.results.report.gallery_data import gallery_pictures
+from search.results.report.importance_view import importance_view as shown_importance
 from search.results.report.scatter_data import groups, panels
 from search.results.run import Run
-from search.study.evaluation import kind
+from search.study.evaluation import strategy_kind
 from strategies.data_files.finite import finite
 from strategies.data_files.whole import write as write_file
 
@@ -45,32 +45,32 @@ def write(run: Run, folder: Path, name: str = FILE) -> Path:
         StrategyError: nothing has been scored yet, or it cannot be written.
     """
     path = folder / name
-    write_file(render(run), path)
+    write_file(render_page(run), path)
     return path
 
 
-def render(run: Run) -> str:
+def render_page(run: Run) -> str:
     """The page as text.
 
     Raises:
         StrategyError: nothing has been scored yet.
     """
-    rows = collect(run)
+    rows = collect_entries(run)
     data = {
         "groups": groups(),
         "panels": panels(run, rows),
         "strategies": as_data(run, rows),
-        "gallery": pictures(run, rows),
+        "gallery": gallery_pictures(run, rows),
         "growth": growth(run),
     }
     points = run.front()
     return fill(
         "page.html",
         run=run,
-        caption=pareto.caption(run, points),
+        caption=pareto.plot_caption(run, points),
         headline=facts.gain_sentence(run),
-        summary=facts.summary(run),
-        unpaid=method_gain.line(run),
+        summary=facts.page_summary(run),
+        unpaid=method_gain.no_method_line(run),
         rows=[_line(run, one) for one in rows],
         columns=[short(name) for name in _columns(run)],
         margins=_margins(run),
@@ -80,17 +80,17 @@ def render(run: Run) -> str:
         importance=shown_importance(run),
         uses=methods.uses(run),
         taken_out=methods.taken_out(run),
-        judged=[title(name) for name in methods.figures(run)],
+        judged=[title(name) for name in methods.quality_scores(run)],
         failed=facts.failed_rows(run),
         latency=facts.latency(run),
-        setting=facts.setting(run),
-        command=facts.command(run),
-        settings=facts.settings(run),
+        setting=facts.run_setting(run),
+        command=facts.start_command(run),
+        settings=facts.config_rows(run),
         gallery=data["gallery"],
         growth=data["growth"],
         palette=strips.palette(),
         data=finite(data),
-        scripts=[Markup(text(name)) for name in SCRIPTS],
+        scripts=[Markup(template_text(name)) for name in SCRIPTS],
         plotly=Markup(get_plotlyjs()),
     )
 
@@ -98,13 +98,15 @@ def render(run: Run) -> str:
 def fill(template: str, **values: Any) -> str:
     """A page made of a template and its values; `style` is there for all."""
     environment = Environment(
-        loader=FunctionLoader(text), autoescape=True, undefined=StrictUndefined,
+        loader=FunctionLoader(template_text), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    return environment.get_template(template).render(style=Markup(text("report.css")), **values)
+    return environment.get_template(template).render(
+        style=Markup(template_text("report.css")), **values
+    )
 
 
-def text(name: str) -> str:
+def template_text(name: str) -> str:
     """A template, style or script of the page."""
     return (resources.files("search.results.report") / "templates" / name).read_text(
         encoding="utf-8"
@@ -117,7 +119,7 @@ def _columns(run: Run) -> list[str]:
     return list(dict.fromkeys([*names, *run.config.figures.told]))
 
 
-def unaccelerated(run: Run) -> str:
+def unaccelerated_setting(run: Run) -> str:
     """Solver and steps of the unaccelerated pipeline."""
     model = run.config.model
     return f"{model.scheduler.removesuffix('Scheduler')} {model.steps}"
@@ -131,8 +133,8 @@ def _line(run: Run, one: ReportEntry) -> dict[str, Any]:
         change = one.point.intervals.get(f"{name}_change") if one.point else None
         cells.append(
             {
-                "text": value(name, one.scores[name]) if known else "",
-                "more": f"change {interval(name, change, signed=True)}" if change else "",
+                "text": score_text(name, one.scores[name]) if known else "",
+                "more": f"change {interval_words(name, change, signed=True)}" if change else "",
             }
         )
     return {
@@ -142,8 +144,8 @@ def _line(run: Run, one: ReportEntry) -> dict[str, Any]:
         "front": one.on_front,
         "headline": headline(one),
         "labels": one.labels,
-        "setting": setting(one) if one.point else unaccelerated(run),
-        "words": words(one),
+        "setting": solver_and_steps(one) if one.point else unaccelerated_setting(run),
+        "words": behaviour_words(one),
         "cells": cells,
         "no_loss": _answer(one),
         "why": one.point.verdict.reasons if one.point and one.point.verdict else [],
@@ -155,7 +157,7 @@ def _kind(run: Run, one: ReportEntry) -> str:
     """Kind of a strategy: found by the search, seed or baseline."""
     if one.point is None:
         return ""
-    return kind(one.point.origin, one.point.strategy, run.config.proposer)
+    return strategy_kind(one.point.origin, one.point.strategy, run.config.proposer)
 
 
 def _answer(one: ReportEntry) -> str:

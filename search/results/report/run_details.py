@@ -10,16 +10,16 @@ from dataclasses import dataclass
 import yaml
 
 from search.objectives import labels as titles
-from search.results.run import NO_LOSS, FrontPoint, Run, named
+from search.results.run import NO_LOSS, FrontPoint, Run, named_points
 from search.results.status import search_status
 from search.study import failures
 from search.study.archive import ParetoArchive
-from search.study.evaluation import kind
+from search.study.evaluation import strategy_kind
 from search.study.measurements import Measurements
 from search.study.run_notes import RunNotes
 
 
-def summary(run: Run) -> dict[str, str]:
+def page_summary(run: Run) -> dict[str, str]:
     """Numbers at the top of the page."""
     config = run.config
     found = {
@@ -32,7 +32,7 @@ def summary(run: Run) -> dict[str, str]:
         return found
     points = run.front()
     found["front"] = f"{len(points)} on held-out prompts"
-    passed = named(points).get(NO_LOSS)
+    passed = named_points(points).get(NO_LOSS)
     found.pop("fastest as good", None)
     found["no loss"] = f"{passed.scores['speedup']:.2f}x" if passed else "not shown of any"
     del found["hypervolume"]
@@ -49,7 +49,7 @@ def gain_sentence(run: Run) -> str:
     points = run.front()
     if not points:
         return "No strategy keeps the constraints."
-    names = named(points)
+    names = named_points(points)
     speed = {name: f"{one.scores['speedup']:.2f}x" for name, one in names.items()}
     fastest = speed["fastest"]
     if not run.finals:
@@ -66,7 +66,7 @@ def gain_sentence(run: Run) -> str:
 
 def _kinds(run: Run, points: Sequence[FrontPoint]) -> str:
     """Sentence that says how many points of the front the search has found."""
-    counts = Counter(kind(one.origin, one.strategy, run.config.proposer) for one in points)
+    counts = Counter(strategy_kind(one.origin, one.strategy, run.config.proposer) for one in points)
     words = {
         "seed": ("initial strategy", "initial strategies"),
         "baseline": ("baseline", "baselines"),
@@ -125,7 +125,7 @@ def latency(run: Run) -> list[LatencyRow]:
     ]
 
 
-def setting(run: Run) -> dict[str, str]:
+def run_setting(run: Run) -> dict[str, str]:
     """Device, model, versions."""
     config, measured = run.config, Measurements(run.study)
     model = config.model
@@ -142,12 +142,12 @@ def setting(run: Run) -> dict[str, str]:
     return found | measured.versions
 
 
-def command(run: Run) -> str | None:
+def start_command(run: Run) -> str | None:
     """Command line that started the run, if it was kept."""
     return RunNotes.of(run.study).command
 
 
-def settings(run: Run) -> str:
+def config_rows(run: Run) -> str:
     """All settings, as in `config.yaml`; warm starts only by their number."""
     data = run.config.model_dump(mode="json")
     data["warm_start"] = f"{len(run.config.warm_start)} strategies"

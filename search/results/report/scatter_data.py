@@ -12,7 +12,14 @@ import numpy as np
 
 from search.objectives import labels as titles
 from search.results.plots import pareto
-from search.results.report.entries import PLAIN, ReportEntry, headline, interval, level, words
+from search.results.report.entries import (
+    PLAIN,
+    ReportEntry,
+    behaviour_words,
+    headline,
+    interval_words,
+    level,
+)
 from search.results.run import Run
 
 SYMBOLS = {"o": "circle", "^": "triangle-up", "s": "square", "D": "diamond", "*": "star"}
@@ -45,7 +52,7 @@ def groups() -> list[dict[str, str]]:
 def _panel(run: Run, rows: Sequence[ReportEntry], cost: str, quality: str) -> dict[str, Any]:
     costs = [one.scores[cost] * titles.scale(cost) for one in rows]
     values = [one.scores[quality] * titles.scale(quality) for one in rows]
-    across, x = logarithmic(costs)
+    across, x = logarithmic_axis(costs)
     if pareto.has_zero(quality):
         others = [v for v, one in zip(values, rows, strict=True) if one.key != PLAIN]
         up, y = symmetric(values, pareto.smallest(others))
@@ -67,7 +74,7 @@ def _panel(run: Run, rows: Sequence[ReportEntry], cost: str, quality: str) -> di
     }
 
 
-def logarithmic(values: Iterable[float]) -> tuple[Place, dict[str, Any]]:
+def logarithmic_axis(values: Iterable[float]) -> tuple[Place, dict[str, Any]]:
     """Logarithmic axis over positive values: function from a value to its position, and the
     ticks.
     """
@@ -101,17 +108,20 @@ def _marks(low: float, high: float, wide: bool) -> list[float]:
 def hover(one: ReportEntry, names: Sequence[str]) -> str:
     """Text over a point, in plotly's HTML: its behaviour and some scores."""
     lines = [f"<b>{escape(headline(one))}</b>"]
-    for text in (*words(one), *(f"{titles.title(name)}: {_value(one, name)}" for name in names)):
+    for text in (
+        *behaviour_words(one),
+        *(f"{titles.title(name)}: {_value(one, name)}" for name in names),
+    ):
         lines += map(escape, textwrap.wrap(text, LINE, subsequent_indent=INDENT))
     return "<br>".join(lines)
 
 
 def _value(one: ReportEntry, name: str) -> str:
-    text = titles.value(name, one.scores[name])
+    text = titles.score_text(name, one.scores[name])
     intervals = one.point.intervals if one.point else {}
     change = intervals.get(f"{name}_change")
     if change is not None:
-        return f"{text}, change {interval(name, change, signed=True)}"
+        return f"{text}, change {interval_words(name, change, signed=True)}"
     if name in intervals:
-        return f"{text}, {level(name)} {interval(name, intervals[name])}"
+        return f"{text}, {level(name)} {interval_words(name, intervals[name])}"
     return text

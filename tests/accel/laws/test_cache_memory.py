@@ -12,7 +12,7 @@ import accel
 from accel.caching.deep_features import DeepFeatures
 from accel.caching.extrapolation import extrapolate, features_needed_later
 from accel.clock import CallListener
-from accel.registry import find
+from accel.registry import applied_strategy
 from tests.support.pipelines.law_cases import law, laws
 from tests.support.pipelines.method_cases import ALL
 from tests.support.pipelines.unet_pipelines import build, draw, strategy
@@ -50,7 +50,7 @@ def test_a_generation_that_stops_early_frees_too(pipe: Any) -> None:
 
 
 def listeners(pipe: Any) -> list[CallListener]:
-    sampler = find(pipe)
+    sampler = applied_strategy(pipe)
     assert sampler is not None
     return sampler._clock.listeners
 

@@ -9,7 +9,7 @@ import torch
 
 import accel
 from accel.caching.extrapolation import extrapolate
-from accel.token_selection import rows
+from accel.token_selection import rows_at
 from accel.tokens.merging import averaged, averaged_in_order, match, split_grid
 from tests.support.pipelines.two_calls import TwoCalls
 from tests.support.pipelines.unet_pipelines import STEPS, build, draw, once, strategy
@@ -67,7 +67,7 @@ def test_free_u_does_not_touch_what_is_kept(depth: int, first: bool) -> None:
         pipe.enable_freeu(s1=0.9, s2=0.2, b1=1.5, b2=1.6)
     mine = draw(pipe)
     values: list[torch.Tensor] = []
-    sampler = accel.registry.find(pipe)
+    sampler = accel.registry.applied_strategy(pipe)
     assert sampler is not None
     (features,) = [one for one in sampler._clock.listeners if type(one).__name__ == "DeepFeatures"]
 
@@ -180,7 +180,7 @@ def test_merging_by_a_product_is_merging_by_a_scatter(dtype: torch.dtype) -> Non
     merge = match(tokens.float(), source, destination, 20)
     assert merge.merged is not None
     assert merge.into is not None
-    kept, gone = rows(tokens, merge.kept), rows(tokens, merge.merged)
+    kept, gone = rows_at(tokens, merge.kept), rows_at(tokens, merge.merged)
     found = averaged(kept, gone, merge.into, merge.destinations)
     tolerance = 1e-6 if dtype == torch.float32 else 4e-3
     torch.testing.assert_close(found, merge.reduce(tokens), rtol=tolerance, atol=tolerance)
@@ -205,8 +205,8 @@ def test_rows_and_means_are_those_of_gather_and_scatter(
             tokens.gather(1, index.unsqueeze(-1).expand(-1, -1, 5))
             for index in (merge.kept, merge.merged)
         )
-        assert torch.equal(rows(tokens, merge.kept), kept)
-        assert torch.equal(rows(tokens, merge.kept[0]), tokens[:, merge.kept[0]])
+        assert torch.equal(rows_at(tokens, merge.kept), kept)
+        assert torch.equal(rows_at(tokens, merge.kept[0]), tokens[:, merge.kept[0]])
         into = merge.into.unsqueeze(-1).expand(-1, -1, 5)
         wanted = kept.scatter_reduce(1, into, gone, "mean")
         before = tokens.clone()

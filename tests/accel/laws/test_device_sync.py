@@ -68,7 +68,7 @@ def test_deepcache_holds_one_feature(model: str, depth: int) -> None:
     accel.apply(pipe, strategy(methods))
     (features,) = [
         one
-        for one in accel.registry.find(pipe)._clock.listeners
+        for one in accel.registry.applied_strategy(pipe)._clock.listeners
         if type(one).__name__ == "DeepFeatures"
     ]
 

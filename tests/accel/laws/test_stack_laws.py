@@ -99,7 +99,7 @@ def test_neutral_and_removed_change_nothing(name: str, methods: dict[str, Any]) 
 def test_blocks_run_as_the_strategy_says(name: str) -> None:
     """By hooks inside of the blocks, not by what the sampler says of itself."""
     pipe = build(name)
-    _, sites = families.find(pipe)
+    _, sites = families.find_sites(pipe)
     blocks = [block.name for block in numbered(sites.stack)]
     ran = counted(pipe.transformer, blocks)
     draw(pipe, name)
@@ -138,7 +138,7 @@ def test_two_networks_share_a_schedule() -> None:
     depths = [record.depth for record in records]
     second = depths.index("full", 1)
     assert depths == ["full", *[0] * (second - 1), "full", *[0] * (STEPS - second - 2), "skip"]
-    blocks = [block.name for block in numbered(families.find(pipe)[1].stack)]
+    blocks = [block.name for block in numbered(families.find_sites(pipe)[1].stack)]
     both = [counted(network, blocks) for network in (pipe.transformer, pipe.transformer_2)]
     draw(pipe, "wan22")
     assert both[0]
@@ -179,7 +179,7 @@ def test_hooks_before_and_after_a_strategy(name: str, methods: dict[str, Any]) -
     """accelerate's hooks, which CPU offload is made of."""
     pipe = build(name)
     plain = draw(pipe, name)
-    modules = [pipe.transformer, numbered(families.find(pipe)[1].stack)[-1].module]
+    modules = [pipe.transformer, numbered(families.find_sites(pipe)[1].stack)[-1].module]
     for first in (True, False):
         if first:
             hook(modules)
@@ -201,7 +201,7 @@ def hook(modules: list[Any]) -> None:
 
 def fail(pipe: Any) -> None:
     """A generation that fails in its last block, at a call that reuses nothing."""
-    _, sites = families.find(pipe)
+    _, sites = families.find_sites(pipe)
     left = [2]
 
     def stop(*_: Any) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 
 import accel
 from accel import families
-from accel.registry import find
+from accel.registry import applied_strategy
 from accel.tokens.partial_forward import PartialForward
 from tests.support.pipelines.law_cases import cases, law
 from tests.support.pipelines.transformer_pipelines import (
@@ -99,7 +99,7 @@ def test_a_partial_call_does_the_work_of_its_tokens(model: str) -> None:
 def test_norms_before_reused_parts_do_not_run(model: str) -> None:
     """Where a part reuses, its norm gives no tokens; a norm that others need runs in full."""
     pipe = build(model)
-    _, sites = families.find(pipe)
+    _, sites = families.find_sites(pipe)
     seen: dict[Any, list[int]] = {norm: [] for part in sites.parts for norm in part.norms}
     for norm, counts in seen.items():
         norm.register_forward_hook(lambda _, __, out, counts=counts: counts.append(out.shape[1]))
@@ -148,7 +148,7 @@ def test_the_modules_see_the_tokens_of_their_call(model: str, method: str) -> No
 
 def _stream(pipe: Any, model: str) -> Any:
     with accel.accelerated(pipe, strategy(model, {})):
-        return find(pipe).sites.stream
+        return applied_strategy(pipe).sites.stream
 
 
 def tensors() -> set[int]:
@@ -189,7 +189,7 @@ def held(value: Any, depth: int = 6) -> list[torch.Tensor]:
 def watch(pipe: Any, kinds: Any) -> list[list[torch.Size]]:
     """Shapes of the features that a listener of a kind holds after each call."""
     found: list[list[torch.Size]] = []
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, kinds))
+    run = next(one for one in applied_strategy(pipe)._clock.listeners if isinstance(one, kinds))
     own = {k: v for k, v in vars(run).items() if k not in ("clock", "sites", "stream", "_watched")}
     step = pipe.scheduler.step
 
@@ -210,7 +210,7 @@ def test_only_what_a_later_call_reads_is_kept(model: str, method: str) -> None:
     pipe = build(model)
     accel.apply(pipe, strategy(model, {method: {"alpha": [1, 1, 1, 0.5, 1, 1]}}))
     after = watch(pipe, PartialForward)
-    stream = find(pipe).sites.stream
+    stream = applied_strategy(pipe).sites.stream
     assert stream is not None
     passes = 2 if model == "flux" else 1
     keys = 2 * len(stream.attentions) * passes
@@ -225,7 +225,9 @@ def test_a_pass_that_ends_leaves_nothing() -> None:
     """Keys of the third pass of skip-layer guidance go when it is over."""
     pipe = build("sd3")
     accel.apply(pipe, strategy("sd3", {"cat": {"alpha": 0.5}}))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialForward))
+    run = next(
+        one for one in applied_strategy(pipe)._clock.listeners if isinstance(one, PartialForward)
+    )
     branches: list[set[int]] = []
     step = pipe.scheduler.step
 
@@ -249,7 +251,7 @@ def test_nothing_of_a_generation_outlives_its_pipeline() -> None:
     accel.apply(pipe, strategy("flux", ALL["cat"]))
     with pytest.raises(InTheMiddleError), failing(pipe, 7):
         draw(pipe)
-    run = weakref.ref(find(pipe)._clock)
+    run = weakref.ref(applied_strategy(pipe)._clock)
     del pipe
     gc.collect()
     assert run() is None

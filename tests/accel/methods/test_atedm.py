@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import accel
-from accel.methods.atedm import ITERATIONS, AttentionRankSelection, importance
-from accel.registry import find
+from accel.methods.atedm import ITERATIONS, AttentionRankSelection, token_importance
+from accel.registry import applied_strategy
 from tests.support.pipelines.transformer_pipelines import MODELS, build, draw, last_block, strategy
 
 Array = NDArray[np.float64]
@@ -38,7 +38,9 @@ def watched(
 ) -> tuple[AttentionRankSelection, list[tuple[int, Tensor | None]]]:
     accel.apply(pipe, strategy(model, {"atedm": HALF}))
     run = next(
-        one for one in find(pipe)._clock.listeners if isinstance(one, AttentionRankSelection)
+        one
+        for one in applied_strategy(pipe)._clock.listeners
+        if isinstance(one, AttentionRankSelection)
     )
     log: list[tuple[int, Tensor | None]] = []
     inner = run.choose
@@ -103,14 +105,14 @@ def test_tokens_are_ranked_with_rotary_positions(monkeypatch: pytest.MonkeyPatch
 def test_importance_is_pagerank() -> None:
     random = torch.Generator().manual_seed(0)
     query, key = (torch.randn(2, 12, 3, 4, generator=random).double() for _ in range(2))
-    found = importance(query, key)
+    found = token_importance(query, key)
     for image in range(2):
         maps = []
         for head in range(3):
             scores = query[image, :, head] @ key[image, :, head].T / 2
             maps.append(scores.softmax(-1).numpy())
         np.testing.assert_allclose(found[image].numpy(), pagerank(np.mean(maps, axis=0)))
-    assert importance(query.half(), key.half()).dtype == torch.float32
+    assert token_importance(query.half(), key.half()).dtype == torch.float32
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -119,7 +121,9 @@ def test_queries_of_tokens_that_did_not_run_are_their_last_ones(model: str) -> N
     pipe = build(model)
     accel.apply(pipe, strategy(model, {"atedm": {"alpha": [1.0, 1.0, 0.3, 0.5, 0.5, 1.0]}}))
     run = next(
-        one for one in find(pipe)._clock.listeners if isinstance(one, AttentionRankSelection)
+        one
+        for one in applied_strategy(pipe)._clock.listeners
+        if isinstance(one, AttentionRankSelection)
     )
     states: dict[int, dict[str, Tensor]] = {}
     chosen: dict[int, Tensor | None] = {}

@@ -16,8 +16,15 @@ from torch import Tensor
 
 import accel
 from accel.methods.cat import ClusterAware, rank_within, ranks, select
-from accel.registry import find
-from accel.tokens.clustering import grid_points, kmeans, nearest, one_hot, pool, positions
+from accel.registry import applied_strategy
+from accel.tokens.clustering import (
+    cluster_scores,
+    grid_points,
+    kmeans,
+    nearest_centre,
+    one_hot,
+    positions,
+)
 from tests.support.pipelines.transformer_pipelines import MODELS, build, draw, strategy
 
 Array = NDArray[np.float64]
@@ -114,7 +121,9 @@ def test_selections_are_those_of_algorithm_2(model: str, knobs: dict[str, Any]) 
     pipe, calls = build(model).to(dtype=torch.float64), 10
     alpha = [1.0, 1.0, 0.3, 0.5, 0.3, 0.3, 1.0, 0.25, 0.8, 0.1]
     accel.apply(pipe, strategy(model, {"cat": {"alpha": alpha, **knobs}}, calls))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, ClusterAware))
+    run = next(
+        one for one in applied_strategy(pipe)._clock.listeners if isinstance(one, ClusterAware)
+    )
     noises: list[Tensor] = []
     chosen: dict[int, Tensor] = {}
     labels: list[Tensor] = []
@@ -154,7 +163,9 @@ def test_predictions_are_the_noise_alone() -> None:
     """Of DiT and PixArt, half of whose output is a variance, in the order of the patches."""
     pipe = build("dit")
     accel.apply(pipe, strategy("dit", {"cat": {"alpha": 0.5}}))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, ClusterAware))
+    run = next(
+        one for one in applied_strategy(pipe)._clock.listeners if isinstance(one, ClusterAware)
+    )
     noises: list[Tensor] = []
     outputs: list[Tensor] = []
     inner = run.choose
@@ -214,7 +225,7 @@ def test_kmeans_separates_what_is_apart() -> None:
 
 def test_a_cluster_without_tokens_comes_last() -> None:
     label = torch.tensor([[0, 0, 2, 2]])
-    score = pool(torch.ones(1, 4, 3), label, (2, 2), 4)
+    score = cluster_scores(torch.ones(1, 4, 3), label, (2, 2), 4)
     assert (score[0, [1, 3]] == -1).all()
     assert (score[0, [0, 2]] > 0).all()
 
@@ -273,5 +284,5 @@ def test_select(data: st.DataObject) -> None:
 
 def test_nearest_takes_the_first_of_equals() -> None:
     centres = torch.tensor([[[1.0], [1.0], [3.0]]])
-    assert nearest(torch.tensor([[[1.0], [2.0], [9.0]]]), centres).tolist() == [[0, 0, 2]]
+    assert nearest_centre(torch.tensor([[[1.0], [2.0], [9.0]]]), centres).tolist() == [[0, 0, 2]]
     assert one_hot(torch.tensor([[2, 0]]), 3).tolist() == [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]

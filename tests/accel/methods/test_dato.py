@@ -78,7 +78,7 @@ def test_choices_equal_the_papers(
     tokens = rng.normal(size=(3, height * width, 6))
     score = dato.diff_score(torch.from_numpy(newer), torch.from_numpy(older))
     local = dato.base_tokens(score, patch)
-    base, others = dato.split(local, height, width, patch)
+    base, others = dato.split_tokens(local, height, width, patch)
     count = int(share * others.shape[1])
     chosen = dato.prune(torch.from_numpy(tokens), base, others, count, "base")
     for image in range(3):
@@ -98,7 +98,7 @@ def test_choices_equal_the_papers(
 def test_recovery_from_kept_tokens_takes_the_nearest_of_all() -> None:
     torch.manual_seed(0)
     tokens = torch.randn(1, 16, 5, dtype=torch.float64)
-    base, others = dato.split(torch.zeros(1, 4, dtype=torch.long), 4, 4, 2)
+    base, others = dato.split_tokens(torch.zeros(1, 4, dtype=torch.long), 4, 4, 2)
     chosen = dato.prune(tokens, base, others, 6, "kept")
     kept = chosen.kept[0].tolist()
     unit = tokens[0] / tokens[0].norm(dim=-1, keepdim=True)

@@ -44,7 +44,7 @@ def once(pipe: Any, time: torch.Tensor) -> torch.Tensor:
 
 def test_every_depth_reuses_what_the_same_input_gave(pipe: Any) -> None:
     """A call at the input of the one before gives the same, at whatever depth it is cut."""
-    levels = families.find(pipe)[1].skip_levels
+    levels = families.find_sites(pipe)[1].skip_levels
     pipe.scheduler.set_timesteps(2)
     pipe.scheduler.timesteps[1] = pipe.scheduler.timesteps[0]
     first, again = pipe.scheduler.timesteps

@@ -118,7 +118,7 @@ def test_law_8_only_what_is_read_is_kept(model: str) -> None:
 
     pipe = build(model)
     accel.apply(pipe, strategy(STRONG))
-    sampler = accel.registry.find(pipe)
+    sampler = accel.registry.applied_strategy(pipe)
     assert sampler is not None
     places = [one for one in sampler._clock.listeners if isinstance(one, CachedOutput)]
     attention = next(place for place in places if place.name == "transformer_blocks.0.attn1")
@@ -190,7 +190,7 @@ def test_the_bundled_model_is_searchable() -> None:
     from accel.models.loading import load_pipeline
     from evaluate import Evaluator
     from search.costs.probe_strategies import probes
-    from search.initial.baselines import seeds
+    from search.initial.baselines import known_strategies
     from search.spaces import make_space
     from strategies.data_files.configs import read_config
 
@@ -199,7 +199,7 @@ def test_the_bundled_model_is_searchable() -> None:
     space = make_space(read_config("spaces", "dit-cat"), "dit", pipe.scheduler)
     # Every choice of three components and four shares; the order of extrapolation takes no time.
     assert len({kind for one in probes(space, 0) for kind in one.kinds()}) == 8 * 4
-    found = [one for origin, one in seeds(space, config.scheduler, config.steps)]
+    found = [one for origin, one in known_strategies(space, config.scheduler, config.steps)]
     uniform = [one for one in found if one.steps == 25 and "fora" in one.methods]
     assert [sum(dict[str, Any](one.methods)["fora"].attn) for one in uniform] == [13, 9, 6, 4]
     evaluator = Evaluator(config, pipe=pipe)

@@ -197,7 +197,7 @@ def test_the_space_of_groups() -> None:
     from accel.models.config import read_model
     from accel.models.loading import load_pipeline
     from search.costs.probe_strategies import probes
-    from search.initial.baselines import seeds
+    from search.initial.baselines import known_strategies
     from search.spaces import make_space
     from strategies.data_files.configs import read_config
 
@@ -206,11 +206,11 @@ def test_the_space_of_groups() -> None:
     found = make_space(read_config("spaces", "dit-groups"), "dit", pipe.scheduler)
     assert found.call_genes[0].choices[2] == (True, False, False)
     assert len({kind for one in probes(found, 0) for kind in one.kinds()}) == 5 * 5 * 2
-    uniform = [one for _, one in seeds(found, config.scheduler, 25) if one.methods]
+    uniform = [one for _, one in known_strategies(found, config.scheduler, 25) if one.methods]
     assert any(knobs(one).attn == FORA.published(25, 2).attn for one in uniform if one.steps == 25)
     plain = make_space(read_config("spaces", "dit"), "dit", pipe.scheduler)
-    assert {one.digest for _, one in seeds(plain, config.scheduler, 25)} == {
-        one.digest for _, one in seeds(found, config.scheduler, 25)
+    assert {one.digest for _, one in known_strategies(plain, config.scheduler, 25)} == {
+        one.digest for _, one in known_strategies(found, config.scheduler, 25)
     }
     grouped = strategy({"attn": [True, *[[True, False, False]] * 24]}, 25)
     with accel.accelerated(pipe, grouped):

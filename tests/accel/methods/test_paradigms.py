@@ -256,11 +256,11 @@ def test_every_call_is_a_kind_of_its_own() -> None:
 def test_linear_steps_are_the_schedulers() -> None:
     scheduler: Any = DDIMScheduler(clip_sample=False)
     scheduler.set_timesteps(5)
-    steps = linear_steps.of(scheduler)
+    steps = linear_steps.schedule_numbers(scheduler)
     state, noise = torch.randn(2, 3), torch.randn(2, 3)
     for call, time in enumerate(scheduler.timesteps):
         expected = scheduler.step(noise, time, state).prev_sample
         assert torch.allclose(steps.keep[call] * state + steps.move[call] * noise, expected)
     assert steps.noise[-1] < min(steps.noise[:-1])
     with pytest.raises(StrategyError, match="clip_sample=True"):
-        linear_steps.of(DDIMScheduler())
+        linear_steps.schedule_numbers(DDIMScheduler())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import accel
-from accel.registry import find
+from accel.registry import applied_strategy
 from accel.token_selection import TokenSelection
 from accel.tokens.partial_forward import PartialForward
 from tests.support.pipelines.transformer_pipelines import FREE_SIZE, MODELS, build, draw, strategy
@@ -199,7 +199,9 @@ def test_every_token_runs_again_soon(model: str, alpha: float) -> None:
     """Three quarters of each selection are the stalest tokens, so all take their turn."""
     pipe, calls = build(model), 24
     accel.apply(pipe, strategy(model, {"cat": {"alpha": alpha}}, calls))
-    run = next(one for one in find(pipe)._clock.listeners if isinstance(one, PartialForward))
+    run = next(
+        one for one in applied_strategy(pipe)._clock.listeners if isinstance(one, PartialForward)
+    )
     ran: list[set[int]] = []
     inner = run.choose
 

@@ -202,7 +202,7 @@ def test_law_8_nothing_is_left() -> None:
     pipe = build("pixart")
     accel.apply(pipe, strategy({"tgate": GATE}))
     draw(pipe)
-    sampler = accel.registry.find(pipe)
+    sampler = accel.registry.applied_strategy(pipe)
     assert sampler is not None
     places = [one for one in sampler._clock.listeners if isinstance(one, CachedOutput)]
     assert len(places) == 6

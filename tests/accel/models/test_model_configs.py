@@ -20,8 +20,8 @@ from accel.models.random_weights import from_components, network
 from accel.models.resolve import resolve_model
 from accel.solvers import schedulers
 from evaluate.images import prompts
-from evaluate.images.generation import run
-from evaluate.speed.latency_measurement import unaccelerated
+from evaluate.images.generation import run_pipeline
+from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search import config as configuration
 from search import spaces
 from strategies import StrategyError
@@ -134,8 +134,10 @@ def test_a_local_copy_is_drawn_in_the_configs_setting(name: str, folders: Path) 
     assert type(pipe).__name__ == config.pipeline
     assert type(pipe.scheduler).__name__ == config.scheduler == read_model(name).scheduler
     assert config.source == str(source.resolve())
-    baseline = unaccelerated(pipe, config.scheduler, config.steps)
-    image = run(pipe, config, baseline, prompts.read(config.heldout_prompts, 2).first(1))
+    baseline = unaccelerated_strategy(pipe, config.scheduler, config.steps)
+    image = run_pipeline(
+        pipe, config, baseline, prompts.load_prompts(config.heldout_prompts, 2).first(1)
+    )
     frames = (2,) if name in VIDEOS else ()
     assert image.shape == (1, *frames, 3, *((32, 32) if name != "dit-xl-2" else image.shape[2:]))
     assert image.isfinite().all()
@@ -149,7 +151,7 @@ def test_a_search_of_a_config_has_its_space_and_its_own_solver(name: str, folder
     assert found.space["composed"] == methods
     assert {key.partition(".")[0] for key in found.space["knobs"]} <= set(methods)
     assert (found.budget, found.images, found.heldout_images) == ("20gpuh", 64, 256)
-    family, _ = families.find(tiny(name))
+    family, _ = families.find_sites(tiny(name))
     scheduler = schedulers.make(tiny(name).scheduler, config.scheduler)
     space = spaces.make_space(found.space, family, scheduler)
     assert (config.scheduler, config.steps) in space.calls
@@ -183,8 +185,10 @@ def test_random_weights_make_the_configs_pipeline(
     assert torch.get_default_dtype() == torch.float32
     denoiser = getattr(pipe, "unet", None) or pipe.transformer
     assert next(denoiser.parameters()).dtype == torch.bfloat16
-    baseline = unaccelerated(pipe, config.scheduler, config.steps)
-    image = run(pipe, config, baseline, prompts.read(config.heldout_prompts, 2).first(1))
+    baseline = unaccelerated_strategy(pipe, config.scheduler, config.steps)
+    image = run_pipeline(
+        pipe, config, baseline, prompts.load_prompts(config.heldout_prompts, 2).first(1)
+    )
     assert image.shape[:2] == (1, 3)
 
 
@@ -242,7 +246,7 @@ def test_every_command_takes_a_local_copy(
     searched += ["--objective", "psnr", "--objective", "macs", "--space", str(space)]
     run = tmp_path / "run"
     assert search.cli.main([*searched, "--dtype", "float32", "--out", str(run), *source]) == 0
-    assert configuration.read(run).model.pipeline == "StableDiffusionPipeline"
+    assert configuration.read_search_config(run).model.pipeline == "StableDiffusionPipeline"
     assert list((run / "strategies").glob("*.json"))
     line = fails(search.cli.main, capsys, "--resume", run, "--source", tmp_path)
     assert "--source cannot change in a resumed run" in line

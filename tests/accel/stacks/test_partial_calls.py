@@ -30,7 +30,7 @@ class Reference:
         self.kept: dict[tuple[str, int], Tensor] = {}
         network = pipe.transformer
         network.register_forward_pre_hook(self.tick)
-        stream = families.find(pipe)[1].stream
+        stream = families.find_sites(pipe)[1].stream
         assert stream is not None
         for attention in stream.attentions:
             module: Any = attention.module

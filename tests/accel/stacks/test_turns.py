@@ -70,4 +70,4 @@ def test_a_block_that_is_taken_out_of_either_list_is_noticed() -> None:
         setattr(pipe.transformer, name, getattr(pipe.transformer, name)[:1])
         with pytest.raises(StrategyError, match="has 2 blocks"):
             stacks.draw(pipe, "latte")
-        assert families.find(pipe)[0] == "transformer"
+        assert families.find_sites(pipe)[0] == "transformer"

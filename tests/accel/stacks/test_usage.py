@@ -86,7 +86,7 @@ def test_offload_hooks(name: str, method: str) -> None:
     one = strategy(name, CASES[method])
     with accel.accelerated(pipe, one):
         expected = draw(pipe, name)
-    blocks = numbered(families.find(pipe)[1].stack)
+    blocks = numbered(families.find_sites(pipe)[1].stack)
     inner = next(m for m in blocks[0].module.modules() if isinstance(m, torch.nn.Linear))
     modules = [pipe.transformer, blocks[0].module, blocks[-1].module, inner]
     for first in ("hooks", "strategy"):
@@ -112,7 +112,7 @@ def test_lora(name: str, method: str) -> None:
     without = draw(pipe, name)
     accel.remove(pipe)
     torch.manual_seed(0)
-    blocks = [block.name for block in numbered(families.find(pipe)[1].stack)]
+    blocks = [block.name for block in numbered(families.find_sites(pipe)[1].stack)]
     modules = pipe.transformer.named_modules()
     targets = [n for n, m in modules if isinstance(m, torch.nn.Linear) and n.startswith(blocks[0])]
     config = LoraConfig(r=2, init_lora_weights=False, target_modules=targets)

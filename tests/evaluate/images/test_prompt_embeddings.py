@@ -9,7 +9,7 @@ import torch
 
 from evaluate import Evaluator, read_model
 from evaluate.extraction import ExtractionSpec
-from evaluate.images.generation import run
+from evaluate.images.generation import run_pipeline
 from evaluate.images.prompt_embeddings import ENCODE, PromptEmbeddings
 from tests.support.pipelines import pipeline_states
 from tests.support.pipelines.pipeline_states import draw
@@ -134,5 +134,5 @@ def test_an_evaluator_encodes_a_batch_once_and_timing_every_time() -> None:
         found = keeping.sample(strategy, chosen, reading).features["bundled"]
     assert (found == expected).all()
     once = len(runs)
-    run(pipe, config, plain.baseline, chosen)
+    run_pipeline(pipe, config, plain.baseline, chosen)
     assert len(runs) == 2 * once

@@ -13,15 +13,15 @@ from strategies import StrategyError
 
 def test_prompts_from_every_form(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one\n\n  two  words \n")
-    assert prompts.read(str(tmp_path / "a.txt"), 2).texts == ("one", "two words")
+    assert prompts.load_prompts(str(tmp_path / "a.txt"), 2).texts == ("one", "two words")
     (tmp_path / "parti.tsv").write_text('Prompt\tCategory\na "quoted" cat\tAnimals\nb\tX\n')
-    assert prompts.read(str(tmp_path / "parti.tsv"), 2).texts == ('a "quoted" cat', "b")
+    assert prompts.load_prompts(str(tmp_path / "parti.tsv"), 2).texts == ('a "quoted" cat', "b")
     rows = [(7, 2, "later"), (7, 1, "first"), (3, 9, "other")]
     data = {"annotations": [{"image_id": i, "id": n, "caption": c} for i, n, c in rows]}
     (tmp_path / "coco.json").write_text(json.dumps(data))
-    assert prompts.read(str(tmp_path / "coco.json"), 2).texts == ("other", "first")
+    assert prompts.load_prompts(str(tmp_path / "coco.json"), 2).texts == ("other", "first")
     (tmp_path / "list.json").write_text('["x", "y"]')
-    assert prompts.read(str(tmp_path / "list.json"), 2).texts == ("x", "y")
+    assert prompts.load_prompts(str(tmp_path / "list.json"), 2).texts == ("x", "y")
     for name, text, said in (
         ("bad.tsv", "Category\nx\n", "no column Prompt"),
         ("bad.json", '{"captions": []}', "annotations"),
@@ -30,17 +30,17 @@ def test_prompts_from_every_form(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(StrategyError, match=said):
-            prompts.read(str(tmp_path / name), 2)
+            prompts.load_prompts(str(tmp_path / name), 2)
     with pytest.raises(StrategyError, match="give imagenet, zoo:search"):
-        prompts.read("nowhere.txt", 2)
+        prompts.load_prompts("nowhere.txt", 2)
 
 
 def test_imagenet_prompts_are_the_papers() -> None:
-    found = prompts.read("imagenet", 2)
+    found = prompts.load_prompts("imagenet", 2)
     assert len(found.texts) == len(set(found.seeds)) == 2000
     assert sorted(found.labels) == sorted([*range(1000)] * 2)
     index = found.labels.index(1)
     assert found.texts[index] == "A high quality photograph of a goldfish."
     assert len(set(found.labels[:1000])) == 1000
-    assert found.first(5).seeds == prompts.read("imagenet", 2).seeds[:5]
+    assert found.first(5).seeds == prompts.load_prompts("imagenet", 2).seeds[:5]
     assert not set(found.seeds) & set(found.reseeded(3).seeds)

@@ -109,21 +109,21 @@ def written(folder: Path, name: str, content: str | bytes) -> str:
 @pytest.mark.parametrize("kind", LISTS)
 def test_prompt_files_are_read_as_they_are_meant(kind: str, tmp_path: Path) -> None:
     name, content, expected = LISTS[kind]
-    assert prompts.read(written(tmp_path, name, content), 0).texts == expected
+    assert prompts.load_prompts(written(tmp_path, name, content), 0).texts == expected
 
 
 @pytest.mark.parametrize("kind", REFUSED)
 def test_prompt_files_that_cannot_be_read_are_one_line(kind: str, tmp_path: Path) -> None:
     name, content, message = REFUSED[kind]
     with pytest.raises(StrategyError, match=message) as told:
-        prompts.read(written(tmp_path, name, content), 0)
+        prompts.load_prompts(written(tmp_path, name, content), 0)
     assert "\n" not in str(told.value)
 
 
 def test_a_folder_and_a_missing_file_are_no_prompts(tmp_path: Path) -> None:
     for source in (tmp_path, tmp_path / "none.txt"):
         with pytest.raises(StrategyError, match=r"\.csv, \.json or \.jsonl file"):
-            prompts.read(str(source), 0)
+            prompts.load_prompts(str(source), 0)
 
 
 def pictures(folder: Path, count: int = 2, value: int = 99) -> Path:
@@ -134,8 +134,8 @@ def pictures(folder: Path, count: int = 2, value: int = 99) -> Path:
 
 
 def means(folder: Path, per_folder: int | None = None) -> list[float]:
-    references.check(str(folder), per_folder)
-    side = references.read(str(folder), Networks(), per_folder)
+    references.check_reference(str(folder), per_folder)
+    side = references.read_reference(str(folder), Networks(), per_folder)
     return [round(float(image.mean()), 1) for image in side.images()]
 
 
@@ -153,7 +153,7 @@ GREY = np.linspace(0, 2**16 - 1, 64).reshape(8, 8)
 )
 def test_grey_of_sixteen_bits_keeps_its_brightness(name: str, pixels: Any, tmp_path: Path) -> None:
     Image.fromarray(pixels).save(pictures(tmp_path / "r") / name)
-    side = references.read(str(tmp_path / "r"), Networks())
+    side = references.read_reference(str(tmp_path / "r"), Networks())
     *_, last = side.images()
     expected = np.round(GREY.astype(np.uint16) / 257)
     np.testing.assert_array_equal(last, np.repeat(expected[:, :, None], 3, axis=2))
@@ -209,7 +209,7 @@ def test_broken_images_are_one_line_with_their_name(
     folder = pictures(tmp_path / "r")
     make(folder / name)
     with pytest.raises(StrategyError, match=name) as told:
-        references.check(str(folder)) if at_once else means(folder)
+        references.check_reference(str(folder)) if at_once else means(folder)
     assert "\n" not in str(told.value)
 
 
@@ -235,7 +235,10 @@ def test_torn_statistics_are_one_line(content: Any, tmp_path: Path) -> None:
     else:
         with path.open("wb") as file:
             np.save(file, content)
-    for read in (references.check, lambda source: references.read(source, Networks())):
+    for read in (
+        references.check_reference,
+        lambda source: references.read_reference(source, Networks()),
+    ):
         with pytest.raises(StrategyError, match="needs the arrays mu and sigma") as told:
             read(str(path))
         assert "\n" not in str(told.value)
@@ -243,6 +246,6 @@ def test_torn_statistics_are_one_line(content: Any, tmp_path: Path) -> None:
 
 def test_too_few_images_are_counted(tmp_path: Path) -> None:
     with pytest.raises(StrategyError, match="holds 1 images"):
-        references.check(str(pictures(tmp_path / "r", count=1)))
+        references.check_reference(str(pictures(tmp_path / "r", count=1)))
     with pytest.raises(StrategyError, match="is no folder of images"):
-        references.check(str(tmp_path / "none"))
+        references.check_reference(str(tmp_path / "none"))

@@ -13,7 +13,7 @@ from cleanfid.inception_torchscript import InceptionV3W
 from PIL import Image
 
 from evaluate.image_set import ImageSet
-from evaluate.images.references import read
+from evaluate.images.references import read_reference
 from evaluate.metrics import METRICS
 from evaluate.metrics.precision_recall import radii
 from evaluate.metrics.shared.base import ReferenceKind
@@ -85,20 +85,20 @@ def test_fid_of_folders_is_clean_fids(
         str(tmp_path / "a"), str(tmp_path / "b"), mode="clean", num_workers=0, batch_size=4,
         device=torch.device("cpu"), custom_feat_extractor=network, verbose=False,
     )  # fmt: skip
-    a, b = (read(str(tmp_path / name), Networks(batch=5)) for name in ("a", "b"))
+    a, b = (read_reference(str(tmp_path / name), Networks(batch=5)) for name in ("a", "b"))
     ours = METRICS["fid"].prepare(a, b, "real")(np.ones(a.count))
     assert theirs > 1
     assert ours == pytest.approx(theirs, rel=1e-4)
     # Once more, from the cache: the network is not asked again.
     monkeypatch.setattr(Networks, "load", None)
-    again = read(str(tmp_path / "b"), Networks())
+    again = read_reference(str(tmp_path / "b"), Networks())
     assert again.features("inception") == pytest.approx(b.features("inception"))
-    few = read(str(tmp_path / "b"), Networks(), per_folder=2)
+    few = read_reference(str(tmp_path / "b"), Networks(), per_folder=2)
     assert few.count == 4
     assert f"{tmp_path / 'b'} (4 images" in few.name
     Image.fromarray(pictures(1, 99)[0]).save(tmp_path / "b" / "0.png")
     with pytest.raises(TypeError):
-        read(str(tmp_path / "b"), Networks()).features("inception")
+        read_reference(str(tmp_path / "b"), Networks()).features("inception")
 
 
 def test_fid_from_published_statistics(
@@ -109,7 +109,7 @@ def test_fid_from_published_statistics(
     features = real.features("inception").astype(np.float64)
     target = tmp_path / "stats.npz"
     np.savez(target, mu=features.mean(0), sigma=np.cov(features.T))
-    stored = read(str(target), Networks())
+    stored = read_reference(str(target), Networks())
     assert value("fid", mine, stored, "real") == pytest.approx(
         value("fid", mine, real, "real"), rel=1e-6
     )
@@ -117,12 +117,12 @@ def test_fid_from_published_statistics(
         value("kid", mine, stored, "real")
     np.savez(target, mean=features.mean(0))
     with pytest.raises(StrategyError, match="mu and sigma"):
-        read(str(target), Networks())
+        read_reference(str(target), Networks())
     for wrong in ("nowhere", str(tmp_path / "stats.npz") + "x"):
         with pytest.raises(StrategyError, match="no folder of images"):
-            read(wrong, Networks())
+            read_reference(wrong, Networks())
     with pytest.raises(StrategyError, match="holds 0 images"):
-        read(str(cache / "weights"), Networks())
+        read_reference(str(cache / "weights"), Networks())
 
 
 def test_inception_score_is_its_definition(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -176,7 +176,7 @@ def test_plot(
 
 
 def test_pick(done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    points = runs.read(done).front()
+    points = runs.load_run(done).front()
     target = tmp_path / "one.json"
 
     def pick(*what: str) -> strategies.Strategy:
@@ -233,11 +233,11 @@ def test_bad_runs_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_run_that_went_on_is_no_longer_finished(done: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(done, tmp_path / "copy")
-    run = runs.read(copy)
+    run = runs.load_run(copy)
     assert run.state == "finished"
     study = Study(copy / "study.journal")
     study.add(replace(study.evaluations[0], number=len(study.evaluations)))
-    assert runs.read(copy).state == "interrupted"
+    assert runs.load_run(copy).state == "interrupted"
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, None])

@@ -66,7 +66,7 @@ def test_a_failed_start_leaves_no_folder_and_the_corrected_command_works(
         assert list(out.iterdir()) == [] if before else not out.parent.exists()
     done = made.search(monkeypatch, FakeExecutor(), *flags, "--reference", str(whole))
     assert done == 0, capsys.readouterr().err
-    assert runs.read(out).state == "finished"
+    assert runs.load_run(out).state == "finished"
 
 
 def test_a_report_goes_into_a_folder_or_a_file(tmp_path: Path, capsys: Any) -> None:
@@ -92,14 +92,14 @@ def test_a_pick_says_how_to_draw_with_it(
     shown = capsys.readouterr().out
     how = f"python -m accel generate --model tiny-sd --strategy {target} --compare"
     assert how in shown
-    point = runs.read(run).front()[0]
+    point = runs.load_run(run).front()[0]
     plain = point.strategy.model_copy(update={"methods": {}})
     from search.commands import pick
 
-    pick.show(runs.read(run), [point], point)
+    pick.show_choice(runs.load_run(run), [point], point)
     capsys.readouterr()
     bare = type(point)(**{**vars(point), "strategy": plain})
-    pick.show(runs.read(run), [bare], bare)
+    pick.show_choice(runs.load_run(run), [bare], bare)
     shown = capsys.readouterr().out
     assert "fewer steps, no method" in shown
     assert "\nunaccelerated" not in shown

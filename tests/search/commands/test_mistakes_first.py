@@ -45,7 +45,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def drawn(*_: Any) -> None:
         pytest.fail("an image was drawn first")
 
-    monkeypatch.setattr("evaluate.images.generation.run", drawn)
+    monkeypatch.setattr("evaluate.images.generation.run_pipeline", drawn)
     return tmp_path
 
 

@@ -61,7 +61,7 @@ def test_a_search_writes_its_front_for_programs(original: Path, capsys: Any) -> 
 def test_an_ablation_writes_its_result_for_programs(
     done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: FakeExecutor())
+    monkeypatch.setattr("search.workers.factory.make_executor", lambda *_: FakeExecutor())
     assert cli.main(["ablate", str(done), "--json", f"--csv={done / 'rows.csv'}"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found
@@ -112,7 +112,7 @@ def test_what_asks_for_more_goes_on(
     before = state(done)
     assert made.search(monkeypatch, FakeExecutor(), "--resume", str(done), flag, value) == 0
     assert state(done) != before
-    run = runs.read(done)
+    run = runs.load_run(done)
     assert run.state == "finished"
     assert len(run.study.evaluations) == (30 if flag == "--budget" else 20)
     assert flag == "--budget" or len(run.front()) <= 4
@@ -129,7 +129,7 @@ def test_device_time_is_compared_as_time(tmp_path: Path, monkeypatch: pytest.Mon
     assert state(folder) == before
     assert made.search(monkeypatch, executor, "--resume", str(folder), "--budget", "3m") == 0
     assert executor.seen
-    assert runs.read(folder).study.spent > 100
+    assert runs.load_run(folder).study.spent > 100
 
 
 def test_a_flag_that_cannot_change_is_still_refused(
@@ -146,7 +146,7 @@ def test_a_running_search_is_said_before_a_model_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("search.commands.model_setup.load", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("search.commands.model_setup.load_model", lambda *_: pytest.fail("loaded"))
     monkeypatch.setattr(command, "load_pipeline", lambda *_: pytest.fail("loaded"))
     with lock.writing(done):
         assert cli.main([flag, str(done)]) == 2
@@ -157,7 +157,7 @@ def test_a_running_search_is_said_before_a_model_is_loaded(
 def test_a_taken_folder_is_said_before_a_model_is_loaded(
     done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("search.commands.model_setup.load", lambda *_: pytest.fail("loaded"))
+    monkeypatch.setattr("search.commands.model_setup.load_model", lambda *_: pytest.fail("loaded"))
     assert cli.main(["--out", str(done)]) == 2
     assert "is not empty; continue a run by --resume" in capsys.readouterr().err
 

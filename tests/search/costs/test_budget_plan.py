@@ -16,15 +16,15 @@ import torch
 from accel.profiling import clock
 from evaluate.evaluator import read_prompts
 from evaluate.extraction import ExtractedFeatures
-from evaluate.images.image_store import ImageStore, identity, paths_of, write_image
+from evaluate.images.image_store import ImageStore, model_fingerprint, paths_of, write_image
 from evaluate.images.prompts import Prompts
-from evaluate.speed.timing import seconds
+from evaluate.speed.timing import time_once
 from search import budget as budgets
 from search.costs import budget_plan as plan
 from search.engine import time_report as times
 from search.engine import worker_count as crew
 from search.images import shared_cache as shared
-from search.images.shared_cache import Shared, keys
+from search.images.shared_cache import SharedImages, keys
 from search.run_folder import inputs
 from search.workers.cost_meter import Meter
 from search.workers.executor import Answer
@@ -43,14 +43,14 @@ from tests.support.runs.fake_executor import FakeExecutor
 
 def test_shares_of_the_budget() -> None:
     for text in ("30s", "12m", "20m", "20gpuh"):
-        budget = budgets.parse(text)
+        budget = budgets.parse_budget(text)
         assert budget.seconds is not None
         for share in np.linspace(0, 0.9, 19):
             most = plan.allowance(budget, share * budget.seconds) / budget.seconds
             assert 0.1 <= most <= 0.25
             assert most + share <= 0.4 or most == pytest.approx(0.1) or share <= 0.15
-    assert plan.allowance(budgets.parse("60evals"), 1e9) == float("inf")
-    assert [plan.start(n) for n in (0, 36, 45, 90, 1000)] == [12, 12, 15, 30, 30]
+    assert plan.allowance(budgets.parse_budget("60evals"), 1e9) == float("inf")
+    assert [plan.initial_proposals(n) for n in (0, 36, 45, 90, 1000)] == [12, 12, 15, 30, 30]
 
 
 def test_most_of_a_run_is_proposals_and_the_seeds_end_after_a_third(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_processor_time_is_paid_and_waiting_is_not() -> None:
     while time.process_time() < end:
         pass
     assert 0.1 <= busy.seconds() <= waited.seconds()
-    assert seconds("cpu", lambda: time.sleep(0.2)) < 0.15
+    assert time_once("cpu", lambda: time.sleep(0.2)) < 0.15
     torch.set_num_threads(2)  # Which share no processor time.
     try:
         assert clock("cpu") is time.perf_counter
@@ -182,7 +182,7 @@ class Drawing(FakeExecutor):
 
     def _keep(self, request: SampleRequest) -> None:
         prompts = read_prompts(MODEL)[request.split].first(request.stop)
-        store = ImageStore(self.run / "unaccelerated", identity(MODEL.source))
+        store = ImageStore(self.run / "unaccelerated", model_fingerprint(MODEL.source))
         place = store.place(MODEL, request.strategy, "cpu")
         whole.make_folder(place)
         for index, path in list(enumerate(paths_of(place, prompts)))[request.start :]:
@@ -195,8 +195,8 @@ class Drawing(FakeExecutor):
 def shared_engine(folder: Path, shade: int = 0) -> tuple[Any, Drawing, list[str]]:
     executor, told = Drawing(folder, shade), list[str]()
     engine = make_engine(folder, executor, budget="12evals")
-    there = inputs.collect(engine.config)
-    engine.images.reuse(Shared(engine.config.model, there, engine.baseline, "cpu", folder))
+    there = inputs.collect_inputs(engine.config)
+    engine.images.reuse(SharedImages(engine.config.model, there, engine.baseline, "cpu", folder))
     engine.tell = told.append
     return engine, executor, told
 
@@ -227,14 +227,16 @@ def test_unaccelerated_images_are_kept_between_runs(
 def test_what_ships_is_of_the_model_and_its_prompts(tmp_path: Path) -> None:
     """The file fits the weights and the first prompts of both splits, and is put into a run."""
     engine = make_engine(tmp_path, heldout_images=384, images=24)
-    there = inputs.collect(engine.config)
-    found = Shared(MODEL, there, engine.baseline, "cpu", tmp_path / "run")
+    there = inputs.collect_inputs(engine.config)
+    found = SharedImages(MODEL, there, engine.baseline, "cpu", tmp_path / "run")
     assert found.count("search", 0, 24) == 24
     assert found.count("heldout", 0, 384) == 384
     assert found.put("heldout", 3, 10) == list(range(3, 10))
     assert found.put("heldout", 0, 10) == [0, 1, 2]
     other = engine.config.model.model_copy(update={"guidance": 4.0})
-    assert Shared(other, there, engine.baseline, "cpu", tmp_path).count("heldout", 0, 384) == 0
+    assert (
+        SharedImages(other, there, engine.baseline, "cpu", tmp_path).count("heldout", 0, 384) == 0
+    )
     assert shared.shipped("tiny-sd").stat().st_size < 2**21
 
 

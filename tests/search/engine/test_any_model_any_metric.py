@@ -82,7 +82,7 @@ def test_every_family_is_searched(
     assert one.scores["speedup"] > 0
     assert one.provenance["scored"] == one.digest
     assert one.provenance.get("skip_levels") == {"sd1": 12, "sdxl": 9}.get(name)
-    names = list(configuration.read(run).objectives)
+    names = list(configuration.read_search_config(run).objectives)
     assert names == (["fid_self", "latency_s"] if asked else ["kid_base", "latency_s"])
     lossless_metric = "fid_self" if asked else "kid_self"
     assert f"{lossless_metric}_change_low" in table.columns
@@ -112,7 +112,7 @@ def test_a_folder_is_searched_from_images(name: str, folders: Path, tmp_path: Pa
     assert len(rows) == 4
     assert all(row.ok and row.scores["psnr"] > 0 for row in rows)
     assert any(row.strategy.methods for row in rows)
-    assert configuration.read(run).model.share == 0.75
+    assert configuration.read_search_config(run).model.share == 0.75
     assert list((run / "strategies").glob("0*.json"))
 
 
@@ -190,7 +190,7 @@ def test_real_references(
     assert "kid needs inception features of every image" in capsys.readouterr().err
     asked = ["--objective", "fid", "--objective", "latency", "--max-fid-increase", "1e6"]
     assert cli.main([*given, *asked, "--out", str(tmp_path / "b")]) == 0
-    written = configuration.read(tmp_path / "b")
+    written = configuration.read_search_config(tmp_path / "b")
     assert written.objectives[0] == "fid_real"
     assert written.constraints == {"max-fid_real-increase": 1e6}
     assert cli.main(arguments(folders, "dit", "--reference", "nowhere")) == 2
@@ -206,7 +206,7 @@ def test_the_space_follows_from_the_family(
     assert "seeds" in capsys.readouterr().out
     for name, method in (("sd1", "catome"), ("pixart", "tgate"), ("sd3", "toca"), ("dit", "cat")):
         flags = parser().parse_args(["--model", str(saved(folders, name))])
-        _, model = model_setup.load(flags)
+        _, model = model_setup.load_model(flags)
         found = configuration.resolve(model, {"objectives": ["psnr", "latency"]})
         assert method in found.space["composed"]
         assert ("tgate" in found.space["composed"]) == (name in ("sd1", "pixart"))
@@ -217,14 +217,14 @@ def test_the_space_follows_from_the_family(
 
 def test_held_out_prompts_are_others(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = parser().parse_args(["--model", str(saved(folders, "sd1"))])
-    pipe, model = model_setup.load(flags)
+    pipe, model = model_setup.load_model(flags)
     prompts = Evaluator(model, "cpu", pipe).prompts
     search, heldout = prompts["search"].first(400), prompts["heldout"].first(600)
     assert not set(search.texts) & set(heldout.texts)
     seeds = [set(one.seeds) for one in prompts.values()]
     assert sum(map(len, seeds)) == len(set().union(*seeds))
     flags.prompts = "zoo:search"
-    _, model = model_setup.load(flags)
+    _, model = model_setup.load_model(flags)
     assert model.search_prompts == model.heldout_prompts == "zoo:search"
     given = arguments(folders, "sd1", "--objective", "psnr", "--objective", "latency")
     assert cli.main([*given, "--images", "1500", "--heldout-images", "600"]) == 2

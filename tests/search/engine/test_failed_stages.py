@@ -15,7 +15,7 @@ from search.engine.search import Search
 from search.errors import SearchError
 from search.results import export, finalist
 from search.study import failures
-from search.study.failures import ROW, kind, lines
+from search.study.failures import ROW, failure_kind, failure_lines
 from search.workers.messages import CallTimes, SampleRequest, TimeCallsRequest
 from strategies import Strategy
 from tests.search.engine.test_score_checks import finish
@@ -175,9 +175,9 @@ def test_failures_of_one_kind_in_a_row_stop_the_search(tmp_path: Path) -> None:
 
 
 def test_what_two_failures_have_in_common() -> None:
-    assert kind("psnr is nan, not 1") == kind("psnr is inf, not 22")
-    assert kind("a" * 12 + " made NaN") == kind("0" * 20 + " made NaN")
-    assert kind("out of memory") != kind("took longer than its limit of 60 s")
+    assert failure_kind("psnr is nan, not 1") == failure_kind("psnr is inf, not 22")
+    assert failure_kind("a" * 12 + " made NaN") == failure_kind("0" * 20 + " made NaN")
+    assert failure_kind("out of memory") != failure_kind("took longer than its limit of 60 s")
 
 
 def test_lines_name_every_candidate_of_a_kind() -> None:
@@ -185,7 +185,7 @@ def test_lines_name_every_candidate_of_a_kind() -> None:
         failures.Failure(f"{n:064x}", "grid", "DDIMScheduler", n, "search", f"psnr is {n}")
         for n in range(1, 4)
     ]
-    (line,) = lines(rows)
+    (line,) = failure_lines(rows)
     assert line.startswith("3 failed in the search: psnr is 1: ")
     assert line.count("(grid, DDIM ") == 3
 

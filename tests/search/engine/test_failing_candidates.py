@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from evaluate.extraction import ExtractionSpec
-from evaluate.speed.latency_measurement import unaccelerated
+from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search.workers.executor import InProcessExecutor
 from search.workers.messages import Handler, Request, SampleRequest
 from search.workers.worker import Worker
@@ -66,9 +66,12 @@ def test_bad_candidates_are_infeasible_and_no_crash() -> None:
     executor = InProcessExecutor(partial(Worker, MODEL.model_dump(), "cpu", 1))
     executor.open()
     images = SampleRequest(
-        key="images", strategy=unaccelerated(PIPE, "DDIMScheduler", 2), split="search", stop=2,
+        key="images",
+        strategy=unaccelerated_strategy(PIPE, "DDIMScheduler", 2),
+        split="search",
+        stop=2,
         reading=ExtractionSpec(("bundled",)),
-    )  # fmt: skip
+    )
     good = executor.alone(images)
     assert good.error == ""
     assert good.value is not None

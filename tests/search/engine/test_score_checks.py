@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from evaluate import Evaluator
 from evaluate.extraction import ExtractedFeatures, ExtractionSpec
 from evaluate.images import generation
-from evaluate.images.appearance import look
+from evaluate.images.appearance import appearance_of
 from evaluate.statistics.gaussian import ScoreError
 from search.engine.search import Search
 from search.errors import SearchError
@@ -163,29 +163,33 @@ PICTURE, BLACK, WHITE = [64, 64, 200, 90, 90, 90], [64, 64, 0, 0, 0, 0], [64, 64
 
 def test_how_an_image_looks() -> None:
     image = np.full((4, 6, 3), 7, np.uint8)
-    assert look(image) == [4, 6, 0, 7, 7, 7]
+    assert appearance_of(image) == [4, 6, 0, 7, 7, 7]
     image[0, 0, 1] = 255
-    assert look(image)[:3] == [4, 6, 248]
+    assert appearance_of(image)[:3] == [4, 6, 248]
 
 
 @pytest.mark.parametrize("row", [BLACK, WHITE])
 def test_one_lost_image_makes_a_candidate_infeasible(row: list[int]) -> None:
     with pytest.raises(ScoreError, match=r"1 of 4 images are of one colour \((black|white)\)"):
-        gate.images(with_looks(4, PICTURE, row, PICTURE), with_looks(8, PICTURE))
-    gate.images(with_looks(4, PICTURE), with_looks(8, PICTURE))
+        gate.check_images(with_looks(4, PICTURE, row, PICTURE), with_looks(8, PICTURE))
+    gate.check_images(with_looks(4, PICTURE), with_looks(8, PICTURE))
 
 
 def test_a_plain_image_that_was_asked_for_is_sound() -> None:
     nearly = [64, 64, 3, 254, 254, 255]
-    gate.images(with_looks(4, PICTURE, WHITE, PICTURE), with_looks(4, PICTURE, nearly, PICTURE))
+    gate.check_images(
+        with_looks(4, PICTURE, WHITE, PICTURE), with_looks(4, PICTURE, nearly, PICTURE)
+    )
     with pytest.raises(ScoreError, match="black"):
-        gate.images(with_looks(4, PICTURE, BLACK, PICTURE), with_looks(4, PICTURE, WHITE, PICTURE))
+        gate.check_images(
+            with_looks(4, PICTURE, BLACK, PICTURE), with_looks(4, PICTURE, WHITE, PICTURE)
+        )
 
 
 def test_images_of_another_size_are_refused() -> None:
     other = [32, 64, *PICTURE[2:]]
     with pytest.raises(ScoreError, match="images are 32x64, the unaccelerated ones 64x64"):
-        gate.images(with_looks(4, PICTURE, other), with_looks(4, PICTURE))
+        gate.check_images(with_looks(4, PICTURE, other), with_looks(4, PICTURE))
 
 
 class Unaccelerated(FakeExecutor):
@@ -258,13 +262,13 @@ def test_a_real_pipeline_repeats_and_one_with_noise_of_its_own_is_refused(
     with pytest.raises(KeyboardInterrupt):
         engine.prepare()
     assert engine.study.noted("repeats") == 0.0
-    old = generation.run
+    old = generation.run_pipeline
 
     def noisy(*arguments: Any) -> Any:
         images = old(*arguments)
         return (images + 0.1 * torch.randn_like(images)).clamp(0, 1)
 
-    monkeypatch.setattr(generation, "run", noisy)
+    monkeypatch.setattr(generation, "run_pipeline", noisy)
     engine = make_engine(tmp_path / "bad", worker())  # type: ignore[arg-type]
     with pytest.raises(StrategyError, match="another image each time from the same prompt"):
         engine.prepare()
@@ -286,7 +290,7 @@ def test_looks_come_with_every_drawn_image(tmp_path: Path) -> None:
     from search.images import feature_cache as samples
 
     samples.write(found, tmp_path / "one.safetensors")
-    again = samples.read(tmp_path / "one.safetensors", 2, ExtractionSpec())
+    again = samples.read_features(tmp_path / "one.safetensors", 2, ExtractionSpec())
     assert again is not None
     assert again.looks is not None
     assert np.array_equal(again.looks, found.looks)

@@ -16,7 +16,7 @@ from search.finalists.final_scoring import FinalResult
 from search.results import removals
 from search.results import run as runs
 from search.results.finalist import Finalist
-from search.results.plots.schedules import lanes
+from search.results.plots.schedules import differing_lanes
 from search.results.report import method_worth as methods
 from search.study import score_checks as gate
 from strategies import Strategy, StrategyError, describe, load, parse, save
@@ -71,7 +71,7 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Search, 
     outcome = engine.executor.alone(engine.images.request("two", strategy, "heldout", count))
     assert outcome.value is not None
     scores = gate.scores(scoring, outcome.value, base) | engine.prepared.costs.of(strategy)
-    intervals = gate.intervals(scoring, outcome.value, base)
+    intervals = gate.checked_intervals(scoring, outcome.value, base)
     losses = engine.prepared.objectives.losses(scores)
     one = Finalist("front", "nsga2", strategy, scores, intervals, losses, images=count)
     return engine, [plain, one]
@@ -97,7 +97,7 @@ def test_a_run_says_what_its_methods_are_worth(tmp_path: Path) -> None:
     assert dict(executor.seen) == seen  # None is drawn twice.
     assert [one.scores for one in again] == [one.scores for one in found]
     engine.export(FinalResult(finals, 0))
-    run = runs.read(tmp_path)
+    run = runs.load_run(tmp_path)
     rows = methods.taken_out(run)
     assert [row["name"] for row in rows] == ["knee", "without deepcache", "without tome"]
     assert rows[1]["slower"] > "1"
@@ -116,7 +116,7 @@ def test_what_there_is_no_room_for_is_named(tmp_path: Path) -> None:
     room = 1.01 * engine.prepared.spending.predict_generation(cheapest, finals[0].images)
     found = engine.ablation().run(finals, room)
     assert [one.drawn for one in found].count(True) == 1
-    assert "there was no room for 1" in methods.lines(found)
+    assert "there was no room for 1" in methods.ablation_lines(found)
 
 
 def test_ablate_wants_a_finished_run_and_device_time(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_checkpoints_come_through_everything(tmp_path: Path) -> None:
     assert any(what == "methods.catome.checkpoints" for what, _, _ in shown)
     assert any(what.startswith("catome at 1") for what, _, _ in shown)
     assert any("pairs" in line for line in describe.summary(whole))
-    maps = {lane.name: lane for lane in lanes([whole, other])}
+    maps = {lane.name: lane for lane in differing_lanes([whole, other])}
     assert maps["catome: checkpoints"].rows[0] == [True, False, True, "-", False, False]
     assert maps["catome: checkpoints"].rows[1] == [True, True, True, "-", True, True]
     assert maps["tgate: cross"].rows[0] == ["-"] * 4 + [True] * 2

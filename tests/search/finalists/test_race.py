@@ -15,7 +15,7 @@ import pytest
 from evaluate.extraction import ExtractedFeatures
 from evaluate.statistics.bootstrap import interval
 from evaluate.statistics.means import mean_of
-from evaluate.verdicts import judge
+from evaluate.verdicts import judge_changes
 from search.costs.heldout_rungs import expected, levels
 from search.finalists import distance_prior
 from search.finalists import lossless_probability as promise
@@ -49,21 +49,21 @@ def test_what_is_beaten_stops_early_and_all_others_are_compared_on_the_same_imag
     engine = make_engine(tmp_path, Worse(), **SETS)
     raced(engine)
     finals = finalist.finals(engine.study)
-    common = {final.images for final in finalist.comparable(finals)}
+    common = {final.images for final in finalist.comparable_finalists(finals)}
     assert len(common) == 1
     assert max(common) == 192  # Evaluations are counted, and nothing else is bounded.
     early = [final for final in finals if final.images < 192]
     assert early
     for final in early:  # Another of its kind is as fast and nearer, and it is on no front.
         assert final not in finalist.front(finals)
-        rivals = [one for one in finalist.comparable(finals) if one.role == final.role]
+        rivals = [one for one in finalist.comparable_finalists(finals) if one.role == final.role]
         assert any(
             one.scores["latency_table_s"] <= final.scores["latency_table_s"] for one in rivals
         )
     drawn = engine.executor.drawn["heldout"]  # type: ignore[attr-defined]
     assert drawn < 192 * len(finals)
     run = Run(tmp_path, engine.config, engine.study, finals)
-    table = export.table(run, finals, finalist.front(finals))
+    table = export.export_table(run, finals, finalist.front(finals))
     assert set(table.images[table.on_front]) == {192}
     assert set(table.images) > {192}
     assert set(table.kind) >= {"unaccelerated", "baseline"}
@@ -130,7 +130,7 @@ def test_a_bounded_race_keeps_to_its_share_and_still_compares_equal_images(tmp_p
     taken = engine.study.spent - before
     assert taken <= 0.25 * 400 + 2 * engine.executor.longest  # type: ignore[attr-defined]
     assert len(engine.study.evaluations) > 30
-    assert len(finalist.comparable(finals)) > 2
+    assert len(finalist.comparable_finalists(finals)) > 2
     # No strategy passes on fewer images than were planned beforehand.
     run = Run(engine.folder, engine.config, engine.study, finals)
     for final in finals:
@@ -152,15 +152,21 @@ class Strict(Paid):
 
 def test_distances_of_settled_strategies_tell_a_chance() -> None:
     passed, lost = [[2.0], [3.0]], [[30.0], [90.0], [2.5]]
-    chances = [distance_prior.chance([d], passed, lost) for d in (1.0, 3.0, 5.0, 9.5, 20.0, 30.0)]
+    chances = [
+        distance_prior.no_loss_chance([d], passed, lost) for d in (1.0, 3.0, 5.0, 9.5, 20.0, 30.0)
+    ]
     assert chances == sorted(chances, reverse=True)
     assert chances[:2] == [distance_prior.SURE] * 2
     assert chances[3] == pytest.approx(distance_prior.SURE / 2, abs=0.01)  # By the logarithm.
     assert chances[-1] == 0
-    assert distance_prior.chance([40.0, 1.0], [[3.0, 5.0]], [[30.0, 9.0]]) == chances[-1]
-    assert distance_prior.chance([5.0], passed, []) == distance_prior.chance([5.0], [], lost) == 1
-    assert distance_prior.chance([5.0], [[5.0]], [[4.0]]) == distance_prior.SURE
-    assert distance_prior.chance([6.0], [[5.0]], [[4.0]]) == 0.5
+    assert distance_prior.no_loss_chance([40.0, 1.0], [[3.0, 5.0]], [[30.0, 9.0]]) == chances[-1]
+    assert (
+        distance_prior.no_loss_chance([5.0], passed, [])
+        == distance_prior.no_loss_chance([5.0], [], lost)
+        == 1
+    )
+    assert distance_prior.no_loss_chance([5.0], [[5.0]], [[4.0]]) == distance_prior.SURE
+    assert distance_prior.no_loss_chance([6.0], [[5.0]], [[4.0]]) == 0.5
 
 
 def test_other_strategies_are_tried_where_finalists_have_shown_a_loss(tmp_path: Path) -> None:
@@ -203,9 +209,9 @@ def test_looking_early_lets_no_more_strategies_pass() -> None:
             for images in levels(full):
                 found = interval(mean_of(values[:images], (-1.0, 1.0)), images)
                 changes = {"right_shape": found.to_json()}
-                answer = judge(changes, margins, images, full).answer
+                answer = judge_changes(changes, margins, images, full).answer
                 assert images == full or answer != "yes"
-                if promise.chance(changes, margins, images, full) < promise.MIN_CHANCE:
+                if promise.pass_probability(changes, margins, images, full) < promise.MIN_CHANCE:
                     break
                 passed[loss] += images == full and answer == "yes"
     assert passed[0.0] == 60
@@ -215,15 +221,17 @@ def test_looking_early_lets_no_more_strategies_pass() -> None:
 def test_the_chance_of_no_loss() -> None:
     margins = {"right_shape": 0.02, "fd_real": 6.0}
     none = {"right_shape": [0.0, -0.1, 0.1], "fd_real": [0.0, -3.0, 3.0]}
-    assert promise.needed(margins) == 189
-    assert promise.needed({}) == promise.needed({"fid": None}) == inf
-    good = promise.chance(none, margins, 48, 384)
-    worse = promise.chance(none | {"right_shape": [-0.02, -0.1, 0.06]}, margins, 48, 384)
+    assert promise.images_to_pass(margins) == 189
+    assert promise.images_to_pass({}) == promise.images_to_pass({"fid": None}) == inf
+    good = promise.pass_probability(none, margins, 48, 384)
+    worse = promise.pass_probability(none | {"right_shape": [-0.02, -0.1, 0.06]}, margins, 48, 384)
     assert 1 > good > worse > 0
     lost = none | {"right_shape": [-0.2, -0.3, -0.1]}
-    assert promise.chance(lost, margins, 48, 384) == 0
-    assert promise.chance({"fd_real": none["fd_real"]}, margins, 48, 384) == 0
-    assert promise.chance(none | {"right_shape": [0.0, -0.01, 0.01]}, margins, 384, 384) == 1
+    assert promise.pass_probability(lost, margins, 48, 384) == 0
+    assert promise.pass_probability({"fd_real": none["fd_real"]}, margins, 48, 384) == 0
+    assert (
+        promise.pass_probability(none | {"right_shape": [0.0, -0.01, 0.01]}, margins, 384, 384) == 1
+    )
 
 
 def test_the_full_set_is_fixed_before_anything_is_drawn(tmp_path: Path) -> None:

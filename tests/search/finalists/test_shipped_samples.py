@@ -25,8 +25,10 @@ def ship(
     folder: Path, engine: Search, monkeypatch: pytest.MonkeyPatch, off: float = 0.0
 ) -> ShippedSamples:
     """Samples of all fewer steps, as the fake workers draw them, all `off` by so much."""
-    monkeypatch.setattr(shipped_samples, "place", lambda name: folder / f"{name}.safetensors")
-    there = inputs.collect(engine.config)
+    monkeypatch.setattr(
+        shipped_samples, "samples_path", lambda name: folder / f"{name}.safetensors"
+    )
+    there = inputs.collect_inputs(engine.config)
     of = origin(MODEL, there.weights, engine.baseline)
     samples = {}
     for start, strategy in engine.generation.seeds:
@@ -36,7 +38,7 @@ def ship(
             samples[strategy.digest] = replace(one, features=features)
     whole.make_folder(folder)
     content = pack(there.prompts["heldout"].first(192), samples, of)
-    whole.write(content, shipped_samples.place(MODEL.name))
+    whole.write(content, shipped_samples.samples_path(MODEL.name))
     return ShippedSamples(MODEL, there, engine.baseline)
 
 
@@ -81,7 +83,7 @@ def test_what_ships_is_of_the_prompts_and_of_what_is_read(
     assert shipped.part(engine.baseline.digest, 24, 48, reading, first) is None
     more = replace(reading, networks=(*reading.networks, "inception"))
     assert shipped.part(one.digest, 24, 48, more, first) is None
-    there = inputs.collect(engine.config)
+    there = inputs.collect_inputs(engine.config)
     other = {**there.prompts, "heldout": there.prompts["search"]}
     assert not ShippedSamples(MODEL, replace(there, prompts=other), engine.baseline).digests
     few = {**there.prompts, "heldout": there.prompts["heldout"].first(40)}

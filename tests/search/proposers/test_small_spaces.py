@@ -46,14 +46,14 @@ def test_members_of_a_large_space_are_not_listed() -> None:
 
 
 def test_settings_of_each_kind() -> None:
-    assert few_steps.settings("lightning:2") == {
+    assert few_steps.few_step_settings("lightning:2") == {
         "scheduler": "EulerDiscreteScheduler(spacing=trailing)",
         "steps": 2,
         "guidance": 1.0,
     }
     for text, said in (("lcn", "did you mean"), ("lcm:0", "no number of steps"), ("lcm:", "''")):
         with pytest.raises(StrategyError, match=said):
-            few_steps.settings(text)
+            few_steps.few_step_settings(text)
 
 
 @pytest.mark.parametrize("family", ["unet", "mmdit"])
@@ -76,7 +76,7 @@ def test_a_search_of_a_small_space_evaluates_all_of_it(
     asked += ["--size", "32", "--batch", "2", "--objective", "psnr", "--objective", "macs"]
     assert search.cli.main([*asked, "--budget", "40evals"]) == 0
     shown = capsys.readouterr().out
-    found = runs.read(run)
+    found = runs.load_run(run)
     model = found.config.model
     assert (model.scheduler, model.steps, model.guidance) == ("LCMScheduler", 2, 1.0)
     made = with_calls(found.config.space, "unet", {("LCMScheduler", n): n for n in (1, 2)})

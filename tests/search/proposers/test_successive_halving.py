@@ -46,7 +46,7 @@ def test_the_best_third_goes_on_front_first() -> None:
     while (found := promotions.next(history, taken)) is not None:
         assert found[1] == 24
         chosen.append(found[0])
-        taken.add(rungs.mark(history.good[found[0]].strategy.digest, 24))
+        taken.add(rungs.promotion_key(history.good[found[0]].strategy.digest, 24))
     assert chosen == [0, 2]  # Two of seven: the ends of the front are the loneliest.
     rows.append(row(7, 0.5, 0.5, violation=1.0))
     assert promotions.next(history.read(rows), taken) is None
@@ -77,7 +77,7 @@ def test_what_is_beaten_beyond_doubt_stops() -> None:
     )
     while (found := promotions.next(history, taken)) is not None:
         chosen.append(found[0])
-        taken.add(rungs.mark(history.good[found[0]].strategy.digest, 24))
+        taken.add(rungs.promotion_key(history.good[found[0]].strategy.digest, 24))
     assert sorted(chosen) == [0, 2, 3]
 
 
@@ -96,7 +96,7 @@ def test_what_promotions_keep_changes_nothing(
         assert found == rungs.Promotions((8, 16, 24)).next(History().read(rows), taken)
         if found is not None:
             best = history.good[found[0]]
-            taken.add(rungs.mark(best.strategy.digest, found[1]))
+            taken.add(rungs.promotion_key(best.strategy.digest, found[1]))
             rows.append(replace(best, number=1000 + number, images=found[1]))
 
 

@@ -41,7 +41,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_hypervolumes_share_a_worst_point(two: list[Path]) -> None:
-    found = compare_runs([runs.read(folder) for folder in two])
+    found = compare_runs([runs.load_run(folder) for folder in two])
     assert found.held_out
     assert not found.relative
     own = np.array([one.worst for one in found.fronts])
@@ -58,7 +58,7 @@ def test_hypervolumes_share_a_worst_point(two: list[Path]) -> None:
 
 def test_a_run_is_no_different_from_its_copy(two: list[Path], tmp_path: Path) -> None:
     shutil.copytree(two[0], tmp_path / "copy")
-    found = compare_runs([runs.read(two[0]), runs.read(tmp_path / "copy")])
+    found = compare_runs([runs.load_run(two[0]), runs.load_run(tmp_path / "copy")])
     (change,) = found.changes
     assert (change.value, change.low, change.high) == (0, 0, 0)
     assert [found.dominated(one) for one in found.fronts] == [0, 0]
@@ -66,7 +66,7 @@ def test_a_run_is_no_different_from_its_copy(two: list[Path], tmp_path: Path) ->
 
 
 def test_what_differs_is_named(two: list[Path]) -> None:
-    table = dict(differing([runs.read(folder) for folder in two]))
+    table = dict(differing([runs.load_run(folder) for folder in two]))
     assert table["seed"] == ["0", "1"]
     assert table["budget"] == ["26evals", "34evals"]
     assert table["evaluations"] == ["26", "34"]
@@ -77,7 +77,7 @@ def test_what_differs_is_named(two: list[Path]) -> None:
 def test_other_devices_are_compared_by_shares(
     two: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = [runs.read(folder) for folder in two]
+    both = [runs.load_run(folder) for folder in two]
     names = {id(both[0].study): "one GPU", id(both[1].study): "another GPU"}
     monkeypatch.setattr(
         measurements.Measurements, "device", property(lambda self: names.get(id(self._study)))
@@ -90,7 +90,7 @@ def test_other_devices_are_compared_by_shares(
     assert first.losses[0, column] == pytest.approx(share)
     assert found.shown(first, point, "latency_s") == pytest.approx(share)
     assert 0 < found.worst[column] <= 1.2
-    assert "different devices" in " ".join(tables.notes(found))
+    assert "different devices" in " ".join(tables.reading_notes(found))
 
 
 def test_the_command(two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,7 +108,7 @@ def test_the_command(two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixt
     assert tags.count("table") == 3
     assert "script" not in tags
     for folder in two:
-        for point in runs.read(folder).front():
+        for point in runs.load_run(folder).front():
             assert f"{point.scores['speedup']:.2f}x" in page
     assert cli.main(["compare", *names, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
@@ -119,24 +119,24 @@ def test_the_command(two: list[Path], tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_searches_that_are_not_finished_and_earlier_versions(two: list[Path]) -> None:
     unfinished, tiny = FORMER / "unfinished", FORMER / "tiny-sd"
-    found = compare_runs([runs.read(unfinished), runs.read(tiny)])
+    found = compare_runs([runs.load_run(unfinished), runs.load_run(tiny)])
     assert not found.held_out
     assert not any(volume.known for volume in found.volumes)
-    assert "Some search is not finished" in " ".join(tables.notes(found))
-    finished = compare_runs([runs.read(tiny), runs.read(two[0])])
+    assert "Some search is not finished" in " ".join(tables.reading_notes(found))
+    finished = compare_runs([runs.load_run(tiny), runs.load_run(two[0])])
     assert all(volume.known for volume in finished.volumes)
-    assert "not paired" in " ".join(tables.notes(finished))
+    assert "not paired" in " ".join(tables.reading_notes(finished))
 
 
 def test_runs_that_cannot_be_compared(two: list[Path], tmp_path: Path) -> None:
-    one = runs.read(two[0])
+    one = runs.load_run(two[0])
     with pytest.raises(StrategyError, match="give two runs or more to compare"):
         compare_runs([one])
     with pytest.raises(StrategyError, match="is given twice; give different runs"):
         compare_runs([one, one])
     with pytest.raises(StrategyError, match="tiny-pixart; give runs of one model"):
-        compare_runs([one, runs.read(FORMER / "tiny-pixart")])
+        compare_runs([one, runs.load_run(FORMER / "tiny-pixart")])
     other = make_engine(tmp_path / "other", objectives=["psnr", "latency"])
     other.config.write(tmp_path / "other" / "config.yaml")
     with pytest.raises(StrategyError, match=r"objectives fd_base, latency_s and other psnr"):
-        compare_runs([one, runs.read(tmp_path / "other")])
+        compare_runs([one, runs.load_run(tmp_path / "other")])

@@ -10,7 +10,7 @@ from search.commands.endings import closing_lines
 from search.engine.time_report import PHASES
 from search.results import method_gain
 from search.results import run as runs
-from search.results.report.render import render
+from search.results.report.render import render_page
 from search.results.run import Run
 from tests.support.runs import fake_runs
 
@@ -18,7 +18,7 @@ from tests.support.runs import fake_runs
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished search, in which methods pay."""
-    return runs.read(fake_runs.finished(tmp_path_factory.mktemp("runs") / "run"))
+    return runs.load_run(fake_runs.finished(tmp_path_factory.mktemp("runs") / "run"))
 
 
 def without_methods(run: Run) -> Run:
@@ -29,12 +29,12 @@ def without_methods(run: Run) -> Run:
 
 def test_the_line_is_there_only_where_no_method_pays(run: Run) -> None:
     assert any(point.strategy.canonical().methods for point in run.front())
-    assert method_gain.line(run) == ""
-    assert "No method pays" not in render(run)
+    assert method_gain.no_method_line(run) == ""
+    assert "No method pays" not in render_page(run)
     other = without_methods(run)
-    said = method_gain.line(other)
-    assert said in closing_lines.lines(other, dict.fromkeys(PHASES, 1.0), False, "go on")
-    assert '<p class="note">No method pays: none of the' in render(other)
+    said = method_gain.no_method_line(other)
+    assert said in closing_lines.closing_lines(other, dict.fromkeys(PHASES, 1.0), False, "go on")
+    assert '<p class="note">No method pays: none of the' in render_page(other)
     (count,) = re.findall(r"none of the (\d+) strategies", said)
     rows = [row for row in run.study.evaluations if row.objectives and row.violation <= 0]
     assert int(count) == sum(bool(row.strategy.canonical().methods) for row in rows)

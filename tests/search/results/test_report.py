@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evaluate.images.thumbnails import SIDE, encode
+from evaluate.images.thumbnails import SIDE, encode_thumbnail
 from search import cli
 from search.results import command_line as repeating
 from search.results import gallery, report
@@ -24,7 +24,7 @@ from search.results.report import gallery_data as pictures
 from search.results.report.importance import importance
 from search.results.run import Run
 from search.study import run_lock as lock
-from search.study.evaluation import kind
+from search.study.evaluation import strategy_kind
 from tests.support.runs import fake_runs as made
 from tests.support.runs import report_pages
 from tests.support.runs.engines import make_engine
@@ -54,7 +54,7 @@ def test_a_search_writes_it_self_contained(done: Path) -> None:
 
 
 def test_it_shows_what_was_scored(done: Path) -> None:
-    run, data = runs.read(done), page(done).data
+    run, data = runs.load_run(done), page(done).data
     rows = {row["key"]: row for row in data["strategies"]}
     finals = {final.strategy.digest: final for final in run.finals if final.role != "unaccelerated"}
     assert rows.keys() == finals.keys() | {"unaccelerated"}
@@ -116,9 +116,9 @@ def pixels(uri: str) -> Any:
 def test_thumbnails_are_lossless_and_not_large() -> None:
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (20, 30, 3)).astype(np.uint8)
-    assert np.array_equal(np.array(Image.open(io.BytesIO(encode(small)))), small)
+    assert np.array_equal(np.array(Image.open(io.BytesIO(encode_thumbnail(small)))), small)
     wide = np.zeros((SIDE, 4 * SIDE, 3), np.uint8)
-    assert Image.open(io.BytesIO(encode(wide))).size == (SIDE, SIDE // 4)
+    assert Image.open(io.BytesIO(encode_thumbnail(wide))).size == (SIDE, SIDE // 4)
 
 
 def test_too_many_images_are_left_out_and_counted(
@@ -127,7 +127,7 @@ def test_too_many_images_are_left_out_and_counted(
     whole = page(done).data["gallery"]
     assert whole["left_out"] == 0
     monkeypatch.setattr(pictures, "ROOM", 20_000)
-    report.write(runs.read(done), tmp_path)
+    report.write(runs.load_run(done), tmp_path)
     less = page(tmp_path).data["gallery"]
     assert less["left_out"] == len(whole["strategies"]) - len(less["strategies"]) > 0
     assert "are left out for the size" in (tmp_path / report.FILE).read_text()
@@ -156,7 +156,7 @@ def test_unfinished_and_older_runs_have_a_report(
 
 def test_what_a_search_writes_itself_says_that_it_is_finished(done: Path, tmp_path: Path) -> None:
     with lock.writing(done):
-        report.write(runs.read(done), tmp_path)
+        report.write(runs.load_run(done), tmp_path)
     found = (tmp_path / report.FILE).read_text()
     assert "<dt>state</dt><dd>finished</dd>" in found
 
@@ -175,7 +175,7 @@ def test_other_searches_have_a_report(tmp_path: Path, flags: dict[str, Any]) -> 
     engine.prepare()
     engine.evaluate()
     engine.export(engine.finish())
-    found, front = page(tmp_path).data, runs.read(tmp_path).front()
+    found, front = page(tmp_path).data, runs.load_run(tmp_path).front()
     assert len([row for row in found["strategies"] if row["front"]]) == len(front)
     assert bool(front) == ("constraints" not in flags)
     for panel in found["panels"]:
@@ -190,7 +190,7 @@ def test_nothing_given_becomes_part_of_the_page(done: Path, tmp_path: Path) -> N
 
 
 def test_importance_finds_the_knob_that_matters(done: Path) -> None:
-    found = importance(runs.read(done))
+    found = importance(runs.load_run(done))
     assert found is not None
     assert found.quality == "fd_base"
     assert found.trusted
@@ -209,7 +209,7 @@ def test_importance_of_few_evaluations_is_not_guessed(tmp_path: Path) -> None:
     found = importance(Run(tmp_path, engine.config, engine.study))
     assert found is not None
     assert (found.rows, found.evaluations) == ((), 12)
-    report.write(runs.read(tmp_path), tmp_path)
+    report.write(runs.load_run(tmp_path), tmp_path)
     assert "Too few evaluations on 16 images to say: 12, of 30" in (
         (tmp_path / report.FILE).read_text()
     )
@@ -217,9 +217,9 @@ def test_importance_of_few_evaluations_is_not_guessed(tmp_path: Path) -> None:
 
 def test_the_command_is_kept_without_its_folder_and_passwords() -> None:
     given = ["--budget", "5m", "--out", "x", "--sto=postgresql://me:pw@host/db", "--steps", "6-8"]
-    assert repeating.command(given) == "python -m search --budget 5m --steps 6-8"
+    assert repeating.search_command(given) == "python -m search --budget 5m --steps 6-8"
     given = ["--storage", "postgresql://me:pw@host/db", "--prompts", "a b.txt"]
-    assert repeating.command(given) == "python -m search --prompts 'a b.txt'"
+    assert repeating.search_command(given) == "python -m search --prompts 'a b.txt'"
 
 
 def test_a_search_keeps_its_command(
@@ -234,10 +234,10 @@ def test_a_search_keeps_its_command(
 
 
 def test_the_headline_says_what_was_gained(done: Path) -> None:
-    run = runs.read(done)
+    run = runs.load_run(done)
     said = run_details.gain_sentence(run)
-    kinds = [kind(one.origin, one.strategy, run.config.proposer) for one in run.front()]
-    passed = runs.named(run.front()).get(runs.NO_LOSS)
+    kinds = [strategy_kind(one.origin, one.strategy, run.config.proposer) for one in run.front()]
+    passed = runs.named_points(run.front()).get(runs.NO_LOSS)
     if passed is None:
         assert said.startswith(
             f"Up to {run.front()[0].scores['speedup']:.2f}x faster; for no point"
@@ -253,7 +253,7 @@ def test_the_headline_says_what_was_gained(done: Path) -> None:
 
 def test_the_headline_of_a_search_whose_seeds_are_its_front(done: Path) -> None:
     """It does not call strategies found that nothing has proposed."""
-    run = runs.read(done)
+    run = runs.load_run(done)
     changed = [replace(one, origin="combined") for one in run.finals]
     said = run_details.gain_sentence(replace(run, scored=changed))
     assert "The search itself found none of" in said
@@ -261,7 +261,9 @@ def test_the_headline_of_a_search_whose_seeds_are_its_front(done: Path) -> None:
 
 
 def test_grey_is_an_unaccelerated_call_in_every_map(done: Path) -> None:
-    times, *others = heatmaps.schedules(runs.read(done), entries.collect(runs.read(done)))
+    times, *others = heatmaps.schedules(
+        runs.load_run(done), entries.collect_entries(runs.load_run(done))
+    )
     for strip in times.strips:
         for cell in strip.cells:
             assert (cell.shade == heatmaps.IDLE) == ("100%" in cell.words), cell

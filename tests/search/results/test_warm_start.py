@@ -8,8 +8,8 @@ import pytest
 
 import strategies
 from search import config
-from search.initial.baselines import seeds
-from search.initial.projection import nearest, nearest_choice
+from search.initial.baselines import known_strategies
+from search.initial.projection import nearest_choice, nearest_strategy
 from search.results import warm_start as warm
 from search.study.study import Study
 from strategies import Gene, SearchSpace, Strategy, StrategyError
@@ -26,7 +26,7 @@ def made(
 
 def test_what_the_space_has_stays_as_it_is() -> None:
     one = made(6, deepcache={"depth": ["full", 1, 0, "full", 1, 1]})
-    assert nearest(SPACE, one).digest == one.digest
+    assert nearest_strategy(SPACE, one).digest == one.digest
 
 
 def test_the_nearest_choices() -> None:
@@ -35,7 +35,7 @@ def test_the_nearest_choices() -> None:
         deepcache={"depth": ["full", 3, 3, "full", 3, 3] * 2},
         tome={"ratio": [0.0, 0.1, 0.3, 0.45, 0.6, 0.0] * 2, "stride": 2, "levels": 1},
     )
-    found = nearest(SPACE, given)
+    found = nearest_strategy(SPACE, given)
     assert (found.scheduler, found.steps, found.calls) == ("DDIMScheduler", 8, 8)
     depths, ratios = found.methods["deepcache"].depth, found.methods["tome"].ratio  # type: ignore[attr-defined]
     resampled = given.resample(calls=8)
@@ -48,7 +48,7 @@ def test_the_nearest_choices() -> None:
 
 def test_other_solvers_and_unknown_methods() -> None:
     given = made(6, scheduler="EulerDiscreteScheduler", tgate={"gate": 3})
-    found = nearest(SPACE, given)
+    found = nearest_strategy(SPACE, given)
     assert (found.scheduler, found.steps) == ("DDIMScheduler", 6)
     assert not found.methods
 
@@ -75,13 +75,13 @@ def test_runs_and_files(tmp_path: Path) -> None:
     study.add(scored(4, (0, 2, *[0, 0] * 8), error="broken", objectives=(), scores={}))
     one = made(6, deepcache={"depth": ["full", 1, 1, "full", 1, 1]})
     strategies.save(one, tmp_path / "one.json")
-    found = warm.read([str(run), str(tmp_path / "one.json")], "unet")
+    found = warm.warm_start_strategies([str(run), str(tmp_path / "one.json")], "unet")
     assert {s.digest for s in found} == {SPACE.decode(g).digest for g in genomes} | {one.digest}
     (tmp_path / "empty").mkdir()
     with pytest.raises(StrategyError, match="neither a run's folder"):
-        warm.read([str(tmp_path / "empty")], "unet")
+        warm.warm_start_strategies([str(tmp_path / "empty")], "unet")
     with pytest.raises(StrategyError, match="family 'unet'; this model's is 'dit'"):
-        warm.read([str(run)], "dit")
+        warm.warm_start_strategies([str(run)], "dit")
 
 
 def test_published_schedules_are_seeds_where_they_were_made_for_the_model() -> None:
@@ -91,11 +91,11 @@ def test_published_schedules_are_seeds_where_they_were_made_for_the_model() -> N
     )
     calls = {("PNDMScheduler", 50): 51, ("DDIMScheduler", 50): 50}
     space = SearchSpace("unet", ["PNDMScheduler", "DDIMScheduler"], [50], calls, genes)
-    found = seeds(space, "PNDMScheduler", 50, ["preset"])
+    found = known_strategies(space, "PNDMScheduler", 50, ["preset"])
     assert {origin for origin, _ in found} == {"preset"}
     digests = {one.digest for _, one in found}
     assert strategies.load("deepcache-n3").digest in digests
     combined = [one for _, one in found if set(one.methods) == {"deepcache", "dato"}]
     given = strategies.load("dato-b1")
     assert [one.depths for one in combined] == [given.canonical().depths]
-    assert seeds(space, "DDIMScheduler", 50, ["preset"]) == []
+    assert known_strategies(space, "DDIMScheduler", 50, ["preset"]) == []

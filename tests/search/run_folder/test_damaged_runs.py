@@ -12,7 +12,7 @@ import yaml
 from search import cli
 from search.results import run as runs
 from search.study import run_lock as lock
-from search.study.storage import notes
+from search.study.storage import study_notes
 from search.study.study import Study
 from strategies import StrategyError
 from tests.support.runs.stopped_runs import refused, resumed, stopped
@@ -46,7 +46,7 @@ def test_a_config_that_was_cut_or_edited(
     path.write_text(yaml.safe_dump(yaml.safe_load(whole) | {"budget": "15evals"}))
     shutil.copytree(run, tmp_path / "free")
     assert resumed(tmp_path / "free", monkeypatch) == 0
-    assert len(runs.read(tmp_path / "free").study.evaluations) == 15
+    assert len(runs.load_run(tmp_path / "free").study.evaluations) == 15
     path.unlink()
     assert resumed(run, monkeypatch) == 0
     assert yaml.safe_load(path.read_text()) == yaml.safe_load(whole)
@@ -112,21 +112,21 @@ def test_one_study_in_a_database_has_one_lock_and_copies_become_their_own(
 ) -> None:
     url, run = f"sqlite:///{tmp_path / 'studies.db'}", tmp_path / "run"
     stopped(run, monkeypatch, "--storage", url)
-    name = runs.read(run).config.study
+    name = runs.load_run(run).config.study
     with lock.studying(url, name), lock.studying(url, "another"):
         assert "a search is running in the study" in refused(run, monkeypatch, capsys)
     shutil.copytree(run, tmp_path / "copy")
     run.rename(tmp_path / "moved")
     assert resumed(tmp_path / "moved", monkeypatch) == 0
-    assert runs.read(tmp_path / "moved").config.study == name
-    before = len(runs.read(tmp_path / "moved").study.evaluations)
+    assert runs.load_run(tmp_path / "moved").config.study == name
+    before = len(runs.load_run(tmp_path / "moved").study.evaluations)
     capsys.readouterr()
     assert resumed(tmp_path / "copy", monkeypatch, "--budget", "17evals") == 0
     assert "is a copy" in capsys.readouterr().out
-    copy = runs.read(tmp_path / "copy")
+    copy = runs.load_run(tmp_path / "copy")
     assert copy.config.study != name
     assert len(copy.study.evaluations) == 17
-    assert len(runs.read(tmp_path / "moved").study.evaluations) == before
+    assert len(runs.load_run(tmp_path / "moved").study.evaluations) == before
     assert resumed(tmp_path / "copy", monkeypatch, "--budget", "18evals") == 0
-    assert runs.read(tmp_path / "copy").config.study == copy.config.study
-    assert notes(url, name)["home"]["path"] == str(tmp_path / "moved")
+    assert runs.load_run(tmp_path / "copy").config.study == copy.config.study
+    assert study_notes(url, name)["home"]["path"] == str(tmp_path / "moved")

@@ -11,7 +11,7 @@ import pytest
 
 from evaluate import fingerprint
 from search import cli
-from search.results.run import read
+from search.results.run import load_run
 from tests.support.runs.fake_executor import FakeExecutor
 from tests.support.runs.fake_runs import search
 
@@ -64,15 +64,15 @@ def test_a_former_run_goes_on(
     name: str, budget: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = copy(name, tmp_path)
-    study = read(run).study
+    study = load_run(run).study
     before = study.evaluations
     packages = study.noted("inputs")["marks"]["packages"]  # Those of then need not be here.
     ours = "diffusion-stratagem"
-    assert packages[ours] == fingerprint.versions()[ours]
-    monkeypatch.setattr("evaluate.fingerprint.versions", lambda: packages)
+    assert packages[ours] == fingerprint.package_versions()[ours]
+    monkeypatch.setattr("evaluate.fingerprint.package_versions", lambda: packages)
     executor = Former(study.noted("device"))
     assert search(monkeypatch, executor, "--resume", str(run), "--budget", budget) == 0
-    after = read(run)
+    after = load_run(run)
     assert after.state == "finished"
     assert after.study.evaluations[: len(before)] == before
     assert len(after.study.evaluations) == int(budget.removesuffix("evals"))

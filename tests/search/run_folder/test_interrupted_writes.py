@@ -40,9 +40,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         whole.write(f"{name} of {len(run.front())}", folder / name)
         return folder / name
 
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: FakeExecutor(slots=1))
+    monkeypatch.setattr("search.workers.factory.make_executor", lambda *_: FakeExecutor(slots=1))
     monkeypatch.setattr("search.commands.model_setup.load_pipeline", lambda *_, **__: PIPE)
-    monkeypatch.setattr("search.commands.model_setup.load", lambda *_: (PIPE, MODEL))
+    monkeypatch.setattr("search.commands.model_setup.load_model", lambda *_: (PIPE, MODEL))
     monkeypatch.setattr("search.results.export.pareto.write", picture)
     monkeypatch.setattr("search.results.export.report.write", partial(picture, name="report.html"))
 
@@ -90,7 +90,7 @@ class Story:
 
     @classmethod
     def of(cls, folder: Path) -> Story:
-        study = runs.read(folder).study
+        study = runs.load_run(folder).study
         rows = [
             (e.number, e.strategy.digest, e.images, e.objectives, e.error)
             for e in study.evaluations
@@ -139,7 +139,7 @@ def look(scene: Scene) -> None:
             if path.suffix == ".json":
                 json.loads(path.read_text())
     try:
-        run = runs.read(folder)
+        run = runs.load_run(folder)
     except StrategyError:
         assert not (folder / "study.journal").exists()
         return
@@ -161,7 +161,7 @@ def same(scene: Scene) -> None:
     assert found.evaluations == scene.expected.evaluations
     assert found.files == scene.expected.files
     assert abs(found.spent - scene.expected.spent) <= 1
-    assert runs.read(scene.folder).state == "finished"
+    assert runs.load_run(scene.folder).state == "finished"
     assert not list(scene.folder.rglob(f"*{whole.SUFFIX}*"))
 
 

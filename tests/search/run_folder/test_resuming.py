@@ -60,11 +60,11 @@ def test_prompts_that_changed_are_named_and_the_recorded_ones_go_on(
     # Recorded ones stay, also in a folder that was moved.
     assert resumed(run, monkeypatch, "--recorded-prompts") == 0
     run.rename(tmp_path / "moved")
-    moved = runs.read(tmp_path / "moved")
+    moved = runs.load_run(tmp_path / "moved")
     assert moved.config.model.search_prompts.startswith(str(tmp_path / "moved"))
     assert resumed(tmp_path / "moved", monkeypatch, "--budget", "16evals") == 0
-    mine = [row.strategy.digest for row in runs.read(tmp_path / "moved").study.evaluations]
-    theirs = [row.strategy.digest for row in runs.read(tmp_path / "same").study.evaluations]
+    mine = [row.strategy.digest for row in runs.load_run(tmp_path / "moved").study.evaluations]
+    theirs = [row.strategy.digest for row in runs.load_run(tmp_path / "same").study.evaluations]
     assert mine[: len(theirs)] == theirs
 
 
@@ -134,26 +134,26 @@ def test_weights_and_packages_that_changed(
 ) -> None:
     run = tmp_path / "run"
     stopped(run, monkeypatch)
-    parts = fingerprint.weights("zoo:tiny-sd")
+    parts = fingerprint.weight_digests("zoo:tiny-sd")
     with monkeypatch.context() as patch:
-        patch.setattr(fingerprint, "weights", lambda _: parts | {"vae": "other"})
+        patch.setattr(fingerprint, "weight_digests", lambda _: parts | {"vae": "other"})
         shown = refused(run, monkeypatch, capsys)
         assert "changed since it began: vae of the model (zoo:tiny-sd); put it back" in shown
-    there = fingerprint.versions()
+    there = fingerprint.package_versions()
     with monkeypatch.context() as patch:
-        patch.setattr(fingerprint, "versions", lambda: there | {"torch": "1.0"})
+        patch.setattr(fingerprint, "package_versions", lambda: there | {"torch": "1.0"})
         assert f"torch ({there['torch']}, now 1.0)" in refused(run, monkeypatch, capsys)
     assert resumed(run, monkeypatch) == 0
 
 
 def test_workers_draw_the_prompts_and_the_weights_of_the_search(tmp_path: Path) -> None:
     from search.config import resolve
-    from search.workers.factory import start
+    from search.workers.factory import make_executor
 
     config = resolve("tiny-sd", {"workers": 0, "images": 4, "heldout_images": 4})
-    there = inputs.collect(config)
+    there = inputs.collect_inputs(config)
     changed = {**there.prompts, "search": there.prompts["heldout"]}
-    executor = start(config, config.model, "cpu", changed, there.weights)
+    executor = make_executor(config, config.model, "cpu", changed, there.weights)
     assert isinstance(executor, InProcessExecutor)
     executor.open()
     worker = executor._worker
@@ -161,7 +161,7 @@ def test_workers_draw_the_prompts_and_the_weights_of_the_search(tmp_path: Path) 
     assert worker.evaluator.prompts["search"] == there.prompts["heldout"]
     assert worker.weights == there.weights
     with pytest.raises(StrategyError, match="holds other weights"):
-        start(config, config.model, "cpu", changed, "other").open()
+        make_executor(config, config.model, "cpu", changed, "other").open()
 
 
 def test_a_run_from_before_goes_on_and_is_told(
@@ -186,7 +186,7 @@ def test_a_run_from_before_goes_on_and_is_told(
     executor = FakeExecutor(slots=1)
     assert made.search(monkeypatch, executor, "--resume", str(run)) == 0
     assert "begun by a version that did not note" in capsys.readouterr().out
-    base = runs.read(run).unaccelerated.strategy.digest
+    base = runs.load_run(run).unaccelerated.strategy.digest
     assert (base, "search") not in executor.seen  # Its sample was taken as it is.
     listed(path, WORDS[::-1])
     assert "the prompts of the search" in refused(run, monkeypatch, capsys, "--budget", "20evals")

@@ -40,18 +40,18 @@ BARE = "postgresql://me@host:5433/studies?connect_timeout=5"
 
 
 def digests(run: Path) -> list[str]:
-    return [row.strategy.digest for row in runs.read(run).study.evaluations]
+    return [row.strategy.digest for row in runs.load_run(run).study.evaluations]
 
 
 def test_passwords_are_taken_out_and_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert storage.public(storage.parse(SECRET)) == BARE
-    assert storage.is_secret(storage.parse(SECRET))
-    assert not storage.is_secret(storage.parse(BARE))
+    assert storage.public(storage.parse_url(SECRET)) == BARE
+    assert storage.is_secret(storage.parse_url(SECRET))
+    assert not storage.is_secret(storage.parse_url(BARE))
     assert storage.complete(BARE, None) == BARE
-    given = storage.parse(storage.complete(BARE, SECRET))
+    given = storage.parse_url(storage.complete(BARE, SECRET))
     assert (given.password, given.query["sslpassword"]) == ("s3cret", "t0psecret")
     monkeypatch.setenv(storage.PASSWORD, "p@ss/word")
-    assert storage.parse(storage.complete(BARE, None)).password == "p@ss/word"
+    assert storage.parse_url(storage.complete(BARE, None)).password == "p@ss/word"
     with pytest.raises(StrategyError, match="but the study of this run is in postgresql://me@host"):
         storage.complete(BARE, SECRET.replace("host", "elsewhere"))
 
@@ -59,7 +59,7 @@ def test_passwords_are_taken_out_and_put_back(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("url", ["studies.db", "sqlite://", "sqlite:///:memory:", "no url at all"])
 def test_bad_urls(url: str) -> None:
     with pytest.raises(StrategyError, match=r"give (a URL|one) such as sqlite:////data"):
-        storage.parse(url)
+        storage.parse_url(url)
 
 
 def test_errors_are_one_line_and_without_passwords(
@@ -69,7 +69,7 @@ def test_errors_are_one_line_and_without_passwords(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # Nobody listens there.
         url = f"postgresql://me:s3cret@127.0.0.1:{taken.getsockname()[1]}/studies"
-        monkeypatch.setattr("search.workers.factory.start", None)
+        monkeypatch.setattr("search.workers.factory.make_executor", None)
         shown = fails(capsys, *out, "--storage", url)
     assert "refused" in shown
     assert storage.PASSWORD in shown
@@ -88,11 +88,11 @@ def check(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) 
     flags = ["--budget", "20evals", "--out", str(folder), "--storage", url]
     assert made.search(monkeypatch, executor, *flags) == 130
     kept = yaml.safe_load((folder / "config.yaml").read_text())
-    assert kept["storage"] == storage.public(storage.parse(url))
+    assert kept["storage"] == storage.public(storage.parse_url(url))
     assert kept["study"].startswith(f"{folder.name}-")
     assert not (folder / "study.journal").exists()
     capsys.readouterr()
-    again = ["--storage", url] if storage.is_secret(storage.parse(url)) else []
+    again = ["--storage", url] if storage.is_secret(storage.parse_url(url)) else []
     assert made.search(monkeypatch, FakeExecutor(slots=1), "--resume", str(folder), *again) == 0
     shown = capsys.readouterr().out
     assert bool(again) == (storage.PASSWORD in shown)
@@ -103,9 +103,9 @@ def check(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) 
     rows = json.loads(look(capsys, "front", str(folder), "--json", *again))["rows"]
     assert rows == json.loads(look(capsys, "front", str(journal), "--json"))["rows"]
     assert "state  finished" in look(capsys, "status", str(folder), *again)
-    read = runs.read(folder, url if again else None).study
+    read = runs.load_run(folder, url if again else None).study
     mine = [(row.number, row.genome, dict(row.scores), row.draws) for row in read.evaluations]
-    theirs = runs.read(journal).study.evaluations
+    theirs = runs.load_run(journal).study.evaluations
     assert mine == [(row.number, row.genome, dict(row.scores), row.draws) for row in theirs]
 
 
@@ -134,7 +134,7 @@ def test_equally_named_runs_can_share_a_database(tmp_path: Path) -> None:
         settings.write(folder / "config.yaml")
         Study(settings.storage, settings.objectives, settings.study).note("mine", parent)
     for parent in "ab":
-        assert runs.read(tmp_path / parent / "run").study.noted("mine") == parent
+        assert runs.load_run(tmp_path / parent / "run").study.noted("mine") == parent
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_postgresql_holds_a_study_for_one_search(server: str, tmp_path: Path) ->
         other.kill()
         other.wait()
     for _ in range(100):  # The server notices within a moment that the connection is gone.
-        with storage.asked(server, "mine") as given:
+        with storage.ask_for_lock(server, "mine") as given:
             if given:
                 return
         time.sleep(0.1)

@@ -66,7 +66,7 @@ def test_log_lines_are_as_documented(told: Path) -> None:
     for row in rows:
         assert set(row) == fields[row["event"]], row["event"]
     counts = Counter(row["event"] for row in rows)
-    study = runs.read(told).study
+    study = runs.load_run(told).study
     assert counts["evaluation"] == len(study.evaluations) == 45
     assert counts["started"] == counts["stopped"] == 2
     assert [row["reason"] for row in rows if row["event"] == "stopped"] == [
@@ -97,7 +97,7 @@ def test_tensorboard(told: Path) -> None:
 
     found = EventAccumulator(str(told / "tensorboard"), {"scalars": 0, "images": 0})
     found.Reload()
-    rows = runs.read(told).study.evaluations
+    rows = runs.load_run(told).study.evaluations
     latencies = found.Scalars("scores/latency_s")
     assert {one.step for one in latencies} == set(range(1, 46))
     last = max(latencies, key=lambda one: one.step)

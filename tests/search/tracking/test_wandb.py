@@ -78,7 +78,7 @@ EVALUATION = {
 
 def test_what_a_search_writes(wandb: StandIn, tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run")
-    (kind,) = tracking.load(["wandb"])
+    (kind,) = tracking.load_trackers(["wandb"])
     listener = kind(folder)
     settings = {"seed": 3, "model": {"name": "tiny-sd"}}
     listener(Event("started", {"evaluations": 2, "config": settings, "resumed": False}))
@@ -108,7 +108,7 @@ def test_what_a_search_writes(wandb: StandIn, tmp_path: Path) -> None:
 def test_a_resumed_search_continues_its_run(
     wandb: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (kind,) = tracking.load(["wandb"])
+    (kind,) = tracking.load_trackers(["wandb"])
     for place in (tmp_path / "a", tmp_path / "b", tmp_path / "a"):
         kind(place).close()
     names = [one["id"] for one in wandb.started]
@@ -124,7 +124,7 @@ def test_a_resumed_search_continues_its_run(
 def test_a_failing_server_never_stops_a_search(
     wandb: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (kind,) = tracking.load(["wandb"])
+    (kind,) = tracking.load_trackers(["wandb"])
     listener = kind(tmp_path)
 
     def fail(_: Any) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 from search import cli
 from search.results import run as runs
 from search.viewing import page
-from search.viewing.viewer import LEAST, FrontViewer, drawing, enlarged
+from search.viewing.viewer import LEAST, FrontViewer, drawing, enlarged_view
 from strategies import Strategy, StrategyError
 from tests.search.run_folder import test_former_runs as former
 from tests.support.runs.engines import MODEL, PIPE
@@ -35,11 +35,11 @@ def viewer(drawn: list[tuple[str, str, int]]) -> FrontViewer:
         drawn.append((strategy.digest, prompt, seed))
         return Image.new("RGB", (32, 32)), 0.5 if strategy.methods else 1.0
 
-    return FrontViewer(runs.read(RUN), PLAIN, draw)
+    return FrontViewer(runs.load_run(RUN), PLAIN, draw)
 
 
 def test_the_slider_goes_from_unaccelerated_to_fastest(viewer: FrontViewer) -> None:
-    points = sorted(runs.read(RUN).front(), key=lambda one: one.scores["speedup"])
+    points = sorted(runs.load_run(RUN).front(), key=lambda one: one.scores["speedup"])
     assert [one.strategy.digest for one in viewer.places] == [
         PLAIN.digest, *(point.strategy.digest for point in points),
     ]  # fmt: skip
@@ -68,11 +68,11 @@ def test_images_are_generated_once(viewer: FrontViewer, drawn: list[Any]) -> Non
 def test_small_images_are_enlarged() -> None:
     small = Image.new("RGB", (32, 24))
     small.putpixel((1, 0), (255, 0, 0))
-    large = enlarged(small)
+    large = enlarged_view(small)
     assert large.size == (LEAST, 240)
     assert large.getpixel((19, 9)) == (255, 0, 0)
     assert large.getpixel((20, 9)) == (0, 0, 0)
-    assert enlarged(large) is large
+    assert enlarged_view(large) is large
 
 
 class Component:

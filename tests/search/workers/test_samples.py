@@ -26,7 +26,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
     flags = parser().parse_args(
         ["--model", str(folder), "--size", "32", "--base-steps", "4", "--batch", "2"]
     )
-    _, model = model_setup.load(flags)
+    _, model = model_setup.load_model(flags)
     made = worker.Worker(model.model_dump(), "cpu", 1)
     base = made.evaluator.baseline
     depth = ["full", *[1] * (base.calls - 1)]
@@ -58,7 +58,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
     chosen = made.evaluator.prompts["search"].first(5)
     side, plain_side = (made.evaluator.draw("x", s, chosen) for s in (one, base))
     metrics = select_metrics(["psnr", "ssim"], bundled=False)
-    direct = scoring.values(scoring.statistics(side, plain_side, {}, metrics), 5)
+    direct = scoring.full_scores(scoring.statistics(side, plain_side, {}, metrics), 5)
     through = scoring.Scoring(tuple(metrics), {}).score(sample, plain)
     assert direct == pytest.approx(through, abs=1e-3)
     assert sample.thumbnails == ()

@@ -71,7 +71,7 @@ def test_every_reader_of_yaml_has_the_limits(tmp_path: Path) -> None:
     for read in (
         lambda: read_config("spaces", str(path)),
         lambda: read_model(str(path)),
-        lambda: config.read(tmp_path),
+        lambda: config.read_search_config(tmp_path),
         lambda: config.resolve("tiny-sd", {"space": str(path)}),
     ):
         with pytest.raises(StrategyError, match="with its aliases written out"):

@@ -17,7 +17,7 @@ from strategies import Strategy, StrategyError
 from strategies.cli import main
 from strategies.exchange import cache_dit_import, serving
 from strategies.exchange.block_cache import slopes
-from strategies.exchange.cache_dit import cache_dit, dump
+from strategies.exchange.cache_dit import cache_dit, settings_text
 from strategies.exchange.cache_dit_import import Given
 from strategies.step_masks import NAMES, published_mask
 
@@ -62,10 +62,13 @@ def test_what_is_written_for_cache_dit_comes_back(data: st.DataObject) -> None:
     front, tail = data.draw(st.integers(1, 30)), data.draw(st.integers(0, 30))
     sloped = data.draw(st.booleans())
     one = masked(mask, front, family=family, tail=tail, order=slopes(mask) if sloped else 0)
-    text = dump(cache_dit(one))
+    text = settings_text(cache_dit(one))
     back = cache_dit_import.from_settings(json.loads(text))
     assert back.digest == one.digest
-    assert json.loads(dump(cache_dit(back)))["cache_config"] == json.loads(text)["cache_config"]
+    assert (
+        json.loads(settings_text(cache_dit(back)))["cache_config"]
+        == json.loads(text)["cache_config"]
+    )
 
 
 @settings(max_examples=100, deadline=None)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 from search.initial import method_switching as switching
-from search.initial.projection import nearest
+from search.initial.projection import nearest_strategy
 from search.proposers import schedule_operators as operators
-from search.results.plots.schedules import lanes
+from search.results.plots.schedules import differing_lanes
 from search.spaces import with_calls
 from search.surrogate.strategy_features import StrategyFeatures
 from strategies import Strategy, StrategyError, cli, describe, parse
@@ -176,7 +176,7 @@ def test_checkpoints_that_a_search_finds_are_read_shown_and_resampled() -> None:
         assert parse(dump(longer)) == longer
         words = {row["catome"]["pairs"] for row in describe.acts(child) if "catome" in row}
         assert "computed" in words
-        assert any(lane.name == "catome: checkpoints" for lane in lanes([child]))
+        assert any(lane.name == "catome: checkpoints" for lane in differing_lanes([child]))
     for former, other in itertools.pairwise(found.values()):
         different = pairs_at(former) != pairs_at(other)
         rows = " ".join(map(str, describe.differences(former, other)))
@@ -189,11 +189,11 @@ def test_children_turn_genes_of_methods_that_their_parents_use(family: str) -> N
     switched = 0
     for _ in range(300):
         one = switching.drawn(space, rng)
-        before = switching.used(space, one)
+        before = switching.used_methods(space, one)
         assert len(before) <= switching.MAX_METHODS
         assert set(space.decode(one).methods) <= before
         child = operators.child(space, one, one, rng)
-        after = switching.used(space, child)
+        after = switching.used_methods(space, child)
         assert len(after - before) <= 1
         switched += bool(after - before)
         assert space.decode(space.encode(space.decode(child))).digest == space.decode(child).digest
@@ -208,10 +208,10 @@ def test_a_method_is_switched_as_a_whole(family: str) -> None:
         for _ in range(30):
             row = list(switching.drawn(space, rng))
             switching.switch_on(space, row, method, rng)
-            assert method in switching.used(space, row)
+            assert method in switching.used_methods(space, row)
             acted += method in space.decode(row).methods
             switching.switch_off(space, row, method)
-            assert method not in switching.used(space, row)
+            assert method not in switching.used_methods(space, row)
             assert method not in space.decode(row).methods
         assert acted > 10, method
 
@@ -221,7 +221,7 @@ def test_what_a_genome_uses_is_what_its_strategy_has() -> None:
     space, rng = space_of("unet", of_family("unet")), np.random.default_rng(2)
     for _ in range(200):
         genome = switching.drawn(space, rng)
-        assert set(space.decode(genome).methods) <= switching.used(space, genome)
+        assert set(space.decode(genome).methods) <= switching.used_methods(space, genome)
 
 
 @given(composed())
@@ -240,7 +240,7 @@ def test_descriptions_tell_genomes_apart(one: Any) -> None:
 def test_the_nearest_of_a_strategy_of_the_space_is_itself(one: Any) -> None:
     space, genome = one
     strategy = space.decode(genome)
-    assert nearest(space, strategy).digest == strategy.digest
+    assert nearest_strategy(space, strategy).digest == strategy.digest
 
 
 def test_the_space_command_shows_genes_choices_and_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,7 +18,7 @@ from strategies.files import MAX_BYTES
 from strategies.sharing import hub_files
 from strategies.sharing.hub import pull, push
 from strategies.sharing.model_card import markdown
-from strategies.sharing.provenance import check, missing
+from strategies.sharing.provenance import check_provenance, missing_parts
 from strategies.strategy import SCORED
 from tests.support.hub_server import TOKEN, Hub, serving
 from tests.support.paths import ROOT
@@ -245,11 +245,11 @@ def test_a_strategy_says_what_its_scores_are_of(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one = unsigned()
-    assert missing(one) == [f"provenance.{SCORED}"]
-    assert missing(load("dato-b1")) == ["scores"]
+    assert missing_parts(one) == [f"provenance.{SCORED}"]
+    assert missing_parts(load("dato-b1")) == ["scores"]
     signed = one.model_copy(update={"provenance": one.provenance | {SCORED: one.digest}})
-    check(signed, "here")
-    assert missing(signed) == []
+    check_provenance(signed, "here")
+    assert missing_parts(signed) == []
     save(signed, tmp_path / "signed.json")
     assert cli.main(["validate", str(tmp_path / "signed.json")]) == 0
     edited = json.loads((tmp_path / "signed.json").read_text())
@@ -259,7 +259,7 @@ def test_a_strategy_says_what_its_scores_are_of(
     assert "changed after it was scored" in capsys.readouterr().out
     fewer = signed.resample(steps=10)
     assert SCORED not in fewer.provenance
-    check(fewer, "here")
+    check_provenance(fewer, "here")
 
 
 def test_a_card_is_text_alone() -> None:

@@ -52,7 +52,7 @@ def classes() -> list[str]:
 
 def strategy(pipe: Any, methods: dict[str, Any]) -> Strategy:
     """For this pipeline's solver, and as many calls as it makes."""
-    family, _ = families.find(pipe)
+    family, _ = families.find_sites(pipe)
     solver = type(pipe.scheduler).__name__
     made = Strategy.create(
         family=family, scheduler="DDIMScheduler", steps=6, calls=6, methods=methods
@@ -68,7 +68,7 @@ def row(name: str) -> str:
     except any_class.NotTriedError as error:
         return line(name, "not tried", str(error))
     try:
-        family, sites = families.find(pipe)
+        family, sites = families.find_sites(pipe)
     except StrategyError as error:
         return line(name, "no", f"at `apply`: {shortened(error)}")
     plain = any_class.draw(name, pipe)

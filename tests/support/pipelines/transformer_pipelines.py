@@ -171,7 +171,7 @@ def _built(model: str) -> Any:
 def _made(model: str, **overrides: Any) -> Any:
     if model == "dit":
         overrides = {"sample_size": 16} | overrides
-    return untrained.load(model, **overrides)
+    return untrained.load_untrained(model, **overrides)
 
 
 @functools.cache

@@ -7,11 +7,11 @@ from typing import Any
 
 from accel.models.config import read_model
 from accel.models.loading import load_pipeline
-from evaluate.speed.latency_measurement import unaccelerated
+from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search import config, spaces
 from search.engine import exporting
 from search.engine.search import Search
-from search.initial.baselines import seeds
+from search.initial.baselines import known_strategies
 from search.proposers.generation_strategy import GenerationStrategy
 from search.results import finalist
 from search.results.run import Run
@@ -41,10 +41,10 @@ def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any
     settings = config.resolve("tiny-sd", {"rungs": [given["images"]]} | given)
     space = spaces.make_space(settings.space, "unet", SCHEDULER)
     folder.mkdir(parents=True, exist_ok=True)
-    baseline = unaccelerated(PIPE, MODEL.scheduler, MODEL.steps)
+    baseline = unaccelerated_strategy(PIPE, MODEL.scheduler, MODEL.steps)
     generation = GenerationStrategy(
         space,
-        seeds(space, MODEL.scheduler, MODEL.steps),
+        known_strategies(space, MODEL.scheduler, MODEL.steps),
         settings.proposer,
         settings.population,
         settings.seed,
@@ -69,4 +69,4 @@ def raced(engine: Search) -> dict[str, Any]:
     finalist.keep_finals(engine.study, result.finals, engine.config)
     run = Run(engine.folder, engine.config, engine.study, result.finals)
     objectives, seconds = engine.prepared.objectives, engine.clock.seconds
-    return exporting.summarise(run, engine.initial, objectives, seconds, result.unscored)
+    return exporting.summarise_search(run, engine.initial, objectives, seconds, result.unscored)

@@ -8,8 +8,8 @@ import numpy as np
 
 import zoo
 from evaluate.extraction import ExtractedFeatures
-from evaluate.images.appearance import look
-from evaluate.images.thumbnails import encode
+from evaluate.images.appearance import appearance_of
+from evaluate.images.thumbnails import encode_thumbnail
 from evaluate.networks.base import Pixels
 from evaluate.networks.bundled import KINDS
 from evaluate.speed.latency_measurement import OverheadTiming
@@ -49,8 +49,10 @@ def make_sample(
     size = len(features)
     judged = np.ones((size, len(KINDS)), np.float32)
     paired = {"psnr": np.full(size, 99.0 - 10 * damage(strategy))}
-    kept = tuple(encode(image(strategy, start + index)) for index in range(thumbnails))
-    looks = np.array([look(image(strategy, index)) for index in range(start, count)], np.int32)
+    kept = tuple(encode_thumbnail(image(strategy, start + index)) for index in range(thumbnails))
+    looks = np.array(
+        [appearance_of(image(strategy, index)) for index in range(start, count)], np.int32
+    )
     known = {"bundled": features, "judge": judged}
     return ExtractedFeatures(size, known, paired, thumbnails=kept, looks=looks)
 

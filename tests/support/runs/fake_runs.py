@@ -37,5 +37,5 @@ def interrupted(folder: Path) -> Path:
 
 def search(monkeypatch: pytest.MonkeyPatch, executor: FakeExecutor, *flags: str) -> int:
     """`python -m search` on the bundled model with fake workers; returns the exit code."""
-    monkeypatch.setattr("search.workers.factory.start", lambda *_: executor)
+    monkeypatch.setattr("search.workers.factory.make_executor", lambda *_: executor)
     return cli.main([*flags] if "--resume" in flags else [*SMALL, *flags])

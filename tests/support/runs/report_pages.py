@@ -54,5 +54,5 @@ def evil(done: Path, where: Path) -> Path:
     rows = json.loads(path.read_text())
     rows[0]["text"] = EVIL
     path.write_text(json.dumps(rows))
-    report.write(runs.read(folder), folder)
+    report.write(runs.load_run(folder), folder)
     return folder

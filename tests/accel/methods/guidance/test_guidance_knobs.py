@@ -57,10 +57,10 @@ def test_the_tables_are_of_pipelines_that_there_are() -> None:
 def test_a_class_of_ones_own_counts_as_the_one_whose_call_it_has() -> None:
     pipe = unet_pipelines.build("sd1")
     own = type("Mine", (type(pipe),), {})(**pipe.components, requires_safety_checker=False)
-    guiding.check(own, "guidance")
+    guiding.check_guiding(own, "guidance")
     other = type("Other", (type(pipe),), {"__call__": lambda self: None})
     with pytest.raises(StrategyError, match="does not know how Other guides"):
-        guiding.check(other(**pipe.components, requires_safety_checker=False), "guidance")
+        guiding.check_guiding(other(**pipe.components, requires_safety_checker=False), "guidance")
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_its_weights_are_part_of_the_fingerprint(folder: Path, tmp_path: Path) -
         made, place = network(), tmp_path / f"{number}"
         torch.nn.init.normal_(made.controlnet_mid_block.weight, std=std)
         made.save_pretrained(place)
-        found.append(model_files.weights(str(folder), ModelParts(controlnet=str(place))))
+        found.append(model_files.model_digests(str(folder), ModelParts(controlnet=str(place))))
     assert found[0]["controlnet"] != found[1]["controlnet"]
     assert found[0]["unet"] == found[1]["unet"]
 

@@ -41,13 +41,13 @@ def test_fingerprints_tell_files_bases_and_parts_apart(
     sd1: tuple[Path, Path], tmp_path: Path
 ) -> None:
     file, base = sd1
-    first = model_files.weights(str(file), ModelParts(base=str(base)))
+    first = model_files.model_digests(str(file), ModelParts(base=str(base)))
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(file.read_bytes())
-    assert model_files.weights(str(copy), ModelParts(base=str(base))) == first
+    assert model_files.model_digests(str(copy), ModelParts(base=str(base))) == first
     changed = rewritten(file, tmp_path / "other.safetensors", lambda found: {
         key: value + 1 if key.endswith("out.2.bias") else value for key, value in found.items()
     })  # fmt: skip
-    second = model_files.weights(str(changed), ModelParts(base=str(base)))
+    second = model_files.model_digests(str(changed), ModelParts(base=str(base)))
     assert second["file"] != first["file"]
     assert second["base"] == first["base"]

@@ -38,7 +38,7 @@ def gguf(tensors: dict[str, tuple[int, tuple[int, ...]]], path: Path) -> Path:
 def test_the_header_of_a_gguf_file(tmp_path: Path) -> None:
     block = "double_blocks.0.img_attn.qkv.weight"
     file = gguf({block: (8, (96, 32)), "img_in.weight": (1, (32, 16))}, tmp_path / "flux.gguf")
-    found = weight_file.read(file)
+    found = weight_file.read_header(file)
     assert found.tensors[block] == weight_file.Tensor("Q8_0", (96, 32))
     assert found.tensors["img_in.weight"].dtype == "F16"
     other = gguf({block: (19, (96, 32))}, tmp_path / "iq1.gguf")
@@ -46,7 +46,7 @@ def test_the_header_of_a_gguf_file(tmp_path: Path) -> None:
         gguf_file.tensors(other)
     (tmp_path / "half.gguf").write_bytes(file.read_bytes()[:60])
     with pytest.raises(StrategyError, match="is cut, or is no GGUF file"):
-        weight_file.read(tmp_path / "half.gguf")
+        weight_file.read_header(tmp_path / "half.gguf")
 
 
 def test_a_gguf_file_needs_its_package_and_says_so(
@@ -78,7 +78,7 @@ def test_every_type_that_the_package_writes(tmp_path: Path) -> None:
         tensors = original.sd3(pipe.transformer, prefix)
         file = writers.gguf(tensors, tmp_path / "model.gguf", kind)
         block = f"{prefix}joint_blocks.0.x_block.attn.qkv.weight"
-        assert weight_file.read(file).tensors[block] == weight_file.Tensor(kind, (96, 32))
+        assert weight_file.read_header(file).tensors[block] == weight_file.Tensor(kind, (96, 32))
         found = draw(opened(file, base), steps=2)
         assert (found - want).norm() / want.norm() <= limit, kind
 

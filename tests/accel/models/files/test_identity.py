@@ -30,7 +30,7 @@ def moved(tensors: dict[str, torch.Tensor], end: str) -> dict[str, torch.Tensor]
 @pytest.fixture
 def measured(folder: Path, tmp_path: Path) -> Path:
     """A strategy that was measured on the pipeline of a folder."""
-    weights = {name: digest[:16] for name, digest in model_files.weights(str(folder)).items()}
+    weights = {name: digest[:16] for name, digest in model_files.model_digests(str(folder)).items()}
     made = strategy({"deepcache": {"depth": ["full", 0, 0]}}, calls=3).model_copy(
         update={
             "scores": {"psnr": 30.0, "images": 2},

@@ -6,11 +6,11 @@ Names are imported when they are first used, so that Ctrl-C ends `python -m eval
 
 from __future__ import annotations
 
-import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from strategies.commands.extras import require
+from strategies.former_names import announce
 
 if TYPE_CHECKING:
     from accel.models.config import ModelConfig, available, read_model
@@ -37,11 +37,7 @@ _FORMER = {"Statistics": "GaussianStatistics"}  # They work for one release.
 def __getattr__(name: str) -> Any:
     if name in _FORMER:
         now = _FORMER[name]
-        warnings.warn(
-            f"evaluate.{name} is now evaluate.{now}; the next release takes the new name alone",
-            DeprecationWarning,
-            stacklevel=2,
-        )
+        announce(__name__, name, now)
         name = now
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -100,7 +100,7 @@ def compare(
         StrategyError: a strategy does not fit, or there are too few prompts.
     """
     checks.check_applicable(evaluator.pipe, strategies)
-    everyone = [(BASELINE, evaluator.baseline), *strategies]
+    everyone = [(BASELINE, evaluator.unaccelerated), *strategies]
     rows: list[dict[str, Any]] = [
         {"name": name, "digest": one.digest, "scheduler": one.solver_text, "steps": one.steps}
         for name, one in everyone
@@ -149,9 +149,9 @@ def _references(
     if request.reference == "self":
         count = request.reference_images or request.images
         other = prompts.first(count).reseeded(REFERENCE_SEED)
-        found["self"] = store.draw(
+        found["self"] = store.generate(
             "the unaccelerated model at other seeds", evaluator.pipe, evaluator.config,
-            evaluator.baseline, other, evaluator.networks, report,
+            evaluator.unaccelerated, other, evaluator.networks, report,
         )  # fmt: skip
     elif request.reference is not None:
         found["real"] = read_reference(request.reference, evaluator.networks, request.per_folder)
@@ -176,7 +176,9 @@ def _quality(
     count, metrics = request.images, list(request.metrics)
     drawn = prompts.first(count)
     sides = [
-        store.draw(name, evaluator.pipe, evaluator.config, one, drawn, evaluator.networks, report)
+        store.generate(
+            name, evaluator.pipe, evaluator.config, one, drawn, evaluator.networks, report
+        )
         for name, one in everyone
     ]
     names = [name for name, _ in everyone]

@@ -25,6 +25,7 @@ from evaluate.networks.base import Pixels
 from evaluate.speed import latency_measurement
 from evaluate.speed.peak_memory import peak_memory
 from strategies import Strategy
+from strategies.former_names import FormerName
 
 # The same prompts with other noise are those of the unaccelerated pipeline's own reference.
 Split = Literal["search", "heldout", "search-self", "heldout-self"]
@@ -48,6 +49,9 @@ class Evaluator:
         StrategyError: the model or its prompts cannot be loaded.
     """
 
+    draw = FormerName("generate")
+    baseline = FormerName("unaccelerated")
+
     def __init__(
         self,
         config: ModelConfig,
@@ -64,7 +68,7 @@ class Evaluator:
         self._embeddings = PromptEmbeddings(self.pipe) if keep_embeddings else None
 
     @property
-    def baseline(self) -> Strategy:
+    def unaccelerated(self) -> Strategy:
         """The unaccelerated pipeline as a strategy that changes nothing."""
         return latency_measurement.unaccelerated_strategy(
             self.pipe, self.config.scheduler, self.config.steps
@@ -94,7 +98,7 @@ class Evaluator:
         drawn: Iterator[list[Pixels]] = generate_batches(
             self.pipe, self.config, strategy, chosen, self._embeddings
         )
-        if unaccelerated is not None and strategy.digest == self.baseline.digest:
+        if unaccelerated is not None and strategy.digest == self.unaccelerated.digest:
             known = map(unaccelerated, range(count))  # They are there already.
             drawn = iter(lambda: list(islice(known, size)), [])
         base = None if unaccelerated is None else map(unaccelerated, range(count))
@@ -109,7 +113,7 @@ class Evaluator:
                 self.pipe, lambda: run_pipeline(self.pipe, self.config, strategy, one)
             )
 
-    def draw(self, name: str, strategy: Strategy, chosen: prompts.Prompts) -> ImageSet:
+    def generate(self, name: str, strategy: Strategy, chosen: prompts.Prompts) -> ImageSet:
         """Generate images with a strategy and keep all of them in memory.
 
         Raises:
@@ -169,7 +173,7 @@ def evaluate(
         config: model of a loaded pipeline: a config or its name.
 
     Returns:
-        The scores, the unaccelerated pipeline's under `baseline`, paired 95 % intervals under
+        The scores, the unaccelerated pipeline's under `unaccelerated`, paired 95 % intervals under
         `intervals`. Models that are not bundled are compared with their own unaccelerated images at
         other seeds (`_self`).
 
@@ -189,14 +193,14 @@ def evaluate(
     )
     evaluator = Evaluator(setting, str(device_of(pipe)), pipe)
     drawn = evaluator.prompts["heldout"].first(images)
-    base = evaluator.draw("the unaccelerated images", evaluator.baseline, drawn)
-    mine = evaluator.draw("the strategy's images", strategy, drawn)
+    base = evaluator.generate("the unaccelerated images", evaluator.unaccelerated, drawn)
+    mine = evaluator.generate("the strategy's images", strategy, drawn)
     references: dict[ReferenceKind, ImageSet] = {}
     if bundled:
         references["real"] = real_images()
     elif any("self" in metric.views for metric in chosen):
         other = drawn.reseeded(REFERENCE_SEED)
-        references["self"] = evaluator.draw("the reference", evaluator.baseline, other)
+        references["self"] = evaluator.generate("the reference", evaluator.unaccelerated, other)
     there = scoring.statistics(base, base, references, chosen)
     here = scoring.statistics(mine, base, references, chosen)
     return scoring.full_scores(here, images) | {

@@ -136,14 +136,14 @@ class Scoring:
         found = full_scores(self.statistics(sample, base), sample.count)
         return found if sample.memory is None else found | {"memory_bytes": float(sample.memory)}
 
-    def chance(self, base: ExtractedFeatures) -> dict[str, float]:
+    def noise_floors(self, base: ExtractedFeatures) -> dict[str, float]:
         """Noise floor of each distance to a reference, from the unaccelerated images; see
-        `Metric.chance`.
+        `Metric.noise_floor`.
         """
         return {
-            metric.key(view): metric.chance(base.side())
+            metric.key(view): metric.noise_floor(base.side())
             for metric in self.metrics
-            if metric.chance is not None
+            if metric.noise_floor is not None
             for view in self.references
         }
 

@@ -86,7 +86,7 @@ def measure_transfer(
 def target_of(evaluator: Evaluator) -> Target:
     """The unaccelerated model of an evaluator as a target of transfers."""
     family, sites = families.find_sites(evaluator.pipe)
-    base = evaluator.baseline
+    base = evaluator.unaccelerated
     levels = sites.skip_levels if family == "unet" else None
     return Target(evaluator.config.name, family, base.scheduler, base.steps, base.calls, levels)
 

@@ -152,8 +152,8 @@ class SearchConfig(WorkerSettings):
     def _known_figures(self) -> Self:
         if self.reference is None and not self.model.is_bundled:
             raise ValueError("reference is missing; give self, a folder or a .npz file")
-        verdicts.check_margins(self.margins, self.figures.keys)
-        for metric in self.figures.metrics:
+        verdicts.check_margins(self.margins, self.metric_set.keys)
+        for metric in self.metric_set.metrics:
             if metric.video and len(self.model.places) < 2:
                 raise ValueError(
                     f"{metric.name} compares neighbouring frames of videos, but this model scores "
@@ -168,7 +168,7 @@ class SearchConfig(WorkerSettings):
         return rungs.ladder(self.rungs, self.images, PROPOSERS[self.proposer].uses_surrogate)
 
     @property
-    def figures(self) -> MetricSet:
+    def metric_set(self) -> MetricSet:
         """Metrics that are recorded of every strategy."""
         video = len(self.model.places) > 1
         return figures_of(self.model_dump(), self.model.is_bundled, video)
@@ -176,7 +176,7 @@ class SearchConfig(WorkerSettings):
     @property
     def all_margins(self) -> dict[str, float | None]:
         """Margins of all scores that decide whether a strategy has no loss."""
-        found = self.figures
+        found = self.metric_set
         names = dict.fromkeys([*found.judged, *self.margins])
         return {name: self.margins.get(name, verdicts.metric_for(name).margin) for name in names}
 

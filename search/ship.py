@@ -52,7 +52,7 @@ def main() -> None:
     worker = Worker(settings.model.model_dump(), "cpu", 1)
     torch.set_num_threads(1)
     one = worker.evaluator
-    origin = shared_cache.origin(settings.model, worker.weights, one.baseline)
+    origin = shared_cache.origin(settings.model, worker.weights, one.unaccelerated)
     _unaccelerated(worker, {"search": flags.search, "heldout": flags.heldout}, flags.out, origin)
     samples = {
         strategy.digest: _sample(worker, settings, strategy, flags.heldout, flags.out)
@@ -69,8 +69,8 @@ def _unaccelerated(worker: Worker, sets: dict[Split, int], out: Path, origin: st
     images = []
     for split, count in sets.items():
         prompts.append(one.prompts[split].first(count))
-        side = store.draw(
-            "unaccelerated", one.pipe, one.config, one.baseline, prompts[-1], one.networks
+        side = store.generate(
+            "unaccelerated", one.pipe, one.config, one.unaccelerated, prompts[-1], one.networks
         )
         images += list(side.images())
     path = shared_cache.shipped(one.config.name)
@@ -92,7 +92,7 @@ def _baselines(worker: Worker, settings: SearchConfig) -> list[Strategy]:
 def _sample(
     worker: Worker, settings: SearchConfig, strategy: Strategy, count: int, out: Path
 ) -> ExtractedFeatures:
-    reading = ExtractionSpec.of(settings.figures.metrics)
+    reading = ExtractionSpec.of(settings.metric_set.metrics)
     path = feature_cache.features_path(out, strategy.digest, count)
     found = feature_cache.read_features(path, count, reading)
     if found is None:

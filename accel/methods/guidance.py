@@ -80,7 +80,7 @@ class Guide(CallListener):
         self._needed = differences_needed_later(knobs.mode, knobs.order)
         clock.asks = True
         clock.listeners.insert(0, self)  # It decides which rows others see.
-        clock.half_alone_at = self.alone
+        clock.half_alone_at = self.half_alone_at
         self.clear()
 
     def clear(self) -> None:
@@ -112,7 +112,7 @@ class Guide(CallListener):
         else:
             clock.idle = clock.part != clock.conditional
 
-    def alone(self, call: int) -> int | None:
+    def half_alone_at(self, call: int) -> int | None:
         """Half of a doubled batch that will run alone at the next call; None if both run, or if
         that is not known yet.
         """

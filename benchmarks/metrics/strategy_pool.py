@@ -42,7 +42,7 @@ def main() -> None:
     evaluator = Evaluator(read_model(flags.model))
     folder = flags.out / flags.model
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = {"unaccelerated": evaluator.baseline, **spread(evaluator)}
+    chosen = {"unaccelerated": evaluator.unaccelerated, **spread(evaluator)}
     for split, count in (("search", flags.search_images), ("heldout", flags.images)):
         for start in range(0, count, BLOCK):
             for name, strategy in chosen.items():
@@ -55,7 +55,7 @@ def main() -> None:
 def draw(evaluator: Evaluator, strategy: Strategy, split: str, start: int, path: Path) -> None:
     everything = evaluator.prompts[split]  # type: ignore[index]
     part = Prompts(everything.texts[start : start + BLOCK], everything.seeds[start : start + BLOCK])
-    side = evaluator.draw("pool", strategy, part)
+    side = evaluator.generate("pool", strategy, part)
     tensors: dict[str, NDArray[Any]] = {
         "features": side.features("bundled"),
         "images": np.stack(list(side.images())),
@@ -68,7 +68,7 @@ def draw(evaluator: Evaluator, strategy: Strategy, split: str, start: int, path:
 
 def spread(evaluator: Evaluator) -> dict[str, Strategy]:
     """30 strategies: solver x steps, each plain and with two degrees of reuse on top."""
-    family = evaluator.baseline.family
+    family = evaluator.unaccelerated.family
     found = {}
     for solver, steps in [
         *((DDIM, n) for n in (6, 8, 12, 16, 20)),

@@ -142,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags.images = flags.images or 16
     slow = {"scheduler": "PNDMScheduler", "steps": 50}
     evaluator = Evaluator(read_model("tiny-sd").model_copy(update=slow), flags.device)
-    chosen = {BASELINE: Candidate(BASELINE, evaluator.baseline)}
+    chosen = {BASELINE: Candidate(BASELINE, evaluator.unaccelerated)}
     chosen |= {row: Candidate("Tables I and III", plan) for row, plan in plans().items()}
     rows, _ = scored_strategies.rows(evaluator, chosen, flags.images, flags.repeats, flags.cache)
     common.finish(flags, "papers_catome", [*bounds(), *on_tiny_sd(rows)], rows, model="tiny-sd")

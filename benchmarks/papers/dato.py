@@ -207,7 +207,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     flags.images = flags.images or 16
     evaluator = Evaluator(read_model("tiny-sd"), flags.device)
-    chosen = ablated(evaluator.baseline)
+    chosen = ablated(evaluator.unaccelerated)
     rows, _ = scored_strategies.rows(evaluator, chosen, flags.images, flags.repeats, flags.cache)
     entries = [*counted(), *counted_xl(), *on_tiny_sd(rows)]
     common.finish(flags, "papers_dato", entries, rows, model="tiny-sd")

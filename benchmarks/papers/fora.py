@@ -154,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     flags.images = flags.images or 16
     evaluator = Evaluator(read_model("tiny-pixart"), flags.device)
-    chosen = chosen_for(evaluator.baseline)
+    chosen = chosen_for(evaluator.unaccelerated)
     rows, _ = scored_strategies.rows(evaluator, chosen, flags.images, flags.repeats, flags.cache)
     entries = [*counted(), *on_tiny_pixart(rows)]
     common.finish(flags, "papers_fora", entries, rows, model="tiny-pixart")

@@ -156,7 +156,7 @@ def sides(
     heldout = evaluator.prompts["heldout"].first(images)
     search = evaluator.prompts["search"].first(fit)
     full = plain(scheduler, steps)
-    found = {"all guided": evaluator.draw("all guided", full, heldout)}
+    found = {"all guided": evaluator.generate("all guided", full, heldout)}
     for pattern, guided in patterns(steps).items():
         forms: dict[str, dict[str, Any]] = {
             "off": {"mode": ["full" if one else "off" for one in guided]},
@@ -168,15 +168,15 @@ def sides(
             forms[f"order 0, fade {fade}"] = {"mode": modes, "fade": fade}
         for form, knobs in forms.items():
             name = f"{pattern}, {form}"
-            found[name] = evaluator.draw(name, plain(scheduler, steps, **knobs), heldout)
+            found[name] = evaluator.generate(name, plain(scheduler, steps, **knobs), heldout)
         fitted = Fit(guided)
         with combined(evaluator.pipe, steps, fitted.combine):
-            evaluator.draw("fit", full, search)
+            evaluator.generate("fit", full, search)
         for form, terms in (("affine", None), ("last difference, weighted", 1)):
             affine = Affine(guided, fitted.coefficients(terms))
             name = f"{pattern}, {form}"
             with combined(evaluator.pipe, steps, affine.combine):
-                found[name] = evaluator.draw(name, full, heldout)
+                found[name] = evaluator.generate(name, full, heldout)
         print(scheduler, steps, pattern, flush=True)
     return found
 
@@ -191,7 +191,7 @@ def main() -> None:
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model("tiny-sd"))
     heldout = evaluator.prompts["heldout"].first(flags.images)
-    base = evaluator.draw("unaccelerated", evaluator.baseline, heldout)
+    base = evaluator.generate("unaccelerated", evaluator.unaccelerated, heldout)
     metrics = select_metrics(METRICS, bundled=True)
     real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     reference = scoring.statistics(base, base, real, metrics)

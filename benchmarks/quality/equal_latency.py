@@ -63,7 +63,7 @@ def candidates(
         space: settings as in `configs/spaces/`.
         folder: folder with the strategy files of a front.
     """
-    plain, pipe = evaluator.baseline, evaluator.pipe
+    plain, pipe = evaluator.unaccelerated, evaluator.pipe
     found = {BASELINE: Candidate(BASELINE, plain)}
     known = {plain.digest: BASELINE}
 

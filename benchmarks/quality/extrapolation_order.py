@@ -37,7 +37,7 @@ def main() -> None:
     quiet()
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model("tiny-sd"))
-    plain = evaluator.baseline
+    plain = evaluator.unaccelerated
     chosen: dict[str, Strategy] = {"unaccelerated": plain}
     for interval in (2, 3, 5):
         for order in (0, 1, 2):
@@ -52,7 +52,7 @@ def main() -> None:
     seconds = dict(zip(chosen, map(median, times), strict=True))
     drawn = prompts.first(flags.images)
     real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
-    samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
+    samples = {n: evaluator.generate(n, s, drawn) for n, s in chosen.items()}
     base = samples["unaccelerated"]
     metrics = select_metrics(["fd", "feature-error", "psnr"], bundled=True)
     result = {}

@@ -54,11 +54,11 @@ def main() -> None:
 
     def draw(name: str, strategy: Strategy) -> ImageSet:
         print(f"drawing {name}", flush=True)
-        return store.draw(
+        return store.generate(
             name, evaluator.pipe, config, strategy, prompts, evaluator.networks, lambda *_: None
         )
 
-    base = draw("unaccelerated", evaluator.baseline)
+    base = draw("unaccelerated", evaluator.unaccelerated)
     rows = []
     for name in flags.strategies:
         strategy = load(name)

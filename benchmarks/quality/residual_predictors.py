@@ -58,12 +58,12 @@ def scored(evaluator: Evaluator, strategies: Mapping[str, Strategy], images: int
     rows: dict[str, Any] = {name: {one: [] for one in PREDICTORS} for name in strategies}
     for number in range(SETS):
         prompts = evaluator.prompts["heldout"].at(range(number * images, (number + 1) * images))
-        base = evaluator.draw("unaccelerated", evaluator.baseline, prompts)
+        base = evaluator.generate("unaccelerated", evaluator.unaccelerated, prompts)
         for name, one in strategies.items():
             for label, predictor in PREDICTORS.items():
                 began = time.process_time()
                 with predicting(predictor):
-                    sample = evaluator.draw(label, one, prompts)
+                    sample = evaluator.generate(label, one, prompts)
                 seconds = (time.process_time() - began) / images
                 figures = scoring.statistics(sample, base, real, metrics)
                 values = scoring.full_scores(figures, images)
@@ -100,10 +100,10 @@ def main() -> None:
     quiet()
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model("tiny-pixart"))
-    plain = evaluator.baseline.to_json()
+    plain = evaluator.unaccelerated.to_json()
     chosen = {
         name: Strategy.create(**plain | {"methods": {"deltacache": knobs}})
-        for name, knobs in schedules(evaluator.baseline.calls).items()
+        for name, knobs in schedules(evaluator.unaccelerated.calls).items()
         if flags.schedules is None or name in flags.schedules
     }
     for rows in scored(evaluator, chosen, flags.images):

@@ -54,7 +54,7 @@ def quality(
     sides = {}
     for place, (name, one) in enumerate(chosen.items(), 1):
         say(f"drawing {place} of {len(chosen)}: {name}")
-        sides[name] = store.draw(
+        sides[name] = store.generate(
             name, evaluator.pipe, evaluator.config, one.strategy, drawn, evaluator.networks
         )
     base, rows, functions = sides[BASELINE], dict[str, dict[str, Any]](), {}

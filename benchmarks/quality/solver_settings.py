@@ -60,7 +60,7 @@ def main() -> None:
     quiet()
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model("tiny-sd"))
-    chosen = {BASELINE: Candidate(BASELINE, evaluator.baseline)} | candidates(flags.steps)
+    chosen = {BASELINE: Candidate(BASELINE, evaluator.unaccelerated)} | candidates(flags.steps)
     rows, _ = scored_strategies.rows(evaluator, chosen, flags.images, flags.repeats, flags.cache)
     for name, row in rows.items():
         print(f"{name}: FD {row['fd_base']:.1f}, {row['speedup']:.2f}x", flush=True)

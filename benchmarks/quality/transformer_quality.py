@@ -96,7 +96,7 @@ def main() -> None:
     quiet()
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model("tiny-pixart"))
-    chosen = candidates(evaluator.baseline)
+    chosen = candidates(evaluator.unaccelerated)
     for path in sorted(flags.run.glob("strategies/[0-9]*.json")) if flags.run else ():
         chosen[f"front {path.stem}"] = strategies.load(path)
     target = RESULTS / "transformer_quality.json"
@@ -104,7 +104,7 @@ def main() -> None:
     if not flags.seconds:
         drawn = evaluator.prompts["heldout"].first(flags.images)
         real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
-        samples = {n: evaluator.draw(n, s, drawn) for n, s in chosen.items()}
+        samples = {n: evaluator.generate(n, s, drawn) for n, s in chosen.items()}
         metrics = select_metrics(["fd", "psnr"], bundled=True)
         for name, sample in samples.items():
             figures = scoring.statistics(sample, samples["unaccelerated"], real, metrics)
@@ -116,7 +116,7 @@ def main() -> None:
         evaluator.pipe, evaluator.config, prompts, list(once.values()), flags.repeats
     )
     seconds = dict(zip(once, map(median, times), strict=True))
-    plain = seconds[evaluator.baseline.digest]
+    plain = seconds[evaluator.unaccelerated.digest]
     for name, row in rows.items():
         own = seconds[chosen[name].digest]
         row |= {"seconds": own, "speedup": plain / own}

@@ -53,7 +53,7 @@ def share(folder: Path) -> float:
     """Mean latency of the images that proposals took, as a share of the unaccelerated one."""
     run = runs.load_run(folder)
     below = dict(zip(run.config.ladder, (0, *run.config.ladder), strict=False))
-    good = [one for one in run.study.evaluations if one.ok]
+    good = [one for one in run.study.evaluations if one.succeeded]
     images = [one.images - below[one.images] for one in good]
     weighted = sum(n / one.scores["speedup"] for n, one in zip(images, good, strict=True))
     return weighted / sum(images)

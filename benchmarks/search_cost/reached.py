@@ -77,7 +77,9 @@ class Curve:
     def until(self, seconds: float) -> list[Evaluation]:
         """Evaluations on all images that were there at a device time."""
         pairs = zip(self.rows, self.seconds, strict=True)
-        return [one for one, at in pairs if at <= seconds and one.ok and one.images == self.full]
+        return [
+            one for one, at in pairs if at <= seconds and one.succeeded and one.images == self.full
+        ]
 
     def points(self, rows: Sequence[Evaluation]) -> Points:
         """Distances, and latencies as shares of the unaccelerated one, `[n, 2]`."""
@@ -87,7 +89,7 @@ class Curve:
     def reached(self, goal: float, kind: str, worst: float) -> float:
         """Device time at which the search's own scores reach a hypervolume; infinite if never."""
         for one, at in zip(self.rows, self.seconds, strict=True):
-            new = one.ok and one.images == self.full
+            new = one.succeeded and one.images == self.full
             if new and volumes(self.points(self.until(at)), worst)[kind] >= goal:
                 return at
         return inf
@@ -106,7 +108,7 @@ class Heldout:
         self._evaluator = Evaluator(read_model(model), keep_embeddings=True)
         self._images, self._folder = images, folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._base = self._features(self._evaluator.baseline)
+        self._base = self._features(self._evaluator.unaccelerated)
         real = real_images().statistics("bundled")
         self.worst = float(frechet_statistic(self._base, real)(np.ones(images)))
 
@@ -114,7 +116,7 @@ class Heldout:
         path = self._folder / f"{self._images}-{strategy.digest}.safetensors"
         if not path.exists():
             chosen = self._evaluator.prompts["heldout"].first(self._images)
-            found = self._evaluator.draw("held out", strategy, chosen).features("bundled")
+            found = self._evaluator.generate("held out", strategy, chosen).features("bundled")
             part = path.with_suffix(".part")
             save_file({"features": np.asarray(found, np.float32)}, part)
             part.replace(path)

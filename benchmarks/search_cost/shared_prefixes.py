@@ -80,7 +80,7 @@ def saved(
     costs, total = Costs(table), 0.0
     there: dict[int, set[Prefix]] = {first: set() for first in below.values()}
     for one in evaluations:
-        if not one.ok:
+        if not one.succeeded:
             continue
         strategy, first = one.strategy, below[one.images]
         made = acts(strategy)

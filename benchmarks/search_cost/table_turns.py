@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     quiet()
     evaluator = Evaluator(read_model(flags.model))
     chosen = configuration.resolve(flags.model, {})
-    plain = evaluator.baseline
+    plain = evaluator.unaccelerated
     space = spaces.make_space(chosen.space, plain.family, evaluator.pipe.scheduler)
     known = known_strategies(space, chosen.model.scheduler, chosen.model.steps)
     generation = GenerationStrategy(

@@ -34,7 +34,7 @@ class GuidanceFirst(NSGA2):
     """NSGA-II whose children change guidance first and everything else after."""
 
     name = "guidance-first"
-    about = "guidance first, caching after"
+    summary = "guidance first, caching after"
     half: ClassVar[int] = 100  # Number of the first proposal that caches.
 
     def __init__(self, settings: ProposerSettings) -> None:

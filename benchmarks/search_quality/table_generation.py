@@ -83,7 +83,7 @@ def features(strategy: Strategy, path: Path, images: int = IMAGES) -> NDArray[np
     """
     if not path.exists():
         chosen = _evaluator.prompts["search"].first(images)
-        drawn = _evaluator.draw("drawn", strategy, chosen).features("bundled")
+        drawn = _evaluator.generate("drawn", strategy, chosen).features("bundled")
         part = path.with_suffix(".part")
         save_file({"features": drawn}, part)
         part.replace(path)
@@ -98,14 +98,14 @@ class Draw:
         _start(model)
         self.evaluator = _evaluator
         space = read_config("spaces", NARROW[model])
-        family = self.evaluator.baseline.family
+        family = self.evaluator.unaccelerated.family
         self.space: SearchSpace = spaces.make_space(space, family, self.evaluator.pipe.scheduler)
         self.describe = StrategyFeatures(self.space)
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.known: dict[str, tuple[Strategy, float]] = {}
-        self.plain = self.evaluator.baseline.digest
-        self.base = features(self.evaluator.baseline, folder / "unaccelerated.safetensors")
+        self.plain = self.evaluator.unaccelerated.digest
+        self.base = features(self.evaluator.unaccelerated, folder / "unaccelerated.safetensors")
 
     def measure(self) -> None:
         """The latency table, once."""
@@ -154,7 +154,7 @@ class Draw:
 
     def stretches(self) -> list[Strategy]:
         """Strategies that a measured sensitivity generates."""
-        return SensitivitySchedules(self.space, self.evaluator.baseline.solver_text).asked()
+        return SensitivitySchedules(self.space, self.evaluator.unaccelerated.solver_text).asked()
 
     def _even(self, rng: np.random.Generator) -> list[int]:
         return [int(rng.integers(0, size)) for size in self.space.sizes]

@@ -53,7 +53,7 @@ class Drawn(Table):
         path = self._path(strategy.digest, split, images)
         if not path.exists():
             chosen = self.evaluator.prompts[split].first(images)  # type: ignore[index]
-            drawn = self.evaluator.draw("drawn", strategy, chosen).features("bundled")
+            drawn = self.evaluator.generate("drawn", strategy, chosen).features("bundled")
             part = path.with_suffix(f".part{os.getpid()}")
             text = json.dumps(strategy.to_json())
             save_file({"features": np.asarray(drawn, np.float32)}, part, {"strategy": text})

@@ -136,7 +136,7 @@ def points(finals: Sequence[Finalist], run: Run) -> Points:
 def worst_points(run: Run) -> tuple[float, ...]:
     """The worst point that counts by one run alone, latency as in `points`."""
     mine = objectives(run)
-    found = worst(mine.reference, mine.unscaled, run.study.evaluations)
+    found = worst(mine.reference_point, mine.unscaled, run.study.evaluations)
     return tuple(
         1.0 if name == "latency_s" else value for name, value in zip(mine.names, found, strict=True)
     )

@@ -82,7 +82,7 @@ def score_command(flags: argparse.Namespace, result: ResultOutput) -> int:
 def _scored(flags: argparse.Namespace) -> tuple[dict[str, Any], list[Metric], dict[str, str]]:
     asked = [(name, find_strategy(name)) for name in flags.strategy]
     job = prepare(flags)
-    base = job.evaluator.baseline
+    base = job.evaluator.unaccelerated
     chosen = [
         (name, one.fitted(base.family, base.scheduler, base.calls, base.steps))
         if isinstance(one, Rule)

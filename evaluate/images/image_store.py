@@ -54,18 +54,18 @@ class ImageStore:
 
     Attributes:
         folder: folder of all strategies.
-        identity: fingerprint of the model's weights.
+        fingerprint_of_weights: fingerprint of the model's weights.
     """
 
     folder: Path
-    identity: str
+    fingerprint_of_weights: str
 
-    def place(self, config: ModelConfig, strategy: Strategy, device: str) -> Path:
+    def folder_of(self, config: ModelConfig, strategy: Strategy, device: str) -> Path:
         """Folder of a strategy's images, for all prompts."""
         apart = APART | (FROM_IMAGES if config.task == TEXT else set())
         apart |= set() if config.frames else OF_VIDEOS
         decides = {
-            "model": self.identity,
+            "model": self.fingerprint_of_weights,
             "strategy": strategy.digest,
             "setting": config.model_dump(exclude=apart),
             "device": device.split(":")[0],
@@ -75,7 +75,7 @@ class ImageStore:
         setting = hashlib.sha256(text.encode()).hexdigest()
         return self.folder / f"{strategy.digest[:12]}-{setting[:12]}"
 
-    def draw(
+    def generate(
         self,
         name: str,
         pipe: Any,
@@ -92,7 +92,7 @@ class ImageStore:
             NotFiniteError: the images hold NaN or infinity.
             StrategyError: the strategy does not fit, or the folder cannot be written.
         """
-        folder = self.place(config, strategy, str(device_of(pipe)))
+        folder = self.folder_of(config, strategy, str(device_of(pipe)))
         whole.make_folder(folder)
         count = len(prompts.texts)
         paths = paths_of(folder, prompts)

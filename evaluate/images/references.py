@@ -135,7 +135,7 @@ def of_network(name: str) -> list[str]:
     files = [find_weight_file(weights) for weights in source.weights if not weights.sha256]
     if not source.weights:
         files = sorted(zoo.networks_folder().glob("*.safetensors"))
-    return [source.identity, *map(fingerprint.digest, files)]
+    return [source.cache_key, *map(fingerprint.digest, files)]
 
 
 def reference_fingerprint(source: str | None, per_folder: int | None = None) -> str:

@@ -45,6 +45,6 @@ class NetworkSource:
     version: int = 1
 
     @property
-    def identity(self) -> str:
+    def cache_key(self) -> str:
         """Identity of this network's features in the cache."""
         return ":".join([self.name, str(self.version), *(w.sha256 for w in self.weights)])

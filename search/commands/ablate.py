@@ -75,7 +75,7 @@ def _ablate(flags: argparse.Namespace, result: ResultOutput) -> int:
     pipe = load_pipeline(config.model)
     family, _ = families.find_sites(pipe)
     space = spaces.make_space(config.space, family, pipe.scheduler, config.model.share)
-    baseline = unaccelerated_strategy(pipe, config.model.scheduler, config.model.steps)
+    unaccelerated = unaccelerated_strategy(pipe, config.model.scheduler, config.model.steps)
     generation = GenerationStrategy(
         space, [], config.proposer, config.population, config.seed, config.ladder
     )
@@ -91,12 +91,12 @@ def _ablate(flags: argparse.Namespace, result: ResultOutput) -> int:
             with Progress(console) as progress:
                 progress.watch(held.config, held.study, generation)
                 search = Search(
-                    held.config, flags.run, held.study, executor, space, baseline, generation,
+                    held.config, flags.run, held.study, executor, space, unaccelerated, generation,
                     progress,
                 )  # fmt: skip
                 search.accepted = held.accept
                 shared = SharedImages(
-                    held.config.model, held.ties.inputs, baseline, default_device(), flags.run
+                    held.config.model, held.ties.inputs, unaccelerated, default_device(), flags.run
                 )
                 search.images.reuse(shared, held.ties.inputs.origin, held.ties.unsigned)
                 search.prepare()

@@ -132,7 +132,7 @@ def check_requirements(config: SearchConfig, download: bool) -> None:
             f"{both} prompts; {model.search_prompts} has {there}. Ask for fewer, or give another "
             "list with --heldout-prompts"
         )
-    find_weights(config.figures.metrics, download)
+    find_weights(config.metric_set.metrics, download)
     source = config.reference
     if source is not None and source != "self":
         references.check_reference(source, config.reference_per_class)

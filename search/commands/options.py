@@ -156,7 +156,7 @@ def _search_options(group: Group) -> None:
         choices=list(PROPOSERS),
         metavar="NAME",
         help="algorithm after the initial strategies (default: nsga2; nsga3 from 3 objectives)\n"
-        + "\n".join(f"{name}: {kind.about}" for name, kind in PROPOSERS.items()),
+        + "\n".join(f"{name}: {kind.summary}" for name, kind in PROPOSERS.items()),
     )
     group.add_argument(
         "--initial",

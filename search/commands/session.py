@@ -86,7 +86,7 @@ def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int
     if flags.warm_start:
         found = tuple(dump(one) for one in warm.warm_start_strategies(flags.warm_start, family))
         config = config.model_copy(update={"warm_start": found})
-    baseline = unaccelerated_strategy(pipe, config.model.scheduler, config.model.steps)
+    unaccelerated = unaccelerated_strategy(pipe, config.model.scheduler, config.model.steps)
     known = [
         *((WARM_START, nearest_strategy(space, parse(text))) for text in config.warm_start),
         *known_strategies(space, config.model.scheduler, config.model.steps, config.seeds),
@@ -100,7 +100,7 @@ def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int
     console = Console(stderr=flags.log_json == "-")
     del pipe
     if flags.dry_run:
-        return _predict(config, device, space, baseline, generation, console, result)
+        return _predict(config, device, space, unaccelerated, generation, console, result)
     log = JsonLog(flags.log_json) if flags.log_json else None
     kinds = trackers.load_trackers(config.track)
     notes = RunNotes(command=repeating.search_command(flags.given), skip_levels=levels)
@@ -126,16 +126,16 @@ def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int
                     run.study,
                     executor,
                     space,
-                    baseline,
+                    unaccelerated,
                     generation,
                     progress,
                     events,
                 )
                 search.accepted, search.tell = run.accept, progress.tell
                 there = run.ties.inputs
-                shared = SharedImages(config.model, there, baseline, device, folder)
+                shared = SharedImages(config.model, there, unaccelerated, device, folder)
                 search.images.reuse(shared, there.origin, run.ties.unsigned)
-                search.shipped = ShippedSamples(config.model, there, baseline)
+                search.shipped = ShippedSamples(config.model, there, unaccelerated)
                 if log and run.resumed:
                     replay.send_missing(run.study, log, folder)
                 settings = config.model_dump(mode="json")
@@ -153,7 +153,7 @@ def _predict(
     config: SearchConfig,
     device: str,
     space: SearchSpace,
-    baseline: Strategy,
+    unaccelerated: Strategy,
     generation: GenerationStrategy,
     console: Console,
     result: ResultOutput,
@@ -164,9 +164,11 @@ def _predict(
             folder = Path(scratch)
             study = Study(folder / storage.JOURNAL, config.objectives)
             progress.watch(config, study, generation)
-            search = Search(config, folder, study, executor, space, baseline, generation, progress)
+            search = Search(
+                config, folder, study, executor, space, unaccelerated, generation, progress
+            )
             there = inputs.collect_inputs(config)
-            search.images.reuse(SharedImages(config.model, there, baseline, device, folder))
+            search.images.reuse(SharedImages(config.model, there, unaccelerated, device, folder))
             seeds = len(generation.seeds)
             found = search.predict()
     finally:

@@ -38,7 +38,7 @@ def status_text(run: Run, standing: SearchStatus) -> dict[str, str]:
         "run": str(run.folder),
         "state": run.state,
         "search": f"{config.model.name} by {config.proposer}: {', '.join(config.objectives)}",
-        **standing.words(),
+        **standing.as_text(),
     }
     if run.finals:
         passed = named_points(run.front()).get(NO_LOSS)

@@ -15,7 +15,7 @@ class CostModel:
     Args:
         table: latency table of the device.
         macs: multiply-accumulates by kind of call; None where they are not counted.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         share: share of a schedule's calls that a run makes; see `ModelConfig.share`.
     """
 
@@ -23,10 +23,10 @@ class CostModel:
         self,
         table: LatencyTable,
         macs: Mapping[str, float] | None,
-        baseline: Strategy,
+        unaccelerated: Strategy,
         share: float,
     ) -> None:
-        self.table, self.baseline = table, baseline
+        self.table, self.unaccelerated = table, unaccelerated
         self._macs, self._share = None if macs is None else Kinds(macs), share
 
     def latency(self, strategy: Strategy) -> float:
@@ -36,7 +36,7 @@ class CostModel:
     def of(self, strategy: Strategy) -> dict[str, float]:
         """Latency, speedup and, where they are counted, multiply-accumulates, by their names."""
         seconds = self.latency(strategy)
-        found = {"latency_s": seconds, "speedup": self.latency(self.baseline) / seconds}
+        found = {"latency_s": seconds, "speedup": self.latency(self.unaccelerated) / seconds}
         if self._macs is not None:
             found["macs"] = sum(map(self._macs.cost, kinds_made(strategy, self._share)))
         return found

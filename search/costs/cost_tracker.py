@@ -50,12 +50,13 @@ class CostTracker:
         ladder: numbers of images of the rungs.
         heldout: number of held-out images of each finalist.
         export: number of finalists of the search, at most; as many baselines are allowed.
-        plain: latency of the unaccelerated pipeline, in seconds.
+        unaccelerated_latency: latency of the unaccelerated pipeline, in seconds.
         timeout: seconds after which a request is cancelled; None decides by what is expected.
 
     Attributes:
-        owed: number of unaccelerated images that the final scoring has yet to generate.
-        scoring: seconds that are kept for the final scoring, at most.
+        missing_unaccelerated_images: number of unaccelerated images that the final scoring has yet
+            to generate.
+        final_scoring_limit: seconds that are kept for the final scoring, at most.
     """
 
     def __init__(
@@ -65,17 +66,21 @@ class CostTracker:
         ladder: Sequence[int],
         heldout: int,
         export: int,
-        plain: float,
+        unaccelerated_latency: float,
         timeout: float | None = None,
     ) -> None:
         self.budget, self.study = budget, study
-        self.heldout, self.export, self.plain = heldout, export, plain
+        self.heldout, self.export, self.unaccelerated_latency = (
+            heldout,
+            export,
+            unaccelerated_latency,
+        )
         self._timeout = timeout
         self._below = dict(zip(ladder, (0, *ladder), strict=False))
         self._factors: deque[float] = deque(maxlen=RECENT)
         self._contenders = FrontsOfKinds()
         self._read = 0
-        self.owed, self.scoring = heldout, inf
+        self.missing_unaccelerated_images, self.final_scoring_limit = heldout, inf
 
     def record(self, latency: float, images: int, seconds: float) -> None:
         """Take in that generating `images` images at this latency took so many seconds."""
@@ -87,7 +92,7 @@ class CostTracker:
 
     def _factor(self) -> float:
         for evaluation in self.study.evaluations[self._read :]:
-            if evaluation.ok:
+            if evaluation.succeeded:
                 drawn = evaluation.images - self._below[evaluation.images]
                 self.record(evaluation.scores["latency_s"], drawn, evaluation.seconds)
         self._read = len(self.study.evaluations)
@@ -114,7 +119,7 @@ class CostTracker:
 
     def reserve(self) -> float:
         """Seconds that are kept for the final scoring of the present front."""
-        return min(self.wanted(), self.scoring)
+        return min(self.wanted(), self.final_scoring_limit)
 
     def wanted(self) -> float:
         """Seconds that the final scoring of the present front would take if nothing bounded it."""
@@ -128,7 +133,7 @@ class CostTracker:
         drawing = self.predict_generation(fmean(latencies), images) if latencies else 0.0
         return (
             drawing
-            + self.predict_generation(self.plain, self.owed)
+            + self.predict_generation(self.unaccelerated_latency, self.missing_unaccelerated_images)
             + self.predict_timing(sum(latencies))
         )
 
@@ -138,4 +143,4 @@ class CostTracker:
         Args:
             latencies: sum of their latencies.
         """
-        return TIMED * (latencies + self.plain)
+        return TIMED * (latencies + self.unaccelerated_latency)

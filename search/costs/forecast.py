@@ -73,7 +73,7 @@ class Forecast:
         config: settings of the search.
         generation: choice of proposals of the search, which knows the latencies.
         latency: seconds of a strategy.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         spending: spent and predicted device time.
         before: seconds before the first proposal.
         owed: seconds of the unaccelerated images that the final scoring generates.
@@ -85,7 +85,7 @@ class Forecast:
         config: SearchConfig,
         generation: GenerationStrategy,
         latency: Callable[[Strategy], float],
-        baseline: Strategy,
+        unaccelerated: Strategy,
         spending: CostTracker,
         before: float,
         owed: float,
@@ -101,8 +101,8 @@ class Forecast:
         self.rivals = list(
             itertools.accumulate((is_baseline_evaluation(row) for row in rows), initial=0)
         )
-        self.later = fmean(map(latency, proposals)) if proposals else latency(baseline)
-        self.best = _evenly(min([*self.seeds, self.later]), latency(baseline))
+        self.later = fmean(map(latency, proposals)) if proposals else latency(unaccelerated)
+        self.best = _evenly(min([*self.seeds, self.later]), latency(unaccelerated))
         self.scoring = plan.allowance(self._budget, before)
 
     def plan(self) -> BudgetPlan:

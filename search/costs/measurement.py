@@ -34,7 +34,7 @@ class DeviceMeasurement:
         study: log of the run; what it has is not measured again.
         executor: workers.
         space: strategies that may be proposed.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         typical: strategies whose latencies the table has to predict well.
         share: share of a schedule's calls that a run makes; see `ModelConfig.share`.
         timeout: seconds after which a request is given up; None decides by what is expected.
@@ -47,7 +47,7 @@ class DeviceMeasurement:
         study: Study,
         executor: Executor,
         space: SearchSpace,
-        baseline: Strategy,
+        unaccelerated: Strategy,
         typical: Sequence[Strategy],
         share: float,
         timeout: float | None,
@@ -55,7 +55,7 @@ class DeviceMeasurement:
         say: Callable[[str], None],
     ) -> None:
         self._measured, self._executor, self._space = Measurements(study), executor, space
-        self._baseline, self._typical = baseline, list(typical)
+        self._unaccelerated, self._typical = unaccelerated, list(typical)
         self._share, self._timeout = share, timeout
         self._folder, self._say = folder, say
 
@@ -87,8 +87,8 @@ class DeviceMeasurement:
             while len(turns) < LATENCY_TABLE_PASSES and not self._stands(turns, sound):
                 turn = len(turns)
                 self._say(f"measuring latency, turn {turn + 1} of at most {LATENCY_TABLE_PASSES}")
-                asked = replace(self.table_turn(turn, sound), limit=limit)
-                outcome = self._executor.alone(asked)
+                asked = replace(self.table_turn(turn, sound), time_limit=limit)
+                outcome = self._executor.run_exclusive(asked)
                 seconds += outcome.seconds
                 if outcome.value is not None:
                     limit = self._timeout or patience(outcome.seconds)
@@ -116,8 +116,8 @@ class DeviceMeasurement:
         # What only makes fewer steps has a share that hardly depends on the table.
         typical = [o for o in self._typical if o.methods and not untimed.why(failed, o)]
         return is_precise(
-            [turn.kinds for turn in turns], [turn.around for turn in turns], self._baseline,
-            typical or [self._baseline], self._share,
+            [turn.kinds for turn in turns], [turn.around for turn in turns], self._unaccelerated,
+            typical or [self._unaccelerated], self._share,
         )  # fmt: skip
 
     def table_turn(
@@ -140,11 +140,11 @@ class DeviceMeasurement:
         counted = self._measured.macs
         if counted is None:
             self._say("counting multiply-accumulates")
-            outcome = self._executor.alone(self._count("macs", probes(self._space, 0)))
+            outcome = self._executor.run_exclusive(self._count("macs", probes(self._space, 0)))
             counted, seconds, failed = outcome.value, outcome.seconds, dict[str, str]()
             if counted is None:
                 sound = self._sound_macs()
-                outcome = self._executor.alone(self._count("macs", sound.probes))
+                outcome = self._executor.run_exclusive(self._count("macs", sound.probes))
                 sure = require_success(outcome, self._folder, "counting multiply-accumulates")
                 seconds += sound.seconds + outcome.seconds
                 counted, failed = sure | dict.fromkeys(sound.failed, sure[""]), sound.failed
@@ -152,27 +152,27 @@ class DeviceMeasurement:
         return counted
 
     def _count(self, key: str, rows: Sequence[Strategy]) -> CountMacsRequest:
-        return CountMacsRequest(key=key, limit=self._timeout, strategies=tuple(rows))
+        return CountMacsRequest(key=key, time_limit=self._timeout, strategies=tuple(rows))
 
     def _sound_calls(self) -> untimed.MeasurableParts:
         """Parts that can be timed, found out for each strategy and each solver by itself."""
 
         def one(name: str, strategies: tuple[Strategy, ...], *solvers: str) -> TimeCallsRequest:
             return TimeCallsRequest(
-                key=f"table_turn-{name}", limit=self._timeout, strategies=strategies,
+                key=f"table_turn-{name}", time_limit=self._timeout, strategies=strategies,
                 solvers=solvers,
             )  # fmt: skip
 
         return untimed.find_unmeasurable(
             lambda name, strategy: one(name, (strategy,)), self._executor, self._space,
-            self._baseline, self._say, lambda solver: one(solver, (), solver),
+            self._unaccelerated, self._say, lambda solver: one(solver, (), solver),
         )  # fmt: skip
 
     def _sound_macs(self) -> untimed.MeasurableParts:
         """Parts whose work can be counted, found out for each strategy by itself."""
         return untimed.find_unmeasurable(
             lambda name, strategy: self._count(f"macs-{name}", [strategy]), self._executor,
-            self._space, self._baseline, self._say,
+            self._space, self._unaccelerated, self._say,
         )  # fmt: skip
 
 
@@ -208,7 +208,7 @@ def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> Budget
         former = FIRST if study.evaluations else found.start
         measured.keep_first_bred(former)
     forecast.generation.first = former
-    accounts.scoring = found.scoring
+    accounts.final_scoring_limit = found.scoring
     return found
 
 
@@ -227,5 +227,5 @@ def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) ->
     )
     drawn, seconds = Measurements(study).unaccelerated("search")
     made.record(plain, drawn or config.images, seconds)
-    made.owed = owed
+    made.missing_unaccelerated_images = owed
     return made

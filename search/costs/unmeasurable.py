@@ -41,7 +41,7 @@ def find_unmeasurable(
     request: Callable[[str, Strategy], AnyRequest],
     executor: Executor,
     space: SearchSpace,
-    baseline: Strategy,
+    unaccelerated: Strategy,
     say: Callable[[str], None],
     solver_request: Callable[[str], AnyRequest] | None = None,
 ) -> MeasurableParts:
@@ -51,7 +51,7 @@ def find_unmeasurable(
         request: makes the request to measure a strategy, from a name for it.
         executor: workers.
         space: strategies that may be proposed.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         say: status callback.
         solver_request: makes the request to measure a solver; None if solvers are not measured.
 
@@ -64,7 +64,7 @@ def find_unmeasurable(
 
     def error(name: str, asked: AnyRequest) -> str:
         say(f"a measurement failed; looking for what it is of: {name}")
-        outcome = executor.alone(asked)
+        outcome = executor.run_exclusive(asked)
         found.seconds += outcome.seconds
         return outcome.error
 
@@ -76,7 +76,7 @@ def find_unmeasurable(
             found.probes.append(strategy)
             shown.update(strategy.kinds())
 
-    run("the unaccelerated model", baseline)
+    run("the unaccelerated model", unaccelerated)
     for index, probe in enumerate(probes(space, 0)):
         run(f"strategy {index + 1}", probe)
     for strategy in uniform(space):
@@ -90,7 +90,7 @@ def find_unmeasurable(
                 found.failed[solver] = why_not
             else:
                 found.solvers.append(solver)
-    own = why(found.failed, baseline)
+    own = why(found.failed, unaccelerated)
     if own:
         raise SearchError(f"the unaccelerated pipeline failed: {own}")
     return found

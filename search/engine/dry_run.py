@@ -47,7 +47,7 @@ class DryRun:
         study: log of the run, which is empty and will not be kept.
         executor: workers.
         space: strategies that may be proposed.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         generation: proposes strategies.
         device: makes requests for turns of the latency table.
         images: makes requests for images.
@@ -60,19 +60,19 @@ class DryRun:
         study: Study,
         executor: Executor,
         space: SearchSpace,
-        baseline: Strategy,
+        unaccelerated: Strategy,
         generation: GenerationStrategy,
         device: DeviceMeasurement,
         images: UnacceleratedImages,
     ) -> None:
         self._config, self._folder, self._study = config, folder, study
-        self._executor, self._space, self._baseline = executor, space, baseline
+        self._executor, self._space, self._unaccelerated = executor, space, unaccelerated
         self._generation, self._device, self._images = generation, device, images
         self._spent = 0.0
 
     def predict(self) -> CostPrediction:
         """Measure a little, and predict the run."""
-        config, executor, baseline = self._config, self._executor, self._baseline
+        config, executor, unaccelerated = self._config, self._executor, self._unaccelerated
         began = time.monotonic()
         device = executor.open()
         start_up = time.monotonic() - began
@@ -80,17 +80,22 @@ class DryRun:
         turn = self._ask(self._device.table_turn(1))
         times = require_success(turn, self._folder)
         table = make_table([{}, times.kinds], [[], times.around], device, config.model.share)
-        costs = CostModel(table, None, baseline, config.model.share)
+        costs = CostModel(table, None, unaccelerated, config.model.share)
         self._generation.set_measurements(costs.latency)
         batch = min(config.model.batch, config.images)
-        plain = self._ask(self._images.request("base", baseline, "search", batch)).seconds / batch
+        plain = (
+            self._ask(
+                self._images.generation_request("base", unaccelerated, "search", batch)
+            ).seconds
+            / batch
+        )
         accounts = self._accounts(costs, batch)
-        before = plain * self._images.owed("search", config.images)
+        before = plain * self._images.missing_images("search", config.images)
         others = self._others(costs, accounts, turn.seconds)
         measured = MIN_TURNS * turn.seconds
-        owed = plain * self._images.owed("heldout", config.heldout_images)
+        owed = plain * self._images.missing_images("heldout", config.heldout_images)
         forecast = Forecast(
-            config, self._generation, costs.latency, baseline, accounts,
+            config, self._generation, costs.latency, unaccelerated, accounts,
             before + measured + others + 2 * plain,  # The first prompt is generated twice.
             owed, self._proposals(costs),
         )  # fmt: skip
@@ -113,7 +118,7 @@ class DryRun:
         )
 
     def _ask(self, request: Request[A]) -> Response[A]:
-        outcome = self._executor.alone(request)
+        outcome = self._executor.run_exclusive(request)
         require_success(outcome, self._folder)
         self._spent += outcome.seconds
         return outcome
@@ -121,12 +126,12 @@ class DryRun:
     def _accounts(self, costs: CostModel, batch: int) -> CostTracker:
         """Cost tracker of the run, after images of an initial strategy of median latency."""
         config, seeds = self._config, [one for _, one in self._generation.seeds]
-        middle = sorted(seeds, key=costs.latency)[len(seeds) // 2] if seeds else self._baseline
+        middle = sorted(seeds, key=costs.latency)[len(seeds) // 2] if seeds else self._unaccelerated
         accounts = CostTracker(
             parse_budget(config.budget), self._study, config.ladder, config.heldout_images,
-            config.export, costs.latency(self._baseline),
+            config.export, costs.latency(self._unaccelerated),
         )  # fmt: skip
-        drawn = self._ask(self._images.request("middle", middle, "search", batch))
+        drawn = self._ask(self._images.generation_request("middle", middle, "search", batch))
         accounts.record(costs.latency(middle), batch, drawn.seconds)
         return accounts
 
@@ -142,7 +147,7 @@ class DryRun:
         if "macs" in required_scores(config.objectives, config.constraints):
             found += turn
         if config.sensitivity:
-            asked = SensitivitySchedules(self._space, self._baseline.solver_text).asked()
+            asked = SensitivitySchedules(self._space, self._unaccelerated.solver_text).asked()
             found += accounts.predict_generation(sum(map(costs.latency, asked)), config.sensitivity)
         return found
 
@@ -157,6 +162,6 @@ class DryRun:
             return drawn
         drawn = [one for origin, one in generation.seeds if origin == RANDOM]
         finished = equally_good(generation, costs.latency, len(self._config.objectives))
-        stream = ProposalStream(generation, self._baseline, finished)
+        stream = ProposalStream(generation, self._unaccelerated, finished)
         asked = itertools.islice(iter(lambda: stream.next(finished), None), ASKED)
         return drawn + [proposal.strategy for proposal in asked]

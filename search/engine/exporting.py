@@ -29,7 +29,7 @@ def summarise_search(
         unscored: number of finalists that the budget did not suffice for.
     """
     heldout = objectives.compared_with(run.unaccelerated.scores)
-    reference = worst(heldout.reference, heldout.unscaled, run.study.evaluations)
+    reference = worst(heldout.reference_point, heldout.unscaled, run.study.evaluations)
     paid = time_report.device(run.study, run.config.proposer)
     times = time_report.time_table(seconds, paid)
     return export.summarise(run, initial, reference, times, unscored)

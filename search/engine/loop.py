@@ -49,7 +49,7 @@ class SearchLoop:
         executor: workers.
         generation: proposes strategies.
         accounts: spent and predicted device time.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         latency: seconds of a strategy.
         budget: budget of the search, as given.
         scorer: makes requests of proposals, and evaluations of the answers.
@@ -65,7 +65,7 @@ class SearchLoop:
         executor: Executor,
         generation: GenerationStrategy,
         accounts: CostTracker,
-        baseline: Strategy,
+        unaccelerated: Strategy,
         latency: Callable[[Strategy], float],
         budget: str,
         scorer: ProposalScorer,
@@ -78,7 +78,7 @@ class SearchLoop:
         self._accounts, self._latency, self._budget = accounts, latency, budget
         self._scorer, self._events, self._clock = scorer, events, clock
         self._say, self._folder = say, folder
-        self._proposals = ProposalStream(generation, baseline, study.evaluations)
+        self._proposals = ProposalStream(generation, unaccelerated, study.evaluations)
         self._running: dict[str, tuple[Proposal, SampleRequest, float]] = {}
 
     def run(self) -> None:

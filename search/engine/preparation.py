@@ -67,7 +67,7 @@ class Preparation:
         study: log of the run; what it has is not measured again.
         executor: workers.
         space: strategies that may be proposed.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         generation: choice of proposals, which takes what is measured.
         images: unaccelerated images, and requests for others.
         device: measurements of the workers' device.
@@ -84,7 +84,7 @@ class Preparation:
         study: Study,
         executor: Executor,
         space: SearchSpace,
-        baseline: Strategy,
+        unaccelerated: Strategy,
         generation: GenerationStrategy,
         images: UnacceleratedImages,
         device: DeviceMeasurement,
@@ -94,7 +94,7 @@ class Preparation:
         tell: Callable[[str], None],
     ) -> None:
         self._config, self._folder, self._study = config, folder, study
-        self._executor, self._space, self._baseline = executor, space, baseline
+        self._executor, self._space, self._unaccelerated = executor, space, unaccelerated
         self._generation, self._images, self._device = generation, images, device
         self._timeout, self._accepted, self._say, self._tell = timeout, accepted, say, tell
 
@@ -111,19 +111,19 @@ class Preparation:
         chance = gate.unaccelerated_chance(scoring, base)
         scores = gate.unaccelerated_scores(scoring, base)
         costs = self._costs()
-        fixed = costs.of(self._baseline)
+        fixed = costs.of(self._unaccelerated)
         names, limits = self._config.objectives, self._config.constraints
         objectives = Objectives.create(names, limits, scores | fixed, chance)
         record.keep_measurements(self._study, objectives.base, objectives)
         plain = fixed["latency_s"]
         self._executor.check = repeats.request(
-            self._baseline, self._config.timeout or patience(2 * plain)
+            self._unaccelerated, self._config.timeout or patience(2 * plain)
         )
         objectives_at = {}
         for count in self._config.ladder:
             known = gate.unaccelerated_scores(scoring, base.first(count))
             objectives_at[count] = objectives.compared_with(known | fixed)
-        owed = self._images.owed("heldout", self._config.heldout_images)
+        owed = self._images.missing_images("heldout", self._config.heldout_images)
         spending = measuring.make_tracker(self._config, self._study, plain, owed)
         self._timeout.follow(lambda images: spending.time_limit(plain, images))
         self._teach(objectives, costs, spending)
@@ -140,23 +140,25 @@ class Preparation:
         config = self._config
         self._device.open_workers()
         scoring: Scoring | None = None
-        if config.figures.view == "real":  # An unreadable one is refused before a run is accepted.
-            scoring = self._images.scoring("search", config.images)
+        if (
+            config.metric_set.view == "real"
+        ):  # An unreadable one is refused before a run is accepted.
+            scoring = self._images.make_scoring("search", config.images)
         self._accepted()
         samples.remove_leftovers(self._folder / "samples", self._study.evaluations)
         self._say("generating the first prompt twice")
         repeats.check_determinism(
-            self._study, self._executor, self._baseline, self._timeout(2), config.model.name,
+            self._study, self._executor, self._unaccelerated, self._timeout(2), config.model.name,
             self._folder,
         )  # fmt: skip
-        return self._images.scoring("search", config.images) if scoring is None else scoring
+        return self._images.make_scoring("search", config.images) if scoring is None else scoring
 
     def _costs(self) -> CostModel:
         config = self._config
         table = self._device.latency_table()
         counted = "macs" in required_scores(config.objectives, config.constraints)
         macs = self._device.multiply_accumulates() if counted else None
-        return CostModel(table, macs, self._baseline, config.model.share)
+        return CostModel(table, macs, self._unaccelerated, config.model.share)
 
     def _teach(self, objectives: Objectives, costs: CostModel, spending: CostTracker) -> None:
         """Give the proposer the latencies, further initial strategies and the surrogate."""
@@ -166,21 +168,21 @@ class Preparation:
         surrogate = self._surrogate(objectives, costs) if self._config.surrogate else None
 
         def reference() -> Sequence[float]:
-            return worst(objectives.reference, objectives.unscaled, self._study.evaluations)
+            return worst(objectives.reference_point, objectives.unscaled, self._study.evaluations)
 
         self._generation.set_measurements(costs.latency, known, surrogate, reference)
 
     def _sensitivity(self, costs: CostModel, spending: CostTracker) -> list[tuple[str, Strategy]]:
         """Measure the sensitivity of calls; returns the schedules that follow."""
-        schedules = SensitivitySchedules(self._space, self._baseline.solver_text)
+        schedules = SensitivitySchedules(self._space, self._unaccelerated.solver_text)
         count = self._config.sensitivity
 
         def request(one: Strategy) -> SampleRequest:
             limit = spending.time_limit(costs.latency(one), count)
-            return self._images.request(one.digest, one, "search", count, limit=limit)
+            return self._images.generation_request(one.digest, one, "search", count, limit=limit)
 
         SensitivityMeasurement(
-            schedules, self._study, self._executor, request, self._config.figures.network,
+            schedules, self._study, self._executor, request, self._config.metric_set.network,
             self._folder, self._say,
         ).measure()  # fmt: skip
         measured = Measurements(self._study).sensitivity
@@ -188,7 +190,7 @@ class Preparation:
 
     def _surrogate(self, objectives: Objectives, costs: CostModel) -> Surrogate:
         """Predictions of the objectives; those that follow from the tables are exact."""
-        exact = costs.of(self._baseline)
+        exact = costs.of(self._unaccelerated)
 
         def loss(name: str) -> Callable[[Strategy], float]:
             return lambda one: objectives.loss(name, costs.of(one)[name])
@@ -202,12 +204,12 @@ class Preparation:
 
     def _settle_workers(self, costs: CostModel, spending: CostTracker) -> None:
         """Use as many workers as really generate more images."""
-        seeds = [one for _, one in self._generation.seeds] or [self._baseline]
+        seeds = [one for _, one in self._generation.seeds] or [self._unaccelerated]
         fast = min(seeds, key=costs.latency)
         # Most evaluations are of this size.
         count = min(self._config.model.batch, self._config.ladder[0])
         limit = self._timeout(count)
-        one = self._images.request(crew.KEY, fast, "search", count, limit=limit)
+        one = self._images.generation_request(crew.KEY, fast, "search", count, limit=limit)
 
         def spent(seconds: float) -> None:
             spending.record(costs.latency(fast), count, seconds)
@@ -217,10 +219,12 @@ class Preparation:
         )  # fmt: skip
 
     def _forecast(self, costs: CostModel, spending: CostTracker) -> Forecast:
-        owed = spending.predict_generation(spending.plain, spending.owed)
+        owed = spending.predict_generation(
+            spending.unaccelerated_latency, spending.missing_unaccelerated_images
+        )
         before = Measurements(self._study).seconds
         proposals = bred(self._generation, costs.latency, self._config.surrogate)
         return Forecast(
-            self._config, self._generation, costs.latency, self._baseline, spending, before, owed,
-            proposals,
+            self._config, self._generation, costs.latency, self._unaccelerated, spending, before,
+            owed, proposals,
         )  # fmt: skip

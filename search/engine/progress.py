@@ -84,7 +84,7 @@ class Progress:
         config, study, generation = self._watched
         standing = search_status(config, study, self._best)
         elapsed = duration(time.monotonic() - self._began)
-        found = {"now": doing} | standing.words()
+        found = {"now": doing} | standing.as_text()
         if generation.surrogate:
             found["surrogate"] = generation.surrogate
         found["elapsed"] = elapsed

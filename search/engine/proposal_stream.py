@@ -17,15 +17,18 @@ class ProposalStream:
 
     Args:
         generation: proposes strategies.
-        baseline: the unaccelerated pipeline as a strategy; it is never proposed.
+        unaccelerated: the unaccelerated pipeline as a strategy; it is never proposed.
         finished: evaluations of the run so far.
     """
 
     def __init__(
-        self, generation: GenerationStrategy, baseline: Strategy, finished: Sequence[Evaluation]
+        self,
+        generation: GenerationStrategy,
+        unaccelerated: Strategy,
+        finished: Sequence[Evaluation],
     ) -> None:
         self._generation = generation
-        self._taken = {e.strategy.digest for e in finished} | {baseline.digest}
+        self._taken = {e.strategy.digest for e in finished} | {unaccelerated.digest}
         self._taken |= {promotion_key(e.strategy.digest, e.images) for e in finished}
         self._numbers = {evaluation.number for evaluation in finished}
         self._number = 0

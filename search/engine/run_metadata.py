@@ -27,7 +27,7 @@ def keep_measurements(
         package: _version(package) for package in (*PACKAGES, *entry_points.plugin_packages())
     }
     Measurements(study).keep_prepared(
-        base_scores, objectives.reference, objectives.unscaled, versions
+        base_scores, objectives.reference_point, objectives.unscaled, versions
     )
 
 

@@ -57,7 +57,9 @@ class Scorer:
         start = 0 if kept is None else proposal.drawn
         key, strategy = str(proposal.number), proposal.strategy
         limit = self._limit(self._costs(strategy)["latency_s"], proposal.images - start)
-        return self._images.request(key, strategy, "search", proposal.images, start, limit)
+        return self._images.generation_request(
+            key, strategy, "search", proposal.images, start, limit
+        )
 
     def settle(self, proposal: Proposal) -> None:
         """Remove the features that an evaluation continued, once it is in the study."""

@@ -44,7 +44,7 @@ class Search:
         study: log of the run; what it has is not measured again.
         executor: workers.
         space: strategies that may be proposed.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         generation: choice of proposals.
         report: status callback, called whenever something has changed.
         events: events of the search.
@@ -62,13 +62,13 @@ class Search:
         study: Study,
         executor: Executor,
         space: SearchSpace,
-        baseline: Strategy,
+        unaccelerated: Strategy,
         generation: GenerationStrategy,
         report: Report,
         events: EventBus | None = None,
     ) -> None:
         self.config, self.folder, self.study = config, folder, study
-        self.executor, self.space, self.baseline = executor, space, baseline
+        self.executor, self.space, self.unaccelerated = executor, space, unaccelerated
         self.generation, self._say = generation, report
         self.events = events or EventBus()
         self.clock = PhaseClock()
@@ -77,11 +77,11 @@ class Search:
         self.tell: Callable[[str], None] = lambda _: None
         self._timeout = ImageTimeout(config.timeout)
         self.images = UnacceleratedImages(
-            config, folder, study, executor, baseline, self._timeout, report, self._tell
+            config, folder, study, executor, unaccelerated, self._timeout, report, self._tell
         )
         self._device = DeviceMeasurement(
-            study, executor, space, baseline, generation.first_strategies(), config.model.share,
-            config.timeout, folder, report,
+            study, executor, space, unaccelerated, generation.first_strategies(),
+            config.model.share, config.timeout, folder, report,
         )  # fmt: skip
 
     def _tell(self, line: str) -> None:
@@ -90,7 +90,7 @@ class Search:
     def predict(self) -> CostPrediction:
         """Predict what the search will cost, of a study that is empty and will not be kept."""
         return DryRun(
-            self.config, self.folder, self.study, self.executor, self.space, self.baseline,
+            self.config, self.folder, self.study, self.executor, self.space, self.unaccelerated,
             self.generation, self._device, self.images,
         ).predict()  # fmt: skip
 
@@ -98,7 +98,7 @@ class Search:
     def prepared(self) -> Prepared:
         """Measurements that every evaluation needs; they are made when this is first read."""
         return Preparation(
-            self.config, self.folder, self.study, self.executor, self.space, self.baseline,
+            self.config, self.folder, self.study, self.executor, self.space, self.unaccelerated,
             self.generation, self.images, self._device, self._timeout, self.accepted, self._say,
             self._tell,
         ).run()  # fmt: skip
@@ -123,10 +123,10 @@ class Search:
         known = self.prepared
         scorer = Scorer(
             known.scoring, known.base, known.objectives_at, known.costs.of, self.images,
-            self.config.figures.reading, self.folder, known.spending.time_limit,
+            self.config.metric_set.reading, self.folder, known.spending.time_limit,
         )  # fmt: skip
         SearchLoop(
-            self.study, self.executor, self.generation, known.spending, self.baseline,
+            self.study, self.executor, self.generation, known.spending, self.unaccelerated,
             known.costs.latency, self.config.budget, scorer, self.events, self.clock, self._say,
             self.folder,
         ).run()  # fmt: skip
@@ -179,4 +179,4 @@ class Search:
     def reference(self) -> tuple[float, ...]:
         """Reference point by what is measured so far; see `search.study.reference_point`."""
         objectives = self.prepared.objectives
-        return worst(objectives.reference, objectives.unscaled, self.study.evaluations)
+        return worst(objectives.reference_point, objectives.unscaled, self.study.evaluations)

@@ -57,12 +57,12 @@ class SensitivityMeasurement:
         if not missing:
             return
         # The reference images are not noted, so they are generated again after a kill.
-        outcome = self._executor.alone(self._request(asked[0]))
+        outcome = self._executor.run_exclusive(self._request(asked[0]))
         reference = require_success(outcome, self._folder)
         self._note(plain, outcome, reference)
         waiting = [self._request(one) for one in missing if one.digest != plain]
         for left, (request, outcome) in zip(
-            range(len(waiting), 0, -1), self._executor.each(waiting), strict=True
+            range(len(waiting), 0, -1), self._executor.run_all(waiting), strict=True
         ):
             self._note(request.key, outcome, reference)
             self._say(f"measuring per-call sensitivity, {left - 1} to go")

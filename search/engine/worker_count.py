@@ -72,7 +72,7 @@ def _measured(
         nonlocal seconds
         began = now()
         asked = [replace(one, key=f"{KEY}-{index}") for index in range(number)]
-        for _, outcome in executor.each(asked):
+        for _, outcome in executor.run_all(asked):
             require_success(outcome, folder, "generating with all workers")
             spent(outcome.seconds)
             seconds += outcome.seconds

@@ -41,7 +41,9 @@ def spare(accounts: CostTracker, scored: float) -> float:
     seconds = accounts.budget.seconds
     if seconds is None:
         return 0.0
-    return max(0.0, min(accounts.remaining(), accounts.scoring - scored, SHARE * seconds))
+    return max(
+        0.0, min(accounts.remaining(), accounts.final_scoring_limit - scored, SHARE * seconds)
+    )
 
 
 class Ablation:
@@ -91,7 +93,7 @@ class Ablation:
         if not waiting:
             return removals(run)
         against = comparison(self._unaccelerated, compared_images(run))
-        for request, outcome in self._executor.each(
+        for request, outcome in self._executor.run_all(
             self._wanted(waiting, compared_images(run), seconds)
         ):
             self._note(waiting[request.key], outcome, against)
@@ -110,7 +112,9 @@ class Ablation:
             left -= cost
             self._say(f"scoring strategies without a method, {len(waiting) - number} to go")
             limit = self._accounts.time_limit(latency, count)
-            yield self._unaccelerated.request(digest, strategy, "heldout", count, limit=limit)
+            yield self._unaccelerated.generation_request(
+                digest, strategy, "heldout", count, limit=limit
+            )
 
     def _note(
         self, strategy: Strategy, outcome: Response[ExtractedFeatures], against: Comparison

@@ -56,7 +56,9 @@ class FinalistChoice:
             failed: digests of finalists that failed; they make room for the next ones.
         """
         rows, count = self._study.evaluations, self._export
-        worst = reference_point.worst(self._objectives.reference, self._objectives.unscaled, rows)
+        worst = reference_point.worst(
+            self._objectives.reference_point, self._objectives.unscaled, rows
+        )
         good = [e for e in comparable(rows) if e.strategy.digest not in failed]
         mine = select_subset_of([e for e in good if not is_baseline_evaluation(e)], worst, count)
         rivals = select_subset_of([e for e in good if is_baseline_evaluation(e)], worst, count)
@@ -87,11 +89,11 @@ class FinalistChoice:
         """Baselines that were not scored on all images, as if they had been."""
         if not good or good[0].images < self._top:
             return []  # What is expected on the top rung cannot be held against a lower one.
-        baseline = self._costs.baseline
-        tables = self._costs.of(baseline)
+        unaccelerated = self._costs.unaccelerated
+        tables = self._costs.of(unaccelerated)
         if any(limit.name not in tables for limit in self._objectives.limits):
             return []  # Nobody knows whether they keep it, and they would stand in for who does.
-        known = {e.strategy.digest for e in good} | {baseline.digest}
+        known = {e.strategy.digest for e in good} | {unaccelerated.digest}
         return [
             Evaluation(-1, origin, (), one, self._costs.of(one), "", 0.0, losses, 0.0, 0)
             for origin, one, losses in self._unscored(self._study.evaluations)

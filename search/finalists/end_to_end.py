@@ -51,7 +51,7 @@ class EndToEnd:
     ) -> None:
         self._notes, self._executor, self._costs = FinalistNotes(study), executor, costs
         self._accounts, self._folder, self._say = accounts, folder, say
-        self._plain = costs.baseline.digest
+        self._plain = costs.unaccelerated.digest
 
     def measure(self, rows: Sequence[Named]) -> dict[str, Times]:
         """Seconds by digest, of the unaccelerated pipeline and of all strategies that can be timed.
@@ -65,7 +65,7 @@ class EndToEnd:
         Raises:
             SearchError: the unaccelerated pipeline cannot be timed.
         """
-        every: list[Named] = [(self._costs.baseline, ""), *rows]
+        every: list[Named] = [(self._costs.unaccelerated, ""), *rows]
         left = [row for row in every if self._known(every, row[0].digest) is None]
         if left:
             both = left if left[0][0].digest == self._plain else [every[0], *left]
@@ -143,8 +143,8 @@ class EndToEnd:
         """Seconds of one image with each strategy; a time that is none is an error."""
         strategies = tuple(strategy for strategy, _ in rows)
         limit = self._accounts.time_limit(sum(map(self._costs.latency, strategies)), 1)
-        asked = EndToEndRequest(key=key, limit=limit, strategies=strategies)
-        outcome = self._executor.alone(asked)
+        asked = EndToEndRequest(key=key, time_limit=limit, strategies=strategies)
+        outcome = self._executor.run_exclusive(asked)
         wrong = [t for t in outcome.value or () if not (math.isfinite(t) and t > 0)]
         if wrong:
             return Response(None, f"took {wrong[0]} s, which is no time", outcome.seconds)

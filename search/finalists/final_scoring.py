@@ -118,13 +118,15 @@ class FinalScoring:
         """
         failures.see_that_any_succeeded(self._study, self._folder)
         failures.forget_if_all(self._study)
-        ceiling = self._study.spent + min(self._accounts.remaining(), self._accounts.scoring)
+        ceiling = self._study.spent + min(
+            self._accounts.remaining(), self._accounts.final_scoring_limit
+        )
         while (raced := self._raced(ceiling)) is None:
             pass
         standings = raced.standings
         held = {digest: standings.held(digest) for digest in standings.rows}
         unscored = sum(
-            not one.figures and not one.error and standings.rows[digest].images > 0
+            not one.by_images and not one.error and standings.rows[digest].images > 0
             for digest, one in held.items()
         )
         return FinalResult(self._finals(raced), unscored)
@@ -138,7 +140,7 @@ class FinalScoring:
         failed = failures.finalists(self._study)
         rows, rivals = self._choice.by_digest(failed)
         standings, full = self._race(rows, rivals, ceiling)
-        good = [row for digest, row in standings.rows.items() if standings.held(digest).figures]
+        good = [row for digest, row in standings.rows.items() if standings.held(digest).by_images]
         if self._is_replaced(failed, good):
             return None
         failed = failures.finalists(self._study)
@@ -173,7 +175,7 @@ class FinalScoring:
         config, margins = self._config, self._config.all_margins
         sets = sets_of_prompts(self._study, config.heldout_images)
         drawing = HeldoutImages(
-            self._images, self._study, self._folder, config.figures.reading, self._costs,
+            self._images, self._study, self._folder, config.metric_set.reading, self._costs,
             self._accounts, self._shipped, sets[0],
         )  # fmt: skip
         standings = Standings(
@@ -199,15 +201,15 @@ class FinalScoring:
         common = standings.common or standings.levels[0]
         against = comparison(self._images, common)
         plain = score_checks.unaccelerated_scores(against.scoring, against.base)
-        first = self._final(self._costs.baseline, "", "unaccelerated", plain, {}, times)
+        first = self._final(self._costs.unaccelerated, "", "unaccelerated", plain, {}, times)
         first = replace(first, images=common, judged=common, full=raced.full)
         objectives = self._objectives.compared_with(first.scores)
         finals = [_with_objectives(first, objectives)]
         for row in raced.good:
             digest, held = row.strategy.digest, standings.held(row.strategy.digest)
             role = "baseline" if digest in raced.rivals else "front"
-            images = common if common in held.figures else held.images
-            mine, last = held.figures[images], held.figures[held.images]
+            images = common if common in held.by_images else held.images
+            mine, last = held.by_images[images], held.by_images[held.images]
             final = self._final(row.strategy, row.origin, role, mine.scores, mine.intervals, times)
             changes = {k: v for k, v in last.intervals.items() if k.endswith("_change")}
             final = replace(

@@ -64,7 +64,7 @@ class HeldoutImages:
                 continue
             limit = self._accounts.time_limit(latency, end - begin)
             key = f"{strategy.digest}:{begin}"
-            yield self._images.request(key, strategy, "heldout", end, begin, limit)
+            yield self._images.generation_request(key, strategy, "heldout", end, begin, limit)
 
     def missing(self, strategy: Strategy, start: int, count: int) -> int:
         """Number of images that are not drawn of prompts `start` to `count`."""

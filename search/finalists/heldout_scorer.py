@@ -36,7 +36,7 @@ def comparison(images: UnacceleratedImages, count: int) -> Comparison:
     Raises:
         StrategyError: the unaccelerated pipeline failed, or its images are of no use.
     """
-    scoring = images.scoring("heldout", count)
+    scoring = images.make_scoring("heldout", count)
     base = images.sample("heldout", count)
     score_checks.unaccelerated_images(base)
     return Comparison(scoring, base)

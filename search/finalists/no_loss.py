@@ -100,7 +100,7 @@ class NoLoss:
         if not self.may_pass:
             return []
         chosen: list[Entry] = []
-        room = self._all.room() - self._all.owed(self.full)
+        room = self._all.seconds_left() - self._all.unaccelerated_seconds(self.full)
         for _, digest, images in self._ranked(self._settled()):
             cost = self._all.cost(digest, self.full)
             if cost > room:
@@ -150,7 +150,7 @@ class NoLoss:
         for digest in self._all.sound():
             held, losses = self._all.held(digest), self._losses(self._all.rows[digest])
             found.nearest = list(map(min, losses, found.nearest or losses))
-            changes = changes_in(held.figures[held.images].intervals)
+            changes = changes_in(held.by_images[held.images].intervals)
             if held.images < self.full:
                 chance = promise.pass_probability(changes, self._margins, held.images, self.full)
                 if chance < promise.MIN_CHANCE:
@@ -171,7 +171,7 @@ class NoLoss:
             gain = settled.gain(self._all.speed(digest), rival=digest in self._all.rivals)
             if held.images >= self.full or gain <= 0:
                 continue
-            changes = changes_in(held.figures[held.images].intervals)
+            changes = changes_in(held.by_images[held.images].intervals)
             chance = promise.pass_probability(changes, self._margins, held.images, self.full)
             if chance >= promise.MIN_CHANCE:
                 # Its images may still show that it is better than its distance says.
@@ -194,7 +194,10 @@ class NoLoss:
 
     def _has_room(self, row: Evaluation) -> bool:
         """Test whether there is time to score a new strategy on the full set."""
-        return self._seconds(row) + self._all.owed(self.full) <= self._all.room()
+        return (
+            self._seconds(row) + self._all.unaccelerated_seconds(self.full)
+            <= self._all.seconds_left()
+        )
 
     def _by_turns(self, ranked: list[Ranked]) -> list[Ranked]:
         """The search's own and baselines by turns, so that what has no loss is known of both."""

@@ -55,14 +55,16 @@ class Race:
         """Score the finalists as far as the budget goes."""
         full = self._no_loss.full
         follow = self._no_loss.may_pass and self._all.ceiling < inf and self._all.fits(full)
-        kept = self._all.room() * (1 - ALL) if follow else 0.0
+        kept = self._all.seconds_left() * (1 - ALL) if follow else 0.0
         self._draw(self._everyone(kept), {self._all.levels[0]})
         if follow:
             self._take_what_ships()
-        left = self._all.room() - kept
+        left = self._all.seconds_left() - kept
         for below, level in zip(self._all.levels, self._all.levels[1:], strict=False):
-            alive = [d for d in self._all.alive(below) if level not in self._all.held(d).figures]
-            left -= sum(self._all.cost(d, level) for d in alive) + self._all.owed(level)
+            alive = [d for d in self._all.alive(below) if level not in self._all.held(d).by_images]
+            left -= sum(self._all.cost(d, level) for d in alive) + self._all.unaccelerated_seconds(
+                level
+            )
             if left < 0:
                 break
             self._draw(((digest, level) for digest in alive), {level})
@@ -87,10 +89,10 @@ class Race:
         level, any_yet = self._all.levels[0], bool(self._all.sound())
         for digest, row in self._all.rows.items():
             held = self._all.held(digest)
-            if held.error or held.figures:
+            if held.error or held.by_images:
                 continue
             timed = self._accounts.predict_timing(row.scores["latency_s"])
-            if any_yet and self._all.cost(digest, level) + timed > self._all.room() - kept:
+            if any_yet and self._all.cost(digest, level) + timed > self._all.seconds_left() - kept:
                 continue
             any_yet = True
             yield digest, level
@@ -100,7 +102,7 @@ class Race:
         full = self._no_loss.full
         free = [digest for digest in self._all.sound() if digest in self._all.rivals]
         free = [digest for digest in free if self._all.cost(digest, full) == 0]
-        if free and self._all.owed(full) == 0:
+        if free and self._all.unaccelerated_seconds(full) == 0:
             for level in self._all.levels[1 : self._all.levels.index(full) + 1]:
                 self._draw(((digest, level) for digest in free), {level})
 
@@ -130,7 +132,7 @@ class Race:
                 if not missing:
                     self._settle(digest, count, against)
 
-        for request, outcome in self._executor.each(requests()):
+        for request, outcome in self._executor.run_all(requests()):
             self._all.running.pop(request.key)
             digest = request.key.partition(":")[0]
             row = self._all.rows[digest]

@@ -75,18 +75,20 @@ class Standings:
 
     def sound(self) -> list[str]:
         """Those that are scored and have not failed."""
-        return [digest for digest in self.rows if self.held(digest).figures]
+        return [digest for digest in self.rows if self.held(digest).by_images]
 
     def alive(self, level: int) -> list[str]:
         """Those that are scored on a set and that no other of their kind beats on it."""
-        rows = {digest: self.held(digest).figures for digest in self.sound()}
+        rows = {digest: self.held(digest).by_images for digest in self.sound()}
         there = {digest: figures[level] for digest, figures in rows.items() if level in figures}
         every = {d: one.scores | self._costs.of(self.rows[d].strategy) for d, one in there.items()}
         kinds = [[d for d in there if (d in self.rivals) == rival] for rival in (False, True)]
         alive = {
             digest
             for kind in kinds
-            for digest in unbeaten(self._objectives, {d: (every[d], there[d].draws) for d in kind})
+            for digest in unbeaten(
+                self._objectives, {d: (every[d], there[d].resampled_losses) for d in kind}
+            )
         }
         return [digest for digest in there if digest in alive]
 
@@ -96,12 +98,12 @@ class Standings:
         found = 0
         for level in self.levels:
             alive = self.alive(found) if found else self.sound()
-            if not alive or any(level not in self.held(digest).figures for digest in alive):
+            if not alive or any(level not in self.held(digest).by_images for digest in alive):
                 break
             found = level
         return found
 
-    def room(self) -> float:
+    def seconds_left(self) -> float:
         """Seconds that are left, without those of timing the finalists end to end."""
         if self.ceiling == inf:
             return inf
@@ -115,10 +117,10 @@ class Standings:
         missing = self._drawing.missing(row.strategy, self.held(digest).images, level)
         return self._accounts.predict_generation(row.scores["latency_s"], missing)
 
-    def owed(self, level: int) -> float:
+    def unaccelerated_seconds(self, level: int) -> float:
         """Seconds of the unaccelerated images that a set still needs."""
         return self._accounts.predict_generation(
-            self._accounts.plain, self._images.owed("heldout", level)
+            self._accounts.unaccelerated_latency, self._images.missing_images("heldout", level)
         )
 
     def fits(self, full: int, generated: Collection[str] = ()) -> bool:
@@ -141,7 +143,7 @@ class Standings:
 
         seconds = usual(latency.keys() - set(self.rivals)) + usual(generated)
         missing = self._accounts.predict_generation(seconds, full - self.levels[0])
-        return missing + self.owed(full) <= (1 - ALL) * self.room()
+        return missing + self.unaccelerated_seconds(full) <= (1 - ALL) * self.seconds_left()
 
     def speed(self, digest: str) -> float:
         """The speedup of a finalist by the latency table."""

@@ -20,7 +20,7 @@ APART = 1.0  # Mean difference, in levels of 255, that a device's rounding does 
 
 def request(strategy: Strategy, limit: float | None = None) -> RepeatRequest:
     """Request for the first prompt, twice, with the unaccelerated model."""
-    return RepeatRequest(key="repeats", limit=limit, strategy=strategy)
+    return RepeatRequest(key="repeats", time_limit=limit, strategy=strategy)
 
 
 def check_determinism(
@@ -42,7 +42,7 @@ def check_determinism(
     measured = Measurements(study)
     if measured.repeatability is not None:
         return
-    outcome = executor.alone(request(strategy, limit))
+    outcome = executor.run_exclusive(request(strategy, limit))
     apart = require_success(outcome, run)
     if not apart <= APART:
         raise StrategyError(

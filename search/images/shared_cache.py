@@ -52,11 +52,11 @@ def keys(prompts: Prompts) -> list[str]:
     return [hashlib.sha256(text.encode()).hexdigest()[: 2 * LENGTH] for text in texts]
 
 
-def origin(config: ModelConfig, weights: str, baseline: Strategy) -> str:
+def origin(config: ModelConfig, weights: str, unaccelerated: Strategy) -> str:
     """Digest of everything that shipped images depend on."""
     decides = {
         "weights": weights,
-        "strategy": baseline.digest,
+        "strategy": unaccelerated.digest,
         # What a later version adds to a setting is left out where it is not used.
         "setting": config.model_dump(mode="json", exclude=APART, exclude_defaults=True),
     }
@@ -81,19 +81,22 @@ class SharedImages:
     Args:
         config: settings of the model.
         inputs: inputs of the run.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         device: device of the workers, such as `cpu`.
         run: folder of the run.
     """
 
     def __init__(
-        self, config: ModelConfig, inputs: Inputs, baseline: Strategy, device: str, run: Path
+        self, config: ModelConfig, inputs: Inputs, unaccelerated: Strategy, device: str, run: Path
     ) -> None:
         self._prompts = inputs.prompts
-        self._place = ImageStore(run / FOLDER, inputs.weights).place(config, baseline, device)
+        self._place = ImageStore(run / FOLDER, inputs.weights).folder_of(
+            config, unaccelerated, device
+        )
         self._cache = cache_folder() / FOLDER / self._place.name
         found = (
-            array_files.unpack(shipped(config.name), origin(config, inputs.weights, baseline)) or {}
+            array_files.unpack(shipped(config.name), origin(config, inputs.weights, unaccelerated))
+            or {}
         )
         self._images = found.get(IMAGES)
         self._rows = {bytes(row).hex(): i for i, row in enumerate(found.get(KEYS, ()))}

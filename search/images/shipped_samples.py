@@ -58,11 +58,11 @@ class ShippedSamples:
     Args:
         config: settings of the model.
         inputs: inputs of the run.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
     """
 
-    def __init__(self, config: ModelConfig, inputs: Inputs, baseline: Strategy) -> None:
-        of = origin(config, inputs.weights, baseline)
+    def __init__(self, config: ModelConfig, inputs: Inputs, unaccelerated: Strategy) -> None:
+        of = origin(config, inputs.weights, unaccelerated)
         self._arrays = array_files.unpack(samples_path(config.name), of) or {}
         there = [bytes(row).hex() for row in self._arrays.pop(KEYS, ())]
         prompts = inputs.prompts["heldout"]

@@ -69,7 +69,7 @@ class UnacceleratedImages:
         self._config, self._folder, self._study = config, folder, study
         self._executor, self._strategy, self._patience = executor, strategy, patience
         self._say, self._tell = say, tell
-        self._figures = config.figures
+        self._figures = config.metric_set
         self._real: ImageSet | None = None
         self.origin, self.unsigned = "", False
         self.shared: SharedImages | None = None
@@ -94,7 +94,7 @@ class UnacceleratedImages:
         """
         return samples.read_features(path, count, reading, self.origin, self.unsigned)
 
-    def request(
+    def generation_request(
         self,
         key: str,
         strategy: Strategy,
@@ -116,7 +116,7 @@ class UnacceleratedImages:
         reading = self._reading(split)
         return SampleRequest(
             key=key,
-            limit=limit,
+            time_limit=limit,
             strategy=strategy,
             split=split,
             start=start,
@@ -183,7 +183,7 @@ class UnacceleratedImages:
         assert found is not None
         return found
 
-    def owed(self, split: Split, count: int) -> int:
+    def missing_images(self, split: Split, count: int) -> int:
         """Number of images of a split, and of its reference, that are not generated yet."""
         sets: dict[Split, int] = {split: count}
         if self._figures.needs_reference and self._figures.view == "self":
@@ -201,14 +201,14 @@ class UnacceleratedImages:
         """Generate prompts `first` to `count`, except those whose images are known."""
         size = max(self._config.model.batch, -(-(count - first) // self._executor.slots))
         waiting = [
-            self.request(f"baseline-{split}-{start}", self._strategy, split,
+            self.generation_request(f"baseline-{split}-{start}", self._strategy, split,
                          min(start + size, count), start, self._patience(size))
             for start in range(first, count, size)
         ]  # fmt: skip
         parts: dict[int, ExtractedFeatures] = {}
         left, measured = count - first, Measurements(self._study)
         self._say(f"generating the unaccelerated images, {left} to go")
-        for done, outcome in self._executor.each(waiting):
+        for done, outcome in self._executor.run_all(waiting):
             part, start = require_success(outcome, self._folder), done.start
             parts[start] = part
             gallery_writer.write_thumbnails(self._folder, self._strategy.digest, part, start)
@@ -224,7 +224,7 @@ class UnacceleratedImages:
             found = found.concatenate(parts[start])
         return found
 
-    def scoring(self, split: Split, count: int) -> Scoring:
+    def make_scoring(self, split: Split, count: int) -> Scoring:
         """Scoring of features of a split; its reference is made if a metric needs one.
 
         Raises:
@@ -269,7 +269,7 @@ def real_reference(config: SearchConfig) -> ImageSet:
     else:
         networks = Networks(default_device())
         side = read_reference(config.reference, networks, config.reference_per_class)
-    for metric in config.figures.metrics:
+    for metric in config.metric_set.metrics:
         there = {*side.known, *(side.gaussians if metric.gaussian else ())}
         if "real" in metric.views and side.image is None and metric.network not in there:
             raise StrategyError(

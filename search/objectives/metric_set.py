@@ -102,7 +102,7 @@ class MetricSet:
         return [m.key(view) for m in self.metrics for view in m.views if view in views]
 
     @property
-    def told(self) -> list[str]:
+    def reported_scores(self) -> list[str]:
         """Names of the scores that a report gives for every strategy, as far as they are recorded.
 
         They are the distances to the unaccelerated images and to the reference, and the agreement

@@ -103,14 +103,14 @@ class Objectives:
         names: names of the objectives.
         limits: the constraints.
         base: scores of the unaccelerated pipeline, on the same prompts.
-        chance: distances that arise by chance between two sets of images of one model, by score,
-            for distances that are corrected for it.
+        noise_floors: distances that arise by chance between two sets of images of one model, by
+            score, for distances that are corrected for it.
     """
 
     names: tuple[str, ...]
     limits: tuple[Constraint, ...]
     base: Mapping[str, float]
-    chance: Mapping[str, float] = field(default_factory=dict)
+    noise_floors: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def create(
@@ -118,7 +118,7 @@ class Objectives:
         names: Sequence[str],
         limits: Mapping[str, float],
         base: Mapping[str, float],
-        chance: Mapping[str, float] | None = None,
+        noise_floors: Mapping[str, float] | None = None,
     ) -> Objectives:
         """Objectives and constraints by name, checked against the scores that there are.
 
@@ -132,7 +132,7 @@ class Objectives:
                 f"unknown objective or constraint {unknown[0]!r}; this search records "
                 f"{', '.join(sorted(base))}"
             )
-        return cls(tuple(names), parsed, base, chance or {})
+        return cls(tuple(names), parsed, base, noise_floors or {})
 
     def compared_with(self, base: Mapping[str, float]) -> Objectives:
         """Objectives and constraints with other scores of the unaccelerated pipeline.
@@ -141,7 +141,7 @@ class Objectives:
             StrategyError: a name is unknown; the error lists the known ones.
         """
         limits = {limit.text: limit.value for limit in self.limits}
-        return Objectives.create(self.names, limits, base, self.chance)
+        return Objectives.create(self.names, limits, base, self.noise_floors)
 
     def restricted_to(self, names: Collection[str]) -> Objectives:
         """Objectives, with only those constraints that are on the given scores."""
@@ -160,7 +160,7 @@ class Objectives:
         return sum(limit.violation(scores, self.base) for limit in self.limits)
 
     @property
-    def reference(self) -> tuple[float, ...]:
+    def reference_point(self) -> tuple[float, ...]:
         """Reference point, as far as it is known before the search; 0 if nothing is known.
 
         For a distance to the unaccelerated images it is their own distance to the reference, and at
@@ -173,7 +173,7 @@ class Objectives:
 
     @property
     def unscaled(self) -> tuple[bool, ...]:
-        """Whether each objective lacks a scale, so that losses may lie beyond `reference`.
+        """Whether each objective lacks a scale, so that losses may lie beyond `reference_point`.
 
         The worst loss that counts is then measured, see `search.study.reference_point`.
         """
@@ -192,7 +192,7 @@ class Objectives:
         ends = (f"{stem}_real", f"{stem}_self") if stem != name else (name,)
         if name == "memory_bytes":
             return 2 * float(self.base[name])
-        known = (max(self.base.get(end, 0.0), self.chance.get(end, 0.0)) for end in ends)
+        known = (max(self.base.get(end, 0.0), self.noise_floors.get(end, 0.0)) for end in ends)
         return float(next((value for value in known if value > 0), 0.0))
 
 

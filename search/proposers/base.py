@@ -12,6 +12,7 @@ import numpy as np
 from search.initial.random_genomes import evenly
 from search.study.history import History
 from strategies import SearchSpace, Strategy
+from strategies.former_names import FormerName, adopt_former
 from strategies.genomes.space import Genome
 
 CANDIDATE_POOL_SIZE = 24  # Candidates to choose from.
@@ -47,19 +48,24 @@ class Proposer(ABC):
 
     Attributes:
         name: name on the command line.
-        about: one line for `--help`.
+        summary: one line for `--help`.
         generational: whether it waits for whole generations of its own, so that nothing may come
             between them.
         uses_surrogate: whether a surrogate may choose from its `pool`. Random strategies, as many
             as the population, then alternate with the initial ones.
-        attempts: number of tries to find a new genome before one is sampled uniformly.
+        max_attempts: number of tries to find a new genome before one is sampled uniformly.
     """
 
+    stream = FormerName("rng")
+
     name: ClassVar[str]
-    about: ClassVar[str]
+    summary: ClassVar[str]
     generational: ClassVar[bool] = False
     uses_surrogate: ClassVar[bool] = False
-    attempts: ClassVar[int] = 100
+    max_attempts: ClassVar[int] = 100
+
+    def __init_subclass__(cls) -> None:
+        adopt_former(cls, {"about": "summary", "attempts": "max_attempts"})
 
     def __init__(self, settings: ProposerSettings) -> None:
         self.settings = settings
@@ -75,14 +81,14 @@ class Proposer(ABC):
             history: finished evaluations.
 
         Raises:
-            Waiting: another evaluation has to finish first.
+            NotReadyError: another evaluation has to finish first.
         """
 
     def pool(self, number: int, history: History) -> list[Genome]:
         """Candidates for proposal `number`, from which a surrogate chooses."""
         return [self.genome(number, attempt, history) for attempt in range(CANDIDATE_POOL_SIZE)]
 
-    def stream(self, number: int, attempt: int) -> np.random.Generator:
+    def rng(self, number: int, attempt: int) -> np.random.Generator:
         """Random number generator of one proposal."""
         return np.random.default_rng([self.settings.seed, number, attempt])
 

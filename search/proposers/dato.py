@@ -18,7 +18,7 @@ class DaToProposer(GenerationalProposer):
     """Proposer of DaTo, as published."""
 
     name = "dato"
-    about = "DaTo's settings: generations of 20, SBX 0.7/7, PM 0.4/15"
+    summary = "DaTo's settings: generations of 20, SBX 0.7/7, PM 0.4/15"
     size = 20
 
     def breed(self, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:

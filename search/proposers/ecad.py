@@ -20,7 +20,7 @@ class ECAD(GenerationalProposer):
     """Proposer of ECAD, as published."""
 
     name = "ecad"
-    about = "ECAD's operators: generations of 72, 4-point crossover 0.9, bit flips 0.05"
+    summary = "ECAD's operators: generations of 72, 4-point crossover 0.9, bit flips 0.05"
     size = 72
 
     def breed(self, mother: Genome, father: Genome, rng: np.random.Generator) -> Genome:

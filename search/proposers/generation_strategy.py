@@ -147,11 +147,11 @@ class GenerationStrategy:
             chosen = self._choose_by_surrogate(number, history, model, taken)
             if chosen is not None:
                 return chosen
-        for attempt in range(self.proposer.attempts + UNIFORM_TRIES):
-            if attempt < self.proposer.attempts:
+        for attempt in range(self.proposer.max_attempts + UNIFORM_TRIES):
+            if attempt < self.proposer.max_attempts:
                 genome = self.proposer.genome(number, attempt, history)
             else:
-                genome = self.proposer.random_genome(self.proposer.stream(number, attempt))
+                genome = self.proposer.random_genome(self.proposer.rng(number, attempt))
             strategy = self.space.decode(genome)
             if strategy.digest not in taken:
                 return Proposal(number, self.kind, genome, strategy, self.ladder[0])
@@ -230,7 +230,7 @@ class GenerationStrategy:
         everyone = [*((self.kind, one) for one in children), *seeds]
         left, images = [one for _, one in seeds], self.ladder[-1]
         worst = tuple(self._reference())
-        order = self._surrogate.order(model, history, children, worst, images, left)
+        order = self._surrogate.rank_by_improvement(model, history, children, worst, images, left)
         for index in order:
             origin, strategy = everyone[index]
             if strategy.digest not in taken:

@@ -32,7 +32,7 @@ class GenerationalProposer(Proposer):
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
         generation = (number - self.settings.first) // self.size
-        rng = self.stream(number, attempt)
+        rng = self.rng(number, attempt)
         best = self._population(generation, history)
         if len(best) < 2:
             return self.random_genome(rng)
@@ -52,6 +52,6 @@ class GenerationalProposer(Proposer):
                 raise NotReadyError
             new = [row for n in numbers if (row := history.numbers[n]) is not None]
             rows = np.array([*self._kept[done], *new], dtype=np.intp)
-            best = genetic.survival(history, rows, self.size, None, self.stream(begin, 0))
+            best = genetic.survival(history, rows, self.size, None, self.rng(begin, 0))
             self._kept[done + 1] = [int(one.X[0]) for one in best]
         return self._kept[generation]

@@ -16,10 +16,10 @@ class GridSearch(Proposer):
     """
 
     name = "grid"
-    about = "points of the uniform grid of solver, steps, interval and one setting for all calls"
+    summary = "points of the uniform grid of solver, steps, interval and one setting for all calls"
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
-        rng, space = self.stream(number, attempt), self.space
+        rng, space = self.rng(number, attempt), self.space
         head = [int(rng.integers(0, size)) for size in space.sizes[: space.global_count]]
         calls = space.calls[space.solvers[head[0]], space.steps[head[1]]]
         interval = int(rng.integers(1, calls + 1))

@@ -39,7 +39,7 @@ class LocalSearch(Proposer):
     """One chain for each band of latency that has been reached."""
 
     name = "local"
-    about = "annealing and hill climbing by swaps in each band of latency, as BudCache"
+    summary = "annealing and hill climbing by swaps in each band of latency, as BudCache"
 
     def __init__(self, settings: ProposerSettings) -> None:
         super().__init__(settings)
@@ -48,7 +48,7 @@ class LocalSearch(Proposer):
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
         self._follow(history)
-        rng = self.stream(number, attempt)
+        rng = self.rng(number, attempt)
         if not self._chains:
             return self.random_genome(rng)
         bands = sorted(self._chains)

@@ -16,7 +16,7 @@ class NSGA2(Proposer):
     """One child of two of the best evaluations, whenever a worker is free."""
 
     name = "nsga2"
-    about = "NSGA-II, steady state, operators made for schedules"
+    summary = "NSGA-II, steady state, operators made for schedules"
     uses_surrogate = True
 
     def __init__(self, settings: ProposerSettings) -> None:
@@ -25,7 +25,7 @@ class NSGA2(Proposer):
         self._kept: tuple[tuple[int, int], list[tuple[int, int]]] | None = None
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
-        rng = self.stream(number, attempt)
+        rng = self.rng(number, attempt)
         if len(history) < 2:
             return self.random_genome(rng)
         mother, father = self._couples(number, history)[attempt % CANDIDATE_POOL_SIZE]
@@ -35,7 +35,7 @@ class NSGA2(Proposer):
         """Rows of the parents of one proposal's children."""
         state = number, len(history.evaluations)
         if self._kept is None or self._kept[0] != state:
-            along, rng = self.reference_directions(history), self.stream(number, 0)
+            along, rng = self.reference_directions(history), self.rng(number, 0)
             count = self.settings.population
             parents = genetic.population(history, count, along, rng, self._leading)
             self._kept = state, genetic.tournament_pairs(parents, along, rng, CANDIDATE_POOL_SIZE)

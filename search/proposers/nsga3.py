@@ -11,7 +11,7 @@ class NSGA3(NSGA2):
     """NSGA-II with survival by niches of reference directions instead of crowding."""
 
     name = "nsga3"
-    about = "the same with NSGA-III's niches, the default from three objectives up"
+    summary = "the same with NSGA-III's niches, the default from three objectives up"
 
     def reference_directions(self, history: History) -> genetic.Directions:
         return genetic.directions(history.objectives.shape[1], self.settings.population)

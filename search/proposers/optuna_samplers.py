@@ -24,7 +24,7 @@ from strategies.genomes.space import Genome
 class OptunaProposer(Proposer):
     """One proposal by an Optuna sampler."""
 
-    attempts = 5  # They take long, and once converged repeat themselves.
+    max_attempts = 5  # They take long, and once converged repeat themselves.
 
     def __init__(self, settings: ProposerSettings) -> None:
         super().__init__(settings)
@@ -44,7 +44,7 @@ class OptunaProposer(Proposer):
         """Add a finished evaluation to the study."""
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
-        rng = self.stream(number, attempt)
+        rng = self.rng(number, attempt)
         if not len(history):
             return self.random_genome(rng)
         with warnings.catch_warnings():
@@ -73,7 +73,7 @@ class OptunaNSGA2(OptunaProposer):
     """Optuna's NSGA-II, whose generations are of the finished evaluations in their order."""
 
     name = "optuna-nsga2"
-    about = "Optuna's NSGA-II sampler"
+    summary = "Optuna's NSGA-II sampler"
 
     def sampler(self, seed: int) -> BaseSampler:
         return NSGAIISampler(population_size=self.settings.population, seed=seed)
@@ -96,7 +96,7 @@ class OptunaTPE(OptunaProposer):
     """Optuna's tree-structured Parzen estimator, its default sampler."""
 
     name = "optuna-tpe"
-    about = "Optuna's TPE sampler"
+    summary = "Optuna's TPE sampler"
 
     def sampler(self, seed: int) -> BaseSampler:
         return TPESampler(seed=seed)

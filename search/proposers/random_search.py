@@ -11,7 +11,7 @@ class RandomSearch(Proposer):
     """Genomes sampled uniformly; the finished evaluations do not matter."""
 
     name = "random"
-    about = "genomes sampled uniformly"
+    summary = "genomes sampled uniformly"
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
-        return self.random_genome(self.stream(number, attempt))
+        return self.random_genome(self.rng(number, attempt))

@@ -179,8 +179,8 @@ class _Rung:
             self._places.setdefault(name, []).append(place)
             self._open.add(name)
             drawn = np.zeros(self._draws.shape[1], dtype=bool)
-            for index in (i for i, draws in enumerate(candidate.draws) if draws):
-                drawn[index], self._draws[place, index] = True, candidate.draws[index]
+            for index in (i for i, draws in enumerate(candidate.resampled_losses) if draws):
+                drawn[index], self._draws[place, index] = True, candidate.resampled_losses[index]
             self._drawn.append(drawn)
 
     def is_dominated_with_confidence(self, points: NDArray[np.float64], place: int) -> bool:

@@ -76,7 +76,7 @@ def _known(run: Run, digest: str) -> AblationScores:
         if final.strategy.digest == digest:
             return AblationScores(count, final.scores, final.intervals)
     kept = FinalistNotes(run.study)
-    figures = kept.held(digest, count).figures.get(count)
+    figures = kept.held(digest, count).by_images.get(count)
     if figures is not None:
         return AblationScores(count, figures.scores, figures.intervals)
     found = kept.removed(digest)

@@ -51,7 +51,7 @@ class SearchStatus:
     best: float | None
     left: float | None
 
-    def words(self) -> dict[str, str]:
+    def as_text(self) -> dict[str, str]:
         """Status as names and texts."""
         found = {
             "budget": self.budget,
@@ -94,14 +94,14 @@ def search_status(config: SearchConfig, study: Study, best: ParetoArchive) -> Se
             np.mean([row.seconds for row in rows or ()] or 0)
         )
         words = f"{done} of {budget.evaluations} evaluations"
-    counts = Counter(row.images for row in rows if row.ok)
-    good = best.fastest_as_good(config.figures.lossless_metric, base) if base else None
+    counts = Counter(row.images for row in rows if row.succeeded)
+    good = best.fastest_as_good(config.metric_set.lossless_metric, base) if base else None
     return SearchStatus(
         spent=spent,
         share=share,
         budget=words,
         evaluations=done,
-        failed=sum(not row.ok for row in rows),
+        failed=sum(not row.succeeded for row in rows),
         rungs=dict(sorted(counts.items())),
         front=len(best.front),
         hypervolume=best.hypervolume(worst) if worst else None,

@@ -55,8 +55,8 @@ def collect_inputs(config: SearchConfig) -> Inputs:
     """
     model = config.model
     lists, parts = read_prompts(model), model_files.model_digests(model.source, model)
-    metrics, found = config.figures.metrics, dict[str, str]()
-    if config.figures.needs_reference and config.reference != "self":
+    metrics, found = config.metric_set.metrics, dict[str, str]()
+    if config.metric_set.needs_reference and config.reference != "self":
         found = {
             "images": references.reference_fingerprint(config.reference, config.reference_per_class)
         }

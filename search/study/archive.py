@@ -100,7 +100,7 @@ class ParetoArchive:
 
         Args:
             lossless_metric: name of the metric that shows a loss, see
-                `search.objectives.metric_set.Figures`; None returns None.
+                `search.objectives.metric_set.MetricSet`; None returns None.
             base: scores of the unaccelerated pipeline.
         """
         if lossless_metric is None:

@@ -23,8 +23,8 @@ class Evaluation:
         objectives: losses, which are minimised; empty if it failed.
         violation: distance beyond the constraints; 0 is feasible.
         images: number of images that it was scored on.
-        draws: losses of every objective on resamples of the prompts, if it may yet be scored on
-            more images; a row is empty if its objective does not depend on prompts.
+        resampled_losses: losses of every objective on resamples of the prompts, if it may yet be
+            scored on more images; a row is empty if its objective does not depend on prompts.
     """
 
     number: int
@@ -37,10 +37,10 @@ class Evaluation:
     objectives: tuple[float, ...]
     violation: float
     images: int
-    draws: tuple[tuple[float, ...], ...] = ()
+    resampled_losses: tuple[tuple[float, ...], ...] = ()
 
     @property
-    def ok(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether it has scores."""
         return not self.error
 

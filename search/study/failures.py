@@ -67,7 +67,7 @@ def noted(strategy: Strategy, origin: str, error: str) -> dict[str, Any]:
 def failures(study: Study) -> list[Failure]:
     """All failures, stage by stage, in the order in which they happened."""
     rows = study.evaluations
-    found = [_failure(e, SEARCH, e.error) for e in rows if not e.ok]
+    found = [_failure(e, SEARCH, e.error) for e in rows if not e.succeeded]
     known = {e.strategy.digest: e for e in rows}
     for stage, prefix in NOTES.items():
         for digest, note in study.named(prefix).items():
@@ -124,7 +124,7 @@ def see_that_any_succeeded(study: Study, folder: Path) -> None:
         SearchError: every candidate failed; the error gives the last one's reason.
     """
     rows = study.evaluations
-    if rows and not any(row.ok for row in rows):
+    if rows and not any(row.succeeded for row in rows):
         raise SearchError(
             f"all {len(rows)} candidates of the search failed, the last one: {rows[-1].error}; "
             "fix that and start a new run, or continue with: python -m search --resume "
@@ -164,7 +164,7 @@ class FailureStreak:
 
     def saw(self, evaluation: Evaluation) -> str:
         """Take in a finished evaluation; returns why the search has to stop, or an empty text."""
-        now = "" if evaluation.ok else failure_kind(evaluation.error)
+        now = "" if evaluation.succeeded else failure_kind(evaluation.error)
         self._count = self._count + 1 if now and now == self._kind else int(bool(now))
         self._kind = now
         if self._count < ROW:

@@ -31,13 +31,13 @@ class HeldoutScores:
     Attributes:
         scores: scores by name.
         intervals: `[value, low, high]` by name.
-        draws: losses of every objective on resamples of the prompts, the same ones for all
-            finalists; none for objectives that do not depend on prompts.
+        resampled_losses: losses of every objective on resamples of the prompts, the same ones for
+            all finalists; none for objectives that do not depend on prompts.
     """
 
     scores: dict[str, float]
     intervals: dict[str, list[float]]
-    draws: dict[str, list[float]]
+    resampled_losses: dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class HeldoutResults:
 
     Attributes:
         error: reason of its failure, or empty.
-        figures: scores by number of images, ascending.
+        by_images: scores by number of images, ascending.
     """
 
     error: str
-    figures: Mapping[int, HeldoutScores]
+    by_images: Mapping[int, HeldoutScores]
 
     @property
     def images(self) -> int:
         """Number of images of the largest set that it is scored on; 0 for none."""
-        return max(self.figures, default=0)
+        return max(self.by_images, default=0)
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class FinalistNotes:
             return HeldoutResults(
                 "", {images: HeldoutScores(kept["scores"], kept["intervals"], {})}
             )
-        rows = {int(count): HeldoutScores(**one) for count, one in kept["levels"].items()}
+        rows = {int(count): _read_scores(one) for count, one in kept["levels"].items()}
         return HeldoutResults("", dict(sorted(rows.items())))
 
     @property
@@ -124,13 +124,13 @@ class FinalistNotes:
             count: number of images of the set.
             figures: its scores.
         """
-        every = {**self.held(digest, count).figures, count: figures}
+        every = {**self.held(digest, count).by_images, count: figures}
         found = {
             "error": "",
             "images": count,
             "scores": figures.scores,
             "intervals": figures.intervals,
-            "levels": {str(n): asdict(one) for n, one in every.items()},
+            "levels": {str(n): _note_of(one) for n, one in every.items()},
         }
         return self._keep(f"{HELDOUT}{digest}", found, 0.0)
 
@@ -216,3 +216,12 @@ class FinalistNotes:
         """Keep a note as an entry of its own name, whose device time grows."""
         self._study.enter(name, {name: found}, self._study.seconds(name) + seconds)
         return found
+
+
+def _note_of(found: HeldoutScores) -> dict[str, Any]:
+    """Scores as the log keeps them; runs of every version have these names."""
+    return {"scores": found.scores, "intervals": found.intervals, "draws": found.resampled_losses}
+
+
+def _read_scores(note: Mapping[str, Any]) -> HeldoutScores:
+    return HeldoutScores(note["scores"], note["intervals"], note["draws"])

@@ -41,8 +41,8 @@ class History:
         """
         for evaluation in finished[len(self.evaluations) :]:
             self.evaluations.append(evaluation)
-            self.numbers[evaluation.number] = len(self.good) if evaluation.ok else None
-            if evaluation.ok:
+            self.numbers[evaluation.number] = len(self.good) if evaluation.succeeded else None
+            if evaluation.succeeded:
                 self._add(evaluation)
         return self
 

@@ -32,7 +32,7 @@ def worst(
     """
     if not any(unscaled):
         return tuple(known)
-    good = (one for one in evaluations if one.ok)
+    good = (one for one in evaluations if one.succeeded)
     first = heapq.nsmallest(FIRST, good, key=lambda one: (one.number, one.images))
     return tuple(
         _of(value, [one.objectives[index] for one in first]) if unscaled[index] else value

@@ -140,13 +140,13 @@ def unaccelerated_scores(scoring: Scoring, base: ExtractedFeatures) -> dict[str,
 
 
 def unaccelerated_chance(scoring: Scoring, base: ExtractedFeatures) -> dict[str, float]:
-    """Distances that arise by chance between two sets of images of one model, see `Metric.chance`.
+    """Distances that arise by chance between two sets of images, see `Metric.noise_floor`.
 
     Raises:
         StrategyError: a distance is not finite, or the images cannot be scored.
     """
     try:
-        found = scoring.chance(base)
+        found = scoring.noise_floors(base)
         check_finite(found)
     except ScoreError as error:
         raise StrategyError(f"the unaccelerated model cannot be scored: {error}; {USUAL}") from None
@@ -155,13 +155,13 @@ def unaccelerated_chance(scoring: Scoring, base: ExtractedFeatures) -> dict[str,
 
 def evaluation(one: Evaluation) -> Evaluation:
     """The evaluation itself, or an infeasible one if one of its values is not finite."""
-    resamples = {f"resample {i + 1}": row for i, row in enumerate(one.draws)}
+    resamples = {f"resample {i + 1}": row for i, row in enumerate(one.resampled_losses)}
     losses = {"an objective": one.objectives, "the violation": one.violation}
     reason = unsound({**one.scores, **losses, **resamples})
     if not reason:
         return one
     error = one.error or reason
-    return replace(one, scores={}, error=error, objectives=(), violation=0.0, draws=())
+    return replace(one, scores={}, error=error, objectives=(), violation=0.0, resampled_losses=())
 
 
 def finalist(noted: dict[str, Any]) -> dict[str, Any]:

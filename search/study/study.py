@@ -108,17 +108,19 @@ class Study:
             "seconds": evaluation.seconds,
             "violation": evaluation.violation,
             "images": evaluation.images,
-            "draws": [list(row) for row in evaluation.draws],
+            "draws": [list(row) for row in evaluation.resampled_losses],
         }
         with _quiet(), self._writing():
             self._study.add_trial(
                 create_trial(
-                    state=TrialState.COMPLETE if evaluation.ok else TrialState.FAIL,
-                    values=list(evaluation.objectives) if evaluation.ok else None,
+                    state=TrialState.COMPLETE if evaluation.succeeded else TrialState.FAIL,
+                    values=list(evaluation.objectives) if evaluation.succeeded else None,
                     params=parameters,
                     distributions=ranges,
                     user_attrs=attributes,
-                    constraints={"violation": evaluation.violation} if evaluation.ok else None,
+                    constraints={"violation": evaluation.violation}
+                    if evaluation.succeeded
+                    else None,
                 )
             )
         self.evaluations.append(evaluation)
@@ -239,5 +241,5 @@ def _read(trial: optuna.trial.FrozenTrial) -> Evaluation:
         objectives=tuple(trial.values or ()),
         violation=attributes["violation"],
         images=attributes["images"],
-        draws=tuple(tuple(row) for row in attributes["draws"]),
+        resampled_losses=tuple(tuple(row) for row in attributes["draws"]),
     )

@@ -155,7 +155,7 @@ class Surrogate:
         columns = [known[one.digest] for one in rows]
         return np.stack([one for one, _ in columns], axis=1), [outside for _, outside in columns]
 
-    def order(
+    def rank_by_improvement(
         self,
         model: FittedSurrogate,
         history: History,

@@ -54,7 +54,7 @@ class FrontViewer:
 
     Args:
         run: the run.
-        baseline: the unaccelerated pipeline as a strategy.
+        unaccelerated: the unaccelerated pipeline as a strategy.
         draw: function that generates an image of a strategy, a prompt and a seed, and says how many
             seconds it took.
 
@@ -62,12 +62,12 @@ class FrontViewer:
         StrategyError: the run has no front yet, or its model generates no images from a prompt.
     """
 
-    def __init__(self, run: Run, baseline: Strategy, draw: Draw) -> None:
-        self.name, self._draw, self._baseline = run.config.model.name, draw, baseline
+    def __init__(self, run: Run, unaccelerated: Strategy, draw: Draw) -> None:
+        self.name, self._draw, self._unaccelerated = run.config.model.name, draw, unaccelerated
         points = run.front()
         if not points:
             raise StrategyError(f"{run.folder}: the front is empty; there is nothing to show")
-        self.places = _places(run, points, baseline)
+        self.places = _places(run, points, unaccelerated)
         self._lock = threading.Lock()
         self._images: OrderedDict[tuple[str, str, int], tuple[Image.Image, float]] = OrderedDict()
 
@@ -91,7 +91,7 @@ class FrontViewer:
         if not prompt.strip():
             raise StrategyError("the prompt is empty; type what the image should show")
         chosen = self.places[max(0, min(self.last, round(place)))]
-        before, plain = self._image(self._baseline, prompt, int(seed))
+        before, plain = self._image(self._unaccelerated, prompt, int(seed))
         after, fast = self._image(chosen.strategy, prompt, int(seed))
         took = f"{plain:.2f} s unaccelerated, {fast:.2f} s here ({plain / max(fast, 1e-9):.2f}x)"
         return ShownImages(before, after, "\n\n".join((f"**{chosen.title}**", took, *chosen.lines)))
@@ -143,12 +143,14 @@ def drawing(pipe: Any, config: Any) -> Draw:
     return draw
 
 
-def _places(run: Run, points: Sequence[FrontPoint], baseline: Strategy) -> tuple[SliderPlace, ...]:
+def _places(
+    run: Run, points: Sequence[FrontPoint], unaccelerated: Strategy
+) -> tuple[SliderPlace, ...]:
     names = {id(one): name for name, one in named_points(points).items()}
     model = run.config.model
     found = [
         SliderPlace(
-            baseline,
+            unaccelerated,
             "unaccelerated",
             (f"{model.scheduler.removesuffix('Scheduler')}, {model.steps} steps",),
         )

@@ -19,7 +19,7 @@ class WorkerBackend(ABC):
     """Interface by which a pool starts and calls workers; Ray implements it."""
 
     @abstractmethod
-    def room(self) -> int:
+    def capacity(self) -> int:
         """Number of workers that would fit if nothing else ran."""
 
     @abstractmethod

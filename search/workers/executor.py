@@ -79,7 +79,7 @@ class Executor(ABC):
     def close(self) -> None:
         """Stop the workers."""
 
-    def alone(self, request: Request[A]) -> Response[A]:
+    def run_exclusive(self, request: Request[A]) -> Response[A]:
         """Carry out one request while no other is under way, as timing needs."""
         self.submit(request)
         while (answer := self.next()) is None:
@@ -87,14 +87,16 @@ class Executor(ABC):
         return answer[1]
 
     @overload
-    def each(
+    def run_all(
         self, requests: Iterable[SampleRequest]
     ) -> Iterator[tuple[SampleRequest, Response[ExtractedFeatures]]]: ...
 
     @overload
-    def each(self, requests: Iterable[Request[A]]) -> Iterator[tuple[Request[A], Response[A]]]: ...
+    def run_all(
+        self, requests: Iterable[Request[A]]
+    ) -> Iterator[tuple[Request[A], Response[A]]]: ...
 
-    def each(self, requests: Iterable[AnyRequest]) -> Iterator[tuple[Any, AnyResponse]]:
+    def run_all(self, requests: Iterable[AnyRequest]) -> Iterator[tuple[Any, AnyResponse]]:
         """Carry out all requests, as many at once as there are slots; yields answers as they come.
 
         A request is taken from `requests` only when there is room for it.
@@ -169,7 +171,7 @@ class InProcessExecutor(Executor):
             return Response(None, f"{type(error).__name__}: {first_line(error)}", 0.0)
         assert self._worker is not None
         try:
-            with TimeLimit(request.limit):
+            with TimeLimit(request.time_limit):
                 return self._worker.answer(request)
         except TimeLimitExceeded:
             self._worker = None  # A cancelled request may have left it in any state.
@@ -221,4 +223,4 @@ def first_line(error: BaseException) -> str:
 
 def timed_out(request: AnyRequest, seconds: float) -> AnyResponse:
     """Outcome of a request that was cancelled."""
-    return Response(None, f"{LATE} of {request.limit:.0f} s", seconds)
+    return Response(None, f"{LATE} of {request.time_limit:.0f} s", seconds)

@@ -24,11 +24,11 @@ class Request(ABC, Generic[A]):
 
     Attributes:
         key: name of the request among those under way.
-        limit: seconds after which it is cancelled; None waits for ever.
+        time_limit: seconds after which it is cancelled; None waits for ever.
     """
 
     key: str
-    limit: float | None = None
+    time_limit: float | None = None
 
     @abstractmethod
     def answer_of(self, handler: Handler) -> A:

@@ -58,7 +58,7 @@ class WorkerPool(Executor):
         """
         while len(self._members) < self._workers:
             self._join()
-        wanted, since = max(1, min(self._workers, self._backend.room())), 0.0
+        wanted, since = max(1, min(self._workers, self._backend.capacity())), 0.0
         while (ready := self.slots) < wanted:
             since = since or (self._backend.now() if ready else 0.0)
             if since and self._backend.now() - since > STARTUP_GRACE_SECONDS:
@@ -99,7 +99,7 @@ class WorkerPool(Executor):
             self._wait()
         return self._done.popleft()
 
-    def alone(self, request: Request[A]) -> Response[A]:
+    def run_exclusive(self, request: Request[A]) -> Response[A]:
         """Also waits until no worker is loading its model, and lets none begin meanwhile."""
         while any(m.state in ("busy", "loading") for m in self._members) or not self.slots:
             self._wait()
@@ -135,9 +135,9 @@ class WorkerPool(Executor):
     def _patience(self) -> float:
         now = self._backend.now()
         ends = [
-            member.began + member.request.limit - now
+            member.began + member.request.time_limit - now
             for member in self._members
-            if member.request is not None and member.request.limit is not None
+            if member.request is not None and member.request.time_limit is not None
         ]
         return max(0.0, min([POLL_SECONDS, *ends]))
 
@@ -255,7 +255,11 @@ class WorkerPool(Executor):
         now = self._backend.now()
         for ref, member in list(self._pending.items()):
             request = member.request
-            if request is None or request.limit is None or now - member.began < request.limit:
+            if (
+                request is None
+                or request.time_limit is None
+                or now - member.began < request.time_limit
+            ):
                 continue
             del self._pending[ref]
             if request is self.check:

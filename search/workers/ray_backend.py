@@ -87,7 +87,7 @@ class RayBackend(WorkerBackend):
             device = "cuda" if any(n["Resources"].get("GPU") for n in _nodes()) else "cpu"
         self._gpus, self._cpus = gpus if device == "cuda" else 0.0, cpus
         self._make = ray.put(partial(make, device))
-        room = self.room()
+        room = self.capacity()
         if room < (1 if address else workers):
             need = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if self._gpus else "")
             where = f"the cluster at {address}" if address else "this machine"
@@ -96,7 +96,7 @@ class RayBackend(WorkerBackend):
                 "lower --workers, --gpus-per-worker or --cpus-per-worker"
             )
 
-    def room(self) -> int:
+    def capacity(self) -> int:
         return sum(_fits(node["Resources"], self._gpus, self._cpus) for node in _nodes())
 
     def start(self) -> Any:

@@ -124,8 +124,14 @@ class Worker:
     def _unaccelerated(self, folder: Path, chosen: Prompts, start: int) -> Callable[[int], Pixels]:
         """Unaccelerated images from prompt `start` on; a missing one is generated."""
         one = self.evaluator
-        side = ImageStore(folder, self.weights).draw(
-            "unaccelerated", one.pipe, one.config, one.baseline, chosen, one.networks, start=start
+        side = ImageStore(folder, self.weights).generate(
+            "unaccelerated",
+            one.pipe,
+            one.config,
+            one.unaccelerated,
+            chosen,
+            one.networks,
+            start=start,
         )
         assert side.image is not None
         read = side.image

@@ -84,13 +84,14 @@ def test_each_prompt_has_its_image_whatever_the_batch(folder: Path, task: Task) 
     setting = config(folder, task, steps=5)
     evaluator = Evaluator(setting)
     few = evaluator.prompts["heldout"].first(3)
-    together = run_pipeline(evaluator.pipe, setting, evaluator.baseline, few)
+    together = run_pipeline(evaluator.pipe, setting, evaluator.unaccelerated, few)
     alone = [
-        run_pipeline(evaluator.pipe, setting, evaluator.baseline, few.at([i])) for i in range(3)
+        run_pipeline(evaluator.pipe, setting, evaluator.unaccelerated, few.at([i]))
+        for i in range(3)
     ]
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=0)
     other = run_pipeline(
-        evaluator.pipe, setting, evaluator.baseline, evaluator.prompts["search"].first(3)
+        evaluator.pipe, setting, evaluator.unaccelerated, evaluator.prompts["search"].first(3)
     )
     assert not torch.allclose(together, other, atol=1e-2)
     assert together.shape[-2:] == (32, 32)

@@ -39,7 +39,7 @@ def front(tmp_path: Path, evaluator: Evaluator) -> Path:
     """A front: one found strategy, one of fewer steps."""
     folder = tmp_path / "front"
     folder.mkdir(parents=True)
-    plain = evaluator.baseline
+    plain = evaluator.unaccelerated
     methods = {"deepcache": {"depth": ["full", 0, "full", 0, 0]}}
     strategies.save(Strategy.create(**(plain.to_json() | {"methods": methods})), folder / "01.json")
     strategies.save(plain.resample(steps=4), folder / "02.json")
@@ -60,7 +60,7 @@ def test_everybody_fits_and_is_there_once(evaluator: Evaluator, front: Path) -> 
     digests = [one.strategy.digest for one in found.values()]
     assert len(digests) == len(set(digests))
     assert found["dato-b1"].strategy.calls == STEPS
-    assert found["dato-b1"].strategy.scheduler == evaluator.baseline.scheduler
+    assert found["dato-b1"].strategy.scheduler == evaluator.unaccelerated.scheduler
 
 
 def test_rows_are_scored_timed_and_kept(
@@ -177,7 +177,7 @@ def test_dato_counts() -> None:
 
 
 def test_dato_ablations_are_measured(evaluator: Evaluator, tmp_path: Path) -> None:
-    chosen = dato.ablated(evaluator.baseline, ratios=(0.7,))
+    chosen = dato.ablated(evaluator.unaccelerated, ratios=(0.7,))
     assert len(chosen) == 3 + 2 * 3
     rows, _ = scored_strategies.rows(evaluator, chosen, 2, 0, tmp_path)
     found = list(dato.on_tiny_sd(rows))

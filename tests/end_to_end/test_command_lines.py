@@ -62,7 +62,7 @@ def test_a_small_real_search(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ).images[0]
         for text, seed in zip(prompts.texts, prompts.seeds, strict=True)
     ]
-    scored = np.stack(list(evaluator.draw("scored", one, prompts).images())).astype(int)
+    scored = np.stack(list(evaluator.generate("scored", one, prompts).images())).astype(int)
     mine = (np.stack(images) * 255).round().astype(int)
     assert np.abs(mine - scored).max() <= 1
     again = cli.main(["--resume", str(run), "--budget", "14evals"])
@@ -129,7 +129,7 @@ def test_ray_workers_survive_a_kill(tmp_path: Path) -> None:
     assert process.returncode == 0
     rows = Study(journal).evaluations
     assert len(rows) == 24
-    assert all(row.ok for row in rows)
+    assert all(row.succeeded for row in rows)
     assert len({row.strategy.digest for row in rows}) == 24
 
 

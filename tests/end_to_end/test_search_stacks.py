@@ -60,7 +60,7 @@ def test_a_folder_is_searched(name: str, folders: Path, tmp_path: Path) -> None:
     assert settings.model.guidance == own.get(name, 5.0)
     rows = Study(run / "study.journal").evaluations
     assert len(rows) == 5
-    assert all(row.ok and row.scores["psnr"] > 0 for row in rows)
+    assert all(row.succeeded and row.scores["psnr"] > 0 for row in rows)
     assert any("deltacache" in row.strategy.methods for row in rows)
     table = pd.read_csv(run / "front.csv")
     assert ("temporal_error" in table.columns) == moving

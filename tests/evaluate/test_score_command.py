@@ -181,7 +181,7 @@ def test_features_do_not_depend_on_batch_worker_or_order(tmp_path: Path) -> None
 
     def features(batch: int, part: prompts.Prompts) -> Any:
         evaluator.config = evaluator.config.model_copy(update={"batch": batch})
-        return evaluator.draw("images", one, part).features("bundled")
+        return evaluator.generate("images", one, part).features("bundled")
 
     whole = features(8, chosen)
     code = (
@@ -230,10 +230,10 @@ def test_nothing_that_makes_an_image_is_left_out_of_its_place(tmp_path: Path) ->
     config = read_model("tiny-sd")
     one, other = strategy(CACHED, 4), strategy({}, 4)
     places = [
-        ImageStore(tmp_path, "a").place(config, one, "cpu"),
-        ImageStore(tmp_path, "b").place(config, one, "cpu"),
-        ImageStore(tmp_path, "a").place(config, other, "cpu"),
-        ImageStore(tmp_path, "a").place(config, one, "cuda:0"),
+        ImageStore(tmp_path, "a").folder_of(config, one, "cpu"),
+        ImageStore(tmp_path, "b").folder_of(config, one, "cpu"),
+        ImageStore(tmp_path, "a").folder_of(config, other, "cpu"),
+        ImageStore(tmp_path, "a").folder_of(config, one, "cuda:0"),
     ]
     for change in (
         {"guidance": 2.0},
@@ -241,10 +241,12 @@ def test_nothing_that_makes_an_image_is_left_out_of_its_place(tmp_path: Path) ->
         {"dtype": "float16"},
         {"arguments": {"x": 1}},
     ):
-        places.append(ImageStore(tmp_path, "a").place(config.model_copy(update=change), one, "cpu"))
+        places.append(
+            ImageStore(tmp_path, "a").folder_of(config.model_copy(update=change), one, "cpu")
+        )
     assert len(set(places)) == len(places)
     wider = config.model_copy(update={"batch": 3})
-    assert ImageStore(tmp_path, "a").place(wider, one, "cpu") == places[0]
+    assert ImageStore(tmp_path, "a").folder_of(wider, one, "cpu") == places[0]
 
 
 def test_every_metric_is_in_the_docs() -> None:

@@ -164,12 +164,12 @@ def test_which_figures_decide() -> None:
 
 def test_a_report_tells_both_distances_and_adherence() -> None:
     default = MetricSet.of(["fd_base", "latency_s"], [], True, "real")
-    assert default.told[:2] == ["fd_base", "fd_real"]
-    assert len(default.told) > 2
-    assert all(name.startswith("right_") for name in default.told[2:])
+    assert default.reported_scores[:2] == ["fd_base", "fd_real"]
+    assert len(default.reported_scores) > 2
+    assert all(name.startswith("right_") for name in default.reported_scores[2:])
     other = MetricSet.of(["kid_self", "latency_s"], ["clip_score"], False, "self")
-    assert other.told == ["kid_base", "kid_self", "clip_score"]
-    assert MetricSet.of(["psnr", "latency_s"], [], False, "self").told == []
+    assert other.reported_scores == ["kid_base", "kid_self", "clip_score"]
+    assert MetricSet.of(["psnr", "latency_s"], [], False, "self").reported_scores == []
 
 
 @pytest.fixture(scope="module")

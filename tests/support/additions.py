@@ -21,7 +21,7 @@ class Last(Proposer):
     """Genomes of the last choices, one of them sampled uniformly."""
 
     name = "last"
-    about = "an example"
+    summary = "an example"
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
         drawn = self.random_genome(self.stream(number, attempt))

@@ -120,7 +120,7 @@ def test_the_card_is_true() -> None:
     card = json.loads((FOLDER / "card.json").read_text())
     evaluator = Evaluator(read_model("tiny-sd"))
     chosen = evaluator.prompts["heldout"].first(12)
-    right = evaluator.draw("images", evaluator.baseline, chosen).features("judge").mean(0)
+    right = evaluator.generate("images", evaluator.unaccelerated, chosen).features("judge").mean(0)
     for column, label in enumerate(KINDS):
         seen, said = float(right[column]), card["guidance_5"][label]
         # Three standard errors of a share measured on 12 images.
@@ -233,7 +233,7 @@ def test_batch_size_does_not_change_the_features() -> None:
     for batch in (1, 3, 8):
         config = read_model("tiny-sd").model_copy(update={"batch": batch})
         evaluator = Evaluator(config)
-        found.append(evaluator.draw("images", one, evaluator.prompts["search"].first(8)))
+        found.append(evaluator.generate("images", one, evaluator.prompts["search"].first(8)))
     images = [np.stack(list(side.images())).astype(int) for side in found]
     features = [side.features("bundled") for side in found]
     for other in (1, 2):

@@ -11,6 +11,7 @@ from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 from evaluate.statistics.distances import WeightedStatistic
 from evaluate.statistics.means import Bounds, mean_of
+from strategies.former_names import takes_former
 
 ReferenceKind = Literal["real", "self", "base", "alone"]
 # Networks to what two images of the same size are beside each other.
@@ -24,6 +25,7 @@ VIEWS: dict[ReferenceKind, str] = {
 }
 
 
+@takes_former(chance="noise_floor")
 @dataclass(frozen=True)
 class Metric:
     """A metric of quality.
@@ -44,8 +46,8 @@ class Metric:
         bundled: whether it knows only the bundled models' images.
         gaussian: whether it reads only mean and covariance of a reference.
         compare: comparison of two images, for metrics that compare pixels.
-        chance: noise floor, for unbiased distances: the biased estimate between two sets of this
-            size from one model. Smaller distances are noise.
+        noise_floor: function for unbiased distances, from the images of one side: the biased
+            estimate between two sets of this size from one model. Smaller distances are noise.
         video: whether it compares frames of a video with each other, so that images have none.
         form: format of its values.
         bounds: least and largest value of one image, for means over images with bounds; their
@@ -69,7 +71,7 @@ class Metric:
     bundled: bool = False
     gaussian: bool = False
     compare: Compare | None = None
-    chance: Callable[[ImageSet], float] | None = None
+    noise_floor: Callable[[ImageSet], float] | None = None
     video: bool = False
     form: str = "{:.2f}"
     bounds: Bounds | None = None

@@ -44,12 +44,12 @@ def make(
 
         return value
 
-    def chance(side: ImageSet) -> float:
+    def noise_floor(side: ImageSet) -> float:
         rows = checked_features(side.features(network))
         own = float(np.mean(np.diagonal(kernel(rows, rows))))
         return scale * 2 * (own - kernel_within(rows, kernel)) / len(rows)
 
     return Metric(
         name, title, "lower", network, prepare, SETS, paper, form=form,
-        bundled=network == "bundled", chance=chance, margin=margin,
+        bundled=network == "bundled", noise_floor=noise_floor, margin=margin,
     )  # fmt: skip

@@ -211,8 +211,8 @@ def _resampled(run: Run, points: Sequence[FrontPoint], losses: Points) -> list[P
     notes, objectives = FinalistNotes(run.study), run.config.objectives
     rows: list[Points] = []
     for index, point in enumerate(points):
-        figures = notes.held(point.strategy.digest, point.images).figures.get(point.images)
-        draws = {} if figures is None else figures.draws
+        figures = notes.held(point.strategy.digest, point.images).by_images.get(point.images)
+        draws = {} if figures is None else figures.resampled_losses
         if not draws:
             return []
         length = len(next(iter(draws.values())))

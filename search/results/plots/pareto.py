@@ -81,7 +81,7 @@ def qualities(run: Run, base: Mapping[str, float]) -> list[str]:
     themselves.
     """
     named = [name for name in run.config.objectives if name not in COST_METRICS]
-    own = run.config.figures.lossless_metric
+    own = run.config.metric_set.lossless_metric
     return list(dict.fromkeys([*named, *([own] if own is not None and own in base else [])]))
 
 

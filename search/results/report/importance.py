@@ -71,7 +71,7 @@ def importance(run: Run) -> Importance | None:
     """Importance from the evaluations on the most images; None if no objective is one of
     quality.
     """
-    quality = run.config.figures.quality
+    quality = run.config.metric_set.quality
     if quality is None:
         return None
     good = comparable(run.study.evaluations)

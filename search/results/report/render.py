@@ -114,9 +114,9 @@ def template_text(name: str) -> str:
 
 
 def _columns(run: Run) -> list[str]:
-    own = run.config.figures.lossless_metric
+    own = run.config.metric_set.lossless_metric
     names = ["speedup", *run.config.objectives, *([own] if own is not None else [])]
-    return list(dict.fromkeys([*names, *run.config.figures.told]))
+    return list(dict.fromkeys([*names, *run.config.metric_set.reported_scores]))
 
 
 def unaccelerated_setting(run: Run) -> str:

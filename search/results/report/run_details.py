@@ -26,7 +26,7 @@ def page_summary(run: Run) -> dict[str, str]:
         # The search that writes the report has not let go of its folder.
         "state": "finished" if run.finals else run.state,
         "search": f"{config.proposer}: {', '.join(map(titles.short, config.objectives))}",
-        **search_status(config, run.study, ParetoArchive()).words(),
+        **search_status(config, run.study, ParetoArchive()).as_text(),
     }
     if not run.finals:
         return found

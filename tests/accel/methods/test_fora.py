@@ -203,7 +203,7 @@ def test_the_bundled_model_is_searchable() -> None:
     uniform = [one for one in found if one.steps == 25 and "fora" in one.methods]
     assert [sum(dict[str, Any](one.methods)["fora"].attn) for one in uniform] == [13, 9, 6, 4]
     evaluator = Evaluator(config, pipe=pipe)
-    side = evaluator.draw("images", uniform[0], evaluator.prompts["search"].first(2))
+    side = evaluator.generate("images", uniform[0], evaluator.prompts["search"].first(2))
     assert [image.shape for image in side.images()] == [(32, 32, 3)] * 2
 
 

@@ -128,11 +128,15 @@ def test_an_evaluator_encodes_a_batch_once_and_timing_every_time() -> None:
     plain = Evaluator(config, pipe=pipe)
     keeping = Evaluator(config, pipe=pipe, keep_embeddings=True)
     chosen, reading = plain.prompts["search"].first(3), ExtractionSpec(("bundled",))
-    expected = plain.sample(plain.baseline, chosen, reading).features["bundled"]
+    expected = plain.sample(plain.unaccelerated, chosen, reading).features["bundled"]
     runs = encoded(pipe)
-    for strategy in (keeping.baseline, keeping.baseline.resample(steps=3), keeping.baseline):
+    for strategy in (
+        keeping.unaccelerated,
+        keeping.unaccelerated.resample(steps=3),
+        keeping.unaccelerated,
+    ):
         found = keeping.sample(strategy, chosen, reading).features["bundled"]
     assert (found == expected).all()
     once = len(runs)
-    run_pipeline(pipe, config, plain.baseline, chosen)
+    run_pipeline(pipe, config, plain.unaccelerated, chosen)
     assert len(runs) == 2 * once

@@ -39,7 +39,8 @@ def test_on_tiny_sd() -> None:
     cached = {"deepcache": {"depth": ["full", 1] * 4}}
     chosen = evaluator.prompts["heldout"].first(POOL)
     pool = [
-        evaluator.draw("pool", one, chosen) for one in (strategy(cached, 8), evaluator.baseline)
+        evaluator.generate("pool", one, chosen)
+        for one in (strategy(cached, 8), evaluator.unaccelerated)
     ]
     images = [np.stack(list(side.images())) for side in pool]
     real = real_images()

@@ -181,7 +181,7 @@ def test_a_real_ray_runs_in_a_long_tmpdir(tmp_path: Path, monkeypatch: pytest.Mo
     pool = WorkerPool(hands, 1)
     try:
         pool.open()
-        done = list(pool.each(iter([Rest(key="0", seconds=0.1, limit=60.0)])))
+        done = list(pool.run_all(iter([Rest(key="0", seconds=0.1, time_limit=60.0)])))
         assert [outcome.error for _, outcome in done] == [""]
     finally:
         pool.close()

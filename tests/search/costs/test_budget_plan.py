@@ -183,7 +183,7 @@ class Drawing(FakeExecutor):
     def _keep(self, request: SampleRequest) -> None:
         prompts = read_prompts(MODEL)[request.split].first(request.stop)
         store = ImageStore(self.run / "unaccelerated", model_fingerprint(MODEL.source))
-        place = store.place(MODEL, request.strategy, "cpu")
+        place = store.folder_of(MODEL, request.strategy, "cpu")
         whole.make_folder(place)
         for index, path in list(enumerate(paths_of(place, prompts)))[request.start :]:
             if not path.exists():
@@ -196,7 +196,9 @@ def shared_engine(folder: Path, shade: int = 0) -> tuple[Any, Drawing, list[str]
     executor, told = Drawing(folder, shade), list[str]()
     engine = make_engine(folder, executor, budget="12evals")
     there = inputs.collect_inputs(engine.config)
-    engine.images.reuse(SharedImages(engine.config.model, there, engine.baseline, "cpu", folder))
+    engine.images.reuse(
+        SharedImages(engine.config.model, there, engine.unaccelerated, "cpu", folder)
+    )
     engine.tell = told.append
     return engine, executor, told
 
@@ -228,14 +230,15 @@ def test_what_ships_is_of_the_model_and_its_prompts(tmp_path: Path) -> None:
     """The file fits the weights and the first prompts of both splits, and is put into a run."""
     engine = make_engine(tmp_path, heldout_images=384, images=24)
     there = inputs.collect_inputs(engine.config)
-    found = SharedImages(MODEL, there, engine.baseline, "cpu", tmp_path / "run")
+    found = SharedImages(MODEL, there, engine.unaccelerated, "cpu", tmp_path / "run")
     assert found.count("search", 0, 24) == 24
     assert found.count("heldout", 0, 384) == 384
     assert found.put("heldout", 3, 10) == list(range(3, 10))
     assert found.put("heldout", 0, 10) == [0, 1, 2]
     other = engine.config.model.model_copy(update={"guidance": 4.0})
     assert (
-        SharedImages(other, there, engine.baseline, "cpu", tmp_path).count("heldout", 0, 384) == 0
+        SharedImages(other, there, engine.unaccelerated, "cpu", tmp_path).count("heldout", 0, 384)
+        == 0
     )
     assert shared.shipped("tiny-sd").stat().st_size < 2**21
 

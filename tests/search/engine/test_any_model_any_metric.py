@@ -110,7 +110,7 @@ def test_a_folder_is_searched_from_images(name: str, folders: Path, tmp_path: Pa
     assert cli.main(arguments(folders, name, *asked)) == 0
     rows = Study(run / "study.journal").evaluations
     assert len(rows) == 4
-    assert all(row.ok and row.scores["psnr"] > 0 for row in rows)
+    assert all(row.succeeded and row.scores["psnr"] > 0 for row in rows)
     assert any(row.strategy.methods for row in rows)
     assert configuration.read_search_config(run).model.share == 0.75
     assert list((run / "strategies").glob("0*.json"))
@@ -129,7 +129,7 @@ def test_a_stopped_search_of_a_folder_goes_on(
     assert cli.main(["--resume", str(run), "--budget", "6evals"]) == 0
     rows = Study(run / "study.journal").evaluations
     assert len({row.strategy.digest for row in rows}) == 6
-    assert all(row.ok and "kid_base" not in row.scores for row in rows)
+    assert all(row.succeeded and "kid_base" not in row.scores for row in rows)
     assert any(row.origin == "sensitivity" for row in rows)
     assert cli.main(["--resume", str(run), "--base-steps", "9"]) == 2
     assert "--base-steps cannot change" in capsys.readouterr().err
@@ -250,5 +250,5 @@ def test_ray_workers_search_a_folder(folders: Path, tmp_path: Path) -> None:
     assert cli.main([*given, "--images", "40", "--budget", "6evals", "--out", str(run)]) == 0
     rows = Study(run / "study.journal").evaluations
     assert len(rows) == 6
-    assert all(row.ok for row in rows)
+    assert all(row.succeeded for row in rows)
     assert len(list((run / "unaccelerated").rglob("*.png"))) == 40 + 4

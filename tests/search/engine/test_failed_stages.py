@@ -231,7 +231,7 @@ def test_the_latency_table_names_what_cannot_be_timed_and_goes_on(
     rows = engine.study.evaluations
     bad = [e for e in rows if kinds[0] in e.strategy.kinds()]
     assert bad
-    assert [e for e in rows if not e.ok] == bad
+    assert [e for e in rows if not e.succeeded] == bad
     reason = f"calls of the kind {kinds[0]} could not be timed: RuntimeError: no kernel"
     assert {e.error for e in bad} == {reason}
     assert sum(e.seconds for e in bad) == 0
@@ -245,8 +245,8 @@ def test_a_solver_that_cannot_be_timed_is_left_out(tmp_path: Path) -> None:
     engine.prepare()
     engine.evaluate()
     rows = engine.study.evaluations
-    assert {e.strategy.scheduler for e in rows if not e.ok} == {solver}
-    assert all("the solver" in e.error for e in rows if not e.ok)
+    assert {e.strategy.scheduler for e in rows if not e.succeeded} == {solver}
+    assert all("the solver" in e.error for e in rows if not e.succeeded)
 
 
 def test_an_unaccelerated_call_that_cannot_be_timed_is_the_models_fault(tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_an_unaccelerated_call_that_cannot_be_timed_is_the_models_fault(tmp_path
 def test_when_the_unaccelerated_pipeline_cannot_be_timed_end_to_end_it_is_named(
     tmp_path: Path, sound: Search
 ) -> None:
-    baseline = sound.baseline.digest
+    baseline = sound.unaccelerated.digest
     engine = searched(tmp_path, Faulty(only("end_to_end", lambda one: one.digest == baseline)))
     with pytest.raises(SearchError, match="unaccelerated pipeline failed while it was timed"):
         engine.finish()

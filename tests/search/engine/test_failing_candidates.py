@@ -72,20 +72,20 @@ def test_bad_candidates_are_infeasible_and_no_crash() -> None:
         stop=2,
         reading=ExtractionSpec(("bundled",)),
     )
-    good = executor.alone(images)
+    good = executor.run_exclusive(images)
     assert good.error == ""
     assert good.value is not None
     for with_torch in (True, False):
         hoard = Hoard(key="hoard", with_torch=with_torch)
-        assert executor.alone(hoard).error == "out of memory"
-    late = executor.alone(Hang(key="hang", limit=0.3))
+        assert executor.run_exclusive(hoard).error == "out of memory"
+    late = executor.run_exclusive(Hang(key="hang", time_limit=0.3))
     assert late.value is None
     assert late.error.startswith("took longer than its limit")
     # After what was broken off, the model is a fresh one.
-    after = executor.alone(images)
+    after = executor.run_exclusive(images)
     assert after.value is not None
     assert np.array_equal(after.value.features["bundled"], good.value.features["bundled"])
-    assert executor.alone(Spoil(key="spoil")).error == ""
-    spoilt = executor.alone(images)
+    assert executor.run_exclusive(Spoil(key="spoil")).error == ""
+    spoilt = executor.run_exclusive(images)
     assert spoilt.value is None
     assert "NaN or infinite" in spoilt.error

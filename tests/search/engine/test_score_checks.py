@@ -87,7 +87,7 @@ def same_as_of_the_sound_ones_alone(folder: Path, seed: int, share: float) -> No
     rows = engine.study.evaluations
     places = ("search", "heldout", "end_to_end")
     sound = [e for e in rows if not any(faults(e.strategy, place) for place in places)]
-    assert {e.number for e in rows if not e.ok} == {
+    assert {e.number for e in rows if not e.succeeded} == {
         e.number for e in rows if faults(e.strategy, "search")
     }
     failed = failures.finalists(engine.study)
@@ -102,7 +102,7 @@ def same_as_of_the_sound_ones_alone(folder: Path, seed: int, share: float) -> No
     assert summary["front"] == expected["front"]
     assert expected["failures"] == []
     assert {one["digest"] for one in summary["failures"]} == failed | {
-        e.strategy.digest for e in rows if not e.ok
+        e.strategy.digest for e in rows if not e.succeeded
     }
 
 
@@ -138,7 +138,7 @@ def test_an_evaluation_passes_only_if_all_its_figures_are_finite(
     if all(math.isfinite(value) for value in (*scores.values(), loss)):
         assert passed is one
     else:
-        assert not passed.ok
+        assert not passed.succeeded
         assert (passed.scores, passed.objectives) == ({}, ())
         assert "not a finite number" in passed.error
 
@@ -282,7 +282,7 @@ def stop(*_: Any) -> Any:
 def test_looks_come_with_every_drawn_image(tmp_path: Path) -> None:
     evaluator = Evaluator(MODEL, "cpu", PIPE)
     chosen = evaluator.prompts["search"].first(2)
-    found = evaluator.sample(evaluator.baseline, chosen, ExtractionSpec())
+    found = evaluator.sample(evaluator.unaccelerated, chosen, ExtractionSpec())
     assert found.looks is not None
     assert found.looks[:, :2].tolist() == [[MODEL.height, MODEL.width]] * 2
     assert (found.looks[:, 2] > 0).all()

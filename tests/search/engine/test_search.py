@@ -56,7 +56,7 @@ def test_nothing_is_evaluated_twice(tmp_path: Path) -> None:
     executor = FakeExecutor()
     engine = make_engine(tmp_path, executor)
     go(engine)
-    plain = engine.baseline.digest  # Drawn in parts, by all workers at once.
+    plain = engine.unaccelerated.digest  # Drawn in parts, by all workers at once.
     assert {n for (digest, _), n in executor.seen.items() if digest != plain} == {1}
     assert executor.seen[plain, "search"] == executor.seen[plain, "heldout"] == executor.slots
 
@@ -94,7 +94,7 @@ def test_resume_goes_on_as_if_nothing_had_happened(tmp_path: Path, cuts: tuple[i
         assert [row.strategy.digest for row in resumed.study.evaluations] == expected
         done = {row.strategy.digest for row in engine.study.evaluations}
         assert not done & {digest for digest, split in again.seen if split == "search"} - {
-            engine.baseline.digest
+            engine.unaccelerated.digest
         }
 
 
@@ -124,7 +124,7 @@ def test_failures_are_infeasible_and_never_numbers(tmp_path: Path) -> None:
     engine = make_engine(tmp_path / "b", FakeExecutor(fails=bad))
     summary = go(engine)
     assert summary["failed"] == 2
-    failed = [row for row in engine.study.evaluations if not row.ok]
+    failed = [row for row in engine.study.evaluations if not row.succeeded]
     assert {row.error for row in failed} == set(bad.values())
     assert all(row.scores == {} for row in failed)
     assert not {row.strategy.digest for row in failed} & {

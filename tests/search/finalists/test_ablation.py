@@ -66,9 +66,11 @@ def scored(folder: Path, executor: FakeExecutor | None = None) -> tuple[Search, 
     ratio = [0.5 if call % 2 == 0 else 0.0 for call in range(25)]
     strategy = engine.space.uniform("DDIMScheduler", 25, deepcache_depth=depth, tome_ratio=ratio)
     count = plain.images
-    scoring = engine.images.scoring("heldout", count)
+    scoring = engine.images.make_scoring("heldout", count)
     base = engine.images.sample("heldout", count)
-    outcome = engine.executor.alone(engine.images.request("two", strategy, "heldout", count))
+    outcome = engine.executor.run_exclusive(
+        engine.images.generation_request("two", strategy, "heldout", count)
+    )
     assert outcome.value is not None
     scores = gate.scores(scoring, outcome.value, base) | engine.prepared.costs.of(strategy)
     intervals = gate.checked_intervals(scoring, outcome.value, base)

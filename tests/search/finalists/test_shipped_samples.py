@@ -29,7 +29,7 @@ def ship(
         shipped_samples, "samples_path", lambda name: folder / f"{name}.safetensors"
     )
     there = inputs.collect_inputs(engine.config)
-    of = origin(MODEL, there.weights, engine.baseline)
+    of = origin(MODEL, there.weights, engine.unaccelerated)
     samples = {}
     for start, strategy in engine.generation.seeds:
         if start == "fewer-steps":
@@ -39,7 +39,7 @@ def ship(
     whole.make_folder(folder)
     content = pack(there.prompts["heldout"].first(192), samples, of)
     whole.write(content, shipped_samples.samples_path(MODEL.name))
-    return ShippedSamples(MODEL, there, engine.baseline)
+    return ShippedSamples(MODEL, there, engine.unaccelerated)
 
 
 @pytest.fixture(scope="module")
@@ -73,22 +73,22 @@ def test_what_ships_is_of_the_prompts_and_of_what_is_read(
     engine = make_engine(tmp_path, FakeExecutor(), **SETS)
     shipped = ship(tmp_path / "zoo", engine, monkeypatch)
     one = next(one for start, one in engine.generation.seeds if start == "fewer-steps")
-    reading, first = engine.config.figures.reading, make_sample(one, "heldout", 24)
+    reading, first = engine.config.metric_set.reading, make_sample(one, "heldout", 24)
     found = shipped.part(one.digest, 24, 48, reading, first)
     assert found is not None
     expected = make_sample(one, "heldout", 48, 24)
     for name, rows in expected.features.items():
         assert (found.features[name] == rows).all()
     assert shipped.part(one.digest, 24, 193, reading, first) is None
-    assert shipped.part(engine.baseline.digest, 24, 48, reading, first) is None
+    assert shipped.part(engine.unaccelerated.digest, 24, 48, reading, first) is None
     more = replace(reading, networks=(*reading.networks, "inception"))
     assert shipped.part(one.digest, 24, 48, more, first) is None
     there = inputs.collect_inputs(engine.config)
     other = {**there.prompts, "heldout": there.prompts["search"]}
-    assert not ShippedSamples(MODEL, replace(there, prompts=other), engine.baseline).digests
+    assert not ShippedSamples(MODEL, replace(there, prompts=other), engine.unaccelerated).digests
     few = {**there.prompts, "heldout": there.prompts["heldout"].first(40)}
-    fewer = ShippedSamples(MODEL, replace(there, prompts=few), engine.baseline)
+    fewer = ShippedSamples(MODEL, replace(there, prompts=few), engine.unaccelerated)
     assert fewer.part(one.digest, 24, 40, reading, first) is not None
     assert fewer.part(one.digest, 24, 41, reading, first) is None
     model = MODEL.model_copy(update={"guidance": 4.0})
-    assert not ShippedSamples(model, there, engine.baseline).digests
+    assert not ShippedSamples(model, there, engine.unaccelerated).digests

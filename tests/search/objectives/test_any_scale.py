@@ -109,18 +109,18 @@ def test_the_point_is_the_same_after_a_kill_and_for_whoever_reads_the_run(
 
 def test_a_run_of_an_earlier_version_goes_on(own: None, tmp_path: Path) -> None:
     engine, _ = searched(tmp_path, 0.5, budget="40evals")
-    engine.study.note("reference", [1.0, engine.prepared.objectives.reference[1]])
+    engine.study.note("reference", [1.0, engine.prepared.objectives.reference_point[1]])
     engine.study.note("unscaled", None)
     assert Measurements(engine.study).reference_point == (
         1.0,
-        engine.prepared.objectives.reference[1],
+        engine.prepared.objectives.reference_point[1],
     )
     again, summary = searched(tmp_path, 0.5)
     assert summary["evaluations"] == 45
     assert (
         Measurements(again.study).reference_point
         == again.reference
-        != (1.0, engine.prepared.objectives.reference[1])
+        != (1.0, engine.prepared.objectives.reference_point[1])
     )
 
 
@@ -162,7 +162,7 @@ def test_which_figures_have_a_scale_of_their_own() -> None:
     base |= {"feature_error_base": 0.0, "macs": 5.0}
     names = ("fd_base", "fd_real", "image_reward", "feature_error_base", "latency_s", "macs")
     found = objectives.Objectives.create(names, {}, base)
-    assert found.reference == (4.0, 4.0, 0.0, 0.0, 2.0, 5.0)
+    assert found.reference_point == (4.0, 4.0, 0.0, 0.0, 2.0, 5.0)
     assert found.unscaled == (False, True, True, True, False, False)
 
 
@@ -172,7 +172,7 @@ def test_defaults_have_a_scale_so_that_their_hypervolumes_stay(tmp_path: Path) -
     assert engine.prepared.objectives.unscaled == (False, False)
     assert (
         Measurements(engine.study).reference_point
-        == engine.prepared.objectives.reference
+        == engine.prepared.objectives.reference_point
         == engine.reference
     )
     assert json.loads((tmp_path / "summary.json").read_text())["hypervolume"] == pytest.approx(

@@ -47,7 +47,7 @@ def test_amounts_have_units() -> None:
 def test_the_scale_of_an_unbiased_distance() -> None:
     """Two sets of one model are apart by what their biased estimate shows, not by nothing."""
     rng = np.random.default_rng(0)
-    chance = METRICS["kid"].chance
+    chance = METRICS["kid"].noise_floor
     assert chance is not None
     said, seen = [], []
     for _ in range(40):
@@ -58,6 +58,6 @@ def test_the_scale_of_an_unbiased_distance() -> None:
     assert found == pytest.approx(float(np.mean(seen)), rel=0.1)
     base = {"kid_base": 0.0, "kid_self": -0.4, "latency_s": 2.0}
     objectives = Objectives.create(("kid_base", "latency_s"), {}, base, {"kid_self": found})
-    assert objectives.reference == (found, 2.0)
+    assert objectives.reference_point == (found, 2.0)
     base = {"psnr": 99.0, "memory_bytes": 10.0}
-    assert Objectives.create(("psnr", "memory_bytes"), {}, base).reference == (99.0, 20.0)
+    assert Objectives.create(("psnr", "memory_bytes"), {}, base).reference_point == (99.0, 20.0)

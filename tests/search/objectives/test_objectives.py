@@ -25,7 +25,7 @@ BASE = {"fd_base": 0.0, "fd_real": 4.0, "latency_s": 2.0, "psnr": 99.0, "speedup
 def test_losses_and_the_worst_point() -> None:
     objectives = Objectives.create(("fd_base", "psnr", "latency_s"), {}, BASE)
     assert objectives.losses({"fd_base": 1.5, "psnr": 30.0, "latency_s": 0.5}) == (1.5, 69.0, 0.5)
-    assert objectives.reference == (4.0, 99.0, 2.0)
+    assert objectives.reference_point == (4.0, 99.0, 2.0)
     assert higher_is_better("right_shape")
     assert not higher_is_better("fd_real")
 

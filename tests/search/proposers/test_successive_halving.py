@@ -174,8 +174,12 @@ def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
         )
         assert one.objectives == pytest.approx(exact)
     assert {e.images for e in engine.choice().best()[0]} <= {16}
-    assert all(not e.draws for e in rows if e.images == 16)
-    assert all(len(e.draws[0]) == rungs.RESAMPLES and not e.draws[1] for e in rows if e.images < 16)
+    assert all(not e.resampled_losses for e in rows if e.images == 16)
+    assert all(
+        len(e.resampled_losses[0]) == rungs.RESAMPLES and not e.resampled_losses[1]
+        for e in rows
+        if e.images < 16
+    )
 
 
 def test_a_search_with_rungs_resumes_exactly(tmp_path: Path) -> None:

@@ -104,9 +104,13 @@ def check(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) 
     assert rows == json.loads(look(capsys, "front", str(journal), "--json"))["rows"]
     assert "state  finished" in look(capsys, "status", str(folder), *again)
     read = runs.load_run(folder, url if again else None).study
-    mine = [(row.number, row.genome, dict(row.scores), row.draws) for row in read.evaluations]
+    mine = [
+        (row.number, row.genome, dict(row.scores), row.resampled_losses) for row in read.evaluations
+    ]
     theirs = runs.load_run(journal).study.evaluations
-    assert mine == [(row.number, row.genome, dict(row.scores), row.draws) for row in theirs]
+    assert mine == [
+        (row.number, row.genome, dict(row.scores), row.resampled_losses) for row in theirs
+    ]
 
 
 def test_sqlite(

@@ -133,7 +133,7 @@ def test_chooses_among_children_and_seeds(monkeypatch: pytest.MonkeyPatch, best:
         first = range(pool) if best == "nsga2" else range(pool, len(rows))
         return [*first, *(set(range(len(rows))) - set(first))]
 
-    monkeypatch.setattr(Surrogate, "order", order)
+    monkeypatch.setattr(Surrogate, "rank_by_improvement", order)
     generation = GenerationStrategy(SPACE, seeds, "nsga2", 4, 0, (4, 16))
     generation.set_measurements(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
     taken = {generation.seeds[0][1].digest}
@@ -168,7 +168,7 @@ def test_what_breaks_a_limit_comes_last() -> None:
     assert model is not None
     rows = [one.strategy for one in history.good[:40]]
     found = surrogate(violation=slow)
-    order = found.order(model, history, rows, REFERENCE, 0)
+    order = found.rank_by_improvement(model, history, rows, REFERENCE, 0)
     outside = [slow(rows[index]) > 0 for index in order]
     assert 0 < sum(outside) < 40
     assert outside == sorted(outside)
@@ -183,9 +183,11 @@ def test_what_is_asked_again_is_as_what_is_asked_once() -> None:
         model = found.fitted(part)
         assert model is not None
         for images in (0, 16, 0):
-            once = found.order(model, part, rows, REFERENCE, images)
+            once = found.rank_by_improvement(model, part, rows, REFERENCE, images)
             for _ in range(2):
-                again = found.order(model, part, rows[:20], REFERENCE, images, rows[20:])
+                again = found.rank_by_improvement(
+                    model, part, rows[:20], REFERENCE, images, rows[20:]
+                )
                 assert again == once
 
 

@@ -141,7 +141,7 @@ def test_an_error_is_the_last_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, log = tmp_path / "run", tmp_path / "log"
-    plain = make_engine(tmp_path / "other").baseline.digest
+    plain = make_engine(tmp_path / "other").unaccelerated.digest
     executor = FakeExecutor(fails={plain: "out of memory"})
     flags = ["--budget", "5evals", "--out", str(run), "--log-json", str(log)]
     assert made.search(monkeypatch, executor, *flags) == 2

@@ -63,8 +63,8 @@ def test_a_candidate_that_breaks_the_device_costs_only_itself(
     engine.evaluate()
     rows = engine.study.evaluations
     assert len(rows) == 24
-    assert [row.number for row in rows if not row.ok] == failed
-    assert [row.error for row in rows if not row.ok] == [
+    assert [row.number for row in rows if not row.succeeded] == failed
+    assert [row.error for row in rows if not row.succeeded] == [
         f"broke its worker 2 times: {STICKY}" for _ in failed
     ]
 
@@ -84,7 +84,7 @@ def test_a_device_that_stays_broken_stops_the_search_and_nothing_is_recorded(
     with pytest.raises(SearchError, match=r"a fresh worker cannot generate.*device-side assert"):
         engine.evaluate()
     assert [row.number for row in engine.study.evaluations] == [0, 1, 2, 3, 4]
-    assert all(row.ok for row in engine.study.evaluations)
+    assert all(row.succeeded for row in engine.study.evaluations)
     # On a sound device it goes on as if nothing had happened.
     resumed = make_engine(tmp_path / "a", FakeExecutor(slots=1), **FEW)
     whole = make_engine(tmp_path / "b", FakeExecutor(slots=1), **FEW)
@@ -117,7 +117,7 @@ def test_a_failure_of_a_sound_worker_is_its_candidates(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, InProcessExecutor(make), **FEW)  # type: ignore[arg-type]
     engine.prepare()
     engine.evaluate()
-    (row,) = [row for row in engine.study.evaluations if not row.ok]
+    (row,) = [row for row in engine.study.evaluations if not row.succeeded]
     assert row.error == "ValueError: no such head"
     assert len(made) == 1
     assert asked.count("5") == 1
@@ -161,7 +161,7 @@ def pool_of(workers: int, breaks: Breaks) -> tuple[WorkerPool, Simulation]:
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_pool_replaces_a_broken_worker_and_does_again_what_it_failed(workers: int) -> None:
     pool, hands = pool_of(workers, at("4", 1))
-    found = {r.key: o for r, o in pool.each(requests(12))}
+    found = {r.key: o for r, o in pool.run_all(requests(12))}
     assert len(found) == 12
     assert not any(o.error for o in found.values())
     assert sum(key == "4" for *_, key in hands.busy) == 2
@@ -173,7 +173,7 @@ def test_a_pool_replaces_a_broken_worker_and_does_again_what_it_failed(workers: 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_request_that_breaks_every_worker_is_given_up(workers: int) -> None:
     pool, _ = pool_of(workers, at("4"))
-    found = {r.key: o for r, o in pool.each(requests(12))}
+    found = {r.key: o for r, o in pool.run_all(requests(12))}
     assert found["4"].error == f"broke its worker 2 times: {STICKY}"
     assert sum(bool(o.error) for o in found.values()) == 1
 
@@ -190,7 +190,7 @@ def test_a_device_that_stays_broken_ends_the_pool_and_blames_nobody(workers: int
     pool, hands = pool_of(workers, breaks)
     found = {}
     with pytest.raises(SearchError, match="not fit for this model"):
-        for request, outcome in pool.each(requests(40)):
+        for request, outcome in pool.run_all(requests(40)):
             found[request.key] = outcome
     assert not any(o.error for o in found.values())
     assert len({id(p) for p in hands.processes}) <= workers + MAX_DEATHS_IN_A_ROW

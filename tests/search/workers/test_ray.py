@@ -41,7 +41,7 @@ def pool(folder: Path, workers: int, address: str = "", **arguments: Any) -> Wor
 
 
 def rests(count: int, seconds: float = 0.5) -> list[Rest]:
-    return [Rest(key=str(n), seconds=seconds, limit=60.0) for n in range(count)]
+    return [Rest(key=str(n), seconds=seconds, time_limit=60.0) for n in range(count)]
 
 
 def until_all_are_there(workers: WorkerPool, wanted: int) -> Iterator[Rest]:
@@ -66,7 +66,7 @@ def test_workers_that_are_killed_hang_or_exhaust_memory(tmp_path: Path) -> None:
     try:
         group.mkdir(exist_ok=True)
         (group / "memory.limit_in_bytes").write_text(str(2**30))
-        memory = [Hoard(key="memory", group=str(group), limit=300.0)]
+        memory = [Hoard(key="memory", group=str(group), time_limit=300.0)]
     except OSError:
         memory = []  # No control groups here that this user may make.
     workers = pool(tmp_path, 2)
@@ -74,8 +74,8 @@ def test_workers_that_are_killed_hang_or_exhaust_memory(tmp_path: Path) -> None:
         assert workers.open() == "one kind"
         killed = False
         answers = {}
-        asked: list[Any] = [*rests(8), Hang(key="hang", limit=3.0), *memory]
-        for request, outcome in workers.each(asked):
+        asked: list[Any] = [*rests(8), Hang(key="hang", time_limit=3.0), *memory]
+        for request, outcome in workers.run_all(asked):
             answers[request.key] = outcome
             if not killed:
                 busy = [path for path in tmp_path.iterdir() if "ends" not in path.read_text()]
@@ -88,7 +88,7 @@ def test_workers_that_are_killed_hang_or_exhaust_memory(tmp_path: Path) -> None:
         assert not any(answers[str(n)].error for n in range(8))
         # Alone means alone, whoever is ready; both workers may be starting anew by now.
         workers.submit(Rest(key="beside", seconds=2.0))
-        assert workers.alone(Rest(key="timing", seconds=1.0)).error == ""
+        assert workers.run_exclusive(Rest(key="timing", seconds=1.0)).error == ""
         found = times(tmp_path)
         assert found["beside"][-1][1] <= found["timing"][0][1]
     finally:
@@ -105,7 +105,7 @@ def test_a_node_that_is_killed_and_one_that_comes_later(cluster: Any, tmp_path: 
         workers.open()
         assert workers.slots == 4
         answers = {}
-        for step, (request, outcome) in enumerate(workers.each(until_all_are_there(workers, 6))):
+        for step, (request, outcome) in enumerate(workers.run_all(until_all_are_there(workers, 6))):
             answers[request.key] = outcome
             if step == 6:
                 cluster.remove_node(second, allow_graceful=False)

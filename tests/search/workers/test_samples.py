@@ -28,7 +28,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
     )
     _, model = model_setup.load_model(flags)
     made = worker.Worker(model.model_dump(), "cpu", 1)
-    base = made.evaluator.baseline
+    base = made.evaluator.unaccelerated
     depth = ["full", *[1] * (base.calls - 1)]
     one = strategies.Strategy.create(
         family="unet", scheduler=base.scheduler, steps=4, calls=base.calls,
@@ -56,7 +56,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
     assert {path: path.stat().st_mtime_ns for path in files} == files
     # The same figures as of images that are all kept.
     chosen = made.evaluator.prompts["search"].first(5)
-    side, plain_side = (made.evaluator.draw("x", s, chosen) for s in (one, base))
+    side, plain_side = (made.evaluator.generate("x", s, chosen) for s in (one, base))
     metrics = select_metrics(["psnr", "ssim"], bundled=False)
     direct = scoring.full_scores(scoring.statistics(side, plain_side, {}, metrics), 5)
     through = scoring.Scoring(tuple(metrics), {}).score(sample, plain)

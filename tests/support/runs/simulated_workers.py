@@ -68,7 +68,7 @@ class Simulation(WorkerBackend):
         self.events: list[tuple[float, Callable[[], None]]] = []
         self.busy: list[tuple[float, float, str, str]] = []  # Begin, end, node, key.
 
-    def room(self) -> int:
+    def capacity(self) -> int:
         return sum(self.nodes.values())
 
     def start(self) -> Process:

@@ -16,7 +16,7 @@ from accel.moments import Moment
 from accel.pipelines.guiding import Guiding
 from accel.token_selection import TokenSelection
 from strategies import StrategyError
-from strategies.former_names import FormerName, adopt_former
+from strategies.plugins.former_names import FormerName, adopt_former
 
 
 class CallListener:

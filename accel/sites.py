@@ -11,7 +11,7 @@ from diffusers.utils import BaseOutput
 from torch import Tensor, nn
 
 from accel.stack import BlockList
-from strategies.former_names import FormerName, takes_former
+from strategies.plugins.former_names import FormerName, takes_former
 
 Grid = tuple[int, ...]
 Rotary = Literal["", "joint", "apart", "whole"]

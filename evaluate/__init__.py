@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from strategies.commands.extras import require
-from strategies.former_names import announce
+from strategies.plugins.former_names import announce
 
 if TYPE_CHECKING:
     from accel.models.config import ModelConfig, available, read_model

@@ -25,7 +25,7 @@ from evaluate.networks.base import Pixels
 from evaluate.speed import latency_measurement
 from evaluate.speed.peak_memory import peak_memory
 from strategies import Strategy
-from strategies.former_names import FormerName
+from strategies.plugins.former_names import FormerName
 
 # The same prompts with other noise are those of the unaccelerated pipeline's own reference.
 Split = Literal["search", "heldout", "search-self", "heldout-self"]

@@ -5,9 +5,9 @@ from typing import Any
 from strategies import methods as _methods  # registers every method's knobs
 from strategies.errors import StrategyError
 from strategies.files import dump, load, parse, presets, save
-from strategies.former_names import announce
 from strategies.genomes.space import Gene, SearchSpace
 from strategies.knobs import Knobs, registered_methods
+from strategies.plugins.former_names import announce
 from strategies.strategy import Strategy
 
 __all__ = [

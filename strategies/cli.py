@@ -17,7 +17,8 @@ from strategies.data_files.whole import make_folder, write
 from strategies.exchange import cache_dit_import
 from strategies.exchange.targets import TARGETS
 from strategies.plugins import entry_points
-from strategies.sharing import hub, provenance
+from strategies.sharing import hub
+from strategies.sharing.provenance import check_provenance, missing_parts
 from strategies.strategy import Strategy
 from strategies.text import say
 from strategies.words import did_you_mean
@@ -186,7 +187,7 @@ def _validate(flags: argparse.Namespace, result: ResultOutput) -> int:
     for name in flags.files:
         try:
             strategy = load(name)
-            provenance.check_provenance(strategy, name)
+            check_provenance(strategy, name)
         except StrategyError as error:
             found.append({"file": name, "ok": False, "error": str(error)})
             line = str(error)
@@ -253,9 +254,7 @@ def _written(strategy: Strategy, path: Path | None) -> int:
 
 def _push(flags: argparse.Namespace, result: ResultOutput) -> int:
     commit = hub.push(flags.files, flags.repo, flags.private, flags.message, say)
-    rows = [
-        {"file": str(path), "missing": provenance.missing_parts(load(path))} for path in flags.files
-    ]
+    rows = [{"file": str(one), "missing": missing_parts(load(one))} for one in flags.files]
     result.write({"commit": commit, "files": rows}, rows)
     say(commit)
     for row in rows:

@@ -16,8 +16,8 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from strategies.errors import StrategyError
-from strategies.former_names import adopt_former
 from strategies.plugins import entry_points
+from strategies.plugins.former_names import adopt_former
 from strategies.plugins.methods import why_unusable
 from strategies.text import cut
 
@@ -286,30 +286,3 @@ def expand(kind: type[Knobs], given: Mapping[str, Any], calls: int) -> dict[str,
                 f"{calls} calls; give {calls} values, or one value for all calls"
             )
     return full
-
-
-def check_ratio(ratios: Sequence[float], cell: int, name: str) -> None:
-    """Refuse to remove more tokens than a grid has besides one per `cell x cell`.
-
-    Raises:
-        ValueError: a ratio is too large; names the call, the value and the limit.
-    """
-    limit = 1 - 1 / cell**2
-    for call, ratio in enumerate(ratios):
-        if ratio > limit:
-            raise ValueError(
-                f"ratio[{call}] is {ratio}, but with {name} {cell} at most {limit:g} of the tokens "
-                f"can go; lower the ratio or raise the {name}"
-            )
-
-
-def check_calls(calls: Sequence[int], count: int | None, name: str) -> None:
-    """Refuse call numbers that are not ascending or, with `count`, not below it.
-
-    Raises:
-        ValueError: a number is refused; names the knob and the value.
-    """
-    for before, call in zip((-1, *calls), calls, strict=False):
-        if call <= before or (count is not None and call >= count):
-            limit = "" if count is None else f" and below {count}, the number of calls"
-            raise ValueError(f"{name} has {call} after {before}; calls must be ascending{limit}")

@@ -143,3 +143,15 @@ def neutral_where_skipped(
     if depths is None:
         return tuple(values)
     return tuple(off if d == 0 else v for v, d in zip(values, depths, strict=True))
+
+
+def check_calls(calls: Sequence[int], count: int | None, name: str) -> None:
+    """Refuse call numbers that are not ascending or, with `count`, not below it.
+
+    Raises:
+        ValueError: a number is refused; names the knob and the value.
+    """
+    for before, call in zip((-1, *calls), calls, strict=False):
+        if call <= before or (count is not None and call >= count):
+            limit = "" if count is None else f" and below {count}, the number of calls"
+            raise ValueError(f"{name} has {call} after {before}; calls must be ascending{limit}")

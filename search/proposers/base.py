@@ -12,8 +12,8 @@ import numpy as np
 from search.initial.random_genomes import evenly
 from search.study.history import History
 from strategies import SearchSpace, Strategy
-from strategies.former_names import FormerName, adopt_former
 from strategies.genomes.space import Genome
+from strategies.plugins.former_names import FormerName, adopt_former
 
 CANDIDATE_POOL_SIZE = 24  # Candidates to choose from.
 

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from strategies.errors import StrategyError
-from strategies.former_names import FormerName
 from strategies.genomes import choosing, encoding
 from strategies.genomes.gene_reading import Reader
 from strategies.genomes.genes import AnyGene, Gene, OneOf, Shared
+from strategies.plugins.former_names import FormerName
 from strategies.strategy import Strategy
 
 Genome = tuple[int, ...]

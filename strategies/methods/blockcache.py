@@ -10,10 +10,10 @@ from pydantic import FailFast, Field, StrictInt, model_validator
 from strategies.data_files.limits import MAX_BLOCKS
 from strategies.errors import StrategyError
 from strategies.halves import caught_up
-from strategies.knobs import Depth, Knobs, check_calls, register
+from strategies.knobs import Depth, Knobs, register
 from strategies.methods import groups
 from strategies.methods.groups import Computed, Stream
-from strategies.schedules import happens, remap_events
+from strategies.schedules import check_calls, happens, remap_events
 
 
 @register

@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, StrictInt
 
 from strategies.halves import caught_up
-from strategies.knobs import Depth, Knobs, check_calls, register
+from strategies.knobs import Depth, Knobs, register
 from strategies.methods.tome import Levels, Stride
-from strategies.schedules import happens, neutral_where_skipped, remap_events
+from strategies.schedules import check_calls, happens, neutral_where_skipped, remap_events
 
 
 @register

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt
 
-from strategies.knobs import Depth, Knobs, check_ratio, register
+from strategies.knobs import Depth, Knobs, register
+from strategies.methods.token_share import check_ratio
 from strategies.methods.tome import Levels, Ratio
 from strategies.schedules import neutral_where_skipped
 

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Self
 from pydantic import Field, StrictBool, StrictInt
 
 from strategies.halves import caught_up
-from strategies.knobs import Depth, Knobs, check_calls, register
-from strategies.schedules import happens, remap_events
+from strategies.knobs import Depth, Knobs, register
+from strategies.schedules import check_calls, happens, remap_events
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StrictInt
@@ -87,3 +87,18 @@ class TokenShare(Knobs):
     def at(self, call: int) -> Mapping[str, Any]:
         share = self.alpha[call]
         return {"alpha": share} if call >= self.start and share < 1 else {}
+
+
+def check_ratio(ratios: Sequence[float], cell: int, name: str) -> None:
+    """Refuse to remove more tokens than a grid has besides one per `cell x cell`.
+
+    Raises:
+        ValueError: a ratio is too large; names the call, the value and the limit.
+    """
+    limit = 1 - 1 / cell**2
+    for call, ratio in enumerate(ratios):
+        if ratio > limit:
+            raise ValueError(
+                f"ratio[{call}] is {ratio}, but with {name} {cell} at most {limit:g} of the tokens "
+                f"can go; lower the ratio or raise the {name}"
+            )

@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, StrictInt
 
-from strategies.knobs import Depth, Knobs, check_ratio, register
+from strategies.knobs import Depth, Knobs, register
+from strategies.methods.token_share import check_ratio
 from strategies.schedules import neutral_where_skipped
 
 Ratio = Annotated[float, Field(ge=0, lt=1, strict=True)]

@@ -51,7 +51,7 @@ LAYERS = {
         {"__main__"},
     ],
     "strategies": [
-        {"text", "former_names"},
+        {"text"},
         {"errors", "words"},
         {"plugins", "data_files"},
         {"knobs", "schedules", "solver_settings", "step_masks"},

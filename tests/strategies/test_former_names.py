@@ -9,9 +9,9 @@ import pytest
 
 import strategies
 from strategies import Knobs, SearchSpace
-from strategies.former_names import FormerName, takes_former
 from strategies.genomes.genes import Gene
 from strategies.knobs import FORMER
+from strategies.plugins.former_names import FormerName, takes_former
 
 NOW = r"\.{} is now .*\.{}; the next release takes the new name alone"
 

@@ -11,7 +11,7 @@ from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
 from evaluate.statistics.distances import WeightedStatistic
 from evaluate.statistics.means import Bounds, mean_of
-from strategies.former_names import takes_former
+from strategies.plugins.former_names import takes_former
 
 ReferenceKind = Literal["real", "self", "base", "alone"]
 # Networks to what two images of the same size are beside each other.

@@ -152,7 +152,7 @@ def test_a_study_keeps_and_reads_no_figure_that_is_not_finite(tmp_path: Path) ->
         assert not row.feasible
 
 
-def with_looks(count: int, *rows: list[int]) -> ExtractedFeatures:
+def looked(count: int, *rows: list[int]) -> ExtractedFeatures:
     """A sample of images that look so, the last one repeated."""
     looks = np.array([*rows, *[rows[-1]] * (count - len(rows))], np.int32)
     return ExtractedFeatures(count, looks=looks)
@@ -171,25 +171,21 @@ def test_how_an_image_looks() -> None:
 @pytest.mark.parametrize("row", [BLACK, WHITE])
 def test_one_lost_image_makes_a_candidate_infeasible(row: list[int]) -> None:
     with pytest.raises(ScoreError, match=r"1 of 4 images are of one colour \((black|white)\)"):
-        gate.check_images(with_looks(4, PICTURE, row, PICTURE), with_looks(8, PICTURE))
-    gate.check_images(with_looks(4, PICTURE), with_looks(8, PICTURE))
+        gate.check_images(looked(4, PICTURE, row, PICTURE), looked(8, PICTURE))
+    gate.check_images(looked(4, PICTURE), looked(8, PICTURE))
 
 
 def test_a_plain_image_that_was_asked_for_is_sound() -> None:
     nearly = [64, 64, 3, 254, 254, 255]
-    gate.check_images(
-        with_looks(4, PICTURE, WHITE, PICTURE), with_looks(4, PICTURE, nearly, PICTURE)
-    )
+    gate.check_images(looked(4, PICTURE, WHITE, PICTURE), looked(4, PICTURE, nearly, PICTURE))
     with pytest.raises(ScoreError, match="black"):
-        gate.check_images(
-            with_looks(4, PICTURE, BLACK, PICTURE), with_looks(4, PICTURE, WHITE, PICTURE)
-        )
+        gate.check_images(looked(4, PICTURE, BLACK, PICTURE), looked(4, PICTURE, WHITE, PICTURE))
 
 
 def test_images_of_another_size_are_refused() -> None:
     other = [32, 64, *PICTURE[2:]]
     with pytest.raises(ScoreError, match="images are 32x64, the unaccelerated ones 64x64"):
-        gate.check_images(with_looks(4, PICTURE, other), with_looks(4, PICTURE))
+        gate.check_images(looked(4, PICTURE, other), looked(4, PICTURE))
 
 
 class Unaccelerated(FakeExecutor):
@@ -206,11 +202,11 @@ class Unaccelerated(FakeExecutor):
 
 
 def black(one: ExtractedFeatures) -> ExtractedFeatures:
-    return replace(one, looks=with_looks(one.count, BLACK).looks)
+    return replace(one, looks=looked(one.count, BLACK).looks)
 
 
 def one_black(one: ExtractedFeatures) -> ExtractedFeatures:
-    return replace(one, looks=with_looks(one.count, BLACK, PICTURE).looks)
+    return replace(one, looks=looked(one.count, BLACK, PICTURE).looks)
 
 
 def nan(one: ExtractedFeatures) -> ExtractedFeatures:

@@ -80,7 +80,7 @@ def adopt_former(declared: type, names: Mapping[str, str]) -> None:
         declared: class that may declare something under a former name.
         names: present names by former ones.
     """
-    for old in names.keys() & vars(declared).keys():
+    for old in sorted(names.keys() & vars(declared).keys()):
         if not isinstance(vars(declared)[old], FormerName):
             announce(declared.__name__, old, names[old], 4)
             setattr(declared, names[old], vars(declared)[old])

@@ -102,7 +102,7 @@ class DeepFeatures(CallListener):
         call, branch = self.clock.call, self.clock.guidance_pass
         if 0 in self._fresh and (branch, 0) in self._last_guided:
             self._last_guided.remove((branch, 0))
-            del self.kept[branch, 0]
+            self.kept.pop((branch, 0), None)  # A call that nothing repeats has let it go before.
         for depth, feature in self._fresh.items():
             self.kept.setdefault((branch, depth), []).append((call, feature))
         for key in [key for key in self.kept if key[0] == branch]:

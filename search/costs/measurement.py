@@ -96,6 +96,7 @@ class DeviceMeasurement:
                 elif sound is not None or outcome.error.startswith(LATE):
                     require_success(outcome, self._folder, "measuring the latency table")
                 else:
+                    self._say(f"a turn of the latency table failed: {outcome.error}")
                     sound, turns = self._sound_calls(), []
                     seconds += sound.seconds
             table = make_table(

@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from accel.caching.extrapolation import History, average_guidance, features_needed_later
+from accel.caching.extrapolation import History, features_needed_later
+from accel.caching.guidance_end import average_guidance
 from accel.caching.guidance_halves import first_tensor, newest_results, recalled
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
@@ -136,7 +137,7 @@ class CachedOutput(CallListener):
 
     def merge_guidance(self) -> None:
         self._kept = (
-            average_guidance(self._kept, self.clock.batched_guidance) if self.batched else {}
+            average_guidance(self._kept, self.clock) if self.batched else {}
         )
 
 

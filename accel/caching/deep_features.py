@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from accel.caching.extrapolation import FULL, History, average_guidance, features_needed_later
+from accel.caching.extrapolation import FULL, History, features_needed_later
+from accel.caching.guidance_end import average_guidance
 from accel.caching.guidance_halves import newest_results, recalled
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
@@ -128,6 +129,6 @@ class DeepFeatures(CallListener):
         self._last_guided = set(folded)
         for depth in {depth for _, depth in self.kept if depth}:
             passes = {b: self.kept[b, d] for b, d in self.kept if d == depth}
-            for branch, history in average_guidance(passes, self.clock.batched_guidance).items():
+            for branch, history in average_guidance(passes, self.clock).items():
                 folded[branch, depth] = history
         self.kept = folded

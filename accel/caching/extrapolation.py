@@ -59,34 +59,3 @@ def extrapolate(history: Sequence[tuple[int, Any]], call: int, order: int) -> An
                 weight *= (call - other) / (at - other)
         value = torch.add(value, feature - newest, alpha=weight)
     return value
-
-
-def average_guidance(passes: dict[int, History], batched: bool) -> dict[int, History]:
-    """Histories averaged over the two halves of guidance, all under the first pass.
-
-    Args:
-        passes: histories of tensors `[rows, ...]`, or of tuples of them, by pass.
-        batched: whether the rows of one pass hold both halves; else two passes hold one each.
-    """
-    if batched:
-        return {b: [(call, mean_of_halves(v)) for call, v in h] for b, h in passes.items()}
-    if len(passes) < 2:
-        return {}
-    pairs = zip(reversed(passes[0]), reversed(passes[1]), strict=False)
-    return {0: [(min(a, b), mean(one, other)) for (a, one), (b, other) in pairs][::-1]}
-
-
-def mean(one: Any, other: Any) -> Any:
-    """Mean of two tensors, or of two tuples of tensors element by element."""
-    if isinstance(one, tuple):
-        return tuple(mean(a, b) for a, b in zip(one, other, strict=True))
-    return torch.add(one, other).div_(2)
-
-
-def mean_of_halves(value: Any) -> Any:
-    """Mean of the two halves of the rows, `[2 n, ...]` to `[n, ...]`, of a tensor or of each in a
-    tuple.
-    """
-    if isinstance(value, tuple):
-        return tuple(mean_of_halves(item) for item in value)
-    return mean(*value.chunk(2))

@@ -7,9 +7,10 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from accel.caching.extrapolation import History, average_guidance, extrapolate
+from accel.caching.extrapolation import History, extrapolate
 from accel.caching.forms import is_rows, sign, undone, whole_tensor
-from accel.caching.guidance_halves import newest_results, recalled
+from accel.caching.guidance_end import average_guidance
+from accel.caching.guidance_halves import newest_results, recalled, select_active_rows
 from accel.caching.spans import Stop, StretchPass
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
@@ -193,6 +194,8 @@ class Residuals(CallListener):
                     continue
                 whole = None if before is None else next(before)
                 if self._chosen is not None and name != TEXT:
+                    # Of the half that runs: the other may sit out.
+                    whole = None if whole is None else select_active_rows(whole, self.clock)
                     if whole is None:
                         return  # Of all tokens nothing is known.
                     part = self._chosen.put(whole, part)
@@ -225,7 +228,7 @@ class Residuals(CallListener):
         self.guided = {branch for branch, _ in folded}
         for key in {key for _, key in self.kept if key != SKIP}:
             passes = {b: self.kept[b, key] for b, k in self.kept if k == key}
-            for branch, history in average_guidance(passes, self.clock.batched_guidance).items():
+            for branch, history in average_guidance(passes, self.clock).items():
                 folded[branch, key] = history
         self.kept = folded
 

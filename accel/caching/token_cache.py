@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from accel.caching.extrapolation import average_guidance
+from accel.caching.guidance_end import average_guidance
 from accel.caching.guidance_halves import select_active_rows
 from accel.clock import Clock
 
@@ -35,11 +35,11 @@ class TokenCache:
         return (self.output, self.basis, self.age, *attention)
 
 
-def average_token_caches(passes: dict[int, TokenCache], batched: bool) -> dict[int, TokenCache]:
+def average_token_caches(passes: dict[int, TokenCache], clock: Clock) -> dict[int, TokenCache]:
     """Cached states, by pass, averaged over guidance."""
     histories = {branch: [(0, one.fields)] for branch, one in passes.items()}
     return {
-        branch: TokenCache(*h[-1][1]) for branch, h in average_guidance(histories, batched).items()
+        branch: TokenCache(*h[-1][1]) for branch, h in average_guidance(histories, clock).items()
     }
 
 

@@ -157,7 +157,7 @@ class TokenwiseFeedForward(CallListener):
             self.watched.clear()
 
     def merge_guidance(self) -> None:
-        self._store = average_token_caches(self._store, self.clock.batched_guidance)
+        self._store = average_token_caches(self._store, self.clock)
 
     def attach(self) -> list[Undo]:
         """Wrap the feed-forward, or in FLUX's single blocks its components."""

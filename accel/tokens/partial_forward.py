@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from accel.caching.extrapolation import average_guidance
+from accel.caching.guidance_end import average_guidance
 from accel.caching.guidance_halves import merged_rows, select_active_rows
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
@@ -126,10 +126,11 @@ class PartialForward(CallListener):
         if self._call != clock.call:
             self._call = clock.call
             # A pass that was left out at the last call still has its own kept tensors.
-            left = {b: value for b, value in self._before.items() if b < clock.parts}
+            parts = clock.parts if clock.call <= self._last else 0  # Later calls run in full.
+            left = {b: value for b, value in self._before.items() if b < parts}
             self._before, self._now = left | self._now, {}
             self._chosen = None
-            self._kept = {b: kept for b, kept in self._kept.items() if b < clock.parts}
+            self._kept = {b: kept for b, kept in self._kept.items() if b < parts}
             if self._before and clock.images is not None:
                 noise = self.conditional(self._before)
                 count = self.count(clock.call)
@@ -180,7 +181,7 @@ class PartialForward(CallListener):
         """Tensors by pass, averaged over guidance."""
         histories = {branch: [(self.clock.call, value)] for branch, value in passes.items()}
         return {
-            b: h[-1][1] for b, h in average_guidance(histories, self.clock.batched_guidance).items()
+            b: h[-1][1] for b, h in average_guidance(histories, self.clock).items()
         }
 
     def conditional(self, passes: dict[int, Tensor]) -> Tensor:

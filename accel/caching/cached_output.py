@@ -136,9 +136,7 @@ class CachedOutput(CallListener):
         self._start()
 
     def merge_guidance(self) -> None:
-        self._kept = (
-            average_guidance(self._kept, self.clock) if self.batched else {}
-        )
+        self._kept = average_guidance(self._kept, self.clock) if self.batched else {}
 
 
 def map_image_tokens(change: Callable[..., Tensor], value: Any, *beside: Any) -> Any:

@@ -180,9 +180,7 @@ class PartialForward(CallListener):
     def folded(self, passes: dict[int, Tensor]) -> dict[int, Tensor]:
         """Tensors by pass, averaged over guidance."""
         histories = {branch: [(self.clock.call, value)] for branch, value in passes.items()}
-        return {
-            b: h[-1][1] for b, h in average_guidance(histories, self.clock).items()
-        }
+        return {b: h[-1][1] for b, h in average_guidance(histories, self.clock).items()}
 
     def conditional(self, passes: dict[int, Tensor]) -> Tensor:
         """Rows that have the prompt, `[images, ...]`, from one tensor `[rows, ...]` per pass."""

@@ -42,6 +42,13 @@ def equally_good(
     return rows
 
 
+def of_median_latency(
+    strategies: Sequence[Strategy], latency: Callable[[Strategy], float]
+) -> Strategy:
+    """The strategy of median latency."""
+    return sorted(strategies, key=latency)[len(strategies) // 2]
+
+
 def bred(
     generation: GenerationStrategy, latency: Callable[[Strategy], float], screened: bool
 ) -> list[Strategy]:

@@ -214,7 +214,7 @@ def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> Budget
 
 
 def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) -> CostTracker:
-    """Cost tracker of a search, which begins with the cost of the unaccelerated images.
+    """Cost tracker of a search, which begins with the cost of a batch or of unaccelerated images.
 
     Args:
         config: settings of the search.
@@ -226,7 +226,12 @@ def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) ->
     made = CostTracker(
         budget, study, config.ladder, config.heldout_images, config.export, plain, config.timeout
     )
-    drawn, seconds = Measurements(study).unaccelerated("search")
-    made.record(plain, drawn or config.images, seconds)
+    measured = Measurements(study)
+    batch = measured.batch_cost
+    if batch is None:
+        drawn, seconds = measured.unaccelerated("search")
+        made.record(plain, drawn or config.images, seconds)
+    else:
+        made.record(batch.latency, batch.images, batch.seconds)
     made.missing_unaccelerated_images = owed
     return made

@@ -20,7 +20,7 @@ from search.config import SearchConfig
 from search.costs.cost_model import CostModel
 from search.costs.cost_prediction import CostPrediction
 from search.costs.cost_tracker import CostTracker
-from search.costs.forecast import Forecast, bred, equally_good
+from search.costs.forecast import Forecast, bred, equally_good, of_median_latency
 from search.costs.measurement import DeviceMeasurement
 from search.costs.table_precision import MIN_TURNS
 from search.engine.proposal_stream import ProposalStream
@@ -125,14 +125,15 @@ class DryRun:
 
     def _accounts(self, costs: CostModel, batch: int) -> CostTracker:
         """Cost tracker of the run, after images of an initial strategy of median latency."""
-        config, seeds = self._config, [one for _, one in self._generation.seeds]
-        middle = sorted(seeds, key=costs.latency)[len(seeds) // 2] if seeds else self._unaccelerated
+        config = self._config
+        seeds = [one for _, one in self._generation.seeds] or [self._unaccelerated]
+        one = of_median_latency(seeds, costs.latency)
         accounts = CostTracker(
             parse_budget(config.budget), self._study, config.ladder, config.heldout_images,
             config.export, costs.latency(self._unaccelerated),
         )  # fmt: skip
-        drawn = self._ask(self._images.generation_request("middle", middle, "search", batch))
-        accounts.record(costs.latency(middle), batch, drawn.seconds)
+        drawn = self._ask(self._images.generation_request("middle", one, "search", batch))
+        accounts.record(costs.latency(one), batch, drawn.seconds)
         return accounts
 
     def _others(self, costs: CostModel, accounts: CostTracker, turn: float) -> float:

@@ -13,7 +13,7 @@ from search.costs import measurement as measuring
 from search.costs.budget_plan import BudgetPlan
 from search.costs.cost_model import CostModel
 from search.costs.cost_tracker import CostTracker, patience
-from search.costs.forecast import Forecast, bred
+from search.costs.forecast import Forecast, bred, of_median_latency
 from search.costs.image_timeout import ImageTimeout
 from search.costs.measurement import DeviceMeasurement
 from search.engine import run_metadata as record
@@ -26,7 +26,7 @@ from search.initial.sensitivity_schedules import SensitivitySchedules
 from search.objectives.objectives import Objectives, required_scores
 from search.proposers.generation_strategy import GenerationStrategy
 from search.study import score_checks as gate
-from search.study.measurements import Measurements
+from search.study.measurements import BatchCost, Measurements
 from search.study.reference_point import worst
 from search.study.study import Study
 from search.surrogate.surrogate import Surrogate
@@ -124,6 +124,7 @@ class Preparation:
             known = gate.unaccelerated_scores(scoring, base.first(count))
             objectives_at[count] = objectives.compared_with(known | fixed)
         owed = self._images.missing_images("heldout", self._config.heldout_images)
+        self._measure_batch(costs)
         spending = measuring.make_tracker(self._config, self._study, plain, owed)
         self._timeout.follow(lambda images: spending.time_limit(plain, images))
         self._teach(objectives, costs, spending)
@@ -202,12 +203,36 @@ class Preparation:
             lambda one: within.violation(costs.of(one)),
         )  # fmt: skip
 
+    def _measure_batch(self, costs: CostModel) -> None:
+        """Generate a batch where the unaccelerated images were there already, as those that ship.
+
+        One image generated alone says little about the cost of a batch. Several workers that share
+        a machine generate batches anyway, when they are compared.
+        """
+        measured = Measurements(self._study)
+        drawn, _ = measured.unaccelerated("search")
+        count, compared = self._usual_batch, self._executor.crowded and self._executor.slots > 1
+        if measured.batch_cost or self._study.evaluations or compared or not 0 < drawn < count:
+            return
+        self._say("measuring the cost of a batch of images")
+        seeds = [one for _, one in self._generation.seeds] or [self._unaccelerated]
+        one = of_median_latency(seeds, costs.latency)
+        limit = self._timeout(count)
+        asked = self._images.generation_request("batch", one, "search", count, limit=limit)
+        outcome = self._executor.run_exclusive(asked)
+        if not outcome.error:  # One that fails is found out as a proposal.
+            measured.keep_batch_cost(BatchCost(costs.latency(one), count, outcome.seconds))
+
+    @property
+    def _usual_batch(self) -> int:
+        """Number of images of most evaluations that are generated together."""
+        return min(self._config.model.batch, self._config.ladder[0])
+
     def _settle_workers(self, costs: CostModel, spending: CostTracker) -> None:
         """Use as many workers as really generate more images."""
         seeds = [one for _, one in self._generation.seeds] or [self._unaccelerated]
         fast = min(seeds, key=costs.latency)
-        # Most evaluations are of this size.
-        count = min(self._config.model.batch, self._config.ladder[0])
+        count = self._usual_batch
         limit = self._timeout(count)
         one = self._images.generation_request(crew.KEY, fast, "search", count, limit=limit)
 

@@ -17,7 +17,7 @@ from search.study.study import Study
 # Entries with the device time of everything that is measured before the first proposal.
 BEFORE = (
     *("repeats", "baseline-search", "baseline-search-self", "table", "macs", "memory"),
-    *("sensitivity", "workers"),
+    *("sensitivity", "workers", "batch"),
 )
 UNMEASURABLE = "untimed"
 FAILED = "failed"  # Noted in place of a sensitivity that could not be measured.
@@ -34,6 +34,21 @@ class WorkerGain:
 
     there: int
     gain: float
+
+
+@dataclass(frozen=True)
+class BatchCost:
+    """Cost of a batch of images.
+
+    Attributes:
+        latency: seconds of one image of its strategy alone, by the latency table.
+        images: number of images.
+        seconds: device time of the batch.
+    """
+
+    latency: float
+    images: int
+    seconds: float
 
 
 class Measurements:
@@ -106,6 +121,16 @@ class Measurements:
         """Keep the measured gain of several workers, and the device time of measuring it."""
         taken = self._study.seconds("workers") + seconds
         self._study.enter("workers", {"workers": asdict(gain)}, taken)
+
+    @property
+    def batch_cost(self) -> BatchCost | None:
+        """Cost of a batch of images, if it had to be measured."""
+        found = self._study.noted("batch")
+        return None if found is None else BatchCost(**found)
+
+    def keep_batch_cost(self, cost: BatchCost) -> None:
+        """Keep the cost of a batch of images."""
+        self._study.enter("batch", {"batch": asdict(cost)}, cost.seconds)
 
     @property
     def seconds(self) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from search.images import shared_cache as shared
-from search.images.shared_cache import Shared
+from search.images.shared_cache import SharedImages
 from search.run_folder import inputs
 from search.study.measurements import Measurements
 from search.workers.messages import A, Request, Response, SampleRequest
@@ -40,8 +40,10 @@ def started(folder: Path, fails: bool = False) -> tuple[Measurements, float, Bat
     executor = Batched(folder, 0)
     executor.broken = fails
     engine = make_engine(folder, executor, budget="12evals")
-    there = inputs.collect(engine.config)
-    engine.images.reuse(Shared(engine.config.model, there, engine.baseline, "cpu", folder))
+    there = inputs.collect_inputs(engine.config)
+    engine.images.reuse(
+        SharedImages(engine.config.model, there, engine.unaccelerated, "cpu", folder)
+    )
     engine.prepare()
     return Measurements(engine.study), engine.prepared.spending.predict_generation(1, 10), executor
 

@@ -30,10 +30,17 @@ def clock(device: str) -> Callable[[], float]:
     """Clock for work on a device that has no events of its own.
 
     On a CPU with one thread it is this thread's processor time, which excludes other programs.
-    Several threads do not share such a clock, so they are timed by the monotonic one.
+    Several threads do not share such a clock, so they are timed by the monotonic one. So are
+    processes that generate together, since each waits for the others.
     """
-    alone = device.startswith("cpu") and torch.get_num_threads() == 1
+    alone = device.startswith("cpu") and torch.get_num_threads() == 1 and not _has_peers()
     return time.thread_time if alone else time.perf_counter
+
+
+def _has_peers() -> bool:
+    """Whether this process is one of several in a process group of torch."""
+    peers = torch.distributed
+    return peers.is_available() and peers.is_initialized() and peers.get_world_size() > 1
 
 
 class Profiler:

@@ -51,7 +51,8 @@ def find_sites(pipe: Any, name: str | None = None) -> tuple[str, Sites]:
         StrategyError: the pipeline has no supported denoiser, or something unknown wraps it.
     """
     found = [(one, getattr(pipe, one, None)) for one in (FIRST if name is None else (name,))]
-    for _, denoiser in found:
+    for attribute, denoiser in found:
+        _check_own_forward(attribute, denoiser)
         made = _sites(unwrapped(denoiser))
         if made is not None:
             return made
@@ -69,6 +70,23 @@ def find_sites(pipe: Any, name: str | None = None) -> tuple[str, Sites]:
         f"{type(pipe).__name__} has no supported denoiser{f': {reason}' if reason else ''}; "
         f"supported are pipelines with {', '.join(most)}, or {last}"
     )
+
+
+def _check_own_forward(attribute: str, denoiser: Any) -> None:
+    """Refuse a wrapper of xDiT, which passes on the attributes of the network inside.
+
+    Its forward is its own, and shares tokens, halves of guidance or blocks over processes.
+
+    Raises:
+        StrategyError: it is one.
+    """
+    kind = type(denoiser).__name__
+    if kind.startswith("xFuser"):
+        raise StrategyError(
+            f"the pipeline's {attribute} is a {kind} of xDiT, whose forward is its own, so that no "
+            "strategy works on it; use enable_parallelism of diffusers, with which fora and "
+            "deltacache work"
+        )
 
 
 def _sites(denoiser: Any) -> tuple[str, Sites] | None:

@@ -1,14 +1,12 @@
 """ParaDiGMS: several calls in one batch (Shih et al., 2023, arXiv 2305.16317, algorithm 1).
 
 The states of the next calls are guessed, and the network runs on all of them at once. Its
-predictions give better guesses, by a Picard iteration. The window then slides to the first state
-that still changes. When the pipeline asks for a call whose state no longer changes, the prediction
-that was made there is returned, and the network does not run. The pipeline makes the steps itself,
-so its scheduler must be deterministic and of order 1.
+predictions give better guesses, by a Picard iteration. The window slides to the first state that
+still changes. A call whose state no longer changes is answered with the prediction made there, and
+the network does not run. The pipeline makes the steps, by a deterministic scheduler of order 1.
 
 The paper adds up `step(state) - state` over the window. Here the solver's factor of the state acts
-on the new guess, as it will when the pipeline makes the step. Both have the same fixed point. Each
-image of a batch has a window of its own, so that it does not depend on the others.
+on the new guess, as in the pipeline's step; the fixed point is the same. Each image has a window.
 """
 
 from __future__ import annotations
@@ -23,6 +21,7 @@ from accel.caching.call_window import Window, change, repeated
 from accel.call_records import Recorder
 from accel.clock import CallListener, Clock
 from accel.compatibility.attention_processors import Processors, Trait, attentions
+from accel.compatibility.context_parallel import check_all_tokens
 from accel.patching.denoiser_output import as_output, prediction, refilled
 from accel.patching.layers import Forward
 from accel.patching.replacing import Undo, replace_forward, untraced
@@ -52,13 +51,14 @@ def attach(sites: Sites, clock: Clock, knobs: ParaDiGMS, recorder: Recorder) -> 
     """Compute windows of calls until undone.
 
     Raises:
-        StrategyError: attention processors that read rows across each other.
+        StrategyError: attention processors that read rows across each other, or shared tokens.
     """
     if knobs.is_neutral():
         return lambda: None
+    check_all_tokens(sites.denoiser, "paradigms")
     Processors(clock, "paradigms", attentions(sites.denoiser), [Trait.ROWS])
-    windows = Windows(sites, clock, knobs, recorder)
-    return replace_forward(sites.denoiser, windows.wrap, traced=False)
+    wrap = Windows(sites, clock, knobs, recorder).wrap
+    return replace_forward(sites.denoiser, wrap, traced=False)
 
 
 class Windows(CallListener):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accel.compatibility.context_parallel import shares_tokens
+from accel.compatibility.context_parallel import check_all_tokens
 from accel.sites import Sites, TokenStream
 from strategies import StrategyError
 
@@ -14,12 +14,7 @@ def stream_of(sites: Sites, method: str) -> TokenStream:
         StrategyError: the network is no transformer, the path is not known, or several processes
             share the tokens.
     """
-    if shares_tokens(sites.denoiser):
-        raise StrategyError(
-            f"methods.{method} needs all of the image's tokens, and enable_parallelism spreads "
-            f"them over several processes; take methods.{method} out of the strategy, methods.fora "
-            "and methods.deltacache work"
-        )
+    check_all_tokens(sites.denoiser, method)
     if sites.stream is not None:
         return sites.stream
     if not sites.stack:

@@ -159,3 +159,25 @@ def test_wrappers_inside_of_unknown_ones_are_named_as_well() -> None:
     pipe.transformer = Around(pipe.transformer)
     with pytest.raises(StrategyError, match="Around around a PixArtTransformer2DModel"):
         accel.apply(pipe, plan("pixart", tiny.STRONG["fora"]))
+
+
+class xFuserFluxTransformer2DWrapper(nn.Module):  # noqa: N801  # A stand-in for xDiT's class.
+    """A wrapper that passes attributes on, as xDiT's, and has a forward of its own."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def __getattr__(self, name: str) -> Any:
+        there = self.__dict__.get("_modules", {})
+        return there[name] if name in there else getattr(there["module"], name)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.module(*args, **kwargs)
+
+
+def test_a_network_of_xdit_is_refused_by_name() -> None:
+    pipe = tiny.build("flux")
+    pipe.transformer = xFuserFluxTransformer2DWrapper(pipe.transformer)
+    with pytest.raises(StrategyError, match="transformer is a xFuserFluxTransformer2DWrapper of"):
+        accel.apply(pipe, tiny.strategy("flux", {"fora": tiny.STRONG["fora"]["fora"]}))

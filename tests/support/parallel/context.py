@@ -103,7 +103,8 @@ def check(name: str) -> Result:
 def refusals(name: str, pipe: Any) -> dict[str, str]:
     """Errors of methods that need all tokens, applied before or after these are shared."""
     errors = {}
-    for method, knobs in TOKENS.items():
+    ahead = {"paradigms": {"paradigms": {"window": 3}}} if name == "flux" else {}
+    for method, knobs in (TOKENS | ahead).items():
         try:
             accel.apply(pipe, strategy(name, {method: knobs[method]}))
         except StrategyError as error:

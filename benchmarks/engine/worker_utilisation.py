@@ -117,7 +117,8 @@ def on_ray(each: int, shortest: float) -> dict[str, Any]:
     for _ in range(2):
         cluster.add_node(num_cpus=2)
     cluster.wait_for_nodes()
-    pool = WorkerPool(RayBackend(lambda device: Sleeper(shortest), 6, address=cluster.address), 6)
+    hands = RayBackend(lambda device, group: Sleeper(shortest), 6, address=cluster.address)
+    pool = WorkerPool(hands, 6)
     try:
         pool.open()
         assert pool.slots == 6

@@ -85,8 +85,12 @@ class ImageStore:
         networks: Networks,
         report: Report = lambda *_: None,
         start: int = 0,
+        settle: Callable[[list[int]], list[int]] = list,
     ) -> ImageSet:
         """Images of a strategy; missing ones are generated, from image `start` on.
+
+        Processes that generate together must find the same images missing: `settle` turns those
+        that this one misses into those that all of them generate.
 
         Raises:
             NotFiniteError: the images hold NaN or infinity.
@@ -96,7 +100,7 @@ class ImageStore:
         whole.make_folder(folder)
         count = len(prompts.texts)
         paths = paths_of(folder, prompts)
-        todo = [i for i in range(start, count) if not _is_whole(paths[i])]
+        todo = settle([i for i in range(start, count) if not _is_whole(paths[i])])
         done = count - start - len(todo)
         report(name, done, count - start)
         waiting = iter(todo)

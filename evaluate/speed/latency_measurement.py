@@ -8,7 +8,7 @@ its solver's share of every call, and its calls, each of a kind in the table.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from functools import partial
 from statistics import median
@@ -26,6 +26,12 @@ from evaluate.speed.latency_table import LatencyTable
 from evaluate.speed.repeated_passes import repeated_passes
 from evaluate.speed.timing import device_name, relative_iqr, time_once
 from strategies import Strategy
+
+Ready = Callable[[], object]
+
+
+def _at_once() -> None:
+    """Begin without waiting for another process."""
 
 
 class OverheadTiming(NamedTuple):
@@ -88,12 +94,24 @@ def measure_table(
 
 
 def time_calls(
-    pipe: Any, config: ModelConfig, prompts: Prompts, strategies: Iterable[Strategy]
+    pipe: Any,
+    config: ModelConfig,
+    prompts: Prompts,
+    strategies: Iterable[Strategy],
+    ready: Ready = _at_once,
 ) -> dict[str, list[float]]:
-    """Seconds of the denoiser by kind of call, for one image of each strategy."""
+    """Seconds of the denoiser by kind of call, for one image of each strategy.
+
+    Args:
+        pipe: pipeline of `config`.
+        config: the model and its setting.
+        prompts: list whose first prompt is used.
+        strategies: strategies to run, one after the other.
+        ready: callback before each generation, which waits for processes that take part in it.
+    """
     times: dict[str, list[float]] = {}
     for strategy in strategies:
-        seconds = _seconds_by_call(pipe, config, prompts, strategy)
+        seconds = _seconds_by_call(pipe, config, prompts, strategy, ready)
         for kind, value in zip(strategy.kinds(), seconds, strict=True):
             times.setdefault(kind, []).append(value)
     return times
@@ -105,11 +123,12 @@ def whole_setting(config: ModelConfig) -> ModelConfig:
 
 
 def _seconds_by_call(
-    pipe: Any, config: ModelConfig, prompts: Prompts, strategy: Strategy
+    pipe: Any, config: ModelConfig, prompts: Prompts, strategy: Strategy, ready: Ready
 ) -> list[float]:
     """Seconds of the denoiser at each call."""
     config = whole_setting(config)
     with accel.accelerated(pipe, strategy, set_scheduler=True):
+        ready()
         found = call_seconds(pipe, partial(run_pipeline, pipe, config, strategy, prompts.first(1)))
     return [found.calls[call] for call in range(strategy.calls)]
 
@@ -169,12 +188,17 @@ def measure_end_to_end(
 
 
 def time_end_to_end(
-    pipe: Any, config: ModelConfig, prompts: Prompts, strategies: Iterable[Strategy]
+    pipe: Any,
+    config: ModelConfig,
+    prompts: Prompts,
+    strategies: Iterable[Strategy],
+    ready: Ready = _at_once,
 ) -> list[float]:
-    """Seconds of one image with each strategy, one after the other."""
+    """Seconds of one image with each strategy, one after the other; see `time_calls`."""
     found = []
     for strategy in strategies:
         with accel.accelerated(pipe, strategy, set_scheduler=True):
+            ready()
             found.append(_once(pipe, config, strategy, prompts))
     return found
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from accel import families
 from accel.patching.layers import Forward
@@ -30,7 +32,8 @@ def repeated_passes(pipe: Any) -> Iterator[None]:
             given = (*args, *kwargs.values())
             shapes = tuple(tuple(one.shape) for one in given if isinstance(one, Tensor))
             if shapes not in kept:
-                kept[shapes] = forward(*args, **kwargs)
+                # A clone waits for what other processes still send.
+                kept[shapes] = tree_map_only(Tensor, torch.clone, forward(*args, **kwargs))
             return copy.deepcopy(kept[shapes])
 
         return repeated

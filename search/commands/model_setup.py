@@ -161,7 +161,16 @@ def _workers(flags: argparse.Namespace) -> int | None:
     given: int | None = flags.workers
     if given is not None or not torch.cuda.is_available():
         return given
-    return max(1, int(torch.cuda.device_count() / (flags.gpus_per_worker or 1)))
+    return max(1, int(torch.cuda.device_count() / (_group(flags)["gpus_per_worker"] or 1)))
+
+
+def _group(flags: argparse.Namespace) -> dict[str, Any]:
+    """GPUs and processes of each worker; with --parallel one of them follows from the other."""
+    gpus, processes = flags.gpus_per_worker, flags.processes_per_worker
+    if flags.parallel and (torch.cuda.is_available() or flags.address):
+        processes = int(gpus or 1) if processes is None else processes
+        gpus = float(processes) if gpus is None else gpus
+    return {"gpus_per_worker": gpus, "processes_per_worker": processes}
 
 
 def settings_and_pipeline(flags: argparse.Namespace) -> tuple[Any, SearchConfig, Path]:
@@ -187,6 +196,7 @@ def _new(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, SearchC
     if flags.recorded_prompts:
         raise StrategyError(f"{inputs.FLAG} goes with --resume, for a run that has recorded some")
     asked["workers"] = _workers(flags)
+    asked |= _group(flags)
     if flags.out is not None and not flags.dry_run:
         lock.check_free(flags.out)
         founding.check_new_folder(flags.out)
@@ -234,10 +244,14 @@ def _resumed(flags: argparse.Namespace, asked: dict[str, Any]) -> tuple[Any, Sea
 def _check(config: SearchConfig, download: bool) -> None:
     budgets.parse_budget(config.budget)
     cores = os.cpu_count() or 1
-    if config.workers > CROWD * cores and not config.address and not torch.cuda.is_available():
+    processes = config.workers * config.processes_per_worker
+    if processes > CROWD * cores and not config.address and not torch.cuda.is_available():
+        each = config.processes_per_worker
+        what = "each a process" if each == 1 else f"each {each} processes"
         raise StrategyError(
-            f"--workers {config.workers} asked for, each a process that holds the model, but this "
-            f"machine has {cores} cores; give at most {CROWD * cores}, or a cluster by --address"
+            f"--workers {config.workers} asked for, {what} that hold"
+            f"{'s' * (each == 1)} the model, but this machine has {cores} cores; give at most "
+            f"{CROWD * cores // each}, or a cluster by --address"
         )
     check_requirements(config, download)
 

@@ -208,7 +208,22 @@ def _worker_options(group: Group) -> None:
         help="GPUs for each worker, such as 0.5 for two workers on a GPU (default: 1)",
     )
     group.add_argument(
-        "--cpus-per-worker", type=int, metavar="N", help="cores for each worker (default: 1)"
+        "--cpus-per-worker",
+        type=int,
+        metavar="N",
+        help="cores for each process of a worker (default: 1)",
+    )
+    group.add_argument(
+        "--parallel",
+        choices=["context"],
+        help="spread each image over the devices of a worker: context shares its tokens "
+        "(docs/parallel.md); give --gpus-per-worker too (default: one device per worker)",
+    )
+    group.add_argument(
+        "--processes-per-worker",
+        type=int,
+        metavar="N",
+        help="with --parallel: processes of each worker (default: one per GPU of it)",
     )
     group.add_argument(
         "--address",

@@ -19,6 +19,7 @@ from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search import budget as budgets
 from search import spaces
 from search import tracking as trackers
+from search.commands import parallel_checks
 from search.commands.endings import closing_lines as last
 from search.commands.endings.crash_message import farewell
 from search.commands.front import front_table
@@ -83,6 +84,7 @@ def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int
     levels = sites.skip_levels if family == "unet" else None
     del sites
     space = spaces.make_space(config.space, family, pipe.scheduler, config.model.share)
+    parallel_checks.check_parallel(config, pipe, space)
     if flags.warm_start:
         found = tuple(dump(one) for one in warm.warm_start_strategies(flags.warm_start, family))
         config = config.model_copy(update={"warm_start": found})

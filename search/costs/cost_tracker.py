@@ -52,6 +52,7 @@ class CostTracker:
         export: number of finalists of the search, at most; as many baselines are allowed.
         unaccelerated_latency: latency of the unaccelerated pipeline, in seconds.
         timeout: seconds after which a request is cancelled; None decides by what is expected.
+        processes: number of processes of each worker, whose seconds all count.
 
     Attributes:
         missing_unaccelerated_images: number of unaccelerated images that the final scoring has yet
@@ -68,7 +69,9 @@ class CostTracker:
         export: int,
         unaccelerated_latency: float,
         timeout: float | None = None,
+        processes: int = 1,
     ) -> None:
+        self._processes = processes
         self.budget, self.study = budget, study
         self.heldout, self.export, self.unaccelerated_latency = (
             heldout,
@@ -143,4 +146,4 @@ class CostTracker:
         Args:
             latencies: sum of their latencies.
         """
-        return TIMED * (latencies + self.unaccelerated_latency)
+        return self._processes * TIMED * (latencies + self.unaccelerated_latency)

@@ -12,7 +12,7 @@ from search.workers.messages import AnyRequest, AnyResponse
 
 
 class WorkerDiedError(Exception):
-    """The worker that was called has died."""
+    """The worker that was called has died; its text says how, if it is known."""
 
 
 class WorkerBackend(ABC):
@@ -39,7 +39,7 @@ class WorkerBackend(ABC):
         """Result of a call that has ended.
 
         Raises:
-            Dead: the worker died.
+            WorkerDiedError: the worker died.
             StrategyError: the worker could not be made.
         """
 

@@ -40,8 +40,10 @@ def make_executor(
     # It takes seconds to import; --workers 0 needs none.
     from search.workers.ray_backend import RayBackend
 
-    gpus, cpus = where.gpus_per_worker, where.cpus_per_worker
-    hands = RayBackend(make, where.workers, device, gpus, cpus, where.address)
+    hands = RayBackend(
+        make, where.workers, device, where.gpus_per_worker, where.cpus_per_worker, where.address,
+        where.processes_per_worker,
+    )  # fmt: skip
     pool = WorkerPool(hands, where.workers)
     pool.crowded = device == "cpu" and not where.address
     return pool

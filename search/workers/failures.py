@@ -23,19 +23,23 @@ class WorkerFailures:
         lost: seconds that were lost with them, by the request's key.
         row: nodes of the deaths since the last answer.
         errors: error of a request on a worker that was found to be broken, by its key.
+        reasons: fate of the last worker that died of a request, by its key, if it is known.
     """
 
     kills: dict[str, list[str]] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)
     row: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
 
-    def record_death(self, node: str, key: str | None, seconds: float) -> None:
+    def record_death(self, node: str, key: str | None, seconds: float, reason: str = "") -> None:
         """Record that a worker died `seconds` after it began the request `key`, if any."""
         self.row.append(node)
         if key is not None:
             self.kills.setdefault(key, []).append(node)
             self.lost[key] = self.lost.get(key, 0.0) + seconds
+            if reason:
+                self.reasons[key] = reason
 
     def record_answer(self) -> None:
         """Record that a worker has answered, so the machine can run the model."""
@@ -51,7 +55,8 @@ class WorkerFailures:
         """Reason why a request is given up."""
         if key in self.errors:
             return f"broke its worker {MAX_DEATHS_PER_REQUEST} times: {self.errors[key]}"
-        return f"killed its worker {MAX_DEATHS_PER_REQUEST} times"
+        reason = f": {self.reasons[key]}" if key in self.reasons else ""
+        return f"killed its worker {MAX_DEATHS_PER_REQUEST} times{reason}"
 
     def pop_lost_seconds(self, key: str) -> float:
         """Seconds that were lost on a request so far, to be counted with its answer."""

@@ -125,8 +125,8 @@ class WorkerPool(Executor):
             member = self._pending.pop(ended)
             try:
                 value = self._backend.result(ended)
-            except WorkerDiedError:
-                self._died(member)
+            except WorkerDiedError as death:
+                self._died(member, str(death))
             else:
                 self._on_result(member, value)
         self._load()
@@ -216,12 +216,15 @@ class WorkerPool(Executor):
         member.state = "apart"
         self.report(f"leaving out a worker on another device ({device})")
 
-    def _died(self, member: PooledWorker) -> None:
+    def _died(self, member: PooledWorker, reason: str) -> None:
+        if reason:
+            self.report(f"replacing a worker: {reason}")
         request, elapsed = member.request, self._backend.now() - member.began
         if request is self.check:
             request = member.suspect[0] if member.suspect else None
         self._remove(member)
-        self._failures.record_death(member.node, request.key if request else None, elapsed)
+        key = request.key if request else None
+        self._failures.record_death(member.node, key, elapsed, reason)
         self._again_or_never(request)
 
     def _again_or_never(self, request: AnyRequest | None, error: str = "") -> None:
@@ -272,4 +275,5 @@ class WorkerPool(Executor):
     def close(self) -> None:
         for member in self._members:
             self._backend.kill(member.handle)
+        self._members.clear()  # Ray starts again for who calls it after its end.
         self._backend.close()

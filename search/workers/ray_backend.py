@@ -1,55 +1,64 @@
-"""Ray actors as workers, on this machine or on a cluster. The only file importing ray."""
+"""Ray actors as workers, on this machine or on a cluster.
+
+A worker is one actor, or a group of actors in a placement group on one node, each with a device of
+its own.
+"""
 
 from __future__ import annotations
 
-import logging
-import os
 import shutil
-import signal
-import socket
-import tempfile
-import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import RayError
+from ray.util.placement_group import placement_group, remove_placement_group
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from search.errors import WorkersLostError
-from search.interruption import there
-from search.workers.backend import WorkerBackend, WorkerDiedError
+from search.workers import process_group, ray_runtime
+from search.workers.backend import WorkerBackend
 from search.workers.executor import RequestHandler
 from search.workers.messages import AnyRequest, AnyResponse
+from search.workers.process_group import Meeting, ProcessGroup
+from search.workers.ray_calls import WorkerCall
+from search.workers.ray_runtime import nodes, running
 from strategies import StrategyError
-from strategies.data_files.whole import UnwritableError
-from strategies.words import one_line
 
-OBJECT_STORE = 256 * 2**20
-SOCKET = 103  # Bytes of a socket's path, at most, on any Unix.
-IN_IT = 70  # Of these, what Ray adds to its folder's path.
-SHORT = ("/tmp", "/var/tmp", "/dev/shm")
-CONNECT_TIMEOUT_SECONDS = 10.0  # Seconds to wait for a cluster to take a connection.
+Make = Callable[..., RequestHandler]
 
 
 class RayWorker:
-    """Worker in a process of its own: it is placed first, and then loads its model.
+    """One process of a worker: it is placed first, and then loads its model.
 
     Args:
-        make: makes the worker.
+        make: makes the handler of requests, from the process's place in its group.
+        rank: number of this process in its group; 0 leads.
+        size: number of processes of the worker.
     """
 
-    def __init__(self, make: Callable[[], RequestHandler]) -> None:
-        self._make = make
+    def __init__(self, make: Make, rank: int, size: int) -> None:
+        self._make, self._group = make, ProcessGroup(rank, size)
 
     def place(self) -> str:
         """Id of its node."""
         return str(ray.get_runtime_context().get_node_id())
 
-    def load(self) -> str:
-        """Make the worker; returns the name of its device."""
-        self._worker = self._make()
+    def meet(self) -> Meeting | None:
+        """Open the group as its leader; returns where others meet it, None for one alone."""
+        size = self._group.size
+        if size == 1:
+            return None
+        self._group, meeting = process_group.open_group(ray.util.get_node_ip_address(), size)
+        return meeting
+
+    def load(self, meeting: Meeting | None) -> str:
+        """Make the handler of requests; returns the name of its device."""
+        if meeting is not None and self._group.rank:
+            self._group = process_group.enter_group(meeting, self._group.rank, self._group.size)
+        self._worker = self._make(group=self._group)
         return self._worker.device
 
     def answer(self, request: AnyRequest) -> AnyResponse:
@@ -57,16 +66,31 @@ class RayWorker:
         return self._worker.answer(request)
 
 
+@dataclass(eq=False)
+class RayHandle:
+    """Handle of a worker.
+
+    Attributes:
+        actors: its processes, the leader first.
+        place: placement group of a group; None where the worker is one process.
+    """
+
+    actors: list[Any]
+    place: Any = None
+
+
 class RayBackend(WorkerBackend):
     """Ray cluster as a backend.
 
     Args:
-        make: makes a worker on a device; every actor gets it, through the object store.
+        make: makes a handler of requests from a device and, by the keyword `group`, from the
+            process's place in its group; every actor gets it, through the object store.
         workers: number of workers.
         device: `cpu` or `cuda`; on a cluster it is `cuda` if any node has GPUs.
-        gpus: GPUs of each actor on `cuda`; below 1 several share one.
-        cpus: cores of each actor.
+        gpus: GPUs of each worker on `cuda`; below 1 several share one.
+        cpus: cores of each process.
         address: address of a cluster, `auto` or `host:port`; empty starts Ray on this machine.
+        processes: number of processes of each worker, which are on one node.
 
     Raises:
         StrategyError: there is no such cluster; or there is no room for a worker on the cluster,
@@ -75,19 +99,29 @@ class RayBackend(WorkerBackend):
 
     def __init__(
         self,
-        make: Callable[[str], RequestHandler],
+        make: Make,
         workers: int,
         device: str = "cpu",
         gpus: float = 1,
         cpus: int = 1,
         address: str = "",
+        processes: int = 1,
     ) -> None:
-        self._scratch = _connect(address, workers * cpus)
+        self._scratch = ray_runtime.connect(address, workers * cpus * processes)
         if address:
-            device = "cuda" if any(n["Resources"].get("GPU") for n in _nodes()) else "cpu"
+            device = "cuda" if any(n["Resources"].get("GPU") for n in nodes()) else "cpu"
         self._gpus, self._cpus = gpus if device == "cuda" else 0.0, cpus
+        self._processes = processes
+        self._check(workers, gpus, address)
         self._make = ray.put(partial(make, device))
-        room = self.capacity()
+
+    def _check(self, workers: int, gpus: float, address: str) -> None:
+        if self._processes > 1 and self._gpus not in (0, self._processes):
+            raise StrategyError(
+                f"{self._processes} processes per worker need a GPU each, and {gpus:g} GPUs per "
+                f"worker are asked for; give --gpus-per-worker {self._processes}"
+            )
+        room, cpus = self.capacity(), self._cpus * self._processes
         if room < (1 if address else workers):
             need = f"{cpus} CPUs" + (f" and {gpus:g} GPUs" if self._gpus else "")
             where = f"the cluster at {address}" if address else "this machine"
@@ -97,150 +131,73 @@ class RayBackend(WorkerBackend):
             )
 
     def capacity(self) -> int:
-        return sum(_fits(node["Resources"], self._gpus, self._cpus) for node in _nodes())
+        cpus = self._cpus * self._processes
+        return sum(_fits(node["Resources"], self._gpus, cpus) for node in nodes())
 
     def start(self) -> Any:
-        options: dict[str, Any] = {
-            "num_cpus": self._cpus,
-            "num_gpus": self._gpus,
+        count = self._processes
+        needs = {"num_cpus": self._cpus, "num_gpus": self._gpus / count}
+        options: dict[str, Any] = needs | {
             "max_restarts": 0,
             "runtime_env": {
                 "env_vars": {"OMP_NUM_THREADS": str(self._cpus), "OMP_WAIT_POLICY": "PASSIVE"},
             },
         }
-        with _runtime():
-            return ray.remote(RayWorker).options(**options).remote(self._make)
+        with running():
+            place = None
+            if count > 1:
+                bundle = {"CPU": self._cpus, "GPU": self._gpus / count}
+                bundle = {name: amount for name, amount in bundle.items() if amount}
+                place = placement_group([bundle] * count, strategy="STRICT_PACK")
+            kind = ray.remote(RayWorker)
+            actors = []
+            for rank in range(count):
+                where = (
+                    {}
+                    if place is None
+                    else {"scheduling_strategy": PlacementGroupSchedulingStrategy(place, rank)}
+                )
+                actors.append(kind.options(**options, **where).remote(self._make, rank, count))
+            return RayHandle(actors, place)
 
     def call(self, handle: Any, method: str, *arguments: Any) -> Any:
-        with _runtime():
-            return getattr(handle, method).remote(*arguments)
+        with running():
+            if method == "load":
+                arguments = (handle.actors[0].meet.remote(),)
+            return WorkerCall([getattr(one, method).remote(*arguments) for one in handle.actors])
 
     def wait(self, calls: Collection[Any], seconds: float) -> Any:
-        with _runtime():
-            done, _ = ray.wait(list(calls), num_returns=1, timeout=seconds)
-        return done[0] if done else None
+        end = self.now() + seconds
+        owners = {answer: call for call in calls for answer in call.waiting}
+        while True:
+            ended = next((call for call in calls if call.has_ended(self.now())), None)
+            if ended is not None:
+                return ended
+            left = max(0.0, end - self.now())
+            with running():
+                done, _ = ray.wait(list(owners), num_returns=1, timeout=left)
+            if not done:
+                return None
+            owners.pop(done[0]).take(done[0], self.now())
 
     def result(self, call: Any) -> Any:
-        try:
-            return ray.get(call)
-        except RayTaskError as error:
-            if isinstance(error.cause, UnwritableError):
-                raise error.cause from None
-            reason = str(error.cause).splitlines() or [type(error.cause).__name__]
-            raise StrategyError(f"a worker cannot be used: {reason[0]}") from None
-        except RayError:
-            raise WorkerDiedError from None
+        return call.result()
 
     def kill(self, handle: Any) -> None:
-        with suppress(RayError):  # Gone already, perhaps with the runtime.
-            ray.kill(handle)
+        for actor in handle.actors:
+            with suppress(RayError):  # Gone already, perhaps with the runtime.
+                ray.kill(actor)
+        if handle.place is not None:
+            with suppress(RayError, ConnectionError):
+                remove_placement_group(handle.place)
 
     def alive(self) -> set[str]:
-        return {str(node["NodeID"]) for node in _nodes()}
+        return {str(node["NodeID"]) for node in nodes()}
 
     def close(self) -> None:
         ray.shutdown()
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
-
-
-@contextmanager
-def _runtime() -> Iterator[None]:
-    """Within it a runtime that is gone is one line."""
-    try:
-        yield
-    except (RayError, ConnectionError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WorkersLostError(
-            f"the Ray runtime is gone ({reason}); nothing finished is lost"
-        ) from None
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Give back the signals that Ray takes, below Python too, where it dumps its own frames."""
-    former = {number: signal.getsignal(number) for number in there()}
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in former.items():
-                if handler is not None:
-                    signal.signal(number, handler)
-
-
-def _connect(address: str, cpus: int) -> str | None:
-    """Connect to a cluster or start Ray here; returns the folder that was made for it, if any."""
-    with _own_signals():
-        if address:
-            _join(address)
-            return None
-        return _start(cpus)
-
-
-QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-
-
-def _start(cpus: int) -> str | None:
-    scratch = _short_folder()
-    try:
-        ray.init(
-            address="local",
-            # More workers than cores still run, only slower.
-            num_cpus=max(cpus, os.cpu_count() or 1),
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE,
-            # Ray gives its workers a low priority, and latency is measured in them.
-            _system_config={"worker_niceness": 0},
-            **({} if scratch is None else {"_temp_dir": scratch}),
-            **QUIET,
-        )
-    except BaseException as error:
-        if scratch is not None:
-            shutil.rmtree(scratch, ignore_errors=True)
-        if isinstance(error, OSError | RuntimeError | ValueError):
-            raise StrategyError(
-                f"Ray cannot be started here ({one_line(error)}); set RAY_TMPDIR to a folder of a "
-                "short path with room in it, or give --workers 0, which runs in this process"
-            ) from None
-        raise
-    return scratch
-
-
-def _short_folder() -> str | None:
-    """A new folder for Ray's sockets where the path of its own one is too long for them, as that
-    of a job's TMPDIR may be; None leaves Ray its own.
-    """
-    own = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp"
-    if os.name == "nt" or len(os.fsencode(own)) + IN_IT <= SOCKET:
-        return None
-    for place in SHORT:
-        with suppress(OSError):
-            return tempfile.mkdtemp(prefix="ray-", dir=place)
-    raise StrategyError(
-        f"Ray's sockets need a folder whose path is at most {SOCKET - IN_IT} characters long, and "
-        f"{own} is longer; set RAY_TMPDIR to such a folder, or give --workers 0, which runs in "
-        "this process"
-    )
-
-
-def _join(address: str) -> None:
-    try:
-        if address != "auto":
-            # Ray itself tries for minutes if nothing answers there.
-            host, _, port = address.rpartition(":")
-            socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_SECONDS).close()
-        ray.init(address=address, **QUIET)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise StrategyError(
-            f"no Ray cluster can be reached at {address} ({str(error).splitlines()[0]}); start one "
-            "with ray start --head and give auto or its host:port, or leave --address out"
-        ) from None
-
-
-def _nodes() -> list[dict[str, Any]]:
-    with _runtime():
-        return [node for node in ray.nodes() if node["Alive"]]
 
 
 def _fits(there: dict[str, float], gpus: float, cpus: int) -> int:

@@ -15,6 +15,7 @@ import accel
 from accel.models import notes
 from accel.models.config import ModelConfig
 from accel.models.loading import quiet
+from accel.pipelines import shared_tokens
 from accel.pipelines.devices import device_of
 from evaluate import Evaluator
 from evaluate.evaluator import Split
@@ -44,6 +45,7 @@ from search.workers.messages import (
     SampleRequest,
     TimeCallsRequest,
 )
+from search.workers.process_group import ProcessGroup
 from strategies import StrategyError
 from strategies.data_files.whole import FAULTS, UnwritableError, refused
 
@@ -57,9 +59,12 @@ class Worker:
         threads: number of torch's threads on a CPU.
         lists: prompts of every split as the search has read them; by default those of the model.
         weights: digest of the model's weights that the search has found; empty takes any.
+        group: place among the processes that carry out the requests together; they share the
+            tokens of every image.
 
     Raises:
-        StrategyError: the model cannot be loaded, or its weights here are others.
+        StrategyError: the model cannot be loaded, its weights here are others, or its tokens
+            cannot be shared.
     """
 
     on_cpu = True  # Whether processor time is what counts.
@@ -71,7 +76,9 @@ class Worker:
         threads: int,
         lists: dict[Split, Prompts] | None = None,
         weights: str = "",
+        group: ProcessGroup | None = None,
     ) -> None:
+        self.group = group or ProcessGroup()
         torch.set_num_threads(threads)
         quiet()
         config = ModelConfig.model_validate(model)
@@ -84,11 +91,15 @@ class Worker:
                 "search began with; put these there"
             )
         self.on_cpu = device_of(self.evaluator.pipe).type == "cpu"
+        if self.group.size > 1:
+            self.group.join(device)
+            shared_tokens.share_tokens(self.evaluator.pipe, self.group.size)
 
     @property
     def device(self) -> str:
         """Name of what latency depends on: the GPU, or the processor and its threads."""
-        return device_name(self.evaluator.pipe)
+        name, size = device_name(self.evaluator.pipe), self.group.size
+        return name if size == 1 else f"{name}, {size} processes with context parallelism"
 
     def answer(self, request: Request[A]) -> Response[A]:
         """Carry out a request; an error of the strategy becomes the outcome's error."""
@@ -132,6 +143,7 @@ class Worker:
             chosen,
             one.networks,
             start=start,
+            settle=self.group.leaders,
         )
         assert side.image is not None
         read = side.image
@@ -141,8 +153,12 @@ class Worker:
         """One turn of the latency table: the calls of strategies, and the solvers."""
         pipe, config = self.evaluator.pipe, self.evaluator.config
         prompts = self.evaluator.prompts["search"]
-        kinds = time_calls(pipe, config, prompts, request.strategies)
-        return CallTimes(kinds, time_around(pipe, config, prompts, request.solvers))
+        kinds = time_calls(pipe, config, prompts, request.strategies, self.group.wait)
+        kinds = {kind: self.group.slowest(seconds) for kind, seconds in kinds.items()}
+        around = time_around(pipe, config, prompts, request.solvers)
+        slowest = self.group.slowest([one.seconds for one in around])
+        around = [one._replace(seconds=s) for one, s in zip(around, slowest, strict=True)]
+        return CallTimes(kinds, around)
 
     def count_macs(self, request: CountMacsRequest) -> dict[str, float]:
         """Count the multiply-accumulates of each kind of call."""
@@ -171,4 +187,8 @@ class Worker:
         """Seconds of one image with each strategy, one after the other."""
         evaluator = self.evaluator
         prompts = evaluator.prompts["search"]
-        return time_end_to_end(evaluator.pipe, evaluator.config, prompts, request.strategies)
+        return self.group.slowest(
+            time_end_to_end(
+                evaluator.pipe, evaluator.config, prompts, request.strategies, self.group.wait
+            )
+        )

@@ -124,21 +124,21 @@ def long_folder(folder: Path) -> Path:
 def test_ray_gets_a_short_folder_where_its_own_is_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search.workers import ray_backend as ray_pool
+    from search.workers import ray_runtime as ray_pool
 
     given: list[dict[str, Any]] = []
 
     def init(**flags: Any) -> None:
         given.append(flags)
 
-    monkeypatch.setattr("search.workers.ray_backend.ray.init", init)
+    monkeypatch.setattr("search.workers.ray_runtime.ray.init", init)
     monkeypatch.delenv("RAY_TMPDIR", raising=False)
     monkeypatch.setenv("TMPDIR", "/tmp")
-    assert ray_pool._connect("", 1) is None
+    assert ray_pool.connect("", 1) is None
     assert "_temp_dir" not in given[-1]
     for name in ("TMPDIR", "RAY_TMPDIR"):
         monkeypatch.setenv(name, str(long_folder(tmp_path / name)))
-        place = ray_pool._connect("", 1)
+        place = ray_pool.connect("", 1)
         assert place is not None
         assert given[-1]["_temp_dir"] == place
         assert len(place) + ray_pool.IN_IT <= ray_pool.SOCKET
@@ -149,7 +149,7 @@ def test_ray_gets_a_short_folder_where_its_own_is_too_long(
 def test_a_ray_that_cannot_start_is_one_line_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from search.workers import ray_backend as ray_pool
+    from search.workers import ray_runtime as ray_pool
 
     places: list[str] = []
 
@@ -157,16 +157,16 @@ def test_a_ray_that_cannot_start_is_one_line_and_leaves_nothing(
         places.append(flags["_temp_dir"])
         raise OSError("AF_UNIX path length cannot exceed 107 bytes:\n /x")
 
-    monkeypatch.setattr("search.workers.ray_backend.ray.init", init)
+    monkeypatch.setattr("search.workers.ray_runtime.ray.init", init)
     monkeypatch.setenv("TMPDIR", str(long_folder(tmp_path)))
     with pytest.raises(StrategyError, match=r"Ray cannot be started here.*--workers 0") as told:
-        ray_pool._connect("", 1)
+        ray_pool.connect("", 1)
     assert "\n" not in str(told.value)
     assert places
     assert not any(map(os.path.exists, places))
     monkeypatch.setattr(ray_pool, "SHORT", (str(tmp_path / "none"),))
     with pytest.raises(StrategyError, match="set RAY_TMPDIR to such a folder, or give --workers 0"):
-        ray_pool._connect("", 1)
+        ray_pool.connect("", 1)
 
 
 @pytest.mark.slow
@@ -177,7 +177,7 @@ def test_a_real_ray_runs_in_a_long_tmpdir(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("TMPDIR", str(long_folder(tmp_path)))
     answers = tmp_path / "answers"
     answers.mkdir()
-    hands = RayBackend(lambda device: Plain(answers, False), 1)
+    hands = RayBackend(lambda device, group: Plain(answers, False), 1)
     pool = WorkerPool(hands, 1)
     try:
         pool.open()

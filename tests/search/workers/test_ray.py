@@ -36,7 +36,9 @@ def pool(folder: Path, workers: int, address: str = "", **arguments: Any) -> Wor
     from search.workers.ray_backend import RayBackend
 
     kinds = arguments.pop("kinds", False)
-    hands = RayBackend(lambda device: Plain(folder, kinds), workers, address=address, **arguments)
+    hands = RayBackend(
+        lambda device, group: Plain(folder, kinds), workers, address=address, **arguments
+    )
     return WorkerPool(hands, workers)
 
 

@@ -56,6 +56,7 @@ class Knobs(BaseModel):
     whole generation. `graded` says that these differ in strength only, which the latency table
     uses. `adaptive` says that the time of a call depends on the images, so that it is measured for
     every strategy.
+    `solvers` names the only solvers that it works with, in the short form; none means any.
 
     A method of another package says in `sampler` where its behaviour is, as `module:function` with
     the signature of `accel.method.Attach`. It is attached before the methods of Stratagem, so that
@@ -79,6 +80,7 @@ class Knobs(BaseModel):
     graded: ClassVar[bool] = False
     shown_values: ClassVar[tuple[str, ...]] = ()
     adaptive: ClassVar[bool] = False
+    solvers: ClassVar[tuple[str, ...]] = ()
     sampler: ClassVar[str] = ""
     wraps: ClassVar[tuple[str, ...]] = ()
 

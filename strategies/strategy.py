@@ -178,6 +178,11 @@ class Strategy(BaseModel):
         knobs = self.methods.get("deepcache")
         return None if knobs is None else getattr(knobs.canonical(self.calls, None), "depth", None)
 
+    @property
+    def is_adaptive(self) -> bool:
+        """Whether the time of a call depends on the images, so that the calls are of no kind."""
+        return any(knobs.adaptive for knobs in self.canonical().methods.values())
+
     def kinds(self) -> tuple[str, ...]:
         """Kind of each call, as text; calls of one kind take the same time.
 
@@ -197,7 +202,7 @@ class Strategy(BaseModel):
                 for knob, value in knobs.cost(call).items()
             ]
             rows.append(" ".join(parts))
-        if any(knobs.adaptive for _, knobs in methods):
+        if self.is_adaptive:
             return tuple(f"{row} call={call} of={self.digest}" for call, row in enumerate(rows))
         return tuple(rows)
 

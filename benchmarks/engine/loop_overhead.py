@@ -181,8 +181,8 @@ def made_up(
     accounts.record(1.0, 24, 1.0)
     baseline = generation.space.uniform(SOLVERS[0], STEPS[-1])
     return SearchLoop(
-        study, executor, generation, accounts, baseline, latency, str(budget), MadeUp(), EventBus(),
-        PhaseClock(), lambda _: None, Path("none"),
+        study, executor, generation, accounts, baseline, latency, lambda *_: "", str(budget),
+        MadeUp(), EventBus(), PhaseClock(), lambda _: None, Path("none"),
     )  # fmt: skip
 
 

@@ -73,6 +73,11 @@ def _evenly(fast: float, slow: float) -> float:
     return (slow - fast) / log(slow / fast) if 0 < fast < slow else slow
 
 
+def _nothing(*_: object) -> float:
+    """Nothing is measured as a whole."""
+    return 0.0
+
+
 class Forecast:
     """Forecast of what the budget suffices for.
 
@@ -85,6 +90,8 @@ class Forecast:
         before: seconds before the first proposal.
         owed: seconds of the unaccelerated images that the final scoring generates.
         proposals: strategies about as fast as those that follow the initial ones.
+        measuring: seconds of measuring a strategy as a whole, from it, its latency and that of the
+            unaccelerated pipeline.
     """
 
     def __init__(
@@ -97,6 +104,7 @@ class Forecast:
         before: float,
         owed: float,
         proposals: Sequence[Strategy],
+        measuring: Callable[[Strategy, float, float], float] = _nothing,
     ) -> None:
         self.generation, self._config, self.spending = generation, config, spending
         self._budget, self._ladder = parse_budget(config.budget), config.ladder
@@ -109,6 +117,13 @@ class Forecast:
             itertools.accumulate((is_baseline_evaluation(row) for row in rows), initial=0)
         )
         self.later = fmean(map(latency, proposals)) if proposals else latency(unaccelerated)
+        plain = latency(unaccelerated)
+
+        def measured(one: Strategy) -> float:
+            return measuring(one, latency(one), plain)
+
+        self.first_timing = [measured(row.strategy) for row in rows]
+        self.later_timing = fmean(map(measured, proposals)) if proposals else 0.0
         self.best = _evenly(min([*self.seeds, self.later]), latency(unaccelerated))
         self.scoring = plan.allowance(self._budget, before)
 
@@ -193,9 +208,11 @@ class Forecast:
         latencies = 0.0
         while True:
             grown = self.initial_count(done) == self.initial_count(done + 1)
-            latency = self.later if grown else self.seeds[self.initial_count(done)]
+            place = self.initial_count(done)
+            latency = self.later if grown else self.seeds[place]
+            timing = self.later_timing if grown else self.first_timing[place]
             cost, after = (
-                self.spending.predict_generation(latency, ladder[0]),
+                self.spending.predict_generation(latency, ladder[0]) + timing,
                 counts | {ladder[0]: done + 1},
             )
             latencies += latency

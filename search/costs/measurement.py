@@ -115,7 +115,11 @@ class DeviceMeasurement:
         """Whether further turns would hardly change the latencies that the table predicts."""
         failed = {} if sound is None else sound.failed
         # What only makes fewer steps has a share that hardly depends on the table.
-        typical = [o for o in self._typical if o.methods and not untimed.why(failed, o)]
+        typical = [
+            one
+            for one in self._typical
+            if one.methods and not one.is_adaptive and not untimed.why(failed, one)
+        ]
         return is_precise(
             [turn.kinds for turn in turns], [turn.around for turn in turns], self._unaccelerated,
             typical or [self._unaccelerated], self._share,
@@ -224,8 +228,9 @@ def make_tracker(config: SearchConfig, study: Study, plain: float, owed: int) ->
     """
     budget = parse_budget(config.budget)
     made = CostTracker(
-        budget, study, config.ladder, config.heldout_images, config.export, plain, config.timeout
-    )
+        budget, study, config.ladder, config.heldout_images, config.export, plain, config.timeout,
+        config.processes_per_worker,
+    )  # fmt: skip
     measured = Measurements(study)
     batch = measured.batch_cost
     if batch is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,8 +22,10 @@ def probes(space: SearchSpace, seed: int) -> list[Strategy]:
 
     They have the most calls that the space has. For each choice of the whole generation's knobs,
     calls are filled one by one with per-call choices that have not shown their kind yet, in random
-    order. A composed space shows only the kinds of its plan.
+    order. A composed space shows only the kinds of its plan. Methods whose calls are of no kind
+    are left out.
     """
+    space = _tabulated(space)
     if space.methods:
         return list(_planned(space, np.random.default_rng(seed)))
     solver, steps = max(space.calls, key=lambda pair: space.calls[pair])
@@ -53,11 +56,18 @@ def probes(space: SearchSpace, seed: int) -> list[Strategy]:
     return found
 
 
+@lru_cache(maxsize=4)
+def _tabulated(space: SearchSpace) -> SearchSpace:
+    """The part of a space that a latency table can have; the same object each time."""
+    return space.tabulated()
+
+
 def uniform(space: SearchSpace) -> Iterator[Strategy]:
     """Strategies whose calls all do the same, one for each choice of every knob.
 
     A composed space has only those of its plan.
     """
+    space = _tabulated(space)
     if space.methods:
         yield from (_alone(space, want) for want in wanted.plan(space).wants)
         return

@@ -23,6 +23,7 @@ from search.costs.cost_tracker import CostTracker
 from search.costs.forecast import Forecast, bred, equally_good, of_median_latency
 from search.costs.measurement import DeviceMeasurement
 from search.costs.table_precision import MIN_TURNS
+from search.costs.whole_generations import WholeGenerations
 from search.engine.proposal_stream import ProposalStream
 from search.images.unaccelerated import UnacceleratedImages
 from search.initial.design import RANDOM
@@ -68,6 +69,11 @@ class DryRun:
         self._config, self._folder, self._study = config, folder, study
         self._executor, self._space, self._unaccelerated = executor, space, unaccelerated
         self._generation, self._device, self._images = generation, device, images
+        counted = "macs" in required_scores(config.objectives, config.constraints)
+        self._whole = WholeGenerations(
+            study, executor, unaccelerated, config.model.share, counted, config.timeout,
+            config.processes_per_worker, lambda _: None,
+        )  # fmt: skip
         self._spent = 0.0
 
     def predict(self) -> CostPrediction:
@@ -97,7 +103,7 @@ class DryRun:
         forecast = Forecast(
             config, self._generation, costs.latency, unaccelerated, accounts,
             before + measured + others + 2 * plain,  # The first prompt is generated twice.
-            owed, self._proposals(costs),
+            owed, self._proposals(costs), self._whole.predict,
         )  # fmt: skip
         plan = forecast.plan()
         evaluations, search, done = forecast.evaluations()
@@ -112,7 +118,9 @@ class DryRun:
             evaluations=evaluations,
             seeds=forecast.initial_count(done),
             finalists=finalists,
-            wall=start_up + shared / executor.slots + measured + timed,
+            # All processes of a worker are busy at once, and the seconds of all of them count.
+            wall=start_up
+            + (shared / executor.slots + measured + timed) / config.processes_per_worker,
             workers=executor.slots,
             plan=plan,
         )
@@ -131,6 +139,7 @@ class DryRun:
         accounts = CostTracker(
             parse_budget(config.budget), self._study, config.ladder, config.heldout_images,
             config.export, costs.latency(self._unaccelerated),
+            processes=config.processes_per_worker,
         )  # fmt: skip
         drawn = self._ask(self._images.generation_request("middle", one, "search", batch))
         accounts.record(costs.latency(one), batch, drawn.seconds)

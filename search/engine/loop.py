@@ -51,6 +51,8 @@ class SearchLoop:
         accounts: spent and predicted device time.
         unaccelerated: the unaccelerated pipeline as a strategy.
         latency: seconds of a strategy.
+        measure: measures a strategy that no table can have; returns why it cannot, or an empty
+            text.
         budget: budget of the search, as given.
         scorer: makes requests of proposals, and evaluations of the answers.
         events: told of what happens.
@@ -67,6 +69,7 @@ class SearchLoop:
         accounts: CostTracker,
         unaccelerated: Strategy,
         latency: Callable[[Strategy], float],
+        measure: Callable[[Strategy, float], str],
         budget: str,
         scorer: ProposalScorer,
         events: EventBus,
@@ -76,6 +79,7 @@ class SearchLoop:
     ) -> None:
         self._study, self._executor, self._kind = study, executor, generation.kind
         self._accounts, self._latency, self._budget = accounts, latency, budget
+        self._measure = measure
         self._scorer, self._events, self._clock = scorer, events, clock
         self._say, self._folder = say, folder
         self._proposals = ProposalStream(generation, unaccelerated, study.evaluations)
@@ -115,15 +119,19 @@ class SearchLoop:
         proposal = self._proposals.next(self._study.evaluations)
         if proposal is None:
             return False
+        strategy = proposal.strategy
+        reason = untimed.unmeasurable_reason(self._study, strategy)
+        if not reason:
+            both = self._latency(strategy) + self._accounts.unaccelerated_latency
+            reason = self._measure(strategy, both)
         request = self._scorer.request(proposal)
-        reason = untimed.unmeasurable_reason(self._study, proposal.strategy)
         if reason:
             unasked: Response[ExtractedFeatures] = Response(None, reason, 0.0)
             self._study.add(self._scorer.evaluation(proposal, request, unasked))
             self._events.evaluated(self._study, self._study.evaluations[-1])
             return True
         drawn = proposal.images - proposal.drawn
-        cost = self._accounts.predict_generation(self._latency(proposal.strategy), drawn)
+        cost = self._accounts.predict_generation(self._latency(strategy), drawn)
         self._running[request.key] = proposal, request, cost
         if proposal.drawn:
             self._events.promoted(proposal)

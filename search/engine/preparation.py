@@ -16,6 +16,7 @@ from search.costs.cost_tracker import CostTracker, patience
 from search.costs.forecast import Forecast, bred, of_median_latency
 from search.costs.image_timeout import ImageTimeout
 from search.costs.measurement import DeviceMeasurement
+from search.costs.whole_generations import WholeGenerations
 from search.engine import run_metadata as record
 from search.engine import worker_count as crew
 from search.engine.sensitivity import SensitivityMeasurement
@@ -43,6 +44,7 @@ class Prepared:
         scoring: scoring of features of the search's prompts.
         base: features of the unaccelerated images of these prompts.
         costs: latency and other costs of a strategy.
+        whole: measures strategies that the tables cannot have.
         objectives: objectives and constraints on all images of the search.
         objectives_at: objectives and constraints on every rung, by its number of images.
         spending: spent and predicted device time.
@@ -52,6 +54,7 @@ class Prepared:
     scoring: Scoring
     base: ExtractedFeatures
     costs: CostModel
+    whole: WholeGenerations
     objectives: Objectives
     objectives_at: Mapping[int, Objectives]
     spending: CostTracker
@@ -110,6 +113,7 @@ class Preparation:
         gate.unaccelerated_images(base)
         chance = gate.unaccelerated_chance(scoring, base)
         scores = gate.unaccelerated_scores(scoring, base)
+        whole = self._whole_generations()
         costs = self._costs()
         fixed = costs.of(self._unaccelerated)
         names, limits = self._config.objectives, self._config.constraints
@@ -129,12 +133,12 @@ class Preparation:
         self._timeout.follow(lambda images: spending.time_limit(plain, images))
         self._teach(objectives, costs, spending)
         self._settle_workers(costs, spending)
-        forecast = self._forecast(costs, spending)
+        forecast = self._forecast(costs, spending, whole)
         plan = measuring.make_plan(self._study, spending, forecast)
         every = self._generation.members
         for line in plan.lines(None if every is None else len(every)):
             self._tell(line)
-        return Prepared(scoring, base, costs, objectives, objectives_at, spending, plan)
+        return Prepared(scoring, base, costs, whole, objectives, objectives_at, spending, plan)
 
     def _begin(self) -> Scoring:
         """Start the workers, and check the reference and the model; returns the scoring."""
@@ -155,11 +159,21 @@ class Preparation:
         return self._images.make_scoring("search", config.images) if scoring is None else scoring
 
     def _costs(self) -> CostModel:
-        config = self._config
         table = self._device.latency_table()
-        counted = "macs" in required_scores(config.objectives, config.constraints)
-        macs = self._device.multiply_accumulates() if counted else None
-        return CostModel(table, macs, self._unaccelerated, config.model.share)
+        macs = self._device.multiply_accumulates() if self._counted else None
+        measured = Measurements(self._study).whole_generation
+        return CostModel(table, macs, self._unaccelerated, self._config.model.share, measured)
+
+    @property
+    def _counted(self) -> bool:
+        """Whether multiply-accumulates are counted."""
+        return "macs" in required_scores(self._config.objectives, self._config.constraints)
+
+    def _whole_generations(self) -> WholeGenerations:
+        return WholeGenerations(
+            self._study, self._executor, self._unaccelerated, self._config.model.share,
+            self._counted, self._config.timeout, self._config.processes_per_worker, self._say,
+        )  # fmt: skip
 
     def _teach(self, objectives: Objectives, costs: CostModel, spending: CostTracker) -> None:
         """Give the proposer the latencies, further initial strategies and the surrogate."""
@@ -171,7 +185,7 @@ class Preparation:
         def reference() -> Sequence[float]:
             return worst(objectives.reference_point, objectives.unscaled, self._study.evaluations)
 
-        self._generation.set_measurements(costs.latency, known, surrogate, reference)
+        self._generation.set_measurements(costs.tabulated, known, surrogate, reference)
 
     def _sensitivity(self, costs: CostModel, spending: CostTracker) -> list[tuple[str, Strategy]]:
         """Measure the sensitivity of calls; returns the schedules that follow."""
@@ -190,17 +204,25 @@ class Preparation:
         return schedules.seeds(measured, costs.latency, self._config.population)
 
     def _surrogate(self, objectives: Objectives, costs: CostModel) -> Surrogate:
-        """Predictions of the objectives; those that follow from the tables are exact."""
+        """Predictions of the objectives; those that follow from the tables are exact.
+
+        None does where strategies are measured as a whole: then costs are learned as well.
+        """
         exact = costs.of(self._unaccelerated)
 
         def loss(name: str) -> Callable[[Strategy], float]:
             return lambda one: objectives.loss(name, costs.of(one)[name])
 
-        functions = {name: loss(name) for name in objectives.names if name in exact}
+        learned = bool(self._space.adaptive)
+        known = () if learned else [name for name in objectives.names if name in exact]
         within = objectives.restricted_to(exact)
+
+        def violation(one: Strategy) -> float:
+            return 0.0 if one.is_adaptive else within.violation(costs.of(one))
+
         return Surrogate(
-            self._space, objectives.names, functions, self._config.seed,
-            lambda one: within.violation(costs.of(one)),
+            self._space, objectives.names, {name: loss(name) for name in known},
+            self._config.seed, violation,
         )  # fmt: skip
 
     def _measure_batch(self, costs: CostModel) -> None:
@@ -243,7 +265,9 @@ class Preparation:
             self._executor, self._study, one, spent, self._folder, self._say, self._tell
         )  # fmt: skip
 
-    def _forecast(self, costs: CostModel, spending: CostTracker) -> Forecast:
+    def _forecast(
+        self, costs: CostModel, spending: CostTracker, whole: WholeGenerations
+    ) -> Forecast:
         owed = spending.predict_generation(
             spending.unaccelerated_latency, spending.missing_unaccelerated_images
         )
@@ -251,5 +275,5 @@ class Preparation:
         proposals = bred(self._generation, costs.latency, self._config.surrogate)
         return Forecast(
             self._config, self._generation, costs.latency, self._unaccelerated, spending, before,
-            owed, proposals,
+            owed, proposals, whole.predict,
         )  # fmt: skip

@@ -127,8 +127,8 @@ class Search:
         )  # fmt: skip
         SearchLoop(
             self.study, self.executor, self.generation, known.spending, self.unaccelerated,
-            known.costs.latency, self.config.budget, scorer, self.events, self.clock, self._say,
-            self.folder,
+            known.costs.latency, known.whole.measure, self.config.budget, scorer, self.events,
+            self.clock, self._say, self.folder,
         ).run()  # fmt: skip
 
     def finish(self) -> FinalResult:
@@ -172,7 +172,7 @@ class Search:
         known = self.prepared
         return Ablation(
             self.config, self.folder, self.study, self.executor, self.images, known.costs,
-            known.spending, self._say,
+            known.whole.measure, known.spending, self._say,
         )  # fmt: skip
 
     @property

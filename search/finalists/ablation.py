@@ -56,6 +56,8 @@ class Ablation:
         executor: workers.
         unaccelerated: the unaccelerated images; makes requests for others.
         costs: latency and other costs of a strategy.
+        measure: measures a strategy that no table can have; returns why it cannot, or an empty
+            text.
         accounts: spent and predicted device time.
         say: status callback.
     """
@@ -68,6 +70,7 @@ class Ablation:
         executor: Executor,
         unaccelerated: UnacceleratedImages,
         costs: CostModel,
+        measure: Callable[[Strategy, float], str],
         accounts: CostTracker,
         say: Callable[[str], None],
     ) -> None:
@@ -75,6 +78,7 @@ class Ablation:
         self._notes = FinalistNotes(study)
         self._executor, self._unaccelerated = executor, unaccelerated
         self._costs, self._accounts, self._say = costs, accounts, say
+        self._measure = measure
 
     def run(self, finals: Sequence[Finalist], seconds: float) -> list[Removal]:
         """Draw and score what is not known yet, as far as `seconds` of device time go.
@@ -92,6 +96,13 @@ class Ablation:
         }
         if not waiting:
             return removals(run)
+        for digest, one in list(waiting.items()):
+            both = self._costs.latency(one) + self._accounts.unaccelerated_latency
+            error = self._measure(one, both)
+            if error:
+                found = AblationScores(compared_images(run), error=error)
+                self._notes.keep_removed(digest, found, 0.0)
+                del waiting[digest]
         against = comparison(self._unaccelerated, compared_images(run))
         for request, outcome in self._executor.run_all(
             self._wanted(waiting, compared_images(run), seconds)

@@ -39,6 +39,7 @@ def worthwhile(
     """Initial strategies without those of a composed space that save no time on this device.
 
     Some of many methods save none, and each of their settings would cost a full generation.
+    Strategies whose latency is not known before they are timed as a whole stay.
     """
     plain: dict[tuple[str, int], float] = {}
     found = []
@@ -46,7 +47,8 @@ def worthwhile(
         pair = one.solver_text, one.steps
         if pair not in plain:
             plain[pair] = latency(space.uniform(*pair))
-        if not one.methods or origin == WARM_START or latency(one) < SAVES * plain[pair]:
+        stays = not one.methods or origin == WARM_START or one.is_adaptive
+        if stays or latency(one) < SAVES * plain[pair]:
             found.append((origin, one))
     return found
 

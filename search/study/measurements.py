@@ -13,6 +13,7 @@ from typing import Any
 from evaluate.speed.latency_table import LatencyTable
 from search.study.reference_point import worst
 from search.study.study import Study
+from strategies import Strategy
 
 # Entries with the device time of everything that is measured before the first proposal.
 BEFORE = (
@@ -49,6 +50,21 @@ class BatchCost:
     latency: float
     images: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class WholeGeneration:
+    """Measured costs of a strategy whose calls take different times for different images.
+
+    Attributes:
+        ratio: latency as a share of the unaccelerated pipeline's.
+        macs: multiply-accumulates of an image, where they are counted.
+        error: reason why it could not be measured, or empty.
+    """
+
+    ratio: float = 1.0
+    macs: float | None = None
+    error: str = ""
 
 
 class Measurements:
@@ -102,6 +118,26 @@ class Measurements:
     ) -> None:
         """Keep multiply-accumulates by kind of call; the rest as in `keep_latency_table`."""
         self._study.enter("macs", self._failed(failed) | {"macs": dict(macs)}, seconds)
+
+    def latency(self, strategy: Strategy) -> float | None:
+        """Seconds of one image by the latency table, or as measured as a whole; None if neither."""
+        if not strategy.is_adaptive:
+            table = self.latency_table
+            return None if table is None else table.predict(strategy)
+        found, plain = self.whole_generation(strategy.digest), self.unaccelerated_scores
+        if found is None or found.error or plain is None:
+            return None
+        return found.ratio * plain["latency_s"]
+
+    def whole_generation(self, digest: str) -> WholeGeneration | None:
+        """Costs of a strategy that the tables cannot have."""
+        found = self._study.noted(f"whole:{digest}")
+        return None if found is None else WholeGeneration(**found)
+
+    def keep_whole_generation(self, digest: str, found: WholeGeneration, seconds: float) -> None:
+        """Keep the costs of a strategy that the tables cannot have."""
+        name = f"whole:{digest}"
+        self._study.enter(name, {name: asdict(found)}, seconds)
 
     @property
     def unmeasurable(self) -> dict[str, str]:

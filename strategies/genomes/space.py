@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from strategies.errors import StrategyError
-from strategies.genomes import choosing, encoding
+from strategies.genomes import choosing, company, encoding
 from strategies.genomes.gene_reading import Reader
 from strategies.genomes.genes import AnyGene, Gene, OneOf, Shared
 from strategies.plugins.former_names import FormerName
@@ -44,6 +44,7 @@ class SearchSpace:
         call_genes: per-call genes.
         global_genes: genes of the whole generation.
         shared: methods whose per-call knobs a shared gene sets.
+        adaptive: methods whose calls take different times for different images.
         global_count: number of genes before the slots of a genome.
 
     Raises:
@@ -77,6 +78,7 @@ class SearchSpace:
         reader = Reader(family, list(self.calls.values()), self.fixed)
         self.call_genes, self.global_genes = reader.read(genes)
         self.shared = {m for g in self.call_genes if isinstance(g, Shared) for m in g.turned}
+        self.adaptive = company.adaptive_methods(self._names())
         self.global_count = GLOBALS + len(self.global_genes)
         self._starts = {
             calls: [
@@ -90,6 +92,26 @@ class SearchSpace:
             len(self.steps),
             *(len(gene.choices) for gene in self.global_genes),
             *[len(gene.choices) for gene in self.call_genes] * self.slots,
+        )
+
+    def _names(self) -> set[str]:
+        """Methods of all genes, and those that are fixed."""
+        names = {name for gene in (*self.call_genes, *self.global_genes) for name, _ in gene.knobs}
+        return names | {*self.fixed}
+
+    def tabulated(self) -> SearchSpace:
+        """The same space without its adaptive methods: every call of it is of some kind."""
+        if not self.adaptive:
+            return self
+        genes = [
+            gene
+            for gene in (*self.call_genes, *self.global_genes)
+            if not {name for name, _ in gene.knobs} & {*self.adaptive}
+        ]
+        fixed = {name: knobs for name, knobs in self.fixed.items() if name not in self.adaptive}
+        methods = [name for name in self.methods if name not in self.adaptive]
+        return SearchSpace(
+            self.family, self.solvers, self.steps, self.calls, genes, fixed, methods, self.skipped
         )
 
     def value(self, gene: Gene, choice: Any, calls: int) -> Any:
@@ -141,6 +163,8 @@ class SearchSpace:
                 out.discard(method)
         out |= self._others(genome)
         methods = {name: knobs for name, knobs in methods.items() if name not in out}
+        if self.adaptive:
+            methods = company.agreeing_methods(methods, self.family, solver, calls)
         return Strategy.create(
             family=self.family, scheduler=solver, steps=steps, calls=calls, methods=methods
         ).canonical()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, StrictInt
 
@@ -24,6 +24,16 @@ class ParaDiGMS(Knobs):
     per_call: ClassVar[tuple[str, ...]] = ()
     neutral: ClassVar[dict[str, Any]] = {}
     adaptive: ClassVar[bool] = True
+    solvers: ClassVar[tuple[str, ...]] = (
+        "DDIMScheduler",
+        "EulerDiscreteScheduler",
+        "FlowMatchEulerDiscreteScheduler",
+        "DPMSolverMultistepScheduler(order=1)",
+    )
+    choices: ClassVar[Mapping[str, tuple[Any, ...]]] = {
+        "window": (1, 2, 4, 8),
+        "tolerance": (0.1, 0.03, 0.3),
+    }
     shown_values: ClassVar[tuple[str, ...]] = ("window", "tolerance")
 
     window: StrictInt = Field(
@@ -35,6 +45,11 @@ class ParaDiGMS(Knobs):
         "units of the noise that one step of the ancestral solver would add; 0: the images of "
         "single calls",
     )
+
+    @classmethod
+    def starts(cls, calls: int) -> list[Self]:
+        """A window of each size that a search chooses from, with the default tolerance."""
+        return [cls(window=window) for window in cls.choices["window"] if 1 < window <= calls]
 
     def is_neutral(self) -> bool:
         return self.window == 1

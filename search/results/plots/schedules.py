@@ -108,11 +108,25 @@ def _listed(strategies: Sequence[Strategy], method: str) -> list[KnobSeries]:
 
 
 def times(run: Run, strategies: Sequence[Strategy]) -> list[list[float]]:
-    """Times of calls, `[strategy][call]`, as shares of an unaccelerated one's, at most 1."""
-    table = Measurements(run.study).latency_table
+    """Times of calls, `[strategy][call]`, as shares of an unaccelerated one's, at most 1.
+
+    Where the time of a call depends on the images, it is the mean of the generation's calls.
+    """
+    measured = Measurements(run.study)
+    table = measured.latency_table
     assert table is not None
     whole = table.kinds[""]
-    return [[min(1.0, table.seconds(kind) / whole) for kind in one.kinds()] for one in strategies]
+    found = []
+    for one in strategies:
+        if not one.is_adaptive:
+            found.append([min(1.0, table.seconds(kind) / whole) for kind in one.kinds()])
+            continue
+        seconds, mean = measured.latency(one), 1.0
+        if seconds is not None:
+            around = table.fixed + one.calls * table.solver.get(one.solver_text, 0.0)
+            mean = (seconds - around) / one.calls / whole
+        found.append([min(1.0, max(0.0, mean))] * one.calls)
+    return found
 
 
 def _times(axes: Axes, run: Run, points: Sequence[FrontPoint]) -> None:

@@ -51,18 +51,17 @@ def taken_out(run: Run) -> list[dict[str, Any]]:
     """
     if not run.finals:
         return []
-    table = Measurements(run.study).latency_table
-    assert table is not None
+    latency = Measurements(run.study).latency
     base, rows, whole = None, list[dict[str, Any]](), ""
     for one in removals(run):
         if one.whole.digest != whole:
-            whole, base = one.whole.digest, table.predict(one.whole)
+            whole, base = one.whole.digest, latency(one.whole)
             name = " and ".join(one.labels).replace("-", " ")
             rows.append(
                 {"name": name, "slower": "", "cells": _cells(run, one.whole_scores, {}, "")}
             )
-        assert base is not None
-        slower = f"{table.predict(one.left) / base:.2f}x"
+        left = latency(one.left)
+        slower = "" if base is None or left is None else f"{left / base:.2f}x"
         rows.append(
             {
                 "name": f"without {one.method}",

@@ -38,7 +38,8 @@ def test_latency_is_known_throughout_every_shipped_space(name: str) -> None:
     """Knobs of the whole generation that have many choices hide nothing from the measurement."""
     settings = read_config("spaces", name)
     calls = {(s, n): n for s in settings["schedulers"] for n in settings["steps"]}
-    space, rng = with_calls(settings, settings["family"], calls), np.random.default_rng(5)
+    space = with_calls(settings, settings["family"], calls).tabulated()
+    rng = np.random.default_rng(5)
     wants = wanted.plan(space).wants
     assert len(wants) < 120
     table = Kinds({want.kind: 1.0 for want in wants})

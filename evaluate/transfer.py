@@ -26,7 +26,6 @@ from evaluate.speed.latency_measurement import measure_end_to_end, unaccelerated
 from strategies import Strategy
 from strategies.transfer import Target
 
-EQUAL = ("latency", "macs")
 TURNS = 3  # Turns of the times that choose the baselines; reported times are measured again.
 
 
@@ -48,7 +47,7 @@ class TransferredStrategy:
 
 
 def measure_transfer(
-    job: ComparisonJob, moved: Sequence[TransferredStrategy], report: Report, equal: str = EQUAL[0]
+    job: ComparisonJob, moved: Sequence[TransferredStrategy], report: Report, equal: str = "latency"
 ) -> dict[str, Any]:
     """Compare strategies with the job's unaccelerated model and with equal-cost baselines.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from math import isfinite
-from pathlib import Path
 from shlex import quote
 from statistics import fmean
 from typing import Any
@@ -15,7 +14,6 @@ from rich.table import Table
 
 from accel import families
 from accel.block_changes import change_curves
-from accel.commands import model_flags
 from accel.commands.generate import (
     OWN,
     GenerationRequest,
@@ -24,7 +22,6 @@ from accel.commands.generate import (
     open_prompted,
     own_steps,
 )
-from accel.models.config import SOURCE_HELP
 from accel.models.loading import quiet
 from accel.solvers import schedulers
 from strategies import Strategy, StrategyError, save
@@ -121,37 +118,3 @@ def _table(rows: list[dict[str, Any]], calls: int) -> Table:
     for row in rows:
         table.add_row(row["block"], f"{row['mean_change']:.3f}", str(row["computed"]))
     return table
-
-
-def add_command(commands: Any) -> None:
-    """Add the command and its flags."""
-    one = commands.add_parser(
-        "calibrate",
-        help="plan Block Caching from measured changes of each block",
-        description="Generate the prompts unaccelerated and measure how much each block's "
-        "contribution changes from call to call. Write the Block Caching strategy "
-        "that computes a block again once its change adds up to more than delta.",
-    )
-    one.add_argument("--model", default="tiny-sd", help="model, as for generate (default: tiny-sd)")
-    one.add_argument("--source", metavar="FOLDER", help=SOURCE_HELP)
-    model_flags.add(one)
-    model_flags.add_control_image(one)
-    one.add_argument(
-        "--prompt",
-        action="append",
-        required=True,
-        help="prompt to measure on; may be given repeatedly",
-    )
-    one.add_argument(
-        "--delta", type=float, default=0.2, help="threshold on the summed change (default: 0.2)"
-    )
-    one.add_argument("--steps", type=int, help="number of steps (default: the model's)")
-    one.add_argument(
-        "--device",
-        default=None,
-        help="device, such as cpu or cuda:1 (default: a GPU, if there is one)",
-    )
-    one.add_argument("--download", action="store_true", help="fetch missing weights from the hub")
-    one.add_argument("--out", type=Path, required=True, help="strategy file to write")
-    one.add_result_flags("the measured changes and the strategy", "one row for each block")
-    one.set_defaults(run=calibrate)

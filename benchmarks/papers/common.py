@@ -18,7 +18,7 @@ from accel.models.loading import default_device
 from benchmarks.entry import FOLDER, RESULTS
 from benchmarks.work.macs import build, by_call
 from evaluate import cli
-from evaluate.commands import score
+from evaluate.commands.parsers import score_parser
 from evaluate.speed.timing import device_name, versions
 from strategies import Strategy
 
@@ -151,7 +151,7 @@ def real(
         asked += ["--images", str(flags.images)]
     if flags.reference:
         asked += ["--reference", flags.reference]
-    before, after = (score.parser().parse_args(given) for given in (protocol, asked))
+    before, after = (score_parser().parse_args(given) for given in (protocol, asked))
     folder = flags.cache / "strategies"
     folder.mkdir(parents=True, exist_ok=True)
     for name, plan in plans.items():

@@ -20,8 +20,8 @@ from diffusers import StableDiffusionImg2ImgPipeline
 import zoo
 from benchmarks.entry import FOLDER, RESULTS
 from evaluate import transfer
-from evaluate.commands import options
-from evaluate.commands.transfer import parser
+from evaluate.commands import preparation
+from evaluate.commands.parsers import transfer_parser
 from strategies import StrategyError, load
 from strategies import transfer as moving
 
@@ -73,9 +73,9 @@ def measure(name: str, images: int, repeats: int) -> dict[str, Any]:
     given = FOUND | (PRESETS if moves else {})
     words = [*given.values(), "--to", model, *flags, "--images", str(images)]
     words += ["--repeats", str(repeats), "--metrics", "fd,psnr", "--device", "cpu"]
-    parsed = parser().parse_args(words)
+    parsed = transfer_parser().parse_args(words)
     parsed.strategy = [name, *parsed.strategy]  # Images of one setting are kept apart.
-    job = options.prepare(parsed)
+    job = preparation.prepare(parsed)
     if name.startswith("image to image"):
         texts = list(job.prompts.first(images).texts)
         job.evaluator.pipe = image_to_image(job.evaluator.pipe, texts)
@@ -89,7 +89,7 @@ def measure(name: str, images: int, repeats: int) -> dict[str, Any]:
         else:
             moved.append(transfer.TransferredStrategy(title, one, there, notes))
     found = transfer.measure_transfer(job, moved, lambda *_: None, "macs")
-    options.delete_images(job, parsed)
+    preparation.delete_images(job, parsed)
     for row in found["rows"]:
         row.pop("kinds", None)
         row.get("source", {}).pop("scores", None)

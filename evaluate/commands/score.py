@@ -9,54 +9,16 @@ from typing import Any
 from accel.models import notes
 from accel.models.config import ModelConfig
 from evaluate import comparison_table, model_files
-from evaluate.commands.options import (
-    MODEL_HELP,
-    add_output,
-    add_setting,
-    add_what,
-    delete_images,
-    prepare,
-)
+from evaluate.commands.parsers import score_parser
+from evaluate.commands.preparation import delete_images, prepare
 from evaluate.comparison import compare
 from evaluate.metrics import Metric
 from strategies import Strategy
 from strategies.commands.progress_bar import ProgressBar
-from strategies.commands.result_output import CommandParser, ResultOutput
+from strategies.commands.result_output import ResultOutput
 from strategies.files import find_strategy
 from strategies.rules import Rule
 from strategies.sharing import measured_on
-
-EXAMPLES = """\
-examples:
-  python -m evaluate --strategy examples/tiny-sd-no-loss.json
-  python -m evaluate --model FOLDER --strategy dato-b1 --reference self --images 256
-  python -m evaluate --model FOLDER --strategy dato-b1 --metrics fid,clip-score --images 2000 \\
-      --prompts imagenet --reference IMAGENET/val --reference-per-class 5
-  python -m evaluate --model FOLDER --random-weights --strategy dato-b1 --calls     speed alone
-  python -m evaluate transfer dato-b1 --to tiny-sd --base-steps 30  what a strategy keeps elsewhere
-"""
-
-
-def parser() -> CommandParser:
-    """Parser of the flags."""
-    made = CommandParser(
-        prog="python -m evaluate",
-        description="Score strategies and the unaccelerated model on the same prompts and noise.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    what = made.add_argument_group("model and strategies")
-    what.add_argument("--model", default="tiny-sd", help=MODEL_HELP)
-    what.add_argument(
-        "--strategy",
-        action="append",
-        default=[],
-        help="a strategy file, a preset's name or a run's folder (its knee); may be given again",
-    )
-    add_what(what)
-    add_setting(made)
-    add_output(made)
-    return made
 
 
 def score_command(flags: argparse.Namespace, result: ResultOutput) -> int:
@@ -111,5 +73,5 @@ def scored(model: str, names: Sequence[str], images: int, repeats: int) -> list[
     """Rows of `python -m evaluate` with a few of its flags, for benchmarks."""
     strategies = [part for name in names for part in ("--strategy", name)]
     flags = ["--model", model, *strategies, "--images", str(images), "--repeats", str(repeats)]
-    rows: list[dict[str, Any]] = _scored(parser().parse_args(flags))[0]["rows"]
+    rows: list[dict[str, Any]] = _scored(score_parser().parse_args(flags))[0]["rows"]
     return rows

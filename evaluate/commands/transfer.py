@@ -10,60 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from evaluate import comparison_table
-from evaluate.commands.options import (
-    MODEL_HELP,
-    add_output,
-    add_setting,
-    add_what,
-    delete_images,
-    prepare,
-)
+from evaluate.commands.preparation import delete_images, prepare
 from evaluate.metrics import VIEWS, Metric
-from evaluate.transfer import EQUAL, TransferredStrategy, measure_transfer, target_of
+from evaluate.transfer import TransferredStrategy, measure_transfer, target_of
 from strategies import StrategyError, load
 from strategies.commands.progress_bar import ProgressBar
-from strategies.commands.result_output import CommandParser, ResultOutput
+from strategies.commands.result_output import ResultOutput
 from strategies.transfer import transfer
-
-EXAMPLES = """\
-examples:
-  python -m evaluate transfer examples/tiny-sd-no-loss.json --to tiny-sd \\
-      --steps 20 --scheduler DPMSolverMultistepScheduler --images 16
-  python -m evaluate transfer dato-b1 deepcache-n3 --to sdxl --source FOLDER --base-steps 30
-"""
-
-
-def parser() -> CommandParser:
-    """Parser of the flags."""
-    made = CommandParser(
-        prog="python -m evaluate transfer",
-        description="Score strategies on another model, solver, number of steps or size than "
-        "they were made for. Compare them with the unaccelerated model and with "
-        "fewer steps of the same solver that take as long.",
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    made.add_argument("strategy", nargs="+", metavar="S", help="strategy files or presets' names")
-    what = made.add_argument_group("target and comparison")
-    what.add_argument("--to", dest="model", required=True, metavar="MODEL", help=MODEL_HELP)
-    what.add_argument(
-        "--skip-levels",
-        type=int,
-        metavar="N",
-        help="skip levels of the UNet that the strategies were made on (default: those in their "
-        "files, else 12, Stable Diffusion 1.x and 2.x)",
-    )
-    what.add_argument(
-        "--equal",
-        choices=EQUAL,
-        default=EQUAL[0],
-        help="cost at which fewer steps are compared with a strategy; other programs on the "
-        f"machine do not change macs (default: {EQUAL[0]})",
-    )
-    add_what(what)
-    add_setting(made)
-    add_output(made)
-    return made
 
 
 def transfer_command(flags: argparse.Namespace, result: ResultOutput) -> int:

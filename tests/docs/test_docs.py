@@ -17,7 +17,7 @@ import strategies
 import zoo
 from accel import families
 from benchmarks import __main__ as benchmarks
-from evaluate.commands import score, transfer
+from evaluate.commands.parsers import score_parser, transfer_parser
 from search import spaces
 from search.commands import COMMANDS
 from search.commands import options as searching
@@ -123,9 +123,9 @@ def test_the_flags_of_all_others_are_there(command: Command) -> None:
     elif words == ["transfer"]:
         return
     elif words[:1] == ["transfer"]:
-        transfer.parser().parse_args(words[1:])
+        transfer_parser().parse_args(words[1:])
     elif name == "evaluate":
-        score.parser().parse_args(words)
+        score_parser().parse_args(words)
     elif words == ["calibrate"]:
         return
     else:

@@ -20,7 +20,11 @@ def interrupted(*_: Any, **__: Any) -> Any:
 @pytest.mark.parametrize(
     ("module", "place", "words"),
     [
-        ("accel.cli", "accel.cli.find_strategy", ["generate", *STRATEGY, *PROMPT]),
+        (
+            "accel.cli",
+            "accel.commands.generate_command.find_strategy",
+            ["generate", *STRATEGY, *PROMPT],
+        ),
         ("accel.cli", "accel.commands.calibrate.open_prompted", ["calibrate", *PROMPT]),
         ("evaluate.cli", "evaluate.commands.score.prepare", STRATEGY),
         ("strategies.cli", "strategies.cli.load", ["list"]),

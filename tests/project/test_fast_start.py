@@ -34,6 +34,10 @@ print("loaded:", *sorted(set({HEAVY}) & set(sys.modules)))
         f"search status {RUN}",
         f"search front {RUN}",
         "strategies list",
+        "accel --help",
+        "accel generate --help",
+        "evaluate --help",
+        "evaluate transfer --help",
     ],
 )
 def test_what_only_reads_loads_no_heavy_library(words: str) -> None:

@@ -8,20 +8,20 @@ from collections.abc import Callable
 import pytest
 
 from accel import cli as accel_cli
-from evaluate.commands import score, transfer
+from evaluate.commands.parsers import score_parser, transfer_parser
 from search.commands import options
 
 FORMER: list[tuple[Callable[[], argparse.ArgumentParser], list[str], str, str]] = [
     (options.parser, ["--seeds", "grid"], "--initial", "seeds"),
-    (score.parser, ["--steps", "7"], "--base-steps", "steps"),
-    (score.parser, ["--scheduler", "DDIMScheduler"], "--base-scheduler", "scheduler"),
-    (transfer.parser, ["--steps", "7"], "--base-steps", "steps"),
+    (score_parser, ["--steps", "7"], "--base-steps", "steps"),
+    (score_parser, ["--scheduler", "DDIMScheduler"], "--base-scheduler", "scheduler"),
+    (transfer_parser, ["--steps", "7"], "--base-steps", "steps"),
     (accel_cli.parser, ["--steps", "7"], "--resample-steps", "steps"),
     (accel_cli.parser, ["--repeat", "2"], "--repeats", "repeat"),
 ]
 NEEDED: dict[Callable[[], argparse.ArgumentParser], list[str]] = {
     accel_cli.parser: ["generate", "--strategy", "a", "--prompt", "b", "--out", "c"],
-    transfer.parser: ["dato-b1", "--to", "tiny-sd"],
+    transfer_parser: ["dato-b1", "--to", "tiny-sd"],
 }
 
 

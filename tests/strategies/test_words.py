@@ -142,7 +142,11 @@ configs_of = configs
 @pytest.mark.parametrize(
     ("module", "called", "arguments"),
     [
-        (accel_cli, "accel.cli.find_strategy", [*DRAW, "--strategy", "dato-b1"]),
+        (
+            accel_cli,
+            "accel.commands.generate_command.find_strategy",
+            [*DRAW, "--strategy", "dato-b1"],
+        ),
         (evaluate_cli, "evaluate.commands.score.prepare", ["--strategy", "dato-b1"]),
         (search_cli, "search.commands.session.default_device", ["--dry-run"]),
         (search_cli, "search.commands.run_options.runs.load_run", ["status", "run"]),

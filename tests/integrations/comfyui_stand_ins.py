@@ -193,3 +193,14 @@ def sample(
         image = out[0] if scale == 1 else out[1] + (out[0] - out[1]) * scale
         x = x + (x - image) / now * (then - now)
     return x
+
+
+def polynomial(points: list[tuple[int, Tensor]], call: int) -> Tensor:
+    """Lagrange's polynomial, written out."""
+    total = torch.zeros_like(points[0][1])
+    for at, value in points:
+        weight = 1.0
+        for other, _ in points:
+            weight *= 1.0 if other == at else (call - other) / (at - other)
+        total += weight * value
+    return total

@@ -69,17 +69,6 @@ def model(network: Any, predicts: type = comfy.EPS) -> comfy.ModelPatcher:
     return comfy.ModelPatcher(comfy.BaseModel(network, predicts))
 
 
-def polynomial(points: list[tuple[int, Tensor]], call: int) -> Tensor:
-    """Lagrange's polynomial, written out."""
-    total = torch.zeros_like(points[0][1])
-    for at, value in points:
-        weight = 1.0
-        for other, _ in points:
-            weight *= 1.0 if other == at else (call - other) / (at - other)
-        total += weight * value
-    return total
-
-
 @torch.no_grad()
 def by_hand(
     network: Any, skip: list[bool], order: int, modes: list[str], weight: float = 1.0
@@ -96,7 +85,7 @@ def by_hand(
                 f[kind] = network(x, now.expand(1), conds[kind], {})
                 kept[kind].append((call, f[kind]))
             else:
-                f[kind] = polynomial(kept[kind][-(order + 1) :], call)
+                f[kind] = comfy.polynomial(kept[kind][-(order + 1) :], call)
         if modes[call] == "full":
             apart = f[0] - f[1]
             guided = f[1] + 3 * (f[0] - f[1])
@@ -179,7 +168,7 @@ def stretch_by_hand(network: Any, front: int, tail: int, depth: list[Any], order
                 elif i == inside[-1]:
                     rows = kept[kind, name][-(order + 1) :]
                     tokens = [
-                        one + polynomial([(c, v[j]) for c, v in rows], call)
+                        one + comfy.polynomial([(c, v[j]) for c, v in rows], call)
                         for j, one in enumerate(tokens)
                     ]
             number += len(blocks)

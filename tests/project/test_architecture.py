@@ -70,11 +70,12 @@ def test_few_files_import(library: str, homes: list[str]) -> None:
     assert sorted(users) == homes
 
 
-@pytest.mark.parametrize("package", ALLOWED)
+@pytest.mark.parametrize("package", [*ALLOWED, "benchmarks", "tests", "examples", "integrations"])
 def test_files_say_what_they_are_for_and_stay_small(package: str) -> None:
     for path in files(package):
         text = path.read_text()
-        assert ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
+        needs_none = package == "tests" and path.name == "__init__.py"
+        assert needs_none or ast.get_docstring(ast.parse(text)), f"{path} has no docstring"
         assert text.count("\n") <= 300, f"{path} is too long"
 
 

@@ -165,6 +165,11 @@ class Strategy(BaseModel):
         """The solver with its settings in the short form, as spaces and tables name it."""
         return self.scheduler + self.solver.text
 
+    @property
+    def short_solver(self) -> str:
+        """The solver as labels and tables for people show it, such as `DPMSolver(order=3)`."""
+        return self.solver_text.replace("Scheduler", "").replace("Multistep", "")
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with some fields replaced, unchecked; its digest is its own."""
         copied = super().model_copy(update=update, deep=deep)

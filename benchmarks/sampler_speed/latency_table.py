@@ -22,7 +22,7 @@ from benchmarks.entry import RESULTS
 from evaluate import Evaluator, read_model
 from evaluate.speed.latency_measurement import measure_end_to_end, measure_table
 from search.costs.probe_strategies import probes
-from search.initial.random_genomes import evenly
+from search.initial.random_genomes import uniform_genome
 from search.spaces import make_space
 from strategies import Strategy
 from strategies.data_files.configs import read_config
@@ -43,7 +43,9 @@ def main() -> None:
     name = flags.space or config.space
     space = make_space(read_config("spaces", name), family, pipe.scheduler)
     rng = np.random.default_rng(0)
-    chosen: list[Strategy] = [space.decode(evenly(space, rng)) for _ in range(flags.strategies)]
+    chosen: list[Strategy] = [
+        space.decode(uniform_genome(space, rng)) for _ in range(flags.strategies)
+    ]
     prompts = evaluator.prompts["search"]
     turns = [probes(space, turn) for turn in range(flags.repeats + 1)]
     table = measure_table(pipe, config, prompts, turns, space.solvers)

@@ -20,6 +20,7 @@ from benchmarks import entry
 from benchmarks.search_quality.table_model import Mixture, Shift
 from evaluate.evaluator import real_images
 from evaluate.speed.latency_table import LatencyTable
+from evaluate.statistics.bootstrap import resample_weights
 from evaluate.statistics.distances import frechet_paired, frechet_statistic
 from search import spaces
 from search.engine.sensitivity import change_of
@@ -137,7 +138,9 @@ class Table:
         if features is None or images >= ladder[-1]:
             return ()
         figure = frechet_paired(features[:images], self.base[:images])
-        return tuple(float(figure(one)) for one in rungs.resample_weights(images)), ()
+        return tuple(
+            float(figure(one)) for one in resample_weights(images, rungs.RESAMPLES, seed=images)
+        ), ()
 
     def _measured(self, features: NDArray[np.float64], images: int) -> float:
         value = frechet_paired(features[:images], self.base[:images])(np.ones(images))

@@ -16,6 +16,7 @@ from evaluate.transfer import TransferredStrategy, measure_transfer, target_of
 from strategies import StrategyError, load
 from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import ResultOutput
+from strategies.data_files.finite import is_number
 from strategies.transfer import transfer
 
 
@@ -113,14 +114,10 @@ def _loss(scores: dict[str, Any], key: str, form: str) -> str:
         cell = intervals.get(f"{key}_change") or intervals.get(key)
     else:
         cell = None
-    if isinstance(cell, list) and len(cell) == 3 and all(map(_is_number, cell)):
+    if isinstance(cell, list) and len(cell) == 3 and all(map(is_number, cell)):
         return f"{form.format(cell[0])} ({comparison_table.interval_ends(cell, form)})"
-    return form.format(scores[key]) if _is_number(scores.get(key)) else "not in the file"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    return form.format(scores[key]) if is_number(scores.get(key)) else "not in the file"
 
 
 def _figure(scores: dict[str, Any], key: str) -> str:
-    return f"{scores[key]:.2f}x" if _is_number(scores.get(key)) else "not in the file"
+    return f"{scores[key]:.2f}x" if is_number(scores.get(key)) else "not in the file"

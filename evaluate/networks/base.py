@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluate.networks.weight_files import Weights
+from evaluate.networks.weight_files import PublishedFile
 
 Pixels = NDArray[np.uint8]  # RGB, [h, w, 3]; of a video [frames, h, w, 3].
 Extract = Callable[[Sequence[Pixels], Sequence[str]], NDArray[np.floating[Any]]]
@@ -39,7 +39,7 @@ class NetworkSource:
     """
 
     name: str
-    weights: tuple[Weights, ...]
+    weights: tuple[PublishedFile, ...]
     load: Callable[[list[Path], str], Any]
     check: Callable[[], None] = nothing
     version: int = 1

@@ -16,15 +16,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from accel.models.hub_errors import SITE
 from strategies import StrategyError
 from strategies.data_files import whole
 
 VARIABLE = "STRATAGEM_CACHE"
-HUB = "https://huggingface.co"
 
 
 @dataclass(frozen=True)
-class Weights:
+class PublishedFile:
     """One published file.
 
     Attributes:
@@ -39,29 +39,29 @@ class Weights:
 
 
 # Published by StyleGAN2-ADA; clean-fid's clean mode loads it.
-INCEPTION = Weights(
+INCEPTION = PublishedFile(
     "inception-2015-12-05.pt",
     "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/inception-2015-12-05.pt",
     "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
 )
 # The same network for PyTorch, as published by pytorch-fid; the name ends with the checksum.
-INCEPTION_PORT = Weights(
+INCEPTION_PORT = PublishedFile(
     "pt_inception-2015-12-05-6726825d.pth",
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth",
     "6726825d",
 )
-ALEXNET = Weights(
+ALEXNET = PublishedFile(
     "checkpoints/alexnet-owt-7be5be79.pth",
     "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth",
     "7be5be79",
 )
-REWARD = Weights(
-    "ImageReward/ImageReward.pt", f"{HUB}/THUDM/ImageReward/resolve/main/ImageReward.pt", ""
+REWARD = PublishedFile(
+    "ImageReward/ImageReward.pt", f"{SITE}/THUDM/ImageReward/resolve/main/ImageReward.pt", ""
 )
 # The words of BERT, which BLIP's text encoder reads.
-WORDS = Weights(
+WORDS = PublishedFile(
     "ImageReward/vocab.txt",
-    f"{HUB}/google-bert/bert-base-uncased/resolve/main/vocab.txt",
+    f"{SITE}/google-bert/bert-base-uncased/resolve/main/vocab.txt",
     "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
 )
 CLIP_FILES = ("config.json", "merges.txt", "vocab.json", "tokenizer_config.json")
@@ -87,18 +87,18 @@ class MissingWeightsError(StrategyError):
     """Error of weights that are not on disk; says where to put which file."""
 
 
-def clip_files(repository: str) -> tuple[Weights, ...]:
+def clip_files(repository: str) -> tuple[PublishedFile, ...]:
     """The files of a CLIP model in the hub's format, its weights first."""
     name = repository.split("/")[-1]
-    where = f"{HUB}/{repository}/resolve/main"
-    weights = Weights(
+    where = f"{SITE}/{repository}/resolve/main"
+    weights = PublishedFile(
         f"{name}/pytorch_model.bin", f"{where}/pytorch_model.bin", CLIP_SUMS[repository]
     )
-    others = [Weights(f"{name}/{file}", f"{where}/{file}", "") for file in CLIP_FILES]
+    others = [PublishedFile(f"{name}/{file}", f"{where}/{file}", "") for file in CLIP_FILES]
     return (weights, *others)
 
 
-def find_weight_file(weights: Weights, download: bool = False) -> Path:
+def find_weight_file(weights: PublishedFile, download: bool = False) -> Path:
     """The checked file of published weights.
 
     Args:
@@ -117,7 +117,7 @@ def find_weight_file(weights: Weights, download: bool = False) -> Path:
     return path
 
 
-def require_weight_files(wanted: Iterable[Weights], download: bool = False) -> None:
+def require_weight_files(wanted: Iterable[PublishedFile], download: bool = False) -> None:
     """Check that files of published weights are on disk, or may be fetched.
 
     Raises:
@@ -137,7 +137,7 @@ def require_weight_files(wanted: Iterable[Weights], download: bool = False) -> N
         )
 
 
-def _fetch(weights: Weights, path: Path) -> None:
+def _fetch(weights: PublishedFile, path: Path) -> None:
     whole.make_folder(path.parent)
     with FileLock(f"{path}.lock"):
         if path.is_file():
@@ -152,7 +152,7 @@ def _fetch(weights: Weights, path: Path) -> None:
             raise StrategyError(f"{weights.url} cannot be fetched: {error}") from None
 
 
-def _verify(weights: Weights, path: Path) -> None:
+def _verify(weights: PublishedFile, path: Path) -> None:
     """Raise a StrategyError for another checksum; a file is checked only once."""
     if not weights.sha256:
         return

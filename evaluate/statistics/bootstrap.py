@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluate.statistics.bounded import Z, score_interval
 from evaluate.statistics.distances import WeightedStatistic
@@ -81,13 +82,26 @@ def paired_bootstrap(
     value = statistic(np.ones(count))
     if count < FEWEST:
         return Interval(value, -math.inf, math.inf)
-    rng = np.random.default_rng(seed)
-    draws: list[float] = []
-    while len(draws) < repeats:
-        weights = np.bincount(rng.integers(0, count, count), minlength=count)
-        if np.count_nonzero(weights) > 1:  # One image alone has no distance to anything.
-            draws.append(statistic(weights.astype(np.float64)))
+    draws = [statistic(weights) for weights in resample_weights(count, repeats, seed)]
     return around(value, draws, count, biased)
+
+
+def resample_weights(count: int, repeats: int, seed: int) -> list[NDArray[np.float64]]:
+    """Number of times that each of `count` prompts is in each resample, with replacement.
+
+    Each resample has at least two different prompts: one image alone has no distance to anything.
+
+    Args:
+        count: number of prompts, at least two.
+        repeats: number of resamples.
+        seed: random seed.
+    """
+    rng, found = np.random.default_rng(seed), list[NDArray[np.float64]]()
+    while len(found) < repeats:
+        one = np.bincount(rng.integers(0, count, count), minlength=count).astype(np.float64)
+        if np.count_nonzero(one) > 1:
+            found.append(one)
+    return found
 
 
 def around(value: float, draws: Sequence[float], count: int, biased: bool = False) -> Interval:

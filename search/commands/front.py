@@ -50,12 +50,11 @@ def front_table(run: Run, points: list[FrontPoint]) -> Table:
     made.add_column("what it does", overflow="fold")
     for index, point in enumerate(points, 1):
         strategy = point.strategy
-        solver = strategy.solver_text.replace("Scheduler", "").replace("Multistep", "")
         made.add_row(
             str(index),
             *(score_text(name, point.scores[name]) for name in names),
             point.no_loss or "?",
-            f"{solver} {strategy.steps}",
+            f"{strategy.short_solver} {strategy.steps}",
             "\n".join(describe.summary(strategy)) if strategy.methods else "fewer steps",
         )
     return made

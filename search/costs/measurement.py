@@ -18,10 +18,10 @@ from search.costs.cost_tracker import LATENCY_TABLE_PASSES, CostTracker, patienc
 from search.costs.forecast import Forecast
 from search.costs.probe_strategies import probes
 from search.costs.table_precision import is_precise
-from search.proposers.generation_strategy import FIRST
 from search.study.measurements import Measurements
 from search.study.required import require_success
 from search.study.study import Study
+from search.surrogate.surrogate import MIN_EVALUATIONS
 from search.workers.executor import LATE, Executor
 from search.workers.messages import CallTimes, CountMacsRequest, TimeCallsRequest
 from strategies import SearchSpace, Strategy, StrategyError
@@ -210,7 +210,7 @@ def make_plan(study: Study, accounts: CostTracker, forecast: Forecast) -> Budget
     measured = Measurements(study)
     former = measured.first_bred
     if former is None:
-        former = FIRST if study.evaluations else found.start
+        former = MIN_EVALUATIONS if study.evaluations else found.start
         measured.keep_first_bred(former)
     forecast.generation.first = former
     accounts.final_scoring_limit = found.scoring

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from scipy.stats import qmc
 
-from search.initial.random_genomes import evenly
+from search.initial.random_genomes import uniform_genome
 from search.study.evaluation import WARM_START
 from strategies import SearchSpace, Strategy
 
@@ -56,7 +56,7 @@ def worthwhile(
 def random_strategies(space: SearchSpace, count: int, seed: int) -> list[Strategy]:
     """Strategies sampled uniformly from the space."""
     rng = np.random.default_rng([seed, STREAM])
-    return [space.decode(evenly(space, rng)) for _ in range(count)]
+    return [space.decode(uniform_genome(space, rng)) for _ in range(count)]
 
 
 def interleave(seeds: Iterable[Seed], drawn: Iterable[Strategy]) -> list[Seed]:

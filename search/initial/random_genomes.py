@@ -9,7 +9,7 @@ from strategies import SearchSpace
 from strategies.genomes.space import Genome
 
 
-def evenly(space: SearchSpace, rng: np.random.Generator) -> Genome:
+def uniform_genome(space: SearchSpace, rng: np.random.Generator) -> Genome:
     """A genome of which every choice is as likely as any other; of a composed space one of a few
     of its methods, as all of them at every call are too much of everything.
     """

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from search.initial.random_genomes import evenly
+from search.initial.random_genomes import uniform_genome
 from search.study.history import History
 from strategies import SearchSpace, Strategy
 from strategies.genomes.space import Genome
@@ -94,4 +94,4 @@ class Proposer(ABC):
 
     def random_genome(self, rng: np.random.Generator) -> Genome:
         """A genome sampled uniformly."""
-        return evenly(self.space, rng)
+        return uniform_genome(self.space, rng)

@@ -11,12 +11,11 @@ from search.proposers import successive_halving as rungs
 from search.proposers.proposal import Proposal
 from search.study.evaluation import Evaluation, is_baseline
 from search.study.history import History
-from search.surrogate.surrogate import FittedSurrogate, Surrogate
+from search.surrogate.surrogate import MIN_EVALUATIONS, FittedSurrogate, Surrogate
 from strategies import SearchSpace, Strategy, StrategyError
 from strategies.genomes.members import members
 from strategies.genomes.space import Genome
 
-FIRST = 30  # Proposals before children are bred, where no plan says otherwise.
 UNIFORM_TRIES = 100  # Genomes sampled uniformly before the space counts as exhausted.
 
 
@@ -53,7 +52,7 @@ class GenerationStrategy:
         self.seeds = self.known
         self.kind, self.population, self.seed = kind, population, seed
         self.ladder = tuple(ladder)
-        self.first = FIRST
+        self.first = MIN_EVALUATIONS  # Where no plan says otherwise.
         self._history = History()
         self._promotions = rungs.Promotions(self.ladder)
         self._proposer: Proposer | None = None

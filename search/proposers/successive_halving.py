@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from evaluate.extraction import ExtractedFeatures
 from evaluate.scoring import Scoring
+from evaluate.statistics.bootstrap import resample_weights
 from search.study.history import History
 from search.study.ranking import IncrementalRanking
 from strategies import StrategyError
@@ -68,25 +69,12 @@ def resampled(
     """
     named = [m for m in scoring.metrics if any(m.key(view) in names for view in m.views)]
     found = Scoring(tuple(named), scoring.references).statistics(sample, base)
-    drawn = resample_weights(sample.count)
+    drawn = resample_weights(sample.count, RESAMPLES, seed=sample.count)
     return {
         name: [float(statistic(one)) for one in drawn]
         for name, statistic in found.items()
         if name in names
     }
-
-
-def resample_weights(count: int) -> list[NDArray[np.float64]]:
-    """Number of times that each of `count` prompts is in each resample.
-
-    Each resample has at least two different prompts, since a distance needs two.
-    """
-    rng, found = np.random.default_rng(count), list[NDArray[np.float64]]()
-    while len(found) < RESAMPLES:
-        one = np.bincount(rng.integers(0, count, count), minlength=count).astype(float)
-        if np.count_nonzero(one) > 1:
-            found.append(one)
-    return found
 
 
 def promotion_key(digest: str, images: int) -> str:

@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value of a JSON file is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def finite(data: Any) -> Any:
     """The data with None for numbers that JSON does not have."""
     if isinstance(data, Mapping):

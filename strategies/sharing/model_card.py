@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from strategies import describe
+from strategies.data_files.finite import is_number
 from strategies.strategy import Strategy
 from strategies.text import cut, plain
 
@@ -64,7 +65,7 @@ def _row(name: str, one: Strategy) -> list[str]:
         str(where.get("model", where.get("paper", ""))),
         f"{one.solver_text.replace('Scheduler', '')}, {one.steps} steps",
         "; ".join(describe.summary(one)),
-        f"{speedup:.2f}x" if _is_number(speedup) else "not measured",
+        f"{speedup:.2f}x" if is_number(speedup) else "not measured",
         "; ".join(_quality(scores)) or "not measured",
         ", ".join(_conditions(one)),
         one.digest[:12],
@@ -78,19 +79,15 @@ def _quality(scores: Mapping[str, Any]) -> list[str]:
     return [
         f"{name} {value:.3g} ({low:.3g} to {high:.3g})"
         for name, cell in intervals.items()
-        if isinstance(cell, list) and len(cell) == 3 and all(map(_is_number, cell))
+        if isinstance(cell, list) and len(cell) == 3 and all(map(is_number, cell))
         for value, low, high in [cell]
     ]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _conditions(one: Strategy) -> list[str]:
     where, found = one.provenance, []
     images = one.scores.get("images")
-    if _is_number(images):
+    if is_number(images):
         found.append(f"{images} images")
     size = where.get("resolution")
     if isinstance(size, list) and len(size) == 2:

@@ -16,7 +16,7 @@ from transformers import CLIPConfig, CLIPModel
 
 from evaluate import networks
 from evaluate.networks import inception
-from evaluate.networks.weight_files import VARIABLE, Weights
+from evaluate.networks.weight_files import VARIABLE, PublishedFile
 
 WORDS = ["a", "red", "circle", "blue", "square", "of"]
 CLIP = {
@@ -160,6 +160,6 @@ def provide(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for weights in source.weights:
         path = folder / "weights" / weights.name
         found = hashlib.sha256(path.read_bytes()).hexdigest() if weights.sha256 else ""
-        known.append(Weights(weights.name, weights.url, found))
+        known.append(PublishedFile(weights.name, weights.url, found))
     changed = dataclasses.replace(source, weights=tuple(known))
     monkeypatch.setitem(networks.SOURCES, name, changed)

@@ -9,7 +9,6 @@ from evaluate.statistics.bootstrap import Interval
 from search.objectives import labels
 from search.results.comparison.fronts import LATENCY, RunComparison, is_paired
 from search.results.comparison.settings import differing
-from search.results.plots.schedules import solver
 from search.results.run import NO_LOSS
 from search.study.evaluation import strategy_kind
 from strategies import describe
@@ -44,7 +43,7 @@ def point_rows(found: RunComparison) -> list[dict[str, Any]]:
             **{name: _score(found, one, point, name) for name in found.objectives},
             "kind": strategy_kind(point.origin, point.strategy, one.run.config.proposer),
             "no loss": point.no_loss or "not tested",
-            "solver, steps": f"{solver(point.strategy)} {point.strategy.steps}",
+            "solver, steps": f"{point.strategy.short_solver} {point.strategy.steps}",
             "what it does": "; ".join(describe.summary(point.strategy)) or "fewer steps",
         }
         for one in found.fronts

@@ -180,12 +180,7 @@ def _bars(axes: Axes, points: Sequence[FrontPoint], rows: list[list[Any]]) -> No
 
 def label(point: FrontPoint) -> str:
     """Speedup, and the solver with its steps."""
-    return f"{point.scores['speedup']:.1f}x  {solver(point.strategy)} {point.strategy.steps}"
-
-
-def solver(strategy: Strategy) -> str:
-    """Short name of the solver."""
-    return strategy.solver_text.replace("Scheduler", "").replace("Multistep", "")
+    return f"{point.scores['speedup']:.1f}x  {point.strategy.short_solver} {point.strategy.steps}"
 
 
 def _key(

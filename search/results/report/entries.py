@@ -10,7 +10,6 @@ from search.objectives import labels as titles
 from search.objectives.objectives import COST_METRICS
 from search.results.finalist import comparable_finalists, front
 from search.results.plots import pareto
-from search.results.plots.schedules import solver
 from search.results.run import FrontPoint, Run, named_points
 from strategies import describe, dump
 
@@ -96,7 +95,7 @@ def headline(one: ReportEntry) -> str:
 def solver_and_steps(one: ReportEntry) -> str:
     """The solver and its steps."""
     assert one.point is not None
-    return f"{solver(one.point.strategy)} {one.point.strategy.steps}"
+    return f"{one.point.strategy.short_solver} {one.point.strategy.steps}"
 
 
 def behaviour_words(one: ReportEntry) -> list[str]:

@@ -59,9 +59,9 @@ def test_a_download_is_atomic_and_only_when_asked_for(
     published = tmp_path / "published"
     published.write_bytes(b"weights")
     digest = hashlib.sha256(b"weights").hexdigest()
-    good = weight_files.Weights("x/file.bin", published.as_uri(), digest)
+    good = weight_files.PublishedFile("x/file.bin", published.as_uri(), digest)
     assert weight_files.find_weight_file(good, download=True).read_bytes() == b"weights"
-    bad = weight_files.Weights("y/file.bin", published.as_uri(), "0" * 64)
+    bad = weight_files.PublishedFile("y/file.bin", published.as_uri(), "0" * 64)
     with pytest.raises(StrategyError, match="cannot be fetched"):
         weight_files.find_weight_file(bad, download=True)
     assert not (tmp_path / "cache" / "weights" / "y" / "file.bin").exists()

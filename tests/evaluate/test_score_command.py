@@ -190,7 +190,7 @@ def test_features_do_not_depend_on_batch_worker_or_order(tmp_path: Path) -> None
         "one = load(sys.argv[1]); evaluator = Evaluator(read_model('tiny-sd'))\n"
         "for first in (0, 4):\n"
         "    part = evaluator.prompts['heldout'].at(range(first, first + 4))\n"
-        "    found = evaluator.draw('x', one, part).features('bundled')\n"
+        "    found = evaluator.generate('x', one, part).features('bundled')\n"
         "    numpy.save(f'{sys.argv[2]}/{first}.npy', found)\n"
     )
     strategies.save(one, tmp_path / "one.json")

@@ -208,7 +208,7 @@ MORE = """
 LAST = """
     from search.proposers.base import Proposer
     class Last(Proposer):
-        name, about = "last", "an example"
+        name, summary = "last", "an example"
         def genome(self, number, attempt, history): return (0,)
 """
 USE = """
@@ -219,7 +219,7 @@ USE = """
     from strategies import StrategyError
     assert METRICS["mae"].scale == 40 and "last" in PROPOSERS and "psnr" in METRICS
     found = Objectives.create(["mae", "latency_s"], {}, {"mae": 0.0, "latency_s": 2.0})
-    assert found.reference == (40.0, 2.0) and found.unscaled == (True, False)
+    assert found.reference_point == (40.0, 2.0) and found.unscaled == (True, False)
     try:
         select_metrics(["broken"], True)
     except StrategyError as error:

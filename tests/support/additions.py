@@ -24,7 +24,7 @@ class Last(Proposer):
     summary = "an example"
 
     def genome(self, number: int, attempt: int, history: History) -> Genome:
-        drawn = self.random_genome(self.stream(number, attempt))
+        drawn = self.random_genome(self.rng(number, attempt))
         return (*drawn[:2], *(size - 1 for size in self.space.sizes[2:]))
 ''',
         )
@@ -134,9 +134,9 @@ import evaluate
 from search import config
 from tests.evaluate.test_score_command import test_every_metric_is_in_the_docs
 from tests.support.runs.engines import PIPE
-found = config.resolve("tiny-sd", {"objectives": ["mae", "latency"]}).figures
+found = config.resolve("tiny-sd", {"objectives": ["mae", "latency"]}).metric_set
 assert "mae" in found.keys
-strategy = evaluate.Evaluator(config.resolve("tiny-sd", {}).model, "cpu", PIPE).baseline
+strategy = evaluate.Evaluator(config.resolve("tiny-sd", {}).model, "cpu", PIPE).unaccelerated
 assert evaluate.evaluate(PIPE, strategy, 2, ["mae"])["mae"] == 0
 test_every_metric_is_in_the_docs()
 """

@@ -44,7 +44,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: Any) -> str:
     """What a command that succeeds prints."""
     code = main(["generate", "--prompt", PROMPT, "--device", "cpu", *map(str, arguments)])
     shown = capsys.readouterr()
-    assert (code, shown.err) == (0, "")
+    # On a busy machine there is a line of progress now and then.
+    err = re.sub(r"^.+: \d+ of \d+ images\n", "", shown.err, flags=re.MULTILINE)
+    assert (code, err) == (0, "")
     return shown.out
 
 
@@ -85,7 +87,7 @@ def test_one_image_is_what_the_sampler_draws(
     assert (pixels(target) != expected(one, 3)).any()
     assert "quick: DDIMScheduler, 4 steps" in out
     assert "deepcache at 2 of 4 calls: depth 1 (1), 0 (1)" in out
-    assert re.search(r"^quick, seed 3: \d+ ms$", out, re.MULTILINE)
+    assert re.search(r"^quick, seed 3: (\d+ ms|\d+\.\d\d s)$", out, re.MULTILINE)
     assert "4 calls ran: 2 in full, 1 at depth 1, 1 at depth 0; where" in out
     assert [path.name for path in target.parent.iterdir()] == ["x.png"]
 

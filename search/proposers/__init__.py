@@ -33,7 +33,7 @@ def _why_not(name: str, value: Any) -> str:
     """Reason why the plug-in of a proposer cannot be used; empty if it can be."""
     if not (isinstance(value, type) and issubclass(value, Proposer)):
         return f"it must be a subclass of Proposer, not {value!r:.80}"
-    lacks = [one for one in ("name", "about") if not hasattr(value, one)]
+    lacks = [one for one in ("name", "summary") if not hasattr(value, one)]
     if lacks:
         return f"its class lacks {', '.join(lacks)}"
     if value.name != name:

@@ -66,9 +66,15 @@ def test_what_is_beaten_beyond_doubt_stops() -> None:
     better, worse = tuple(1.0 + noise), tuple(1.2 + noise)  # Paired, the gap is certain.
     unsure = tuple(1.2 + np.random.default_rng(1).normal(size=rungs.RESAMPLES))
     # All but the first are on the same front, and there is room for a third of 12.
-    rows = [row(0, 1.0, 5.0, draws=(better, ())), row(1, 1.2, 5.0, draws=(worse, ()))]
-    rows += [row(2, 1.2, 5.0, draws=(unsure, ())), row(3, 1.2, 4.9, draws=(worse, ()))]
-    rows += [row(i, 9.0, 9.0 + i, draws=(tuple(9.0 + noise), ())) for i in range(4, 15)]
+    rows = [
+        row(0, 1.0, 5.0, resampled_losses=(better, ())),
+        row(1, 1.2, 5.0, resampled_losses=(worse, ())),
+    ]
+    rows += [
+        row(2, 1.2, 5.0, resampled_losses=(unsure, ())),
+        row(3, 1.2, 4.9, resampled_losses=(worse, ())),
+    ]
+    rows += [row(i, 9.0, 9.0 + i, resampled_losses=(tuple(9.0 + noise), ())) for i in range(4, 15)]
     history, promotions, taken, chosen = (
         History().read(rows),
         rungs.Promotions((8, 24)),
@@ -91,7 +97,9 @@ def test_what_promotions_keep_changes_nothing(
     rows: list[Any] = []
     for number, (quality, seconds, drawn) in enumerate(points):
         draws = (tuple(quality + rng.normal(size=rungs.RESAMPLES) * 0.1), ()) if drawn else ()
-        rows.append(row(number, quality, seconds, draws=draws, violation=float(drawn == 2)))
+        rows.append(
+            row(number, quality, seconds, resampled_losses=draws, violation=float(drawn == 2))
+        )
         found = kept.next(history.read(rows), taken)
         assert found == rungs.Promotions((8, 16, 24)).next(History().read(rows), taken)
         if found is not None:

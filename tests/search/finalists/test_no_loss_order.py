@@ -39,7 +39,7 @@ class Standings:
         figures = SimpleNamespace(
             intervals={"right_shape_change": [change, change - 0.1, change + 0.1]}
         )
-        return SimpleNamespace(images=24, figures={24: figures})
+        return SimpleNamespace(images=24, by_images={24: figures})
 
     def cost(self, name: str, level: int) -> float:
         return self._latencies[name] * (level - 24)
@@ -47,10 +47,10 @@ class Standings:
     def speed(self, name: str) -> float:
         return 1 / self._latencies[name]
 
-    def room(self) -> float:
+    def seconds_left(self) -> float:
         return self.ceiling
 
-    def owed(self, _: int) -> float:
+    def unaccelerated_seconds(self, _: int) -> float:
         return 0.0
 
 

@@ -252,10 +252,10 @@ def standings(latencies: dict[str, float], rivals: set[str], ceiling: float) -> 
     accounts: Any = SimpleNamespace(
         predict_generation=lambda seconds, images: seconds * images,
         predict_timing=lambda _: 0,
-        plain=1.0,
+        unaccelerated_latency=1.0,
     )
     study: Any = SimpleNamespace(spent=0.0, noted=lambda _: {}, study=None)
-    images: Any = SimpleNamespace(owed=lambda *_: 0)
+    images: Any = SimpleNamespace(missing_images=lambda *_: 0)
     unused: Any = None
     made = Standings(
         rows, rivals, (24, 48, 96, 192, 384), ceiling, study, unused, unused, accounts, images,

@@ -254,4 +254,12 @@ SAMPLER = (
         QUALITY,
         ("solver_settings",),
     ),
+    Benchmark(
+        "few_step_lora",
+        "quality/few_step_lora",
+        "a few-step LoRA and the strategies of its search, compared with the guided model",
+        QUALITY,
+        ("few_step_lora",),
+        needs="a LoRA of `python -m zoo.distill`",
+    ),
 )

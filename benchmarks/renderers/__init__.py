@@ -13,6 +13,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "guidance_calls": speed.guidance_calls,
     "guided_steps": quality.transformers,
     "solver_settings": quality.transformers,
+    "few_step_lora": quality.few_step_lora,
     "affine_guidance": quality.affine_guidance,
     "parallel_calls": quality.parallel_calls,
     "selection": speed.selection,

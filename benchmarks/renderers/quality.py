@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 from benchmarks.renderers.markdown import short, table
@@ -24,6 +25,18 @@ def parallel_calls(data: Any) -> str:
     ]
     heads = ["strategy", "passes", "rows", "FD to unaccelerated", "PSNR, dB", "speedup"]
     return f"{data['images']} held-out prompts, {data['device']}.\n\n" + table(heads, rows)
+
+
+def few_step_lora(data: Any) -> str:
+    """FD with its range, PSNR, right answers and speedup of every setting."""
+    rows = [
+        (name, *(median(one[key]) for key in ("fd", "kd", "psnr", "right")), one["speedup"],
+         f"{short(one['fd'][0])} to {short(one['fd'][-1])}")
+        for name, one in data["rows"].items()
+    ]  # fmt: skip
+    heads = ["setting", "FD to guided", "KD", "PSNR, dB", "right answers, %", "speedup", "FDs"]
+    text = f"Medians of {data['sets']} sets of {data['images']} prompts, {data['device']}."
+    return f"{text}\n\n" + table(heads, rows)
 
 
 def order(data: Any) -> str:

@@ -85,7 +85,7 @@ def settings(lora: Path, run: Path | None) -> dict[str, Setting]:
         "LoRA, 3 steps": Setting(student, 3),
         "LoRA, 2 steps": Setting(student, 2),
     }
-    front = [] if run is None else runs.load_run(run).front
+    front = [] if run is None else runs.load_run(run).front()
     for number, point in enumerate(front, 1):
         one = point.strategy
         words = f"LoRA, {one.steps} steps, {', '.join(one.methods) or 'no method'}, {number}"

@@ -52,6 +52,7 @@ class BudgetPlan:
         measured: seconds before the first proposal.
         scoring: seconds of the final scoring, at most.
         evaluations: number of expected evaluations on all rungs.
+        strategies: number of strategies that these are of.
         start: number of proposals before children are bred.
         beyond: number of strategies that are expected beyond the initial ones.
         finalists: number of finalists, at most.
@@ -63,6 +64,7 @@ class BudgetPlan:
     measured: float
     scoring: float
     evaluations: int
+    strategies: int
     start: int
     beyond: int
     finalists: int
@@ -80,10 +82,10 @@ class BudgetPlan:
         Args:
             members: number of strategies of a small space; None if they were not counted.
         """
-        if members is not None and members <= self.evaluations:
+        if members is not None and members <= self.strategies:
             return [
-                f"the space has {members} strategies, no more than the {self.evaluations} "
-                f"evaluations that the budget of {self.budget} buys: all of them are evaluated",
+                f"the space has {members} strategies, and the budget of {self.budget} should "
+                f"suffice for {self.strategies}: all of them are evaluated",
                 self._scoring_line(),
             ]
         found = [

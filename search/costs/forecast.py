@@ -138,6 +138,7 @@ class Forecast:
             measured=self.before,
             scoring=self.scoring,
             evaluations=found,
+            strategies=done,
             start=self.generation.first,
             beyond=done - self.initial_count(done),
             finalists=self.after(done)[0],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from search.config import SearchConfig
@@ -130,6 +131,14 @@ class Search:
             known.costs.latency, known.whole.measure, self.config.budget, scorer, self.events,
             self.clock, self._say, self.folder,
         ).run()  # fmt: skip
+        seen = {one.strategy.digest for one in self.study.evaluations}
+        left = self.generation.left_out(seen | {self.unaccelerated.digest})
+        if left:
+            self._tell(
+                f"the budget of {self.config.budget} ended before {left} strategies of the space "
+                f"were evaluated; --resume {quote(str(self.folder))} with a higher --budget "
+                "evaluates them"
+            )
 
     def finish(self) -> FinalResult:
         """Score the finalists; see `search.finalists.final_scoring`."""

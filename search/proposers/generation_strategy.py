@@ -161,6 +161,14 @@ class GenerationStrategy:
         """All strategies of a small space; None if there are too many to list."""
         return members(self.space)
 
+    def left_out(self, evaluated: Collection[str]) -> int:
+        """Number of strategies of a small space that were not evaluated; 0 for a large space.
+
+        Args:
+            evaluated: digests of those that were, and of the unaccelerated one.
+        """
+        return sum(one.digest not in evaluated for _, one in self.members or ())
+
     def _left(self, number: int, taken: Collection[str]) -> Proposal | None:
         """The first strategy of a small space that was not proposed yet."""
         for genome, strategy in self.members or ():

@@ -16,6 +16,7 @@ from strategies import SearchSpace, StrategyError
 from strategies.data_files.configs import read_config
 from strategies.genomes.members import members
 from tests.support.pipelines.unet_pipelines import build
+from tests.support.runs.engines import make_engine
 
 SOLVER = "DDIMScheduler"
 
@@ -84,6 +85,24 @@ def test_a_search_of_a_small_space_evaluates_all_of_it(
     assert every is not None
     assert f"the space has {len(every)} strategies" in shown
     assert "all of them are evaluated" in shown
+    assert "strategies of the space were evaluated" not in shown
     evaluated = {row.strategy.digest for row in found.study.evaluations}
     assert evaluated | {found.unaccelerated.strategy.digest} >= {one.digest for _, one in every}
     assert json.loads((run / "summary.json").read_text())["front"] >= 1
+
+
+def test_a_budget_that_ends_before_a_small_space_says_how_many_are_left(tmp_path: Path) -> None:
+    engine = make_engine(
+        tmp_path, budget="14evals", space="unet-few", steps=[2, 3], schedulers=[SOLVER]
+    )
+    told: list[str] = []
+    engine.tell = told.append
+    engine.prepare()
+    assert not any("all of them are evaluated" in line for line in told)
+    engine.evaluate()
+    every = engine.generation.members
+    assert every is not None
+    seen = {row.strategy.digest for row in engine.study.evaluations} | {engine.unaccelerated.digest}
+    left = len({one.digest for _, one in every} - seen)
+    assert left > 0
+    assert f"ended before {left} strategies of the space were evaluated" in told[-1]

@@ -256,7 +256,7 @@ SAMPLER = (
     ),
     Benchmark(
         "few_step_lora",
-        "quality/few_step_lora",
+        "search_quality/few_step_lora",
         "a few-step LoRA and the strategies of its search, compared with the guided model",
         QUALITY,
         ("few_step_lora",),

@@ -38,8 +38,8 @@ def few_step_lora(data: Any) -> str:
     heads = ["setting", "FD to guided", "lowest and highest", "KD", "PSNR, dB", "right answers, %",
              "speedup"]  # fmt: skip
     text = (
-        f"Medians of {data['sets']} sets of {data['images']} prompts, {data['device']}. KD is above "
-        "that of the guided images to themselves."
+        f"Medians of {data['sets']} sets of {data['images']} prompts, {data['device']}. KD is "
+        "above that of the guided images to themselves."
     )
     return f"{text}\n\n" + table(heads, rows)
 

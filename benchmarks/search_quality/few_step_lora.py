@@ -5,9 +5,9 @@
     python -m benchmarks run few_step_lora --lora runs/lora --run runs/few-steps
 
 The guided model makes 25 DDIM steps. The same model and the fused LoRA make four trailing DDIM
-steps, and fewer. The strategies are those of a search's front. Distances are to the guided model's images of
-the same prompts and noise, in sets of `--images` prompts; a row has the median set, the lowest and
-the highest. Writes `benchmarks/results/few_step_lora.json`.
+steps, and fewer. The strategies are those of a search's front. Distances are to the guided model's
+images of the same prompts and noise, in sets of `--images` prompts. A row has the values of all
+sets. Writes `benchmarks/results/few_step_lora.json`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import argparse
 import json
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -64,10 +65,11 @@ class Setting:
         generators = [torch.Generator().manual_seed(seed + i) for i in range(len(captions))]
         given: dict[str, Any] = {"num_inference_steps": self.steps, "output_type": "pt"}
         given |= {"guidance_scale": self.guidance, "generator": generators}
-        if self.strategy is None:
-            return self.pipe(captions, **given).images.float()
-        with accel.accelerated(self.pipe, self.strategy, set_scheduler=True):
-            return self.pipe(captions, **given).images.float()
+        with ExitStack() as stack:
+            if self.strategy is not None:
+                stack.enter_context(accel.accelerated(self.pipe, self.strategy, set_scheduler=True))
+            found: torch.Tensor = self.pipe(captions, **given).images
+        return found.float()
 
 
 def settings(lora: Path, run: Path | None) -> dict[str, Setting]:
@@ -90,8 +92,8 @@ def settings(lora: Path, run: Path | None) -> dict[str, Setting]:
         one = point.strategy
         words = f"LoRA, {one.steps} steps, {', '.join(one.methods) or 'no method'}, {number}"
         found[words] = Setting(student, one.steps, strategy=one)
-    for one in found.values():
-        one.pipe.set_progress_bar_config(disable=True)
+    for setting in found.values():
+        setting.pipe.set_progress_bar_config(disable=True)
     return found
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
-from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
-
 SITE = "https://huggingface.co"
 LOGIN = "accept its licence at {page}, then log in with: hf auth login"
 
 
 def is_cached(source: str) -> bool:
     """Whether some of a hub id's files are in the hub's cache on this machine."""
+    from huggingface_hub import try_to_load_from_cache  # What only reads a run imports this file.
+    from huggingface_hub.errors import HFValidationError
+
     try:
         return isinstance(try_to_load_from_cache(source, "model_index.json"), str)
     except HFValidationError:
@@ -45,6 +45,8 @@ def absent(name: str, source: str, gated: bool, described: bool) -> str:
 
 def load_failure(error: BaseException, source: str, download: bool) -> str:
     """Reason why a model cannot be loaded, in one line, with a remedy if one is known."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
     chain = list(_causes(error))
     page = f"{SITE}/{source}"
     if any(isinstance(one, GatedRepoError) for one in chain):

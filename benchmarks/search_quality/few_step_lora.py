@@ -5,9 +5,10 @@
     python -m benchmarks run few_step_lora --lora runs/lora --run runs/few-steps
 
 The guided model makes 25 DDIM steps. The same model and the fused LoRA make four trailing DDIM
-steps, and fewer. The strategies are those of a search's front. Distances are to the guided model's
-images of the same prompts and noise, in sets of `--images` prompts. A row has the values of all
-sets. Writes `benchmarks/results/few_step_lora.json`.
+steps, and fewer. The strategies are those of the front of a search; `--guided-run` adds those of a
+search of the guided model. Distances are to the guided model's images of the same prompts and
+noise, in sets of `--images` prompts. A row has the values of all sets. Writes
+`benchmarks/results/few_step_lora.json` and `docs/figures/few-step-lora.png`.
 """
 
 from __future__ import annotations
@@ -24,16 +25,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib import pyplot as plt
 
 import accel
 import zoo
 from accel.models.loading import quiet
 from accel.models.resolve import open_model
-from benchmarks.entry import RESULTS
+from benchmarks.entry import FOLDER, RESULTS
 from evaluate import frechet_from_features, kid_from_features
 from evaluate.metrics.psnr import psnr
 from evaluate.speed.timing import device_name
-from search.results import run as runs
+from search.results.plots.style import BLUE, GREEN, VERMILION, styled
+from search.results.run import load_run
 from strategies import Strategy
 from zoo import data, distill, judging, networks, networks_folder
 from zoo.subjects import SHAPES
@@ -41,6 +44,7 @@ from zoo.subjects import SHAPES
 GUIDED = "guided, 25 steps"
 MODEL = "tiny-sd"
 SEED = 31
+FIGURE = FOLDER.parent / "docs/figures/few-step-lora.png"
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,17 @@ class Setting:
         return found.float()
 
 
-def settings(lora: Path, run: Path | None) -> dict[str, Setting]:
+def accelerated(model: str, pipe: Any, guidance: float, run: Path | None) -> dict[str, Setting]:
+    """Strategies of a search's front, by name, fastest first."""
+    found = {}
+    for number, point in enumerate([] if run is None else load_run(run).front(), 1):
+        one = point.strategy
+        words = f"{model}, {one.steps} steps, {', '.join(one.methods) or 'no method'}, {number}"
+        found[words] = Setting(pipe, one.steps, guidance, one)
+    return found
+
+
+def settings(lora: Path, run: Path | None, guided_run: Path | None) -> dict[str, Setting]:
     """Everything that is compared, by name; the guided model first."""
     plain, short = zoo.load(MODEL), zoo.load(MODEL)
     short.scheduler = distill.trailing(short.scheduler, 4)
@@ -87,11 +101,8 @@ def settings(lora: Path, run: Path | None) -> dict[str, Setting]:
         "LoRA, 3 steps": Setting(student, 3),
         "LoRA, 2 steps": Setting(student, 2),
     }
-    front = [] if run is None else runs.load_run(run).front()
-    for number, point in enumerate(front, 1):
-        one = point.strategy
-        words = f"LoRA, {one.steps} steps, {', '.join(one.methods) or 'no method'}, {number}"
-        found[words] = Setting(student, one.steps, strategy=one)
+    found |= accelerated("LoRA", student, 1.0, run)
+    found |= accelerated("guided", zoo.load(MODEL), 5.0, guided_run)
     for setting in found.values():
         setting.pipe.set_progress_bar_config(disable=True)
     return found
@@ -149,15 +160,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lora", type=Path, required=True, help="folder of the LoRA")
     parser.add_argument("--run", type=Path, help="folder of a search with it")
+    parser.add_argument("--guided-run", type=Path, help="folder of a search without it")
     parser.add_argument("--sets", type=int, default=5, help="sets of prompts")
     parser.add_argument("--images", type=int, default=64, help="prompts of a set")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--repeats", type=int, default=9, help="times that each image is timed")
     parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--figure", type=Path, default=FIGURE)
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
-    chosen = settings(flags.lora, flags.run)
+    chosen = settings(flags.lora, flags.run, flags.guided_run)
     times = seconds(chosen, flags.repeats)
     scored = scores(chosen, flags.sets, flags.images, flags.batch)
     rows = {
@@ -171,6 +184,25 @@ def main() -> None:
     }  # fmt: skip
     path = flags.out / "few_step_lora.json"
     path.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    plot(document, flags.figure)
+
+
+def plot(document: Mapping[str, Any], path: Path) -> None:
+    """Draw FD against speedup, for the guided model and for the LoRA."""
+    kinds = {"guided": (BLUE, "o"), "LoRA": (VERMILION, "s"), "not guided": (GREEN, "^")}
+    with styled():
+        figure, axes = plt.subplots(figsize=(4.2, 3.2), layout="constrained")
+        for kind, (colour, marker) in kinds.items():
+            marks = [
+                (row["speedup"], max(1.0, median(row["fd"])))
+                for name, row in document["rows"].items()
+                if name.startswith(f"{kind},") and name != GUIDED
+            ]
+            axes.scatter(*zip(*marks, strict=True), s=22, c=colour, marker=marker, label=kind)
+        axes.set(xscale="log", yscale="log", xlabel="speedup", ylabel="FD to 25 guided steps")
+        axes.legend()
+        figure.savefig(path)
+        plt.close(figure)
 
 
 if __name__ == "__main__":

@@ -113,8 +113,8 @@ def parsers() -> dict[str, CommandParser]:
         whole = importlib.import_module(f"{package}.cli").parser()
         (kinds,) = [one for one in whole._actions if isinstance(one, argparse._SubParsersAction)]
         found |= {f"{package} {name}": one for name, one in kinds.choices.items()}
-    for name, module in {"evaluate": "score", "evaluate transfer": "transfer"}.items():
-        found[name] = importlib.import_module(f"evaluate.commands.{module}").parser()
+    made = importlib.import_module("evaluate.commands.parsers")
+    found |= {"evaluate": made.score_parser(), "evaluate transfer": made.transfer_parser()}
     return found | {"search": importlib.import_module("search.commands.options").parser()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import yaml
@@ -17,6 +17,8 @@ from search.study.archive import ParetoArchive
 from search.study.evaluation import strategy_kind
 from search.study.measurements import Measurements
 from search.study.run_notes import RunNotes
+
+PAYS = 0.01  # Relative gain in hypervolume below which a search has found nothing that pays.
 
 
 def page_summary(run: Run) -> dict[str, str]:
@@ -61,7 +63,18 @@ def gain_sentence(run: Run) -> str:
         gain = f"Up to {fastest} faster; for no point a loss is ruled out"
     else:
         gain = f"Up to {fastest} faster; by the metrics of this search every change is a loss"
-    return f"{gain}. {_kinds(run, points)}"
+    return f"{gain}. {_kinds(run, points)}{_beyond_baselines(_written(run))}"
+
+
+def _beyond_baselines(written: Mapping[str, float]) -> str:
+    """Sentence that says whether the front is better than its baselines alone."""
+    together, alone = (written.get(f"hypervolume_{name}") for name in ("together", "baselines"))
+    if together is None or not alone:
+        return ""
+    figures = f"{together:.3f} with it and {alone:.3f} without"
+    if together < (1 + PAYS) * alone:
+        return f" What it found adds nothing to the baselines: hypervolume {figures}."
+    return f" What it found adds to the baselines: hypervolume {figures}."
 
 
 def _kinds(run: Run, points: Sequence[FrontPoint]) -> str:

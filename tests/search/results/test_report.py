@@ -251,6 +251,16 @@ def test_the_headline_says_what_was_gained(done: Path) -> None:
     assert text.count('<td data-label="kind">') == len(page(done).data["strategies"])
 
 
+@pytest.mark.parametrize(("together", "said"), [(0.504, "adds nothing to"), (0.6, "adds to")])
+def test_the_headline_says_whether_anything_pays(done: Path, together: float, said: str) -> None:
+    told = {"hypervolume_baselines": 0.5, "hypervolume_together": together}
+    run = replace(runs.load_run(done), told=told)
+    text = run_details.gain_sentence(run)
+    assert text.endswith(
+        f"What it found {said} the baselines: hypervolume {together:.3f} with it and 0.500 without."
+    )
+
+
 def test_the_headline_of_a_search_whose_seeds_are_its_front(done: Path) -> None:
     """It does not call strategies found that nothing has proposed."""
     run = runs.load_run(done)

@@ -21,7 +21,6 @@ from tests.support.composed_spaces import of_family
 from tests.support.pipelines import stack_pipelines, unet_pipelines
 
 UNETS = ("sd1", "sdxl")
-GUIDED = guided_pipelines.MODELS
 STACKS = ("qwen", "z-image", "wan")
 FAMILIES = {
     **dict.fromkeys(UNETS, "unet"),

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from evaluate.image_set import ImageSet
 from evaluate.images.appearance import NUMBERS, Looks, appearance_of
-from evaluate.images.thumbnails import encode_thumbnail
 from evaluate.metrics import METRICS, Metric
 from evaluate.networks import Networks
 from evaluate.networks.base import Pixels
@@ -129,7 +128,7 @@ def extract(
             for name, value in compare.items():
                 paired[name].append(value(image, base))
         looks += map(appearance_of, images)
-        thumbnails += map(encode_thumbnail, images[: max(0, reading.thumbnails - done)])
+        thumbnails += _encoded(images[: max(0, reading.thumbnails - done)])
         done += len(images)
     return ExtractedFeatures(
         done,
@@ -138,3 +137,9 @@ def extract(
         thumbnails=tuple(thumbnails),
         looks=np.array(looks, np.int32).reshape(-1, NUMBERS),
     )
+
+
+def _encoded(images: Sequence[Pixels]) -> Iterable[bytes]:
+    from evaluate.images.thumbnails import encode_thumbnail  # Reading a run needs no images.
+
+    return map(encode_thumbnail, images)

@@ -63,7 +63,7 @@ class Knobs(BaseModel):
     these wrap it, or after those that it names in `wraps`.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     method: ClassVar[str]
     paper: ClassVar[str]

@@ -14,8 +14,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from accel.models.hub_errors import SITE
 from strategies import StrategyError
 from strategies.data_files import whole
@@ -138,6 +136,8 @@ def require_weight_files(wanted: Iterable[PublishedFile], download: bool = False
 
 
 def _fetch(weights: PublishedFile, path: Path) -> None:
+    from filelock import FileLock
+
     whole.make_folder(path.parent)
     with FileLock(f"{path}.lock"):
         if path.is_file():

@@ -80,9 +80,9 @@ def _ablate(flags: argparse.Namespace, result: ResultOutput) -> int:
         space, [], config.proposer, config.population, config.seed, config.ladder
     )
     del pipe
-    place = runs.study_location(flags.run, config, flags.storage)
+    location = runs.study_location(flags.run, config, flags.storage)
     console = Console()
-    with Ending(), opened(flags.run, config, place, RunNotes(), True) as held:
+    with Ending(), opened(flags.run, config, location, RunNotes(), True) as held:
         executor = workers.make_executor(
             held.config, held.config.model, default_device(), held.ties.inputs.prompts,
             held.ties.inputs.weights,

@@ -32,7 +32,6 @@ from search.run_folder import creation as founding
 from search.run_folder import finished_run as finished
 from search.run_folder import study_copy as copies
 from search.study import run_lock as lock
-from search.study import storage
 from strategies import StrategyError
 from strategies.data_files.configs import configs
 
@@ -260,9 +259,11 @@ def _stored(config: SearchConfig, folder: Path, url: str | None) -> SearchConfig
     """Settings of a new run with the location of its study."""
     if not url:
         return config
+    from search.study.storage.database import parse_url, public
+
     # A database may hold many studies, also of equally named folders.
     kept = {
-        "storage": storage.public(storage.parse_url(url)),
+        "storage": public(parse_url(url)),
         "study": copies.copy_name(folder),
     }
     return configuration.build_config(config.model_dump() | kept)

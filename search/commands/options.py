@@ -15,7 +15,7 @@ from search.initial.baselines import ORIGINS
 from search.objectives.metric_set import DEFAULT_OBJECTIVES
 from search.objectives.objectives import BUNDLED_OBJECTIVES
 from search.proposers import PROPOSERS
-from search.study.storage import PASSWORD
+from search.study.storage.location import PASSWORD
 from search.tracking import TRACKERS
 from strategies.commands.former_flags import FormerFlag
 from strategies.commands.result_output import CommandParser

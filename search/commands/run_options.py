@@ -13,7 +13,7 @@ from search.commands.flags.help_formatter import Formatter
 from search.objectives import metric_set as figures
 from search.results import run as runs
 from search.results.run import Run
-from search.study.storage import PASSWORD
+from search.study.storage.location import PASSWORD
 from strategies.commands.result_output import CommandParser
 
 

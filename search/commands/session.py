@@ -45,9 +45,10 @@ from search.results.run import Run
 from search.run_folder import finished_run as finished
 from search.run_folder import inputs
 from search.run_folder.creation import Opened, opened
-from search.study import failures, storage
+from search.study import failures
 from search.study.evaluation import WARM_START
 from search.study.run_notes import RunNotes
+from search.study.storage.location import JOURNAL, REMINDER, Location
 from search.study.study import Study
 from search.tracking.events import EventBus
 from search.tracking.json_log import JsonLog
@@ -79,7 +80,7 @@ def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int
     torch.set_num_threads(1)
     quiet()
     pipe, config, folder = settings_and_pipeline(flags)
-    place = runs.study_location(folder, config, flags.storage)
+    location = runs.study_location(folder, config, flags.storage)
     family, sites = families.find_sites(pipe)
     levels = sites.skip_levels if family == "unet" else None
     del sites
@@ -106,13 +107,13 @@ def _run(flags: argparse.Namespace, ending: Ending, result: ResultOutput) -> int
     log = JsonLog(flags.log_json) if flags.log_json else None
     kinds = trackers.load_trackers(config.track)
     notes = RunNotes(command=repeating.search_command(flags.given), skip_levels=levels)
-    with opened(folder, config, place, notes, flags.resume is not None) as run:
+    with opened(folder, config, location, notes, flags.resume is not None) as run:
         config = run.config
         run.ties.beside(flags.warm_start or ())
         for line in run.ties.told:
             console.print(line, highlight=False, soft_wrap=True)
-        if config.storage and storage.is_secret(storage.parse_url(str(place))):
-            console.print(storage.REMINDER, highlight=False, soft_wrap=True)
+        if _holds_password(location):
+            console.print(REMINDER, highlight=False, soft_wrap=True)
         executor = workers.make_executor(
             config, config.model, device, run.ties.inputs.prompts, run.ties.inputs.weights
         )
@@ -164,7 +165,7 @@ def _predict(
     try:
         with tempfile.TemporaryDirectory() as scratch, Progress(console) as progress:
             folder = Path(scratch)
-            study = Study(folder / storage.JOURNAL, config.objectives)
+            study = Study(folder / JOURNAL, config.objectives)
             progress.watch(config, study, generation)
             search = Search(
                 config, folder, study, executor, space, unaccelerated, generation, progress
@@ -187,6 +188,14 @@ def _predict(
     if found.lack:
         raise StrategyError(found.lack)
     return 0
+
+
+def _holds_password(location: Location) -> bool:
+    if isinstance(location, Path):
+        return False
+    from search.study.storage.database import is_secret, parse_url
+
+    return is_secret(parse_url(location))
 
 
 def _drive(search: Search, run: Opened, console: Console, result: ResultOutput) -> int:

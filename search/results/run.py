@@ -25,7 +25,7 @@ from search.study import run_lock as lock
 from search.study.archive import ParetoArchive
 from search.study.measurements import Measurements
 from search.study.run_notes import RunNotes
-from search.study.storage import JOURNAL, Place, complete
+from search.study.storage.location import JOURNAL, Location
 from search.study.study import Study
 from strategies import Strategy, StrategyError
 from strategies.strategy import SCORED
@@ -35,15 +35,19 @@ DIGITS = 12  # Of a fingerprint in a strategy's file.
 NO_LOSS = "no-loss"  # Name of the fastest strategy of which a loss is ruled out.
 
 
-def study_location(folder: Path, config: SearchConfig, url: str | None = None) -> Place:
+def study_location(folder: Path, config: SearchConfig, url: str | None = None) -> Location:
     """Location of a run's study.
 
     Args:
         folder: folder of the run.
         config: its settings.
-        url: URL of its database as given again, see `search.study.storage.complete`.
+        url: URL of its database as given again, see `search.study.storage.database.complete`.
     """
-    return complete(config.storage, url) if config.storage else folder / JOURNAL
+    if not config.storage:
+        return folder / JOURNAL
+    from search.study.storage.database import complete
+
+    return complete(config.storage, url)
 
 
 @dataclass(frozen=True)

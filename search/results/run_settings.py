@@ -19,7 +19,7 @@ from search import config as configuration
 from search import portable_paths as portable
 from search.config import SearchConfig
 from search.study.run_notes import UnopenedStudy
-from search.study.storage import JOURNAL
+from search.study.storage.location import JOURNAL
 from search.study.study import NAME
 from strategies import StrategyError
 

@@ -16,8 +16,8 @@ from search.config import SearchConfig
 from search.run_folder import study_copy as copies
 from search.run_folder.resume_checks import Ties
 from search.study import run_lock as lock
-from search.study import storage
 from search.study.run_notes import RunNotes
+from search.study.storage.location import JOURNAL, Location
 from search.study.study import Study
 from strategies import StrategyError
 from strategies.data_files import whole
@@ -91,7 +91,7 @@ def going_on(folder: Path) -> str:
 def opened(
     folder: Path,
     config: SearchConfig,
-    place: storage.Place,
+    location: Location,
     notes: RunNotes,
     resumed: bool,
 ) -> Iterator[Opened]:
@@ -115,14 +115,14 @@ def opened(
                 check_new_folder(folder)  # Once more: another search may have begun meanwhile.
             ties = Ties(folder, config)
             if resumed:
-                ties.check(place)
-                config = ties.adopt(copies.own(config, folder, place))
+                ties.check(location)
+                config = ties.adopt(copies.own(config, folder, location))
             try:
-                with lock.studying(place, config.study):
+                with lock.studying(location, config.study):
                     if not resumed:
                         config.write(folder / CONFIG)
                     first = {} if resumed else notes.given() | ties.notes().given()
-                    study = Study(place, config.objectives, config.study, notes=first)
+                    study = Study(location, config.objectives, config.study, notes=first)
                     run = Opened(folder, config, study, ties, notes.skip_levels, resumed)
                     yield run
             except BaseException:
@@ -130,7 +130,7 @@ def opened(
                     _undo(folder, before - {CONFIG})
                 raise
     except whole.UnwritableError as error:
-        begun = resumed or (run is not None and run.accepted) or (folder / storage.JOURNAL).exists()
+        begun = resumed or (run is not None and run.accepted) or (folder / JOURNAL).exists()
         how = going_on(folder) if begun else "give the same command again"
         raise StrategyError(f"{error}; then {how}") from None
     finally:
@@ -146,7 +146,7 @@ def _undo(folder: Path, before: Collection[str]) -> None:
     The study goes first: if it cannot be removed, everything stays, and is a run.
     """
     with suppress(OSError):
-        for path in sorted(folder.iterdir(), key=lambda one: one.name != storage.JOURNAL):
+        for path in sorted(folder.iterdir(), key=lambda one: one.name != JOURNAL):
             if path.name in before:
                 continue
             if path.is_dir() and not path.is_symlink():
@@ -159,8 +159,8 @@ def remove_unfinished(folder: Path) -> None:
     """Remove unfinished files of killed processes from a run's folder."""
     with whole.refusing(folder):
         folders = [path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink()]
-        for place in (folder, *folders):
-            for path in whole.leftovers(place):
+        for location in (folder, *folders):
+            for path in whole.leftovers(location):
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:

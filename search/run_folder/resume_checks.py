@@ -17,7 +17,7 @@ from search.results import warm_start as warm
 from search.run_folder import inputs
 from search.run_folder import study_copy as copies
 from search.study.run_notes import RunNotes, UnopenedStudy
-from search.study.storage import Place
+from search.study.storage.location import Location
 from search.study.study import Study
 from strategies import StrategyError, load
 from strategies.sharing import measured_on
@@ -53,13 +53,13 @@ class Ties:
             home=copies.home(self.folder) if self.config.storage else None,
         )
 
-    def check(self, place: Place) -> None:
+    def check(self, location: Location) -> None:
         """Check a resumed run against its notes.
 
         Raises:
             StrategyError: something has changed, is damaged or is lost; the error says what to do.
         """
-        study = UnopenedStudy(place, self.config.study)
+        study = UnopenedStudy(location, self.config.study)
         kept = study.notes
         for path in sorted(self.folder.glob("baseline-*.safetensors")):
             if not study.has_paid_for(path.stem):

@@ -13,7 +13,8 @@ from typing import Any
 
 from search.config import SearchConfig
 from search.study.run_notes import UnopenedStudy
-from search.study.storage import Place, copy
+from search.study.storage.location import Location
+from search.study.storage.opening import copy
 
 
 def copy_name(folder: Path) -> str:
@@ -21,18 +22,18 @@ def copy_name(folder: Path) -> str:
     return f"{folder.absolute().name}-{secrets.token_hex(4)}"
 
 
-def own(config: SearchConfig, folder: Path, place: Place) -> SearchConfig:
+def own(config: SearchConfig, folder: Path, location: Location) -> SearchConfig:
     """Settings of a resumed run, with a study of its own if its folder is a copy.
 
     Raises:
         StrategyError: the database cannot be read or written.
     """
-    if isinstance(place, Path) or not _is_copy(
-        UnopenedStudy(place, config.study).notes.home, folder
+    if isinstance(location, Path) or not _is_copy(
+        UnopenedStudy(location, config.study).notes.home, folder
     ):
         return config
     name = copy_name(folder)
-    copy(place, config.study, name)
+    copy(location, config.study, name)
     return config.model_copy(update={"study": name})
 
 

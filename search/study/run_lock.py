@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from filelock import FileLock, Timeout
-
-from search.study.storage import Place, ask_for_lock, location_text, parse_url
+from search.study.storage.location import Location
+from search.study.storage.opening import location_text
 from strategies import StrategyError
 from strategies.data_files.whole import refused
 
@@ -32,11 +32,8 @@ def writing(folder: Path) -> Iterator[None]:
     Raises:
         StrategyError: another search holds it, or the folder cannot be written.
     """
-    lock = FileLock(folder / NAME)
     try:
-        lock.acquire(timeout=PATIENCE)
-    except Timeout:
-        raise StrategyError(RUNNING.format(folder=folder)) from None
+        lock = _acquired(folder / NAME, StrategyError(RUNNING.format(folder=folder)))
     except OSError as error:
         raise refused(folder, error) from None
     try:
@@ -56,37 +53,36 @@ def check_free(folder: Path) -> None:
 
 
 @contextmanager
-def studying(place: Place, study: str) -> Iterator[None]:
+def studying(location: Location, study: str) -> Iterator[None]:
     """Hold the lock of a study in a database, wherever the folders of its runs are.
 
     Args:
-        place: location of the study; a journal is locked with its folder.
+        location: location of the study; a journal is locked with its folder.
         study: name of the study.
 
     Raises:
         StrategyError: another search holds the lock.
     """
-    if isinstance(place, Path):
+    if isinstance(location, Path):
         yield
         return
-    url = parse_url(place)
+    from search.study.storage.database import ask_for_lock, parse_url
+
+    url = parse_url(location)
     if url.get_backend_name() == "sqlite":
-        with _file(Path(f"{url.database}.{study}.lock"), place, study):
+        with _file(Path(f"{url.database}.{study}.lock"), location, study):
             yield
         return
-    with ask_for_lock(place, study) as given:
+    with ask_for_lock(location, study) as given:
         if not given:
-            raise _busy(place, study)
+            raise _busy(location, study)
         yield
 
 
 @contextmanager
-def _file(path: Path, place: Place, study: str) -> Iterator[None]:
-    lock = FileLock(path)
+def _file(path: Path, location: Location, study: str) -> Iterator[None]:
     try:
-        lock.acquire(timeout=PATIENCE)
-    except Timeout:
-        raise _busy(place, study) from None
+        lock = _acquired(path, _busy(location, study))
     except OSError as error:
         raise StrategyError(f"{path}: cannot be written ({error.strerror})") from None
     try:
@@ -95,10 +91,21 @@ def _file(path: Path, place: Place, study: str) -> Iterator[None]:
         lock.release()
 
 
-def _busy(place: Place, study: str) -> StrategyError:
+def _acquired(path: Path, busy: StrategyError) -> Any:
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=PATIENCE)
+    except Timeout:
+        raise busy from None
+    return lock
+
+
+def _busy(location: Location, study: str) -> StrategyError:
     return StrategyError(
-        f"{location_text(place)}: a search is running in the study {study!r}, from another folder "
-        "or machine; wait for its end"
+        f"{location_text(location)}: a search is running in the study {study!r}, from another "
+        "folder or machine; wait for its end"
     )
 
 
@@ -119,6 +126,8 @@ def is_held(folder: Path) -> bool:
 
 def _is_locked(path: Path) -> bool:
     if fcntl is None:
+        from filelock import FileLock, Timeout
+
         try:
             with FileLock(path, timeout=0):
                 return False

@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from search.study.storage import Place, study_notes
+from search.study.storage.location import Location
+from search.study.storage.opening import study_notes
 from search.study.study import ENTRY, SECONDS, Study
 
 
@@ -53,16 +54,16 @@ class UnopenedStudy:
     """Notes of a study, read without its evaluations.
 
     Args:
-        place: path of the journal or URL of a database; it need not be there.
+        location: path of the journal or URL of a database; it need not be there.
         name: name of the study.
 
     Raises:
         StrategyError: it is damaged or cannot be read.
     """
 
-    def __init__(self, place: Place, name: str) -> None:
-        there = not isinstance(place, Path) or place.exists()
-        self._kept = study_notes(place, name) if there else {}
+    def __init__(self, location: Location, name: str) -> None:
+        there = not isinstance(location, Path) or location.exists()
+        self._kept = study_notes(location, name) if there else {}
 
     @property
     def is_empty(self) -> bool:

@@ -19,10 +19,10 @@ from optuna.trial import TrialState, create_trial
 from search.objectives.objectives import BUNDLED_OBJECTIVES
 from search.study import score_checks as gate
 from search.study.evaluation import Evaluation
-from search.study.storage import (
-    FAULTS,
-    Place,
+from search.study.storage.location import Location
+from search.study.storage.opening import (
     check_numbers,
+    faults,
     location_text,
     open_storage,
     unusable_location,
@@ -40,7 +40,7 @@ class Study:
     """The log of one run.
 
     Args:
-        place: path of the journal, or URL of a database; created if it does not exist.
+        location: path of the journal, or URL of a database; created if it does not exist.
         objectives: names of the objectives, for a new study.
         name: name of the study, among others in a database.
         read_only: whether to read only, while a search may be writing. Then nothing is created,
@@ -55,28 +55,28 @@ class Study:
 
     def __init__(
         self,
-        place: Place,
+        location: Location,
         objectives: Sequence[str] = BUNDLED_OBJECTIVES,
         name: str = NAME,
         read_only: bool = False,
         notes: Mapping[str, Any] | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._place, self._read_only = place, read_only
+        self._location, self._read_only = location, read_only
         try:
             if read_only:
-                storage = open_storage(place, read_only)
+                storage = open_storage(location, read_only)
                 self._study = optuna.load_study(study_name=name, storage=storage)
             else:
-                self._study = _open(place, name, objectives, notes or {})
+                self._study = _open(location, name, objectives, notes or {})
         except StrategyError:
             raise
-        except FAULTS as error:
-            raise unusable_location(place, error) from None
+        except faults(location) as error:
+            raise unusable_location(location, error) from None
         except (ValueError, KeyError) as error:
             empty = f", or one without the study {name!r} yet" if read_only else ""
             raise StrategyError(
-                f"{location_text(place)}: not a readable study log{empty} ({error})"
+                f"{location_text(location)}: not a readable study log{empty} ({error})"
             ) from None
         self._notes: dict[str, Any] = {}
         self._seconds: dict[str, float] = {}
@@ -87,10 +87,10 @@ class Study:
             self.evaluations = [gate.evaluation(_read(trial)) for trial in trials]
         except KeyError as error:
             raise StrategyError(
-                f"{location_text(place)}: a study log of another version, without {error}; "
+                f"{location_text(location)}: a study log of another version, without {error}; "
                 "start a new run"
             ) from None
-        check_numbers(place, (evaluation.number for evaluation in self.evaluations))
+        check_numbers(location, (evaluation.number for evaluation in self.evaluations))
         self._evaluating = sum(evaluation.seconds for evaluation in self.evaluations)
 
     def add(self, evaluation: Evaluation) -> None:
@@ -170,11 +170,11 @@ class Study:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         if self._read_only:
-            raise StrategyError(f"{location_text(self._place)}: opened for reading only")
+            raise StrategyError(f"{location_text(self._location)}: opened for reading only")
         try:
             yield
-        except FAULTS as error:
-            raise unusable_location(self._place, error) from None
+        except faults(self._location) as error:
+            raise unusable_location(self._location, error) from None
 
     @property
     def spent(self) -> float:
@@ -183,19 +183,19 @@ class Study:
 
 
 def _open(
-    place: Place, name: str, objectives: Sequence[str], notes: Mapping[str, Any]
+    location: Location, name: str, objectives: Sequence[str], notes: Mapping[str, Any]
 ) -> optuna.Study:
     """The study, created if it is not there; a new journal has its notes from the beginning."""
-    if isinstance(place, Path) and notes and not place.exists():
-        part = temporary_path(place)
+    if isinstance(location, Path) and notes and not location.exists():
+        part = temporary_path(location)
         try:
             _lacking(_create(name, open_storage(part, False), objectives), notes)
-            part.replace(place)
+            part.replace(location)
         except BaseException:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
             raise
-    study = _create(name, open_storage(place, False), objectives)
+    study = _create(name, open_storage(location, False), objectives)
     _lacking(study, notes)
     return study
 

@@ -16,8 +16,8 @@ from search.commands.endings.crash_message import farewell
 from search.interruption import Ending, there
 from search.results import export
 from search.results import run as runs
-from search.study import storage
-from search.study.journal import open_journal
+from search.study.storage.journal import open_journal
+from search.study.storage.opening import study_notes
 from strategies.commands.interrupts import stopped
 from tests.search.run_folder.test_interrupted_writes import SMALL
 from tests.support.runs.child_signals import Slow, needs_fork, send
@@ -65,7 +65,7 @@ def test_a_signal_within_an_entry_leaves_the_journal_whole(
         study.set_user_attr("two", 2)
     assert len(path.read_text().splitlines()) == before + 2
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
-    assert storage.study_notes(path, "a") == {"one": 1, "two": 2}
+    assert study_notes(path, "a") == {"one": 1, "two": 2}
 
 
 @needs_fork

@@ -11,7 +11,10 @@ import pytest
 from tests.support.paths import ROOT
 
 RUN = ROOT / "tests/search/run_folder/former_runs/tiny-sd"
-HEAVY = ("torch", "diffusers", "transformers", "sklearn", "scipy", "pandas", "ray", "pymoo")
+HEAVY = (
+    *("torch", "diffusers", "transformers", "sklearn", "scipy", "pandas", "ray", "pymoo"),
+    "sqlalchemy",  # Only for a study in a database.
+)
 CODE = f"""
 import runpy, sys
 sys.argv = sys.argv[1:]

@@ -12,8 +12,8 @@ from search import cli
 from search.costs import whole_generations
 from search.engine.search import Search
 from search.study.evaluation import Evaluation
-from search.study.journal import drop_torn_tail
 from search.study.measurements import Measurements
+from search.study.storage.journal import drop_torn_tail
 from search.study.study import Study
 from search.workers.messages import EndToEndRequest
 from strategies import Strategy

@@ -21,7 +21,7 @@ import pytest
 from evaluate.extraction import ExtractedFeatures
 from search.engine.search import Search
 from search.results import finalist
-from search.study.journal import drop_torn_tail
+from search.study.storage.journal import drop_torn_tail
 from search.study.study import Study
 from search.workers.messages import SampleRequest
 from strategies import StrategyError

@@ -14,7 +14,7 @@ import strategies
 from search.initial.baselines import ORIGINS
 from search.pareto import hypervolume, nondominated
 from search.results import export
-from search.study.journal import drop_torn_tail
+from search.study.storage.journal import drop_torn_tail
 from search.study.study import Study
 from strategies import StrategyError
 from tests.support.runs.engines import go, make_engine

@@ -12,7 +12,7 @@ import yaml
 from search import cli
 from search.results import run as runs
 from search.study import run_lock as lock
-from search.study.storage import study_notes
+from search.study.storage.opening import study_notes
 from search.study.study import Study
 from strategies import StrategyError
 from tests.support.runs.stopped_runs import refused, resumed, stopped

@@ -26,8 +26,10 @@ from search import cli
 from search.commands.model_setup import settings_and_pipeline
 from search.commands.options import parser
 from search.results import run as runs
-from search.study import storage
 from search.study.run_lock import studying
+from search.study.storage import database
+from search.study.storage.location import PASSWORD
+from search.study.storage.opening import open_storage
 from search.study.study import Study
 from strategies import StrategyError
 from tests.search.commands.test_commands import fails, look
@@ -44,22 +46,22 @@ def digests(run: Path) -> list[str]:
 
 
 def test_passwords_are_taken_out_and_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert storage.public(storage.parse_url(SECRET)) == BARE
-    assert storage.is_secret(storage.parse_url(SECRET))
-    assert not storage.is_secret(storage.parse_url(BARE))
-    assert storage.complete(BARE, None) == BARE
-    given = storage.parse_url(storage.complete(BARE, SECRET))
+    assert database.public(database.parse_url(SECRET)) == BARE
+    assert database.is_secret(database.parse_url(SECRET))
+    assert not database.is_secret(database.parse_url(BARE))
+    assert database.complete(BARE, None) == BARE
+    given = database.parse_url(database.complete(BARE, SECRET))
     assert (given.password, given.query["sslpassword"]) == ("s3cret", "t0psecret")
-    monkeypatch.setenv(storage.PASSWORD, "p@ss/word")
-    assert storage.parse_url(storage.complete(BARE, None)).password == "p@ss/word"
+    monkeypatch.setenv(PASSWORD, "p@ss/word")
+    assert database.parse_url(database.complete(BARE, None)).password == "p@ss/word"
     with pytest.raises(StrategyError, match="but the study of this run is in postgresql://me@host"):
-        storage.complete(BARE, SECRET.replace("host", "elsewhere"))
+        database.complete(BARE, SECRET.replace("host", "elsewhere"))
 
 
 @pytest.mark.parametrize("url", ["studies.db", "sqlite://", "sqlite:///:memory:", "no url at all"])
 def test_bad_urls(url: str) -> None:
     with pytest.raises(StrategyError, match=r"give (a URL|one) such as sqlite:////data"):
-        storage.parse_url(url)
+        database.parse_url(url)
 
 
 def test_errors_are_one_line_and_without_passwords(
@@ -72,7 +74,7 @@ def test_errors_are_one_line_and_without_passwords(
         monkeypatch.setattr("search.workers.factory.make_executor", None)
         shown = fails(capsys, *out, "--storage", url)
     assert "refused" in shown
-    assert storage.PASSWORD in shown
+    assert PASSWORD in shown
     assert "s3cret" not in shown
     assert not (tmp_path / "run" / "config.yaml").exists()
     assert "driver" in fails(capsys, *out, "--storage", "mysql://me:s3cret@host/studies")
@@ -88,14 +90,14 @@ def check(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) 
     flags = ["--budget", "20evals", "--out", str(folder), "--storage", url]
     assert made.search(monkeypatch, executor, *flags) == 130
     kept = yaml.safe_load((folder / "config.yaml").read_text())
-    assert kept["storage"] == storage.public(storage.parse_url(url))
+    assert kept["storage"] == database.public(database.parse_url(url))
     assert kept["study"].startswith(f"{folder.name}-")
     assert not (folder / "study.journal").exists()
     capsys.readouterr()
-    again = ["--storage", url] if storage.is_secret(storage.parse_url(url)) else []
+    again = ["--storage", url] if database.is_secret(database.parse_url(url)) else []
     assert made.search(monkeypatch, FakeExecutor(slots=1), "--resume", str(folder), *again) == 0
     shown = capsys.readouterr().out
-    assert bool(again) == (storage.PASSWORD in shown)
+    assert bool(again) == (PASSWORD in shown)
     journal = folder.with_name("journal")
     flags = ["--budget", "20evals", "--out", str(journal)]
     assert made.search(monkeypatch, FakeExecutor(slots=1), *flags) == 0
@@ -190,12 +192,12 @@ def test_postgresql(
     )
     shown = fails(capsys, "status", str(run))
     assert "no password supplied" in shown
-    assert storage.PASSWORD in shown
-    monkeypatch.setenv(storage.PASSWORD, "s3cret")
+    assert PASSWORD in shown
+    monkeypatch.setenv(PASSWORD, "s3cret")
     assert "20 of 20 evaluations" in look(capsys, "status", str(run))
     shown = fails(capsys, "status", str(run), "--storage", server.replace("s3cret", "wrong"))
     assert "password authentication failed" in shown
-    assert served(storage.open_storage(server, read_only=True))[0] == 20
+    assert served(open_storage(server, read_only=True))[0] == 20
 
 
 @pytest.mark.slow
@@ -220,7 +222,7 @@ def test_postgresql_holds_a_study_for_one_search(server: str, tmp_path: Path) ->
         other.kill()
         other.wait()
     for _ in range(100):  # The server notices within a moment that the connection is gone.
-        with storage.ask_for_lock(server, "mine") as given:
+        with database.ask_for_lock(server, "mine") as given:
             if given:
                 return
         time.sleep(0.1)
@@ -255,15 +257,15 @@ def test_the_dashboard_serves_a_journal_and_a_database(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="6evals")
     engine.prepare()
     engine.evaluate()
-    assert served(storage.open_storage(journal, read_only=True)) == (6, ["fd_base", "latency_s"])
+    assert served(open_storage(journal, read_only=True)) == (6, ["fd_base", "latency_s"])
     url = f"sqlite:///{tmp_path / 'studies.db'}"
     study = Study(url, engine.config.objectives, "mine")
     for evaluation in engine.study.evaluations:
         study.add(evaluation)
-    assert served(storage.open_storage(url, read_only=True)) == (6, ["fd_base", "latency_s"])
+    assert served(open_storage(url, read_only=True)) == (6, ["fd_base", "latency_s"])
 
 
 def test_help_says_where_passwords_go(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--help"])
-    assert storage.PASSWORD in capsys.readouterr().out
+    assert PASSWORD in capsys.readouterr().out

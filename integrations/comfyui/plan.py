@@ -126,19 +126,19 @@ def parse(data: object) -> Plan:
     count, steps = _whole(data, "calls"), _whole(data, "steps")
     if data.get("family") not in FAMILIES:
         raise PlanError(f"family is {data.get('family')!r}; this node knows {', '.join(FAMILIES)}")
+    methods = data.get("methods", {})
+    if not isinstance(methods, dict):
+        raise PlanError("methods must be an object")
+    others = [f"methods.{name}" for name in methods if name not in METHODS]
+    if others:
+        raise PlanError(
+            f"ComfyUI cannot express {' and '.join(others)}; it can express {', '.join(METHODS)}"
+        )
     if count != steps:
         raise PlanError(
             f"it makes {count} calls in {steps} steps; ComfyUI's samplers with one call for each "
             "step are supported"
         )
-    methods = data.get("methods", {})
-    if not isinstance(methods, dict):
-        raise PlanError("methods must be an object")
-    for name in methods:
-        if name not in METHODS:
-            raise PlanError(
-                f"ComfyUI cannot express methods.{name}; it can express {', '.join(METHODS)}"
-            )
     reuse = [Call()] * count
     if "deepcache" in methods:
         reuse = _deepcache(_knobs(methods, "deepcache", count, depth="full", order=0))

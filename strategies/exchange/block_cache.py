@@ -8,9 +8,11 @@ of each sublayer instead, so the two compute at the same calls but generate othe
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from strategies.errors import StrategyError
+from strategies.knobs import Knobs
 from strategies.methods.deltacache import DeltaCache
 from strategies.methods.fora import COMPONENTS, FORA
 from strategies.strategy import Strategy
@@ -28,12 +30,14 @@ class CacheSchedule:
         mask: flags of the calls that compute all blocks.
         front, tail: blocks that run at the other calls, before and after the cached ones.
         sloped: the added difference is extrapolated by a TaylorSeer calibrator of order 1.
+        method: name of the method whose schedule it is; empty if every call computes.
     """
 
     mask: tuple[bool, ...]
     front: int = 1
     tail: int = 0
     sloped: bool = False
+    method: str = ""
 
 
 def slopes(mask: tuple[bool, ...]) -> tuple[int, ...]:
@@ -64,15 +68,7 @@ def block_cache(strategy: Strategy, tool: str) -> CacheSchedule:
     Raises:
         StrategyError: the tool cannot express some part of the strategy; names it.
     """
-    if strategy.family not in FAMILIES:
-        raise refusal(tool, f"family {strategy.family!r}; it can express {', '.join(FAMILIES)}")
-    methods = strategy.canonical().methods
-    for name in methods:
-        if name not in ("deltacache", "fora"):
-            what = "deltacache, or fora that reuses whole calls"
-            raise refusal(tool, f"methods.{name}; it can express {what}")
-    if len(methods) > 1:
-        raise refusal(tool, "methods.deltacache and methods.fora together; give one of them")
+    methods = expressible(strategy, tool, "deltacache, or fora that reuses whole calls,")
     knobs = methods.get("deltacache") or methods.get("fora")
     if isinstance(knobs, DeltaCache):
         return _of_deltacache(knobs, tool)
@@ -80,8 +76,31 @@ def block_cache(strategy: Strategy, tool: str) -> CacheSchedule:
         # Joint attention leaves nothing to cross-attention.
         parts = tuple(c for c in COMPONENTS if c != "cross" or strategy.family == "dit")
         mask = _of_fora(knobs, parts, tool)
-        return CacheSchedule(mask, sloped=_sloped(mask, knobs.order, "fora", tool))
+        return CacheSchedule(mask, sloped=_sloped(mask, knobs.order, "fora", tool), method="fora")
     return CacheSchedule((True,) * strategy.calls)
+
+
+def expressible(strategy: Strategy, tool: str, known: str) -> Mapping[str, Knobs]:
+    """The method of a strategy that uses `deltacache`, `fora` or nothing.
+
+    Args:
+        strategy: strategy to be written for a tool.
+        tool: name of the tool, for errors.
+        known: words for the methods that the tool expresses, for errors.
+
+    Raises:
+        StrategyError: it uses others or both, or it is of another family; names them.
+    """
+    methods = strategy.canonical().methods
+    taken = f"only {known} on {', '.join(FAMILIES)}"
+    others = [f"methods.{name}" for name in methods if name not in ("deltacache", "fora")]
+    if others:
+        raise refusal(tool, f"{' and '.join(others)}; {taken}")
+    if strategy.family not in FAMILIES:
+        raise refusal(tool, f"family {strategy.family!r}; {taken}")
+    if len(methods) > 1:
+        raise refusal(tool, "methods.deltacache and methods.fora together; give one of them")
+    return methods
 
 
 def refusal(tool: str, what: str) -> StrategyError:
@@ -113,7 +132,9 @@ def _of_deltacache(knobs: DeltaCache, tool: str) -> CacheSchedule:
                     f"{other}; it has one number of blocks for all calls",
                 )
     sloped = _sloped(mask, knobs.order, "deltacache", tool)
-    return CacheSchedule(mask, fronts[0][1], tails[0][1], sloped) if fronts else CacheSchedule(mask)
+    if not fronts:
+        return CacheSchedule(mask)
+    return CacheSchedule(mask, fronts[0][1], tails[0][1], sloped, "deltacache")
 
 
 def _of_fora(knobs: FORA, components: tuple[str, ...], tool: str) -> tuple[bool, ...]:

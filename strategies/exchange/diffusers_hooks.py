@@ -14,7 +14,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from strategies.exchange.block_cache import FAMILIES, refusal
+from strategies.exchange.block_cache import expressible, refusal
 from strategies.methods.deltacache import DeltaCache
 from strategies.methods.fora import FORA
 from strategies.strategy import Strategy
@@ -37,15 +37,7 @@ def diffusers_hooks(strategy: Strategy) -> str:
     Raises:
         StrategyError: no hook can express some part of the strategy; names it.
     """
-    if strategy.family not in FAMILIES:
-        raise refusal(TOOL, f"family {strategy.family!r}; they can express {', '.join(FAMILIES)}")
-    methods = strategy.canonical().methods
-    for name in methods:
-        if name not in ("deltacache", "fora"):
-            what = "deltacache without a front, or fora of attentions"
-            raise refusal(TOOL, f"methods.{name}; they can express {what}")
-    if len(methods) > 1:
-        raise refusal(TOOL, "methods.deltacache and methods.fora together; give one of them")
+    methods = expressible(strategy, TOOL, "deltacache without a front, or fora of attentions,")
     knobs = methods.get("fora")
     if isinstance(knobs, FORA):
         return _written(strategy, *_broadcast(knobs, strategy))

@@ -28,7 +28,7 @@ def sglang(strategy: Strategy) -> str:
     tool = "SGLang"
     found = _stepwise(strategy, tool)
     if strategy.steps < MIN_MASKED_STEPS and not all(found.mask):
-        few = f"a mask of {strategy.steps} steps; it takes {MIN_MASKED_STEPS} or more"
+        few = f"{found.method} with {strategy.steps} steps; it takes {MIN_MASKED_STEPS} or more"
         raise refusal(tool, few)
     runs = [(computed, len([*run])) for computed, run in groupby(found.mask)]
     bins = {flag: [str(n) for computed, n in runs if computed is flag] for flag in (True, False)}
@@ -61,7 +61,7 @@ def vllm_omni(strategy: Strategy) -> str:
         "Fn_compute_blocks": found.front,
         "Bn_compute_blocks": found.tail,
         "max_warmup_steps": 0,
-        "scm_steps_mask_policy": _mask_name(found.mask, tool),
+        "scm_steps_mask_policy": _mask_name(found, tool),
         "scm_steps_policy": "static",
         "enable_taylorseer": found.sloped,
         "taylorseer_order": 1,
@@ -78,7 +78,7 @@ def sd_cpp(strategy: Strategy) -> str:
     tool = "stable-diffusion.cpp"
     found = _stepwise(strategy, tool)
     if found.sloped:
-        raise refusal(tool, "orders above 0: its TaylorSeer takes no steps mask")
+        raise refusal(tool, f"{found.method}.order above 0: its TaylorSeer takes no steps mask")
     mask = ",".join(str(int(computed)) for computed in found.mask)
     options = f"Fn={found.front},Bn={found.tail},warmup=0"
     return (
@@ -97,24 +97,26 @@ SD_CPP_NOTE = (
 
 def _stepwise(strategy: Strategy, tool: str) -> CacheSchedule:
     """Schedule of a strategy that makes one call for each step."""
+    found = block_cache(strategy, tool)
     if strategy.calls != strategy.steps:
         raise refusal(
             tool,
             f"{strategy.calls} calls in {strategy.steps} steps; its masks have one entry for each "
             "step",
         )
-    return block_cache(strategy, tool)
+    return found
 
 
-def _mask_name(mask: tuple[bool, ...], tool: str) -> str | None:
+def _mask_name(schedule: CacheSchedule, tool: str) -> str | None:
     """Name of the published mask that equals this one; None if nothing is reused."""
+    mask, method = schedule.mask, schedule.method
     if all(mask):
         return None
     steps = len(mask)
     try:
         known = {name: published_mask(name, steps) for name in NAMES}
     except StrategyError as error:
-        raise refusal(tool, f"a mask of {steps} steps: {error}") from None
+        raise refusal(tool, f"{method} with {steps} steps: {error}") from None
     for name, one in known.items():
         if one == mask:
             return name
@@ -126,8 +128,8 @@ def _mask_name(mask: tuple[bool, ...], tool: str) -> str | None:
     near = min(NAMES, key=lambda name: len(differing(name)))
     raise refusal(
         tool,
-        f"this mask: it takes cache-dit's masks {', '.join(NAMES)} alone; the nearest, {near}, "
-        f"differs at calls {', '.join(map(str, differing(near)))}",
+        f"{method} with this mask: it takes cache-dit's masks {', '.join(NAMES)} alone; the "
+        f"nearest, {near}, differs at calls {', '.join(map(str, differing(near)))}",
     )
 
 

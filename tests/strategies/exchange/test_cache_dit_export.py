@@ -261,7 +261,7 @@ def test_what_a_mask_cannot_express_is_named(
 
 def test_other_families_and_tools(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "deepcache-n3", "--to", "cache-dit"]) == 2
-    assert "cannot express family 'unet'; it can express dit" in capsys.readouterr().err
+    assert "cannot express methods.deepcache; only deltacache, or fora" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["export", "fora-n3", "--to", "toaster"])
     assert "invalid choice: 'toaster'" in capsys.readouterr().err

@@ -143,7 +143,7 @@ HEUN = {"scheduler": "FlowMatchHeunDiscreteScheduler", "steps": 5, "calls": 9}
             {"deltacache": {"depth": ["full", "full", 1], "order": 1}},
             r"deltacache.order\[2\], which is 1 after call 1 was computed",
         ),
-        ({"guidance": {"mode": ["full", "off"]}}, r"methods.guidance; it can express deltacache"),
+        ({"guidance": {"mode": ["full", "off"]}}, r"methods.guidance; only deltacache"),
         (
             {
                 "deltacache": {"depth": ["full", 1]},
@@ -169,14 +169,14 @@ def test_what_no_tool_expresses(target: str, fields: Any, message: str) -> None:
         (
             serving.vllm_omni,
             masked(MASK),
-            "this mask: .*; the nearest, ultra, differs at calls 3, 4",
+            "deltacache with this mask: .*; the nearest, ultra, differs at calls 3, 4",
         ),
-        (serving.vllm_omni, masked([1, 1, 0]), "a mask of 3 steps: cache-dit has no mask for 3"),
-        (serving.sglang, masked([1, 1, 0]), "a mask of 3 steps; it takes 8 or more"),
+        (serving.vllm_omni, masked([1, 1, 0]), "deltacache with 3 steps: cache-dit has no mask"),
+        (serving.sglang, masked([1, 1, 0]), "deltacache with 3 steps; it takes 8 or more"),
         (
             serving.sd_cpp,
             masked([1, 1, 1, 1, 0], order=[0, 0, 0, 0, 1]),
-            "orders above 0: its TaylorSeer takes no steps mask",
+            "deltacache.order above 0: its TaylorSeer takes no steps mask",
         ),
     ],
 )

@@ -38,7 +38,8 @@ def make_space(
     if any(not isinstance(n, int) or n < 1 for n in steps):
         raise StrategyError(f"the space's steps must be whole numbers from 1, not {steps}")
     compose.genes(settings)  # Before anything is counted.
-    calls = {(s, n): schedulers.count_calls(scheduler, s, n) for s in solvers for n in steps}
+    counts = {name: schedulers.count_each(scheduler, name, steps) for name in solvers}
+    calls = {(name, n): count for name in solvers for n, count in counts[name].items()}
     skipped = {pair: tasks.skipped(family, *pair, share) for pair in calls}
     for (solver, count), left_out in skipped.items():
         if left_out >= calls[solver, count]:

@@ -11,7 +11,7 @@ diffusers' `from_config` finds them.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import diffusers
@@ -241,7 +241,16 @@ def count_calls(current: Any, name: str, steps: int) -> int:
     Raises:
         StrategyError: no such scheduler, or it refuses that many steps.
     """
+    return _counted(make(current, name), name, steps)
+
+
+def count_each(current: Any, name: str, steps: Iterable[int]) -> dict[int, int]:
+    """Number of calls for each number of steps, by `count_calls`; the scheduler is made once."""
     scheduler = make(current, name)
+    return {one: _counted(scheduler, name, one) for one in steps}
+
+
+def _counted(scheduler: Any, name: str, steps: int) -> int:
     check_steps(scheduler, steps)
     # FLUX shifts its times by the number of tokens, which does not change how many there are.
     shift = {"mu": 1.0} if scheduler.config.get("use_dynamic_shifting") else {}

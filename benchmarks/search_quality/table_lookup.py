@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -86,8 +87,12 @@ class Table:
         self.origins += ["searched"] * len(scored)
         self.told_all = np.array([self.told(one) for one in self.everyone])
         self.logs = np.log([self.seen[one.digest, SIZES[-1]] for one in self.everyone])
-        self.model = Mixture().fit(self.told_all, self.logs)
         self.fewer = {n: self._shift(n) for n in SIZES[:-1]}
+
+    @cached_property
+    def model(self) -> Mixture:
+        """Model of the strategies that were not generated, fitted when it is first asked for."""
+        return Mixture().fit(self.told_all, self.logs)
 
     def _scored(self) -> list[Strategy]:
         """Take in what searches have scored; on all images, those that are not drawn here."""

@@ -57,6 +57,7 @@ def save_plot(figure: Figure, folder: Path, name: str) -> list[Path]:
         content = io.BytesIO()
         figure.savefig(content, format=path.suffix[1:])
         whole.write(content.getvalue(), path)
+        figure.set_layout_engine("none")  # Everything keeps the place that it has now.
     plt.close(figure)
     return paths
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import signal
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from evaluate.networks.weight_files import VARIABLE, cache_folder
 
 WEIGHTS = cache_folder() / "weights"  # Of published networks, where somebody has them.
+COUNT = itertools.count()
 # The same examples each time: a green run stays green. `--hypothesis-profile random` hunts.
 # A slow machine is no fault.
 ANYWHERE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -41,12 +43,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     hands_out = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
     if not hands_out:
+        gc.disable()  # Until everything is imported: there is nothing to collect.
         import torch
 
         from accel.models.loading import quiet
 
         torch.set_num_threads(1)
         quiet()
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -74,11 +81,12 @@ def few_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A cache folder of the tests' own: fake workers draw no images that anybody may use."""
     before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = str(_cache(tmp_path_factory))
-    yield
+    folder = _cache(tmp_path_factory.mktemp("caches"))
+    os.environ[VARIABLE] = str(folder)
+    yield folder
     if before is None:
         del os.environ[VARIABLE]
     else:
@@ -86,13 +94,15 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(session_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing in it is from another test."""
-    monkeypatch.setenv(VARIABLE, str(_cache(tmp_path_factory)))
+    monkeypatch.setenv(VARIABLE, str(_cache(session_cache.parent)))
 
 
-def _cache(paths: pytest.TempPathFactory) -> Path:
-    folder, weights = paths.mktemp("cache"), WEIGHTS
-    if weights.is_dir():
-        (folder / "weights").symlink_to(weights)
-    return folder
+def _cache(folder: Path) -> Path:
+    """A new cache folder; its number is counted, which `mktemp` would look for in thousands."""
+    cache = folder / str(next(COUNT))
+    cache.mkdir()
+    if WEIGHTS.is_dir():
+        (cache / "weights").symlink_to(WEIGHTS)
+    return cache

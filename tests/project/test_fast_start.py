@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,48 +16,55 @@ HEAVY = (
     *("torch", "diffusers", "transformers", "sklearn", "scipy", "pandas", "ray", "pymoo"),
     "sqlalchemy",  # Only for a study in a database.
 )
+# Command lines in one process, in turn: by each the libraries that are loaded after it.
 CODE = f"""
-import runpy, sys
-sys.argv = sys.argv[1:]
-try:
-    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
-except SystemExit as end:
-    assert not end.code, end.code
-print("loaded:", *sorted(set({HEAVY}) & set(sys.modules)))
+import json, runpy, sys
+lines, loaded = json.loads(sys.argv[1]), {{}}
+for line in lines:
+    sys.argv = line.split()
+    try:
+        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        assert not end.code, end.code
+    loaded[line] = sorted(set({HEAVY}) & set(sys.modules))
+print(json.dumps(loaded))
 """
+READING = [
+    "search --help",
+    "search status --help",
+    "search report --help",
+    "search plot --help",
+    "search export --help",
+    f"search status {RUN}",
+    f"search front {RUN}",
+    "strategies list",
+    "accel --help",
+    "accel generate --help",
+    "evaluate --help",
+    "evaluate transfer --help",
+]
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        "search --help",
-        "search status --help",
-        "search report --help",
-        "search plot --help",
-        "search export --help",
-        f"search status {RUN}",
-        f"search front {RUN}",
-        "strategies list",
-        "accel --help",
-        "accel generate --help",
-        "evaluate --help",
-        "evaluate transfer --help",
-    ],
-)
-def test_what_only_reads_loads_no_heavy_library(words: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, *words.split()], capture_output=True, text=True, cwd=ROOT
-    )
+def libraries(*lines: str) -> dict[str, list[str]]:
+    """Heavy libraries that are loaded after each command line."""
+    words = [sys.executable, "-c", CODE, json.dumps(lines)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "loaded:"
+    found: dict[str, list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, list[str]]:
+    return libraries(*READING)
+
+
+@pytest.mark.parametrize("line", READING)
+def test_what_only_reads_loads_no_heavy_library(line: str, loaded: dict[str, list[str]]) -> None:
+    assert loaded[line] == []
 
 
 def test_a_report_is_written_without_torch(tmp_path: Path) -> None:
-    words = ["search", "report", str(RUN), "--out", str(tmp_path)]
-    done = subprocess.run(
-        [sys.executable, "-c", CODE, *words], capture_output=True, text=True, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stderr
+    (found,) = libraries(f"search report {RUN} --out {tmp_path}").values()
     assert (tmp_path / "report.html").stat().st_size > 100_000
-    loaded = done.stdout.splitlines()[-1].split()[1:]
-    assert not {"torch", "diffusers", "transformers", "ray"} & set(loaded)
+    assert not {"torch", "diffusers", "transformers", "ray"} & set(found)

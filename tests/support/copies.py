@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-_PLAIN = (str, int, float, bool, type(None), torch.dtype, torch.device, type)
-_HOLDERS = (dict, OrderedDict)
+_PLAIN = {str, int, float, bool, type(None), torch.dtype, torch.device, type}
+_HOLDERS = {dict, OrderedDict}
 Made = dict[int, Any]
 
 
@@ -42,18 +42,19 @@ def _module(module: nn.Module, made: Made) -> Any:
 
 
 def _value(value: Any, made: Made) -> Any:
-    if isinstance(value, _PLAIN):
+    kind = type(value)
+    if kind in _PLAIN:
         return value
-    if type(value) in _HOLDERS:
-        return type(value)((name, _value(one, made)) for name, one in value.items())
+    if kind in _HOLDERS:  # Most are empty: a module has a dozen dicts of hooks.
+        return kind([(name, _value(one, made)) for name, one in value.items()]) if value else kind()
     if isinstance(value, nn.Module):
         return _module(value, made)
     if isinstance(value, torch.Tensor):
         if id(value) not in made:
             made[id(value)] = copy.deepcopy(value)
         return made[id(value)]
-    if type(value) in (list, tuple, set):
-        return type(value)(_value(one, made) for one in value)
+    if kind in (list, tuple, set):
+        return kind([_value(one, made) for one in value]) if value else kind()
     return copy.copy(value)  # Settings and attention processors.
 
 

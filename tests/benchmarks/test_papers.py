@@ -244,7 +244,7 @@ def test_a_generation_takes_what_its_calls_take() -> None:
 
 
 def test_calls_are_profiled() -> None:
-    sizes = {"device": "cpu", "width": 0.05, "layers": 2, "latent": 16, "calls": 5}
+    sizes = {"device": "cpu", "width": 0.05, "layers": 2, "latent": 16, "calls": 2}
     loop = profile_calls.build("unet", SimpleNamespace(**sizes))  # type: ignore[arg-type]
     found = profile_calls.profiled(loop, "unet", 2, ["tome 0.5"])
     assert set(found) == {"neutral", "tome 0.5"}

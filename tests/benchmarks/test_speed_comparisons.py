@@ -30,18 +30,18 @@ from benchmarks.work import kernel_launches
 
 CALLS = 5
 JOINED = ("flux1", "flux2")
-FLAGS = Namespace(turns=2, draws=2, compile=False, batches=[1])
+FLAGS = Namespace(turns=2, draws=1, compile=False, batches=[1])
 RACES: dict[str, alternating.Rivals] = {
     **dict.fromkeys(UNETS, unet_methods.RIVALS),
     **dict.fromkeys(NETWORKS, transformer_methods.RIVALS),
 }
 
 
-def build(name: str) -> Network:
+def build(name: str, calls: int = CALLS) -> Network:
     if name == "sdxl":
-        return Network(partial(sdxl, 0.05, 16, (1, 1, 2)), CALLS, "cpu")
+        return Network(partial(sdxl, 0.05, 16, (1, 1, 2)), calls, "cpu")
     width, latent = (0.05, 16) if name in UNETS else (0.07, 8)
-    return Network(partial(sized, name, width, latent, 2), CALLS, "cpu")
+    return Network(partial(sized, name, width, latent, 2), calls, "cpu")
 
 
 def embeddings(network: Any) -> int:
@@ -58,7 +58,7 @@ def embeddings(network: Any) -> int:
     [pytest.param(n, marks=[] if n in ("sd15", "dit") else [pytest.mark.slow]) for n in RACES],
 )
 def test_ours_save_what_the_package_of_equal_setting_saves(name: str) -> None:
-    net = build(name)
+    net = build(name, 4)
     rivals = alternating.fitting(net, RACES[name])
     before = {key: value.clone() for key, value in net.pipe.denoiser.state_dict().items()}
     work, failed = alternating.works(net, rivals)
@@ -171,7 +171,7 @@ def test_a_script_writes_what_is_rendered(
     script: Any, name: str, network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparison, "RESULTS", tmp_path)
-    small = "--width 0.05 --latent 16 --calls 5 --turns 2 --batches 1 2 --device cpu --only neutral"
+    small = "--width 0.05 --latent 16 --calls 3 --turns 2 --batches 1 2 --device cpu --only neutral"
     monkeypatch.setattr(sys, "argv", [name, *small.split(), "--networks", network])
     script.main()
     data = json.loads((tmp_path / f"{name}-{network}-cpu.json").read_text())

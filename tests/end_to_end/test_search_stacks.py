@@ -33,7 +33,7 @@ from tests.support.pipelines.whole_stack_pipelines import PARTS, build, saved
 
 pytestmark = pytest.mark.usefixtures("few_turns")
 SETTING = ["--workers", "0", "--images", "3", "--heldout-images", "4", "--export", "2"]
-SETTING += ["--batch", "2", "--size", "32", "--steps", "3,4", "--base-steps", "4"]
+SETTING += ["--batch", "2", "--size", "32", "--steps", "3", "--base-steps", "4"]
 SETTING += ["--objective", "psnr", "--objective", "latency", "--budget", "5evals"]
 FAST = ("qwen", "z-image", "wan")
 

@@ -77,7 +77,7 @@ def test_every_family_is_scored(
     pipe = untrained.load_untrained(name)
     pipe.save_pretrained(tmp_path / name)
     found = tmp_path / "found.json"
-    arguments = ["--model", str(tmp_path / name), *QUICK, "--base-steps", "3", "--images", "2"]
+    arguments = ["--model", str(tmp_path / name), *QUICK, "--base-steps", "2", "--images", "2"]
     run(capsys, *arguments, "--metrics", "psnr", f"--json={found}")
     (row,) = json.loads(found.read_text())["rows"]
     assert row["psnr"] == 99.0
@@ -177,27 +177,27 @@ def test_features_do_not_depend_on_batch_worker_or_order(tmp_path: Path) -> None
     """The documented tolerance: a level of eight bits here and there, 1 % of a feature's spread."""
     one = strategy(CACHED, 4)
     evaluator = Evaluator(read_model("tiny-sd"))
-    chosen = evaluator.prompts["heldout"].first(8)
+    chosen = evaluator.prompts["heldout"].first(4)
 
     def features(batch: int, part: prompts.Prompts) -> Any:
         evaluator.config = evaluator.config.model_copy(update={"batch": batch})
         return evaluator.generate("images", one, part).features("bundled")
 
-    whole = features(8, chosen)
+    whole = features(4, chosen)
     code = (
         "import sys, numpy, torch; torch.set_num_threads(1)\n"
         "from evaluate import Evaluator, read_model; from strategies import load\n"
         "one = load(sys.argv[1]); evaluator = Evaluator(read_model('tiny-sd'))\n"
-        "for first in (0, 4):\n"
-        "    part = evaluator.prompts['heldout'].at(range(first, first + 4))\n"
+        "for first in (0, 2):\n"
+        "    part = evaluator.prompts['heldout'].at(range(first, first + 2))\n"
         "    found = evaluator.generate('x', one, part).features('bundled')\n"
         "    numpy.save(f'{sys.argv[2]}/{first}.npy', found)\n"
     )
     strategies.save(one, tmp_path / "one.json")
     worker = [sys.executable, "-c", code, str(tmp_path / "one.json"), str(tmp_path)]
     subprocess.run(worker, stderr=subprocess.DEVNULL, check=True)
-    halves = np.concatenate([np.load(tmp_path / f"{first}.npy") for first in (0, 4)])
-    backwards = features(3, chosen.at(range(7, -1, -1)))[::-1]
+    halves = np.concatenate([np.load(tmp_path / f"{first}.npy") for first in (0, 2)])
+    backwards = features(3, chosen.at(range(3, -1, -1)))[::-1]
     tolerance = 0.01 * whole.std(0)
     for other in (features(1, chosen), features(3, chosen), halves, backwards):
         assert (np.abs(whole - other) <= tolerance).all()

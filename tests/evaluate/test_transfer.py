@@ -108,7 +108,7 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
     strange = {"scores": {"speedup": 2.5, "psnr": 31.4, "intervals": "none"}}
     scored: dict[str, Any] = {"provenance": {"model": "tiny-sd"}, **strange}
     save(made({"deepcache": {"depth": depth}}, **scored), own)
-    words = [own, "deepcache-n3", "--to", tmp_path / "xl", "--size", 32, "--base-steps", 9]
+    words = [own, "deepcache-n3", "--to", tmp_path / "xl", "--size", 32, "--base-steps", 5]
     solver = ["--base-scheduler", "DPMSolverMultistepScheduler"]
     code, found = run(tmp_path, *words, *solver, table=f"={tmp_path / 'found.csv'}")
     assert code == 0
@@ -117,10 +117,10 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
     assert document["setting"]["model"] == "xl"
     for name in ("own", "deepcache-n3"):
         row = rows[name]
-        assert (row["scheduler"], row["steps"]) == ("DPMSolverMultistepScheduler", 9)
+        assert (row["scheduler"], row["steps"]) == ("DPMSolverMultistepScheduler", 5)
         rival = rows[row["rival"]]
         assert rival["scheduler"] == "DPMSolverMultistepScheduler"
-        assert rival["steps"] <= 9
+        assert rival["steps"] <= 5
         assert row["beside_rival"]["psnr"][0] == pytest.approx(
             row["psnr"] - rival["psnr"], abs=1e-6
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ ALLOWED = {
 HEAVY = {"torch", "diffusers", "ray", "pymoo", "optuna", "pandas", "matplotlib"}
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Top-level packages that a file imports anywhere."""
     found = set()

@@ -136,8 +136,9 @@ from tests.evaluate.test_score_command import test_every_metric_is_in_the_docs
 from tests.support.runs.engines import PIPE
 found = config.resolve("tiny-sd", {"objectives": ["mae", "latency"]}).metric_set
 assert "mae" in found.keys
-strategy = evaluate.Evaluator(config.resolve("tiny-sd", {}).model, "cpu", PIPE).unaccelerated
-assert evaluate.evaluate(PIPE, strategy, 2, ["mae"])["mae"] == 0
+model = config.resolve("tiny-sd", {}).model.model_copy(update={"steps": 2})
+strategy = evaluate.Evaluator(model, "cpu", PIPE).unaccelerated
+assert evaluate.evaluate(PIPE, strategy, 2, ["mae"], model)["mae"] == 0
 test_every_metric_is_in_the_docs()
 """
 FAMILY: Additions = {

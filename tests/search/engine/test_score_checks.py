@@ -22,6 +22,7 @@ from evaluate.images.appearance import appearance_of
 from evaluate.statistics.gaussian import ScoreError
 from search.engine.search import Search
 from search.errors import SearchError
+from search.images import feature_cache as samples
 from search.study import failures
 from search.study import score_checks as gate
 from search.study.evaluation import Evaluation
@@ -45,6 +46,7 @@ FEW: dict[str, Any] = {
     "budget": "24evals",
     "objectives": ["psnr", "latency_s"],
 }
+FEW_STEPS = MODEL.model_copy(update={"steps": 4})
 NUMBERS = st.one_of(st.floats(), st.sampled_from([math.nan, math.inf, -math.inf, 1.0]))
 
 
@@ -58,10 +60,9 @@ def finish(engine: Search) -> dict[str, Any]:
 
 def written(folder: Path) -> dict[str, Any]:
     """The exported files by name, without the name of their run."""
-    found = {}
-    for path in sorted((folder / "strategies").iterdir()):
-        found[path.name] = json.loads(path.read_text())
-        del found[path.name]["provenance"]["study"]
+    found = {one.name: json.loads(one.read_text()) for one in (folder / "strategies").iterdir()}
+    for strategy in found.values():
+        del strategy["provenance"]["study"]
     return found
 
 
@@ -106,7 +107,7 @@ def same_as_of_the_sound_ones_alone(folder: Path, seed: int, share: float) -> No
     }
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 10**6), share=st.floats(0.05, 0.3))
 @example(seed=1, share=0.25)
 def test_the_front_and_its_files_are_those_of_the_sound_candidates(
@@ -253,6 +254,7 @@ def worker(kind: type[Worker] = Worker) -> InProcessExecutor:
 def test_a_real_pipeline_repeats_and_one_with_noise_of_its_own_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tests.support.runs.engines.MODEL", FEW_STEPS)
     engine = make_engine(tmp_path / "good", worker())  # type: ignore[arg-type]
     monkeypatch.setattr("search.images.unaccelerated.UnacceleratedImages.sample", stop)
     with pytest.raises(KeyboardInterrupt):
@@ -276,15 +278,13 @@ def stop(*_: Any) -> Any:
 
 
 def test_looks_come_with_every_drawn_image(tmp_path: Path) -> None:
-    evaluator = Evaluator(MODEL, "cpu", PIPE)
+    evaluator = Evaluator(FEW_STEPS, "cpu", PIPE)
     chosen = evaluator.prompts["search"].first(2)
     found = evaluator.sample(evaluator.unaccelerated, chosen, ExtractionSpec())
     assert found.looks is not None
     assert found.looks[:, :2].tolist() == [[MODEL.height, MODEL.width]] * 2
     assert (found.looks[:, 2] > 0).all()
     # A candidate's are kept with its sample, also where it goes on to more images.
-    from search.images import feature_cache as samples
-
     samples.write(found, tmp_path / "one.safetensors")
     again = samples.read_features(tmp_path / "one.safetensors", 2, ExtractionSpec())
     assert again is not None

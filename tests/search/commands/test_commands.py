@@ -38,7 +38,7 @@ READERS = {
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made.finished(tmp_path_factory.mktemp("done"))
+    return made.finished(tmp_path_factory.mktemp("done") / "run")
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ from tests.support.runs.report_pages import page
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made.finished(tmp_path_factory.mktemp("done"))
+    return made.finished(tmp_path_factory.mktemp("done") / "run")
 
 
 def test_a_search_writes_it_self_contained(done: Path) -> None:

@@ -25,7 +25,7 @@ return scrollWidth === clientWidth && scrollWidth <= arguments[0] && innerWidth 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made.finished(tmp_path_factory.mktemp("done"))
+    return made.finished(tmp_path_factory.mktemp("done") / "run")
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from search.surrogate.knob_lanes import lanes
+from search.surrogate.knob_choices import knob_choices
 from strategies import SearchSpace, Strategy
 from strategies.genomes.space import OneOf
 
 BINS = 12  # Bins of normalised time.
-COUNTS = 7  # Further features of each lane, apart from those over time.
+COUNTS = 7  # Further features of each knob, apart from those over time.
 
 
 class StrategyFeatures:
@@ -30,11 +30,11 @@ class StrategyFeatures:
 
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
-        self.lanes = lanes(space)
-        sizes = [len(lane.strengths) for lane in self.lanes]
-        self._first = np.cumsum([0, *sizes])[:-1, None].astype(np.intp)  # Choice of each lane.
+        self.knobs = knob_choices(space)
+        sizes = [len(knob.strengths) for knob in self.knobs]
+        self._first = np.cumsum([0, *sizes])[:-1, None].astype(np.intp)  # Choice of each knob.
         self._choices = sum(sizes)
-        self._strengths = np.concatenate([np.empty(0), *(lane.strengths for lane in self.lanes)])
+        self._strengths = np.concatenate([np.empty(0), *(knob.strengths for knob in self.knobs)])
         whole = len(space.solvers) + 4 + len(space.global_genes)
         self._length = whole + self._choices + (3 * BINS + COUNTS) * len(sizes)
 
@@ -47,7 +47,7 @@ class StrategyFeatures:
         """Features of some strategies, `[n, d]`.
 
         Features of the whole generation: the solver (one of them is 1), calls, steps, and the
-        choices of its knobs. Features of every lane (`search.surrogate.knob_lanes`), with values
+        choices of its knobs. Features of every knob (`search.surrogate.knob_choices`), with values
         without effect as neutral: how often each choice is made; over time, how often it acts, how
         strongly, and for how long without a break; logarithms of the calls at which it does
         nothing, acts, and acts without a break.
@@ -89,20 +89,20 @@ class StrategyFeatures:
         return found
 
     def strengths(self, strategy: Strategy) -> NDArray[np.float64]:
-        """Strength of each lane over time, from 0 to 1: `[lanes, BINS]`."""
+        """Strength of each knob over time, from 0 to 1: `[knobs, BINS]`."""
         acting = self._strengths[self._places(strategy.canonical())]
         found: NDArray[np.float64] = acting @ _weights(strategy.calls)
         return found
 
     def _places(self, strategy: Strategy) -> NDArray[np.intp]:
-        """The choice of each lane at each call, all lanes' choices in one row: `[lanes, calls]`."""
-        chosen = [lane.choices(strategy) for lane in self.lanes]
+        """The choice of each knob at each call, all knobs' choices in one row: `[knobs, calls]`."""
+        chosen = [knob.choices(strategy) for knob in self.knobs]
         indices = np.array(chosen, dtype=np.intp).reshape(len(chosen), strategy.calls)
         return indices + self._first
 
 
 def _runs(acting: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Number of calls since each lane last did nothing, at each call: `[n, lanes, calls]`."""
+    """Number of calls since each knob last did nothing, at each call: `[n, knobs, calls]`."""
     calls = np.arange(acting.shape[2])
     idle = np.where(acting, -1, calls)
     return np.asarray(calls - np.maximum.accumulate(idle, axis=2), dtype=np.intp)
@@ -111,7 +111,7 @@ def _runs(acting: NDArray[np.bool_]) -> NDArray[np.intp]:
 def _counts(
     acting: NDArray[np.bool_], strengths: NDArray[np.float64], runs: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    """Logarithms of numbers of calls of each lane, `[n, numbers, lanes]`.
+    """Logarithms of numbers of calls of each knob, `[n, numbers, knobs]`.
 
     They count calls that are idle, idle by strength, and acting, and the longest and the mean
     number of calls without a break. The last two are also given as shares of the generation.

@@ -20,7 +20,7 @@ from strategies import Strategy, StrategyError
 from strategies.knobs import registered_methods
 
 COLOURS = "cividis_r"  # Even in lightness, the same to colour-blind readers; dark is much.
-NOTHING = "-"  # Value in a lane while a method does nothing.
+NOTHING = "-"  # Value of a knob while a method does nothing.
 IDLE = "#E4E4E4"  # Colour while a method does nothing.
 
 
@@ -46,7 +46,7 @@ def write(run: Run, folder: Path) -> list[Path]:
     points = run.front()
     if not points:
         raise StrategyError(f"{run.folder}: the front is empty: nothing keeps the constraints")
-    panels = differing_lanes([point.strategy for point in points])
+    panels = differing_knobs([point.strategy for point in points])
     with styled():
         height = 0.75 + 0.2 * len(points)
         figure, grid = plt.subplots(
@@ -59,13 +59,13 @@ def write(run: Run, folder: Path) -> list[Path]:
         )
         column = [row[0] for row in grid]
         _times(column[0], run, points)
-        for axes, lane in zip(column[1:], panels, strict=True):
-            _knob(axes, points, lane)
+        for axes, series in zip(column[1:], panels, strict=True):
+            _knob(axes, points, series)
         column[-1].set_xlabel("share of the generation")
         return save_plot(figure, folder, "schedules")
 
 
-def differing_lanes(strategies: Sequence[Strategy]) -> list[KnobSeries]:
+def differing_knobs(strategies: Sequence[Strategy]) -> list[KnobSeries]:
     """Every knob that is set call by call and that differs between the strategies.
 
     Knobs that list calls, and acts by knobs of the whole generation, count too. A strategy that
@@ -89,7 +89,7 @@ def differing_lanes(strategies: Sequence[Strategy]) -> list[KnobSeries]:
 
 
 def _listed(strategies: Sequence[Strategy], method: str) -> list[KnobSeries]:
-    """Lanes of knobs that list calls, and of acts by knobs of the whole generation."""
+    """Series of knobs that list calls, and of acts by knobs of the whole generation."""
     kind, found = registered_methods()[method], list[KnobSeries]()
     alive = [one.canonical().methods.get(method) for one in strategies]
     for name in (*kind.call_list_knobs, *kind.shown_values):
@@ -138,12 +138,12 @@ def _times(axes: Axes, run: Run, points: Sequence[FrontPoint]) -> None:
     _key(axes, colours, norm, [0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
 
 
-def _knob(axes: Axes, points: Sequence[FrontPoint], lane: KnobSeries) -> None:
-    values = ordered([value for row in lane.rows for value in row])
+def _knob(axes: Axes, points: Sequence[FrontPoint], series: KnobSeries) -> None:
+    values = ordered([value for row in series.rows for value in row])
     shades = iter(plt.get_cmap(COLOURS)(np.linspace(0.15, 1, len(values))))
-    found = {repr(v): IDLE if v == lane.neutral else tuple(next(shades)) for v in values}
-    _bars(axes, points, [[found[repr(value)] for value in row] for row in lane.rows])
-    axes.set_title(lane.name, loc="left")
+    found = {repr(v): IDLE if v == series.neutral else tuple(next(shades)) for v in values}
+    _bars(axes, points, [[found[repr(value)] for value in row] for row in series.rows])
+    axes.set_title(series.name, loc="left")
     norm = BoundaryNorm(np.arange(len(values) + 1) - 0.5, len(values))
     names = [value_text(value) for value in values]
     _key(axes, ListedColormap(list(found.values())), norm, list(range(len(values))), names)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import matplotlib as mpl
 from matplotlib.colors import to_hex
 
-from search.results.plots.schedules import COLOURS, differing_lanes, ordered, times, value_text
+from search.results.plots.schedules import COLOURS, differing_knobs, ordered, times, value_text
 from search.results.report.entries import ReportEntry, solver_and_steps
 from search.results.run import Run
 
@@ -76,18 +76,18 @@ def schedules(run: Run, rows: Sequence[ReportEntry]) -> list[Heatmap]:
     ]  # fmt: skip
     legend = [HeatmapCell(_saving(x), f"{x:.0%}") for x in (0, 0.25, 0.5, 0.75, 1)]
     found = [Heatmap("Time of a call, as a share of an unaccelerated one", strips, legend)]
-    for lane in differing_lanes(strategies):
-        values = ordered([value for row in lane.rows for value in row])
-        acting = [value for value in values if value != lane.neutral]
+    for series in differing_knobs(strategies):
+        values = ordered([value for row in series.rows for value in row])
+        acting = [value for value in values if value != series.neutral]
         steps = [0.15 + 0.85 * i / max(1, len(acting) - 1) for i in range(len(acting))]
         shades = {repr(v): shade(s) for v, s in zip(acting, steps, strict=True)}
         strips = [
             _strip(one, [HeatmapCell(shades.get(repr(v), IDLE), f"call {i}: {value_text(v)}")
                          for i, v in enumerate(row)])
-            for one, row in zip(front, lane.rows, strict=True)
+            for one, row in zip(front, series.rows, strict=True)
         ]  # fmt: skip
         legend = [HeatmapCell(shades.get(repr(v), IDLE), value_text(v)) for v in values]
-        found.append(Heatmap(lane.name, strips, legend))
+        found.append(Heatmap(series.name, strips, legend))
     return found
 
 

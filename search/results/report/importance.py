@@ -111,7 +111,7 @@ def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[n
     names = ["solver", "steps"]
     whole = [gene for gene in space.global_genes if isinstance(gene, Gene)]
     names += [f"{gene.method}: {gene.knob}" for gene in whole]
-    names += [f"{lane.method}: {lane.knob}" for lane in describe.lanes for _ in range(BINS)]
+    names += [f"{one.method}: {one.knob}" for one in describe.knobs for _ in range(BINS)]
     table = []
     for row in rows:
         strategy = row.strategy.canonical()
@@ -121,7 +121,7 @@ def _columns(run: Run, rows: Sequence[Evaluation]) -> tuple[list[str], NDArray[n
             knobs = strategy.methods.get(gene.method)
             value = None if knobs is None else getattr(knobs, gene.knob)
             line.append(float(value) if isinstance(value, int | float) else -1.0)
-        line += describe.strengths(strategy).ravel().tolist() if describe.lanes else []
+        line += describe.strengths(strategy).ravel().tolist() if describe.knobs else []
         table.append(line)
     return names, np.array(table)
 

@@ -16,7 +16,7 @@ from search.finalists.final_scoring import FinalResult
 from search.results import removals
 from search.results import run as runs
 from search.results.finalist import Finalist
-from search.results.plots.schedules import differing_lanes
+from search.results.plots.schedules import differing_knobs
 from search.results.report import method_worth as methods
 from search.study import score_checks as gate
 from strategies import Strategy, StrategyError, describe, load, parse, save
@@ -165,7 +165,7 @@ def test_checkpoints_come_through_everything(tmp_path: Path) -> None:
     assert any(what == "methods.catome.checkpoints" for what, _, _ in shown)
     assert any(what.startswith("catome at 1") for what, _, _ in shown)
     assert any("pairs" in line for line in describe.summary(whole))
-    maps = {lane.name: lane for lane in differing_lanes([whole, other])}
+    maps = {series.name: series for series in differing_knobs([whole, other])}
     assert maps["catome: checkpoints"].rows[0] == [True, False, True, "-", False, False]
     assert maps["catome: checkpoints"].rows[1] == [True, True, True, "-", True, True]
     assert maps["tgate: cross"].rows[0] == ["-"] * 4 + [True] * 2

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from search.initial import method_switching as switching
 from search.initial.projection import nearest_strategy
 from search.proposers import schedule_operators as operators
-from search.results.plots.schedules import differing_lanes
+from search.results.plots.schedules import differing_knobs
 from search.spaces import with_calls
 from search.surrogate.strategy_features import StrategyFeatures
 from strategies import Strategy, StrategyError, cli, describe, parse
@@ -160,7 +160,7 @@ def pairs_at(strategy: Strategy) -> Any:
 
 
 def test_checkpoints_that_a_search_finds_are_read_shown_and_resampled() -> None:
-    """A child with CA-ToMe's checkpoints: file, resampling, differences, words and lanes."""
+    """A child with CA-ToMe's checkpoints: file, resampling, differences, words and series."""
     space, rng = space_of("unet", ["catome", "deepcache"]), np.random.default_rng(2)
     found: dict[int, Strategy] = {}
     while len(found) < 20:
@@ -176,7 +176,7 @@ def test_checkpoints_that_a_search_finds_are_read_shown_and_resampled() -> None:
         assert parse(dump(longer)) == longer
         words = {row["catome"]["pairs"] for row in describe.acts(child) if "catome" in row}
         assert "computed" in words
-        assert any(lane.name == "catome: checkpoints" for lane in differing_lanes([child]))
+        assert any(series.name == "catome: checkpoints" for series in differing_knobs([child]))
     for former, other in itertools.pairwise(found.values()):
         different = pairs_at(former) != pairs_at(other)
         rows = " ".join(map(str, describe.differences(former, other)))

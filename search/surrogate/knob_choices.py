@@ -1,7 +1,7 @@
-"""Lanes: the choices of each knob over the calls of a strategy, which a regression reads.
+"""Choices of each knob over the calls of a strategy, which a regression reads.
 
-A per-call gene of one knob has a lane of its own. A shared gene has a lane for each knob of each
-method. A method whose genes all hold for a whole generation (T-GATE) has a lane for each thing that
+A per-call gene of one knob is one row of choices. A shared gene has a row for each knob of each
+method. A method whose genes all hold for a whole generation (T-GATE) has a row for each thing that
 it does at a call.
 """
 
@@ -17,7 +17,7 @@ from strategies import SearchSpace, Strategy, registered_methods
 from strategies.genomes.space import Gene
 
 
-class Lane:
+class KnobChoices:
     """Choices of one knob over the calls.
 
     Args:
@@ -33,7 +33,7 @@ class Lane:
         # Numbers and words are their own keys, which are found sooner.
         self.plain = not any(isinstance(choice, bool | list | tuple) for choice in values)
         keys = values if self.plain else map(_key, values)
-        self.places = {key: index for index, key in enumerate(keys)}
+        self.indices = {key: index for index, key in enumerate(keys)}
         self.strengths = _strengths(values)
 
     def choices(self, strategy: Strategy) -> list[int]:
@@ -43,10 +43,10 @@ class Lane:
             return [0] * strategy.calls
         last, values = len(self.strengths) - 1, getattr(knobs, self.knob)
         keys = values if self.plain else map(_key, values)
-        return [self.places.get(key, last) for key in keys]
+        return [self.indices.get(key, last) for key in keys]
 
 
-class Mark(Lane):
+class ListedCalls(KnobChoices):
     """A knob that lists calls, of a method that acts at others too: 1 where it acts unlisted."""
 
     def __init__(self, method: str, knob: str) -> None:
@@ -59,7 +59,7 @@ class Mark(Lane):
         return [int(knobs.read(c).get(self.knob) is False) for c in range(strategy.calls)]
 
 
-class Deed(Lane):
+class ShownValue(KnobChoices):
     """One thing that a method may do at a call."""
 
     def __init__(self, method: str, knob: str) -> None:
@@ -72,27 +72,29 @@ class Deed(Lane):
         return [int(bool(knobs.at(call).get(self.knob))) for call in range(strategy.calls)]
 
 
-def lanes(space: SearchSpace) -> list[Lane]:
-    """The lanes of a space, in the order of its per-call genes."""
-    found: list[Lane] = []
+def knob_choices(space: SearchSpace) -> list[KnobChoices]:
+    """Choices of every knob of a space, in the order of its per-call genes."""
+    found: list[KnobChoices] = []
     for gene in space.call_genes:
         if isinstance(gene, Gene):
-            mark = gene.knob in registered_methods()[gene.method].call_list_knobs
+            listed = gene.knob in registered_methods()[gene.method].call_list_knobs
             found.append(
-                Mark(gene.method, gene.knob) if mark else Lane(gene.method, gene.knob, gene.choices)
+                ListedCalls(gene.method, gene.knob)
+                if listed
+                else KnobChoices(gene.method, gene.knob, gene.choices)
             )
             continue
         for method, knob in gene.knobs:
             kind = registered_methods()[method]
             if knob in kind.call_list_knobs:
-                found.append(Mark(method, knob))
+                found.append(ListedCalls(method, knob))
                 continue
             given = [row[method][knob] for row in gene.values if knob in row.get(method, {})]
             values = dict.fromkeys([kind.neutral[knob], *given])
-            found.append(Lane(method, knob, tuple(values)))
+            found.append(KnobChoices(method, knob, tuple(values)))
     alone = dict.fromkeys(gene.method for gene in space.global_genes if isinstance(gene, Gene))
     for method in alone:
-        found += [Deed(method, name) for name in registered_methods()[method].shown_values]
+        found += [ShownValue(method, name) for name in registered_methods()[method].shown_values]
     return found
 
 
@@ -106,5 +108,5 @@ def _strengths(choices: Sequence[Any]) -> NDArray[np.float64]:
     others = choices[1:]
     numbers = sorted(c for c in others if isinstance(c, int | float) and not isinstance(c, bool))
     order = {value: rank for rank, value in enumerate(numbers, 1)}
-    rest = [order.get(choice, place) for place, choice in enumerate(others, 1)]
+    rest = [order.get(choice, position) for position, choice in enumerate(others, 1)]
     return np.array([0.0, *rest]) / max(1, len(choices) - 1)

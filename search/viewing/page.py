@@ -40,7 +40,7 @@ def build_page(viewer: FrontViewer, examples: Sequence[str], gr: Any) -> Any:
         try:
             found = viewer.show(prompt, place, seed)
         except StrategyError as error:
-            raise gr.Error(str(error)) from None
+            raise gr.Error(str(error), print_exception=False) from None
         return found.unaccelerated, found.chosen, found.text
 
     with gr.Blocks(title=f"{viewer.name}: front") as page:
@@ -53,8 +53,9 @@ def build_page(viewer: FrontViewer, examples: Sequence[str], gr: Any) -> Any:
         seed = gr.Number(value=0, precision=0, label="Seed")
         button = gr.Button("Generate")
         with gr.Row():
-            plain = gr.Image(label="unaccelerated")
-            chosen = gr.Image(label="this point")
+            # The default format loses details, which are what is compared here.
+            plain = gr.Image(label="unaccelerated", format="png")
+            chosen = gr.Image(label="this point", format="png")
         about = gr.Markdown()
         given, shown = [prompt, place, seed], [plain, chosen, about]
         for event in (button.click, prompt.submit, place.release):

@@ -165,7 +165,7 @@ def _places(
         lines = (
             f"{strategy.solver_text.removesuffix('Scheduler')}, {strategy.steps} steps; "
             f"{strategy_kind(point.origin, strategy, run.config.proposer)}; measured: {scores}",
-            *(describe.summary(strategy) or ["fewer steps, no method"]),
+            *(describe.summary(strategy) if strategy.methods else ["fewer steps, no method"]),
         )
         found.append(SliderPlace(strategy, f"{title}, {name}" if name else title, lines))
     return tuple(found)

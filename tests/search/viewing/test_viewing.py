@@ -49,6 +49,10 @@ def test_the_slider_goes_from_unaccelerated_to_fastest(viewer: FrontViewer) -> N
     text = " ".join(viewer.places[-1].lines)
     assert "measured: fd_base" in text
     assert any(word in text for word in ("found", "seed", "baseline"))
+    for place in viewer.places[1:]:
+        none = "fewer steps, no method" in place.lines
+        assert none == (not place.strategy.methods)
+        assert "unaccelerated" not in place.lines
 
 
 def test_images_are_generated_once(viewer: FrontViewer, drawn: list[Any]) -> None:
@@ -96,6 +100,10 @@ class Gradio(ModuleType):
 
     class Error(Exception):
         """What Gradio shows to the user."""
+
+        def __init__(self, message: str, print_exception: bool = True) -> None:
+            super().__init__(message)
+            assert not print_exception
 
     def __init__(self) -> None:
         super().__init__("gradio")

@@ -54,9 +54,20 @@ def load(name: str, dtype: torch.dtype | None = None) -> Any:
     import torch
     from diffusers import DiffusionPipeline
 
+    from zoo.versions.precision import precision_argument
+    from zoo.versions.text_parts import text_encoder, tokenizer
+
+    place = folder(name)
+    precision = dtype or torch.float32
+    # diffusers refuses tokenizers of another class than the file names.
     pipe = DiffusionPipeline.from_pretrained(
-        folder(name), dtype=dtype or torch.float32, local_files_only=True
+        place,
+        local_files_only=True,
+        tokenizer=None,
+        text_encoder=text_encoder(place / "text_encoder", precision),
+        **precision_argument(precision),
     )
+    pipe.register_modules(tokenizer=tokenizer(place / "tokenizer"))
     pipe.set_progress_bar_config(disable=True)
     return pipe
 

@@ -19,6 +19,7 @@ from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
 from zoo import data
 from zoo.tiny_sd import LATENT_SIZE, MAX_TOKENS, scheduler, vae
+from zoo.versions.tokenizers import t5_tokenizer
 
 CHANNELS = 4
 
@@ -81,7 +82,7 @@ def tokenizer() -> T5Tokenizer:
     pieces += [(piece, -12.0) for piece in "▁" + string.ascii_lowercase]
     pieces += [(f"▁{word}", -4.0) for word in data.vocabulary() if len(word) > 1]
     pieces += [("▁a", -4.0)]
-    return T5Tokenizer(vocab=pieces, extra_ids=0, model_max_length=MAX_TOKENS)
+    return t5_tokenizer(pieces, MAX_TOKENS)
 
 
 def text_encoder(words: T5Tokenizer) -> T5EncoderModel:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from zoo import data
+from zoo.versions.tokenizers import clip_tokenizer
 
 IMAGE_SIZE = 32
 LATENT_SIZE = 16
@@ -94,11 +95,10 @@ def tokenizer(words: Sequence[str] = (), length: int = MAX_TOKENS) -> CLIPTokeni
     learner.train_from_iterator(corpus, trainer)
     model = json.loads(learner.to_str())["model"]
     tokens = ["<|startoftext|>", "<|endoftext|>", *sorted(model["vocab"])]
-    return CLIPTokenizer(
-        vocab={token: number for number, token in enumerate(tokens)},
-        merges=[tuple(merge) for merge in model["merges"]],
-        model_max_length=length,
-        pad_token="<|endoftext|>",
+    return clip_tokenizer(
+        {token: number for number, token in enumerate(tokens)},
+        [tuple(merge) for merge in model["merges"]],
+        length,
     )
 
 

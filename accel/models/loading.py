@@ -29,6 +29,7 @@ from accel.models.parts import ModelParts
 from accel.models.tasks import convert
 from accel.solvers import schedulers
 from strategies import StrategyError
+from zoo.versions.precision import precision_argument
 
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in PRECISIONS}
 
@@ -161,9 +162,9 @@ def _load(
         with integrity.watched() as loaded:
             pipe = DiffusionPipeline.from_pretrained(
                 source,
-                dtype=dtype,
                 local_files_only=local or not download,
                 use_safetensors=True,
+                **precision_argument(dtype),
                 **ready,
             )
         integrity.check_complete(name, pipe, loaded)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
@@ -79,6 +80,12 @@ def _download(api: Any, repo: str, commit: str, name: str, size: int, left: int)
     from huggingface_hub import errors, hf_hub_url
 
     client: Any = import_module("huggingface_hub.utils")
+    if not hasattr(client, "http_stream_backoff"):
+        installed = version("huggingface-hub")
+        raise StrategyError(
+            f"pull and push need huggingface-hub 1.0 or later, and {installed} is installed; "
+            "pip install --upgrade huggingface-hub transformers"
+        )
     url = hf_hub_url(repo, name, revision=commit, endpoint=api.endpoint)
     # Compressed, a small answer could become a large file.
     headers = client.build_hf_headers(token=api.token, library_name=api.library_name)

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from accel.models.files import weight_file
 from accel.models.sources import refuse_executed
 from strategies import StrategyError
+from zoo.versions.precision import precision_argument
 
 FAULTS = (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError)
 PART = "vae"
@@ -71,7 +72,7 @@ def _file(source: str, own: Mapping[str, Any], dtype: torch.dtype) -> Any:
         settings = {"_class_name": "AutoencoderKL"} | settings
         (Path(folder) / "config.json").write_text(json.dumps(settings, default=str), "utf-8")
         return diffusers.AutoencoderKL.from_single_file(
-            source, config=folder, local_files_only=True, dtype=dtype
+            source, config=folder, local_files_only=True, **precision_argument(dtype)
         )
 
 
@@ -84,7 +85,7 @@ def _folder(source: str, dtype: torch.dtype, download: bool) -> Any:
     kind = getattr(diffusers, name, None)
     if kind is None or not name.startswith("Autoencoder"):
         raise StrategyError(f"--vae {source}: holds a {name}, no autoencoder")
-    return kind.from_pretrained(source, use_safetensors=True, dtype=dtype, **own)
+    return kind.from_pretrained(source, use_safetensors=True, **precision_argument(dtype), **own)
 
 
 def _check(source: str, mine: Mapping[str, Any], own: Mapping[str, Any]) -> None:

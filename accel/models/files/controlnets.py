@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from accel.models.files import weight_file
 from accel.models.sources import refuse_executed
 from strategies import StrategyError
+from zoo.versions.precision import precision_argument
 
 FAULTS = (OSError, ValueError, LookupError, RuntimeError, TypeError, AttributeError)
 KINDS = ("ControlNetModel", "FluxControlNetModel", "SD3ControlNetModel")
@@ -82,7 +83,7 @@ def _file(source: str, unet: Any, dtype: torch.dtype) -> Any:
         settings = {"_class_name": "ControlNetModel"} | dict(fresh.config)
         (Path(folder) / "config.json").write_text(json.dumps(settings, default=str), "utf-8")
         return diffusers.ControlNetModel.from_single_file(
-            source, config=folder, local_files_only=True, dtype=dtype
+            source, config=folder, local_files_only=True, **precision_argument(dtype)
         )
 
 
@@ -111,7 +112,7 @@ def _folder(source: str, dtype: torch.dtype, download: bool) -> Any:
             "of these"
         )
     kind = getattr(diffusers, name)
-    return kind.from_pretrained(source, use_safetensors=True, dtype=dtype, **own)
+    return kind.from_pretrained(source, use_safetensors=True, **precision_argument(dtype), **own)
 
 
 def _check(source: str, mine: Mapping[str, Any], denoiser: Any) -> None:

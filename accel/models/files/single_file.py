@@ -24,6 +24,7 @@ from accel.models.files import base as bases
 from accel.models.files.base import Base
 from accel.models.files.layouts import DENOISER, INPUT_SCALES, SCALES, SD1, SD2, Layout, layout
 from strategies import StrategyError
+from zoo.versions.precision import precision_argument
 
 SHOWN = 3
 # Widths of the published models, with the heads that their networks were trained with.
@@ -62,7 +63,7 @@ def load_single_file(
     }
     if vae:
         ready["vae"] = autoencoder.load_autoencoder(vae, there.config("vae"), dtype, download)
-    own: dict[str, Any] = {"local_files_only": True, "dtype": dtype}
+    own: dict[str, Any] = {"local_files_only": True, **precision_argument(dtype)}
     denoiser = "unet" if "unet" in found.parts else "transformer"
     with integrity.watched() as loaded, _explained(found, there):
         if found.is_alone or found.scaled:
@@ -193,7 +194,7 @@ def _denoiser(found: Layout, base: Base, part: str, dtype: torch.dtype) -> Any:
         "config": str(base.folder),
         "subfolder": part,
         "local_files_only": True,
-        "dtype": dtype,
+        **precision_argument(dtype),
     }
     if path.lower().endswith(".gguf"):
         return _of_gguf(kind, path, dtype, own)

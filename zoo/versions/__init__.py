@@ -1,0 +1,1 @@
+"""Differences between the versions of diffusers and transformers that Stratagem works with."""

@@ -15,6 +15,7 @@ from tests.support.pipelines.law_cases import law
 CODE = """
 import json, sys, torch
 torch.set_num_threads(1)
+torch.backends.mkldnn.set_flags(_enabled=False)  # As tests/accel/conftest.py does.
 from tests.accel.laws.test_fresh_process import sums
 print(json.dumps(sums(json.loads(sys.argv[1]))))
 """

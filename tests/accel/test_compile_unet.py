@@ -26,7 +26,7 @@ KINDS: list[tuple[dict[str, Any], int]] = [
 
 @pytest.mark.parametrize(
     ("model", "methods", "kinds"),
-    [("short", DEPTH, 2), *(pytest.param("sd1", *one, marks=pytest.mark.slow) for one in KINDS)],
+    [("two", DEPTH, 2), *(pytest.param("sd1", *one, marks=pytest.mark.slow) for one in KINDS)],
 )
 def test_graphs_do_not_grow_with_calls(model: str, methods: dict[str, Any], kinds: int) -> None:
     torch._dynamo.reset()
@@ -48,7 +48,7 @@ def test_graphs_do_not_grow_with_calls(model: str, methods: dict[str, Any], kind
 
 def test_torch_compiles_wrapper_is_looked_into() -> None:
     torch._dynamo.reset()
-    pipe = build("short")
+    pipe = build("two")
     accel.apply(pipe, strategy({"deepcache": {"depth": 1}}))
     expected = draw(pipe)
     accel.remove(pipe)

@@ -48,6 +48,13 @@ REFINER: dict[str, Any] = XL | {
 SETTINGS: dict[str, dict[str, Any]] = {
     "sd1": {"attention_head_dim": 2},
     "short": {"attention_head_dim": 2, "layers_per_block": 1},
+    "two": {  # Two levels, for what takes long for each layer, such as compiling.
+        "attention_head_dim": 2,
+        "layers_per_block": 1,
+        "block_out_channels": (8, 16),
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
+    },
     "sd2": {"attention_head_dim": (1, 2, 2, 2), "use_linear_projection": True},
     "sdxl": XL,
     "refiner": REFINER,

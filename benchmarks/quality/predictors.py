@@ -133,7 +133,10 @@ def predicting(predictor: Predictor) -> Iterator[None]:
     needs = residuals.needs
 
     def more(*given: Any) -> Any:
-        return [dict.fromkeys(one, KEPT) for one in needs(*given)]
+        # Of order 0 nothing is needed between the last reuse and the next full call.
+        rows = needs(*given)
+        keys = {key for one in rows for key in one}
+        return [dict.fromkeys(keys, KEPT) for _ in rows]
 
     def forecast(history: Any, call: int, order: int) -> Any:
         newest = history[-1][1]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+import accel
 from benchmarks.quality.predictors import KEPT, PREDICTORS, SIGMA, foca, hermite, modes, predicting
+from tests.support.pipelines import transformer_pipelines
 
 SHAPE = (2, 3, 4)
 
@@ -82,6 +84,25 @@ def test_a_predictor_is_taken_off_again() -> None:
     names = vars(residuals)
     before = names["needs"], names["extrapolate"]
     with pytest.raises(ValueError, match="stop"), predicting(foca):
-        assert residuals.needs(["full", (0, 0)], (0, 0)) == [{(0, 0): KEPT}, {}]
+        assert residuals.needs(["full", (0, 0)], (0, 0)) == [{(0, 0): KEPT}] * 2
         raise ValueError("stop")
     assert (names["needs"], names["extrapolate"]) == before
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_predictor_has_every_computed_call(order: int) -> None:
+    """An order as a predictor makes the images of the knob, though the schedule has order 0."""
+    pipe = transformer_pipelines.build("pixart")
+
+    def images(chosen: int) -> torch.Tensor:
+        knobs = {"depth": ["full", 0, 0, "full", 0, 0, "full", 0], "order": chosen}
+        one = transformer_pipelines.strategy("pixart", {"deltacache": knobs}, calls=8)
+        accel.apply(pipe, one)
+        found = transformer_pipelines.draw(pipe, steps=8)
+        accel.remove(pipe)
+        return found
+
+    with predicting(PREDICTORS[f"order {order}"]):
+        forecast = images(0)
+    assert torch.equal(forecast, images(order))
+    assert not torch.allclose(forecast, images(0))

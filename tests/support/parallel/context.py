@@ -1,4 +1,4 @@
-"""One of two processes that share the tokens of a network: `RANK FOLDER PIPELINE ...`.
+"""One of two processes that share the tokens of a network.
 
 Each generates alone first, and then together with the other.
 """
@@ -6,7 +6,6 @@ Each generates alone first, and then together with the other.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +129,3 @@ def main(rank: int, folder: Path, names: list[str]) -> None:
     found = {name: check(name) for name in names}
     (folder / f"{rank}.json").write_text(json.dumps(found), "utf-8")
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])

@@ -15,7 +15,8 @@ from search.study.evaluation import Evaluation
 from search.study.measurements import Measurements
 from search.study.storage.journal import drop_torn_tail
 from search.study.study import Study
-from search.workers.messages import EndToEndRequest
+from search.results.finalist import Finalist
+from search.workers.messages import CountMacsRequest, EndToEndRequest
 from strategies import Strategy
 from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FailedError, FakeExecutor, latency
@@ -116,6 +117,48 @@ def test_the_forecast_has_the_time_of_timing_them(tmp_path: Path) -> None:
     plain = {**PARALLEL, "space": "unet-guided", "schedulers": ["DDIMScheduler"]}
     two = make_engine(tmp_path / "two", Batched(), **plain).predict()
     assert one.search / sum(one.evaluations.values()) > two.search / sum(two.evaluations.values())
+
+
+def test_their_multiply_accumulates_are_counted(tmp_path: Path) -> None:
+    asked = ["fd_base", "latency", "macs"]
+    engine = searched(tmp_path, Batched(), objectives=asked)
+    found = rows(engine)
+    assert found
+    for row in found:
+        counted = engine.executor.count_macs(  # type: ignore[attr-defined]
+            CountMacsRequest(key="again", time_limit=1.0, strategies=(row.strategy,))
+        )
+        assert row.scores["macs"] == sum(counted[kind] for kind in row.strategy.kinds())
+    again = Measurements(Study(tmp_path / "study.journal"))
+    for row in found:
+        known = again.whole_generation(row.strategy.digest)
+        assert known is not None
+        assert known.macs == row.scores["macs"]
+
+
+def test_what_windows_are_worth_is_measured_too(tmp_path: Path) -> None:
+    """A removal that leaves `paradigms` is timed as a whole; one that leaves nothing is not."""
+    executor = Batched()
+    engine = make_engine(tmp_path, executor, **PARALLEL, methods=["paradigms", "tome"])
+    engine.config.write(tmp_path / "config.yaml")
+    engine.prepare()
+    engine.evaluate()
+    plain = engine.finish().finals[0]
+    together = engine.space.uniform("DDIMScheduler", 8).to_json()
+    together["methods"] = {"paradigms": {"window": 4}, "tome": {"ratio": 0.5}}
+    strategy = Strategy.create(**together)
+    losses = engine.prepared.objectives.losses(plain.scores)
+    one = Finalist(
+        "front", "nsga2", strategy, plain.scores, plain.intervals, losses, images=plain.images
+    )
+    executor.timed.clear()
+    found = {row.method: row for row in engine.ablation().run([plain, one], 1e9)}
+    assert {*found} == {"paradigms", "tome"}
+    assert {*executor.timed} == {found["tome"].left.digest}
+    known = Measurements(engine.study).whole_generation(found["tome"].left.digest)
+    assert known is not None
+    assert found["tome"].scores["speedup"] == pytest.approx(1 / known.ratio)
+    assert all(row.drawn for row in found.values())
 
 
 @pytest.mark.slow

@@ -11,11 +11,11 @@ import pytest
 from search import cli
 from search.costs import whole_generations
 from search.engine.search import Search
+from search.results.finalist import Finalist
 from search.study.evaluation import Evaluation
 from search.study.measurements import Measurements
 from search.study.storage.journal import drop_torn_tail
 from search.study.study import Study
-from search.results.finalist import Finalist
 from search.workers.messages import CountMacsRequest, EndToEndRequest
 from strategies import Strategy
 from tests.support.runs.engines import make_engine

@@ -1,22 +1,22 @@
-"""Quality at equal latency: a search's front beside every rival that needs no search.
+"""Quality at equal latency: a search's front and every baseline that needs no search.
 
     python -m benchmarks run equal_latency tiny-sd --run runs/NAME
     python -m benchmarks run equal_latency tiny-pixart --run runs/NAME --images 32 --repeats 5
     python -m search export runs/NAME --out FOLDER --count 60  # then, for all of its front:
     python -m benchmarks run equal_latency tiny-sd --run runs/NAME --front FOLDER
 
-Rivals: every preset of the model's family (resampled to the model's solver and steps), every point
-of the uniform grid that seeds a search, and fewer steps of DDIM and DPM++. The front is the run's
-`strategies/[0-9]*.json`, or with `--front` those of another folder, fewer steps among them. All
+Baselines: every preset of the model's family (resampled to the model's solver and steps), every
+point of the uniform grid that seeds a search, and fewer steps of DDIM and DPM++. The front is the
+run's `strategies/[0-9]*.json`, or with `--front` those of another folder, with fewer steps. All
 draw the same held-out prompts from the same noise, scored as `python -m evaluate` does, with 95 %
 intervals. Latency is end to end, of one image on one thread, all strategies in turns, medians; on
 a CPU the process's own time, so that other processes do not count.
 
-Rows: one per strategy. `verdicts` has for every rival and figure the strategies of the front that
-dominate it (latency and figure both not worse, one better), and for FD to the unaccelerated images
+Rows: one per strategy. `verdicts` has for every baseline and metric the strategies of the front
+that dominate it (latency and metric both not worse, one better), and for FD to unaccelerated images
 the nearest of the front that is no slower, with the paired 95 % interval of the difference.
-`shares` are of the rivals that are not themselves on the front: `share` of them are dominated, and
-for `share_beyond_noise` that interval lies below zero. `by_found` is the same over all rivals where
+`shares` are of the baselines that are not themselves on the front: `share` of them are dominated,
+and for `share_beyond_noise` that interval lies below zero. `by_found` is the same over all where
 only strategies of the front with some method may dominate: what the search adds to fewer steps.
 Images and turns are kept in `--cache`, so the same command goes on where it was stopped. Writes
 `benchmarks/results/equal-latency-MODEL.json` and `docs/figures/equal-latency-MODEL.png`.
@@ -99,10 +99,10 @@ def candidates(
     return found, unfit
 
 
-def dominating(rows: Rows, rival: str, figure: str) -> list[str]:
+def dominating(rows: Rows, baseline: str, figure: str) -> list[str]:
     """Strategies of the front that dominate a baseline in latency and one metric."""
     sign = -1 if figure in MORE_IS_BETTER else 1
-    found, theirs = [], rows[rival]
+    found, theirs = [], rows[baseline]
     for name, mine in rows.items():
         if on_front(name, mine):
             faster = theirs["seconds"] - mine["seconds"]
@@ -113,18 +113,18 @@ def dominating(rows: Rows, rival: str, figure: str) -> list[str]:
 
 
 def nearest(
-    rows: Rows, functions: Mapping[str, scoring.MetricFunctions], rival: str, images: int
+    rows: Rows, functions: Mapping[str, scoring.MetricFunctions], baseline: str, images: int
 ) -> dict[str, Any] | None:
     """The best of the front that is no slower, by FD to the unaccelerated images."""
     faster = [
         name
         for name, row in rows.items()
-        if on_front(name, row) and row["seconds"] <= rows[rival]["seconds"] and name != rival
+        if on_front(name, row) and row["seconds"] <= rows[baseline]["seconds"] and name != baseline
     ]
     if not faster:
         return None
     best = min(faster, key=lambda name: rows[name]["fd_base"])
-    mine, theirs = functions[best]["fd_base"], functions[rival]["fd_base"]
+    mine, theirs = functions[best]["fd_base"], functions[baseline]["fd_base"]
 
     def difference(weights: Any) -> float:
         return mine(weights) - theirs(weights)
@@ -137,13 +137,13 @@ def judge(
     rows: Rows, functions: Mapping[str, scoring.MetricFunctions], images: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Strategies that dominate each baseline, and the shares of baselines that are dominated."""
-    rivals = [name for name, row in rows.items() if row["group"] not in (FRONT, BASELINE)]
+    baselines = [name for name, row in rows.items() if row["group"] not in (FRONT, BASELINE)]
     verdicts: dict[str, Any] = {}
-    for name in rivals:
+    for name in baselines:
         beaten = {figure: dominating(rows, name, figure) for figure in FIGURES}
         beside = nearest(rows, functions, name, images)
         verdicts[name] = {"group": rows[name]["group"], "by": beaten, "nearest": beside}
-    groups = [*dict.fromkeys(rows[name]["group"] for name in rivals), "all"]
+    groups = [*dict.fromkeys(rows[name]["group"] for name in baselines), "all"]
     return verdicts, {group: _shares(rows, verdicts, group) for group in groups}
 
 

@@ -4,7 +4,7 @@
 
 The strategies of `benchmarks/found/` were found on tiny-sd beside 25 DDIM steps, the presets are
 published for Stable Diffusion 1.5 at 50 PNDM steps. Writes after every setting, and goes on with
-what is missing. Rivals are as many steps as do as much work, which holds on a busy machine, too.
+what is missing. Baselines are as many steps as do as much work, which holds on a busy machine, too.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ TITLES = (
 
 
 def markdown(data: dict[str, Any]) -> str:
-    """The moved strategies beside their rivals, one row each."""
+    """The moved strategies beside their baselines, one row each."""
     lines = [TITLES, ["---"] * len(TITLES)]
     for setting, found in data["settings"].items():
         rows = {row["name"]: row for row in found["rows"]}

@@ -1,6 +1,6 @@
-"""Rivals on one network: their work, then time and memory of generations in alternating turns.
+"""Variants on one network: their work, then time and memory of generations in alternating turns.
 
-A turn sets every rival up once, in shuffled order, and draws some generations; ratios are between
+A turn sets every variant up once, in shuffled order, and draws some generations; ratios are between
 the draws of a turn. Times are the GPU's own, or on a CPU the process's.
 """
 
@@ -40,12 +40,12 @@ def ours(methods: Callable[[Network], dict[str, Any]]) -> Setup:
 
 
 @dataclass(frozen=True)
-class Rival:
+class Variant:
     """A way to draw.
 
     Attributes:
-        setup: the function that makes, from the network, a context in which the rival acts.
-        equal: the package's rival of equal setting.
+        setup: the function that makes, from the network, a context in which the variant acts.
+        equal: the package's variant of equal setting.
         package: whether it is somebody else's, which need not run on every network.
         kinds: kinds of call by name, whether a call of so many is of that kind.
         method: method of ours that does not work on all families.
@@ -62,37 +62,37 @@ class Rival:
         return [call for call in range(1, calls) if self.kinds[kind](call, calls)]
 
 
-Rivals = Mapping[str, Rival]
+Variants = Mapping[str, Variant]
 
 
-def chosen(rivals: Rivals, only: Sequence[str] | None) -> dict[str, Rival]:
+def chosen(variants: Variants, only: Sequence[str] | None) -> dict[str, Variant]:
     """Those of these names with the unmodified network, or all."""
     return {
-        name: rival
-        for name, rival in rivals.items()
+        name: variant
+        for name, variant in variants.items()
         if only is None or name in only or name == "unmodified"
     }
 
 
-def fitting(net: Network, rivals: Rivals) -> dict[str, Rival]:
-    """Rivals but for methods of ours that do not work on the network's family."""
+def fitting(net: Network, variants: Variants) -> dict[str, Variant]:
+    """Variants but for methods of ours that do not work on the network's family."""
     family, _ = families.find_sites(net.pipe)
     return {
-        name: rival
-        for name, rival in rivals.items()
-        if not rival.method or family in registered_methods()[rival.method].families
+        name: variant
+        for name, variant in variants.items()
+        if not variant.method or family in registered_methods()[variant.method].families
     }
 
 
 @dataclass
 class Found:
-    """Results of a race, by rival.
+    """Results of a race, by variant.
 
     Attributes:
         laps: seconds of each call, of each generation that counts.
         peaks: bytes allocated at most in a generation, on a GPU.
         graphs: number of graphs with `--compile`, and the breaks between them.
-        failed: why rivals do not run.
+        failed: why variants do not run.
     """
 
     laps: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
@@ -108,35 +108,35 @@ class Found:
 
 
 @contextmanager
-def excusing(rival: Rival, name: str, failed: dict[str, str]) -> Iterator[None]:
+def excusing(variant: Variant, name: str, failed: dict[str, str]) -> Iterator[None]:
     """Note why a package does not run; of ours only that memory or graphs do not suffice."""
     try:
         yield
     except Exception as error:
-        if not rival.package and (name == "unmodified" or not isinstance(error, LIMITS)):
+        if not variant.package and (name == "unmodified" or not isinstance(error, LIMITS)):
             raise
         failed[name] = f"{type(error).__name__}: {str(error)[:200]}"
 
 
-def works(net: Network, rivals: Rivals) -> tuple[dict[str, list[int]], dict[str, str]]:
-    """Multiply-accumulates of every rival's calls, and why some packages do not run."""
+def works(net: Network, variants: Variants) -> tuple[dict[str, list[int]], dict[str, str]]:
+    """Multiply-accumulates of every variant's calls, and why some packages do not run."""
     found: dict[str, list[int]] = {}
     failed: dict[str, str] = {}
-    for name, rival in rivals.items():
-        with excusing(rival, name, failed), rival.setup(net):
+    for name, variant in variants.items():
+        with excusing(variant, name, failed), variant.setup(net):
             found[name] = net.work()
     return found, failed
 
 
-def race(net: Network, rivals: Rivals, batch: int, flags: argparse.Namespace) -> Found:
+def race(net: Network, variants: Variants, batch: int, flags: argparse.Namespace) -> Found:
     """Draw in turns; the first is for warming up. Of batches there are half as many, at least 2."""
     found = Found()
     turns = flags.turns if batch == 1 else max(2, flags.turns // 2)
-    for turn, name in shuffled(list(rivals), turns):
+    for turn, name in shuffled(list(variants), turns):
         if name in found.failed:
             continue
-        rival = rivals[name]
-        with excusing(rival, name, found.failed), rival.setup(net):
+        variant = variants[name]
+        with excusing(variant, name, found.failed), variant.setup(net):
             drawn = [measured(net, batch) for _ in range(flags.draws if turn else 1)]
             if turn:
                 found.laps[name] += [laps for laps, _ in drawn]
@@ -150,16 +150,16 @@ def measured(net: Network, batch: int) -> tuple[list[float], int]:
     """Seconds of each call of a generation, and the bytes it allocated at most on a GPU."""
     if net.pipe.device.type != "cuda":
         return net.draw(batch), 0
-    gc.collect()  # What the rival before kept in cycles is not this one's.
+    gc.collect()  # What the variant before kept in cycles is not this one's.
     torch.cuda.reset_peak_memory_stats()
     return net.draw(batch), torch.cuda.max_memory_allocated()
 
 
-def synchronisations(net: Network, rivals: Rivals) -> dict[str, int]:
-    """Warnings of torch's synchronisation check in a generation of each rival, on a GPU."""
+def synchronisations(net: Network, variants: Variants) -> dict[str, int]:
+    """Warnings of torch's synchronisation check in a generation of each variant, on a GPU."""
     counts = {}
-    for name, rival in rivals.items():
-        with rival.setup(net), warnings.catch_warnings(record=True) as caught:
+    for name, variant in variants.items():
+        with variant.setup(net), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:

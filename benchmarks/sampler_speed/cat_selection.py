@@ -65,7 +65,7 @@ def inertia(points: Tensor, member: Tensor) -> float:
     return float((points - one @ centres).square().sum())
 
 
-def rivals() -> dict[str, Cluster]:
+def variants() -> dict[str, Cluster]:
     """Ours and the libraries', from points and a seed to the cluster of each."""
 
     def scipy(points: Tensor, seed: int) -> Tensor:
@@ -123,7 +123,7 @@ def compared(change: Tensor, repeats: int) -> dict[str, Any]:
     """Time and inertia of every k-means, and the times of our choice."""
     points = change + positions(GRID, WIDTH, change)
     rows: dict[str, Any] = {}
-    for name, run in rivals().items():
+    for name, run in variants().items():
         cluster = partial(run, points)
         rows[name] = {
             "seconds": timed(repeats, change.device, cluster),

@@ -18,8 +18,8 @@ from benchmarks.networks.topologies import Built
 from benchmarks.sampler_speed import isolated
 from benchmarks.sampler_speed.alternating import (
     Found,
-    Rival,
-    Rivals,
+    Variant,
+    Variants,
     chosen,
     fitting,
     race,
@@ -30,17 +30,17 @@ from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.timing import ratios
 from evaluate.speed.timing import device_name
 
-Race = Callable[[Rivals, int, argparse.Namespace], Found]
+Race = Callable[[Variants, int, argparse.Namespace], Found]
 Build = Callable[[str], Built]
 NOTHING = 1.05  # A reduction too small for a share of it to mean anything.
 
 
 def rows(
-    rivals: Rivals, found: Found, work: Mapping[str, Sequence[int]], batch: int
+    variants: Variants, found: Found, work: Mapping[str, Sequence[int]], batch: int
 ) -> dict[str, Any]:
-    """Every rival's row, in their order."""
+    """Every variant's row, in their order."""
     table: dict[str, Any] = {}
-    for name, rival in rivals.items():
+    for name, variant in variants.items():
         if name not in found.laps:
             table[name] = {"does not run": found.failed[name]}
             continue
@@ -48,21 +48,23 @@ def rows(
         row: dict[str, Any] = {"seconds": seconds, "images_per_second": batch / seconds}
         row |= beside(found, name, "unmodified")
         row |= saved(row["speedup"], sum(work["unmodified"]) / sum(work[name]))
-        if rival.equal in found.laps:
-            row["over_package"] = {"package": rival.equal} | beside(found, name, rival.equal)
+        if variant.equal in found.laps:
+            row["over_package"] = {"package": variant.equal} | beside(found, name, variant.equal)
         if found.peaks[name]:
             row["peak_bytes"] = found.peaks[name]
         row |= found.graphs.get(name, {})
-        kinds = {kind: rival.places(kind, len(work[name])) for kind in rival.kinds}
+        kinds = {kind: variant.places(kind, len(work[name])) for kind in variant.kinds}
         row["calls"] = {
-            kind: call(rival, found, work, name, places) for kind, places in kinds.items() if places
+            kind: call(variant, found, work, name, places)
+            for kind, places in kinds.items()
+            if places
         }
         table[name] = row
     return table
 
 
 def call(
-    rival: Rival,
+    variant: Variant,
     found: Found,
     work: Mapping[str, Sequence[int]],
     name: str,
@@ -73,13 +75,13 @@ def call(
     row: dict[str, Any] = {"seconds": median(found.totals(name, places)), "macs_share": share}
     row |= beside(found, name, "unmodified", places)
     row["time_over_macs_share"] = 1 / row["speedup"] / share
-    if rival.equal in found.laps:
-        row["over_package"] = beside(found, name, rival.equal, places)
+    if variant.equal in found.laps:
+        row["over_package"] = beside(found, name, variant.equal, places)
     return row
 
 
 def beside(found: Found, name: str, other: str, places: Sequence[int] = ()) -> dict[str, Any]:
-    """Speedup over another rival."""
+    """Speedup over another variant."""
     speedup, quartiles = ratios(found.totals(other, places), found.totals(name, places))
     return {"speedup": speedup, "quartiles": quartiles}
 
@@ -93,24 +95,24 @@ def saved(speedup: float, reduction: float) -> dict[str, float]:
 
 
 def tables(
-    net: Network, rivals: Rivals, flags: argparse.Namespace, run: Race
+    net: Network, variants: Variants, flags: argparse.Namespace, run: Race
 ) -> Iterator[dict[str, Any]]:
-    """Parts of a network's result: on a GPU how often rivals wait for it, then batch by batch.
+    """Parts of a network's result: on a GPU how often variants wait for it, then batch by batch.
 
     Args:
-        run: the function that measures rivals, given the size of a batch and the flags.
+        run: the function that measures variants, given the size of a batch and the flags.
     """
-    work, failed = works(net, rivals)
-    running = {name: rival for name, rival in rivals.items() if name not in failed}
+    work, failed = works(net, variants)
+    running = {name: variant for name, variant in variants.items() if name not in failed}
     if net.pipe.device.type == "cuda" and not flags.compile:
         yield {"synchronisations": synchronisations(net, running)}
     for batch in flags.batches:
         found = run(running, batch, flags)
         found.failed |= failed
-        yield {f"batch_{batch}": rows(rivals, found, work, batch)}
+        yield {f"batch_{batch}": rows(variants, found, work, batch)}
 
 
-def parser(about: str | None, rivals: Rivals, calls: int) -> argparse.ArgumentParser:
+def parser(about: str | None, variants: Variants, calls: int) -> argparse.ArgumentParser:
     """The flags of every race."""
     made = argparse.ArgumentParser(
         description=about, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -127,8 +129,8 @@ def parser(about: str | None, rivals: Rivals, calls: int) -> argparse.ArgumentPa
     made.add_argument("--draws", type=int, help="of a turn: 1, or 3 with --compile")
     made.add_argument("--device", default=default_device())
     made.add_argument("--compile", action="store_true")
-    made.add_argument("--patience", type=float, default=1800, help="seconds of a rival's compiling")
-    made.add_argument("--only", nargs="+", choices=rivals, metavar="RIVAL")
+    made.add_argument("--patience", type=float, default=1800, help="seconds of compiling each")
+    made.add_argument("--only", nargs="+", choices=variants, metavar="VARIANT")
     return made
 
 
@@ -141,11 +143,11 @@ def completed(flags: argparse.Namespace) -> argparse.Namespace:
     return flags
 
 
-def compare(script: str, rivals: Rivals, flags: argparse.Namespace, build: Build) -> None:
+def compare(script: str, variants: Variants, flags: argparse.Namespace, build: Build) -> None:
     """Every network of the flags, each into `results/SCRIPT-NETWORK-DEVICE.json`.
 
     Args:
-        script: module that holds the rivals.
+        script: module that holds the variants.
         build: makes the network of a name.
     """
     for name in flags.networks:
@@ -153,7 +155,7 @@ def compare(script: str, rivals: Rivals, flags: argparse.Namespace, build: Build
         net = Network(make, flags.calls, flags.device)
         runner = partial(isolated.race, script, make) if flags.compile else partial(race, net)
         result = heading(net, flags) | {"network": name}
-        for part in tables(net, fitting(net, chosen(rivals, flags.only)), flags, runner):
+        for part in tables(net, fitting(net, chosen(variants, flags.only)), flags, runner):
             result |= part
             write(f"{script}-{name}", flags, result)
 

@@ -1,8 +1,8 @@
-"""A race of compiled rivals: each in a process of its own, which keeps its graphs, by turns.
+"""A race of compiled variants: each in a process of its own, which keeps its graphs, by turns.
 
-Compiling takes minutes for a rival, and one process forgets a rival's graphs when it compiles the
-next one. So every rival has its process with its own copy of the network; all compile at the same
-time, as many as there are cores, and then draw in shuffled turns while the others wait.
+Compiling takes minutes for a variant, and one process forgets a variant's graphs when it compiles
+the next one. So every variant has its process with its own copy of the network; all compile at the
+same time, as many as there are cores, and then draw in shuffled turns while the others wait.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from torch._dynamo.utils import counters
 from accel.models.loading import quiet
 from benchmarks.networks.topologies import Built
 from benchmarks.registry import find
-from benchmarks.sampler_speed.alternating import Found, Rival, excusing, measured
+from benchmarks.sampler_speed.alternating import Found, Variant, excusing, measured
 from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.timing import shuffled
 
@@ -33,20 +33,20 @@ Build = Callable[[], Built]
 
 
 def race(
-    script: str, build: Build, rivals: Iterable[str], batch: int, flags: argparse.Namespace
+    script: str, build: Build, variants: Iterable[str], batch: int, flags: argparse.Namespace
 ) -> Found:
-    """Race the rivals of a benchmark by name; see `alternating.race`.
+    """Race the variants of a benchmark by name; see `alternating.race`.
 
     Args:
-        script: name of the benchmark whose script has them as `RIVALS`.
+        script: name of the benchmark whose script has them as `VARIANTS`.
         build: makes the network, anew in each process.
 
     Raises:
-        RuntimeError: a rival of ours failed, with its traceback.
+        RuntimeError: a variant of ours failed, with its traceback.
     """
     found = Found()
     os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "2")
-    lanes = {name: Lane(script, build, name, batch, flags) for name in rivals}
+    lanes = {name: Lane(script, build, name, batch, flags) for name in variants}
     try:
         _compile(lanes, found, flags.patience)
         for turn, name in shuffled(list(found.graphs), flags.turns):
@@ -94,7 +94,7 @@ def _compile(lanes: Mapping[str, Lane], found: Found, patience: float) -> None:
 
 
 class Lane:
-    """One rival's process."""
+    """One variant's process."""
 
     def __init__(
         self, script: str, build: Build, name: str, batch: int, flags: argparse.Namespace
@@ -143,14 +143,14 @@ class Lane:
 def serve(
     ours: Connection, script: str, build: Build, name: str, batch: int, calls: int, device: str
 ) -> None:
-    """A rival's process: say how many graphs there are or why none, then draw when asked."""
+    """A variant's process: say how many graphs there are or why none, then draw when asked."""
     quiet()
     torch.set_num_threads(1)
     try:
-        rival: Rival = importlib.import_module(find(script).module).RIVALS[name]
+        variant: Variant = importlib.import_module(find(script).module).VARIANTS[name]
         failed: dict[str, str] = {}
-        with excusing(rival, name, failed):
-            _serve(ours, Network(build, calls, device), rival, batch)
+        with excusing(variant, name, failed):
+            _serve(ours, Network(build, calls, device), variant, batch)
         if failed:
             ours.send(failed[name])
     except EOFError:
@@ -159,12 +159,12 @@ def serve(
         ours.send((traceback.format_exc(),))
 
 
-def _serve(ours: Connection, net: Network, rival: Rival, batch: int) -> None:
+def _serve(ours: Connection, net: Network, variant: Variant, batch: int) -> None:
     net.pipe.denoiser.compile()
     # Ours may not give up compiling, as torch does silently.
     with (
-        torch._dynamo.config.patch(fail_on_recompile_limit_hit=not rival.package),
-        rival.setup(net),
+        torch._dynamo.config.patch(fail_on_recompile_limit_hit=not variant.package),
+        variant.setup(net),
     ):
         for _ in range(WARM):
             net.draw(batch)

@@ -1,4 +1,4 @@
-"""Rivals in alternating turns: order, clocks, ratios, and what passes from call to call."""
+"""Variants in alternating turns: order, clocks, ratios, and what passes from call to call."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 
 Topologies of Stable Diffusion 3 medium, PixArt-Sigma, DiT-XL/2, FLUX.1, FLUX.2 and Qwen-Image with
 random weights; whole generations, guided where the network has no guidance embedded. Ours have the
-uniform settings of their rival: cache-dit's steps mask with FORA's full calls, diffusers' pyramid
+uniform settings of the package: cache-dit's steps mask with FORA's full calls, diffusers' pyramid
 attention broadcast. What does not run has the reason why not. Writes
 `results/transformer_speed-NETWORK-DEVICE.json`, `-compiled` behind it with `--compile`.
 """
@@ -23,7 +23,7 @@ import torch
 
 from accel.models.loading import quiet
 from benchmarks.networks.topologies import NETWORKS, sized
-from benchmarks.sampler_speed.alternating import Rival, ours, unmodified
+from benchmarks.sampler_speed.alternating import Variant, ours, unmodified
 from benchmarks.sampler_speed.comparison import compare, completed, parser
 from benchmarks.sampler_speed.denoising_loop import Network, nothing
 from benchmarks.sampler_speed.other_packages import HOOKS, hooked, steps_mask
@@ -49,19 +49,19 @@ def mask(net: Network) -> Iterator[None]:
             net.before = nothing
 
 
-def fora(interval: int, order: int = 0, equal: str = "") -> Rival:
+def fora(interval: int, order: int = 0, equal: str = "") -> Variant:
     methods = ours(lambda net: {"fora": FORA.published(net.calls, interval, order)})
-    return Rival(methods, equal=equal, kinds=computing(interval))
+    return Variant(methods, equal=equal, kinds=computing(interval))
 
 
-def deltacache(interval: int, depth: int | str, equal: str = "") -> Rival:
+def deltacache(interval: int, depth: int | str, equal: str = "") -> Variant:
     """Whole stretches of blocks at FORA's reusing calls, behind a front of `depth` blocks."""
 
     def methods(net: Network) -> dict[str, Any]:
         full = FORA.published(net.calls, interval).attn
         return {"deltacache": {"depth": ["full" if one is True else depth for one in full]}}
 
-    return Rival(ours(methods), equal=equal, kinds=computing(interval))
+    return Variant(ours(methods), equal=equal, kinds=computing(interval))
 
 
 def computing(interval: int) -> dict[str, Callable[[int, int], bool]]:
@@ -78,9 +78,9 @@ def self_attention(net: Network) -> dict[str, Any]:
     return {"fora": {"attn": [call % 3 == 0 for call in range(net.calls)]}}
 
 
-RIVALS: dict[str, Rival] = {
-    "unmodified": Rival(unmodified),
-    "neutral": Rival(ours(lambda net: {})),
+VARIANTS: dict[str, Variant] = {
+    "unmodified": Variant(unmodified),
+    "neutral": Variant(ours(lambda net: {})),
     "fora N=2": fora(2),
     "fora N=3": fora(3, equal="cache-dit, calls of fora N=3"),
     "fora N=3, order 1": fora(3, order=1),
@@ -88,30 +88,32 @@ RIVALS: dict[str, Rival] = {
     "deltacache N=3, depth 1": deltacache(3, 1, equal="cache-dit, calls of fora N=3"),
     "deltacache N=3, depth 0": deltacache(3, 0),
     "deltacache N=3, skip": deltacache(3, "skip"),
-    "fora, self-attention N=3": Rival(
+    "fora, self-attention N=3": Variant(
         ours(self_attention),
         equal="diffusers PyramidAttentionBroadcast, range 3",
         kinds={"reusing": lambda call, calls: call % 3 > 0},
     ),
-    "cat 0.3": Rival(ours(lambda net: {"cat": {"alpha": 0.3, "start": start(net)}}), method="cat"),
-    "atedm 0.3": Rival(
+    "cat 0.3": Variant(
+        ours(lambda net: {"cat": {"alpha": 0.3, "start": start(net)}}), method="cat"
+    ),
+    "atedm 0.3": Variant(
         ours(lambda net: {"atedm": {"alpha": 0.3, "start": start(net)}}), method="atedm"
     ),
-    "toca": Rival(ours(lambda net: {"toca": ToCa.published(net.calls)}), method="toca"),
-    "cache-dit, calls of fora N=3": Rival(mask, package=True, kinds=computing(3)),
-    **{f"diffusers {name}": Rival(partial(hooked, name=name), package=True) for name in HOOKS},
+    "toca": Variant(ours(lambda net: {"toca": ToCa.published(net.calls)}), method="toca"),
+    "cache-dit, calls of fora N=3": Variant(mask, package=True, kinds=computing(3)),
+    **{f"diffusers {name}": Variant(partial(hooked, name=name), package=True) for name in HOOKS},
 }
 
 
 def main() -> None:
-    made = parser(__doc__, RIVALS, calls=28)
+    made = parser(__doc__, VARIANTS, calls=28)
     made.add_argument("--layers", type=int, default=0, help="0 is the network's own number")
     made.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))
     flags = completed(made.parse_args())
     torch.set_num_threads(1)
     quiet()
     build = partial(sized, width=flags.width, latent=flags.latent, layers=flags.layers)
-    compare("transformer_speed", RIVALS, flags, build)
+    compare("transformer_speed", VARIANTS, flags, build)
 
 
 if __name__ == "__main__":

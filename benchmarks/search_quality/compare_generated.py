@@ -44,29 +44,29 @@ def main() -> None:
     parser.add_argument("--draw", type=Path, required=True, metavar="FOLDER")
     parser.add_argument("--on-table", action="store_true", help="only the fronts are drawn")
     parser.add_argument(
-        "--only", nargs="+", help="names of rivals; of the others an earlier result is kept"
+        "--only", nargs="+", help="names of optimizers; of the others an earlier result is kept"
     )
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
     live = Live(Drawn(flags.model, flags.draw, not flags.on_table), flags.images)
-    rivals = {"Stratagem": compare_searches.OURS} | compare_searches.RIVALS
+    optimizers = {"Stratagem": compare_searches.OURS} | compare_searches.OPTIMIZERS
     target = RESULTS / f"efficiency-live-{flags.model}.json"
     names = ("model", "evaluations", "images", "points", "seeds")
     setting = {name: getattr(flags, name) for name in names}
     setting |= {"on_table": True} if flags.on_table else {}
-    found = kept(target, setting, flags.only or rivals)
-    for name, rival in rivals.items():
+    found = kept(target, setting, flags.only or optimizers)
+    for name, optimizer in optimizers.items():
         if flags.only and name not in flags.only:
             continue
         runs = [
-            compare_searches.Run(live.table, rival, seed).go(flags.evaluations)
+            compare_searches.Run(live.table, optimizer, seed).go(flags.evaluations)
             for seed in range(flags.seeds)
         ]
         found[name] = [live.score(run, flags.points) for run in runs]
         ours = found.get("Stratagem", [])
         print(json.dumps(row(name, found[name], ours) | {"runs": None}), flush=True)
-        rows = [row(name, found[name], ours) for name in rivals if name in found]
+        rows = [row(name, found[name], ours) for name in optimizers if name in found]
         text = json.dumps(setting | {"rows": rows}, indent=1)
         target.write_text(text + "\n", encoding="utf-8")
 
@@ -74,7 +74,7 @@ def main() -> None:
 def kept(
     target: Path, setting: dict[str, Any], anew: Collection[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Runs of an earlier result of the same setting, by rival, without those to be made anew."""
+    """Runs of an earlier result of the same setting, by optimizer, but for those to repeat."""
     told = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}
     if any(told.get(key) != value for key, value in setting.items()):
         return {}

@@ -4,7 +4,7 @@
     python -m benchmarks run efficiency tiny-sd --evaluations 100 \
         --draw runs/drawn  # nothing guessed
 
-Each rival is Stratagem's own proposer of that name under one evaluator
+Each optimizer is Stratagem's own proposer of that name under one evaluator
 (`search_quality/table_lookup.py`) and spends the same: an evaluation is 16 images, one on a lower
 rung or a measured sensitivity counts by its images. Hypervolume of all that was scored on 16
 images, as a share of the box up to the unaccelerated model: as the search has it, and with both
@@ -13,7 +13,7 @@ seeds, and the Mann-Whitney test of Stratagem's being larger. The structured sea
 schedule for each number of computed calls and stop. `--parts` takes parts of Stratagem away in
 turn, and adds those that are off by default. With `--draw` every strategy is drawn that was not
 (hours of a core) and kept there. Writes `benchmarks/results/efficiency-MODEL-rivals.json` or
-`-parts.json`, with `--draw` `-rivals-drawn.json`, after each rival; the same command goes on.
+`-parts.json`, with `--draw` `-rivals-drawn.json`, after each optimizer; the same command goes on.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ CURVE = (10, 20, 30, 50, 75, 100, 150, 200, 300, 500, 750, 1000, 1500, 2000)
 
 
 @dataclass(frozen=True)
-class Rival:
+class Optimizer:
     """A way to search.
 
     Attributes:
@@ -87,7 +87,7 @@ class PlainOperators(NSGA2):
 
 
 PROPOSERS[PlainOperators.name] = PlainOperators
-OURS = Rival("nsga2", ORIGINS, ladder=(FULL // 4, FULL), surrogate=True)
+OURS = Optimizer("nsga2", ORIGINS, ladder=(FULL // 4, FULL), surrogate=True)
 PARTS = {
     "without grid": replace(OURS, origins=()),
     "without surrogate": replace(OURS, surrogate=False),
@@ -97,17 +97,17 @@ PARTS = {
     "with rungs of 8 and 16": replace(OURS, ladder=(8, FULL)),
     "without rungs": replace(OURS, ladder=(FULL,)),
 }
-RIVALS = {
-    "random": Rival("random"),
-    "uniform grid": Rival("grid", ORIGINS),
-    "Optuna NSGA-II": Rival("optuna-nsga2"),
-    "DaTo's settings": Rival("dato"),
-    "ECAD's operators": Rival("ecad"),
-    "minimax path": Rival("random", (), ("minimax",), evaluations=0),
-    "dynamic programming": Rival("random", (), ("sum",), evaluations=0),
-    "annealing and hill climbing": Rival("local"),
-    "annealing and hill climbing, from our grid": Rival("local", ORIGINS),
-    "Optuna TPE": Rival("optuna-tpe"),  # Last: it takes longer than all others together.
+OPTIMIZERS = {
+    "random": Optimizer("random"),
+    "uniform grid": Optimizer("grid", ORIGINS),
+    "Optuna NSGA-II": Optimizer("optuna-nsga2"),
+    "DaTo's settings": Optimizer("dato"),
+    "ECAD's operators": Optimizer("ecad"),
+    "minimax path": Optimizer("random", (), ("minimax",), evaluations=0),
+    "dynamic programming": Optimizer("random", (), ("sum",), evaluations=0),
+    "annealing and hill climbing": Optimizer("local"),
+    "annealing and hill climbing, from our grid": Optimizer("local", ORIGINS),
+    "Optuna TPE": Optimizer("optuna-tpe"),  # Last: it takes longer than all others together.
 }
 
 
@@ -116,7 +116,7 @@ class Run:
     """One search on the table."""
 
     table: Table
-    rival: Rival
+    optimizer: Optimizer
     seed: int
     spent: float = 0.0
     device: float = 0.0
@@ -125,15 +125,17 @@ class Run:
     def __post_init__(self) -> None:
         config, table = read_model(self.table.name), self.table
         self.plain = self.table.unaccelerated
-        known = known_strategies(table.space, config.scheduler, config.steps, self.rival.origins)
+        known = known_strategies(
+            table.space, config.scheduler, config.steps, self.optimizer.origins
+        )
         self.generation = GenerationStrategy(
-            table.space, known, self.rival.proposer, 24, self.seed, self.rival.ladder
+            table.space, known, self.optimizer.proposer, 24, self.seed, self.optimizer.ladder
         )
         self.reference = table.reference
         costs = {"latency_s": table.latency.predict}
         names = ("fd_base", "latency_s")
         surrogate = (
-            Surrogate(table.space, names, costs, self.seed) if self.rival.surrogate else None
+            Surrogate(table.space, names, costs, self.seed) if self.optimizer.surrogate else None
         )
         self.paths = list(self._paths())
         self.generation.set_measurements(
@@ -144,13 +146,13 @@ class Run:
 
     def _paths(self) -> Iterator[tuple[str, Strategy]]:
         """Schedules from the sensitivity, whose measuring is paid for."""
-        if not self.rival.paths:
+        if not self.optimizer.paths:
             return
         schedules = SensitivitySchedules(self.table.space, self.plain.solver_text)
         for one in schedules.asked():
             self._pay(one, PROMPTS)
         predict = self.table.latency.predict
-        yield from schedules.seeds(self.table.sensitivity, predict, 24, self.rival.paths)
+        yield from schedules.seeds(self.table.sensitivity, predict, 24, self.optimizer.paths)
 
     def _pay(self, strategy: Strategy, images: int) -> None:
         self.spent += images / FULL
@@ -160,7 +162,7 @@ class Run:
         taken = {self.plain.digest}
         marks = [mark for mark in CURVE if mark <= evaluations]
         number = 0
-        most = min(evaluations, self.spent + len(self.paths) + self.rival.evaluations)
+        most = min(evaluations, self.spent + len(self.paths) + self.optimizer.evaluations)
         while self.spent < most:
             try:
                 proposal = self.generation.propose(number, self.rows, taken)
@@ -185,7 +187,7 @@ class Run:
             Evaluation(
                 proposal.number, proposal.origin, proposal.genome, strategy,
                 {"fd_base": losses[0], "latency_s": latency}, "", images * latency,
-                losses, 0.0, images, self.table.draws(strategy, images, self.rival.ladder),
+                losses, 0.0, images, self.table.draws(strategy, images, self.optimizer.ladder),
             )
         )  # fmt: skip
         if images == FULL:
@@ -213,27 +215,28 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--evaluations", type=int, default=1000)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", help="names of rivals, or parts")
+    parser.add_argument("--only", nargs="+", help="names of optimizers, or parts")
     parser.add_argument("--parts", action="store_true", help="Stratagem without parts, instead")
     parser.add_argument("--draw", type=Path, metavar="FOLDER", help="of what is drawn")
     parser.add_argument("--label", default="", help="goes into the name of the result's file")
     flags = parser.parse_args()
     quiet()
     table = Drawn(flags.model, flags.draw) if flags.draw else Table(flags.model)
-    rivals = everyone = {"Stratagem": OURS} | (PARTS if flags.parts else RIVALS)
+    optimizers = everyone = {"Stratagem": OURS} | (PARTS if flags.parts else OPTIMIZERS)
     if flags.only:
-        rivals = {n: one for n, one in everyone.items() if n in {"Stratagem", *flags.only}}
+        optimizers = {n: one for n, one in everyone.items() if n in {"Stratagem", *flags.only}}
     target = RESULTS / f"efficiency-{flags.model}-{label(flags)}.json"
     setting = {"model": flags.model, "seeds": flags.seeds, "evaluations": flags.evaluations}
     setting["strategies"] = len(table.everyone)
     found = read(target, setting)
-    for name, rival in rivals.items():
+    for name, optimizer in optimizers.items():
         if name in found:
             continue
         began = time.monotonic()
         with tpe_once():
             found[name] = [
-                Run(table, rival, seed).go(flags.evaluations).curve for seed in range(flags.seeds)
+                Run(table, optimizer, seed).go(flags.evaluations).curve
+                for seed in range(flags.seeds)
             ]
         took = time.monotonic() - began
         shown = [round(middle(found[name], i), 4) for i in range(len(found[name][0]))]

@@ -23,7 +23,7 @@ class Mark:
 
 
 def read(target: Path, setting: dict[str, Any]) -> dict[str, list[list[Mark]]]:
-    """Curves of an earlier run of the same setting, by rival."""
+    """Curves of an earlier run of the same setting, by optimizer."""
     if not target.exists():
         return {}
     told = json.loads(target.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@
 OUSAC (Sun et al., arXiv 2512.14096) first evolves which calls are guided and how strongly, and then
 chooses what is cached under the guidance that it has found. Its operators are not published in what
 this project could read, so only the order is theirs: both searches have the same space, initial
-strategies and operators. Up to the middle of its evaluations the rival's children use guidance,
+strategies and operators. Up to the middle of its evaluations the baseline's children use guidance,
 solver and steps alone; from then on they inherit these from their mother, and only the other
 methods change. Where half of the evaluations is, follows from the joint search of the same seed.
 """

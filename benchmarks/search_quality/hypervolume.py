@@ -32,12 +32,12 @@ def main() -> None:
         base = table[table["role"] == "unaccelerated"].iloc[0]
         reference = (base["fd_real"], base["latency_s"])
         rest = table[table["role"] != "unaccelerated"]
-        rival = (rest["role"] == "baseline") | rest["digest"].isin(plain)
-        passed = rest[~rival & (rest["no_loss"] == "yes")]
+        baseline = (rest["role"] == "baseline") | rest["digest"].isin(plain)
+        passed = rest[~baseline & (rest["no_loss"] == "yes")]
         line = {
             "run": run.name,
-            "ours": volume(rest[~rival], reference),
-            "baselines": volume(rest[rival], reference),
+            "ours": volume(rest[~baseline], reference),
+            "baselines": volume(rest[baseline], reference),
             "together": volume(rest, reference),
             "evaluations": len(study.evaluations),
             "beyond_seeds": sum(e.origin in ("nsga2", "random") for e in study.evaluations),

@@ -56,7 +56,7 @@ def recount(told: dict[str, Any]) -> int:
 
 
 def _pairs(one: dict[str, Any], ours: dict[str, Any]) -> list[tuple[Any, Any, Any]]:
-    """Places of p-values, with our values and the rival's by kind."""
+    """Places of p-values, with our values and the optimizer's by kind."""
     if "at" in one:
         return [
             (entry, ours["at"][mark]["volumes"], entry["volumes"])

@@ -24,9 +24,9 @@ import torch
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from benchmarks.networks.topologies import FEWER_TOKENS, sized
-from benchmarks.sampler_speed.alternating import Rivals, excusing
+from benchmarks.sampler_speed.alternating import Variants, excusing
 from benchmarks.sampler_speed.denoising_loop import Network
-from benchmarks.sampler_speed.transformer_methods import RIVALS, deltacache, fora
+from benchmarks.sampler_speed.transformer_methods import VARIANTS, deltacache, fora
 from evaluate.speed.peak_memory import LiveTensorBytes
 from evaluate.speed.timing import versions
 from strategies.data_files.whole import write
@@ -37,12 +37,12 @@ HALF = 2  # Bytes of a value.
 IMAGE = 4096  # Full: the image's tokens.
 # Channels of a head, heads and tokens of the text at full size; the share that leaves one head.
 FULL = {"flux1": (128, 24, 512, 0.04), "sd3-medium": (64, 24, 333, 0.04)}
-CHOSEN: Rivals = {
+CHOSEN: Variants = {
     "fora N=3": fora(3),
     "fora N=3, order 1": fora(3, order=1),
     "deltacache N=3, depth 0": deltacache(3, 0),
     "deltacache N=3, depth 1": deltacache(3, 1),
-    "cache-dit, calls of fora N=3": RIVALS["cache-dit, calls of fora N=3"],
+    "cache-dit, calls of fora N=3": VARIANTS["cache-dit, calls of fora N=3"],
 }
 
 
@@ -103,12 +103,12 @@ def full_size(shape: tuple[int, ...], name: str) -> int:
     return HALF * prod(sizes.get(size, size) for size in shape)
 
 
-def kept(net: Network, name: str, rivals: Rivals) -> dict[str, Any]:
+def kept(net: Network, name: str, variants: Variants) -> dict[str, Any]:
     """Most bytes that each method keeps after a call."""
     plain, failed, rows = alive(net), dict[str, str](), dict[str, Any]()
     least = peak(net)
-    for label, rival in rivals.items():
-        with excusing(rival, label, failed), rival.setup(net):
+    for label, variant in variants.items():
+        with excusing(variant, label, failed), variant.setup(net):
             more = [now - before for now, before in zip(alive(net), plain, strict=True)]
             sizes = [sum(full_size(s, name) * n for s, n in one.items()) for one in more]
             most = max(range(len(sizes)), key=lambda call: sizes[call])

@@ -2,7 +2,7 @@
 
     python -m benchmarks run launches
 
-Every rival of `sampler_speed/unet_methods.py` on Stable Diffusion 1.5 and of
+Every variant of `sampler_speed/unet_methods.py` on Stable Diffusion 1.5 and of
 `sampler_speed/transformer_methods.py` on its networks, at full depth, little width and few tokens,
 on the CPU: operators that make a tensor with elements or write to one, which takes a kernel or
 more; views take none. The solver's are counted, too, and so is guidance. By kind of call the
@@ -26,16 +26,16 @@ from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from benchmarks.networks.topologies import NETWORKS, sized
 from benchmarks.sampler_speed import transformer_methods, unet_methods
-from benchmarks.sampler_speed.alternating import Rival, Rivals, chosen, excusing, fitting
+from benchmarks.sampler_speed.alternating import Variant, Variants, chosen, excusing, fitting
 from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.timing import Laps
 from evaluate.speed.timing import versions
 
 CALLS = 14
 SIZES = {"sd15": (0.05, 16), **dict.fromkeys(NETWORKS, (0.07, 8))}  # Share of width, latents.
-RIVALS: Mapping[str, Rivals] = {
-    "sd15": unet_methods.RIVALS,
-    **dict.fromkeys(NETWORKS, transformer_methods.RIVALS),
+VARIANTS: Mapping[str, Variants] = {
+    "sd15": unet_methods.VARIANTS,
+    **dict.fromkeys(NETWORKS, transformer_methods.VARIANTS),
 }
 
 
@@ -69,24 +69,24 @@ def counts(net: Network) -> list[int]:
         return [int(count) for count in net.read(Laps(lambda: mode.count))]
 
 
-def rows(net: Network, rivals: Rivals) -> dict[str, Any]:
-    """Every rival's row, in their order; why a package does not run."""
+def rows(net: Network, variants: Variants) -> dict[str, Any]:
+    """Every variant's row, in their order; why a package does not run."""
     found: dict[str, list[int]] = {}
     failed: dict[str, str] = {}
-    for name, rival in rivals.items():
-        with excusing(rival, name, failed), rival.setup(net):
+    for name, variant in variants.items():
+        with excusing(variant, name, failed), variant.setup(net):
             found[name] = counts(net)
     return {
-        name: row(rival, found[name], found["unmodified"])
+        name: row(variant, found[name], found["unmodified"])
         if name in found
         else {"does not run": failed[name]}
-        for name, rival in rivals.items()
+        for name, variant in variants.items()
     }
 
 
-def row(rival: Rival, found: Sequence[int], plain: Sequence[int]) -> dict[str, Any]:
+def row(variant: Variant, found: Sequence[int], plain: Sequence[int]) -> dict[str, Any]:
     """A generation's operators, how many times fewer they are, and those of a call by kind."""
-    kinds = {kind: rival.places(kind, len(found)) for kind in rival.kinds}
+    kinds = {kind: variant.places(kind, len(found)) for kind in variant.kinds}
     calls = {
         kind: int(median(found[place] for place in places))
         for kind, places in kinds.items()
@@ -105,15 +105,15 @@ def main() -> None:
     torch.set_num_threads(1)
     target = RESULTS / "launches.json"
     result: dict[str, Any] = {"calls": CALLS, "versions": versions(), "networks": {}}
-    stored: dict[str, Any] = json.loads(target.read_text())["networks"] if flags.rivals else {}
+    stored: dict[str, Any] = json.loads(target.read_text())["networks"] if flags.variants else {}
     result["networks"] |= stored
     for name in flags.networks:
         width, latent = SIZES[name]
         net = Network(partial(sized, name, width, latent, flags.layers), CALLS, "cpu")
-        found = rows(net, fitting(net, chosen(RIVALS[name], flags.rivals)))
+        found = rows(net, fitting(net, chosen(VARIANTS[name], flags.variants)))
         known = stored.get(name, {}) | found
-        order = [rival for rival in RIVALS[name] if rival in known]
-        result["networks"][name] = {rival: known[rival] for rival in order}
+        order = [variant for variant in VARIANTS[name] if variant in known]
+        result["networks"][name] = {variant: known[variant] for variant in order}
         print(name, json.dumps(found), flush=True)
     target.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -128,7 +128,7 @@ class CostTracker:
         """Seconds that the final scoring of the present front would take if nothing bounded it."""
         present = self._contenders.read(self.study.evaluations)
         latencies: list[float] = []
-        for rows in (present.mine, present.rivals):
+        for rows in (present.mine, present.baselines):
             if rows:
                 mean = fmean(row.scores["latency_s"] for row in rows)
                 latencies += [mean] * min(self.export, len(rows))

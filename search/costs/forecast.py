@@ -113,7 +113,7 @@ class Forecast:
         rows = equally_good(generation, latency, len(config.objectives))
         self.seeds = [row.scores["latency_s"] for row in rows]
         # Number of baselines among the first initial strategies.
-        self.rivals = list(
+        self.baselines = list(
             itertools.accumulate((is_baseline_evaluation(row) for row in rows), initial=0)
         )
         self.later = fmean(map(latency, proposals)) if proposals else latency(unaccelerated)
@@ -162,12 +162,12 @@ class Forecast:
     def _after(self, done: int) -> tuple[int, float, float]:
         """Number of finalists, and both times, without that bound."""
         config, spending = self._config, self.spending
-        rivals = self.rivals[self.initial_count(done)]
+        baselines = self.baselines[self.initial_count(done)]
         # Baselines that the search passed over are scored where the budget has room for them.
         roomy = self._budget.evaluations is not None
         passed = self.screened and done >= self.generation.first
-        held = self.rivals[-1] if roomy and passed else rivals
-        finalists = min(config.export, held) + min(config.export, done - rivals)
+        held = self.baselines[-1] if roomy and passed else baselines
+        finalists = min(config.export, held) + min(config.export, done - baselines)
         images = levels.expected(finalists, config.heldout_images)
         drawn = spending.predict_generation(self.best, images) + self.owed
         return finalists, drawn, spending.predict_timing(finalists * self.best)

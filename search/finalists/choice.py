@@ -61,15 +61,15 @@ class FinalistChoice:
         )
         good = [e for e in comparable(rows) if e.strategy.digest not in failed]
         mine = select_subset_of([e for e in good if not is_baseline_evaluation(e)], worst, count)
-        rivals = select_subset_of([e for e in good if is_baseline_evaluation(e)], worst, count)
+        baselines = select_subset_of([e for e in good if is_baseline_evaluation(e)], worst, count)
         over = [
             e
             for e in self._passed_over(good)
             if e.strategy.digest not in failed
             and not score_checks.unsound({"a loss": e.objectives})
         ]
-        more = select_subset_of([*rivals, *over], worst, count)
-        return mine, [*rivals, *(e for e in more if not e.images)][:count]
+        more = select_subset_of([*baselines, *over], worst, count)
+        return mine, [*baselines, *(e for e in more if not e.images)][:count]
 
     def by_digest(self, failed: Collection[str]) -> tuple[dict[str, Evaluation], set[str]]:
         """The finalists by digest, the most valuable first, and which of them are baselines.
@@ -77,13 +77,13 @@ class FinalistChoice:
         Args:
             failed: digests of finalists that failed.
         """
-        best, rivals = self.best(failed)
-        scored = [e for e in rivals if e.images]
+        best, baselines = self.best(failed)
+        scored = [e for e in baselines if e.images]
         pairs = itertools.zip_longest(best, scored)
         rows = {e.strategy.digest: e for pair in pairs for e in pair if e is not None}
         # No budget is kept for what the search passed over; it comes last, where there is room.
-        rows |= {e.strategy.digest: e for e in rivals if not e.images}
-        return rows, {e.strategy.digest for e in rivals}
+        rows |= {e.strategy.digest: e for e in baselines if not e.images}
+        return rows, {e.strategy.digest for e in baselines}
 
     def _passed_over(self, good: Sequence[Evaluation]) -> list[Evaluation]:
         """Baselines that were not scored on all images, as if they had been."""

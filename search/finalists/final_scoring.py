@@ -54,14 +54,14 @@ class Raced:
     Attributes:
         standings: the finalists, their scores on held-out prompts among them.
         full: images of the full set.
-        rivals: digests of those that are baselines.
+        baselines: digests of those that are baselines.
         good: those that were scored and timed.
         times: seconds end to end, by digest.
     """
 
     standings: Standings
     full: int
-    rivals: Collection[str]
+    baselines: Collection[str]
     good: list[Evaluation]
     times: Mapping[str, Times]
 
@@ -138,8 +138,8 @@ class FinalScoring:
             ceiling: seconds of the study after which nothing more is drawn.
         """
         failed = failures.finalists(self._study)
-        rows, rivals = self._choice.by_digest(failed)
-        standings, full = self._race(rows, rivals, ceiling)
+        rows, baselines = self._choice.by_digest(failed)
+        standings, full = self._race(rows, baselines, ceiling)
         good = [row for digest, row in standings.rows.items() if standings.held(digest).by_images]
         if self._is_replaced(failed, good):
             return None
@@ -148,7 +148,7 @@ class FinalScoring:
         good = [row for row in good if row.strategy.digest in times]
         if self._is_replaced(failed, good):
             return None
-        return Raced(standings, full, rivals, good, times)
+        return Raced(standings, full, baselines, good, times)
 
     def _is_replaced(self, before: Collection[str], good: Collection[Evaluation]) -> bool:
         """Whether further finalists take the places of those that have failed since.
@@ -169,7 +169,7 @@ class FinalScoring:
         return False
 
     def _race(
-        self, rows: Mapping[str, Evaluation], rivals: Collection[str], ceiling: float
+        self, rows: Mapping[str, Evaluation], baselines: Collection[str], ceiling: float
     ) -> tuple[Standings, int]:
         """Let finalists race; returns where they stand, and the images of the full set."""
         config, margins = self._config, self._config.all_margins
@@ -179,10 +179,10 @@ class FinalScoring:
             self._accounts, self._shipped, sets[0],
         )  # fmt: skip
         standings = Standings(
-            rows, rivals, sets, ceiling, self._study, self._objectives, self._costs, self._accounts,
-            self._images, drawing,
+            rows, baselines, sets, ceiling, self._study, self._objectives, self._costs,
+            self._accounts, self._images, drawing,
         )  # fmt: skip
-        generated = set(rivals) - (self._shipped.digests if self._shipped else set())
+        generated = set(baselines) - (self._shipped.digests if self._shipped else set())
         needed = lossless_probability.images_to_pass(margins)
         full = full_set(self._study, standings, needed, generated)
         no_loss = NoLoss(
@@ -207,7 +207,7 @@ class FinalScoring:
         finals = [_with_objectives(first, objectives)]
         for row in raced.good:
             digest, held = row.strategy.digest, standings.held(row.strategy.digest)
-            role = "baseline" if digest in raced.rivals else "front"
+            role = "baseline" if digest in raced.baselines else "front"
             images = common if common in held.by_images else held.images
             mine, last = held.by_images[images], held.by_images[held.images]
             final = self._final(row.strategy, row.origin, role, mine.scores, mine.intervals, times)

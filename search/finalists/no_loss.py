@@ -45,9 +45,9 @@ class _Settled:
     nearest: list[float] = field(default_factory=list)
     fastest: dict[bool, float] = field(default_factory=lambda: {False: 1.0, True: 1.0})
 
-    def gain(self, speed: float, *, rival: bool) -> float:
+    def gain(self, speed: float, *, baseline: bool) -> float:
         """Logarithm of the speedup of a strategy over those that have passed."""
-        return log(speed / self.fastest[rival])
+        return log(speed / self.fastest[baseline])
 
     def chance(self, losses: Sequence[float]) -> float:
         """Chance that a strategy with these objectives has no loss."""
@@ -133,7 +133,7 @@ class NoLoss:
         for row in comparable(self._study.evaluations):
             if row.strategy.digest in taken or not row.feasible or is_baseline_evaluation(row):
                 continue
-            gain = settled.gain(self._costs.of(row.strategy)["speedup"], rival=False)
+            gain = settled.gain(self._costs.of(row.strategy)["speedup"], baseline=False)
             if gain <= 0:
                 continue
             value = gain * UNSEEN * settled.chance(self._losses(row)) / self._seconds(row)
@@ -159,7 +159,7 @@ class NoLoss:
                 found.lost.append(losses)
             else:
                 found.passed.append(losses)
-                for kind in {False, digest in self._all.rivals}:
+                for kind in {False, digest in self._all.baselines}:
                     found.fastest[kind] = max(found.fastest[kind], self._all.speed(digest))
         return found
 
@@ -168,7 +168,7 @@ class NoLoss:
         found: list[Ranked] = []
         for digest in self._all.alive(self._all.common):
             held = self._all.held(digest)
-            gain = settled.gain(self._all.speed(digest), rival=digest in self._all.rivals)
+            gain = settled.gain(self._all.speed(digest), baseline=digest in self._all.baselines)
             if held.images >= self.full or gain <= 0:
                 continue
             changes = changes_in(held.by_images[held.images].intervals)
@@ -201,7 +201,7 @@ class NoLoss:
 
     def _by_turns(self, ranked: list[Ranked]) -> list[Ranked]:
         """The search's own and baselines by turns, so that what has no loss is known of both."""
-        mine = [one for one in ranked if one[1] not in self._all.rivals]
-        others = [one for one in ranked if one[1] in self._all.rivals]
+        mine = [one for one in ranked if one[1] not in self._all.baselines]
+        others = [one for one in ranked if one[1] in self._all.baselines]
         pairs = itertools.zip_longest(mine, others)
         return [one for pair in pairs for one in pair if one is not None]

@@ -100,7 +100,7 @@ class Race:
     def _take_what_ships(self) -> None:
         """Score those baselines on all sets of which nothing has to be drawn for that."""
         full = self._no_loss.full
-        free = [digest for digest in self._all.sound() if digest in self._all.rivals]
+        free = [digest for digest in self._all.sound() if digest in self._all.baselines]
         free = [digest for digest in free if self._all.cost(digest, full) == 0]
         if free and self._all.unaccelerated_seconds(full) == 0:
             for level in self._all.levels[1 : self._all.levels.index(full) + 1]:

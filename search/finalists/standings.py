@@ -35,7 +35,7 @@ class Standings:
 
     Args:
         rows: finalists by digest, the most valuable first.
-        rivals: digests of those that are baselines.
+        baselines: digests of those that are baselines.
         sets: sets of held-out prompts, by their numbers of images.
         ceiling: seconds of the study after which nothing more is drawn.
         study: log of the run.
@@ -53,7 +53,7 @@ class Standings:
     def __init__(
         self,
         rows: Mapping[str, Evaluation],
-        rivals: Collection[str],
+        baselines: Collection[str],
         sets: tuple[int, ...],
         ceiling: float,
         study: Study,
@@ -63,7 +63,7 @@ class Standings:
         images: UnacceleratedImages,
         drawing: HeldoutImages,
     ) -> None:
-        self.rows, self.rivals, self.levels, self.ceiling = dict(rows), rivals, sets, ceiling
+        self.rows, self.baselines, self.levels, self.ceiling = dict(rows), baselines, sets, ceiling
         self._study, self._notes = study, FinalistNotes(study)
         self._objectives, self._costs = objectives, costs
         self._accounts, self._images, self._drawing = accounts, images, drawing
@@ -82,7 +82,9 @@ class Standings:
         rows = {digest: self.held(digest).by_images for digest in self.sound()}
         there = {digest: figures[level] for digest, figures in rows.items() if level in figures}
         every = {d: one.scores | self._costs.of(self.rows[d].strategy) for d, one in there.items()}
-        kinds = [[d for d in there if (d in self.rivals) == rival] for rival in (False, True)]
+        kinds = [
+            [d for d in there if (d in self.baselines) == baseline] for baseline in (False, True)
+        ]
         alive = {
             digest
             for kind in kinds
@@ -134,14 +136,14 @@ class Standings:
             generated: baselines whose images must be generated, if one of them is followed, too.
         """
         latency = {digest: row.scores["latency_s"] for digest, row in self.rows.items()}
-        slowest = median([latency[digest] for digest in self.rivals] or [inf])
+        slowest = median([latency[digest] for digest in self.baselines] or [inf])
 
         def usual(digests: Iterable[str]) -> float:
             found = [latency[digest] for digest in digests]
             fast = [seconds for seconds in found if seconds <= slowest]
             return median(fast or found or [0.0])
 
-        seconds = usual(latency.keys() - set(self.rivals)) + usual(generated)
+        seconds = usual(latency.keys() - set(self.baselines)) + usual(generated)
         missing = self._accounts.predict_generation(seconds, full - self.levels[0])
         return missing + self.unaccelerated_seconds(full) <= (1 - ALL) * self.seconds_left()
 

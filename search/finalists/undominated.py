@@ -32,11 +32,11 @@ def _beats(objectives: Objectives, one: Row, other: Row) -> bool:
     In what is not resampled (latency, multiply-accumulates) it must be at least as good; in every
     resampled loss, lower in a share `rungs.DOUBT` of the paired resamples.
     """
-    (mine, draws), (theirs, rivals) = one, other
-    if not draws or objectives.violation(mine) > 0:
+    (mine, my_draws), (theirs, their_draws) = one, other
+    if not my_draws or objectives.violation(mine) > 0:
         return False
     for name in objectives.names:
-        pair = draws.get(name), rivals.get(name)
+        pair = my_draws.get(name), their_draws.get(name)
         if pair[0] and pair[1]:
             if fmean(a < b for a, b in zip(pair[0], pair[1], strict=True)) < DOMINANCE_CONFIDENCE:
                 return False

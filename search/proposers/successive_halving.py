@@ -185,9 +185,9 @@ class _Rung:
         drawn = self._drawn[place]
         if not drawn.any():
             return False
-        rivals = np.flatnonzero((points[:, ~drawn] <= points[place, ~drawn]).all(axis=1))
-        rivals = rivals[rivals != place]
-        mine, theirs = self._draws[place, drawn], self._draws[rivals][:, drawn]
+        stronger = np.flatnonzero((points[:, ~drawn] <= points[place, ~drawn]).all(axis=1))
+        stronger = stronger[stronger != place]
+        mine, theirs = self._draws[place, drawn], self._draws[stronger][:, drawn]
         return bool(((theirs < mine).mean(axis=2) >= DOMINANCE_CONFIDENCE).all(axis=1).any())
 
 

@@ -235,11 +235,11 @@ def summarise(
     """
     finals = run.finals
     feasible = [f for f in comparable_finalists(finals) if f.violation <= 0]
-    rivals = [f for f in feasible if f.role == "baseline"]
+    baselines = [f for f in feasible if f.role == "baseline"]
     mine, best = [f for f in feasible if f.role == "front"], front(finals)
     found: dict[str, Any] = {
         "hypervolume": hypervolume(_points(mine), reference),
-        "hypervolume_baselines": hypervolume(_points(rivals), reference),
+        "hypervolume_baselines": hypervolume(_points(baselines), reference),
         "hypervolume_together": hypervolume(_points(best), reference),
         **counts(run.study, initial),
         "front": len(best),

@@ -18,7 +18,7 @@ class FrontsOfKinds:
 
     Attributes:
         mine: front of the strategies that are no baselines.
-        rivals: front of the baselines.
+        baselines: front of the baselines.
         images: number of images that both fronts are scored on.
     """
 
@@ -28,7 +28,7 @@ class FrontsOfKinds:
 
     def _start(self, images: int) -> None:
         self.images = images
-        self.mine, self.rivals = list[Evaluation](), list[Evaluation]()
+        self.mine, self.baselines = list[Evaluation](), list[Evaluation]()
 
     def read(self, finished: Sequence[Evaluation]) -> FrontsOfKinds:
         """Take in what has finished since the last time; returns itself.
@@ -40,7 +40,9 @@ class FrontsOfKinds:
             if evaluation.feasible and evaluation.images >= self.images:
                 if evaluation.images > self.images:
                     self._start(evaluation.images)
-                _enter(self.rivals if is_baseline_evaluation(evaluation) else self.mine, evaluation)
+                _enter(
+                    self.baselines if is_baseline_evaluation(evaluation) else self.mine, evaluation
+                )
         self._read = len(finished)
         return self
 

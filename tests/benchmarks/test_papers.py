@@ -56,7 +56,7 @@ def test_everybody_fits_and_is_there_once(evaluator: Evaluator, front: Path) -> 
     assert not unfit
     assert set(groups.values()) == {"unaccelerated", "fewer steps", "grid", "preset", "front"}
     assert [name for name, group in groups.items() if group == "front"] == ["front 01"]
-    assert "front 02" in found["DDIM, 4 steps"].also  # A rival, whoever found it.
+    assert "front 02" in found["DDIM, 4 steps"].also  # A variant, whoever found it.
     digests = [one.strategy.digest for one in found.values()]
     assert len(digests) == len(set(digests))
     assert found["dato-b1"].strategy.calls == STEPS

@@ -23,7 +23,7 @@ from benchmarks.sampler_speed import (
     transformer_methods,
     unet_methods,
 )
-from benchmarks.sampler_speed.alternating import Rival
+from benchmarks.sampler_speed.alternating import Variant
 from benchmarks.sampler_speed.denoising_loop import Network
 from benchmarks.sampler_speed.timing import Laps
 from benchmarks.work import kernel_launches
@@ -31,9 +31,9 @@ from benchmarks.work import kernel_launches
 CALLS = 5
 JOINED = ("flux1", "flux2")
 FLAGS = Namespace(turns=2, draws=1, compile=False, batches=[1])
-RACES: dict[str, alternating.Rivals] = {
-    **dict.fromkeys(UNETS, unet_methods.RIVALS),
-    **dict.fromkeys(NETWORKS, transformer_methods.RIVALS),
+RACES: dict[str, alternating.Variants] = {
+    **dict.fromkeys(UNETS, unet_methods.VARIANTS),
+    **dict.fromkeys(NETWORKS, transformer_methods.VARIANTS),
 }
 
 
@@ -59,24 +59,26 @@ def embeddings(network: Any) -> int:
 )
 def test_ours_save_what_the_package_of_equal_setting_saves(name: str) -> None:
     net = build(name, 4)
-    rivals = alternating.fitting(net, RACES[name])
+    variants = alternating.fitting(net, RACES[name])
     before = {key: value.clone() for key, value in net.pipe.denoiser.state_dict().items()}
-    work, failed = alternating.works(net, rivals)
-    assert set(work) | set(failed) == set(rivals)
+    work, failed = alternating.works(net, variants)
+    assert set(work) | set(failed) == set(variants)
     assert work["neutral"] == work["unmodified"]
-    assert all(rivals[one].package for one in failed)
+    assert all(variants[one].package for one in failed)
     spared = embeddings(net.pipe.denoiser)
-    for one, rival in rivals.items():
+    for one, variant in variants.items():
         # cache-dit runs its first block; single blocks have attention and feed-forward in one.
-        if rival.equal in work and "cache-dit" not in rival.equal and name not in JOINED:
-            assert [macs + spared for macs in work[one]] == work[rival.equal] != work["unmodified"]
+        if variant.equal in work and "cache-dit" not in variant.equal and name not in JOINED:
+            assert (
+                [macs + spared for macs in work[one]] == work[variant.equal] != work["unmodified"]
+            )
     assert net.work() == work["unmodified"]
     assert all(torch.equal(net.pipe.denoiser.state_dict()[key], was) for key, was in before.items())
 
 
 def test_what_does_not_run_on_a_unet() -> None:
     net = build("sd15")
-    packages = {name: rival for name, rival in unet_methods.RIVALS.items() if rival.package}
+    packages = {name: variant for name, variant in unet_methods.VARIANTS.items() if variant.package}
     work, failed = alternating.works(net, packages)
     assert set(work) == {"DeepCache N=3", "tomesd 0.5", *(n for n in packages if "Pyramid" in n)}
     assert "UNet2DConditionModel is not officially supported" in failed["cache-dit"]
@@ -84,9 +86,9 @@ def test_what_does_not_run_on_a_unet() -> None:
 
 
 def test_our_own_errors_are_no_rows() -> None:
-    rivals = {"ours": Rival(alternating.ours(lambda net: {"tome": {"ratio": 7.0}}))}
+    variants = {"ours": Variant(alternating.ours(lambda net: {"tome": {"ratio": 7.0}}))}
     with pytest.raises(ValueError, match=r"tome\.ratio"):
-        alternating.works(build("sd15"), rivals)
+        alternating.works(build("sd15"), variants)
 
 
 def test_too_little_memory_is_a_row() -> None:
@@ -94,12 +96,12 @@ def test_too_little_memory_is_a_row() -> None:
         raise torch.OutOfMemoryError("none left")
 
     failed: dict[str, str] = {}
-    with alternating.excusing(Rival(lacking), "ours", failed):
+    with alternating.excusing(Variant(lacking), "ours", failed):
         lacking(None)  # type: ignore[arg-type]
     assert failed == {"ours": "OutOfMemoryError: none left"}
     with (
         pytest.raises(torch.OutOfMemoryError),
-        alternating.excusing(Rival(lacking), "unmodified", {}),
+        alternating.excusing(Variant(lacking), "unmodified", {}),
     ):
         lacking(None)  # type: ignore[arg-type]
 
@@ -127,8 +129,8 @@ def flat(given: dict[str, Any]) -> list[torch.Tensor]:
 def test_rows_of_a_race() -> None:
     net = build("sd15")
     names = ["deepcache N=3", "DeepCache N=3", "cache-dit"]
-    rivals = alternating.chosen(unet_methods.RIVALS, names)
-    found = next(comparison.tables(net, rivals, FLAGS, partial(alternating.race, net)))["batch_1"]
+    variants = alternating.chosen(unet_methods.VARIANTS, names)
+    found = next(comparison.tables(net, variants, FLAGS, partial(alternating.race, net)))["batch_1"]
     assert list(found) == ["unmodified", *names]
     assert found["unmodified"]["speedup"] == 1
     assert "does not run" in found["cache-dit"]
@@ -143,13 +145,13 @@ def test_rows_of_a_race() -> None:
 
 
 def test_calls_of_a_transformer_by_kind() -> None:
-    """FORA's rivals compute at the same calls; in the others no block does any work."""
+    """FORA's variants compute at the same calls; in the others no block does any work."""
     net = build("pixart-sigma")
-    work, _ = alternating.works(net, alternating.chosen(transformer_methods.RIVALS, ["fora N=3"]))
+    work, _ = alternating.works(net, alternating.chosen(transformer_methods.VARIANTS, ["fora N=3"]))
     for name in ("fora N=3", "cache-dit, calls of fora N=3"):
-        rival = transformer_methods.RIVALS[name]
-        assert rival.places("full", CALLS) == [1, 4]
-        assert rival.places("reusing", CALLS) == [2, 3]
+        variant = transformer_methods.VARIANTS[name]
+        assert variant.places("full", CALLS) == [1, 4]
+        assert variant.places("reusing", CALLS) == [2, 3]
     net.pipe.denoiser.transformer_blocks = torch.nn.ModuleList()
     whole, without = work["unmodified"], net.work()
     assert work["fora N=3"] == [*whole[:2], *without[2:4], whole[4]]
@@ -187,9 +189,9 @@ def test_ours_compile_without_breaks() -> None:
     flags = Namespace(
         turns=2, draws=2, compile=True, batches=[1], calls=CALLS, device="cpu", patience=600
     )
-    rivals = alternating.chosen(unet_methods.RIVALS, ["deepcache N=3", "DeepCache N=3"])
+    variants = alternating.chosen(unet_methods.VARIANTS, ["deepcache N=3", "DeepCache N=3"])
     race = partial(isolated.race, "sampler", partial(topologies.sized, "sd15", 0.05, 16))
-    found = next(comparison.tables(build("sd15"), rivals, flags, race))["batch_1"]
+    found = next(comparison.tables(build("sd15"), variants, flags, race))["batch_1"]
     assert found["unmodified"]["graphs"] == 1
     assert (found["deepcache N=3"]["graphs"], found["deepcache N=3"]["breaks"]) == (2, 0)
     assert found["DeepCache N=3"]["graphs"] > 2
@@ -218,7 +220,7 @@ def test_a_gpus_rows_show_memory_and_graphs() -> None:
 )
 def test_packages_start_anew_with_each_generation(name: str) -> None:
     net = build("pixart-sigma")
-    with transformer_methods.RIVALS[name].setup(net):
+    with transformer_methods.VARIANTS[name].setup(net):
         first = net.work()
         assert len(set(first)) > 1
         assert [net.work() for _ in range(3)] == [first] * 3
@@ -239,10 +241,10 @@ def test_views_and_empty_tensors_are_not_counted() -> None:
 
 def test_operators_by_kind_of_call() -> None:
     net = build("pixart-sigma")
-    rivals = alternating.chosen(
-        transformer_methods.RIVALS, ["fora N=3", "diffusers FirstBlockCache"]
+    variants = alternating.chosen(
+        transformer_methods.VARIANTS, ["fora N=3", "diffusers FirstBlockCache"]
     )
-    found = kernel_launches.rows(net, rivals)
+    found = kernel_launches.rows(net, variants)
     whole, fora = found["unmodified"], found["fora N=3"]
     assert fora["calls"]["full"] * CALLS == whole["operators"]
     saved = 2 * (fora["calls"]["full"] - fora["calls"]["reusing"])

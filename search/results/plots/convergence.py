@@ -88,7 +88,7 @@ def curves(run: Run) -> Convergence:
         return Convergence(everything, baselines, None)
     most = max((row.images for row in rows if row.feasible), default=0)
     spent = measured.seconds
-    mine, rivals = ParetoArchive(), ParetoArchive()
+    mine, baseline_front = ParetoArchive(), ParetoArchive()
     seeds_end: tuple[int, float] | None = None
     for number, row in enumerate(rows, 1):
         spent += row.seconds
@@ -98,7 +98,7 @@ def curves(run: Run) -> Convergence:
             continue
         for best, curve, counts in (
             (mine, everything, True),
-            (rivals, baselines, is_baseline_evaluation(row)),
+            (baseline_front, baselines, is_baseline_evaluation(row)),
         ):
             if counts:
                 best.add(row)

@@ -23,7 +23,7 @@ class Standings:
 
     def __init__(self, latencies: dict[str, float], changes: dict[str, float]) -> None:
         self._latencies, self._changes = latencies, changes
-        self.rivals = set[str]()
+        self.baselines = set[str]()
         self.rows = {
             name: SimpleNamespace(objectives=(1.0, one)) for name, one in latencies.items()
         }

@@ -54,9 +54,9 @@ def test_baselines_that_were_passed_over_take_no_budget_from_the_search(tmp_path
     engine = make_engine(tmp_path, budget="300s", rungs=[4, 16], export=12)
     summary = go(engine)
     drawn = {digest for digest, split in seen(engine) if split == "heldout"}
-    best, rivals = engine.choice().best()
-    late = [e for e in rivals if not e.images]
-    assert {e.strategy.digest for e in (*best, *rivals) if e.images} <= drawn
+    best, baselines = engine.choice().best()
+    late = [e for e in baselines if not e.images]
+    assert {e.strategy.digest for e in (*best, *baselines) if e.images} <= drawn
     assert late
     assert "left_out_for_budget" not in summary
     assert summary["device_seconds"] <= 300

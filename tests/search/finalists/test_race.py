@@ -56,9 +56,9 @@ def test_what_is_beaten_stops_early_and_all_others_are_compared_on_the_same_imag
     assert early
     for final in early:  # Another of its kind is as fast and nearer, and it is on no front.
         assert final not in finalist.front(finals)
-        rivals = [one for one in finalist.comparable_finalists(finals) if one.role == final.role]
+        baselines = [one for one in finalist.comparable_finalists(finals) if one.role == final.role]
         assert any(
-            one.scores["latency_table_s"] <= final.scores["latency_table_s"] for one in rivals
+            one.scores["latency_table_s"] <= final.scores["latency_table_s"] for one in baselines
         )
     drawn = engine.executor.drawn["heldout"]  # type: ignore[attr-defined]
     assert drawn < 192 * len(finals)
@@ -244,7 +244,7 @@ def test_the_full_set_is_fixed_before_anything_is_drawn(tmp_path: Path) -> None:
     assert replace(rows[0], judged=24).judged < rows[0].full
 
 
-def standings(latencies: dict[str, float], rivals: set[str], ceiling: float) -> Standings:
+def standings(latencies: dict[str, float], baselines: set[str], ceiling: float) -> Standings:
     """Finalists of which only the latencies are known; an image takes as long as its latency."""
     rows: Any = {
         name: SimpleNamespace(scores={"latency_s": one}) for name, one in latencies.items()
@@ -258,7 +258,7 @@ def standings(latencies: dict[str, float], rivals: set[str], ceiling: float) -> 
     images: Any = SimpleNamespace(missing_images=lambda *_: 0)
     unused: Any = None
     made = Standings(
-        rows, rivals, (24, 48, 96, 192, 384), ceiling, study, unused, unused, accounts, images,
+        rows, baselines, (24, 48, 96, 192, 384), ceiling, study, unused, unused, accounts, images,
         unused,
     )  # fmt: skip
     made.sound = lambda: []  # type: ignore[method-assign]
@@ -267,13 +267,13 @@ def standings(latencies: dict[str, float], rivals: set[str], ceiling: float) -> 
 
 def test_the_full_set_follows_from_finalists_that_could_win() -> None:
     """Those slower than the usual baseline do not count, however many there are."""
-    rivals = {"five steps": 0.2, "ten steps": 0.4, "twenty steps": 0.8}
+    baselines = {"five steps": 0.2, "ten steps": 0.4, "twenty steps": 0.8}
     own = {"fast": 0.1} | {f"slow {i}": 0.5 for i in range(9)}
-    made = standings(own | rivals, set(rivals), ceiling=2 * 0.1 * 360 + 1)
+    made = standings(own | baselines, set(baselines), ceiling=2 * 0.1 * 360 + 1)
     assert made.fits(384)
     assert not made.fits(384, {"five steps"})  # One of these is followed, too.
-    more = standings(own | rivals, set(rivals), ceiling=2 * 0.3 * 360 + 1)
+    more = standings(own | baselines, set(baselines), ceiling=2 * 0.3 * 360 + 1)
     assert more.fits(384, {"five steps"})
-    only_slow = standings({"slow": 0.5} | rivals, set(rivals), ceiling=2 * 0.5 * 360 - 1)
+    only_slow = standings({"slow": 0.5} | baselines, set(baselines), ceiling=2 * 0.5 * 360 - 1)
     assert not only_slow.fits(384)
     assert only_slow.fits(192)

@@ -49,6 +49,8 @@ class Clock:
     """Position in the current generation.
 
     Attributes:
+        calls: number of calls that the strategy is for.
+        steps: number of steps that make them, for an error message.
         call: index of the current call in the full schedule.
         guidance_pass: number of denoiser passes of this call so far; 1 in the second pass of
             pipelines that make two passes for guidance.
@@ -86,8 +88,9 @@ class Clock:
     per_image = FormerName("scheduler_rows_per_image")
     halves = FormerName("batched_guidance")
 
-    def __init__(self, calls: int) -> None:
+    def __init__(self, calls: int, steps: int | str = "strategy.steps") -> None:
         self.calls = calls
+        self.steps = steps
         self.call = -1
         self.guidance_pass = self.part = 0
         self.parts = 1
@@ -146,8 +149,9 @@ class Clock:
             if moment.calls != self.calls:
                 raise StrategyError(
                     f"this run makes {moment.calls} calls of the denoiser, but the strategy is "
-                    f"for {self.calls}; pass num_inference_steps=strategy.steps, or apply "
-                    f"strategy.resample(calls={moment.calls}), or pass resample=True to accel.apply"
+                    f"for {self.calls}; pass num_inference_steps={self.steps}, or pass "
+                    f"resample=True to accel.apply, or apply "
+                    f"strategy.resample(calls={moment.calls})"
                 )
             self.clear()
             self.schedule = moment.schedule

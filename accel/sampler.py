@@ -125,7 +125,7 @@ class Sampler:
         """Attach the methods to the network."""
         self._lock = registry.lock(self.network)
         self._gate, self._moments = Gate(), Moments()
-        self._clock = Clock(self.strategy.calls)
+        self._clock = Clock(self.strategy.calls, self.strategy.steps)
         self._clock.conditional = self.sites.conditional
         self._solver = SchedulerObserver(self._clock)
         attachment = Attachment(self._gate, holder(pipe, self.network))

@@ -157,7 +157,7 @@ def _show(flags: argparse.Namespace, result: ResultOutput) -> int:
     strategy = load(flags.source)
     result.write(strategy_rows.strategy_details(strategy), strategy_rows.span_rows(strategy))
     if not result.alone:
-        terminal_tables.console().print(terminal_tables.details(strategy))
+        terminal_tables.console().print(terminal_tables.details(strategy, str(flags.source)))
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -75,9 +75,23 @@ def _published(name: str) -> str:
     rule = rules.find_rule(name)
     if rule is not None:
         return dump(rule.published())
-    names = sorted({*lists, *rules.rule_names()})
-    hint = did_you_mean(name, names)
-    raise StrategyError(f"{name}: no such file, and no such preset ({', '.join(names)}){hint}")
+    raise StrategyError(f"{name}: {_unknown(name, lists)}")
+
+
+def _unknown(name: str, lists: Iterable[str]) -> str:
+    """Reason why a name is neither a file nor a preset, with the nearest name or all of them."""
+    if "/" in name or name.endswith(".json"):
+        return "no such file or folder"
+    wrong = next((one for one in name.split(rules.JOIN) if rules.find_rule(one) is None), name)
+    joined = rules.JOIN in name
+    if joined and wrong in lists:
+        return f"{wrong} is a list of a paper's table; a plus joins rules only"
+    names = sorted({*rules.rule_names(), *(() if joined else lists)})
+    named = f" {wrong!r}" if joined else ""
+    hint = did_you_mean(wrong, names)
+    if hint:
+        return f"no such file, and no such preset{named}{hint} python -m strategies list shows all"
+    return f"no such file, and no such preset{named}; give one of {', '.join(names)}"
 
 
 def parse(text: str, origin: str = "strategy") -> Strategy:

@@ -25,10 +25,12 @@ def absent(name: str, source: str, gated: bool, described: bool) -> str:
 
     Args:
         name: name of the model on the command line.
-        source: its hub id.
+        source: its hub id, or a path that is not there.
         gated: whether the hub asks for a login.
         described: whether the config says how the networks are built.
     """
+    if source.startswith(("/", ".", "~")) or source.count("/") > 1:  # No hub id looks so.
+        return f"model {name}: there is no folder {source}; give a folder in diffusers format"
     terms = f" ({LOGIN.format(page=f'{SITE}/{source}')})" if gated else ""
     copy = "a local copy with --source FOLDER" if described else "a folder in diffusers format"
     line = (

@@ -177,8 +177,8 @@ def _predict(
     finally:
         executor.close()
     console.print(
-        f"model {config.model.name}, {budgets.parse_budget(config.budget)}: {seeds} seeds, then "
-        f"{config.proposer}",
+        f"model {config.model.name}, {budgets.parse_budget(config.budget)}: {seeds} "
+        f"initial strategies, then {config.proposer}",
         *found.lines(),
         sep="\n",
         highlight=False,

@@ -45,7 +45,8 @@ class CostPrediction:
             return ""
         return (
             f"this budget buys no search: what comes before and after it takes "
-            f"{self.total / 60:.1f} min. Give --budget {self.plan.enough_words} or more"
+            f"{self.total / 60:.1f} min. --budget {self.plan.enough_words} or more would evolve as "
+            "many strategies as the search starts with"
         )
 
     @property
@@ -69,7 +70,7 @@ class CostPrediction:
             f"{self.workers} x {self.device}; measured for {self.measured:.0f} s of device time",
             f"before the search  {_minutes(self.before)}  unaccelerated images, latency table",
             f"search             {_minutes(self.search)}  evaluations: {counts}; "
-            f"{self.seeds} are seeds",
+            f"{self.seeds} are initial strategies",
             f"final scoring      {_minutes(self.after)}  {self.finalists} strategies at most",
             f"device time        {_minutes(self.total)}  {self.wall / 60:.1f} min on the clock",
             *([] if self.plan.evolves or self.lack else [self.plan.advice()]),

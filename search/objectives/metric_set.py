@@ -172,5 +172,5 @@ def find_weights(metrics: Iterable[Metric], download: bool) -> None:
         raise StrategyError(
             f"{' and '.join(names)} need{'s' * (len(names) == 1)} a network: {error}. Without any "
             f"weights there are {' and '.join(free)}, such as --objective psnr --objective "
-            "latency_s"
+            "latency"
         ) from None

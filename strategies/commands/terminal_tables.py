@@ -18,6 +18,7 @@ from strategies.strategy import Strategy
 from strategies.text import cut, plain
 
 ROWS = 300  # Most rows of a table; rich needs seconds for many more than real strategies have.
+RULE = "fits any solver and number of steps"
 NAME = 48  # Columns for a name beside its value.
 
 
@@ -32,7 +33,7 @@ def listing(rows: Iterable[tuple[str, Strategy]]) -> RenderableType:
     table.columns[0].max_width = 26
     for name, strategy in rows:
         made_for = f"{strategy.family}, {strategy.solver_text}, {schedule(strategy)}"
-        rule = ["a rule: fits any solver and number of steps"] if _is_rule(name) else []
+        rule = [f"a rule: {RULE}"] if _is_rule(name) else []
         lines = map(_cell, [made_for, *describe.summary(strategy), *rule])
         table.add_row(_cell(name), "\n".join(lines))
     return table
@@ -48,8 +49,8 @@ def schedule(strategy: Strategy) -> str:
     return f"{strategy.steps} steps, {strategy.calls} calls"
 
 
-def details(strategy: Strategy) -> RenderableType:
-    """Table of the fields, and of the acts at every call."""
+def details(strategy: Strategy, source: str = "") -> RenderableType:
+    """Table of the fields, and of the acts at every call; `source` is its name or file."""
     head: list[tuple[str, str]] = [
         (field, describe.text(getattr(strategy, own)))
         for field, own in (
@@ -58,6 +59,8 @@ def details(strategy: Strategy) -> RenderableType:
         )
     ]
     head.append(("digest", strategy.digest[:12]))
+    if _is_rule(source):
+        head.append(("rule", f"{RULE}; shown for its paper's"))
     for name, knobs in sorted(strategy.methods.items()):
         head += [(f"{name}.{key}", value) for key, value in describe.flat_knobs(knobs).items()]
     measured = chain.from_iterable(

@@ -8,14 +8,21 @@ from strategies.errors import StrategyError
 from strategies.text import cut
 
 KNEE = "knee.json"
+PIPELINE = "model_index.json"  # In every folder in diffusers format.
 
 
 def strategy_file(folder: Path) -> Path:
     """File of a run's knee, or the strategy of a folder that was pulled from the hub.
 
     Raises:
-        StrategyError: the run has no knee yet, or the folder holds no strategy or several.
+        StrategyError: the run has no knee yet, or the folder holds a pipeline, no strategy or
+            several.
     """
+    if (folder / PIPELINE).is_file():
+        raise StrategyError(
+            f"{folder}: the folder of a pipeline, not of a strategy; give a preset's name, a "
+            "strategy file or a run's folder"
+        )
     inside = folder / "strategies"
     run = (folder / "config.yaml").is_file() or inside.is_dir()
     found = sorted((inside if run else folder).glob("*.json"))

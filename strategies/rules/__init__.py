@@ -47,7 +47,7 @@ class Rule:
             if family not in kind.method.families:
                 good = [n for one in KINDS if family in one.method.families for n in one.examples]
                 raise StrategyError(
-                    f"{self.name} is for family {' and '.join(kind.method.families)}, but this "
+                    f"{self.name} is for family {' or '.join(kind.method.families)}, but this "
                     f"denoiser is of family {family!r}; give one of {', '.join(good)}"
                 )
         return Strategy.create(

@@ -133,7 +133,7 @@ def test_the_callable_passes_steps_guidance_and_solver() -> None:
 
 def test_a_rule_is_refused_before_anything_runs() -> None:
     pipe = unet_pipelines.build("short")
-    with pytest.raises(StrategyError, match="family dit and mmdit and transformer"):
+    with pytest.raises(StrategyError, match="family dit or mmdit or transformer"):
         accel.apply(pipe, "fora-n2")
     with pytest.raises(StrategyError, match="did you mean 'deepcache-n3'"):
         accel.apply(pipe, "deepcach-n3")

@@ -264,6 +264,7 @@ def test_the_hub_is_asked_only_on_request(
     monkeypatch.setattr("accel.models.loading.DiffusionPipeline.from_pretrained", loads)
     flags = ["--strategy", quick, "--out", tmp_path / "x.png", "--model", "owner/name"]
     assert "not here; pass --download" in fails(capsys, *flags)
+    assert f"there is no folder {tmp_path}/no;" in fails(capsys, *flags[:-1], f"{tmp_path}/no")
     assert "cannot be reached (not here" in fails(capsys, *flags, "--download")
     assert asked == [("owner/name", False)]  # What is not in the cache is not looked for twice.
     monkeypatch.setattr("accel.models.hub_errors.is_cached", lambda _: True)

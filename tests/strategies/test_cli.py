@@ -129,6 +129,11 @@ def test_a_file_cannot_write_to_the_terminal(tmp_path: Path) -> None:
     assert "\\x1b[31mred" in shows("show", path)
 
 
+def test_show_says_of_a_rule_that_it_fits_any_run() -> None:
+    assert "rule       fits any solver and number of steps" in shows("show", "deepcache-n3")
+    assert "fits any" not in shows("show", "dato-b1")
+
+
 def test_methods_documents_every_knob() -> None:
     out = shows("methods")
     for name, kind in strategies.registered_methods().items():

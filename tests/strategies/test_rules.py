@@ -74,6 +74,22 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
         strategies.load("detlacache-n3")
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("deepcach-n3", r"^deepcach-n3: .*'deepcache-n3'\? python -m strategies list shows all$"),
+        ("deepcache-n3+tgat-0.4", r"no such preset 'tgat-0.4'; did you mean 'tgate-0.4'\?"),
+        ("dato-b1+tgate-0.4", "dato-b1 is a list of a paper's table; a plus joins rules only"),
+        ("zzz", "no such preset; give one of adaptive-guidance-gate, .*, tome-0.7$"),
+        ("runs/none", "^runs/none: no such file or folder$"),
+        ("none.json", "^none.json: no such file or folder$"),
+    ],
+)
+def test_a_wrong_name_says_what_is_wrong_in_it(name: str, message: str) -> None:
+    with pytest.raises(StrategyError, match=message):
+        strategies.load(name)
+
+
 @pytest.mark.parametrize("scheduler", ["DDIMScheduler", "HeunDiscreteScheduler", "PNDMScheduler"])
 def test_steps_of_is_the_inverse_of_calls_of(scheduler: str) -> None:
     for steps in (1, 2, 25, 50):
@@ -97,6 +113,9 @@ def test_folders_stand_for_one_of_their_strategies(tmp_path: Path) -> None:
         strategies.load(pulled)
     (tmp_path / "empty").mkdir()
     with pytest.raises(StrategyError, match="a folder without strategies"):
+        strategies.load(tmp_path / "empty")
+    (tmp_path / "empty" / "model_index.json").write_text("{}")
+    with pytest.raises(StrategyError, match="the folder of a pipeline, not of a strategy"):
         strategies.load(tmp_path / "empty")
 
 

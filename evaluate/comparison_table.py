@@ -33,7 +33,7 @@ def show_comparison(found: dict[str, Any], metrics: list[Metric], calls: bool) -
     table = Table(title=_title(found))
     table.add_column("")
     for row in rows:
-        table.add_column(Path(row["name"]).stem, justify="right", overflow="fold")
+        table.add_column(strategy_title(row["name"]), justify="right", overflow="fold")
     for key, (title, form, factor) in SPEED.items():
         if key in rows[0]:
             table.add_row(title, *(form.format(row[key] * factor) for row in rows))
@@ -57,6 +57,11 @@ def show_comparison(found: dict[str, Any], metrics: list[Metric], calls: bool) -
         style="dim",
         highlight=False,
     )
+
+
+def strategy_title(name: str) -> str:
+    """Title of a strategy: a preset's name as it is, a file's without its folder and `.json`."""
+    return Path(name).name.removesuffix(".json")
 
 
 def _title(found: dict[str, Any]) -> str:
@@ -115,7 +120,8 @@ def reasons(found: dict[str, Any]) -> list[str]:
         told = row.get("verdict", {"answer": "yes", "figures": {}})
         why = [one["reason"] for one in told["figures"].values() if one["answer"] == told["answer"]]
         if told["answer"] != "yes":
-            said.append(f"{Path(row['name']).stem}, no loss {told['answer']}: {'; '.join(why)}")
+            title = strategy_title(row["name"])
+            said.append(f"{title}, no loss {told['answer']}: {'; '.join(why)}")
     return said
 
 
@@ -133,7 +139,7 @@ def table_notes(found: dict[str, Any], metrics: list[Metric]) -> list[str]:
 
 
 def _calls(row: dict[str, Any]) -> Table:
-    table = Table(title=f"calls of {Path(row['name']).stem}, one image")
+    table = Table(title=f"calls of {strategy_title(row['name'])}, one image")
     for title in ("kind", "calls", "ms each", "spread, %", "GMACs each", "ms together"):
         table.add_column(title, justify="left" if title == "kind" else "right", overflow="fold")
     for kind in row["kinds"]:

@@ -105,9 +105,8 @@ def _find(
     if worst > margin and least > 0:
         return Finding(name, "no", f"{told}: a loss")
     if worst > margin:
-        return Finding(
-            name, "not shown", f"{told}: more is not ruled out{_hint(metric, margin, images)}"
-        )
+        hint = _hint(metric, margin, images)
+        return Finding(name, "not shown", f"{told}: a larger loss is not ruled out{hint}")
     if images < ENOUGH:
         return Finding(name, "not shown", f"{told}; {images} images, at least {ENOUGH} are needed")
     if images < planned:
@@ -124,7 +123,7 @@ def _told(name: str, metric: Metric, change: Sequence[float]) -> str:
 
 def _hint(metric: Metric, margin: float, images: int) -> str:
     least = fewest(metric, margin)
-    return f"; that takes at least {least} images" if images < least else ""
+    return f"; to rule it out takes at least {least} images" if images < least else ""
 
 
 def fewest(metric: Metric, margin: float) -> int:

@@ -3,7 +3,6 @@
 The most similar tokens are averaged before a self-attention, and every merged token then gets the
 output of the token it was merged into. Destinations are the top-left tokens of the grid's cells,
 not random ones, so a generation needs no random stream of its own (the package's `use_rand=False`).
-On GPUs the sums of the averages are rounded in no fixed order.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def score_parser() -> CommandParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     what = made.add_argument_group("model and strategies")
-    what.add_argument("--model", default="tiny-sd", help=MODEL_HELP)
+    what.add_argument("--model", default="tiny-sd", help=f"{MODEL_HELP} (default: tiny-sd)")
     what.add_argument(
         "--strategy",
         action="append",

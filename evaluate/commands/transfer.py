@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -30,7 +29,7 @@ def transfer_command(flags: argparse.Namespace, result: ResultOutput) -> int:
     Raises:
         StrategyError: a strategy has no meaning on the target, or a flag is wrong.
     """
-    given = [(Path(name).stem, load(name)) for name in flags.strategy]
+    given = [(comparison_table.strategy_title(name), load(name)) for name in flags.strategy]
     if flags.skip_levels is not None and flags.skip_levels < 1:
         raise StrategyError(f"--skip-levels must be at least 1, not {flags.skip_levels}")
     if not flags.repeats:

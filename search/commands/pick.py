@@ -169,9 +169,9 @@ def _none_passes(points: list[FrontPoint]) -> str:
     verdict = near[-1].verdict
     assert verdict is not None
     return (
-        "of no strategy of the front a loss is ruled out; the nearest, "
-        f"{near[-1].scores['speedup']:.2f}x: {'; '.join(verdict.reasons)}. Score more held-out "
-        "images, or give a wider --margin NAME=VALUE"
+        "a loss is ruled out for no strategy of the front; the nearest is "
+        f"{near[-1].scores['speedup']:.2f}x as fast: {'; '.join(verdict.reasons)}. Score more "
+        "held-out images, or give a wider --margin NAME=VALUE"
     )
 
 

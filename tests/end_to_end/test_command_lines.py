@@ -225,7 +225,7 @@ def test_dry_run_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[st
     given += ["--out", str(tmp_path / "run")]
     assert cli.main(given) == 0
     shown = capsys.readouterr()
-    assert "seeds" in shown.err
+    assert "initial strategies" in shown.err
     found = json.loads(shown.out)
     assert found["model"] == "tiny-sd"
     assert found["total"] == found["before"] + found["search"] + found["after"] > 0

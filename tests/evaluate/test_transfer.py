@@ -159,6 +159,7 @@ def test_a_strategy_of_a_unet_on_a_transformer(
     assert "deepcache became fora" in row["notes"][0]
     for bad, said in (
         (["tome-0.5", *words], "nothing of tome-0.5"),
+        (["tome-0.3", "tome-0.5", *words], "nothing of tome-0.3"),
         (["deepcache-n3", "deepcache-n3", *words], "give each once"),
         (["deepcache-n3", *words, "--skip-levels", "0"], "at least 1"),
         (["deepcache-n3", "--to", "sd99"], "'sd99' is unknown"),

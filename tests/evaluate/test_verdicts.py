@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import strategies
+from evaluate.comparison_table import strategy_title
 from evaluate.metrics import METRICS
 from evaluate.statistics.bootstrap import interval
 from evaluate.statistics.means import mean_of
@@ -43,14 +44,14 @@ def test_all_of_every_interval_within_the_margin_passes() -> None:
     [
         ("fd_real", [9.0, 7.0, 11.0], "no", "fd_real +9.00 (+7.00 to +11.00), margin 6: a loss"),
         ("fd_real", [5.0, 1.0, 9.0], "no", "a loss"),
-        ("fd_real", [1.0, -5.0, 7.0], "not shown", "more is not ruled out"),
+        ("fd_real", [1.0, -5.0, 7.0], "not shown", "a larger loss is not ruled out"),
         ("fd_real", [-20.0, -30.0, -9.0], "yes", ""),
         ("fd_real", [3.0, 1.0, 5.0], "yes", ""),  # Worse, but within the margin.
         ("fd_real", [1.0, 1.0, 1.0], "not shown", "no width"),
         ("fd_real", [0.0, 0.0, 0.0], "yes", ""),  # All features are equal.
         ("fd_real", None, "not shown", "no interval"),
         ("right_colour", [-0.05, -0.09, -0.01], "no", "right_colour -0.050 (-0.090 to -0.010)"),
-        ("right_colour", [-0.01, -0.04, 0.02], "not shown", "more is not ruled out"),
+        ("right_colour", [-0.01, -0.04, 0.02], "not shown", "a larger loss is not ruled out"),
         ("right_colour", [0.05, 0.01, 0.09], "yes", ""),
         ("right_colour", [0.0, 0.0, 0.0], "not shown", "no width"),  # Of a former version.
     ],
@@ -262,3 +263,11 @@ def test_a_run_of_a_former_version_is_read(run: Run) -> None:
     former = Run(run.folder, config, Former())  # type: ignore[arg-type]
     assert [p.strategy.digest for p in former.front()] == [p.strategy.digest for p in run.front()]
     assert all(point.no_loss in ("no", "not shown") for point in former.front())
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [("tome-0.5", "tome-0.5"), ("runs/one/best.json", "best"), ("runs/v0.2", "v0.2")],
+)
+def test_the_table_names_strategies_whole(name: str, title: str) -> None:
+    assert strategy_title(name) == title

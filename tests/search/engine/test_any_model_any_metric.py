@@ -203,7 +203,7 @@ def test_the_space_follows_from_the_family(
     given = ["--model", str(saved(folders, "sd3")), "--objective", "psnr", "--dry-run"]
     few = ["--size", "32", "--base-steps", "3", "--steps", "3", "--budget", "50evals"]
     assert cli.main([*given, "--objective", "latency", *SETTING, *few]) == 0
-    assert "seeds" in capsys.readouterr().out
+    assert "initial strategies" in capsys.readouterr().out
     for name, method in (("sd1", "catome"), ("pixart", "tgate"), ("sd3", "toca"), ("dit", "cat")):
         flags = parser().parse_args(["--model", str(saved(folders, name))])
         _, model = model_setup.load_model(flags)

@@ -17,18 +17,16 @@ from evaluate.statistics.bootstrap import interval
 from evaluate.statistics.means import mean_of
 from evaluate.verdicts import judge_changes
 from search.costs.heldout_rungs import expected, levels
-from search.engine.search import Search
 from search.finalists import distance_prior
 from search.finalists import lossless_probability as promise
 from search.finalists.standings import Standings
 from search.results import export, finalist
 from search.results.run import Run
-from search.study.evaluation import Evaluation, comparable, is_baseline_evaluation
 from search.study.finalist_notes import HELDOUT
 from search.workers.messages import SampleRequest
 from tests.search.costs.test_budget import Paid
 from tests.support.runs.engines import make_engine, raced
-from tests.support.runs.fake_executor import FakeExecutor, damage
+from tests.support.runs.fake_executor import FakeExecutor
 
 SETS: dict[str, Any] = {"heldout_images": 192, "budget": "40evals", "surrogate": False}
 
@@ -141,23 +139,6 @@ def test_a_bounded_race_keeps_to_its_share_and_still_compares_equal_images(tmp_p
             assert final.judged == final.full
 
 
-class Strict(Paid):
-    """What is far off shows wrong objects on a tenth of its held-out images.
-
-    Attributes:
-        limit: largest damage without a wrong object.
-    """
-
-    limit = 0.0
-
-    def sample(self, request: SampleRequest) -> ExtractedFeatures:
-        sample = super().sample(request)
-        if request.split == "heldout" and damage(request.strategy) > self.limit:
-            wrong = np.arange(request.start, request.stop) % 10 == 0
-            sample.features["judge"][wrong] = 0.0
-        return sample
-
-
 def test_distances_of_settled_strategies_tell_a_chance() -> None:
     passed, lost = [[2.0], [3.0]], [[30.0], [90.0], [2.5]]
     chances = [
@@ -175,53 +156,6 @@ def test_distances_of_settled_strategies_tell_a_chance() -> None:
     )
     assert distance_prior.no_loss_chance([5.0], [[5.0]], [[4.0]]) == distance_prior.SURE
     assert distance_prior.no_loss_chance([6.0], [[5.0]], [[4.0]]) == 0.5
-
-
-def passed_over(engine: Search) -> Evaluation:
-    """The fastest strategy that is no finalist, and faster than all that are no worse.
-
-    Some finalists are worse, so that these show a loss where it shows none.
-    """
-    best, baselines = engine.choice().best()
-    chosen = {row.strategy.digest for row in best}
-    speed = {
-        row.strategy.digest: engine.prepared.costs.of(row.strategy)["speedup"]
-        for row in (*comparable(engine.study.evaluations), *baselines)
-    }
-
-    def better(one: Evaluation, other: Evaluation) -> bool:
-        return (
-            damage(one.strategy) <= damage(other.strategy)
-            and speed[one.strategy.digest] >= speed[other.strategy.digest]
-        )
-
-    found = [
-        row
-        for row in comparable(engine.study.evaluations)
-        if row.feasible
-        and row.strategy.digest not in chosen
-        and not is_baseline_evaluation(row)
-        and not any(better(one, row) for one in (*best, *baselines))
-        and any(damage(one.strategy) > damage(row.strategy) for one in best)
-    ]
-    return max(found, key=lambda row: speed[row.strategy.digest])
-
-
-def test_other_strategies_are_tried_where_finalists_have_shown_a_loss(tmp_path: Path) -> None:
-    few = {"surrogate": False, "heldout_images": 384, "export": 3}
-    executor = Strict()
-    engine = make_engine(tmp_path, executor, budget="1000s", **few)
-    engine.prepare()
-    engine.evaluate()
-    executor.limit = damage(passed_over(engine).strategy)
-    chosen = {row.strategy.digest for row in engine.choice().best()[0]}
-    finals = engine.finish().finals
-    run = Run(engine.folder, engine.config, engine.study, finals)
-    took = [one for one in finals if one.role == "front" and one.strategy.digest not in chosen]
-    assert took
-    assert len(took) <= 2 * 3 * 3
-    answers = {one.strategy.digest: run.verdict(one) for one in took}
-    assert any(verdict is not None and verdict.answer == "yes" for verdict in answers.values())
 
 
 def test_finalists_of_former_versions_are_compared_on_the_images_they_had(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ class ProgressBar:
                 transient=True,
             )
             self._task = self._bar.add_task("starting", total=None, count="")
-        self._name = ""
+        self._name = self._unfinished = ""
         self._said = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -65,7 +65,7 @@ class ProgressBar:
             self._bar.update(
                 self._task, description=name, completed=done, total=count or None, count=shown
             )
-        elif now - self._said >= LINE_EVERY:
-            self._said = now
+        elif now - self._said >= LINE_EVERY or (name == self._unfinished and done == count):
+            self._said, self._unfinished = now, name if done < count else ""
             self._console.print(f"{name}: {shown}" if shown else name, soft_wrap=True)
         self._name = name

@@ -141,6 +141,9 @@ def test_every_solver_that_draws_is_in_this_file() -> None:
 @pytest.mark.parametrize(("model", "solver"), cases())
 def test_a_batch_is_its_images_and_a_seed_is_an_image(model: str, solver: str) -> None:
     pipe = build(model, solver)
+    if model == "pixart":
+        # Some processors round batches differently; its random weights enlarge that 10,000-fold.
+        pipe.to(torch.float64)
     left = set(vars(pipe.scheduler)) & {"step", "noise_sampler_seed"}
     torch.manual_seed(1)
     three, four = seeded(pipe, 3), seeded(pipe, 4)

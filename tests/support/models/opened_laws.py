@@ -39,6 +39,15 @@ def draw(pipe: Any, **given: Any) -> torch.Tensor:
     return (steered_transformers if steered else transformer_pipelines).draw(pipe, **given)
 
 
+def alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether images are the same to rounding.
+
+    Weights in a mapped file are aligned differently from those in memory, and some processors then
+    round matrix products differently.
+    """
+    return float((one - other).norm() / other.norm()) < 1e-4
+
+
 def check(pipe: Any, rounding: float = 1e-3) -> torch.Tensor:
     """Check the laws: neutral, removal, repetition, histories and a batch.
 

@@ -72,7 +72,7 @@ def test_offloading_that_needs_a_gpu_is_refused(
 
 def test_group_offload_keeps_the_laws(folder: Path) -> None:
     pipe = opened(folder, offload="group")
-    assert torch.equal(opened_laws.check(pipe), opened_laws.draw(build("sd1")))
+    assert opened_laws.alike(opened_laws.check(pipe), opened_laws.draw(build("sd1")))
 
 
 def test_the_denoiser_is_compiled(folder: Path) -> None:

@@ -33,7 +33,7 @@ def test_lines_come_now_and_then_without_a_terminal(monkeypatch: pytest.MonkeyPa
 
 def test_a_part_that_had_a_line_has_one_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     text, clock = io.StringIO(), iter([0.0, 1.0, 11.0, 12.0, 13.0, 14.0, 15.0])
-    monkeypatch.setattr(progress_bar.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("time.monotonic", lambda: next(clock))
     with ProgressBar(Console(file=text, width=80, markup=False)) as report:
         for done in (4, 8, 12):
             report("timing", done, 12)

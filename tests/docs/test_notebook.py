@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,14 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert (names["RUN"] / "report.html").is_file()
 
 
-def test_the_notebook_is_kept_without_outputs() -> None:
-    for cell in json.loads(NOTEBOOK.read_text("utf-8"))["cells"]:
-        assert not cell.get("outputs")
-        if cell["cell_type"] == "code":
-            compile("".join(cell["source"]), NOTEBOOK.name, "exec")
+def test_the_notebook_has_its_outputs() -> None:
+    """Those of one run from the first cell to the last, without paths or colours of a terminal."""
+    text = NOTEBOOK.read_text("utf-8")
+    assert len(text) < 400_000
+    assert not re.search(r"/(?:home|root|tmp|usr|work)/|\\u001b", text)
+    cells = [one for one in json.loads(text)["cells"] if one["cell_type"] == "code"]
+    assert [one["execution_count"] for one in cells] == list(range(1, len(cells) + 1))
+    assert all(one["outputs"] for one in cells[1:])
+    assert not any(out["output_type"] == "error" for one in cells for out in one["outputs"])
+    for cell in cells:
+        compile("".join(cell["source"]), NOTEBOOK.name, "exec")

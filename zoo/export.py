@@ -22,7 +22,7 @@ from zoo.card import write_card
 from zoo.recipes import RECIPES, STAGES
 from zoo.subjects import Sample, Subject
 from zoo.train import load_parts
-from zoo.training import diffusion
+from zoo.training import diffusion, snapshots
 from zoo.training.classifiers import pictures
 
 REFERENCE_SEED, SEARCH_SEED, HELDOUT_SEED = 424_242, 11, 12
@@ -42,6 +42,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--package", type=Path, help="package of the portraits' parts: archive or folder"
     )
+    made.add_argument(
+        "--snapshot",
+        action="store_true",
+        help="write only zoo/snapshots/MODEL, from which an unfinished training continues",
+    )
     return made
 
 
@@ -50,6 +55,10 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser().parse_args(arguments)
     work = chosen.work or Path(".train") / chosen.model
     try:
+        if chosen.snapshot:
+            stages = [stage.folder for stage in STAGES[chosen.model]]
+            snapshots.write(work, stages, snapshots.folder(chosen.model))
+            return
         export(chosen.model, work, chosen.images, chosen.package)
     except StrategyError as error:
         sys.exit(f"error: {error}")

@@ -95,12 +95,18 @@ RECIPES = {
             TrainingStage(
                 "coarse",
                 lambda _: coarse.build(),
-                Plan(320_000, 80_000, pool=coarse.POOL, cast_on_cpu=False),
+                Plan(240_000, 60_000, pool=coarse.POOL, cast_on_cpu=False),
+            ),
+            # Steps with a quarter of the keys take half as long.
+            TrainingStage(
+                "fewer-keys",
+                coarse.grow,
+                Plan(296_000, 0, start=240_000, spread=0.5, keys=2, cast_on_cpu=False),
             ),
             TrainingStage(
                 ".",
-                coarse.grow,
-                Plan(440_000, 60_000, start=320_000, spread=0.5, cast_on_cpu=False),
+                lambda before: before,
+                Plan(312_000, 14_000, start=296_000, spread=0.5, cast_on_cpu=False),
             ),
         ),
         images=40_000,

@@ -3,9 +3,11 @@
 The stages run in order, each once. A stage whose result lies in the work folder is skipped, and
 diffusion training resumes at its last complete checkpoint, so that the same command resumes after
 an interruption. `--images` beyond what was trained continues from the last checkpoint at the
-constant learning rate. tiny-pixart takes the autoencoder, the feature network and the judge that
-tiny-sd ships with. tiny-portraits needs the npm package @dicebear/pixel-art (designs CC0 1.0),
-which npm downloads to the work folder unless `--package` names it.
+constant learning rate. With an empty work folder, a model whose training is unfinished continues
+from the snapshot in `zoo/snapshots/MODEL`; `--fresh` begins from nothing. tiny-pixart takes the
+autoencoder, the feature network and the judge that tiny-sd ships with. tiny-portraits needs the npm
+package @dicebear/pixel-art (designs CC0 1.0), which npm downloads to the work folder unless
+`--package` names it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from strategies.commands.interrupts import run_interruptible
 from zoo import MODELS, judging, networks
 from zoo.parts import Parts
 from zoo.recipes import RECIPES, STAGES
-from zoo.training import diffusion, preparing
+from zoo.training import diffusion, preparing, snapshots
 from zoo.training.classifiers import REAL_SEED
 
 # Captions drawn at each look at the model in training.
@@ -52,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--package", type=Path, help="package of the portraits' parts: archive or folder"
     )
+    made.add_argument(
+        "--fresh", action="store_true", help="begin from nothing although there is a snapshot"
+    )
     return made
 
 
@@ -62,6 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
     work = chosen.work or Path(".train") / chosen.model
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1 if not torch.cuda.is_available() else os.cpu_count() or 1)
+    if not chosen.fresh and snapshots.restore(snapshots.folder(chosen.model), work):
+        print(f"continuing from {snapshots.folder(chosen.model)}; --fresh begins from nothing")
     try:
         prepare(chosen.model, work, chosen.package)
     except StrategyError as error:
@@ -97,6 +104,7 @@ def prepare(model: str, work: Path, package: Path | None) -> None:
     preparing.train_features(work, recipe, sample)
     preparing.train_autoencoder(work, recipe, sample)
     preparing.encode_data(work, recipe, sample)
+    preparing.train_text(work, recipe)
     preparing.train_judge(work, recipe, sample)
 
 

@@ -44,7 +44,7 @@ def known_strategies(
 
 
 def uniform_depths(interval: int, calls: int, depth: int) -> list[Any]:
-    """DeepCache's uniform schedule: full at calls 0, N, 2N, ..."""
+    """Uniform schedule of DeepCache and Delta-DiT: full at calls 0, N, 2N, ..."""
     return ["full" if call % interval == 0 else depth for call in range(calls)]
 
 
@@ -78,6 +78,11 @@ def _schedules(
             rule = FORA.published(calls, interval)
             lists = {f"fora_{knob}": getattr(rule, knob) for knob in components}
             yield space.uniform(solver, steps, **lists)
+    reused = [depth for depth in _choices(space, "deltacache", "depth") if depth != "full"]
+    for interval in intervals if reused else ():
+        if interval > 1:
+            stretches = uniform_depths(interval, calls, reused[0])
+            yield space.uniform(solver, steps, deltacache_depth=stretches)
     for alpha in _choices(space, "cat", "alpha")[1:]:
         yield space.uniform(solver, steps, cat_alpha=[alpha] * calls)
     for ratio in dict.fromkeys((ratios[0], ratios[-1])):

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from strategies import StrategyError
 from tests.support import portraits_package
-from zoo import tiny_portraits, train
+from zoo import export, tiny_portraits, train
 from zoo.portraits import coarse, package
 from zoo.recipes import RECIPES, STAGES
-from zoo.training import diffusion, files
+from zoo.training import diffusion, files, snapshots
+from zoo.training.attention import FewerKeys
 
 MODEL = "tiny-portraits"
 RECIPE = RECIPES[MODEL]
@@ -159,7 +160,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         replace(
             stage, plan=replace(stage.plan, images=end, decay=4, start=start, batch=4, save_every=8)
         )
-        for stage, start, end in zip(RECIPE.stages, (0, 8), (8, 16), strict=True)
+        for stage, start, end in zip(RECIPE.stages, (0, 8, 16), (8, 16, 24), strict=True)
     )
     recipe = replace(
         RECIPE, stages=stages, images=16, features=2, autoencoder=2, judge=2, text=2, scored=8
@@ -176,10 +177,10 @@ def test_one_command_trains_all_stages_and_goes_on(
     work = tmp_path / "work"
     arguments = [MODEL, "--work", str(work), "--ranks", "1", "--package", str(source)]
     train.main(arguments)
-    assert diffusion.take_average(train.load_parts(MODEL, work, 1), work) == 16
+    assert diffusion.take_average(train.load_parts(MODEL, work, 2), work) == 24
     with (work / "curve.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["images"]) for row in rows] == [8, 16]
+    assert [int(row["images"]) for row in rows] == [8, 16, 24]
     assert set(rows[0]) == {"images", *RECIPE.subject.groups}
     # A second call has nothing left to do, and needs no package any more.
     capsys.readouterr()
@@ -193,6 +194,72 @@ def test_one_command_trains_all_stages_and_goes_on(
         parts.unet.mid_block.parameters(), first.unet.mid_block.parameters(), strict=True
     ):
         assert torch.equal(one, other)
+
+
+def test_a_training_continues_from_a_snapshot(
+    quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = portraits_package.write(tmp_path)
+    work, snapshot, again = (tmp_path / name for name in ("work", "snapshot", "again"))
+    monkeypatch.setattr(snapshots, "folder", lambda model: snapshot)
+    flags = ["--ranks", "1", "--package", str(source)]
+    with pytest.raises(StrategyError, match="no checkpoint"):
+        snapshots.write(work, ["."], snapshot)
+    train.main([MODEL, "--work", str(work), *flags])
+    (work / files.LAST).unlink()
+    monkeypatch.setattr("zoo.export.snapshots.folder", lambda model: snapshot)
+    export.main([MODEL, "--work", str(work), "--snapshot"])
+    assert sum(file.stat().st_size for file in snapshot.rglob("*")) < 0.3 * sum(
+        file.stat().st_size for file in work.rglob("*")
+    )
+    capsys.readouterr()
+    train.main([MODEL, "--work", str(again), *flags])
+    printed = capsys.readouterr().out
+    assert f"continuing from {snapshot}" in printed
+    assert "classifier" not in printed
+    # Only the last stage was left; it began with the averaged weights of the one before.
+    assert printed.count("judged") == 1
+    kept, left = coarse.grow(coarse.build()), coarse.grow(coarse.build())
+    assert diffusion.take_average(kept, work / "fewer-keys") == 16
+    assert diffusion.take_average(left, again / "fewer-keys") == 16
+    for (name, one), (_, other) in zip(diffusion.named(kept), diffusion.named(left), strict=True):
+        assert torch.allclose(one, other, atol=1e-3), name
+    # A folder that has results of its own is left as it is.
+    assert not snapshots.restore(snapshot, again)
+
+
+def test_a_stage_resumes_from_a_snapshot_with_a_warm_up(
+    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(tmp_path / "work", 4)
+    (tmp_path / "work" / "curve.csv").touch()
+    for name in ("features.safetensors", "judge.safetensors", "vae", "text"):
+        (tmp_path / "work" / name).touch()
+    snapshots.write(tmp_path / "work", ["."], tmp_path / "again")
+    begun: list[float] = []
+    rate = diffusion.Plan.rate
+    monkeypatch.setattr(
+        diffusion.Plan, "rate", lambda plan, seen: begun.append(rate(plan, seen)) or begun[-1]
+    )
+    _, seen = run(tmp_path / "again", 8)
+    assert [trainee.seen for trainee in seen] == [8]
+    assert len(begun) == 2
+    assert begun[0] == pytest.approx(1.2e-3 / 3000)
+
+
+@torch.no_grad()
+def test_fewer_keys_are_those_of_one_phase() -> None:
+    """Attention over the grid sees every second key each way; other attention sees all."""
+    attend = nn.functional.scaled_dot_product_attention
+    query, keys, values = torch.randn(3, 2, 1, 16, 8)
+    with FewerKeys(2, (4, 4), 3):
+        found = attend(query, keys, values)
+        other = attend(query, keys[..., :9, :], values[..., :9, :])
+    rows = torch.tensor([5, 7, 13, 15])
+    assert torch.allclose(found, attend(query, keys[..., rows, :], values[..., rows, :]), atol=1e-6)
+    assert torch.equal(other, attend(query, keys[..., :9, :], values[..., :9, :]))
+    with FewerKeys(1, (4, 4), 0):
+        assert torch.equal(attend(query, keys, values), attend(query, keys, values))
 
 
 def test_a_stage_that_was_cut_is_done_again(tmp_path: Path) -> None:

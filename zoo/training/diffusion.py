@@ -10,21 +10,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from strategies import StrategyError
 from zoo import tiny_sd
 from zoo.parts import Parts
 from zoo.training import files
+from zoo.training.attention import FewerKeys, Float32Attention
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,7 @@ class Plan:
         save_every: images between checkpoints and between looks at the model.
         save_minutes: minutes between checkpoints on machines that are slower than that.
         pool: side of the squares of latents that are pooled to one, see `pooled`.
+        keys: side of the squares of tokens of which attention sees one, see `FewerKeys`.
         spread: standard deviation of the latents by which the loss is weighted.
         cast_on_cpu: whether a CPU that computes in bfloat16 does so; narrow networks gain nothing.
     """
@@ -52,6 +52,7 @@ class Plan:
     save_every: int = 16_000
     save_minutes: float = 5.0
     pool: int = 1
+    keys: int = 1
     spread: float = 1.0
     cast_on_cpu: bool = True
     learning_rate: float = 1.2e-3
@@ -99,12 +100,16 @@ class Trainee:
         files.make(path, lambda part: save_file(whole, part, metadata=metadata))
 
     def restore(self, path: Path) -> None:
-        """Resume from a file that `save` wrote."""
+        """Resume from a file that `save` or `snapshots.write` wrote."""
         with safe_open(path, "pt") as file, torch.no_grad():
             self.seen = int(file.metadata()["seen"])
+            stored = set(file.keys())
             for name, weight in self.named():
-                weight.copy_(file.get_tensor(f"weight/{name}"))
                 self.average[name].copy_(file.get_tensor(f"average/{name}"))
+                if f"weight/{name}" not in stored:
+                    weight.copy_(self.average[name])
+                    continue
+                weight.copy_(file.get_tensor(f"weight/{name}"))
                 self.optimizer.state[weight] = {
                     "exp_avg": file.get_tensor(f"m/{name}").to(weight.device),
                     "exp_avg_sq": file.get_tensor(f"v/{name}").to(weight.device),
@@ -130,18 +135,6 @@ def take_average(parts: Parts, folder: Path) -> int:
         for name, weight in named(parts):
             weight.copy_(file.get_tensor(f"average/{name}"))
         return int(file.metadata()["seen"])
-
-
-class _Float32Attention(TorchFunctionMode):
-    """Attention in float32: its bfloat16 backward takes half of a training step on CPUs."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if func is nn.functional.scaled_dot_product_attention and args[0].device.type == "cpu":
-            with torch.autocast("cpu", enabled=False):
-                return func(*(a.float() for a in args[:3]), *args[3:], **(kwargs or {}))
-        return func(*args, **(kwargs or {}))
 
 
 def casts(plan: Plan, device: str) -> bool:
@@ -208,6 +201,8 @@ def run_rank(
     found = files.newest(folder)
     if found:
         trainee.restore(found)
+        if not trainee.optimizer.state:  # A snapshot: begin with a warm-up and a fresh average.
+            plan = replace(plan, start=trainee.seen)
     latents = torch.cat([pooled(part, plan.pool) for part in latents.split(1024)])
     table = tiny_sd.scheduler().alphas_cumprod
     began, started_at = time.monotonic(), trainee.seen
@@ -259,7 +254,9 @@ def _step(
     signal = table[times].sqrt().view(-1, 1, 1, 1)
     spread = (1 - table[times]).sqrt().view(-1, 1, 1, 1)
     noisy, target = signal * clean + spread * noise, signal * noise - spread * clean
-    with _Float32Attention(), torch.autocast(device, torch.bfloat16, casts(plan, device)):
+    phase = int(torch.randint(plan.keys**2, (), generator=generator))
+    fewer = FewerKeys(plan.keys, (noisy.shape[-2], noisy.shape[-1]), phase)
+    with fewer, Float32Attention(), torch.autocast(device, torch.bfloat16, casts(plan, device)):
         guess = trainee.parts.predict(noisy.to(device), times.to(device), words)
     # Divided by the variance of the target at this time.
     weight = 1 / (signal.square() + (spread * plan.spread).square())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from zoo import folder, networks, networks_folder
@@ -95,14 +95,12 @@ def _rough(vae: AutoencoderKL, share: float) -> classifiers.Augment:
 
 
 def encode_data(work: Path, recipe: Recipe, sample: Sample) -> None:
-    """Encode the training set to latents and tokens, and train the text encoder contrastively."""
-    if (work / "text").exists():
+    """Generate the training set: latents, tokens, and the features that captions are matched to."""
+    if (work / "data.safetensors").exists():
         return
     vae = AutoencoderKL.from_pretrained(work / "vae")
     features = networks.load_network(recipe.subject.features, work / "features.safetensors")
-    torch.manual_seed(4)
-    parts: Parts = recipe.stages[0].begin(None)
-    words = parts.tokenizer
+    words: Any = recipe.stages[0].begin(None).tokenizer
     latents, tokens, seen = [], [], []
     for start in range(0, recipe.images, CHUNK):
         count = min(CHUNK, recipe.images - start)
@@ -115,9 +113,19 @@ def encode_data(work: Path, recipe: Recipe, sample: Sample) -> None:
     table = {
         "latents": torch.from_numpy(np.ascontiguousarray(np.concatenate(latents))),
         "tokens": torch.cat([*tokens, _tokens(words, [""])]).contiguous(),
+        "features": torch.cat(seen),
     }
     _keep(table, work / "data.safetensors")
-    text.train(parts, torch.cat(tokens), torch.cat(seen), recipe.text)
+
+
+def train_text(work: Path, recipe: Recipe) -> None:
+    """Train the text encoder contrastively."""
+    if (work / "text").exists():
+        return
+    torch.manual_seed(4)
+    parts: Parts = recipe.stages[0].begin(None)
+    table = load_file(work / "data.safetensors")
+    text.train(parts, table["tokens"][:-1], table["features"], recipe.text)
     files.make(work / "text", parts.text_encoder.save_pretrained)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from evaluate.commands import early_checks
 from evaluate.commands.parsers import score_parser, transfer_parser
 from strategies import StrategyError
 from strategies.commands.interrupts import stopped
@@ -28,6 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(flags: argparse.Namespace, moves: bool) -> int:
+    try:
+        early_checks.check_score_flags(flags, moves)
+    except StrategyError as error:
+        return _failed(error)
     # These load torch and diffusers.
     from evaluate.commands.score import score_command
     from evaluate.commands.transfer import transfer_command
@@ -38,5 +43,10 @@ def _run(flags: argparse.Namespace, moves: bool) -> int:
         with ResultOutput(flags) as result:
             return (transfer_command if moves else score_command)(flags, result)
     except (StrategyError, ScoreError, NotFiniteError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Print what is wrong; returns the exit code."""
+    print(f"error: {error}", file=sys.stderr)
+    return 2

@@ -117,11 +117,10 @@ def reasons(found: dict[str, Any]) -> list[str]:
     """Reasons why a loss is not ruled out, one line for each strategy."""
     said = []
     for row in found["rows"]:
-        told = row.get("verdict", {"answer": "yes", "figures": {}})
-        why = [one["reason"] for one in told["figures"].values() if one["answer"] == told["answer"]]
+        told = row.get("verdict", {"answer": "yes"})
         if told["answer"] != "yes":
             title = strategy_title(row["name"])
-            said.append(f"{title}, no loss {told['answer']}: {'; '.join(why)}")
+            said.append(f"{title}, no loss {told['answer']}: {'; '.join(told['why'])}")
     return said
 
 
@@ -158,9 +157,11 @@ def flat_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
     """One row for each strategy; intervals are `<metric>_low` and `_high`."""
     rows = []
     for row in found["rows"]:
-        flat = {k: v for k, v in row.items() if k not in ("intervals", "beside_rival", "kinds")}
+        left_out = ("intervals", "beside_rival", "kinds", "verdict")
+        flat = {key: value for key, value in row.items() if key not in left_out}
         if "verdict" in row:
-            flat["verdict"] = row["verdict"]["answer"]
+            told = row["verdict"]
+            flat |= {"no_loss": told["answer"], "why": "; ".join(told["why"])}
         for key, (_, low, high) in row.get("intervals", {}).items():
             flat |= {f"{key}_low": low, f"{key}_high": high}
         for key, (value, low, high) in row.get("beside_rival", {}).items():

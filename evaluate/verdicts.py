@@ -9,6 +9,7 @@ loss beyond the margin passes is at most 2.5 %, however many scores there are.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -30,12 +31,19 @@ class Finding:
     Attributes:
         name: name of the score.
         answer: `yes`: no loss beyond the margin; `no`: there is a loss; `not shown`: neither.
-        reason: the answer in words, with the interval and the margin.
+        told: the score in words, with the interval and the margin.
+        clause: the answer in words, which several scores may share.
     """
 
     name: str
     answer: Answer
-    reason: str
+    told: str
+    clause: str = ""
+
+    @property
+    def reason(self) -> str:
+        """The score and the answer in words."""
+        return self.told + self.clause
 
 
 @dataclass(frozen=True)
@@ -54,13 +62,20 @@ class Verdict:
 
     @property
     def reasons(self) -> list[str]:
-        """Reasons against `yes`: the scores with a loss if there are any, else those not shown."""
-        return [one.reason for one in self.findings if one.answer == self.answer != "yes"]
+        """Reasons against `yes`: the scores with a loss if there are any, else those not shown.
+
+        Scores with one reason share a line, so that it is said once.
+        """
+        lines = defaultdict[str, list[str]](list)
+        for one in self.findings:
+            if one.answer == self.answer != "yes":
+                lines[one.clause].append(one.told)
+        return [" and ".join(told) + clause for clause, told in lines.items()]
 
     def to_json(self) -> dict[str, Any]:
-        """The answer, and each figure's with its reason."""
+        """The answer with its reasons, and each figure's."""
         figures = {one.name: {"answer": one.answer, "reason": one.reason} for one in self.findings}
-        return {"answer": self.answer, "figures": figures}
+        return {"answer": self.answer, "why": self.reasons, "figures": figures}
 
 
 def judge_changes(
@@ -92,27 +107,27 @@ def _find(
 ) -> Finding:
     metric = metric_for(name)
     if change is None or not all(map(math.isfinite, change)):
-        return Finding(name, "not shown", f"{name}: {images} images give no interval")
+        return Finding(name, "not shown", name, f": {images} images give no interval")
     told = _told(name, metric, change)
     if margin is None:
-        return Finding(name, "not shown", f"{told}; it has no margin, give --margin {name}=VALUE")
+        return Finding(name, "not shown", told, f"; it has no margin, give --margin {name}=VALUE")
     told += f", margin {margin:g}"
     value, low, high = change
     worst = -low if metric.better == "higher" else high
     least = -high if metric.better == "higher" else low
     if low == high and (value or metric.bounds is not None):
-        return Finding(name, "not shown", f"{told}; the interval has no width")
+        return Finding(name, "not shown", told, "; the interval has no width")
     if worst > margin and least > 0:
-        return Finding(name, "no", f"{told}: a loss")
+        return Finding(name, "no", told, ": a loss")
     if worst > margin:
-        hint = _hint(metric, margin, images)
-        return Finding(name, "not shown", f"{told}: a larger loss is not ruled out{hint}")
+        told += _hint(metric, margin, images)
+        return Finding(name, "not shown", told, ": a larger loss is not ruled out")
     if images < ENOUGH:
-        return Finding(name, "not shown", f"{told}; {images} images, at least {ENOUGH} are needed")
+        clause = f"; {images} images, at least {ENOUGH} are needed"
+        return Finding(name, "not shown", told, clause)
     if images < planned:
-        return Finding(
-            name, "not shown", f"{told}; stopped on {images} of the {planned} images planned"
-        )
+        clause = f"; stopped on {images} of the {planned} images planned"
+        return Finding(name, "not shown", told, clause)
     return Finding(name, "yes", told)
 
 
@@ -123,7 +138,7 @@ def _told(name: str, metric: Metric, change: Sequence[float]) -> str:
 
 def _hint(metric: Metric, margin: float, images: int) -> str:
     least = fewest(metric, margin)
-    return f"; to rule it out takes at least {least} images" if images < least else ""
+    return f" (takes at least {least} images)" if images < least else ""
 
 
 def fewest(metric: Metric, margin: float) -> int:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from strategies import StrategyError, describe, dump, load, presets, registered_methods, rules, save
-from strategies.commands import space_listing, strategy_rows, terminal_tables
+from strategies import StrategyError, describe, dump, load, registered_methods, save
+from strategies.commands import preset_listing, space_listing, strategy_rows, terminal_tables
 from strategies.commands.interrupts import stopped
 from strategies.commands.result_output import CommandParser, ResultOutput
 from strategies.data_files.whole import make_folder, write
@@ -58,6 +58,7 @@ def parser() -> CommandParser:
 
     one = command("list", _list, "list presets and given files")
     one.add_argument("sources", nargs="*", metavar="NAME|FILE", help="list only these")
+    one.add_argument("--family", metavar="F", help="list only those that work on this family")
     one.add_result_flags("a list of the strategies", "one row for each strategy")
     one = command("show", _show, "show one strategy, call by call")
     one.add_argument("source", metavar="NAME|FILE")
@@ -144,12 +145,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _list(flags: argparse.Namespace, result: ResultOutput) -> int:
-    names = flags.sources or sorted({*presets(), *rules.rule_names()})
-    rows = [(source, load(source)) for source in names]
-    found = [strategy_rows.strategy_row(source, strategy) for source, strategy in rows]
+    rows = preset_listing.listed(flags.sources, flags.family)
+    found = [strategy_rows.strategy_row(*row) for row in rows]
     result.write(found, found)
     if not result.alone:
-        terminal_tables.console().print(terminal_tables.listing(rows))
+        terminal_tables.console().print(terminal_tables.listing(row[:2] for row in rows))
     return 0
 
 

@@ -14,6 +14,7 @@ from strategies.data_files import reading, strategy_folders
 from strategies.data_files.limits import MAX_BYTES
 from strategies.data_files.whole import write
 from strategies.errors import StrategyError
+from strategies.knobs import registered_methods
 from strategies.rules import Rule
 from strategies.strategy import Strategy
 from strategies.words import did_you_mean
@@ -40,8 +41,13 @@ def find_strategy(source: str | os.PathLike[str]) -> Strategy | Rule:
     Raises:
         StrategyError: see `load`.
     """
-    rule = None if _there(Path(source).exists) else rules.find_rule(str(source))
+    rule = named_rule(source)
     return load(source) if rule is None else rule
+
+
+def named_rule(source: str | os.PathLike[str]) -> Rule | None:
+    """The rule of a name; None if no rule has it, or if there is a file of that name."""
+    return None if _there(Path(source).exists) else rules.find_rule(str(source))
 
 
 def read_text(source: str | os.PathLike[str]) -> str:
@@ -88,10 +94,21 @@ def _unknown(name: str, lists: Iterable[str]) -> str:
         return f"{wrong} is a list of a paper's table; a plus joins rules only"
     names = sorted({*rules.rule_names(), *(() if joined else lists)})
     named = f" {wrong!r}" if joined else ""
+    if wrong in registered_methods():
+        return f"{wrong if joined else 'this'} is a method; {_own_presets(wrong, names)}"
     hint = did_you_mean(wrong, names)
     if hint:
         return f"no such file, and no such preset{named}{hint} python -m strategies list shows all"
     return f"no such file, and no such preset{named}; give one of {', '.join(names)}"
+
+
+def _own_presets(method: str, names: Iterable[str]) -> str:
+    """A proposal of a method's preset, and all of them."""
+    own = [one for one in names if one.startswith(f"{method}-")]
+    if not own:
+        return "it has no preset, so give a strategy file, or find one by python -m search"
+    best = next((one for one in own if one.endswith("-n3")), own[0])
+    return f"did you mean {best!r}? Its presets are {', '.join(own)}"
 
 
 def parse(text: str, origin: str = "strategy") -> Strategy:

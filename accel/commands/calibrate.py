@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from math import isfinite
 from shlex import quote
 from statistics import fmean
 from typing import Any
@@ -24,11 +23,9 @@ from accel.commands.generate import (
 )
 from accel.models.loading import quiet
 from accel.solvers import schedulers
-from strategies import Strategy, StrategyError, save
+from strategies import Strategy, save
 from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import ResultOutput
-from strategies.data_files import whole
-from strategies.data_files.whole import make_folder
 from strategies.methods.blockcache import BlockCache
 
 
@@ -42,12 +39,6 @@ def calibrate(flags: argparse.Namespace, result: ResultOutput) -> int:
     Raises:
         StrategyError: the model cannot be loaded or drawn with, or the file cannot be written.
     """
-    if flags.steps is not None and flags.steps < 1:
-        raise StrategyError(f"--steps is {flags.steps}; give at least 1")
-    if not (isfinite(flags.delta) and flags.delta >= 0):
-        raise StrategyError(f"--delta is {flags.delta:g}; give a number from 0 up, such as 0.2")
-    make_folder(flags.out.parent)
-    whole.check_writable(flags.out)
     quiet()
     pipe, config = open_prompted(flags)
     steps = flags.steps or own_steps(pipe, config)

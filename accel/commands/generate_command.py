@@ -29,7 +29,7 @@ from accel.models.loading import quiet
 from accel.models.own_settings import model_title
 from accel.models.parts import PARTS
 from accel.models.resolve import given_parts
-from strategies import Strategy, StrategyError, describe
+from strategies import Strategy, describe
 from strategies.commands.progress_bar import ProgressBar
 from strategies.commands.result_output import ResultOutput
 from strategies.files import find_strategy
@@ -46,9 +46,6 @@ def generate_command(flags: argparse.Namespace, result: ResultOutput) -> int:
     Raises:
         StrategyError: the strategy does not fit the model, or a flag is wrong.
     """
-    if flags.repeat is not None and not flags.compare:
-        raise StrategyError("--repeats is for timings; give --compare too")
-    image_files.check_target(flags.out)
     asked = find_strategy(flags.strategy)
     quiet()
     pipe, config = open_prompted(flags)

@@ -11,7 +11,7 @@ from accel.models import sources
 from accel.models.parts import ModelParts
 from strategies import StrategyError
 from strategies.data_files.configs import configs, read_config
-from strategies.words import explain
+from strategies.words import did_you_mean, explain
 
 Precision = Literal["float32", "float16", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -183,6 +183,23 @@ def frame_places(chosen: str, frames: int) -> list[int]:
 def available() -> list[str]:
     """Names of the model configs that come with the package."""
     return configs("models")
+
+
+def is_config(name: str) -> bool:
+    """Whether a model's name is that of a config, rather than of a folder, file or function.
+
+    Raises:
+        StrategyError: it is none of them.
+    """
+    if name in available() or name.endswith((".yaml", ".yml")):
+        return True
+    if not sources.is_named_directly(name):
+        raise StrategyError(
+            f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
+            "a folder in diffusers format, a .safetensors or .gguf file or, with --download, a hub "
+            f"id such as owner/name{did_you_mean(name, available())}"
+        )
+    return False
 
 
 def read_model(name: str) -> ModelConfig:

@@ -14,9 +14,9 @@ import torch
 from pydantic import ValidationError
 
 import zoo
-from accel.models import checks, precision, sources
+from accel.models import checks, precision
 from accel.models import parts as model_parts
-from accel.models.config import NO_SOURCE, ModelConfig, available, from_source, read_model
+from accel.models.config import NO_SOURCE, ModelConfig, from_source, is_config, read_model
 from accel.models.files import placement
 from accel.models.loading import (
     DTYPES,
@@ -30,7 +30,7 @@ from accel.models.own_settings import own_settings
 from accel.models.parts import ModelParts
 from accel.models.random_weights import from_components, untrained
 from strategies import StrategyError
-from strategies.words import did_you_mean, explain
+from strategies.words import explain
 
 
 def resolve_model(
@@ -120,23 +120,6 @@ def find_config(
     if source is not None:
         raise StrategyError(NO_SOURCE.format(name=name))
     return None
-
-
-def is_config(name: str) -> bool:
-    """Whether a model's name is that of a config, rather than of a folder, file or function.
-
-    Raises:
-        StrategyError: it is none of them.
-    """
-    if name in available() or name.endswith((".yaml", ".yml")):
-        return True
-    if not sources.is_named_directly(name):
-        raise StrategyError(
-            f"model {name!r} is unknown; there are {', '.join(available())}, or give a .yaml file, "
-            "a folder in diffusers format, a .safetensors or .gguf file or, with --download, a hub "
-            f"id such as owner/name{did_you_mean(name, available())}"
-        )
-    return False
 
 
 def _without_config(

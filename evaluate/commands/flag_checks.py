@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 
 from accel.models import checks
-from accel.models.resolve import find_config, is_config
+from accel.models.config import is_config
+from accel.models.resolve import find_config
+from evaluate.commands.early_checks import metric_names
 from evaluate.images import references
 from evaluate.metrics import Metric, default_metrics, select_metrics
 from evaluate.networks import require_networks
@@ -64,5 +66,4 @@ def metrics(
     """
     if flags.metrics is None:
         return default_metrics(bundled, video)
-    names = [name.strip() for name in flags.metrics.split(",") if name.strip()]
-    return select_metrics(names, bundled), {}
+    return select_metrics(metric_names(flags), bundled), {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,18 @@ def cache_folder() -> Path:
 
 
 class MissingWeightsError(StrategyError):
-    """Error of weights that are not on disk; says where to put which file."""
+    """Error of weights that are not on disk; says where to put which file.
+
+    Args:
+        missing: checksum, place and source of each file, as a request.
+    """
+
+    def __init__(self, missing: Sequence[str]) -> None:
+        self.places = " and ".join(missing)
+        super().__init__(
+            f"weights missing: {self.places}, or pass --download; {VARIABLE} sets another folder "
+            f"than {cache_folder()}"
+        )
 
 
 def clip_files(repository: str) -> tuple[PublishedFile, ...]:
@@ -129,10 +140,7 @@ def require_weight_files(wanted: Iterable[PublishedFile], download: bool = False
             sum_ += "..." if 0 < len(weights.sha256) < 64 else ""
             missing.append(f"put {path.name}{sum_} at {path} (from {weights.url})")
     if missing and not download:
-        raise MissingWeightsError(
-            f"weights missing: {' and '.join(missing)}, or pass --download; {VARIABLE} sets "
-            f"another folder than {cache_folder()}"
-        )
+        raise MissingWeightsError(missing)
 
 
 def _fetch(weights: PublishedFile, path: Path) -> None:

@@ -13,9 +13,9 @@ import torch
 from accel import families
 from accel.commands import model_flags
 from accel.models import checks, few_steps, precision
-from accel.models.config import IMAGENET, ModelConfig
+from accel.models.config import IMAGENET, ModelConfig, is_config
 from accel.models.loading import default_device, load_pipeline
-from accel.models.resolve import find_config, is_config, resolve_model
+from accel.models.resolve import find_config, resolve_model
 from evaluate.commands import task_flags
 from evaluate.evaluator import read_prompts
 from evaluate.images import input_images, references

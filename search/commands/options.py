@@ -259,7 +259,8 @@ def _run(group: Group) -> None:
     group.add_argument(
         "--dry-run",
         action="store_true",
-        help="measure a little, predict the cost of the search, and stop",
+        help="measure two turns of the latency table and two batches of images, predict the cost "
+        "of the search, and stop; this takes as long for a small budget",
     )
 
 

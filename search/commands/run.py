@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from accel.models.config import is_config
 from search.commands.flags.values import limits
 from search.commands.options import parser
 from search.interruption import Ending
@@ -20,6 +21,8 @@ def main(arguments: list[str]) -> int:
         )
     if flags.csv is not None and flags.dry_run:
         raise StrategyError("--csv is the front, and --dry-run makes none; give --json")
+    if flags.model is not None:
+        is_config(flags.model)  # A misspelt name is told before torch is imported.
     with ResultOutput(flags) as result, Ending() as ending:
         from search.commands.session import (
             run_search,

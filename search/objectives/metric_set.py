@@ -170,7 +170,8 @@ def find_weights(metrics: Iterable[Metric], download: bool) -> None:
         names = [metric.name for metric in asked if why_missing([metric.network or ""])]
         free = [m.name for m in METRICS.values() if m.network is None and not m.video]
         raise StrategyError(
-            f"{' and '.join(names)} need{'s' * (len(names) == 1)} a network: {error}. Without any "
-            f"weights there are {' and '.join(free)}, such as --objective psnr --objective "
-            "latency"
+            f"{' and '.join(names)} need{'s' * (len(names) == 1)} the weights of a published "
+            f"network, which are not on this machine; give --download to fetch them, or take an "
+            f"objective that needs none: {' or '.join(free)}, such as --objective psnr "
+            f"--objective latency. Without a connection, {error.places}"
         ) from None

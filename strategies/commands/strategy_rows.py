@@ -9,11 +9,12 @@ from strategies import describe
 from strategies.strategy import Strategy
 
 
-def strategy_row(source: str, strategy: Strategy) -> dict[str, Any]:
-    """A strategy in a list of strategies."""
+def strategy_row(source: str, strategy: Strategy, families: Sequence[str] = ()) -> dict[str, Any]:
+    """A strategy in a list of strategies; `families` are those of a rule, if it is one."""
     return {
         "name": strategy.name,
         "family": strategy.family,
+        "families": list(families) or [strategy.family],
         "scheduler": strategy.scheduler,
         "steps": strategy.steps,
         "calls": strategy.calls,

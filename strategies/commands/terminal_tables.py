@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -13,7 +12,8 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 
-from strategies import describe, rules
+from strategies import describe
+from strategies.files import named_rule
 from strategies.strategy import Strategy
 from strategies.text import cut, plain
 
@@ -32,16 +32,24 @@ def listing(rows: Iterable[tuple[str, Strategy]]) -> RenderableType:
     table = _table("name", "what it does")
     table.columns[0].max_width = 26
     for name, strategy in rows:
-        made_for = f"{strategy.family}, {strategy.solver_text}, {schedule(strategy)}"
-        rule = [f"a rule: {RULE}"] if _is_rule(name) else []
-        lines = map(_cell, [made_for, *describe.summary(strategy), *rule])
+        made_for = f"{strategy.solver_text}, {schedule(strategy)}"
+        rule = named_rule(name)
+        if rule is None:
+            head = [f"{strategy.family}, {made_for}", *describe.summary(strategy)]
+        else:
+            head = [
+                f"a rule for {_listed(rule.families)}: {RULE}",
+                f"its paper's run: {strategy.family}, {made_for}",
+                *describe.summary(strategy),
+            ]
+        lines = map(_cell, head)
         table.add_row(_cell(name), "\n".join(lines))
     return table
 
 
-def _is_rule(name: str) -> bool:
-    """Whether a name is that of a rule, and not of a file."""
-    return not Path(name).exists() and rules.find_rule(name) is not None
+def _listed(names: Sequence[str]) -> str:
+    """Names with commas and a last *and*."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def schedule(strategy: Strategy) -> str:
@@ -59,8 +67,9 @@ def details(strategy: Strategy, source: str = "") -> RenderableType:
         )
     ]
     head.append(("digest", strategy.digest[:12]))
-    if _is_rule(source):
-        head.append(("rule", f"{RULE}; shown for its paper's"))
+    rule = named_rule(source)
+    if rule is not None:
+        head.append(("rule", f"for {_listed(rule.families)}; {RULE}; shown for its paper's"))
     for name, knobs in sorted(strategy.methods.items()):
         head += [(f"{name}.{key}", value) for key, value in describe.flat_knobs(knobs).items()]
     measured = chain.from_iterable(

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from strategies.errors import StrategyError
+from strategies.plugins.families import families_of
 from strategies.rules.kinds import KINDS, RuleKind
 from strategies.solvers import calls_of, steps_of
 from strategies.strategy import Strategy
@@ -29,6 +30,12 @@ class Rule:
 
     name: str
     parts: tuple[tuple[RuleKind, str], ...]
+
+    @property
+    def families(self) -> list[str]:
+        """Families of denoisers that all of its methods work on."""
+        every = [families_of(kind.method) for kind, _ in self.parts]
+        return [name for name in every[0] if all(name in others for others in every)]
 
     def fitted(self, family: str, scheduler: str, calls: int, steps: int | None = None) -> Strategy:
         """The strategy for one run.

@@ -15,11 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import strategies
-from evaluate.comparison_table import strategy_title
 from evaluate.metrics import METRICS
 from evaluate.statistics.bootstrap import interval
 from evaluate.statistics.means import mean_of
-from evaluate.verdicts import ENOUGH, check_margins, fewest, judge_changes, margins_of, parse_margin
+from evaluate.verdicts import (
+    ENOUGH,
+    check_margins,
+    fewest,
+    judge_changes,
+    margins_of,
+    parse_margin,
+)
 from search import cli
 from search.objectives.metric_set import MetricSet
 from search.results import export
@@ -263,11 +269,3 @@ def test_a_run_of_a_former_version_is_read(run: Run) -> None:
     former = Run(run.folder, config, Former())  # type: ignore[arg-type]
     assert [p.strategy.digest for p in former.front()] == [p.strategy.digest for p in run.front()]
     assert all(point.no_loss in ("no", "not shown") for point in former.front())
-
-
-@pytest.mark.parametrize(
-    ("name", "title"),
-    [("tome-0.5", "tome-0.5"), ("runs/one/best.json", "best"), ("runs/v0.2", "v0.2")],
-)
-def test_the_table_names_strategies_whole(name: str, title: str) -> None:
-    assert strategy_title(name) == title

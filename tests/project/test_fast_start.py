@@ -45,6 +45,21 @@ READING = [
 ]
 
 
+MISTAKES = {
+    "accel generate --prompt x --out x.png --strategy deepcash-n3": "did you mean",
+    "accel generate --prompt x --out x.png --strategy none.json": "no such file",
+    "accel generate --prompt x --out x.png --strategy fora-n3 --model tiny-sb": "did you mean",
+    "accel generate --prompt x --out x.txt --strategy fora-n3": "not the name of an image file",
+    "accel calibrate --prompt x --out x.json --model tiny-sb": "did you mean",
+    "evaluate --strategy deepcash-n3": "did you mean",
+    "evaluate --strategy deepcache-n3 --model tiny-sb": "did you mean",
+    "evaluate --strategy deepcache-n3 --metrics psmr": "did you mean",
+    "evaluate --strategy deepcache-n3 --margin fid": "give NAME=VALUE",
+    "evaluate transfer deepcash-n3 --to tiny-sd": "did you mean",
+    "search --model tiny-sb": "did you mean",
+}
+
+
 def libraries(*lines: str) -> dict[str, list[str]]:
     """Heavy libraries that are loaded after each command line."""
     words = [sys.executable, "-c", CODE, json.dumps(lines)]
@@ -62,6 +77,20 @@ def loaded() -> dict[str, list[str]]:
 @pytest.mark.parametrize("line", READING)
 def test_what_only_reads_loads_no_heavy_library(line: str, loaded: dict[str, list[str]]) -> None:
     assert loaded[line] == []
+
+
+def test_a_misspelt_name_is_told_before_torch_is_imported() -> None:
+    code = CODE.replace("assert not end.code, end.code", "assert end.code == 2, end.code")
+    words = [sys.executable, "-c", code, json.dumps([*MISTAKES])]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    loaded = json.loads(done.stdout.splitlines()[-1])
+    assert {line: loaded[line] for line in MISTAKES if loaded[line]} == {}
+    errors = done.stderr.splitlines()
+    assert len(errors) == len(MISTAKES), done.stderr
+    for (line, hint), error in zip(MISTAKES.items(), errors, strict=True):
+        assert error.startswith("error: "), line
+        assert hint in error, line
 
 
 def test_a_report_is_written_without_torch(tmp_path: Path) -> None:

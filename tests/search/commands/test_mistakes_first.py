@@ -118,7 +118,7 @@ def test_all_weights_that_are_missing_are_told_at_once(
     shown = told(capsys, search_cli.main, asked)
     for what in ("stable-diffusion-v1-5/", "inception-2015-12-05.pt", "clip-vit-base-patch32"):
         assert what in shown
-    assert "fid and clip-fid need a network" in shown
+    assert "fid and clip-fid need the weights of a published network" in shown
     # What is there is not told.
     assert "fid" not in told(
         capsys, search_cli.main, "--model sd15 --objective psnr --objective macs"

@@ -12,8 +12,9 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
+import diffusers
 import torch
-from diffusers import AutoencoderKL, PixArtSigmaPipeline, PixArtTransformer2DModel
+from diffusers import AutoencoderKL, PixArtTransformer2DModel
 from torch import Tensor, nn
 from transformers import T5Config, T5EncoderModel, T5Tokenizer
 
@@ -33,9 +34,9 @@ class Parts:
     vae: AutoencoderKL
     transformer: PixArtTransformer2DModel
 
-    def pipeline(self) -> PixArtSigmaPipeline:
+    def pipeline(self) -> diffusers.PixArtSigmaPipeline:
         """The parts as a pipeline with a DDIM scheduler."""
-        return PixArtSigmaPipeline(
+        return diffusers.PixArtSigmaPipeline(
             tokenizer=self.tokenizer,
             text_encoder=self.text_encoder,
             vae=self.vae,

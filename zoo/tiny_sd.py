@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+import diffusers
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -35,9 +36,9 @@ class Parts:
     vae: AutoencoderKL
     unet: UNet2DConditionModel
 
-    def pipeline(self) -> StableDiffusionPipeline:
+    def pipeline(self) -> diffusers.StableDiffusionPipeline:
         """The parts as a pipeline with a DDIM scheduler and without a safety checker."""
-        return StableDiffusionPipeline(
+        return diffusers.StableDiffusionPipeline(
             vae=self.vae,
             text_encoder=self.text_encoder,
             tokenizer=self.tokenizer,

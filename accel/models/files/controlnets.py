@@ -10,7 +10,6 @@ from typing import Any
 
 import diffusers
 import torch
-from diffusers import AutoPipelineForText2Image
 from safetensors import SafetensorError
 
 from accel.models.files import weight_file
@@ -132,7 +131,7 @@ def _plain(value: Any) -> Any:
 
 def _together(pipe: Any, source: str, network: Any) -> Any:
     try:
-        made = AutoPipelineForText2Image.from_pipe(pipe, controlnet=network)
+        made = diffusers.AutoPipelineForText2Image.from_pipe(pipe, controlnet=network)
     except ValueError:
         made = None
     if made is None or "controlnet" not in made.components:

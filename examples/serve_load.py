@@ -34,7 +34,8 @@ from accel.models.loading import quiet
 from strategies import Strategy
 
 sys.path.insert(0, str(Path(__file__).parent))
-from serve import NONE, Server, app
+from serve import app
+from serve_queue import NONE, Server
 
 STEPS = 3
 NEAR = 2  # Levels of 255 by which a pixel may differ: a batch adds up in another order.

@@ -27,7 +27,7 @@ def interrupted(*_: Any, **__: Any) -> Any:
         ),
         ("accel.cli", "accel.commands.calibrate.open_prompted", ["calibrate", *PROMPT]),
         ("evaluate.cli", "evaluate.commands.score.prepare", STRATEGY),
-        ("strategies.cli", "strategies.cli.load", ["list"]),
+        ("strategies.cli", "strategies.commands.preset_listing.load", ["list"]),
         ("search.cli", "search.commands.run_options.read_run", ["status", "run"]),
         ("search.cli", "search.commands.model_setup.load_model", ["--dry-run"]),
     ],

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -18,13 +17,9 @@ from tests.support.paths import ROOT
 
 def module(name: str) -> Any:
     """An example as a module."""
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules[name])
-    return sys.modules[name]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "examples")
+        return importlib.import_module(name)
 
 
 def test_a_load_of_requests_has_no_wrong_and_no_lost_image() -> None:
@@ -61,15 +56,15 @@ class Pipe:
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
-    serve, made = module("serve"), Pipe()
+    queue, made = module("serve_queue"), Pipe()
 
     def choose(pipe: Pipe, name: str | None) -> Pipe:
         pipe.name = name
         return pipe
 
-    monkeypatch.setattr(serve.accel, "apply", lambda *_: None)
-    monkeypatch.setattr(serve.accel, "remove", lambda *_: None)
-    monkeypatch.setattr(serve.accel, "choose", choose)
+    monkeypatch.setattr(queue.accel, "apply", lambda *_: None)
+    monkeypatch.setattr(queue.accel, "remove", lambda *_: None)
+    monkeypatch.setattr(queue.accel, "choose", choose)
     yield made
     made.go.set()
 
@@ -116,13 +111,71 @@ def test_batches_are_of_one_strategy_and_in_the_order_of_arrival(pipe: Pipe) -> 
     assert 'stratagem_latency_seconds_count{strategy="fast"} 4' in lines
 
 
+def test_requests_wait_until_every_strategy_is_compiled(
+    pipe: Pipe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    serve = module("serve")
+    server = serve.Server(pipe, {"fast": "x", "good": "y"}, batch=3, compiled=True)
+    assert pipe.began.wait(60)
+    found = server.health
+    assert found.pop("seconds") >= 0
+    assert found == {"status": "compiling", "strategy": "fast", "done": 0, "of": 3}
+    with pytest.raises(serve.CompilingError):
+        server.submit("0", "good", 0)
+    assert "stratagem_ready 0" in server.metrics.text(0, ready=False)
+    pipe.go.set()
+    while server.health["status"] != "ready":
+        threading.Event().wait(0.02)
+    first, fails = server.submit("0", "good", 0), server.submit("fail", "fast", 0)
+    assert first.result(60) == "good: 0"
+    with pytest.raises(RuntimeError, match="no more memory"):
+        fails.result(60)
+    server.close()
+    # Every batch has the size that was compiled.
+    assert pipe.batches == [
+        *(("fast", ["warm-up"] * 3), ("good", ["warm-up"] * 3), (None, ["warm-up"] * 3)),
+        *(("good", ["0"] * 3), ("fast", ["fail"] * 3)),
+    ]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" in ")[0] for line in lines] == [
+        *("compiled fast", "compiled good", "compiled none"),
+    ]
+    assert lines[-1].endswith("(3 of 3)")
+    text = server.metrics.text(0)
+    assert 'stratagem_compile_seconds{strategy="good"}' in text
+    assert 'stratagem_requests_total{strategy="good",outcome="refused"} 1' in text
+
+
+def test_a_strategy_that_cannot_be_compiled_leaves_the_others(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    queue = module("serve_queue")
+
+    def choose(pipe: Pipe, name: str | None) -> Pipe:
+        if name == "fast":
+            raise RuntimeError("no such graph")
+        pipe.name = name
+        return pipe
+
+    monkeypatch.setattr(queue.accel, "choose", choose)
+    pipe.go.set()
+    server = queue.Server(pipe, {"fast": "x", "good": "y"}, batch=1, compiled=True)
+    while server.health["status"] != "ready":
+        threading.Event().wait(0.02)
+    assert server.health["failed"] == {"fast": "RuntimeError: no such graph"}
+    assert "fast cannot be compiled: RuntimeError" in capsys.readouterr().out
+    assert server.submit("0", "good", 0).result(60) == "good: 0"
+    with pytest.raises(RuntimeError, match="no such graph"):
+        server.submit("0", "fast", 0).result(60)
+    server.close()
+
+
 def test_wrong_requests_are_answered(pipe: Pipe) -> None:
     uvicorn = pytest.importorskip("uvicorn")
     serve = module("serve")
     pipe.go.set()
-    web = uvicorn.Server(
-        uvicorn.Config(serve.app(serve.Server(pipe, {"fast": "x"})), port=0, log_level="critical")
-    )
+    server = serve.Server(pipe, {"fast": "x"})
+    web = uvicorn.Server(uvicorn.Config(serve.app(server), port=0, log_level="critical"))
     thread = threading.Thread(target=web.run)
     thread.start()
     while not web.started:
@@ -148,6 +201,16 @@ def test_wrong_requests_are_answered(pipe: Pipe) -> None:
         assert post(prompt="fail", strategy="fast")[0] == 500
         with urllib.request.urlopen(f"{address}/strategies", timeout=60) as answer:
             assert json.loads(answer.read()) == ["fast", "none"]
+        with urllib.request.urlopen(f"{address}/health", timeout=60) as answer:
+            assert json.loads(answer.read()) == {"status": "ready", "failed": {}}
+        server._uncompiled.append("fast")
+        code, text = post(prompt="x", strategy="fast")
+        assert (code, json.loads(text)["detail"]["status"]) == (503, "compiling")
+        with pytest.raises(urllib.error.HTTPError) as error:
+            urllib.request.urlopen(f"{address}/health", timeout=60)
+        with error.value as answer:
+            assert (answer.code, json.loads(answer.read())["strategy"]) == (503, "fast")
+        server._uncompiled.clear()
     finally:
         web.should_exit = True
         thread.join()

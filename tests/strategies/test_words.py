@@ -151,7 +151,7 @@ configs_of = configs
         (search_cli, "search.commands.session.default_device", ["--dry-run"]),
         (search_cli, "search.commands.run_options.runs.load_run", ["status", "run"]),
         (search_cli, "search.commands.run_options.runs.load_run", ["report", "run"]),
-        (strategies_cli, "strategies.cli.presets", ["list"]),
+        (strategies_cli, "strategies.commands.preset_listing.presets", ["list"]),
     ],
 )
 def test_ctrl_c_is_one_line_in_every_command(

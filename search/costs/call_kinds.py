@@ -170,7 +170,7 @@ def _wholes(space: SearchSpace, calls: int) -> tuple[tuple[Row, ...], tuple[tupl
     the most calls.
     """
     nothing: list[Row] = [(0,) * space.genes_per_slot] * calls
-    rows = _whole_rows(space)
+    rows = whole_rows(space, WHOLES)
     shown = {row: made(space, row, "", nothing).kinds() for row in rows}
     counts = {row: Counter(kinds[2:]) for row, kinds in shown.items()}
     patterns = dict.fromkeys(kind for count in counts.values() for kind in count)
@@ -179,18 +179,26 @@ def _wholes(space: SearchSpace, calls: int) -> tuple[tuple[Row, ...], tuple[tupl
     return chosen, tuple(shown[row] for row in chosen)
 
 
-def _whole_rows(space: SearchSpace) -> list[Row]:
+def is_free(gene: object) -> bool:
+    """Whether the choice of a gene leaves the cost of every call as it is."""
+    return isinstance(gene, Gene) and gene.knob in registered_methods()[gene.method].free_knobs
+
+
+def whole_rows(space: SearchSpace, limit: float) -> list[Row]:
     """Choices of the whole generation's knobs that decide the cost of calls.
 
-    If there are too many, those of each method are combined with the first choice of all others.
+    Args:
+        space: space of the search.
+        limit: number of choices up to which methods are combined. If there are more, those of each
+            method are combined with the first choice of all others.
     """
     sizes: dict[str, list[int]] = {}
     for place, gene in enumerate(space.global_genes):
-        if isinstance(gene, Gene) and gene.knob not in registered_methods()[gene.method].free_knobs:
+        if isinstance(gene, Gene) and not is_free(gene):
             sizes.setdefault(gene.method, []).append(place)
     free = [set(places) for places in sizes.values()]
     together = set().union(*free)
-    if prod(len(space.global_genes[place].choices) for place in together) <= WHOLES:
+    if prod(len(space.global_genes[place].choices) for place in together) <= limit:
         free = [together]
     rows = {
         row: None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from math import inf
 
 import numpy as np
 
@@ -32,10 +33,8 @@ def probes(space: SearchSpace, seed: int) -> list[Strategy]:
     rng = np.random.default_rng(seed)
     found: list[Strategy] = []
     seen: set[str] = set()
-    for whole in _wholes(space):
-        rows = list(itertools.product(*(range(len(gene.choices)) for gene in space.call_genes)))
-        calls = space.calls[solver, steps]
-        alike = [_make(space, solver, steps, whole, [row] * calls).kinds() for row in rows]
+    rows, calls = _rows(space), space.calls[solver, steps]
+    for whole, alike in _kinds_of_rows(space):
         missing = {kind for kinds in alike for kind in kinds} - seen
         while missing:
             order = rng.permutation(len(rows))
@@ -57,6 +56,26 @@ def probes(space: SearchSpace, seed: int) -> list[Strategy]:
 
 
 @lru_cache(maxsize=4)
+def _kinds_of_rows(space: SearchSpace) -> list[tuple[Row, list[tuple[str, ...]]]]:
+    """Kinds of all calls if they all do the same, by choice of the whole generation's knobs.
+
+    The second part of each entry has the kinds of every row of `_rows`.
+    """
+    solver, steps = max(space.calls, key=lambda pair: space.calls[pair])
+    calls = space.calls[solver, steps]
+    return [
+        (whole, [_make(space, solver, steps, whole, [row] * calls).kinds() for row in _rows(space)])
+        for whole in wanted.whole_rows(space, inf)
+    ]
+
+
+def _rows(space: SearchSpace) -> list[Row]:
+    """Every combination of the per-call choices that decide the cost of a call."""
+    some = [1 if wanted.is_free(gene) else len(gene.choices) for gene in space.call_genes]
+    return list(itertools.product(*map(range, some)))
+
+
+@lru_cache(maxsize=4)
 def _tabulated(space: SearchSpace) -> SearchSpace:
     """The part of a space that a latency table can have; the same object each time."""
     return space.tabulated()
@@ -73,8 +92,8 @@ def uniform(space: SearchSpace) -> Iterator[Strategy]:
         return
     solver, steps = max(space.calls, key=lambda pair: space.calls[pair])
     calls = space.calls[solver, steps]
-    for whole in _wholes(space):
-        for row in itertools.product(*(range(len(gene.choices)) for gene in space.call_genes)):
+    for whole in wanted.whole_rows(space, inf):
+        for row in _rows(space):
             yield _make(space, solver, steps, whole, [row] * calls)
 
 
@@ -139,10 +158,6 @@ def _alone(space: SearchSpace, want: Want) -> Strategy:
         if pattern != want.pattern and not lead:
             rows[-1] = (0,) * space.genes_per_slot
     return wanted.made(space, plan.wholes[index], want.one, rows)
-
-
-def _wholes(space: SearchSpace) -> Iterator[tuple[int, ...]]:
-    yield from itertools.product(*(range(len(gene.choices)) for gene in space.global_genes))
 
 
 def _make(

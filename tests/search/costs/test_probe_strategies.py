@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -26,9 +27,18 @@ GENES = {
         Gene("cat", "alpha", (1.0, 0.3)),
     ),
 }
+FREE = (
+    Gene("fora", "order", (0, 1, 2)),
+    Gene("guidance", "mode", ("full", "off")),
+    Gene("guidance", "early", (1.0, 0.6, 1.4)),
+    Gene("guidance", "late", (1.0, 0.6, 1.4)),
+)
+GENES["guided"] = (*GENES["dit"], *FREE)
 SPACES = {
-    family: SearchSpace(family, ["DDIMScheduler"], [5, 8, 13], CALLS, genes)
-    for family, genes in GENES.items()
+    name: SearchSpace(
+        "unet" if name == "unet" else "dit", ["DDIMScheduler"], [5, 8, 13], CALLS, one
+    )
+    for name, one in GENES.items()
 }
 
 
@@ -42,6 +52,29 @@ def test_every_kind_is_shown(family: str, data: st.DataObject) -> None:
     shown = {kind for one in probes(space, 0) for kind in one.kinds()}
     assert set(strategy.kinds()) <= shown
     assert space.decode(space.encode(strategy)).digest == strategy.digest
+
+
+def test_knobs_that_cost_nothing_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strength of guidance and order of extrapolation would make 27 times as many strategies."""
+    plain = SearchSpace("dit", ["DDIMScheduler"], [13], CALLS, (*GENES["dit"], FREE[1]))
+    guided = SearchSpace("dit", ["DDIMScheduler"], [13], CALLS, GENES["guided"])
+    made: list[SearchSpace] = []
+    decode = SearchSpace.decode
+
+    def counted(space: SearchSpace, genome: Sequence[int]) -> Strategy:
+        made.append(space)
+        return decode(space, genome)
+
+    monkeypatch.setattr(SearchSpace, "decode", counted)
+    kinds = [
+        {kind for one in probes(space, 0) for kind in one.kinds()} for space in (plain, guided)
+    ]
+    assert kinds[0] == kinds[1]
+    assert made.count(guided) <= 1.2 * made.count(plain)
+    # Further turns only put the same rows together in another order.
+    made.clear()
+    assert probes(guided, 1) != probes(guided, 2)
+    assert len(made) <= 30
 
 
 def knobs(one: Strategy, name: str) -> Any:

@@ -238,9 +238,12 @@ def test_a_stage_resumes_from_a_snapshot_with_a_warm_up(
     snapshots.write(tmp_path / "work", ["."], tmp_path / "again")
     begun: list[float] = []
     rate = diffusion.Plan.rate
-    monkeypatch.setattr(
-        diffusion.Plan, "rate", lambda plan, seen: begun.append(rate(plan, seen)) or begun[-1]
-    )
+
+    def noted(plan: diffusion.Plan, images: int) -> float:
+        begun.append(rate(plan, images))
+        return begun[-1]
+
+    monkeypatch.setattr(diffusion.Plan, "rate", noted)
     _, seen = run(tmp_path / "again", 8)
     assert [trainee.seen for trainee in seen] == [8]
     assert len(begun) == 2

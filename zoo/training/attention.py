@@ -50,6 +50,6 @@ class FewerKeys(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
     def _used(self, tokens: Tensor) -> Tensor:
-        cells = tokens.unflatten(-2, self._grid)
-        some = cells[..., self._row :: self._side, self._column :: self._side, :]
+        cells: Tensor = tokens.unflatten(-2, self._grid)
+        some: Tensor = cells[..., self._row :: self._side, self._column :: self._side, :]
         return some.flatten(-3, -2)

@@ -13,7 +13,7 @@ from search.costs.probe_strategies import probes
 from strategies import Gene, SearchSpace, Strategy, StrategyError
 
 CALLS = {("DDIMScheduler", n): n for n in (5, 8, 13)}
-GENES = {
+GENES: dict[str, tuple[Gene, ...]] = {
     "unet": (
         Gene("deepcache", "depth", ("full", 0, 2)),
         Gene("tgate", "gate", (None, 0.3, 0.6)),

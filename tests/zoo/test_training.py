@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +12,12 @@ from torch import Tensor, nn
 
 from strategies import StrategyError
 from tests.support import portraits_package
-from zoo import export, tiny_portraits, train
+from tests.zoo.small_training import MODEL, RECIPE, Small, run
+from zoo import tiny_portraits, train
 from zoo.portraits import coarse, package
-from zoo.recipes import RECIPES, STAGES
-from zoo.training import diffusion, files, snapshots
+from zoo.recipes import STAGES
+from zoo.training import diffusion, files
 from zoo.training.attention import FewerKeys
-
-MODEL = "tiny-portraits"
-RECIPE = RECIPES[MODEL]
-
-
-class Small(nn.Module):
-    """Parts of one weight, which predict it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1))
-        self.shapes: list[tuple[int, ...]] = []
-        self.dtypes: list[torch.dtype] = []
-
-    def learning(self) -> dict[str, nn.Module]:
-        return {"small": self}
-
-    def predict(self, noisy: Tensor, times: Tensor, tokens: Tensor) -> Tensor:
-        self.shapes.append(tuple(noisy.shape))
-        # Matrix products are what autocast casts.
-        self.dtypes.append((noisy[0, 0] @ noisy[0, 0]).dtype)
-        return noisy * 0 + self.weight
-
-
-def run(folder: Path, images: int, **settings: Any) -> tuple[Small, list[diffusion.Trainee]]:
-    folder.mkdir(exist_ok=True)
-    parts = Small()
-    seen: list[diffusion.Trainee] = []
-    plan = replace(diffusion.Plan(images, 0, batch=2, ranks=1, save_every=4), **settings)
-    latents = torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(0)).half()
-    tokens = torch.zeros(9, 3, dtype=torch.int64)
-    diffusion.run_rank(0, parts, plan, latents, tokens, folder, seen.append)  # type: ignore[arg-type]
-    return parts, seen
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
@@ -153,23 +120,6 @@ def test_the_first_stage_changes_nothing_of_the_first_level(unet_parts: coarse.P
     assert len(names) == len(mine)
 
 
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recipe of the portraits with a few images everywhere."""
-    stages = tuple(
-        replace(
-            stage, plan=replace(stage.plan, images=end, decay=4, start=start, batch=4, save_every=8)
-        )
-        for stage, start, end in zip(RECIPE.stages, (0, 8, 16), (8, 16, 24), strict=True)
-    )
-    recipe = replace(
-        RECIPE, stages=stages, images=16, features=2, autoencoder=2, judge=2, text=2, scored=8
-    )
-    monkeypatch.setitem(RECIPES, MODEL, recipe)
-    monkeypatch.setitem(STAGES, MODEL, stages)
-    monkeypatch.setattr(train, "LOOKS", 1)
-
-
 def test_one_command_trains_all_stages_and_goes_on(
     quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,60 +144,6 @@ def test_one_command_trains_all_stages_and_goes_on(
         parts.unet.mid_block.parameters(), first.unet.mid_block.parameters(), strict=True
     ):
         assert torch.equal(one, other)
-
-
-def test_a_training_continues_from_a_snapshot(
-    quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = portraits_package.write(tmp_path)
-    work, snapshot, again = (tmp_path / name for name in ("work", "snapshot", "again"))
-    monkeypatch.setattr(snapshots, "folder", lambda model: snapshot)
-    flags = ["--ranks", "1", "--package", str(source)]
-    with pytest.raises(StrategyError, match="no checkpoint"):
-        snapshots.write(work, ["."], snapshot)
-    train.main([MODEL, "--work", str(work), *flags])
-    (work / files.LAST).unlink()
-    monkeypatch.setattr("zoo.export.snapshots.folder", lambda model: snapshot)
-    export.main([MODEL, "--work", str(work), "--snapshot"])
-    assert sum(file.stat().st_size for file in snapshot.rglob("*")) < 0.3 * sum(
-        file.stat().st_size for file in work.rglob("*")
-    )
-    capsys.readouterr()
-    train.main([MODEL, "--work", str(again), *flags])
-    printed = capsys.readouterr().out
-    assert f"continuing from {snapshot}" in printed
-    assert "classifier" not in printed
-    # Only the last stage was left; it began with the averaged weights of the one before.
-    assert printed.count("judged") == 1
-    kept, left = coarse.grow(coarse.build()), coarse.grow(coarse.build())
-    assert diffusion.take_average(kept, work / "fewer-keys") == 16
-    assert diffusion.take_average(left, again / "fewer-keys") == 16
-    for (name, one), (_, other) in zip(diffusion.named(kept), diffusion.named(left), strict=True):
-        assert torch.allclose(one, other, atol=1e-3), name
-    # A folder that has results of its own is left as it is.
-    assert not snapshots.restore(snapshot, again)
-
-
-def test_a_stage_resumes_from_a_snapshot_with_a_warm_up(
-    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(tmp_path / "work", 4)
-    (tmp_path / "work" / "curve.csv").touch()
-    for name in ("features.safetensors", "judge.safetensors", "vae", "text"):
-        (tmp_path / "work" / name).touch()
-    snapshots.write(tmp_path / "work", ["."], tmp_path / "again")
-    begun: list[float] = []
-    rate = diffusion.Plan.rate
-
-    def noted(plan: diffusion.Plan, images: int) -> float:
-        begun.append(rate(plan, images))
-        return begun[-1]
-
-    monkeypatch.setattr(diffusion.Plan, "rate", noted)
-    _, seen = run(tmp_path / "again", 8)
-    assert [trainee.seen for trainee in seen] == [8]
-    assert len(begun) == 2
-    assert begun[0] == pytest.approx(1.2e-3 / 3000)
 
 
 @torch.no_grad()

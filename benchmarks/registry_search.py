@@ -49,7 +49,7 @@ SEARCHES = (
         "search_quality/compare_searches",
         "search algorithms compared on the tabular benchmark, at equal numbers of images",
         SEARCH,
-        ("efficiency-*-rivals*", "efficiency-*-parts*"),
+        ("efficiency-*-optimizers*", "efficiency-*-parts*"),
         ("tiny-sd", "--evaluations", "1000", "--seeds", "5"),
     ),
     Benchmark(

@@ -76,7 +76,7 @@ def compare(
     request: ComparisonRequest,
     store: ImageStore,
     report: Report,
-    rivals: Mapping[str, str] | None = None,
+    baselines: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Score the unaccelerated model and strategies.
 
@@ -87,12 +87,12 @@ def compare(
         request: settings of the comparison.
         store: folder of the generated images.
         report: callback for progress.
-        rivals: name of the equal-cost baseline that a strategy is also compared with, by its name.
+        baselines: names of the equal-cost baselines, by the strategy that is compared with each.
 
     Returns:
         `setting`, `references` and `rows`, plain data; the first row is the unaccelerated model's.
-        A row with an equal-cost baseline has its name under `rival` and the differences to it under
-        `beside_rival`.
+        A row with an equal-cost baseline has its name under `baseline`, and the changes from it
+        under `baseline_changes`.
 
     Raises:
         NotFiniteError: a strategy makes no images.
@@ -110,7 +110,7 @@ def compare(
         prompts.first(request.images)
         references = _references(evaluator, prompts, request, store, report)
         found = _quality(
-            evaluator, everyone, prompts, references, request, store, report, rivals or {}
+            evaluator, everyone, prompts, references, request, store, report, baselines or {}
         )
         rows = [row | quality for row, quality in zip(rows, found, strict=True)]
     if request.repeats:
@@ -171,7 +171,7 @@ def _quality(
     request: ComparisonRequest,
     store: ImageStore,
     report: Report,
-    rivals: Mapping[str, str],
+    baselines: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     count, metrics = request.images, list(request.metrics)
     drawn = prompts.first(count)
@@ -198,9 +198,9 @@ def _quality(
         if name != BASELINE and margins:
             changes = verdicts.changes_in(row["intervals"])
             row["verdict"] = verdicts.judge_changes(changes, margins, count).to_json()
-        if name in rivals:
-            beside = scoring.changes(mine, known[rivals[name]], metrics, count)
-            row |= {"rival": rivals[name], "beside_rival": beside}
+        if name in baselines:
+            from_baseline = scoring.changes(mine, known[baselines[name]], metrics, count)
+            row |= {"baseline": baselines[name], "baseline_changes": from_baseline}
         rows.append(row)
     return rows
 

@@ -19,6 +19,9 @@ SPEED = {
     "macs": ("GMACs of the denoiser", "{:.2f}", 1e-9),
     "memory_bytes": ("peak memory, MB", "{:.1f}", 1e-6),
 }
+# Changes compared with an equal-cost baseline, and how their columns end. The second is the former
+# name, which is written too until the next release.
+CHANGES = {"baseline_changes": "baseline_change", "beside_rival": "beside_rival"}
 
 
 def show_comparison(found: dict[str, Any], metrics: list[Metric], calls: bool) -> None:
@@ -157,15 +160,27 @@ def flat_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
     """One row for each strategy; intervals are `<metric>_low` and `_high`."""
     rows = []
     for row in found["rows"]:
-        left_out = ("intervals", "beside_rival", "kinds", "verdict")
+        left_out = ("intervals", *CHANGES, "kinds", "verdict")
         flat = {key: value for key, value in row.items() if key not in left_out}
         if "verdict" in row:
             told = row["verdict"]
             flat |= {"no_loss": told["answer"], "why": "; ".join(told["why"])}
         for key, (_, low, high) in row.get("intervals", {}).items():
             flat |= {f"{key}_low": low, f"{key}_high": high}
-        for key, (value, low, high) in row.get("beside_rival", {}).items():
-            name = f"{key}_beside_rival"
-            flat |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        for field, ending in CHANGES.items():
+            for key, (value, low, high) in row.get(field, {}).items():
+                name = f"{key}_{ending}"
+                flat |= {name: value, f"{name}_low": low, f"{name}_high": high}
         rows.append(flat)
     return rows
+
+
+def with_former_names(found: dict[str, Any]) -> dict[str, Any]:
+    """A comparison with an equal-cost baseline under its former names as well, for one release."""
+    rows = [
+        row | {"rival": row["baseline"], "beside_rival": row["baseline_changes"]}
+        if "baseline" in row
+        else row
+        for row in found["rows"]
+    ]
+    return found | {"rows": rows}

@@ -67,7 +67,7 @@ def measure_transfer(
     """
     pipe, config = job.evaluator.pipe, job.evaluator.config
     report(f"measuring {equal} to choose baselines", 0, 0)
-    steps = _rivals(job, [one.strategy for one in moved], equal)
+    steps = _equal_steps(job, [one.strategy for one in moved], equal)
     names = {n: f"{n} step{'s' * (n > 1)}" if n != config.steps else BASELINE for n in steps}
     against = {one.name: names[n] for one, n in zip(moved, steps, strict=True)}
     everyone = [(one.name, one.strategy) for one in moved]
@@ -101,7 +101,7 @@ def _source(strategy: Strategy) -> dict[str, Any]:
     }
 
 
-def _rivals(job: ComparisonJob, moved: Sequence[Strategy], equal: str) -> list[int]:
+def _equal_steps(job: ComparisonJob, moved: Sequence[Strategy], equal: str) -> list[int]:
     """Number of steps with the nearest cost, for each strategy.
 
     It is read from a straight line through the costs of all steps and a quarter of them.

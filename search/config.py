@@ -58,7 +58,7 @@ class SearchConfig(WorkerSettings):
         constraints: limits by flag, such as `{min-speedup: 2, max-fd_real-increase: 0.5}`.
         margins: acceptance margins by score, if they differ from the metrics' own; see
             `evaluate.verdicts`.
-        seeds: origins of the initial strategies.
+        seeds: origins of the initial strategies; runs of 0.1 have them by this name.
         reference: images that distances are to: `self` (the unaccelerated model's own images at
             other seeds), a folder of images or a file of statistics; None is the bundled models'
             own.
@@ -183,10 +183,10 @@ class SearchConfig(WorkerSettings):
     @field_validator("seeds", "track")
     @classmethod
     def _known(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        there = ORIGINS if info.field_name == "seeds" else TRACKERS
+        named, there = ("initial", ORIGINS) if info.field_name == "seeds" else ("track", TRACKERS)
         for name in names:
             if name not in there:
-                text = f"{info.field_name} {name!r} is unknown; there are {', '.join(there)}"
+                text = f"{named} {name!r} is unknown; there are {', '.join(there)}"
                 raise ValueError(f"{text}{did_you_mean(name, there)}")
         return names
 

@@ -6,7 +6,7 @@
     python -m benchmarks run equal_latency tiny-sd --run runs/NAME --front FOLDER
 
 Baselines: every preset of the model's family (resampled to the model's solver and steps), every
-point of the uniform grid that seeds a search, and fewer steps of DDIM and DPM++. The front is the
+point of a search's initial uniform grid, and fewer steps of DDIM and DPM++. The front is the
 run's `strategies/[0-9]*.json`, or with `--front` those of another folder, with fewer steps. All
 draw the same held-out prompts from the same noise, scored as `python -m evaluate` does, with 95 %
 intervals. Latency is end to end, of one image on one thread, all strategies in turns, medians; on
@@ -161,7 +161,7 @@ def _shares(rows: Rows, verdicts: Mapping[str, Any], group: str) -> dict[str, An
         return sum(beaten) / len(beaten) if beaten else None
 
     return {
-        "rivals": len(every),
+        "baselines": len(every),
         "on_front": len(every) - len(others),
         "share": {figure: share(others, figure, False) for figure in FIGURES},
         "share_beyond_noise": {"fd_base": sure / len(others) if others else None},

@@ -46,7 +46,7 @@ def plotted(document: Mapping[str, Any], model: str, path: Path) -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=3)
         setting, share = document["setting"], document["shares"]["all"]
         dominated = (share["share"]["fd_base"] or 0) * 100
-        count = share["rivals"] - share["on_front"]
+        count = share["baselines"] - share["on_front"]
         figure.suptitle(
             f"{model}, {setting['images']} held-out prompts\nThe exported front (line) dominates "
             f"{dominated:.0f} % of the other {count} baselines, by latency and FD to unaccelerated",

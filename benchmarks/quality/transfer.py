@@ -97,7 +97,7 @@ def measure(name: str, images: int, repeats: int) -> dict[str, Any]:
 
 
 TITLES = (
-    *("setting", "strategy", "work saved", "speedup", "PSNR", "FD", "rival", "its work saved"),
+    *("setting", "strategy", "work saved", "speedup", "PSNR", "FD", "baseline", "its work saved"),
     *("gain in PSNR", "gain in FD"),
 )
 
@@ -109,15 +109,15 @@ def markdown(data: dict[str, Any]) -> str:
         rows = {row["name"]: row for row in found["rows"]}
         whole = found["rows"][0]["macs"]
         for row in rows.values():
-            if "rival" not in row:
+            if "baseline" not in row:
                 continue
-            gains = [row["beside_rival"][key] for key in ("psnr", "fd_base")]
+            gains = [row["baseline_changes"][key] for key in ("psnr", "fd_base")]
             cells = [f"{gain:+.1f} ({low:+.1f} to {high:+.1f})" for gain, low, high in gains]
-            work = [f"{whole / one['macs']:.2f}x" for one in (row, rows[row["rival"]])]
+            work = [f"{whole / one['macs']:.2f}x" for one in (row, rows[row["baseline"]])]
             speed = f"{row['speedup']:.2f}x"
             own = [f"{row['psnr']:.1f}", f"{row['fd_base']:.0f}"]
             lines.append(
-                [setting, row["name"], work[0], speed, *own, row["rival"], work[1], *cells]
+                [setting, row["name"], work[0], speed, *own, row["baseline"], work[1], *cells]
             )
         for name, reason in found["refused"].items():
             lines.append([setting, name, reason, *[""] * (len(TITLES) - 3)])

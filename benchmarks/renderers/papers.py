@@ -34,7 +34,7 @@ def equal_latency(data: Any) -> str:
         share, sure = one["share"], one["share_beyond_noise"]["fd_base"]
         found = one["by_found"]["fd_base"]
         told_of = (*(_percent(share[key]) for key in KEYS), _percent(sure), _percent(found))
-        rows.append((group, one["rivals"], one["on_front"], *told_of))
+        rows.append((group, one["baselines"], one["on_front"], *told_of))
     heads = ["baselines", "number", "on the front", *KEYS.values(), "FD beyond noise"]
     heads.append("FD, of all baselines by strategies with a method")
     order = sorted(data["rows"].items(), key=lambda item: item[1]["seconds"])

@@ -133,11 +133,11 @@ def transfer(data: Any) -> str:
     for name, found in data["settings"].items():
         plain = found["rows"][0]["macs"]
         for one in found["rows"]:
-            if "rival" not in one:
+            if "baseline" not in one:
                 continue
-            gains = [_gain(one["beside_rival"][key]) for key in ("psnr", "fd_base")]
+            gains = [_gain(one["baseline_changes"][key]) for key in ("psnr", "fd_base")]
             work = f"{plain / one['macs']:.2f}x"
-            rows.append((name, one["name"], work, one["psnr"], one["rival"], *gains))
+            rows.append((name, one["name"], work, one["psnr"], one["baseline"], *gains))
     heads = [
         "setting", "strategy", "work saved", "PSNR, dB", "baseline of equal work", "gain in PSNR",
         "gain in FD",

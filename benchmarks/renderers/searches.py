@@ -70,7 +70,7 @@ def hypervolume(data: Any) -> str:
         for one in data
     ]  # fmt: skip
     heads = [
-        "run", "evaluations", "beyond the seeds", "hypervolume", "of the baselines",
+        "run", "evaluations", "beyond the initial strategies", "hypervolume", "of the baselines",
         "fastest without loss, x",
     ]  # fmt: skip
     return table(heads, rows)
@@ -107,8 +107,8 @@ def _two_ways(data: Any, first: str, second: str) -> str:
                 [f"{label}, seed {seed}", one["evaluations"], one["beyond_seeds"],
                  one["hypervolume"], one["hypervolume_together"], methods]
             )  # fmt: skip
-    heads = ["search", "evaluations", "beyond the seeds", "hypervolume", "with the baselines",
-             "methods on the front, with their number of strategies"]  # fmt: skip
+    heads = ["search", "evaluations", "beyond the initial strategies", "hypervolume"]
+    heads += ["with the baselines", "methods on the front, with their number of strategies"]
     lines = [
         f"{name}: {first} {short(one['wide'])}, {second} {short(one['narrow'])}; p of the {first} "
         f"one being lower {short(one['p_wide_is_lower'])}, higher {short(one['p_wide_is_higher'])}"

@@ -32,7 +32,7 @@ def _batches(data: Any) -> str:
     parts = []
     for name, found in data.items():
         if name.startswith("batch_"):
-            parts += [_rivals(f"generation, batch {name[6:]}", found), _calls(found)]
+            parts += [_variants(f"generation, batch {name[6:]}", found), _calls(found)]
     if data.get("synchronisations"):
         rows = list(data["synchronisations"].items())
         parts.append(table(["generation", "synchronisations with the GPU"], rows))
@@ -56,7 +56,7 @@ COLUMNS: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-def _rivals(title: str, found: Any) -> str:
+def _variants(title: str, found: Any) -> str:
     ran = {name: row for name, row in found.items() if "does not run" not in row}
     read = {head: [one(row) for row in ran.values()] for head, one in COLUMNS.items()}
     columns = {head: cells for head, cells in read.items() if set(cells) != {None}}

@@ -12,8 +12,9 @@ objectives by their logarithms, from an FD of 0.1 and a speedup of 20. Medians a
 seeds, and the Mann-Whitney test of Stratagem's being larger. The structured searches draw one
 schedule for each number of computed calls and stop. `--parts` takes parts of Stratagem away in
 turn, and adds those that are off by default. With `--draw` every strategy is drawn that was not
-(hours of a core) and kept there. Writes `benchmarks/results/efficiency-MODEL-rivals.json` or
-`-parts.json`, with `--draw` `-rivals-drawn.json`, after each optimizer; the same command goes on.
+(hours of a core) and kept there. Writes `benchmarks/results/efficiency-MODEL-optimizers.json` or
+`-parts.json`, with `--draw` `-optimizers-drawn.json`, after each optimizer. The same command
+continues.
 """
 
 from __future__ import annotations
@@ -152,7 +153,9 @@ class Run:
         for one in schedules.asked():
             self._pay(one, PROMPTS)
         predict = self.table.latency.predict
-        yield from schedules.seeds(self.table.sensitivity, predict, 24, self.optimizer.paths)
+        yield from schedules.initial_strategies(
+            self.table.sensitivity, predict, 24, self.optimizer.paths
+        )
 
     def _pay(self, strategy: Strategy, images: int) -> None:
         self.spent += images / FULL
@@ -248,7 +251,7 @@ def main() -> None:
 
 
 def label(flags: argparse.Namespace) -> str:
-    parts = ["parts" if flags.parts else "rivals", "drawn" if flags.draw else "", flags.label]
+    parts = ["parts" if flags.parts else "optimizers", "drawn" if flags.draw else "", flags.label]
     return "-".join(part for part in parts if part)
 
 

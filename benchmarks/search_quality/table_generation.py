@@ -3,8 +3,8 @@
     python -m benchmarks run tabular_draw tiny-sd --out runs/tabular --rounds 12 --workers 2
 
 Rounds of strategies, each drawn on the first search prompts with the noise that every search uses.
-The first holds the seeds of a search, strategies drawn evenly from the space, and schedules with
-calls cached at random densities; before it comes what a measured sensitivity draws, on as few
+The first holds a search's initial strategies, strategies drawn evenly from the space, and schedules
+with calls cached at random densities; before it comes what a measured sensitivity draws, on as few
 prompts as it has. Every later round is led by what is known so far, so that the table is dense
 where searches go: a model is fitted, NSGA-II runs on it, and the best of its front are drawn beside
 mutations of the known front and further random ones. A stopped run goes on where it was.
@@ -143,10 +143,11 @@ class Draw:
                 self.known[strategy.digest] = strategy, float(error)
 
     def first(self) -> list[tuple[str, Strategy]]:
-        """Seeds, strategies drawn evenly, and cached calls at random densities."""
+        """Initial strategies, strategies drawn evenly, and cached calls at random densities."""
         config, rng = self.evaluator.config, np.random.default_rng(0)
         found = [
-            ("seed", one) for _, one in known_strategies(self.space, config.scheduler, config.steps)
+            ("initial", one)
+            for _, one in known_strategies(self.space, config.scheduler, config.steps)
         ]
         found += [("even", self.space.decode(self._even(rng))) for _ in range(EVENLY)]
         found += [("dense", self.space.decode(self._dense(rng))) for _ in range(DENSE)]

@@ -65,7 +65,10 @@ class Table:
         self.space = make_space(model, json.loads(notes["space"]))
         self.describe = StrategyFeatures(self.space)
         self.latency = LatencyTable.model_validate_json(notes["latency"])
-        self.origins: list[str] = json.loads(notes["origins"])
+        origins: list[str] = json.loads(notes["origins"])
+        self.origins = [
+            "initial" if one == "seed" else one for one in origins
+        ]  # As tables have it.
         self.base = tensors["unaccelerated"].astype(float)
         self.strategies = [self.space.decode(tuple(map(int, g))) for g in tensors["genomes"]]
         self.features = dict(

@@ -99,7 +99,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("--layers", type=int, default=0, help="0 is the network's own number")
-    parser.add_argument("--rivals", nargs="+", help="only these; the others keep their stored rows")
+    parser.add_argument(
+        "--variants", nargs="+", help="only these; the others keep their stored rows"
+    )
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)

@@ -43,7 +43,8 @@ def transfer_command(flags: argparse.Namespace, result: ResultOutput) -> int:
     delete_images(job, flags)
     if not result.alone:
         show_transfer(found, job.metrics, flags.calls)
-    result.write(found, comparison_table.flat_rows(found))
+    written = comparison_table.with_former_names(found)
+    result.write(written, comparison_table.flat_rows(written))
     return 0
 
 
@@ -59,17 +60,17 @@ def show_transfer(found: dict[str, Any], metrics: list[Metric], calls: bool) -> 
     shown.add_column("")
     for row in moved:
         shown.add_column(row["name"], justify="right", overflow="fold")
-    rivals = {row["name"]: row for row in found["rows"]}
+    rows = {row["name"]: row for row in found["rows"]}
     shown.add_row("made for", *(_made_for(row["source"]) for row in moved))
     shown.add_row("speedup there", *(_figure(row["source"]["scores"], "speedup") for row in moved))
     shown.add_row("speedup here", *(f"{row['speedup']:.2f}x" for row in moved))
     if metrics:
-        shown.add_row("compared with", *(row["rival"] for row in moved))
-        shown.add_row("  its speedup", *(f"{rivals[r['rival']]['speedup']:.2f}x" for r in moved))
+        shown.add_row("compared with", *(row["baseline"] for row in moved))
+        shown.add_row("  its speedup", *(f"{rows[r['baseline']]['speedup']:.2f}x" for r in moved))
     for metric in metrics:
         for view in metric.views:
             key = metric.key(view)
-            if key in moved[0].get("beside_rival", {}):
+            if key in moved[0].get("baseline_changes", {}):
                 _add(shown, moved, metric, key, VIEWS[view])
     console.print(shown)
     for row in moved:
@@ -78,7 +79,7 @@ def show_transfer(found: dict[str, Any], metrics: list[Metric], calls: bool) -> 
 
 
 def _add(shown: Table, moved: list[dict[str, Any]], metric: Metric, key: str, view: str) -> None:
-    cells = [row["beside_rival"][key] for row in moved]
+    cells = [row["baseline_changes"][key] for row in moved]
     plus = metric.form.replace("{:", "{:+")
     title = " ".join(filter(None, [metric.title, view]))
     shown.add_row(f"{title}: gain", *(plus.format(cell[0]) for cell in cells), style="bold")

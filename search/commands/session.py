@@ -58,7 +58,7 @@ from strategies.commands.result_output import ResultOutput
 
 # Hypervolumes of parts of the result, for programs; people are shown the one of the front.
 PARTIAL = frozenset({"hypervolume", "hypervolume_baselines"})
-TITLES = {"hypervolume_together": "hypervolume"}
+TITLES = {"hypervolume_together": "hypervolume", "beyond_seeds": "beyond initial ones"}
 GONE = "error: the search was killed, or ran out of memory, or has lost its Ray runtime"
 
 
@@ -172,12 +172,12 @@ def _predict(
             )
             there = inputs.collect_inputs(config)
             search.images.reuse(SharedImages(config.model, there, unaccelerated, device, folder))
-            seeds = len(generation.seeds)
+            initial = len(generation.initial)
             found = search.predict()
     finally:
         executor.close()
     console.print(
-        f"model {config.model.name}, {budgets.parse_budget(config.budget)}: {seeds} "
+        f"model {config.model.name}, {budgets.parse_budget(config.budget)}: {initial} "
         f"initial strategies, then {config.proposer}",
         *found.lines(),
         sep="\n",

@@ -19,7 +19,7 @@ class CostPrediction:
         search: time of the evaluations.
         after: time of the final scoring, and of timing end to end.
         evaluations: number of evaluations by number of images.
-        seeds: number of initial strategies among them.
+        initial: number of initial strategies among them.
         finalists: number of finalists.
         wall: seconds on the clock with the workers that there are.
         workers: number of workers.
@@ -32,7 +32,7 @@ class CostPrediction:
     search: float
     after: float
     evaluations: dict[int, int]
-    seeds: int
+    initial: int
     finalists: int
     wall: float
     workers: int
@@ -55,9 +55,10 @@ class CostPrediction:
         return self.before + self.search + self.after
 
     def to_json(self) -> dict[str, Any]:
-        """The prediction as plain JSON."""
-        names = [one.name for one in fields(self) if one.name != "plan"]
+        """The prediction as plain JSON; the number of initial strategies keeps its name `seeds`."""
+        names = [one.name for one in fields(self) if one.name not in ("plan", "initial")]
         return {name: getattr(self, name) for name in names} | {
+            "seeds": self.initial,
             "total": self.total,
             "evolves": self.plan.evolves,
             "enough": self.plan.enough,
@@ -70,7 +71,7 @@ class CostPrediction:
             f"{self.workers} x {self.device}; measured for {self.measured:.0f} s of device time",
             f"before the search  {_minutes(self.before)}  unaccelerated images, latency table",
             f"search             {_minutes(self.search)}  evaluations: {counts}; "
-            f"{self.seeds} are initial strategies",
+            f"{self.initial} are initial strategies",
             f"final scoring      {_minutes(self.after)}  {self.finalists} strategies at most",
             f"device time        {_minutes(self.total)}  {self.wall / 60:.1f} min on the clock",
             *([] if self.plan.evolves or self.lack else [self.plan.advice()]),

@@ -33,7 +33,7 @@ def equally_good(
         objectives: number of objectives.
     """
     rows = []
-    for number, (origin, one) in enumerate(generation.seeds):
+    for number, (origin, one) in enumerate(generation.initial):
         seconds = latency(one)
         losses = (-seconds, *(seconds for _ in range(1, objectives)))
         genome = generation.space.encode(one)
@@ -62,10 +62,10 @@ def bred(
         latency: seconds of a strategy.
         screened: whether a surrogate chooses children.
     """
-    drawn = [one for origin, one in generation.seeds if origin == RANDOM]
+    drawn = [one for origin, one in generation.initial if origin == RANDOM]
     if drawn and screened:
         return sorted(drawn, key=latency)[: (len(drawn) + 1) // 2]
-    return drawn or [one for _, one in generation.seeds]
+    return drawn or [one for _, one in generation.initial]
 
 
 def _evenly(fast: float, slow: float) -> float:
@@ -111,7 +111,7 @@ class Forecast:
         self.before, self.owed = before, owed
         self.screened = config.surrogate and generation.proposer.uses_surrogate
         rows = equally_good(generation, latency, len(config.objectives))
-        self.seeds = [row.scores["latency_s"] for row in rows]
+        self.initial_latencies = [row.scores["latency_s"] for row in rows]
         # Number of baselines among the first initial strategies.
         self.baselines = list(
             itertools.accumulate((is_baseline_evaluation(row) for row in rows), initial=0)
@@ -124,7 +124,7 @@ class Forecast:
 
         self.first_timing = [measured(row.strategy) for row in rows]
         self.later_timing = fmean(map(measured, proposals)) if proposals else 0.0
-        self.best = _evenly(min([*self.seeds, self.later]), latency(unaccelerated))
+        self.best = _evenly(min([*self.initial_latencies, self.later]), latency(unaccelerated))
         self.scoring = plan.allowance(self._budget, before)
 
     def plan(self) -> BudgetPlan:
@@ -196,7 +196,7 @@ class Forecast:
             if 2 * self.initial_count(done) <= done:
                 most = (self.before + seconds) * plan.SCORING / (1 - plan.SCORING)
                 return self.before + seconds + min(sum(self._after(done)[1:]), most)
-        raise AssertionError("seeds are finite")
+        raise AssertionError("initial strategies are finite")
 
     def _whole(self, seconds: float, done: int) -> float:
         _, drawing, timing = self.after(done)
@@ -210,7 +210,7 @@ class Forecast:
         while True:
             grown = self.initial_count(done) == self.initial_count(done + 1)
             place = self.initial_count(done)
-            latency = self.later if grown else self.seeds[place]
+            latency = self.later if grown else self.initial_latencies[place]
             timing = self.later_timing if grown else self.first_timing[place]
             cost, after = (
                 self.spending.predict_generation(latency, ladder[0]) + timing,

@@ -116,7 +116,7 @@ class DryRun:
             search=search,
             after=after + timed,
             evaluations=evaluations,
-            seeds=forecast.initial_count(done),
+            initial=forecast.initial_count(done),
             finalists=finalists,
             # All processes of a worker are busy at once, and the seconds of all of them count.
             wall=start_up
@@ -134,8 +134,8 @@ class DryRun:
     def _accounts(self, costs: CostModel, batch: int) -> CostTracker:
         """Cost tracker of the run, after images of an initial strategy of median latency."""
         config = self._config
-        seeds = [one for _, one in self._generation.seeds] or [self._unaccelerated]
-        one = of_median_latency(seeds, costs.latency)
+        initial = [one for _, one in self._generation.initial] or [self._unaccelerated]
+        one = of_median_latency(initial, costs.latency)
         accounts = CostTracker(
             parse_budget(config.budget), self._study, config.ladder, config.heldout_images,
             config.export, costs.latency(self._unaccelerated),
@@ -164,13 +164,14 @@ class DryRun:
     def _proposals(self, costs: CostModel) -> list[Strategy]:
         """Strategies about as fast as those that are bred.
 
-        Where nothing is screened, the children of seeds that are equally good are among them.
+        Where nothing is screened, children of initial strategies are among them, as if these were
+        equally good.
         """
         generation, screened = self._generation, self._config.surrogate
         drawn = bred(generation, costs.latency, screened)
         if screened and drawn:
             return drawn
-        drawn = [one for origin, one in generation.seeds if origin == RANDOM]
+        drawn = [one for origin, one in generation.initial if origin == RANDOM]
         finished = equally_good(generation, costs.latency, len(self._config.objectives))
         stream = ProposalStream(generation, self._unaccelerated, finished)
         asked = itertools.islice(iter(lambda: stream.next(finished), None), ASKED)

@@ -12,7 +12,7 @@ from evaluate.extraction import ExtractedFeatures
 from search.costs import unmeasurable as untimed
 from search.costs.cost_tracker import CostTracker
 from search.engine.proposal_stream import ProposalStream
-from search.engine.time_report import PhaseClock
+from search.engine.time_report import INITIAL, PhaseClock
 from search.errors import SearchError
 from search.proposers.generation_strategy import GenerationStrategy
 from search.proposers.proposal import Proposal
@@ -136,7 +136,7 @@ class SearchLoop:
         if proposal.drawn:
             self._events.promoted(proposal)
         bred = proposal.origin == self._kind
-        self._clock.enter("evolving" if bred else "seeds")
+        self._clock.enter("evolving" if bred else INITIAL)
         self._executor.submit(request)
         return True
 

@@ -201,7 +201,7 @@ class Preparation:
             self._folder, self._say,
         ).measure()  # fmt: skip
         measured = Measurements(self._study).sensitivity
-        return schedules.seeds(measured, costs.latency, self._config.population)
+        return schedules.initial_strategies(measured, costs.latency, self._config.population)
 
     def _surrogate(self, objectives: Objectives, costs: CostModel) -> Surrogate:
         """Predictions of the objectives; those that follow from the tables are exact.
@@ -237,8 +237,8 @@ class Preparation:
         if measured.batch_cost or self._study.evaluations or compared or not 0 < drawn < count:
             return
         self._say("measuring the cost of a batch of images")
-        seeds = [one for _, one in self._generation.seeds] or [self._unaccelerated]
-        one = of_median_latency(seeds, costs.latency)
+        initial = [one for _, one in self._generation.initial] or [self._unaccelerated]
+        one = of_median_latency(initial, costs.latency)
         limit = self._timeout(count)
         asked = self._images.generation_request("batch", one, "search", count, limit=limit)
         outcome = self._executor.run_exclusive(asked)
@@ -252,8 +252,8 @@ class Preparation:
 
     def _settle_workers(self, costs: CostModel, spending: CostTracker) -> None:
         """Use as many workers as really generate more images."""
-        seeds = [one for _, one in self._generation.seeds] or [self._unaccelerated]
-        fast = min(seeds, key=costs.latency)
+        initial = [one for _, one in self._generation.initial] or [self._unaccelerated]
+        fast = min(initial, key=costs.latency)
         count = self._usual_batch
         limit = self._timeout(count)
         one = self._images.generation_request(crew.KEY, fast, "search", count, limit=limit)

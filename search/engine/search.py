@@ -166,7 +166,7 @@ class Search:
     @property
     def initial(self) -> set[str]:
         """Digests of the initial strategies."""
-        return {one.digest for _, one in self.generation.seeds}
+        return {one.digest for _, one in self.generation.initial}
 
     def choice(self) -> FinalistChoice:
         """The choice of finalists."""

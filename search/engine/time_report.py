@@ -1,4 +1,4 @@
-"""Time of each phase: setting up, seeds, evolving and scoring, by the clock and of the device."""
+"""Time of each phase of a search, by the clock and of the device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from search import BEGAN
 from search.study.measurements import Measurements
 from search.study.study import Study
 
-PHASES = ("setting up", "seeds", "evolving", "scoring")
+INITIAL = "initial strategies"
+PHASES = ("setting up", INITIAL, "evolving", "scoring")
+KEYS = {INITIAL: "seeds"}  # Keys in `summary.json` that differ: those of 0.1 stay.
 
 
 class PhaseClock:
@@ -55,7 +57,7 @@ def time_table(clock: Mapping[str, float], paid: Mapping[str, float]) -> dict[st
         paid: seconds of device time of each phase.
     """
     return {
-        phase.replace(" ", "_"): {"clock_s": clock[phase], "device_s": paid[phase]}
+        KEYS.get(phase, phase.replace(" ", "_")): {"clock_s": clock[phase], "device_s": paid[phase]}
         for phase in PHASES
     }
 
@@ -73,9 +75,9 @@ def time_lines(clock: Mapping[str, float], paid: Mapping[str, float], resumed: b
     rows.append(("together", sum(clock.values()), sum(paid.values())))
     since = "clock, since resumed" if resumed else "clock"
     return [
-        f"{'':>12}{since:>22}{'device time':>16}",
+        f"{'':>18}{since:>22}{'device time':>16}",
         *(
-            f"{name:>12}{taken / 60:>18.1f} min{cost / 60:>12.1f} min{cost / whole:>7.0%}"
+            f"{name:>18}{taken / 60:>18.1f} min{cost / 60:>12.1f} min{cost / whole:>7.0%}"
             for name, taken, cost in rows
         ),
     ]

@@ -18,24 +18,26 @@ from strategies import SearchSpace, Strategy
 RANDOM = "random"
 SAVES = 0.97  # Latency as a share of that of its solver and steps alone, at most.
 STREAM = 7  # Stream of random numbers, apart from those of the proposals.
-Seed = tuple[str, Strategy]
+InitialStrategy = tuple[str, Strategy]
 
 
-def space_filling_order(seeds: Sequence[Seed], latency: Callable[[Strategy], float]) -> list[Seed]:
+def space_filling_order(
+    initial: Sequence[InitialStrategy], latency: Callable[[Strategy], float]
+) -> list[InitialStrategy]:
     """Strategies in an order whose first few, however many, are spread over all latencies.
 
     The order is van der Corput's sequence. Strategies of earlier searches come first, as they are.
     """
-    first = [seed for seed in seeds if seed[0] == WARM_START]
-    rest = [seed for seed in seeds if seed[0] != WARM_START]
-    rest.sort(key=lambda seed: latency(seed[1]))
+    first = [pair for pair in initial if pair[0] == WARM_START]
+    rest = [pair for pair in initial if pair[0] != WARM_START]
+    rest.sort(key=lambda pair: latency(pair[1]))
     order = np.argsort(qmc.Halton(1, scramble=False).random(len(rest))[:, 0]) if rest else ()
     return first + [rest[index] for index in order]
 
 
 def worthwhile(
-    space: SearchSpace, seeds: Sequence[Seed], latency: Callable[[Strategy], float]
-) -> list[Seed]:
+    space: SearchSpace, initial: Sequence[InitialStrategy], latency: Callable[[Strategy], float]
+) -> list[InitialStrategy]:
     """Initial strategies without those of a composed space that save no time on this device.
 
     Some of many methods save none, and each of their settings would cost a full generation.
@@ -43,7 +45,7 @@ def worthwhile(
     """
     plain: dict[tuple[str, int], float] = {}
     found = []
-    for origin, one in seeds:
+    for origin, one in initial:
         pair = one.solver_text, one.steps
         if pair not in plain:
             plain[pair] = latency(space.uniform(*pair))
@@ -59,11 +61,13 @@ def random_strategies(space: SearchSpace, count: int, seed: int) -> list[Strateg
     return [space.decode(uniform_genome(space, rng)) for _ in range(count)]
 
 
-def interleave(seeds: Iterable[Seed], drawn: Iterable[Strategy]) -> list[Seed]:
+def interleave(
+    initial: Iterable[InitialStrategy], drawn: Iterable[Strategy]
+) -> list[InitialStrategy]:
     """Initial and random strategies alternating, then the rest of the longer list."""
     others = ((RANDOM, one) for one in drawn)
-    found = dict[str, Seed]()
-    for pair in itertools.zip_longest(seeds, others):
+    found = dict[str, InitialStrategy]()
+    for pair in itertools.zip_longest(initial, others):
         for one in pair:
             if one is not None:
                 found.setdefault(one[1].digest, one)

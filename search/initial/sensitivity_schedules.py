@@ -141,7 +141,7 @@ class SensitivitySchedules:
                     if path is not None and kind in kinds:
                         yield self.strategy(action, path)
 
-    def seeds(
+    def initial_strategies(
         self,
         change: Change,
         latency: Callable[[Strategy], float],

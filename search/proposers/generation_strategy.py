@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 
 from search.initial import design as start
+from search.initial.design import InitialStrategy
 from search.proposers import PROPOSERS, NotReadyError, Proposer, ProposerSettings
 from search.proposers import successive_halving as rungs
 from search.proposers.proposal import Proposal
@@ -27,7 +28,7 @@ class GenerationStrategy:
 
     Args:
         space: space of the search.
-        seeds: initial strategies with their origins; once latencies are known, in the order of
+        initial: initial strategies with their origins; once latencies are known, in the order of
             their proposals.
         kind: a name in `search.proposers.PROPOSERS`.
         population: number of parents, if the proposer has no published number of its own.
@@ -42,14 +43,14 @@ class GenerationStrategy:
     def __init__(
         self,
         space: SearchSpace,
-        seeds: Sequence[tuple[str, Strategy]],
+        initial: Sequence[InitialStrategy],
         kind: str,
         population: int,
         seed: int,
         ladder: Sequence[int] = (0,),
     ) -> None:
-        self.space, self.known = space, list(seeds)
-        self.seeds = self.known
+        self.space, self.known = space, list(initial)
+        self.initial = self.known
         self.kind, self.population, self.seed = kind, population, seed
         self.ladder = tuple(ladder)
         self.first = MIN_EVALUATIONS  # Where no plan says otherwise.
@@ -63,11 +64,11 @@ class GenerationStrategy:
     def set_measurements(
         self,
         latency: Callable[[Strategy], float],
-        more: Sequence[tuple[str, Strategy]] = (),
+        more: Sequence[InitialStrategy] = (),
         surrogate: Surrogate | None = None,
         reference: Callable[[], Sequence[float]] = tuple,
     ) -> None:
-        """Take in what was measured before the first proposal; it decides the order of `seeds`.
+        """Take in what was measured before the first proposal; it decides the order of `initial`.
 
         Args:
             latency: seconds of a strategy.
@@ -80,7 +81,8 @@ class GenerationStrategy:
             known = start.worthwhile(self.space, known, latency)
         known = start.space_filling_order(known, latency)
         count = self.population if PROPOSERS[self.kind].uses_surrogate else 0
-        self.seeds = start.interleave(known, start.random_strategies(self.space, count, self.seed))
+        drawn = start.random_strategies(self.space, count, self.seed)
+        self.initial = start.interleave(known, drawn)
         self._latency, self._surrogate, self._proposer = latency, surrogate, None
         self._reference = reference
 
@@ -106,7 +108,7 @@ class GenerationStrategy:
                 self.space,
                 self.population,
                 self.seed,
-                len(self.seeds),
+                len(self.initial),
                 self._latency,
             )
             self._proposer = PROPOSERS[self.kind](settings)
@@ -131,16 +133,16 @@ class GenerationStrategy:
         """
         history = self._history.read(finished)
         model = self._model(number, history)
-        seed = None if model is not None else self._seed(number, taken)
+        initial = None if model is not None else self._next_initial(number, taken)
         found = None
-        if seed is None or self.proposer.uses_surrogate:
+        if initial is None or self.proposer.uses_surrogate:
             found = self._promotions.next(history, taken)
         if found is not None:
             row, images = found
             best = history.good[row]
             return Proposal(number, best.origin, best.genome, best.strategy, images, best.images)
-        if seed is not None:
-            origin, strategy = seed
+        if initial is not None:
+            origin, strategy = initial
             return Proposal(number, origin, self.space.encode(strategy), strategy, self.ladder[0])
         if model is not None:
             chosen = self._choose_by_surrogate(number, history, model, taken)
@@ -180,7 +182,7 @@ class GenerationStrategy:
         """Number of initial strategies among the first `count` proposals, promotions apart."""
         if self.proposer.uses_surrogate and count > self.first:
             count = self.first + (count - self.first + 1) // 2
-        return min(len(self.seeds), count)
+        return min(len(self.initial), count)
 
     def promising_baselines(
         self, finished: Sequence[Evaluation]
@@ -197,7 +199,7 @@ class GenerationStrategy:
         done = {e.strategy.digest for e in finished if e.images == top or not e.feasible}
         left = [
             (origin, one)
-            for origin, one in self.seeds
+            for origin, one in self.initial
             if is_baseline(origin, one)
             and one.digest not in done
             and self._surrogate.violation(one) <= 0
@@ -208,13 +210,13 @@ class GenerationStrategy:
         rows = expected.mean(0).tolist()
         return [(*pair, tuple(row)) for pair, row in zip(left, rows, strict=True)]
 
-    def _seed(self, number: int, taken: Collection[str]) -> tuple[str, Strategy] | None:
+    def _next_initial(self, number: int, taken: Collection[str]) -> InitialStrategy | None:
         """Next initial strategy, if it is the turn of one."""
         if not self.proposer.uses_surrogate:
-            return self.seeds[number] if number < len(self.seeds) else None
+            return self.initial[number] if number < len(self.initial) else None
         if number >= self.first and number % 2:
             return None
-        return next((seed for seed in self.seeds if seed[1].digest not in taken), None)
+        return next((pair for pair in self.initial if pair[1].digest not in taken), None)
 
     def _model(self, number: int, history: History) -> FittedSurrogate | None:
         """Model that chooses proposals; None before `first`, or if it is not trusted."""
@@ -231,11 +233,11 @@ class GenerationStrategy:
         None if all of them were proposed before.
         """
         assert self._surrogate is not None
-        seeds = [(o, one) for o, one in self.seeds if one.digest not in taken]
+        initial = [(o, one) for o, one in self.initial if one.digest not in taken]
         genomes = self.proposer.pool(number, history)
         children = [self.space.decode(genome) for genome in genomes]
-        everyone = [*((self.kind, one) for one in children), *seeds]
-        left, images = [one for _, one in seeds], self.ladder[-1]
+        everyone = [*((self.kind, one) for one in children), *initial]
+        left, images = [one for _, one in initial], self.ladder[-1]
         worst = tuple(self._reference())
         order = self._surrogate.rank_by_improvement(model, history, children, worst, images, left)
         for index in order:

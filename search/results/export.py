@@ -19,7 +19,7 @@ from search.results.finalist import Finalist, comparable_finalists, front
 from search.results.plots import pareto
 from search.results.run import NO_LOSS, FrontPoint, Run, named_points
 from search.study import failures
-from search.study.evaluation import strategy_kind
+from search.study.evaluation import stored_kind, strategy_kind
 from search.study.failures import Failure
 from search.study.finalist_notes import FinalistNotes
 from search.study.study import Study
@@ -183,7 +183,7 @@ def export_table(
             "role": final.role,
             "kind": final.role
             if final.role == "unaccelerated"
-            else strategy_kind(final.origin, final.strategy, run.config.proposer),
+            else stored_kind(strategy_kind(final.origin, final.strategy, run.config.proposer)),
             "origin": final.origin,
             "on_front": any(final is one for one in best),
             **_verdict(run.verdict(final)),

@@ -57,6 +57,7 @@ def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
     return [one for one in good if one.images == most]
 
 
+INITIAL = "initial"  # Kind of a strategy that was evaluated first.
 WARM_START = "warm-start"  # Origin of strategies from earlier runs.
 BASELINES = ("grid", "fewer-steps", "preset")
 
@@ -75,7 +76,7 @@ def is_baseline_evaluation(evaluation: Evaluation) -> bool:
 
 
 def strategy_kind(origin: str, strategy: Strategy, proposer: str) -> str:
-    """Name of a strategy's kind: `baseline`, `found` if the search has bred it, else `seed`.
+    """Name of a strategy's kind: `baseline`, `found` if the search has bred it, else `initial`.
 
     Args:
         origin: origin of its proposal.
@@ -84,4 +85,9 @@ def strategy_kind(origin: str, strategy: Strategy, proposer: str) -> str:
     """
     if is_baseline(origin, strategy):
         return "baseline"
-    return "found" if origin == proposer else "seed"
+    return "found" if origin == proposer else INITIAL
+
+
+def stored_kind(kind: str) -> str:
+    """Kind as tables for programs have it: `seed` is the stored word for `initial`, as in 0.1."""
+    return "seed" if kind == INITIAL else kind

@@ -80,7 +80,7 @@ def test_rows_are_scored_timed_and_kept(
     assert again == rows
     verdicts, shares = equal_latency.judge(rows, functions, 4)
     assert set(verdicts) == {"DDIM, 4 steps", "dato-b1"}
-    assert (shares["all"]["rivals"], shares["all"]["on_front"]) == (2, 1)
+    assert (shares["all"]["baselines"], shares["all"]["on_front"]) == (2, 1)
     picture = tmp_path / "front.png"
     document = {"setting": {"images": 4}, "rows": rows, "shares": shares}
     equal_latency_plot.plotted(document, "tiny-sd", picture)
@@ -123,7 +123,7 @@ def test_who_dominates() -> None:
     rows |= {"steps": steps, "beaten": row("grid", 1.5, 5.0, 20.0)}
     exact |= {name: {"fd_base": constant(rows[name]["fd_base"])} for name in rows}
     _, shares = equal_latency.judge(rows, exact, 8)
-    assert (shares["all"]["rivals"], shares["all"]["on_front"]) == (5, 1)
+    assert (shares["all"]["baselines"], shares["all"]["on_front"]) == (5, 1)
     assert shares["all"]["share"]["fd_base"] == 2 / 4  # "slower" and "beaten".
     assert shares["all"]["by_found"]["fd_base"] == 1 / 5
     assert shares["fewer steps"]["share"]["fd_base"] is None

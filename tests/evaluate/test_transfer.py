@@ -118,17 +118,22 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
     for name in ("own", "deepcache-n3"):
         row = rows[name]
         assert (row["scheduler"], row["steps"]) == ("DPMSolverMultistepScheduler", 5)
-        rival = rows[row["rival"]]
-        assert rival["scheduler"] == "DPMSolverMultistepScheduler"
-        assert rival["steps"] <= 5
-        assert row["beside_rival"]["psnr"][0] == pytest.approx(
-            row["psnr"] - rival["psnr"], abs=1e-6
+        baseline = rows[row["baseline"]]
+        assert baseline["scheduler"] == "DPMSolverMultistepScheduler"
+        assert baseline["steps"] <= 5
+        assert row["baseline_changes"]["psnr"][0] == pytest.approx(
+            row["psnr"] - baseline["psnr"], abs=1e-6
         )
         assert row["macs"] < rows["unaccelerated"]["macs"]
         assert row["notes"] == ["depths of 12 skip levels became depths of 9"]
     assert rows["own"]["source"]["scores"] == strange["scores"]
     table = list(csv.DictReader((tmp_path / "found.csv").open()))
-    assert "psnr_beside_rival_low" in table[0]
+    assert "psnr_baseline_change_low" in table[0]
+    # The former names of these fields and columns, until the next release.
+    for name in ("own", "deepcache-n3"):
+        assert rows[name]["rival"] == rows[name]["baseline"]
+        assert rows[name]["beside_rival"] == rows[name]["baseline_changes"]
+    assert table[1]["psnr_beside_rival_low"] == table[1]["psnr_baseline_change_low"] != ""
     shown = capsys.readouterr().out
     for said in (
         "gains: compared with fewer steps of equal cost",
@@ -153,9 +158,9 @@ def test_a_strategy_of_a_unet_on_a_transformer(
     assert [one["name"] for one in printed] == [row["name"] for row in rows]
     (row,) = [r for r in rows if "source" in r]
     # Of 4 calls one in three is full, which is one.
-    assert row["rival"] == "1 step"
-    rival = next(r for r in rows if r["name"] == "1 step")
-    assert abs(rival["macs"] - row["macs"]) <= rival["macs"] / 2  # Half a step.
+    assert row["baseline"] == "1 step"
+    baseline = next(r for r in rows if r["name"] == "1 step")
+    assert abs(baseline["macs"] - row["macs"]) <= baseline["macs"] / 2  # Half a step.
     assert "deepcache became fora" in row["notes"][0]
     for bad, said in (
         (["tome-0.5", *words], "nothing of tome-0.5"),

@@ -9,10 +9,14 @@ from search import budget as budgets
 from search.engine import time_report as times
 from search.results import method_gain
 from search.results.run import NO_LOSS, Run, named_points
-from search.study.evaluation import strategy_kind
+from search.study.evaluation import INITIAL, strategy_kind
 
 # Kinds of points in words.
-KINDS = {"found": "found by evolving", "seed": "seeds of the search", "baseline": "baselines"}
+KINDS = {
+    "found": "found by evolving",
+    INITIAL: "initial strategies",
+    "baseline": "baselines",
+}
 
 
 def closing_lines(run: Run, seconds: Mapping[str, float], resumed: bool, how: str) -> list[str]:
@@ -30,7 +34,9 @@ def closing_lines(run: Run, seconds: Mapping[str, float], resumed: bool, how: st
     found = [f"on the front: {', '.join(counts)}"] if counts else []
     found += [told] if (told := method_gain.no_method_line(run)) else []
     if not any(row.origin == mine for row in run.study.evaluations):
-        found.append("the budget was used up by the seeds, and nothing was evolved from them")
+        found.append(
+            "the budget was used up by the initial strategies, and nothing was evolved from them"
+        )
     paid = times.device(run.study, mine)
     more = budgets.twice(run.config.budget, run.study.spent)
     return [*found, *times.time_lines(seconds, paid, resumed), f"{how} --budget {more}"]

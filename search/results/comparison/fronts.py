@@ -15,7 +15,7 @@ from evaluate.statistics.bootstrap import Interval, around
 from search.objectives.labels import title
 from search.pareto import Points, hypervolume
 from search.results.run import FrontPoint, Run, named_points
-from search.study.evaluation import strategy_kind
+from search.study.evaluation import INITIAL, strategy_kind
 from search.study.finalist_notes import FinalistNotes
 from search.study.measurements import Measurements
 from search.study.run_notes import RunNotes
@@ -48,12 +48,15 @@ class RunFront:
 
     @property
     def kinds(self) -> str:
-        """Number of points of each kind: found by the search, seed, baseline."""
+        """Number of points of each kind: found by the search, initial strategy, baseline."""
         proposer = self.run.config.proposer
         counts = Counter(strategy_kind(one.origin, one.strategy, proposer) for one in self.points)
-        words = {"found": "found", "seed": "seeds", "baseline": "baselines"}
-        named = ((counts[name], name, several) for name, several in words.items() if counts[name])
-        return ", ".join(f"{n} {several if n > 1 else one}" for n, one, several in named)
+        words = {
+            "found": ("found", "found"),
+            INITIAL: ("initial strategy", "initial strategies"),
+            "baseline": ("baseline", "baselines"),
+        }
+        return ", ".join(f"{counts[k]} {w[counts[k] > 1]}" for k, w in words.items() if counts[k])
 
     @property
     def speedups(self) -> dict[str, float]:

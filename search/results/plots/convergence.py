@@ -39,11 +39,11 @@ def write(run: Run, folder: Path) -> list[Path]:
                     scaled, volumes, color=colour, drawstyle="steps-post", linewidth=1.2,
                     label=label,
                 )  # fmt: skip
-        if found.seeds_end is not None:
-            end = found.seeds_end[1] / divisor
+        if found.initial_end is not None:
+            end = found.initial_end[1] / divisor
             axes.axvline(end, color=GREY, linewidth=0.8, linestyle=":")
             axes.annotate(
-                " seeds end", (end, 0), xycoords=("data", "axes fraction"),
+                " initial strategies end", (end, 0), xycoords=("data", "axes fraction"),
                 xytext=(2, 3), textcoords="offset points", color=GREY, fontsize=7,
             )  # fmt: skip
         axes.set_xlabel(f"device time, {unit}")
@@ -70,13 +70,13 @@ class Convergence:
     Attributes:
         everything: curve of the whole search.
         baselines: curve of its baselines alone.
-        seeds_end: evaluations and device seconds at the end of the initial strategies, if more
+        initial_end: evaluations and device seconds at the end of the initial strategies, if more
             followed.
     """
 
     everything: Curve
     baselines: Curve
-    seeds_end: tuple[int, float] | None
+    initial_end: tuple[int, float] | None
 
 
 def curves(run: Run) -> Convergence:
@@ -89,11 +89,11 @@ def curves(run: Run) -> Convergence:
     most = max((row.images for row in rows if row.feasible), default=0)
     spent = measured.seconds
     mine, baseline_front = ParetoArchive(), ParetoArchive()
-    seeds_end: tuple[int, float] | None = None
+    initial_end: tuple[int, float] | None = None
     for number, row in enumerate(rows, 1):
         spent += row.seconds
         if row.origin != run.config.proposer:
-            seeds_end = number, spent
+            initial_end = number, spent
         if row.images < most:
             continue
         for best, curve, counts in (
@@ -105,5 +105,5 @@ def curves(run: Run) -> Convergence:
                 curve.evaluations.append(number)
                 curve.seconds.append(spent)
                 curve.volumes.append(best.hypervolume(worst))
-    more = seeds_end != (len(rows), spent)
-    return Convergence(everything, baselines, seeds_end if more else None)
+    more = initial_end != (len(rows), spent)
+    return Convergence(everything, baselines, initial_end if more else None)

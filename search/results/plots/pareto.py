@@ -25,12 +25,12 @@ from search.results.plots.style import (
     styled,
 )
 from search.results.run import FrontPoint, Run
-from search.study.evaluation import strategy_kind
+from search.study.evaluation import INITIAL, strategy_kind
 from strategies import Strategy
 
 MARKERS = {
     "found": (BLUE, "o", 26),
-    "seed": (PURPLE, "D", 22),
+    INITIAL: (PURPLE, "D", 22),
     "fewer steps": (GREEN, "^", 26),
     "uniform and published schedules": (VERMILION, "s", 22),
     "unaccelerated": ("black", "*", 80),

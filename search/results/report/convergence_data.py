@@ -20,7 +20,7 @@ def growth(run: Run) -> dict[str, Any] | None:
     return {
         "search": _curve(everything, end),
         "baselines": _curve(found.baselines, end),
-        "seeds_end": found.seeds_end,
+        "initial_end": found.initial_end,
     }
 
 

@@ -154,7 +154,7 @@ def _line(run: Run, one: ReportEntry) -> dict[str, Any]:
 
 
 def _kind(run: Run, one: ReportEntry) -> str:
-    """Kind of a strategy: found by the search, seed or baseline."""
+    """Kind of a strategy: found by the search, initial or baseline."""
     if one.point is None:
         return ""
     return strategy_kind(one.point.origin, one.point.strategy, run.config.proposer)

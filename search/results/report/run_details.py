@@ -14,7 +14,7 @@ from search.results.run import NO_LOSS, FrontPoint, Run, named_points
 from search.results.status import search_status
 from search.study import failures
 from search.study.archive import ParetoArchive
-from search.study.evaluation import strategy_kind
+from search.study.evaluation import INITIAL, strategy_kind
 from search.study.measurements import Measurements
 from search.study.run_notes import RunNotes
 
@@ -81,7 +81,7 @@ def _kinds(run: Run, points: Sequence[FrontPoint]) -> str:
     """Sentence that says how many points of the front the search has found."""
     counts = Counter(strategy_kind(one.origin, one.strategy, run.config.proposer) for one in points)
     words = {
-        "seed": ("initial strategy", "initial strategies"),
+        INITIAL: ("initial strategy", "initial strategies"),
         "baseline": ("baseline", "baselines"),
     }
     others = [f"{counts[k]} {w[counts[k] > 1]}" for k, w in words.items() if counts[k]]

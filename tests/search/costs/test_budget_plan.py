@@ -53,7 +53,9 @@ def test_shares_of_the_budget() -> None:
     assert [plan.initial_proposals(n) for n in (0, 36, 45, 90, 1000)] == [12, 12, 15, 30, 30]
 
 
-def test_most_of_a_run_is_proposals_and_the_seeds_end_after_a_third(tmp_path: Path) -> None:
+def test_most_of_a_run_is_proposals_and_initial_strategies_end_after_a_third(
+    tmp_path: Path,
+) -> None:
     few = {"surrogate": False, "heldout_images": 96, "rungs": [4, 16]}
     engine = make_engine(tmp_path, Paid(2), budget="240s", **few)
     told: list[str] = []
@@ -61,7 +63,7 @@ def test_most_of_a_run_is_proposals_and_the_seeds_end_after_a_third(tmp_path: Pa
     summary = raced(engine)
     paid = times.device(engine.study, engine.config.proposer)
     assert sum(paid.values()) == pytest.approx(engine.study.spent)
-    assert paid["seeds"] + paid["evolving"] >= 0.6 * 240
+    assert paid["initial strategies"] + paid["evolving"] >= 0.6 * 240
     assert paid["scoring"] <= 0.25 * 240 + 2 * engine.executor.longest  # type: ignore[attr-defined]
     assert engine.prepared.plan.evaluations == pytest.approx(summary["evaluations"], rel=0.5)
     assert engine.generation.first <= max(12, engine.prepared.plan.evaluations // 3 + 1)
@@ -69,6 +71,7 @@ def test_most_of_a_run_is_proposals_and_the_seeds_end_after_a_third(tmp_path: Pa
     assert min(e.number for e in bred) <= engine.generation.first + 2 * engine.executor.slots
     assert any(f"about {engine.prepared.plan.evaluations} evaluations" in line for line in told)
     assert not any("too little" in line for line in told)
+    # Stored keys are those of 0.1.
     assert set(summary["times"]) == {"setting_up", "seeds", "evolving", "scoring"}
 
 

@@ -42,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 def test_a_whole_run(whole: Whole) -> None:
     engine, summary, folder = whole.engine, whole.summary, whole.engine.folder
     assert summary["evaluations"] == 70
-    known = {one.digest for _, one in engine.generation.seeds}
+    known = {one.digest for _, one in engine.generation.initial}
     beyond = [row for row in engine.study.evaluations if row.strategy.digest not in known]
     assert summary["beyond_seeds"] == len(beyond) > 10
     assert summary["hypervolume_together"] >= summary["hypervolume_baselines"] > 0
@@ -134,7 +134,7 @@ def test_a_torn_log_is_mended(tmp_path: Path) -> None:
 def test_failures_are_infeasible_and_never_numbers(tmp_path: Path) -> None:
     other = make_engine(tmp_path / "a")
     other.prepare()
-    known = other.generation.seeds
+    known = other.generation.initial
     bad = {known[0][1].digest: "out of memory", known[3][1].digest: "made NaN"}
     engine = make_engine(tmp_path / "b", FakeExecutor(fails=bad))
     summary = go(engine)

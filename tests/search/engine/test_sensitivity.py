@@ -126,8 +126,8 @@ class Measured:
     def measure(self) -> None:
         self.measurement.measure()
 
-    def seeds(self) -> list[tuple[str, Strategy]]:
-        return self.schedules.seeds(Measurements(self.study).sensitivity, latency, 24)
+    def initial_strategies(self) -> list[tuple[str, Strategy]]:
+        return self.schedules.initial_strategies(Measurements(self.study).sensitivity, latency, 24)
 
 
 def request(strategy: Strategy) -> SampleRequest:
@@ -145,9 +145,9 @@ def test_sensitivity_finds_where_reuse_is_cheap_and_pays_once(tmp_path: Path) ->
     assert set(executor.seen.values()) == {1}
     stretches = sum(min(i + LONGEST, 8) - i - 1 for i in range(7))
     assert len(executor.seen) == stretches + 1
-    seeds = one.seeds()
-    assert {origin for origin, _ in seeds} == {"sensitivity"}
-    assert 10 < len(seeds) <= 24
+    initial = one.initial_strategies()
+    assert {origin for origin, _ in initial} == {"sensitivity"}
+    assert 10 < len(initial) <= 24
     every = one.schedules.schedules(Measurements(one.study).sensitivity)
     chosen = [s for s in every if sum(k == "" for k in s.kinds()) == 6]
     for strategy in chosen:  # Two calls reuse: late ones, not early ones.
@@ -156,7 +156,7 @@ def test_sensitivity_finds_where_reuse_is_cheap_and_pays_once(tmp_path: Path) ->
     same = Measured(tmp_path, again)
     same.measure()
     assert not again.seen
-    assert [s.digest for _, s in same.seeds()] == [s.digest for _, s in seeds]
+    assert [s.digest for _, s in same.initial_strategies()] == [s.digest for _, s in initial]
 
 
 def test_a_killed_measurement_goes_on(tmp_path: Path) -> None:
@@ -171,7 +171,9 @@ def test_a_killed_measurement_goes_on(tmp_path: Path) -> None:
     plain = resumed.schedules.asked()[0].digest
     done = {one.digest for one in resumed.schedules.asked()[:8]}
     assert set(rest.seen) & done == {plain}  # The reference alone is drawn twice.
-    assert [s.digest for _, s in resumed.seeds()] == [s.digest for _, s in whole.seeds()]
+    assert [s.digest for _, s in resumed.initial_strategies()] == [
+        s.digest for _, s in whole.initial_strategies()
+    ]
     assert resumed.study.spent == len(whole.schedules.asked())  # What was lost is not charged.
 
 
@@ -184,7 +186,10 @@ def test_extrapolation_is_measured_with_the_stretch_before(tmp_path: Path) -> No
     assert ((0, 2), (2, 4)) in joint
     assert not [s for s in one.schedules._stretches((2, 0)) if len(s) == 2]
     one.measure()
-    assert any("order" in strategy.to_json()["methods"]["deepcache"] for _, strategy in one.seeds())
+    assert any(
+        "order" in strategy.to_json()["methods"]["deepcache"]
+        for _, strategy in one.initial_strategies()
+    )
 
 
 def test_swaps_keep_what_is_done_and_the_chains_improve() -> None:

@@ -21,7 +21,7 @@ def seen(engine: Search) -> Counter[tuple[str, str]]:
 def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="60evals", rungs=[4, 16], export=12)
     summary = go(engine)
-    known = {one.digest for origin, one in engine.generation.seeds if origin in BASELINES}
+    known = {one.digest for origin, one in engine.generation.initial if origin in BASELINES}
     scored = {e.strategy.digest for e in engine.study.evaluations if e.images == 16}
     finals = [final for final in finalist.finals(engine.study) if final.role == "baseline"]
     passed_over = [final for final in finals if final.strategy.digest not in scored]

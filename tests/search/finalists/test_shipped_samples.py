@@ -31,7 +31,7 @@ def ship(
     there = inputs.collect_inputs(engine.config)
     of = origin(MODEL, there.weights, engine.unaccelerated)
     samples = {}
-    for start, strategy in engine.generation.seeds:
+    for start, strategy in engine.generation.initial:
         if start == "fewer-steps":
             one = make_sample(strategy, "heldout", 192)
             features = {name: rows + np.float32(off) for name, rows in one.features.items()}
@@ -72,7 +72,7 @@ def test_what_ships_is_of_the_prompts_and_of_what_is_read(
 ) -> None:
     engine = make_engine(tmp_path, FakeExecutor(), **SETS)
     shipped = ship(tmp_path / "zoo", engine, monkeypatch)
-    one = next(one for start, one in engine.generation.seeds if start == "fewer-steps")
+    one = next(one for start, one in engine.generation.initial if start == "fewer-steps")
     reading, first = engine.config.metric_set.reading, make_sample(one, "heldout", 24)
     found = shipped.part(one.digest, 24, 48, reading, first)
     assert found is not None

@@ -20,26 +20,26 @@ def latency(one: Strategy) -> float:
     return float(one.calls)
 
 
-def seeds(origin: str = "grid") -> list[start.Seed]:
+def initial(origin: str = "grid") -> list[start.InitialStrategy]:
     return [(origin, SPACE.uniform("DDIMScheduler", count)) for count in STEPS]
 
 
-def steps(rows: list[start.Seed]) -> list[int]:
+def steps(rows: list[start.InitialStrategy]) -> list[int]:
     return [one.steps for _, one in rows]
 
 
 def test_the_first_few_are_spread_over_all_latencies() -> None:
-    found = steps(start.space_filling_order(seeds(), latency))
+    found = steps(start.space_filling_order(initial(), latency))
     assert sorted(found) == STEPS
-    assert found == steps(start.space_filling_order(seeds()[::-1], latency))
+    assert found == steps(start.space_filling_order(initial()[::-1], latency))
     for count in (2, 4, 8):
         parts = len(STEPS) // count
         assert {(one - STEPS[0]) // parts for one in found[:count]} == set(range(count))
 
 
 def test_what_earlier_searches_found_comes_first_as_it_comes() -> None:
-    known = seeds(WARM_START)[5:8][::-1]
-    found = start.space_filling_order([*seeds()[:4], *known], latency)
+    known = initial(WARM_START)[5:8][::-1]
+    found = start.space_filling_order([*initial()[:4], *known], latency)
     assert found[:3] == known
     assert sorted(steps(found[3:])) == STEPS[:4]
     assert start.space_filling_order([], latency) == []
@@ -47,8 +47,8 @@ def test_what_earlier_searches_found_comes_first_as_it_comes() -> None:
 
 @pytest.mark.parametrize("count", [0, 3, 40])
 def test_seeds_and_strategies_drawn_evenly_by_turns(count: int) -> None:
-    known = seeds()[:6]
-    new = [one for _, one in seeds()[6:]] * 4
+    known = initial()[:6]
+    new = [one for _, one in initial()[6:]] * 4
     found = start.interleave(known, new[:count])
     assert [one for one in found if one[0] == "grid"] == known
     assert len({one.digest for _, one in found}) == len(found) == 6 + min(count, 10)
@@ -61,18 +61,18 @@ def test_only_steady_state_searches_start_with_some() -> None:
     ours = {n: one for n, one in PROPOSERS.items() if one.__module__.startswith("search.")}
     assert len(ours) > 3
     for name, source in ours.items():  # A benchmark may have added others.
-        generation = GenerationStrategy(SPACE, seeds()[:4], name, 8, 0)
+        generation = GenerationStrategy(SPACE, initial()[:4], name, 8, 0)
         generation.set_measurements(latency)
-        again = GenerationStrategy(SPACE, seeds()[:4], name, 8, 0)
+        again = GenerationStrategy(SPACE, initial()[:4], name, 8, 0)
         again.set_measurements(latency)
-        assert generation.seeds == again.seeds
-        drawn = [origin for origin, _ in generation.seeds].count("random")
+        assert generation.initial == again.initial
+        drawn = [origin for origin, _ in generation.initial].count("random")
         assert (drawn > 0) == source.uses_surrogate == (name in ("nsga2", "nsga3"))
 
 
-def test_learning_again_keeps_the_seeds() -> None:
-    generation = GenerationStrategy(SPACE, seeds()[:4], "nsga2", 8, 0)
+def test_learning_again_keeps_the_initial_strategies() -> None:
+    generation = GenerationStrategy(SPACE, initial()[:4], "nsga2", 8, 0)
     generation.set_measurements(latency)
-    once = generation.seeds
+    once = generation.initial
     generation.set_measurements(latency)
-    assert generation.seeds == once
+    assert generation.initial == once

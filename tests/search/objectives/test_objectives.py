@@ -77,7 +77,7 @@ def test_settings_are_checked() -> None:
         ({"objectives": ["fd_base", "fd_base"]}, "give each once"),
         ({"objectives": ["fd_base"]}, "objectives"),
         ({"constraints": {"min-speedup": float("nan")}}, "finite"),
-        ({"seeds": ["dreams"]}, "there are fewer-steps, grid"),
+        ({"seeds": ["dreams"]}, "initial 'dreams' is unknown; there are fewer-steps, grid"),
     ]
     for flags, message in cases:
         with pytest.raises(StrategyError, match=message):

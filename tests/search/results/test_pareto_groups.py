@@ -23,7 +23,7 @@ REUSED = {"deepcache": {"depth": ["full", 1] * 2}}
         ("grid", REUSED, "uniform and published schedules"),
         ("preset", OFF, "uniform and published schedules"),
         ("nsga2", OFF, "found"),
-        ("combined", REUSED, "seed"),
+        ("combined", REUSED, "initial"),
     ],
 )
 def test_fewer_steps_without_guidance_are_fewer_steps(

@@ -121,9 +121,11 @@ def test_is_not_trusted_where_it_knows_nothing() -> None:
 
 
 @pytest.mark.parametrize("best", ["nsga2", "grid"])
-def test_chooses_among_children_and_seeds(monkeypatch: pytest.MonkeyPatch, best: str) -> None:
+def test_chooses_among_children_and_initial_strategies(
+    monkeypatch: pytest.MonkeyPatch, best: str
+) -> None:
     """What may add most is proposed on the first rung, a seed or a child; nothing a second time."""
-    seeds = [("grid", SPACE.uniform(SPACE.solvers[0], steps)) for steps in SPACE.steps]
+    initial = [("grid", SPACE.uniform(SPACE.solvers[0], steps)) for steps in SPACE.steps]
     history = drawn(60)
     pool = 24
 
@@ -134,10 +136,10 @@ def test_chooses_among_children_and_seeds(monkeypatch: pytest.MonkeyPatch, best:
         return [*first, *(set(range(len(rows))) - set(first))]
 
     monkeypatch.setattr(Surrogate, "rank_by_improvement", order)
-    generation = GenerationStrategy(SPACE, seeds, "nsga2", 4, 0, (4, 16))
+    generation = GenerationStrategy(SPACE, initial, "nsga2", 4, 0, (4, 16))
     generation.set_measurements(latency, surrogate=surrogate(), reference=lambda: REFERENCE)
-    taken = {generation.seeds[0][1].digest}
-    left = len(generation.seeds) - 1
+    taken = {generation.initial[0][1].digest}
+    left = len(generation.initial) - 1
     proposal = generation.propose(60, history.good, taken)
     assert proposal is not None
     assert (proposal.origin == "nsga2", proposal.images) == (best == "nsga2", 4)

@@ -48,7 +48,7 @@ def test_the_slider_goes_from_unaccelerated_to_fastest(viewer: FrontViewer) -> N
     assert "knee" in viewer.places[viewer.start].title
     text = " ".join(viewer.places[-1].lines)
     assert "measured: fd_base" in text
-    assert any(word in text for word in ("found", "seed", "baseline"))
+    assert any(word in text for word in ("found", "initial", "baseline"))
     for place in viewer.places[1:]:
         none = "fewer steps, no method" in place.lines
         assert none == (not place.strategy.methods)

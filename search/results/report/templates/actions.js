@@ -5,7 +5,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const BY_KEY = new Map(DATA.strategies.map((one) => [one.key, one]));
 const COLOURS = {
   "found": "--found",
-  "seed": "--seed",
+  "initial": "--initial",
   "fewer steps": "--fewer-steps",
   "uniform and published schedules": "--schedules",
   "unaccelerated": "--plain",

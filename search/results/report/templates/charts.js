@@ -109,7 +109,7 @@ function drawGrowth() {
     line: { shape: "hv", color: style(tint), width: 2 },
     hovertemplate: "%{y:.4f}<extra>%{fullData.name}</extra>",
   }));
-  const end = DATA.growth.seeds_end;
+  const end = DATA.growth.initial_end;
   const at = end && (over === "evaluations" ? end[0] : end[1] / scale);
   const more = {
     hovermode: "x", showlegend: true, legend: { orientation: "h", x: 0, y: 1.12 },
@@ -119,7 +119,7 @@ function drawGrowth() {
       line: { color: style("--muted"), width: 1, dash: "dot" },
     }] : [],
     annotations: end ? [{
-      x: at, y: 0, yref: "paper", text: "seeds end", showarrow: false, xanchor: "left",
+      x: at, y: 0, yref: "paper", text: "initial strategies end", showarrow: false, xanchor: "left",
       yanchor: "bottom", font: { color: style("--muted"), size: 11 },
     }] : [],
   };

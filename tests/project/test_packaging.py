@@ -18,12 +18,12 @@ from tests.support.paths import ROOT
 PACKAGES = ("accel", "configs", "evaluate", "search", "strategies", "zoo")
 
 
-def data_files(root: Path) -> set[str]:
-    """Everything in the packages that is not code."""
+def package_files(root: Path) -> dict[str, Path]:
+    """Everything in the packages, code and data, by its name in a wheel."""
     found = (path for name in PACKAGES for path in (root / name).rglob("*") if path.is_file())
-    data = {path.relative_to(root).as_posix() for path in found if path.suffix[:3] != ".py"}
-    assert "zoo/models/tiny-sd/unet/diffusion_pytorch_model.safetensors" in data
-    return data
+    files = {one.relative_to(root).as_posix(): one for one in found if one.suffix != ".pyc"}
+    assert "zoo/models/tiny-sd/unet/diffusion_pytorch_model.safetensors" in files
+    return files
 
 
 def test_an_installed_wheel_finds_its_data(tmp_path: Path) -> None:
@@ -37,9 +37,10 @@ def test_an_installed_wheel_finds_its_data(tmp_path: Path) -> None:
         names = archive.namelist()
         (entries,) = [name for name in names if name.endswith("entry_points.txt")]
         assert b"stratagem = strategies.commands.console:main" in archive.read(entries)
+        for name, path in package_files(ROOT).items():
+            assert archive.read(name) == path.read_bytes(), name
         archive.extractall(tmp_path / "site")
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
-    assert data_files(ROOT) <= set(names)
     code = (
         "import strategies, accel, evaluate, zoo, search, pathlib;"
         "assert 'site' in evaluate.__file__, evaluate.__file__;"
@@ -47,7 +48,9 @@ def test_an_installed_wheel_finds_its_data(tmp_path: Path) -> None:
         "print(evaluate.available(), zoo.load);"
         "from search.results.report.render import SCRIPTS, template_text;"
         "assert all(map(template_text, ['page.html', 'report.css', *SCRIPTS]));"
-        "print(evaluate.Evaluator(evaluate.read_model('tiny-sd')).prompts['search'].texts[0])"
+        "from evaluate.images.recorded_prompts import find_prompts;"
+        "print(find_prompts(evaluate.read_model('tiny-sd').search_prompts, 1).texts[0]);"
+        "print(zoo.folder('tiny-sd'))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -57,7 +60,7 @@ def test_an_installed_wheel_finds_its_data(tmp_path: Path) -> None:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert "tiny-sd" in done.stdout
+    assert done.stdout.endswith(f"{tmp_path / 'site' / 'zoo' / 'models' / 'tiny-sd'}\n")
     assert f"dato-b1 {len(strategies.presets())}" in done.stdout
 
 

@@ -91,7 +91,7 @@ def candidates(plain: Strategy, methods: list[str]) -> dict[str, Candidate]:
 def at_equal_latency(
     rows: Rows, functions: Mapping[str, scoring.MetricFunctions], images: int
 ) -> dict[str, Any]:
-    """For every strategy, the best of each other group that is no slower, and the differences."""
+    """Best of each other group that is no slower, for every strategy, and the differences."""
     groups = sorted({row["group"] for row in rows.values()} - {BASELINE})
     found: dict[str, Any] = {}
     for name, row in rows.items():

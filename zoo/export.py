@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         if chosen.snapshot:
             stages = [stage.folder for stage in STAGES[chosen.model]]
-            snapshots.write(work, stages, snapshots.folder(chosen.model))
+            snapshots.write_snapshot(work, stages, snapshots.snapshot_folder(chosen.model))
             return
         export(chosen.model, work, chosen.images, chosen.package)
     except StrategyError as error:

@@ -67,8 +67,9 @@ def main(arguments: list[str] | None = None) -> None:
     work = chosen.work or Path(".train") / chosen.model
     work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1 if not torch.cuda.is_available() else os.cpu_count() or 1)
-    if not chosen.fresh and snapshots.restore(snapshots.folder(chosen.model), work):
-        print(f"continuing from {snapshots.folder(chosen.model)}; --fresh begins from nothing")
+    snapshot = snapshots.snapshot_folder(chosen.model)
+    if not chosen.fresh and snapshots.restore_snapshot(snapshot, work):
+        print(f"continuing from {snapshot}; --fresh begins from nothing")
     try:
         prepare(chosen.model, work, chosen.package)
     except StrategyError as error:

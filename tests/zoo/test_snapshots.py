@@ -20,13 +20,12 @@ def test_a_training_continues_from_a_snapshot(
 ) -> None:
     source = portraits_package.write(tmp_path)
     work, snapshot, again = (tmp_path / name for name in ("work", "snapshot", "again"))
-    monkeypatch.setattr(snapshots, "folder", lambda model: snapshot)
+    monkeypatch.setattr(snapshots, "snapshot_folder", lambda model: snapshot)
     flags = ["--ranks", "1", "--package", str(source)]
     with pytest.raises(StrategyError, match="no checkpoint"):
-        snapshots.write(work, ["."], snapshot)
+        snapshots.write_snapshot(work, ["."], snapshot)
     train.main([MODEL, "--work", str(work), *flags])
     (work / files.LAST).unlink()
-    monkeypatch.setattr("zoo.export.snapshots.folder", lambda model: snapshot)
     export.main([MODEL, "--work", str(work), "--snapshot"])
     assert sum(file.stat().st_size for file in snapshot.rglob("*")) < 0.3 * sum(
         file.stat().st_size for file in work.rglob("*")
@@ -44,7 +43,7 @@ def test_a_training_continues_from_a_snapshot(
     for (name, one), (_, other) in zip(diffusion.named(kept), diffusion.named(left), strict=True):
         assert torch.allclose(one, other, atol=1e-3), name
     # A folder that has results of its own is left as it is.
-    assert not snapshots.restore(snapshot, again)
+    assert not snapshots.restore_snapshot(snapshot, again)
 
 
 def test_a_stage_resumes_from_a_snapshot_with_a_warm_up(
@@ -54,7 +53,7 @@ def test_a_stage_resumes_from_a_snapshot_with_a_warm_up(
     (tmp_path / "work" / "curve.csv").touch()
     for name in ("features.safetensors", "judge.safetensors", "vae", "text"):
         (tmp_path / "work" / name).touch()
-    snapshots.write(tmp_path / "work", ["."], tmp_path / "again")
+    snapshots.write_snapshot(tmp_path / "work", ["."], tmp_path / "again")
     begun: list[float] = []
     rate = diffusion.Plan.rate
 

@@ -100,7 +100,7 @@ class Trainee:
         files.make(path, lambda part: save_file(whole, part, metadata=metadata))
 
     def restore(self, path: Path) -> None:
-        """Resume from a file that `save` or `snapshots.write` wrote."""
+        """Resume from a file that `save` or `write_snapshot` wrote."""
         with safe_open(path, "pt") as file, torch.no_grad():
             self.seen = int(file.metadata()["seen"])
             stored = set(file.keys())

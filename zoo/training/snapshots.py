@@ -22,12 +22,12 @@ from zoo.training import files
 KEPT = ("features.safetensors", "judge.safetensors", "vae", "text", "curve.csv")
 
 
-def folder(model: str) -> Path:
+def snapshot_folder(model: str) -> Path:
     """Folder of the snapshot of `model`, which is there while its training is unfinished."""
     return models_folder().parent / "snapshots" / model
 
 
-def write(work: Path, stages: Sequence[str], target: Path) -> None:
+def write_snapshot(work: Path, stages: Sequence[str], target: Path) -> None:
     """Write the snapshot of a training.
 
     Args:
@@ -55,7 +55,7 @@ def write(work: Path, stages: Sequence[str], target: Path) -> None:
             save_file(halves, target / stage / files.LAST, metadata=dict(file.metadata()))
 
 
-def restore(source: Path, work: Path) -> bool:
+def restore_snapshot(source: Path, work: Path) -> bool:
     """Copy a snapshot into an empty work folder; whether there was one to copy.
 
     Args:

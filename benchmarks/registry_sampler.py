@@ -106,7 +106,7 @@ SAMPLER = (
         "quality of every transformer method on tiny-pixart, compared with the front of a "
         "search at equal latency",
         QUALITY,
-        ("transformer_quality",),
+        ("transformer_quality*",),
         ("--images", "20", "--repeats", "3"),
         "a finished run for the rows of the front: --run runs/NAME",
     ),

@@ -9,7 +9,7 @@ FD and PSNR with 95 % intervals; latency end to end, of one image on one thread,
 turns, medians. `at_equal_latency` has for every strategy and every other group the best by FD of
 those that are no slower, and what FD and PSNR differ, with paired intervals. Images and turns are
 kept in `--cache`, so the same command continues where it was stopped. Writes
-`benchmarks/results/transformer_quality.json`.
+`benchmarks/results/transformer_quality.json`, or with `--methods` a file with their names.
 """
 
 from __future__ import annotations
@@ -121,14 +121,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--methods", nargs="+", choices=[*settings(25)], default=[*settings(25)])
+    parser.add_argument("--methods", nargs="+", choices=[*settings(25)], help="default: all")
     parser.add_argument("--run", type=Path, help="a finished search, whose front is included")
     parser.add_argument("--cache", type=Path, default=Path("runs/transformer-quality"))
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model("tiny-pixart"))
-    chosen = candidates(evaluator.unaccelerated, flags.methods)
+    chosen = candidates(evaluator.unaccelerated, flags.methods or [*settings(25)])
     known = {one.strategy.digest for one in chosen.values()}
     for path in sorted(flags.run.glob("strategies/[0-9]*.json")) if flags.run else ():
         strategy = strategies.load(path)
@@ -147,7 +147,7 @@ def main() -> None:
         "rows": rows,
         "at_equal_latency": at_equal_latency(rows, functions, flags.images),
     }
-    target = RESULTS / "transformer_quality.json"
+    target = RESULTS / f"{'-'.join(['transformer_quality', *(flags.methods or ())])}.json"
     target.write_text(json.dumps(document, indent=2) + "\n")
 
 

@@ -9,12 +9,22 @@ from benchmarks.renderers.markdown import short, table
 
 
 def transformers(data: Any) -> str:
-    rows = [
-        (name, one["fd_base"], one["fd_real"], one["psnr"], one["speedup"])
+    """FD, PSNR and speedup of every strategy, with 95 % intervals where they were computed."""
+    rows: list[tuple[Any, ...]] = [
+        (name, one["fd_base"], _between(one, "fd_base"), one["fd_real"], one["psnr"],
+         _between(one, "psnr"), one["speedup"])
         for name, one in sorted(data["rows"].items(), key=lambda item: item[1]["speedup"])
-    ]
-    heads = ["strategy", "FD to unaccelerated", "FD to real", "PSNR, dB", "speedup"]
+    ]  # fmt: skip
+    heads = ["strategy", "FD to unaccelerated", "95 %", "FD to real", "PSNR, dB", "95 %", "speedup"]
+    if not any("intervals" in one for one in data["rows"].values()):
+        rows = [(row[0], row[1], *row[3:5], row[6]) for row in rows]
+        heads = [head for head in heads if head != "95 %"]
     return f"{data['images']} held-out prompts.\n\n" + table(heads, rows)
+
+
+def _between(row: Any, metric: str) -> str:
+    found = row.get("intervals", {}).get(metric)
+    return "" if found is None else f"{short(found[1])} to {short(found[2])}"
 
 
 def parallel_calls(data: Any) -> str:

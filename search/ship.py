@@ -1,6 +1,7 @@
 """Files that ship with a bundled model, so that nobody has to generate them again.
 
     python -m search.ship tiny-sd --search 32 --heldout 384
+    python -m search.ship tiny-pixart --search 32 --heldout 192 --no-baselines
 
 `zoo/unaccelerated/` gets the unaccelerated images of the first prompts of both splits, in the
 model's usual setting. `zoo/baselines/` gets the held-out features of fewer steps of every solver of
@@ -45,6 +46,10 @@ def main() -> None:
     parser.add_argument("model", nargs="?", default="tiny-sd")
     parser.add_argument("--search", type=int, default=32)
     parser.add_argument("--heldout", type=int, default=384)
+    parser.add_argument(
+        "--baselines", action=argparse.BooleanOptionalAction, default=True,
+        help="whether the held-out features of baselines are written too",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, default=Path("runs/unaccelerated"))
     flags = parser.parse_args()
     quiet()
@@ -54,6 +59,8 @@ def main() -> None:
     one = worker.evaluator
     origin = shared_cache.origin(settings.model, worker.weights, one.unaccelerated)
     _unaccelerated(worker, {"search": flags.search, "heldout": flags.heldout}, flags.out, origin)
+    if not flags.baselines:
+        return
     samples = {
         strategy.digest: _sample(worker, settings, strategy, flags.heldout, flags.out)
         for strategy in _baselines(worker, settings)

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from evaluate import Evaluator
+from evaluate.evaluator import Split
+from search import config
 from search.engine.search import Search
 from search.images import shipped_samples
-from search.images.shared_cache import origin
+from search.images.shared_cache import SharedImages, origin
 from search.images.shipped_samples import ShippedSamples, pack
 from search.run_folder import inputs
 from strategies.data_files import whole
 from tests.support.runs.engines import MODEL, make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor, make_sample
+from zoo import MODELS
 
 SETS: dict[str, Any] = {"heldout_images": 192, "budget": "40evals", "surrogate": False}
 
@@ -92,3 +96,14 @@ def test_what_ships_is_of_the_prompts_and_of_what_is_read(
     assert fewer.part(one.digest, 24, 41, reading, first) is None
     model = MODEL.model_copy(update={"guidance": 4.0})
     assert not ShippedSamples(model, there, engine.unaccelerated).digests
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_unaccelerated_images_of_a_default_search_ship(name: str, tmp_path: Path) -> None:
+    settings = config.resolve(name, {})
+    plain = Evaluator(settings.model).unaccelerated
+    there = inputs.collect_inputs(settings)
+    found = SharedImages(settings.model, there, plain, "cpu", tmp_path / "run")
+    splits: dict[Split, int] = {"search": settings.images, "heldout": settings.heldout_images}
+    for split, count in splits.items():
+        assert found.count(split, 0, count) == count

@@ -147,7 +147,7 @@ def test_missing_weights_are_said_before_the_model_is_loaded(
     ):
         assert cli.main([*run, *more]) == 2
         (line,) = capsys.readouterr().err.strip().splitlines()
-        for part in (*said, "--download", "psnr and ssim, such as --objective psnr"):
+        for part in (*said, "--download", "psnr or ssim, such as --objective psnr"):
             assert part in line
     assert not (tmp_path / "run").exists()
     assert cli.main([*run, "--objective", "psnr", "--objective", "latency"]) == 2

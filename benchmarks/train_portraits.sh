@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 python=${PYTHON:-.venv/bin/python}
 work=.train/tiny-portraits
 mkdir -p "$out"
-"$python" -m zoo.train tiny-portraits --work "$work" ${package:+--package "$package"}
+"$python" -m zoo.train tiny-portraits --fresh --work "$work" ${package:+--package "$package"}
 "$python" -m zoo.export tiny-portraits --work "$work" --images 280 ${package:+--package "$package"}
 tar -cf "$out/portraits.tar" zoo/models/tiny-portraits zoo/networks/portraits zoo/prompts/portraits \
     "$work/last.safetensors" "$work/curve.csv"

@@ -10,8 +10,9 @@ import torch
 from strategies import StrategyError
 from tests.support import portraits_package
 from tests.zoo.small_training import MODEL, run
-from zoo import export, train
+from zoo import export, networks, train
 from zoo.portraits import coarse
+from zoo.recipes import RECIPES, STAGES
 from zoo.training import diffusion, files, snapshots
 
 
@@ -66,3 +67,15 @@ def test_a_stage_resumes_from_a_snapshot_with_a_warm_up(
     assert [trainee.seen for trainee in seen] == [8]
     assert len(begun) == 2
     assert begun[0] == pytest.approx(1.2e-3 / 3000)
+
+
+def test_the_snapshots_of_the_repository_fit_their_recipes() -> None:
+    for source in snapshots.snapshot_folder(MODEL).parent.glob("*"):
+        stages = STAGES[source.name]
+        (stage,) = [one for one in stages if files.newest(source / one.folder)][-1:]
+        parts = train.load_parts(source.name, source, stages.index(stage))
+        assert stage.plan.start < diffusion.take_average(parts, source / stage.folder)
+        subject = RECIPES[source.name].subject
+        networks.load_network(subject.judge, source / "judge.safetensors")
+        networks.load_network(subject.features, source / "features.safetensors")
+        assert (source / "curve.csv").is_file()

@@ -125,7 +125,7 @@ def test_one_command_trains_all_stages_and_goes_on(
 ) -> None:
     source = portraits_package.write(tmp_path)
     work = tmp_path / "work"
-    arguments = [MODEL, "--work", str(work), "--ranks", "1", "--package", str(source)]
+    arguments = [MODEL, "--fresh", "--work", str(work), "--ranks", "1", "--package", str(source)]
     train.main(arguments)
     assert diffusion.take_average(train.load_parts(MODEL, work, 2), work) == 24
     with (work / "curve.csv").open(newline="") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -65,14 +66,17 @@ class Evaluator:
         self.pipe = load_pipeline(config, device) if pipe is None else pipe
         self.networks = networks or Networks(device)
         self.prompts = lists or read_prompts(config)
+        self._unaccelerated: dict[tuple[str, int], Strategy] = {}
         self._embeddings = PromptEmbeddings(self.pipe) if keep_embeddings else None
 
     @property
     def unaccelerated(self) -> Strategy:
         """The unaccelerated pipeline as a strategy that changes nothing."""
-        return latency_measurement.unaccelerated_strategy(
-            self.pipe, self.config.scheduler, self.config.steps
-        )
+        setting = (self.config.scheduler, self.config.steps)
+        if setting not in self._unaccelerated:
+            found = latency_measurement.unaccelerated_strategy(self.pipe, *setting)
+            self._unaccelerated[setting] = found
+        return self._unaccelerated[setting]
 
     def sample(
         self,
@@ -125,6 +129,7 @@ class Evaluator:
         return ImageSet(name, len(images), images.__getitem__, chosen.texts, self.networks)
 
 
+@functools.cache  # Metrics keep in it what they compute from these images alone.
 def real_images() -> ImageSet:
     """Real images of the bundled data, by their features."""
     features = zoo.reference_features().numpy()

@@ -27,6 +27,7 @@ MARKS = (  # The longer ones first: UTF-32's begins with UTF-16's.
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")  # A zero byte, and halves of characters.
 # A cell that a spreadsheet has quoted, or one that holds no quote at all, and what ends it.
 _CELL = r'(?:"(?:[^"]|"")*+"|[^"{0}\r\n]*+)(?:{0}|\r\n|\r|\n|\Z)'
 
@@ -44,7 +45,7 @@ def read_prompt_file(path: Path) -> list[str]:
     if not prompts:
         raise StrategyError(f"prompts {str(path)!r} hold no line of text")
     for number, prompt in enumerate(prompts, 1):
-        if any(letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in prompt):
+        if _NO_TEXT.search(prompt):
             raise StrategyError(
                 f"prompts {str(path)!r}: prompt {number} holds a character that is no text "
                 f"({prompt[:40]!r}); remove it"

@@ -6,6 +6,7 @@ from the clock of `accel.profiling`: for one thread on a CPU its processor time.
 
 from __future__ import annotations
 
+import functools
 import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -72,6 +73,7 @@ def device_name(pipe: Any) -> str:
     return f"{_processor()}, {threads} thread{'s' * (threads > 1)}"
 
 
+@functools.cache
 def _processor() -> str:
     """Name of the CPU if the system tells it, else its architecture."""
     try:

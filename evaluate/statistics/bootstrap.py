@@ -6,6 +6,7 @@ Means of values with bounds, such as accuracies, have a score interval
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ def paired_bootstrap(
     return around(value, draws, count, biased)
 
 
-def resample_weights(count: int, repeats: int, seed: int) -> list[NDArray[np.float64]]:
+@functools.lru_cache(maxsize=8)  # All metrics and strategies of some prompts have the same.
+def resample_weights(count: int, repeats: int, seed: int) -> tuple[NDArray[np.float64], ...]:
     """Number of times that each of `count` prompts is in each resample, with replacement.
 
     Each resample has at least two different prompts: one image alone has no distance to anything.
@@ -100,8 +102,9 @@ def resample_weights(count: int, repeats: int, seed: int) -> list[NDArray[np.flo
     while len(found) < repeats:
         one = np.bincount(rng.integers(0, count, count), minlength=count).astype(np.float64)
         if np.count_nonzero(one) > 1:
+            one.flags.writeable = False
             found.append(one)
-    return found
+    return tuple(found)
 
 
 def around(value: float, draws: Sequence[float], count: int, biased: bool = False) -> Interval:

@@ -62,6 +62,7 @@ def frechet_statistic(features: Any, reference: GaussianStatistics) -> WeightedS
     _agree(a.shape[1], len(reference.mean))
     half = reference.half
     fixed = np.square(half).sum()
+    squares = np.square(a).sum(1)
     seen = a @ half.T
     if seen.shape[1] > len(seen):  # The same singular values with fewer columns.
         seen = np.asarray(np.linalg.qr(seen.T, mode="r")).T
@@ -70,7 +71,7 @@ def frechet_statistic(features: Any, reference: GaussianStatistics) -> WeightedS
         rows, root, total = _rows(weights)
         mean = weights @ a / total
         shift = mean - reference.mean
-        own = (weights @ np.square(a).sum(1) - total * mean @ mean) / (total - 1)
+        own = (weights @ squares - total * mean @ mean) / (total - 1)
         part = root * (seen[rows] - weights @ seen / total) / np.sqrt(total - 1)
         return float(max(0.0, shift @ shift + own + fixed - 2 * _nuclear(part, _whole(weights))))
 
@@ -87,13 +88,14 @@ def frechet_paired(features: Any, others: Any) -> WeightedStatistic:
     _agree(a.shape[1], b.shape[1])
     _same(len(a), len(b))
     gram = a @ b.T if len(a) <= a.shape[1] else None
+    squares = [np.square(x).sum(1) for x in (a, b)]
 
     def value(weights: Weights) -> float:
         rows, root, total = _rows(weights)
         mean_a, mean_b = weights @ a / total, weights @ b / total
         own = [
-            (weights @ np.square(x).sum(1) - total * mean @ mean) / (total - 1)
-            for x, mean in ((a, mean_a), (b, mean_b))
+            (weights @ square - total * mean @ mean) / (total - 1)
+            for square, mean in zip(squares, (mean_a, mean_b), strict=True)
         ]
         if gram is None:
             factors = [

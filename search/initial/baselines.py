@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -108,8 +109,7 @@ def _presets(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[s
     a composed space also those made for others, resampled.
     """
     calls = space.calls.get((scheduler, steps))
-    for name in presets():
-        one = load(name)
+    for one in _published():
         made_for = (one.family, one.solver_text, one.steps, one.calls)
         if space.methods and calls is not None and one.family == space.family:
             one = one.resample(calls=calls, steps=steps, scheduler=scheduler)
@@ -118,6 +118,11 @@ def _presets(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[s
         found = nearest_strategy(space, one)
         if set(found.methods) == set(one.methods):
             yield "preset", found
+
+
+@functools.cache
+def _published() -> tuple[Strategy, ...]:
+    return tuple(map(load, presets()))
 
 
 def _of_methods(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:

@@ -54,12 +54,17 @@ def save_plot(figure: Figure, folder: Path, name: str) -> list[Path]:
     """Write `NAME.png` and `NAME.svg`, and close the figure."""
     paths = [folder / f"{name}.{suffix}" for suffix in ("png", "svg")]
     for path in paths:
-        content = io.BytesIO()
-        figure.savefig(content, format=path.suffix[1:])
-        whole.write(content.getvalue(), path)
+        whole.write(rendered(figure, path.suffix[1:]), path)
         figure.set_layout_engine("none")  # Everything keeps the place that it has now.
     plt.close(figure)
     return paths
+
+
+def rendered(figure: Figure, form: str) -> bytes:
+    """Content of a figure's file, in the format `png` or `svg`."""
+    content = io.BytesIO()
+    figure.savefig(content, format=form)
+    return content.getvalue()
 
 
 def logarithmic_ticks(axis: Axis) -> None:

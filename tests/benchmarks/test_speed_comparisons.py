@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -53,15 +53,31 @@ def embeddings(network: Any) -> int:
     return len(blocks) * 2 * sum(one.weight.numel() for one in linear)
 
 
+class Worked(NamedTuple):
+    """A network whose variants have all drawn once, its weights before, and what each took."""
+
+    net: Network
+    variants: alternating.Variants
+    before: dict[str, torch.Tensor]
+    work: dict[str, list[int]]
+    failed: dict[str, str]
+
+
+@cache
+def worked(name: str) -> Worked:
+    """All variants of a network in turn, once for all tests."""
+    net = build(name, 4)
+    variants = alternating.fitting(net, RACES[name])
+    before = {key: value.clone() for key, value in net.pipe.denoiser.state_dict().items()}
+    return Worked(net, variants, before, *alternating.works(net, variants))
+
+
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=[] if n in ("sd15", "dit") else [pytest.mark.slow]) for n in RACES],
 )
 def test_ours_save_what_the_package_of_equal_setting_saves(name: str) -> None:
-    net = build(name, 4)
-    variants = alternating.fitting(net, RACES[name])
-    before = {key: value.clone() for key, value in net.pipe.denoiser.state_dict().items()}
-    work, failed = alternating.works(net, variants)
+    net, variants, before, work, failed = worked(name)
     assert set(work) | set(failed) == set(variants)
     assert work["neutral"] == work["unmodified"]
     assert all(variants[one].package for one in failed)
@@ -73,14 +89,18 @@ def test_ours_save_what_the_package_of_equal_setting_saves(name: str) -> None:
                 [macs + spared for macs in work[one]] == work[variant.equal] != work["unmodified"]
             )
     assert net.work() == work["unmodified"]
-    assert all(torch.equal(net.pipe.denoiser.state_dict()[key], was) for key, was in before.items())
+    after = net.pipe.denoiser.state_dict()
+    assert all(torch.equal(after[key], was) for key, was in before.items())
 
 
 def test_what_does_not_run_on_a_unet() -> None:
-    net = build("sd15")
-    packages = {name: variant for name, variant in unet_methods.VARIANTS.items() if variant.package}
-    work, failed = alternating.works(net, packages)
-    assert set(work) == {"DeepCache N=3", "tomesd 0.5", *(n for n in packages if "Pyramid" in n)}
+    _, _, _, work, failed = worked("sd15")
+    packages = {name for name, variant in unet_methods.VARIANTS.items() if variant.package}
+    assert set(work) & packages == {
+        "DeepCache N=3",
+        "tomesd 0.5",
+        *(n for n in packages if "Pyramid" in n),
+    }
     assert "UNet2DConditionModel is not officially supported" in failed["cache-dit"]
     assert "nothing to hook" in failed["diffusers MagCache, all ratios 1"]
 
@@ -173,7 +193,7 @@ def test_a_script_writes_what_is_rendered(
     script: Any, name: str, network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(comparison, "RESULTS", tmp_path)
-    small = "--width 0.05 --latent 16 --calls 3 --turns 2 --batches 1 2 --device cpu --only neutral"
+    small = "--width 0.05 --latent 16 --calls 2 --turns 2 --batches 1 2 --device cpu --only neutral"
     monkeypatch.setattr(sys, "argv", [name, *small.split(), "--networks", network])
     script.main()
     data = json.loads((tmp_path / f"{name}-{network}-cpu.json").read_text())

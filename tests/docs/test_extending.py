@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
 
 from tests.support.additions import ADDED
 from tests.support.paths import ROOT
+from tests.support.runs.write_faults import in_a_child
 
 COPIED = ("accel", "configs", "docs", "evaluate", "search", "strategies", "tests", "zoo")
 
@@ -42,28 +44,30 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         for file, edits in changes.items():
             make(copy / file, edits)
     (copy / "run").mkdir()
-    uses = {name: used for name, (_, used) in ADDED.items()}
-    done = subprocess.run(
-        [sys.executable, "-c", USE_ALL],
-        input=json.dumps(uses), capture_output=True, text=True, cwd=copy, check=False,
-        env={**os.environ, "PYTHONPATH": str(copy)},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    shown = copy / "shown"
+    assert in_a_child(lambda: use_all(copy), shown) == 0, shown.read_text("utf-8")
     found: dict[str, str] = json.loads((copy / "failed.json").read_text("utf-8"))
     return found
 
 
-USE_ALL = """
-import json, sys, traceback
-from pathlib import Path
-failed = {}
-for name, code in json.load(sys.stdin).items():
-    try:
-        exec(code, {"FOLDER": Path("run").resolve()})
-    except BaseException:
-        failed[name] = traceback.format_exc()
-Path("failed.json").write_text(json.dumps(failed))
-"""
+def use_all(copy: Path) -> int:
+    """Use all additions in this process, which keeps the libraries and imports ours afresh."""
+    for name in [name for name in sys.modules if name.partition(".")[0] in COPIED]:
+        del sys.modules[name]
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    importlib.invalidate_caches()
+    failed = {}
+    for name, (_, used) in ADDED.items():
+        try:
+            exec(used, {"FOLDER": copy / "run"})
+            import accel
+
+            assert accel.__file__ == str(copy / "accel" / "__init__.py")
+        except BaseException:
+            failed[name] = traceback.format_exc()
+    (copy / "failed.json").write_text(json.dumps(failed))
+    return 0
 
 
 def make(path: Path, edits: list[tuple[str, str]]) -> None:

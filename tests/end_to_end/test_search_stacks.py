@@ -32,7 +32,7 @@ from tests.support.pipelines import stack_pipelines as stack_pipes
 from tests.support.pipelines.whole_stack_pipelines import PARTS, build, saved
 
 pytestmark = pytest.mark.usefixtures("few_turns")
-SETTING = ["--workers", "0", "--images", "3", "--heldout-images", "4", "--export", "2"]
+SETTING = ["--workers", "0", "--images", "2", "--heldout-images", "2", "--export", "2"]
 SETTING += ["--batch", "2", "--size", "32", "--steps", "3", "--base-steps", "4"]
 SETTING += ["--objective", "psnr", "--objective", "latency", "--budget", "5evals"]
 FAST = ("qwen", "z-image", "wan")

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from evaluate.networks.weight_files import VARIABLE
 from strategies import StrategyError
 from tests.support.paths import ROOT
 from tests.support.pipelines.unet_pipelines import strategy
-from tests.support.scored_folders import CACHED, QUICK, fails, run
+from tests.support.scored_folders import CACHED, QUICK, begun, fails, forked, run
 from zoo import untrained
 
 
@@ -173,8 +172,14 @@ def test_a_run_that_was_stopped_goes_on(
     assert drawn == [2, 2, 0, 1]
 
 
-def test_features_do_not_depend_on_batch_worker_or_order(tmp_path: Path) -> None:
-    """The documented tolerance: a level of eight bits here and there, 1 % of a feature's spread."""
+@pytest.mark.parametrize("worker", [forked, pytest.param(begun, marks=pytest.mark.slow)])
+def test_features_do_not_depend_on_batch_worker_or_order(
+    worker: Callable[[Path, Path], None], tmp_path: Path
+) -> None:
+    """The documented tolerance: a level of eight bits here and there, 1 % of a feature's spread.
+
+    A worker that is begun imports everything again; by default it is a fork that loads the model.
+    """
     one = strategy(CACHED, 4)
     evaluator = Evaluator(read_model("tiny-sd"))
     chosen = evaluator.prompts["heldout"].first(4)
@@ -184,18 +189,8 @@ def test_features_do_not_depend_on_batch_worker_or_order(tmp_path: Path) -> None
         return evaluator.generate("images", one, part).features("bundled")
 
     whole = features(4, chosen)
-    code = (
-        "import sys, numpy, torch; torch.set_num_threads(1)\n"
-        "from evaluate import Evaluator, read_model; from strategies import load\n"
-        "one = load(sys.argv[1]); evaluator = Evaluator(read_model('tiny-sd'))\n"
-        "for first in (0, 2):\n"
-        "    part = evaluator.prompts['heldout'].at(range(first, first + 2))\n"
-        "    found = evaluator.generate('x', one, part).features('bundled')\n"
-        "    numpy.save(f'{sys.argv[2]}/{first}.npy', found)\n"
-    )
     strategies.save(one, tmp_path / "one.json")
-    worker = [sys.executable, "-c", code, str(tmp_path / "one.json"), str(tmp_path)]
-    subprocess.run(worker, stderr=subprocess.DEVNULL, check=True)
+    worker(tmp_path / "one.json", tmp_path)
     halves = np.concatenate([np.load(tmp_path / f"{first}.npy") for first in (0, 2)])
     backwards = features(3, chosen.at(range(3, -1, -1)))[::-1]
     tolerance = 0.01 * whole.std(0)

@@ -35,7 +35,9 @@ from search.results.report.render import render_page
 from search.results.run import Run
 from strategies import StrategyError
 from tests.support.runs.fake_runs import finished
+from tests.support.runs.light import lightened
 
+SEEDS = 20
 MARGINS = {"fd_real": 6.0, "right_colour": 0.02}
 FINE = {"fd_real": [1.0, -2.0, 4.0], "right_colour": [0.0, -0.01, 0.01]}
 
@@ -119,7 +121,7 @@ def test_fewer_images_never_make_more_strategies_pass(bounded: bool) -> None:
     name = "right_shape" if bounded else "image_reward"
     passed = {loss: [0] * len(counts) for loss in (0.0, 0.005, 0.04, 0.1)}
     for loss, row in passed.items():
-        for seed in range(40):
+        for seed in range(SEEDS):
             rng = np.random.default_rng(seed)
             if bounded:
                 values = rng.choice(
@@ -134,9 +136,9 @@ def test_fewer_images_never_make_more_strategies_pass(bounded: bool) -> None:
                 row[place] += judge_changes(changes, {name: margin}, count).answer == "yes"
     for loss in (0.0, 0.005):
         assert passed[loss] == sorted(passed[loss]), (loss, passed)
-    assert passed[0.0][-1] >= 38
+    assert passed[0.0][-1] >= SEEDS - 1
     for loss in (0.04, 0.1):
-        assert max(passed[loss]) <= 3, (loss, passed)  # Of 40, by chance at most 2.5 %.
+        assert max(passed[loss]) <= 1, (loss, passed)  # By chance at most 2.5 %.
     assert all(row[:2] == [0, 0] for row in passed.values())
 
 
@@ -181,7 +183,8 @@ def test_a_report_tells_both_distances_and_adherence() -> None:
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return runs.load_run(finished(tmp_path_factory.mktemp("verdicts") / "run"))
+    with lightened():
+        return runs.load_run(finished(tmp_path_factory.mktemp("verdicts") / "run"))
 
 
 def passing(run: Run, change: Callable[[str], list[float]]) -> Run:

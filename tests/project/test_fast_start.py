@@ -93,20 +93,6 @@ def test_a_misspelt_name_is_told_before_torch_is_imported() -> None:
         assert hint in error, line
 
 
-def test_commands_load_no_pipeline_that_they_do_not_use() -> None:
-    """Those of diffusers import optional packages, and warn where one is missing."""
-    modules = "accel.commands.generate_command, evaluate.commands.score, search.commands.session"
-    code = (
-        f"import json, sys, {modules}; import accel.applying; print(json.dumps([name for name in "
-        "sys.modules if name.startswith('diffusers.pipelines.') and '.pipeline_' in name]))"
-    )
-    words = [sys.executable, "-c", code]
-    done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=True)
-    found = json.loads(done.stdout.splitlines()[-1])
-    shared = ("pipeline_utils", "pipeline_loading_utils", "pipeline_output")
-    assert [name for name in found if not name.endswith(shared)] == []
-
-
 def test_a_report_is_written_without_torch(tmp_path: Path) -> None:
     (found,) = libraries(f"search report {RUN} --out {tmp_path}").values()
     assert (tmp_path / "report.html").stat().st_size > 100_000

@@ -23,9 +23,10 @@ from tests.support.pipelines.unet_pipelines import build
 from tests.support.weight_writers import provide
 
 SETTING = [
-    *("--workers", "0", "--images", "3", "--heldout-images", "4"),
+    *("--workers", "0", "--images", "2", "--heldout-images", "4"),
     *("--export", "2", "--batch", "2"),
 ]
+FEW = ("--heldout-images", "2")  # Where no interval is asked for.
 MODELS = {"sd1": "DDIM", "sdxl": "DDIM", "pixart": "DDIM", "sd3": "FlowMatchEulerDiscrete",
           "dit": "DDIM"}  # fmt: skip
 pytestmark = pytest.mark.usefixtures("few_turns")
@@ -90,7 +91,7 @@ def test_every_family_is_searched(
     assert (run / "pareto.png").stat().st_size > 5000
     assert "hypervolume" in capsys.readouterr().out
     pngs = list((run / "unaccelerated").rglob("*.png"))
-    assert len(pngs) == 3 + 4  # Of both splits, each once; the reference keeps none.
+    assert len(pngs) == 2 + 4  # Of both splits, each once; the reference keeps none.
     sizes = [path.stat().st_size for path in run.glob("*.safetensors")]
     assert len(sizes) == 4
     assert max(sizes) < 5 * (2048 * 4 + 1000)
@@ -121,7 +122,7 @@ def test_a_stopped_search_of_a_folder_goes_on(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     run = tmp_path / "run"
-    asked = ("--objective", "psnr", "--objective", "latency", "--sensitivity", "2")
+    asked = ("--objective", "psnr", "--objective", "latency", "--sensitivity", "2", *FEW)
     given = arguments(folders, "dit", *asked, "--out", str(run))
     assert cli.main(given) == 0
     assert "no loss: " not in capsys.readouterr().out  # Every change is a loss by PSNR.
@@ -156,7 +157,7 @@ def test_missing_weights_are_said_before_the_model_is_loaded(
 
 def test_memory_is_an_objective_and_a_limit(folders: Path, tmp_path: Path) -> None:
     run = tmp_path / "free"
-    asked = ["--objective", "psnr", "--objective", "memory", "--budget", "6evals"]
+    asked = ["--objective", "psnr", "--objective", "memory", "--budget", "6evals", *FEW]
     assert cli.main(arguments(folders, "dit", *asked, "--out", str(run))) == 0
     rows = Study(run / "study.journal").evaluations
     found = {row.strategy.digest: row.scores["memory_bytes"] for row in rows}
@@ -164,7 +165,7 @@ def test_memory_is_an_objective_and_a_limit(folders: Path, tmp_path: Path) -> No
     assert all(row.objectives[1] == row.scores["memory_bytes"] > 1000 for row in rows)
     limit = sorted(set(found.values()))[0]
     limited = tmp_path / "limited"
-    asked = ["--objective", "psnr", "--objective", "latency", "--budget", "6evals"]
+    asked = ["--objective", "psnr", "--objective", "latency", "--budget", "6evals", *FEW]
     asked += ["--max-memory", f"{limit / 2**20:.9f}MiB"]
     assert cli.main(arguments(folders, "dit", *asked, "--out", str(limited))) == 0
     again = Study(limited / "study.journal").evaluations
@@ -197,13 +198,18 @@ def test_real_references(
     assert "no folder of images" in capsys.readouterr().err
 
 
-def test_the_space_follows_from_the_family(
+@pytest.mark.slow
+def test_a_dry_run_measures_all_of_a_default_space(
     folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """By default tests/end_to_end/test_search_stacks.py searches default spaces of a family."""
     given = ["--model", str(saved(folders, "sd3")), "--objective", "psnr", "--dry-run"]
     few = ["--size", "32", "--base-steps", "3", "--steps", "3", "--budget", "50evals"]
     assert cli.main([*given, "--objective", "latency", *SETTING, *few]) == 0
     assert "initial strategies" in capsys.readouterr().out
+
+
+def test_the_space_follows_from_the_family(folders: Path) -> None:
     for name, method in (("sd1", "catome"), ("pixart", "tgate"), ("sd3", "toca"), ("dit", "cat")):
         flags = parser().parse_args(["--model", str(saved(folders, name))])
         _, model = model_setup.load_model(flags)

@@ -21,6 +21,7 @@ from search.study.study import Study
 from strategies import StrategyError
 from tests.support.runs.engines import go, make_engine
 from tests.support.runs.fake_executor import FakeExecutor
+from tests.support.runs.light import RENDERED
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,9 @@ class Whole:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     executor = FakeExecutor()
     engine = make_engine(tmp_path_factory.mktemp("whole"), executor)
-    return Whole(engine, executor, go(engine))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("search.results.plots.style.rendered", RENDERED)
+        return Whole(engine, executor, go(engine))
 
 
 def test_a_whole_run(whole: Whole) -> None:

@@ -28,7 +28,8 @@ from tests.search.costs.test_budget import Paid
 from tests.support.runs.engines import make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor
 
-SETS: dict[str, Any] = {"heldout_images": 192, "budget": "40evals", "surrogate": False}
+IMAGES = 96
+SETS: dict[str, Any] = {"heldout_images": IMAGES, "budget": "40evals", "surrogate": False}
 
 
 def test_sets_grow_by_about_two_and_the_last_is_what_is_asked_for() -> None:
@@ -51,8 +52,8 @@ def test_what_is_beaten_stops_early_and_all_others_are_compared_on_the_same_imag
     finals = finalist.finals(engine.study)
     common = {final.images for final in finalist.comparable_finalists(finals)}
     assert len(common) == 1
-    assert max(common) == 192  # Evaluations are counted, and nothing else is bounded.
-    early = [final for final in finals if final.images < 192]
+    assert max(common) == IMAGES  # Evaluations are counted, and nothing else is bounded.
+    early = [final for final in finals if final.images < IMAGES]
     assert early
     for final in early:  # Another of its kind is as fast and nearer, and it is on no front.
         assert final not in finalist.front(finals)
@@ -61,11 +62,11 @@ def test_what_is_beaten_stops_early_and_all_others_are_compared_on_the_same_imag
             one.scores["latency_table_s"] <= final.scores["latency_table_s"] for one in baselines
         )
     drawn = engine.executor.drawn["heldout"]  # type: ignore[attr-defined]
-    assert drawn < 192 * len(finals)
+    assert drawn < IMAGES * len(finals)
     run = Run(tmp_path, engine.config, engine.study, finals)
     table = export.export_table(run, finals, finalist.front(finals))
-    assert set(table.images[table.on_front]) == {192}
-    assert set(table.images) > {192}
+    assert set(table.images[table.on_front]) == {IMAGES}
+    assert set(table.images) > {IMAGES}
     assert set(table.kind) >= {"unaccelerated", "baseline"}
     assert set(table.kind) <= {"unaccelerated", "baseline", "seed", "found"}
 
@@ -94,7 +95,7 @@ def test_a_race_that_was_stopped_goes_on_and_draws_no_part_twice(tmp_path: Path)
     spent = whole.study.spent
 
     class Stopping(Worse):
-        left = 25
+        left = 15
 
         def sample(self, request: SampleRequest) -> ExtractedFeatures:
             if request.split == "heldout":
@@ -212,9 +213,9 @@ def test_the_full_set_is_fixed_before_anything_is_drawn(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, **SETS)
     raced(engine)
     noted = engine.study.noted("race")
-    assert noted["full"] == 192
+    assert noted["full"] == IMAGES
     rows = finalist.finals(engine.study)
-    assert {final.full for final in rows} == {192}
+    assert {final.full for final in rows} == {IMAGES}
     assert replace(rows[0], judged=24).judged < rows[0].full
 
 

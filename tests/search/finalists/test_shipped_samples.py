@@ -22,7 +22,8 @@ from tests.support.runs.engines import MODEL, make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor, make_sample
 from zoo import MODELS
 
-SETS: dict[str, Any] = {"heldout_images": 192, "budget": "40evals", "surrogate": False}
+IMAGES = 96
+SETS: dict[str, Any] = {"heldout_images": IMAGES, "budget": "40evals", "surrogate": False}
 
 
 def ship(
@@ -37,11 +38,11 @@ def ship(
     samples = {}
     for start, strategy in engine.generation.initial:
         if start == "fewer-steps":
-            one = make_sample(strategy, "heldout", 192)
+            one = make_sample(strategy, "heldout", IMAGES)
             features = {name: rows + np.float32(off) for name, rows in one.features.items()}
             samples[strategy.digest] = replace(one, features=features)
     whole.make_folder(folder)
-    content = pack(there.prompts["heldout"].first(192), samples, of)
+    content = pack(there.prompts["heldout"].first(IMAGES), samples, of)
     whole.write(content, shipped_samples.samples_path(MODEL.name))
     return ShippedSamples(MODEL, there, engine.unaccelerated)
 
@@ -68,7 +69,7 @@ def test_what_ships_of_a_baseline_is_not_drawn(
     if off:  # This machine draws otherwise.
         assert drawn == all_of_it
     else:
-        assert drawn <= all_of_it - (192 - 24)
+        assert drawn <= all_of_it - (IMAGES - 24)
 
 
 def test_what_ships_is_of_the_prompts_and_of_what_is_read(
@@ -83,7 +84,7 @@ def test_what_ships_is_of_the_prompts_and_of_what_is_read(
     expected = make_sample(one, "heldout", 48, 24)
     for name, rows in expected.features.items():
         assert (found.features[name] == rows).all()
-    assert shipped.part(one.digest, 24, 193, reading, first) is None
+    assert shipped.part(one.digest, 24, IMAGES + 1, reading, first) is None
     assert shipped.part(engine.unaccelerated.digest, 24, 48, reading, first) is None
     more = replace(reading, networks=(*reading.networks, "inception"))
     assert shipped.part(one.digest, 24, 48, more, first) is None

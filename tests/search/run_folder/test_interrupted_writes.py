@@ -29,7 +29,7 @@ SMALL = [
     *("--rungs", "4,8", "--export", "2", "--workers", "0", "--initial", "fewer-steps"),
 ]
 BUDGET, MORE = ("--budget", "6evals"), ("--budget", "9evals")
-FEW = 5  # Points that are hit by default, spread over all writes.
+FEW = 4  # Points that are hit by default, spread over all writes.
 
 
 @pytest.fixture(autouse=True)

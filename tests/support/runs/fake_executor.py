@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 import zoo
 from evaluate.extraction import ExtractedFeatures
@@ -42,26 +44,40 @@ def make_sample(
     strategy: Strategy, split: str, count: int, start: int = 0, thumbnails: int = 0
 ) -> ExtractedFeatures:
     """Images `start` to `count`; an image is the same whatever is drawn beside it."""
-    rng = np.random.default_rng([split == "search"])
-    base = zoo.reference_features().numpy()[rng.integers(0, 2048, 256)]
-    noise = rng.normal(size=base.shape) * damage(strategy)
-    features = (base + noise).astype(np.float32)[start:count]
+    amount = damage(strategy)
+    base, noise = _real(split == "search")
+    features = (base + noise * amount).astype(np.float32)[start:count]
     size = len(features)
     judged = np.ones((size, len(KINDS)), np.float32)
-    paired = {"psnr": np.full(size, 99.0 - 10 * damage(strategy))}
+    paired = {"psnr": np.full(size, 99.0 - 10 * amount)}
     kept = tuple(encode_thumbnail(image(strategy, start + index)) for index in range(thumbnails))
-    looks = np.array(
-        [appearance_of(image(strategy, index)) for index in range(start, count)], np.int32
-    )
+    looks = np.array([_appearance(amount, index) for index in range(start, count)], np.int32)
     known = {"bundled": features, "judge": judged}
     return ExtractedFeatures(size, known, paired, thumbnails=kept, looks=looks)
 
 
 def image(strategy: Strategy, index: int) -> Pixels:
     """A made-up image, 8-bit RGB `[16, 16, 3]`: the further off the more damage is done."""
+    return _image(damage(strategy), index)
+
+
+def _image(amount: float, index: int) -> Pixels:
     rng = np.random.default_rng(index)
     plain, noise = rng.integers(60, 196, 3), rng.normal(size=(16, 16, 3))
-    return (plain + 40 * damage(strategy) * noise).clip(0, 255).astype(np.uint8)
+    return (plain + 40 * amount * noise).clip(0, 255).astype(np.uint8)
+
+
+@cache
+def _appearance(amount: float, index: int) -> list[int]:
+    return appearance_of(_image(amount, index))
+
+
+@cache
+def _real(searching: bool) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Features of 256 real images, and the direction in which each is damaged."""
+    rng = np.random.default_rng([searching])
+    base = zoo.reference_features().numpy()[rng.integers(0, 2048, 256)]
+    return base, rng.normal(size=base.shape)
 
 
 class FailedError(Exception):

@@ -1,23 +1,26 @@
-"""Searches at the sizes of tests: small forests, few resamples, coarse plots, one load."""
+"""Searches at the sizes of tests: small forests, few resamples, plain plots, models loaded once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from accel.models import loading
 from evaluate.statistics import bootstrap
 from search.results.plots import style
 from tests.support.copies import copied
 
-RESAMPLES = 40
+RESAMPLES = 24
 TREES = 20
 DPI = 60
 LOAD = loading._load
 SHARP = style.SETTINGS["savefig.dpi"]
+RENDERED = style.rendered
 LOADED: dict[tuple[Any, ...], Any] = {}
 
 
@@ -31,22 +34,44 @@ def load_once(name: str, source: str, dtype: Any, download: bool, config: Any = 
     return copied(LOADED[key])
 
 
+def plainly(figure: Figure, form: str) -> bytes:
+    """A picture in which all is drawn but nothing is moved apart; its vector form is empty."""
+    if form == "svg":
+        return b"<?xml version='1.0'?><svg xmlns='http://www.w3.org/2000/svg'/>"
+    figure.set_layout_engine("none")
+    return RENDERED(figure, form)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def light(request: pytest.FixtureRequest) -> Iterator[None]:
     """Sizes of a file's searches; those of one that is marked `full_size` are as a user's."""
+    with lightened(request.node.get_closest_marker("full_size") is not None):
+        yield
+
+
+@contextmanager
+def lightened(full_size: bool = False) -> Iterator[None]:
+    """Searches in the block are `light`."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("accel.models.loading._load", load_once)
-        if request.node.get_closest_marker("full_size") is None:
+        # diffusers looks for it in every module of a pipeline, several times in a generation.
+        hooks = "diffusers.hooks.group_offloading._get_top_level_group_offload_hook"
+        patch.setattr(hooks, lambda _: None)
+        patch.setattr("os.fsync", lambda _: None)  # No test takes the power away.
+        if not full_size:
             few = partial(bootstrap.paired_bootstrap, repeats=RESAMPLES)
             patch.setattr("evaluate.statistics.bootstrap.paired_bootstrap", few)
+            patch.setattr("search.proposers.successive_halving.RESAMPLES", RESAMPLES)
             patch.setattr("search.surrogate.gaussian_process.TREES", TREES)
             patch.setattr("search.results.report.importance.TREES", TREES)
             patch.setattr("search.results.report.importance.SHUFFLES", 1)
             patch.setitem(style.SETTINGS, "savefig.dpi", DPI)
+            patch.setattr("search.results.plots.style.rendered", plainly)
         yield
 
 
 @pytest.fixture
 def sharp(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Plots in a user's resolution."""
+    """Plots as a user has them."""
     monkeypatch.setitem(style.SETTINGS, "savefig.dpi", SHARP)
+    monkeypatch.setattr("search.results.plots.style.rendered", RENDERED)

@@ -25,8 +25,9 @@ from search.commands.flags.values import limits
 from tests.support.docs_commands import PAGES, Block, Command, blocks, commands, headings
 from tests.support.paths import ROOT
 from tests.support.runs.fake_runs import finished
-from tests.support.runs.light import lightened
+from tests.support.runs.light import light
 
+__all__ = ["light"]
 ALL = commands()
 # What stands for something of the reader's own, and what it is here.
 PLACES = {
@@ -84,8 +85,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "examples", folder / "examples")
     (folder / "runs").mkdir()
     (folder / "benchmarks" / "results").mkdir(parents=True)
-    with lightened():
-        finished(folder / "runs" / "first")
+    finished(folder / "runs" / "first")
     shutil.copytree(folder / "runs" / "first", folder / "runs" / "earlier")
     return folder
 

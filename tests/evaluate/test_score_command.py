@@ -20,6 +20,7 @@ from evaluate.images.image_files import read_image as read_image
 from evaluate.images.image_store import ImageStore
 from evaluate.metrics import METRICS
 from evaluate.networks.weight_files import VARIABLE
+from evaluate.speed import latency_measurement
 from strategies import StrategyError
 from tests.support.paths import ROOT
 from tests.support.pipelines.unet_pipelines import strategy
@@ -77,6 +78,7 @@ def test_every_family_is_scored(
     pipe.save_pretrained(tmp_path / name)
     found = tmp_path / "found.json"
     arguments = ["--model", str(tmp_path / name), *QUICK, "--base-steps", "2", "--images", "2"]
+    arguments += ["--size", "64"] if name == "flux" else []  # Its own size is the largest by far.
     run(capsys, *arguments, "--metrics", "psnr", f"--json={found}")
     (row,) = json.loads(found.read_text())["rows"]
     assert row["psnr"] == 99.0
@@ -197,6 +199,25 @@ def test_features_do_not_depend_on_batch_worker_or_order(
     for other in (features(1, chosen), features(3, chosen), halves, backwards):
         assert (np.abs(whole - other) <= tolerance).all()
     assert (np.abs(whole[0] - whole[1]) > 10 * tolerance).any()
+
+
+def test_the_unaccelerated_strategy_is_found_once_for_a_solver_and_steps(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    real = latency_measurement.unaccelerated_strategy
+
+    def counted(pipe: Any, solver: str, steps: int) -> Any:
+        asked.append(steps)
+        return real(pipe, solver, steps)
+
+    monkeypatch.setattr(latency_measurement, "unaccelerated_strategy", counted)
+    pipe, config = resolve_model(str(folder), "cpu", changes={"steps": 4})
+    evaluator = Evaluator(config, "cpu", pipe)
+    assert evaluator.unaccelerated == evaluator.unaccelerated
+    evaluator.config = config.model_copy(update={"steps": 3})
+    assert evaluator.unaccelerated.steps == 3
+    assert asked == [4, 3]
 
 
 def test_speed_without_weights(

@@ -17,10 +17,19 @@ from evaluate import scoring
 from evaluate.comparison_table import verdict
 from evaluate.image_set import ImageSet
 from evaluate.metrics import METRICS
-from evaluate.statistics.bootstrap import FEWEST, interval, paired_bootstrap
+from evaluate.statistics.bootstrap import FEWEST, interval, paired_bootstrap, resample_weights
 from evaluate.statistics.bounded import Z, p_no_change, score_interval
 from evaluate.statistics.distances import cubic, frechet_paired, kernel_paired
 from evaluate.statistics.means import mean_of
+
+
+def test_resamples_are_drawn_once_and_cannot_be_changed() -> None:
+    found = resample_weights(8, 5, 0)
+    assert resample_weights(8, 5, 0) is found
+    with pytest.raises(ValueError, match="read-only"):
+        found[0][0] = 9
+    assert all(one.sum() == 8 for one in found)
+    assert not np.array_equal(found, resample_weights(8, 5, 1))
 
 
 def changes(gained: int, lost: int, count: int, size: float = 1.0) -> Any:

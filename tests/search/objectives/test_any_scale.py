@@ -63,7 +63,7 @@ def searched(folder: Path, scale: float, **flags: Any) -> tuple[Search, dict[str
 def test_a_figure_counts_alike_in_whatever_unit_it_is(own: None, tmp_path: Path) -> None:
     found = {}
     for scale in (2.0**-20, 1.0, 2.0**20):
-        engine, summary = searched(tmp_path / str(scale), scale)
+        engine, summary = searched(tmp_path / str(scale), scale, budget="30evals")
         rows = [e.strategy.digest for e in engine.study.evaluations]
         front = [point.strategy.digest for point in runs.Run(
             engine.folder, engine.config, engine.study).front()]  # fmt: skip

@@ -61,7 +61,6 @@ def lightened(full_size: bool = False) -> Iterator[None]:
         if not full_size:
             few = partial(bootstrap.paired_bootstrap, repeats=RESAMPLES)
             patch.setattr("evaluate.statistics.bootstrap.paired_bootstrap", few)
-            patch.setattr("search.proposers.successive_halving.RESAMPLES", RESAMPLES)
             patch.setattr("search.surrogate.gaussian_process.TREES", TREES)
             patch.setattr("search.results.report.importance.TREES", TREES)
             patch.setattr("search.results.report.importance.SHUFFLES", 1)

@@ -6,9 +6,9 @@ import pytest
 
 from tests.support.runs.engines import MODEL, PIPE
 from tests.support.runs.fake_executor import FakeExecutor
-from tests.support.runs.light import light
+from tests.support.runs.light import light, sketched
 
-__all__ = ["executor", "light", "loaded"]
+__all__ = ["executor", "light", "loaded", "sketched"]
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ from tests.support.runs.engines import make_engine
 from tests.support.runs.fake_executor import FakeExecutor
 from tests.support.runs.folder_content import content
 
-pytestmark = pytest.mark.usefixtures("loaded")
+pytestmark = pytest.mark.usefixtures("loaded", "sketched")
 
 
 class Hanging:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.runs.light import light, sharp
+from tests.support.runs.light import light, sharp, sketched
 
-__all__ = ["light", "sharp"]
+__all__ = ["light", "sharp", "sketched"]

@@ -19,8 +19,10 @@ from search.results import run as runs
 from search.study import run_lock as lock
 from tests.search.costs.test_budget import Paid
 from tests.support.runs import fake_runs as made
-from tests.support.runs.engines import go, make_engine
+from tests.support.runs.engines import make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor
+
+pytestmark = pytest.mark.usefixtures("sketched")
 
 
 def state(folder: Path) -> dict[str, tuple[int, bytes]]:
@@ -177,7 +179,7 @@ def test_a_dry_run_without_a_search_says_which_budget_buys_one(tmp_path: Path) -
     assert better.plan.beyond >= better.plan.start
     assert not any("too little" in line for line in better.lines())
     engine = make_engine(tmp_path / "real", Paid(2), budget=advice[1], surrogate=False)
-    assert go(engine)["beyond_seeds"] > 0
+    assert raced(engine)["beyond_seeds"] > 0
 
 
 def test_a_dry_run_says_where_only_seeds_fit(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from search.workers.messages import (
     TimeCallsRequest,
 )
 from strategies import StrategyError
-from tests.support.runs.engines import go, make_engine
+from tests.support.runs.engines import make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor, latency
 
 
@@ -55,7 +55,7 @@ def test_the_budget_is_kept_within_an_evaluation_per_worker(
 ) -> None:
     executor = Paid(slots, drift)
     engine = make_engine(tmp_path, executor, budget="250s", heldout_images=48)
-    summary = go(engine)
+    summary = raced(engine)
     assert engine.study.spent <= 250 + slots * executor.longest
     assert engine.study.spent >= 0.8 * 250 if drift >= 1 else summary["evaluations"] > 20
     if drift == 3.0:  # There was no room for all, and the summary says so.
@@ -69,12 +69,12 @@ def test_a_budget_too_small_for_anything_says_what_is_enough(tmp_path: Path) -> 
     with pytest.raises(
         StrategyError, match=r"too small for one evaluation.* --budget \d+s"
     ) as told:
-        go(engine)
+        raced(engine)
     spent = engine.study.spent
     enough = re.search(r"--budget (\d+s)", str(told.value))
     assert enough is not None
     again = make_engine(tmp_path, executor, budget=enough[1], heldout_images=48)
-    assert go(again)["evaluations"] > 0
+    assert raced(again)["evaluations"] > 0
     assert again.study.spent > spent
 
 
@@ -96,7 +96,7 @@ def test_a_dry_run_predicts_the_real_one(tmp_path: Path, flags: dict[str, Any]) 
     foretold: CostPrediction = make_engine(tmp_path / "dry", dry, **flags).predict()
     assert sum(dry.drawn.values()) <= 2 * 16
     engine = make_engine(tmp_path / "real", Paid(2), **flags)
-    summary = go(engine)
+    summary = raced(engine)
     assert foretold.total == pytest.approx(engine.study.spent, rel=0.2)
     found = {n: sum(e.images == n for e in engine.study.evaluations) for n in engine.config.ladder}
     assert sum(foretold.evaluations.values()) == pytest.approx(summary["evaluations"], rel=0.2)

@@ -8,7 +8,7 @@ from pathlib import Path
 from search.engine.search import Search
 from search.results import finalist
 from search.study.evaluation import BASELINES
-from tests.support.runs.engines import go, make_engine
+from tests.support.runs.engines import make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor
 
 
@@ -20,7 +20,7 @@ def seen(engine: Search) -> Counter[tuple[str, str]]:
 
 def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="60evals", rungs=[4, 16], export=12)
-    summary = go(engine)
+    summary = raced(engine)
     known = {one.digest for origin, one in engine.generation.initial if origin in BASELINES}
     scored = {e.strategy.digest for e in engine.study.evaluations if e.images == 16}
     finals = [final for final in finalist.finals(engine.study) if final.role == "baseline"]
@@ -31,7 +31,7 @@ def test_baselines_that_the_search_passed_over_are_held_against_the_front(tmp_pa
     assert len(finals) <= engine.config.export
     # Resumed, the same ones are chosen, and none is drawn again.
     again = make_engine(tmp_path, budget="60evals", rungs=[4, 16], export=12)
-    assert go(again)["hypervolume_baselines"] == summary["hypervolume_baselines"]
+    assert raced(again)["hypervolume_baselines"] == summary["hypervolume_baselines"]
     assert not any(split == "heldout" for _, split in seen(again))
     # Without a model nobody knows what to expect of them.
     plain = make_engine(tmp_path / "plain", budget="60evals", rungs=[4, 16], surrogate=False)
@@ -52,7 +52,7 @@ def test_a_limit_on_quality_leaves_out_what_is_only_expected(tmp_path: Path) -> 
 
 def test_baselines_that_were_passed_over_take_no_budget_from_the_search(tmp_path: Path) -> None:
     engine = make_engine(tmp_path, budget="200s", rungs=[4, 16], export=12)
-    summary = go(engine)
+    summary = raced(engine)
     drawn = {digest for digest, split in seen(engine) if split == "heldout"}
     best, baselines = engine.choice().best()
     late = [e for e in baselines if not e.images]

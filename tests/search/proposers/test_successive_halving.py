@@ -23,7 +23,7 @@ from search.study.history import History
 from search.workers.messages import SampleRequest
 from strategies import StrategyError, dump
 from tests.support.proposals import _distinct, scored
-from tests.support.runs.engines import go, make_engine
+from tests.support.runs.engines import make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor, make_sample
 
 SCORING = Scoring(tuple(select_metrics(["fd", "psnr"], bundled=True)), {"real": real_images()})
@@ -165,7 +165,7 @@ FLAGS: dict[str, Any] = {"images": 16, "rungs": [4, 8, 16], "seeds": ["grid"]}
 def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
     executor = Drawing()
     engine = make_engine(tmp_path, executor, budget="60evals", surrogate=screened, **FLAGS)
-    summary = go(engine)
+    summary = raced(engine)
     rows = engine.study.evaluations
     assert summary["evaluations"] == len(rows) == 60
     assert max(executor.images.values()) == 1

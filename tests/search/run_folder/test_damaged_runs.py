@@ -17,6 +17,8 @@ from search.study.study import Study
 from strategies import StrategyError
 from tests.support.runs.stopped_runs import refused, resumed, stopped
 
+pytestmark = pytest.mark.usefixtures("sketched")
+
 
 def test_a_config_that_was_cut_or_edited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

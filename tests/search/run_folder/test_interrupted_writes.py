@@ -9,7 +9,6 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +32,11 @@ FEW = 4  # Points that are hit by default, spread over all writes.
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(sketched: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fake workers, a model that is loaded once, and pictures that are drawn at once."""
-
-    def picture(run: runs.Run, folder: Path, name: str = "pareto.png") -> Path:
-        whole.write(f"{name} of {len(run.front())}", folder / name)
-        return folder / name
-
     monkeypatch.setattr("search.workers.factory.make_executor", lambda *_: FakeExecutor(slots=1))
     monkeypatch.setattr("search.commands.model_setup.load_pipeline", lambda *_, **__: PIPE)
     monkeypatch.setattr("search.commands.model_setup.load_model", lambda *_: (PIPE, MODEL))
-    monkeypatch.setattr("search.results.export.pareto.write", picture)
-    monkeypatch.setattr("search.results.export.report.write", partial(picture, name="report.html"))
 
 
 @dataclass

@@ -21,6 +21,7 @@ from tests.support.runs import fake_runs as made
 from tests.support.runs.fake_executor import FakeExecutor
 from tests.support.runs.stopped_runs import FEW, refused, resumed, stopped
 
+pytestmark = pytest.mark.usefixtures("sketched")
 SHAPES = ("circle", "square", "triangle", "star")
 WORDS = [f"a large {colour} {one}" for colour in ("red", "blue", "green") for one in SHAPES]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 from accel.models import loading
 from evaluate.statistics import bootstrap
 from search.results.plots import style
+from search.results.run import Run
+from strategies.data_files import whole
 from tests.support.copies import copied
 
 RESAMPLES = 24
@@ -67,6 +70,19 @@ def lightened(full_size: bool = False) -> Iterator[None]:
             patch.setitem(style.SETTINGS, "savefig.dpi", DPI)
             patch.setattr("search.results.plots.style.rendered", plainly)
         yield
+
+
+def sketch(run: Run, folder: Path, name: str = "pareto.png") -> Path:
+    """A line in the place of a run's plot or report."""
+    whole.write(f"{name} of {len(run.front())}", folder / name)
+    return folder / name
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports whose plot and report are a line each, where neither is looked at."""
+    monkeypatch.setattr("search.results.export.pareto.write", sketch)
+    monkeypatch.setattr("search.results.export.report.write", partial(sketch, name="report.html"))
 
 
 @pytest.fixture

@@ -23,11 +23,11 @@ COSTS = (
         "finished runs",
     ),
     Benchmark(
-        "gain_per_second",
-        "search_cost/gain_per_second",
-        "proposals chosen by gain in hypervolume per second, and by gain alone",
+        "search_rules",
+        "search_cost/search_rules",
+        "rungs, promotion, screening and the random start of a small search, one changed at a time",
         COST,
-        ("gain_per_second-*",),
+        ("search_rules-*",),
         ("tiny-sd",),
     ),
     Benchmark(

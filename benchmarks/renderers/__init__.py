@@ -50,7 +50,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "dry_run": engine.dry_run,
     "table_turns": costs.table_turns,
     "shared_prefixes": costs.shared_prefixes,
-    "gain_per_second": costs.gain_per_second,
+    "search_rules": costs.search_rules,
     "gpu_hours": costs.gpu_hours,
     "time_to_front": costs.time_to_front,
     "recorded_forecasts": costs.recorded_forecasts,

@@ -33,11 +33,10 @@ def shared_prefixes(data: Any) -> str:
     return table(heads, [*rows, *medians])
 
 
-def gain_per_second(data: Any) -> str:
-    heads = [
-        "power of the seconds", "device time, s", "hypervolume", "p of being larger than power 0",
-        "by logarithms", "p",
-    ]  # fmt: skip
+def search_rules(data: Any) -> str:
+    heads = ["rules", "device time, s"]
+    for kind in ("hypervolume", "by logarithms"):
+        heads += [kind, "p of being larger", "time to the default's, as a share"]
     about = f"{data['strategies']} measured strategies, medians of {data['seeds']} seeds.\n\n"
     return about + table(heads, [list(one.values()) for one in data["rows"]])
 

@@ -49,7 +49,7 @@ def test_a_rule_fits_every_solver_and_number_of_steps() -> None:
 
 
 def test_a_rule_goes_by_the_whole_schedule_of_image_to_image() -> None:
-    pipe = build("short", "img2img")
+    pipe = build("sd1", "img2img")
     accel.apply(pipe, "deepcache-n2")
     draw(pipe, 8, strength=0.5)
     assert [record.call for record in accel.stats(pipe)] == [4, 5, 6, 7]
@@ -67,7 +67,7 @@ def test_rules_of_transformers(name: str) -> None:
 
 
 def test_lists_say_what_they_were_made_for_and_are_stretched_on_request() -> None:
-    pipe = build("short")
+    pipe = build("sd1")
     with pytest.raises(
         StrategyError, match=r"51 calls of 50 steps of PNDMScheduler .*Table 6.*has DDIMScheduler"
     ):
@@ -76,7 +76,7 @@ def test_lists_say_what_they_were_made_for_and_are_stretched_on_request() -> Non
     for steps in (6, 8):
         draw(pipe, steps)
         one = strategies.load("catome-config-3").resample(steps, steps, "DDIMScheduler")
-        own = build("short")
+        own = build("sd1")
         accel.apply(own, one)
         assert torch.equal(draw(own, steps), draw(pipe, steps))
 
@@ -90,7 +90,7 @@ def test_a_run_a_file_and_a_pulled_folder(tmp_path: Path) -> None:
     pulled = tmp_path / "pulled"
     pulled.mkdir()
     strategies.save(one, pulled / "found.json")
-    pipe = build("short")
+    pipe = build("sd1")
     for source in (one, run / "knee.json", str(run.parent), pulled):
         accel.apply(pipe, source)
         draw(pipe)
@@ -106,7 +106,7 @@ def test_the_callable_passes_steps_guidance_and_solver() -> None:
     def seeded() -> torch.Generator:
         return torch.Generator().manual_seed(1)
 
-    pipe = build("short")
+    pipe = build("sd1")
     own = pipe.scheduler
     with accel.accelerated(pipe, one) as fast:
         found = fast(**given, generator=seeded()).images
@@ -132,7 +132,7 @@ def test_the_callable_passes_steps_guidance_and_solver() -> None:
 
 
 def test_a_rule_is_refused_before_anything_runs() -> None:
-    pipe = unet_pipelines.build("short")
+    pipe = unet_pipelines.build("sd1")
     with pytest.raises(StrategyError, match="family dit or mmdit or transformer"):
         accel.apply(pipe, "fora-n2")
     with pytest.raises(StrategyError, match="did you mean 'deepcache-n3'"):

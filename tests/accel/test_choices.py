@@ -25,13 +25,13 @@ ALL: dict[str, Any] = LISTS | {"rule": "deepcache-n2+tome-0.5"}
 
 
 def alone(name: str) -> torch.Tensor:
-    pipe = build("short")
+    pipe = build("sd1")
     accel.apply(pipe, ALL[name], set_scheduler=True)
     return draw(pipe)
 
 
 def test_every_choice_is_as_if_it_were_alone() -> None:
-    pipe = build("short")
+    pipe = build("sd1")
     plain, own = draw(pipe), pipe.scheduler
     accel.apply(pipe, ALL)
     attached = pipe.unet.forward
@@ -51,7 +51,7 @@ def test_every_choice_is_as_if_it_were_alone() -> None:
 
 
 def test_the_records_are_those_of_the_chosen_one() -> None:
-    pipe = build("short")
+    pipe = build("sd1")
     accel.apply(pipe, {name: ALL[name] for name in ("fast", "good")})
     draw(accel.choose(pipe, "fast"))
     assert [record.depth for record in accel.stats(pipe)] == ["full", 0, 1, "full", 0, 1]
@@ -64,7 +64,7 @@ def test_a_generation_that_failed_leaves_nothing_to_the_next_choice() -> None:
     def fail(*_: Any) -> Any:
         raise RuntimeError("stop")
 
-    pipe = build("short")
+    pipe = build("sd1")
     accel.apply(pipe, ALL)
     with pytest.raises(RuntimeError, match="stop"):
         draw(pipe, callback_on_step_end=fail)
@@ -73,7 +73,7 @@ def test_a_generation_that_failed_leaves_nothing_to_the_next_choice() -> None:
 
 
 def test_no_choice_while_a_generation_runs() -> None:
-    pipe = build("short")
+    pipe = build("sd1")
     accel.apply(pipe, ALL)
     told: list[str] = []
 
@@ -94,7 +94,7 @@ def test_no_choice_while_a_generation_runs() -> None:
 
 
 def test_a_name_that_is_not_there() -> None:
-    pipe = build("short")
+    pipe = build("sd1")
     with pytest.raises(StrategyError, match="nothing to choose from"):
         accel.choose(pipe, "fast")
     accel.apply(pipe, ALL)

@@ -44,7 +44,7 @@ def names(
 
 @pytest.fixture
 def pipe() -> Any:
-    return build("short")
+    return build("sd1")
 
 
 def test_1_neutral_settings_change_nothing(pipe: Any, names: list[str]) -> None:
@@ -92,9 +92,9 @@ def test_7_other_sizes(pipe: Any, names: list[str]) -> None:
 @pytest.mark.slow
 def test_2_and_7_exceptions_half_precision_and_two_calls(names: list[str]) -> None:
     for name in names:
-        laws.test_law_2_an_exception_restores_everything(build("short"), name)
+        laws.test_law_2_an_exception_restores_everything(build("sd1"), name)
         laws.test_law_7_half_precision(name, torch.bfloat16)
-        laws.test_law_7_guidance_as_two_calls(build("short"), name)
+        laws.test_law_7_guidance_as_two_calls(build("sd1"), name)
 
 
 def test_9_applying_again_replaces(pipe: Any, names: list[str]) -> None:

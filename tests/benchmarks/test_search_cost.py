@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.search_cost import gain_per_second, gpu_hours, one_search, table_turns
-from benchmarks.search_cost.gain_per_second import Measured
+from benchmarks.search_cost import gpu_hours, one_search, table_turns
 from benchmarks.search_cost.reached import Curve, first, volumes
+from benchmarks.search_cost.search_rules import compare
 from benchmarks.search_cost.shared_prefixes import acts, saved
+from benchmarks.search_cost.small_search import IMAGES, Measured, Rules, SmallSearch, Volumes
 from benchmarks.search_cost.time_to_front import BEFORE, NOW, Build, row, times
 from evaluate.speed.latency_measurement import OverheadTiming
 from evaluate.speed.latency_table import LatencyTable
@@ -111,29 +112,53 @@ def test_builds_run_their_own_code_and_savings_are_switched_off(
     assert vars(measurement)["is_precise"]([], [], strategy("full"), [], 1.0) is False
 
 
-def test_a_rule_by_seconds_prefers_the_fast_one_of_two_gains() -> None:
+def made_up() -> Measured:
+    """Strategies whose distance falls with their latency, known on any number of images."""
     rng = np.random.default_rng(0)
     count = 400
     latency = rng.uniform(0.05, 1.0, count)
     distance = np.exp(rng.normal(0, 0.3, count)) / latency
-    known = Measured(
-        np.column_stack([np.log(latency), np.log(distance)]),
-        np.column_stack([distance, distance]),
-        latency,
-        (40.0, 1.0),
-    )
+    inputs = np.column_stack([np.log(latency), np.log(distance)])
+    return Measured(inputs, dict.fromkeys(IMAGES, distance), latency, (40.0, 1.0))
+
+
+def test_a_rule_by_seconds_prefers_the_fast_one_of_two_gains() -> None:
     spent = []
     for power in (0.0, 1.0):
-        search = gain_per_second.Search(known, power, 0)
-        while len(search._tried) < 90:
-            row_ = search._promotion()
-            if row_ is not None:
-                search._full.append(row_)
-            else:
-                search._try(search._choice())
+        search = SmallSearch(made_up(), Rules(power=power), 0)
+        while len(search.tried) < 90:
+            search.step()
         spent.append(search.spent)
-        assert 0 < search.volumes()["linear"] < 1
+        assert 0 < search.volumes().linear < 1
     assert spent[1] < spent[0]
+
+
+def test_rungs_pay_for_the_images_that_are_missing() -> None:
+    known = made_up()
+    search = SmallSearch(known, Rules(rungs=(2, 8, 16), reduction=2), 0)
+    turns = []
+    for _ in range(30):
+        before = search.spent
+        rung = search.step()
+        row_ = search._done[rung][-1]
+        turns.append(rung)
+        assert search.spent - before == pytest.approx((2, 6, 8)[rung] * known.latency[row_])
+    # Of every two one is promoted.
+    assert turns[:7] == [0, 0, 1, 0, 0, 1, 2]
+    assert [turns.count(rung) for rung in range(3)] == [18, 8, 4]
+
+
+def test_rules_are_compared_at_equal_device_time() -> None:
+    slow = [Volumes(50.0, 0.5, 0.2), Volumes(130.0, 0.8, 0.3), Volumes(230.0, 0.9, 0.4)]
+    fast = [Volumes(one.seconds / 2, one.linear, one.logarithmic) for one in slow]
+    never = [Volumes(50.0, 0.4, 0.1)]
+    rows = compare({"default": [slow] * 5, "fast": [fast] * 5, "never": [never] * 5})
+    found = {(one["rules"], one["device_s"]): one for one in rows}
+    assert found["default", 120.0]["linear"] == 0.5
+    assert found["fast", 120.0]["linear"] == 0.9
+    assert found["fast", 120.0]["linear_p"] < 0.01
+    assert found["fast", 240.0]["logarithmic_time"] == pytest.approx(115 / 240, abs=0.01)
+    assert found["never", 120.0]["linear_time"] is None
 
 
 def test_turns_that_differ_as_a_whole_agree_in_shares() -> None:

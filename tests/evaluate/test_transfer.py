@@ -125,7 +125,7 @@ def test_the_command_scores_beside_fewer_steps_of_the_same_latency(
             row["psnr"] - baseline["psnr"], abs=1e-6
         )
         assert row["macs"] < rows["unaccelerated"]["macs"]
-        assert row["notes"] == ["depths of 12 skip levels became depths of 9"]
+        assert row["notes"] == ["depths of 12 skip levels became depths of 6"]
     assert rows["own"]["source"]["scores"] == strange["scores"]
     table = list(csv.DictReader((tmp_path / "found.csv").open()))
     assert "psnr_baseline_change_low" in table[0]

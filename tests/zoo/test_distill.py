@@ -12,7 +12,7 @@ import zoo
 from accel.models.resolve import open_model
 from zoo import data, distill
 
-SMALL = distill.DistillationPlan(steps=2, images=4, epochs=40, rank=4, each=2, batch=8)
+SMALL = distill.DistillationPlan(steps=2, images=4, epochs=10, rank=4, each=2, batch=8, rate=6e-3)
 
 
 def teacher() -> Any:

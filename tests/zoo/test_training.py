@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from strategies import StrategyError
-from tests.support import portraits_package
-from tests.zoo.small_training import MODEL, RECIPE, Small, run
+from tests.zoo.small_training import MODEL, Small, run
 from zoo import tiny_portraits, train
 from zoo.portraits import coarse, package
 from zoo.recipes import STAGES
@@ -118,32 +115,6 @@ def test_the_first_stage_changes_nothing_of_the_first_level(unet_parts: coarse.P
     inside = [*unet.down_blocks[1:], unet.mid_block, *unet.up_blocks[:-2], unet.time_embedding]
     assert {id(w) for module in inside for w in module.parameters()} <= mine
     assert len(names) == len(mine)
-
-
-def test_one_command_trains_all_stages_and_goes_on(
-    quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = portraits_package.write(tmp_path)
-    work = tmp_path / "work"
-    arguments = [MODEL, "--fresh", "--work", str(work), "--ranks", "1", "--package", str(source)]
-    train.main(arguments)
-    assert diffusion.take_average(train.load_parts(MODEL, work, 2), work) == 24
-    with (work / "curve.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["images"]) for row in rows] == [8, 16, 24]
-    assert set(rows[0]) == {"images", *RECIPE.subject.groups}
-    # A second call has nothing left to do, and needs no package any more.
-    capsys.readouterr()
-    train.main(arguments[:-2])
-    assert "classifier" not in capsys.readouterr().out
-    # The fine stage began with the inner levels of the coarse one.
-    parts: Any = train.load_parts(MODEL, work, 1)
-    first = coarse.build()
-    diffusion.take_average(first, work / "coarse")
-    for one, other in zip(
-        parts.unet.mid_block.parameters(), first.unet.mid_block.parameters(), strict=True
-    ):
-        assert torch.equal(one, other)
 
 
 @torch.no_grad()

@@ -57,7 +57,7 @@ def test_a_copied_scheduler_steps_itself() -> None:
 
 
 def test_pipelines_that_share_a_network_have_strategies_of_their_own() -> None:
-    alone, image = build("sd1"), unet_pipelines.build("short", "img2img")
+    alone, image = build("sd1"), unet_pipelines.build("sd1", "img2img")
     plain, plain_image = draw(alone), unet_pipelines.draw(image)
     accel.apply(alone, strategies_of("sd1")["deepcache+dato"])
     accel.apply(image, strategies_of("sd1")["tgate"])

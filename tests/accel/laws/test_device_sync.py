@@ -41,10 +41,10 @@ def watched(pipe: Any, methods: dict[str, Any]) -> Watch:
 WAITS = {"catome", "paradigms"}
 
 
-@pytest.mark.parametrize("name", [one for one in laws(0) if not WAITS & {*ALL[str(one.values[0])]}])
+@pytest.mark.parametrize("name", [one for one in laws(1) if not WAITS & {*ALL[str(one.values[0])]}])
 def test_nothing_waits_that_the_unmodified_pipeline_does_not(name: str) -> None:
     """CA-ToMe looks at its counts at every checkpoint, and ParaDiGMS at its errors."""
-    found, plain = watched(build("short"), ALL[name]).operations, unaccelerated()
+    found, plain = watched(build("sd1"), ALL[name]).operations, unaccelerated()
     assert plain["convolution"] > 0
     assert {n: found[n] - plain[n] for n in WAITING if found[n] > plain[n]} == {}
 
@@ -52,7 +52,7 @@ def test_nothing_waits_that_the_unmodified_pipeline_does_not(name: str) -> None:
 @functools.cache
 def unaccelerated() -> Counter[str]:
     """Operations of the unmodified pipeline."""
-    pipe = build("short")
+    pipe = build("sd1")
     with Watch() as plain:
         draw(pipe)
     return plain.operations

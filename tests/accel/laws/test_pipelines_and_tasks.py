@@ -112,7 +112,7 @@ def test_a_batch_is_its_images(where: tuple[str, str], name: str, guidance: floa
 
 @pytest.mark.parametrize(("solver", "name"), in_turn(SOLVERS, ANY_SOLVER))
 def test_every_solver(solver: str, name: str) -> None:
-    pipe = build("short")
+    pipe = build("sd1")
     calls = schedulers.count_calls(pipe.scheduler, solver, STEPS)
     one = strategy(ALL[name]).resample(calls=calls, steps=STEPS, scheduler=solver)
     idle = strategy(neutral(name)).resample(calls=calls, steps=STEPS, scheduler=solver)
@@ -177,7 +177,7 @@ def test_base_and_refiner_share_the_schedule(name: str, _: int) -> None:
 @pytest.mark.parametrize(("name", "first"), spread(ALL, [True, False], every=8))
 def test_lora(name: str, first: bool) -> None:
     """A peft adapter, added before or after the strategy, acts the same; and goes away again."""
-    pipe, other, plain, without = build("short"), build("short"), fresh(), fresh(name)
+    pipe, other, plain, without = build("sd1"), build("sd1"), fresh(), fresh(name)
     accel.apply(other, strategy(ALL[name]))
 
     def adapt() -> None:
@@ -206,7 +206,7 @@ def test_lora(name: str, first: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "depth", [1, 12, *(pytest.param(one, marks=pytest.mark.slow) for one in (2, 4, 8))]
+    "depth", [1, 8, *(pytest.param(one, marks=pytest.mark.slow) for one in (2, 4, 6))]
 )
 def test_controlnet_keeps_its_say(depth: int) -> None:
     pipe = build("sd1", "controlnet")
@@ -215,7 +215,7 @@ def test_controlnet_keeps_its_say(depth: int) -> None:
     mine = draw(pipe)
     assert torch.isfinite(mine).all()
     assert not torch.equal(mine, plain)
-    if depth == 12:
+    if depth == 8:
         # Only the mid block is reused: with ControlNet's part of it, the change is small.
         assert (mine - plain).norm() < 0.1 * plain.norm()
 
@@ -243,7 +243,7 @@ def test_a_subclass_and_a_community_pipeline_work() -> None:
 def test_sd_xl_topology_has_nine_levels() -> None:
     from accel.families.unet import sites
 
-    found = sites(small_unet("sdxl"))
+    found = sites(small_unet("sdxl", layers_per_block=2))
     assert found is not None
     assert found.skip_levels == 9
     assert {site.level for site in found.attentions} == {0, 1}

@@ -122,7 +122,7 @@ def _steps(pipe: Any, steps: int) -> int:
 
 def test_a_strategy_after_every_other() -> None:
     """Two rounds: in the second one each has all others before it."""
-    pipe = build("short")
+    pipe = build("sd1")
     for name in [*ALL, *ALL]:
         accel.apply(pipe, strategy(ALL[name]))
         assert torch.equal(draw(pipe), fresh(name)), name

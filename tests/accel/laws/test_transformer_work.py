@@ -35,11 +35,11 @@ def macs(pipe: Any, model: str, methods: Any) -> list[int]:
 
 
 @law(5)
-@pytest.mark.parametrize(("model", "name"), cases(0))
+@pytest.mark.parametrize(("model", "name"), cases(1))
 def test_every_case_saves_work(model: str, name: str) -> None:
     work = macs(build(model), model, ALL[name])
     if "paradigms" in ALL[name]:  # Calls are computed ahead, with others.
-        assert 0 in work
+        assert max(work) > unaccelerated(model) / len(work)
     else:
         assert sum(work) < unaccelerated(model)
 
@@ -157,7 +157,7 @@ def tensors() -> set[int]:
 
 
 @law(8)
-@pytest.mark.parametrize(("model", "name"), cases(1))
+@pytest.mark.parametrize(("model", "name"), cases(2))
 def test_caches_are_freed(model: str, name: str) -> None:
     """No tensor that a generation made is alive when it is over, nor when a strategy is removed."""
     pipe = build(model)

@@ -21,7 +21,7 @@ from tests.support.pipelines.unet_pipelines import STEPS, build, draw, fresh, st
 
 @pytest.fixture
 def pipe() -> Any:
-    return build("short")
+    return build("sd1")
 
 
 def test_every_registered_method_is_tested() -> None:
@@ -31,7 +31,7 @@ def test_every_registered_method_is_tested() -> None:
 
 
 @law(1)
-@pytest.mark.parametrize("name", laws(0))
+@pytest.mark.parametrize("name", laws(2))
 def test_law_1_neutral_knobs_change_nothing(pipe: Any, name: str) -> None:
     accel.apply(pipe, strategy(neutral(name)))
     assert torch.equal(draw(pipe), fresh())
@@ -45,7 +45,7 @@ def traces(pipe: Any) -> list[str]:
 
 
 @law(2)
-@pytest.mark.parametrize("name", laws(1))
+@pytest.mark.parametrize("name", laws(3))
 def test_law_2_remove_restores_everything(pipe: Any, name: str) -> None:
     plain, attributes = draw(pipe), set(vars(pipe)) | set(vars(pipe.unet))
     accel.apply(pipe, strategy(ALL[name]))
@@ -57,7 +57,7 @@ def test_law_2_remove_restores_everything(pipe: Any, name: str) -> None:
 
 
 @law(2)
-@pytest.mark.parametrize("name", laws(2))
+@pytest.mark.parametrize("name", laws(4))
 def test_law_2_an_exception_restores_everything(pipe: Any, name: str) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("in the middle")
@@ -72,7 +72,7 @@ def test_law_2_an_exception_restores_everything(pipe: Any, name: str) -> None:
 
 
 @law(3)
-@pytest.mark.parametrize("name", laws(3))
+@pytest.mark.parametrize("name", laws(5))
 def test_law_3_the_same_seed_gives_the_same_image(pipe: Any, name: str) -> None:
     accel.apply(pipe, strategy(ALL[name]))
     first = draw(pipe)
@@ -91,7 +91,7 @@ OTHER_RUNS: dict[str, dict[str, Any]] = {
 
 
 @law(4)
-@pytest.mark.parametrize(("name", "other"), laws(0, [*OTHER_RUNS]))
+@pytest.mark.parametrize(("name", "other"), laws(6, [*OTHER_RUNS]))
 def test_law_4_no_generation_sees_another(pipe: Any, name: str, other: str) -> None:
     accel.apply(pipe, strategy(ALL[name]))
 
@@ -109,7 +109,7 @@ def test_law_4_no_generation_sees_another(pipe: Any, name: str, other: str) -> N
 
 
 @law(4)
-@pytest.mark.parametrize("name", laws(0))
+@pytest.mark.parametrize("name", laws(7))
 def test_law_4_other_step_counts_and_schedulers(pipe: Any, name: str) -> None:
     one = strategy(ALL[name])
     accel.apply(pipe, one.resample(calls=9))
@@ -124,7 +124,7 @@ def test_law_4_other_step_counts_and_schedulers(pipe: Any, name: str) -> None:
 
 
 @law(6)
-@pytest.mark.parametrize(("name", "guidance"), laws(1, [5.0, 1.0]))
+@pytest.mark.parametrize(("name", "guidance"), laws(0, [5.0, 1.0]))
 def test_law_6_a_batch_is_its_images(pipe: Any, name: str, guidance: float) -> None:
     pipe.to(dtype=torch.float64)  # Or choices of tokens between near ties flip on rounding.
     accel.apply(pipe, strategy(ALL[name]))
@@ -140,7 +140,7 @@ def test_law_6_a_batch_is_its_images(pipe: Any, name: str, guidance: float) -> N
 
 
 @law(7)
-@pytest.mark.parametrize(("name", "size"), laws(2, [(24, 40), (40, 8), (56, 72)]))
+@pytest.mark.parametrize(("name", "size"), laws(1, [(24, 40), (40, 8), (56, 72)]))
 def test_law_7_non_square_and_odd_sizes(pipe: Any, name: str, size: tuple[int, int]) -> None:
     plain = fresh(height=size[0], width=size[1])
     accel.apply(pipe, strategy(ALL[name]))
@@ -151,9 +151,9 @@ def test_law_7_non_square_and_odd_sizes(pipe: Any, name: str, size: tuple[int, i
 
 
 @law(7)
-@pytest.mark.parametrize(("name", "dtype"), laws(3, [torch.bfloat16, torch.float16]))
+@pytest.mark.parametrize(("name", "dtype"), laws(2, [torch.bfloat16, torch.float16]))
 def test_law_7_half_precision(name: str, dtype: torch.dtype) -> None:
-    pipe, plain = build("short").to(dtype=dtype), fresh(dtype=dtype)
+    pipe, plain = build("sd1").to(dtype=dtype), fresh(dtype=dtype)
     accel.apply(pipe, strategy(neutral(name)))
     assert torch.equal(draw(pipe), plain)
     accel.apply(pipe, strategy(ALL[name]))
@@ -165,10 +165,10 @@ def test_law_7_half_precision(name: str, dtype: torch.dtype) -> None:
 
 
 @law(7)
-@pytest.mark.parametrize(("name", "hook_first"), laws(1, [True, False]))
+@pytest.mark.parametrize(("name", "hook_first"), laws(3, [True, False]))
 def test_law_7_offload_hooks(name: str, hook_first: bool) -> None:
     """accelerate's hooks, which CPU offload is made of, before and after a strategy."""
-    pipe, expected, plain = build("short"), fresh(name), fresh()
+    pipe, expected, plain = build("sd1"), fresh(name), fresh()
     modules = [pipe.unet, pipe.unet.up_blocks[3], pipe.unet.mid_block]
     if not hook_first:
         accel.apply(pipe, strategy(ALL[name]))
@@ -186,7 +186,7 @@ def test_law_7_offload_hooks(name: str, hook_first: bool) -> None:
 
 @law(7)
 @pytest.mark.parametrize(
-    "name", [one for one in laws(1) if "paradigms" not in ALL[str(one.values[0])]]
+    "name", [one for one in laws(4) if "paradigms" not in ALL[str(one.values[0])]]
 )
 def test_law_7_guidance_as_two_calls(pipe: Any, name: str) -> None:
     """In a loop of one's own, which ParaDiGMS refuses."""
@@ -207,7 +207,7 @@ def test_law_7_guidance_as_two_calls(pipe: Any, name: str) -> None:
 @law(7)
 @pytest.mark.parametrize(
     ("model", "name"),
-    [("short", "deepcache"), *(pytest.param("sd1", n, marks=pytest.mark.slow) for n in ALL)],
+    [("sd1", "deepcache"), *(pytest.param("long", n, marks=pytest.mark.slow) for n in ALL)],
 )
 def test_law_7_compiled_blocks(model: str, name: str) -> None:
     pipe = build(model)
@@ -220,7 +220,7 @@ def test_law_7_compiled_blocks(model: str, name: str) -> None:
 
 
 def test_an_accelerated_pipeline_can_be_forgotten() -> None:
-    pipe = build("short")
+    pipe = build("sd1")
     accel.apply(pipe, strategy(ALL["everything"]))
     draw(pipe)
     weight = weakref.ref(pipe.unet.conv_in.weight)

@@ -154,7 +154,7 @@ def test_in_a_generation(monkeypatch: pytest.MonkeyPatch, align: bool) -> None:
     seen, outputs = watch(pipe, monkeypatch), predictions(pipe)
     accel.apply(pipe, strategy({"dato": {"ratio": 0.5, "align_cfg": align}}))
     draw(pipe)
-    assert len(seen) == 6 * 5
+    assert len(seen) == 6 * 3
     for one in seen:
         call = one["call"]
         if call < 2:
@@ -175,7 +175,7 @@ def test_a_repeated_prediction_keeps_the_score(monkeypatch: pytest.MonkeyPatch) 
     assert len(outputs) == 4
     score = equation_6(outputs[1][1], outputs[0][1])
     after = [one for one in seen if one["call"] == 4]
-    assert len(after) == 5
+    assert len(after) == 3
     assert base_of(after[0], 0) == equation_7(score, 2)
     last = next(one for one in seen if one["call"] == 5)
     assert base_of(last, 0) == equation_7(equation_6(outputs[2][1], outputs[1][1]), 2)

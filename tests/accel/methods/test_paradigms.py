@@ -40,10 +40,10 @@ def run(
 
 
 SOLVERS = [
-    ("unet", "short", "DDIMScheduler"),
-    ("unet", "short", "DDIMScheduler(spacing=trailing)"),
+    ("unet", "sd1", "DDIMScheduler"),
+    ("unet", "sd1", "DDIMScheduler(spacing=trailing)"),
     ("unet", "sdxl", "EulerDiscreteScheduler"),
-    ("unet", "short", "DPMSolverMultistepScheduler(order=1)"),
+    ("unet", "sd1", "DPMSolverMultistepScheduler(order=1)"),
     ("dit", "dit", "DDIMScheduler"),
     ("mmdit", "sd3", "FlowMatchEulerDiscreteScheduler"),
     ("mmdit", "flux", "FlowMatchEulerDiscreteScheduler"),  # Two passes of guidance.
@@ -83,7 +83,7 @@ def test_other_transformers(name: str) -> None:
 
 def test_it_follows_the_papers_algorithm() -> None:
     """Written plainly: the window, its errors in units of the noise, and how far it slides."""
-    pipe = unets.build("short")
+    pipe = unets.build("sd1")
     window, tolerance = 4, 0.5
     inputs, ran = run(
         pipe, "unet", "DDIMScheduler", unets.draw, {"window": window, "tolerance": tolerance},
@@ -122,7 +122,7 @@ def test_it_follows_the_papers_algorithm() -> None:
 
 
 def test_an_image_does_not_depend_on_its_batch() -> None:
-    pipe = unets.build("short")
+    pipe = unets.build("sd1")
     prompts = ["a large red circle", "a small blue ring"]
     alone = [
         run(pipe, "unet", "DDIMScheduler", unets.draw, LOOSE, prompt=prompt,
@@ -135,7 +135,7 @@ def test_an_image_does_not_depend_on_its_batch() -> None:
 
 
 def test_noise_that_follows_from_seeds_is_left_alone() -> None:
-    pipe = unets.build("short")
+    pipe = unets.build("sd1")
     seeds = [torch.Generator().manual_seed(seed) for seed in range(2)]
     plain, _ = run(
         pipe, "unet", "DDIMScheduler", unets.draw, EXACT, prompt=["a", "b"], generator=seeds
@@ -149,7 +149,7 @@ def test_noise_that_follows_from_seeds_is_left_alone() -> None:
 
 
 def test_from_an_image_it_starts_behind_the_first_call() -> None:
-    pipe = unets.build("short", "img2img")
+    pipe = unets.build("sd1", "img2img")
     plain, _ = run(pipe, "unet", "DDIMScheduler", unets.draw, None, strength=0.6)
     exact, ran = run(pipe, "unet", "DDIMScheduler", unets.draw, EXACT, strength=0.6)
     assert len(ran) < CALLS
@@ -179,7 +179,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("solver", "given", "said"), REFUSED)
 def test_what_it_cannot_follow_is_refused(solver: str, given: dict[str, Any], said: str) -> None:
-    pipe = unets.build("short")
+    pipe = unets.build("sd1")
     calls = CALLS + 1 if solver == "PNDMScheduler" else CALLS
     strategy = Strategy.create(
         family="unet", scheduler=solver, steps=CALLS, calls=calls, methods={"paradigms": LOOSE}
@@ -192,7 +192,7 @@ def test_what_it_cannot_follow_is_refused(solver: str, given: dict[str, Any], sa
 
 
 def test_latents_that_something_else_changes_are_noticed() -> None:
-    pipe = unets.build("short")
+    pipe = unets.build("sd1")
 
     def change(pipe: Any, step: int, time: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         return {"latents": tensors["latents"] * 1.5}
@@ -211,7 +211,7 @@ def test_a_control_network_is_refused() -> None:
 
 
 def test_a_loop_of_ones_own_is_refused() -> None:
-    pipe = unets.build("short")
+    pipe = unets.build("sd1")
     accel.apply(pipe, made("unet", "DDIMScheduler", {"paradigms": LOOSE}))
     pipe.scheduler.set_timesteps(CALLS)
     with pytest.raises(StrategyError, match="needs the pipeline's own call"):
@@ -237,7 +237,7 @@ def test_methods_beside_it() -> None:
         made("unet", "DDIMScheduler", {"paradigms": LOOSE, "tome": {"ratio": [0.5, 0.0] * 4}})
     both = made("unet", "DDIMScheduler", {"paradigms": EXACT, "tome": {"ratio": 0.5}})
     alone = made("unet", "DDIMScheduler", {"tome": {"ratio": 0.5}})
-    pipe = unets.build("short")
+    pipe = unets.build("sd1")
     with accel.accelerated(pipe, alone):
         merged = unets.draw(pipe, steps=CALLS)
     with accel.accelerated(pipe, both):

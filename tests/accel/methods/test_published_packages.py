@@ -51,12 +51,12 @@ def check_deepcache(pipe: Any, solver: str, branch: int, interval: int) -> None:
 
 @pytest.mark.parametrize(("solver", "branch", "interval"), once(SOLVERS, range(12), INTERVALS))
 def test_deepcache_equals_the_package(solver: str, branch: int, interval: int) -> None:
-    check_deepcache(build(), solver, branch, interval)
+    check_deepcache(build("long"), solver, branch, interval)
 
 
 @pytest.mark.parametrize(("solver", "branch", "interval"), once(SOLVERS, range(9), INTERVALS))
 def test_deepcache_equals_the_package_on_sdxl(solver: str, branch: int, interval: int) -> None:
-    check_deepcache(build("sdxl"), solver, branch, interval)
+    check_deepcache(build("long-xl"), solver, branch, interval)
 
 
 PAIRS = [(0.25, 2), (0.5, 2), (0.75, 2), (0.8, 4)]  # Ratio and stride.
@@ -116,8 +116,9 @@ def merge_above(block: Any, grid: Any, threshold: float, counts: list[int]) -> l
 
 
 @pytest.mark.parametrize("threshold", [0.6, 0.75])
-def test_catome_at_every_call_is_tome_by_threshold(pipe: Any, threshold: float) -> None:
+def test_catome_at_every_call_is_tome_by_threshold(threshold: float) -> None:
     """Without guidance there is one row, so the package's one count for a batch is its own."""
+    pipe = build("long")
     plain = draw(pipe, guidance_scale=1.0)
     accel.apply(pipe, strategy({"catome": {"threshold": threshold}}))
     ours = draw(pipe, guidance_scale=1.0)
@@ -133,7 +134,8 @@ def test_catome_at_every_call_is_tome_by_threshold(pipe: Any, threshold: float) 
     assert (ours - theirs).norm() < 1e-3 * (theirs - plain).norm()
 
 
-def test_catome_between_checkpoints_reuses_the_pairs(pipe: Any) -> None:
+def test_catome_between_checkpoints_reuses_the_pairs() -> None:
+    pipe = build("long")
     accel.apply(pipe, strategy({"catome": {"threshold": 0.5, "checkpoints": [0, 2, 5]}}))
     draw(pipe, guidance_scale=1.0)
     kept = [record.tokens for record in accel.stats(pipe)]

@@ -58,8 +58,8 @@ def test_timesteps_are_those_of_the_solver_set_up_by_hand(
     own = model_of(name)
     extra = {"skip_prk_steps": True} if name == "PNDMScheduler" else {}
     theirs = getattr(diffusers, name).from_config(own.config, **by_hand(setting, value), **extra)
+    mine = schedulers.make(own, f"{name}({setting}={value})")
     for steps in (4, 7, 20):
-        mine = schedulers.make(own, f"{name}({setting}={value})")
         mine.set_timesteps(steps)
         theirs.set_timesteps(steps)
         assert torch.equal(mine.timesteps, theirs.timesteps)

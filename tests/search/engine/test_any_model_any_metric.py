@@ -82,7 +82,7 @@ def test_every_family_is_searched(
     one = strategies.load(run / "strategies" / "fastest.json")
     assert one.scores["speedup"] > 0
     assert one.provenance["scored"] == one.digest
-    assert one.provenance.get("skip_levels") == {"sd1": 12, "sdxl": 9}.get(name)
+    assert one.provenance.get("skip_levels") == {"sd1": 8, "sdxl": 6}.get(name)
     names = list(configuration.read_search_config(run).objectives)
     assert names == (["fid_self", "latency_s"] if asked else ["kid_base", "latency_s"])
     lossless_metric = "fid_self" if asked else "kid_self"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.pipelines import method_cases, transformer_pipelines
 
-JOINT_USES = 4  # One in so many runs by default with a law.
+JOINT_USES = 8  # One in so many runs by default with a law.
 
 
 def law(number: int) -> pytest.MarkDecorator:

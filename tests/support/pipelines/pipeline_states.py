@@ -40,7 +40,7 @@ def strategies_of(model: str) -> dict[str, Strategy]:
 
 def build(model: str) -> Any:
     """A fresh pipeline, always with the same weights."""
-    return unet_pipelines.build("short") if model == "sd1" else transformer_pipelines.build(model)
+    return unet_pipelines.build("sd1") if model == "sd1" else transformer_pipelines.build(model)
 
 
 def draw(pipe: Any, **given: Any) -> torch.Tensor:

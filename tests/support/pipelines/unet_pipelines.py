@@ -30,6 +30,7 @@ XL: dict[str, Any] = {
     "transformer_layers_per_block": (1, 1, 2),
     "attention_head_dim": (1, 2, 2),
     "use_linear_projection": True,
+    "layers_per_block": 1,
     "addition_embed_type": "text_time",
     "addition_time_embed_dim": 8,
     "projection_class_embeddings_input_dim": 64 + 6 * 8,
@@ -44,10 +45,10 @@ REFINER: dict[str, Any] = XL | {
     "projection_class_embeddings_input_dim": 64 + 5 * 8,
     "cross_attention_dim": 64,
 }
-# "short" is "sd1" with one layer in a block, where the depth of a network does not matter.
+# One layer in a block, for speed; "long" and "long-xl" have the two of the published models.
 SETTINGS: dict[str, dict[str, Any]] = {
-    "sd1": {"attention_head_dim": 2},
-    "short": {"attention_head_dim": 2, "layers_per_block": 1},
+    "sd1": {"attention_head_dim": 2, "layers_per_block": 1},
+    "long": {"attention_head_dim": 2},
     "two": {  # Two levels, for what takes long for each layer, such as compiling.
         "attention_head_dim": 2,
         "layers_per_block": 1,
@@ -55,8 +56,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
     },
-    "sd2": {"attention_head_dim": (1, 2, 2, 2), "use_linear_projection": True},
+    "sd2": {
+        "attention_head_dim": (1, 2, 2, 2),
+        "use_linear_projection": True,
+        "layers_per_block": 1,
+    },
     "sdxl": XL,
+    "long-xl": XL | {"layers_per_block": 2},
     "refiner": REFINER,
 }
 CLASSES = {
@@ -107,7 +113,7 @@ def _built(model: str, task: str) -> Any:
         "unet": unet,
         "scheduler": tiny_sd.scheduler(),
     }
-    line = "xl" if model in ("sdxl", "refiner") else "sd"
+    line = "xl" if model in ("sdxl", "long-xl", "refiner") else "sd"
     if line == "xl":
         components |= _second_encoder(parts)
         if model == "refiner":
@@ -169,7 +175,7 @@ def draw(pipe: Any, steps: int = STEPS, seed: int = 0, **settings: Any) -> torch
 
 @functools.cache
 def fresh(
-    name: str = "", model: str = "short", dtype: torch.dtype = torch.float32, **settings: Any
+    name: str = "", model: str = "sd1", dtype: torch.dtype = torch.float32, **settings: Any
 ) -> torch.Tensor:
     """Latents of a pipeline that never did anything else, computed once for all tests.
 

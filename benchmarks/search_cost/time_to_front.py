@@ -3,12 +3,16 @@
     python -m benchmarks run time_to_front --before COMMIT --draw runs/time-to-front
     python -m benchmarks run time_to_front --before COMMIT --model tiny-pixart --seeds 0 1 2 3 4
 
-Searches of both builds alternate seed by seed, each in a folder of its own. The earlier build is
-checked out as a work tree of git. Each saving of device time is also switched off in turn. The goal
-is the hypervolume that the earlier build has after 100 and after 300 evaluations. Compared is the
-device time at which the others have it, by the search's own scores and on held-out prompts, plain
-and by logarithms. A search that is there and finished is read, one that was interrupted continues,
-and held-out images are kept. Writes `benchmarks/results/time_to_front-MODEL.json`.
+Searches of both builds alternate seed by seed, each in a folder of its own. With `--at-once 2` two
+of one seed run at the same time: then a machine whose speed changes is as fast for one as for the
+other. They may share a core, because device time on a CPU is processor time.
+
+The earlier build is checked out as a work tree of git. Each saving of device time is also switched
+off in turn. The goal is the hypervolume that the earlier build has after 100 and after 300
+evaluations. Compared is the device time at which the others have it, by the search's own scores and
+on held-out prompts, plain and by logarithms. A search that is there and finished is read, one that
+was interrupted continues, and held-out images are kept. Writes
+`benchmarks/results/time_to_front-MODEL.json`.
 """
 
 from __future__ import annotations
@@ -19,7 +23,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from pathlib import Path
 from statistics import median
@@ -124,6 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--evaluations", type=int, default=300, help="of each search")
     parser.add_argument("--only", nargs="+", default=[], help="names of builds besides `before`")
+    parser.add_argument("--at-once", type=int, default=1, help="searches of a seed; for CPUs")
     parser.add_argument("--heldout", type=int, default=24, help="images; 0 scores none")
     parser.add_argument("--draw", type=Path, default=Path("runs/time-to-front"), help="of runs")
     flags = parser.parse_args(arguments)
@@ -134,9 +141,11 @@ def main(arguments: list[str] | None = None) -> None:
         if one.name == BEFORE or not flags.only or one.name in flags.only
     ]
     curves: dict[str, list[Curve]] = {one.name: [] for one in chosen}
-    for seed in flags.seeds:
-        for one in chosen:
-            curves[one.name].append(Curve.of(search(one, seed, flags)))
+    with ThreadPoolExecutor(flags.at_once) as pool:
+        for seed in flags.seeds:
+            done = pool.map(partial(search, seed=seed, flags=flags), chosen)
+            for one, run in zip(chosen, done, strict=True):
+                curves[one.name].append(Curve.of(run))
     worst = max(one.worst for mine in curves.values() for one in mine)
     heldout = None
     if flags.heldout:

@@ -23,15 +23,10 @@ KINDS: list[tuple[dict[str, Any], int]] = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "methods", "kinds"),
-    [
-        pytest.param(
-            model, *kind, marks=[] if model == "sd3" and "cat" in kind[0] else pytest.mark.slow
-        )
-        for model in ("pixart", "sd3", "flux")
-        for kind in KINDS
-    ],
+    [(model, *kind) for model in ("pixart", "sd3", "flux") for kind in KINDS],
 )
 def test_graphs_do_not_grow_with_calls(model: str, methods: dict[str, Any], kinds: int) -> None:
     torch._dynamo.reset()

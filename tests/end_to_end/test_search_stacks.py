@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("few_turns")
 SETTING = ["--workers", "0", "--images", "2", "--heldout-images", "2", "--export", "2"]
 SETTING += ["--batch", "2", "--size", "32", "--steps", "3", "--base-steps", "4"]
 SETTING += ["--objective", "psnr", "--objective", "latency", "--budget", "5evals"]
-FAST = ("qwen", "z-image", "wan")
+FAST = ("qwen", "wan")
 
 
 @pytest.fixture(scope="module")

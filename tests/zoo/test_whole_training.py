@@ -17,6 +17,7 @@ from zoo.portraits import coarse
 from zoo.training import diffusion, files, snapshots
 
 
+@pytest.mark.slow
 def test_one_command_trains_all_stages_and_another_continues_from_their_snapshot(
     quick: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,7 @@ def test_half_precision_is_no_trait(dtype: torch.dtype) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind", "before"),
-    unet_pipelines.spread(method_cases.ALL, [Kernel, SlicedAttnProcessor], [True, False], every=7),
+    unet_pipelines.spread(method_cases.ALL, [Kernel, SlicedAttnProcessor], [True, False], every=15),
 )
 def test_plain_kernels_are_taken(kind: Any, name: str, before: bool) -> None:
     """And the image is that of the built-in kernel, up to rounding."""

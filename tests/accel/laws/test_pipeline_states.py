@@ -175,7 +175,7 @@ def sequences(model: str, count: int) -> None:
 
 @pytest.mark.parametrize("model", ["sd1", "dit", "sd3"])
 def test_any_order(model: str) -> None:
-    sequences(model, 6)
+    sequences(model, 3)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import accel
 from accel.solvers import schedulers
-from tests.support.pipelines.method_cases import ALL
+from tests.support.pipelines.method_cases import ALL, STRONG
 from tests.support.pipelines.unet_pipelines import (
     MODELS,
     STEPS,
@@ -120,9 +120,12 @@ def _steps(pipe: Any, steps: int) -> int:
     return STEPS
 
 
-def test_a_strategy_after_every_other() -> None:
+@pytest.mark.parametrize(
+    "names", [[*STRONG, "everything"], pytest.param([*ALL], marks=pytest.mark.slow)], ids=len
+)
+def test_a_strategy_after_every_other(names: list[str]) -> None:
     """Two rounds: in the second one each has all others before it."""
     pipe = build("sd1")
-    for name in [*ALL, *ALL]:
+    for name in [*names, *names]:
         accel.apply(pipe, strategy(ALL[name]))
         assert torch.equal(draw(pipe), fresh(name)), name

@@ -30,7 +30,7 @@ from tests.support.pipelines.transformer_pipelines import (
     strategy,
 )
 
-FEW_USES = {("dit", "fora"), ("flux", "atedm+fora")}  # Each is compiled for seconds.
+FEW_USES = {("dit", "fora")}  # Each is compiled for seconds.
 COMPILED = [
     pytest.param(*one.values, marks=[] if one.values in FEW_USES else [pytest.mark.slow])
     for one in cases(1)
@@ -39,7 +39,7 @@ SIZES = [(24, 40), (40, 8), (56, 72)]
 
 
 @law(7)
-@pytest.mark.parametrize(("model", "name", "size"), cases(2, SIZES, models=FREE_SIZE))
+@pytest.mark.parametrize(("model", "name", "size"), cases(2, SIZES, models=FREE_SIZE, share=2))
 def test_non_square_and_odd_sizes(model: str, name: str, size: tuple[int, int]) -> None:
     """Of 3 x 5, 5 x 1 and 7 x 9 patches of 4 x 4, and twice and four times as many."""
     pipe = build(model)
@@ -72,7 +72,7 @@ HALVES = [torch.bfloat16, torch.float16]
 
 
 @law(7)
-@pytest.mark.parametrize(("model", "name", "dtype"), cases(3, HALVES))
+@pytest.mark.parametrize(("model", "name", "dtype"), cases(3, HALVES, share=2))
 def test_half_precision(model: str, name: str, dtype: torch.dtype) -> None:
     pipe, plain = build(model).to(dtype=dtype), fresh(model, dtype=dtype)
     accel.apply(pipe, strategy(model, neutral(name)))
@@ -125,7 +125,7 @@ def two_calls(pipe: Any) -> Iterator[None]:
 
 
 @law(7)
-@pytest.mark.parametrize(("model", "name", "batch"), cases(4, [1, 2], models=MODELS[:-1]))
+@pytest.mark.parametrize(("model", "name", "batch"), cases(4, [1, 2], models=MODELS[:-1], share=2))
 def test_guidance_as_two_calls(model: str, name: str, batch: int) -> None:
     pipe = build(model).to(dtype=torch.float64)
     plain = fresh(model, dtype=torch.float64, batch=batch)
@@ -144,7 +144,7 @@ def test_guidance_as_two_calls(model: str, name: str, batch: int) -> None:
 
 
 @law(7)
-@pytest.mark.parametrize(("model", "name", "hook_first"), cases(5, [1, 0]))
+@pytest.mark.parametrize(("model", "name", "hook_first"), cases(5, [1, 0], share=2))
 def test_offload_hooks(model: str, name: str, hook_first: int) -> None:
     """accelerate's hooks, which CPU offload is made of, before and after a strategy."""
     pipe, plain, expected = build(model), fresh(model), fresh(model, name)
@@ -182,7 +182,7 @@ def test_compiled_blocks(model: str, name: str) -> None:
 
 
 @law(7)
-@pytest.mark.parametrize(("model", "name"), cases(6))
+@pytest.mark.parametrize(("model", "name"), cases(6, share=2))
 def test_lora(model: str, name: str) -> None:
     pipe, plain, without = build(model), fresh(model), fresh(model, name)
     torch.manual_seed(0)

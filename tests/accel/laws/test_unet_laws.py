@@ -140,7 +140,7 @@ def test_law_6_a_batch_is_its_images(pipe: Any, name: str, guidance: float) -> N
 
 
 @law(7)
-@pytest.mark.parametrize(("name", "size"), laws(1, [(24, 40), (40, 8), (56, 72)]))
+@pytest.mark.parametrize(("name", "size"), laws(1, [(24, 40), (40, 8), (56, 72)], share=2))
 def test_law_7_non_square_and_odd_sizes(pipe: Any, name: str, size: tuple[int, int]) -> None:
     plain = fresh(height=size[0], width=size[1])
     accel.apply(pipe, strategy(ALL[name]))
@@ -151,7 +151,7 @@ def test_law_7_non_square_and_odd_sizes(pipe: Any, name: str, size: tuple[int, i
 
 
 @law(7)
-@pytest.mark.parametrize(("name", "dtype"), laws(2, [torch.bfloat16, torch.float16]))
+@pytest.mark.parametrize(("name", "dtype"), laws(2, [torch.bfloat16, torch.float16], share=2))
 def test_law_7_half_precision(name: str, dtype: torch.dtype) -> None:
     pipe, plain = build("sd1").to(dtype=dtype), fresh(dtype=dtype)
     accel.apply(pipe, strategy(neutral(name)))
@@ -165,7 +165,7 @@ def test_law_7_half_precision(name: str, dtype: torch.dtype) -> None:
 
 
 @law(7)
-@pytest.mark.parametrize(("name", "hook_first"), laws(3, [True, False]))
+@pytest.mark.parametrize(("name", "hook_first"), laws(3, [True, False], share=2))
 def test_law_7_offload_hooks(name: str, hook_first: bool) -> None:
     """accelerate's hooks, which CPU offload is made of, before and after a strategy."""
     pipe, expected, plain = build("sd1"), fresh(name), fresh()
@@ -186,7 +186,7 @@ def test_law_7_offload_hooks(name: str, hook_first: bool) -> None:
 
 @law(7)
 @pytest.mark.parametrize(
-    "name", [one for one in laws(4) if "paradigms" not in ALL[str(one.values[0])]]
+    "name", [one for one in laws(4, share=2) if "paradigms" not in ALL[str(one.values[0])]]
 )
 def test_law_7_guidance_as_two_calls(pipe: Any, name: str) -> None:
     """In a loop of one's own, which ParaDiGMS refuses."""

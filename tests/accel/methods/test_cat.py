@@ -26,6 +26,7 @@ from accel.tokens.clustering import (
     positions,
 )
 from tests.support.pipelines.transformer_pipelines import MODELS, build, draw, strategy
+from tests.support.pipelines.unet_pipelines import once
 
 Array = NDArray[np.float64]
 
@@ -114,8 +115,7 @@ KNOBS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("knobs", KNOBS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "knobs"), once(MODELS, KNOBS))
 def test_selections_are_those_of_algorithm_2(model: str, knobs: dict[str, Any]) -> None:
     """At every call of a generation, for two images, from the predictions that were made."""
     pipe, calls = build(model).to(dtype=torch.float64), 10

@@ -79,7 +79,7 @@ def built(model: str) -> Any:
 @pytest.mark.parametrize("model", FAMILIES)
 def test_random_strategies_run(model: str) -> None:
     pipe = built(model)
-    for one in some(space_of(pipe, model), 4):
+    for one in some(space_of(pipe, model), 2):
         check(pipe, model, one)
 
 

@@ -13,7 +13,7 @@ import zoo
 from strategies import Strategy, StrategyError
 from tests.accel.methods.test_fora import STRONG as FORA
 from tests.support.pipelines.transformer_pipelines import build, draw
-from tests.support.pipelines.unet_pipelines import STEPS
+from tests.support.pipelines.unet_pipelines import STEPS, once
 
 GATE: dict[str, Any] = {"gate": 3, "self_interval": 2, "warmup": 0, "late_interval": 2}
 CASES: dict[str, dict[str, Any]] = {
@@ -30,11 +30,14 @@ def strategy(methods: dict[str, Any], calls: int = STEPS) -> Strategy:
     )
 
 
-@pytest.mark.parametrize("loader", [TgatePixArtAlphaLoader, TgatePixArtSigmaLoader])
 @pytest.mark.parametrize(
-    "plan", [(3, 1, 1, 0), (3, 2, 2, 0), (4, 2, 2, 1), (4, 3, 2, 0), (2, 1, 1, 2)]
+    ("loader", "plan", "size"),
+    once(
+        [TgatePixArtAlphaLoader, TgatePixArtSigmaLoader],
+        [(3, 1, 1, 0), (3, 2, 2, 0), (4, 2, 2, 1), (4, 3, 2, 0), (2, 1, 1, 2)],
+        [(32, 32), (24, 40)],
+    ),
 )
-@pytest.mark.parametrize("size", [(32, 32), (24, 40)])
 def test_equals_the_package(
     loader: Any, plan: tuple[int, int, int, int], size: tuple[int, int]
 ) -> None:

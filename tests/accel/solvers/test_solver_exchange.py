@@ -59,7 +59,7 @@ def distance(made: Any, model: Any, steps: int, start: float) -> float:
 
 
 @pytest.mark.parametrize(("own", "name", "predicts"), spread(
-    SOLVERS, [s for s in SOLVERS if s not in FEW_STEPS], ["epsilon", "v_prediction"], every=17
+    SOLVERS, [s for s in SOLVERS if s not in FEW_STEPS], ["epsilon", "v_prediction"], every=34
 ))  # fmt: skip
 @pytest.mark.parametrize("betas", [SD, {}], ids=["named", "defaults"])
 def test_every_pair_draws_the_same_model(

@@ -33,14 +33,17 @@ def by_hand(setting: str, value: Any) -> dict[str, Any]:
     return {WORDS[setting]: value}
 
 
-def cases() -> list[tuple[str, str, Any]]:
-    rows: list[tuple[str, str, Any]] = []
-    for name in HERE:
+def cases() -> list[Any]:
+    """All values of all settings; by default one of each setting of each solver, in turns."""
+    rows: list[Any] = []
+    for turn, name in enumerate(HERE):
         takes = TABLE[name]
-        rows += [(name, "spacing", one) for one in takes.spacing]
-        rows += [(name, "sigmas", one) for one in takes.spreads]
-        rows += [(name, "order", one) for one in takes.orders]
-        rows += [(name, "final", one) for one in takes.final]
+        settings = {"spacing": takes.spacing, "sigmas": takes.spreads}
+        settings |= {"order": takes.orders, "final": takes.final}
+        for setting, values in settings.items():
+            for place, value in enumerate(values):
+                marks = [] if turn % len(values) == place else [pytest.mark.slow]
+                rows.append(pytest.param(name, setting, value, marks=marks))
     return rows
 
 

@@ -67,7 +67,7 @@ def arguments(folders: Path, name: str, *more: str) -> list[str]:
 
 @pytest.mark.parametrize(
     "name",
-    ["sd1", "dit", "sd3", *(pytest.param(n, marks=pytest.mark.slow) for n in ("sdxl", "pixart"))],
+    ["sd1", "dit", *(pytest.param(n, marks=pytest.mark.slow) for n in ("sdxl", "pixart", "sd3"))],
 )
 def test_every_family_is_searched(
     name: str, folders: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch,

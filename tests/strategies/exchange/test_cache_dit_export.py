@@ -29,6 +29,7 @@ from tests.accel.methods.test_fora import MODELS, strategy
 from tests.support.pipelines import stack_pipelines as stack_pipes
 from tests.support.pipelines.transformer_pipelines import build, draw
 from tests.support.pipelines.transformer_pipelines import strategy as made
+from tests.support.pipelines.unet_pipelines import once
 
 CALLS = 12
 MIXED = [True, False, False, True, True, False, True, False, False, False, True, False]
@@ -83,8 +84,7 @@ class Watch:
         return [len(blocks) == 3 for blocks in self.ran]
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("rule", [2, 3, 5, 7, "mixed", "all"])
+@pytest.mark.parametrize(("model", "rule"), once(MODELS, [2, 3, 5, 7, "mixed", "all"]))
 def test_cache_dit_computes_at_the_same_calls(model: str, rule: Any, tmp_path: Path) -> None:
     full = list(FORA.published(CALLS, rule).attn) if isinstance(rule, int) else MIXED
     full = [True] * CALLS if rule == "all" else full
@@ -130,12 +130,14 @@ def test_cache_dit_computes_at_the_same_calls_of_joint_attention(
     assert torch.equal(draw(pipe, CALLS, guidance=guidance), plain)
 
 
-@pytest.mark.parametrize("model", [*MODELS, "sd3", "sd35", "flux"])
-@pytest.mark.parametrize(("tail", "order"), [(0, 0), (1, 0), (0, 1)])
+@pytest.mark.parametrize(
+    ("model", "kind"), once([*MODELS, "sd3", "sd35", "flux"], [(0, 0), (1, 0), (0, 1)])
+)
 def test_deltacache_is_what_cache_dit_does(
-    model: str, tail: int, order: int, tmp_path: Path
+    model: str, kind: tuple[int, int], tmp_path: Path
 ) -> None:
     """The same blocks run, and the latents are the same to rounding."""
+    tail, order = kind
     pipe = build(model).to(dtype=torch.float64)
     orders = slopes(tuple(MIXED)) if order else 0
     knobs = {"depth": ["full" if one else 1 for one in MIXED], "tail": tail, "order": orders}

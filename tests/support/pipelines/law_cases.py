@@ -27,13 +27,15 @@ def case(family: str, methods: Iterable[str]) -> pytest.MarkDecorator:
     return pytest.mark.case(family, tuple(methods))
 
 
-def laws(part: int, *axes: Sequence[Any]) -> list[Any]:
+def laws(part: int, *axes: Sequence[Any], share: int = 1) -> list[Any]:
     """UNet cases of all methods for a law, with further axes.
 
     By default each method runs alone, and so does the use of all together. One in `JOINT_USES` of
-    the other joint uses runs. Each value of a further axis runs, with changing methods.
+    the other joint uses runs. Each value of a further axis runs, with changing methods. Where a law
+    has several tests, one in `share` of them runs with a method.
     """
-    often = [*method_cases.STRONG, "everything"]
+    alone = [*method_cases.STRONG, "everything"]
+    often = [name for place, name in enumerate(alone) if (place + part) % share == 0]
     often += chosen([name for name in method_cases.JOINT if name not in often], part)
     found: list[Any] = []
     for turn, name in enumerate(sorted(method_cases.ALL, key=lambda one: one not in often)):
@@ -43,16 +45,20 @@ def laws(part: int, *axes: Sequence[Any]) -> list[Any]:
 
 
 def cases(
-    part: int, *axes: Sequence[Any], models: Sequence[str] = transformer_pipelines.MODELS
+    part: int,
+    *axes: Sequence[Any],
+    models: Sequence[str] = transformer_pipelines.MODELS,
+    share: int = 1,
 ) -> list[Any]:
     """Transformer cases: topologies, methods and further axes; T-GATE needs cross-attention.
 
     By default each method runs alone on one topology of each family, and one in `JOINT_USES` of the
-    joint uses on one topology. Topologies take turns, and so do the values of further axes.
+    joint uses on one topology. Topologies take turns, and so do the values of further axes. Where a
+    law has several tests, one in `share` of them runs with a method on a family.
     """
     found: list[Any] = []
     turn = 0
-    for model, name, often in _pairs(part, models):
+    for model, name, often in _pairs(part, models, share):
         family = "mmdit" if model in transformer_pipelines.JOINT_ATTENTION else "dit"
         marks = [case(family, transformer_pipelines.ALL[name])]
         found += product([model, name], axes, turn + turn // 3 if often else None, marks)
@@ -60,14 +66,15 @@ def cases(
     return found
 
 
-def _pairs(part: int, models: Sequence[str]) -> Iterator[tuple[str, str, bool]]:
+def _pairs(part: int, models: Sequence[str], share: int) -> Iterator[tuple[str, str, bool]]:
     """All topologies and methods that fit, and whether they run by default."""
     joint = transformer_pipelines.JOINT_ATTENTION
     families = [[m for m in models if m not in joint], [m for m in models if m in joint]]
     runs: set[tuple[str, str]] = set()
     for family in families:
-        for place, name in enumerate(transformer_pipelines.STRONG):
-            runs |= {(model, name) for model in turning(family, name, place + part)}
+        for turn, name in enumerate(transformer_pipelines.STRONG, part):
+            if turn % share == 0:
+                runs |= {(model, name) for model in turning(family, name, turn // share)}
     for place, name in enumerate(chosen([*transformer_pipelines.JOINT], part)):
         runs |= {(model, name) for model in turning(models, name, place + part)}
     for model in models:

@@ -156,8 +156,8 @@ def _references(
     elif request.reference is not None:
         found["real"] = read_reference(request.reference, evaluator.networks, request.per_folder)
         checks.readable(found["real"], request.metrics)
-    elif evaluator.config.is_bundled:
-        found["real"] = real_images()
+    elif evaluator.config.subject is not None:
+        found["real"] = real_images(evaluator.config.subject)
     else:
         raise StrategyError("a reference is needed: a folder, a .npz file of statistics, or self")
     return found

@@ -64,7 +64,7 @@ class Evaluator:
     ) -> None:
         self.config = config
         self.pipe = load_pipeline(config, device) if pipe is None else pipe
-        self.networks = networks or Networks(device)
+        self.networks = networks or Networks(device, subject=config.subject or "shapes")
         self.prompts = lists or read_prompts(config)
         self._unaccelerated: dict[tuple[str, int], Strategy] = {}
         self._embeddings = PromptEmbeddings(self.pipe) if keep_embeddings else None
@@ -130,9 +130,9 @@ class Evaluator:
 
 
 @functools.cache  # Metrics keep in it what they compute from these images alone.
-def real_images() -> ImageSet:
-    """Real images of the bundled data, by their features."""
-    features = zoo.reference_features().numpy()
+def real_images(subject: str = "shapes") -> ImageSet:
+    """Real images of a subject of the bundled models, by their features."""
+    features = zoo.reference_features(subject).numpy()
     return ImageSet("the bundled reference", len(features), known={"bundled": features})
 
 
@@ -190,19 +190,18 @@ def evaluate(
     else:
         pipe = pipe_or_model
         setting = read_model(config) if isinstance(config, str) else config
-    bundled = setting.is_bundled
     chosen = (
-        default_metrics(bundled, len(setting.places) > 1)[0]
+        default_metrics(setting.subject, len(setting.places) > 1)[0]
         if metrics is None
-        else select_metrics(metrics, bundled)
+        else select_metrics(metrics, setting.subject)
     )
     evaluator = Evaluator(setting, str(device_of(pipe)), pipe)
     drawn = evaluator.prompts["heldout"].first(images)
     base = evaluator.generate("the unaccelerated images", evaluator.unaccelerated, drawn)
     mine = evaluator.generate("the strategy's images", strategy, drawn)
     references: dict[ReferenceKind, ImageSet] = {}
-    if bundled:
-        references["real"] = real_images()
+    if setting.subject is not None:
+        references["real"] = real_images(setting.subject)
     elif any("self" in metric.views for metric in chosen):
         other = drawn.reseeded(REFERENCE_SEED)
         references["self"] = evaluator.generate("the reference", evaluator.unaccelerated, other)

@@ -171,7 +171,7 @@ class SearchConfig(WorkerSettings):
     def metric_set(self) -> MetricSet:
         """Metrics that are recorded of every strategy."""
         video = len(self.model.places) > 1
-        return figures_of(self.model_dump(), self.model.is_bundled, video)
+        return figures_of(self.model_dump(), self.model.subject, video)
 
     @property
     def all_margins(self) -> dict[str, float | None]:
@@ -227,41 +227,41 @@ def resolve(
     family = family or space.get("family")
     if family is not None:
         space = compose.resolved(space, family)
-    bundled = model.is_bundled
     defaults = read_config("searches", model.search) if model.search else {}
-    asked = named_settings(defaults | given, bundled)
+    asked = named_settings(defaults | given, model.subject)
     return build_config(asked | {"model": model.model_dump(), "space": space})
 
 
-def named_settings(given: dict[str, Any], bundled: bool) -> dict[str, Any]:
+def named_settings(given: dict[str, Any], subject: str | None) -> dict[str, Any]:
     """Settings with default reference and objectives, full names, and without None values."""
     found: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-    found.setdefault("reference", None if bundled else "self")
-    found.setdefault("objectives", BUNDLED_OBJECTIVES if bundled else figures.DEFAULT_OBJECTIVES)
+    found.setdefault("reference", "self" if subject is None else None)
+    usual = figures.DEFAULT_OBJECTIVES if subject is None else BUNDLED_OBJECTIVES
+    found.setdefault("objectives", usual)
     view = _view(found["reference"])
-    found["objectives"] = [figures.full_name(name, bundled, view) for name in found["objectives"]]
+    found["objectives"] = [figures.full_name(name, subject, view) for name in found["objectives"]]
     limits = {}
     for text, value in found.get("constraints", {}).items():
         limit = parse_limit(text, value)
-        name = figures.full_name(limit.name, bundled, view)
+        name = figures.full_name(limit.name, subject, view)
         limits[f"{text[:4]}{name}{'-increase' if limit.relative else ''}"] = value
-    margins = {figures.full_name(k, bundled, view): v for k, v in found.get("margins", {}).items()}
+    margins = {figures.full_name(k, subject, view): v for k, v in found.get("margins", {}).items()}
     return found | {"constraints": limits, "margins": margins}
 
 
-def figures_of(asked: Mapping[str, Any], bundled: bool, video: bool = False) -> MetricSet:
+def figures_of(asked: Mapping[str, Any], subject: str | None, video: bool = False) -> MetricSet:
     """Metrics of the objectives, constraints and reference of named settings.
 
     Args:
         asked: settings.
-        bundled: whether the model is a bundled one.
+        subject: subject of a bundled model, a value of `zoo.SUBJECTS`; None for other models.
         video: whether more than one frame of each video is scored.
 
     Raises:
         StrategyError: no evaluation records a name.
     """
     limits = [parse_limit(text, 0.0).name for text in asked["constraints"]]
-    return MetricSet.of(asked["objectives"], limits, bundled, _view(asked["reference"]), video)
+    return MetricSet.of(asked["objectives"], limits, subject, _view(asked["reference"]), video)
 
 
 def build_config(settings: dict[str, Any]) -> SearchConfig:

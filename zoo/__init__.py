@@ -22,6 +22,9 @@ MODELS: dict[str, dict[str, Any]] = {
     },
 }
 
+# What each draws, which says which networks know its images. tiny-portraits is being trained.
+SUBJECTS = {"tiny-sd": "shapes", "tiny-pixart": "shapes", "tiny-portraits": "portraits"}
+
 
 def folder(name: str) -> Path:
     """Folder of a bundled model.
@@ -72,17 +75,21 @@ def load(name: str, dtype: torch.dtype | None = None) -> Any:
     return pipe
 
 
-def reference_features() -> torch.Tensor:
-    """Features of real images from a seed that no training saw: float32 `[2048, 64]`."""
+def reference_features(subject: str = "shapes") -> torch.Tensor:
+    """Features of real images from a seed that no training saw: float32 `[2048, 64]`.
+
+    Args:
+        subject: a value of `SUBJECTS`.
+    """
     from safetensors.torch import load_file
 
-    return load_file(networks_folder() / "reference.safetensors")["features"].float()
+    return load_file(networks_folder(subject) / "reference.safetensors")["features"].float()
 
 
-def networks_folder(subject: str = "") -> Path:
+def networks_folder(subject: str = "shapes") -> Path:
     """Folder of the feature network, the judge and the reference features.
 
     Args:
-        subject: `portraits`; empty for shapes.
+        subject: a value of `SUBJECTS`.
     """
-    return sibling_folder("zoo") / "networks" / subject
+    return sibling_folder("zoo") / "networks" / ("" if subject == "shapes" else subject)

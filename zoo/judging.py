@@ -5,7 +5,7 @@ The model cards use it, and it is the caption accuracy of a strategy on the bund
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,11 @@ from zoo.subjects import SHAPES, Subject
 
 @torch.inference_mode()
 def right(
-    judge: nn.Module, images: Tensor, captions: Sequence[str], subject: Subject = SHAPES
+    judge: nn.Module,
+    images: Tensor,
+    captions: Sequence[str],
+    subject: Subject = SHAPES,
+    groups: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Tensor]:
     """Share of right answers per image and kind of label.
 
@@ -25,6 +29,7 @@ def right(
         images: RGB in [0, 1], `[n, 3, h, w]`.
         captions: `n` captions of the subject's data.
         subject: subject of the images.
+        groups: labels that are judged together, by name; by default the subject's.
 
     Returns:
         For each group of labels, float `[n]`; NaN if a caption says nothing about a group. Groups
@@ -40,5 +45,5 @@ def right(
     return {
         group: sum((hits[n] * exists[n] for n in names), torch.zeros(len(images)))
         / sum((exists[n] for n in names), torch.zeros(len(images)))
-        for group, names in subject.groups.items()
+        for group, names in (groups or subject.groups).items()
     }

@@ -25,10 +25,12 @@ class Subject:
     """Data of a subject, as training and scoring use it.
 
     Attributes:
-        name: folder of its networks and first word of its prompt lists; empty for shapes.
+        name: name of the subject, and of the folders of its networks and prompt lists; those of
+            shapes are one folder higher.
         size: side of the images in pixels.
         labels: columns of the labels, with the number of values of each.
-        groups: columns that are scored together, by name.
+        groups: columns of which a card gives one score, by name.
+        scores: columns of which a metric gives one score, by name.
         parse: function from a caption to its label row.
         features: function that makes an untrained feature network.
         judge: function that makes an untrained judge.
@@ -43,6 +45,7 @@ class Subject:
     size: int
     labels: dict[str, int]
     groups: dict[str, tuple[str, ...]]
+    scores: dict[str, tuple[str, ...]]
     parse: Callable[[str], data.LabelArray]
     features: Callable[[], networks.FeatureNet]
     judge: Callable[[], networks.JudgeNet]
@@ -64,9 +67,10 @@ def _open_portraits(folder: Path, source: Path | None) -> Sample:
 
 
 SHAPES = Subject(
-    "",
+    "shapes",
     32,
     data.LABELS,
+    data.GROUPS,
     data.GROUPS,
     data.parse,
     networks.FeatureNet,
@@ -79,6 +83,7 @@ PORTRAITS = Subject(
     64,
     portraits.LABELS,
     {name: (name,) for name in portraits.LABELS},
+    words.SCORES,
     captions.parse,
     portrait_networks.features,
     portrait_networks.judge,
@@ -87,3 +92,9 @@ PORTRAITS = Subject(
     captions.MISTAKES,
     words.SMALL,
 )
+_ALL = {one.name: one for one in (SHAPES, PORTRAITS)}
+
+
+def subject_of_networks(folder: Path) -> Subject:
+    """Subject whose networks are in a folder, see `zoo.networks_folder`."""
+    return _ALL.get(folder.name, SHAPES)

@@ -12,6 +12,7 @@ from accel.models.parts import ModelParts
 from strategies import StrategyError
 from strategies.data_files.configs import configs, read_config
 from strategies.words import did_you_mean, explain
+from zoo import SUBJECTS
 
 Precision = Literal["float32", "float16", "bfloat16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -99,6 +100,11 @@ class ModelConfig(ModelParts):
     scored_frames: str = ""
     arguments: dict[str, bool | int | float | str] = Field(default_factory=dict)
     components: dict[str, Component] = Field(default_factory=dict)
+
+    @property
+    def subject(self) -> str | None:
+        """Subject of a bundled model, whose images the networks of that subject know."""
+        return SUBJECTS.get(self.source.removeprefix("zoo:")) if self.is_bundled else None
 
     @property
     def is_bundled(self) -> bool:

@@ -23,8 +23,8 @@ from accel.models.loading import quiet
 from accel.solvers import schedulers
 from evaluate import Evaluator, read_model
 from evaluate.images.prompts import Prompts
-from evaluate.networks.bundled import KINDS
 from strategies import Strategy
+from zoo.data import GROUPS
 
 BLOCK = 64
 DDIM, DPM = "DDIMScheduler", "DPMSolverMultistepScheduler"
@@ -61,7 +61,7 @@ def draw(evaluator: Evaluator, strategy: Strategy, split: str, start: int, path:
         "images": np.stack(list(side.images())),
     }
     right = side.features("judge")
-    tensors |= {f"right_{name}": right[:, i].copy() for i, name in enumerate(KINDS)}
+    tensors |= {f"right_{name}": right[:, i].copy() for i, name in enumerate(GROUPS)}
     save_file(tensors, path.with_suffix(".part"))
     path.with_suffix(".part").replace(path)
 

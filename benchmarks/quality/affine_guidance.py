@@ -192,7 +192,7 @@ def main() -> None:
     evaluator = Evaluator(read_model("tiny-sd"))
     heldout = evaluator.prompts["heldout"].first(flags.images)
     base = evaluator.generate("unaccelerated", evaluator.unaccelerated, heldout)
-    metrics = select_metrics(METRICS, bundled=True)
+    metrics = select_metrics(METRICS, "shapes")
     real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     reference = scoring.statistics(base, base, real, metrics)
     rows: dict[str, dict[str, Any]] = {}

@@ -54,7 +54,7 @@ def main() -> None:
     real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     samples = {n: evaluator.generate(n, s, drawn) for n, s in chosen.items()}
     base = samples["unaccelerated"]
-    metrics = select_metrics(["fd", "feature-error", "psnr"], bundled=True)
+    metrics = select_metrics(["fd", "feature-error", "psnr"], "shapes")
     result = {}
     for name, sample in samples.items():
         found = scoring.full_scores(scoring.statistics(sample, base, real, metrics), flags.images)

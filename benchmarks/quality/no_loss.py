@@ -78,7 +78,7 @@ def main() -> None:
 
 def compare(mine: ImageSet, base: ImageSet) -> dict[str, Any]:
     """The verdict, what it is of, and on how many images shape or colour differ."""
-    metrics = default_metrics(bundled=True)[0]
+    metrics = default_metrics("shapes")[0]
     references: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     found = scoring.statistics(mine, base, references, metrics)
     there = scoring.statistics(base, base, references, metrics)

@@ -53,7 +53,7 @@ def schedules(calls: int) -> dict[str, DeltaCache]:
 
 def scored(evaluator: Evaluator, strategies: Mapping[str, Strategy], images: int) -> Any:
     """Figures and seconds of one image, of each set, by schedule and predictor."""
-    metrics = select_metrics(["fd", "psnr"], bundled=True)
+    metrics = select_metrics(["fd", "psnr"], "shapes")
     real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     rows: dict[str, Any] = {name: {one: [] for one in PREDICTORS} for name in strategies}
     for number in range(SETS):

@@ -49,7 +49,7 @@ def quality(
 ) -> tuple[Rows, dict[str, scoring.MetricFunctions]]:
     """Figures and intervals by name, and the figures as functions of the prompts' weights."""
     drawn = evaluator.prompts["heldout"].first(images)
-    metrics = select_metrics(METRICS, bundled=True)
+    metrics = select_metrics(METRICS, "shapes")
     real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
     sides = {}
     for place, (name, one) in enumerate(chosen.items(), 1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from accel.models.config import is_config
-from evaluate.metrics import select_metrics
+from evaluate.metrics import known_metrics
 from evaluate.verdicts import parse_margin
 from strategies import StrategyError
 from strategies.files import find_strategy, load
@@ -24,7 +24,8 @@ def check_score_flags(flags: argparse.Namespace, moves: bool) -> None:
     for name in flags.strategy:
         (load if moves else find_strategy)(name)
     is_config(flags.model)
-    select_metrics(metric_names(flags), True)
+    for name in metric_names(flags):
+        known_metrics(name)
     for text in flags.margin:
         parse_margin(text)
     if not moves:

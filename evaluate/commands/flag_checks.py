@@ -49,8 +49,8 @@ def _check_weights(flags: argparse.Namespace) -> None:
     if flags.source is not None and not known:
         return  # `resolve_model` has the error for this.
     config = find_config(flags.model, flags.source)
-    bundled = config is not None and config.is_bundled
-    names = [one.network for one in metrics(flags, bundled)[0] if one.network]
+    subject = None if config is None else config.subject
+    names = [one.network for one in metrics(flags, subject)[0] if one.network]
     checks.together(
         lambda: checks.model(flags.model, flags.source, flags.download),
         lambda: require_networks(names, flags.download),
@@ -58,12 +58,12 @@ def _check_weights(flags: argparse.Namespace) -> None:
 
 
 def metrics(
-    flags: argparse.Namespace, bundled: bool, video: bool = False
+    flags: argparse.Namespace, subject: str | None, video: bool = False
 ) -> tuple[list[Metric], dict[str, str]]:
     """Metrics that the flags ask for, and the reasons why others are left out.
 
     The default is all metrics whose weights are on disk.
     """
     if flags.metrics is None:
-        return default_metrics(bundled, video)
-    return select_metrics(metric_names(flags), bundled), {}
+        return default_metrics(subject, video)
+    return select_metrics(metric_names(flags), subject), {}

@@ -52,13 +52,13 @@ def prepare(flags: argparse.Namespace) -> ComparisonJob:
     pipe, config = resolve_model(
         flags.model, flags.device, flags.download, flags.random_weights, changes, flags.source
     )
-    metrics, without = flag_checks.metrics(flags, config.is_bundled, len(config.places) > 1)
+    metrics, without = flag_checks.metrics(flags, config.subject, len(config.places) > 1)
     reference = flags.reference or (None if config.is_bundled else "self")
     margins = dict(map(parse_margin, flags.margin))
     view = "self" if reference == "self" else "real"
     keys = [m.key(one) for m in metrics for one in m.views if one in (view, "base", "alone")]
     margins_of(metrics, keys, margins)  # Wrong ones are reported before hours of generation.
-    networks = Networks(str(device_of(pipe)), flags.download)
+    networks = Networks(str(device_of(pipe)), flags.download, subject=config.subject or "shapes")
     if images:
         for metric in metrics:  # Missing weights are reported before hours of generation.
             if metric.network is not None:

@@ -52,8 +52,9 @@ class _Folder(ImageSet):
     def features(self, network: str) -> NDArray[np.float32]:
         if network in self.known:
             return self.known[network]
+        subject = self.networks.subject if self.networks else None
         origin = fingerprint.combined(
-            [self.name, of_network(network), fingerprint.package_versions()]
+            [self.name, of_network(network, subject), fingerprint.package_versions()]
         )
         path = cache_folder() / "features" / f"{network}-{origin[:24]}.safetensors"
         found = (array_files.unpack(path, origin) or {}).get("features")
@@ -127,29 +128,37 @@ def _hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def of_network(name: str) -> list[str]:
+def of_network(name: str, subject: str | None = None) -> list[str]:
     """Everything that features of a network depend on: its identity, and files without a published
     sum.
+
+    Args:
+        name: name of the network.
+        subject: subject of the bundled networks, a value of `zoo.SUBJECTS`.
     """
     source = SOURCES[name]
     files = [find_weight_file(weights) for weights in source.weights if not weights.sha256]
     if not source.weights:
-        files = sorted(zoo.networks_folder().glob("*.safetensors"))
+        files = sorted(zoo.networks_folder(subject or "shapes").glob("*.safetensors"))
     return [source.cache_key, *map(fingerprint.digest, files)]
 
 
-def reference_fingerprint(source: str | None, per_folder: int | None = None) -> str:
+def reference_fingerprint(
+    source: str | None, per_folder: int | None = None, subject: str | None = None
+) -> str:
     """Fingerprint of a reference of real images, by content.
 
     Args:
         source: see `read_reference`; None is the bundled models' own.
         per_folder: see `read_reference`.
+        subject: subject of the bundled model, a value of `zoo.SUBJECTS`.
 
     Raises:
         StrategyError: it cannot be read.
     """
     if source is None:
-        return fingerprint.digest(zoo.networks_folder() / "reference.safetensors")
+        folder = zoo.networks_folder(subject or "shapes")
+        return fingerprint.digest(folder / "reference.safetensors")
     path = Path(source)
     if not path.is_dir():
         return fingerprint.digest(path)

@@ -30,6 +30,7 @@ from evaluate.networks import why_missing
 from strategies import StrategyError
 from strategies.plugins import entry_points
 from strategies.words import did_you_mean
+from zoo import SUBJECTS
 
 _OWN = {
     metric.name: metric
@@ -71,56 +72,72 @@ def _why_not(name: str, value: Any) -> str:
 
 GROUPS = {"accuracy": tuple(metric.name for metric in accuracy.METRICS)}
 # Metrics that every search also records: cheap, and without weights to fetch.
-SEARCH = ("fd", "kd", "feature-error", "psnr", *GROUPS["accuracy"])
+SEARCH = ("fd", "kd", "feature-error", "psnr", "accuracy")
 METRICS = entry_points.Table[Metric]("metrics", _OWN, _why_not)
 
 
-def select_metrics(names: Collection[str], bundled: bool) -> list[Metric]:
-    """Metrics by name or group.
+def known_metrics(name: str) -> list[Metric]:
+    """The metric of a name, or all metrics of a group.
+
+    Raises:
+        StrategyError: an unknown name.
+    """
+    for one in GROUPS.get(name, (name,)):
+        if one not in METRICS:
+            known = [*GROUPS, *(n for n in METRICS if n not in GROUPS["accuracy"])]
+            hint = did_you_mean(one, known)
+            hint += entry_points.left_out("metrics", one)
+            raise StrategyError(f"metric {one!r} is unknown; there are {', '.join(known)}{hint}")
+    return [METRICS[one] for one in GROUPS.get(name, (name,))]
+
+
+def select_metrics(names: Collection[str], subject: str | None) -> list[Metric]:
+    """Metrics by name or group; of a group those that know the images of a subject.
 
     Args:
         names: names of metrics or groups.
-        bundled: whether the model is a bundled one.
+        subject: subject of a bundled model, a value of `zoo.SUBJECTS`; None for other models.
 
     Raises:
         StrategyError: an unknown name, or a metric that does not know the model's images.
     """
     chosen: dict[str, Metric] = {}
     for name in names:
-        for one in GROUPS.get(name, (name,)):
-            if one not in METRICS:
-                known = [*GROUPS, *(n for n in METRICS if n not in GROUPS["accuracy"])]
-                hint = did_you_mean(one, known)
-                hint += entry_points.left_out("metrics", one)
-                raise StrategyError(
-                    f"metric {one!r} is unknown; there are {', '.join(known)}{hint}"
-                )
-            metric = METRICS[one]
-            if metric.bundled and not bundled:
-                others = [m.name for m in METRICS.values() if not m.bundled]
-                raise StrategyError(
-                    f"metric {name} only knows the bundled models' images; for others there are "
-                    f"{', '.join(others)}"
-                )
-            chosen[one] = metric
+        metrics = [metric for metric in known_metrics(name) if metric.knows(subject)]
+        if not metrics:
+            others = [m.name for m in METRICS.values() if m.knows(subject)]
+            whole = known_metrics(name)
+            models = [n for n, one in SUBJECTS.items() if any(m.knows(one) for m in whole)]
+            raise StrategyError(
+                f"metric {name} only knows the images of {' and '.join(models)}; for this model "
+                f"there are {', '.join(others)}"
+            )
+        chosen |= {metric.name: metric for metric in metrics}
     return list(chosen.values())
 
 
-def default_metrics(bundled: bool, video: bool = False) -> tuple[list[Metric], dict[str, str]]:
+def searched_metrics(subject: str | None) -> list[Metric]:
+    """Metrics that every search of a model also records."""
+    return [one for name in SEARCH for one in known_metrics(name) if one.knows(subject)]
+
+
+def default_metrics(
+    subject: str | None, video: bool = False
+) -> tuple[list[Metric], dict[str, str]]:
     """Default metrics: all whose weights are on disk.
 
     Args:
-        bundled: whether the model is a bundled one.
+        subject: subject of a bundled model, a value of `zoo.SUBJECTS`; None for other models.
         video: whether the model generates videos.
 
     Returns:
         The metrics, and the reason why each of the others is left out.
     """
-    if bundled:
-        return select_metrics([*SEARCH, "ssim"], bundled), {}
+    if subject is not None:
+        return select_metrics([*SEARCH, "ssim"], subject), {}
     found, without = [], {}
     for metric in METRICS.values():
-        if metric.bundled or (metric.video and not video):
+        if not metric.knows(subject) or (metric.video and not video):
             continue
         reason = why_missing([metric.network] if metric.network else [])
         if reason:
@@ -130,4 +147,4 @@ def default_metrics(bundled: bool, video: bool = False) -> tuple[list[Metric], d
     return found, without
 
 
-__all__ = ["GROUPS", "METRICS", "SEARCH", "VIEWS", "Metric", "ReferenceKind"]
+__all__ = ["GROUPS", "METRICS", "VIEWS", "Metric", "ReferenceKind"]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import zoo
 from evaluate.networks.base import Extract, Pixels, frames_of
 from evaluate.networks.sources import SOURCES
 from evaluate.networks.weight_files import find_weight_file
@@ -28,11 +29,13 @@ class Networks:
         device: target device, such as `cpu` or `cuda:0`.
         download: whether missing weights may be fetched.
         batch: number of images that go through a network at once.
+        subject: subject whose images the bundled networks know, a value of `zoo.SUBJECTS`.
     """
 
     device: str = "cpu"
     download: bool = False
     batch: int = 64
+    subject: str = "shapes"
     loaded: dict[str, Any] = field(default_factory=dict)
 
     def load(self, name: str) -> Any:
@@ -47,6 +50,8 @@ class Networks:
         if name not in self.loaded:
             source = SOURCES[name]
             files = [find_weight_file(weights, self.download) for weights in source.weights]
+            if source.bundled:
+                files = [zoo.networks_folder(self.subject)]
             self.loaded[name] = source.load(files, self.device)
         return self.loaded[name]
 

@@ -34,6 +34,8 @@ class NetworkSource:
         weights: files that it needs, in the order that `load` takes them.
         load: function from files and device to the network, for most an `Extract`.
         check: function that raises a StrategyError if a package that it needs is not installed.
+        bundled: whether its weights come with the package, in the folder of the networks of a
+            subject; `load` takes this folder.
         version: number that changes whenever the same weights give other features, so that old ones
             are not read from the cache.
     """
@@ -42,6 +44,7 @@ class NetworkSource:
     weights: tuple[PublishedFile, ...]
     load: Callable[[list[Path], str], Any]
     check: Callable[[], None] = nothing
+    bundled: bool = False
     version: int = 1
 
     @property

@@ -33,8 +33,8 @@ _SMALL, _LARGE = map(
 SOURCES: dict[str, NetworkSource] = {
     source.name: source
     for source in (
-        NetworkSource("bundled", (), _from("bundled", "bundled_features")),
-        NetworkSource("judge", (), _from("bundled", "bundled_judge")),
+        NetworkSource("bundled", (), _from("bundled", "bundled_features"), bundled=True),
+        NetworkSource("judge", (), _from("bundled", "bundled_judge"), bundled=True),
         NetworkSource("inception", (INCEPTION,), _from("inception", "pooled_features")),
         NetworkSource("inception-spatial", (INCEPTION_PORT,), _from("inception", "spatial")),
         NetworkSource(

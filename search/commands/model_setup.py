@@ -84,9 +84,9 @@ def check_weights(flags: argparse.Namespace, settings: dict[str, Any]) -> None:
     """
     name = flags.model or "tiny-sd"
     config = find_config(name, flags.source) if is_config(name) else None
-    bundled = config is not None and config.is_bundled
-    asked = configuration.named_settings(settings, bundled)
-    metrics = configuration.figures_of(asked, bundled).metrics
+    subject = None if config is None else config.subject
+    asked = configuration.named_settings(settings, subject)
+    metrics = configuration.figures_of(asked, subject).metrics
     checks.together(
         lambda: checks.model(name, flags.source, flags.download),
         lambda: find_weights(metrics, flags.download),

@@ -141,7 +141,7 @@ def choose_point(
 def _full(limit: Constraint, run: Run, base: Mapping[str, float]) -> Constraint:
     """A limit on a score that exists, by its full name."""
     config = run.config
-    name = figures.full_name(limit.name, config.model.is_bundled, config.metric_set.view)
+    name = figures.full_name(limit.name, config.model.subject, config.metric_set.view)
     if name not in base:
         raise StrategyError(
             f"{limit.text}: unknown score {limit.name!r}; this front has {', '.join(sorted(base))}"

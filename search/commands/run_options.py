@@ -73,9 +73,9 @@ def with_margins(run: Run, given: Sequence[str]) -> Run:
     if not given:
         return run
     config = run.config
-    bundled, found = config.model.is_bundled, dict(config.margins)
+    found = dict(config.margins)
     for name, value in map(parse_margin, given):
-        found[figures.full_name(name, bundled, config.metric_set.view)] = value
+        found[figures.full_name(name, config.model.subject, config.metric_set.view)] = value
     check_margins(found, config.metric_set.keys)
     return replace(run, config=config.model_copy(update={"margins": found}))
 

@@ -265,9 +265,10 @@ def real_reference(config: SearchConfig) -> ImageSet:
         StrategyError: the reference cannot be read, or lacks features that the search needs.
     """
     if config.reference is None:
-        side = real_images()
+        assert config.model.subject is not None
+        side = real_images(config.model.subject)
     else:
-        networks = Networks(default_device())
+        networks = Networks(default_device(), subject=config.model.subject or "shapes")
         side = read_reference(config.reference, networks, config.reference_per_class)
     for metric in config.metric_set.metrics:
         there = {*side.known, *(side.gaussians if metric.gaussian else ())}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from evaluate.extraction import ExtractionSpec
-from evaluate.metrics import GROUPS, METRICS, SEARCH, Metric, ReferenceKind
+from evaluate.metrics import GROUPS, METRICS, Metric, ReferenceKind, searched_metrics
 from evaluate.networks import require_networks, why_missing
 from evaluate.networks.weight_files import MissingWeightsError
 from evaluate.verdicts import metric_for
@@ -52,7 +52,7 @@ class MetricSet:
         cls,
         names: Sequence[str],
         limits: Sequence[str],
-        bundled: bool,
+        subject: str | None,
         view: ReferenceKind,
         video: bool = False,
     ) -> MetricSet:
@@ -61,14 +61,14 @@ class MetricSet:
         Args:
             names: objectives.
             limits: figures that have a limit.
-            bundled: whether the model is a bundled one.
+            subject: subject of a bundled model, a value of `zoo.SUBJECTS`.
             view: view of the reference.
             video: whether more than one frame of each video is scored.
 
         Raises:
             StrategyError: a name is unknown; the error lists the known ones.
         """
-        there = metrics_by_score(bundled, view)
+        there = metrics_by_score(subject, view)
         for name in (*names, *limits):
             if name not in there and name not in (*COST_METRICS, "speedup"):
                 every = sorted([*there, *COST_METRICS, "speedup"])
@@ -77,7 +77,7 @@ class MetricSet:
                     f"{', '.join(every)}{did_you_mean(name, every)}"
                 )
         named = [there[name] for name in (*names, *limits) if name in there]
-        free = [METRICS[name] for name in SEARCH if bundled or not METRICS[name].bundled]
+        free = searched_metrics(subject)
         free += [metric for metric in METRICS.values() if metric.video and video]
         metrics = tuple(dict.fromkeys([*named, *free]))
         quality = next((name for name in names if name in there), None)
@@ -129,23 +129,23 @@ class MetricSet:
         return any(self.view in metric.views for metric in self.metrics)
 
 
-def metrics_by_score(bundled: bool, view: ReferenceKind) -> dict[str, Metric]:
+def metrics_by_score(subject: str | None, view: ReferenceKind) -> dict[str, Metric]:
     """Metric of every score of quality that a model can have, by the score's name."""
     return {
         metric.key(one): metric
         for metric in METRICS.values()
-        if bundled or not metric.bundled
+        if metric.knows(subject)
         for one in metric.views
         if one in (view, "base", "alone")
     }
 
 
-def full_name(name: str, bundled: bool, view: ReferenceKind) -> str:
+def full_name(name: str, subject: str | None, view: ReferenceKind) -> str:
     """Full name of a score: `fid` compares with the search's reference, `memory` is in bytes."""
     name = name.replace("-", "_")
     name = SHORT.get(name, name)
     qualified = f"{name}_{view}"
-    return qualified if qualified in metrics_by_score(bundled, view) else name
+    return qualified if qualified in metrics_by_score(subject, view) else name
 
 
 def _loss(metric: Metric, view: ReferenceKind) -> str | None:

@@ -58,7 +58,9 @@ def collect_inputs(config: SearchConfig) -> Inputs:
     metrics, found = config.metric_set.metrics, dict[str, str]()
     if config.metric_set.needs_reference and config.reference != "self":
         found = {
-            "images": references.reference_fingerprint(config.reference, config.reference_per_class)
+            "images": references.reference_fingerprint(
+                config.reference, config.reference_per_class, model.subject
+            )
         }
     networks = {metric.network for metric in metrics if metric.network is not None}
     marks: dict[str, dict[str, Any]] = {
@@ -70,7 +72,7 @@ def collect_inputs(config: SearchConfig) -> Inputs:
         },
         "weights": parts,
         "reference": found,
-        "networks": {name: references.of_network(name) for name in sorted(networks)},
+        "networks": {name: references.of_network(name, model.subject) for name in sorted(networks)},
         "packages": fingerprint.package_versions() | model_files.packages(model),
     }  # fmt: skip
     drawn_from = {one: input_images.marks(used_prompts(config, lists, one)) for one in SPLITS}

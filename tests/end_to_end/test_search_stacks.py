@@ -177,8 +177,8 @@ def test_temporal_error_is_of_changes_alone() -> None:
     for wrong in (one[0], one[:1]):
         with pytest.raises(ScoreError, match="at least two frames"):
             temporal_error(wrong, wrong)
-    assert METRICS["temporal-error"] in default_metrics(False, video=True)[0]
-    assert METRICS["temporal-error"] not in default_metrics(False)[0]
+    assert METRICS["temporal-error"] in default_metrics(None, video=True)[0]
+    assert METRICS["temporal-error"] not in default_metrics(None)[0]
 
 
 def test_temporal_error_needs_a_video_model(folders: Path, tmp_path: Path, capsys: Any) -> None:

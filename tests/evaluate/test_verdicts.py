@@ -161,24 +161,28 @@ def test_margins_that_mean_nothing_are_refused() -> None:
 
 
 def test_which_figures_decide() -> None:
-    accuracies = {METRICS[name].key("alone") for name in METRICS if name.startswith("right-")}
-    default = MetricSet.of(["fd_base", "latency_s"], [], True, "real")
-    assert set(default.judged) == {"fd_real", *accuracies}
-    both = MetricSet.of(["kid_base", "image_reward", "latency_s"], [], False, "self")
+    accuracies = {
+        "shapes": {f"right_{one}" for one in ("shape", "colour", "size", "position", "background")},
+        "portraits": {"right_attributes", "right_small_attributes"},
+    }
+    for subject, names in accuracies.items():
+        default = MetricSet.of(["fd_base", "latency_s"], [], subject, "real")
+        assert set(default.judged) == {"fd_real", *names}
+    both = MetricSet.of(["kid_base", "image_reward", "latency_s"], [], None, "self")
     assert set(both.judged) == {"kid_self", "image_reward"}
-    assert MetricSet.of(["psnr", "latency_s"], [], False, "self").judged == ()
+    assert MetricSet.of(["psnr", "latency_s"], [], None, "self").judged == ()
     for metric in METRICS.values():  # Every figure that can be judged has a margin.
         assert (metric.margin is None) == (metric.views == ("base",)), metric.name
 
 
 def test_a_report_tells_both_distances_and_adherence() -> None:
-    default = MetricSet.of(["fd_base", "latency_s"], [], True, "real")
+    default = MetricSet.of(["fd_base", "latency_s"], [], "shapes", "real")
     assert default.reported_scores[:2] == ["fd_base", "fd_real"]
     assert len(default.reported_scores) > 2
     assert all(name.startswith("right_") for name in default.reported_scores[2:])
-    other = MetricSet.of(["kid_self", "latency_s"], ["clip_score"], False, "self")
+    other = MetricSet.of(["kid_self", "latency_s"], ["clip_score"], None, "self")
     assert other.reported_scores == ["kid_base", "kid_self", "clip_score"]
-    assert MetricSet.of(["psnr", "latency_s"], [], False, "self").reported_scores == []
+    assert MetricSet.of(["psnr", "latency_s"], [], None, "self").reported_scores == []
 
 
 @pytest.fixture(scope="module")

@@ -221,7 +221,7 @@ USE = """
     found = Objectives.create(["mae", "latency_s"], {}, {"mae": 0.0, "latency_s": 2.0})
     assert found.reference_point == (40.0, 2.0) and found.unscaled == (True, False)
     try:
-        select_metrics(["broken"], True)
+        select_metrics(["broken"], "shapes")
     except StrategyError as error:
         print(error)
 """

@@ -14,9 +14,9 @@ import zoo
 from evaluate import Evaluator, frechet_from_features, read_model
 from evaluate.images.generation import to_pixels
 from evaluate.networks import Networks
-from evaluate.networks.bundled import KINDS
 from tests.support.pipelines.unet_pipelines import strategy
 from zoo import card, card_text, data, judging, networks, tiny_pixart, tiny_sd
+from zoo.data import GROUPS
 from zoo.parts import Parts
 from zoo.recipes import RECIPES, STAGES
 from zoo.training import diffusion
@@ -121,7 +121,7 @@ def test_the_card_is_true() -> None:
     evaluator = Evaluator(read_model("tiny-sd"))
     chosen = evaluator.prompts["heldout"].first(12)
     right = evaluator.generate("images", evaluator.unaccelerated, chosen).features("judge").mean(0)
-    for column, label in enumerate(KINDS):
+    for column, label in enumerate(GROUPS):
         seen, said = float(right[column]), card["guidance_5"][label]
         # Three standard errors of a share measured on 12 images.
         assert abs(seen - said) <= 3 * (max(said * (1 - said), 0.01) / 12) ** 0.5 + 0.02

@@ -48,6 +48,11 @@ VALUES: dict[str, tuple[str, ...]] = {
 }
 # Attributes of a few cells, which a card names separately.
 SMALL = ("eyes", "glasses_colour", "mouth", "earrings")
+# Attributes of which the judge gives one share of right answers for each image.
+SCORES = {
+    "attributes": tuple(name for name in VALUES if name not in SMALL),
+    "small-attributes": SMALL,
+}
 
 # The package's kind of part, and for each value the variants that show it.
 VARIANTS: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {

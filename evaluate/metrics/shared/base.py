@@ -44,6 +44,7 @@ class Metric:
         biased: whether it has a bias that falls with the number of images, so that only values of
             equally many can be compared.
         bundled: whether it knows only the bundled models' images.
+        subject: only subject whose images it knows, a value of `zoo.SUBJECTS`; empty for any.
         gaussian: whether it reads only mean and covariance of a reference.
         compare: comparison of two images, for metrics that compare pixels.
         noise_floor: function for unbiased distances, from the images of one side: the biased
@@ -69,6 +70,7 @@ class Metric:
     reported: str = ""
     biased: bool = False
     bundled: bool = False
+    subject: str = ""
     gaussian: bool = False
     compare: Compare | None = None
     noise_floor: Callable[[ImageSet], float] | None = None
@@ -77,6 +79,10 @@ class Metric:
     bounds: Bounds | None = None
     margin: float | None = None
     scale: float | None = None
+
+    def knows(self, subject: str | None) -> bool:
+        """Whether it can score images of a subject; None stands for models that are not bundled."""
+        return not self.bundled or (subject is not None and self.subject in ("", subject))
 
     def key(self, view: ReferenceKind) -> str:
         """Name of its score under a view: `fid_real`, `psnr`."""

@@ -38,7 +38,7 @@ def cases() -> list[Any]:
     rows: list[Any] = []
     for turn, name in enumerate(HERE):
         takes = TABLE[name]
-        settings = {"spacing": takes.spacing, "sigmas": takes.spreads}
+        settings: dict[str, tuple[Any, ...]] = {"spacing": takes.spacing, "sigmas": takes.spreads}
         settings |= {"order": takes.orders, "final": takes.final}
         for setting, values in settings.items():
             for place, value in enumerate(values):

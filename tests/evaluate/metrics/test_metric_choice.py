@@ -69,18 +69,22 @@ def test_a_download_is_atomic_and_only_when_asked_for(
 
 def test_metrics_are_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(weight_files.VARIABLE, str(tmp_path))
-    assert [m.name for m in select_metrics(["psnr", "psnr", "ssim"], bundled=False)] == [
+    assert [m.name for m in select_metrics(["psnr", "psnr", "ssim"], None)] == [
         "psnr",
         "ssim",
     ]
     with pytest.raises(StrategyError, match="'beauty' is unknown; there are accuracy, fid"):
-        select_metrics(["beauty"], bundled=False)
-    with pytest.raises(StrategyError, match="only knows the bundled models' images"):
-        select_metrics(["fd"], bundled=False)
-    found, without = default_metrics(bundled=False)
+        select_metrics(["beauty"], None)
+    with pytest.raises(StrategyError, match="only knows the images of tiny-sd and tiny-pixart"):
+        select_metrics(["fd"], None)
+    with pytest.raises(StrategyError, match="right-shape only knows the images of tiny-sd and tin"):
+        select_metrics(["right-shape"], "portraits")
+    names = [metric.name for metric in select_metrics(["accuracy", "fd"], "portraits")]
+    assert names == ["right-attributes", "right-small-attributes", "fd"]
+    found, without = default_metrics(None)
     assert [m.name for m in found] == ["psnr", "ssim"]
     assert "inception-2015-12-05.pt" in without["fid"]
-    assert default_metrics(bundled=True)[1] == {}
+    assert default_metrics("shapes")[1] == {}
     for metric in METRICS.values():
         assert metric.key("real") or metric.key("alone")
     assert GaussianStatistics.of(np.eye(3)).count == 3

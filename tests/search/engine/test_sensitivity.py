@@ -118,7 +118,7 @@ class Measured:
         folder.mkdir(exist_ok=True)
         self.study = Study(folder / "study.journal")
         self.schedules = SensitivitySchedules(space, "DDIMScheduler")
-        network = MetricSet.of(BUNDLED_OBJECTIVES, (), True, "real").network
+        network = MetricSet.of(BUNDLED_OBJECTIVES, (), "shapes", "real").network
         self.measurement = SensitivityMeasurement(
             self.schedules, self.study, executor, request, network, folder, lambda _: None
         )

@@ -16,18 +16,19 @@ from strategies import StrategyError
 
 
 def test_what_shows_a_loss() -> None:
-    def figures(*names: str, bundled: bool = False, view: Any = "self") -> MetricSet:
-        return MetricSet.of(names, (), bundled, view)
+    def figures(*names: str, subject: str | None = None, view: Any = "self") -> MetricSet:
+        return MetricSet.of(names, (), subject, view)
 
     assert figures("kid_base", "latency_s").lossless_metric == "kid_self"
     assert figures("clip_score", "latency_s").lossless_metric == "clip_score"
     assert figures("psnr", "latency_s").lossless_metric is None
     assert figures("lpips", "fid_base", "macs").lossless_metric == "fid_self"
-    assert figures("fd_base", "latency_s", bundled=True, view="real").lossless_metric == "fd_real"
+    shapes = figures("fd_base", "latency_s", subject="shapes", view="real")
+    assert shapes.lossless_metric == "fd_real"
     assert figures("macs", "latency_s").quality is None
     assert figures("kid_base", "latency_s").network == "inception"
     assert figures("lpips", "latency_s").network is None
-    assert [full_name(n, False, "self") for n in ("fid", "clip-score", "precision", "memory")] == [
+    assert [full_name(n, None, "self") for n in ("fid", "clip-score", "precision", "memory")] == [
         "fid_self", "clip_score", "precision", "memory_bytes",
     ]  # fmt: skip
     with pytest.raises(StrategyError, match="unknown objective or constraint 'fd_base'"):

@@ -26,7 +26,7 @@ from tests.support.proposals import _distinct, scored
 from tests.support.runs.engines import make_engine, raced
 from tests.support.runs.fake_executor import FakeExecutor, make_sample
 
-SCORING = Scoring(tuple(select_metrics(["fd", "psnr"], bundled=True)), {"real": real_images()})
+SCORING = Scoring(tuple(select_metrics(["fd", "psnr"], "shapes")), {"real": real_images()})
 GENOME = (0, 0, *(0,) * 16)
 _CANDIDATES = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 2))
 

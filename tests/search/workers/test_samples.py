@@ -57,7 +57,7 @@ def test_a_worker_sends_figures_and_what_thumbnails_are_asked_for(tmp_path: Path
     # The same figures as of images that are all kept.
     chosen = made.evaluator.prompts["search"].first(5)
     side, plain_side = (made.evaluator.generate("x", s, chosen) for s in (one, base))
-    metrics = select_metrics(["psnr", "ssim"], bundled=False)
+    metrics = select_metrics(["psnr", "ssim"], None)
     direct = scoring.full_scores(scoring.statistics(side, plain_side, {}, metrics), 5)
     through = scoring.Scoring(tuple(metrics), {}).score(sample, plain)
     assert direct == pytest.approx(through, abs=1e-3)

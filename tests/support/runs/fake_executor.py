@@ -13,7 +13,6 @@ from evaluate.extraction import ExtractedFeatures
 from evaluate.images.appearance import appearance_of
 from evaluate.images.thumbnails import encode_thumbnail
 from evaluate.networks.base import Pixels
-from evaluate.networks.bundled import KINDS
 from evaluate.speed.latency_measurement import OverheadTiming
 from search.workers.executor import Executor
 from search.workers.messages import (
@@ -30,6 +29,7 @@ from search.workers.messages import (
     TimeCallsRequest,
 )
 from strategies import Strategy
+from zoo.data import GROUPS
 
 FULL = 0.02
 
@@ -48,7 +48,7 @@ def make_sample(
     base, noise = _real(split == "search")
     features = (base + noise * amount).astype(np.float32)[start:count]
     size = len(features)
-    judged = np.ones((size, len(KINDS)), np.float32)
+    judged = np.ones((size, len(GROUPS)), np.float32)
     paired = {"psnr": np.full(size, 99.0 - 10 * amount)}
     kept = tuple(encode_thumbnail(image(strategy, start + index)) for index in range(thumbnails))
     looks = np.array([_appearance(amount, index) for index in range(start, count)], np.int32)

@@ -20,6 +20,7 @@ from zoo.recipes import RECIPES
 from zoo.subjects import Sample, Subject
 from zoo.training import autoencoder
 from zoo.training.classifiers import REAL_SEED, pictures
+from zoo.versions.precision import precision_argument
 
 plt.switch_backend("Agg")
 CARD_SEED = 13
@@ -36,7 +37,9 @@ def write_card(target: Path, work: Path, seen: int, count: int, sample: Sample) 
         sample: draws real images.
     """
     subject = RECIPES[target.name].subject
-    pipe: Any = DiffusionPipeline.from_pretrained(target, local_files_only=True)
+    pipe: Any = DiffusionPipeline.from_pretrained(
+        target, local_files_only=True, **precision_argument(torch.float32)
+    )
     pipe.set_progress_bar_config(disable=True)
     captions = subject.captions(count, CARD_SEED)
     judge = networks.load_network(

@@ -107,7 +107,8 @@ def write_networks(work: Path, subject: Subject, sample: Sample) -> None:
 
 def write_prompts(subject: Subject) -> None:
     """Write the fixed prompt lists, one caption per line."""
-    target = networks_folder().parent / "prompts" / subject.name
+    inside = networks_folder(subject.name).relative_to(networks_folder())
+    target = networks_folder().parent / "prompts" / inside
     target.mkdir(exist_ok=True)
     for name, (seed, count) in PROMPTS.items():
         text = "".join(f"{caption}\n" for caption in subject.captions(count, seed))

@@ -50,9 +50,7 @@ def test_networks_are_those_of_the_subject(name: str, networks: Path, tmp_path: 
     assert found.extract("bundled", images).shape == (4, 64)
     right = found.extract("judge", images, scenes.captions)
     assert right.shape == (4, len(subject.scores))
-    said = right[~np.isnan(right)]
-    assert said.size
-    assert ((said >= 0) & (said <= 1)).all()
+    assert ((right >= 0) & (right <= 1)).all()  # Every caption says something of every score.
     assert zoo.reference_features(name).unique().tolist() == [len(name)]
 
 

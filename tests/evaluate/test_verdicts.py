@@ -163,7 +163,7 @@ def test_margins_that_mean_nothing_are_refused() -> None:
 def test_which_figures_decide() -> None:
     accuracies = {
         "shapes": {f"right_{one}" for one in ("shape", "colour", "size", "position", "background")},
-        "portraits": {"right_attributes", "right_small_attributes"},
+        "portraits": {"right_attributes"},
     }
     for subject, names in accuracies.items():
         default = MetricSet.of(["fd_base", "latency_s"], [], subject, "real")

@@ -80,7 +80,7 @@ def test_metrics_are_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(StrategyError, match="right-shape only knows the images of tiny-sd and tin"):
         select_metrics(["right-shape"], "portraits")
     names = [metric.name for metric in select_metrics(["accuracy", "fd"], "portraits")]
-    assert names == ["right-attributes", "right-small-attributes", "fd"]
+    assert names == ["right-attributes", "fd"]
     found, without = default_metrics(None)
     assert [m.name for m in found] == ["psnr", "ssim"]
     assert "inception-2015-12-05.pt" in without["fid"]

@@ -4,10 +4,10 @@
 
 A small search on the tabular benchmark proposes measured strategies only
 (`search_cost/small_search.py`). One rule at a time differs from the default: the rungs, the share
-that is promoted, the gain per second in place of the gain, how many strategies are screened, how
-many random ones come first. Compared are hypervolumes after equal device seconds, and the device
-time at which a search has the hypervolume that the default has then. Writes
-`benchmarks/results/search_rules-MODEL.json`.
+that is promoted and which of it is first, the gain per second in place of the gain, how many
+strategies are screened, how many random ones come first and whether these are mostly fast. Compared
+are hypervolumes after equal device seconds, and the device time at which a search has the
+hypervolume that the default has then. Writes `benchmarks/results/search_rules-MODEL.json`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,9 @@ RULES = {
     "best of 400": Rules(pool=400),
     "15 random first": Rules(start=15),
     "60 random first": Rules(start=60),
+    "fast random ones first": Rules(start_power=1.0),
+    "promoted by gain": Rules(promoted_power=0.0),
+    "promoted by gain per second": Rules(promoted_power=1.0),
 }
 MARKS = (60.0, 120.0, 240.0)  # Device seconds.
 KINDS = ("linear", "logarithmic")

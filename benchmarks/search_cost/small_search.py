@@ -43,6 +43,9 @@ class Rules:
         power: power of the seconds that expected gains are divided by.
         pool: random strategies of which the best is tried.
         start: random strategies that are tried first.
+        start_power: power of the seconds that the chance to be among them is divided by.
+        promoted_power: power of the seconds that the gain in hypervolume on the lower rung is
+            divided by; the largest of the best third is promoted first. None goes by rank.
     """
 
     rungs: tuple[int, ...] = (4, 16)
@@ -50,6 +53,8 @@ class Rules:
     power: float = 0.0
     pool: int = 100
     start: int = 30
+    start_power: float = 0.0
+    promoted_power: float | None = None
 
 
 @dataclass(frozen=True)
@@ -168,14 +173,29 @@ class SmallSearch:
                 left = [index for index in left if index not in set(front)]
             waiting = [below[index] for index in best[:room] if below[index] not in there]
             if waiting:
-                return rung, waiting[0]
+                return rung, self._next(waiting, rung)
         return None
+
+    def _next(self, waiting: list[int], rung: int) -> int:
+        """Strategy of the best third that is promoted first."""
+        if self.rules.promoted_power is None:
+            return waiting[0]
+        latency = self.known.latency[waiting]
+        distances = self.known.distances[self.rules.rungs[rung - 1]][waiting]
+        front = self._points(rung)
+        front = front[nondominated(front)] if len(front) else front
+        points = np.column_stack([distances, latency])
+        gain = hypervolume_improvement(points, front, self.known.reference)
+        return waiting[int(np.argmax(gain / latency**self.rules.promoted_power))]
 
     def _choice(self) -> int:
         """The next strategy to try."""
         left = np.setdiff1d(np.arange(len(self.known.latency)), self.tried)
         if len(self.tried) < self.rules.start:
-            return int(self._rng.choice(left))
+            if not self.rules.start_power:
+                return int(self._rng.choice(left))
+            weights = self.known.latency[left] ** -self.rules.start_power
+            return int(self._rng.choice(left, p=weights / weights.sum()))
         pool = self._rng.choice(left, min(self.rules.pool, len(left)), replace=False)
         inputs, latency = self.known.inputs[pool], self.known.latency[pool]
         trees = np.array([one.predict(inputs) for one in self._fitted().estimators_])

@@ -133,6 +133,26 @@ def test_a_rule_by_seconds_prefers_the_fast_one_of_two_gains() -> None:
     assert spent[1] < spent[0]
 
 
+def test_the_first_may_be_the_fast_ones() -> None:
+    def spent(power: float) -> float:
+        search = SmallSearch(made_up(), Rules(rungs=(16,), start_power=power), 0)
+        while len(search.tried) < 30:
+            search.step()
+        return search.spent
+
+    assert spent(2.0) < spent(1.0) < spent(0.0)
+
+
+def test_the_best_third_may_be_promoted_by_gain() -> None:
+    known = made_up()
+    slow, fast = np.argsort(known.latency)[[-1, 0]].tolist()
+    for power, chosen in ((None, slow), (0.0, fast), (1.0, fast)):
+        assert SmallSearch(known, Rules(promoted_power=power), 0)._next([slow, fast], 1) == chosen
+    better = np.where(known.latency == known.latency[slow], 1e-3, 39.0)
+    close = Measured(known.inputs, dict.fromkeys(IMAGES, better), known.latency, (40.0, 2.0))
+    assert SmallSearch(close, Rules(promoted_power=0.0), 0)._next([fast, slow], 1) == slow
+
+
 def test_rungs_pay_for_the_images_that_are_missing() -> None:
     known = made_up()
     search = SmallSearch(known, Rules(rungs=(2, 8, 16), reduction=2), 0)

@@ -30,7 +30,7 @@ from evaluate.networks import why_missing
 from strategies import StrategyError
 from strategies.plugins import entry_points
 from strategies.words import did_you_mean
-from zoo import SUBJECTS
+from zoo import MODELS, SUBJECTS
 
 _OWN = {
     metric.name: metric
@@ -107,10 +107,11 @@ def select_metrics(names: Collection[str], subject: str | None) -> list[Metric]:
         if not metrics:
             others = [m.name for m in METRICS.values() if m.knows(subject)]
             whole = known_metrics(name)
-            models = [n for n, one in SUBJECTS.items() if any(m.knows(one) for m in whole)]
+            models = [n for n in MODELS if any(m.knows(SUBJECTS[n]) for m in whole)]
+            known = ", ".join(models) or "other models"
             raise StrategyError(
-                f"metric {name} only knows the images of {' and '.join(models)}; for this model "
-                f"there are {', '.join(others)}"
+                f"metric {name} only knows the images of {known}; for this model there are "
+                f"{', '.join(others)}"
             )
         chosen |= {metric.name: metric for metric in metrics}
     return list(chosen.values())

@@ -111,7 +111,7 @@ def write_prompts(subject: Subject) -> None:
     target = networks_folder().parent / "prompts" / inside
     target.mkdir(exist_ok=True)
     for name, (seed, count) in PROMPTS.items():
-        text = "".join(f"{caption}\n" for caption in subject.captions(count, seed))
+        text = "".join(f"{caption}\n" for caption in subject.prompts(count, seed))
         (target / f"{name}.txt").write_text(text, encoding="utf-8")
 
 

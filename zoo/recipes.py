@@ -101,12 +101,12 @@ RECIPES = {
             TrainingStage(
                 "fewer-keys",
                 coarse.grow,
-                Plan(296_000, 0, start=240_000, spread=0.5, keys=2, cast_on_cpu=False),
+                Plan(284_000, 0, start=240_000, spread=0.5, keys=2, cast_on_cpu=False),
             ),
             TrainingStage(
                 ".",
                 lambda before: before,
-                Plan(312_000, 14_000, start=296_000, spread=0.5, cast_on_cpu=False),
+                Plan(296_000, 11_000, start=284_000, spread=0.5, cast_on_cpu=False),
             ),
         ),
         images=40_000,

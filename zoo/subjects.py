@@ -35,6 +35,7 @@ class Subject:
         features: function that makes an untrained feature network.
         judge: function that makes an untrained judge.
         captions: function that gives true captions of a seed.
+        prompts: the same for the prompt lists, which name only what the models have learnt.
         open: function that gives the drawing function, from a folder for downloads and the path of
             a package, if any.
         mistakes: share of wrong words in the captions of training.
@@ -50,6 +51,7 @@ class Subject:
     features: Callable[[], networks.FeatureNet]
     judge: Callable[[], networks.JudgeNet]
     captions: Callable[[int, int], list[str]]
+    prompts: Callable[[int, int], list[str]]
     open: Callable[[Path, Path | None], Sample]
     mistakes: float = 0.0
     small: tuple[str, ...] = ()
@@ -66,6 +68,10 @@ def _open_portraits(folder: Path, source: Path | None) -> Sample:
     return portraits.Portraits(package.read(source or package.fetch(folder))).sample
 
 
+def _shapes(count: int, seed: int) -> list[str]:
+    return data.sample(count, seed, 8).captions
+
+
 SHAPES = Subject(
     "shapes",
     32,
@@ -75,7 +81,8 @@ SHAPES = Subject(
     data.parse,
     networks.FeatureNet,
     networks.JudgeNet,
-    lambda count, seed: data.sample(count, seed, 8).captions,
+    _shapes,
+    _shapes,
     _open_shapes,
 )
 PORTRAITS = Subject(
@@ -88,6 +95,7 @@ PORTRAITS = Subject(
     portrait_networks.features,
     portrait_networks.judge,
     portraits.sample_captions,
+    portraits.sample_prompts,
     _open_portraits,
     captions.MISTAKES,
     words.SMALL,

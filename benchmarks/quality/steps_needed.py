@@ -51,7 +51,7 @@ def measure(model: str, parts: Any, work: Path, chosen: argparse.Namespace) -> N
     judge = networks.load_network(subject.judge, work / "judge.safetensors")
     real = pictures(subject.open(work, chosen.package)(2048, SEED))
     known = features.features(real).numpy()
-    captions = subject.captions(chosen.images, SEED + 1)
+    captions = subject.prompts(chosen.images, SEED + 1)
     pipe = parts.pipeline()
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")
@@ -76,6 +76,7 @@ def measure(model: str, parts: Any, work: Path, chosen: argparse.Namespace) -> N
         right = {
             name: 100 * float(shares.nanmean())
             for name, shares in judging.right(judge, drawn, captions, subject).items()
+            if not shares.isnan().all()  # The prompts name it.
         }
         mean, worst = sum(right.values()) / len(right), min(right, key=lambda name: right[name])
         distance = frechet_from_features(features.features(drawn).numpy(), known)

@@ -172,9 +172,12 @@ def main(arguments: list[str] | None = None) -> int:
     narrow = without(flags.wide, flags.without, flags.draw) if flags.without else flags.narrow
     spaces = {"wide": flags.wide, "narrow": narrow}
     drawn: dict[str, list[Run]] = {label: [] for label in spaces}
+    runs_of_model = flags.draw / flags.model
     for seed in flags.seeds:  # By turns, so that a slow hour of the machine hits both alike.
         for label, space in spaces.items():
-            drawn[label].append(search(flags.draw / f"{label}-{seed}", space, seed, flags))
+            drawn[label].append(
+                search(runs_of_model / f"{Path(space).stem}-{seed}", space, seed, flags)
+            )
     measured = iter(volumes([run for label in spaces for run in drawn[label]]))
     rows = {
         label: {

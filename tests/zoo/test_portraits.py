@@ -13,7 +13,7 @@ from tests.support import portraits_package
 from zoo import tiny_portraits
 from zoo.portraits import captions, package, words
 from zoo.portraits.captions import NAMES
-from zoo.portraits.data import Portraits, sample_captions, sample_labels
+from zoo.portraits.data import Portraits, sample_captions, sample_labels, sample_prompts
 from zoo.portraits.drawing import CELL, Painter
 
 COUNT = 400
@@ -131,6 +131,13 @@ def test_every_value_is_named_and_left_out() -> None:
     said = np.stack([captions.parse(text) for text in sample_captions(4000, 1)])
     for index, name in enumerate(NAMES):
         assert set(said[:, index]) == {-1, *range(len(words.VALUES[name]))}, name
+
+
+def test_prompts_name_only_what_the_model_has_learnt() -> None:
+    said = np.stack([captions.parse(text) for text in sample_prompts(2000, 1)])
+    for index, name in enumerate(NAMES):
+        known = {-1} if name in words.NOT_LEARNT else {-1, *range(len(words.VALUES[name]))}
+        assert set(said[:, index]) == known, name
 
 
 def test_what_is_hidden_has_no_label() -> None:

@@ -35,10 +35,23 @@ class Portraits:
         return Scenes(labels, texts, self._painter.draw(labels, rng))
 
 
-def sample_captions(count: int, seed: int) -> list[str]:
-    """Captions without mistakes; this needs no package."""
+def sample_captions(count: int, seed: int, left_out: tuple[str, ...] = ()) -> list[str]:
+    """Captions without mistakes; this needs no package.
+
+    Args:
+        count: number of captions.
+        seed: random seed.
+        left_out: attributes that no caption names.
+    """
     rng = np.random.default_rng(seed)
-    return [captions.sample(row, rng, 0.0)[0] for row in sample_labels(count, rng)]
+    labels = sample_labels(count, rng)
+    labels[:, [NAMES.index(name) for name in left_out]] = -1
+    return [captions.sample(row, rng, 0.0)[0] for row in labels]
+
+
+def sample_prompts(count: int, seed: int) -> list[str]:
+    """Captions of the attributes that tiny-portraits has learnt."""
+    return sample_captions(count, seed, words.NOT_LEARNT)
 
 
 def sample_labels(count: int, rng: np.random.Generator) -> Labels:

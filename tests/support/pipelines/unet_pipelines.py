@@ -56,6 +56,12 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D"),
         "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D"),
     },
+    "portraits": {  # tiny-portraits: attention on every second level.
+        "attention_head_dim": 4,
+        "layers_per_block": 1,
+        "down_block_types": ("CrossAttnDownBlock2D", "DownBlock2D") * 2,
+        "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D") * 2,
+    },
     "sd2": {
         "attention_head_dim": (1, 2, 2, 2),
         "use_linear_projection": True,

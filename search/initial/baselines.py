@@ -1,7 +1,8 @@
 """Initial strategies that are known beforehand: uniform grids, fewer steps, published schedules.
 
 `grid`, `fewer-steps` and `preset` are also the baselines that the front is compared with.
-`combined` puts the uniform schedules on top of fewer steps of a faster solver.
+`combined` puts the uniform schedules on top of fewer steps of a faster solver. `joint` goes from the
+fastest strategy to a mild one with steps, cache and guidance together (`search.initial.joint`).
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ import functools
 from collections.abc import Collection, Iterator
 from typing import Any
 
+from search.initial.joint import JOINT, joint_strategies
 from search.initial.projection import nearest_strategy
-from strategies import Gene, SearchSpace, Strategy, StrategyError, load, presets, registered_methods
+from search.initial.uniform import cached_depths, choices, uniform_depths
+from strategies import SearchSpace, Strategy, StrategyError, load, presets, registered_methods
 from strategies.methods.fora import COMPONENTS, FORA
 from strategies.methods.guidance import Guidance
 
-ORIGINS = ("fewer-steps", "grid", "preset", "combined")
+ORIGINS = ("fewer-steps", "grid", "preset", "combined", JOINT)
 
 
 def known_strategies(
@@ -29,7 +32,9 @@ def known_strategies(
         origins: origins to include, of `ORIGINS`.
     """
     rows = [*_fewer_steps(space, scheduler, steps), *_grid(space, scheduler, steps)]
-    rows += [*_presets(space, scheduler, steps), *_combined(space, scheduler)]
+    rows += _presets(space, scheduler, steps)
+    rows += [(JOINT, one) for one in joint_strategies(space, scheduler, steps)]
+    rows += _combined(space, scheduler)
     if space.methods:
         rows += _of_methods(space, scheduler, steps)
     found: dict[str, tuple[str, Strategy]] = {}
@@ -44,16 +49,11 @@ def known_strategies(
     return list(found.values())
 
 
-def uniform_depths(interval: int, calls: int, depth: int) -> list[Any]:
-    """Uniform schedule of DeepCache and Delta-DiT: full at calls 0, N, 2N, ..."""
-    return ["full" if call % interval == 0 else depth for call in range(calls)]
-
-
 def _fewer_steps(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tuple[str, Strategy]]:
     """The model's own solver with every number of steps, the others on a coarse ladder; where a
     search may turn guidance, also without it and in the middle half of the calls alone.
     """
-    modes = _choices(space, "guidance", "mode")
+    modes = choices(space, "guidance", "mode")
     for solver in space.solvers:
         ladder = space.steps if solver == scheduler else space.steps[1::2]
         for count in ladder:
@@ -70,21 +70,21 @@ def _fewer_steps(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tup
 def _schedules(
     space: SearchSpace, solver: str, steps: int, intervals: tuple[int, ...]
 ) -> Iterator[Strategy]:
-    depths = [d for d in _choices(space, "deepcache", "depth") if isinstance(d, int) and d > 0]
-    ratios = _choices(space, "tome", "ratio") or [0.0]
+    depths = cached_depths(space)
+    ratios = choices(space, "tome", "ratio") or [0.0]
     calls = space.calls[solver, steps]
-    components = [knob for knob in COMPONENTS if _choices(space, "fora", knob)]
+    components = [knob for knob in COMPONENTS if choices(space, "fora", knob)]
     for interval in intervals if components else ():
         if interval > 1:
             rule = FORA.published(calls, interval)
             lists = {f"fora_{knob}": getattr(rule, knob) for knob in components}
             yield space.uniform(solver, steps, **lists)
-    reused = [depth for depth in _choices(space, "deltacache", "depth") if depth != "full"]
+    reused = [depth for depth in choices(space, "deltacache", "depth") if depth != "full"]
     for interval in intervals if reused else ():
         if interval > 1:
             stretches = uniform_depths(interval, calls, reused[0])
             yield space.uniform(solver, steps, deltacache_depth=stretches)
-    for alpha in _choices(space, "cat", "alpha")[1:]:
+    for alpha in choices(space, "cat", "alpha")[1:]:
         yield space.uniform(solver, steps, cat_alpha=[alpha] * calls)
     for ratio in dict.fromkeys((ratios[0], ratios[-1])):
         for interval in intervals:
@@ -158,8 +158,3 @@ def _combined(space: SearchSpace, scheduler: str) -> Iterator[tuple[str, Strateg
             ):
                 if "tome" not in strategy.methods:
                     yield "combined", strategy
-
-
-def _choices(space: SearchSpace, method: str, knob: str) -> list[Any]:
-    plain = [gene for gene in space.call_genes if isinstance(gene, Gene)]
-    return [c for g in plain if (g.method, g.knob) == (method, knob) for c in g.choices]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from scipy.stats import qmc
 
+from search.initial.joint import JOINT
 from search.initial.random_genomes import uniform_genome
 from search.study.evaluation import WARM_START
 from strategies import SearchSpace, Strategy
@@ -64,9 +65,16 @@ def random_strategies(space: SearchSpace, count: int, seed: int) -> list[Strateg
 def interleave(
     initial: Iterable[InitialStrategy], drawn: Iterable[Strategy]
 ) -> list[InitialStrategy]:
-    """Initial and random strategies alternating, then the rest of the longer list."""
+    """Initial and random strategies alternating, then the rest of the longer list.
+
+    Joint strategies come before all that, unless there are those of earlier searches, which are
+    better.
+    """
+    initial = list(initial)
+    earlier = any(origin == WARM_START for origin, _ in initial)
+    first = [] if earlier else [pair for pair in initial if pair[0] == JOINT]
+    found = {one.digest: (origin, one) for origin, one in first}
     others = ((RANDOM, one) for one in drawn)
-    found = dict[str, InitialStrategy]()
     for pair in itertools.zip_longest(initial, others):
         for one in pair:
             if one is not None:

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from search.initial import design as start
 from search.initial.design import InitialStrategy
+from search.initial.joint import JOINT
 from search.proposers import PROPOSERS, NotReadyError, Proposer, ProposerSettings
 from search.proposers import successive_halving as rungs
 from search.proposers.proposal import Proposal
@@ -56,6 +57,7 @@ class GenerationStrategy:
         self.first = MIN_EVALUATIONS  # Where no plan says otherwise.
         self._history = History()
         self._promotions = rungs.Promotions(self.ladder)
+        self._joint: set[str] = set()  # Digests of initial strategies that are promoted at once.
         self._proposer: Proposer | None = None
         self._latency: Callable[[Strategy], float] = _unknown
         self._surrogate: Surrogate | None = None
@@ -83,6 +85,7 @@ class GenerationStrategy:
         count = self.population if PROPOSERS[self.kind].uses_surrogate else 0
         drawn = start.random_strategies(self.space, count, self.seed)
         self.initial = start.interleave(known, drawn)
+        self._joint = {one.digest for origin, one in self.initial if origin == JOINT}
         self._latency, self._surrogate, self._proposer = latency, surrogate, None
         self._reference = reference
 
@@ -136,7 +139,8 @@ class GenerationStrategy:
         initial = None if model is not None else self._next_initial(number, taken)
         found = None
         if initial is None or self.proposer.uses_surrogate:
-            found = self._promotions.next(history, taken)
+            found = self._promotions.at_once(history, taken, self._joint)
+            found = found or self._promotions.next(history, taken)
         if found is not None:
             row, images = found
             best = history.good[row]

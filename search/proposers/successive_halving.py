@@ -94,6 +94,30 @@ class Promotions:
     def __init__(self, rungs: Sequence[int]) -> None:
         pairs = reversed(list(itertools.pairwise(rungs)))
         self._rungs = [(below, _Rung(above)) for below, above in pairs]
+        self._dominated: set[str] = set()  # Marks of promotions that `at_once` will never make.
+
+    def at_once(
+        self, history: History, taken: Collection[str], digests: Collection[str]
+    ) -> tuple[int, int] | None:
+        """The same for chosen strategies, of which all are promoted that no other one dominates.
+
+        Args:
+            history: history of the last call, or one that continues it.
+            taken: marks of all promotions that were proposed.
+            digests: digests of the chosen strategies.
+        """
+        for below, rung in self._rungs:
+            marks = {promotion_key(digest, rung.above): digest for digest in digests}
+            left = {marks[mark] for mark in marks.keys() - taken - self._dominated}
+            rows = history.top(below) if left else ()
+            for row in (row for row in rows if history.good[row].strategy.digest in left):
+                losses = history.objectives[rows]
+                mine = history.objectives[row]
+                if not ((losses <= mine).all(1) & (losses < mine).any(1)).any():
+                    return int(row), rung.above
+                digest = history.good[row].strategy.digest
+                self._dominated.add(promotion_key(digest, rung.above))
+        return None
 
     def next(self, history: History, taken: Collection[str]) -> tuple[int, int] | None:
         """Row to promote, and the number of images to promote it to; None if there is none.

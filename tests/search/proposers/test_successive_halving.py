@@ -17,6 +17,7 @@ from evaluate.extraction import ExtractedFeatures
 from evaluate.metrics import select_metrics
 from evaluate.scoring import Scoring
 from search import config
+from search.initial.joint import JOINT
 from search.proposers import successive_halving as rungs
 from search.results import export
 from search.study.history import History
@@ -171,8 +172,9 @@ def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
     assert max(executor.images.values()) == 1
     by_rung = Counter(one.images for one in rows)
     assert set(by_rung) == {4, 8, 16}
-    assert by_rung[8] <= by_rung[4] // 3
-    assert by_rung[16] <= by_rung[8] // 3
+    chosen = Counter(one.images for one in rows if one.origin != JOINT)  # Those skip the choice.
+    assert chosen[8] <= by_rung[4] // 3
+    assert chosen[16] <= by_rung[8] // 3
     # What is exported was drawn on the highest rung, and its figures are those of all its images.
     for one in (e for e in rows if e.images > 4):
         whole = make_sample(one.strategy, "search", one.images)

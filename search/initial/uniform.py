@@ -1,0 +1,24 @@
+"""Uniform schedules, and the choices that a space has for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from strategies import Gene, SearchSpace
+
+
+def uniform_depths(interval: int, calls: int, depth: int) -> list[Any]:
+    """Uniform schedule of DeepCache and Delta-DiT: full at calls 0, N, 2N, ..."""
+    return ["full" if call % interval == 0 else depth for call in range(calls)]
+
+
+def choices(space: SearchSpace, method: str, knob: str) -> list[Any]:
+    """Choices of a knob per call; none if the space does not have it."""
+    plain = [gene for gene in space.call_genes if isinstance(gene, Gene)]
+    return [c for g in plain if (g.method, g.knob) == (method, knob) for c in g.choices]
+
+
+def cached_depths(space: SearchSpace) -> list[int]:
+    """Depths of DeepCache that compute something, in the order of the space."""
+    depths = choices(space, "deepcache", "depth")
+    return [depth for depth in depths if isinstance(depth, int) and depth > 0]

@@ -1,8 +1,8 @@
 """Initial strategies that are known beforehand: uniform grids, fewer steps, published schedules.
 
 `grid`, `fewer-steps` and `preset` are also the baselines that the front is compared with.
-`combined` puts the uniform schedules on top of fewer steps of a faster solver. `joint` goes from the
-fastest strategy to a mild one with steps, cache and guidance together (`search.initial.joint`).
+`combined` puts the uniform schedules on top of fewer steps of a faster solver. `joint` goes from
+the fastest strategy to a mild one with steps, cache and guidance together (`search.initial.joint`).
 """
 
 from __future__ import annotations

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+import zoo
+from accel.models.config import read_model
+from search import spaces
+from search.config import resolve
 from search.initial import design as start
+from search.initial.joint import JOINT, joint_strategies
 from search.proposers import PROPOSERS
 from search.proposers.generation_strategy import GenerationStrategy
 from search.study.evaluation import WARM_START
@@ -55,6 +60,41 @@ def test_seeds_and_strategies_drawn_evenly_by_turns(count: int) -> None:
     assert [origin for origin, _ in found[: 2 * min(count, 6)]] == ["grid", "random"] * min(
         count, 6
     )
+
+
+def test_joint_strategies_come_first_unless_there_are_those_of_earlier_searches() -> None:
+    known = [*initial()[:6], *initial(JOINT)[6:9]]
+    new = [one for _, one in initial()[9:]]
+    origins = [origin for origin, _ in start.interleave(known, new)]
+    assert origins[:5] == [JOINT, JOINT, JOINT, "grid", "random"]
+    earlier = [*initial(WARM_START)[-2:], *known]
+    origins = [origin for origin, _ in start.interleave(earlier, new)]
+    assert origins[:3] == [WARM_START, "random", WARM_START]
+    assert origins.count(JOINT) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [
+        ("unet-all", {"deepcache", "guidance"}),
+        ("unet-small", {"deepcache"}),
+        ("dit-guided", {"fora", "guidance"}),
+        ("dit-deltacache", {"deltacache", "guidance"}),
+        ("dit-cat", {"fora"}),
+        ("unet-few", set()),
+    ],
+)
+def test_joint_strategies_use_what_the_space_has(name: str, methods: set[str]) -> None:
+    family, model = ("unet", "tiny-sd") if name.startswith("unet") else ("dit", "tiny-pixart")
+    settings = read_model(model)
+    scheduler = zoo.load(model).scheduler
+    space = spaces.make_space(resolve(model, {"space": name}).space, family, scheduler, 1.0)
+    found = list(joint_strategies(space, settings.scheduler, settings.steps))
+    assert {method for one in found for method in one.canonical().methods} == methods
+    for one in found:
+        assert space.decode(space.encode(one)).digest == one.digest
+        assert (one.scheduler, one.steps <= settings.steps) == (settings.scheduler, True)
+    assert [one.steps for one in found] == sorted(one.steps for one in found)
 
 
 def test_only_steady_state_searches_start_with_some() -> None:

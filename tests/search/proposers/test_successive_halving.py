@@ -53,6 +53,23 @@ def test_the_best_third_goes_on_front_first() -> None:
     assert promotions.next(history.read(rows), taken) is None
 
 
+def test_chosen_strategies_are_promoted_at_once_unless_another_one_dominates_them() -> None:
+    rows = [row(0, 5.0, 5.0), row(1, 1.0, 9.0), row(2, 6.0, 6.0)]
+    digests = {one.strategy.digest for one in rows[1:]}
+    history, promotions, taken = History().read(rows), rungs.Promotions((8, 24, 96)), set[str]()
+    found = promotions.at_once(history, taken, digests)
+    assert found == (1, 24)
+    taken.add(rungs.promotion_key(rows[1].strategy.digest, 24))
+    assert promotions.at_once(history, taken, digests) is None  # The third one is dominated.
+    assert promotions.at_once(history, taken, ()) is None
+    rows.append(replace(rows[1], number=3, images=24))
+    assert promotions.at_once(history.read(rows), taken, digests) == (3, 96)
+    taken.add(rungs.promotion_key(rows[1].strategy.digest, 96))
+    assert promotions.at_once(history, taken, digests) is None
+    # They count as promoted: of four, the best third has none left.
+    assert promotions.next(history, taken) is None
+
+
 def test_higher_rungs_are_filled_first() -> None:
     low = [row(i, 1.0 + i, 9.0 - i) for i in range(6)]
     high = [row(i, 1.0 + i, 9.0 - i, 24) for i in range(6, 9)]

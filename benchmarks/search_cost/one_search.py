@@ -18,11 +18,13 @@ from evaluate.images.prompt_embeddings import PromptEmbeddings
 from evaluate.speed import latency_measurement
 from search import cli
 from search.costs import measurement
+from search.initial import baselines
 
 SAVINGS: dict[str, tuple[Any, str, Any]] = {
     "embeddings": (PromptEmbeddings, "reused", lambda _: nullcontext()),
     "early table": (measurement, "is_precise", lambda *_: False),
     "repeated passes": (latency_measurement, "repeated_passes", lambda _: nullcontext()),
+    "joint strategies": (baselines, "joint_strategies", lambda *_: ()),
 }
 
 

@@ -193,14 +193,14 @@ def small_disk(folder: Path, size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_stops_the_search_with_what_it_has(tmp_path: Path) -> None:
-    whole = make_engine(tmp_path / "whole", FakeExecutor(slots=1), budget="20evals")
+    whole = make_engine(tmp_path / "whole", FakeExecutor(slots=1), joint=True, budget="20evals")
     whole.prepare()
     whole.evaluate()
     expected = [e.strategy.digest for e in whole.study.evaluations]
     place = tmp_path / "disk"
     size = sum(path.stat().st_size for path in (tmp_path / "whole").rglob("*") if path.is_file())
     with small_disk(place, size * 2 // 3):
-        engine = make_engine(place / "run", FakeExecutor(slots=1), budget="20evals")
+        engine = make_engine(place / "run", FakeExecutor(slots=1), joint=True, budget="20evals")
         with pytest.raises(StrategyError, match=r"cannot be written \(No space left on device\)"):
             engine.prepare()
             engine.evaluate()
@@ -211,7 +211,7 @@ def test_a_full_disk_stops_the_search_with_what_it_has(tmp_path: Path) -> None:
         assert 0 < len(kept) < 20
         # Once there is room again it goes on.
         subprocess.run(["mount", "-o", "remount,size=8m", str(place)], check=True)
-        resumed = make_engine(place / "run", FakeExecutor(slots=1), budget="20evals")
+        resumed = make_engine(place / "run", FakeExecutor(slots=1), joint=True, budget="20evals")
         resumed.prepare()
         resumed.evaluate()
         assert [e.strategy.digest for e in resumed.study.evaluations] == expected

@@ -182,13 +182,16 @@ FLAGS: dict[str, Any] = {"images": 16, "rungs": [4, 8, 16], "seeds": ["grid"]}
 @pytest.mark.parametrize("screened", [False, True])
 def test_no_image_is_drawn_twice(tmp_path: Path, screened: bool) -> None:
     executor = Drawing()
-    engine = make_engine(tmp_path, executor, budget="60evals", surrogate=screened, **FLAGS)
+    engine = make_engine(
+        tmp_path, executor, joint=True, budget="60evals", surrogate=screened, **FLAGS
+    )
     summary = raced(engine)
     rows = engine.study.evaluations
     assert summary["evaluations"] == len(rows) == 60
     assert max(executor.images.values()) == 1
     by_rung = Counter(one.images for one in rows)
     assert set(by_rung) == {4, 8, 16}
+    assert any(one.origin == JOINT for one in rows)
     chosen = Counter(one.images for one in rows if one.origin != JOINT)  # Those skip the choice.
     assert chosen[8] <= by_rung[4] // 3
     assert chosen[16] <= by_rung[8] // 3

@@ -11,7 +11,8 @@ from evaluate.speed.latency_measurement import unaccelerated_strategy
 from search import config, spaces
 from search.engine import exporting
 from search.engine.search import Search
-from search.initial.baselines import known_strategies
+from search.initial.baselines import ORIGINS, known_strategies
+from search.initial.joint import JOINT
 from search.proposers.generation_strategy import GenerationStrategy
 from search.results import finalist
 from search.results.run import Run
@@ -36,15 +37,19 @@ FLAGS: dict[str, Any] = {
 }
 
 
-def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Search:
+def make_engine(
+    folder: Path, executor: FakeExecutor | None = None, joint: bool = False, **flags: Any
+) -> Search:
+    """A search whose first few proposals are of all kinds, or begin with joint strategies."""
     given = FLAGS | {"budget": "70evals"} | flags
     settings = config.resolve("tiny-sd", {"rungs": [given["images"]]} | given)
     space = spaces.make_space(settings.space, "unet", SCHEDULER)
     folder.mkdir(parents=True, exist_ok=True)
+    origins = [one for one in ORIGINS if joint or one != JOINT]
     baseline = unaccelerated_strategy(PIPE, MODEL.scheduler, MODEL.steps)
     generation = GenerationStrategy(
         space,
-        known_strategies(space, MODEL.scheduler, MODEL.steps),
+        known_strategies(space, MODEL.scheduler, MODEL.steps, origins),
         settings.proposer,
         settings.population,
         settings.seed,

@@ -118,7 +118,8 @@ def row(name: str, goal: int, shares: Sequence[dict[str, float]]) -> dict[str, A
         values = [one[key] for one in shares]
         middle = median(values)
         told[key] = round(middle, 3) if isfinite(middle) else None
-        told[f"{key}_p"] = p_greater([1.0] * len(values), values)
+        # One seed has no chance to compare.
+        told[f"{key}_p"] = p_greater([1.0] * len(values), values) if len(values) > 1 else None
         told[f"{key}_seeds"] = [round(v, 3) if isfinite(v) else None for v in values]
     return told
 

@@ -13,9 +13,14 @@ from typing import Any
 
 from search.initial.joint import JOINT, joint_strategies
 from search.initial.projection import nearest_strategy
-from search.initial.uniform import cached_depths, choices, uniform_depths
+from search.initial.uniform import (
+    cached_depths,
+    choices,
+    deltacache_knobs,
+    fora_knobs,
+    uniform_depths,
+)
 from strategies import SearchSpace, Strategy, StrategyError, load, presets, registered_methods
-from strategies.methods.fora import COMPONENTS, FORA
 from strategies.methods.guidance import Guidance
 
 ORIGINS = ("fewer-steps", "grid", "preset", "combined", JOINT)
@@ -73,17 +78,10 @@ def _schedules(
     depths = cached_depths(space)
     ratios = choices(space, "tome", "ratio") or [0.0]
     calls = space.calls[solver, steps]
-    components = [knob for knob in COMPONENTS if choices(space, "fora", knob)]
-    for interval in intervals if components else ():
-        if interval > 1:
-            rule = FORA.published(calls, interval)
-            lists = {f"fora_{knob}": getattr(rule, knob) for knob in components}
-            yield space.uniform(solver, steps, **lists)
-    reused = [depth for depth in choices(space, "deltacache", "depth") if depth != "full"]
-    for interval in intervals if reused else ():
-        if interval > 1:
-            stretches = uniform_depths(interval, calls, reused[0])
-            yield space.uniform(solver, steps, deltacache_depth=stretches)
+    for cache in (fora_knobs, deltacache_knobs):
+        for interval in intervals:
+            if interval > 1 and (knobs_of_cache := cache(space, calls, interval)):
+                yield space.uniform(solver, steps, **knobs_of_cache)
     for alpha in choices(space, "cat", "alpha")[1:]:
         yield space.uniform(solver, steps, cat_alpha=[alpha] * calls)
     for ratio in dict.fromkeys((ratios[0], ratios[-1])):

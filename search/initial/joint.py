@@ -13,9 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from search.initial.uniform import cached_depths, choices, uniform_depths
+from search.initial.uniform import (
+    cached_depths,
+    choices,
+    deltacache_knobs,
+    fora_knobs,
+    uniform_depths,
+)
 from strategies import SearchSpace, Strategy
-from strategies.methods.fora import COMPONENTS, FORA
 
 JOINT = "joint"
 
@@ -45,9 +50,4 @@ def _cache(space: SearchSpace, calls: int, interval: int) -> dict[str, Any]:
     """Knobs of the space's cache that computes every `interval`-th call and reuses most between."""
     if depths := cached_depths(space):
         return {"deepcache_depth": uniform_depths(interval, calls, depths[0])}
-    reused = [depth for depth in choices(space, "deltacache", "depth") if depth != "full"]
-    if reused:
-        return {"deltacache_depth": uniform_depths(interval, calls, reused[0])}
-    rule = FORA.published(calls, interval)
-    components = [knob for knob in COMPONENTS if choices(space, "fora", knob)]
-    return {f"fora_{knob}": getattr(rule, knob) for knob in components}
+    return deltacache_knobs(space, calls, interval) or fora_knobs(space, calls, interval)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from strategies import Gene, SearchSpace
+from strategies.methods.fora import COMPONENTS, FORA
 
 
 def uniform_depths(interval: int, calls: int, depth: int) -> list[Any]:
@@ -16,6 +17,19 @@ def choices(space: SearchSpace, method: str, knob: str) -> list[Any]:
     """Choices of a knob per call; none if the space does not have it."""
     plain = [gene for gene in space.call_genes if isinstance(gene, Gene)]
     return [c for g in plain if (g.method, g.knob) == (method, knob) for c in g.choices]
+
+
+def fora_knobs(space: SearchSpace, calls: int, interval: int) -> dict[str, Any]:
+    """Knobs of the space's components of FORA, computed at calls 0, N, 2N, ..."""
+    rule = FORA.published(calls, interval)
+    there = [knob for knob in COMPONENTS if choices(space, "fora", knob)]
+    return {f"fora_{knob}": getattr(rule, knob) for knob in there}
+
+
+def deltacache_knobs(space: SearchSpace, calls: int, interval: int) -> dict[str, Any]:
+    """Knobs of Delta-DiT's cache with the space's first stretch, full at calls 0, N, 2N, ..."""
+    reused = [depth for depth in choices(space, "deltacache", "depth") if depth != "full"]
+    return {"deltacache_depth": uniform_depths(interval, calls, reused[0])} if reused else {}
 
 
 def cached_depths(space: SearchSpace) -> list[int]:

@@ -84,6 +84,7 @@ def test_the_time_of_reaching_a_front_is_that_of_the_evaluation_that_does_it() -
     told = row(NOW, 3, [found] * 5)
     assert told["search_linear"] == pytest.approx(0.167)
     assert told["search_linear_p"] < 0.01
+    assert row(NOW, 3, [found])["search_linear_p"] is None
     assert first(lambda mark: mark > 2, [1, 2, 3, 4]) == 3
     assert first(lambda mark: False, [1, 2]) == inf
 

@@ -18,7 +18,7 @@ PAGES = (
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "CITATION.cff"),
     *("integrations/comfyui/README.md", "examples/plugin/README.md"),
     *("examples/slurm.sh", "examples/kuberay.yaml"),
-    *(f"zoo/models/{m}/{f}" for m in ("tiny-sd", "tiny-pixart")
+    *(f"zoo/models/{m}/{f}" for m in ("tiny-sd", "tiny-pixart", "tiny-portraits")
       for f in ("README.md", "samples.png", "curve.png")),
 )  # fmt: skip
 NOTEBOOK = "examples/search.ipynb"

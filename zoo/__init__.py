@@ -20,9 +20,10 @@ MODELS: dict[str, dict[str, Any]] = {
         "max_sequence_length": 20,
         "clean_caption": False,
     },
+    "tiny-portraits": {},
 }
 
-# What each draws, which says which networks know its images. tiny-portraits is being trained.
+# What each draws, which says which networks know its images.
 SUBJECTS = {"tiny-sd": "shapes", "tiny-pixart": "shapes", "tiny-portraits": "portraits"}
 
 

@@ -45,7 +45,10 @@ and the second part has patches of one (`zoo/recipes.py` has the numbers).""",
 The weights come from `python -m zoo.train tiny-portraits --ranks 1` on one CPU core. The levels
 below the first one are trained first, on latents of half the size, then the whole UNet
 (`zoo/recipes.py` has the numbers). In the captions of training 15 % of the attributes are wrong,
-and many are not mentioned. So the model needs its guidance and its steps.""",
+and many are not mentioned. The training was not repeated.
+
+Position, mouth and pattern are not learnt: they are right about as often as by chance. The prompt
+lists do not name them.""",
 }
 # Training images with the source of their parts, and their subject.
 DATA = {

@@ -15,7 +15,7 @@ from search.initial.joint import JOINT, joint_strategies
 from search.initial.projection import nearest_strategy
 from search.initial.uniform import (
     cached_depths,
-    choices,
+    call_choices,
     deltacache_knobs,
     fora_knobs,
     uniform_depths,
@@ -58,7 +58,7 @@ def _fewer_steps(space: SearchSpace, scheduler: str, steps: int) -> Iterator[tup
     """The model's own solver with every number of steps, the others on a coarse ladder; where a
     search may turn guidance, also without it and in the middle half of the calls alone.
     """
-    modes = choices(space, "guidance", "mode")
+    modes = call_choices(space, "guidance", "mode")
     for solver in space.solvers:
         ladder = space.steps if solver == scheduler else space.steps[1::2]
         for count in ladder:
@@ -76,13 +76,13 @@ def _schedules(
     space: SearchSpace, solver: str, steps: int, intervals: tuple[int, ...]
 ) -> Iterator[Strategy]:
     depths = cached_depths(space)
-    ratios = choices(space, "tome", "ratio") or [0.0]
+    ratios = call_choices(space, "tome", "ratio") or [0.0]
     calls = space.calls[solver, steps]
     for cache in (fora_knobs, deltacache_knobs):
         for interval in intervals:
             if interval > 1 and (knobs_of_cache := cache(space, calls, interval)):
                 yield space.uniform(solver, steps, **knobs_of_cache)
-    for alpha in choices(space, "cat", "alpha")[1:]:
+    for alpha in call_choices(space, "cat", "alpha")[1:]:
         yield space.uniform(solver, steps, cat_alpha=[alpha] * calls)
     for ratio in dict.fromkeys((ratios[0], ratios[-1])):
         for interval in intervals:

@@ -15,7 +15,7 @@ from typing import Any
 
 from search.initial.uniform import (
     cached_depths,
-    choices,
+    call_choices,
     deltacache_knobs,
     fora_knobs,
     uniform_depths,
@@ -33,7 +33,7 @@ def joint_strategies(space: SearchSpace, scheduler: str, steps: int) -> Iterator
         scheduler, steps: solver and steps of the unaccelerated pipeline.
     """
     counts = sorted(n for n in space.steps if n <= steps and (scheduler, n) in space.calls)
-    unguided = "off" in choices(space, "guidance", "mode")
+    unguided = "off" in call_choices(space, "guidance", "mode")
     for place, count in enumerate(counts):
         calls = space.calls[scheduler, count]
         interval = calls if place == 0 else 3 if place == 1 else 2

@@ -48,9 +48,9 @@ VALUES: dict[str, tuple[str, ...]] = {
 }
 # Attributes of a few cells, which a card names separately.
 SMALL = ("eyes", "glasses_colour", "mouth", "earrings")
-# Attributes that tiny-portraits does not draw as its captions say (docs/bundled.md). Its training
+# Attributes that tiny-portraits does not draw as captions say (docs/bundled.md). Its training
 # names them. The prompt lists do not.
-NOT_LEARNT = ("position", "mouth")
+NOT_LEARNT = ("position", "mouth", "pattern")
 # Attributes of which the judge gives one share of right answers for each image. Every caption names
 # some of all, but one in eight names no small one, and would have no share of these.
 SCORES = {"attributes": tuple(VALUES)}

@@ -14,6 +14,7 @@ import yaml
 import accel.cli
 import evaluate.cli
 import search.cli
+import zoo
 from accel import families
 from accel.models.config import Component, available, read_model
 from accel.models.random_weights import from_components, network
@@ -57,7 +58,7 @@ ROUNDED |= {"qwen-image", "z-image", "chroma", "wan21-1.3b", "ltx"}
 TEXT = {"clip-l": 123.1, "clip-h": 340.4, "clip-g": 694.7, "t5-xxl": 4762.3}
 TEXT |= {"qwen25-vl-7b": 8292.2, "qwen3-4b": 4022.5, "mistral-small-3": 24011.4, "umt5-xxl": 5681.0}
 VIDEOS = {"wan21-1.3b", "ltx"}
-EVERY = sorted(set(available()) - {"tiny-sd", "tiny-pixart"})
+EVERY = sorted({*available()} - {*zoo.MODELS})
 
 
 def tiny(name: str) -> Any:

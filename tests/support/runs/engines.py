@@ -37,10 +37,9 @@ FLAGS: dict[str, Any] = {
 }
 
 
-def make_engine(
-    folder: Path, executor: FakeExecutor | None = None, joint: bool = False, **flags: Any
-) -> Search:
-    """A search whose first few proposals are of all kinds, or begin with joint strategies."""
+def make_engine(folder: Path, executor: FakeExecutor | None = None, **flags: Any) -> Search:
+    """A search whose first few proposals are of all kinds; with `joint=True`, joint ones first."""
+    joint = flags.pop("joint", False)
     given = FLAGS | {"budget": "70evals"} | flags
     settings = config.resolve("tiny-sd", {"rungs": [given["images"]]} | given)
     space = spaces.make_space(settings.space, "unet", SCHEDULER)

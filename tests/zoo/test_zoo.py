@@ -129,7 +129,7 @@ def test_the_card_is_true() -> None:
     assert card["guidance_5"]["shape"] >= 0.80
 
 
-@pytest.mark.parametrize("folder", map(zoo.folder, zoo.MODELS), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", [*map(zoo.folder, zoo.MODELS)], ids=lambda folder: folder.name)
 def test_the_cards_are_rendered(folder: Path) -> None:
     """From `card.json`, so that a change of the text reaches the models that ship."""
     subject = RECIPES[folder.name].subject

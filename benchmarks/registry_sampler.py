@@ -102,13 +102,21 @@ SAMPLER = (
     ),
     Benchmark(
         "transformer_quality",
-        "quality/transformer_quality",
+        "method_quality/transformer_quality",
         "quality of every transformer method on tiny-pixart, compared with the front of a "
         "search at equal latency",
         QUALITY,
         ("transformer_quality*",),
         ("--images", "20", "--repeats", "3"),
         "a finished run for the rows of the front: --run runs/NAME",
+    ),
+    Benchmark(
+        "unet_quality",
+        "method_quality/unet_quality",
+        "quality and speed of every UNet method alone on tiny-portraits, and of fewer steps",
+        QUALITY,
+        ("unet_quality-*",),
+        ("--images", "16", "--repeats", "3"),
     ),
     Benchmark(
         "predictors",

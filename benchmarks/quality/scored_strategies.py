@@ -27,6 +27,7 @@ from strategies.data_files.whole import write
 
 BASELINE = "unaccelerated"
 METRICS = ("fd", "kd", "feature-error", "psnr", "ssim")
+ACCURACIES: dict[str, tuple[str, ...]] = {"shapes": (), "portraits": ("right-attributes",)}
 Rows = dict[str, dict[str, Any]]
 
 
@@ -49,8 +50,10 @@ def quality(
 ) -> tuple[Rows, dict[str, scoring.MetricFunctions]]:
     """Figures and intervals by name, and the figures as functions of the prompts' weights."""
     drawn = evaluator.prompts["heldout"].first(images)
-    metrics = select_metrics(METRICS, "shapes")
-    real: dict[ReferenceKind, ImageSet] = {"real": real_images()}
+    subject = evaluator.config.subject
+    assert subject is not None  # A bundled model.
+    metrics = select_metrics([*METRICS, *ACCURACIES[subject]], subject)
+    real: dict[ReferenceKind, ImageSet] = {"real": real_images(subject)}
     sides = {}
     for place, (name, one) in enumerate(chosen.items(), 1):
         say(f"drawing {place} of {len(chosen)}: {name}")

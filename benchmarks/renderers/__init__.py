@@ -25,6 +25,7 @@ RENDERERS: dict[str, Callable[[Any], str]] = {
     "stacks": speed.stacks,
     "macs": speed.macs,
     "transformer_quality": quality.transformers,
+    "unet_quality": quality.unets,
     "predictors": quality.predictors,
     "no_loss": quality.no_loss,
     "equal_latency": papers.equal_latency,

@@ -1,0 +1,112 @@
+"""Every UNet method alone on tiny-portraits, at three settings: quality and measured latency.
+
+    python -m benchmarks run unet_quality
+    python -m benchmarks run unet_quality --run runs/NAME  # with the front of a search
+
+25 DDIM steps, and fewer steps of DDIM and DPM++ without a method, on held-out prompts. Right
+answers, FD and PSNR with 95 % intervals; latency end to end, of one image on one thread, all
+strategies in turns, medians. Images and turns are kept in `--cache`, so the same command continues.
+Writes `benchmarks/results/unet_quality-MODEL.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import strategies
+from accel.models.config import read_model
+from accel.models.loading import quiet
+from benchmarks.entry import RESULTS
+from benchmarks.method_quality.transformer_quality import FEWER_STEPS, FRONT, at_equal_latency
+from benchmarks.quality import scored_strategies
+from benchmarks.quality.scored_strategies import BASELINE, Candidate
+from evaluate import Evaluator
+from evaluate.speed.timing import device_name
+from search.initial.uniform import uniform_depths
+from strategies import Strategy
+from strategies.methods.guidance import Guidance
+
+SHARES = (0.3, 0.5, 0.7)
+STEPS = (15, 12, 10, 8, 6, 5)
+
+
+def settings(calls: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Knobs by method and name of the row: three intervals, ratios, thresholds or shares."""
+    every_second = [call % 2 == 0 for call in range(calls)]
+    return {
+        "deepcache": {
+            f"deepcache N={n}": {"deepcache": {"depth": uniform_depths(n, calls, 1)}}
+            for n in (2, 3, 5)
+        },
+        "blockcache": {"blockcache, every second call": {"blockcache": {"compute": every_second}}},
+        "tome": {f"tome {ratio}": {"tome": {"ratio": ratio}} for ratio in SHARES},
+        "dato": {f"dato {ratio}": {"dato": {"ratio": ratio}} for ratio in SHARES},
+        "catome": {
+            f"catome {threshold}": {"catome": {"threshold": threshold, "checkpoints": "all"}}
+            for threshold in (0.9, 0.8, 0.7)
+        },
+        "tgate": {f"tgate gate={gate}": {"tgate": {"gate": gate}} for gate in (8, 12, 16)},
+        "guidance": {
+            f"guidance up to {share:.0%} of the calls": {"guidance": Guidance.gate(calls, share)}
+            for share in (0.8, 0.6, 0.4)
+        },
+    }
+
+
+def candidates(plain: Strategy) -> dict[str, Candidate]:
+    """The unaccelerated model, each method alone, and fewer steps of two solvers."""
+    found = {BASELINE: Candidate(BASELINE, plain)}
+    for method, rows in settings(plain.calls).items():
+        for name, knobs in rows.items():
+            fields = plain.to_json() | {"methods": knobs}
+            found[name] = Candidate(method, Strategy.create(**fields))
+    for solver in (plain.scheduler, "DPMSolverMultistepScheduler"):
+        for steps in STEPS:
+            name = f"{steps} steps, {solver.removesuffix('Scheduler')}"
+            found[name] = Candidate(FEWER_STEPS, plain.resample(steps=steps, scheduler=solver))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="tiny-portraits", choices=("tiny-portraits", "tiny-sd"))
+    parser.add_argument("--images", type=int, default=96)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--run", type=Path, help="a finished search, whose front is included")
+    parser.add_argument("--cache", type=Path, default=Path("runs/unet-quality"))
+    flags = parser.parse_args()
+    quiet()
+    torch.set_num_threads(1)
+    evaluator = Evaluator(read_model(flags.model))
+    chosen = candidates(evaluator.unaccelerated)
+    known = {one.strategy.digest for one in chosen.values()}
+    for path in sorted(flags.run.glob("strategies/[0-9]*.json")) if flags.run else ():
+        strategy = strategies.load(path)
+        if strategy.digest not in known:
+            chosen[f"front {path.stem}"] = Candidate(FRONT, strategy)
+    rows, functions = scored_strategies.rows(
+        evaluator, chosen, flags.images, flags.repeats, flags.cache / flags.model
+    )
+    for name, row in rows.items():
+        kept = {key: round(row[key], 3) for key in ("fd_base", "psnr", "speedup") if key in row}
+        print(name, kept, flush=True)
+    document = {
+        "device": device_name(evaluator.pipe),
+        "images": flags.images,
+        "repeats": flags.repeats,
+        "rows": rows,
+        "at_equal_latency": at_equal_latency(rows, functions, flags.images)
+        if flags.repeats
+        else {},
+    }
+    target = RESULTS / f"unet_quality-{flags.model}.json"
+    target.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

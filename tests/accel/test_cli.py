@@ -244,7 +244,7 @@ def test_bad_input_is_one_clear_line_before_the_model_loads(
     assert "no such preset" in fails(capsys, "--strategy", "none", *out)
     assert "--repeats is for timings" in fails(capsys, *good, *out, "--repeats", 2)
     assert "device 'warp' cannot" in fails(capsys, *good, *out, "--device", "warp")
-    assert "tiny-pixart, tiny-sd, " in fails(capsys, *good, *out, "--model", "sd99")
+    assert "tiny-pixart, tiny-portraits, tiny-sd, " in fails(capsys, *good, *out, "--model", "sd99")
     assert "no model_index.json" in fails(capsys, *good, *out, "--model", tmp_path)
     assert not (tmp_path / "x.png").exists()
 

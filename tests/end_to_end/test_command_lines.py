@@ -149,7 +149,7 @@ def fails(capsys: pytest.CaptureFixture[str], main: Any, *arguments: str) -> str
 
 
 def test_bad_input_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "tiny-pixart, tiny-sd, " in fails(capsys, cli.main, "--model", "sd99")
+    assert "tiny-pixart, tiny-portraits, tiny-sd, " in fails(capsys, cli.main, "--model", "sd99")
     assert "20gpuh" in fails(capsys, cli.main, "--budget", "20 gpu")
     assert "not a run's folder" in fails(capsys, cli.main, "--resume", str(tmp_path))
     assert "NoScheduler" in fails(capsys, cli.main, "--schedulers", "NoScheduler")

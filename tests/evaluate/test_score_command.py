@@ -92,7 +92,7 @@ def test_in_python_with_a_folder_and_its_own_reference(folder: Path, tmp_path: P
     )  # fmt: skip
     found = evaluate.evaluate(pipe, strategy(CACHED, 4), images=3, metrics=["psnr"], config=config)
     assert found["psnr"] < found["baseline"]["psnr"] == 99.0
-    with pytest.raises(StrategyError, match="only knows the images of tiny-sd, tiny-pixart;"):
+    with pytest.raises(StrategyError, match="only knows the images of tiny-sd, tiny-pixart"):
         evaluate.evaluate(pipe, strategy(CACHED, 4), images=2, metrics=["fd"], config=config)
     with pytest.raises(StrategyError, match=r"inception-2015-12-05\.pt"):
         evaluate.evaluate(pipe, strategy(CACHED, 4), images=2, metrics=["fid"], config=config)

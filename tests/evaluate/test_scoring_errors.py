@@ -15,7 +15,7 @@ from tests.support.scored_folders import fails
 def test_bad_input_is_one_clear_line(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "tiny-pixart, tiny-sd, " in fails(capsys, "--model", "sd99")
+    assert "tiny-pixart, tiny-portraits, tiny-sd, " in fails(capsys, "--model", "sd99")
     assert "no model_index.json" in fails(capsys, "--model", str(tmp_path))
     assert "there are accuracy, fid" in fails(capsys, "--metrics", "beauty")
     assert "at least 2 images" in fails(capsys, "--images", "1")

@@ -47,6 +47,7 @@ def test_bad_settings_are_named() -> None:
             settings = config.resolve("tiny-sd", flags)
             spaces.make_space(settings.space, "unet", SCHEDULER)
     with pytest.raises(
-        StrategyError, match=r"model 'sd99' is unknown; there are .*tiny-pixart, tiny-sd"
+        StrategyError,
+        match=r"model 'sd99' is unknown; there are .*tiny-pixart, tiny-portraits, tiny-sd",
     ):
         config.resolve("sd99", {})

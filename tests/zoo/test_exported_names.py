@@ -27,4 +27,4 @@ def test_prompt_lists_are_found_by_the_names_in_configs(
     assert (tmp_path / "prompts" / "heldout.txt").read_text().splitlines() == list(shipped)
     written = (tmp_path / "prompts" / "portraits" / "search.txt").read_text().splitlines()
     assert len(written) == 512
-    assert all((PORTRAITS.parse(text) >= 0).sum() > 1 for text in written)
+    assert all((PORTRAITS.parse(text) >= 0).any() for text in written)

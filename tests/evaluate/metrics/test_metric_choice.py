@@ -75,7 +75,7 @@ def test_metrics_are_chosen_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ]
     with pytest.raises(StrategyError, match="'beauty' is unknown; there are accuracy, fid"):
         select_metrics(["beauty"], None)
-    with pytest.raises(StrategyError, match="only knows the images of tiny-sd, tiny-pixart;"):
+    with pytest.raises(StrategyError, match="only knows the images of tiny-sd, tiny-pixart"):
         select_metrics(["fd"], None)
     with pytest.raises(StrategyError, match="right-shape only knows the images of tiny-sd, tin"):
         select_metrics(["right-shape"], "portraits")

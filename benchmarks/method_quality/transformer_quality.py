@@ -22,21 +22,18 @@ from typing import Any
 
 import torch
 
-import strategies
 from accel.models.config import read_model
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from benchmarks.quality import scored_strategies
-from benchmarks.quality.scored_strategies import BASELINE, Candidate, Rows
+from benchmarks.quality.scored_strategies import BASELINE, Rows
 from evaluate import Evaluator, scoring
 from evaluate.speed.timing import device_name
 from evaluate.statistics.bootstrap import paired_bootstrap
-from strategies import Strategy
 from strategies.methods.deltacache import DeltaCache
 from strategies.methods.fora import FORA
 from strategies.methods.toca import ToCa
 
-FEWER_STEPS, FRONT = "fewer steps", "front"
 INTERVALS = (2, 3, 4, 5, 7)
 STEPS = (20, 15, 12, 10, 8, 6, 5, 4)
 
@@ -71,20 +68,6 @@ def settings(calls: int) -> dict[str, dict[str, dict[str, Any]]]:
     }
     noise = {"alpha": 0.3, "start": 7, "position_in_score": False}
     found["cat"]["cat alpha=0.3 start=7, ranked by noise alone"] = {"cat": noise}
-    return found
-
-
-def candidates(plain: Strategy, methods: list[str]) -> dict[str, Candidate]:
-    """The unaccelerated model, its methods alone, and fewer steps of two solvers."""
-    found = {BASELINE: Candidate(BASELINE, plain)}
-    for method, rows in settings(plain.calls).items():
-        for name, knobs in rows.items() if method in methods else ():
-            fields = plain.to_json() | {"methods": knobs}
-            found[name] = Candidate(method, Strategy.create(**fields))
-    for solver in (plain.scheduler, "DPMSolverMultistepScheduler"):
-        for steps in STEPS:
-            name = f"{steps} steps, {solver.removesuffix('Scheduler')}"
-            found[name] = Candidate(FEWER_STEPS, plain.resample(steps=steps, scheduler=solver))
     return found
 
 
@@ -128,12 +111,11 @@ def main() -> None:
     quiet()
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model("tiny-pixart"))
-    chosen = candidates(evaluator.unaccelerated, flags.methods or [*settings(25)])
-    known = {one.strategy.digest for one in chosen.values()}
-    for path in sorted(flags.run.glob("strategies/[0-9]*.json")) if flags.run else ():
-        strategy = strategies.load(path)
-        if strategy.digest not in known:
-            chosen[f"front {path.stem}"] = Candidate(FRONT, strategy)
+    plain = evaluator.unaccelerated
+    knobs = settings(plain.calls)
+    asked = {name: knobs[name] for name in flags.methods or knobs}
+    chosen = scored_strategies.methods_alone(plain, asked, STEPS)
+    scored_strategies.add_front(chosen, flags.run)
     rows, functions = scored_strategies.rows(
         evaluator, chosen, flags.images, flags.repeats, flags.cache
     )

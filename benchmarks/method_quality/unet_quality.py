@@ -18,17 +18,14 @@ from typing import Any
 
 import torch
 
-import strategies
 from accel.models.config import read_model
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
-from benchmarks.method_quality.transformer_quality import FEWER_STEPS, FRONT, at_equal_latency
+from benchmarks.method_quality.transformer_quality import at_equal_latency
 from benchmarks.quality import scored_strategies
-from benchmarks.quality.scored_strategies import BASELINE, Candidate
 from evaluate import Evaluator
 from evaluate.speed.timing import device_name
 from search.initial.uniform import uniform_depths
-from strategies import Strategy
 from strategies.methods.guidance import Guidance
 
 SHARES = (0.3, 0.5, 0.7)
@@ -58,20 +55,6 @@ def settings(calls: int) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
-def candidates(plain: Strategy) -> dict[str, Candidate]:
-    """The unaccelerated model, each method alone, and fewer steps of two solvers."""
-    found = {BASELINE: Candidate(BASELINE, plain)}
-    for method, rows in settings(plain.calls).items():
-        for name, knobs in rows.items():
-            fields = plain.to_json() | {"methods": knobs}
-            found[name] = Candidate(method, Strategy.create(**fields))
-    for solver in (plain.scheduler, "DPMSolverMultistepScheduler"):
-        for steps in STEPS:
-            name = f"{steps} steps, {solver.removesuffix('Scheduler')}"
-            found[name] = Candidate(FEWER_STEPS, plain.resample(steps=steps, scheduler=solver))
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tiny-portraits", choices=("tiny-portraits", "tiny-sd"))
@@ -83,12 +66,9 @@ def main() -> None:
     quiet()
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model(flags.model))
-    chosen = candidates(evaluator.unaccelerated)
-    known = {one.strategy.digest for one in chosen.values()}
-    for path in sorted(flags.run.glob("strategies/[0-9]*.json")) if flags.run else ():
-        strategy = strategies.load(path)
-        if strategy.digest not in known:
-            chosen[f"front {path.stem}"] = Candidate(FRONT, strategy)
+    plain = evaluator.unaccelerated
+    chosen = scored_strategies.methods_alone(plain, settings(plain.calls), STEPS)
+    scored_strategies.add_front(chosen, flags.run)
     rows, functions = scored_strategies.rows(
         evaluator, chosen, flags.images, flags.repeats, flags.cache / flags.model
     )

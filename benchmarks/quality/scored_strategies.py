@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import accel
+import strategies
 from benchmarks.sampler_speed.timing import clock, wait
 from evaluate import Evaluator, scoring
 from evaluate.evaluator import real_images
@@ -25,7 +26,7 @@ from evaluate.speed.timing import environment, relative_iqr
 from strategies import Strategy
 from strategies.data_files.whole import write
 
-BASELINE = "unaccelerated"
+BASELINE, FEWER_STEPS, FRONT = "unaccelerated", "fewer steps", "front"
 METRICS = ("fd", "kd", "feature-error", "psnr", "ssim")
 ACCURACIES: dict[str, tuple[str, ...]] = {"shapes": (), "portraits": ("right-attributes",)}
 Rows = dict[str, dict[str, Any]]
@@ -43,6 +44,37 @@ class Candidate:
     group: str
     strategy: Strategy
     also: list[str] = field(default_factory=list)
+
+
+def methods_alone(
+    plain: Strategy, knobs: Mapping[str, Mapping[str, dict[str, Any]]], steps: Sequence[int]
+) -> dict[str, Candidate]:
+    """The unaccelerated model, strategies of one method each, and fewer steps of two solvers.
+
+    Args:
+        plain: strategy of the unaccelerated model.
+        knobs: knobs of every strategy, by method and by name.
+        steps: numbers of steps of DPM++ and the model's own solver.
+    """
+    found = {BASELINE: Candidate(BASELINE, plain)}
+    for method, named in knobs.items():
+        for name, methods in named.items():
+            one = Strategy.create(**plain.to_json() | {"methods": methods})
+            found[name] = Candidate(method, one)
+    for solver in (plain.scheduler, "DPMSolverMultistepScheduler"):
+        for count in steps:
+            name = f"{count} steps, {solver.removesuffix('Scheduler')}"
+            found[name] = Candidate(FEWER_STEPS, plain.resample(steps=count, scheduler=solver))
+    return found
+
+
+def add_front(chosen: dict[str, Candidate], run: Path | None) -> None:
+    """Add the exported front of a finished search, if there is one."""
+    known = {one.strategy.digest for one in chosen.values()}
+    for path in sorted(run.glob("strategies/[0-9]*.json")) if run else ():
+        strategy = strategies.load(path)
+        if strategy.digest not in known:
+            chosen[f"front {path.stem}"] = Candidate(FRONT, strategy)
 
 
 def quality(

@@ -67,8 +67,7 @@ def interleave(
 ) -> list[InitialStrategy]:
     """Initial and random strategies alternating, then the rest of the longer list.
 
-    Joint strategies come before all that, unless there are those of earlier searches, which are
-    better.
+    Joint strategies come before all that, unless there are strategies of earlier searches.
     """
     initial = list(initial)
     earlier = any(origin == WARM_START for origin, _ in initial)

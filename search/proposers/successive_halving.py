@@ -99,7 +99,9 @@ class Promotions:
     def at_once(
         self, history: History, taken: Collection[str], digests: Collection[str]
     ) -> tuple[int, int] | None:
-        """The same for chosen strategies, of which all are promoted that no other one dominates.
+        """Row of a chosen strategy to promote, and the number of images; None if there is none.
+
+        All chosen strategies are promoted that no other one of their rung dominates.
 
         Args:
             history: history of the last call, or one that continues it.

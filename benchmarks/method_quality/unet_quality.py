@@ -1,12 +1,16 @@
 """Every UNet method alone on tiny-portraits, at three settings: quality and measured latency.
 
     python -m benchmarks run unet_quality
+    python -m benchmarks run unet_quality --methods catome  # and fewer steps
     python -m benchmarks run unet_quality --run runs/NAME  # with the front of a search
 
-25 DDIM steps, and fewer steps of DDIM and DPM++ without a method, on held-out prompts. Right
+25 DDIM steps, and fewer steps of DDIM and DPM++ without a method, on held-out prompts. `catome` is
+there with the checkpoints of the paper's Table II as well, taken over from 51 calls to 25. Right
 answers, FD and PSNR with 95 % intervals; latency end to end, of one image on one thread, all
-strategies in turns, medians. Images and turns are kept in `--cache`, so the same command continues.
-Writes `benchmarks/results/unet_quality-MODEL.json`.
+strategies in turns, medians. `at_equal_latency` has for every strategy and every other group the
+best by FD of those that are no slower, and what FD and PSNR differ, with paired intervals. Images
+and turns are kept in `--cache`, so the same command continues. Writes
+`benchmarks/results/unet_quality-MODEL.json`, or with `--methods` a file with their names.
 """
 
 from __future__ import annotations
@@ -18,18 +22,23 @@ from typing import Any
 
 import torch
 
+import strategies
 from accel.models.config import read_model
 from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from benchmarks.method_quality.transformer_quality import at_equal_latency
 from benchmarks.quality import scored_strategies
+from benchmarks.quality.scored_strategies import Candidate
 from evaluate import Evaluator
 from evaluate.speed.timing import device_name
 from search.initial.uniform import uniform_depths
+from strategies import Strategy
 from strategies.methods.guidance import Guidance
 
 SHARES = (0.3, 0.5, 0.7)
 STEPS = (15, 12, 10, 8, 6, 5)
+TABLE_II = [f"catome-{name}" for name in ("config-1", "config-2", "config-3", "config-4",
+                                          "adaptive", "five")]  # fmt: skip
 
 
 def settings(calls: int) -> dict[str, dict[str, dict[str, Any]]]:
@@ -55,11 +64,23 @@ def settings(calls: int) -> dict[str, dict[str, dict[str, Any]]]:
     }
 
 
+def table_ii(plain: Strategy) -> dict[str, Candidate]:
+    """CA-ToMe's published checkpoints at the solver and steps of the unaccelerated model."""
+    return {
+        f"catome, Table II, {name.removeprefix('catome-')}": Candidate(
+            "Table II",
+            strategies.load(name).resample(steps=plain.steps, scheduler=plain.scheduler),
+        )
+        for name in TABLE_II
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="tiny-portraits", choices=("tiny-portraits", "tiny-sd"))
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--methods", nargs="+", choices=[*settings(25)], help="default: all")
     parser.add_argument("--run", type=Path, help="a finished search, whose front is included")
     parser.add_argument("--cache", type=Path, default=Path("runs/unet-quality"))
     flags = parser.parse_args()
@@ -67,7 +88,11 @@ def main() -> None:
     torch.set_num_threads(1)
     evaluator = Evaluator(read_model(flags.model))
     plain = evaluator.unaccelerated
-    chosen = scored_strategies.methods_alone(plain, settings(plain.calls), STEPS)
+    knobs = settings(plain.calls)
+    asked = {name: knobs[name] for name in flags.methods or knobs}
+    chosen = scored_strategies.methods_alone(plain, asked, STEPS)
+    if "catome" in asked:
+        chosen |= table_ii(plain)
     scored_strategies.add_front(chosen, flags.run)
     rows, functions = scored_strategies.rows(
         evaluator, chosen, flags.images, flags.repeats, flags.cache / flags.model
@@ -84,7 +109,8 @@ def main() -> None:
         if flags.repeats
         else {},
     }
-    target = RESULTS / f"unet_quality-{flags.model}.json"
+    name = "-".join(["unet_quality", flags.model, *(flags.methods or ())])
+    target = RESULTS / f"{name}.json"
     target.write_text(json.dumps(document, indent=2) + "\n")
 
 

@@ -55,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--objectives", nargs="*", default=[], help="such as fd_real latency")
     made.add_argument("--draw", type=Path, default=Path("runs/wide-space"), help="folder of runs")
     made.add_argument("--out", type=Path, default=Path("benchmarks/results"), help="of the result")
-    made.add_argument("--flags", nargs="*", default=[], help="further ones of each search")
+    made.add_argument("--flags", nargs="*", action="extend", default=[],
+                      help="further ones of each search: --flags=--images=16")  # fmt: skip
     return made
 
 

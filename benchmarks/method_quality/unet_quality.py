@@ -9,7 +9,8 @@ there with the checkpoints of the paper's Table II as well, taken over from 51 c
 answers, FD and PSNR with 95 % intervals; latency end to end, of one image on one thread, all
 strategies in turns, medians. `at_equal_latency` has for every strategy and every other group the
 best by FD of those that are no slower, and what FD and PSNR differ, with paired intervals. Images
-and turns are kept in `--cache`, so the same command continues. Writes
+and turns are kept in `--cache`, so the same command continues. `--picture` saves the first images
+of the unaccelerated model, and below those of the rows in `--shown`. Writes
 `benchmarks/results/unet_quality-MODEL.json`, or with `--methods` a file with their names.
 """
 
@@ -28,13 +29,15 @@ from accel.models.loading import quiet
 from benchmarks.entry import RESULTS
 from benchmarks.method_quality.transformer_quality import at_equal_latency
 from benchmarks.quality import scored_strategies
-from benchmarks.quality.scored_strategies import Candidate
+from benchmarks.quality.no_loss import picture
+from benchmarks.quality.scored_strategies import BASELINE, Candidate
 from evaluate import Evaluator
 from evaluate.speed.timing import device_name
 from search.initial.uniform import uniform_depths
 from strategies import Strategy
 from strategies.methods.guidance import Guidance
 
+COLUMNS = 8  # Of the picture.
 SHARES = (0.3, 0.5, 0.7)
 STEPS = (15, 12, 10, 8, 6, 5)
 TABLE_II = [f"catome-{name}" for name in ("config-1", "config-2", "config-3", "config-4",
@@ -83,6 +86,8 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=[*settings(25)], help="default: all")
     parser.add_argument("--run", type=Path, help="a finished search, whose front is included")
     parser.add_argument("--cache", type=Path, default=Path("runs/unet-quality"))
+    parser.add_argument("--picture", type=Path, metavar="OUT.png")
+    parser.add_argument("--shown", nargs="+", default=[], metavar="ROW", help="such as 'tome 0.5'")
     flags = parser.parse_args()
     quiet()
     torch.set_num_threads(1)
@@ -94,9 +99,13 @@ def main() -> None:
     if "catome" in asked:
         chosen |= table_ii(plain)
     scored_strategies.add_front(chosen, flags.run)
-    rows, functions = scored_strategies.rows(
-        evaluator, chosen, flags.images, flags.repeats, flags.cache / flags.model
-    )
+    cache = flags.cache / flags.model
+    rows, functions = scored_strategies.rows(evaluator, chosen, flags.images, flags.repeats, cache)
+    if flags.picture:
+        shown = {name: chosen[name] for name in (BASELINE, *flags.shown)}
+        store = scored_strategies.image_store(evaluator, cache)
+        sides = scored_strategies.generated(evaluator, shown, COLUMNS, store)
+        picture([*sides.values()], COLUMNS, zoom=2).save(flags.picture)
     for name, row in rows.items():
         kept = {key: round(row[key], 3) for key in ("fd_base", "psnr", "speedup") if key in row}
         print(name, kept, flush=True)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def main() -> None:
         (RESULTS / "no_loss.json").write_text(text, encoding="utf-8")
         shown_alike = not differs(mine, base)[: flags.columns].any()
         if flags.picture and row["verdict"]["answer"] == "yes" and shown_alike:
-            picture(base, mine, flags.columns).save(flags.picture)
+            picture([base, mine], flags.columns).save(flags.picture)
             print(f"{name} is drawn in {flags.picture}")
             break
 
@@ -111,11 +112,11 @@ def content(side: ImageSet) -> NDArray[np.int64]:
     return np.where(labels[:, columns] >= 0, found, -1)
 
 
-def picture(base: ImageSet, mine: ImageSet, columns: int) -> Image.Image:
-    """The first images, unaccelerated above."""
-    rows = [np.stack(list(side.images())[:columns]) for side in (base, mine)]
+def picture(sides: Sequence[ImageSet], columns: int, zoom: int = 3) -> Image.Image:
+    """The first images of each, a row each."""
+    rows = [np.stack(list(side.images())[:columns]) for side in sides]
     images = torch.cat([torch.from_numpy(row).permute(0, 3, 1, 2) for row in rows]) / 255
-    return grid(images, columns=columns, zoom=3)
+    return grid(images, columns=columns, zoom=zoom)
 
 
 if __name__ == "__main__":

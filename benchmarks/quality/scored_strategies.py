@@ -81,23 +81,36 @@ def quality(
     evaluator: Evaluator, chosen: Mapping[str, Candidate], images: int, store: ImageStore
 ) -> tuple[Rows, dict[str, scoring.MetricFunctions]]:
     """Figures and intervals by name, and the figures as functions of the prompts' weights."""
-    drawn = evaluator.prompts["heldout"].first(images)
     subject = evaluator.config.subject
     assert subject is not None  # A bundled model.
     metrics = select_metrics([*METRICS, *ACCURACIES[subject]], subject)
     real: dict[ReferenceKind, ImageSet] = {"real": real_images(subject)}
-    sides = {}
-    for place, (name, one) in enumerate(chosen.items(), 1):
-        say(f"drawing {place} of {len(chosen)}: {name}")
-        sides[name] = store.generate(
-            name, evaluator.pipe, evaluator.config, one.strategy, drawn, evaluator.networks
-        )
+    sides = generated(evaluator, chosen, images, store)
     base, rows, functions = sides[BASELINE], dict[str, dict[str, Any]](), {}
     for name, side in sides.items():
         functions[name] = scoring.statistics(side, base, real, metrics)
         ranges = scoring.intervals(functions[name], functions[BASELINE], metrics, images)
         rows[name] = {**scoring.full_scores(functions[name], images), "intervals": ranges}
     return rows, functions
+
+
+def image_store(evaluator: Evaluator, cache: Path) -> ImageStore:
+    """Images that are kept in `cache`."""
+    return ImageStore(cache / "images", model_fingerprint(evaluator.config.source))
+
+
+def generated(
+    evaluator: Evaluator, chosen: Mapping[str, Candidate], images: int, store: ImageStore
+) -> dict[str, ImageSet]:
+    """Images of every strategy on the first held-out prompts, by name."""
+    drawn = evaluator.prompts["heldout"].first(images)
+    sides = {}
+    for place, (name, one) in enumerate(chosen.items(), 1):
+        say(f"drawing {place} of {len(chosen)}: {name}")
+        sides[name] = store.generate(
+            name, evaluator.pipe, evaluator.config, one.strategy, drawn, evaluator.networks
+        )
+    return sides
 
 
 def latency(
@@ -152,7 +165,7 @@ def rows(
         cache: folder of images and turns.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    store = ImageStore(cache / "images", model_fingerprint(evaluator.config.source))
+    store = image_store(evaluator, cache)
     found, functions = quality(evaluator, chosen, images, store)
     for name, row in found.items():
         one = chosen[name]

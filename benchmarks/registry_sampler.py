@@ -139,10 +139,9 @@ SAMPLER = (
         "steps_needed",
         "quality/steps_needed",
         "right answers and FD to real images of few and many steps, with and without guidance. "
-        "They show whether a bundled model in training needs its steps and its guidance",
+        "They show whether a bundled model needs its steps and its guidance",
         QUALITY,
         cpu=("tiny-portraits", "--images", "64"),
-        needs="a checkpoint of its training: --work FOLDER",
     ),
     Benchmark(
         "equal_latency",

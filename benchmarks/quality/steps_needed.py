@@ -1,4 +1,7 @@
-"""Whether a bundled model needs its steps and its guidance, measured on a checkpoint.
+"""Whether a bundled model needs its steps and its guidance.
+
+    python -m benchmarks run steps_needed tiny-portraits --images 96
+    python -m benchmarks run steps_needed tiny-portraits --work WORK  # a checkpoint
 
 A search over schedules says little about a model that draws as well in two unguided steps as in 25
 guided ones. Right answers and FD to real images, each for few and for many steps, with and without
@@ -13,9 +16,11 @@ from typing import Any
 
 import torch
 from diffusers import DDIMScheduler
+from numpy.typing import NDArray
 
+import zoo
 from evaluate import frechet_from_features
-from zoo import MODELS, judging, networks
+from zoo import MODELS, SUBJECTS, judging, networks
 from zoo.card import grid
 from zoo.recipes import RECIPES
 from zoo.train import load_parts
@@ -29,30 +34,47 @@ SETTINGS = ((25, 5.0), (25, 1.0), (8, 5.0), (4, 5.0), (4, 1.0), (2, 5.0), (2, 1.
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", choices=list(RECIPES))
-    parser.add_argument("--work", type=Path, help="default: .train/MODEL")
+    parser.add_argument("--work", type=Path, help="of a training; default: the released model")
     parser.add_argument("--stage", type=int, default=-1, help="of the training; default: the last")
     parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--package", type=Path, help="of the portraits' parts: archive or folder")
     parser.add_argument("--grid", type=Path, help="a picture: one row per setting")
     chosen = parser.parse_args()
-    work = chosen.work or Path(".train") / chosen.model
+    if chosen.work is None:
+        shipped = SUBJECTS[chosen.model]
+        known = zoo.reference_features(shipped).numpy()
+        measure(chosen.model, zoo.load(chosen.model), zoo.networks_folder(shipped), known, chosen)
+        return
     stages = RECIPES[chosen.model].stages
     index = range(len(stages))[chosen.stage]
-    parts = load_parts(chosen.model, work, index)
-    seen = diffusion.take_average(parts, work / stages[index].folder)
+    parts = load_parts(chosen.model, chosen.work, index)
+    seen = diffusion.take_average(parts, chosen.work / stages[index].folder)
     print(f"{chosen.model}, stage {index}, {seen} training images")
-    measure(chosen.model, parts, work, chosen)
+    subject = RECIPES[chosen.model].subject
+    features = networks.load_network(subject.features, chosen.work / "features.safetensors")
+    real = pictures(subject.open(chosen.work, chosen.package)(2048, SEED))
+    with torch.inference_mode():
+        known = features.features(real).numpy()
+    measure(chosen.model, parts.pipeline(), chosen.work, known, chosen)
 
 
 @torch.inference_mode()
-def measure(model: str, parts: Any, work: Path, chosen: argparse.Namespace) -> None:
+def measure(
+    model: str, pipe: Any, folder: Path, known: NDArray[Any], chosen: argparse.Namespace
+) -> None:
+    """Print a row for each setting.
+
+    Args:
+        model: name of the bundled model.
+        pipe: its pipeline.
+        folder: folder of its feature network and judge.
+        known: features of real images, `[count, 64]`.
+        chosen: flags.
+    """
     subject = RECIPES[model].subject
-    features = networks.load_network(subject.features, work / "features.safetensors")
-    judge = networks.load_network(subject.judge, work / "judge.safetensors")
-    real = pictures(subject.open(work, chosen.package)(2048, SEED))
-    known = features.features(real).numpy()
+    features = networks.load_network(subject.features, folder / "features.safetensors")
+    judge = networks.load_network(subject.judge, folder / "judge.safetensors")
     captions = subject.prompts(chosen.images, SEED + 1)
-    pipe = parts.pipeline()
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, timestep_spacing="trailing")
     rows = []

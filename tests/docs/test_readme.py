@@ -64,5 +64,5 @@ def test_the_examples_are_valid() -> None:
     assert files
     for path in files:
         one = strategies.load(path)
-        assert one.provenance["model"] == "tiny-sd"
+        assert path.name.startswith(one.provenance["model"])
         assert one.scores["speedup"] > 1

@@ -12,7 +12,8 @@ off in turn. The goal is the hypervolume that the earlier build has after 100 an
 evaluations. Compared is the device time at which the others have it, by the search's own scores and
 on held-out prompts, plain and by logarithms. A search that is there and finished is read, one that
 was interrupted continues, and held-out images are kept. Writes
-`benchmarks/results/time_to_front-MODEL.json`.
+`benchmarks/results/time_to_front-MODEL.json`, for other numbers of evaluations with the number in
+its name.
 """
 
 from __future__ import annotations
@@ -160,7 +161,8 @@ def main(arguments: list[str] | None = None) -> None:
                 rows.append(row(name, goal, found))
     setting = {"model": flags.model, "before": flags.before, "seeds": flags.seeds}
     text = json.dumps({**setting, "heldout_images": flags.heldout, "rows": rows}, indent=1)
-    target = RESULTS / f"time_to_front-{flags.model}.json"
+    length = [] if flags.evaluations == max(GOALS) else [f"{flags.evaluations}"]
+    target = RESULTS / f"{'-'.join(['time_to_front', flags.model, *length])}.json"
     target.write_text(text + "\n", encoding="utf-8")
     print(text)
 

@@ -99,6 +99,8 @@ def main() -> None:
     if "catome" in asked:
         chosen |= table_ii(plain)
     scored_strategies.add_front(chosen, flags.run)
+    if unknown := sorted({*flags.shown} - {*chosen}):
+        parser.error(f"--shown {', '.join(unknown)}: no such rows; there are {', '.join(chosen)}")
     cache = flags.cache / flags.model
     rows, functions = scored_strategies.rows(evaluator, chosen, flags.images, flags.repeats, cache)
     if flags.picture:

@@ -40,6 +40,8 @@ def main() -> None:
     parser.add_argument("--package", type=Path, help="of the portraits' parts: archive or folder")
     parser.add_argument("--grid", type=Path, help="a picture: one row per setting")
     chosen = parser.parse_args()
+    if chosen.work is None and (chosen.stage != -1 or chosen.package):
+        parser.error("--stage and --package are of a training; name its folder with --work")
     if chosen.work is None:
         shipped = SUBJECTS[chosen.model]
         known = zoo.reference_features(shipped).numpy()
